@@ -1,0 +1,81 @@
+"""What can go wrong, as one tree.
+
+::
+
+    VeryDeepError                 anything this package raises on purpose; exit code 1
+    ├── InputError                the user's input is at fault; exit code 2
+    │   ├── RecipeError           a recipe or a --set
+    │   ├── DataError             a data set: layout, classes, splits
+    │   │   └── PictureError      one picture that cannot be read
+    │   ├── ModelError            a model or run folder
+    │   ├── SizeError             a picture too small for a net, an input size no net can have
+    │   └── MissingExtra          an optional dependency; names its install line
+    ├── TrainingStopped           training ended early and kept its last good checkpoint
+    └── Interrupted               SIGINT or SIGTERM, after a checkpoint was written; exit code 130
+
+An :class:`InputError` reads as one message: what is wrong, where, what was found, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VeryDeepError(Exception):
+    """Anything this package raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(VeryDeepError, ValueError):
+    """The user's input is at fault; the message says what to do about it."""
+
+    exit_code = 2
+
+
+class RecipeError(InputError):
+    """A recipe or a ``--set`` that cannot be used; lists every fault at once."""
+
+
+class DataError(InputError):
+    """A data set that cannot be used: its layout, its classes or its splits."""
+
+
+class PictureError(DataError):
+    """One picture that cannot be read."""
+
+
+class ModelError(InputError):
+    """A folder that is no model or run, or one that does not fit the request."""
+
+
+class SizeError(InputError):
+    """A picture too small for a net, or an input size no net can have."""
+
+
+class MissingExtra(InputError):
+    """An optional dependency is absent."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an extra: pip install 'verydeep[{extra}]'")
+
+
+class TrainingStopped(VeryDeepError):
+    """Training ended early; the message names the checkpoint that was kept and what to try."""
+
+
+class Interrupted(VeryDeepError):
+    """A signal asked for the end; the message says how to resume."""
+
+    exit_code = 130
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known word, or an empty string.
+
+    >>> did_you_mean("A-LNR", ["A", "A-LRN", "B"])
+    "; did you mean 'A-LRN'?"
+    """
+    nearest = difflib.get_close_matches(found, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""

@@ -1,0 +1,138 @@
+"""What a net is made of, layer by layer: sizes, weights, work, memory, receptive field.
+
+Pure arithmetic on Table 1; nothing is computed with tensors and torch is not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from verydeep.nets import table
+from verydeep.nets.table import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One layer of a net, measured.
+
+    Attributes:
+        layer: The layer's name and kind, from Table 1.
+        channels: Channels of its output (features, behind a fully connected layer).
+        size: Side of its square output in pixels; 1 behind the fully connected layers.
+        parameters: Weights and biases (scales and shifts of a normalisation).
+        multiply_adds: Products of convolutions and fully connected layers, for one picture.
+        memory: Bytes of its output in float32, for one picture.
+        receptive_field: Side in input pixels of the square that one output value can see, in the
+            unpadded plane; the whole picture may be smaller.
+        stride: Input pixels between two neighbouring output values.
+    """
+
+    layer: Layer
+    channels: int
+    size: int
+    parameters: int
+    multiply_adds: int
+    memory: int
+    receptive_field: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A net, measured layer by layer; the sums over all its layers."""
+
+    name: str
+    input_size: int
+    parts: tuple[Part, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of all layers."""
+        return sum(part.parameters for part in self.parts)
+
+    @property
+    def convolution_parameters(self) -> int:
+        """Those outside the three fully connected layers."""
+        return sum(part.parameters for part in self.parts if part.layer.kind != "fc")
+
+    @property
+    def multiply_adds(self) -> int:
+        """Products for one picture of ``input_size``."""
+        return sum(part.multiply_adds for part in self.parts)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of all activations in float32, for one picture."""
+        return sum(part.memory for part in self.parts)
+
+    @property
+    def receptive_field(self) -> int:
+        """Side in pixels of what one value of the last convolutional map can see."""
+        return [p for p in self.parts if p.layer.kind == "pool"][-1].receptive_field
+
+
+def anatomy(
+    name: str,
+    classes: int = 1000,
+    *,
+    input_size: int = 224,
+    channels: int = 3,
+    width: float = 1.0,
+    hidden: int = table.HIDDEN,
+    norm: str | None = None,
+) -> Anatomy:
+    """Measure a net; the arguments are those of :func:`verydeep.vgg`.
+
+    Raises:
+        InputError: There is no such net.
+        SizeError: ``input_size`` is below 32.
+
+    >>> anatomy("D").parameters, anatomy("D").multiply_adds
+    (138357544, 15470264320)
+    >>> anatomy("D").receptive_field
+    212
+    """
+    name = table.check_name(name)
+    layers = chain(
+        table.convolutional_layers(name, channels=channels, width=width, norm=norm),
+        table.fully_connected_layers(classes, input_size=input_size, width=width, hidden=hidden),
+    )
+    return Anatomy(name, input_size, tuple(_measure(layers, input_size)))
+
+
+def _measure(layers: Iterable[Layer], size: int) -> Iterator[Part]:
+    field, stride = 1, 1
+    for layer in layers:
+        if layer.kind == "fc":
+            # The first sees the whole last map, the others one value of the layer before.
+            field, size = field + (size - 1) * stride, 1
+        field += (layer.kernel - 1) * stride
+        stride *= layer.stride
+        size //= layer.stride
+        yield Part(
+            layer=layer,
+            channels=layer.outputs,
+            size=size,
+            parameters=_parameters(layer),
+            multiply_adds=_products(layer) * size**2,
+            memory=4 * layer.outputs * size**2,
+            receptive_field=field,
+            stride=stride,
+        )
+
+
+def _products(layer: Layer) -> int:
+    """Return the products for one output position."""
+    weighted = layer.kind in ("conv", "fc")
+    return layer.inputs * layer.outputs * layer.kernel**2 if weighted else 0
+
+
+def _parameters(layer: Layer) -> int:
+    return 2 * layer.outputs if layer.kind == "norm" else _with_bias(layer)
+
+
+def _with_bias(layer: Layer) -> int:
+    products = _products(layer)
+    return products + layer.outputs if products else 0

@@ -1,0 +1,169 @@
+"""How the weights of a net begin: by a random scheme, or from a shallower net (section 3.1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from verydeep.errors import InputError
+
+Scheme = Literal["he", "glorot", "normal"]
+
+PAPER_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
+"""Net A's first four convolutions and its fully connected layers, which the deeper nets copy."""
+
+LAST_LAYER_GAIN = 0.01
+"""Shrinks the last layer under He and Glorot, so that a new net begins near uniform answers.
+
+With He's full gain the scores of a new net have a variance of about two, and its first loss lies
+well above ln K, more so as max-pooling favours large values; with a hundredth it is ln K, the loss
+of one who knows nothing.
+"""
+
+
+@torch.no_grad()
+def initialize(
+    net: nn.Module,
+    scheme: Scheme = "he",
+    *,
+    variance: float = 1e-2,
+    generator: torch.Generator | None = None,
+) -> None:
+    """Draw the weights of every convolution and fully connected layer anew; biases become zero.
+
+    Args:
+        net: Changed in place; batch normalisation layers are reset.
+        scheme: ``he`` is N(0, 2/fan_in) (He et al. 2015, made for ReLU); ``glorot`` is
+            N(0, 2/(fan_in + fan_out)) (Glorot & Bengio 2010); ``normal`` is N(0, variance), the
+            paper's. The last layer is drawn smaller by ``LAST_LAYER_GAIN`` under the first two.
+        variance: Of the paper's normal distribution, 1e-2 as published. It is a variance: the
+            standard deviation is its square root.
+        generator: Source of randomness; torch's global one if None.
+
+    Raises:
+        InputError: There is no such scheme.
+    """
+    if scheme not in _DEVIATIONS:
+        raise InputError(f"initialisation must be he, glorot or normal, got {scheme!r} instead")
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    for layer in layers:
+        fan_in, fan_out = fans(layer.weight)
+        deviation = _DEVIATIONS[scheme](fan_in, fan_out, variance)
+        if layer is layers[-1] and scheme != "normal":
+            deviation *= LAST_LAYER_GAIN
+        layer.weight.normal_(0.0, deviation, generator=generator)
+        if layer.bias is not None:
+            layer.bias.zero_()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+
+
+_DEVIATIONS: dict[str, Callable[[int, int, float], float]] = {
+    "he": lambda fan_in, fan_out, variance: math.sqrt(2 / fan_in),
+    "glorot": lambda fan_in, fan_out, variance: math.sqrt(2 / (fan_in + fan_out)),
+    "normal": lambda fan_in, fan_out, variance: math.sqrt(variance),
+}
+
+
+def fans(weight: Tensor) -> tuple[int, int]:
+    """Return how many inputs feed one output, and how many outputs one input feeds.
+
+    >>> fans(torch.empty(64, 3, 3, 3))
+    (27, 576)
+    """
+    window = weight[0, 0].numel()
+    return weight.shape[1] * window, weight.shape[0] * window
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOrigin:
+    """Where the weights of one layer come from.
+
+    Attributes:
+        layer: Its name, like ``conv3_1``.
+        copied: True if copied from the shallower net, False if new.
+        why: Why it is new; empty if copied.
+    """
+
+    layer: str
+    copied: bool
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.layer}: copied" if self.copied else f"{self.layer}: new ({self.why})"
+
+
+@torch.no_grad()
+def copy_layers(
+    source: nn.Module,
+    target: nn.Module,
+    layers: Literal["paper", "all"] = "paper",
+    *,
+    refuse: Mapping[str, str] | None = None,
+) -> list[LayerOrigin]:
+    """Initialise a net from a shallower one, layer by layer, as far as the shapes fit.
+
+    Layers are matched by name: ``conv2_1`` of A is ``conv2_1`` of B. A convolution brings its
+    batch normalisation along. What is not copied stays as it is.
+
+    Args:
+        source: The trained, shallower net.
+        target: The net to initialise; changed in place.
+        layers: ``paper`` copies :data:`PAPER_LAYERS` alone; ``all`` every layer of the same name.
+        refuse: Layers that must stay new, with the reason: ``{"fc8": "the classes differ"}``.
+
+    Returns:
+        One entry for each layer of ``target`` that has weights, in its order.
+    """
+    given, wanted = _weight_layers(source), _weight_layers(target)
+    report = []
+    for name, (prefix, tensors) in wanted.items():
+        why = (refuse or {}).get(name, "") or _obstacle(name, layers, given, tensors)
+        if not why:
+            source_prefix, found = given[name]
+            for key, tensor in tensors.items():
+                tensor.copy_(found[key])
+            _copy_norm(source, source_prefix, target, prefix)
+        report.append(LayerOrigin(name, copied=not why, why=why))
+    return report
+
+
+def _weight_layers(net: nn.Module) -> dict[str, tuple[str, dict[str, Tensor]]]:
+    """Return the full name and the parameters of every layer, by its short name."""
+    return {
+        path.rpartition(".")[2]: (path, dict(module.named_parameters()))
+        for path, module in net.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
+
+
+def _obstacle(
+    name: str,
+    layers: str,
+    given: Mapping[str, tuple[str, dict[str, Tensor]]],
+    wanted: Mapping[str, Tensor],
+) -> str:
+    if layers == "paper" and name not in PAPER_LAYERS:
+        return "not among the layers that the paper copies"
+    if name not in given:
+        return "the shallower net has no such layer"
+    theirs, ours = given[name][1]["weight"].shape, wanted["weight"].shape
+    return "" if theirs == ours else f"shape {_times(ours)}, the shallower net's {_times(theirs)}"
+
+
+def _times(shape: torch.Size) -> str:
+    return "x".join(str(side) for side in shape)
+
+
+def _copy_norm(source: nn.Module, source_path: str, target: nn.Module, path: str) -> None:
+    modules, theirs = dict(target.named_modules()), dict(source.named_modules())
+    norm = modules.get(path.replace("conv", "norm"))
+    found = theirs.get(source_path.replace("conv", "norm"))
+    if isinstance(norm, nn.BatchNorm2d) and isinstance(found, nn.BatchNorm2d):
+        norm.load_state_dict(found.state_dict())

@@ -1,0 +1,143 @@
+"""Table 1 of the paper as data, and the list of layers that it stands for.
+
+Everything that knows what a VGG net is made of (the builder in :mod:`verydeep.nets.vgg`, the
+arithmetic in :mod:`verydeep.nets.anatomy`) reads the layers from here. No tensors: this module
+answers without importing torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from verydeep.errors import InputError, SizeError, did_you_mean
+
+Kind = Literal["conv", "norm", "relu", "lrn", "pool", "fc", "dropout"]
+
+LRN = "LRN"
+"""Marks local response normalisation behind the convolution before it (net A-LRN only)."""
+
+CHANNELS = (64, 128, 256, 512, 512)
+"""Output channels of the five blocks; a 2x2 max-pool with stride 2 follows each block."""
+
+# The kernel sizes of the convolutions, block by block: the columns of Table 1, lying down.
+# block       64           128      256           512           512
+TABLE_1: dict[str, tuple[tuple[int | str, ...], ...]] = {
+    "A": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
+    "A-LRN": ((3, LRN), (3,), (3, 3), (3, 3), (3, 3)),
+    "B": ((3, 3), (3, 3), (3, 3), (3, 3), (3, 3)),
+    "C": ((3, 3), (3, 3), (3, 3, 1), (3, 3, 1), (3, 3, 1)),
+    "D": ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
+    "E": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
+}
+
+NAMES = tuple(TABLE_1)
+HIDDEN = 4096
+SMALLEST_INPUT = 2 ** len(CHANNELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer: its name as in the authors' Caffe release, its kind and its sizes.
+
+    Attributes:
+        name: ``conv3_2`` is the second convolution of the third block, ``fc6`` the first fully
+            connected layer (the sixth stage).
+        kind: What it computes.
+        inputs: Input channels, or input features of a fully connected layer.
+        outputs: Output channels or features.
+        kernel: Side of the square window, in pixels; 1 where there is no window.
+        stride: Step of the window, in pixels.
+    """
+
+    name: str
+    kind: Kind
+    inputs: int
+    outputs: int
+    kernel: int = 1
+    stride: int = 1
+
+
+def check_name(name: str) -> str:
+    """Return the name of the net as Table 1 writes it.
+
+    Raises:
+        InputError: There is no such net.
+
+    >>> check_name("a-lrn")
+    'A-LRN'
+    """
+    if name.upper() in TABLE_1:
+        return name.upper()
+    raise InputError(
+        f"there is no net {name!r}; the paper has {', '.join(NAMES)}{did_you_mean(name, NAMES)}"
+    )
+
+
+def scaled(units: int, width: float) -> int:
+    """Return ``width`` times that many channels or hidden units, at least one."""
+    return max(1, round(units * width))
+
+
+def final_map(input_size: int) -> int:
+    """Return the side of the map behind the last pool, for a square input.
+
+    Raises:
+        SizeError: The input vanishes in the five pools.
+
+    >>> final_map(224), final_map(64)
+    (7, 2)
+    """
+    if input_size < SMALLEST_INPUT:
+        raise SizeError(
+            f"input_size must be at least {SMALLEST_INPUT}: five 2x2 pools halve it five times; "
+            f"got {input_size} instead"
+        )
+    return input_size // SMALLEST_INPUT
+
+
+def convolutional_layers(
+    name: str, *, channels: int = 3, width: float = 1.0, norm: str | None = None
+) -> Iterator[Layer]:
+    """Yield the layers of the five blocks, in the order in which a picture meets them."""
+    inputs = channels
+    for block, (kernels, outputs) in enumerate(zip(TABLE_1[name], CHANNELS, strict=True), start=1):
+        outputs = scaled(outputs, width)
+        for index, kernel in enumerate((k for k in kernels if isinstance(k, int)), start=1):
+            place = f"{block}_{index}"
+            yield Layer(f"conv{place}", "conv", inputs, outputs, kernel)
+            if norm == "batch":
+                yield Layer(f"norm{place}", "norm", outputs, outputs)
+            yield Layer(f"relu{place}", "relu", outputs, outputs)
+            inputs = outputs
+        if LRN in kernels:
+            yield Layer(f"lrn{block}", "lrn", outputs, outputs)
+        yield Layer(f"pool{block}", "pool", outputs, outputs, kernel=2, stride=2)
+
+
+def fully_connected_layers(
+    classes: int,
+    *,
+    input_size: int = 224,
+    width: float = 1.0,
+    hidden: int = HIDDEN,
+) -> Iterator[Layer]:
+    """Yield the three fully connected layers with their ReLUs and dropouts."""
+    inputs = scaled(CHANNELS[-1], width) * final_map(input_size) ** 2
+    units = scaled(hidden, width)
+    for index in (6, 7):
+        yield Layer(f"fc{index}", "fc", inputs, units)
+        yield Layer(f"relu{index}", "relu", units, units)
+        yield Layer(f"drop{index}", "dropout", units, units)
+        inputs = units
+    yield Layer("fc8", "fc", units, classes)
+
+
+def weight_layers(name: str) -> int:
+    """Return the number of layers with weights, the paper's measure of depth.
+
+    >>> [weight_layers(name) for name in NAMES]
+    [11, 11, 13, 16, 16, 19]
+    """
+    return sum(isinstance(kernel, int) for block in TABLE_1[name] for kernel in block) + 3

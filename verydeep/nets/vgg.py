@@ -1,0 +1,194 @@
+"""The six networks as PyTorch modules.
+
+N images, C channels, H height, W width, K classes; h, w sides of a score map.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from verydeep.errors import InputError, SizeError
+from verydeep.nets import table
+from verydeep.nets.dense import classify_densely
+from verydeep.nets.initialize import initialize
+
+
+class VGG(nn.Module):
+    """One of the nets A, A-LRN, B, C, D, E (Table 1 of the paper).
+
+    ``features`` holds the five blocks of convolutions, ``classifier`` the three fully connected
+    layers, each layer under its name in the authors' release (``features.conv3_2``,
+    ``classifier.fc6``). There is no adaptive pooling: a larger picture goes through the dense
+    form, as in the paper. ReLUs are not in place, so every intermediate map can be looked at.
+
+    Make one with :func:`vgg`, which also initialises it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        classes: int = 1000,
+        *,
+        input_size: int = 224,
+        channels: int = 3,
+        width: float = 1.0,
+        hidden: int = table.HIDDEN,
+        dropout: float = 0.5,
+        norm: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = table.check_name(name)
+        if norm not in (None, "batch"):
+            raise InputError(f"norm must be None or 'batch', got {norm!r} instead")
+        self.classes = classes
+        self.input_size = input_size
+        self.channels = channels
+        self.width = width
+        self.hidden = hidden
+        self.dropout = dropout
+        self.norm = norm
+        self.features = _sequence(
+            table.convolutional_layers(self.name, channels=channels, width=width, norm=norm)
+        )
+        self.classifier = _sequence(
+            table.fully_connected_layers(
+                classes, input_size=input_size, width=width, hidden=hidden
+            ),
+            dropout,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores before the soft-max, (N, K) from pictures (N, C, H, W).
+
+        H and W are at least ``input_size``. On a larger picture the scores are the spatial
+        average of :meth:`score_map`, as in section 3.2 of the paper.
+
+        Raises:
+            SizeError: The pictures are smaller than ``input_size``.
+        """
+        maps = self.feature_map(x)
+        if maps.shape[-2:] == (self.final_map, self.final_map):
+            return cast(Tensor, self.classifier(maps.flatten(1)))
+        return classify_densely(self.classifier, maps).mean((2, 3))
+
+    def score_map(self, x: Tensor) -> Tensor:
+        """Return class scores at every position of the net over the picture, densely.
+
+        Args:
+            x: (N, C, H, W) with H, W ≥ ``input_size``.
+
+        Returns:
+            (N, K, h, w) with h = ⌊H/32⌋ − ⌊input_size/32⌋ + 1, and w alike.
+
+        Raises:
+            SizeError: The pictures are smaller than ``input_size``.
+        """
+        return classify_densely(self.classifier, self.feature_map(x))
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """Return what the five blocks of convolutions make of the pictures, (N, C', H/32, W/32).
+
+        Raises:
+            SizeError: The pictures are smaller than ``input_size``.
+        """
+        height, width = x.shape[-2:]
+        if min(height, width) < self.input_size:
+            raise SizeError(
+                f"the picture is {height}x{width} pixels (height x width), but net {self.name} "
+                f"was made for at least {self.input_size}x{self.input_size}: rescale the picture "
+                f"so that its smallest side is {self.input_size} or more"
+            )
+        return cast(Tensor, self.features(x))
+
+    @property
+    def final_map(self) -> int:
+        """Side of the map behind the last pool on a picture of exactly ``input_size``."""
+        return table.final_map(self.input_size)
+
+    def named_layers(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield (name, module) of every layer, in the order in which a picture meets them."""
+        yield from self.features.named_children()
+        yield from self.classifier.named_children()
+
+    def extra_repr(self) -> str:
+        """Return what tells this net from its sisters."""
+        return f"{self.name}, classes={self.classes}, input_size={self.input_size}"
+
+
+def vgg(
+    name: str,
+    classes: int = 1000,
+    *,
+    input_size: int = 224,
+    channels: int = 3,
+    width: float = 1.0,
+    hidden: int = table.HIDDEN,
+    dropout: float = 0.5,
+    norm: str | None = None,
+) -> VGG:
+    """Make one of the paper's six nets, initialised after He and ready to train.
+
+    Args:
+        name: ``A``, ``A-LRN``, ``B``, ``C``, ``D`` or ``E``, a column of Table 1.
+        classes: Number of classes K.
+        input_size: Side in pixels of the square pictures that the fully connected layers are made
+            for; at least 32. Larger pictures go through the dense form.
+        channels: Channels of the pictures.
+        width: Factor on the channels of every convolution and on ``hidden``, for small machines.
+        hidden: Units of the two hidden fully connected layers, before ``width``.
+        dropout: Share of those units that is dropped in training.
+        norm: ``"batch"`` puts batch normalisation behind every convolution (not in the paper).
+
+    Raises:
+        InputError: There is no such net or norm.
+        SizeError: ``input_size`` is below 32.
+
+    >>> net = vgg("A", classes=37, input_size=64, width=0.125)
+    >>> net(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 37])
+    >>> net.score_map(torch.zeros(2, 3, 96, 128)).shape
+    torch.Size([2, 37, 2, 3])
+    """
+    net = VGG(
+        name,
+        classes,
+        input_size=input_size,
+        channels=channels,
+        width=width,
+        hidden=hidden,
+        dropout=dropout,
+        norm=norm,
+    )
+    initialize(net)
+    return net
+
+
+def _sequence(layers: Iterable[table.Layer], dropout: float = 0.0) -> nn.Sequential:
+    return nn.Sequential(OrderedDict((layer.name, _module(layer, dropout)) for layer in layers))
+
+
+def _module(layer: table.Layer, dropout: float) -> nn.Module:
+    match layer.kind:
+        case "conv":
+            # Padding keeps the size: 1 for 3x3, none for the 1x1 convolutions of net C.
+            return nn.Conv2d(
+                layer.inputs, layer.outputs, layer.kernel, padding=layer.kernel // 2
+            )
+        case "norm":
+            return nn.BatchNorm2d(layer.outputs)
+        case "relu":
+            return nn.ReLU()
+        case "lrn":
+            # Krizhevsky's k=2, n=5, alpha=1e-4, beta=0.75; PyTorch divides the sum by its size.
+            return nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+        case "pool":
+            return nn.MaxPool2d(layer.kernel, layer.stride)
+        case "fc":
+            return nn.Linear(layer.inputs, layer.outputs)
+        case "dropout":
+            return nn.Dropout(dropout)

@@ -1,0 +1,149 @@
+"""The machine: which device computes, in which precision, and what to note down of both."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from verydeep.errors import InputError
+
+Precision = Literal["bf16", "fp32"]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where a net computes, and in which precision.
+
+    Attributes:
+        device: ``cpu``, ``cuda`` or any other device of torch.
+        precision: ``bf16`` multiplies in bfloat16 and keeps weights, losses and averages in
+            float32; ``fp32`` does all in float32.
+    """
+
+    device: torch.device
+    precision: Precision
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context in which the net's forward pass runs."""
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.device}, {self.precision}"
+
+
+def choose_machine(device: str | None = None, precision: str | None = None) -> Machine:
+    """Return the device and precision asked for, or the best there are.
+
+    Args:
+        device: A device of torch, like ``cpu`` or ``cuda:1``; None takes a GPU if there is one.
+        precision: ``bf16`` or ``fp32``; None takes bf16 where the processor multiplies it natively.
+
+    Raises:
+        InputError: There is no such device or precision.
+    """
+    if precision not in (None, "bf16", "fp32"):
+        raise InputError(f"precision must be bf16 or fp32, got {precision!r} instead")
+    chosen = _device(device)
+    native: Precision = "bf16" if multiplies_bf16(chosen) else "fp32"
+    return Machine(chosen, native if precision is None else precision)  # type: ignore[arg-type]
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"device {name!r} cannot be used here ({reason}); this machine has {', '.join(here)}"
+        ) from error
+    return device
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Return whether the device multiplies bfloat16 natively: CUDA ≥ 8.0, AMX or AVX512-BF16."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and bool({"amx_bf16", "avx512_bf16"} & processor_features())
+
+
+@cache
+def processor_features() -> frozenset[str]:
+    """Return the instruction sets that Linux lists for this processor; elsewhere nothing."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    flags = (line.partition(":")[2].split() for line in lines if line.startswith("flags"))
+    return frozenset(next(flags, []))
+
+
+def available_memory(device: torch.device) -> int:
+    """Return the bytes of memory that are free on the device, as far as it can be told."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        text = Path("/proc/meminfo").read_text()
+        kilobytes = next(line for line in text.splitlines() if line.startswith("MemAvailable"))
+        return int(kilobytes.split()[1]) * 1024
+    except (OSError, StopIteration):
+        return 4 * 2**30
+
+
+def usable_cores() -> int:
+    """Return the processor cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """Return the processor's own name for itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(x.partition(":")[2].strip() for x in lines if x.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def describe_environment(machine: Machine) -> dict[str, Any]:
+    """Return what a reader needs to know of the machine to compare a result with another's."""
+    accelerator = None
+    if machine.device.type == "cuda":
+        accelerator = torch.cuda.get_device_name(machine.device)
+    packages = ("verydeep", "torch", "torchvision", "numpy", "pillow")
+    return {
+        "processor": processor_name(),
+        "cores": usable_cores(),
+        "threads": torch.get_num_threads(),
+        "amx": "amx_bf16" in processor_features(),
+        "avx512_bf16": "avx512_bf16" in processor_features(),
+        "accelerator": accelerator,
+        "device": str(machine.device),
+        "precision": machine.precision,
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in packages},
+        "command": sys.argv[:],
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

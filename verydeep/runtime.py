@@ -106,9 +106,8 @@ def available_memory(device: torch.device) -> int:
 
 def usable_cores() -> int:
     """Return the processor cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def processor_name() -> str:

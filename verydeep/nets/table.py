@@ -34,7 +34,7 @@ TABLE_1: dict[str, tuple[tuple[int | str, ...], ...]] = {
 
 NAMES = tuple(TABLE_1)
 HIDDEN = 4096
-SMALLEST_INPUT = 2 ** len(CHANNELS)
+SMALLEST_INPUT = 32  # five pools halve it five times
 
 
 @dataclass(frozen=True, slots=True)

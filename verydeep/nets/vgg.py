@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from verydeep.errors import InputError, SizeError
@@ -176,9 +175,7 @@ def _module(layer: table.Layer, dropout: float) -> nn.Module:
     match layer.kind:
         case "conv":
             # Padding keeps the size: 1 for 3x3, none for the 1x1 convolutions of net C.
-            return nn.Conv2d(
-                layer.inputs, layer.outputs, layer.kernel, padding=layer.kernel // 2
-            )
+            return nn.Conv2d(layer.inputs, layer.outputs, layer.kernel, padding=layer.kernel // 2)
         case "norm":
             return nn.BatchNorm2d(layer.outputs)
         case "relu":

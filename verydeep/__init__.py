@@ -1,0 +1,77 @@
+"""The VGG system whole: six networks, the training recipe, the test protocols.
+
+Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (2014).
+
+Importing this package is quick: torch is imported when a name is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from verydeep.classifier import Classifier as Classifier
+    from verydeep.classifier import Prediction as Prediction
+    from verydeep.classifier import load as load
+    from verydeep.data.folders import read_dataset as read_dataset
+    from verydeep.errors import VeryDeepError as VeryDeepError
+    from verydeep.evaluation.evaluate import Result as Result
+    from verydeep.nets.anatomy import anatomy as anatomy
+    from verydeep.nets.initialize import copy_layers as copy_layers
+    from verydeep.nets.initialize import initialize as initialize
+    from verydeep.nets.vgg import VGG as VGG
+    from verydeep.nets.vgg import vgg as vgg
+    from verydeep.recipe import Recipe as Recipe
+    from verydeep.recipe import load_recipe as load_recipe
+    from verydeep.run.test import evaluate as evaluate
+    from verydeep.run.train import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Classifier": "verydeep.classifier",
+    "Prediction": "verydeep.classifier",
+    "Recipe": "verydeep.recipe",
+    "Result": "verydeep.evaluation.evaluate",
+    "VGG": "verydeep.nets.vgg",
+    "VeryDeepError": "verydeep.errors",
+    "anatomy": "verydeep.nets.anatomy",
+    "copy_layers": "verydeep.nets.initialize",
+    "evaluate": "verydeep.run.test",
+    "initialize": "verydeep.nets.initialize",
+    "load": "verydeep.classifier",
+    "load_recipe": "verydeep.recipe",
+    "read_dataset": "verydeep.data.folders",
+    "train": "verydeep.run.train",
+    "vgg": "verydeep.nets.vgg",
+}
+
+__all__ = [
+    "VGG",
+    "Classifier",
+    "Prediction",
+    "Recipe",
+    "Result",
+    "VeryDeepError",
+    "__version__",
+    "anatomy",
+    "copy_layers",
+    "evaluate",
+    "initialize",
+    "load",
+    "load_recipe",
+    "read_dataset",
+    "train",
+    "vgg",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'verydeep' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

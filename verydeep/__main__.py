@@ -1,0 +1,5 @@
+"""``python -m verydeep`` is ``verydeep``."""
+
+from verydeep.cli import main
+
+main()

@@ -1,0 +1,338 @@
+"""A trained net that people can use: with its class names, its preprocessing and its measurements.
+
+N images, H height, W width, K classes; h, w sides of a score map.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from verydeep.data.folders import pictures_in
+from verydeep.data.testing import TestPictures
+from verydeep.errors import InputError, PictureError
+from verydeep.model_folder import (
+    ModelConfig,
+    PreprocessingConfig,
+    describe_net,
+    find_model,
+    read_model,
+    write_model,
+)
+from verydeep.nets.vgg import VGG
+from verydeep.posteriors import average_posteriors, whole
+from verydeep.runtime import Machine, choose_machine
+
+Picture = str | Path | Image.Image | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What becomes of RGB pixels before the net: ``(RGB - mean) / divisor``.
+
+    The paper subtracts the training set's mean RGB and does nothing else (section 2.1). The
+    divisor departs from it, only so that standard initialisation fits; it can be 1.
+
+    Attributes:
+        mean: Mean red, green and blue of the training set, 0 to 255.
+        divisor: One number for all pixels.
+    """
+
+    mean: tuple[float, float, float]
+    divisor: float = 64.0
+
+    def __call__(self, pictures: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Return what the net reads.
+
+        Args:
+            pictures: uint8 (N, 3, H, W).
+            shift: float32 (N, 3), added to every pixel of a picture; None for none.
+
+        Returns:
+            float32 (N, 3, H, W) in channels_last memory, on the pictures' device.
+        """
+        offset = -torch.tensor(self.mean, device=pictures.device)
+        offset = offset if shift is None else shift + offset
+        x = pictures.to(torch.float32, memory_format=torch.channels_last)
+        return x.add_(offset.view(-1, 3, 1, 1)).div_(self.divisor)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model sees on one picture.
+
+    Attributes:
+        source: The file; None for a picture from memory.
+        ranking: The most likely classes, each with its probability, the likeliest first.
+        fault: Why the picture could not be read; None if it could.
+    """
+
+    source: Path | None
+    ranking: tuple[tuple[str, float], ...]
+    fault: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """Name of the likeliest class; None if the picture could not be read."""
+        return self.ranking[0][0] if self.ranking else None
+
+
+@dataclass
+class Classifier:
+    """A net with all that is needed to name what is on a picture.
+
+    Attributes:
+        net: The net, its weights in float32.
+        classes: Names of its K classes.
+        preprocessing: From pixels to its input.
+        train_scale: Training scale S as a range (low, high), in pixels.
+        test_scales: Test scales Q, in pixels, at which it is tested and used if nothing else is
+            said.
+        titles: What to show people for a class, where that is not its name.
+        measured: Its errors and how they were measured, as an evaluation reports them.
+        machine: Where it computes.
+    """
+
+    net: VGG
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    train_scale: tuple[int, int]
+    test_scales: tuple[int, ...]
+    titles: Mapping[str, str] = field(default_factory=dict)
+    measured: dict[str, Any] | None = None
+    machine: Machine = field(default_factory=choose_machine)
+
+    def __post_init__(self) -> None:
+        self._engine: nn.Module | None = None
+
+    @property
+    def input_size(self) -> int:
+        """Side of the smallest picture that the net takes, in pixels."""
+        return self.net.input_size
+
+    def score_map(self, pictures: Tensor) -> Tensor:
+        """Return class scores before the soft-max at every position of the net.
+
+        Args:
+            pictures: uint8 (N, 3, H, W), H and W at least ``input_size``.
+
+        Returns:
+            float32 (N, K, h, w) on the machine's device; h = w = 1 for pictures of ``input_size``.
+        """
+        if self._engine is None:
+            self._engine = inference_form(self.net, self.machine)
+        with torch.inference_mode():
+            x = self.preprocessing(pictures.to(self.machine.device, non_blocking=True))
+            if self.machine.precision == "bf16":
+                x = x.bfloat16()
+            maps: Tensor = self._engine.score_map(x)  # type: ignore[operator]
+            return maps.float()
+
+    def predict(
+        self,
+        pictures: Picture | Iterable[Picture],
+        *,
+        top: int = 5,
+        scales: Sequence[int] | None = None,
+        flip: bool = True,
+    ) -> list[Prediction]:
+        """Name what is on pictures.
+
+        Args:
+            pictures: A path, a PIL image or an array (H, W, 3) or (H, W) of uint8, or many of
+                them. A folder stands for the pictures in it.
+            top: Classes to name, at most.
+            scales: Test scales Q in pixels; None takes :attr:`test_scales`.
+            flip: Whether to average with the mirror image.
+
+        Returns:
+            One prediction a picture, in order. A file that cannot be read has a fault and no
+            ranking.
+
+        Raises:
+            InputError: A file does not exist, an array has another shape, or a scale is too
+                small.
+        """
+        sources = list(_sources(pictures))
+        scales = tuple(scales or self.test_scales)
+        for scale in scales:
+            self.check_scale(scale)
+        tested = TestPictures(sources, scales)
+        probabilities, labels = average_posteriors(
+            [self], len(self.classes), tested, whole if flip else _as_it_is
+        ).topk(min(top, len(self.classes)))
+        rankings = [
+            tuple(zip((self.title(label) for label in k), p, strict=True))
+            for p, k in zip(probabilities.tolist(), labels.tolist(), strict=True)
+        ]
+        return [
+            Prediction(
+                source if isinstance(source, Path) else None,
+                () if index in tested.unreadable else rankings[index],
+                tested.unreadable.get(index),
+            )
+            for index, source in enumerate(sources)
+        ]
+
+    def check_scale(self, scale: int) -> None:
+        """Refuse a test scale that the net cannot take.
+
+        Raises:
+            InputError: ``scale`` is below ``input_size``.
+        """
+        if scale < self.input_size:
+            raise InputError(
+                f"test scale must be at least {self.input_size}, the size that this net was made "
+                f"for; got {scale} instead"
+            )
+
+    def title(self, label: int) -> str:
+        """Return what to show people for a class."""
+        return self.titles.get(self.classes[label], self.classes[label])
+
+    def on(self, machine: Machine) -> Classifier:
+        """Return this classifier, computing elsewhere or in another precision."""
+        moved = copy.copy(self)
+        moved.machine = machine
+        moved._engine = None
+        return moved
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
+        config = ModelConfig(
+            net=describe_net(self.net),
+            classes=self.classes,
+            titles=dict(self.titles),
+            preprocessing=PreprocessingConfig(
+                mean=self.preprocessing.mean, divisor=self.preprocessing.divisor
+            ),
+            train_scale=self.train_scale,
+            test_scales=self.test_scales,
+            measured=self.measured,
+        )
+        write_model(Path(folder), self.net, config, model_card(self))
+
+
+def load(
+    folder: str | Path, *, device: str | None = None, precision: str | None = None
+) -> Classifier:
+    """Load a model folder, or the best model of a run folder.
+
+    Args:
+        folder: As written by training or :meth:`Classifier.save`.
+        device: Where it computes; None takes a GPU if there is one.
+        precision: ``bf16`` or ``fp32``; None takes bf16 where it is native.
+
+    Raises:
+        ModelError: The folder is neither, or its files do not fit each other.
+    """
+    net, config = read_model(find_model(folder))
+    return Classifier(
+        net=net.eval(),
+        classes=config.classes,
+        preprocessing=Preprocessing(config.preprocessing.mean, config.preprocessing.divisor),
+        train_scale=config.train_scale,
+        test_scales=config.test_scales,
+        titles=config.titles,
+        measured=config.measured,
+        machine=choose_machine(device, precision),
+    )
+
+
+def inference_form(net: VGG, machine: Machine) -> VGG:
+    """Return the net as it answers fastest: on its device, channels_last, weights in bf16 if so.
+
+    Normalisation layers keep float32, as under autocast.
+    """
+    form = copy.deepcopy(net).eval().requires_grad_(False).to(machine.device)
+    if machine.precision == "bf16":
+        for module in form.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.bfloat16()
+    return form.to(memory_format=torch.channels_last)
+
+
+def _as_it_is(pictures: Tensor, input_size: int) -> Iterator[Tensor]:
+    yield pictures
+
+
+def _sources(pictures: Picture | Iterable[Picture]) -> Iterator[Path | Image.Image]:
+    if isinstance(pictures, np.ndarray):
+        yield _from_array(pictures)
+    elif isinstance(pictures, Image.Image):
+        yield pictures.convert("RGB")
+    elif isinstance(pictures, str | Path):
+        yield from _files(Path(pictures))
+    else:
+        for picture in pictures:
+            yield from _sources(picture)
+
+
+def _files(path: Path) -> Sequence[Path]:
+    if not path.exists():
+        raise PictureError(f"{path}: no such file or folder")
+    if not path.is_dir():
+        return [path]
+    found = list(pictures_in(path))
+    if not found:
+        raise PictureError(f"{path}: no pictures in this folder")
+    return found
+
+
+def _from_array(pixels: NDArray[Any]) -> Image.Image:
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
+        raise InputError(
+            "a picture as an array must be uint8 of shape (H, W) or (H, W, 3), "
+            f"got {pixels.dtype} of shape {pixels.shape} instead"
+        )
+    return Image.fromarray(pixels).convert("RGB")
+
+
+def model_card(model: Classifier) -> str:
+    """Return the model card: what the model is, what was measured, how to use it."""
+    net, low_high = model.net, sorted(set(model.train_scale))
+    lines = [
+        f"# VGG net {net.name}, {len(model.classes)} classes",
+        "",
+        f"Net {net.name} of Simonyan & Zisserman (2014), made for {net.input_size}x{net.input_size}"
+        f" RGB crops, width {net.width:g}, norm {net.norm or 'none'}; "
+        f"{sum(p.numel() for p in net.parameters()):,} parameters.",
+        f"Trained at S = {' to '.join(str(s) for s in low_high)} pixels (smallest side).",
+        "",
+        "## Measured",
+        "",
+        *_measured(model.measured),
+        "",
+        "## Classes",
+        "",
+        ", ".join(model.title(label) for label in range(len(model.classes))),
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import verydeep",
+        "",
+        'model = verydeep.load("path/to/this/folder")',
+        'for prediction in model.predict("some/pictures"):',
+        "    print(prediction.source, prediction.ranking)",
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _measured(measured: Mapping[str, Any] | None) -> list[str]:
+    if not measured:
+        return ["Nothing yet."]
+    return ["| what | value |", "|---|---|"] + [
+        f"| {key} | {value:.4g} |" if isinstance(value, float) else f"| {key} | {value} |"
+        for key, value in measured.items()
+    ]

@@ -1,0 +1,1 @@
+"""From files to batches: what stands on disk, safe decoding, augmentation, loading."""

@@ -1,0 +1,157 @@
+"""Training crops: rescale, crop, mirror and shift the colours of a picture (sections 2.1, 3.1).
+
+What is drawn and how it is applied are apart: :func:`draw_crop` makes all random choices,
+:func:`cut` applies them to one picture (on the way from a file) and :func:`cut_batch` to many at
+once, on any device. Both resample with the same filter: bilinear, widened when the picture shrinks.
+
+N images, H height, W width, h, w sides of a crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from verydeep.data.geometry import Window, center_window, rescaled_size
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What may happen to a training picture.
+
+    Attributes:
+        size: Side of a crop in pixels, the net's ``input_size``.
+        scale: Training scale S as a range (low, high) in pixels, drawn uniformly for each picture;
+            low = high is a fixed S.
+        random_crop: Cut anywhere; else from the centre.
+        flip: Mirror every other crop.
+        colour_shift: Deviation of the factors αₖ in Krizhevsky's RGB shift Σₖ αₖ λₖ pₖ; None for
+            no shift.
+    """
+
+    size: int
+    scale: tuple[int, int]
+    random_crop: bool = True
+    flip: bool = True
+    colour_shift: float | None = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One crop of one picture, all choices made.
+
+    Attributes:
+        rescaled: Height and width of the whole picture after rescaling.
+        window: The crop's place on the rescaled picture.
+        flip: Whether it is mirrored.
+        shift: Factors αₖ along the three principal axes of the training pixels.
+    """
+
+    rescaled: tuple[int, int]
+    window: Window
+    flip: bool
+    shift: tuple[float, float, float]
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """Return the source of randomness of one picture in one epoch.
+
+    It depends on these three numbers alone: not on the order of the pictures, the number of
+    processes, or where an interrupted run went on.
+    """
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, epoch, index]))
+
+
+def draw_crop(
+    augmentation: Augmentation, height: int, width: int, generator: np.random.Generator
+) -> Crop:
+    """Draw a crop of a picture of that size.
+
+    Args:
+        augmentation: What may happen.
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
+        generator: Always asked for the same count of numbers, whatever is switched on.
+    """
+    scale, top, left, mirror = generator.random(4)
+    shift = generator.standard_normal(3) * (augmentation.colour_shift or 0.0)
+    low, high = augmentation.scale
+    rescaled = rescaled_size(height, width, low + int(scale * (high - low + 1)))
+    window = center_window(*rescaled, augmentation.size)
+    if augmentation.random_crop:
+        window = window._replace(
+            top=int(top * (rescaled[0] - augmentation.size + 1)),
+            left=int(left * (rescaled[1] - augmentation.size + 1)),
+        )
+    flip = augmentation.flip and bool(mirror < 0.5)
+    return Crop(rescaled, window, flip, (float(shift[0]), float(shift[1]), float(shift[2])))
+
+
+def cut(picture: Image.Image, crop: Crop) -> Image.Image:
+    """Return the crop of a picture; only the part that it needs is resampled."""
+    window = crop.window
+    y = picture.height / crop.rescaled[0]
+    x = picture.width / crop.rescaled[1]
+    source = (
+        window.left * x,
+        window.top * y,
+        (window.left + window.width) * x,
+        (window.top + window.height) * y,
+    )
+    part = picture.resize((window.width, window.height), Image.Resampling.BILINEAR, box=source)
+    return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.flip else part
+
+
+def rescale(picture: Image.Image, scale: int) -> Image.Image:
+    """Return the whole picture with its smallest side brought to ``scale``."""
+    height, width = rescaled_size(picture.height, picture.width, scale)
+    if (height, width) == (picture.height, picture.width):
+        return picture
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def cut_batch(pictures: Tensor, sizes: Tensor, crops: Sequence[Crop]) -> Tensor:
+    """Return the crops of many pictures, each as two small matrix products (rows, then columns).
+
+    Args:
+        pictures: uint8 (N, 3, H, W); a smaller picture stands in the upper left corner.
+        sizes: (N, 2), height and width of every picture, on any device.
+        crops: N crops, all of one size h x w.
+
+    Returns:
+        uint8 (N, 3, h, w) on the pictures' device.
+    """
+    windows = torch.tensor([crop.window for crop in crops])
+    rescaled = torch.tensor([crop.rescaled for crop in crops])
+    flips = torch.tensor([crop.flip for crop in crops])
+    height, width = pictures.shape[-2:]
+    sizes = sizes.cpu()
+    rows = _resampling(sizes[:, 0], rescaled[:, 0], windows[:, 0], crops[0].window.height, height)
+    columns = _resampling(sizes[:, 1], rescaled[:, 1], windows[:, 1], crops[0].window.width, width)
+    columns = torch.where(flips[:, None, None], columns.flip(1), columns)
+    device = pictures.device
+    part = rows.to(device)[:, None] @ pictures.float() @ columns.to(device).mT[:, None]
+    return part.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _resampling(before: Tensor, after: Tensor, start: Tensor, length: int, padded: int) -> Tensor:
+    """Return matrices (N, length, padded) that take a line of pixels to its part of the new line.
+
+    Args:
+        before: (N,) sizes of the lines.
+        after: (N,) sizes of the whole new lines.
+        start: (N,) first pixels of the parts.
+        length: Size of every part.
+        padded: Columns of the matrices; those beyond a line's size are zero.
+    """
+    ratio = (before / after)[:, None, None]
+    new = torch.arange(length)[None, :, None] + start[:, None, None]
+    old = torch.arange(padded)[None, None, :]
+    distance = (old + 0.5 - (new + 0.5) * ratio).abs() / ratio.clamp(min=1.0)
+    weights = (1 - distance).clamp(min=0.0) * (old < before[:, None, None])
+    return weights / weights.sum(-1, keepdim=True)

@@ -1,0 +1,194 @@
+"""Training batches: the crops of an epoch, in the order of its plan, ready for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from verydeep.data.augment import (
+    Augmentation,
+    Crop,
+    cut,
+    cut_batch,
+    draw_crop,
+    sample_generator,
+)
+from verydeep.data.decode import decode, to_tensor
+from verydeep.data.loading import (
+    as_it_is,
+    leave_signals_to_the_parent,
+    own_generator,
+    worker_count,
+)
+from verydeep.data.plan import Indices, micro_batches, plan_epoch, steps_of_epoch
+from verydeep.data.samples import Sample
+from verydeep.data.store import PictureStore
+from verydeep.errors import PictureError
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Crops that go through the net at once.
+
+    Attributes:
+        pictures: uint8 (N, 3, h, w).
+        labels: int64 (N,).
+        shifts: float32 (N, 3), factors α of the colour shift.
+        step: Number of the update within the epoch that they belong to.
+        share: Their share of that update's pictures.
+        last: Whether the update is complete with them.
+        unreadable: Pictures that could be read once, but not now: name and reason.
+    """
+
+    pictures: Tensor
+    labels: Tensor
+    shifts: Tensor
+    step: int
+    share: float
+    last: bool
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Which pictures a micro-batch is made of."""
+
+    epoch: int
+    indices: Indices
+    step: int
+    share: float
+    last: bool
+
+
+class TrainingBatches:
+    """The training set as batches of augmented crops.
+
+    Args:
+        samples: The training set; every picture can be read.
+        augmentation: What may happen to a picture.
+        batch: Pictures an update.
+        micro_batch: Pictures at once.
+        seed: Of the order and the augmentation.
+        store: The decoded pictures; None decodes the files, each epoch anew.
+        workers: Decoding processes, without a store; None decides.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        augmentation: Augmentation,
+        *,
+        batch: int,
+        micro_batch: int,
+        seed: int,
+        store: PictureStore | None = None,
+        workers: int | None = None,
+    ) -> None:
+        self.samples = samples
+        self.augmentation = augmentation
+        self.batch = batch
+        self.micro_batch = micro_batch
+        self.seed = seed
+        self.store = store
+        self.workers = workers
+
+    @property
+    def steps(self) -> int:
+        """Updates in an epoch."""
+        return steps_of_epoch(len(self.samples), self.batch)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
+        """Yield the micro-batches of an epoch, from the update ``start`` on."""
+        orders = list(self._orders(epoch, start))
+        if self.store:
+            maker = _FromStore(self, self.store)
+            yield from (maker[order] for order in orders)
+            return
+        loader = DataLoader(
+            _FromFiles(self),
+            sampler=orders,
+            batch_size=None,
+            num_workers=worker_count(self.workers, len(self.samples)),
+            collate_fn=as_it_is,
+            worker_init_fn=leave_signals_to_the_parent,
+            generator=own_generator(),
+            pin_memory=torch.cuda.is_available(),
+        )
+        yield from loader
+
+    def _orders(self, epoch: int, start: int) -> Iterator[_Order]:
+        plan = plan_epoch(len(self.samples), self.batch, self.seed, epoch)
+        for step, indices in list(enumerate(plan))[start:]:
+            parts = list(micro_batches(indices, self.micro_batch))
+            for number, part in enumerate(parts, start=1):
+                share = len(part) / len(indices)
+                yield _Order(epoch, part, step, share, last=number == len(parts))
+
+
+_Crops = tuple[Tensor, list[Crop], list[int], list[str]]
+"""Crops uint8 (N, 3, h, w), how they were drawn, the numbers of their pictures, and faults."""
+
+
+class _Maker(Dataset[MicroBatch]):
+    """Makes the micro-batch of an order, in this process or in a worker."""
+
+    def __init__(self, batches: TrainingBatches) -> None:
+        self.samples = batches.samples
+        self.augmentation = batches.augmentation
+        self.seed = batches.seed
+
+    def __getitem__(self, order: _Order) -> MicroBatch:
+        pictures, crops, good, faults = self.cut(order)
+        return MicroBatch(
+            pictures=pictures,
+            labels=torch.tensor([self.samples[index].label for index in good], dtype=torch.long),
+            shifts=torch.tensor([crop.shift for crop in crops], dtype=torch.float32).view(-1, 3),
+            step=order.step,
+            share=order.share,
+            last=order.last,
+            unreadable=tuple(faults),
+        )
+
+    def cut(self, order: _Order) -> _Crops:
+        raise NotImplementedError
+
+    def draw(self, order: _Order, index: int, height: int, width: int) -> Crop:
+        generator = sample_generator(self.seed, order.epoch, index)
+        return draw_crop(self.augmentation, height, width, generator)
+
+
+class _FromFiles(_Maker):
+    def cut(self, order: _Order) -> _Crops:
+        pictures, crops, good, faults = [], [], [], []
+        for index in order.indices.tolist():
+            try:
+                picture = decode(self.samples[index].path)
+            except PictureError as error:
+                faults.append(str(error))
+                continue
+            crop = self.draw(order, index, picture.height, picture.width)
+            pictures.append(to_tensor(cut(picture, crop)))
+            crops.append(crop)
+            good.append(index)
+        side = self.augmentation.size
+        batch = torch.stack(pictures) if pictures else torch.empty(0, 3, side, side).byte()
+        return batch, crops, good, faults
+
+
+class _FromStore(_Maker):
+    def __init__(self, batches: TrainingBatches, store: PictureStore) -> None:
+        super().__init__(batches)
+        self.store = store
+
+    def cut(self, order: _Order) -> _Crops:
+        padded, sizes = self.store.gather(order.indices)
+        numbers = order.indices.tolist()
+        crops = [
+            self.draw(order, index, height, width)
+            for index, (height, width) in zip(numbers, sizes.tolist(), strict=True)
+        ]
+        return cut_batch(padded, sizes, crops), crops, numbers, []

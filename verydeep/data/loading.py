@@ -1,0 +1,108 @@
+"""Many files, read and prepared by several processes, in order, with the faults by name."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from verydeep.data.decode import decode
+from verydeep.errors import PictureError
+from verydeep.runtime import usable_cores
+
+T = TypeVar("T")
+
+WORTH_A_PROCESS = 512
+"""Fewer files than this are read sooner than a process is started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T]):
+    """What became of one file: a value, or the reason why it cannot be read."""
+
+    index: int
+    value: T | None
+    fault: str | None = None
+
+
+def load_pictures(
+    sources: Sequence[Path | Image.Image],
+    prepare: Callable[[Image.Image], T],
+    *,
+    workers: int | None = None,
+    chunk: int = 16,
+) -> Iterator[Loaded[T]]:
+    """Decode files and prepare the pictures, in order.
+
+    Args:
+        sources: Files, or pictures that are already in memory.
+        prepare: Runs where the file is decoded; its result travels to the caller. Must be
+            picklable (a function of a module, or an instance of a class of one).
+        workers: Processes; 0 works in this one, None takes one a core if the files are many.
+        chunk: Files that one process reads at a time.
+
+    Yields:
+        One entry a source, in their order.
+    """
+    chunks = [range(i, min(i + chunk, len(sources))) for i in range(0, len(sources), chunk)]
+    loader = DataLoader(
+        _Chunks(sources, prepare),
+        sampler=chunks,
+        batch_size=None,
+        num_workers=worker_count(workers, len(sources)),
+        collate_fn=as_it_is,
+        worker_init_fn=leave_signals_to_the_parent,
+        generator=own_generator(),
+    )
+    for loaded in loader:
+        yield from loaded
+
+
+def worker_count(wish: int | None, files: int) -> int:
+    """Return how many processes read that many files; None decides by count and cores."""
+    if wish is not None:
+        return wish
+    return 0 if files < WORTH_A_PROCESS or usable_cores() == 1 else usable_cores()
+
+
+def leave_signals_to_the_parent(worker: int) -> None:
+    """Let Ctrl-C reach the training process alone, which still wants the batches under way."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def own_generator() -> torch.Generator:
+    """Return a generator for a loader, which else would draw from torch's global one.
+
+    The global one belongs to dropout: whether files are read must not change a training.
+    """
+    return torch.Generator()
+
+
+def as_it_is(value: T) -> T:
+    """Stand in for a collate function: nothing is stacked or converted."""
+    return value
+
+
+class _Chunks(Dataset[list[Loaded[T]]], Generic[T]):
+    def __init__(
+        self, sources: Sequence[Path | Image.Image], prepare: Callable[[Image.Image], T]
+    ) -> None:
+        self.sources = sources
+        self.prepare = prepare
+
+    def __getitem__(self, indices: range) -> list[Loaded[T]]:
+        return [self._load(index) for index in indices]
+
+    def _load(self, index: int) -> Loaded[T]:
+        source = self.sources[index]
+        try:
+            picture = source if isinstance(source, Image.Image) else decode(source)
+            return Loaded(index, self.prepare(picture))
+        except PictureError as error:
+            return Loaded(index, None, str(error))

@@ -1,0 +1,44 @@
+"""In which order an epoch meets the pictures: a pure function of seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+
+
+def steps_of_epoch(count: int, batch: int) -> int:
+    """Return the number of updates in an epoch.
+
+    >>> steps_of_epoch(5000, 256)
+    20
+    """
+    return -(-count // batch)
+
+
+def plan_epoch(count: int, batch: int, seed: int, epoch: int) -> list[Indices]:
+    """Return the pictures of every update of an epoch: each picture exactly once.
+
+    The steps differ by at most one picture, so that none is a small remainder with a noisy
+    gradient.
+
+    Args:
+        count: Pictures in the training set.
+        batch: Pictures an update, at most.
+        seed: Of the run.
+        epoch: Number of the epoch; each has an order of its own.
+
+    >>> [len(step) for step in plan_epoch(10, 4, seed=0, epoch=0)]
+    [4, 3, 3]
+    """
+    generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 1, epoch, 0]))
+    order = generator.permutation(count)
+    return np.array_split(order, steps_of_epoch(count, batch))
+
+
+def micro_batches(step: Indices, micro_batch: int) -> Iterator[Indices]:
+    """Yield the parts of a step that go through the net at once, as even as they can be."""
+    yield from np.array_split(step, -(-len(step) // micro_batch))

@@ -1,0 +1,96 @@
+"""What a data set is: pictures with a class and perhaps a box, in splits that share classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from verydeep.errors import DataError, did_you_mean
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of the upright picture; x1 and y1 are the first pixels outside."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture: where it is, its class and, if known, where on it the object is."""
+
+    path: Path
+    label: int
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures in splits, with the classes that all splits share.
+
+    Attributes:
+        root: The folder it was read from.
+        layout: How it lies on disk, in words.
+        classes: Names of the K classes; a sample's label counts into them. They are those of the
+            training split, in order of their names.
+        splits: Samples by name of the split: ``train``, ``val`` and perhaps ``test``.
+        titles: What to show people for a class; the class's name where it is not in here.
+        made_by_rule: The split was not found on disk but drawn; see :mod:`verydeep.data.split`.
+    """
+
+    root: Path
+    layout: str
+    classes: tuple[str, ...]
+    splits: Mapping[str, tuple[Sample, ...]]
+    titles: Mapping[str, str] = field(default_factory=dict)
+    made_by_rule: bool = False
+
+    def split(self, name: str) -> tuple[Sample, ...]:
+        """Return the samples of a split.
+
+        Raises:
+            DataError: There is no such split.
+        """
+        if name not in self.splits:
+            raise DataError(
+                f"{self.root} has no split {name!r}; it has {', '.join(self.splits)}"
+                f"{did_you_mean(name, self.splits)}"
+            )
+        return self.splits[name]
+
+    @property
+    def test_split(self) -> str:
+        """Name of the split to test on: ``test`` if there is one, else ``val``, else the last."""
+        return next((name for name in ("test", "val") if name in self.splits), [*self.splits][-1])
+
+    def title(self, label: int) -> str:
+        """Return what to show people for a class."""
+        return self.titles.get(self.classes[label], self.classes[label])
+
+    def count(self, split: str) -> tuple[int, ...]:
+        """Return the number of pictures of every class in a split."""
+        counts = Counter(sample.label for sample in self.split(split))
+        return tuple(counts[label] for label in range(len(self.classes)))
+
+    def describe(self) -> str:
+        """Return the data set in one line.
+
+        >>> Dataset(Path("pets"), "a folder a class", ("cat", "dog"), {"train": ()}).describe()
+        'a folder a class, 2 classes, 0 train'
+        """
+        sizes = ", ".join(f"{len(samples):,} {name}" for name, samples in self.splits.items())
+        boxes = any(s.box for samples in self.splits.values() for s in samples[:1])
+        rule = " (drawn by rule)" if self.made_by_rule else ""
+        return (
+            f"{self.layout}, {len(self.classes)} classes, {sizes}{rule}{', boxes' if boxes else ''}"
+        )
+
+
+def relative_name(path: Path, root: Path) -> str:
+    """Return how to name a picture to people: its path within the data set."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

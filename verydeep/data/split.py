@@ -1,0 +1,58 @@
+"""Splits drawn by rule where a data set has none: seeded, stratified, and repeatable.
+
+The pictures of each class are put into the order of a hash of (seed, name within the data set),
+and the first shares are cut off. Nothing depends on the order in which a disk lists its files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from verydeep.data.samples import Sample, relative_name
+from verydeep.errors import DataError
+
+
+def cut(
+    samples: Sequence[Sample], root: Path, shares: Mapping[str, float], seed: int
+) -> dict[str, tuple[Sample, ...]]:
+    """Cut shares off a set of pictures, class by class; the rest is ``train``.
+
+    Args:
+        samples: All pictures.
+        root: Folder that their names are relative to.
+        shares: Share of each class by name of the split, like ``{"val": 0.1}``; a share that is
+            not zero gives at least one picture of every class.
+        seed: Another seed draws another split.
+
+    Raises:
+        DataError: A class has too few pictures to be in every split.
+    """
+    by_class: dict[int, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_class[sample.label].append(sample)
+    splits: dict[str, list[Sample]] = {"train": [], **{name: [] for name in shares}}
+    for label in sorted(by_class):
+        ordered = sorted(by_class[label], key=lambda s: _hash(seed, relative_name(s.path, root)))
+        start = 0
+        for name, share in shares.items():
+            end = start + (max(1, round(share * len(ordered))) if share else 0)
+            splits[name] += ordered[start:end]
+            start = end
+        if start >= len(ordered):
+            raise DataError(
+                f"{ordered[0].path.parent} has {len(ordered)} picture(s): too few to split into "
+                f"{', '.join(splits)}; add pictures, or give val/ and test/ folders yourself"
+            )
+        splits["train"] += ordered[start:]
+    return {
+        name: tuple(sorted(chosen, key=lambda s: (s.label, s.path)))
+        for name, chosen in splits.items()
+        if chosen or name == "train"
+    }
+
+
+def _hash(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()

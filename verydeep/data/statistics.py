@@ -1,0 +1,150 @@
+"""One pass over the training pictures before training: mean colour, principal axes, faults.
+
+The mean RGB is the only preprocessing of the paper (section 2.1); the principal axes carry the
+colour shift of Krizhevsky et al. (2012). Each picture counts alike, whatever its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from verydeep.data.augment import rescale
+from verydeep.data.loading import load_pictures
+from verydeep.data.samples import Sample
+from verydeep.data.store import PictureStore, Room
+from verydeep.errors import DataError
+
+Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class ColourStatistics:
+    """The colours of a training set.
+
+    Attributes:
+        mean: Mean red, green and blue, 0 to 255.
+        covariance: 3 x 3, of RGB between 0 and 1, which is the unit in which Krizhevsky's shift
+            has its published size.
+    """
+
+    mean: tuple[float, float, float]
+    covariance: tuple[tuple[float, float, float], ...]
+
+    def shift_axes(self) -> NDArray[np.float32]:
+        """Return the matrix whose k-th column is 255·λₖ·pₖ.
+
+        Times the factors α it gives the colour shift in pixel values.
+        """
+        eigenvalues, axes = np.linalg.eigh(np.array(self.covariance))
+        return np.asarray(255 * axes * eigenvalues, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a pass over pictures found.
+
+    Attributes:
+        colours: None if no picture could be read.
+        samples: Those whose pictures can be read, in order.
+        unreadable: The others: name and reason.
+        store: The pictures of ``samples``, if they were to be kept.
+    """
+
+    colours: ColourStatistics
+    samples: tuple[Sample, ...]
+    unreadable: tuple[str, ...] = ()
+    store: PictureStore | None = field(default=None, repr=False)
+
+
+def scan(
+    samples: Sequence[Sample],
+    *,
+    keep_on: torch.device | None = None,
+    largest_scale: int | None = None,
+    unreadable_limit: float = 0.01,
+    workers: int | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Scan:
+    """Read every training picture once.
+
+    Args:
+        samples: The training set.
+        keep_on: Device on which the decoded pictures are kept; None keeps none.
+        largest_scale: Kept pictures with a larger smallest side are rescaled to this.
+        unreadable_limit: Share of broken pictures above which the data set is refused.
+        workers: Decoding processes; see :func:`verydeep.data.loading.load_pictures`.
+        progress: Called with the count of pictures read so far.
+
+    Raises:
+        DataError: More pictures are broken than the limit allows, or they do not fit into memory.
+    """
+    measure = Measure(keep=keep_on is not None, largest_scale=largest_scale)
+    room = Room(keep_on) if keep_on else None
+    good, faults, kept = [], [], []
+    first, second = np.zeros(3), np.zeros((3, 3))
+    paths = [sample.path for sample in samples]
+    for loaded in load_pictures(paths, measure, workers=workers):
+        progress(loaded.index + 1)
+        if loaded.value is None:
+            faults.append(str(loaded.fault))
+            continue
+        moments, picture = loaded.value
+        first += moments[0]
+        second += moments[1]
+        good.append(samples[loaded.index])
+        if room and picture is not None:
+            room.take(picture.nbytes)
+            kept.append(picture)
+    check_unreadable(faults, len(samples), unreadable_limit)
+    mean = first / len(good)
+    covariance = second / len(good) - np.outer(mean, mean)
+    colours = ColourStatistics(
+        tuple((255 * mean).tolist()), tuple(tuple(row) for row in covariance.tolist())
+    )
+    store = PictureStore(kept, keep_on) if keep_on else None
+    return Scan(colours, tuple(good), tuple(faults), store)
+
+
+def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
+    """Refuse a training set with too many broken pictures, or with none that is whole.
+
+    Raises:
+        DataError: With the list of the broken ones.
+    """
+    if not faults or (len(faults) <= limit * total and len(faults) < total):
+        return
+    listed = "".join(f"\n  {fault}" for fault in faults[:50])
+    more = f"\n  and {len(faults) - 50} more" if len(faults) > 50 else ""
+    raise DataError(
+        f"{len(faults)} of {total} training pictures cannot be read, more than the "
+        f"{limit:.1%} that data.unreadable_limit allows:{listed}{more}\n"
+        "Mend or remove them, or raise the limit: --set data.unreadable_limit=0.05"
+    )
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Takes the first and second moments of a picture's colours, and perhaps its pixels along."""
+
+    keep: bool
+    largest_scale: int | None
+
+    def __call__(self, picture: Image.Image) -> tuple[Moments, NDArray[np.uint8] | None]:
+        """Return ((3,), (3, 3)) moments of RGB between 0 and 1, and the pixels (H, W, 3)."""
+        pixels = np.asarray(picture)
+        colours = pixels.reshape(-1, 3).astype(np.float32) / 255
+        moments = (
+            colours.mean(0, dtype=np.float64),
+            (colours.T @ colours).astype(np.float64) / len(colours),
+        )
+        if not self.keep:
+            return moments, None
+        if self.largest_scale and min(picture.size) > self.largest_scale:
+            pixels = np.asarray(rescale(picture, self.largest_scale))
+        return moments, pixels

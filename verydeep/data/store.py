@@ -1,0 +1,69 @@
+"""Decoded pictures of any sizes, kept in one block of memory on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from verydeep.errors import DataError
+from verydeep.runtime import available_memory
+
+
+class PictureStore:
+    """uint8 RGB pictures of different sizes, addressed by number.
+
+    Args:
+        pictures: uint8 (H, W, 3) each.
+        device: Where they are kept.
+    """
+
+    def __init__(self, pictures: Sequence[NDArray[np.uint8]], device: torch.device) -> None:
+        self.sizes = torch.tensor([picture.shape[:2] for picture in pictures]).view(-1, 2)
+        lengths = 3 * self.sizes.prod(1)
+        self.offsets = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]).tolist()
+        block = np.concatenate([picture.reshape(-1) for picture in pictures])
+        self.block = torch.from_numpy(block).to(device)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def gather(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Return pictures as one batch.
+
+        Returns:
+            uint8 (N, 3, H, W), each picture in the upper left corner of its place, zeros beyond;
+            and their sizes (N, 2), on the CPU.
+        """
+        sizes = self.sizes[torch.from_numpy(indices)]
+        height, width = (int(side) for side in sizes.amax(0))
+        batch = self.block.new_zeros((len(indices), height, width, 3))
+        for place, (index, (h, w)) in enumerate(zip(indices, sizes.tolist(), strict=True)):
+            start, end = self.offsets[index], self.offsets[index + 1]
+            batch[place, :h, :w] = self.block[start:end].view(h, w, 3)
+        return batch.permute(0, 3, 1, 2), sizes
+
+
+class Room:
+    """Watches that pictures to be kept fit into memory, while they come in."""
+
+    def __init__(self, device: torch.device) -> None:
+        # The block is concatenated once, so in RAM a picture is there twice for a moment.
+        share = 0.4 if device.type == "cpu" else 0.8
+        self.left = share * available_memory(device)
+
+    def take(self, size: int) -> None:
+        """Count a picture of that many bytes.
+
+        Raises:
+            DataError: The pictures do not fit.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise DataError(
+                "the decoded pictures do not fit into memory: use --set data.cache=none, which "
+                "reads them anew each epoch"
+            )

@@ -1,0 +1,122 @@
+"""A model on disk: ``config.json``, ``model.safetensors`` and a model card, nothing executable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from verydeep.errors import InputError, ModelError
+from verydeep.files import write_atomically, write_text
+from verydeep.nets.vgg import VGG
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetConfig(_Strict):
+    """The arguments that :class:`verydeep.nets.vgg.VGG` was made with, without the classes."""
+
+    name: str
+    input_size: int
+    channels: int = 3
+    width: float
+    hidden: int
+    dropout: float
+    norm: Literal["batch"] | None = None
+
+
+class PreprocessingConfig(_Strict):
+    """What happens to RGB pixels from 0 to 255: ``(RGB - mean) / divisor``."""
+
+    mean: tuple[float, float, float]
+    divisor: float = Field(gt=0)
+
+
+class ModelConfig(_Strict):
+    """Everything about a model but its weights; ``config.json``."""
+
+    format: Literal[1] = 1
+    task: Literal["classification"] = "classification"
+    net: NetConfig
+    classes: tuple[str, ...]
+    titles: dict[str, str] = {}
+    preprocessing: PreprocessingConfig
+    train_scale: tuple[int, int]
+    test_scales: tuple[int, ...]
+    measured: dict[str, Any] | None = None
+
+
+def describe_net(net: VGG) -> NetConfig:
+    """Return the arguments to make a net like this one."""
+    return NetConfig(**{key: getattr(net, key) for key in NetConfig.model_fields})
+
+
+def write_model(folder: Path, net: VGG, config: ModelConfig, card: str) -> None:
+    """Write a model folder, each file whole or not at all; the weights first."""
+    weights = {name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}
+    write_atomically(
+        folder / WEIGHTS, lambda path: save_file(weights, path, metadata={"format": "pt"})
+    )
+    write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
+    write_text(folder / CARD, card)
+
+
+def find_model(folder: str | Path) -> Path:
+    """Return the model folder that a model or run folder stands for.
+
+    Raises:
+        ModelError: It is neither.
+    """
+    path = Path(folder).expanduser()
+    for candidate in (path, path / "model"):
+        if (candidate / CONFIG).is_file():
+            return candidate
+    if (path / "recipe.yaml").is_file():
+        reason = "a run that has not finished its first epoch, so it has no model yet"
+    else:
+        reason = "neither a model folder (with config.json) nor a run folder"
+        reason = reason if path.exists() else "no such folder; give a model or run folder"
+    raise ModelError(f"{path}: {reason}")
+
+
+def read_model(folder: Path) -> tuple[VGG, ModelConfig]:
+    """Read a model folder.
+
+    Raises:
+        ModelError: A file is missing or broken, or the weights do not fit the net.
+    """
+    config = _read_config(folder / CONFIG)
+    try:
+        with torch.device("meta"):
+            net = VGG(classes=len(config.classes), **config.net.model_dump())
+        # On the meta device nothing is allocated; the weights move in as they are.
+        net.load_state_dict(load_file(folder / WEIGHTS), assign=True)
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder}: {WEIGHTS} is missing") from error
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{folder / WEIGHTS}: cannot be read ({error})") from error
+    except InputError as error:
+        raise ModelError(f"{folder / CONFIG}: {error}") from error
+    except RuntimeError as error:
+        raise ModelError(f"{folder}: {WEIGHTS} does not fit {CONFIG}: {error}") from error
+    return net, config
+
+
+def _read_config(path: Path) -> ModelConfig:
+    try:
+        return ModelConfig.model_validate(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        reason: object = error
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
+        raise ModelError(f"{path}: not a model's configuration ({reason})") from error

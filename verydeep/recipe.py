@@ -1,0 +1,350 @@
+"""A recipe: every setting of a training, frozen, with the paper's values as defaults.
+
+A recipe file is YAML and holds only what differs from the paper. Faults are collected and raised
+once: each with its dotted path, what was found, and the nearest known key.
+"""
+
+from __future__ import annotations
+
+import copy
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+)
+
+from verydeep.errors import RecipeError, did_you_mean
+from verydeep.nets import table
+
+NetName = Literal["A", "A-LRN", "B", "C", "D", "E"]
+
+
+class Section(BaseModel):
+    """A group of settings; unknown keys are errors and nothing changes after it is made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Net(Section):
+    """Which of the six nets, and how large (Table 1)."""
+
+    name: NetName = Field("D", description="column of Table 1")
+    input_size: int = Field(224, ge=table.SMALLEST_INPUT, description="side of a crop, pixels")
+    width: float = Field(1.0, gt=0, description="factor on all channels and hidden units")
+    hidden: int = Field(table.HIDDEN, ge=1, description="units of fc6 and fc7, before width")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of fc6's and fc7's units dropped")
+    norm: Literal["batch"] | None = Field(None, description="normalisation (not in the paper)")
+
+
+class Initialize(Section):
+    """How the weights begin (section 3.1)."""
+
+    scheme: Literal["he", "glorot", "normal"] = Field("he", description="for layers not copied")
+    variance: float = Field(1e-2, gt=0, description="of scheme normal; the paper's is 1e-2")
+    source: str | None = Field(None, description="model or run folder to copy layers from")
+    layers: Literal["paper", "all"] = Field("paper", description="which layers are copied")
+    stages: tuple[NetName, ...] = Field(
+        (), description="nets trained first, each initialised from the one before"
+    )
+
+
+class Data(Section):
+    """How pictures become training crops (sections 2.1 and 3.1)."""
+
+    train_scale: tuple[int, int] = Field(
+        (256, 256), description="S, smallest side after rescaling, pixels; [low, high] jitters"
+    )
+    crop: Literal["random", "center"] = Field("random", description="where a crop is cut")
+    flip: bool = Field(True, description="mirror half of the crops")
+    colour_shift: float | None = Field(
+        0.1, gt=0, description="deviation of the RGB shift along the pixels' principal axes"
+    )
+    divisor: float = Field(64.0, gt=0, description="inputs are (RGB - mean) / divisor; paper: 1")
+    cache: Literal["none", "ram", "device"] = Field("none", description="where pictures are kept")
+    workers: int | None = Field(None, ge=0, description="decoding processes; null: one a core")
+    unreadable_limit: float = Field(
+        0.01, ge=0, le=1, description="share of broken pictures that stops a training"
+    )
+    validation_share: float = Field(0.1, gt=0, lt=1, description="cut off where no split is given")
+    test_share: float = Field(0.1, ge=0, lt=1, description="likewise, from a folder of classes")
+
+    @field_validator("train_scale", mode="before")
+    @classmethod
+    def _one_scale_is_a_range(cls, value: Any) -> Any:
+        return value if isinstance(value, list | tuple) else (value, value)
+
+    @field_serializer("train_scale")
+    def _a_range_of_one_is_a_scale(self, value: tuple[int, int]) -> int | list[int]:
+        return value[0] if value[0] == value[1] else list(value)
+
+
+class Plateau(Section):
+    """When the learning rate drops (section 3.1)."""
+
+    monitor: Literal["loss", "accuracy"] = Field("loss", description="of the validation set")
+    patience: int = Field(5, ge=1, description="epochs without improvement before a drop")
+    factor: float = Field(10.0, gt=1, description="the rate is divided by this")
+    drops: int = Field(3, ge=0, description="drops, after which the next plateau ends training")
+    min_improvement: float = Field(0.0, ge=0, description="smaller steps count as none")
+
+
+class Training(Section):
+    """The optimisation (section 3.1)."""
+
+    batch: int = Field(256, ge=1, description="pictures an update")
+    micro_batch: int | None = Field(
+        None, ge=1, description="pictures at once, accumulated to a batch; null: what fits"
+    )
+    learning_rate: float = Field(1e-2, gt=0, description="the highest, for any schedule")
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty multiplier")
+    schedule: Literal["plateau", "one-cycle", "cosine"] = Field("plateau")
+    warmup: float = Field(0.25, ge=0, lt=1, description="share of one-cycle that rises")
+    epochs: int = Field(74, ge=1, description="ceiling; schedules other than plateau end here")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="not in the paper")
+    checkpoint_minutes: float = Field(10.0, gt=0, description="between checkpoints in an epoch")
+    seed: int = Field(0, ge=0)
+    device: str | None = Field(None, description="null: a GPU if there is one")
+    precision: Literal["bf16", "fp32"] | None = Field(None, description="null: bf16 where native")
+
+
+class Test(Section):
+    """How the trained net is tested at the end (section 3.2)."""
+
+    __test__ = False  # not a test for pytest to collect
+
+    protocol: Literal["center", "dense"] = Field("dense")
+    scales: tuple[int, ...] | None = Field(None, description="Q, pixels; null: the middle of S")
+    flip: bool = Field(True, description="average with the mirror image")
+
+
+class Recipe(Section):
+    """Every setting of a training; ``Recipe()`` is the paper's.
+
+    >>> Recipe().training.batch, Recipe().data.train_scale
+    (256, (256, 256))
+    """
+
+    net: Net = Net()
+    initialize: Initialize = Initialize()
+    data: Data = Data()
+    training: Training = Training()
+    plateau: Plateau = Plateau()
+    test: Test = Test()
+
+    @property
+    def test_scales(self) -> tuple[int, ...]:
+        """Test scales Q: those of the test section, else S if fixed, the middle if jittered."""
+        return self.test.scales or (sum(self.data.train_scale) // 2,)
+
+    def replace(self, **settings: Any) -> Recipe:
+        """Return a recipe with other values, given by dotted path with ``__`` for the dot.
+
+        Raises:
+            RecipeError: A path or a value is wrong.
+
+        >>> Recipe().replace(training__epochs=3).training.epochs
+        3
+        """
+        tree = self.model_dump(mode="json")
+        for path, value in settings.items():
+            _put(tree, path.split("__"), value)
+        return check(tree)
+
+    def to_yaml(self) -> str:
+        """Return every setting as YAML, in the order of this file."""
+        tree = self.model_dump(mode="json")
+        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+def shipped() -> tuple[str, ...]:
+    """Return the names of the recipes that come with the package.
+
+    >>> shipped()
+    ('demo', 'paper', 'small')
+    """
+    folder = resources.files("verydeep") / "recipes"
+    names = (Path(entry.name) for entry in folder.iterdir())
+    return tuple(sorted(name.stem for name in names if name.suffix == ".yaml"))
+
+
+def load_recipe(source: str | Path = "paper", settings: Iterable[str] = ()) -> Recipe:
+    """Read a shipped recipe or a file, and change single settings.
+
+    Args:
+        source: ``paper``, ``small``, ``demo``, or the path of a YAML file.
+        settings: Changes as ``"training.epochs=30"``, the value in YAML.
+
+    Raises:
+        RecipeError: Unknown keys, wrong types, impossible combinations: all in one message.
+    """
+    tree = _read(source)
+    faults = []
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            faults.append(f"--set {setting}: must be KEY=VALUE, like training.epochs=30")
+            continue
+        try:
+            _put(tree, path.strip().split("."), yaml.safe_load(text))
+        except yaml.YAMLError:
+            faults.append(f"--set {path}: {text!r} is not a YAML value")
+        except RecipeError as error:
+            faults.append(f"--set {error}")
+    return check(tree, faults, origin=str(source))
+
+
+def check(tree: Mapping[str, Any], faults: Iterable[str] = (), *, origin: str = "") -> Recipe:
+    """Make a recipe from nested mappings, or raise one error that lists every fault.
+
+    Args:
+        tree: Sections by name, settings by name.
+        faults: Found earlier, to be listed with the others.
+        origin: Name of the recipe or file, for the message.
+
+    Raises:
+        RecipeError: With a line for each fault.
+    """
+    found = list(faults)
+    try:
+        recipe = Recipe.model_validate(tree)
+    except ValidationError as error:
+        found += [_describe(dict(fault)) for fault in error.errors()]
+        # What is left without the faulty settings may still not go together: say that as well.
+        recipe = Recipe.model_validate(_without(tree, (fault["loc"] for fault in error.errors())))
+    found += _impossible_combinations(recipe)
+    if found:
+        place = f" in {origin}" if origin else ""
+        lines = "".join(f"\n  {fault}" for fault in found)
+        raise RecipeError(f"the recipe cannot be used; {len(found)} to mend{place}:{lines}")
+    return recipe
+
+
+def _impossible_combinations(recipe: Recipe) -> Iterator[str]:
+    net, data, training = recipe.net, recipe.data, recipe.training
+    low, high = data.train_scale
+    if low > high:
+        yield f"data.train_scale: the range must rise, got [{low}, {high}] instead"
+    if low < net.input_size:
+        yield (
+            f"data.train_scale: must be at least net.input_size ({net.input_size}), so that a "
+            f"crop fits into the rescaled picture; got {low} instead"
+        )
+    if training.micro_batch is not None and training.micro_batch > training.batch:
+        yield (
+            f"training.micro_batch: must be at most training.batch ({training.batch}), "
+            f"got {training.micro_batch} instead"
+        )
+    if data.cache == "device" and data.workers:
+        yield (
+            "data.workers: must be null or 0 with data.cache=device, which decodes once and then "
+            f"augments on the device; got {data.workers} instead"
+        )
+    if data.validation_share + data.test_share >= 1:
+        yield (
+            "data.validation_share: with data.test_share it must leave pictures to train on "
+            f"(sum below 1), got {data.validation_share} + {data.test_share} instead"
+        )
+    if net.name in recipe.initialize.stages:
+        yield (
+            f"initialize.stages: must not name the net that they lead up to ({net.name}), got "
+            f"{list(recipe.initialize.stages)} instead"
+        )
+    for scale in recipe.test.scales or ():
+        if scale < net.input_size:
+            yield f"test.scales: must be at least {net.input_size}, got {scale} instead"
+
+
+def _read(source: str | Path) -> dict[str, Any]:
+    if str(source) in shipped():
+        text = (resources.files("verydeep") / "recipes" / f"{source}.yaml").read_text("utf-8")
+    else:
+        text = _read_file(Path(source))
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{source}: not valid YAML: {error}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise RecipeError(f"{source}: must hold sections like 'training:', got {tree!r} instead")
+    return tree
+
+
+def _read_file(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        names = ", ".join(shipped())
+        hint = did_you_mean(str(path), shipped())
+        raise RecipeError(
+            f"recipe {str(path)!r} is neither one of {names} nor a file that can be read "
+            f"({getattr(error, 'strerror', None) or error}){hint}"
+        ) from error
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+    path = ".".join(keys)
+    if len(keys) != 2:
+        raise RecipeError(f"{path}: must be SECTION.KEY{did_you_mean(path, known_keys())}")
+    section = tree.setdefault(keys[0], {})
+    if not isinstance(section, dict):
+        raise RecipeError(f"{path}: {keys[0]} is no section in this recipe")
+    section[keys[1]] = value
+
+
+@cache
+def known_keys() -> tuple[str, ...]:
+    """Return the dotted path of every setting."""
+    return tuple(
+        f"{section}.{key}"
+        for section, field in Recipe.model_fields.items()
+        for key in typing.cast(type[BaseModel], field.annotation).model_fields
+    )
+
+
+def _describe(fault: Mapping[str, Any]) -> str:
+    path = ".".join(str(part) for part in _setting(fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        known = known_keys() if "." in path else tuple(Recipe.model_fields)
+        nearest = did_you_mean(path, known) or _same_key_elsewhere(path)
+        return f"{path}: unknown key{nearest}"
+    message = str(fault["msg"])
+    rule = message[0].lower() + message[1:].replace("Input should", "should")
+    return f"{path}: {rule.replace('input should', 'must')}, got {fault['input']!r} instead"
+
+
+def _same_key_elsewhere(path: str) -> str:
+    """Help who wrote ``momentum: 0.8`` outside its section."""
+    key = path.rpartition(".")[2]
+    by_key = {known.rpartition(".")[2]: known for known in known_keys()}
+    hint = did_you_mean(key, by_key)
+    return f"; did you mean {by_key[hint.split(chr(39))[1]]!r}?" if hint else ""
+
+
+def _setting(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Cut pydantic's location down to section and key."""
+    return location[:2]
+
+
+def _without(tree: Mapping[str, Any], locations: Iterable[tuple[int | str, ...]]) -> dict[str, Any]:
+    left = copy.deepcopy(dict(tree))
+    for location in locations:
+        section, *key = _setting(location)
+        inside = left.get(str(section))
+        if key and isinstance(inside, dict):
+            inside.pop(key[0], None)
+        else:
+            left.pop(str(section), None)
+    return left

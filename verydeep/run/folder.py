@@ -1,0 +1,163 @@
+"""A run as a folder, and the record of the data that it was trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verydeep.data.folders import read_dataset
+from verydeep.data.samples import Dataset, Sample, relative_name
+from verydeep.data.statistics import ColourStatistics, Scan
+from verydeep.errors import DataError, ModelError
+from verydeep.files import write_json, write_text
+from verydeep.recipe import Recipe, load_recipe
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The files of a run.
+
+    ``recipe.yaml`` (every setting), ``environment.json``, ``data.json`` (what was trained on),
+    ``log.jsonl`` (a line an epoch), ``checkpoints/``, ``model/`` (the best so far),
+    ``metrics.json`` (the final test), ``report.html``.
+    """
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The best model so far."""
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What an interrupted training goes on from."""
+        return self.path / "checkpoints"
+
+    @property
+    def started(self) -> bool:
+        """Whether a run has begun here."""
+        return (self.path / "recipe.yaml").is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has been trained and tested."""
+        return (self.path / "metrics.json").is_file()
+
+    def prepare(self, *, resume: bool) -> None:
+        """Make the folder for a new run, or check that there is one to go on with.
+
+        Raises:
+            ModelError: A new run would write over an old one, or there is none to resume.
+        """
+        if self.started and not resume:
+            raise ModelError(
+                f"{self.path} holds a run already: go on with --resume, or choose another --out"
+            )
+        inside = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
+        if not self.started and inside and not (resume and inside == {"stages"}):
+            raise ModelError(f"{self.path} is not empty and no run: choose another --out")
+        if not self.started and not inside and resume:
+            raise ModelError(f"{self.path}: no run to resume; leave --resume away to start one")
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Write the recipe with every setting."""
+        write_text(self.path / "recipe.yaml", recipe.to_yaml())
+
+    def read_recipe(self) -> Recipe:
+        """Read the recipe back."""
+        return load_recipe(self.path / "recipe.yaml")
+
+    def write(self, name: str, value: Any) -> None:
+        """Write a JSON file of the run."""
+        write_json(self.path / name, value)
+
+    def read(self, name: str) -> Any:
+        """Read a JSON file of the run.
+
+        Raises:
+            ModelError: It is missing or broken.
+        """
+        path = self.path / name
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path}: cannot be read ({error})") from error
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the rows of ``log.jsonl``; none before the first epoch has ended."""
+        path = self.path / "log.jsonl"
+        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+        return [json.loads(line) for line in lines]
+
+
+def record_data(data: str, dataset: Dataset, scanned: Scan) -> dict[str, Any]:
+    """Return what a later test or resumption must know of the data, as plain values."""
+    assert scanned.colours is not None
+    return {
+        "data": data if data == "digits" else str(dataset.root.resolve()),
+        "layout": dataset.layout,
+        "classes": list(dataset.classes),
+        "titles": dict(dataset.titles),
+        "counts": {name: len(samples) for name, samples in dataset.splits.items()},
+        "fingerprint": fingerprint(dataset),
+        "colours": {
+            "mean": list(scanned.colours.mean),
+            "covariance": [list(row) for row in scanned.colours.covariance],
+        },
+        "unreadable": list(scanned.unreadable),
+        "drawn": _names(dataset) if dataset.made_by_rule else None,
+    }
+
+
+def recorded_colours(record: dict[str, Any]) -> ColourStatistics:
+    """Return the colours of the training set from the record."""
+    colours = record["colours"]
+    mean = tuple(colours["mean"])
+    return ColourStatistics(mean, tuple(tuple(row) for row in colours["covariance"]))
+
+
+def recorded_dataset(record: dict[str, Any]) -> Dataset:
+    """Return the data set of a run, with the splits as they were then.
+
+    Raises:
+        DataError: The data are no longer there.
+    """
+    if record["drawn"] is None:
+        return read_dataset(record["data"])
+    root = Path(record["data"])
+    if not root.is_dir():
+        raise DataError(f"{root}: the run's data are no longer there; name others with --data")
+    classes = tuple(record["classes"])
+    splits = {
+        split: tuple(
+            Sample(root / name, label)
+            for label, class_name in enumerate(classes)
+            for name in names.get(class_name, ())
+        )
+        for split, names in record["drawn"].items()
+    }
+    return Dataset(root, record["layout"], classes, splits, record["titles"], made_by_rule=True)
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Return a hash over the names and classes of the training pictures."""
+    digest = hashlib.sha256()
+    for sample in dataset.split("train"):
+        line = f"{dataset.classes[sample.label]}\t{relative_name(sample.path, dataset.root)}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _names(dataset: Dataset) -> dict[str, dict[str, list[str]]]:
+    return {
+        split: {
+            name: [relative_name(s.path, dataset.root) for s in samples if s.label == label]
+            for label, name in enumerate(dataset.classes)
+        }
+        for split, samples in dataset.splits.items()
+    }

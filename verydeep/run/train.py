@@ -1,0 +1,374 @@
+"""From a data set and a recipe to a trained, tested model in a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from verydeep.classifier import Classifier, Preprocessing, load
+from verydeep.data.augment import Augmentation
+from verydeep.data.batches import TrainingBatches
+from verydeep.data.folders import read_dataset
+from verydeep.data.samples import Dataset
+from verydeep.data.statistics import Scan, scan
+from verydeep.errors import DataError, ModelError
+from verydeep.evaluation.evaluate import evaluate_samples
+from verydeep.evaluation.protocol import Protocol
+from verydeep.insight.report import write_report
+from verydeep.nets.anatomy import anatomy
+from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize
+from verydeep.nets.vgg import VGG
+from verydeep.progress import Progress
+from verydeep.recipe import Recipe, load_recipe
+from verydeep.run.folder import (
+    RunFolder,
+    fingerprint,
+    record_data,
+    recorded_colours,
+    recorded_dataset,
+)
+from verydeep.run.test import final_tests
+from verydeep.runtime import Machine, choose_machine, describe_environment
+from verydeep.training.checkpoint import Position, has_checkpoint
+from verydeep.training.fit import Loop
+from verydeep.training.logs import tensorboard_log
+from verydeep.training.memory import fitting_micro_batch
+from verydeep.training.schedule import make_schedule
+
+
+def train(
+    data: str | Path,
+    recipe: Recipe | str | Path = "paper",
+    out: str | Path = "runs/vgg",
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a net on a data set by a recipe, test the best model, and leave a run folder.
+
+    Args:
+        data: ``digits`` or a folder; see :func:`verydeep.data.folders.read_dataset`.
+        recipe: A recipe, the name of a shipped one, or a YAML file. A resumed run keeps its own.
+        out: The run folder.
+        resume: Go on with the run in ``out``.
+        progress: Where to report to; None is silent.
+
+    Returns:
+        What ``metrics.json`` holds: the final test, ``epochs``, ``drops``, ``stopped_because``.
+
+    Raises:
+        InputError: The data, the recipe or the folder cannot be used.
+        TrainingStopped: The loss is not finite.
+        Interrupted: A signal came; the run can be resumed.
+    """
+    progress = progress or Progress()
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    run = RunFolder(Path(out).expanduser())
+    run.prepare(resume=resume)
+    if run.started:
+        return _train_one(data, run.read_recipe(), run, progress)
+    source = recipe.initialize.source
+    for stage in recipe.initialize.stages:
+        progress.say(f"stage {stage}, to initialise the next net:")
+        folder = RunFolder(run.path / "stages" / stage)
+        staged = recipe.replace(net__name=stage, initialize__stages=[], initialize__source=source)
+        _train_one(data, folder.read_recipe() if folder.started else staged, folder, progress)
+        source = str(folder.path)
+    return _train_one(data, recipe.replace(initialize__source=source), run, progress)
+
+
+def _train_one(
+    data: str | Path, recipe: Recipe, run: RunFolder, progress: Progress
+) -> dict[str, Any]:
+    """Train one net, or go on where its folder shows that it was left."""
+    if run.finished:
+        progress.say(f"{run.path} is finished already")
+        return dict(run.read("metrics.json"))
+    resumed = run if run.started else None
+    machine = choose_machine(recipe.training.device, recipe.training.precision)
+    recipe = _settle(recipe, machine)
+    dataset = _read_data(data, recipe, resumed)
+    progress.say(f"{dataset.root}: {dataset.describe()}")
+    progress.say(
+        f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
+        f"{recipe.training.micro_batch} at a time"
+    )
+    scanned = _scan(dataset, recipe, machine, resumed, progress)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.training.seed)
+        # A run that was stopped before its first checkpoint begins anew, from the same seed.
+        net = make_net(recipe, dataset, progress, initialized=not has_checkpoint(run.checkpoints))
+        if not resumed:
+            _write_beginning(run, data, recipe, machine, dataset, scanned)
+        training = Training(recipe, machine, dataset, scanned, net, run, progress)
+        position = training.run()
+    return _finish(run, recipe, dataset, machine, position, progress)
+
+
+def _settle(recipe: Recipe, machine: Machine) -> Recipe:
+    """Put the machine's choices into the recipe, so that the run can be repeated and resumed."""
+    net = recipe.net
+    if recipe.training.micro_batch is None:
+        sizes = anatomy(
+            net.name,
+            input_size=net.input_size,
+            width=net.width,
+            hidden=net.hidden,
+            norm=net.norm,
+        )
+        fitting = fitting_micro_batch(sizes, recipe.training.batch, machine)
+        recipe = recipe.replace(training__micro_batch=fitting)
+    return recipe.replace(
+        training__device=str(machine.device), training__precision=machine.precision
+    )
+
+
+def _read_data(data: str | Path, recipe: Recipe, resumed: RunFolder | None) -> Dataset:
+    if resumed is None:
+        return read_dataset(
+            data,
+            validation_share=recipe.data.validation_share,
+            test_share=recipe.data.test_share,
+            seed=recipe.training.seed,
+        )
+    record = resumed.read("data.json")
+    given = data if str(data) == "digits" else str(Path(data).expanduser().resolve())
+    if given != record["data"]:
+        raise DataError(f"{resumed.path} was trained on {record['data']}, not on {given}")
+    dataset = recorded_dataset(record)
+    if fingerprint(dataset) != record["fingerprint"]:
+        raise DataError(
+            f"{record['data']}: the training pictures are not those that {resumed.path} began "
+            "with; put them back, or start a new run"
+        )
+    return dataset
+
+
+def _scan(
+    dataset: Dataset,
+    recipe: Recipe,
+    machine: Machine,
+    resumed: RunFolder | None,
+    progress: Progress,
+) -> Scan:
+    """Read the training pictures once; a resumed run that keeps none reads its own record."""
+    samples = dataset.split("train")
+    kept = {"none": None, "ram": torch.device("cpu"), "device": machine.device}[recipe.data.cache]
+    if resumed and kept is None:
+        record = resumed.read("data.json")
+        bad = {fault.partition(": ")[0] for fault in record["unreadable"]}
+        good = tuple(sample for sample in samples if str(sample.path) not in bad)
+        return Scan(recorded_colours(record), good, tuple(record["unreadable"]))
+    with progress.task("reading the training pictures", len(samples)) as task:
+        scanned = scan(
+            samples,
+            keep_on=kept,
+            largest_scale=recipe.data.train_scale[1],
+            unreadable_limit=recipe.data.unreadable_limit,
+            workers=recipe.data.workers,
+            progress=task.update,
+        )
+    if scanned.unreadable:
+        progress.say(f"{len(scanned.unreadable)} pictures cannot be read and are left out:")
+        for fault in scanned.unreadable:
+            progress.say(f"  {fault}")
+    return scanned
+
+
+def make_net(
+    recipe: Recipe, dataset: Dataset, progress: Progress, *, initialized: bool = True
+) -> VGG:
+    """Make the recipe's net for a data set's classes, and initialise it unless told not to."""
+    net = VGG(classes=len(dataset.classes), **recipe.net.model_dump())
+    if not initialized:
+        return net
+    initialize(net, recipe.initialize.scheme, variance=recipe.initialize.variance)
+    source = recipe.initialize.source
+    if source:
+        shallower = load(source, device="cpu", precision="fp32")
+        same = shallower.classes == dataset.classes
+        refuse = {} if same else {"fc8": "the classes differ"}
+        report = copy_layers(shallower.net, net, recipe.initialize.layers, refuse=refuse)
+        _check_copied(report, source)
+        progress.say(f"from {source} (net {shallower.net.name}):")
+        for origin in report:
+            progress.say(f"  {origin}")
+    return net
+
+
+def _check_copied(report: list[LayerOrigin], source: str) -> None:
+    if not any(origin.copied for origin in report):
+        reasons = "".join(f"\n  {origin}" for origin in report)
+        raise ModelError(f"{source}: no layer of it fits this net:{reasons}")
+
+
+def _write_beginning(
+    run: RunFolder,
+    data: str | Path,
+    recipe: Recipe,
+    machine: Machine,
+    dataset: Dataset,
+    scanned: Scan,
+) -> None:
+    """Write what the run needs to be resumed; the recipe last, as it marks a run."""
+    run.write("environment.json", describe_environment(machine))
+    run.write("data.json", record_data(str(data), dataset, scanned))
+    run.write_recipe(recipe)
+
+
+@dataclass
+class Training:
+    """The parts of a run put together: the loop with its batches, validation and outputs."""
+
+    recipe: Recipe
+    machine: Machine
+    dataset: Dataset
+    scanned: Scan
+    net: VGG
+    run_folder: RunFolder
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        assert self.scanned.colours is not None
+        self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
+        self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run(self) -> Position:
+        """Train to the end, from the beginning or from the checkpoint."""
+        loop = self._loop()
+        if loop.resume():
+            self.progress.say(
+                f"resuming after {loop.position.epoch} epochs and {loop.position.step} updates"
+            )
+        tensorboard = tensorboard_log(self.run_folder.path / "tensorboard", loop.position.epoch)
+        if tensorboard:
+            loop.on_epoch = tensorboard
+        return loop.run()
+
+    def _loop(self) -> Loop:
+        training = self.recipe.training
+        return Loop(
+            net=self.net,
+            optimizer=make_optimizer(self.net, self.recipe),
+            schedule=make_schedule(self.recipe),
+            batches=self._batches(),
+            prepare=self._prepare(),
+            validate=self._validation(),
+            watch={"loss": "loss", "accuracy": "top1_error"}[self.recipe.plateau.monitor],
+            machine=self.machine,
+            classes=len(self.dataset.classes),
+            epochs=training.epochs,
+            folder=self.run_folder.path,
+            on_best=self._save_model,
+            label_smoothing=training.label_smoothing,
+            checkpoint_minutes=training.checkpoint_minutes,
+            progress=self.progress,
+        )
+
+    def _batches(self) -> TrainingBatches:
+        data, training = self.recipe.data, self.recipe.training
+        assert training.micro_batch is not None
+        return TrainingBatches(
+            self.scanned.samples,
+            Augmentation(
+                size=self.recipe.net.input_size,
+                scale=data.train_scale,
+                random_crop=data.crop == "random",
+                flip=data.flip,
+                colour_shift=data.colour_shift,
+            ),
+            batch=training.batch,
+            micro_batch=training.micro_batch,
+            seed=training.seed,
+            store=self.scanned.store,
+            workers=data.workers,
+        )
+
+    def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
+        assert self.scanned.colours is not None
+        axes = torch.from_numpy(self.scanned.colours.shift_axes()).to(self.machine.device)
+        return lambda pictures, factors: self.preprocessing(pictures, factors @ axes.T)
+
+    def _validation(self) -> Callable[[], Mapping[str, float]]:
+        """Return the quick test after an epoch: the centre crop at one scale, no mirror image."""
+        protocol = Protocol("center", self.recipe.test_scales[:1], flip=False)
+        test = partial(
+            evaluate_samples,
+            samples=self.dataset.split("val"),
+            protocol=protocol,
+            split="val",
+            root=self.dataset.root,
+            workers=self.recipe.data.workers,
+            progress=self.progress,
+        )
+
+        def validate() -> dict[str, float]:
+            result = test([self.classifier()])
+            return {key: getattr(result, key) for key in ("loss", "top1_error", "top5_error")}
+
+        return validate
+
+    def _save_model(self, row: dict[str, Any]) -> None:
+        kept = ("epoch", "val_loss", "val_top1_error", "val_top5_error")
+        self.classifier({key: row[key] for key in kept}).save(self.run_folder.model)
+
+    def classifier(self, measured: dict[str, Any] | None = None) -> Classifier:
+        """Return the net as it is now, as something that can be tested and saved."""
+        return Classifier(
+            net=self.net,
+            classes=self.dataset.classes,
+            preprocessing=self.preprocessing,
+            train_scale=self.recipe.data.train_scale,
+            test_scales=self.recipe.test_scales,
+            titles=self.dataset.titles,
+            measured=measured,
+            machine=self.machine,
+        )
+
+
+def make_optimizer(net: torch.nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """Return the paper's optimiser: SGD with momentum and L2 penalty on every parameter."""
+    training = recipe.training
+    return torch.optim.SGD(
+        net.parameters(),
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+        fused=all(parameter.device.type in ("cpu", "cuda") for parameter in net.parameters()),
+    )
+
+
+def _finish(
+    run: RunFolder,
+    recipe: Recipe,
+    dataset: Dataset,
+    machine: Machine,
+    position: Position,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Test the best model, and write the metrics, the model card and the report."""
+    model = load(run.model).on(machine)
+    results = final_tests(model, dataset, recipe, progress)
+    chosen = next(r for r in results if r.protocol == recipe.test.protocol)
+    metrics = {
+        **chosen.to_dict(),
+        "epochs": position.epoch,
+        "best_epoch": position.best_epoch,
+        "drops": position.history[-1]["drops"],
+        "stopped_because": position.stopped_because,
+        "training_seconds": sum(row["seconds"] for row in position.history),
+        "unreadable_in_training": position.unreadable,
+        "selected_on": "val",
+        "tests": [result.to_dict() for result in results],
+    }
+    dataclasses.replace(model, measured=chosen.to_dict()).save(run.model)
+    run.write("metrics.json", metrics)
+    write_report(run.path)
+    return metrics

@@ -1,0 +1,1 @@
+"""The recipe at work: schedules, the loop, checkpoints."""

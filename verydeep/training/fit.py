@@ -1,0 +1,265 @@
+"""The training loop: epochs of updates, each followed by a validation, until the schedule ends."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from verydeep.data.batches import MicroBatch, TrainingBatches
+from verydeep.errors import Interrupted, TrainingStopped
+from verydeep.files import write_json_lines
+from verydeep.progress import Progress, Task
+from verydeep.runtime import Machine
+from verydeep.training.checkpoint import (
+    EpochSums,
+    Position,
+    load_checkpoint,
+    save_checkpoint,
+)
+from verydeep.training.schedule import Schedule
+from verydeep.training.signals import StopSignals
+
+Row = dict[str, Any]
+
+STUCK_EPOCHS = 3
+"""After so many epochs at the loss of a guess, a hint is due."""
+
+
+@dataclass
+class Loop:
+    """A training, ready to run.
+
+    Attributes:
+        net: Trained in place; on the machine's device.
+        optimizer: Over the net's parameters.
+        schedule: Sets the optimizer's rate before every update.
+        batches: The training set.
+        prepare: From uint8 crops (N, 3, h, w) and factors α of the colour shift (N, 3) to the
+            net's input.
+        validate: Measures the net after an epoch: ``loss``, ``top1_error`` and more.
+        watch: The figure of the validation that decides which model is the best; lower is better.
+        machine: Device and precision.
+        classes: K.
+        epochs: The ceiling.
+        folder: The run folder, for checkpoints and the log.
+        on_best: Called with an epoch's row when it is the best so far.
+        label_smoothing: Share of the target that is spread over all classes.
+        checkpoint_minutes: Between checkpoints within an epoch.
+        progress: Where to report to.
+        on_epoch: Called with an epoch's row, for other logs.
+    """
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    batches: TrainingBatches
+    prepare: Callable[[Tensor, Tensor], Tensor]
+    validate: Callable[[], Mapping[str, float]]
+    watch: str
+    machine: Machine
+    classes: int
+    epochs: int
+    folder: Path
+    on_best: Callable[[Row], None]
+    label_smoothing: float = 0.0
+    checkpoint_minutes: float = 10.0
+    progress: Progress = field(default_factory=Progress)
+    on_epoch: Callable[[Row], None] = lambda row: None
+
+    def __post_init__(self) -> None:
+        self.position = Position()
+        self._signals = StopSignals()
+        self._saved_at = time.monotonic()
+
+    def resume(self) -> bool:
+        """Go on from the checkpoint in the run folder; return whether there was one."""
+        found = load_checkpoint(self._checkpoints, self.net, self.optimizer)
+        if found is None:
+            return False
+        state, self.position = found
+        self.schedule.restore(state)
+        self._write_log()
+        return True
+
+    def run(self) -> Position:
+        """Train until the schedule or the ceiling of epochs ends it.
+
+        Raises:
+            TrainingStopped: The loss is not finite.
+            Interrupted: A signal came; a checkpoint was written.
+        """
+        with (
+            self._signals,
+            self.progress.task("training", self.epochs) as task,
+        ):
+            while self.position.stopped_because is None:
+                task.update(self.position.epoch, self._describe_rate())
+                self._train_epoch()
+                self._end_epoch()
+        return self.position
+
+    def _train_epoch(self) -> None:
+        self.net.train()
+        position = self.position
+        title = f"epoch {position.epoch + 1}"
+        with self.progress.task(title, self.batches.steps) as task:
+            for step, parts in self._steps():
+                started = time.monotonic()
+                self._set_rate()
+                self._update(parts)
+                position.step = step + 1
+                position.sums.seconds += time.monotonic() - started
+                self._report(task)
+                self._check_signals()
+                if time.monotonic() - self._saved_at > 60 * self.checkpoint_minutes:
+                    self.save()
+
+    def _steps(self) -> Iterator[tuple[int, Iterator[MicroBatch]]]:
+        parts = self.batches.epoch(self.position.epoch, self.position.step)
+        return groupby(parts, key=lambda part: part.step)
+
+    def _update(self, parts: Iterator[MicroBatch]) -> None:
+        """Take one step along the mean gradient over the pictures of all parts."""
+        self.optimizer.zero_grad(set_to_none=True)
+        for part in parts:
+            self.position.unreadable += part.unreadable
+            if len(part.labels):
+                self._accumulate(part)
+        self.optimizer.step()
+
+    def _accumulate(self, part: MicroBatch) -> None:
+        device = self.machine.device
+        x = self.prepare(part.pictures.to(device, non_blocking=True), part.shifts.to(device))
+        labels = part.labels.to(device)
+        with self.machine.autocast():
+            scores = self.net(x)
+        scores = scores.float()
+        loss = F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
+        value = loss.item()
+        if not math.isfinite(value):
+            self._stop_not_finite(value)
+        (loss * part.share).backward()  # type: ignore[no-untyped-call]
+        sums = self.position.sums
+        sums.pictures += len(labels)
+        sums.loss += value * len(labels)
+        sums.wrong += int((scores.argmax(1) != labels).sum())
+
+    def _set_rate(self) -> None:
+        done = self.position.epoch + self.position.step / self.batches.steps
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(done)
+
+    def _end_epoch(self) -> None:
+        position, sums = self.position, self.position.sums
+        rate = self.optimizer.param_groups[0]["lr"]
+        started = time.monotonic()
+        measured = self.validate()
+        row: Row = {
+            "epoch": position.epoch + 1,
+            "learning_rate": rate,
+            "train_loss": sums.loss / max(1, sums.pictures),
+            "train_top1_error": 100 * sums.wrong / max(1, sums.pictures),
+            **{f"val_{key}": value for key, value in measured.items()},
+            "drops": self.schedule.drops,
+            "images_per_second": sums.pictures / max(1e-9, sums.seconds),
+            "seconds": sums.seconds + time.monotonic() - started,
+        }
+        position.history.append(row)
+        position.epoch, position.step, position.sums = position.epoch + 1, 0, EpochSums()
+        self._note_best(row, measured)
+        stop = self.schedule.end_epoch(measured[self.watch])
+        if stop is None and position.epoch >= self.epochs:
+            stop = f"the ceiling of {self.epochs} epochs"
+        position.stopped_because = stop
+        self.save()
+        self._write_log()
+        self.on_epoch(row)
+        self._tell(row)
+        self._check_signals()
+
+    def _note_best(self, row: Row, measured: Mapping[str, float]) -> None:
+        # The model is written before the checkpoint: a kill in between repeats the epoch, and the
+        # same model is written again.
+        if measured[self.watch] < self.position.best:
+            self.position.best = measured[self.watch]
+            self.position.best_epoch = row["epoch"]
+            self.on_best(row)
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        save_checkpoint(
+            self._checkpoints, self.net, self.optimizer, self.schedule.state(), self.position
+        )
+        self._saved_at = time.monotonic()
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    def _write_log(self) -> None:
+        write_json_lines(self.folder / "log.jsonl", self.position.history)
+
+    def _check_signals(self) -> None:
+        if self._signals.received is None:
+            return
+        if self.position.stopped_because is None:
+            self.save()
+        raise Interrupted(
+            f"stopped by {self._signals.received} in epoch {self.position.epoch + 1}; "
+            f"a checkpoint is in {self._checkpoints}. Go on with the same command and --resume"
+        )
+
+    def _stop_not_finite(self, value: float) -> None:
+        epoch, step = self.position.epoch + 1, self.position.step + 1
+        rate = self.optimizer.param_groups[0]["lr"]
+        kept = (
+            f"The last good checkpoint is kept in {self._checkpoints}"
+            if (self._checkpoints / "last.pt").is_file()
+            else "There is no checkpoint yet"
+        )
+        raise TrainingStopped(
+            f"the loss became {value} in epoch {epoch}, update {step}, at a learning rate of "
+            f"{rate:g}. {kept}. Try a lower rate (--set training.learning_rate={rate / 10:g}), "
+            "a start from a shallower net (--init-from RUN), batch normalisation "
+            "(--set net.norm=batch), or --precision fp32"
+        )
+
+    def _report(self, task: Task) -> None:
+        sums = self.position.sums
+        speed = sums.pictures / max(1e-9, sums.seconds)
+        loss = sums.loss / max(1, sums.pictures)
+        task.update(self.position.step, f"loss {loss:.3f}, {speed:,.0f} images/s")
+
+    def _describe_rate(self) -> str:
+        done = self.position.epoch
+        rate = self.schedule.rate(done)
+        best = f", best {self.watch} {self.position.best:.4g}" if self.position.best_epoch else ""
+        return f"learning rate {rate:.3g}, {self.schedule.drops} drops{best}"
+
+    def _tell(self, row: Row) -> None:
+        best = " (best)" if self.position.best_epoch == row["epoch"] else ""
+        self.progress.say(
+            f"epoch {row['epoch']}: train loss {row['train_loss']:.3f}, "
+            f"val loss {row['val_loss']:.3f}, val top-1 error {row['val_top1_error']:.2f} %{best}, "
+            f"learning rate {row['learning_rate']:.3g}, drops {row['drops']}, "
+            f"{row['images_per_second']:,.0f} images/s"
+        )
+        if row["epoch"] == STUCK_EPOCHS and self._is_stuck():
+            self.progress.say(
+                "hint: the loss has stayed at that of a guess. Deep nets may need a better start: "
+                "train a shallower net first and give it with --init-from, or switch on batch "
+                "normalisation (--set net.norm=batch)"
+            )
+
+    def _is_stuck(self) -> bool:
+        guess = math.log(max(2, self.classes))
+        return all(abs(row["train_loss"] - guess) < 0.02 * guess for row in self.position.history)

@@ -1,0 +1,29 @@
+"""Other places that an epoch's figures can go to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def tensorboard_log(folder: Path, start: int) -> Callable[[Mapping[str, Any]], None] | None:
+    """Return a function that writes an epoch's figures for TensorBoard, if it is installed.
+
+    Args:
+        folder: Where the event files go.
+        start: Epochs done so far; what an interrupted run logged beyond them is hidden.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    writer = SummaryWriter(str(folder), purge_step=start + 1)
+
+    def write(row: Mapping[str, Any]) -> None:
+        for key, value in row.items():
+            if key != "epoch":
+                writer.add_scalar(key, value, row["epoch"])
+        writer.flush()
+
+    return write

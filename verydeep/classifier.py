@@ -97,6 +97,7 @@ class Classifier:
         train_scale: Training scale S as a range (low, high), in pixels.
         test_scales: Test scales Q, in pixels, at which it is tested and used if nothing else is
             said.
+        test_flip: Whether the mirror image is averaged in, likewise.
         titles: What to show people for a class, where that is not its name.
         measured: Its errors and how they were measured, as an evaluation reports them.
         machine: Where it computes.
@@ -107,6 +108,7 @@ class Classifier:
     preprocessing: Preprocessing
     train_scale: tuple[int, int]
     test_scales: tuple[int, ...]
+    test_flip: bool = True
     titles: Mapping[str, str] = field(default_factory=dict)
     measured: dict[str, Any] | None = None
     machine: Machine = field(default_factory=choose_machine)
@@ -143,7 +145,7 @@ class Classifier:
         *,
         top: int = 5,
         scales: Sequence[int] | None = None,
-        flip: bool = True,
+        flip: bool | None = None,
     ) -> list[Prediction]:
         """Name what is on pictures.
 
@@ -152,7 +154,7 @@ class Classifier:
                 them. A folder stands for the pictures in it.
             top: Classes to name, at most.
             scales: Test scales Q in pixels; None takes :attr:`test_scales`.
-            flip: Whether to average with the mirror image.
+            flip: Whether to average with the mirror image; None takes :attr:`test_flip`.
 
         Returns:
             One prediction a picture, in order. A file that cannot be read has a fault and no
@@ -167,8 +169,9 @@ class Classifier:
         for scale in scales:
             self.check_scale(scale)
         tested = TestPictures(sources, scales)
+        mirrored = self.test_flip if flip is None else flip
         probabilities, labels = average_posteriors(
-            [self], len(self.classes), tested, whole if flip else _as_it_is
+            [self], len(self.classes), tested, whole if mirrored else _as_it_is
         ).topk(min(top, len(self.classes)))
         rankings = [
             tuple(zip((self.title(label) for label in k), p, strict=True))
@@ -217,6 +220,7 @@ class Classifier:
             ),
             train_scale=self.train_scale,
             test_scales=self.test_scales,
+            test_flip=self.test_flip,
             measured=self.measured,
         )
         write_model(Path(folder), self.net, config, model_card(self))
@@ -242,6 +246,7 @@ def load(
         preprocessing=Preprocessing(config.preprocessing.mean, config.preprocessing.divisor),
         train_scale=config.train_scale,
         test_scales=config.test_scales,
+        test_flip=config.test_flip,
         titles=config.titles,
         measured=config.measured,
         machine=choose_machine(device, precision),

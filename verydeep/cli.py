@@ -135,7 +135,12 @@ def evaluate(
     scales: Annotated[
         str | None, typer.Option(help="Q, like 256 or 256,384,512; default: the middle of S.")
     ] = None,
-    flip: Annotated[bool, typer.Option(help="Average with the mirror image.")] = True,
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip", help="Average with the mirror image; default: as trained."
+        ),
+    ] = None,
     device: Device = None,
     precision: Precision = None,
     as_json: Json = False,
@@ -238,6 +243,9 @@ def _list_unreadable(names: list[str] | tuple[str, ...]) -> None:
 
 def main() -> None:
     """Run the program; a fault of the input is one message, without traceback unless --debug."""
+    if hasattr(sys.stdout, "reconfigure"):
+        # A file name in another encoding must not end the program half way.
+        sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")

@@ -52,6 +52,7 @@ class ModelConfig(_Strict):
     preprocessing: PreprocessingConfig
     train_scale: tuple[int, int]
     test_scales: tuple[int, ...]
+    test_flip: bool = True
     measured: dict[str, Any] | None = None
 
 

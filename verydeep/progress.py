@@ -34,13 +34,15 @@ class _Silent:
 
 
 class PlainProgress(Progress):
-    """Lines for logs and pipes: a line a message, and one every half minute of a long task."""
+    """Lines for logs and pipes: a line a message, and one after half a minute of silence."""
 
     def __init__(self, seconds: float = 30.0) -> None:
         self.seconds = seconds
+        self.last = time.monotonic()
 
     def say(self, message: str) -> None:
         """Print a line."""
+        self.last = time.monotonic()
         print(message, file=sys.stderr, flush=True)  # noqa: T201
 
     @contextmanager
@@ -52,11 +54,9 @@ class PlainProgress(Progress):
 class _Lines:
     def __init__(self, progress: PlainProgress, title: str, total: int) -> None:
         self.progress, self.title, self.total = progress, title, total
-        self.next = time.monotonic() + progress.seconds
 
     def update(self, done: int, note: str = "") -> None:
-        if time.monotonic() >= self.next:
-            self.next = time.monotonic() + self.progress.seconds
+        if time.monotonic() >= self.progress.last + self.progress.seconds:
             self.progress.say(f"{self.title}: {done:,} of {self.total:,} {note}".rstrip())
 
 

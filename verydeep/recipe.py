@@ -113,6 +113,7 @@ class Training(Section):
     warmup: float = Field(0.25, ge=0, lt=1, description="share of one-cycle that rises")
     epochs: int = Field(74, ge=1, description="ceiling; schedules other than plateau end here")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="not in the paper")
+    tensorboard: bool = Field(False, description="log for TensorBoard too (an extra)")
     checkpoint_minutes: float = Field(10.0, gt=0, description="between checkpoints in an epoch")
     seed: int = Field(0, ge=0)
     device: str | None = Field(None, description="null: a GPU if there is one")

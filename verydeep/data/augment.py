@@ -126,16 +126,16 @@ def cut_batch(pictures: Tensor, sizes: Tensor, crops: Sequence[Crop]) -> Tensor:
     Returns:
         uint8 (N, 3, h, w) on the pictures' device.
     """
-    windows = torch.tensor([crop.window for crop in crops])
-    rescaled = torch.tensor([crop.rescaled for crop in crops])
-    flips = torch.tensor([crop.flip for crop in crops])
+    device = pictures.device
+    windows = torch.tensor([crop.window for crop in crops], device=device)
+    rescaled = torch.tensor([crop.rescaled for crop in crops], device=device)
+    flips = torch.tensor([crop.flip for crop in crops], device=device)
     height, width = pictures.shape[-2:]
-    sizes = sizes.cpu()
+    sizes = sizes.to(device)
     rows = _resampling(sizes[:, 0], rescaled[:, 0], windows[:, 0], crops[0].window.height, height)
     columns = _resampling(sizes[:, 1], rescaled[:, 1], windows[:, 1], crops[0].window.width, width)
     columns = torch.where(flips[:, None, None], columns.flip(1), columns)
-    device = pictures.device
-    part = rows.to(device)[:, None] @ pictures.float() @ columns.to(device).mT[:, None]
+    part = rows[:, None] @ pictures.float() @ columns.mT[:, None]
     return part.round_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -150,8 +150,8 @@ def _resampling(before: Tensor, after: Tensor, start: Tensor, length: int, padde
         padded: Columns of the matrices; those beyond a line's size are zero.
     """
     ratio = (before / after)[:, None, None]
-    new = torch.arange(length)[None, :, None] + start[:, None, None]
-    old = torch.arange(padded)[None, None, :]
+    new = torch.arange(length, device=start.device)[None, :, None] + start[:, None, None]
+    old = torch.arange(padded, device=start.device)[None, None, :]
     distance = (old + 0.5 - (new + 0.5) * ratio).abs() / ratio.clamp(min=1.0)
     weights = (1 - distance).clamp(min=0.0) * (old < before[:, None, None])
     return weights / weights.sum(-1, keepdim=True)

@@ -53,8 +53,8 @@ PATCH_SIDES = (64, 128)
 DIGIT_SIDES = (24, 50)
 """Least and greatest side of a digit's own square (its 8x8 pixels), in pixels of the picture."""
 
-FAINT = 112
-"""What is taken off the ink, of 255, after it was doubled."""
+STEEPER = [min(max(2 * ink - 112, 0), 255) for ink in range(256)]
+"""What becomes of ink when a digit was blown up: else the loops of an 8 would run full."""
 
 VISIBLE = 64
 """Ink that covers more than this, of 255, is seen: the box is drawn around it."""
@@ -156,7 +156,7 @@ def draw(
     """Draw one picture.
 
     Args:
-        digit: (8, 8), 255 where there is ink.
+        digit: (10, 10), 255 where there is ink; its outermost pixels are a frame without any.
         photographs: What patches are cut from.
         generator: Of patch, size, place and colour.
 
@@ -165,9 +165,9 @@ def draw(
     """
     picture = draw_patch(photographs, generator)
     ink = place_ink(digit, generator)
-    seen = ink > VISIBLE
+    seen = np.asarray(ink) > VISIBLE
     beneath = luminance(np.asarray(picture)[seen]).mean()
-    picture.paste(draw_colour(float(beneath), generator), mask=Image.fromarray(ink))
+    picture.paste(draw_colour(float(beneath), generator), mask=ink)
     return np.asarray(picture), tight_box(seen)
 
 
@@ -183,24 +183,23 @@ def draw_patch(photographs: list[Image.Image], generator: np.random.Generator) -
     return Image.blend(patch, Image.new("RGB", patch.size, mean), SOFTENING)
 
 
-def place_ink(digit: Pixels, generator: np.random.Generator) -> Pixels:
-    """Return how much ink is where, (64, 64): the digit at a random size and place."""
-    framed = Image.fromarray(np.pad(digit, 1))  # strokes at the edge fade like all others
+def place_ink(digit: Pixels, generator: np.random.Generator) -> Image.Image:
+    """Return how much ink is where, grey 64x64: the digit at a random size and place."""
     side = int(generator.integers(DIGIT_SIDES[0], DIGIT_SIDES[1] + 1)) * 10 // 8
-    left, top = (int(place) for place in generator.integers(SIDE - side + 1, size=2))
-    ink = np.zeros((SIDE, SIDE), np.uint8)
-    smooth = np.asarray(framed.resize((side, side), Image.Resampling.BICUBIC)).astype(np.int64)
-    # Steeper, because the loops of an 8 that is only blown up run full.
-    ink[top : top + side, left : left + side] = np.clip(2 * smooth - FAINT, 0, 255)
+    left, top = generator.integers(SIDE - side + 1, size=2).tolist()
+    smooth = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
+    ink = Image.new("L", (SIDE, SIDE))
+    ink.paste(smooth.point(STEEPER), (left, top))
     return ink
 
 
 def draw_colour(beneath: float, generator: np.random.Generator) -> tuple[int, ...]:
     """Draw a colour whose luminance is far from the mean of what lies beneath."""
     while True:
-        colour = generator.integers(256, size=3)
-        if abs(float(luminance(colour)) - beneath) >= CONTRAST:
-            return tuple(colour.tolist())
+        colours = generator.integers(256, size=(16, 3))
+        far = colours[np.abs(luminance(colours) - beneath) >= CONTRAST]
+        if len(far):
+            return tuple(far[0].tolist())
 
 
 def luminance(colours: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -228,11 +227,15 @@ def _divide(labels: NDArray[np.int64], seed: int) -> dict[str, list[NDArray[np.i
 
 
 def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the digits, (1797, 8, 8) with 255 for full ink, and what they are."""
+    """Return the digits, (1797, 10, 10) with 255 for full ink, and what they are.
+
+    Around each is a frame without ink, so that strokes at its edge fade like all others.
+    """
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    return (data.images * 255 / 16).astype(np.uint8), data.target
+    ink = (data.images * 255 / 16).astype(np.uint8)
+    return np.pad(ink, ((0, 0), (1, 1), (1, 1))), data.target
 
 
 @functools.cache

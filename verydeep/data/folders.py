@@ -145,6 +145,9 @@ def _read_classes(root: Path) -> Dataset:
 
 def _class_names(folder: Path) -> tuple[str, ...]:
     names = [path.name for path in _subfolders(folder) if any(True for _ in pictures_in(path))]
+    for name in names:
+        if not name.isprintable():
+            raise DataError(f"{folder / name!r}: a class needs a name of printable characters")
     if len(names) < 2:
         here = ", ".join(names) if names else "none"
         raise DataError(

@@ -18,7 +18,7 @@ from verydeep.runtime import usable_cores
 
 T = TypeVar("T")
 
-WORTH_A_PROCESS = 512
+WORTH_A_PROCESS = 1024
 """Fewer files than this are read sooner than a process is started."""
 
 

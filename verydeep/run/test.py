@@ -23,7 +23,7 @@ def evaluate(
     *,
     split: str | None = None,
     scales: Sequence[int] | None = None,
-    flip: bool = True,
+    flip: bool | None = None,
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
@@ -37,7 +37,7 @@ def evaluate(
         protocol: ``center`` or ``dense``.
         split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
         scales: Test scales Q in pixels; None takes those that the model was tested at.
-        flip: Whether to average with mirror images.
+        flip: Whether to average with mirror images; None does as when the model was tested.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         workers: Decoding processes; None decides.
@@ -53,12 +53,14 @@ def evaluate(
         model if isinstance(model, Classifier) else load(model, device=device, precision=precision)
         for model in given
     ]
-    chosen = make_protocol(protocol, tuple(scales or loaded[0].test_scales), flip=flip)
+    first = loaded[0]
+    mirrored = first.test_flip if flip is None else flip
+    chosen = make_protocol(protocol, tuple(scales or first.test_scales), flip=mirrored)
     dataset = read_dataset(data, draw=False) if data else _data_of_run(given[0])
     name = split or dataset.test_split
     return evaluate_samples(
         loaded,
-        relabel(dataset, name, loaded[0].classes),
+        relabel(dataset, name, first.classes),
         chosen,
         split=name,
         root=dataset.root,

@@ -247,9 +247,9 @@ class Training:
             self.progress.say(
                 f"resuming after {loop.position.epoch} epochs and {loop.position.step} updates"
             )
-        tensorboard = tensorboard_log(self.run_folder.path / "tensorboard", loop.position.epoch)
-        if tensorboard:
-            loop.on_epoch = tensorboard
+        if self.recipe.training.tensorboard:
+            folder = self.run_folder.path / "tensorboard"
+            loop.on_epoch = tensorboard_log(folder, loop.position.epoch)
         return loop.run()
 
     def _loop(self) -> Loop:
@@ -327,6 +327,7 @@ class Training:
             preprocessing=self.preprocessing,
             train_scale=self.recipe.data.train_scale,
             test_scales=self.recipe.test_scales,
+            test_flip=self.recipe.test.flip,
             titles=self.dataset.titles,
             measured=measured,
             machine=self.machine,

@@ -262,4 +262,4 @@ class Loop:
 
     def _is_stuck(self) -> bool:
         guess = math.log(max(2, self.classes))
-        return all(abs(row["train_loss"] - guess) < 0.02 * guess for row in self.position.history)
+        return bool(min(row["train_loss"] for row in self.position.history) > 0.97 * guess)

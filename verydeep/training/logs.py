@@ -6,18 +6,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from verydeep.errors import MissingExtra
 
-def tensorboard_log(folder: Path, start: int) -> Callable[[Mapping[str, Any]], None] | None:
-    """Return a function that writes an epoch's figures for TensorBoard, if it is installed.
+
+def tensorboard_log(folder: Path, start: int) -> Callable[[Mapping[str, Any]], None]:
+    """Return a function that writes an epoch's figures for TensorBoard.
 
     Args:
         folder: Where the event files go.
         start: Epochs done so far; what an interrupted run logged beyond them is hidden.
+
+    Raises:
+        MissingExtra: TensorBoard is not installed.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
+    except ImportError as error:
+        raise MissingExtra("training.tensorboard", "tensorboard") from error
     writer = SummaryWriter(str(folder), purge_step=start + 1)
 
     def write(row: Mapping[str, Any]) -> None:

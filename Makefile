@@ -1,0 +1,41 @@
+# make demo   train and test a small net on built-in digits
+# make test   everything that a change must pass
+# Both set up .venv/ first; the second time that takes no time.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+
+.PHONY: install demo test lint types imports tests clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "verydeep needs Python 3.11 or newer: make install PYTHON=python3.12"; exit 2; }
+	@echo "Setting up .venv/ (once; downloads PyTorch)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+demo: install
+	$(BIN)/verydeep demo --out runs/demo $(DEMO)
+
+test: lint types imports tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+# One thread a process: the tests are many and small.
+tests: install
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 $(TESTS)
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

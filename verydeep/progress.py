@@ -12,7 +12,7 @@ from typing import Any, Protocol
 class Task(Protocol):
     """One piece of work whose end can be foreseen."""
 
-    def update(self, done: int, note: str = "") -> None:
+    def update(self, done: float, note: str = "") -> None:
         """Say how much is done, and perhaps a word about it."""
 
 
@@ -29,7 +29,7 @@ class Progress:
 
 
 class _Silent:
-    def update(self, done: int, note: str = "") -> None:
+    def update(self, done: float, note: str = "") -> None:
         pass
 
 
@@ -55,9 +55,9 @@ class _Lines:
     def __init__(self, progress: PlainProgress, title: str, total: int) -> None:
         self.progress, self.title, self.total = progress, title, total
 
-    def update(self, done: int, note: str = "") -> None:
+    def update(self, done: float, note: str = "") -> None:
         if time.monotonic() >= self.progress.last + self.progress.seconds:
-            self.progress.say(f"{self.title}: {done:,} of {self.total:,} {note}".rstrip())
+            self.progress.say(f"{self.title}: {int(done):,} of {self.total:,} {note}".rstrip())
 
 
 class RichProgress(Progress):
@@ -98,7 +98,7 @@ class _Bar:
     def __init__(self, live: Any, number: Any) -> None:
         self.live, self.number = live, number
 
-    def update(self, done: int, note: str = "") -> None:
+    def update(self, done: float, note: str = "") -> None:
         self.live.update(self.number, completed=done, note=note)
 
 

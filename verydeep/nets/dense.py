@@ -3,45 +3,53 @@
 The first fully connected layer sees the whole last map, s x s positions of C channels: it is a
 convolution with an s x s window that fits exactly once. On a larger picture the same window fits
 more often, and the net answers with a map of scores, one for every position at which it would have
-been applied to a crop. The weights are the very same memory, seen in another shape.
+been applied to a crop. The layers are the very same, with the same weights in the same memory.
 
 N images, C channels, H height, W width, K classes; h, w sides of the score map.
 """
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+
+def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
+    """Apply fully connected layers at every position of a map.
+
+    The windows are gathered and go through the layers as rows of one matrix product. That is the
+    convolution with :func:`as_convolution`'s weights, which a processor would first have to bring
+    into another order at every call, all 103 million of them in net D.
+
+    Args:
+        classifier: ``nn.Linear`` layers with element-wise layers between them; the first is made
+            for a flattened (C, s, s) map.
+        maps: (N, C, H, W), what the convolutional part made of the pictures; H, W ≥ s.
+
+    Returns:
+        (N, K, h, w) with h = H − s + 1 and w = W − s + 1.
+    """
+    side = window_side(cast(nn.Linear, classifier[0]), maps.shape[1])
+    windows = maps.unfold(2, side, 1).unfold(3, side, 1)  # (N, C, h, w, s, s)
+    rows = windows.permute(0, 2, 3, 1, 4, 5).flatten(3)  # (N, h, w, C·s·s)
+    return cast(Tensor, classifier(rows)).permute(0, 3, 1, 2)
+
+
+def window_side(layer: nn.Linear, channels: int) -> int:
+    """Return the side s of the map that a fully connected layer was made for."""
+    return round((layer.in_features / channels) ** 0.5)
 
 
 def as_convolution(layer: nn.Linear, channels: int) -> Tensor:
     """Return the weights of a fully connected layer as those of a convolution, without a copy.
 
     Args:
-        layer: Weights (outputs, channels·s·s), made for a flattened (channels, s, s) map.
-        channels: Channels of the map that the layer reads.
+        layer: Weights (outputs, C·s·s).
+        channels: Channels C of the map that the layer reads.
 
     Returns:
-        (outputs, channels, s, s), sharing the layer's memory.
+        (outputs, C, s, s), sharing the layer's memory.
     """
-    side = round((layer.in_features / channels) ** 0.5)
+    side = window_side(layer, channels)
     return layer.weight.view(layer.out_features, channels, side, side)
-
-
-def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
-    """Apply fully connected layers at every position of a map.
-
-    Args:
-        classifier: ``nn.Linear`` layers with element-wise layers between them.
-        maps: (N, C, H, W), what the convolutional part made of the pictures.
-
-    Returns:
-        (N, K, h, w): with s the side that the first layer was made for, h = H − s + 1 and
-        w = W − s + 1.
-    """
-    for layer in classifier:
-        if isinstance(layer, nn.Linear):
-            maps = F.conv2d(maps, as_convolution(layer, maps.shape[1]), layer.bias)
-        else:
-            maps = layer(maps)
-    return maps

@@ -102,12 +102,11 @@ class Loop:
             self.progress.task("training", self.epochs) as task,
         ):
             while self.position.stopped_because is None:
-                task.update(self.position.epoch, self._describe_rate())
-                self._train_epoch()
+                self._train_epoch(task)
                 self._end_epoch()
         return self.position
 
-    def _train_epoch(self) -> None:
+    def _train_epoch(self, whole: Task) -> None:
         self.net.train()
         position = self.position
         title = f"epoch {position.epoch + 1}"
@@ -118,6 +117,7 @@ class Loop:
                 self._update(parts)
                 position.step = step + 1
                 position.sums.seconds += time.monotonic() - started
+                whole.update(position.epoch + position.step / self.batches.steps, self._describe())
                 self._report(task)
                 self._check_signals()
                 if time.monotonic() - self._saved_at > 60 * self.checkpoint_minutes:
@@ -239,9 +239,8 @@ class Loop:
         loss = sums.loss / max(1, sums.pictures)
         task.update(self.position.step, f"loss {loss:.3f}, {speed:,.0f} images/s")
 
-    def _describe_rate(self) -> str:
-        done = self.position.epoch
-        rate = self.schedule.rate(done)
+    def _describe(self) -> str:
+        rate = self.optimizer.param_groups[0]["lr"]
         best = f", best {self.watch} {self.position.best:.4g}" if self.position.best_epoch else ""
         return f"learning rate {rate:.3g}, {self.schedule.drops} drops{best}"
 

@@ -1,7 +1,65 @@
-"""Settings for every test."""
+"""Settings for every test, and the pictures and runs that several of them share."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 import torch
+from PIL import Image
+from sklearn.datasets import load_sample_images
+from tiny import Outcome, recipe, run_program, write_splits
 
 # The tests' tensors are small: handing them around between threads costs more than it saves, and
 # several times as much on a busy machine.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets that may stand beside the checkout."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("there is no folder shared/data beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[Image.Image]:
+    """The two photographs, 640x427, that scikit-learn ships."""
+    return [Image.fromarray(image) for image in load_sample_images().images]
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes with 8 training, 4 validation and 4 test pictures each; not to be changed."""
+    return write_splits(tmp_path_factory.mktemp("data") / "pictures")
+
+
+@pytest.fixture(scope="session")
+def trained_run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run on ``pictures`` that has learned them; not to be changed."""
+    from verydeep import train
+
+    out = tmp_path_factory.mktemp("runs") / "trained"
+    learn = recipe(
+        "net.norm=batch",
+        "net.dropout=0",
+        "training.schedule=cosine",
+        "training.epochs=20",
+        "training.micro_batch=8",
+        "training.precision=fp32",
+    )
+    train(pictures, learn, out)
+    return out
+
+
+@pytest.fixture
+def verydeep(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """The program as a function of its arguments, in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code = run_program([str(argument) for argument in arguments])
+        return Outcome(code, *capsys.readouterr())
+
+    return run

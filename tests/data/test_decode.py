@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import resource
 import struct
 import sys
 import threading
@@ -399,13 +398,14 @@ def test_the_picture_outlives_its_file(tmp_path: Path) -> None:
     ("width", "height"),
     [(60_000, 60_000), (2**31 - 1, 2**31 - 1), (10_000, 9_000), (1, MAX_PIXELS + 1)],
 )
-def test_pixel_bomb_is_refused_at_its_header(width: int, height: int) -> None:
+def test_pixel_bomb_is_refused_at_its_header(
+    width: int, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bomb = png(width, height, bits=8, colour=2, data=bytes(1000))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)  # to call it would be another fault
     start = time.perf_counter()
     assert "make it smaller" in fault(bomb)
     assert time.perf_counter() - start < 1
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
 
 
 def test_the_limit_is_exact() -> None:

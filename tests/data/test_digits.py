@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import itertools
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -94,7 +93,7 @@ def test_boxes_lie_inside_and_vary(whole: list[Digit]) -> None:
     assert boxes.min() >= 0
     assert boxes.max() <= 64
     sizes, centres = boxes[:, 2:] - boxes[:, :2], (boxes[:, 2:] + boxes[:, :2]) / 2
-    assert sizes[:, 1].min() >= 16
+    assert sizes[:, 1].min() >= 24
     assert sizes[:, 1].max() <= 56
     assert sizes.min() >= 3
     assert (centres.std(0) > 5).all()
@@ -116,10 +115,10 @@ def test_a_picture_depends_on_its_number_alone(whole: list[Digit]) -> None:
     assert bytes_of(make_digits(0, {"test": 30})) == bytes_of(first[-30:])
 
 
-def test_patches_of_different_splits_come_from_different_places() -> None:
-    spans = sorted(digits.STRIPS.values())
+def test_training_patches_come_from_elsewhere() -> None:
     assert set(digits.STRIPS) == set(COUNTS)
-    assert all(left[1] <= right[0] for left, right in itertools.pairwise(spans))
+    assert digits.STRIPS["val"][1] <= digits.STRIPS["train"][0]
+    assert digits.STRIPS["test"][1] <= digits.STRIPS["train"][0]
 
 
 # What is drawn, against the ink worked out anew.

@@ -142,8 +142,10 @@ def supports(name: str, side: int) -> dict[str, Tensor]:
     for layer, module in net.named_layers():
         if isinstance(module, nn.MaxPool2d):
             maps = nn.functional.avg_pool2d(maps, module.kernel_size, module.stride)
-        else:
+        elif isinstance(module, nn.Linear):
             maps = classify_densely(nn.Sequential(module), maps)
+        else:
+            maps = module(maps)
         middle = maps.shape[-1] // 2
         pair = maps[0, 0, middle - 1, middle - 1] + maps[1, 0, middle, middle]
         (gradient,) = torch.autograd.grad(pair, x, retain_graph=True)

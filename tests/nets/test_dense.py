@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from verydeep.nets.dense import as_convolution, classify_densely
 from verydeep.nets.table import NAMES
@@ -99,7 +100,15 @@ def test_where_no_kernel_sees_its_neighbours_scores_are_those_of_crops() -> None
         assert apart().abs().max() < 1e-12
 
 
-def test_weights_are_the_same_memory() -> None:
+def test_a_layer_over_windows_is_the_convolution_that_it_reads_as() -> None:
+    layer = nn.Linear(5 * 3 * 3, 4).double()
+    maps = torch.randn(2, 5, 6, 4, dtype=torch.float64)
+    expected = F.conv2d(maps, as_convolution(layer, 5), layer.bias)
+    found = classify_densely(nn.Sequential(layer), maps)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_layer_read_as_convolution_is_the_same_memory() -> None:
     net = small("A", 64)
     kernel = as_convolution(net.classifier.fc6, 32)
     assert kernel.shape == (16, 32, 2, 2)
@@ -153,3 +162,11 @@ def test_layers_between_see_maps_as_they_are() -> None:
         maps = torch.tensor([[[[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]]]])
         scores = classify_densely(nn.Sequential(first, nn.ReLU(), second), maps)
     assert scores.tolist() == [[[[1 + 400 + 5000 + 0.5, 30 + 500 + 0.5]]]]
+
+
+def test_dropout_works_on_maps_too_and_only_in_training() -> None:
+    net = VGG("A", 7, input_size=32, width=1 / 16, hidden=16 * 64)
+    maps = torch.rand(1, 32, 2, 2)
+    assert torch.equal(*(classify_densely(net.eval().classifier, maps) for _ in range(2)))
+    assert not torch.equal(*(classify_densely(net.train().classifier, maps) for _ in range(2)))
+    assert all(layer.training for layer in net.classifier)

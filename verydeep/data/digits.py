@@ -43,13 +43,13 @@ COUNTS = {"train": 4000, "val": 600, "test": 1000}
 HELD_OUT = {"val": 30, "test": 30}
 """Digits of each class that only that split uses; training has the rest, about 120 a class."""
 
-STRIPS = {"train": (0.35, 1.0), "val": (0.0, 0.35), "test": (0.0, 0.35)}
+STRIPS = {"train": (0.4, 1.0), "val": (0.0, 0.4), "test": (0.0, 0.4)}
 """The part of each photograph's width that a split cuts its patches from."""
 
 PATCH_SIDES = (64, 128)
 """Least and greatest side of a patch, in pixels of the photograph."""
 
-DIGIT_SIDES = (28, 50)
+DIGIT_SIDES = (32, 50)
 """Least and greatest side of a digit's own square (its 8x8 pixels), in pixels of the picture."""
 
 STEEPER = [min(max(2 * ink - 112, 0), 255) for ink in range(256)]

@@ -23,7 +23,7 @@ class Part:
         size: Side of its square output in pixels; 1 behind the fully connected layers.
         parameters: Weights and biases (scales and shifts of a normalisation).
         multiply_adds: Products of convolutions and fully connected layers, for one picture.
-        memory: Bytes of its output in float32, for one picture.
+        memory: Bytes of its output in float32, for one picture; ReLUs and dropouts count theirs.
         receptive_field: Side in input pixels of the square that one output value can see, in the
             unpadded plane; the whole picture may be smaller.
         stride: Input pixels between two neighbouring output values.
@@ -95,6 +95,7 @@ def anatomy(
     212
     """
     name = table.check_name(name)
+    table.check_sizes(classes=classes, channels=channels, width=width, hidden=hidden, norm=norm)
     layers = chain(
         table.convolutional_layers(name, channels=channels, width=width, norm=norm),
         table.fully_connected_layers(classes, input_size=input_size, width=width, hidden=hidden),

@@ -10,6 +10,7 @@ N images, C channels, H height, W width, K classes; h, w sides of the score map.
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
 
 def window_side(layer: nn.Linear, channels: int) -> int:
     """Return the side s of the map that a fully connected layer was made for."""
-    return round((layer.in_features / channels) ** 0.5)
+    return math.isqrt(layer.in_features // channels)
 
 
 def as_convolution(layer: nn.Linear, channels: int) -> Tensor:

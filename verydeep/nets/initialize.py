@@ -18,11 +18,11 @@ PAPER_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
 """Net A's first four convolutions and its fully connected layers, which the deeper nets copy."""
 
 LAST_LAYER_GAIN = 0.01
-"""Shrinks the last layer under He and Glorot, so that a new net begins near uniform answers.
+"""Shrinks the last layer under He's scheme, so that a new net begins near uniform answers.
 
-With He's full gain the scores of a new net have a variance of about two, and its first loss lies
-well above ln K, more so as max-pooling favours large values; with a hundredth it is ln K, the loss
-of one who knows nothing.
+With the full gain the first loss lies far above ln K: the scores of a new net vary by several
+units, as max-pooling favours large values. With a hundredth it is ln K, the loss of one who knows
+nothing. Glorot's scheme, not made for ReLU, shrinks the signal enough by itself.
 """
 
 
@@ -40,7 +40,7 @@ def initialize(
         net: Changed in place; batch normalisation layers are reset.
         scheme: ``he`` is N(0, 2/fan_in) (He et al. 2015, made for ReLU); ``glorot`` is
             N(0, 2/(fan_in + fan_out)) (Glorot & Bengio 2010); ``normal`` is N(0, variance), the
-            paper's. The last layer is drawn smaller by ``LAST_LAYER_GAIN`` under the first two.
+            paper's. Under ``he`` the last layer is drawn smaller by ``LAST_LAYER_GAIN``.
         variance: Of the paper's normal distribution, 1e-2 as published. It is a variance: the
             standard deviation is its square root.
         generator: Source of randomness; torch's global one if None.
@@ -54,7 +54,7 @@ def initialize(
     for layer in layers:
         fan_in, fan_out = fans(layer.weight)
         deviation = _DEVIATIONS[scheme](fan_in, fan_out, variance)
-        if layer is layers[-1] and scheme != "normal":
+        if layer is layers[-1] and scheme == "he":
             deviation *= LAST_LAYER_GAIN
         layer.weight.normal_(0.0, deviation, generator=generator)
         if layer.bias is not None:
@@ -120,11 +120,22 @@ def copy_layers(
 
     Returns:
         One entry for each layer of ``target`` that has weights, in its order.
+
+    Raises:
+        InputError: ``layers`` is neither, or ``refuse`` names a layer that there is not.
     """
+    if layers not in ("paper", "all"):
+        raise InputError(f"layers must be 'paper' or 'all', got {layers!r} instead")
     given, wanted = _weight_layers(source), _weight_layers(target)
+    reasons = dict(refuse or {})
+    if unknown := reasons.keys() - wanted.keys():
+        raise InputError(f"the net has no layer {', '.join(sorted(unknown))} to refuse")
+    if _normalized(source) != _normalized(target):
+        convolutions = (name for name in wanted if name.startswith("conv"))
+        reasons = dict.fromkeys(convolutions, "only one of the nets is normalised") | reasons
     report = []
     for name, (prefix, tensors) in wanted.items():
-        why = (refuse or {}).get(name, "") or _obstacle(name, layers, given, tensors)
+        why = reasons.get(name) or _obstacle(name, layers, given, tensors)
         if not why:
             source_prefix, found = given[name]
             for key, tensor in tensors.items():
@@ -141,6 +152,10 @@ def _weight_layers(net: nn.Module) -> dict[str, tuple[str, dict[str, Tensor]]]:
         for path, module in net.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     }
+
+
+def _normalized(net: nn.Module) -> bool:
+    return any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
 
 
 def _obstacle(

@@ -71,8 +71,27 @@ def check_name(name: str) -> str:
     if name.upper() in TABLE_1:
         return name.upper()
     raise InputError(
-        f"there is no net {name!r}; the paper has {', '.join(NAMES)}{did_you_mean(name, NAMES)}"
+        f"there is no net {name!r}; the paper has {', '.join(NAMES)}"
+        f"{did_you_mean(name.upper(), NAMES)}"
     )
+
+
+def check_sizes(
+    *, classes: int, channels: int, width: float, hidden: int, norm: str | None
+) -> None:
+    """Refuse a net that cannot be.
+
+    Raises:
+        InputError: A count is below one, the width is not positive, or there is no such norm.
+    """
+    counts = {"classes": classes, "channels": channels, "hidden": hidden}
+    for what, count in counts.items():
+        if count < 1:
+            raise InputError(f"{what} must be at least 1, got {count} instead")
+    if not width > 0:
+        raise InputError(f"width must be above 0, got {width} instead")
+    if norm not in (None, "batch"):
+        raise InputError(f"norm must be None or 'batch', got {norm!r} instead")
 
 
 def scaled(units: int, width: float) -> int:

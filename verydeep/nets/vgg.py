@@ -11,7 +11,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from verydeep.errors import InputError, SizeError
+from verydeep.errors import SizeError
 from verydeep.nets import table
 from verydeep.nets.dense import classify_densely
 from verydeep.nets.initialize import initialize
@@ -42,8 +42,7 @@ class VGG(nn.Module):
     ) -> None:
         super().__init__()
         self.name = table.check_name(name)
-        if norm not in (None, "batch"):
-            raise InputError(f"norm must be None or 'batch', got {norm!r} instead")
+        table.check_sizes(classes=classes, channels=channels, width=width, hidden=hidden, norm=norm)
         self.classes = classes
         self.input_size = input_size
         self.channels = channels
@@ -93,8 +92,13 @@ class VGG(nn.Module):
         """Return what the five blocks of convolutions make of the pictures, (N, C', H/32, W/32).
 
         Raises:
-            SizeError: The pictures are smaller than ``input_size``.
+            SizeError: The pictures are smaller than ``input_size``, or no (N, C, H, W).
         """
+        if x.dim() != 4 or x.shape[1] != self.channels:
+            raise SizeError(
+                f"net {self.name} reads pictures of shape (N, {self.channels}, H, W), "
+                f"got {tuple(x.shape)} instead"
+            )
         height, width = x.shape[-2:]
         if min(height, width) < self.input_size:
             raise SizeError(
@@ -147,6 +151,7 @@ def vgg(
         InputError: There is no such net or norm.
         SizeError: ``input_size`` is below 32.
 
+    >>> import torch
     >>> net = vgg("A", classes=37, input_size=64, width=0.125)
     >>> net(torch.zeros(2, 3, 64, 64)).shape
     torch.Size([2, 37])

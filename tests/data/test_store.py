@@ -1,0 +1,97 @@
+"""The store of decoded pictures against the pictures themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from verydeep.data import store as store_module
+from verydeep.data.store import PictureStore, Room
+from verydeep.errors import DataError
+
+CPU = torch.device("cpu")
+SIZES = st.lists(st.tuples(*[st.integers(1, 12)] * 2), min_size=1, max_size=9)
+CUDA = pytest.param(
+    "cuda",
+    marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
+)
+
+
+def noise(height: int, width: int, seed: int) -> np.ndarray:
+    """Pixels without a zero, which is what padding is made of."""
+    return np.random.default_rng(seed).integers(1, 256, (height, width, 3), dtype=np.uint8)
+
+
+def pictures_of(sizes: list[tuple[int, int]]) -> list[np.ndarray]:
+    return [noise(height, width, seed) for seed, (height, width) in enumerate(sizes)]
+
+
+@given(SIZES, st.data())
+def test_pictures_come_back_as_they_went_in(
+    sizes: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    pictures = pictures_of(sizes)
+    store = PictureStore(pictures, CPU)
+    assert len(store) == len(pictures)
+    numbers = data.draw(st.lists(st.integers(0, len(pictures) - 1), min_size=1, max_size=12))
+    batch, found = store.gather(np.array(numbers))
+    chosen = [pictures[number] for number in numbers]
+    assert found.tolist() == [list(picture.shape[:2]) for picture in chosen]
+    assert batch.dtype == torch.uint8
+    assert batch.shape == (
+        len(chosen),
+        3,
+        max(len(picture) for picture in chosen),
+        max(picture.shape[1] for picture in chosen),
+    )
+    for place, picture in zip(batch.permute(0, 2, 3, 1).numpy(), chosen, strict=True):
+        height, width = picture.shape[:2]
+        assert np.array_equal(place[:height, :width], picture)
+        assert np.count_nonzero(place) == picture.size  # zeros beyond
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+def test_pictures_stay_on_their_device_and_their_sizes_on_the_cpu(device: str) -> None:
+    batch, sizes = PictureStore(pictures_of([(3, 4), (5, 2)]), torch.device(device)).gather(
+        np.array([1, 0])
+    )
+    assert (batch.device.type, sizes.device.type) == (device, "cpu")
+
+
+def test_writing_to_a_batch_does_not_write_to_the_store() -> None:
+    pictures = pictures_of([(4, 4)])
+    store = PictureStore(pictures, CPU)
+    store.gather(np.array([0]))[0].fill_(0)
+    assert np.array_equal(store.gather(np.array([0]))[0][0].permute(1, 2, 0), pictures[0])
+
+
+@pytest.mark.parametrize(("device", "share"), [("cpu", 0.4), ("cuda", 0.8)])
+def test_room_ends_when_the_share_of_memory_is_taken(
+    device: str, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "available_memory", lambda device: 1000)
+    room = Room(torch.device(device))
+    whole = int(1000 * share)
+    room.take(whole - 100)
+    room.take(100)
+    with pytest.raises(DataError, match=r"do not fit into memory.*--set data\.cache=none"):
+        room.take(1)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(1, 400), max_size=20))
+def test_room_takes_exactly_what_fits(sizes: list[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_module, "available_memory", lambda device: 2500)
+        room = Room(CPU)
+    taken = 0
+    for size in sizes:
+        if taken + size > 1000:
+            with pytest.raises(DataError):
+                room.take(size)
+            return
+        room.take(size)
+        taken += size

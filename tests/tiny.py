@@ -1,0 +1,101 @@
+"""What many tests need: tiny folders of pictures, a tiny recipe, the program as a function."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from verydeep.recipe import Recipe, load_recipe
+
+COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
+SIZES = ((40, 48), (48, 40), (44, 44), (60, 41))
+
+SETTINGS = (
+    "net.name=A",
+    "net.input_size=32",
+    "net.width=0.125",
+    "net.hidden=64",
+    "data.train_scale=[32, 40]",
+    "training.batch=8",
+    "training.micro_batch=4",
+    "training.learning_rate=0.02",
+    "training.epochs=3",
+)
+"""A net of 146 K weights that takes pictures from 32 pixels on; dropout 0.5 as in the paper."""
+
+
+def recipe(*settings: str) -> Recipe:
+    """Return the tiny recipe, with other settings given as for ``--set``."""
+    return load_recipe("paper", [*SETTINGS, *settings])
+
+
+def flags(*settings: str) -> list[str]:
+    """Return the tiny recipe as arguments of ``verydeep train``."""
+    return [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
+
+
+def write_class_folders(root: Path, count: int = 12, seed: int = 0, names: Any = COLOURS) -> Path:
+    """Write noisy pictures of a few sizes, whose colour tells their class."""
+    generator = np.random.default_rng(seed)
+    for name in names:
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            height, width = SIZES[number % len(SIZES)]
+            noise = generator.normal(0, 40, (height, width, 3))
+            pixels = np.clip(np.array(COLOURS[name]) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number:02}.png")
+    return root
+
+
+def write_splits(root: Path, train: int = 8, val: int = 4, test: int = 4) -> Path:
+    """Write a folder a class under each split."""
+    for seed, (split, count) in enumerate({"train": train, "val": val, "test": test}.items()):
+        if count:
+            write_class_folders(root / split, count, seed)
+    return root
+
+
+def strict_json(text: str) -> Any:
+    """Read JSON as the standard has it, which knows no NaN."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+class Outcome(NamedTuple):
+    """How the program ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_program(arguments: Sequence[str]) -> int:
+    """Run the program in this process and return its exit code."""
+    from verydeep.cli import main
+
+    before, sys.argv = sys.argv, ["verydeep", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def run_program_apart(arguments: Sequence[str], errors: Path) -> None:
+    """Be the main function of a process that runs the program; stderr goes to a file."""
+    torch.set_num_threads(1)
+    with errors.open("w") as file, contextlib.redirect_stderr(file):
+        sys.exit(run_program(arguments))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny import apart
 
 from verydeep.files import write_atomically, write_json, write_json_lines, write_text
 
@@ -88,10 +88,7 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
     chance = random.Random(0)
     for _ in range(6):
         start = path.stat().st_ino
-        process = multiprocessing.get_context("forkserver").Process(
-            target=_write_forever, args=(path,)
-        )
-        process.start()
+        process = apart(_write_forever, path)
         while path.stat().st_ino == start:
             assert process.is_alive()
             time.sleep(0.001)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,8 +96,22 @@ def run_program(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run_program_apart(arguments: Sequence[str], errors: Path) -> None:
-    """Be the main function of a process that runs the program; stderr goes to a file."""
+def apart(target: Callable[..., object], *arguments: object) -> BaseProcess:
+    """Start a process of its own, from a fork server that has the slow imports behind it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["verydeep.cli", "verydeep.run.train", "torch._dynamo"]  # which optimisers import
+    )
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def be_the_program(arguments: Sequence[str], errors: Path) -> None:
+    """Be a process that runs the program, without curves in its report; stderr goes to a file."""
+    from verydeep.insight import report
+
+    report.learning_curves = lambda history: ""
     torch.set_num_threads(1)
     with errors.open("w") as file, contextlib.redirect_stderr(file):
         sys.exit(run_program(arguments))

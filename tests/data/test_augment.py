@@ -156,6 +156,13 @@ def test_seed_epoch_and_index_alone_decide(seed: int, epoch: int, index: int) ->
         assert tuple(sample_generator(*key).random(4)) == found
 
 
+def test_the_streams_of_neighbours_share_no_number() -> None:
+    """A stream that is its neighbour's, only shifted, would pass for another at its beginning."""
+    keys = [(s, e, i) for s in range(3) for e in range(3) for i in range(9)]
+    streams = np.array([sample_generator(*key).random(64) for key in keys])
+    assert len(np.unique(streams)) == streams.size
+
+
 def test_the_same_key_draws_the_same_crop_and_no_two_keys_do() -> None:
     keys = [(s, e, i) for s in range(3) for e in range(10) for i in range(40)]
     drawn = [draw(seed=s, epoch=e, index=i) for s, e, i in keys]

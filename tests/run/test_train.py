@@ -473,7 +473,8 @@ def test_all_layers_can_be_copied(trained_run: Path, pictures: Path, tmp_path: P
 def test_a_source_that_fits_nowhere_or_is_none_is_refused(
     trained_run: Path, pictures: Path, tmp_path: Path
 ) -> None:
-    other = recipe(*QUICK, "net.width=0.0625", f"initialize.source={trained_run}")
+    settings = (*QUICK, "net.norm=batch", "net.width=0.0625")
+    other = recipe(*settings, f"initialize.source={trained_run}")
     with pytest.raises(ModelError, match="no layer of it fits") as error:
         train(pictures, other, tmp_path / "run")
     assert "conv1_1: new (shape" in str(error.value)

@@ -49,7 +49,7 @@ STRIPS = {"train": (0.4, 1.0), "val": (0.0, 0.4), "test": (0.0, 0.4)}
 PATCH_SIDES = (64, 128)
 """Least and greatest side of a patch, in pixels of the photograph."""
 
-DIGIT_SIDES = (32, 50)
+DIGIT_SIDES = (28, 40)
 """Least and greatest side of a digit's own square (its 8x8 pixels), in pixels of the picture."""
 
 STEEPER = [min(max(2 * ink - 112, 0), 255) for ink in range(256)]
@@ -58,10 +58,10 @@ STEEPER = [min(max(2 * ink - 112, 0), 255) for ink in range(256)]
 VISIBLE = 64
 """Ink that covers more than this, of 255, is seen: the box is drawn around it."""
 
-CONTRAST = 96
+CONTRAST = 104
 """Least distance between the luminance of the ink and the mean beneath it, of 255."""
 
-SOFTENING = 0.6
+SOFTENING = 0.65
 """How far a patch is drawn towards its mean colour, so that its own edges hide no stroke."""
 
 Pixels = NDArray[np.uint8]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from verydeep.data.decode import upright_rgb
 from verydeep.data.folders import pictures_in
 from verydeep.data.testing import TestPictures
 from verydeep.errors import InputError, PictureError
@@ -274,7 +275,7 @@ def _sources(pictures: Picture | Iterable[Picture]) -> Iterator[Path | Image.Ima
     if isinstance(pictures, np.ndarray):
         yield _from_array(pictures)
     elif isinstance(pictures, Image.Image):
-        yield pictures.convert("RGB")
+        yield upright_rgb(pictures)
     elif isinstance(pictures, str | Path):
         yield from _files(Path(pictures))
     else:

@@ -20,9 +20,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_serializer,
     field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from verydeep.errors import RecipeError, did_you_mean
 from verydeep.nets import table
@@ -33,7 +35,16 @@ NetName = Literal["A", "A-LRN", "B", "C", "D", "E"]
 class Section(BaseModel):
     """A group of settings; unknown keys are errors and nothing changes after it is made."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python takes True for 1; a reader of a recipe does not."""
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and field.annotation is not bool:
+            raise PydanticCustomError("truth", "must not be true or false")
+        return value
 
 
 class Net(Section):
@@ -115,7 +126,7 @@ class Training(Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="not in the paper")
     tensorboard: bool = Field(False, description="log for TensorBoard too (an extra)")
     checkpoint_minutes: float = Field(10.0, gt=0, description="between checkpoints in an epoch")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     device: str | None = Field(None, description="null: a GPU if there is one")
     precision: Literal["bf16", "fp32"] | None = Field(None, description="null: bf16 where native")
 
@@ -221,7 +232,8 @@ def check(tree: Mapping[str, Any], faults: Iterable[str] = (), *, origin: str = 
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
-        found += [_describe(dict(fault)) for fault in error.errors()]
+        by_setting = {_setting(fault["loc"]): fault for fault in reversed(error.errors())}
+        found += [_describe(dict(fault)) for fault in reversed(by_setting.values())]
         # What is left without the faulty settings may still not go together: say that as well.
         recipe = Recipe.model_validate(_without(tree, (fault["loc"] for fault in error.errors())))
     found += _impossible_combinations(recipe)
@@ -257,6 +269,8 @@ def _impossible_combinations(recipe: Recipe) -> Iterator[str]:
             "data.validation_share: with data.test_share it must leave pictures to train on "
             f"(sum below 1), got {data.validation_share} + {data.test_share} instead"
         )
+    if len(set(recipe.initialize.stages)) < len(recipe.initialize.stages):
+        yield (f"initialize.stages: each net once, got {list(recipe.initialize.stages)} instead")
     if net.name in recipe.initialize.stages:
         yield (
             f"initialize.stages: must not name the net that they lead up to ({net.name}), got "
@@ -347,5 +361,5 @@ def _without(tree: Mapping[str, Any], locations: Iterable[tuple[int | str, ...]]
         if key and isinstance(inside, dict):
             inside.pop(key[0], None)
         else:
-            left.pop(str(section), None)
+            left = {name: value for name, value in left.items() if str(name) != str(section)}
     return left

@@ -324,7 +324,6 @@ def assert_stopped(code: int | None, err: str, run: Path, number: signal.Signals
         assert part in last
     assert "Traceback" not in err
     assert_whole(run)
-    assert not [path for path in run.rglob(".*") if path.is_file()]
 
 
 def test_the_program_stops_when_asked_says_how_to_go_on_and_does(
@@ -381,3 +380,4 @@ def test_the_whole_group_can_be_asked(
     os.killpg(process.pid, number)
     process.join(60)
     assert_stopped(process.exitcode, errors.read_text(), run, number)
+    assert not [path for path in run.rglob(".*") if path.is_file()]

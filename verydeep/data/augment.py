@@ -17,7 +17,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from verydeep.data.decode import MAX_PIXELS
 from verydeep.data.geometry import Window, center_window, rescaled_size
+from verydeep.errors import PictureError
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,17 @@ def cut(picture: Image.Image, crop: Crop) -> Image.Image:
 
 
 def rescale(picture: Image.Image, scale: int) -> Image.Image:
-    """Return the whole picture with its smallest side brought to ``scale``."""
+    """Return the whole picture with its smallest side brought to ``scale``.
+
+    Raises:
+        PictureError: It is so long that it would have too many pixels.
+    """
     height, width = rescaled_size(picture.height, picture.width, scale)
+    if height * width > MAX_PIXELS:
+        raise PictureError(
+            f"{picture.width}x{picture.height} would be {width}x{height} pixels at scale {scale}, "
+            f"more than {MAX_PIXELS:,}; crop it"
+        )
     if (height, width) == (picture.height, picture.width):
         return picture
     return picture.resize((width, height), Image.Resampling.BILINEAR)

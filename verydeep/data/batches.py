@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -51,6 +51,15 @@ class MicroBatch:
     share: float
     last: bool
     unreadable: tuple[str, ...] = ()
+
+    def pin_memory(self) -> MicroBatch:
+        """Return the same in memory that a GPU can copy from while it computes."""
+        return replace(
+            self,
+            pictures=self.pictures.pin_memory(),
+            labels=self.labels.pin_memory(),
+            shifts=self.shifts.pin_memory(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

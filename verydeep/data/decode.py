@@ -121,9 +121,18 @@ def _decode(stream: BinaryIO, max_pixels: int) -> Image.Image:
                 "allowed; make it smaller"
             )
         picture.load()
-        upright = _upright(_rgb(picture), picture)
+        upright = upright_rgb(picture)
     upright.info = {}
     return upright
+
+
+def upright_rgb(picture: Image.Image) -> Image.Image:
+    """Return an opened picture in mode ``RGB`` and turned upright, by the rules for files.
+
+    Raises:
+        PictureError: Its pixels are numbers of 32 bits.
+    """
+    return _upright(_rgb(picture), picture)
 
 
 def _upright(rgb: Image.Image, original: Image.Image) -> Image.Image:

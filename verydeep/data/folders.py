@@ -56,7 +56,8 @@ def read_dataset(
     if shares and draw:
         whole = dataset.splits.get("train") or dataset.splits["all"]
         drawn = cut(whole, root, shares, seed)
-        dataset = replace(dataset, splits={**dataset.splits, **drawn}, made_by_rule=True)
+        kept = {name: samples for name, samples in dataset.splits.items() if name != "all"}
+        dataset = replace(dataset, splits=kept | drawn, made_by_rule=True)
     order = [name for name in ("train", "val", "test", "all") if name in dataset.splits]
     return replace(dataset, splits={name: dataset.splits[name] for name in order})
 
@@ -64,7 +65,7 @@ def read_dataset(
 def pictures_in(folder: Path) -> Iterator[Path]:
     """Yield the pictures in a folder and below, by suffix, in order of their names."""
     for parent, folders, files in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
                 yield Path(parent, name)
@@ -75,50 +76,61 @@ def _is_tiny_imagenet(root: Path) -> bool:
 
 
 def _has_splits(root: Path) -> bool:
-    return (root / "train").is_dir()
+    """A folder ``train`` may also hold the pictures of a class of that name."""
+    train = root / "train"
+    others = any((root / name).is_dir() for name in (*VALIDATION_NAMES, "test"))
+    return train.is_dir() and (others or any(map(_has_pictures, _subfolders(train))))
 
 
 def _read_tiny_imagenet(root: Path) -> Dataset:
     classes = tuple(sorted((root / "wnids.txt").read_text("utf-8").split()))
     labels = {wnid: label for label, wnid in enumerate(classes)}
-    words = (line.split("\t") for line in _lines(root / "words.txt"))
+    words = (row for _, row in _rows(root / "words.txt"))
     titles = {row[0]: row[1] for row in words if len(row) == 2 and row[0] in labels}
     train = []
     for wnid, label in labels.items():
         boxes = _boxes(root / "train" / wnid / f"{wnid}_boxes.txt")
-        folder = root / "train" / wnid / "images"
-        train += [Sample(path, label, boxes.get(path.name)) for path in pictures_in(folder)]
+        pictures = list(pictures_in(root / "train" / wnid / "images"))
+        if not pictures:
+            raise DataError(f"{root}: class {wnid} of wnids.txt has no pictures under train/")
+        train += [Sample(path, label, boxes.get(path.name)) for path in pictures]
     val = list(_read_annotations(root / "val", labels))
-    if not train:
-        raise DataError(f"{root}: no pictures under train/*/images")
     splits = {"train": tuple(train)} | ({"val": tuple(val)} if val else {})
     return Dataset(root, "Tiny ImageNet layout", classes, splits, titles)
 
 
 def _read_annotations(folder: Path, labels: dict[str, int]) -> Iterator[Sample]:
     path = folder / "val_annotations.txt"
-    for number, line in enumerate(_lines(path), start=1):
-        name, wnid, *corners = line.split("\t")
-        if wnid not in labels:
-            raise DataError(f"{path}, line {number}: class {wnid!r} is not in wnids.txt")
-        yield Sample(folder / "images" / name, labels[wnid], _inclusive_box(corners))
+    for number, row in _rows(path):
+        if len(row) < 2:
+            raise DataError(f"{path}, line {number}: must be a picture, a class and a box")
+        if row[1] not in labels:
+            raise DataError(f"{path}, line {number}: class {row[1]!r} is not in wnids.txt")
+        box = _inclusive_box(row[2:], f"{path}, line {number}")
+        yield Sample(folder / "images" / row[0], labels[row[1]], box)
 
 
 def _boxes(path: Path) -> dict[str, Box | None]:
-    rows = (line.split("\t") for line in _lines(path))
-    return {name: _inclusive_box(corners) for name, *corners in rows}
+    return {row[0]: _inclusive_box(row[1:], f"{path}, line {n}") for n, row in _rows(path)}
 
 
-def _inclusive_box(corners: list[str]) -> Box | None:
+def _inclusive_box(corners: list[str], place: str) -> Box | None:
     """Tiny ImageNet writes the last pixel inside; a box here ends at the first one outside."""
-    if len(corners) != 4:
+    if not corners:
         return None
-    x0, y0, x1, y1 = (float(corner) for corner in corners)
+    try:
+        x0, y0, x1, y1 = (float(corner) for corner in corners)
+    except ValueError as error:
+        raise DataError(f"{place}: a box must be four numbers, got {corners} instead") from error
     return Box(x0, y0, x1 + 1, y1 + 1)
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8").splitlines() if path.is_file() else []
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the numbered lines of a table, split at tabs; an absent file has none."""
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield number, line.split("\t")
 
 
 def _read_splits(root: Path) -> Dataset:
@@ -144,7 +156,7 @@ def _read_classes(root: Path) -> Dataset:
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    names = [path.name for path in _subfolders(folder) if any(True for _ in pictures_in(path))]
+    names = [path.name for path in _subfolders(folder) if _has_pictures(path)]
     for name in names:
         if not name.isprintable():
             raise DataError(f"{folder / name!r}: a class needs a name of printable characters")
@@ -155,6 +167,10 @@ def _class_names(folder: Path) -> tuple[str, ...]:
             f"found {here}"
         )
     return tuple(names)
+
+
+def _has_pictures(folder: Path) -> bool:
+    return any(True for _ in pictures_in(folder))
 
 
 def _samples(folder: Path, classes: Iterable[str]) -> Iterator[Sample]:

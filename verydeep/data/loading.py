@@ -103,6 +103,10 @@ class _Chunks(Dataset[list[Loaded[T]]], Generic[T]):
         source = self.sources[index]
         try:
             picture = source if isinstance(source, Image.Image) else decode(source)
-            return Loaded(index, self.prepare(picture))
         except PictureError as error:
             return Loaded(index, None, str(error))
+        try:
+            return Loaded(index, self.prepare(picture))
+        except PictureError as error:
+            name = source if isinstance(source, Path) else "a picture in memory"
+            return Loaded(index, None, f"{name}: {error}")

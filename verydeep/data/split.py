@@ -7,6 +7,7 @@ and the first shares are cut off. Nothing depends on the order in which a disk l
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,8 +43,9 @@ def cut(
             splits[name] += ordered[start:end]
             start = end
         if start >= len(ordered):
+            folder = os.path.commonpath([sample.path.parent for sample in ordered])
             raise DataError(
-                f"{ordered[0].path.parent} has {len(ordered)} picture(s): too few to split into "
+                f"{folder} has {len(ordered)} picture(s): too few to split into "
                 f"{', '.join(splits)}; add pictures, or give val/ and test/ folders yourself"
             )
         splits["train"] += ordered[start:]

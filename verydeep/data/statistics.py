@@ -6,6 +6,7 @@ colour shift of Krizhevsky et al. (2012). Each picture counts alike, whatever it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -117,14 +118,15 @@ def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
     Raises:
         DataError: With the list of the broken ones.
     """
-    if not faults or (len(faults) <= limit * total and len(faults) < total):
+    if not faults or (len(faults) / total <= limit and len(faults) < total):
         return
     listed = "".join(f"\n  {fault}" for fault in faults[:50])
     more = f"\n  and {len(faults) - 50} more" if len(faults) > 50 else ""
     raise DataError(
         f"{len(faults)} of {total} training pictures cannot be read, more than the "
         f"{limit:.1%} that data.unreadable_limit allows:{listed}{more}\n"
-        "Mend or remove them, or raise the limit: --set data.unreadable_limit=0.05"
+        "Mend or remove them, or raise the limit: "
+        f"--set data.unreadable_limit={math.ceil(1000 * len(faults) / total) / 1000:g}"
     )
 
 

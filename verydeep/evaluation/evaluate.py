@@ -82,7 +82,8 @@ def evaluate_samples(
         progress: Where to report to.
 
     Raises:
-        InputError: A scale is too small for a net, or the models' classes differ.
+        InputError: A scale is too small for a net, the models' classes differ, or no picture can
+            be read.
     """
     _check(models, protocol)
     started = time.monotonic()
@@ -92,6 +93,9 @@ def evaluate_samples(
             models, len(models[0].classes), pictures, partial(views, protocol=protocol), task
         )
     good = [index for index in range(len(samples)) if index not in pictures.unreadable]
+    if not good:
+        reasons = "".join(f"\n  {fault}" for fault in [*pictures.unreadable.values()][:10])
+        raise DataError(f"none of the {len(samples)} pictures to test on can be read:{reasons}")
     labels = torch.tensor([samples[index].label for index in good], dtype=torch.long)
     return Result(
         top1_error=topk_error(likely[good], labels, 1),

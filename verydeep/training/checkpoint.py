@@ -15,6 +15,18 @@ from verydeep.files import write_atomically
 
 FILE = "last.pt"
 
+_BROKEN = (
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    pickle.UnpicklingError,
+)
+"""What reading a file that is no checkpoint can raise."""
+
 
 @dataclass
 class EpochSums:
@@ -110,10 +122,12 @@ def load_checkpoint(
     path = folder / FILE
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        stored = content["position"]
+        position = Position(**{**stored, "sums": EpochSums(**stored["sums"])})
+        schedule: dict[str, Any] = content["schedule"]
         net.load_state_dict(content["net"])
         optimizer.load_state_dict(content["optimizer"])
-    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{path}: cannot go on from this checkpoint ({error})") from error
-    restore_random_state(content["random"])
-    stored = content["position"]
-    return content["schedule"], Position(**{**stored, "sums": EpochSums(**stored["sums"])})
+        restore_random_state(content["random"])
+    except _BROKEN as error:
+        raise ModelError(f"{path}: cannot go on from this checkpoint ({error!r})") from error
+    return schedule, position

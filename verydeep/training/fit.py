@@ -146,7 +146,7 @@ class Loop:
         loss = F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
         value = loss.item()
         if not math.isfinite(value):
-            self._stop_not_finite(value)
+            self._stop_not_finite(f"the loss became {value}")
         (loss * part.share).backward()  # type: ignore[no-untyped-call]
         sums = self.position.sums
         sums.pictures += len(labels)
@@ -161,6 +161,7 @@ class Loop:
     def _end_epoch(self) -> None:
         position, sums = self.position, self.position.sums
         rate = self.optimizer.param_groups[0]["lr"]
+        self._check_weights()
         started = time.monotonic()
         measured = self.validate()
         row: Row = {
@@ -195,7 +196,12 @@ class Loop:
             self.on_best(row)
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Raises:
+            TrainingStopped: A weight is not finite; the checkpoint before is kept.
+        """
+        self._check_weights()
         save_checkpoint(
             self._checkpoints, self.net, self.optimizer, self.schedule.state(), self.position
         )
@@ -218,7 +224,12 @@ class Loop:
             f"a checkpoint is in {self._checkpoints}. Go on with the same command and --resume"
         )
 
-    def _stop_not_finite(self, value: float) -> None:
+    def _check_weights(self) -> None:
+        """Refuse to keep a net that an update has burst, before its next loss would show it."""
+        if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
+            self._stop_not_finite("the weights became infinite")
+
+    def _stop_not_finite(self, what: str) -> None:
         epoch, step = self.position.epoch + 1, self.position.step + 1
         rate = self.optimizer.param_groups[0]["lr"]
         kept = (
@@ -227,7 +238,7 @@ class Loop:
             else "There is no checkpoint yet"
         )
         raise TrainingStopped(
-            f"the loss became {value} in epoch {epoch}, update {step}, at a learning rate of "
+            f"{what} in epoch {epoch}, update {step}, at a learning rate of "
             f"{rate:g}. {kept}. Try a lower rate (--set training.learning_rate={rate / 10:g}), "
             "a start from a shallower net (--init-from RUN), batch normalisation "
             "(--set net.norm=batch), or --precision fp32"
@@ -261,4 +272,5 @@ class Loop:
 
     def _is_stuck(self) -> bool:
         guess = math.log(max(2, self.classes))
-        return bool(min(row["train_loss"] for row in self.position.history) > 0.97 * guess)
+        lowest = min(row["train_loss"] for row in self.position.history)
+        return bool(abs(lowest - guess) < 0.03 * guess)

@@ -24,6 +24,7 @@ from verydeep.runtime import (
 )
 
 CPU = torch.device("cpu")
+LINUX = pytest.mark.skipif(platform.system() != "Linux", reason="asks Linux")
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "", "cpu:x", "xla", "cuda:-2"])
@@ -80,7 +81,7 @@ def test_a_gpu_multiplies_bf16_from_capability_8_on(
     assert multiplies_bf16(torch.device("cuda")) is native
 
 
-@pytest.mark.skipif(platform.system() != "Linux", reason="reads what Linux lists")
+@LINUX
 def test_features_are_those_of_the_first_processor() -> None:
     listed = subprocess.run(
         ["grep", "-m1", "^flags", "/proc/cpuinfo"], capture_output=True, text=True, check=False
@@ -98,11 +99,13 @@ def test_autocast_multiplies_in_the_precision(precision: str, dtype: torch.dtype
     assert (x @ x).dtype == torch.float32
 
 
+@LINUX
 def test_free_memory_is_some_of_all_memory() -> None:
     everything = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 0 < available_memory(CPU) <= everything
 
 
+@LINUX
 def test_usable_cores_are_those_of_the_affinity() -> None:
     assert usable_cores() == len(os.sched_getaffinity(0))
 

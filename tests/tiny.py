@@ -30,6 +30,7 @@ SETTINGS = (
     "training.micro_batch=4",
     "training.learning_rate=0.02",
     "training.epochs=3",
+    "training.device=cpu",
 )
 """A net of 146 K weights that takes pictures from 32 pixels on; dropout 0.5 as in the paper."""
 

@@ -278,9 +278,13 @@ def _sources(pictures: Picture | Iterable[Picture]) -> Iterator[Path | Image.Ima
         yield upright_rgb(pictures)
     elif isinstance(pictures, str | Path):
         yield from _files(Path(pictures))
-    else:
+    elif isinstance(pictures, Iterable):
         for picture in pictures:
             yield from _sources(picture)
+    else:
+        raise InputError(
+            f"a picture must be a path, a PIL image or an array, got {type(pictures).__name__}"
+        )
 
 
 def _files(path: Path) -> Sequence[Path]:
@@ -295,7 +299,8 @@ def _files(path: Path) -> Sequence[Path]:
 
 
 def _from_array(pixels: NDArray[Any]) -> Image.Image:
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
+    coloured = pixels.ndim == 3 and pixels.shape[2] == 3
+    if pixels.dtype != np.uint8 or not (coloured or pixels.ndim == 2) or not pixels.size:
         raise InputError(
             "a picture as an array must be uint8 of shape (H, W) or (H, W, 3), "
             f"got {pixels.dtype} of shape {pixels.shape} instead"

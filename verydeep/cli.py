@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -253,7 +254,7 @@ def main() -> None:
         app()
     except VeryDeepError as error:
         if debug:
-            raise
+            traceback.print_exc()
         typer.echo(f"verydeep: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:

@@ -7,30 +7,31 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from verydeep.errors import InputError, ModelError
 from verydeep.files import write_atomically, write_text
+from verydeep.nets import table
 from verydeep.nets.vgg import VGG
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class NetConfig(_Strict):
     """The arguments that :class:`verydeep.nets.vgg.VGG` was made with, without the classes."""
 
     name: str
-    input_size: int
-    channels: int = 3
-    width: float
-    hidden: int
-    dropout: float
+    input_size: int = Field(ge=table.SMALLEST_INPUT, le=4096)
+    channels: Literal[3] = 3
+    width: float = Field(gt=0, le=16)
+    hidden: int = Field(ge=1, le=2**20)
+    dropout: float = Field(ge=0, lt=1)
     norm: Literal["batch"] | None = None
 
 
@@ -54,6 +55,16 @@ class ModelConfig(_Strict):
     test_scales: tuple[int, ...]
     test_flip: bool = True
     measured: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ModelConfig:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes: a name stands there twice")
+        if not self.test_scales:
+            raise ValueError("test_scales: at least one")
+        if not all(self.net.input_size <= scale <= 2**14 for scale in self.test_scales):
+            raise ValueError(f"test_scales: from {self.net.input_size} to {2**14} pixels")
+        return self
 
 
 def describe_net(net: VGG) -> NetConfig:
@@ -101,6 +112,7 @@ def read_model(folder: Path) -> tuple[VGG, ModelConfig]:
             net = VGG(classes=len(config.classes), **config.net.model_dump())
         # On the meta device nothing is allocated; the weights move in as they are.
         net.load_state_dict(load_file(folder / WEIGHTS), assign=True)
+        net.float()
     except FileNotFoundError as error:
         raise ModelError(f"{folder}: {WEIGHTS} is missing") from error
     except (SafetensorError, OSError) as error:
@@ -115,7 +127,7 @@ def read_model(folder: Path) -> tuple[VGG, ModelConfig]:
 def _read_config(path: Path) -> ModelConfig:
     try:
         return ModelConfig.model_validate(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason: object = error
         if isinstance(error, ValidationError):
             first = error.errors()[0]

@@ -220,4 +220,5 @@ def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]
     yield ["file", *head]
     for prediction in predictions:
         cells = (cell for name, p in prediction.ranking for cell in (name, f"{p:.6f}"))
-        yield [str(prediction.source), *cells]
+        row = [str(prediction.source), *cells]
+        yield row + [""] * (1 + 2 * count - len(row))

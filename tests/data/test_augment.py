@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as transforms
 
+from verydeep.data import augment
 from verydeep.data.augment import (
     Augmentation,
     Crop,
@@ -26,6 +27,7 @@ from verydeep.data.augment import (
     sample_generator,
 )
 from verydeep.data.geometry import Window, center_window
+from verydeep.errors import PictureError
 
 BILINEAR = Image.Resampling.BILINEAR
 EVERYTHING = Augmentation(size=30, scale=(32, 48))
@@ -303,6 +305,15 @@ def test_rescaling_is_pillows_and_leaves_the_right_size_alone(
     assert small.size == (150, 100)
     assert np.array_equal(values(small), values(picture.resize((150, 100), BILINEAR)))
     assert rescale(small, 100) is small
+
+
+def test_a_picture_is_refused_where_it_would_have_too_many_pixels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(augment, "MAX_PIXELS", 8 * 80)
+    assert rescale(Image.new("RGB", (40, 4)), 8).size == (80, 8)
+    with pytest.raises(PictureError, match="41x4 would be 82x8 pixels at scale 8, more than 640"):
+        rescale(Image.new("RGB", (41, 4)), 8)
 
 
 def batch_of(pictures: list[Image.Image], padding: int = 0) -> tuple[Tensor, Tensor]:

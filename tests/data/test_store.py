@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verydeep.data import store as store_module
+from verydeep.data.geometry import Window
 from verydeep.data.store import PictureStore, Room
 from verydeep.errors import DataError
 
@@ -30,42 +31,49 @@ def pictures_of(sizes: list[tuple[int, int]]) -> list[np.ndarray]:
 
 
 @given(SIZES, st.data())
-def test_pictures_come_back_as_they_went_in(
+def test_parts_of_pictures_come_back_as_they_went_in(
     sizes: list[tuple[int, int]], data: st.DataObject
 ) -> None:
     pictures = pictures_of(sizes)
     store = PictureStore(pictures, CPU)
     assert len(store) == len(pictures)
+    assert store.sizes.tolist() == [list(size) for size in sizes]
     numbers = data.draw(st.lists(st.integers(0, len(pictures) - 1), min_size=1, max_size=12))
-    batch, found = store.gather(np.array(numbers))
-    chosen = [pictures[number] for number in numbers]
-    assert found.tolist() == [list(picture.shape[:2]) for picture in chosen]
+    windows = [data.draw(windows_in(*sizes[number])) for number in numbers]
+    batch = store.gather(numbers, windows)
     assert batch.dtype == torch.uint8
     assert batch.shape == (
-        len(chosen),
+        len(numbers),
         3,
-        max(len(picture) for picture in chosen),
-        max(picture.shape[1] for picture in chosen),
+        max(window.height for window in windows),
+        max(window.width for window in windows),
     )
-    for place, picture in zip(batch.permute(0, 2, 3, 1).numpy(), chosen, strict=True):
-        height, width = picture.shape[:2]
-        assert np.array_equal(place[:height, :width], picture)
-        assert np.count_nonzero(place) == picture.size  # zeros beyond
+    for place, number, (top, left, height, width) in zip(
+        batch.permute(0, 2, 3, 1).numpy(), numbers, windows, strict=True
+    ):
+        part = pictures[number][top : top + height, left : left + width]
+        assert np.array_equal(place[:height, :width], part)
+        assert np.count_nonzero(place) == part.size  # zeros beyond
+
+
+@st.composite
+def windows_in(draw: st.DrawFn, height: int, width: int) -> Window:
+    top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+    return Window(top, left, draw(st.integers(1, height - top)), draw(st.integers(1, width - left)))
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_pictures_stay_on_their_device_and_their_sizes_on_the_cpu(device: str) -> None:
-    batch, sizes = PictureStore(pictures_of([(3, 4), (5, 2)]), torch.device(device)).gather(
-        np.array([1, 0])
-    )
-    assert (batch.device.type, sizes.device.type) == (device, "cpu")
+    store = PictureStore(pictures_of([(3, 4), (5, 2)]), torch.device(device))
+    batch = store.gather([1, 0], [Window(0, 0, 2, 2)] * 2)
+    assert (batch.device.type, store.sizes.device.type) == (device, "cpu")
 
 
 def test_writing_to_a_batch_does_not_write_to_the_store() -> None:
     pictures = pictures_of([(4, 4)])
     store = PictureStore(pictures, CPU)
-    store.gather(np.array([0]))[0].fill_(0)
-    assert np.array_equal(store.gather(np.array([0]))[0][0].permute(1, 2, 0), pictures[0])
+    store.gather([0], [Window(0, 0, 4, 4)]).fill_(0)
+    assert np.array_equal(store.picture(0), pictures[0])
 
 
 @pytest.mark.parametrize(("device", "share"), [("cpu", 0.4), ("cuda", 0.8)])

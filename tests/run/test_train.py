@@ -24,7 +24,7 @@ from verydeep.errors import DataError, ModelError, RecipeError
 from verydeep.progress import Progress
 from verydeep.recipe import known_keys, load_recipe
 
-QUICK = ("training.epochs=1", "training.precision=fp32", "training.device=cpu")
+QUICK = ("training.epochs=1", "training.precision=fp32")
 
 
 @pytest.fixture(autouse=True)
@@ -79,9 +79,7 @@ def test_its_recipe_has_every_setting_and_the_machines_choices(trained_run: Path
     }
     assert set(written) == set(known_keys())
     assert written["training.micro_batch"] == 8
-    assert written["training.device"] == str(
-        torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    )
+    assert written["training.device"] == "cpu"
     assert written["training.precision"] == "fp32"
     assert load_recipe(trained_run / "recipe.yaml").training.schedule == "cosine"
 
@@ -134,7 +132,9 @@ def test_the_metrics_hold_what_others_rely_on(trained_run: Path) -> None:
 
 @pytest.mark.parametrize("protocol", ["center", "dense"])
 def test_the_metrics_are_those_of_a_test_by_itself(protocol: str, trained_run: Path) -> None:
-    again = verydeep.evaluate(trained_run, protocol=protocol, precision="fp32").to_dict()
+    again = verydeep.evaluate(
+        trained_run, protocol=protocol, device="cpu", precision="fp32"
+    ).to_dict()
     (noted,) = [test for test in metrics(trained_run)["tests"] if test["protocol"] == protocol]
     del again["seconds"], noted["seconds"]
     assert again == noted
@@ -146,7 +146,7 @@ def test_the_model_is_that_of_the_best_epoch(trained_run: Path) -> None:
     best = min(rows, key=lambda row: row["val_loss"])
     assert metrics(trained_run)["best_epoch"] == best["epoch"]
     again = verydeep.evaluate(
-        trained_run, protocol="center", split="val", flip=False, precision="fp32"
+        trained_run, protocol="center", split="val", flip=False, device="cpu", precision="fp32"
     )
     assert again.loss == pytest.approx(best["val_loss"], rel=1e-5)
     assert again.top1_error == pytest.approx(best["val_top1_error"])
@@ -181,7 +181,6 @@ def test_a_single_folder_of_classes_is_split_and_the_split_noted(tmp_path: Path)
     assert verydeep.evaluate(tmp_path / "run", precision="fp32").images == 3
 
 
-@pytest.mark.xfail(strict=True, reason="the whole set stays as a split 'all' beside its parts")
 def test_a_split_data_set_counts_each_picture_once(tmp_path: Path) -> None:
     data = write_class_folders(tmp_path / "data", 10)
     train(data, recipe(*QUICK), tmp_path / "run")
@@ -399,7 +398,6 @@ def test_a_broken_validation_picture_is_told_of_besides_a_test_split(tmp_path: P
     assert "val/blue/01.png" in json.dumps(found) + "\n".join(said.lines)
 
 
-@pytest.mark.xfail(strict=True, reason="NaN is never the best, so there is no model to test")
 def test_a_validation_set_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     data = write_splits(tmp_path / "data", train=3, val=1, test=2)
     for path in (data / "val").rglob("*.png"):

@@ -406,9 +406,22 @@ def test_without_a_checkpoint_the_message_says_so(tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoints").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="an epoch that ended in NaN overwrites the checkpoint")
-def test_an_epoch_after_which_nothing_is_left_does_not_replace_the_good_checkpoint(
-    tmp_path: Path,
+def kept_answers(folder: Path) -> Tensor:
+    """Return what the net of a checkpoint answers."""
+    net = make_net()
+    load_checkpoint(folder / "checkpoints", net, torch.optim.SGD(net.parameters(), momentum=0.9))
+    return net.eval()(prepare(torch.full((1, 3, 32, 32), 200), torch.zeros(1, 3)))
+
+
+FINITE_BUT_LOST = pytest.mark.xfail(
+    strict=True, reason="only weights are looked at, which may be finite while every loss is NaN"
+)
+BURSTS = [math.inf, pytest.param(1e30, marks=FINITE_BUT_LOST)]
+
+
+@pytest.mark.parametrize("rate", BURSTS)
+def test_an_epoch_that_ends_in_a_burst_does_not_replace_the_good_checkpoint(
+    rate: float, tmp_path: Path
 ) -> None:
     net = make_net()
 
@@ -418,28 +431,25 @@ def test_an_epoch_after_which_nothing_is_left_does_not_replace_the_good_checkpoi
             loss = nn.functional.cross_entropy(net.eval()(x), torch.tensor([0, 1, 2, 0]))
         return {"loss": loss.item(), "top1_error": 50.0, "top5_error": 0.0}
 
-    loop = make_loop(tmp_path, net=net, schedule=Bursts(at=1.5), validate=validate)
+    loop = make_loop(tmp_path, net=net, schedule=Bursts(at=1.5, rate=rate), validate=validate)
     with pytest.raises(TrainingStopped, match="kept"):
         loop.run()
-    kept = make_net()
-    load_checkpoint(
-        tmp_path / "checkpoints", kept, torch.optim.SGD(kept.parameters(), momentum=0.9)
-    )
-    assert torch.isfinite(kept(torch.zeros(1, 3, 32, 32))).all()
+    assert kept_answers(tmp_path).isfinite().all()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="weights are saved before the next loss shows them to be bad"
-)
-def test_weights_that_burst_within_an_epoch_are_not_kept(tmp_path: Path) -> None:
-    loop = make_loop(tmp_path, schedule=Bursts(at=1.0), checkpoint_minutes=1e-9)
+@pytest.mark.parametrize("rate", BURSTS)
+def test_weights_that_burst_within_an_epoch_are_not_kept(rate: float, tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, schedule=Bursts(at=1.0, rate=rate), checkpoint_minutes=1e-9)
     with pytest.raises(TrainingStopped, match="kept"):
         loop.run()
-    kept = make_net()
-    load_checkpoint(
-        tmp_path / "checkpoints", kept, torch.optim.SGD(kept.parameters(), momentum=0.9)
-    )
-    assert torch.isfinite(kept(torch.zeros(1, 3, 32, 32))).all()
+    assert kept_answers(tmp_path).isfinite().all()
+
+
+@pytest.mark.xfail(strict=True, reason="counts the update after the one that was made")
+def test_a_burst_names_the_update_that_it_happened_in(tmp_path: Path) -> None:
+    loop = make_loop(tmp_path, schedule=Bursts(at=1.5, rate=math.inf))
+    with pytest.raises(TrainingStopped, match="epoch 2, update 2,"):
+        loop.run()
 
 
 def test_a_loss_stuck_at_that_of_a_guess_gets_a_hint_after_three_epochs(tmp_path: Path) -> None:
@@ -459,7 +469,6 @@ def test_a_loss_stuck_at_that_of_a_guess_gets_a_hint_after_three_epochs(tmp_path
         assert part in heard.said[3]
 
 
-@pytest.mark.xfail(strict=True, reason="any loss above 0.97 ln K counts as that of a guess")
 def test_a_loss_far_above_that_of_a_guess_is_not_called_one(tmp_path: Path) -> None:
     heard = Heard()
     net = make_net()

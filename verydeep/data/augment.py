@@ -9,6 +9,7 @@ N images, H height, W width, h, w sides of a crop.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -126,13 +127,33 @@ def rescale(picture: Image.Image, scale: int) -> Image.Image:
     return picture.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def cut_batch(pictures: Tensor, sizes: Tensor, crops: Sequence[Crop]) -> Tensor:
+def source_window(crop: Crop, height: int, width: int) -> Window:
+    """Return the part of a picture of that size that a crop is made from."""
+    window = crop.window
+    top, bottom = _reach(window.top, window.height, height / crop.rescaled[0], height)
+    left, right = _reach(window.left, window.width, width / crop.rescaled[1], width)
+    return Window(top, left, bottom - top, right - left)
+
+
+def _reach(start: int, length: int, ratio: float, size: int) -> tuple[int, int]:
+    """Return the first pixel that a part of the new line depends on, and the first beyond."""
+    support = max(ratio, 1.0)
+    first = math.floor((start + 0.5) * ratio - support)
+    beyond = math.ceil((start + length - 0.5) * ratio + support)
+    return max(0, first), min(size, beyond)
+
+
+def cut_batch(
+    pictures: Tensor, sizes: Tensor, crops: Sequence[Crop], corners: Tensor | None = None
+) -> Tensor:
     """Return the crops of many pictures, each as two small matrix products (rows, then columns).
 
     Args:
-        pictures: uint8 (N, 3, H, W); a smaller picture stands in the upper left corner.
-        sizes: (N, 2), height and width of every picture, on any device.
+        pictures: uint8 (N, 3, H, W), pictures or the parts of them that the crops need; what is
+            smaller stands in the upper left corner.
+        sizes: (N, 2), height and width of every whole picture, on any device.
         crops: N crops, all of one size h x w.
+        corners: (N, 2), row and column at which the parts begin; None if they are whole.
 
     Returns:
         uint8 (N, 3, h, w) on the pictures' device.
@@ -143,26 +164,36 @@ def cut_batch(pictures: Tensor, sizes: Tensor, crops: Sequence[Crop]) -> Tensor:
     flips = torch.tensor([crop.flip for crop in crops], device=device)
     height, width = pictures.shape[-2:]
     sizes = sizes.to(device)
-    rows = _resampling(sizes[:, 0], rescaled[:, 0], windows[:, 0], crops[0].window.height, height)
-    columns = _resampling(sizes[:, 1], rescaled[:, 1], windows[:, 1], crops[0].window.width, width)
+    begin = torch.zeros_like(sizes) if corners is None else corners.to(device)
+    lines = [
+        _resampling(
+            sizes[:, axis],
+            rescaled[:, axis],
+            windows[:, axis],
+            crops[0].window[2 + axis],
+            torch.arange(padded, device=device) + begin[:, axis, None],
+        )
+        for axis, padded in enumerate((height, width))
+    ]
+    rows, columns = lines
     columns = torch.where(flips[:, None, None], columns.flip(1), columns)
     part = rows[:, None] @ pictures.float() @ columns.mT[:, None]
     return part.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _resampling(before: Tensor, after: Tensor, start: Tensor, length: int, padded: int) -> Tensor:
-    """Return matrices (N, length, padded) that take a line of pixels to its part of the new line.
+def _resampling(before: Tensor, after: Tensor, start: Tensor, length: int, old: Tensor) -> Tensor:
+    """Return matrices (N, length, M) that take M pixels of a line to a part of the new line.
 
     Args:
         before: (N,) sizes of the lines.
         after: (N,) sizes of the whole new lines.
         start: (N,) first pixels of the parts.
         length: Size of every part.
-        padded: Columns of the matrices; those beyond a line's size are zero.
+        old: (N, M) numbers of the pixels; those beyond a line's size weigh nothing.
     """
     ratio = (before / after)[:, None, None]
     new = torch.arange(length, device=start.device)[None, :, None] + start[:, None, None]
-    old = torch.arange(padded, device=start.device)[None, None, :]
+    old = old[:, None, :]
     distance = (old + 0.5 - (new + 0.5) * ratio).abs() / ratio.clamp(min=1.0)
     weights = (1 - distance).clamp(min=0.0) * (old < before[:, None, None])
     return weights / weights.sum(-1, keepdim=True)

@@ -16,6 +16,7 @@ from verydeep.data.augment import (
     cut_batch,
     draw_crop,
     sample_generator,
+    source_window,
 )
 from verydeep.data.decode import decode, to_tensor
 from verydeep.data.loading import (
@@ -113,7 +114,7 @@ class TrainingBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
         """Yield the micro-batches of an epoch, from the update ``start`` on."""
         orders = list(self._orders(epoch, start))
-        if self.store:
+        if self.store is not None:
             maker = _FromStore(self, self.store)
             yield from (maker[order] for order in orders)
             return
@@ -194,10 +195,16 @@ class _FromStore(_Maker):
         self.store = store
 
     def cut(self, order: _Order) -> _Crops:
-        padded, sizes = self.store.gather(order.indices)
         numbers = order.indices.tolist()
+        sizes = self.store.sizes[torch.from_numpy(order.indices)]
         crops = [
             self.draw(order, index, height, width)
             for index, (height, width) in zip(numbers, sizes.tolist(), strict=True)
         ]
-        return cut_batch(padded, sizes, crops), crops, numbers, []
+        windows = [
+            source_window(crop, height, width)
+            for crop, (height, width) in zip(crops, sizes.tolist(), strict=True)
+        ]
+        corners = torch.tensor([window[:2] for window in windows])
+        parts = self.store.gather(numbers, windows)
+        return cut_batch(parts, sizes, crops, corners), crops, numbers, []

@@ -63,8 +63,16 @@ def read_dataset(
 
 
 def pictures_in(folder: Path) -> Iterator[Path]:
-    """Yield the pictures in a folder and below, by suffix, in order of their names."""
-    for parent, folders, files in os.walk(folder):
+    """Yield the pictures in a folder and below, by suffix, in order of their names.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: {error.strerror}") from error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
@@ -159,7 +167,7 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     names = [path.name for path in _subfolders(folder) if _has_pictures(path)]
     for name in names:
         if not name.isprintable():
-            raise DataError(f"{folder / name!r}: a class needs a name of printable characters")
+            raise DataError(f"{str(folder / name)!r}: a class needs a name of printable characters")
     if len(names) < 2:
         here = ", ".join(names) if names else "none"
         raise DataError(

@@ -72,8 +72,12 @@ def worker_count(wish: int | None, files: int) -> int:
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
-    """Let Ctrl-C reach the training process alone, which still wants the batches under way."""
+    """Let a stop reach the training process alone, which still wants the batches under way.
+
+    Ctrl-C and a batch system's SIGTERM go to the whole group of processes.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def own_generator() -> torch.Generator:

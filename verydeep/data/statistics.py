@@ -21,6 +21,10 @@ from verydeep.data.samples import Sample
 from verydeep.data.store import PictureStore, Room
 from verydeep.errors import DataError
 
+Pixels = NDArray[np.uint8]
+BLOCK = 2**16
+"""Pixels that are measured at once."""
+
 Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -54,12 +58,14 @@ class Scan:
         colours: None if no picture could be read.
         samples: Those whose pictures can be read, in order.
         unreadable: The others: name and reason.
+        left_out: Their numbers in the list that was read.
         store: The pictures of ``samples``, if they were to be kept.
     """
 
     colours: ColourStatistics
     samples: tuple[Sample, ...]
     unreadable: tuple[str, ...] = ()
+    left_out: tuple[int, ...] = ()
     store: PictureStore | None = field(default=None, repr=False)
 
 
@@ -77,7 +83,8 @@ def scan(
     Args:
         samples: The training set.
         keep_on: Device on which the decoded pictures are kept; None keeps none.
-        largest_scale: Kept pictures with a larger smallest side are rescaled to this.
+        largest_scale: Kept pictures with a larger smallest side are rescaled to this; right for a
+            fixed S alone, since other scales would resample them twice.
         unreadable_limit: Share of broken pictures above which the data set is refused.
         workers: Decoding processes; see :func:`verydeep.data.loading.load_pictures`.
         progress: Called with the count of pictures read so far.
@@ -87,13 +94,14 @@ def scan(
     """
     measure = Measure(keep=keep_on is not None, largest_scale=largest_scale)
     room = Room(keep_on) if keep_on else None
-    good, faults, kept = [], [], []
+    good, faults, left_out, kept = [], [], [], []
     first, second = np.zeros(3), np.zeros((3, 3))
     paths = [sample.path for sample in samples]
     for loaded in load_pictures(paths, measure, workers=workers):
         progress(loaded.index + 1)
         if loaded.value is None:
             faults.append(str(loaded.fault))
+            left_out.append(loaded.index)
             continue
         moments, picture = loaded.value
         first += moments[0]
@@ -109,7 +117,7 @@ def scan(
         tuple((255 * mean).tolist()), tuple(tuple(row) for row in covariance.tolist())
     )
     store = PictureStore(kept, keep_on) if keep_on else None
-    return Scan(colours, tuple(good), tuple(faults), store)
+    return Scan(colours, tuple(good), tuple(faults), tuple(left_out), store)
 
 
 def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
@@ -121,10 +129,12 @@ def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
     if not faults or (len(faults) / total <= limit and len(faults) < total):
         return
     listed = "".join(f"\n  {fault}" for fault in faults[:50])
-    more = f"\n  and {len(faults) - 50} more" if len(faults) > 50 else ""
+    listed += f"\n  and {len(faults) - 50} more" if len(faults) > 50 else ""
+    if len(faults) == total:
+        raise DataError(f"none of the {total} training pictures can be read:{listed}")
     raise DataError(
         f"{len(faults)} of {total} training pictures cannot be read, more than the "
-        f"{limit:.1%} that data.unreadable_limit allows:{listed}{more}\n"
+        f"{limit:.1%} that data.unreadable_limit allows:{listed}\n"
         "Mend or remove them, or raise the limit: "
         f"--set data.unreadable_limit={math.ceil(1000 * len(faults) / total) / 1000:g}"
     )
@@ -140,13 +150,19 @@ class Measure:
     def __call__(self, picture: Image.Image) -> tuple[Moments, NDArray[np.uint8] | None]:
         """Return ((3,), (3, 3)) moments of RGB between 0 and 1, and the pixels (H, W, 3)."""
         pixels = np.asarray(picture)
-        colours = pixels.reshape(-1, 3).astype(np.float32) / 255
-        moments = (
-            colours.mean(0, dtype=np.float64),
-            (colours.T @ colours).astype(np.float64) / len(colours),
-        )
+        moments = _moments(pixels.reshape(-1, 3))
         if not self.keep:
             return moments, None
         if self.largest_scale and min(picture.size) > self.largest_scale:
             pixels = np.asarray(rescale(picture, self.largest_scale))
         return moments, pixels
+
+
+def _moments(pixels: Pixels) -> Moments:
+    """Return the moments of RGB pixels (P, 3), block by block to bound memory and rounding."""
+    first, second = np.zeros(3), np.zeros((3, 3))
+    for start in range(0, len(pixels), BLOCK):
+        colours = pixels[start : start + BLOCK].astype(np.float32) / 255
+        first += colours.sum(0, dtype=np.float64)
+        second += (colours.T @ colours).astype(np.float64)
+    return first / len(pixels), second / len(pixels)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from verydeep.data.geometry import Window
 from verydeep.errors import DataError
 from verydeep.runtime import available_memory
 
@@ -31,20 +32,24 @@ class PictureStore:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def gather(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Return pictures as one batch.
+    def picture(self, index: int) -> Tensor:
+        """Return a picture, uint8 (H, W, 3), without a copy."""
+        start, end = self.offsets[index], self.offsets[index + 1]
+        height, width = self.sizes[index].tolist()
+        return self.block[start:end].view(height, width, 3)
+
+    def gather(self, indices: Sequence[int], windows: Sequence[Window]) -> Tensor:
+        """Return parts of pictures as one batch; only these parts are padded and moved.
 
         Returns:
-            uint8 (N, 3, H, W), each picture in the upper left corner of its place, zeros beyond;
-            and their sizes (N, 2), on the CPU.
+            uint8 (N, 3, H, W), each part in the upper left corner of its place, zeros beyond.
         """
-        sizes = self.sizes[torch.from_numpy(indices)]
-        height, width = (int(side) for side in sizes.amax(0))
+        height = max(window.height for window in windows)
+        width = max(window.width for window in windows)
         batch = self.block.new_zeros((len(indices), height, width, 3))
-        for place, (index, (h, w)) in enumerate(zip(indices, sizes.tolist(), strict=True)):
-            start, end = self.offsets[index], self.offsets[index + 1]
-            batch[place, :h, :w] = self.block[start:end].view(h, w, 3)
-        return batch.permute(0, 3, 1, 2), sizes
+        for place, (index, (top, left, h, w)) in enumerate(zip(indices, windows, strict=True)):
+            batch[place, :h, :w] = self.picture(index)[top : top + h, left : left + w]
+        return batch.permute(0, 3, 1, 2)
 
 
 class Room:

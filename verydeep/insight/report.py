@@ -29,15 +29,15 @@ def write_report(run: str | Path) -> Path:
     folder = Path(run).expanduser()
     if not (folder / "recipe.yaml").is_file():
         raise ModelError(f"{folder}: not a run folder")
-    history = [json.loads(line) for line in _text(folder / "log.jsonl").splitlines()]
+    history = [_json(folder / "log.jsonl", x) for x in _text(folder / "log.jsonl").splitlines()]
     if not history:
         raise ModelError(f"{folder}: no epoch has ended yet, so there is nothing to report")
-    metrics = json.loads(_text(folder / "metrics.json") or "{}")
-    data = json.loads(_text(folder / "data.json"))
+    metrics = _json(folder / "metrics.json", _text(folder / "metrics.json") or "{}")
+    data = _json(folder / "data.json", _text(folder / "data.json"))
     page = _template().render(
         title=folder.name,
         recipe=_text(folder / "recipe.yaml"),
-        environment=json.loads(_text(folder / "environment.json")),
+        environment=_json(folder / "environment.json", _text(folder / "environment.json")),
         data=data,
         history=history,
         metrics=metrics,
@@ -59,6 +59,13 @@ def _best(history: list[dict[str, Any]], metrics: dict[str, Any]) -> dict[str, A
     epoch = metrics.get("best_epoch")
     by_loss = min(history, key=lambda row: float(row["val_loss"]))
     return next((row for row in history if row["epoch"] == epoch), by_loss)
+
+
+def _json(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ModelError(f"{path}: cannot be read ({error})") from error
 
 
 def _text(path: Path) -> str:

@@ -12,8 +12,11 @@ from verydeep.data.folders import read_dataset
 from verydeep.data.samples import Dataset, Sample, relative_name
 from verydeep.data.statistics import ColourStatistics, Scan
 from verydeep.errors import DataError, ModelError
-from verydeep.files import write_json, write_text
+from verydeep.files import clear_temporaries, write_json, write_text
 from verydeep.recipe import Recipe, load_recipe
+
+BEFORE_THE_START = {"stages", "environment.json", "data.json"}
+"""What may lie in the folder of a run that was stopped before it began; the recipe comes last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,22 @@ class RunFolder:
                 f"{self.path} holds a run already: go on with --resume, or choose another --out"
             )
         inside = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
-        if not self.started and inside and not (resume and inside == {"stages"}):
+        if self.started:
+            clear_temporaries(self.path)
+            return
+        if "stages" in inside and not resume:
+            raise ModelError(
+                f"{self.path} holds a chain of nets under way: go on with --resume, or choose "
+                "another --out"
+            )
+        if any(name not in BEFORE_THE_START and not name.startswith(".") for name in inside):
             raise ModelError(f"{self.path} is not empty and no run: choose another --out")
-        if not self.started and not inside and resume:
+        if resume and not inside:
             raise ModelError(f"{self.path}: no run to resume; leave --resume away to start one")
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ModelError(f"{self.path}: no folder can be made there ({error})") from error
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write the recipe with every setting."""
@@ -110,6 +124,7 @@ def record_data(data: str, dataset: Dataset, scanned: Scan) -> dict[str, Any]:
             "covariance": [list(row) for row in scanned.colours.covariance],
         },
         "unreadable": list(scanned.unreadable),
+        "left_out": list(scanned.left_out),
         "drawn": _names(dataset) if dataset.made_by_rule else None,
     }
 

@@ -41,6 +41,7 @@ from verydeep.training.fit import Loop
 from verydeep.training.logs import tensorboard_log
 from verydeep.training.memory import fitting_micro_batch
 from verydeep.training.schedule import make_schedule
+from verydeep.training.signals import StopAtOnce
 
 
 def train(
@@ -72,6 +73,14 @@ def train(
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     run = RunFolder(Path(out).expanduser())
     run.prepare(resume=resume)
+    with StopAtOnce():
+        return _train_chain(data, recipe, run, progress)
+
+
+def _train_chain(
+    data: str | Path, recipe: Recipe, run: RunFolder, progress: Progress
+) -> dict[str, Any]:
+    """Train the nets of ``initialize.stages``, each from the one before, and then the net."""
     if run.started:
         return _train_one(data, run.read_recipe(), run, progress)
     source = recipe.initialize.source
@@ -143,7 +152,8 @@ def _read_data(data: str | Path, recipe: Recipe, resumed: RunFolder | None) -> D
     if given != record["data"]:
         raise DataError(f"{resumed.path} was trained on {record['data']}, not on {given}")
     dataset = recorded_dataset(record)
-    if fingerprint(dataset) != record["fingerprint"]:
+    gone = [s.path for s in dataset.split("train") if dataset.made_by_rule and not s.path.exists()]
+    if gone or fingerprint(dataset) != record["fingerprint"]:
         raise DataError(
             f"{record['data']}: the training pictures are not those that {resumed.path} began "
             "with; put them back, or start a new run"
@@ -163,14 +173,15 @@ def _scan(
     kept = {"none": None, "ram": torch.device("cpu"), "device": machine.device}[recipe.data.cache]
     if resumed and kept is None:
         record = resumed.read("data.json")
-        bad = {fault.partition(": ")[0] for fault in record["unreadable"]}
-        good = tuple(sample for sample in samples if str(sample.path) not in bad)
+        bad = set(record["left_out"])
+        good = tuple(sample for index, sample in enumerate(samples) if index not in bad)
         return Scan(recorded_colours(record), good, tuple(record["unreadable"]))
+    low, high = recipe.data.train_scale
     with progress.task("reading the training pictures", len(samples)) as task:
         scanned = scan(
             samples,
             keep_on=kept,
-            largest_scale=recipe.data.train_scale[1],
+            largest_scale=high if low == high else None,
             unreadable_limit=recipe.data.unreadable_limit,
             workers=recipe.data.workers,
             progress=task.update,
@@ -236,6 +247,7 @@ class Training:
     progress: Progress
 
     def __post_init__(self) -> None:
+        self.unreadable: tuple[str, ...] = ()
         assert self.scanned.colours is not None
         self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
         self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -311,6 +323,10 @@ class Training:
 
         def validate() -> dict[str, float]:
             result = test([self.classifier()])
+            for name in result.unreadable:
+                if name not in self.unreadable:
+                    self.progress.say(f"cannot be read and is left out of validation: {name}")
+            self.unreadable = result.unreadable
             return {key: getattr(result, key) for key in ("loss", "top1_error", "top5_error")}
 
         return validate

@@ -146,7 +146,7 @@ class Loop:
         loss = F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
         value = loss.item()
         if not math.isfinite(value):
-            self._stop_not_finite(f"the loss became {value}")
+            self._stop_not_finite(f"the loss became {value}", self.position.step + 1)
         (loss * part.share).backward()  # type: ignore[no-untyped-call]
         sums = self.position.sums
         sums.pictures += len(labels)
@@ -226,11 +226,12 @@ class Loop:
 
     def _check_weights(self) -> None:
         """Refuse to keep a net that an update has burst, before its next loss would show it."""
-        if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
-            self._stop_not_finite("the weights became infinite")
+        # The squares, as in the L2 penalty: weights that are finite but lost have none.
+        if not all(bool(w.detach().square().sum().isfinite()) for w in self.net.parameters()):
+            self._stop_not_finite("the weights became infinite", self.position.step)
 
-    def _stop_not_finite(self, what: str) -> None:
-        epoch, step = self.position.epoch + 1, self.position.step + 1
+    def _stop_not_finite(self, what: str, update: int) -> None:
+        epoch = self.position.epoch + 1
         rate = self.optimizer.param_groups[0]["lr"]
         kept = (
             f"The last good checkpoint is kept in {self._checkpoints}"
@@ -238,7 +239,7 @@ class Loop:
             else "There is no checkpoint yet"
         )
         raise TrainingStopped(
-            f"{what} in epoch {epoch}, update {step}, at a learning rate of "
+            f"{what} in epoch {epoch}, update {update}, at a learning rate of "
             f"{rate:g}. {kept}. Try a lower rate (--set training.learning_rate={rate / 10:g}), "
             "a start from a shallower net (--init-from RUN), batch normalisation "
             "(--set net.norm=batch), or --precision fp32"

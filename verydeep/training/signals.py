@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
+from verydeep.errors import Interrupted
 
-class StopSignals:
-    """While entered, takes note of SIGINT and SIGTERM; a second one stops at once."""
+_Handlers = dict[signal.Signals, "signal._HANDLER"]
 
-    def __init__(self) -> None:
-        self.received: str | None = None
-        self._before: dict[signal.Signals, signal._HANDLER] = {}
 
-    def __enter__(self) -> StopSignals:
-        # Only the main thread of a program may set handlers; elsewhere signals are not ours.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+def _handle(handler: Callable[[int, FrameType | None], None]) -> _Handlers:
+    """Set the handler of both signals, and return those before."""
+    # Only the main thread of a program may set handlers; elsewhere signals are not ours.
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _restore(handlers: _Handlers) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+class StopAtOnce:
+    """While entered, SIGINT and SIGTERM raise an error that says how to go on."""
+
+    def __enter__(self) -> StopAtOnce:
+        self._before = _handle(self._stop)
         return self
 
     def __exit__(
@@ -27,8 +38,33 @@ class StopSignals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        _restore(self._before)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        raise Interrupted(
+            f"stopped by {signal.Signals(number).name}; if the run has begun, go on with the same "
+            "command and --resume"
+        )
+
+
+class StopSignals:
+    """While entered, takes note of SIGINT and SIGTERM; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._before: _Handlers = {}
+
+    def __enter__(self) -> StopSignals:
+        self._before = _handle(self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _restore(self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received:

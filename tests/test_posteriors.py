@@ -156,15 +156,17 @@ def test_order_and_company_do_not_matter(images: list[Image.Image]) -> None:
     assert torch.allclose(alone, together, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("limit", [1, 40 * 48 * 2, 40 * 48 * 3])
+@pytest.mark.parametrize(
+    ("at_once", "waiting"), [(1, 1), (3840, 10**9), (5760, 10**4), (10**9, 1), (10**9, 10**4)]
+)
 def test_the_size_of_batches_does_not_matter(
-    limit: int, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+    at_once: int, waiting: int, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, protocol = classifier(1), make_protocol("dense", (40, 56))
     many = 3 * images
     together = averaged([model], many, protocol)
-    monkeypatch.setattr(testing, "BATCH_PIXELS", limit)
-    monkeypatch.setattr(testing, "PENDING_PIXELS", 4 * limit)
+    monkeypatch.setattr(testing, "BATCH_PIXELS", at_once)
+    monkeypatch.setattr(testing, "PENDING_PIXELS", waiting)
     assert torch.allclose(averaged([model], many, protocol), together, rtol=0, atol=1e-6)
 
 

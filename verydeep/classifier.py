@@ -278,7 +278,7 @@ def _sources(pictures: Picture | Iterable[Picture]) -> Iterator[Path | Image.Ima
         yield upright_rgb(pictures)
     elif isinstance(pictures, str | Path):
         yield from _files(Path(pictures))
-    elif isinstance(pictures, Iterable):
+    elif isinstance(pictures, Iterable) and not isinstance(pictures, Tensor):
         for picture in pictures:
             yield from _sources(picture)
     else:

@@ -229,6 +229,7 @@ def check(tree: Mapping[str, Any], faults: Iterable[str] = (), *, origin: str = 
         RecipeError: With a line for each fault.
     """
     found = list(faults)
+    tree = {str(section): settings for section, settings in tree.items()}
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:

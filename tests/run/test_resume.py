@@ -263,13 +263,8 @@ def test_a_cut_between_any_two_writes_loses_nothing(data: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("writes", [0, 1, 2])
 def test_a_run_that_had_hardly_begun_can_be_begun_again(
-    writes: int, data: Path, tmp_path: Path, request: pytest.FixtureRequest
+    writes: int, data: Path, tmp_path: Path
 ) -> None:
-    if writes:
-        reason = (
-            "other files than recipe.yaml, which is written last, make it neither new nor a run"
-        )
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     run = tmp_path / "run"
     assert cut(data, run, *TWO_EPOCHS, writes=writes)
     codes = [
@@ -278,7 +273,6 @@ def test_a_run_that_had_hardly_begun_can_be_begun_again(
     assert 0 in codes
 
 
-@pytest.mark.xfail(strict=True, reason="a killed write leaves its temporary file for good")
 def test_what_cut_writes_leave_is_cleared_away(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert cut(data, run, *TWO_EPOCHS, writes=4, leave=b"with net D a gigabyte")
@@ -364,13 +358,8 @@ def be_the_leader(arguments: list[str], errors: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_whole_group_can_be_asked(
-    number: signal.Signals, data: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_the_whole_group_can_be_asked(number: signal.Signals, data: Path, tmp_path: Path) -> None:
     """Ctrl-C and a batch system's stop reach the decoding processes, too."""
-    if number == signal.SIGTERM:
-        reason = "the decoding processes die of SIGTERM, and their death is a traceback"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     run = tmp_path / "run"
     settings = ("data.workers=2", "training.epochs=200", "training.precision=fp32")
     words, errors = arguments(data, run, *settings), run.with_suffix(".err")
@@ -410,7 +399,6 @@ def test_a_run_can_be_stopped_in_its_final_test(
     assert_same(run, whole)
 
 
-@pytest.mark.xfail(strict=True, reason="signals are watched for in the loop alone")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_in_the_final_test_says_how_to_go_on(
     number: signal.Signals, data: Path, tmp_path: Path

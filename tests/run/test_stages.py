@@ -145,7 +145,6 @@ def test_a_chain_under_way_is_not_begun_again(pictures: Path, tmp_path: Path) ->
         train(pictures, chain(), tmp_path / "run")
 
 
-@pytest.mark.xfail(strict=True, reason="it says: not empty and no run: choose another --out")
 def test_a_chain_under_way_can_be_resumed_and_the_message_says_so(
     pictures: Path, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from tiny import COLOURS, recipe, strict_json, write_class_folders, write_splits
 
 import verydeep
 from verydeep import train
-from verydeep.errors import DataError, ModelError, RecipeError
+from verydeep.errors import DataError, ModelError, RecipeError, VeryDeepError
 from verydeep.progress import Progress
 from verydeep.recipe import known_keys, load_recipe
 
@@ -252,7 +252,6 @@ def test_another_folder_is_not_written_into(pictures: Path, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.xfail(strict=True, reason="FileExistsError and NotADirectoryError")
 @pytest.mark.parametrize("name", ["file", "file/below"])
 def test_a_file_is_no_run_folder(name: str, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
@@ -310,7 +309,6 @@ def test_changed_training_files_are_refused_on_resumption(unfinished: tuple[Path
     assert train(data, recipe(*QUICK), run, resume=True)["epochs"] == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a drawn split is read from the record, not from the disk")
 def test_a_training_file_that_is_gone_is_noticed_in_a_drawn_split(tmp_path: Path) -> None:
     data = write_class_folders(tmp_path / "data", 6)
     train(data, recipe(*QUICK), tmp_path / "run")
@@ -387,9 +385,6 @@ def test_a_broken_validation_picture_is_listed_and_not_counted(tmp_path: Path) -
     assert log(tmp_path / "run")[0]["val_top1_error"] * 8 % 100 == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the validation's list is dropped where there is a test split"
-)
 def test_a_broken_validation_picture_is_told_of_besides_a_test_split(tmp_path: Path) -> None:
     data = write_splits(tmp_path / "data", train=3, val=3, test=2)
     (data / "val" / "blue" / "01.png").write_bytes(b"")
@@ -404,6 +399,47 @@ def test_a_validation_set_that_cannot_be_read_is_refused(tmp_path: Path) -> None
         path.write_bytes(b"")
     with pytest.raises(DataError):
         train(data, recipe(*QUICK), tmp_path / "run")
+
+
+class Vandal(Progress):
+    """Breaks a training picture when the first epoch begins."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[Any]:
+        if title == "epoch 1":
+            self.path.write_bytes(b"")
+        with super().task(title, total) as silent:
+            yield silent
+
+
+@pytest.fixture
+def vandalized(tmp_path: Path) -> dict[str, Any]:
+    """The metrics of a run during which a picture broke."""
+    data = write_splits(tmp_path / "data", train=8, val=1, test=0)
+    vandal = Vandal(data / "train" / "green" / "03.png")
+    settings = ("training.epochs=2", "training.precision=fp32")
+    train(data, recipe(*settings), tmp_path / "run", progress=vandal)
+    return dict(metrics(tmp_path / "run"))
+
+
+def test_a_picture_that_breaks_during_a_training_is_listed(vandalized: dict[str, Any]) -> None:
+    listed = vandalized["unreadable_in_training"]
+    assert listed
+    assert all("train/green/03.png" in name for name in listed)
+
+
+def test_a_picture_that_breaks_during_a_training_is_listed_once(vandalized: dict[str, Any]) -> None:
+    assert len(vandalized["unreadable_in_training"]) == 1
+
+
+def test_too_many_pictures_that_break_during_a_training_stop_it(tmp_path: Path) -> None:
+    data = write_splits(tmp_path / "data", train=4, val=1, test=0)
+    vandal = Vandal(data / "train" / "green" / "03.png")  # of twelve
+    with pytest.raises(VeryDeepError, match=r"03\.png"):
+        train(data, recipe(*QUICK), tmp_path / "run", progress=vandal)
 
 
 # ---- a start from another model ----

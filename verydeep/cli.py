@@ -257,6 +257,8 @@ def main() -> None:
             traceback.print_exc()
         typer.echo(f"verydeep: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("verydeep: interrupted", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        # Typer's answer to Ctrl-C, which it gives without a word.
+        if end.code == 130:
+            typer.echo("verydeep: interrupted", err=True)
+        raise

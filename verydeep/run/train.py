@@ -280,6 +280,7 @@ class Training:
             folder=self.run_folder.path,
             on_best=self._save_model,
             label_smoothing=training.label_smoothing,
+            unreadable_limit=self.recipe.data.unreadable_limit,
             checkpoint_minutes=training.checkpoint_minutes,
             progress=self.progress,
         )

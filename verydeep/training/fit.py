@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from verydeep.data.batches import MicroBatch, TrainingBatches
+from verydeep.data.statistics import check_unreadable
 from verydeep.errors import Interrupted, TrainingStopped
 from verydeep.files import write_json_lines
 from verydeep.progress import Progress, Task
@@ -53,6 +54,7 @@ class Loop:
         folder: The run folder, for checkpoints and the log.
         on_best: Called with an epoch's row when it is the best so far.
         label_smoothing: Share of the target that is spread over all classes.
+        unreadable_limit: Share of pictures that may break during training.
         checkpoint_minutes: Between checkpoints within an epoch.
         progress: Where to report to.
         on_epoch: Called with an epoch's row, for other logs.
@@ -71,6 +73,7 @@ class Loop:
     folder: Path
     on_best: Callable[[Row], None]
     label_smoothing: float = 0.0
+    unreadable_limit: float = 0.01
     checkpoint_minutes: float = 10.0
     progress: Progress = field(default_factory=Progress)
     on_epoch: Callable[[Row], None] = lambda row: None
@@ -95,6 +98,7 @@ class Loop:
 
         Raises:
             TrainingStopped: The loss is not finite.
+            DataError: Too many pictures have broken since training began.
             Interrupted: A signal came; a checkpoint was written.
         """
         with (
@@ -131,10 +135,16 @@ class Loop:
         """Take one step along the mean gradient over the pictures of all parts."""
         self.optimizer.zero_grad(set_to_none=True)
         for part in parts:
-            self.position.unreadable += part.unreadable
+            self._note_unreadable(part)
             if len(part.labels):
                 self._accumulate(part)
         self.optimizer.step()
+
+    def _note_unreadable(self, part: MicroBatch) -> None:
+        """List the pictures that could be read before training, but now cannot."""
+        listed = self.position.unreadable
+        listed += [fault for fault in part.unreadable if fault not in listed]
+        check_unreadable(listed, len(self.batches.samples), self.unreadable_limit)
 
     def _accumulate(self, part: MicroBatch) -> None:
         device = self.machine.device

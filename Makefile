@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: install
-	$(BIN)/verydeep demo --out runs/demo $(DEMO)
+	$(BIN)/verydeep demo --out runs/demo $(if $(wildcard runs/demo/recipe.yaml),--resume)
 
 test: lint types imports tests
 

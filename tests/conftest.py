@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from tiny import Outcome, recipe, run_program, write_splits
@@ -12,6 +13,10 @@ from tiny import Outcome, recipe, run_program, write_splits
 # The tests' tensors are small: handing them around between threads costs more than it saves, and
 # several times as much on a busy machine.
 torch.set_num_threads(1)
+
+# On a busy machine any example may take long; how long says nothing about the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

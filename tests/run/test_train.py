@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from tiny import COLOURS, recipe, strict_json, write_class_folders, write_splits
 
 import verydeep
 from verydeep import train
-from verydeep.errors import DataError, ModelError, RecipeError, VeryDeepError
+from verydeep.errors import DataError, Interrupted, ModelError, RecipeError, VeryDeepError
 from verydeep.progress import Progress
 from verydeep.recipe import known_keys, load_recipe
 
@@ -215,6 +216,33 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
     ]
 
 
+@pytest.mark.parametrize(
+    ("switch", "random"),
+    [
+        ("net.dropout=0", False),
+        ("data.crop=random", True),
+        ("data.flip=true", True),
+        ("data.colour_shift=0.1", True),
+        ("data.train_scale=[32, 48]", True),
+    ],
+)
+def test_the_seed_is_that_of_the_augmentation_which_can_be_switched_off(
+    switch: str, random: bool, trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    """All runs begin with the same net and show it all pictures in one update."""
+    settings = (
+        *("net.norm=batch", "net.dropout=0", "training.batch=24", "training.micro_batch=24"),
+        *("data.train_scale=40", "data.crop=center", "data.flip=false", "data.colour_shift=null"),
+        *(f"initialize.source={trained_run}", "initialize.layers=all", switch),
+    )
+    losses = []
+    for seed in (1, 2):
+        out = tmp_path / str(seed)
+        train(pictures, recipe(*QUICK, *settings, f"training.seed={seed}"), out)
+        losses.append(log(out)[0]["train_loss"])
+    assert (losses[0] != pytest.approx(losses[1], rel=1e-5)) == random
+
+
 def test_training_leaves_the_callers_random_numbers_alone(pictures: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     wanted = torch.rand(3)
@@ -340,6 +368,35 @@ def test_data_that_are_none_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
+class Signalling(Progress):
+    """Sends a signal to this process when a piece of work begins."""
+
+    def __init__(self, title: str, number: signal.Signals) -> None:
+        self.title, self.number = title, number
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[Any]:
+        if title == self.title:
+            signal.raise_signal(self.number)
+        with super().task(title, total) as silent:
+            yield silent
+
+
+@pytest.mark.parametrize("title", ["reading the training pictures", "epoch 1", "testing test"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_at_any_time_says_how_to_go_on(
+    title: str, number: signal.Signals, pictures: Path, tmp_path: Path
+) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted, match="--resume") as error:
+        train(pictures, recipe(*QUICK), tmp_path / "run", progress=Signalling(title, number))
+    assert number.name in str(error.value)
+    assert signal.getsignal(number) == before
+    begun = (tmp_path / "run" / "recipe.yaml").exists()
+    assert begun == (title != "reading the training pictures")
+    train(pictures, recipe(*QUICK), tmp_path / "run", resume=begun)
+
+
 # ---- broken pictures ----
 
 
@@ -420,7 +477,7 @@ def vandalized(tmp_path: Path) -> dict[str, Any]:
     """The metrics of a run during which a picture broke."""
     data = write_splits(tmp_path / "data", train=8, val=1, test=0)
     vandal = Vandal(data / "train" / "green" / "03.png")
-    settings = ("training.epochs=2", "training.precision=fp32")
+    settings = (*QUICK, "training.epochs=2", "data.unreadable_limit=0.1")
     train(data, recipe(*settings), tmp_path / "run", progress=vandal)
     return dict(metrics(tmp_path / "run"))
 

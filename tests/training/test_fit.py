@@ -413,7 +413,10 @@ def kept_answers(folder: Path) -> Tensor:
     return net.eval()(prepare(torch.full((1, 3, 32, 32), 200), torch.zeros(1, 3)))
 
 
-BURSTS = [math.inf, 1e30]
+LOST = pytest.mark.xfail(
+    strict=True, reason="weights are looked at, not answers: these are finite and give NaN"
+)
+BURSTS = [math.inf, 1e30, pytest.param(1e12, marks=LOST)]
 
 
 @pytest.mark.parametrize("rate", BURSTS)

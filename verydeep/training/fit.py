@@ -142,6 +142,8 @@ class Loop:
 
     def _note_unreadable(self, part: MicroBatch) -> None:
         """List the pictures that could be read before training, but now cannot."""
+        if not part.unreadable:
+            return
         listed = self.position.unreadable
         listed += [fault for fault in part.unreadable if fault not in listed]
         check_unreadable(listed, len(self.batches.samples), self.unreadable_limit)

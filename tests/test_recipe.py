@@ -391,6 +391,14 @@ def test_a_seed_that_torch_cannot_take_is_refused() -> None:
     refused(f"training.seed={2**64}")
 
 
+@pytest.mark.parametrize("text", ["training: {batch: 3, batch: 5}", "net: {}\nnet: {name: A}"])
+def test_a_key_that_stands_there_twice_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match="stands there twice, again in line"):
+        load_recipe(file)
+
+
 # ---- files ----
 
 

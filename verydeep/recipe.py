@@ -209,7 +209,7 @@ def load_recipe(source: str | Path = "paper", settings: Iterable[str] = ()) -> R
             faults.append(f"--set {setting}: must be KEY=VALUE, like training.epochs=30")
             continue
         try:
-            _put(tree, path.strip().split("."), yaml.safe_load(text))
+            _put(tree, path.strip().split("."), _parse(text))
         except yaml.YAMLError:
             faults.append(f"--set {path}: {text!r} is not a YAML value")
         except RecipeError as error:
@@ -288,7 +288,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     else:
         text = _read_file(Path(source))
     try:
-        tree = yaml.safe_load(text)
+        tree = _parse(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{source}: not valid YAML: {error}") from error
     if tree is None:
@@ -296,6 +296,27 @@ def _read(source: str | Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise RecipeError(f"{source}: must hold sections like 'training:', got {tree!r} instead")
     return tree
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads plain values only, and refuses a key that stands there twice."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if key.value in seen:
+            line = key.start_mark.line + 1
+            raise yaml.YAMLError(f"the key {key.value!r} stands there twice, again in line {line}")
+        seen.add(str(key.value))
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _parse(text: str) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
 
 
 def _read_file(path: Path) -> str:

@@ -298,6 +298,16 @@ def test_a_broken_picture_is_left_out_after_resumption_too(
     assert_same(run, whole)
 
 
+def test_a_cached_picture_that_broke_since_is_noticed(tmp_path: Path) -> None:
+    """Without it every later picture would have another number, and so another crop."""
+    mine = write_splits(tmp_path / "data", train=12, val=2, test=2)
+    run, settings = tmp_path / "run", (*TWO_EPOCHS, "data.cache=device")
+    settings = (*settings, "data.unreadable_limit=0.1")
+    assert cut(mine, run, *settings, writes=5)
+    (mine / "train" / "blue" / "05.png").write_bytes(b"")
+    assert run_program(arguments(mine, run, *settings, resume=True)) == 2
+
+
 # ---- the program as people start and stop it ----
 
 

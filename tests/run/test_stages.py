@@ -158,3 +158,12 @@ def test_a_finished_chain_says_so(whole: tuple[Path, list[str]], pictures: Path)
     progress = Stopping()
     train(pictures, chain(), whole[0], resume=True, progress=progress)
     assert progress.lines == [f"{whole[0]} is finished already"]
+
+
+def test_what_cut_writes_leave_in_a_stage_is_cleared_away(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train(pictures, chain(), tmp_path / "run", progress=Stopping(1))
+    left = tmp_path / "run" / "stages" / "A" / "checkpoints" / ".last.pt.k2u8x1.tmp"
+    left.write_bytes(b"half")
+    train(pictures, chain(), tmp_path / "run", resume=True)
+    assert not left.exists()

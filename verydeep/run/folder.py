@@ -61,8 +61,9 @@ class RunFolder:
                 f"{self.path} holds a run already: go on with --resume, or choose another --out"
             )
         inside = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
-        if self.started:
+        if resume and self.path.is_dir():
             clear_temporaries(self.path)
+        if self.started:
             return
         if "stages" in inside and not resume:
             raise ModelError(

@@ -186,6 +186,11 @@ def _scan(
             workers=recipe.data.workers,
             progress=task.update,
         )
+    if resumed and list(scanned.left_out) != resumed.read("data.json")["left_out"]:
+        raise DataError(
+            f"{dataset.root}: other training pictures can be read now than when {resumed.path} "
+            "began; put them back as they were, or start a new run"
+        )
     if scanned.unreadable:
         progress.say(f"{len(scanned.unreadable)} pictures cannot be read and are left out:")
         for fault in scanned.unreadable:

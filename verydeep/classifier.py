@@ -6,21 +6,21 @@ N images, H height, W width, K classes; h, w sides of a score map.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
-from verydeep.data.decode import upright_rgb
-from verydeep.data.folders import pictures_in
+from verydeep.data.sources import Picture, each_picture
 from verydeep.data.testing import TestPictures
-from verydeep.errors import InputError, PictureError
+from verydeep.errors import InputError
+from verydeep.evaluation.calibration import Calibration, temper
+from verydeep.evaluation.posteriors import Part, mix_posteriors
+from verydeep.evaluation.views import Dense
+from verydeep.model_card import model_card
 from verydeep.model_folder import (
     ModelConfig,
     PreprocessingConfig,
@@ -30,10 +30,10 @@ from verydeep.model_folder import (
     write_model,
 )
 from verydeep.nets.vgg import VGG
-from verydeep.posteriors import average_posteriors, whole
 from verydeep.runtime import Machine, choose_machine
 
-Picture = str | Path | Image.Image | NDArray[np.uint8]
+PIXELS_AT_ONCE = {"cpu": 2**21, "cuda": 2**24}
+"""Pixels that go through a net together; net D's first two maps take 256 bytes a pixel in bf16."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class Classifier:
         test_flip: Whether the mirror image is averaged in, likewise.
         titles: What to show people for a class, where that is not its name.
         measured: Its errors and how they were measured, as an evaluation reports them.
+        calibration: The temperature of its probabilities, if one was fitted.
         machine: Where it computes.
     """
 
@@ -112,15 +113,28 @@ class Classifier:
     test_flip: bool = True
     titles: Mapping[str, str] = field(default_factory=dict)
     measured: dict[str, Any] | None = None
+    calibration: Calibration | None = None
     machine: Machine = field(default_factory=choose_machine)
 
     def __post_init__(self) -> None:
-        self._engine: nn.Module | None = None
+        self._engine: VGG | None = None
+
+    density = "fully connected layers at every position of the last map"
+
+    @property
+    def name(self) -> str:
+        """Name of the net, a column of Table 1."""
+        return self.net.name
 
     @property
     def input_size(self) -> int:
         """Side of the smallest picture that the net takes, in pixels."""
         return self.net.input_size
+
+    @property
+    def pixels_at_once(self) -> int:
+        """Pixels of all pictures that should go through it together."""
+        return pixels_at_once(self.machine)
 
     def score_map(self, pictures: Tensor) -> Tensor:
         """Return class scores before the soft-max at every position of the net.
@@ -137,8 +151,7 @@ class Classifier:
             x = self.preprocessing(pictures.to(self.machine.device, non_blocking=True))
             if self.machine.precision == "bf16":
                 x = x.bfloat16()
-            maps: Tensor = self._engine.score_map(x)  # type: ignore[operator]
-            return maps.float()
+            return self._engine.score_map(x, pixels=self.pixels_at_once).float()
 
     def predict(
         self,
@@ -159,21 +172,23 @@ class Classifier:
 
         Returns:
             One prediction a picture, in order. A file that cannot be read has a fault and no
-            ranking.
+            ranking. The probabilities are calibrated if the model is.
 
         Raises:
             InputError: A file does not exist, an array has another shape, or a scale is too
                 small.
         """
-        sources = list(_sources(pictures))
+        sources = list(each_picture(pictures))
         scales = tuple(scales or self.test_scales)
         for scale in scales:
             self.check_scale(scale)
         tested = TestPictures(sources, scales)
-        mirrored = self.test_flip if flip is None else flip
-        probabilities, labels = average_posteriors(
-            [self], len(self.classes), tested, whole if mirrored else _as_it_is
-        ).topk(min(top, len(self.classes)))
+        views = Dense(self.test_flip if flip is None else flip)
+        mixture = {Part(0, scale, views): 1 / len(scales) for scale in scales}
+        (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture])
+        if self.calibration:
+            likely = temper(likely, self.calibration.temperature)
+        probabilities, labels = likely.topk(min(top, len(self.classes)))
         rankings = [
             tuple(zip((self.title(label) for label in k), p, strict=True))
             for p, k in zip(probabilities.tolist(), labels.tolist(), strict=True)
@@ -223,6 +238,7 @@ class Classifier:
             test_scales=self.test_scales,
             test_flip=self.test_flip,
             measured=self.measured,
+            calibration=asdict(self.calibration) if self.calibration else None,
         )
         write_model(Path(folder), self.net, config, model_card(self))
 
@@ -250,8 +266,14 @@ def load(
         test_flip=config.test_flip,
         titles=config.titles,
         measured=config.measured,
+        calibration=Calibration(**config.calibration.model_dump()) if config.calibration else None,
         machine=choose_machine(device, precision),
     )
+
+
+def pixels_at_once(machine: Machine) -> int:
+    """Return the pixels that should go through a net together on a machine."""
+    return PIXELS_AT_ONCE.get(machine.device.type, PIXELS_AT_ONCE["cpu"])
 
 
 def inference_form(net: VGG, machine: Machine) -> VGG:
@@ -265,85 +287,3 @@ def inference_form(net: VGG, machine: Machine) -> VGG:
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.bfloat16()
     return form.to(memory_format=torch.channels_last)
-
-
-def _as_it_is(pictures: Tensor, input_size: int) -> Iterator[Tensor]:
-    yield pictures
-
-
-def _sources(pictures: Picture | Iterable[Picture]) -> Iterator[Path | Image.Image]:
-    if isinstance(pictures, np.ndarray):
-        yield _from_array(pictures)
-    elif isinstance(pictures, Image.Image):
-        yield upright_rgb(pictures)
-    elif isinstance(pictures, str | Path):
-        yield from _files(Path(pictures))
-    elif isinstance(pictures, Iterable) and not isinstance(pictures, Tensor):
-        for picture in pictures:
-            yield from _sources(picture)
-    else:
-        raise InputError(
-            f"a picture must be a path, a PIL image or an array, got {type(pictures).__name__}"
-        )
-
-
-def _files(path: Path) -> Sequence[Path]:
-    if not path.exists():
-        raise PictureError(f"{path}: no such file or folder")
-    if not path.is_dir():
-        return [path]
-    found = list(pictures_in(path))
-    if not found:
-        raise PictureError(f"{path}: no pictures in this folder")
-    return found
-
-
-def _from_array(pixels: NDArray[Any]) -> Image.Image:
-    coloured = pixels.ndim == 3 and pixels.shape[2] == 3
-    if pixels.dtype != np.uint8 or not (coloured or pixels.ndim == 2) or not pixels.size:
-        raise InputError(
-            "a picture as an array must be uint8 of shape (H, W) or (H, W, 3), "
-            f"got {pixels.dtype} of shape {pixels.shape} instead"
-        )
-    return Image.fromarray(pixels).convert("RGB")
-
-
-def model_card(model: Classifier) -> str:
-    """Return the model card: what the model is, what was measured, how to use it."""
-    net, low_high = model.net, sorted(set(model.train_scale))
-    lines = [
-        f"# VGG net {net.name}, {len(model.classes)} classes",
-        "",
-        f"Net {net.name} of Simonyan & Zisserman (2014), made for {net.input_size}x{net.input_size}"
-        f" RGB crops, width {net.width:g}, norm {net.norm or 'none'}; "
-        f"{sum(p.numel() for p in net.parameters()):,} parameters.",
-        f"Trained at S = {' to '.join(str(s) for s in low_high)} pixels (smallest side).",
-        "",
-        "## Measured",
-        "",
-        *_measured(model.measured),
-        "",
-        "## Classes",
-        "",
-        ", ".join(model.title(label) for label in range(len(model.classes))),
-        "",
-        "## Use",
-        "",
-        "```python",
-        "import verydeep",
-        "",
-        'model = verydeep.load("path/to/this/folder")',
-        'for prediction in model.predict("some/pictures"):',
-        "    print(prediction.source, prediction.ranking)",
-        "```",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _measured(measured: Mapping[str, Any] | None) -> list[str]:
-    if not measured:
-        return ["Nothing yet."]
-    return ["| what | value |", "|---|---|"] + [
-        f"| {key} | {value:.4g} |" if isinstance(value, float) else f"| {key} | {value} |"
-        for key, value in measured.items()
-    ]

@@ -42,6 +42,17 @@ class PreprocessingConfig(_Strict):
     divisor: float = Field(gt=0)
 
 
+class CalibrationConfig(_Strict):
+    """The temperature of the probabilities, and what it was fitted on."""
+
+    temperature: float = Field(gt=0)
+    split: str
+    protocol: str
+    images: int = Field(ge=1)
+    loss_before: float
+    loss_after: float
+
+
 class ModelConfig(_Strict):
     """Everything about a model but its weights; ``config.json``."""
 
@@ -55,6 +66,7 @@ class ModelConfig(_Strict):
     test_scales: tuple[int, ...]
     test_flip: bool = True
     measured: dict[str, Any] | None = None
+    calibration: CalibrationConfig | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelConfig:

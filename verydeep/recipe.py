@@ -27,6 +27,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from verydeep.errors import RecipeError, did_you_mean
+from verydeep.evaluation.protocol import (
+    Average,
+    ProtocolName,
+    multiple_scales,
+    single_scale,
+)
 from verydeep.nets import table
 
 NetName = Literal["A", "A-LRN", "B", "C", "D", "E"]
@@ -136,9 +142,15 @@ class Test(Section):
 
     __test__ = False  # not a test for pytest to collect
 
-    protocol: Literal["center", "dense"] = Field("dense")
-    scales: tuple[int, ...] | None = Field(None, description="Q, pixels; null: the middle of S")
-    flip: bool = Field(True, description="average with the mirror image")
+    protocol: ProtocolName = Field("dense")
+    scales: tuple[int, ...] | Literal["single", "multi"] | None = Field(
+        None, description="Q, pixels, or the paper's: single (the middle of S), multi; null: single"
+    )
+    flip: bool = Field(True, description="average with mirror images")
+    grid: tuple[int, int] = Field((5, 5), description="rows and columns of crops")
+    average: Average = Field(
+        "paper", description="what is averaged: scores over positions and posteriors else, or one"
+    )
 
 
 class Recipe(Section):
@@ -158,7 +170,13 @@ class Recipe(Section):
     @property
     def test_scales(self) -> tuple[int, ...]:
         """Test scales Q: those of the test section, else S if fixed, the middle if jittered."""
-        return self.test.scales or (sum(self.data.train_scale) // 2,)
+        match self.test.scales:
+            case None | "single":
+                return single_scale(self.data.train_scale)
+            case "multi":
+                return multiple_scales(self.data.train_scale, self.net.input_size)
+            case scales:
+                return scales
 
     def replace(self, **settings: Any) -> Recipe:
         """Return a recipe with other values, given by dotted path with ``__`` for the dot.
@@ -277,7 +295,7 @@ def _impossible_combinations(recipe: Recipe) -> Iterator[str]:
             f"initialize.stages: must not name the net that they lead up to ({net.name}), got "
             f"{list(recipe.initialize.stages)} instead"
         )
-    for scale in recipe.test.scales or ():
+    for scale in recipe.test_scales:
         if scale < net.input_size:
             yield f"test.scales: must be at least {net.input_size}, got {scale} instead"
 

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from verydeep.data.decode import MAX_PIXELS
-from verydeep.data.geometry import Window, center_window, rescaled_size
+from verydeep.data.geometry import Rounding, Window, center_window, rescaled_size
 from verydeep.errors import PictureError
 
 
@@ -110,13 +110,13 @@ def cut(picture: Image.Image, crop: Crop) -> Image.Image:
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.flip else part
 
 
-def rescale(picture: Image.Image, scale: int) -> Image.Image:
+def rescale(picture: Image.Image, scale: int, rounding: Rounding = "nearest") -> Image.Image:
     """Return the whole picture with its smallest side brought to ``scale``.
 
     Raises:
         PictureError: It is so long that it would have too many pixels.
     """
-    height, width = rescaled_size(picture.height, picture.width, scale)
+    height, width = rescaled_size(picture.height, picture.width, scale, rounding)
     if height * width > MAX_PIXELS:
         raise PictureError(
             f"{picture.width}x{picture.height} would be {width}x{height} pixels at scale {scale}, "

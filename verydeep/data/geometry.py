@@ -1,8 +1,10 @@
-"""Sizes and windows of rescaled pictures: pure arithmetic, shared by training and testing."""
+"""Sizes, windows and views of rescaled pictures: pure arithmetic, for training and testing."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Rounding = Literal["nearest", "down"]
 
 
 class Window(NamedTuple):
@@ -14,16 +16,43 @@ class Window(NamedTuple):
     width: int
 
 
-def rescaled_size(height: int, width: int, scale: int) -> tuple[int, int]:
+class View(NamedTuple):
+    """What a net is shown of a rescaled picture.
+
+    Attributes:
+        window: The part of the picture.
+        flip: Whether it is mirrored.
+        side: Side of the square that the part is resized to, in pixels; None shows it as it is.
+    """
+
+    window: Window
+    flip: bool = False
+    side: int | None = None
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Height and width of what the net is shown."""
+        side = self.side
+        return (side, side) if side else (self.window.height, self.window.width)
+
+
+def rescaled_size(
+    height: int, width: int, scale: int, rounding: Rounding = "nearest"
+) -> tuple[int, int]:
     """Return the size of a picture whose smallest side is brought to ``scale``.
 
-    Isotropic up to rounding: the longer side is rounded to whole pixels.
+    Isotropic up to rounding: the longer side is rounded to whole pixels, or down as torchvision's
+    ``Resize`` does it.
 
     >>> rescaled_size(375, 500, 256)
     (256, 341)
+    >>> rescaled_size(300, 451, 256), rescaled_size(300, 451, 256, "down")
+    ((256, 385), (256, 384))
     """
-    smallest = min(height, width)
-    return max(scale, round(height * scale / smallest)), max(scale, round(width * scale / smallest))
+    smallest, longest = sorted((height, width))
+    exact = longest * scale / smallest
+    longer = max(scale, int(exact) if rounding == "down" else round(exact))
+    return (scale, longer) if height <= width else (longer, scale)
 
 
 def center_window(height: int, width: int, size: int) -> Window:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -20,6 +22,9 @@ T = TypeVar("T")
 
 WORTH_A_PROCESS = 1024
 """Fewer files than this are read sooner than a process is started."""
+
+MOST_THREADS = 4
+"""More of them would wait for the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +43,52 @@ def load_pictures(
     workers: int | None = None,
     chunk: int = 16,
 ) -> Iterator[Loaded[T]]:
-    """Decode files and prepare the pictures, in order.
+    """Decode files and prepare the pictures, in order, while the caller works on earlier ones.
 
     Args:
         sources: Files, or pictures that are already in memory.
         prepare: Runs where the file is decoded; its result travels to the caller. Must be
             picklable (a function of a module, or an instance of a class of one).
-        workers: Processes; 0 works in this one, None takes one a core if the files are many.
-        chunk: Files that one process reads at a time.
+        workers: Processes; 0 takes threads of this one, None a process a core if the files are
+            many.
+        chunk: Files that one process or thread reads at a time.
 
     Yields:
         One entry a source, in their order.
     """
     chunks = [range(i, min(i + chunk, len(sources))) for i in range(0, len(sources), chunk)]
+    processes = worker_count(workers, len(sources))
+    loaded = _Chunks(sources, prepare)
+    if not processes:
+        yield from _read_ahead(loaded, chunks)
+        return
     loader = DataLoader(
-        _Chunks(sources, prepare),
+        loaded,
         sampler=chunks,
         batch_size=None,
-        num_workers=worker_count(workers, len(sources)),
+        num_workers=processes,
         collate_fn=as_it_is,
         worker_init_fn=leave_signals_to_the_parent,
         generator=own_generator(),
     )
-    for loaded in loader:
-        yield from loaded
+    for part in loader:
+        yield from part
+
+
+def _read_ahead(loaded: _Chunks[T], chunks: Sequence[range]) -> Iterator[Loaded[T]]:
+    """Read chunks in threads: decoding and resizing do not hold the interpreter."""
+    threads = min(MOST_THREADS, usable_cores())
+    under_way: deque[Future[list[Loaded[T]]]] = deque()
+    pool = ThreadPoolExecutor(threads, "verydeep-decode")
+    try:
+        for chunk in chunks:
+            under_way.append(pool.submit(loaded.__getitem__, chunk))
+            if len(under_way) > threads:
+                yield from under_way.popleft().result()
+        while under_way:
+            yield from under_way.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def worker_count(wish: int | None, files: int) -> int:

@@ -1,25 +1,101 @@
-"""A data set through one model or several: the result."""
+"""A data set through one model or several: the results of one test, or of many at once."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from typing import Protocol as Interface
 
 import torch
+from torch import Tensor
 
-from verydeep.classifier import Classifier
 from verydeep.data.samples import Dataset, Sample, relative_name
 from verydeep.data.testing import TestPictures
+from verydeep.distributed import Group, joined
 from verydeep.errors import DataError, InputError, did_you_mean
+from verydeep.evaluation.calibration import Calibration, expected_calibration_error, temper
+from verydeep.evaluation.posteriors import Mixture, Part, Scorer, mix_posteriors
 from verydeep.evaluation.protocol import Protocol
+from verydeep.evaluation.statistics import wilson_interval
+from verydeep.evaluation.steps import steps, views_a_picture
 from verydeep.evaluation.topk import log_loss, topk_error
-from verydeep.evaluation.views import views
-from verydeep.posteriors import average_posteriors
 from verydeep.progress import Progress
+
+
+class Model(Scorer, Interface):
+    """A net to be tested: it scores, and says what it is."""
+
+    @property
+    def name(self) -> str:
+        """Name of the net."""
+
+    @property
+    def density(self) -> str:
+        """How it answers on a picture larger than a crop."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of its K classes."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The temperature of its probabilities, if one was fitted."""
+
+    def check_scale(self, scale: int) -> None:
+        """Raise an InputError if it cannot be tested at a scale."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """What to measure: which nets, and each by which protocol; several are fused.
+
+    Attributes:
+        members: Numbers of the nets, each with its protocol. The protocols differ in scales alone.
+    """
+
+    __test__ = False  # not a test for pytest to collect
+
+    members: tuple[tuple[int, Protocol], ...]
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocols, in the order of the nets."""
+        return tuple(protocol for _, protocol in self.members)
+
+    def mixture(self) -> Mixture:
+        """Return the weights of all parts: nets weigh the same, as do their scales and kinds."""
+        weights: dict[Part, float] = {}
+        for net, protocol in self.members:
+            parts = [Part(net, q, kind) for q in protocol.scales for kind in protocol.kinds]
+            weights |= {part: 1 / len(self.members) / len(parts) for part in parts}
+        return weights
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a test made of every picture that could be read.
+
+    Attributes:
+        names: Of the pictures, N.
+        labels: True classes, int64 (N,).
+        posteriors: float32 (N, K); rows sum to one.
+        classes: Names of the K classes.
+    """
+
+    names: tuple[str, ...]
+    labels: Tensor
+    posteriors: Tensor
+    classes: tuple[str, ...]
+
+    @property
+    def wrong(self) -> Tensor:
+        """Whether the likeliest class is not the true one, bool (N,)."""
+        order = self.posteriors.argsort(dim=1, descending=True, stable=True)
+        return order[:, 0] != self.labels
 
 
 @dataclass(frozen=True)
@@ -29,41 +105,60 @@ class Result:
     Attributes:
         top1_error: Pictures whose class was not the likeliest, in percent.
         top5_error: Pictures whose class was not among the five likeliest (K, if fewer).
+        top1_interval: 95 % interval of the top-1 error (Wilson), in percent.
+        top5_interval: The same of the top-5 error.
         loss: Mean −log probability of the true class, in nats.
+        calibration_error: Mean distance of confidence and accuracy, in percent (15 bins).
         images: Pictures counted.
         unreadable: Names of those that could not be read; they are not counted.
-        protocol: ``center`` or ``dense``.
-        scales: Test scales Q, in pixels.
+        protocol: Name of the protocol.
+        scales: Test scales Q, in pixels; of all nets.
         flip: Whether mirror images were averaged in.
+        average: What was averaged; ``paper``, ``scores`` or ``posteriors``.
+        views: Views of a picture that the nets were shown.
+        steps: The test in words, from pictures to posteriors.
         split: Name of the split.
         models: Nets whose posteriors were averaged.
-        seconds: Time that it took.
+        seconds: Time that it took. Of tests that were made together: that of its views in the nets,
+            without reading the pictures.
+        calibrated: Temperature, loss and calibration error at the model's temperature, if it has
+            one; None for fused models.
+        answers: What was made of every picture; not in :meth:`to_dict`.
     """
 
     top1_error: float
     top5_error: float
+    top1_interval: tuple[float, float]
+    top5_interval: tuple[float, float]
     loss: float
+    calibration_error: float
     images: int
     unreadable: tuple[str, ...]
     protocol: str
     scales: tuple[int, ...]
     flip: bool
+    average: str
+    views: int
+    steps: tuple[str, ...]
     split: str
     models: tuple[str, ...]
     seconds: float
+    calibrated: Mapping[str, float] | None
+    answers: Answers = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as ``--json`` prints them."""
-        return {**asdict(self), **{k: list(getattr(self, k)) for k in _LISTS}}
-
-
-_LISTS = ("unreadable", "scales", "models")
+        names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
+        return {
+            name: list(value) if isinstance(value := getattr(self, name), tuple) else value
+            for name in names
+        }
 
 
 def evaluate_samples(
-    models: Sequence[Classifier],
+    models: Sequence[Model],
     samples: Sequence[Sample],
-    protocol: Protocol,
+    protocol: Protocol | Sequence[Protocol],
     *,
     split: str = "",
     root: Path | None = None,
@@ -75,7 +170,7 @@ def evaluate_samples(
     Args:
         models: Of the same classes; several are fused by averaging their posteriors.
         samples: What to test on; labels count into the models' classes.
-        protocol: How.
+        protocol: How; or one for each model, that differ in their scales.
         split: Name of the split, for the result.
         root: Folder that the names of unreadable pictures are relative to.
         workers: Decoding processes.
@@ -85,46 +180,170 @@ def evaluate_samples(
         InputError: A scale is too small for a net, the models' classes differ, or no picture can
             be read.
     """
-    _check(models, protocol)
     started = time.monotonic()
-    pictures = TestPictures([sample.path for sample in samples], protocol.scales, workers)
-    with (progress or Progress()).task(f"testing {split}".strip(), len(samples)) as task:
-        likely = average_posteriors(
-            models, len(models[0].classes), pictures, partial(views, protocol=protocol), task
-        )
-    good = [index for index in range(len(samples)) if index not in pictures.unreadable]
+    protocols = [protocol] * len(models) if isinstance(protocol, Protocol) else protocol
+    test = Test(tuple(enumerate(protocols)))
+    (result,) = evaluate_tests(
+        models, samples, [test], split=split, root=root, workers=workers, progress=progress
+    )
+    return dataclasses.replace(result, seconds=time.monotonic() - started)
+
+
+def evaluate_tests(
+    models: Sequence[Model],
+    samples: Sequence[Sample],
+    tests: Sequence[Test],
+    *,
+    split: str = "",
+    root: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Make several tests of the same pictures at once; what they share is computed once.
+
+    Under ``torchrun`` every process takes a share of the pictures and returns the whole result.
+
+    Raises:
+        InputError: As :func:`evaluate_samples`.
+    """
+    _check(models, tests)
+    with joined() as group:
+        total, faults, seconds = _share(models, samples, tests, group, split, workers, progress)
+    good = [index for index in range(len(samples)) if index not in faults]
     if not good:
-        reasons = "".join(f"\n  {fault}" for fault in [*pictures.unreadable.values()][:10])
+        reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
         raise DataError(f"none of the {len(samples)} pictures to test on can be read:{reasons}")
+    names = [relative_name(sample.path, root or Path()) for sample in samples]
     labels = torch.tensor([samples[index].label for index in good], dtype=torch.long)
-    return Result(
-        top1_error=topk_error(likely[good], labels, 1),
-        top5_error=topk_error(likely[good], labels, 5),
-        loss=log_loss(likely[good], labels),
-        images=len(good),
-        unreadable=tuple(
-            relative_name(samples[index].path, root or Path())
-            for index in sorted(pictures.unreadable)
-        ),
-        protocol=protocol.name,
-        scales=protocol.scales,
-        flip=protocol.flip,
-        split=split,
-        models=tuple(model.net.name for model in models),
-        seconds=time.monotonic() - started,
+    return [
+        _result(
+            [models[net] for net, _ in test.members],
+            test.protocols,
+            Answers(tuple(names[i] for i in good), labels, likely[good], models[0].classes),
+            unreadable=tuple(names[index] for index in sorted(faults)),
+            split=split,
+            seconds=sum(seconds[part] for part in test.mixture()),
+        )
+        for test, likely in zip(tests, total, strict=True)
+    ]
+
+
+def block_size(images: int) -> int:
+    """Return how many neighbours go through together; it depends on their whole number alone.
+
+    >>> block_size(64), block_size(500), block_size(50_000)
+    (8, 32, 256)
+    """
+    return min(256, max(8, -(-images // 16)))
+
+
+def _share(
+    models: Sequence[Model],
+    samples: Sequence[Sample],
+    tests: Sequence[Test],
+    group: Group,
+    split: str,
+    workers: int | None,
+    progress: Progress | None,
+) -> tuple[Tensor, dict[int, str], dict[Part, float]]:
+    """Compute this process's share of the posteriors, and put all shares together.
+
+    Returns:
+        Posteriors (M, N, K), the reasons of unreadable pictures by number, and the seconds of every
+        part, the longest of all processes.
+    """
+    block = block_size(len(samples))
+    mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
+    mixtures = [test.mixture() for test in tests]
+    scales = sorted({part.scale for mixture in mixtures for part in mixture})
+    down = any(p.preset == "torchvision" for test in tests for p in test.protocols)
+    pictures = TestPictures(
+        [samples[i].path for i in mine], tuple(scales), workers, "down" if down else "nearest"
+    )
+    own: dict[Part, float] = {}
+    with (progress or Progress()).task(f"testing {split}".strip(), len(mine)) as task:
+        likely = mix_posteriors(
+            models,
+            len(models[0].classes),
+            pictures,
+            mixtures,
+            average=tests[0].protocols[0].average,
+            block=block,
+            task=task,
+            seconds=own,
+        )
+    total = likely
+    if group.size > 1:
+        total = torch.zeros(len(tests), len(samples), likely.shape[2])
+        total[:, mine] = likely
+    faults = {mine[index]: fault for index, fault in pictures.unreadable.items()}
+    shares = group.gather((faults, own))
+    parts = {part for mixture in mixtures for part in mixture}
+    return (
+        group.sum(total),
+        {index: fault for found, _ in shares for index, fault in found.items()},
+        {part: max(times.get(part, 0.0) for _, times in shares) for part in parts},
     )
 
 
-def _check(models: Sequence[Classifier], protocol: Protocol) -> None:
+def _result(
+    models: Sequence[Model],
+    protocols: Sequence[Protocol],
+    answers: Answers,
+    *,
+    unreadable: tuple[str, ...],
+    split: str,
+    seconds: float,
+) -> Result:
+    likely, labels, count = answers.posteriors, answers.labels, len(answers.labels)
+    errors = [topk_error(likely, labels, k) for k in (1, 5)]
+    intervals = [wilson_interval(round(error * count / 100), count) for error in errors]
+    return Result(
+        top1_error=errors[0],
+        top5_error=errors[1],
+        top1_interval=intervals[0],
+        top5_interval=intervals[1],
+        loss=log_loss(likely, labels),
+        calibration_error=expected_calibration_error(likely, labels),
+        images=count,
+        unreadable=unreadable,
+        protocol=protocols[0].name,
+        scales=tuple(sorted({scale for protocol in protocols for scale in protocol.scales})),
+        flip=protocols[0].flip,
+        average=protocols[0].average,
+        views=views_a_picture(protocols),
+        steps=steps(models, protocols),
+        split=split,
+        models=tuple(model.name for model in models),
+        seconds=seconds,
+        calibrated=_at_temperature(models, answers),
+        answers=answers,
+    )
+
+
+def _at_temperature(models: Sequence[Model], answers: Answers) -> dict[str, float] | None:
+    calibration = models[0].calibration if len(models) == 1 else None
+    if calibration is None:
+        return None
+    likely = temper(answers.posteriors, calibration.temperature)
+    return {
+        "temperature": calibration.temperature,
+        "loss": log_loss(likely, answers.labels),
+        "calibration_error": expected_calibration_error(likely, answers.labels),
+    }
+
+
+def _check(models: Sequence[Model], tests: Sequence[Test]) -> None:
     first = models[0]
-    for model in models:
+    for net, protocol in dict.fromkeys(member for test in tests for member in test.members):
         for scale in protocol.scales:
-            model.check_scale(scale)
+            models[net].check_scale(scale)
+    for model in models:
         if model.classes != first.classes:
             raise InputError(
                 "models can only be fused if they know the same classes in the same order; "
-                f"{first.net.name} knows {len(first.classes)} ({first.classes[0]}, …), "
-                f"{model.net.name} {len(model.classes)} ({model.classes[0]}, …)"
+                f"{first.name} knows {len(first.classes)} ({first.classes[0]}, …), "
+                f"{model.name} {len(model.classes)} ({model.classes[0]}, …)"
             )
 
 

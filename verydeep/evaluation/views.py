@@ -1,47 +1,145 @@
-"""Views of rescaled pictures: which parts of them the net is shown. Pure geometry.
+"""Views of rescaled pictures: which parts of them a net is shown (section 3.2). Pure geometry.
 
-N images, H height, W width, V views of one image.
+Each kind is a small value that is called with the size of a rescaled picture and the net's input
+size, all in pixels, and answers with every view; views of one kind at one scale weigh the same.
+A view may stand there several times, on a picture that leaves a grid no room to move.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-from torch import Tensor
+from verydeep.data.geometry import View, Window, center_window
 
-from verydeep.data.geometry import Window, center_window
-from verydeep.evaluation.protocol import Protocol
+Views = Callable[[int, int, int], tuple[View, ...]]
+"""From height and width of a rescaled picture and a net's input size to its views. Hashable."""
 
 
-def windows(protocol: Protocol, height: int, width: int, input_size: int) -> tuple[Window, ...]:
-    """Return the windows that a protocol opens on a rescaled picture of that size.
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """The whole picture: the net answers at every position it fits on (dense evaluation).
 
-    >>> windows(Protocol("center", (256,)), 256, 341, 224)
-    (Window(top=16, left=58, height=224, width=224),)
-    >>> windows(Protocol("dense", (256,)), 256, 341, 224)
-    (Window(top=0, left=0, height=256, width=341),)
+    >>> Dense(flip=False)(256, 341, 224)
+    (View(window=Window(top=0, left=0, height=256, width=341), flip=False, side=None),)
     """
-    match protocol.name:
-        case "center":
-            return (center_window(height, width, input_size),)
-        case "dense":
-            return (Window(0, 0, height, width),)
+
+    flip: bool = True
+
+    def __call__(self, height: int, width: int, input_size: int) -> tuple[View, ...]:
+        """Return the whole picture, and its mirror image."""
+        return _mirrored([Window(0, 0, height, width)], self.flip)
 
 
-def views(pictures: Tensor, input_size: int, protocol: Protocol) -> Iterator[Tensor]:
-    """Yield the V views of pictures, each mirrored right after itself if the protocol says so.
+@dataclass(frozen=True, slots=True)
+class Center:
+    """The central crop.
 
-    Args:
-        pictures: (N, 3, H, W), rescaled.
-        input_size: Side of a crop, in pixels.
-        protocol: Which views.
-
-    Yields:
-        (N, 3, h, w) for each view.
+    Attributes:
+        flip: Whether the mirror image is shown too.
+        half_even: Whether half a pixel goes to the even side, as in torchvision's ``CenterCrop``,
+            instead of up and left.
     """
-    size = pictures.shape[-2], pictures.shape[-1]
-    for top, left, height, width in windows(protocol, *size, input_size):
-        view = pictures[:, :, top : top + height, left : left + width]
-        yield view
-        if protocol.flip:
-            yield view.flip(3)
+
+    flip: bool = True
+    half_even: bool = False
+
+    def __call__(self, height: int, width: int, input_size: int) -> tuple[View, ...]:
+        """Return the central crop, and its mirror image."""
+        window = center_window(height, width, input_size)
+        if self.half_even:
+            top, left = round((height - input_size) / 2), round((width - input_size) / 2)
+            window = window._replace(top=top, left=left)
+        return _mirrored([window], self.flip)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Crops at the points of a regular grid over the whole picture, 5x5 in the paper.
+
+    The outermost crops touch the picture's borders; a single row or column stands in the middle.
+
+    >>> [view.window[:2] for view in Grid(2, 3, flip=False)(256, 341, 224)]
+    [(0, 0), (0, 58), (0, 117), (32, 0), (32, 58), (32, 117)]
+    """
+
+    rows: int = 5
+    columns: int = 5
+    flip: bool = True
+
+    def __call__(self, height: int, width: int, input_size: int) -> tuple[View, ...]:
+        """Return the crops row by row, each followed by its mirror image."""
+        corners = (
+            (top, left)
+            for top in _spread(height - input_size, self.rows)
+            for left in _spread(width - input_size, self.columns)
+        )
+        return _mirrored((Window(*corner, input_size, input_size) for corner in corners), self.flip)
+
+
+@dataclass(frozen=True, slots=True)
+class TenCrop:
+    """Krizhevsky's crops (2012): the corners and the centre of the picture's central square.
+
+    >>> [view.window[:2] for view in TenCrop(flip=False)(256, 341, 224)]
+    [(0, 42), (0, 74), (32, 42), (32, 74), (16, 58)]
+    """
+
+    flip: bool = True
+
+    def __call__(self, height: int, width: int, input_size: int) -> tuple[View, ...]:
+        """Return the five crops, each followed by its mirror image."""
+        square = center_window(height, width, min(height, width))
+        return _mirrored(_five(square, input_size), self.flip)
+
+
+@dataclass(frozen=True, slots=True)
+class GoogLeNetCrops:
+    """The crops of Szegedy et al. (2014): six of each of three squares, at a scale.
+
+    The squares stand at both ends and in the middle of the longer side; of each are shown the
+    corners, the centre, and the whole square resized to the input size. At four scales and with
+    mirror images that makes 144.
+    """
+
+    flip: bool = True
+
+    def __call__(self, height: int, width: int, input_size: int) -> tuple[View, ...]:
+        """Return the 18 views, each followed by its mirror image."""
+        side = min(height, width)
+        squares = (
+            Window(top, left, side, side)
+            for top in _spread(height - side, 3 if height > width else 1)
+            for left in _spread(width - side, 1 if height > width else 3)
+        )
+        return tuple(
+            view
+            for square in squares
+            for view in (
+                *_mirrored(_five(square, input_size), self.flip),
+                *_mirrored([square], self.flip, input_size),
+            )
+        )
+
+
+def _five(square: Window, size: int) -> Iterator[Window]:
+    """Yield the corners of a square, row by row, then its centre."""
+    room = square.height - size
+    for top, left in ((0, 0), (0, room), (room, 0), (room, room), (room // 2, room // 2)):
+        yield Window(square.top + top, square.left + left, size, size)
+
+
+def _spread(room: int, count: int) -> list[int]:
+    """Return evenly spaced numbers from 0 to ``room``, or its middle if only one.
+
+    Rounded to whole pixels, halves up and left.
+    """
+    if count == 1:
+        return [room // 2]
+    gaps = count - 1
+    return [(2 * place * room + gaps - 1) // (2 * gaps) for place in range(count)]
+
+
+def _mirrored(windows: Iterable[Window], flip: bool, side: int | None = None) -> tuple[View, ...]:
+    turns = (False, True) if flip else (False,)
+    return tuple(View(window, turn, side) for window in windows for turn in turns)

@@ -34,7 +34,8 @@ TABLE_1: dict[str, tuple[tuple[int | str, ...], ...]] = {
 
 NAMES = tuple(TABLE_1)
 HIDDEN = 4096
-SMALLEST_INPUT = 32  # five pools halve it five times
+STRIDE = 32  # pixels between positions of the last map: five pools halve it five times
+SMALLEST_INPUT = STRIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def final_map(input_size: int) -> int:
             f"input_size must be at least {SMALLEST_INPUT}: five 2x2 pools halve it five times; "
             f"got {input_size} instead"
         )
-    return input_size // SMALLEST_INPUT
+    return input_size // STRIDE
 
 
 def convolutional_layers(

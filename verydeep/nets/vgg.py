@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import cast
 
 from torch import Tensor, nn
 
 from verydeep.errors import SizeError
 from verydeep.nets import table
+from verydeep.nets.anatomy import anatomy
 from verydeep.nets.dense import classify_densely
 from verydeep.nets.initialize import initialize
+from verydeep.nets.strips import map_in_strips
 
 
 class VGG(nn.Module):
@@ -74,11 +77,13 @@ class VGG(nn.Module):
             return cast(Tensor, self.classifier(maps.flatten(1)))
         return classify_densely(self.classifier, maps).mean((2, 3))
 
-    def score_map(self, x: Tensor) -> Tensor:
+    def score_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
         """Return class scores at every position of the net over the picture, densely.
 
         Args:
             x: (N, C, H, W) with H, W ≥ ``input_size``.
+            pixels: Pixels of all pictures that may go through the convolutions at once; what is
+                more is computed in parts, with the same result to rounding. None sets no bound.
 
         Returns:
             (N, K, h, w) with h = ⌊H/32⌋ − ⌊input_size/32⌋ + 1, and w alike.
@@ -86,10 +91,12 @@ class VGG(nn.Module):
         Raises:
             SizeError: The pictures are smaller than ``input_size``.
         """
-        return classify_densely(self.classifier, self.feature_map(x))
+        return classify_densely(self.classifier, self.feature_map(x, pixels=pixels))
 
-    def feature_map(self, x: Tensor) -> Tensor:
+    def feature_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
         """Return what the five blocks of convolutions make of the pictures, (N, C', H/32, W/32).
+
+        ``pixels`` is that of :meth:`score_map`.
 
         Raises:
             SizeError: The pictures are smaller than ``input_size``, or no (N, C, H, W).
@@ -106,7 +113,15 @@ class VGG(nn.Module):
                 f"was made for at least {self.input_size}x{self.input_size}: rescale the picture "
                 f"so that its smallest side is {self.input_size} or more"
             )
-        return cast(Tensor, self.features(x))
+        if pixels is None:
+            return cast(Tensor, self.features(x))
+        return map_in_strips(
+            self.features, x, stride=table.STRIDE, field=self._receptive_field, pixels=pixels
+        )
+
+    @cached_property
+    def _receptive_field(self) -> int:
+        return anatomy(self.name).receptive_field
 
     @property
     def final_map(self) -> int:

@@ -1,29 +1,67 @@
-"""Tests of trained models on a data set: at the end of a run, and by themselves."""
+"""Tests of models on a data set: at the end of a run, and by themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from verydeep.classifier import Classifier, load
 from verydeep.data.folders import read_dataset
-from verydeep.data.samples import Dataset
+from verydeep.data.samples import Dataset, Sample
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import Result, evaluate_samples, relabel
-from verydeep.evaluation.protocol import NAMES, make_protocol
+from verydeep.evaluation.protocol import (
+    Protocol,
+    in_proportion,
+    make_protocol,
+    multiple_scales,
+    single_scale,
+    usual_scales,
+)
+from verydeep.evaluation.table import Table, measure_table
 from verydeep.progress import Progress
 from verydeep.recipe import Recipe
 from verydeep.run.folder import RunFolder, recorded_dataset
+from verydeep.torchvision_nets import (
+    TorchvisionClassifier,
+    is_torchvision,
+    torchvision_classifier,
+)
+
+AnyClassifier = Classifier | TorchvisionClassifier
+Source = str | Path | Classifier | TorchvisionClassifier
+Scales = Sequence[int] | str | None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Models and the pictures that they are tested on.
+
+    Attributes:
+        models: Loaded.
+        samples: Labels count into the models' classes.
+        split: Name of the split.
+        root: Folder of the data.
+    """
+
+    models: tuple[AnyClassifier, ...]
+    samples: tuple[Sample, ...]
+    split: str
+    root: Path
 
 
 def evaluate(
-    models: str | Path | Classifier | Sequence[str | Path | Classifier],
+    models: Source | Sequence[Source],
     data: str | Path | None = None,
     protocol: str = "dense",
     *,
     split: str | None = None,
-    scales: Sequence[int] | None = None,
+    scales: Scales = None,
     flip: bool | None = None,
+    grid: tuple[int, int] = (5, 5),
+    average: str = "paper",
+    preset: str = "paper",
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
@@ -32,12 +70,20 @@ def evaluate(
     """Measure the error of a model, or of several fused, on a data set.
 
     Args:
-        models: Model or run folders, or loaded models.
+        models: Model or run folders, loaded models, or ``torchvision/NAME`` (see
+            :func:`verydeep.torchvision_nets.torchvision_classifier`).
         data: ``digits`` or a folder; None takes the data of the (first) run.
-        protocol: ``center`` or ``dense``.
+        protocol: ``center``, ``dense``, ``crops``, ``both``, ``ten-crop`` or ``googlenet``.
         split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
-        scales: Test scales Q in pixels; None takes those that the model was tested at.
+        scales: Test scales Q in pixels; ``single`` or ``multi`` for the paper's, which depend on
+            each model's training scale; None takes those that the model was tested at, or the
+            protocol's own.
         flip: Whether to average with mirror images; None does as when the model was tested.
+        grid: Rows and columns of the crops.
+        average: ``paper``, ``scores`` or ``posteriors``; see
+            :class:`~verydeep.evaluation.protocol.Protocol`.
+        preset: ``paper``, or ``torchvision`` for its published evaluation, bit by bit: rescaled to
+            256 for crops of 224, central crop, no mirror image.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         workers: Decoding processes; None decides.
@@ -46,31 +92,134 @@ def evaluate(
     Raises:
         InputError: A model, the data or the protocol cannot be used.
     """
-    given = [models] if isinstance(models, str | Path | Classifier) else list(models)
-    if not given:
-        raise InputError("give at least one model to evaluate")
-    loaded = [
-        model if isinstance(model, Classifier) else load(model, device=device, precision=precision)
-        for model in given
+    bench = set_up(models, data, split, device=device, precision=precision, progress=progress)
+    protocols = [
+        protocol_for(
+            model, protocol, scales=scales, flip=flip, grid=grid, average=average, preset=preset
+        )
+        for model in bench.models
     ]
-    first = loaded[0]
-    mirrored = first.test_flip if flip is None else flip
-    chosen = make_protocol(protocol, tuple(scales or first.test_scales), flip=mirrored)
-    dataset = read_dataset(data, draw=False) if data else _data_of_run(given[0])
-    name = split or dataset.test_split
     return evaluate_samples(
-        loaded,
-        relabel(dataset, name, first.classes),
-        chosen,
-        split=name,
-        root=dataset.root,
+        bench.models,
+        bench.samples,
+        protocols,
+        split=bench.split,
+        root=bench.root,
         workers=workers,
         progress=progress,
     )
 
 
-def _data_of_run(model: str | Path | Classifier) -> Dataset:
-    path = None if isinstance(model, Classifier) else Path(model).expanduser()
+def evaluate_all(
+    models: Source | Sequence[Source],
+    data: str | Path | None = None,
+    *,
+    split: str | None = None,
+    flip: bool | None = None,
+    grid: tuple[int, int] = (5, 5),
+    average: str = "paper",
+    device: str | None = None,
+    precision: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Table:
+    """Measure models by every protocol, as in Tables 3 to 6 of the paper; pictures are read once.
+
+    The arguments are those of :func:`evaluate`.
+    """
+    bench = set_up(models, data, split, device=device, precision=precision, progress=progress)
+
+    def choose(net: int, name: str, scales: Scales) -> Protocol:
+        model = bench.models[net]
+        return protocol_for(model, name, scales=scales, flip=flip, grid=grid, average=average)
+
+    return measure_table(
+        bench.models,
+        bench.samples,
+        choose,
+        split=bench.split,
+        root=bench.root,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def set_up(
+    models: Source | Sequence[Source],
+    data: str | Path | None,
+    split: str | None = None,
+    *,
+    device: str | None = None,
+    precision: str | None = None,
+    progress: Progress | None = None,
+) -> Bench:
+    """Load models and list the pictures to test them on.
+
+    Raises:
+        InputError: A model or the data cannot be used.
+    """
+    given = [models] if isinstance(models, Source) else list(models)
+    if not given:
+        raise InputError("give at least one model to evaluate")
+    own = [m for m in given if not is_torchvision(m)]
+    loaded = {
+        place: load(model, device=device, precision=precision)
+        if isinstance(model, str | Path)
+        else model
+        for place, model in enumerate(given)
+        if not is_torchvision(model)
+    }
+    dataset = read_dataset(data, draw=False) if data else _data_of_run(own)
+    known = next(iter(loaded.values())).classes if loaded else dataset.classes
+    for place, model in enumerate(given):
+        if is_torchvision(model):
+            made = torchvision_classifier(str(model), known, device=device, precision=precision)
+            loaded[place] = made
+            (progress or Progress()).say(f"torchvision's {made.name}: weights {made.weights}")
+    name = split or dataset.test_split
+    samples = relabel(dataset, name, known)
+    return Bench(tuple(loaded[i] for i in range(len(given))), samples, name, dataset.root)
+
+
+def protocol_for(
+    model: AnyClassifier,
+    name: str,
+    *,
+    scales: Scales = None,
+    flip: bool | None = None,
+    grid: tuple[int, int] = (5, 5),
+    average: str = "paper",
+    preset: str = "paper",
+) -> Protocol:
+    """Return a protocol for a model, with its own scales where none are given.
+
+    Raises:
+        InputError: There is no such protocol.
+    """
+    if scales == "single":
+        scales = single_scale(model.train_scale)
+    elif scales == "multi":
+        scales = multiple_scales(model.train_scale, model.input_size)
+    elif isinstance(scales, str):
+        raise InputError(f"scales must be single, multi or numbers, got {scales!r} instead")
+    elif scales is None and preset == "torchvision":
+        scales = (_resize_size(model),)
+    elif scales is None:
+        scales = usual_scales(name, model.input_size, model.test_scales)
+    if flip is None:
+        # The other protocols of that time count their mirror images in: 10 and 144 views.
+        flip = preset == "paper" and (model.test_flip or name in ("ten-crop", "googlenet"))
+    return make_protocol(name, scales, flip=flip, grid=grid, average=average, preset=preset)
+
+
+def _resize_size(model: AnyClassifier) -> int:
+    if isinstance(model, TorchvisionClassifier):
+        return model.resize_size
+    return in_proportion((256,), model.input_size)[0]
+
+
+def _data_of_run(models: Sequence[Source]) -> Dataset:
+    path = Path(models[0]).expanduser() if models and isinstance(models[0], str | Path) else None
     for folder in (path, path.parent) if path else ():
         if (folder / "data.json").is_file():
             return recorded_dataset(RunFolder(folder).read("data.json"))
@@ -80,17 +229,24 @@ def _data_of_run(model: str | Path | Classifier) -> Dataset:
 def final_tests(
     model: Classifier, dataset: Dataset, recipe: Recipe, progress: Progress
 ) -> list[Result]:
-    """Test the model of a run by every protocol, at the recipe's scales."""
+    """Test the model of a run densely, by the centre crop and as its recipe says."""
     split = dataset.test_split
     return [
         evaluate_samples(
             [model],
             dataset.split(split),
-            make_protocol(name, recipe.test_scales, flip=recipe.test.flip),
+            protocol_for(
+                model,
+                name,
+                scales=recipe.test.scales,
+                flip=recipe.test.flip,
+                grid=recipe.test.grid,
+                average=recipe.test.average,
+            ),
             split=split,
             root=dataset.root,
             workers=recipe.data.workers,
             progress=progress,
         )
-        for name in NAMES
+        for name in dict.fromkeys(("center", "dense", recipe.test.protocol))
     ]

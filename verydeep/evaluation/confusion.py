@@ -1,0 +1,72 @@
+"""Which classes are taken for which.
+
+N pictures, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:
+    """Count the pictures by true class (rows) and likeliest class (columns).
+
+    Args:
+        posteriors: (N, K).
+        labels: int64 (N,).
+
+    Returns:
+        int64 (K, K).
+
+    >>> confusion_matrix(torch.tensor([[0.9, 0.1], [0.6, 0.4]]), torch.tensor([0, 1]))
+    tensor([[1, 0],
+            [1, 0]])
+    """
+    classes = posteriors.shape[1]
+    # The first of equally likely classes, as in the top-1 error.
+    guess = posteriors.argsort(dim=1, descending=True, stable=True)[:, 0]
+    return torch.bincount(labels * classes + guess, minlength=classes**2).view(classes, classes)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassErrors:
+    """How one class fared.
+
+    Attributes:
+        name: The class.
+        images: Pictures of it.
+        top1_error: Share of them taken for another, in percent; NaN without pictures.
+        precision: Share of the pictures taken for it that are of it, in percent; NaN if none was.
+        mostly_taken_for: The other class that took most of them, and how many; None if none did.
+    """
+
+    name: str
+    images: int
+    top1_error: float
+    precision: float
+    mostly_taken_for: tuple[str, int] | None
+
+
+def class_errors(confusion: Tensor, names: tuple[str, ...]) -> list[ClassErrors]:
+    """Return the errors of every class.
+
+    Args:
+        confusion: int64 (K, K), from :func:`confusion_matrix`.
+        names: Of the K classes.
+    """
+    images, taken, right = confusion.sum(1), confusion.sum(0), confusion.diagonal()
+    others = confusion - torch.diag(right)
+    most, other = others.max(1)
+    return [
+        ClassErrors(
+            name,
+            int(images[k]),
+            float(100 - 100 * right[k] / images[k]),
+            float(100 * right[k] / taken[k]),
+            (names[int(other[k])], int(most[k])) if most[k] else None,
+        )
+        for k, name in enumerate(names)
+    ]

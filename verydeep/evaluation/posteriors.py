@@ -1,0 +1,201 @@
+"""From scores to posteriors, averaged over views, scales and nets (section 3.2).
+
+Every test is a weighted mean: of views of a picture at several scales, shown to one net or several.
+This is where it is taken, for many tests at once: what they share is computed once.
+
+N pictures, K classes, M mixtures; h, w sides of a score map.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from verydeep.data.geometry import View
+from verydeep.data.testing import Pixels, TestPictures
+from verydeep.evaluation.protocol import Average
+from verydeep.evaluation.views import Views
+from verydeep.progress import Task
+
+
+class Scorer(Protocol):
+    """All that is asked of a net to be tested."""
+
+    @property
+    def input_size(self) -> int:
+        """Side of the smallest picture that it takes, in pixels."""
+
+    @property
+    def pixels_at_once(self) -> int:
+        """Pixels of all pictures that should go through it together."""
+
+    def score_map(self, pictures: Tensor) -> Tensor:
+        """Return scores (N, K, h, w) before the soft-max, from uint8 pictures (N, 3, H, W)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind of views at one scale, shown to one net; its views weigh the same.
+
+    Attributes:
+        net: Number of the net.
+        scale: Q, in pixels.
+        views: The kind of views.
+    """
+
+    net: int
+    scale: int
+    views: Views
+
+
+PENDING_BYTES = 256 * 2**20
+"""Pictures that may wait in memory for others whose views are shown at the same size."""
+
+Mixture = Mapping[Part, float]
+"""A test: parts by weight; the weights sum to one."""
+
+
+class _Item(NamedTuple):
+    """A view that waits to be shown to a net, and keeps its picture of ``source`` bytes alive."""
+
+    row: int
+    part: Part
+    weight: float
+    pixels: Pixels
+    source: int
+
+
+def mix_posteriors(
+    nets: Sequence[Scorer],
+    classes: int,
+    pictures: TestPictures,
+    mixtures: Sequence[Mixture],
+    *,
+    average: Average = "paper",
+    block: int = 256,
+    task: Task | None = None,
+    seconds: dict[Part, float] | None = None,
+) -> Tensor:
+    """Return the class probabilities of pictures in several tests.
+
+    Pictures go through in blocks of neighbours; views that are shown at the same size, of all
+    pictures and scales of a block, go through a net together. What goes together depends on the
+    block alone: the numbers are the same to the last digit wherever a block is computed.
+
+    Args:
+        nets: Of the same classes.
+        classes: K.
+        pictures: Rescaled to every scale of the mixtures. Which are unreadable it knows afterwards.
+        mixtures: The tests.
+        average: What is averaged; see :class:`~verydeep.evaluation.protocol.Protocol`.
+        block: Pictures in a block.
+        task: Told how many pictures are done.
+        seconds: Filled with the time that each part took.
+
+    Returns:
+        float32 (M, N, K) on the CPU; rows sum to one, those of unreadable pictures are zero.
+    """
+    parts = list(dict.fromkeys(part for mixture in mixtures for part in mixture))
+    mixer = _Mixer(nets, mixtures, average, torch.zeros(len(mixtures), len(pictures), classes))
+    views = lru_cache(1024)(lambda part, *size: Counter(part.views(*size)))
+    current = 0
+    for done, picture in enumerate(pictures, start=1):
+        if picture.index // block != current:
+            mixer.flush()
+            current = picture.index // block
+        for part in parts:
+            pixels = picture.at(part.scale)
+            input_size = nets[part.net].input_size
+            shown: Counter[View] = views(part, *pixels.shape[:2], input_size)
+            for view, times in shown.items():
+                weight = times / shown.total()
+                mixer.add(view, _Item(picture.index, part, weight, pixels, pixels.size))
+        if task:
+            task.update(done)
+    mixer.flush()
+    if seconds is not None:
+        seconds.update(mixer.seconds)
+    read = torch.ones(len(pictures), 1)
+    read[list(pictures.unreadable)] = 0
+    return mixer.total.softmax(2) * read if average == "scores" else mixer.total
+
+
+class _Mixer:
+    """Collects views until there are enough to be shown, and adds up what the nets answer."""
+
+    def __init__(
+        self, nets: Sequence[Scorer], mixtures: Sequence[Mixture], average: Average, total: Tensor
+    ) -> None:
+        self.nets = nets
+        self.mixtures = mixtures
+        self.answers = _ANSWERS[average]
+        self.total = total
+        self.seconds: dict[Part, float] = defaultdict(float)
+        self.waiting: dict[tuple[int, tuple[int, int]], list[_Item]] = defaultdict(list)
+        self.pending = 0
+
+    def add(self, view: View, item: _Item) -> None:
+        """Take a view, and show it with others of its size if that fills a batch."""
+        net, (height, width) = item.part.net, view.shown
+        group = self.waiting[net, view.shown]
+        group.append(item._replace(pixels=show(item.pixels, view)))
+        self.pending += item.source
+        if (len(group) + 1) * height * width > self.nets[net].pixels_at_once:
+            self._show(net, self.waiting.pop((net, view.shown)))
+        elif self.pending > PENDING_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Show all that waits."""
+        for (net, _), group in self.waiting.items():
+            self._show(net, group)
+        self.waiting.clear()
+        self.pending = 0
+
+    def _show(self, net: int, group: Sequence[_Item]) -> None:
+        started = time.perf_counter()
+        self.pending -= sum(item.source for item in group)
+        shown = torch.from_numpy(np.stack([item.pixels for item in group])).permute(0, 3, 1, 2)
+        answers = self.answers(self.nets[net].score_map(shown)).cpu()
+        rows = torch.tensor([item.row for item in group])
+        for total, mixture in zip(self.total, self.mixtures, strict=True):
+            weights = torch.tensor([mixture.get(item.part, 0.0) * item.weight for item in group])
+            total.index_add_(0, rows, answers * weights[:, None])
+        each = (time.perf_counter() - started) / len(group)
+        for item in group:
+            self.seconds[item.part] += each
+
+
+def show(pixels: Pixels, view: View) -> Pixels:
+    """Return what a net is shown of a rescaled picture.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        view: Which part of it, and how.
+
+    Returns:
+        uint8 (h, w, 3), of the same memory unless the view is resized.
+    """
+    top, left, height, width = view.window
+    part = pixels[top : top + height, left : left + width]
+    if view.side and view.side != height:
+        size = (view.side, view.side)
+        part = np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR))
+    return part[:, ::-1] if view.flip else part
+
+
+_ANSWERS: dict[Average, Callable[[Tensor], Tensor]] = {
+    "paper": lambda maps: maps.mean((2, 3)).softmax(1),
+    "scores": lambda maps: maps.mean((2, 3)),
+    "posteriors": lambda maps: maps.softmax(1).mean((2, 3)),
+}
+"""What is made of score maps (n, K, h, w) before views are averaged: (n, K)."""

@@ -1,0 +1,50 @@
+"""The model card: what a model is, what was measured, how to use it; for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from verydeep.classifier import Classifier
+
+
+def model_card(model: Classifier) -> str:
+    """Return the model card: what the model is, what was measured, how to use it."""
+    net, low_high = model.net, sorted(set(model.train_scale))
+    lines = [
+        f"# VGG net {net.name}, {len(model.classes)} classes",
+        "",
+        f"Net {net.name} of Simonyan & Zisserman (2014), made for {net.input_size}x{net.input_size}"
+        f" RGB crops, width {net.width:g}, norm {net.norm or 'none'}; "
+        f"{sum(p.numel() for p in net.parameters()):,} parameters.",
+        f"Trained at S = {' to '.join(str(s) for s in low_high)} pixels (smallest side).",
+        "",
+        "## Measured",
+        "",
+        *_measured(model.measured),
+        "",
+        "## Classes",
+        "",
+        ", ".join(model.title(label) for label in range(len(model.classes))),
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import verydeep",
+        "",
+        'model = verydeep.load("path/to/this/folder")',
+        'for prediction in model.predict("some/pictures"):',
+        "    print(prediction.source, prediction.ranking)",
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _measured(measured: Mapping[str, Any] | None) -> list[str]:
+    if not measured:
+        return ["Nothing yet."]
+    return ["| what | value |", "|---|---|"] + [
+        f"| {key} | {value:.4g} |" if isinstance(value, float) else f"| {key} | {value} |"
+        for key, value in measured.items()
+    ]

@@ -1,0 +1,234 @@
+"""Classifiers of torchvision through the same tests: ``torchvision/resnet50`` and its kin.
+
+N images, H height, W width, K classes; h, w sides of a score map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from verydeep.classifier import pixels_at_once
+from verydeep.errors import InputError, ModelError, SizeError, did_you_mean
+from verydeep.nets.dense import classify_densely
+from verydeep.runtime import Machine, choose_machine
+
+PREFIX = "torchvision/"
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's pixels from 0 to 1: what torchvision trains its nets with."""
+
+
+@dataclass
+class TorchvisionClassifier:
+    """A net of ``torchvision.models`` with what is needed to test it.
+
+    Attributes:
+        name: Its name there.
+        net: The net.
+        classes: Names of its K classes.
+        input_size: Side of the crops that it was made for, in pixels.
+        resize_size: Smallest side that torchvision's own evaluation rescales to.
+        weights: Where its weights come from, in words.
+        machine: Where it computes.
+    """
+
+    name: str
+    net: nn.Module
+    classes: tuple[str, ...]
+    input_size: int
+    resize_size: int
+    weights: str
+    machine: Machine = field(default_factory=choose_machine)
+
+    calibration = None
+    train_scale = (256, 256)
+    test_flip = True
+
+    def __post_init__(self) -> None:
+        self.net = self.net.eval().requires_grad_(False)
+        self.net = self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._slides = self.name.startswith(("vgg", "alexnet"))
+        self._fixed = self.name.startswith(("vit_", "maxvit"))
+        device = self.machine.device
+        self._mean = 255 * torch.tensor(MEAN, device=device).view(3, 1, 1)
+        self._deviation = 255 * torch.tensor(DEVIATION, device=device).view(3, 1, 1)
+
+    @property
+    def test_scales(self) -> tuple[int, ...]:
+        """Test scale Q, in pixels, if nothing else is said."""
+        return (self.resize_size,)
+
+    @property
+    def pixels_at_once(self) -> int:
+        """Pixels of all pictures that should go through it together."""
+        return pixels_at_once(self.machine)
+
+    @property
+    def density(self) -> str:
+        """How it answers on a picture larger than a crop."""
+        if self._slides:
+            return "fully connected layers at every position of the last map"
+        if self._fixed:
+            return "not at all: it takes crops only"
+        return "dense by nature: global average pooling makes one score of a map of any size"
+
+    def score_map(self, pictures: Tensor) -> Tensor:
+        """Return class scores before the soft-max.
+
+        Args:
+            pictures: uint8 (N, 3, H, W).
+
+        Returns:
+            float32 (N, K, h, w). Nets with global pooling answer once for a picture of any size.
+
+        Raises:
+            SizeError: A net that takes one size only was shown another.
+        """
+        if self._fixed and pictures.shape[-2:] != (self.input_size, self.input_size):
+            raise SizeError(
+                f"net {self.name} takes pictures of {self.input_size}x{self.input_size} only; test "
+                "it by crops: --protocol center, crops, ten-crop or googlenet"
+            )
+        with torch.inference_mode(), self.machine.autocast():
+            x = pictures.to(self.machine.device, torch.float32, memory_format=torch.channels_last)
+            x = x.sub_(self._mean).div_(self._deviation)
+            if self._slides:
+                return classify_densely(_fully_connected(self.net), self.net.features(x)).float()  # type: ignore[operator]
+            return cast(Tensor, self.net(x)).float()[:, :, None, None]
+
+    def check_scale(self, scale: int) -> None:
+        """Refuse a test scale below the input size.
+
+        Raises:
+            InputError: It is.
+        """
+        if scale < self.input_size:
+            raise InputError(
+                f"test scale must be at least {self.input_size}, the size that {self.name} was "
+                f"made for; got {scale} instead"
+            )
+
+
+def _fully_connected(net: nn.Module) -> nn.Sequential:
+    """Return the layers behind the pooling, which is none on pictures of the input size."""
+    layers = cast(nn.Sequential, net.classifier)
+    return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.Dropout)))
+
+
+def is_torchvision(name: object) -> bool:
+    """Return whether a model is named as one of torchvision."""
+    return isinstance(name, str) and name.startswith(PREFIX)
+
+
+def torchvision_classifier(
+    text: str,
+    classes: Sequence[str],
+    *,
+    device: str | None = None,
+    precision: str | None = None,
+) -> TorchvisionClassifier:
+    """Make a classifier of torchvision.
+
+    Args:
+        text: ``torchvision/NAME`` with random weights (seed 0), ``torchvision/NAME:FILE`` with
+            those of a file (``.safetensors``, or a state dict of torch), or
+            ``torchvision/NAME:WEIGHTS`` with published ones (``DEFAULT``, ``IMAGENET1K_V1``),
+            which torchvision downloads once.
+        classes: Names of the K classes, in the order in which the net knows them.
+        device: Where it computes; None decides.
+        precision: ``bf16`` or ``fp32``; None decides.
+
+    Raises:
+        ModelError: There is no such net, or the weights do not fit.
+    """
+    from torchvision import models
+
+    name, _, source = text.removeprefix(PREFIX).partition(":")
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ModelError(
+            f"{PREFIX}{name}: torchvision has no classifier of that name{did_you_mean(name, known)}"
+        )
+    published = models.get_model_weights(name)
+    by_default = published.DEFAULT.transforms()
+    machine = choose_machine(device, precision)
+    if source and hasattr(published, source) and not Path(source).exists():
+        chosen = published[source]
+        by_default = chosen.transforms()
+        _check_classes(name, len(chosen.meta["categories"]), classes)
+        net = _published(name, chosen)
+    else:
+        net = _make(name, len(classes))
+        if source:
+            _load(net, Path(source).expanduser(), name, len(classes))
+    return TorchvisionClassifier(
+        name=name,
+        net=net,
+        classes=tuple(classes),
+        input_size=by_default.crop_size[0],
+        resize_size=by_default.resize_size[0],
+        weights=source or "random",
+        machine=machine,
+    )
+
+
+def _make(name: str, classes: int) -> nn.Module:
+    from torchvision.models import get_model
+
+    options: dict[str, Any] = {"weights": None, "num_classes": classes}
+    if name in ("googlenet", "inception_v3"):
+        options |= {"aux_logits": False, "init_weights": True}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return cast(nn.Module, get_model(name, **options))
+
+
+def _published(name: str, weights: Any) -> nn.Module:
+    from torchvision.models import get_model
+
+    try:
+        return cast(nn.Module, get_model(name, weights=weights))
+    except OSError as error:
+        raise ModelError(
+            f"{PREFIX}{name}: its weights cannot be downloaded from {weights.url} ({error}); fetch "
+            f"them elsewhere and name the file: {PREFIX}{name}:FILE"
+        ) from error
+
+
+def _load(net: nn.Module, path: Path, name: str, classes: int) -> None:
+    try:
+        if path.suffix == ".safetensors":
+            weights = load_file(path)
+        else:
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+        # What only training needed: auxiliary classifiers.
+        kept = {k: v for k, v in weights.items() if not k.lower().startswith("aux")}
+        net.load_state_dict(kept)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path}: neither a file nor the name of weights that torchvision publishes"
+        ) from error
+    except (SafetensorError, OSError, RuntimeError, ValueError, AttributeError, EOFError) as error:
+        reason = str(error).strip().splitlines()
+        raise ModelError(
+            f"{path}: not weights of torchvision's {name} with {classes} classes "
+            f"({reason[0] if reason else type(error).__name__})"
+        ) from error
+    except Exception as error:  # what a pickle that is none makes torch raise has no common root
+        raise ModelError(f"{path}: cannot be read ({type(error).__name__})") from error
+
+
+def _check_classes(name: str, known: int, classes: Sequence[str]) -> None:
+    if known != len(classes):
+        raise ModelError(
+            f"{PREFIX}{name}: the published weights know {known} classes, the data have "
+            f"{len(classes)}"
+        )

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from verydeep.errors import InputError, VeryDeepError
 
 if TYPE_CHECKING:
     from verydeep.classifier import Prediction
+    from verydeep.progress import Progress
 
 app = typer.Typer(
     name="verydeep",
@@ -69,9 +71,9 @@ def nets(
     as_json: Json = False,
 ) -> None:
     """Show the six nets (Tables 1 and 2), or one of them layer by layer."""
-    from verydeep import tables
     from verydeep.nets.anatomy import anatomy
     from verydeep.nets.table import NAMES
+    from verydeep.tables import nets as tables
 
     if name is None:
         measured = [anatomy(net, classes, input_size=size) for net in NAMES]
@@ -125,45 +127,160 @@ def train(
 
 
 @app.command(
-    epilog="Examples:  verydeep evaluate runs/a   |   verydeep evaluate runs/a --protocol center "
-    "--scales 64   |   verydeep evaluate runs/d runs/e --data pets --split test --json"
+    epilog="Examples:  verydeep evaluate runs/d   |   verydeep evaluate runs/d --protocol crops "
+    "--scales multi   |   verydeep evaluate runs/d runs/e --protocol all --out tests   |   "
+    "verydeep evaluate runs/d --explain --out views   |   verydeep evaluate runs/d --calibrate val "
+    " |   verydeep evaluate torchvision/resnet50:resnet50.pth --data pets --preset torchvision "
+    "--protocol center"
 )
 def evaluate(
-    models: Annotated[list[str], typer.Argument(help="Model or run folders; several are fused.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Model or run folders, or torchvision/NAME[:WEIGHTS]; several are fused."
+        ),
+    ],
     data: Annotated[str | None, typer.Option(help="Default: the data of the run.")] = None,
     split: Annotated[str | None, typer.Option(help="Default: test, or val if none.")] = None,
-    protocol: Annotated[str, typer.Option(help="center or dense.")] = "dense",
+    protocol: Annotated[
+        str, typer.Option(help="center, dense, crops, both, ten-crop, googlenet, or all of them.")
+    ] = "dense",
     scales: Annotated[
-        str | None, typer.Option(help="Q, like 256 or 256,384,512; default: the middle of S.")
+        str | None,
+        typer.Option(
+            help="Q, like 256 or 256,384,512; or the paper's for the training scale: single or "
+            "multi. Default: as at the end of training, or the protocol's own."
+        ),
     ] = None,
     flip: Annotated[
         bool | None,
+        typer.Option("--flip/--no-flip", help="Average with mirror images; default: as trained."),
+    ] = None,
+    grid: Annotated[str, typer.Option(help="Rows x columns of crops.")] = "5x5",
+    average: Annotated[
+        str, typer.Option(help="paper, scores or posteriors: what is averaged.")
+    ] = "paper",
+    preset: Annotated[
+        str, typer.Option(help="paper, or torchvision for the centre crop as it publishes it.")
+    ] = "paper",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show one picture's test step by step instead.")
+    ] = False,
+    picture: Annotated[
+        Path | None, typer.Option(help="The picture to explain; default: the first.")
+    ] = None,
+    calibrate: Annotated[
+        str | None,
         typer.Option(
-            "--flip/--no-flip", help="Average with the mirror image; default: as trained."
+            metavar="SPLIT", help="Fit a temperature on this split first, and keep it in the model."
         ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for every posterior, per-class errors, pictures.")
     ] = None,
     device: Device = None,
     precision: Precision = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Decoding processes; default: one a core if many.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the error of a trained model, or of several fused."""
-    from verydeep import tables
-    from verydeep.progress import console_progress
-    from verydeep.run.test import evaluate as evaluate_models
+    """Measure the error of a trained model, or of several fused, by any protocol."""
+    from verydeep.distributed import joined
 
-    result = evaluate_models(
-        models,
-        data,
-        protocol,
-        split=split,
-        scales=_scales(scales),
-        flip=flip,
-        device=device,
-        precision=precision,
-        progress=console_progress(),
-    )
-    _list_unreadable(result.unreadable)
-    _print(result.to_dict(), tables.result_as_text(result.to_dict()), as_json)
+    how = {
+        "split": split,
+        "flip": flip,
+        "grid": _grid(grid),
+        "average": average,
+        "device": device,
+        "precision": precision,
+    }
+    single = {**how, "scales": _scales(scales), "preset": preset}
+    with joined() as group:
+        doing = {"workers": workers, "progress": _progress(group.rank)}
+        fitted = _calibrate(models, calibrate, data, protocol, split, doing) if calibrate else None
+        if explain or picture:
+            value, text = _explain(models, data, protocol, picture, out, single)
+        elif protocol == "all":
+            if scales or preset != "paper":
+                raise InputError("--protocol all has its own --scales and no --preset")
+            value, text = _evaluate_all(models, data, out, {**how, **doing})
+        else:
+            value, text = _evaluate_one(models, data, protocol, out, {**single, **doing})
+    if fitted:
+        value["calibration"], text = fitted[0], f"{fitted[1]}\n\n{text}"
+    if group.rank == 0:
+        _list_unreadable(value.get("unreadable", ()))
+        _print(value, text, as_json)
+
+
+Outcome = tuple[dict[str, Any], str]
+
+
+def _evaluate_one(
+    models: list[str], data: str | None, protocol: str, out: Path | None, how: dict[str, Any]
+) -> Outcome:
+    from verydeep.distributed import is_first
+    from verydeep.run.outputs import write_result
+    from verydeep.run.test import evaluate as evaluate_models
+    from verydeep.tables.results import result_as_text
+
+    result = evaluate_models(models, data, protocol, **how)
+    if out and is_first():
+        write_result(result, out)
+    return result.to_dict(), result_as_text(result.to_dict()) + _where(out)
+
+
+def _evaluate_all(
+    models: list[str], data: str | None, out: Path | None, how: dict[str, Any]
+) -> Outcome:
+    from verydeep.distributed import is_first
+    from verydeep.run.outputs import write_table
+    from verydeep.run.test import evaluate_all
+    from verydeep.tables.results import table_as_text
+
+    table = evaluate_all(models, data, **how)
+    if out and is_first():
+        write_table(table, out)
+    value = table.to_dict()
+    return value, table_as_text(value) + _where(out)
+
+
+def _explain(
+    models: list[str],
+    data: str | None,
+    protocol: str,
+    picture: Path | None,
+    out: Path | None,
+    how: dict[str, Any],
+) -> Outcome:
+    from verydeep.run.explain import explain_test
+    from verydeep.tables.results import explanation_as_text
+
+    explanation = explain_test(models, data, protocol, picture=picture, out=out, **how)
+    return explanation.to_dict(), explanation_as_text(explanation) + _where(out)
+
+
+def _calibrate(
+    models: list[str],
+    on: str,
+    data: str | None,
+    protocol: str,
+    split: str | None,
+    how: dict[str, Any],
+) -> Outcome:
+    from verydeep.run.calibrate import calibrate
+    from verydeep.tables.results import calibration_as_text
+
+    if len(models) > 1:
+        raise InputError("--calibrate takes one model: its temperature is kept with it")
+    value = asdict(calibrate(models[0], on, data, protocol, tested=split, **how))
+    return value, calibration_as_text(value)
+
+
+def _where(out: Path | None) -> str:
+    return f"\n\nfiles in {out}" if out else ""
 
 
 @app.command(
@@ -180,8 +297,8 @@ def predict(
     precision: Precision = None,
 ) -> None:
     """Name what is on pictures."""
-    from verydeep import tables
     from verydeep.classifier import load
+    from verydeep.tables import predictions as tables
 
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
@@ -207,15 +324,30 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder.")]) -> None
     typer.echo(write_report(run))
 
 
-def _scales(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
+def _scales(text: str | None) -> tuple[int, ...] | str | None:
+    if text in (None, "single", "multi"):
+        return text
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InputError(
-            f"--scales must be whole numbers like 256 or 256,384,512, got {text!r} instead"
+            "--scales must be single, multi, or whole numbers like 256 or 256,384,512, got "
+            f"{text!r} instead"
         ) from None
+
+
+def _grid(text: str) -> tuple[int, int]:
+    rows, _, columns = text.partition("x")
+    try:
+        return int(rows), int(columns or rows)
+    except ValueError:
+        raise InputError(f"--grid must be like 5x5 or 3x4, got {text!r} instead") from None
+
+
+def _progress(rank: int) -> Progress:
+    from verydeep.progress import Progress, console_progress
+
+    return console_progress() if rank == 0 else Progress()
 
 
 def _print(value: dict[str, Any], text: str, as_json: bool) -> None:
@@ -223,16 +355,16 @@ def _print(value: dict[str, Any], text: str, as_json: bool) -> None:
 
 
 def _print_run(metrics: dict[str, Any], out: Path, as_json: bool) -> None:
-    from verydeep import tables
+    from verydeep.tables.results import run_as_text
 
     _list_unreadable(metrics["unreadable"])
-    _print(metrics, tables.run_as_text(metrics, out), as_json)
+    _print(metrics, run_as_text(metrics, out), as_json)
 
 
 def _print_csv(predictions: list[Prediction]) -> None:
-    from verydeep import tables
+    from verydeep.tables.predictions import predictions_as_rows
 
-    csv.writer(sys.stdout, lineterminator="\n").writerows(tables.predictions_as_rows(predictions))
+    csv.writer(sys.stdout, lineterminator="\n").writerows(predictions_as_rows(predictions))
 
 
 def _list_unreadable(names: list[str] | tuple[str, ...]) -> None:

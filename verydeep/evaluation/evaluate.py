@@ -92,10 +92,14 @@ class Answers:
     classes: tuple[str, ...]
 
     @property
+    def guesses(self) -> Tensor:
+        """The likeliest classes, the first of equally likely ones, int64 (N,)."""
+        return self.posteriors.argsort(dim=1, descending=True, stable=True)[:, 0]
+
+    @property
     def wrong(self) -> Tensor:
         """Whether the likeliest class is not the true one, bool (N,)."""
-        order = self.posteriors.argsort(dim=1, descending=True, stable=True)
-        return order[:, 0] != self.labels
+        return self.guesses != self.labels
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class _Mixer:
     ) -> None:
         self.nets = nets
         self.mixtures = mixtures
-        self.answers = _ANSWERS[average]
+        self.answers = ANSWERS[average]
         self.total = total
         self.seconds: dict[Part, float] = defaultdict(float)
         self.waiting: dict[tuple[int, tuple[int, int]], list[_Item]] = defaultdict(list)
@@ -193,7 +193,7 @@ def show(pixels: Pixels, view: View) -> Pixels:
     return part[:, ::-1] if view.flip else part
 
 
-_ANSWERS: dict[Average, Callable[[Tensor], Tensor]] = {
+ANSWERS: dict[Average, Callable[[Tensor], Tensor]] = {
     "paper": lambda maps: maps.mean((2, 3)).softmax(1),
     "scores": lambda maps: maps.mean((2, 3)),
     "posteriors": lambda maps: maps.softmax(1).mean((2, 3)),

@@ -1,35 +1,13 @@
-"""Results as text for people and as plain values for programs."""
+"""The six nets, and one of them layer by layer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from verydeep.nets.anatomy import Anatomy, Part
 from verydeep.nets.table import TABLE_1, weight_layers
-
-if TYPE_CHECKING:
-    from verydeep.classifier import Prediction
-
-Cells = Sequence[str]
-
-
-def align(rows: Sequence[Cells], left: int = 1) -> str:
-    """Return rows as columns: the first ``left`` flush left, numbers flush right.
-
-    >>> print(align([("net", "layers"), ("A", "11")]))
-    net  layers
-    A        11
-    """
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if place < left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+from verydeep.tables.align import Cells, align
 
 
 def nets_as_text(nets: Sequence[Anatomy]) -> str:
@@ -141,84 +119,3 @@ def _layer_cells(part: Part, net: Anatomy) -> Cells:
 
 def _megabytes(count: int) -> str:
     return f"{count / 1e6:.2f} MB"
-
-
-def result_as_text(result: dict[str, Any]) -> str:
-    """Return the result of a test."""
-    scales = ", ".join(str(scale) for scale in result["scales"])
-    mirror = "with" if result["flip"] else "without"
-    return align(
-        [
-            ("net", " + ".join(result["models"])),
-            ("protocol", f"{result['protocol']}, Q = {scales}, {mirror} mirror image"),
-            ("split", result["split"]),
-            ("images", f"{result['images']:,} counted, {len(result['unreadable'])} unreadable"),
-            ("top-1 error", f"{result['top1_error']:.2f} %"),
-            ("top-5 error", f"{result['top5_error']:.2f} %"),
-            ("loss", f"{result['loss']:.4f}"),
-            ("seconds", f"{result['seconds']:.1f}"),
-        ],
-        left=2,
-    )
-
-
-def run_as_text(metrics: dict[str, Any], out: Path) -> str:
-    """Return the end of a run: what was measured and where things are."""
-    rows: list[Cells] = [("test", "split", "top-1 error", "top-5 error", "loss", "images")]
-    rows += [
-        (
-            f"{test['protocol']}, Q = {', '.join(str(q) for q in test['scales'])}",
-            test["split"],
-            f"{test['top1_error']:.2f} %",
-            f"{test['top5_error']:.2f} %",
-            f"{test['loss']:.4f}",
-            f"{test['images']:,}",
-        )
-        for test in metrics["tests"]
-    ]
-    return (
-        f"{align(rows, left=2)}\n\n"
-        f"{metrics['epochs']} epochs, {metrics['drops']} drops of the learning rate; ended because "
-        f"of {metrics['stopped_because']}.\n"
-        f"model   {out / 'model'} (epoch {metrics['best_epoch']}, the best on validation)\n"
-        f"report  {out / 'report.html'}"
-    )
-
-
-def predictions_as_text(predictions: Sequence[Prediction]) -> str:
-    """Return a block of lines a picture."""
-    return "\n".join(line for prediction in predictions for line in _prediction_lines(prediction))
-
-
-def _prediction_lines(prediction: Prediction) -> Iterator[str]:
-    if prediction.fault:
-        return
-    yield str(prediction.source)
-    for name, probability in prediction.ranking:
-        yield f"  {100 * probability:5.1f} %  {name}"
-
-
-def predictions_as_json(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Return the predictions as plain values."""
-    return {
-        "predictions": [
-            {
-                "file": str(prediction.source),
-                "classes": [{"class": k, "probability": p} for k, p in prediction.ranking],
-            }
-            for prediction in predictions
-            if not prediction.fault
-        ],
-        "unreadable": [str(p.source) for p in predictions if p.fault],
-    }
-
-
-def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]]:
-    """Yield rows for a CSV file: a head, then a line a picture."""
-    count = max((len(p.ranking) for p in predictions), default=0)
-    head = (f"{what}_{place}" for place in range(1, count + 1) for what in ("class", "probability"))
-    yield ["file", *head]
-    for prediction in predictions:
-        cells = (cell for name, p in prediction.ranking for cell in (name, f"{p:.6f}"))
-        row = [str(prediction.source), *cells]
-        yield row + [""] * (1 + 2 * count - len(row))

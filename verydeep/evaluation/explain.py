@@ -1,0 +1,183 @@
+"""A test of one picture, step by step: its views, the sizes of their maps, and every average.
+
+h, w sides of a score map, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from verydeep.data.geometry import View
+from verydeep.data.testing import Pixels, TestPicture, TestPictures
+from verydeep.errors import PictureError
+from verydeep.evaluation.evaluate import Model
+from verydeep.evaluation.posteriors import ANSWERS, show
+from verydeep.evaluation.protocol import Protocol
+from verydeep.evaluation.steps import steps
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One view, and what a net made of it.
+
+    Attributes:
+        view: Which part of the rescaled picture.
+        map_size: h and w of the score map.
+        likely: Posterior of this view alone, (K,).
+    """
+
+    view: View
+    map_size: tuple[int, int]
+    likely: Tensor
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The views of one kind at one scale, shown to one net.
+
+    Attributes:
+        model: Name of the net.
+        kind: Kind of the views, in a word.
+        input_size: Side of the net's crops, in pixels.
+        scale: Q, in pixels.
+        pixels: The rescaled picture, uint8 (H, W, 3).
+        glances: View by view.
+        likely: What they are averaged to, (K,).
+    """
+
+    model: str
+    kind: str
+    input_size: int
+    scale: int
+    pixels: Pixels
+    glances: tuple[Glance, ...]
+    likely: Tensor
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A test of one picture.
+
+    Attributes:
+        source: The file; None for a picture from memory.
+        steps: The test in words.
+        stages: In order: net by net, scale by scale.
+        likely: Posterior at the end, (K,).
+        classes: Names of the K classes.
+    """
+
+    source: Path | None
+    steps: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    likely: Tensor
+    classes: tuple[str, ...]
+
+    def guess(self, likely: Tensor) -> tuple[str, float]:
+        """Return the likeliest class and its probability."""
+        label = int(likely.argmax())
+        return self.classes[label], float(likely[label])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; windows as top, left, height, width, in pixels."""
+        return {
+            "file": None if self.source is None else str(self.source),
+            "steps": list(self.steps),
+            "stages": [
+                {
+                    "model": stage.model,
+                    "kind": stage.kind,
+                    "scale": stage.scale,
+                    "rescaled": list(stage.pixels.shape[:2]),
+                    "views": [
+                        {
+                            "window": list(glance.view.window),
+                            "flip": glance.view.flip,
+                            "shown": list(glance.view.shown),
+                            "map": list(glance.map_size),
+                            **self._guess(glance.likely),
+                        }
+                        for glance in stage.glances
+                    ],
+                    **self._guess(stage.likely),
+                }
+                for stage in self.stages
+            ],
+            **self._guess(self.likely),
+        }
+
+    def _guess(self, likely: Tensor) -> dict[str, Any]:
+        name, probability = self.guess(likely)
+        return {"class": name, "probability": probability}
+
+
+def explain(
+    models: Sequence[Model], protocols: Sequence[Protocol], source: Path | Image.Image
+) -> Explanation:
+    """Test one picture, view by view, and keep what happens on the way.
+
+    Args:
+        models: Of the same classes.
+        protocols: One for each model.
+        source: The picture.
+
+    Raises:
+        PictureError: It cannot be read.
+        InputError: A scale is too small for a net.
+    """
+    for model, protocol in zip(models, protocols, strict=True):
+        for scale in protocol.scales:
+            model.check_scale(scale)
+    scales = tuple(sorted({scale for protocol in protocols for scale in protocol.scales}))
+    down = protocols[0].preset == "torchvision"
+    pictures = TestPictures([source], scales, 0, "down" if down else "nearest")
+    picture = next(iter(pictures), None)
+    if picture is None:
+        raise PictureError(pictures.unreadable[0])
+    nets = [
+        [*_stages(model, protocol, picture)]
+        for model, protocol in zip(models, protocols, strict=True)
+    ]
+    answers = torch.stack(
+        [torch.stack([answer for _, answer in stages]).mean(0) for stages in nets]
+    )
+    return Explanation(
+        source=source if isinstance(source, Path) else None,
+        steps=steps(models, protocols),
+        stages=tuple(stage for stages in nets for stage, _ in stages),
+        likely=_posterior(answers.mean(0), protocols[0]),
+        classes=models[0].classes,
+    )
+
+
+def _stages(
+    model: Model, protocol: Protocol, picture: TestPicture
+) -> Iterator[tuple[Stage, Tensor]]:
+    """Yield each stage with its average, which may be of scores or of posteriors."""
+    for scale in protocol.scales:
+        for kind in protocol.kinds:
+            pixels = picture.at(scale)
+            height, width, _ = pixels.shape
+            glances, answers = [], []
+            for view in kind(height, width, model.input_size):
+                shown = torch.from_numpy(show(pixels, view).copy()).permute(2, 0, 1)
+                maps = model.score_map(shown[None]).cpu()
+                (answer,) = ANSWERS[protocol.average](maps)
+                size = (maps.shape[2], maps.shape[3])
+                glances.append(Glance(view, size, _posterior(answer, protocol)))
+                answers.append(answer)
+            mean = torch.stack(answers).mean(0)
+            name = type(kind).__name__.removesuffix("Crops").lower()
+            likely = _posterior(mean, protocol)
+            stage = Stage(model.name, name, model.input_size, scale, pixels, tuple(glances), likely)
+            yield stage, mean
+
+
+def _posterior(answer: Tensor, protocol: Protocol) -> Tensor:
+    return answer.softmax(0) if protocol.average == "scores" else answer

@@ -1,0 +1,24 @@
+"""What all drawings share: sober axes, and colours that all eyes tell apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from verydeep.files import write_atomically
+
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#767676"
+"""Of the palette of Okabe & Ito."""
+
+
+def save_picture(figure: Figure, path: Path, dots: int = 150) -> Path:
+    """Write a figure as PNG, whole or not at all."""
+    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=dots))
+    return path
+
+
+def plain_axes(axes: Any) -> None:
+    """Take away what carries no information."""
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,79 @@
+"""A temperature for a model's probabilities, fitted on pictures and kept in its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from verydeep.classifier import load
+from verydeep.errors import InputError
+from verydeep.evaluation.calibration import Calibration, fit_temperature, temper
+from verydeep.evaluation.topk import log_loss
+from verydeep.model_folder import find_model
+from verydeep.progress import Progress
+from verydeep.run.test import Scales, evaluate, protocol_for
+
+
+def calibrate(
+    model: str | Path,
+    split: str,
+    data: str | Path | None = None,
+    protocol: str = "dense",
+    *,
+    tested: str | None = None,
+    scales: Scales = None,
+    device: str | None = None,
+    precision: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Fit the temperature of a model's probabilities on a split, and keep it with the model.
+
+    From then on :meth:`Classifier.predict` gives calibrated probabilities, and tests report loss
+    and calibration error at that temperature besides those without.
+
+    Args:
+        model: Model or run folder, which is written to.
+        split: Pictures to fit on; those that the net was trained on would make it too sure.
+        data: ``digits`` or a folder; None takes the data of the run.
+        protocol: How the posteriors are measured.
+        tested: The split that errors are reported for; fitting on it is refused.
+        scales: As for :func:`verydeep.evaluate`.
+        device: Where to compute; None decides.
+        precision: ``bf16`` or ``fp32``; None decides.
+        workers: Decoding processes; None decides.
+        progress: Where to report to.
+
+    Raises:
+        InputError: The split is the tested one, or the model or the data cannot be used.
+    """
+    if split == tested:
+        raise InputError(
+            f"a temperature fitted on {split} cannot be judged on {split}: fit it on another split "
+            "than the tested one (--split names that)"
+        )
+    loaded = load(model, device=device, precision=precision)
+    result = evaluate(
+        model,
+        data,
+        protocol,
+        split=split,
+        scales=scales,
+        device=device,
+        precision=precision,
+        workers=workers,
+        progress=progress,
+    )
+    answers = result.answers
+    temperature = fit_temperature(answers.posteriors, answers.labels)
+    tempered = temper(answers.posteriors, temperature)
+    calibration = Calibration(
+        temperature=temperature,
+        split=split,
+        protocol=str(protocol_for(loaded, protocol, scales=scales)),
+        images=result.images,
+        loss_before=result.loss,
+        loss_after=log_loss(tempered, answers.labels),
+    )
+    dataclasses.replace(loaded, calibration=calibration).save(find_model(model))
+    return calibration

@@ -1,0 +1,86 @@
+"""A test of one picture, explained in words and as a picture of its views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from verydeep.classifier import load
+from verydeep.errors import InputError, PictureError
+from verydeep.evaluation.explain import Explanation, explain
+from verydeep.insight.draw_views import draw_views
+from verydeep.insight.drawing import save_picture
+from verydeep.run.test import AnyClassifier, Scales, Source, protocol_for, set_up
+from verydeep.torchvision_nets import is_torchvision
+
+
+def explain_test(
+    models: Source | Sequence[Source],
+    data: str | Path | None = None,
+    protocol: str = "dense",
+    *,
+    picture: str | Path | None = None,
+    out: str | Path | None = None,
+    split: str | None = None,
+    scales: Scales = None,
+    flip: bool | None = None,
+    grid: tuple[int, int] = (5, 5),
+    average: str = "paper",
+    preset: str = "paper",
+    device: str | None = None,
+    precision: str | None = None,
+) -> Explanation:
+    """Test one picture and keep every step; the arguments are those of :func:`verydeep.evaluate`.
+
+    Args:
+        models: The nets.
+        data: What would be tested; not needed if a picture is given and no net is torchvision's.
+        protocol: How.
+        picture: The picture; None takes the first of the split.
+        out: Folder for ``views.png``, the views drawn on the picture; None writes nothing.
+        split: Which split.
+        scales: Test scales.
+        flip: Whether mirror images are averaged in.
+        grid: Rows and columns of crops.
+        average: What is averaged.
+        preset: ``paper`` or ``torchvision``.
+        device: Where to compute.
+        precision: ``bf16`` or ``fp32``.
+
+    Raises:
+        InputError: A model, the picture or the protocol cannot be used.
+    """
+    loaded, source = _given(models, data, picture, split, device, precision)
+    protocols = [
+        protocol_for(
+            model, protocol, scales=scales, flip=flip, grid=grid, average=average, preset=preset
+        )
+        for model in loaded
+    ]
+    explanation = explain(loaded, protocols, source)
+    if out:
+        save_picture(draw_views(explanation), Path(out) / "views.png")
+    return explanation
+
+
+def _given(
+    models: Source | Sequence[Source],
+    data: str | Path | None,
+    picture: str | Path | None,
+    split: str | None,
+    device: str | None,
+    precision: str | None,
+) -> tuple[Sequence[AnyClassifier], Path]:
+    """Load the nets, and find the picture: with one at hand, nets of ours need no data."""
+    given = [models] if isinstance(models, Source) else list(models)
+    if picture is None or any(is_torchvision(model) for model in given):
+        bench = set_up(given, data, split, device=device, precision=precision)
+        return bench.models, Path(picture) if picture else bench.samples[0].path
+    if not given:
+        raise InputError("give at least one model to explain a test of")
+    if not Path(picture).is_file():
+        raise PictureError(f"{picture}: no such file")
+    return [
+        load(model, device=device, precision=precision) if isinstance(model, str | Path) else model
+        for model in given
+    ], Path(picture)

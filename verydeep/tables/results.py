@@ -1,0 +1,185 @@
+"""Results of tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verydeep.tables.align import Cells, align
+
+if TYPE_CHECKING:
+    from verydeep.evaluation.explain import Explanation, Glance, Stage
+
+GLANCES = 12
+"""Views of a stage that an explanation lists, at most."""
+
+
+def result_as_text(result: dict[str, Any]) -> str:
+    """Return the result of a test."""
+    scales = ", ".join(str(scale) for scale in result["scales"])
+    mirror = "with" if result["flip"] else "without"
+    rows = [
+        ("net", " + ".join(result["models"])),
+        ("protocol", f"{result['protocol']}, Q = {scales}, {mirror} mirror images"),
+        ("views", f"{result['views']} of each picture"),
+        ("split", result["split"]),
+        ("images", f"{result['images']:,} counted, {len(result['unreadable'])} unreadable"),
+        ("top-1 error", _error(result, 1)),
+        ("top-5 error", _error(result, 5)),
+        ("loss", f"{result['loss']:.4f}"),
+        ("calibration error", f"{result['calibration_error']:.2f} %"),
+    ]
+    if result["calibrated"]:
+        at = result["calibrated"]
+        rows += [
+            (
+                f"at temperature {at['temperature']:.3f}",
+                f"loss {at['loss']:.4f}, calibration error {at['calibration_error']:.2f} %",
+            )
+        ]
+    rows += [("seconds", f"{result['seconds']:.1f}")]
+    steps = "\n".join(f"  {place}. {step}" for place, step in enumerate(result["steps"], 1))
+    return f"{align(rows, left=2)}\n\nHow:\n{steps}"
+
+
+def _error(result: dict[str, Any], k: int) -> str:
+    low, high = result[f"top{k}_interval"]
+    return f"{result[f'top{k}_error']:.2f} %  (95 % interval {low:.2f} to {high:.2f})"
+
+
+def table_as_text(table: dict[str, Any]) -> str:
+    """Return the table of all protocols, and the comparison of each with each."""
+    head = ("", "net", "protocol", "Q", "views", "top-1", "95 %", "top-5", "95 %", "seconds")
+    cells = [head, *(_test_cells(test) for test in table["tests"])]
+    lines = align(cells, left=4).splitlines()
+    titles = groupby(
+        zip(table["tests"], lines[1:], strict=True), key=lambda pair: str(pair[0]["table"])
+    )
+    body = [line for title, rows in titles for line in ("", title, *(line for _, line in rows))]
+    unreadable = len(table["unreadable"])
+    return "\n".join(
+        [
+            f"{table['images']:,} images of {table['split']}, {unreadable} unreadable; errors in "
+            f"percent with 95 % intervals (Wilson); {table['seconds']:.1f} s in all",
+            "",
+            lines[0],
+            *body,
+            "",
+            "p-values of McNemar's test of the top-1 errors, row against column; below .05 the two "
+            "differ by more than chance:",
+            _comparisons(table),
+        ]
+    )
+
+
+def _test_cells(test: dict[str, Any]) -> Cells:
+    return (
+        test["row"],
+        "+".join(test["models"]),
+        test["protocol"],
+        ", ".join(str(scale) for scale in test["scales"]),
+        str(test["views"]),
+        f"{test['top1_error']:.2f}",
+        "{:.1f}-{:.1f}".format(*test["top1_interval"]),
+        f"{test['top5_error']:.2f}",
+        "{:.1f}-{:.1f}".format(*test["top5_interval"]),
+        f"{test['seconds']:.1f}",
+    )
+
+
+def _comparisons(table: dict[str, Any]) -> str:
+    names = [test["row"] for test in table["tests"]]
+    p_values = {(c["first"], c["second"]): c["p_value"] for c in table["comparisons"]}
+    rows = [
+        (second, *(_p_value(p_values.get((first, second))) for first in names[:-1]))
+        for second in names[1:]
+    ]
+    return align([("", *names[:-1]), *rows])
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+
+
+def explanation_as_text(explanation: Explanation) -> str:
+    """Return a test of one picture step by step."""
+    lines = [str(explanation.source or "a picture in memory"), ""]
+    lines += [f"  {place}. {step}" for place, step in enumerate(explanation.steps, 1)]
+    for stage in explanation.stages:
+        lines += ["", *_stage_lines(explanation, stage)]
+    name, probability = explanation.guess(explanation.likely)
+    return "\n".join([*lines, "", f"averaged over all: {name} {100 * probability:.2f} %"])
+
+
+def _stage_lines(explanation: Explanation, stage: Stage) -> Iterator[str]:
+    height, width = stage.pixels.shape[:2]
+    count = len(stage.glances)
+    yield (
+        f"net {stage.model}, Q = {stage.scale}: rescaled to {height}x{width} (height x width), "
+        f"{stage.kind}, {count} views"
+    )
+    times = Counter(glance.view for glance in stage.glances)
+    distinct = {glance.view: glance for glance in stage.glances}
+    rows: list[Cells] = [("top", "left", "height", "width", "", "", "map", "likeliest", "")]
+    rows += [
+        _glance_cells(explanation, glance, times[view])
+        for view, glance in [*distinct.items()][:GLANCES]
+    ]
+    yield from ("  " + line for line in align(rows).splitlines())
+    if len(distinct) > GLANCES:
+        yield f"  ... and {len(distinct) - GLANCES} other views (all of them with --json)"
+    name, probability = explanation.guess(stage.likely)
+    yield f"  averaged over the {count} views: {name} {100 * probability:.2f} %"
+
+
+def _glance_cells(explanation: Explanation, glance: Glance, times: int) -> Cells:
+    name, probability = explanation.guess(glance.likely)
+    window, (h, w) = glance.view.window, glance.map_size
+    resized = f" -> {glance.view.side}" if glance.view.side else ""
+    return (
+        *(str(number) for number in window[:3]),
+        f"{window.width}{resized}",
+        "mirrored" if glance.view.flip else "",
+        f"{times} times" if times > 1 else "",
+        f"{h}x{w}",
+        name,
+        f"{100 * probability:.2f} %",
+    )
+
+
+def run_as_text(metrics: dict[str, Any], out: Path) -> str:
+    """Return the end of a run: what was measured and where things are."""
+    rows: list[Cells] = [("test", "split", "top-1 error", "top-5 error", "loss", "images")]
+    rows += [
+        (
+            f"{test['protocol']}, Q = {', '.join(str(q) for q in test['scales'])}",
+            test["split"],
+            f"{test['top1_error']:.2f} %",
+            f"{test['top5_error']:.2f} %",
+            f"{test['loss']:.4f}",
+            f"{test['images']:,}",
+        )
+        for test in metrics["tests"]
+    ]
+    return (
+        f"{align(rows, left=2)}\n\n"
+        f"{metrics['epochs']} epochs, {metrics['drops']} drops of the learning rate; ended because "
+        f"of {metrics['stopped_because']}.\n"
+        f"model   {out / 'model'} (epoch {metrics['best_epoch']}, the best on validation)\n"
+        f"report  {out / 'report.html'}"
+    )
+
+
+def calibration_as_text(calibration: dict[str, Any]) -> str:
+    """Return what was fitted, and on what."""
+    return (
+        f"temperature {calibration['temperature']:.4f}, fitted on {calibration['images']:,} images "
+        f"of {calibration['split']} ({calibration['protocol']}): loss there "
+        f"{calibration['loss_before']:.4f} before, {calibration['loss_after']:.4f} after; kept "
+        "with the model"
+    )

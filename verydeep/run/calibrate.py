@@ -11,7 +11,7 @@ from verydeep.evaluation.calibration import Calibration, fit_temperature, temper
 from verydeep.evaluation.topk import log_loss
 from verydeep.model_folder import find_model
 from verydeep.progress import Progress
-from verydeep.run.test import Scales, evaluate, protocol_for
+from verydeep.run.test import Scales, data_for, evaluate, protocol_for
 
 
 def calibrate(
@@ -37,7 +37,8 @@ def calibrate(
         split: Pictures to fit on; those that the net was trained on would make it too sure.
         data: ``digits`` or a folder; None takes the data of the run.
         protocol: How the posteriors are measured.
-        tested: The split that errors are reported for; fitting on it is refused.
+        tested: The split that errors are reported for; fitting on it is refused. None takes that
+            which a test takes by default.
         scales: As for :func:`verydeep.evaluate`.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
@@ -47,10 +48,15 @@ def calibrate(
     Raises:
         InputError: The split is the tested one, or the model or the data cannot be used.
     """
-    if split == tested:
+    if split == (tested or data_for([model], data).test_split):
         raise InputError(
             f"a temperature fitted on {split} cannot be judged on {split}: fit it on another split "
             "than the tested one (--split names that)"
+        )
+    if split == "train":
+        (progress or Progress()).say(
+            "the net was trained on these pictures and is surer of them than of others: a "
+            "temperature fitted on pictures that it has not seen is better"
         )
     loaded = load(model, device=device, precision=precision)
     result = evaluate(

@@ -161,7 +161,6 @@ def set_up(
     given = [models] if isinstance(models, Source) else list(models)
     if not given:
         raise InputError("give at least one model to evaluate")
-    own = [m for m in given if not is_torchvision(m)]
     loaded = {
         place: load(model, device=device, precision=precision)
         if isinstance(model, str | Path)
@@ -169,7 +168,7 @@ def set_up(
         for place, model in enumerate(given)
         if not is_torchvision(model)
     }
-    dataset = read_dataset(data, draw=False) if data else _data_of_run(own)
+    dataset = data_for(given, data)
     known = next(iter(loaded.values())).classes if loaded else dataset.classes
     for place, model in enumerate(given):
         if is_torchvision(model):
@@ -218,8 +217,17 @@ def _resize_size(model: AnyClassifier) -> int:
     return in_proportion((256,), model.input_size)[0]
 
 
-def _data_of_run(models: Sequence[Source]) -> Dataset:
-    path = Path(models[0]).expanduser() if models and isinstance(models[0], str | Path) else None
+def data_for(models: Sequence[Source], data: str | Path | None) -> Dataset:
+    """Read the data to test on: those named, or else those of the first run among the models.
+
+    Raises:
+        DataError: They cannot be read.
+        InputError: None are named, and no model is part of a run.
+    """
+    if data:
+        return read_dataset(data, draw=False)
+    own = [model for model in models if not is_torchvision(model)]
+    path = Path(own[0]).expanduser() if own and isinstance(own[0], str | Path) else None
     for folder in (path, path.parent) if path else ():
         if (folder / "data.json").is_file():
             return recorded_dataset(RunFolder(folder).read("data.json"))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from verydeep.data.folders import read_dataset as read_dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
     from verydeep.evaluation.evaluate import Result as Result
+    from verydeep.evaluation.protocol import Protocol as Protocol
+    from verydeep.evaluation.table import Table as Table
     from verydeep.nets.anatomy import anatomy as anatomy
     from verydeep.nets.initialize import copy_layers as copy_layers
     from verydeep.nets.initialize import initialize as initialize
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from verydeep.nets.vgg import vgg as vgg
     from verydeep.recipe import Recipe as Recipe
     from verydeep.recipe import load_recipe as load_recipe
+    from verydeep.run.calibrate import calibrate as calibrate
     from verydeep.run.test import evaluate as evaluate
+    from verydeep.run.test import evaluate_all as evaluate_all
     from verydeep.run.train import train as train
 
 __version__ = "0.1.0"
@@ -32,13 +36,17 @@ __version__ = "0.1.0"
 _HOMES = {
     "Classifier": "verydeep.classifier",
     "Prediction": "verydeep.classifier",
+    "Protocol": "verydeep.evaluation.protocol",
     "Recipe": "verydeep.recipe",
     "Result": "verydeep.evaluation.evaluate",
+    "Table": "verydeep.evaluation.table",
     "VGG": "verydeep.nets.vgg",
     "VeryDeepError": "verydeep.errors",
     "anatomy": "verydeep.nets.anatomy",
+    "calibrate": "verydeep.run.calibrate",
     "copy_layers": "verydeep.nets.initialize",
     "evaluate": "verydeep.run.test",
+    "evaluate_all": "verydeep.run.test",
     "initialize": "verydeep.nets.initialize",
     "load": "verydeep.classifier",
     "load_recipe": "verydeep.recipe",
@@ -51,13 +59,17 @@ __all__ = [
     "VGG",
     "Classifier",
     "Prediction",
+    "Protocol",
     "Recipe",
     "Result",
+    "Table",
     "VeryDeepError",
     "__version__",
     "anatomy",
+    "calibrate",
     "copy_layers",
     "evaluate",
+    "evaluate_all",
     "initialize",
     "load",
     "load_recipe",

@@ -119,6 +119,7 @@ class Classifier:
     def __post_init__(self) -> None:
         self._engine: VGG | None = None
 
+    any_size = True
     density = "fully connected layers at every position of the last map"
 
     @property

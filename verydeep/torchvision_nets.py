@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from verydeep.classifier import pixels_at_once
-from verydeep.errors import InputError, ModelError, SizeError, did_you_mean
+from verydeep.errors import InputError, ModelError, did_you_mean
 from verydeep.nets.dense import classify_densely
 from verydeep.runtime import Machine, choose_machine
 
@@ -56,7 +56,7 @@ class TorchvisionClassifier:
         self.net = self.net.eval().requires_grad_(False)
         self.net = self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._slides = self.name.startswith(("vgg", "alexnet"))
-        self._fixed = self.name.startswith(("vit_", "maxvit"))
+        self.any_size = not self.name.startswith(("vit_", "maxvit"))
         device = self.machine.device
         self._mean = 255 * torch.tensor(MEAN, device=device).view(3, 1, 1)
         self._deviation = 255 * torch.tensor(DEVIATION, device=device).view(3, 1, 1)
@@ -76,7 +76,7 @@ class TorchvisionClassifier:
         """How it answers on a picture larger than a crop."""
         if self._slides:
             return "fully connected layers at every position of the last map"
-        if self._fixed:
+        if not self.any_size:
             return "not at all: it takes crops only"
         return "dense by nature: global average pooling makes one score of a map of any size"
 
@@ -88,15 +88,7 @@ class TorchvisionClassifier:
 
         Returns:
             float32 (N, K, h, w). Nets with global pooling answer once for a picture of any size.
-
-        Raises:
-            SizeError: A net that takes one size only was shown another.
         """
-        if self._fixed and pictures.shape[-2:] != (self.input_size, self.input_size):
-            raise SizeError(
-                f"net {self.name} takes pictures of {self.input_size}x{self.input_size} only; test "
-                "it by crops: --protocol center, crops, ten-crop or googlenet"
-            )
         with torch.inference_mode(), self.machine.autocast():
             x = pictures.to(self.machine.device, torch.float32, memory_format=torch.channels_last)
             x = x.sub_(self._mean).div_(self._deviation)

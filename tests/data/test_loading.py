@@ -1,10 +1,13 @@
-"""Loading by one process and by several: the same pictures, in order, with the faults by name."""
+"""Loading by threads and by processes: the same pictures, in order, with the faults by name."""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from verydeep.data import loading
-from verydeep.data.loading import WORTH_A_PROCESS, Loaded, load_pictures, worker_count
+from verydeep.data.loading import (
+    MOST_THREADS,
+    WORTH_A_PROCESS,
+    Loaded,
+    load_pictures,
+    worker_count,
+)
 from verydeep.errors import PictureError
 
 
@@ -154,3 +163,164 @@ def test_the_wish_decides_else_files_and_cores(
 ) -> None:
     monkeypatch.setattr(loading, "usable_cores", lambda: cores)
     assert worker_count(wish, files) == expected
+
+
+# ---- reading ahead in threads ----
+
+PATIENCE = 60  # seconds until a test gives up on something that should have happened at once
+
+
+def decoding_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("verydeep-decode")]
+
+
+@pytest.fixture
+def cores(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Pretend to have so many cores."""
+    return lambda count: monkeypatch.setattr(loading, "usable_cores", lambda: count)
+
+
+def test_what_is_ready_early_waits_for_its_turn(cores: Callable[[int], None]) -> None:
+    cores(4)
+    later_is_ready = threading.Event()
+
+    def first_last(picture: Image.Image) -> int:
+        number = number_of(picture)
+        if number == 0:
+            assert later_is_ready.wait(PATIENCE)
+        if number == 6:
+            later_is_ready.set()
+        return number
+
+    found = load_pictures([solid(n) for n in range(20)], first_last, workers=0, chunk=2)
+    assert [loaded.value for loaded in found] == list(range(20))
+
+
+def test_while_the_caller_works_the_next_are_read(cores: Callable[[int], None]) -> None:
+    cores(1)
+    next_is_ready = threading.Event()
+
+    def prepare(picture: Image.Image) -> int:
+        if number_of(picture) == 3:  # the last of the second chunk
+            next_is_ready.set()
+        return number_of(picture)
+
+    found = load_pictures([solid(n) for n in range(8)], prepare, workers=0, chunk=2)
+    assert next(found).value == 0
+    assert next_is_ready.wait(PATIENCE)
+    assert [loaded.value for loaded in found] == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 64])
+def test_only_so_much_is_read_ahead(count: int, cores: Callable[[int], None]) -> None:
+    cores(count)
+    threads, chunk, lock = min(count, MOST_THREADS), 3, threading.Lock()
+    prepared: list[int] = []
+    readers: set[str] = set()
+
+    def prepare(picture: Image.Image) -> int:
+        with lock:
+            prepared.append(number_of(picture))
+            readers.add(threading.current_thread().name)
+        return number_of(picture)
+
+    found = load_pictures([solid(n) for n in range(100)], prepare, workers=0, chunk=chunk)
+    assert not prepared  # nothing happens before something is asked for
+    assert not decoding_threads()
+    for loaded in found:
+        with lock:
+            # The chunk in hand, and one more for each thread.
+            assert len(prepared) <= (loaded.index // chunk + 1 + threads) * chunk
+            assert prepared.count(loaded.index) == 1
+        assert len(decoding_threads()) <= threads
+    assert sorted(prepared) == list(range(100))
+    assert 1 <= len(readers) <= threads
+    assert all(name.startswith("verydeep-decode") for name in readers)
+    assert not decoding_threads()
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_mistake_of_ours_comes_in_its_turn_and_ends_all_reading(
+    count: int, cores: Callable[[int], None]
+) -> None:
+    cores(count)
+
+    def fail_at_nine(picture: Image.Image) -> int:
+        if number_of(picture) == 9:
+            raise ZeroDivisionError("a mistake of ours")
+        return number_of(picture)
+
+    found = load_pictures([solid(n) for n in range(40)], fail_at_nine, workers=0, chunk=3)
+    before = [next(found).value for _ in range(9)]
+    assert before == list(range(9))
+    with pytest.raises(ZeroDivisionError, match="a mistake of ours"):
+        next(found)
+    assert not decoding_threads()
+    assert list(found) == []
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3, 17, 40])
+@pytest.mark.parametrize("count", [1, 4])
+def test_who_stops_early_leaves_no_thread_behind(
+    taken: int, count: int, cores: Callable[[int], None]
+) -> None:
+    cores(count)
+    found = load_pictures([solid(n) for n in range(40)], number_of, workers=0, chunk=2)
+    assert [next(found).value for _ in range(taken)] == list(range(taken))
+    found.close()
+    assert not decoding_threads()
+
+
+def test_an_interrupt_of_the_caller_leaves_no_thread_behind(cores: Callable[[int], None]) -> None:
+    cores(2)
+    found = load_pictures([solid(n) for n in range(40)], number_of, workers=0, chunk=2)
+    next(found)
+    with pytest.raises(KeyboardInterrupt):
+        found.throw(KeyboardInterrupt)
+    assert not decoding_threads()
+
+
+def test_what_was_not_begun_when_the_caller_stops_never_is(
+    cores: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one thread is held in the second picture, the third waits; then the caller goes."""
+    cores(1)
+    begun, go_on = threading.Event(), threading.Event()
+    prepared: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        """Lets the thread go on as soon as the end has been declared."""
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            go_on.set()
+            super().shutdown(wait=wait)
+
+    def prepare(picture: Image.Image) -> None:
+        prepared.append(number_of(picture))
+        if number_of(picture) == 1:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+
+    monkeypatch.setattr(loading, "ThreadPoolExecutor", Pool)
+    found = load_pictures([solid(n) for n in range(9)], prepare, workers=0, chunk=1)
+    next(found)
+    assert begun.wait(PATIENCE)
+    found.close()
+    assert prepared == [0, 1]
+    assert not decoding_threads()
+
+
+def test_few_files_are_read_by_threads_of_this_process(files: list[Path]) -> None:
+    found = [loaded.value for loaded in load_pictures(files, process)]
+    assert found[5] is found[17] is found[30] is None
+    assert set(found) == {os.getpid(), None}
+
+
+def test_two_lists_may_be_read_in_turns() -> None:
+    pictures = [solid(n) for n in range(30)]
+    one = load_pictures(pictures, number_of, workers=0, chunk=2)
+    other = load_pictures(pictures[::-1], number_of, workers=0, chunk=3)
+    pairs = [(a.value, b.value) for a, b in zip(one, other, strict=True)]
+    assert pairs == [(n, 29 - n) for n in range(30)]
+    assert not decoding_threads()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from verydeep.nets import dense
 from verydeep.nets.dense import as_convolution, classify_densely
 from verydeep.nets.table import NAMES
 from verydeep.nets.vgg import VGG
@@ -170,3 +171,69 @@ def test_dropout_works_on_maps_too_and_only_in_training() -> None:
     assert torch.equal(*(classify_densely(net.eval().classifier, maps) for _ in range(2)))
     assert not torch.equal(*(classify_densely(net.train().classifier, maps) for _ in range(2)))
     assert all(layer.training for layer in net.classifier)
+
+
+# ---- large maps, which are gathered in parts ----
+
+
+def rows_gathered(net: VGG, maps: Tensor) -> tuple[Tensor, list[int]]:
+    """Return scores, and how many windows went through the first layer each time."""
+    rows: list[int] = []
+    hook = net.classifier.fc6.register_forward_hook(
+        lambda layer, inputs, output: rows.append(inputs[0].shape[:-1].numel())
+    )
+    try:
+        with torch.no_grad():
+            return classify_densely(net.classifier, maps), rows
+    finally:
+        hook.remove()
+
+
+@given(
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.integers(1, 60),
+)
+@settings(max_examples=60)
+def test_in_parts_every_window_is_shown_once_and_in_its_place(
+    side: int, count: int, down: int, right: int, at_once: int
+) -> None:
+    net = small("A", 32 * side)
+    generator = torch.Generator().manual_seed(side)
+    maps = torch.randn(
+        count, 32, side + down, side + right, generator=generator, dtype=torch.float64
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dense, "ROWS_AT_ONCE", at_once)
+        found, rows = rows_gathered(net, maps)
+    with torch.no_grad():
+        torch.testing.assert_close(found, slide(net, maps), rtol=1e-9, atol=1e-12)
+    assert sum(rows) == count * (down + 1) * (right + 1)
+    assert max(rows) <= max(at_once, count)  # one position of all pictures cannot be halved
+
+
+def test_a_map_of_just_as_many_windows_as_allowed_is_not_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net, maps = small("A", 64), torch.randn(2, 32, 5, 4, dtype=torch.float64)
+    monkeypatch.setattr(dense, "ROWS_AT_ONCE", 2 * 4 * 3)
+    assert rows_gathered(net, maps)[1] == [24]
+    monkeypatch.setattr(dense, "ROWS_AT_ONCE", 2 * 4 * 3 - 1)
+    assert rows_gathered(net, maps)[1] == [12, 12]
+
+
+def test_gradients_are_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, maps = small("A", 64), torch.randn(2, 32, 6, 5, dtype=torch.float64, requires_grad=True)
+    weight = net.classifier.fc6.weight
+
+    def gradients() -> tuple[Tensor, ...]:
+        scores = classify_densely(net.classifier, maps)
+        return torch.autograd.grad((scores**2).sum(), (maps, weight))
+
+    whole = gradients()
+    monkeypatch.setattr(dense, "ROWS_AT_ONCE", 3)
+    for found, expected in zip(gradients(), whole, strict=True):
+        assert expected.any()
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)

@@ -45,6 +45,10 @@ class Model(Scorer, Interface):
     def calibration(self) -> Calibration | None:
         """The temperature of its probabilities, if one was fitted."""
 
+    @property
+    def any_size(self) -> bool:
+        """Whether it answers on pictures larger than a crop."""
+
     def check_scale(self, scale: int) -> None:
         """Raise an InputError if it cannot be tested at a scale."""
 
@@ -186,6 +190,8 @@ def evaluate_samples(
     """
     started = time.monotonic()
     protocols = [protocol] * len(models) if isinstance(protocol, Protocol) else protocol
+    if len(protocols) != len(models):
+        raise InputError(f"{len(models)} models need as many protocols, got {len(protocols)}")
     test = Test(tuple(enumerate(protocols)))
     (result,) = evaluate_tests(
         models, samples, [test], split=split, root=root, workers=workers, progress=progress
@@ -342,6 +348,13 @@ def _check(models: Sequence[Model], tests: Sequence[Test]) -> None:
     for net, protocol in dict.fromkeys(member for test in tests for member in test.members):
         for scale in protocol.scales:
             models[net].check_scale(scale)
+        if protocol.name in ("dense", "both") and not models[net].any_size:
+            raise InputError(
+                f"net {models[net].name} takes pictures of {models[net].input_size} pixels only; "
+                "test it by crops: --protocol center, crops, ten-crop or googlenet"
+            )
+    if len({(p.average, p.preset) for test in tests for p in test.protocols}) > 1:
+        raise InputError("tests that are made together must agree in average and preset")
     for model in models:
         if model.classes != first.classes:
             raise InputError(

@@ -108,7 +108,7 @@ def mix_posteriors(
     mixer = _Mixer(nets, mixtures, average, torch.zeros(len(mixtures), len(pictures), classes))
     views = lru_cache(1024)(lambda part, *size: Counter(part.views(*size)))
     current = 0
-    for done, picture in enumerate(pictures, start=1):
+    for picture in pictures:
         if picture.index // block != current:
             mixer.flush()
             current = picture.index // block
@@ -120,8 +120,10 @@ def mix_posteriors(
                 weight = times / shown.total()
                 mixer.add(view, _Item(picture.index, part, weight, pixels, pixels.size))
         if task:
-            task.update(done)
+            task.update(picture.index + 1)
     mixer.flush()
+    if task:
+        task.update(len(pictures))
     if seconds is not None:
         seconds.update(mixer.seconds)
     read = torch.ones(len(pictures), 1)
@@ -141,6 +143,7 @@ class _Mixer:
         self.total = total
         self.seconds: dict[Part, float] = defaultdict(float)
         self.waiting: dict[tuple[int, tuple[int, int]], list[_Item]] = defaultdict(list)
+        self.held: dict[tuple[int, int], int] = {}
         self.pending = 0
 
     def add(self, view: View, item: _Item) -> None:
@@ -148,9 +151,12 @@ class _Mixer:
         net, (height, width) = item.part.net, view.shown
         group = self.waiting[net, view.shown]
         group.append(item._replace(pixels=show(item.pixels, view)))
-        self.pending += item.source
+        picture = item.row, item.part.scale
+        self.pending += 0 if picture in self.held else item.source
+        self.held[picture] = item.source
         if (len(group) + 1) * height * width > self.nets[net].pixels_at_once:
             self._show(net, self.waiting.pop((net, view.shown)))
+            self._count()
         elif self.pending > PENDING_BYTES:
             self.flush()
 
@@ -159,11 +165,16 @@ class _Mixer:
         for (net, _), group in self.waiting.items():
             self._show(net, group)
         self.waiting.clear()
-        self.pending = 0
+        self._count()
+
+    def _count(self) -> None:
+        """Find out which pictures still wait; several views share the memory of one."""
+        waiting = (item for group in self.waiting.values() for item in group)
+        self.held = {(item.row, item.part.scale): item.source for item in waiting}
+        self.pending = sum(self.held.values())
 
     def _show(self, net: int, group: Sequence[_Item]) -> None:
         started = time.perf_counter()
-        self.pending -= sum(item.source for item in group)
         shown = torch.from_numpy(np.stack([item.pixels for item in group])).permute(0, 3, 1, 2)
         answers = self.answers(self.nets[net].score_map(shown)).cpu()
         rows = torch.tensor([item.row for item in group])

@@ -71,6 +71,11 @@ def calibrate(
         progress=progress,
     )
     answers = result.answers
+    if not answers.wrong.any():
+        raise InputError(
+            f"all {result.images} pictures of {split} are recognised, so nothing tells how sure "
+            "the net may be: fit on more pictures, or harder ones"
+        )
     temperature = fit_temperature(answers.posteriors, answers.labels)
     tempered = temper(answers.posteriors, temperature)
     calibration = Calibration(

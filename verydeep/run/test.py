@@ -10,7 +10,13 @@ from verydeep.classifier import Classifier, load
 from verydeep.data.folders import read_dataset
 from verydeep.data.samples import Dataset, Sample
 from verydeep.errors import InputError
-from verydeep.evaluation.evaluate import Result, evaluate_samples, relabel
+from verydeep.evaluation.evaluate import (
+    Result,
+    Test,
+    evaluate_samples,
+    evaluate_tests,
+    relabel,
+)
 from verydeep.evaluation.protocol import (
     Protocol,
     in_proportion,
@@ -54,7 +60,7 @@ class Bench:
 def evaluate(
     models: Source | Sequence[Source],
     data: str | Path | None = None,
-    protocol: str = "dense",
+    protocol: str | Protocol = "dense",
     *,
     split: str | None = None,
     scales: Scales = None,
@@ -73,7 +79,8 @@ def evaluate(
         models: Model or run folders, loaded models, or ``torchvision/NAME`` (see
             :func:`verydeep.torchvision_nets.torchvision_classifier`).
         data: ``digits`` or a folder; None takes the data of the (first) run.
-        protocol: ``center``, ``dense``, ``crops``, ``both``, ``ten-crop`` or ``googlenet``.
+        protocol: ``center``, ``dense``, ``crops``, ``both``, ``ten-crop`` or ``googlenet``; or a
+            :class:`~verydeep.evaluation.protocol.Protocol`, which says all that follows on views.
         split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
         scales: Test scales Q in pixels; ``single`` or ``multi`` for the paper's, which depend on
             each model's training scale; None takes those that the model was tested at, or the
@@ -182,7 +189,7 @@ def set_up(
 
 def protocol_for(
     model: AnyClassifier,
-    name: str,
+    name: str | Protocol,
     *,
     scales: Scales = None,
     flip: bool | None = None,
@@ -195,6 +202,8 @@ def protocol_for(
     Raises:
         InputError: There is no such protocol.
     """
+    if isinstance(name, Protocol):
+        return name
     if scales == "single":
         scales = single_scale(model.train_scale)
     elif scales == "multi":
@@ -238,23 +247,19 @@ def final_tests(
     model: Classifier, dataset: Dataset, recipe: Recipe, progress: Progress
 ) -> list[Result]:
     """Test the model of a run densely, by the centre crop and as its recipe says."""
-    split = dataset.test_split
-    return [
-        evaluate_samples(
-            [model],
-            dataset.split(split),
-            protocol_for(
-                model,
-                name,
-                scales=recipe.test.scales,
-                flip=recipe.test.flip,
-                grid=recipe.test.grid,
-                average=recipe.test.average,
-            ),
-            split=split,
-            root=dataset.root,
-            workers=recipe.data.workers,
-            progress=progress,
+    split, test = dataset.test_split, recipe.test
+    protocols = [
+        protocol_for(
+            model, name, scales=test.scales, flip=test.flip, grid=test.grid, average=test.average
         )
-        for name in dict.fromkeys(("center", "dense", recipe.test.protocol))
+        for name in dict.fromkeys(("center", "dense", test.protocol))
     ]
+    return evaluate_tests(
+        [model],
+        dataset.split(split),
+        [Test(((0, protocol),)) for protocol in protocols],
+        split=split,
+        root=dataset.root,
+        workers=recipe.data.workers,
+        progress=progress,
+    )

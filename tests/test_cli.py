@@ -363,7 +363,7 @@ def test_unreadable_pictures_are_listed_on_stderr(
     ("arguments", "words"),
     [
         (["--protocol", "centre"], "did you mean 'center'?"),
-        (["--scales", "36,big"], "--scales must be whole numbers"),
+        (["--scales", "36,big"], "--scales must be single, multi, or whole numbers"),
         (["--scales", "31"], "at least 32"),
         (["--scales", "-36"], "at least 32"),
         (["--split", "tests"], "no split 'tests'"),

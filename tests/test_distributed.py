@@ -69,6 +69,8 @@ def test_who_is_alone_sums_and_gathers_what_it_has() -> None:
 @pytest.mark.parametrize(("rank", "first"), [("0", True), ("1", False), ("10", False)])
 def test_the_first_is_number_zero(rank: str, first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", rank)
+    assert is_first()  # nobody else is there
+    monkeypatch.setenv("WORLD_SIZE", "11")
     assert is_first() == first
 
 

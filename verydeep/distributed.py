@@ -6,9 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cache
+from itertools import count
+from typing import Any, TypeVar
 
 from torch import Tensor, distributed
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
 T = TypeVar("T")
 
@@ -45,11 +49,14 @@ def joined() -> Iterator[Group]:
     """Join the processes that ``torchrun`` started together; without it, be alone."""
     if distributed.is_available() and distributed.is_initialized():
         yield Group(distributed.get_rank(), distributed.get_world_size())
-    elif int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    elif _world_size() == 1:
         yield Group()
     else:
-        # Only sums and names travel: between processors, also where the nets run on GPUs.
-        distributed.init_process_group("gloo")
+        store, rank, size = _meet()
+        # Only sums and names travel: between processors, also where the nets run on GPUs. Each
+        # group needs a part of the store of its own, or it would find the addresses of the last.
+        part = PrefixStore(f"verydeep/{next(_JOINS)}", store)
+        distributed.init_process_group("gloo", store=part, rank=rank, world_size=size)
         try:
             yield Group(distributed.get_rank(), distributed.get_world_size())
         finally:
@@ -58,4 +65,18 @@ def joined() -> Iterator[Group]:
 
 def is_first() -> bool:
     """Return whether this process speaks for its group; known before any has been joined."""
-    return os.environ.get("RANK", "0") == "0"
+    return _world_size() == 1 or os.environ.get("RANK", "0") == "0"
+
+
+_JOINS = count()
+
+
+@cache
+def _meet() -> tuple[Any, int, int]:
+    """Find the other processes, once; returns what they all can write to, rank and number."""
+    store, rank, size = next(rendezvous("env://"))
+    return store, rank, size
+
+
+def _world_size() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -195,7 +195,11 @@ class Recipe(Section):
     def to_yaml(self) -> str:
         """Return every setting as YAML, in the order of this file."""
         tree = self.model_dump(mode="json")
-        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+        if yaml.safe_load(text) == tree:
+            return text
+        # Unicode has line breaks that YAML's writer leaves as they are and its reader folds.
+        return yaml.safe_dump(tree, sort_keys=False)
 
 
 def shipped() -> tuple[str, ...]:
@@ -295,7 +299,8 @@ def _impossible_combinations(recipe: Recipe) -> Iterator[str]:
             f"initialize.stages: must not name the net that they lead up to ({net.name}), got "
             f"{list(recipe.initialize.stages)} instead"
         )
-    for scale in recipe.test_scales:
+    given = recipe.test.scales
+    for scale in given if isinstance(given, tuple) else ():
         if scale < net.input_size:
             yield f"test.scales: must be at least {net.input_size}, got {scale} instead"
 

@@ -60,7 +60,7 @@ INPUT_SIZES = st.integers(32, 512)
             "preset must be one of paper, torchvision, got 'torch' instead; did you mean "
             "'torchvision'?",
         ),
-        ("dense", (), {}, "a protocol needs at least one test scale"),
+        ("dense", (), {}, "a protocol needs at least one test scale, in pixels"),
         ("dense", (256, 384, 256), {}, "each test scale once, got 256, 384, 256 instead"),
         ("crops", (256,), {"grid": (0, 5)}, "a grid has 1 to 100 rows and columns, got 0x5 in"),
         ("crops", (256,), {"grid": (5, -1)}, "a grid has 1 to 100 rows and columns, got 5x-1 in"),

@@ -21,6 +21,7 @@ picture carries no metadata; an EXIF block that cannot be read counts as none.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import threading
 import warnings
@@ -200,23 +201,22 @@ def _reason(error: Exception) -> str:
 class _Quiet:
     """Silences Pillow's warnings as long as any thread is inside.
 
-    ``warnings.catch_warnings`` swaps one list for the whole process. Were each thread to swap on
-    its own, two that overlap could leave the list changed for good, so the first in silences and
-    the last out restores.
+    It puts one entry into the list of filters and takes it out again. ``catch_warnings`` would swap
+    the whole list for the whole process: with threads, or a caller who does the same meanwhile, the
+    wrong list could stay for good.
     """
+
+    ENTRY = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._filters = warnings.catch_warnings()
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._inside == 0:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
             self._inside += 1
+            if self.ENTRY not in warnings.filters:
+                warnings.filters.insert(0, self.ENTRY)  # type: ignore[attr-defined]
 
     def __exit__(
         self,
@@ -226,8 +226,8 @@ class _Quiet:
     ) -> None:
         with self._lock:
             self._inside -= 1
-            if self._inside == 0:
-                self._filters.__exit__(kind, error, traceback)
+            if self._inside == 0 and self.ENTRY in warnings.filters:
+                warnings.filters.remove(self.ENTRY)  # type: ignore[attr-defined]
 
 
 _QUIET = _Quiet()

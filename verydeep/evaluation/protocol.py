@@ -90,8 +90,8 @@ def make_protocol(
     _one_of("protocol", name, NAMES)
     _one_of("average", average, get_args(Average))
     _one_of("preset", preset, get_args(Preset))
-    if not scales:
-        raise InputError("a protocol needs at least one test scale")
+    if not scales or min(scales) < 1:
+        raise InputError("a protocol needs at least one test scale, in pixels")
     if len(set(scales)) < len(scales):
         raise InputError(f"each test scale once, got {', '.join(map(str, scales))} instead")
     if not all(1 <= count <= MOST_ON_A_LINE for count in grid):
@@ -103,7 +103,8 @@ def make_protocol(
         raise InputError(
             f"preset torchvision is its way of taking the central crop; protocol {name} has none"
         )
-    return Protocol(name, tuple(scales), flip, grid, average, preset)  # type: ignore[arg-type]
+    rows, columns = grid
+    return Protocol(name, tuple(scales), flip, (rows, columns), average, preset)  # type: ignore[arg-type]
 
 
 MOST_ON_A_LINE = 100

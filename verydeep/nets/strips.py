@@ -44,17 +44,18 @@ def cut_line(length: int, stride: int, field: int, longest: int) -> Iterator[Str
         longest: Pixels of a strip, at most; a strip of one cell may be longer.
 
     >>> [tuple(strip) for strip in cut_line(320, 32, 94, 192)]
-    [(0, 192, 0, 5), (128, 320, 1, 4), (256, 320, 1, 1)]
+    [(0, 192, 0, 5), (128, 320, 1, 5)]
     """
     margin = math.ceil(max(0, field - stride) / 2 / stride)
     cells = length // stride
-    each = max(1, longest // stride - 2 * margin)
     done = 0
     while done < cells:
-        keep = min(each + (margin if done == 0 else 0), cells - done)
         first = max(0, done - margin)
-        beyond = done + keep + margin
-        stop = length if done + keep == cells else min(length, beyond * stride)
+        # The last strip needs no margin at its end, and takes the pixels that make no cell.
+        beyond = first + max(longest // stride, done - first + 1 + margin)
+        last = length - first * stride <= longest or beyond - margin >= cells
+        keep = (cells if last else beyond - margin) - done
+        stop = length if last else min(length, beyond * stride)
         yield Strip(first * stride, stop, done - first, keep)
         done += keep
 

@@ -83,7 +83,8 @@ class VGG(nn.Module):
         Args:
             x: (N, C, H, W) with H, W ≥ ``input_size``.
             pixels: Pixels of all pictures that may go through the convolutions at once; what is
-                more is computed in parts, with the same result to rounding. None sets no bound.
+                more is computed in parts, with the same result to rounding in evaluation mode.
+                None sets no bound.
 
         Returns:
             (N, K, h, w) with h = ⌊H/32⌋ − ⌊input_size/32⌋ + 1, and w alike.

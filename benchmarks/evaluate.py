@@ -6,7 +6,8 @@ Ours is the whole way from files to errors. The loop is what people write: open,
 normalise with torchvision's transforms, and show vgg16 one view after the other in fp32 (as a
 convolution, for dense tests). It is timed on a few views, turn about with ours, and its rate for
 all views of a protocol follows from the time of one. Multiply-adds are counted by PyTorch on the
-very shapes that the nets are shown; the matrix rate is that of a large product in our precision.
+very shapes that the nets are shown; the matrix rate is the best of a large product in our
+precision, measured in every round.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ def measure(
     chosen = files[: min(len(files), max(2, budget // views))]
     samples = [Sample(file, 0) for file in chosen]
     loop = Loop()
-    ours, theirs = [], []
+    ours, theirs, rates = [], [], []
     for _ in range(rounds):
+        rates.append(matrix_rate(model.machine.precision))
         ours.append(evaluate_samples([model], samples, protocol).seconds / len(chosen))
         theirs.append(loop.seconds_a_picture(protocol, chosen))
     macs = statistics.mean(multiply_adds(protocol, file) for file in chosen)
@@ -75,6 +77,7 @@ def measure(
         "median": {"verydeep": 1 / mine, "torchvision loop": 1 / loops},
         "ratio": loops / mine,
         "multiply_adds_per_second": macs / mine,
+        "matrix_rates": rates,
     }
 
 
@@ -203,19 +206,21 @@ def main() -> None:
         test_scales=(384,),
         machine=machine,
     )
-    rate = matrix_rate(machine.precision)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for protocol in PROTOCOLS:
         row = measure(protocol, files, options.budget, options.rounds, model)
-        row["share_of_matrix_rate"] = row["multiply_adds_per_second"] / rate
         rows.append(row)
         print(
             f"{row['protocol']}: {row['median']['verydeep']:.3f} images/s, "
             f"{row['multiply_adds_a_picture'] / 1e9:.1f} G multiply-adds each, "
-            f"{100 * row['share_of_matrix_rate']:.0f} % of the matrix rate, "
+            f"{row['multiply_adds_per_second'] / 1e9:.0f} G/s, "
             f"{row['ratio']:.1f} times the loop",
             flush=True,
         )
+    rate = max(rate for row in rows for rate in row["matrix_rates"])
+    for row in rows:
+        row["share_of_matrix_rate"] = row["multiply_adds_per_second"] / rate
+        print(f"{row['protocol']}: {100 * row['share_of_matrix_rate']:.0f} % of the matrix rate")
     result = {
         "what": "test protocols, net D / vgg16, full-size photographs",
         "photographs": len(files),

@@ -121,7 +121,7 @@ def _stage_lines(explanation: Explanation, stage: Stage) -> Iterator[str]:
     count = len(stage.glances)
     yield (
         f"net {stage.model}, Q = {stage.scale}: rescaled to {height}x{width} (height x width), "
-        f"{stage.kind}, {count} views"
+        f"{stage.kind}, {_views(count)}"
     )
     times = Counter(glance.view for glance in stage.glances)
     distinct = {glance.view: glance for glance in stage.glances}
@@ -134,7 +134,11 @@ def _stage_lines(explanation: Explanation, stage: Stage) -> Iterator[str]:
     if len(distinct) > GLANCES:
         yield f"  ... and {len(distinct) - GLANCES} other views (all of them with --json)"
     name, probability = explanation.guess(stage.likely)
-    yield f"  averaged over the {count} views: {name} {100 * probability:.2f} %"
+    yield f"  averaged over {_views(count)}: {name} {100 * probability:.2f} %"
+
+
+def _views(count: int) -> str:
+    return "1 view" if count == 1 else f"{count} views"
 
 
 def _glance_cells(explanation: Explanation, glance: Glance, times: int) -> Cells:

@@ -122,7 +122,8 @@ class Classifier:
     def __post_init__(self) -> None:
         self._engine: VGG | None = None
 
-    any_size = True
+    any_size = slides = True
+    interpolation = "bilinear"
     density = "fully connected layers at every position of the last map"
 
     @property

@@ -199,7 +199,11 @@ def evaluate(
     single = {**how, "scales": _scales(scales), "preset": preset}
     with joined() as group:
         doing = {"workers": workers, "progress": _progress(group.rank)}
-        fitted = _calibrate(models, calibrate, data, protocol, split, doing) if calibrate else None
+        fitted = None
+        if calibrate:
+            fitting: dict[str, Any] = {key: value for key, value in how.items() if key != "split"}
+            fitting |= {**doing, "scales": _scales(scales), "tested": split}
+            fitted = _calibrate(models, calibrate, data, protocol, fitting)
         if explain or picture:
             value, text = _explain(models, data, protocol, picture, out, single)
         elif protocol == "all":
@@ -267,15 +271,15 @@ def _calibrate(
     on: str,
     data: str | None,
     protocol: str,
-    split: str | None,
     how: dict[str, Any],
 ) -> Outcome:
     from verydeep.run.calibrate import calibrate
     from verydeep.tables.results import calibration_as_text
 
-    if len(models) > 1:
-        raise InputError("--calibrate takes one model: its temperature is kept with it")
-    value = asdict(calibrate(models[0], on, data, protocol, tested=split, **how))
+    if len(models) > 1 or models[0].startswith("torchvision/"):
+        raise InputError("--calibrate takes one model: its temperature is kept in its folder")
+    protocol = "dense" if protocol == "all" else protocol
+    value = asdict(calibrate(models[0], on, data, protocol, **how))
     return value, calibration_as_text(value)
 
 

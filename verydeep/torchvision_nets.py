@@ -22,8 +22,24 @@ from verydeep.runtime import Machine, choose_machine
 
 PREFIX = "torchvision/"
 
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's pixels from 0 to 1: what torchvision trains its nets with."""
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How torchvision publishes the accuracy of a net.
+
+    Attributes:
+        crop_size: Side of the central crop that the net is shown, in pixels.
+        resize_size: Smallest side that pictures are rescaled to before.
+        mean: Subtracted from red, green and blue between 0 and 1.
+        deviation: What they are divided by then.
+        interpolation: ``bilinear`` or ``bicubic``.
+    """
+
+    crop_size: int
+    resize_size: int
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    interpolation: str
 
 
 @dataclass
@@ -34,8 +50,7 @@ class TorchvisionClassifier:
         name: Its name there.
         net: The net.
         classes: Names of its K classes.
-        input_size: Side of the crops that it was made for, in pixels.
-        resize_size: Smallest side that torchvision's own evaluation rescales to.
+        evaluation: How torchvision tests it.
         weights: Where its weights come from, in words.
         machine: Where it computes.
     """
@@ -43,8 +58,7 @@ class TorchvisionClassifier:
     name: str
     net: nn.Module
     classes: tuple[str, ...]
-    input_size: int
-    resize_size: int
+    evaluation: Evaluation
     weights: str
     machine: Machine = field(default_factory=choose_machine)
 
@@ -55,11 +69,27 @@ class TorchvisionClassifier:
     def __post_init__(self) -> None:
         self.net = self.net.eval().requires_grad_(False)
         self.net = self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._slides = self.name.startswith(("vgg", "alexnet"))
+        self.slides = self.name.startswith(("vgg", "alexnet"))
         self.any_size = not self.name.startswith(("vit_", "maxvit"))
         device = self.machine.device
-        self._mean = 255 * torch.tensor(MEAN, device=device).view(3, 1, 1)
-        self._deviation = 255 * torch.tensor(DEVIATION, device=device).view(3, 1, 1)
+        mean, deviation = self.evaluation.mean, self.evaluation.deviation
+        self._mean = 255 * torch.tensor(mean, device=device).view(3, 1, 1)
+        self._deviation = 255 * torch.tensor(deviation, device=device).view(3, 1, 1)
+
+    @property
+    def input_size(self) -> int:
+        """Side of the crops that it was made for, in pixels."""
+        return self.evaluation.crop_size
+
+    @property
+    def resize_size(self) -> int:
+        """Smallest side that torchvision rescales pictures to when it tests it."""
+        return self.evaluation.resize_size
+
+    @property
+    def interpolation(self) -> str:
+        """How torchvision rescales them: ``bilinear`` or ``bicubic``."""
+        return self.evaluation.interpolation
 
     @property
     def test_scales(self) -> tuple[int, ...]:
@@ -74,7 +104,7 @@ class TorchvisionClassifier:
     @property
     def density(self) -> str:
         """How it answers on a picture larger than a crop."""
-        if self._slides:
+        if self.slides:
             return "fully connected layers at every position of the last map"
         if not self.any_size:
             return "not at all: it takes crops only"
@@ -92,7 +122,7 @@ class TorchvisionClassifier:
         with torch.inference_mode(), self.machine.autocast():
             x = pictures.to(self.machine.device, torch.float32, memory_format=torch.channels_last)
             x = x.sub_(self._mean).div_(self._deviation)
-            if self._slides:
+            if self.slides:
                 return classify_densely(_fully_connected(self.net), self.net.features(x)).float()  # type: ignore[operator]
             return cast(Tensor, self.net(x)).float()[:, :, None, None]
 
@@ -150,34 +180,52 @@ def torchvision_classifier(
             f"{PREFIX}{name}: torchvision has no classifier of that name{did_you_mean(name, known)}"
         )
     published = models.get_model_weights(name)
-    by_default = published.DEFAULT.transforms()
-    machine = choose_machine(device, precision)
-    if source and hasattr(published, source) and not Path(source).exists():
-        chosen = published[source]
-        by_default = chosen.transforms()
-        _check_classes(name, len(chosen.meta["categories"]), classes)
-        net = _published(name, chosen)
-    else:
-        net = _make(name, len(classes))
-        if source:
-            _load(net, Path(source).expanduser(), name, len(classes))
+    file = Path(source).expanduser() if source else None
+    weights = None
+    if source in published.__members__ and not Path(source).exists():
+        weights, file = published[source], None
+    elif file:
+        # A published file under its own name is known for what it is.
+        weights = next((w for w in published if Path(w.url).name == file.name), None)
+    if weights is not None:
+        _check_classes(name, weights.meta["categories"], classes)
+    net = _published(name, weights) if weights and not file else _make(name, len(classes), weights)
+    if file:
+        _load(net, file, name, len(classes))
     return TorchvisionClassifier(
         name=name,
         net=net,
         classes=tuple(classes),
-        input_size=by_default.crop_size[0],
-        resize_size=by_default.resize_size[0],
+        evaluation=_evaluation(net, (weights or published.DEFAULT).transforms()),
         weights=source or "random",
-        machine=machine,
+        machine=choose_machine(device, precision),
     )
 
 
-def _make(name: str, classes: int) -> nn.Module:
+def _evaluation(net: nn.Module, preset: Any) -> Evaluation:
+    crop, resize = preset.crop_size[0], preset.resize_size[0]
+    made_for = getattr(net, "image_size", crop)  # a net of one size may be made for another
+    if made_for != crop:
+        crop, resize = made_for, round(made_for * resize / crop)
+    return Evaluation(
+        crop, resize, tuple(preset.mean), tuple(preset.std), preset.interpolation.value
+    )
+
+
+def _make(name: str, classes: int, weights: Any) -> nn.Module:
+    """Make a net with random weights, in the form that published ones fit into, if they are given.
+
+    Raises:
+        ModelError: torchvision cannot make it.
+    """
     from torchvision.models import get_model
 
     options: dict[str, Any] = {"weights": None, "num_classes": classes}
     if name in ("googlenet", "inception_v3"):
-        options |= {"aux_logits": False, "init_weights": True}
+        # The published weights come from TensorFlow, with its preprocessing inside.
+        options |= {"aux_logits": False, "init_weights": True, "transform_input": bool(weights)}
+    if name.startswith("vit_") and weights:
+        options["image_size"] = weights.meta["min_size"][0]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return cast(nn.Module, get_model(name, **options))
@@ -209,18 +257,22 @@ def _load(net: nn.Module, path: Path, name: str, classes: int) -> None:
             f"{path}: neither a file nor the name of weights that torchvision publishes"
         ) from error
     except (SafetensorError, OSError, RuntimeError, ValueError, AttributeError, EOFError) as error:
-        reason = str(error).strip().splitlines()
+        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
             f"{path}: not weights of torchvision's {name} with {classes} classes "
-            f"({reason[0] if reason else type(error).__name__})"
+            f"({' '.join(line.strip() for line in reason[:2])})"
         ) from error
     except Exception as error:  # what a pickle that is none makes torch raise has no common root
         raise ModelError(f"{path}: cannot be read ({type(error).__name__})") from error
 
 
-def _check_classes(name: str, known: int, classes: Sequence[str]) -> None:
-    if known != len(classes):
+def _check_classes(name: str, known: Sequence[str] | None, classes: Sequence[str]) -> None:
+    if known is None:
         raise ModelError(
-            f"{PREFIX}{name}: the published weights know {known} classes, the data have "
+            f"{PREFIX}{name}: these published weights are no classifier's: they know no classes"
+        )
+    if len(known) != len(classes):
+        raise ModelError(
+            f"{PREFIX}{name}: the published weights know {len(known)} classes, the data have "
             f"{len(classes)}"
         )

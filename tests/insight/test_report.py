@@ -92,7 +92,10 @@ def test_it_says_what_was_measured(run: Path) -> None:
     tests = {row[0]: row for row in found.rows if row[0] in ("center", "dense")}
     for test in metrics["tests"]:
         row = tests[test["protocol"]]
-        assert row[1:4] == ["36", "yes", f"{test['top1_error']:.2f}"]
+        assert row[1:3] == ["36", "yes"]
+        low, high = test["top1_interval"]
+        assert row[3].strip() == f"{test['top1_error']:.2f}"
+        assert f"({low:.1f} to {high:.1f})" in found.text
         assert row[5:8] == [f"{test['loss']:.3f}", "12", "0"]
     epochs = [row for row in found.rows if row[0].isdigit()]
     assert [row[0] for row in epochs] == [str(entry["epoch"]) for entry in log]

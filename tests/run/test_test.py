@@ -22,7 +22,7 @@ from verydeep.evaluation.views import Center, Grid
 from verydeep.nets.vgg import vgg
 from verydeep.progress import Progress
 from verydeep.run.test import evaluate, evaluate_all, final_tests, protocol_for, set_up
-from verydeep.torchvision_nets import TorchvisionClassifier
+from verydeep.torchvision_nets import Evaluation, TorchvisionClassifier
 
 CPU = {"device": "cpu", "precision": "fp32"}
 TORCHVISION = "torchvision/squeezenet1_1"
@@ -42,8 +42,9 @@ def classifier(
 
 
 def of_torchvision() -> TorchvisionClassifier:
+    how = Evaluation(224, 232, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
     net = torch.nn.Identity()
-    return TorchvisionClassifier("resnet18", net, tuple("abc"), 224, 232, "random")
+    return TorchvisionClassifier("resnet18", net, tuple("abc"), how, "random")
 
 
 @pytest.fixture(scope="module")

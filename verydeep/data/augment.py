@@ -110,7 +110,12 @@ def cut(picture: Image.Image, crop: Crop) -> Image.Image:
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.flip else part
 
 
-def rescale(picture: Image.Image, scale: int, rounding: Rounding = "nearest") -> Image.Image:
+def rescale(
+    picture: Image.Image,
+    scale: int,
+    rounding: Rounding = "nearest",
+    filter_: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
     """Return the whole picture with its smallest side brought to ``scale``.
 
     Raises:
@@ -124,7 +129,7 @@ def rescale(picture: Image.Image, scale: int, rounding: Rounding = "nearest") ->
         )
     if (height, width) == (picture.height, picture.width):
         return picture
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
+    return picture.resize((width, height), filter_)
 
 
 def source_window(crop: Crop, height: int, width: int) -> Window:

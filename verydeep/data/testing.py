@@ -44,10 +44,14 @@ class Rescale:
 
     scales: tuple[int, ...]
     rounding: Rounding = "nearest"
+    interpolation: str = "bilinear"
 
     def __call__(self, picture: Image.Image) -> tuple[Pixels, ...]:
         """Return the pixels (H, W, 3) at each scale."""
-        return tuple(np.asarray(rescale(picture, scale, self.rounding)) for scale in self.scales)
+        filter_ = Image.Resampling[self.interpolation.upper()]
+        return tuple(
+            np.asarray(rescale(picture, scale, self.rounding, filter_)) for scale in self.scales
+        )
 
 
 @dataclass
@@ -59,6 +63,7 @@ class TestPictures:
         scales: Test scales Q, in pixels.
         workers: Decoding processes for files.
         rounding: Of the longer side.
+        interpolation: ``bilinear``, as in the paper's time, or ``bicubic``.
         unreadable: Number and reason of the files that could not be read, known after a pass.
     """
 
@@ -68,6 +73,7 @@ class TestPictures:
     scales: tuple[int, ...]
     workers: int | None = None
     rounding: Rounding = "nearest"
+    interpolation: str = "bilinear"
     unreadable: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -76,7 +82,7 @@ class TestPictures:
     def __iter__(self) -> Iterator[TestPicture]:
         """Yield every readable picture once, in order."""
         self.unreadable.clear()
-        prepare = Rescale(self.scales, self.rounding)
+        prepare = Rescale(self.scales, self.rounding, self.interpolation)
         for loaded in load_pictures(self.pictures, prepare, workers=self.workers):
             if loaded.value is None:
                 self.unreadable[loaded.index] = str(loaded.fault)

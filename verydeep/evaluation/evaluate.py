@@ -13,6 +13,7 @@ from typing import Protocol as Interface
 import torch
 from torch import Tensor
 
+from verydeep.data.geometry import Rounding
 from verydeep.data.samples import Dataset, Sample, relative_name
 from verydeep.data.testing import TestPictures
 from verydeep.distributed import Group, joined
@@ -48,6 +49,14 @@ class Model(Scorer, Interface):
     @property
     def any_size(self) -> bool:
         """Whether it answers on pictures larger than a crop."""
+
+    @property
+    def slides(self) -> bool:
+        """Whether its dense answer is a map of positions, and not one score for all."""
+
+    @property
+    def interpolation(self) -> str:
+        """How pictures are rescaled for it in its own preset; else always bilinearly."""
 
     def check_scale(self, scale: int) -> None:
         """Raise an InputError if it cannot be tested at a scale."""
@@ -216,7 +225,7 @@ def evaluate_tests(
     Raises:
         InputError: As :func:`evaluate_samples`.
     """
-    _check(models, tests)
+    check_tests(models, tests)
     with joined() as group:
         total, faults, seconds = _share(models, samples, tests, group, split, workers, progress)
     good = [index for index in range(len(samples)) if index not in faults]
@@ -266,9 +275,8 @@ def _share(
     mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
     mixtures = [test.mixture() for test in tests]
     scales = sorted({part.scale for mixture in mixtures for part in mixture})
-    down = any(p.preset == "torchvision" for test in tests for p in test.protocols)
     pictures = TestPictures(
-        [samples[i].path for i in mine], tuple(scales), workers, "down" if down else "nearest"
+        [samples[i].path for i in mine], tuple(scales), workers, *rescaling(models, tests)
     )
     own: dict[Part, float] = {}
     with (progress or Progress()).task(f"testing {split}".strip(), len(mine)) as task:
@@ -294,6 +302,18 @@ def _share(
         {index: fault for found, _ in shares for index, fault in found.items()},
         {part: max(times.get(part, 0.0) for _, times in shares) for part in parts},
     )
+
+
+def preset(tests: Sequence[Test]) -> str:
+    """Return the preset that tests share."""
+    return tests[0].protocols[0].preset
+
+
+def rescaling(models: Sequence[Model], tests: Sequence[Test]) -> tuple[Rounding, str]:
+    """Return how pictures are rescaled for tests: rounding of the longer side, interpolation."""
+    if preset(tests) == "torchvision":
+        return "down", models[0].interpolation
+    return "nearest", "bilinear"
 
 
 def _result(
@@ -343,7 +363,13 @@ def _at_temperature(models: Sequence[Model], answers: Answers) -> dict[str, floa
     }
 
 
-def _check(models: Sequence[Model], tests: Sequence[Test]) -> None:
+def check_tests(models: Sequence[Model], tests: Sequence[Test]) -> None:
+    """Refuse tests that cannot be made, or not together.
+
+    Raises:
+        InputError: A scale is too small for a net, a net takes crops only, the models' classes
+            differ, or the tests differ in what they average or round.
+    """
     first = models[0]
     for net, protocol in dict.fromkeys(member for test in tests for member in test.members):
         for scale in protocol.scales:
@@ -353,6 +379,8 @@ def _check(models: Sequence[Model], tests: Sequence[Test]) -> None:
                 f"net {models[net].name} takes pictures of {models[net].input_size} pixels only; "
                 "test it by crops: --protocol center, crops, ten-crop or googlenet"
             )
+    if preset(tests) == "torchvision" and len({model.interpolation for model in models}) > 1:
+        raise InputError("torchvision rescales for some of these models in another way than others")
     if len({(p.average, p.preset) for test in tests for p in test.protocols}) > 1:
         raise InputError("tests that are made together must agree in average and preset")
     for model in models:

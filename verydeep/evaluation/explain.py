@@ -17,7 +17,7 @@ from torch import Tensor
 from verydeep.data.geometry import View
 from verydeep.data.testing import Pixels, TestPicture, TestPictures
 from verydeep.errors import PictureError
-from verydeep.evaluation.evaluate import Model
+from verydeep.evaluation.evaluate import Model, Test, check_tests, rescaling
 from verydeep.evaluation.posteriors import ANSWERS, show
 from verydeep.evaluation.protocol import Protocol
 from verydeep.evaluation.steps import steps
@@ -43,18 +43,22 @@ class Stage:
     """The views of one kind at one scale, shown to one net.
 
     Attributes:
-        model: Name of the net.
+        net: Number of the net.
+        model: Its name.
         kind: Kind of the views, in a word.
         input_size: Side of the net's crops, in pixels.
+        slides: Whether the net answers densely at many positions.
         scale: Q, in pixels.
         pixels: The rescaled picture, uint8 (H, W, 3).
         glances: View by view.
         likely: What they are averaged to, (K,).
     """
 
+    net: int
     model: str
     kind: str
     input_size: int
+    slides: bool
     scale: int
     pixels: Pixels
     glances: tuple[Glance, ...]
@@ -91,6 +95,7 @@ class Explanation:
             "steps": list(self.steps),
             "stages": [
                 {
+                    "net": stage.net,
                     "model": stage.model,
                     "kind": stage.kind,
                     "scale": stage.scale,
@@ -131,18 +136,16 @@ def explain(
         PictureError: It cannot be read.
         InputError: A scale is too small for a net.
     """
-    for model, protocol in zip(models, protocols, strict=True):
-        for scale in protocol.scales:
-            model.check_scale(scale)
+    tests = [Test(tuple(enumerate(protocols)))]
+    check_tests(models, tests)
     scales = tuple(sorted({scale for protocol in protocols for scale in protocol.scales}))
-    down = protocols[0].preset == "torchvision"
-    pictures = TestPictures([source], scales, 0, "down" if down else "nearest")
+    pictures = TestPictures([source], scales, 0, *rescaling(models, tests))
     picture = next(iter(pictures), None)
     if picture is None:
         raise PictureError(pictures.unreadable[0])
     nets = [
-        [*_stages(model, protocol, picture)]
-        for model, protocol in zip(models, protocols, strict=True)
+        [*_stages(net, model, protocol, picture)]
+        for net, (model, protocol) in enumerate(zip(models, protocols, strict=True))
     ]
     answers = torch.stack(
         [torch.stack([answer for _, answer in stages]).mean(0) for stages in nets]
@@ -157,7 +160,7 @@ def explain(
 
 
 def _stages(
-    model: Model, protocol: Protocol, picture: TestPicture
+    net: int, model: Model, protocol: Protocol, picture: TestPicture
 ) -> Iterator[tuple[Stage, Tensor]]:
     """Yield each stage with its average, which may be of scores or of posteriors."""
     for scale in protocol.scales:
@@ -175,7 +178,17 @@ def _stages(
             mean = torch.stack(answers).mean(0)
             name = type(kind).__name__.removesuffix("Crops").lower()
             likely = _posterior(mean, protocol)
-            stage = Stage(model.name, name, model.input_size, scale, pixels, tuple(glances), likely)
+            stage = Stage(
+                net=net,
+                model=model.name,
+                kind=name,
+                input_size=model.input_size,
+                slides=model.slides,
+                scale=scale,
+                pixels=pixels,
+                glances=tuple(glances),
+                likely=likely,
+            )
             yield stage, mean
 
 

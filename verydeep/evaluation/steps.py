@@ -21,6 +21,10 @@ class Described(Interface):
         """Side of its crops, in pixels."""
 
     @property
+    def interpolation(self) -> str:
+        """How pictures are rescaled for it in its own preset."""
+
+    @property
     def density(self) -> str:
         """How it answers on a picture larger than a crop."""
 
@@ -62,10 +66,12 @@ def _steps(models: Sequence[Described], protocols: Sequence[Protocol]) -> Iterat
     for model, protocol in zip(models, protocols, strict=True):
         who = f"net {model.name}: " if len(models) > 1 else ""
         scales = ", ".join(str(scale) for scale in protocol.scales)
-        rounding = "rounded down" if first.preset == "torchvision" else "to the nearest pixel"
+        own = first.preset == "torchvision"
+        rounding = "rounded down" if own else "to the nearest pixel"
+        interpolation = model.interpolation if own else "bilinear"
         yield (
             f"{who}rescale: smallest side to Q = {scales} pixels, longer side in proportion, "
-            f"{rounding}; bilinear, antialiased"
+            f"{rounding}; {interpolation}, antialiased"
         )
         for kind in protocol.kinds:
             count, turns = views_a_scale(kind), ", with mirror images" if first.flip else ""

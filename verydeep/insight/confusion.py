@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,8 +31,10 @@ def draw_confusion(confusion: Tensor, names: Sequence[str]) -> Figure:
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class (%)")
     axes.set(xlabel="taken for", ylabel="true class")
     if classes <= MOST_NAMES:
-        axes.set_xticks(range(classes), names, rotation=60, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(classes), names)
+        # A name is a name, also one with dollar signs.
+        slanted: Any = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(range(classes), names, **slanted, parse_math=False)
+        axes.set_yticks(range(classes), names, parse_math=False)
     if classes <= MOST_NUMBERS:
         for row, column in np.argwhere(counts > 0):
             dark = share[row, column] > 55

@@ -24,9 +24,9 @@ def draw_views(explanation: Explanation) -> Figure:
     dashed. A dense view stands with the centres of all positions of the net and its first window.
     Mirror images have the same places.
     """
-    rows: dict[tuple[str, str], list[Stage]] = defaultdict(list)
+    rows: dict[tuple[int, str], list[Stage]] = defaultdict(list)
     for stage in explanation.stages:
-        rows[stage.model, stage.kind].append(stage)
+        rows[stage.net, stage.kind].append(stage)
     columns = max(len(stages) for stages in rows.values())
     height, width, _ = explanation.stages[0].pixels.shape
     size = (SIDE * columns, len(rows) * (SIDE * min(height / width, 3) + 0.6))
@@ -44,7 +44,8 @@ def _draw_stage(axes: Any, stage: Stage) -> None:
     height, width, _ = stage.pixels.shape
     axes.imshow(stage.pixels, extent=(0, width, height, 0), alpha=0.65)
     axes.set_title(
-        f"net {stage.model}, {stage.kind}, Q = {stage.scale}: {width}x{height}", fontsize=9
+        f"net {stage.net + 1} ({stage.model}), {stage.kind}, Q = {stage.scale}: {width}x{height}",
+        fontsize=9,
     )
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.tick_params(labelsize=7)
@@ -78,6 +79,9 @@ def _draw_crop(axes: Any, view: View, *, bold: bool) -> None:
 
 def _draw_positions(axes: Any, stage: Stage) -> None:
     """Draw the points of the score map: windows that are a stride of the last map apart."""
+    if not stage.slides:
+        _draw_crop(axes, stage.glances[0].view, bold=True)
+        return
     (h, w), size = stage.glances[0].map_size, stage.input_size
     for row in range(h):
         for column in range(w):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#767676"
 
 
 def save_picture(figure: Figure, path: Path, dots: int = 150) -> Path:
-    """Write a figure as PNG, whole or not at all."""
-    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=dots))
+    """Write a figure as PNG, whole or not at all; letters that the font lacks become boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
+        write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=dots))
     return path
 
 

@@ -22,6 +22,9 @@ def calibrate(
     *,
     tested: str | None = None,
     scales: Scales = None,
+    flip: bool | None = None,
+    grid: tuple[int, int] = (5, 5),
+    average: str = "paper",
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
@@ -39,7 +42,10 @@ def calibrate(
         protocol: How the posteriors are measured.
         tested: The split that errors are reported for; fitting on it is refused. None takes that
             which a test takes by default.
-        scales: As for :func:`verydeep.evaluate`.
+        scales: As for :func:`verydeep.evaluate`, as are the next three.
+        flip: Whether mirror images are averaged in.
+        grid: Rows and columns of crops.
+        average: What is averaged.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         workers: Decoding processes; None decides.
@@ -48,7 +54,10 @@ def calibrate(
     Raises:
         InputError: The split is the tested one, or the model or the data cannot be used.
     """
-    if split == (tested or data_for([model], data).test_split):
+    dataset = data_for([model], data)
+    tested = tested or dataset.test_split
+    dataset.split(tested)
+    if split == tested:
         raise InputError(
             f"a temperature fitted on {split} cannot be judged on {split}: fit it on another split "
             "than the tested one (--split names that)"
@@ -65,6 +74,9 @@ def calibrate(
         protocol,
         split=split,
         scales=scales,
+        flip=flip,
+        grid=grid,
+        average=average,
         device=device,
         precision=precision,
         workers=workers,
@@ -81,7 +93,9 @@ def calibrate(
     calibration = Calibration(
         temperature=temperature,
         split=split,
-        protocol=str(protocol_for(loaded, protocol, scales=scales)),
+        protocol=str(
+            protocol_for(loaded, protocol, scales=scales, flip=flip, grid=grid, average=average)
+        ),
         images=result.images,
         loss_before=result.loss,
         loss_after=log_loss(tempered, answers.labels),

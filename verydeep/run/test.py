@@ -210,8 +210,8 @@ def protocol_for(
         scales = multiple_scales(model.train_scale, model.input_size)
     elif isinstance(scales, str):
         raise InputError(f"scales must be single, multi or numbers, got {scales!r} instead")
-    elif scales is None and preset == "torchvision":
-        scales = (_resize_size(model),)
+    elif preset == "torchvision":
+        scales = scales or (_resize_size(model),)
     elif scales is None:
         scales = usual_scales(name, model.input_size, model.test_scales)
     if flip is None:

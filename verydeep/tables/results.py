@@ -120,8 +120,8 @@ def _stage_lines(explanation: Explanation, stage: Stage) -> Iterator[str]:
     height, width = stage.pixels.shape[:2]
     count = len(stage.glances)
     yield (
-        f"net {stage.model}, Q = {stage.scale}: rescaled to {height}x{width} (height x width), "
-        f"{stage.kind}, {_views(count)}"
+        f"net {stage.net + 1} ({stage.model}), Q = {stage.scale}: rescaled to {height}x{width} "
+        f"(height x width), {stage.kind}, {_views(count)}"
     )
     times = Counter(glance.view for glance in stage.glances)
     distinct = {glance.view: glance for glance in stage.glances}

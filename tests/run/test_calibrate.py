@@ -1,0 +1,227 @@
+"""A temperature for a model: fitted, kept in its folder, used from then on, and refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize
+from tiny import strict_json, write_class_folders
+
+import verydeep
+from verydeep.errors import DataError, InputError, ModelError
+from verydeep.evaluation.calibration import temper
+from verydeep.progress import Progress
+from verydeep.run.calibrate import calibrate
+from verydeep.run.test import evaluate
+
+CPU = {"device": "cpu", "precision": "fp32"}
+
+
+@pytest.fixture
+def run(trained_run: Path, tmp_path: Path) -> Path:
+    """A run whose net looks through other eyes than it was trained with, and errs."""
+    folder = tmp_path / "run"
+    shutil.copytree(trained_run, folder)
+    path = folder / "model" / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    config["preprocessing"] = {"mean": [140.0, 80.0, 170.0], "divisor": 90.0}
+    path.write_text(json.dumps(config), "utf-8")
+    return folder
+
+
+class Lines(Progress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def kept(run: Path) -> dict | None:
+    return strict_json((run / "model" / "config.json").read_text("utf-8"))["calibration"]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# ---- what is fitted ----
+
+
+@pytest.mark.parametrize("protocol", ["dense", "crops"])
+def test_the_temperature_is_the_one_of_least_loss(run: Path, protocol: str) -> None:
+    before = evaluate(run, None, protocol, split="val", workers=0, **CPU)
+    assert 0 < before.top1_error < 100
+    found = calibrate(run, "val", protocol=protocol, workers=0, **CPU)
+    likely = before.answers.posteriors.double().numpy()
+    labels = before.answers.labels.numpy()
+
+    def loss(temperature: float) -> float:
+        powers = likely ** (1 / temperature)
+        right = (powers / powers.sum(1, keepdims=True))[np.arange(len(labels)), labels]
+        return float(-np.log(right).mean())
+
+    grid = np.geomspace(0.05, 20, 400)
+    best = grid[np.argmin([loss(t) for t in grid])]
+    bounds = (best / 1.05, min(best * 1.05, 20))
+    exact = optimize.minimize_scalar(loss, bounds=bounds, method="bounded")
+    assert found.temperature == pytest.approx(exact.x, rel=1e-2)
+    assert found.loss_before == pytest.approx(loss(1.0), rel=1e-5)
+    assert found.loss_after == pytest.approx(exact.fun, rel=1e-5)
+    assert found.loss_after < found.loss_before
+    assert (found.split, found.images) == ("val", 12)
+    assert found.protocol.startswith(f"{protocol} ")
+
+
+def test_the_test_is_the_one_that_is_asked_for(run: Path) -> None:
+    chosen = evaluate(run, split="val", scales=[32, 48], workers=0, **CPU)
+    found = calibrate(run, "val", scales=[32, 48], workers=0, **CPU)
+    assert found.loss_before == chosen.loss
+    assert "Q = 32, 48" in found.protocol
+
+
+def test_data_can_be_named(run: Path, tmp_path: Path) -> None:
+    data = tmp_path / "more"
+    write_class_folders(data / "held out", 5, seed=9)
+    write_class_folders(data / "train", 2, seed=10)
+    write_class_folders(data / "val", 1, seed=11)
+    shutil.move(data / "held out", data / "test")
+    # Its test split is the tested one, its validation split is not.
+    with pytest.raises(InputError, match="fitted on test cannot be judged on test"):
+        calibrate(run, "test", data, workers=0, **CPU)
+    found = calibrate(run, "test", data, tested="val", workers=0, **CPU)
+    assert (found.split, found.images) == ("test", 15)
+
+
+# ---- where it is kept, and what it does ----
+
+
+def test_the_temperature_is_kept_in_the_model_folder_and_loaded_again(run: Path) -> None:
+    assert kept(run) is None
+    assert verydeep.load(run, **CPU).calibration is None
+    found = calibrate(run, "val", workers=0, **CPU)
+    assert kept(run) == dataclasses.asdict(found)
+    for folder in (run, run / "model"):
+        assert verydeep.load(folder, **CPU).calibration == found
+
+
+def test_all_else_of_the_model_stays(run: Path) -> None:
+    before, weights = content(run), verydeep.load(run, **CPU).net.state_dict()
+    config = strict_json(before["model/config.json"].decode())
+    calibrate(run, "val", workers=0, **CPU)
+    after = content(run)
+    changed = {name for name in before if before[name] != after[name]}
+    assert set(after) == set(before)
+    assert changed <= {"model/config.json", "model/README.md", "model/model.safetensors"}
+    now = strict_json(after["model/config.json"].decode())
+    assert {**now, "calibration": None} == {"calibration": None, **config}
+    for key, weight in verydeep.load(run, **CPU).net.state_dict().items():
+        assert torch.equal(weight, weights[key])
+
+
+def test_predictions_are_tempered_from_then_on(run: Path, pictures: Path) -> None:
+    files = sorted((pictures / "test").rglob("*.png"))
+    before = verydeep.load(run, **CPU).predict(files, top=3)
+    temperature = calibrate(run, "val", workers=0, **CPU).temperature
+    assert abs(temperature - 1) > 0.05
+    after = verydeep.load(run, **CPU).predict(files, top=3)
+    for raw, tempered in zip(before, after, strict=True):
+        assert [name for name, _ in raw.ranking] == [name for name, _ in tempered.ranking]
+        expected = temper(torch.tensor([[p for _, p in raw.ranking]]), temperature)[0]
+        found = torch.tensor([p for _, p in tempered.ranking])
+        assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_a_test_reports_loss_and_error_at_the_temperature_besides_those_without(
+    run: Path,
+) -> None:
+    before = evaluate(run, workers=0, **CPU)
+    assert before.calibrated is None
+    temperature = calibrate(run, "val", workers=0, **CPU).temperature
+    after = evaluate(run, workers=0, **CPU)
+    assert after.answers.posteriors.equal(before.answers.posteriors)
+    assert (after.loss, after.calibration_error) == (before.loss, before.calibration_error)
+    tempered = temper(after.answers.posteriors.double(), temperature)
+    right = tempered.gather(1, after.answers.labels[:, None])
+    assert after.calibrated["temperature"] == temperature
+    assert after.calibrated["loss"] == pytest.approx(-right.log().mean().item(), rel=1e-5)
+    assert set(after.calibrated) == {"temperature", "loss", "calibration_error"}
+    # Of two fused, neither's temperature holds.
+    assert evaluate([run, run], workers=0, **CPU).calibrated is None
+
+
+def test_on_the_pictures_it_was_fitted_on_a_test_reports_the_loss_after(run: Path) -> None:
+    found = calibrate(run, "val", workers=0, **CPU)
+    on_them = evaluate(run, split="val", workers=0, **CPU)
+    assert on_them.loss == found.loss_before
+    assert on_them.calibrated["loss"] == pytest.approx(found.loss_after)
+
+
+def test_a_second_time_the_temperature_is_fitted_anew_and_not_on_top(run: Path) -> None:
+    first = calibrate(run, "val", workers=0, **CPU)
+    assert calibrate(run, "val", workers=0, **CPU) == first
+    assert kept(run) == dataclasses.asdict(first)
+
+
+# ---- refusals ----
+
+
+@pytest.mark.parametrize(("split", "tested"), [("test", None), ("test", "test"), ("val", "val")])
+def test_the_tested_split_is_refused(run: Path, split: str, tested: str | None) -> None:
+    before = content(run)
+    with pytest.raises(InputError, match=f"fitted on {split} cannot be judged on {split}"):
+        calibrate(run, split, tested=tested, workers=0, **CPU)
+    assert content(run) == before
+
+
+def test_without_a_test_split_the_validation_split_is_the_tested_one(
+    run: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "two"
+    write_class_folders(data / "train", 2)
+    write_class_folders(data / "val", 2, seed=1)
+    with pytest.raises(InputError, match="fitted on val cannot be judged on val"):
+        calibrate(run, "val", data, workers=0, **CPU)
+
+
+def test_the_training_pictures_are_advised_against(run: Path) -> None:
+    progress = Lines()
+    calibrate(run, "train", workers=0, progress=progress, **CPU)
+    assert any("surer of them than of others" in line for line in progress.lines)
+    progress = Lines()
+    calibrate(run, "val", workers=0, progress=progress, **CPU)
+    assert not any("surer" in line for line in progress.lines)
+
+
+def test_a_split_without_errors_tells_nothing(trained_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    assert evaluate(run, split="val", workers=0, **CPU).top1_error == 0
+    before = content(run)
+    with pytest.raises(InputError, match="all 12 pictures of val are recognised"):
+        calibrate(run, "val", workers=0, **CPU)
+    assert content(run) == before
+
+
+def test_what_is_not_there_is_refused(run: Path, pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no split 'vall'"):
+        calibrate(run, "vall", workers=0, **CPU)
+    with pytest.raises(InputError, match="must be one of"):
+        calibrate(run, "val", protocol="nonsense", workers=0, **CPU)
+    with pytest.raises(ModelError, match="no such folder"):
+        calibrate(tmp_path / "nowhere", "val", pictures, workers=0, **CPU)
+    shutil.copytree(run / "model", tmp_path / "alone")
+    with pytest.raises(InputError, match="--data"):
+        calibrate(tmp_path / "alone", "val", workers=0, **CPU)
+    assert kept(run) is None
+
+
+def test_torchvisions_nets_have_no_folder_to_keep_it_in(pictures: Path) -> None:
+    with pytest.raises(ModelError):
+        calibrate("torchvision/squeezenet1_1", "val", pictures, workers=0, **CPU)

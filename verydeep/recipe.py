@@ -90,6 +90,11 @@ class Data(Section):
     divisor: float = Field(64.0, gt=0, description="inputs are (RGB - mean) / divisor; paper: 1")
     cache: Literal["none", "ram", "device"] = Field("none", description="where pictures are kept")
     workers: int | None = Field(None, ge=0, description="decoding processes; null: one a core")
+    balance: Literal["none", "weights", "sampling"] = Field(
+        "none",
+        description="for classes of unequal size: weights in the loss, or every class drawn as "
+        "often (not in the paper)",
+    )
     unreadable_limit: float = Field(
         0.01, ge=0, le=1, description="share of broken pictures that stops a training"
     )

@@ -65,7 +65,7 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Which pictures a micro-batch is made of."""
+    """Which draws a micro-batch is made of; draw d is of picture d modulo their number."""
 
     epoch: int
     indices: Indices
@@ -85,6 +85,7 @@ class TrainingBatches:
         seed: Of the order and the augmentation.
         store: The decoded pictures; None decodes the files, each epoch anew.
         workers: Decoding processes, without a store; None decides.
+        balanced: Draw every class as often as any other, instead of every picture once.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class TrainingBatches:
         seed: int,
         store: PictureStore | None = None,
         workers: int | None = None,
+        balanced: bool = False,
     ) -> None:
         self.samples = samples
         self.augmentation = augmentation
@@ -105,6 +107,7 @@ class TrainingBatches:
         self.seed = seed
         self.store = store
         self.workers = workers
+        self.balanced = balanced
 
     @property
     def steps(self) -> int:
@@ -131,7 +134,8 @@ class TrainingBatches:
         yield from loader
 
     def _orders(self, epoch: int, start: int) -> Iterator[_Order]:
-        plan = plan_epoch(len(self.samples), self.batch, self.seed, epoch)
+        labels = [sample.label for sample in self.samples] if self.balanced else None
+        plan = plan_epoch(len(self.samples), self.batch, self.seed, epoch, labels)
         for step, indices in list(enumerate(plan))[start:]:
             parts = list(micro_batches(indices, self.micro_batch))
             for number, part in enumerate(parts, start=1):
@@ -155,7 +159,7 @@ class _Maker(Dataset[MicroBatch]):
         pictures, crops, good, faults = self.cut(order)
         return MicroBatch(
             pictures=pictures,
-            labels=torch.tensor([self.samples[index].label for index in good], dtype=torch.long),
+            labels=torch.tensor([self.sample(draw).label for draw in good], dtype=torch.long),
             shifts=torch.tensor([crop.shift for crop in crops], dtype=torch.float32).view(-1, 3),
             step=order.step,
             share=order.share,
@@ -166,8 +170,11 @@ class _Maker(Dataset[MicroBatch]):
     def cut(self, order: _Order) -> _Crops:
         raise NotImplementedError
 
-    def draw(self, order: _Order, index: int, height: int, width: int) -> Crop:
-        generator = sample_generator(self.seed, order.epoch, index)
+    def sample(self, draw: int) -> Sample:
+        return self.samples[draw % len(self.samples)]
+
+    def draw(self, order: _Order, number: int, height: int, width: int) -> Crop:
+        generator = sample_generator(self.seed, order.epoch, number)
         return draw_crop(self.augmentation, height, width, generator)
 
 
@@ -176,7 +183,7 @@ class _FromFiles(_Maker):
         pictures, crops, good, faults = [], [], [], []
         for index in order.indices.tolist():
             try:
-                picture = decode(self.samples[index].path)
+                picture = decode(self.sample(index).path)
             except PictureError as error:
                 faults.append(str(error))
                 continue
@@ -195,11 +202,12 @@ class _FromStore(_Maker):
         self.store = store
 
     def cut(self, order: _Order) -> _Crops:
-        numbers = order.indices.tolist()
-        sizes = self.store.sizes[torch.from_numpy(order.indices)]
+        draws = order.indices.tolist()
+        numbers = (order.indices % len(self.samples)).tolist()
+        sizes = self.store.sizes[torch.tensor(numbers)]
         crops = [
-            self.draw(order, index, height, width)
-            for index, (height, width) in zip(numbers, sizes.tolist(), strict=True)
+            self.draw(order, draw, height, width)
+            for draw, (height, width) in zip(draws, sizes.tolist(), strict=True)
         ]
         windows = [
             source_window(crop, height, width)
@@ -207,4 +215,4 @@ class _FromStore(_Maker):
         ]
         corners = torch.tensor([window[:2] for window in windows])
         parts = self.store.gather(numbers, windows)
-        return cut_batch(parts, sizes, crops, corners), crops, numbers, []
+        return cut_batch(parts, sizes, crops, corners), crops, draws, []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from verydeep.data.balance import balanced_draws
 
 Indices = NDArray[np.int64]
 
@@ -19,7 +21,9 @@ def steps_of_epoch(count: int, batch: int) -> int:
     return -(-count // batch)
 
 
-def plan_epoch(count: int, batch: int, seed: int, epoch: int) -> list[Indices]:
+def plan_epoch(
+    count: int, batch: int, seed: int, epoch: int, balance: Sequence[int] | None = None
+) -> list[Indices]:
     """Return the pictures of every update of an epoch: each picture exactly once.
 
     The steps differ by at most one picture, so that none is a small remainder with a noisy
@@ -30,12 +34,17 @@ def plan_epoch(count: int, batch: int, seed: int, epoch: int) -> list[Indices]:
         batch: Pictures an update, at most.
         seed: Of the run.
         epoch: Number of the epoch; each has an order of its own.
+        balance: The pictures' labels, to draw every class as often as any other instead; see
+            :func:`~verydeep.data.balance.balanced_draws` for what the numbers mean then.
 
     >>> [len(step) for step in plan_epoch(10, 4, seed=0, epoch=0)]
     [4, 3, 3]
     """
     generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 1, epoch, 0]))
-    order = generator.permutation(count)
+    if balance is None:
+        order = generator.permutation(count)
+    else:
+        order = generator.permutation(balanced_draws(balance, generator))
     return np.array_split(order, steps_of_epoch(count, batch))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from verydeep.classifier import Classifier, Preprocessing, load
 from verydeep.data.augment import Augmentation
+from verydeep.data.balance import class_weights
 from verydeep.data.batches import TrainingBatches
 from verydeep.data.folders import read_dataset
 from verydeep.data.samples import Dataset
@@ -42,6 +43,9 @@ from verydeep.training.logs import tensorboard_log
 from verydeep.training.memory import fitting_micro_batch
 from verydeep.training.schedule import make_schedule
 from verydeep.training.signals import StopAtOnce
+
+UNEQUAL = 3
+"""The largest class this many times the smallest is worth a word."""
 
 
 def train(
@@ -105,6 +109,7 @@ def _train_one(
     recipe = _settle(recipe, machine)
     dataset = _read_data(data, recipe, resumed)
     progress.say(f"{dataset.root}: {dataset.describe()}")
+    _say_balance(dataset, recipe, progress)
     progress.say(
         f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
         f"{recipe.training.micro_batch} at a time"
@@ -159,6 +164,20 @@ def _read_data(data: str | Path, recipe: Recipe, resumed: RunFolder | None) -> D
             "with; put them back, or start a new run"
         )
     return dataset
+
+
+def _say_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
+    """Tell of classes of very unequal size, and of what the recipe does about them."""
+    counts = dataset.count("train")
+    least, most = min(counts), max(counts)
+    if most < UNEQUAL * least:
+        return
+    remedy = {
+        "none": "their errors count alike in the training; see data.balance (weights or sampling)",
+        "weights": "errors of small classes weigh more in the loss (data.balance=weights)",
+        "sampling": "every class is drawn as often as any other (data.balance=sampling)",
+    }[recipe.data.balance]
+    progress.say(f"classes have from {least:,} to {most:,} training pictures: {remedy}")
 
 
 def _scan(
@@ -285,6 +304,7 @@ class Training:
             folder=self.run_folder.path,
             on_best=self._save_model,
             label_smoothing=training.label_smoothing,
+            class_weights=self._class_weights(),
             unreadable_limit=self.recipe.data.unreadable_limit,
             checkpoint_minutes=training.checkpoint_minutes,
             progress=self.progress,
@@ -307,7 +327,14 @@ class Training:
             seed=training.seed,
             store=self.scanned.store,
             workers=data.workers,
+            balanced=data.balance == "sampling",
         )
+
+    def _class_weights(self) -> Tensor | None:
+        if self.recipe.data.balance != "weights":
+            return None
+        labels = [sample.label for sample in self.scanned.samples]
+        return torch.tensor(class_weights(labels, len(self.dataset.classes)))
 
     def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
         assert self.scanned.colours is not None

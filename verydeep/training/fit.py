@@ -73,6 +73,7 @@ class Loop:
     folder: Path
     on_best: Callable[[Row], None]
     label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
     unreadable_limit: float = 0.01
     checkpoint_minutes: float = 10.0
     progress: Progress = field(default_factory=Progress)
@@ -155,7 +156,7 @@ class Loop:
         with self.machine.autocast():
             scores = self.net(x)
         scores = scores.float()
-        loss = F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
+        loss = self._loss(scores, labels)
         value = loss.item()
         if not math.isfinite(value):
             self._stop_not_finite(f"the loss became {value}", self.position.step + 1)
@@ -164,6 +165,17 @@ class Loop:
         sums.pictures += len(labels)
         sums.loss += value * len(labels)
         sums.wrong += int((scores.argmax(1) != labels).sum())
+
+    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of the pictures, each weighted as its class is."""
+        losses = F.cross_entropy(
+            scores, labels, label_smoothing=self.label_smoothing, reduction="none"
+        )
+        if self.class_weights is not None:
+            # Divided by the number of pictures, not by the sum of weights as PyTorch does: parts
+            # of a batch then add up to the batch.
+            losses = losses * self.class_weights.to(labels.device)[labels]
+        return losses.mean()
 
     def _set_rate(self) -> None:
         done = self.position.epoch + self.position.step / self.batches.steps

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from verydeep.classifier import load as load
     from verydeep.data.folders import read_dataset as read_dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
-    from verydeep.evaluation.evaluate import Result as Result
     from verydeep.evaluation.protocol import Protocol as Protocol
+    from verydeep.evaluation.result import Result as Result
     from verydeep.evaluation.table import Table as Table
     from verydeep.nets.anatomy import anatomy as anatomy
     from verydeep.nets.initialize import copy_layers as copy_layers
@@ -38,7 +38,7 @@ _HOMES = {
     "Prediction": "verydeep.classifier",
     "Protocol": "verydeep.evaluation.protocol",
     "Recipe": "verydeep.recipe",
-    "Result": "verydeep.evaluation.evaluate",
+    "Result": "verydeep.evaluation.result",
     "Table": "verydeep.evaluation.table",
     "VGG": "verydeep.nets.vgg",
     "VeryDeepError": "verydeep.errors",

@@ -34,6 +34,7 @@ from verydeep.evaluation.protocol import (
     single_scale,
 )
 from verydeep.nets import table
+from verydeep.yaml_text import dump_yaml, parse_yaml
 
 NetName = Literal["A", "A-LRN", "B", "C", "D", "E"]
 
@@ -200,11 +201,7 @@ class Recipe(Section):
     def to_yaml(self) -> str:
         """Return every setting as YAML, in the order of this file."""
         tree = self.model_dump(mode="json")
-        text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-        if yaml.safe_load(text) == tree:
-            return text
-        # Unicode has line breaks that YAML's writer leaves as they are and its reader folds.
-        return yaml.safe_dump(tree, sort_keys=False)
+        return dump_yaml(tree)
 
 
 def shipped() -> tuple[str, ...]:
@@ -236,7 +233,7 @@ def load_recipe(source: str | Path = "paper", settings: Iterable[str] = ()) -> R
             faults.append(f"--set {setting}: must be KEY=VALUE, like training.epochs=30")
             continue
         try:
-            _put(tree, path.strip().split("."), _parse(text))
+            _put(tree, path.strip().split("."), parse_yaml(text))
         except yaml.YAMLError:
             faults.append(f"--set {path}: {text!r} is not a YAML value")
         except RecipeError as error:
@@ -316,7 +313,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     else:
         text = _read_file(Path(source))
     try:
-        tree = _parse(text)
+        tree = parse_yaml(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{source}: not valid YAML: {error}") from error
     if tree is None:
@@ -324,27 +321,6 @@ def _read(source: str | Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise RecipeError(f"{source}: must hold sections like 'training:', got {tree!r} instead")
     return tree
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads plain values only, and refuses a key that stands there twice."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[str] = set()
-    for key, _ in node.value:
-        if key.value in seen:
-            line = key.start_mark.line + 1
-            raise yaml.YAMLError(f"the key {key.value!r} stands there twice, again in line {line}")
-        seen.add(str(key.value))
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def _parse(text: str) -> Any:
-    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
 
 
 def _read_file(path: Path) -> str:

@@ -25,7 +25,6 @@ from verydeep.data.samples import Box, Dataset, Sample
 from verydeep.errors import DataError, InputError, ModelError
 from verydeep.evaluation.calibration import Calibration
 from verydeep.evaluation.evaluate import (
-    Answers,
     Test,
     block_size,
     evaluate_samples,
@@ -34,6 +33,7 @@ from verydeep.evaluation.evaluate import (
 )
 from verydeep.evaluation.posteriors import Part
 from verydeep.evaluation.protocol import NAMES, make_protocol
+from verydeep.evaluation.result import Answers
 from verydeep.evaluation.views import Center, Dense, Grid
 
 

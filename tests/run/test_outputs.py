@@ -19,7 +19,7 @@ import verydeep
 from verydeep import Classifier
 from verydeep.classifier import Preprocessing
 from verydeep.evaluation.calibration import BINS, Calibration, temper
-from verydeep.evaluation.evaluate import Answers, Result
+from verydeep.evaluation.result import Answers, Result
 from verydeep.run.outputs import write_result, write_table
 from verydeep.run.test import evaluate, evaluate_all
 

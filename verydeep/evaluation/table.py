@@ -11,8 +11,9 @@ from string import ascii_lowercase
 from typing import Any
 
 from verydeep.data.samples import Sample
-from verydeep.evaluation.evaluate import Model, Result, Test, evaluate_tests
+from verydeep.evaluation.evaluate import Model, Test, evaluate_tests
 from verydeep.evaluation.protocol import Protocol
+from verydeep.evaluation.result import Result
 from verydeep.evaluation.statistics import Comparison, mcnemar
 from verydeep.progress import Progress
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from verydeep.evaluation.calibration import BINS, Bin, reliability, temper
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
-from verydeep.evaluation.evaluate import Answers, Result
+from verydeep.evaluation.result import Answers, Result
 from verydeep.evaluation.table import Table
 from verydeep.files import write_json, write_text
 from verydeep.insight.confusion import draw_confusion

@@ -11,7 +11,6 @@ from verydeep.data.folders import read_dataset
 from verydeep.data.samples import Dataset, Sample
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import (
-    Result,
     Test,
     evaluate_samples,
     evaluate_tests,
@@ -25,6 +24,7 @@ from verydeep.evaluation.protocol import (
     single_scale,
     usual_scales,
 )
+from verydeep.evaluation.result import Result
 from verydeep.evaluation.table import Table, measure_table
 from verydeep.progress import Progress
 from verydeep.recipe import Recipe

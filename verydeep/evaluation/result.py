@@ -1,0 +1,166 @@
+"""What a test measured, and how: errors with intervals, calibration, steps, every answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from typing import Protocol as Interface
+
+from torch import Tensor
+
+from verydeep.evaluation.calibration import Calibration, expected_calibration_error, temper
+from verydeep.evaluation.protocol import Protocol
+from verydeep.evaluation.statistics import wilson_interval
+from verydeep.evaluation.steps import Described, steps, views_a_picture
+from verydeep.evaluation.topk import log_loss, topk_error
+
+
+class Calibrated(Described, Interface):
+    """What a result says of a net."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The temperature of its probabilities, if one was fitted."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a test made of every picture that could be read.
+
+    Attributes:
+        names: Of the pictures, N.
+        labels: True classes, int64 (N,).
+        posteriors: float32 (N, K); rows sum to one.
+        classes: Names of the K classes.
+    """
+
+    names: tuple[str, ...]
+    labels: Tensor
+    posteriors: Tensor
+    classes: tuple[str, ...]
+
+    @property
+    def guesses(self) -> Tensor:
+        """The likeliest classes, the first of equally likely ones, int64 (N,)."""
+        return self.posteriors.argsort(dim=1, descending=True, stable=True)[:, 0]
+
+    @property
+    def wrong(self) -> Tensor:
+        """Whether the likeliest class is not the true one, bool (N,)."""
+        return self.guesses != self.labels
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a test measured, and how.
+
+    Attributes:
+        top1_error: Pictures whose class was not the likeliest, in percent.
+        top5_error: Pictures whose class was not among the five likeliest (K, if fewer).
+        top1_interval: 95 % interval of the top-1 error (Wilson), in percent.
+        top5_interval: The same of the top-5 error.
+        loss: Mean −log probability of the true class, in nats.
+        calibration_error: Mean distance of confidence and accuracy, in percent (15 bins).
+        images: Pictures counted.
+        unreadable: Names of those that could not be read; they are not counted.
+        protocol: Name of the protocol.
+        scales: Test scales Q, in pixels; of all nets.
+        flip: Whether mirror images were averaged in.
+        average: What was averaged; ``paper``, ``scores`` or ``posteriors``.
+        views: Views of a picture that the nets were shown.
+        steps: The test in words, from pictures to posteriors.
+        split: Name of the split.
+        models: Nets whose posteriors were averaged.
+        seconds: Time that it took. Of tests that were made together: that of its views in the nets,
+            without reading the pictures.
+        calibrated: Temperature, loss and calibration error at the model's temperature, if it has
+            one; None for fused models.
+        answers: What was made of every picture; not in :meth:`to_dict`.
+    """
+
+    top1_error: float
+    top5_error: float
+    top1_interval: tuple[float, float]
+    top5_interval: tuple[float, float]
+    loss: float
+    calibration_error: float
+    images: int
+    unreadable: tuple[str, ...]
+    protocol: str
+    scales: tuple[int, ...]
+    flip: bool
+    average: str
+    views: int
+    steps: tuple[str, ...]
+    split: str
+    models: tuple[str, ...]
+    seconds: float
+    calibrated: Mapping[str, float] | None
+    answers: Answers = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as ``--json`` prints them."""
+        names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
+        return {
+            name: list(value) if isinstance(value := getattr(self, name), tuple) else value
+            for name in names
+        }
+
+
+def make_result(
+    models: Sequence[Calibrated],
+    protocols: Sequence[Protocol],
+    answers: Answers,
+    *,
+    unreadable: tuple[str, ...],
+    split: str,
+    seconds: float,
+) -> Result:
+    """Return the result of a test.
+
+    Args:
+        models: Nets whose posteriors were averaged.
+        protocols: One for each.
+        answers: What was made of every picture.
+        unreadable: Names of the pictures that could not be read.
+        split: Name of the split.
+        seconds: Time that it took.
+    """
+    likely, labels, count = answers.posteriors, answers.labels, len(answers.labels)
+    errors = [topk_error(likely, labels, k) for k in (1, 5)]
+    intervals = [wilson_interval(round(error * count / 100), count) for error in errors]
+    return Result(
+        top1_error=errors[0],
+        top5_error=errors[1],
+        top1_interval=intervals[0],
+        top5_interval=intervals[1],
+        loss=log_loss(likely, labels),
+        calibration_error=expected_calibration_error(likely, labels),
+        images=count,
+        unreadable=unreadable,
+        protocol=protocols[0].name,
+        scales=tuple(sorted({scale for protocol in protocols for scale in protocol.scales})),
+        flip=protocols[0].flip,
+        average=protocols[0].average,
+        views=views_a_picture(protocols),
+        steps=steps(models, protocols),
+        split=split,
+        models=tuple(model.name for model in models),
+        seconds=seconds,
+        calibrated=_at_temperature(models, answers),
+        answers=answers,
+    )
+
+
+def _at_temperature(models: Sequence[Calibrated], answers: Answers) -> dict[str, float] | None:
+    calibration = models[0].calibration if len(models) == 1 else None
+    if calibration is None:
+        return None
+    likely = temper(answers.posteriors, calibration.temperature)
+    return {
+        "temperature": calibration.temperature,
+        "loss": log_loss(likely, answers.labels),
+        "calibration_error": expected_calibration_error(likely, answers.labels),
+    }

@@ -1,0 +1,189 @@
+"""Training crops a second from full-size photographs, against torchvision's and timm's pipelines.
+
+    python benchmarks/feed.py PHOTOS --out docs/results/feed.json
+
+Every side decodes the files, makes crops of 224 at random places with mirror images, and hands over
+batches from the same number of worker processes, turn about. torchvision's pipeline is that of its
+reference training script with the paper's crop (resize the smallest side to 256, random crop), once
+with PIL and once with tensors; timm's is its own loader with its own crop (random area and aspect),
+which is less work, as small areas are resized. Ours hands over uint8, which the device normalises;
+the others hand over normalised floats, as their scripts do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from torchvision.io import ImageReadMode, decode_image
+from torchvision.transforms import v2
+
+from verydeep.data.augment import Augmentation, cut, draw_crop, sample_generator
+from verydeep.data.batches import TrainingBatches
+from verydeep.data.decode import decode, to_tensor
+from verydeep.data.samples import Sample
+from verydeep.runtime import choose_machine, describe_environment
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Batches = Callable[[int], Iterable[Any]]
+"""From the number of workers to one pass of batches."""
+
+
+class Photographs(Dataset[torch.Tensor]):
+    """Files through a transform, as a reference script reads them."""
+
+    def __init__(self, files: Sequence[Path], read: Callable[[Path], Any], transform: Any) -> None:
+        self.files, self.read, self.transform = files, read, transform
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.as_tensor(self.transform(self.read(self.files[index])))
+
+
+def read_pil(file: Path) -> Image.Image:
+    """Read a picture as torchvision's ImageFolder does."""
+    with file.open("rb") as stream:
+        return Image.open(stream).convert("RGB")
+
+
+def read_tensor(file: Path) -> torch.Tensor:
+    """Read a picture by torchvision's own decoder."""
+    picture: torch.Tensor = decode_image(str(file), mode=ImageReadMode.RGB)
+    return picture
+
+
+def torchvision_batches(files: Sequence[Path], batch: int, *, pil: bool) -> Batches:
+    """Return torchvision's pipeline with one of its backends."""
+    steps = [v2.Resize(256, antialias=True), v2.RandomCrop(224), v2.RandomHorizontalFlip()]
+    ready = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, DEVIATION)]
+    transform = v2.Compose([*steps, *([v2.PILToTensor()] if pil else []), *ready])
+    pictures = Photographs(files, read_pil if pil else read_tensor, transform)
+    return lambda workers: DataLoader(pictures, batch, shuffle=True, num_workers=workers)
+
+
+def timm_batches(files: Sequence[Path], batch: int) -> Batches | None:
+    """Return timm's loader; None if timm is not installed."""
+    try:
+        from timm.data.transforms_factory import create_transform
+    except ImportError:
+        return None
+    transform = create_transform(224, is_training=True, interpolation="bilinear", color_jitter=0.0)
+    pictures = Photographs(files, read_pil, transform)
+    return lambda workers: DataLoader(pictures, batch, shuffle=True, num_workers=workers)
+
+
+def our_batches(files: Sequence[Path], batch: int) -> Batches:
+    """Return the batches that our training reads, from files."""
+
+    def make(workers: int) -> Iterable[Any]:
+        batches = TrainingBatches(
+            [Sample(file, 0) for file in files],
+            Augmentation(size=224, scale=(256, 256)),
+            batch=batch,
+            micro_batch=batch,
+            seed=0,
+            workers=workers,
+        )
+        return batches.epoch(0)
+
+    return make
+
+
+def rate(batches: Batches, workers: int, count: int) -> float:
+    """Return the crops a second of one pass, from the first batch on."""
+    iterator = iter(batches(workers))
+    next(iterator)
+    started, passed = time.perf_counter(), 0
+    for _ in iterator:
+        passed += 1
+    seconds = time.perf_counter() - started
+    return count * passed / seconds
+
+
+def stages(files: Sequence[Path]) -> dict[str, float]:
+    """Return the milliseconds a picture of each of our steps, in one process."""
+    torch.set_num_threads(1)
+    augmentation = Augmentation(size=224, scale=(256, 256))
+    pictures = [decode(file) for file in files]
+    crops = [
+        draw_crop(augmentation, picture.height, picture.width, sample_generator(0, 0, index))
+        for index, picture in enumerate(pictures)
+    ]
+    parts = [cut(picture, crop) for picture, crop in zip(pictures, crops, strict=True)]
+    steps: dict[str, Callable[[], Any]] = {
+        "decode": lambda: [decode(file) for file in files],
+        "draw": lambda: [
+            draw_crop(augmentation, p.height, p.width, sample_generator(0, 0, index))
+            for index, p in enumerate(pictures)
+        ],
+        "cut": lambda: [cut(p, c) for p, c in zip(pictures, crops, strict=True)],
+        "to tensor": lambda: [to_tensor(part) for part in parts],
+    }
+    return {name: 1000 * min(_times(step)) / len(files) for name, step in steps.items()}
+
+
+def _times(step: Callable[[], Any], rounds: int = 5) -> list[float]:
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def main() -> None:
+    """Measure and print; write JSON if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", type=Path, help="folder of photographs")
+    parser.add_argument("--repeat", type=int, default=12, help="times a file is read in a pass")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    files = sorted(file for file in options.photos.iterdir() if file.is_file())
+    passed = files * options.repeat
+    sides = {
+        "verydeep": our_batches(passed, options.batch),
+        "torchvision, PIL": torchvision_batches(passed, options.batch, pil=True),
+        "torchvision, tensors": torchvision_batches(passed, options.batch, pil=False),
+        "timm": timm_batches(passed, options.batch),
+    }
+    rates: dict[str, dict[str, list[float]]] = {}
+    for workers in options.workers:
+        found = rates[str(workers)] = {name: [] for name, side in sides.items() if side}
+        for _ in range(options.rounds):
+            for name, side in sides.items():
+                if side:
+                    found[name].append(rate(side, workers, options.batch))
+        ours = statistics.median(found["verydeep"])
+        for name, values in found.items():
+            middle = statistics.median(values)
+            print(f"{workers} workers, {name}: {middle:.0f} crops/s, ours / it {ours / middle:.2f}")
+    split = stages(files)
+    print(", ".join(f"{name} {value:.2f} ms" for name, value in split.items()))
+    result = {
+        "what": "training crops of 224 a second from files",
+        "photographs": len(files),
+        "batch": options.batch,
+        "crops_per_second": rates,
+        "milliseconds_a_picture": split,
+        "environment": describe_environment(choose_machine("cpu", "fp32")),
+    }
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

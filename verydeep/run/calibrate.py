@@ -22,6 +22,7 @@ def calibrate(
     *,
     tested: str | None = None,
     scales: Scales = None,
+    layout: str | None = None,
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
@@ -35,11 +36,12 @@ def calibrate(
     Args:
         model: Model or run folder, which is written to.
         split: Pictures to fit on; those that the net was trained on would make it too sure.
-        data: ``digits`` or a folder; None takes the data of the run.
+        data: A name, folder or file; None takes the data of the run.
         protocol: How the posteriors are measured.
         tested: The split that errors are reported for; fitting on it is refused. None takes that
             which a test takes by default.
         scales: As for :func:`verydeep.evaluate`.
+        layout: How ``data`` lie on disk; None looks.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         workers: Decoding processes; None decides.
@@ -48,7 +50,7 @@ def calibrate(
     Raises:
         InputError: The split is the tested one, or the model or the data cannot be used.
     """
-    if split == (tested or data_for([model], data).test_split):
+    if split == (tested or data_for([model], data, layout, progress).test_split):
         raise InputError(
             f"a temperature fitted on {split} cannot be judged on {split}: fit it on another split "
             "than the tested one (--split names that)"
@@ -65,6 +67,7 @@ def calibrate(
         protocol,
         split=split,
         scales=scales,
+        layout=layout,
         device=device,
         precision=precision,
         workers=workers,

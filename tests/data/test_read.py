@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from verydeep.data import digits
-from verydeep.data.folders import pictures_in, read_dataset
+from verydeep.data.layouts.registry import LAYOUTS
+from verydeep.data.pictures import pictures_in
+from verydeep.data.read import read_dataset
 from verydeep.data.samples import Box, Dataset, Sample
 from verydeep.errors import DataError
 
@@ -400,28 +402,42 @@ def test_digits_are_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere: no such folder"):
+    with pytest.raises(DataError, match="nowhere: no such file or folder"):
         read_dataset(tmp_path / "nowhere")
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
     plant(tmp_path, "1.png")
-    with pytest.raises(DataError, match=r"1\.png: not a folder"):
+    with pytest.raises(DataError, match=r"1\.png: none of .*; found a file that ends in '\.png'"):
         read_dataset(str(tmp_path / "1.png"))
 
 
-@pytest.mark.parametrize("files", [[], ["1.png", "2.png"], ["cat/", "dog/"], ["cat/a.txt"]])
-@pytest.mark.parametrize(("below", "beside"), [("", "./"), ("train/", "val/cat/1.png")])
-def test_a_folder_without_classes_is_refused(
-    tmp_path: Path, files: list[str], below: str, beside: str
-) -> None:
-    plant(tmp_path, below or "./", *[below + name for name in files], beside)
+NO_CLASSES = [[], ["1.png", "2.png"], ["cat/", "dog/"], ["cat/a.txt"]]
+
+
+@pytest.mark.parametrize("files", NO_CLASSES)
+def test_splits_without_classes_are_refused(tmp_path: Path, files: list[str]) -> None:
+    plant(tmp_path, "train/", *[f"train/{name}" for name in files], "val/cat/1.png")
     with pytest.raises(DataError) as refusal:
         read_dataset(tmp_path)
     assert str(refusal.value) == (
-        f"{tmp_path / below}: a classifier needs at least two folders with pictures, a folder a "
+        f"{tmp_path / 'train'}: a classifier needs at least two folders with pictures, a folder a "
         "class; found none"
     )
+
+
+@pytest.mark.parametrize("files", NO_CLASSES)
+def test_a_folder_without_any_layout_is_refused(tmp_path: Path, files: list[str]) -> None:
+    plant(tmp_path, *files)
+    with pytest.raises(DataError) as refusal:
+        read_dataset(tmp_path)
+    first, *known = str(refusal.value).split("\n")
+    found = {name.split("/")[0] + "/" if "/" in name else name for name in files}
+    assert first == (
+        f"{tmp_path}: none of the known layouts is recognised; found "
+        f"{', '.join(sorted(found)) or 'nothing in it'}. Known are:"
+    )
+    assert [line.split(":")[0].strip() for line in known] == [layout.name for layout in LAYOUTS]
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "bell\a", "\udcff"])

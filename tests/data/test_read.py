@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import counts, listed, plant
 
 from verydeep.data import digits
 from verydeep.data.layouts.registry import LAYOUTS
@@ -19,32 +20,8 @@ from verydeep.data.samples import Box, Dataset, Sample
 from verydeep.errors import DataError
 
 
-def plant(root: Path, *names: str) -> Path:
-    """Make empty files, and folders where a name ends in a stroke."""
-    for name in names:
-        path = root / name
-        if name.endswith("/"):
-            path.mkdir(parents=True, exist_ok=True)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    return root
-
-
 def many(folder: str, count: int) -> list[str]:
     return [f"{folder}/{number:03}.jpg" for number in range(count)]
-
-
-def listed(dataset: Dataset, split: str) -> list[tuple[str, str]]:
-    """The name of every picture of a split and the name of its class."""
-    return [
-        (sample.path.relative_to(dataset.root).as_posix(), dataset.classes[sample.label])
-        for sample in dataset.split(split)
-    ]
-
-
-def counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
-    return {split: dataset.count(split) for split in dataset.splits}
 
 
 # A folder a class under each split

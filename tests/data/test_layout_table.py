@@ -165,7 +165,7 @@ def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
         ("file,label,split\n1.png,a,trian\n", "line 2: split must be one of.*did you mean 'train'"),
         (
             "file,label,split\n1.png,a,train\n2.png,b,\n",
-            "line 3: names no split, but other rows do",
+            "line 3: names no split, but other",
         ),
         (
             "file,label,split\n1.png,cat,train\n2.png,dog,train\n3.png,cta,val\n",

@@ -32,7 +32,7 @@ from verydeep.data.layouts.common import (
     inside,
     read_text,
 )
-from verydeep.data.samples import Dataset
+from verydeep.data.samples import Box, Dataset
 from verydeep.errors import DataError
 
 EXPORTED = "_annotations.coco.json"
@@ -103,7 +103,7 @@ class _Main:
 
     area: float
     name: str
-    annotation: dict[str, Any]
+    box: Box | None
 
 
 def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
@@ -121,11 +121,11 @@ def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
             raise DataError(f"{place}: there is no image {image!r} or no category {category!r}")
         area = _area(annotation, place)
         if image not in mains or area > mains[image].area:
-            mains[image] = _Main(area, names[category], annotation)
+            mains[image] = _Main(area, names[category], _box(annotation, place))
     kept = [(images[image], main, f"{file}, image {image}") for image, main in mains.items()]
     folder = _folder([name for name, _, _ in kept], file, root, split)
     entries = [
-        Entry(inside(folder, name, place), main.name, _box(main.annotation, place), place)
+        Entry(inside(folder, name, place), main.name, main.box, place)
         for name, main, place in sorted(kept, key=lambda one: one[0])
     ]
     return entries, len(images) - len(mains)
@@ -195,7 +195,7 @@ def _sides(annotation: dict[str, Any], place: str) -> tuple[float, float, float,
     return corners(given, place)
 
 
-def _box(annotation: dict[str, Any], place: str) -> Any:
+def _box(annotation: dict[str, Any], place: str) -> Box | None:
     sides = _sides(annotation, place)
     if sides is None:
         return None

@@ -251,7 +251,7 @@ def test_faults_of_a_training_are_messages(
     def train(data: object, run: object, *more: object) -> str:
         return fault(verydeep("train", data, "--out", run, *flags("training.epochs=1"), *more))
 
-    assert "no such folder" in train(tmp_path / "nowhere", out)
+    assert "no such file or folder" in train(tmp_path / "nowhere", out)
     assert "holds a run already" in train(pictures, trained_run)
     assert "no run to resume" in train(pictures, out, "--resume")
     assert "device 'gpu'" in train(pictures, out, "--device", "gpu")
@@ -367,7 +367,7 @@ def test_unreadable_pictures_are_listed_on_stderr(
         (["--scales", "31"], "at least 32"),
         (["--scales", "-36"], "at least 32"),
         (["--split", "tests"], "no split 'tests'"),
-        (["--data", "nowhere"], "no such folder"),
+        (["--data", "nowhere"], "no such file or folder"),
         (["--precision", "fp8"], "bf16 or fp32"),
         (["--device", "gpu"], "device 'gpu'"),
     ],

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from verydeep.data.samples import Dataset
 from verydeep.recipe import Recipe, load_recipe
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
@@ -64,6 +65,30 @@ def write_splits(root: Path, train: int = 8, val: int = 4, test: int = 4) -> Pat
         if count:
             write_class_folders(root / split, count, seed)
     return root
+
+
+def plant(root: Path, *names: str) -> Path:
+    """Make empty files, and folders where a name ends in a stroke."""
+    for name in names:
+        path = root / name
+        if name.endswith("/"):
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    return root
+
+
+def listed(dataset: Dataset, split: str) -> list[tuple[str, str]]:
+    """The name of every picture of a split and the name of its class."""
+    return [
+        (sample.path.relative_to(dataset.root).as_posix(), dataset.classes[sample.label])
+        for sample in dataset.split(split)
+    ]
+
+
+def counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
+    return {split: dataset.count(split) for split in dataset.splits}
 
 
 def strict_json(text: str) -> Any:

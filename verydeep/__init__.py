@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from verydeep.classifier import Classifier as Classifier
     from verydeep.classifier import Prediction as Prediction
     from verydeep.classifier import load as load
-    from verydeep.data.folders import read_dataset as read_dataset
+    from verydeep.data.read import read_dataset as read_dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
     from verydeep.evaluation.protocol import Protocol as Protocol
     from verydeep.evaluation.result import Result as Result
@@ -50,7 +50,7 @@ _HOMES = {
     "initialize": "verydeep.nets.initialize",
     "load": "verydeep.classifier",
     "load_recipe": "verydeep.recipe",
-    "read_dataset": "verydeep.data.folders",
+    "read_dataset": "verydeep.data.read",
     "train": "verydeep.run.train",
     "vgg": "verydeep.nets.vgg",
 }

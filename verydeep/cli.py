@@ -32,6 +32,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")]
+Layout = Annotated[str | None, typer.Option(help="How the data lie; default: look at them.")]
 Precision = Annotated[
     str | None, typer.Option(help="bf16 or fp32; default: bf16 where it is native.")
 ]
@@ -90,7 +91,7 @@ def nets(
     "--set training.learning_rate=0.001 --set 'data.train_scale=[256, 512]'"
 )
 def train(
-    data: Annotated[str, typer.Argument(help="'digits', or a folder with a folder a class.")],
+    data: Annotated[str, typer.Argument(help="A folder with a folder a class; a name; a table.")],
     out: Annotated[Path, typer.Option(help="The run folder.")],
     net: Annotated[str | None, typer.Option(help="A, A-LRN, B, C, D or E.")] = None,
     recipe: Annotated[str, typer.Option(help="paper, small, demo, or a YAML file.")] = "paper",
@@ -103,6 +104,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Ceiling of epochs.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness.")] = None,
+    layout: Layout = None,
     device: Device = None,
     precision: Precision = None,
     as_json: Json = False,
@@ -122,7 +124,8 @@ def train(
     }
     given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     chosen = load_recipe(recipe, [*(settings or []), *given])
-    metrics = train_net(data, chosen, out, resume=resume, progress=console_progress())
+    progress = console_progress()
+    metrics = train_net(data, chosen, out, resume=resume, layout=layout, progress=progress)
     _print_run(metrics, out, as_json)
 
 
@@ -178,6 +181,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Folder for every posterior, per-class errors, pictures.")
     ] = None,
+    layout: Layout = None,
     device: Device = None,
     precision: Precision = None,
     workers: Annotated[
@@ -193,6 +197,7 @@ def evaluate(
         "flip": flip,
         "grid": _grid(grid),
         "average": average,
+        "layout": layout,
         "device": device,
         "precision": precision,
     }

@@ -18,8 +18,8 @@ import verydeep
 from verydeep.data.augment import Augmentation
 from verydeep.data.balance import balanced_draws, class_weights
 from verydeep.data.batches import TrainingBatches
-from verydeep.data.folders import read_dataset
 from verydeep.data.plan import plan_epoch
+from verydeep.data.read import read_dataset
 from verydeep.progress import Progress
 
 some_labels = st.lists(st.integers(0, 4), min_size=1, max_size=60)

@@ -442,7 +442,7 @@ def test_a_run_whose_data_are_gone_says_so(trained_run: Path, tmp_path: Path) ->
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     record = json.loads((run / "data.json").read_text())
-    record["data"] = str(root / "gone")
+    record["data"] = record["root"] = str(root / "gone")
     (run / "data.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match="gone"):
         verydeep.evaluate(run)

@@ -363,7 +363,7 @@ def test_a_damaged_run_is_refused(name: str, unfinished: tuple[Path, Path]) -> N
 
 
 def test_data_that_are_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         train(tmp_path / "nowhere", recipe(*QUICK), tmp_path / "run")
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import os
 import shutil
 import uuid
 import zlib
@@ -26,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 from PIL import Image
 
+from verydeep.data.cache import cache_folder
 from verydeep.data.samples import Box
 from verydeep.errors import DataError
 
@@ -106,7 +105,7 @@ def digits_folder(seed: int = 0, *, cache: Path | None = None) -> Path:
     Raises:
         DataError: The folder cannot be written.
     """
-    cache = cache or _default_cache()
+    cache = cache or cache_folder()
     folder = cache / f"digits-v1-seed{seed}"
     if folder.is_dir():
         return folder
@@ -247,11 +246,6 @@ def _photographs() -> list[Image.Image]:
 def _strip(photograph: Image.Image, start: float, end: float) -> Image.Image:
     width, height = photograph.size
     return photograph.crop((int(start * width), 0, int(end * width), height))
-
-
-def _default_cache() -> Path:
-    chosen = os.environ.get("VERYDEEP_CACHE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("verydeep")
 
 
 def _write(digits: Iterator[Digit], folder: Path) -> None:

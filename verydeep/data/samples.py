@@ -34,13 +34,15 @@ class Dataset:
     """Pictures in splits, with the classes that all splits share.
 
     Attributes:
-        root: The folder it was read from.
+        root: The folder that its pictures lie in.
         layout: How it lies on disk, in words.
         classes: Names of the K classes; a sample's label counts into them. They are those of the
             training split, in order of their names.
         splits: Samples by name of the split: ``train``, ``val`` and perhaps ``test``.
         titles: What to show people for a class; the class's name where it is not in here.
         made_by_rule: The split was not found on disk but drawn; see :mod:`verydeep.data.split`.
+        layout_name: What ``--layout`` calls the layout.
+        notes: What else is to be said of it, like how many pictures were left out.
     """
 
     root: Path
@@ -49,6 +51,8 @@ class Dataset:
     splits: Mapping[str, tuple[Sample, ...]]
     titles: Mapping[str, str] = field(default_factory=dict)
     made_by_rule: bool = False
+    layout_name: str | None = None
+    notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of a split.
@@ -84,11 +88,10 @@ class Dataset:
         'a folder a class, 2 classes, 0 train'
         """
         sizes = ", ".join(f"{len(samples):,} {name}" for name, samples in self.splits.items())
-        boxes = any(s.box for samples in self.splits.values() for s in samples[:1])
+        boxes = any(s.box for samples in self.splits.values() for s in samples)
         rule = " (drawn by rule)" if self.made_by_rule else ""
-        return (
-            f"{self.layout}, {len(self.classes)} classes, {sizes}{rule}{', boxes' if boxes else ''}"
-        )
+        notes = "".join(f", {note}" for note in ((["boxes"] if boxes else []) + [*self.notes]))
+        return f"{self.layout}, {len(self.classes)} classes, {sizes}{rule}{notes}"
 
 
 def relative_name(path: Path, root: Path) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from verydeep.data.decode import upright_rgb
-from verydeep.data.folders import pictures_in
+from verydeep.data.pictures import pictures_in
 from verydeep.errors import InputError, PictureError
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]

@@ -17,7 +17,12 @@ from verydeep.errors import DataError
 
 
 def cut(
-    samples: Sequence[Sample], root: Path, shares: Mapping[str, float], seed: int
+    samples: Sequence[Sample],
+    root: Path,
+    shares: Mapping[str, float],
+    seed: int,
+    *,
+    names: Sequence[str] = (),
 ) -> dict[str, tuple[Sample, ...]]:
     """Cut shares off a set of pictures, class by class; the rest is ``train``.
 
@@ -27,6 +32,7 @@ def cut(
         shares: Share of each class by name of the split, like ``{"val": 0.1}``; a share that is
             not zero gives at least one picture of every class.
         seed: Another seed draws another split.
+        names: Of the classes, for messages.
 
     Raises:
         DataError: A class has too few pictures to be in every split.
@@ -44,9 +50,11 @@ def cut(
             start = end
         if start >= len(ordered):
             folder = os.path.commonpath([sample.path.parent for sample in ordered])
+            known = label < len(names) and Path(folder).name != names[label]
+            whose = f"{folder}: class {names[label]}" if known else folder
             raise DataError(
-                f"{folder} has {len(ordered)} picture(s): too few to split into "
-                f"{', '.join(splits)}; add pictures, or give val/ and test/ folders yourself"
+                f"{whose} has {len(ordered)} picture(s): too few to split into "
+                f"{', '.join(splits)}; add pictures, or divide them yourself"
             )
         splits["train"] += ordered[start:]
     return {

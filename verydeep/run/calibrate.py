@@ -25,6 +25,7 @@ def calibrate(
     flip: bool | None = None,
     grid: tuple[int, int] = (5, 5),
     average: str = "paper",
+    layout: str | None = None,
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
@@ -38,7 +39,7 @@ def calibrate(
     Args:
         model: Model or run folder, which is written to.
         split: Pictures to fit on; those that the net was trained on would make it too sure.
-        data: ``digits`` or a folder; None takes the data of the run.
+        data: A name, folder or file; None takes the data of the run.
         protocol: How the posteriors are measured.
         tested: The split that errors are reported for; fitting on it is refused. None takes that
             which a test takes by default.
@@ -46,6 +47,7 @@ def calibrate(
         flip: Whether mirror images are averaged in.
         grid: Rows and columns of crops.
         average: What is averaged.
+        layout: How ``data`` lie on disk; None looks.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         workers: Decoding processes; None decides.
@@ -54,7 +56,7 @@ def calibrate(
     Raises:
         InputError: The split is the tested one, or the model or the data cannot be used.
     """
-    dataset = data_for([model], data)
+    dataset = data_for([model], data, layout, progress)
     tested = tested or dataset.test_split
     dataset.split(tested)
     if split == tested:
@@ -77,6 +79,7 @@ def calibrate(
         flip=flip,
         grid=grid,
         average=average,
+        layout=layout,
         device=device,
         precision=precision,
         workers=workers,

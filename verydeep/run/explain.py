@@ -27,6 +27,7 @@ def explain_test(
     grid: tuple[int, int] = (5, 5),
     average: str = "paper",
     preset: str = "paper",
+    layout: str | None = None,
     device: str | None = None,
     precision: str | None = None,
 ) -> Explanation:
@@ -44,13 +45,14 @@ def explain_test(
         grid: Rows and columns of crops.
         average: What is averaged.
         preset: ``paper`` or ``torchvision``.
+        layout: How ``data`` lie on disk; None looks.
         device: Where to compute.
         precision: ``bf16`` or ``fp32``.
 
     Raises:
         InputError: A model, the picture or the protocol cannot be used.
     """
-    loaded, source = _given(models, data, picture, split, device, precision)
+    loaded, source = _given(models, data, picture, split, layout, device, precision)
     protocols = [
         protocol_for(
             model, protocol, scales=scales, flip=flip, grid=grid, average=average, preset=preset
@@ -68,13 +70,14 @@ def _given(
     data: str | Path | None,
     picture: str | Path | None,
     split: str | None,
+    layout: str | None,
     device: str | None,
     precision: str | None,
 ) -> tuple[Sequence[AnyClassifier], Path]:
     """Load the nets, and find the picture: with one at hand, nets of ours need no data."""
     given = [models] if isinstance(models, Source) else list(models)
     if picture is None or any(is_torchvision(model) for model in given):
-        bench = set_up(given, data, split, device=device, precision=precision)
+        bench = set_up(given, data, split, layout=layout, device=device, precision=precision)
         return bench.models, Path(picture) if picture else bench.samples[0].path
     if not given:
         raise InputError("give at least one model to explain a test of")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.folders import read_dataset
-from verydeep.data.samples import Dataset, Sample, relative_name
+from verydeep.data.read import DataSource, read_dataset
+from verydeep.data.samples import Box, Dataset, Sample, relative_name
 from verydeep.data.statistics import ColourStatistics, Scan
 from verydeep.errors import DataError, ModelError
 from verydeep.files import clear_temporaries, write_json, write_text
@@ -110,12 +110,14 @@ class RunFolder:
         return [json.loads(line) for line in lines]
 
 
-def record_data(data: str, dataset: Dataset, scanned: Scan) -> dict[str, Any]:
+def record_data(data: str | Path, dataset: Dataset, scanned: Scan) -> dict[str, Any]:
     """Return what a later test or resumption must know of the data, as plain values."""
     assert scanned.colours is not None
     return {
-        "data": data if data == "digits" else str(dataset.root.resolve()),
+        "data": DataSource(data, dataset.layout_name).lasting,
+        "root": str(dataset.root.resolve()),
         "layout": dataset.layout,
+        "layout_name": dataset.layout_name,
         "classes": list(dataset.classes),
         "titles": dict(dataset.titles),
         "counts": {name: len(samples) for name, samples in dataset.splits.items()},
@@ -127,6 +129,7 @@ def record_data(data: str, dataset: Dataset, scanned: Scan) -> dict[str, Any]:
         "unreadable": list(scanned.unreadable),
         "left_out": list(scanned.left_out),
         "drawn": _names(dataset) if dataset.made_by_rule else None,
+        "drawn_boxes": _boxes(dataset) if dataset.made_by_rule else None,
     }
 
 
@@ -143,21 +146,56 @@ def recorded_dataset(record: dict[str, Any]) -> Dataset:
     Raises:
         DataError: The data are no longer there.
     """
+    layout = record.get("layout_name")  # runs of earlier versions have none
     if record["drawn"] is None:
-        return read_dataset(record["data"])
-    root = Path(record["data"])
+        return read_dataset(record["data"], layout=layout)
+    root = Path(record.get("root", record["data"]))
     if not root.is_dir():
         raise DataError(f"{root}: the run's data are no longer there; name others with --data")
     classes = tuple(record["classes"])
+    boxes = {name: Box(*box) for name, box in (record.get("drawn_boxes") or {}).items()}
     splits = {
         split: tuple(
-            Sample(root / name, label)
+            Sample(root / name, label, boxes.get(name))
             for label, class_name in enumerate(classes)
             for name in names.get(class_name, ())
         )
         for split, names in record["drawn"].items()
     }
-    return Dataset(root, record["layout"], classes, splits, record["titles"], made_by_rule=True)
+    return Dataset(
+        root,
+        record["layout"],
+        classes,
+        splits,
+        record["titles"],
+        made_by_rule=True,
+        layout_name=layout,
+    )
+
+
+def resumed_dataset(run: RunFolder, source: DataSource) -> Dataset:
+    """Return the data set of a run that is to go on, if it is what the run began with.
+
+    Raises:
+        DataError: Other data or another layout are given, or the training pictures have changed.
+    """
+    record = run.read("data.json")
+    layout = record.get("layout_name")
+    given = DataSource(source.data, source.layout or layout).lasting
+    if given != record["data"]:
+        raise DataError(f"{run.path} was trained on {record['data']}, not on {given}")
+    if source.layout not in (None, layout):
+        raise DataError(
+            f"{run.path} was trained on {given} in the layout {layout}, not {source.layout}"
+        )
+    dataset = recorded_dataset(record)
+    gone = [s.path for s in dataset.split("train") if dataset.made_by_rule and not s.path.exists()]
+    if gone or fingerprint(dataset) != record["fingerprint"]:
+        raise DataError(
+            f"{record['data']}: the training pictures are not those that {run.path} began with; "
+            "put them back, or start a new run"
+        )
+    return dataset
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -176,4 +214,13 @@ def _names(dataset: Dataset) -> dict[str, dict[str, list[str]]]:
             for label, name in enumerate(dataset.classes)
         }
         for split, samples in dataset.splits.items()
+    }
+
+
+def _boxes(dataset: Dataset) -> dict[str, list[float]]:
+    return {
+        relative_name(sample.path, dataset.root): list(sample.box)
+        for samples in dataset.splits.values()
+        for sample in samples
+        if sample.box
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verydeep.classifier import Classifier, load
-from verydeep.data.folders import read_dataset
+from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset, Sample
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import (
@@ -68,6 +68,7 @@ def evaluate(
     grid: tuple[int, int] = (5, 5),
     average: str = "paper",
     preset: str = "paper",
+    layout: str | None = None,
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
@@ -78,7 +79,8 @@ def evaluate(
     Args:
         models: Model or run folders, loaded models, or ``torchvision/NAME`` (see
             :func:`verydeep.torchvision_nets.torchvision_classifier`).
-        data: ``digits`` or a folder; None takes the data of the (first) run.
+        data: A name, folder or file, as for :func:`verydeep.read_dataset`; None takes the data of
+            the (first) run.
         protocol: ``center``, ``dense``, ``crops``, ``both``, ``ten-crop`` or ``googlenet``; or a
             :class:`~verydeep.evaluation.protocol.Protocol`, which says all that follows on views.
         split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
@@ -91,6 +93,7 @@ def evaluate(
             :class:`~verydeep.evaluation.protocol.Protocol`.
         preset: ``paper``, or ``torchvision`` for its published evaluation, bit by bit: rescaled to
             256 for crops of 224, central crop, no mirror image.
+        layout: How ``data`` lie on disk; None looks.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         workers: Decoding processes; None decides.
@@ -99,7 +102,9 @@ def evaluate(
     Raises:
         InputError: A model, the data or the protocol cannot be used.
     """
-    bench = set_up(models, data, split, device=device, precision=precision, progress=progress)
+    bench = set_up(
+        models, data, split, layout=layout, device=device, precision=precision, progress=progress
+    )
     protocols = [
         protocol_for(
             model, protocol, scales=scales, flip=flip, grid=grid, average=average, preset=preset
@@ -125,6 +130,7 @@ def evaluate_all(
     flip: bool | None = None,
     grid: tuple[int, int] = (5, 5),
     average: str = "paper",
+    layout: str | None = None,
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
@@ -134,7 +140,9 @@ def evaluate_all(
 
     The arguments are those of :func:`evaluate`.
     """
-    bench = set_up(models, data, split, device=device, precision=precision, progress=progress)
+    bench = set_up(
+        models, data, split, layout=layout, device=device, precision=precision, progress=progress
+    )
 
     def choose(net: int, name: str, scales: Scales) -> Protocol:
         model = bench.models[net]
@@ -156,6 +164,7 @@ def set_up(
     data: str | Path | None,
     split: str | None = None,
     *,
+    layout: str | None = None,
     device: str | None = None,
     precision: str | None = None,
     progress: Progress | None = None,
@@ -175,7 +184,7 @@ def set_up(
         for place, model in enumerate(given)
         if not is_torchvision(model)
     }
-    dataset = data_for(given, data)
+    dataset = data_for(given, data, layout, progress)
     known = next(iter(loaded.values())).classes if loaded else dataset.classes
     for place, model in enumerate(given):
         if is_torchvision(model):
@@ -226,15 +235,23 @@ def _resize_size(model: AnyClassifier) -> int:
     return in_proportion((256,), model.input_size)[0]
 
 
-def data_for(models: Sequence[Source], data: str | Path | None) -> Dataset:
+def data_for(
+    models: Sequence[Source],
+    data: str | Path | None,
+    layout: str | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
     """Read the data to test on: those named, or else those of the first run among the models.
 
     Raises:
         DataError: They cannot be read.
-        InputError: None are named, and no model is part of a run.
+        InputError: None are named, and no model is part of a run; or a layout is given without
+            data.
     """
     if data:
-        return read_dataset(data, draw=False)
+        return read_dataset(data, draw=False, layout=layout, progress=progress)
+    if layout:
+        raise InputError("--layout says how --data lie on disk: give both, or none")
     own = [model for model in models if not is_torchvision(model)]
     path = Path(own[0]).expanduser() if own and isinstance(own[0], str | Path) else None
     for folder in (path, path.parent) if path else ():

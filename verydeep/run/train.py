@@ -16,7 +16,7 @@ from verydeep.classifier import Classifier, Preprocessing, load
 from verydeep.data.augment import Augmentation
 from verydeep.data.balance import class_weights
 from verydeep.data.batches import TrainingBatches
-from verydeep.data.folders import read_dataset
+from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset
 from verydeep.data.statistics import Scan, scan
 from verydeep.errors import DataError, ModelError
@@ -30,10 +30,9 @@ from verydeep.progress import Progress
 from verydeep.recipe import Recipe, load_recipe
 from verydeep.run.folder import (
     RunFolder,
-    fingerprint,
     record_data,
     recorded_colours,
-    recorded_dataset,
+    resumed_dataset,
 )
 from verydeep.run.test import final_tests
 from verydeep.runtime import Machine, choose_machine, describe_environment
@@ -54,15 +53,17 @@ def train(
     out: str | Path = "runs/vgg",
     *,
     resume: bool = False,
+    layout: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a net on a data set by a recipe, test the best model, and leave a run folder.
 
     Args:
-        data: ``digits`` or a folder; see :func:`verydeep.data.folders.read_dataset`.
+        data: A name, folder or file; see :func:`verydeep.data.read.read_dataset`.
         recipe: A recipe, the name of a shipped one, or a YAML file. A resumed run keeps its own.
         out: The run folder.
         resume: Go on with the run in ``out``.
+        layout: How the data lie on disk; None looks. A resumed run keeps its own.
         progress: Where to report to; None is silent.
 
     Returns:
@@ -78,11 +79,11 @@ def train(
     run = RunFolder(Path(out).expanduser())
     run.prepare(resume=resume)
     with StopAtOnce():
-        return _train_chain(data, recipe, run, progress)
+        return _train_chain(DataSource(data, layout), recipe, run, progress)
 
 
 def _train_chain(
-    data: str | Path, recipe: Recipe, run: RunFolder, progress: Progress
+    data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress
 ) -> dict[str, Any]:
     """Train the nets of ``initialize.stages``, each from the one before, and then the net."""
     if run.started:
@@ -98,7 +99,7 @@ def _train_chain(
 
 
 def _train_one(
-    data: str | Path, recipe: Recipe, run: RunFolder, progress: Progress
+    data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress
 ) -> dict[str, Any]:
     """Train one net, or go on where its folder shows that it was left."""
     if run.finished:
@@ -107,7 +108,7 @@ def _train_one(
     resumed = run if run.started else None
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     recipe = _settle(recipe, machine)
-    dataset = _read_data(data, recipe, resumed)
+    dataset = _read_data(data, recipe, resumed, progress)
     progress.say(f"{dataset.root}: {dataset.describe()}")
     _say_balance(dataset, recipe, progress)
     progress.say(
@@ -144,26 +145,19 @@ def _settle(recipe: Recipe, machine: Machine) -> Recipe:
     )
 
 
-def _read_data(data: str | Path, recipe: Recipe, resumed: RunFolder | None) -> Dataset:
+def _read_data(
+    source: DataSource, recipe: Recipe, resumed: RunFolder | None, progress: Progress
+) -> Dataset:
     if resumed is None:
         return read_dataset(
-            data,
+            source.data,
+            layout=source.layout,
+            progress=progress,
             validation_share=recipe.data.validation_share,
             test_share=recipe.data.test_share,
             seed=recipe.training.seed,
         )
-    record = resumed.read("data.json")
-    given = data if str(data) == "digits" else str(Path(data).expanduser().resolve())
-    if given != record["data"]:
-        raise DataError(f"{resumed.path} was trained on {record['data']}, not on {given}")
-    dataset = recorded_dataset(record)
-    gone = [s.path for s in dataset.split("train") if dataset.made_by_rule and not s.path.exists()]
-    if gone or fingerprint(dataset) != record["fingerprint"]:
-        raise DataError(
-            f"{record['data']}: the training pictures are not those that {resumed.path} began "
-            "with; put them back, or start a new run"
-        )
-    return dataset
+    return resumed_dataset(resumed, source)
 
 
 def _say_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
@@ -246,7 +240,7 @@ def _check_copied(report: list[LayerOrigin], source: str) -> None:
 
 def _write_beginning(
     run: RunFolder,
-    data: str | Path,
+    source: DataSource,
     recipe: Recipe,
     machine: Machine,
     dataset: Dataset,
@@ -254,7 +248,7 @@ def _write_beginning(
 ) -> None:
     """Write what the run needs to be resumed; the recipe last, as it marks a run."""
     run.write("environment.json", describe_environment(machine))
-    run.write("data.json", record_data(str(data), dataset, scanned))
+    run.write("data.json", record_data(source.data, dataset, scanned))
     run.write_recipe(recipe)
 
 

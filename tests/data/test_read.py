@@ -10,39 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import counts, listed, plant
 
 from verydeep.data import digits
-from verydeep.data.folders import pictures_in, read_dataset
+from verydeep.data.layouts.registry import LAYOUTS
+from verydeep.data.pictures import pictures_in
+from verydeep.data.read import read_dataset
 from verydeep.data.samples import Box, Dataset, Sample
 from verydeep.errors import DataError
 
 
-def plant(root: Path, *names: str) -> Path:
-    """Make empty files, and folders where a name ends in a stroke."""
-    for name in names:
-        path = root / name
-        if name.endswith("/"):
-            path.mkdir(parents=True, exist_ok=True)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    return root
-
-
 def many(folder: str, count: int) -> list[str]:
     return [f"{folder}/{number:03}.jpg" for number in range(count)]
-
-
-def listed(dataset: Dataset, split: str) -> list[tuple[str, str]]:
-    """The name of every picture of a split and the name of its class."""
-    return [
-        (sample.path.relative_to(dataset.root).as_posix(), dataset.classes[sample.label])
-        for sample in dataset.split(split)
-    ]
-
-
-def counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
-    return {split: dataset.count(split) for split in dataset.splits}
 
 
 # A folder a class under each split
@@ -400,28 +379,42 @@ def test_digits_are_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere: no such folder"):
+    with pytest.raises(DataError, match="nowhere: no such file or folder"):
         read_dataset(tmp_path / "nowhere")
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
     plant(tmp_path, "1.png")
-    with pytest.raises(DataError, match=r"1\.png: not a folder"):
+    with pytest.raises(DataError, match=r"1\.png: none of .*; found a file that ends in '\.png'"):
         read_dataset(str(tmp_path / "1.png"))
 
 
-@pytest.mark.parametrize("files", [[], ["1.png", "2.png"], ["cat/", "dog/"], ["cat/a.txt"]])
-@pytest.mark.parametrize(("below", "beside"), [("", "./"), ("train/", "val/cat/1.png")])
-def test_a_folder_without_classes_is_refused(
-    tmp_path: Path, files: list[str], below: str, beside: str
-) -> None:
-    plant(tmp_path, below or "./", *[below + name for name in files], beside)
+NO_CLASSES = [[], ["1.png", "2.png"], ["cat/", "dog/"], ["cat/a.txt"]]
+
+
+@pytest.mark.parametrize("files", NO_CLASSES)
+def test_splits_without_classes_are_refused(tmp_path: Path, files: list[str]) -> None:
+    plant(tmp_path, "train/", *[f"train/{name}" for name in files], "val/cat/1.png")
     with pytest.raises(DataError) as refusal:
         read_dataset(tmp_path)
     assert str(refusal.value) == (
-        f"{tmp_path / below}: a classifier needs at least two folders with pictures, a folder a "
+        f"{tmp_path / 'train'}: a classifier needs at least two folders with pictures, a folder a "
         "class; found none"
     )
+
+
+@pytest.mark.parametrize("files", NO_CLASSES)
+def test_a_folder_without_any_layout_is_refused(tmp_path: Path, files: list[str]) -> None:
+    plant(tmp_path, *files)
+    with pytest.raises(DataError) as refusal:
+        read_dataset(tmp_path)
+    first, *known = str(refusal.value).split("\n")
+    found = {name.split("/")[0] + "/" if "/" in name else name for name in files}
+    assert first == (
+        f"{tmp_path}: none of the known layouts is recognised; found "
+        f"{', '.join(sorted(found)) or 'nothing in it'}. Known are:"
+    )
+    assert [line.split(":")[0].strip() for line in known] == [layout.name for layout in LAYOUTS]
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "bell\a", "\udcff"])

@@ -1,0 +1,107 @@
+"""Runs on a table: trained, recorded, resumed and tested as on folders."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny import COLOURS, Outcome, flags, plant, recipe, strict_json, write_class_folders
+
+import verydeep
+from verydeep import train
+from verydeep.errors import DataError, InputError
+from verydeep.run.folder import RunFolder, recorded_dataset
+
+Program = Callable[..., Outcome]
+QUICK = ("training.epochs=1",)
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the curves out of reports."""
+    monkeypatch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
+
+
+def write_table(root: Path, *, divided: bool) -> Path:
+    """Write pictures whose folders say nothing, and a table that tells classes and boxes."""
+    write_class_folders(root / "pictures", 8)
+    path = root / "colours.csv"
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "label", "box", *(["split"] if divided else [])])
+        for name in COLOURS:
+            for number in range(8):
+                split = [] if not divided else ["train" if number < 5 else "val"]
+                box = f"0 0 {number + 1} 2"
+                rows.writerow([f"pictures/{name}/{number:02}.png", f"{name}ish", box, *split])
+    return path
+
+
+@pytest.mark.parametrize("divided", [True, False])
+def test_a_run_on_a_table_reads_its_data_the_same_way_again(tmp_path: Path, divided: bool) -> None:
+    table, run = write_table(tmp_path, divided=divided), tmp_path / "run"
+    before = verydeep.read_dataset(table)
+    metrics = train(table, recipe(*QUICK), run, layout="table")
+    record = strict_json((run / "data.json").read_text("utf-8"))
+    assert (record["data"], record["root"]) == (str(table), str(tmp_path))
+    assert (record["layout"], record["layout_name"]) == ("a table", "table")
+    again = recorded_dataset(RunFolder(run).read("data.json"))
+    assert again == before
+    assert again.classes == ("blueish", "greenish", "redish")
+    tested = verydeep.evaluate(run)
+    assert (tested.images, tested.top1_error) == (metrics["images"], metrics["top1_error"])
+    assert len(verydeep.evaluate_all(run).to_dict())
+
+
+def test_a_run_goes_on_with_its_table_alone(tmp_path: Path) -> None:
+    table, run = write_table(tmp_path, divided=True), tmp_path / "run"
+    train(table, recipe(*QUICK), run)
+    (run / "metrics.json").unlink()
+    train(table, recipe(*QUICK), run, resume=True)
+    (run / "metrics.json").unlink()
+    with pytest.raises(DataError, match="in the layout table, not coco"):
+        train(table, recipe(*QUICK), run, resume=True, layout="coco")
+    with pytest.raises(DataError, match=f"was trained on {table}, not on"):
+        train(tmp_path / "pictures", recipe(*QUICK), run, resume=True)
+    table.write_text(table.read_text().replace("00.png,blueish", "00.png,redish"))
+    with pytest.raises(DataError, match="the training pictures are not those"):
+        train(table, recipe(*QUICK), run, resume=True)
+
+
+def test_records_of_earlier_versions_are_still_read(tmp_path: Path) -> None:
+    data, run = write_class_folders(tmp_path / "data", 5), tmp_path / "run"
+    train(data, recipe(*QUICK), run)
+    record = RunFolder(run).read("data.json")
+    now = recorded_dataset(record)
+    for key in ("root", "layout_name", "drawn_boxes"):
+        del record[key]
+    assert recorded_dataset(record).splits == now.splits
+
+
+def test_the_program_takes_a_layout(tmp_path: Path, verydeep: Program) -> None:
+    # Recognised as splits; as classes it is another data set.
+    write_class_folders(tmp_path / "data" / "train", 6, names=["red"])
+    write_class_folders(tmp_path / "data" / "val", 6, names=["blue"])
+    run, data = tmp_path / "run", tmp_path / "data"
+    assert "at least two folders" in verydeep("train", data, "--out", run, *flags(*QUICK)).err
+    outcome = verydeep(
+        *("train", data, "--out", run, "--layout", "class-folders", *flags(*QUICK), "--json")
+    )
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["images"] == 2
+    assert verydeep("evaluate", run, "--json").code == 0
+    as_classes = ("--data", data, "--layout", "class-folders", "--json")
+    assert json.loads(verydeep("evaluate", run, *as_classes).out)["images"] == 12
+    assert verydeep("evaluate", run, "--data", data).code == 2
+    assert "give both, or none" in verydeep("evaluate", run, "--layout", "voc").err
+    explained = verydeep("evaluate", run, "--explain", *as_classes)
+    assert explained.code == 0
+
+
+def test_a_layout_without_data_is_refused(tmp_path: Path) -> None:
+    plant(tmp_path, "model/")
+    with pytest.raises(InputError, match="give both, or none"):
+        verydeep.calibrate(tmp_path / "model", "val", layout="voc")

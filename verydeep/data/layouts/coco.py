@@ -1,0 +1,218 @@
+"""COCO's JSON: one file, or a folder with ``annotations/*.json`` and the pictures beside it.
+
+A picture's class is that of its main object, the one with the largest ``area`` (of the box, where
+no area is given; of equal ones the first), and its box is that object's. Crowds do not count;
+pictures without any other object are left out and counted. Categories of one name are one class.
+
+In a folder the files named ``instances_…`` are read, or all if none is named so; its name
+tells a file's split (``instances_train2017.json``). The exports that keep
+``_annotations.coco.json`` in ``train/``, ``valid/`` and ``test/`` are read too. A single file is
+one set.
+
+Pictures are looked for in the folder that a file's name ends in (``train2017/``), in one named
+after the split, in ``images/`` and in the data set's folder; the first of them that has one counts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verydeep.data.layouts.common import (
+    SPLITS,
+    Entry,
+    assemble,
+    box_or_none,
+    corners,
+    counted,
+    inside,
+    read_text,
+)
+from verydeep.data.samples import Box, Dataset
+from verydeep.errors import DataError
+
+EXPORTED = "_annotations.coco.json"
+_KEYS = re.compile(rb'"(info|licenses|images|annotations|categories)"\s*:')
+
+
+def recognise(path: Path) -> bool:
+    """Return whether it is a JSON file, or a folder with such files that begin like COCO's."""
+    if path.is_file():
+        return path.suffix.lower() == ".json"
+    return any(map(_begins_like_coco, _files(path)))
+
+
+def read(path: Path) -> Dataset:
+    """Read the data set.
+
+    Raises:
+        DataError: A file cannot be used, or its pictures are nowhere.
+    """
+    if path.is_file():
+        root = path.parent.parent if path.parent.name == "annotations" else path.parent
+        files = {"all": path}
+    else:
+        root, files = path, _by_split(path)
+    splits, empty = {}, 0
+    for split, file in files.items():
+        entries, without = _read_file(file, root, split)
+        splits[split] = entries
+        empty += without
+    notes = counted(empty, "pictures without an object left out")
+    return assemble(root, "COCO layout", splits, notes=notes)
+
+
+def _begins_like_coco(path: Path) -> bool:
+    with path.open("rb") as file:
+        return bool(_KEYS.search(file.read(4096)))
+
+
+def _files(root: Path) -> list[Path]:
+    every = sorted((root / "annotations").glob("*.json"))
+    instances = [path for path in every if path.name.startswith("instances")]
+    return instances or every or sorted(root.glob(f"*/{EXPORTED}"))
+
+
+def _by_split(root: Path) -> dict[str, Path]:
+    """Return the files of a folder by split."""
+    found: dict[str, Path] = {}
+    files = _files(root)
+    for file in files:
+        words = file.parent.name if file.name == EXPORTED else file.stem
+        named = [SPLITS[word] for word in re.findall("[a-z]+", words.lower()) if word in SPLITS]
+        split = named[-1] if named else "all"
+        if split in found or (split == "all" and len(files) > 1):
+            raise DataError(
+                f"{root}: {file.name} is "
+                + (f"{split} like {found[split].name}" if split in found else "no split by name")
+                + "; name one file as DATA, or keep one file a split, like instances_train.json"
+            )
+        found[split] = file
+    if not found:
+        raise DataError(f"{root}: there is no annotations/*.json in it")
+    return found
+
+
+@dataclass
+class _Main:
+    """The largest object of a picture so far."""
+
+    area: float
+    name: str
+    box: Box | None
+
+
+def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
+    """Return the pictures with an object, and how many are without."""
+    content = _load(file)
+    names = dict(_categories(content, file))
+    images = dict(_images(content, file))
+    mains: dict[int | str, _Main] = {}
+    for place, annotation in _records(content, "annotations", file):
+        if annotation.get("iscrowd"):
+            continue
+        image = _field(annotation, "image_id", int | str, place)
+        category = _field(annotation, "category_id", int | str, place)
+        if image not in images or category not in names:
+            raise DataError(f"{place}: there is no image {image!r} or no category {category!r}")
+        area = _area(annotation, place)
+        if image not in mains or area > mains[image].area:
+            mains[image] = _Main(area, names[category], _box(annotation, place))
+    kept = [(images[image], main, f"{file}, image {image}") for image, main in mains.items()]
+    folder = _folder([name for name, _, _ in kept], file, root, split)
+    entries = [
+        Entry(inside(folder, name, place), main.name, main.box, place)
+        for name, main, place in sorted(kept, key=lambda one: one[0])
+    ]
+    return entries, len(images) - len(mains)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_text(file))
+    except DataError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: no JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: must be an object with images, annotations and categories")
+    return content
+
+
+def _records(content: dict[str, Any], key: str, file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    records = content.get(key)
+    if not isinstance(records, list):
+        raise DataError(f"{file}: needs a list {key!r}: COCO's files for detection have one")
+    for number, record in enumerate(records):
+        place = f"{file}, {key}[{number}]"
+        if not isinstance(record, dict):
+            raise DataError(f"{place}: must be an object, got {type(record).__name__} instead")
+        yield place, record
+
+
+def _field(record: dict[str, Any], key: str, kind: Any, place: str) -> Any:
+    value = record.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise DataError(f"{place}: needs {key!r}, got {value!r} instead")
+    return value
+
+
+def _categories(content: dict[str, Any], file: Path) -> Iterator[tuple[int | str, str]]:
+    for place, record in _records(content, "categories", file):
+        name: str = _field(record, "name", str, place)
+        yield _field(record, "id", int | str, place), name.strip()
+
+
+def _images(content: dict[str, Any], file: Path) -> Iterator[tuple[int | str, str]]:
+    seen = set()
+    for place, record in _records(content, "images", file):
+        key = _field(record, "id", int | str, place)
+        if key in seen:
+            raise DataError(f"{place}: another image has id {key!r} too")
+        seen.add(key)
+        yield key, _field(record, "file_name", str, place)
+
+
+def _area(annotation: dict[str, Any], place: str) -> float:
+    area = annotation.get("area")
+    if isinstance(area, int | float):
+        return corners([area, 0, 0, 0], place)[0]
+    _, _, width, height = _sides(annotation, place) or (0.0, 0.0, 0.0, 0.0)
+    return width * height
+
+
+def _sides(annotation: dict[str, Any], place: str) -> tuple[float, float, float, float] | None:
+    """Return left, top, width and height of an object's box."""
+    given = annotation.get("bbox")
+    if given is None:
+        return None
+    if not isinstance(given, list):
+        raise DataError(f"{place}: a box must be a list of four numbers, got {given!r}")
+    return corners(given, place)
+
+
+def _box(annotation: dict[str, Any], place: str) -> Box | None:
+    sides = _sides(annotation, place)
+    if sides is None:
+        return None
+    x, y, width, height = sides
+    return box_or_none(x, y, x + width, y + height)
+
+
+def _folder(names: list[str], file: Path, root: Path, split: str) -> Path:
+    """Return the folder that a file's pictures lie in."""
+    tail = file.stem.rpartition("_")[2]
+    images = root / "images"
+    places = [file.parent] if file.name == EXPORTED else []
+    places += [root / tail, images / tail, root / split, images / split, images, root, file.parent]
+    for place in places:
+        if any(inside(place, name, str(file)).exists() for name in names[:10]):
+            return place
+    if not names:
+        return root
+    tried = ", ".join(dict.fromkeys(str(place) for place in places))
+    raise DataError(f"{file}: its pictures, like {names[0]!r}, are in none of {tried}")

@@ -1,0 +1,193 @@
+"""ILSVRC's CLS-LOC, as Kaggle and the challenge give it: ``Data/CLS-LOC/{train/<wnid>,val}/``.
+
+Boxes are those of ``LOC_train_solution.csv`` and ``LOC_val_solution.csv`` or, where these are
+missing, of ``Annotations/CLS-LOC/{train/<wnid>,val}/*.xml`` (half a million small files). A picture
+may show several objects of its class; the first is kept. Corners are the last pixels inside; a box
+here ends at the first one outside.
+
+Classes of the validation pictures are told by the first of these that is there: ``val/<wnid>/``
+folders, ``LOC_val_solution.csv``, the annotations, or the devkit's
+``ILSVRC…validation_ground_truth.txt`` together with ``map_clsloc.txt``, which says what its numbers
+mean. Test pictures have no public classes and are left alone. Titles are those of
+``LOC_synset_mapping.txt``, ``synset_words.txt`` or ``map_clsloc.txt``. All these files may lie
+anywhere below the root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from verydeep.data.layouts.common import Entry, assemble, box_or_none, corners, lines
+from verydeep.data.layouts.pascal_xml import Object, read_objects
+from verydeep.data.pictures import pictures_in, subfolders
+from verydeep.data.samples import Box, Dataset
+from verydeep.errors import DataError
+
+BULKY = {"Data", "Annotations", "ImageSets"}
+"""Folders in which the small files are not looked for."""
+
+DEPTH = 4
+"""How deep they are looked for."""
+
+Objects = Mapping[str, tuple[list[Object], str]]
+"""The objects of pictures, and where it is said of them, by the picture's name without ending."""
+
+
+def recognise(path: Path) -> bool:
+    """Return whether the training pictures are there, here or in ``ILSVRC/``."""
+    return _base(path) is not None
+
+
+def read(path: Path) -> Dataset:
+    """Read the data set.
+
+    Raises:
+        DataError: A file cannot be used, or nothing tells the classes of the validation pictures.
+    """
+    base = _base(path)
+    if base is None:
+        raise DataError(f"{path}: there is no Data/CLS-LOC/train/ in it")
+    small = _small_files(path)
+    splits = {"train": list(_train(base, small)), "val": list(_val(base, small))}
+    return assemble(path, "ILSVRC CLS-LOC layout", splits, titles=_titles(small))
+
+
+def _base(root: Path) -> Path | None:
+    places = (root, root / "ILSVRC")
+    return next((p for p in places if (p / "Data" / "CLS-LOC" / "train").is_dir()), None)
+
+
+def _small_files(root: Path) -> dict[str, Path]:
+    """Return the files around the pictures by name; of equal names the uppermost counts."""
+    found: dict[str, Path] = {}
+    for parent, folders, files in os.walk(root):
+        deep = len(Path(parent).relative_to(root).parts) >= DEPTH
+        keep = sorted(name for name in folders if name not in BULKY and not name.startswith("."))
+        folders[:] = [] if deep else keep
+        for name in sorted(files):
+            found.setdefault(name, Path(parent, name))
+    return found
+
+
+def _train(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
+    solution = small.get("LOC_train_solution.csv")
+    known = _solution(solution) if solution else {}
+    for folder in subfolders(base / "Data" / "CLS-LOC" / "train"):
+        objects = known if solution else _annotations(_notes(base) / "train" / folder.name)
+        for picture in pictures_in(folder):
+            own, place = objects.get(picture.stem, ([], str(folder)))
+            yield Entry(picture, folder.name, _box(own, folder.name), place)
+
+
+def _val(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
+    folder = base / "Data" / "CLS-LOC" / "val"
+    pictures = list(pictures_in(folder)) if folder.is_dir() else []
+    if not pictures:
+        return
+    objects = _val_objects(base, small, pictures)
+    for picture in pictures:
+        own, place = objects.get(picture.stem, ([], ""))
+        name = picture.relative_to(folder).parts[0] if picture.parent != folder else None
+        if name is None and not own:
+            raise DataError(f"{picture}: nothing tells its class; {_TELL}")
+        name = name or own[0].name
+        yield Entry(picture, name, _box(own, name), place or str(picture.parent))
+
+
+_TELL = (
+    "put LOC_val_solution.csv, Annotations/CLS-LOC/val/*.xml, or the devkit's "
+    "validation_ground_truth.txt with map_clsloc.txt below the data set's folder"
+)
+
+
+def _val_objects(base: Path, small: Mapping[str, Path], pictures: Sequence[Path]) -> Objects:
+    if "LOC_val_solution.csv" in small:
+        return _solution(small["LOC_val_solution.csv"])
+    annotations = _annotations(_notes(base) / "val")
+    truth = next((small[name] for name in sorted(small) if _TRUTH.fullmatch(name)), None)
+    if annotations or truth is None or "map_clsloc.txt" not in small:
+        return annotations
+    return _ground_truth(truth, small["map_clsloc.txt"], pictures)
+
+
+_TRUTH = re.compile(r"ILSVRC\d+_(clsloc_)?validation_ground_truth\.txt")
+
+
+def _notes(base: Path) -> Path:
+    return base / "Annotations" / "CLS-LOC"
+
+
+def _annotations(folder: Path) -> dict[str, tuple[list[Object], str]]:
+    paths = sorted(folder.glob("*.xml")) if folder.is_dir() else []
+    return {path.stem: (read_objects(path), str(path)) for path in paths}
+
+
+def _solution(path: Path) -> dict[str, tuple[list[Object], str]]:
+    """Read lines of ``ImageId,wnid x0 y0 x1 y1 wnid x0 y0 x1 y1 …``, after a heading."""
+    found: dict[str, tuple[list[Object], str]] = {}
+    for place, line in lines(path):
+        name, _, prediction = line.partition(",")
+        if name == "ImageId":
+            continue
+        words = prediction.split()
+        if not words or (len(words) % 5 and len(words) != 1):
+            raise DataError(f"{place}: must be a picture, a comma, and 'wnid x0 y0 x1 y1' times n")
+        if name in found:
+            raise DataError(f"{place}: {name} stands here twice, first in {found[name][1]}")
+        objects = [
+            Object(words[n], corners(words[n + 1 : n + 5], place) if len(words) > 1 else None)
+            for n in range(0, len(words), 5)
+        ]
+        found[name] = objects, place
+    return found
+
+
+def _ground_truth(
+    truth: Path, mapping: Path, pictures: Sequence[Path]
+) -> dict[str, tuple[list[Object], str]]:
+    """Read a number a line, for the pictures in order of their names."""
+    wnids = dict(_map(mapping, lambda words: (words[1], words[0])))
+    rows = list(lines(truth))
+    if len(rows) != len(pictures):
+        raise DataError(
+            f"{truth}: has {len(rows):,} lines for {len(pictures):,} pictures of val; it needs one "
+            "for each"
+        )
+    found = {}
+    ordered = sorted(pictures, key=lambda picture: picture.name)
+    for (place, number), picture in zip(rows, ordered, strict=True):
+        if number not in wnids:
+            raise DataError(f"{place}: {number!r} is no number of {mapping}")
+        found[picture.stem] = [Object(wnids[number], None)], place
+    return found
+
+
+def _titles(small: Mapping[str, Path]) -> dict[str, str]:
+    for name in ("LOC_synset_mapping.txt", "synset_words.txt"):
+        if name in small:
+            rows = (line.partition(" ") for _, line in lines(small[name]))
+            return {wnid: words.strip() for wnid, _, words in rows if words.strip()}
+    if "map_clsloc.txt" not in small:
+        return {}
+    return dict(_map(small["map_clsloc.txt"], lambda w: (w[0], w[2].replace("_", " "))))
+
+
+def _map(path: Path, pick: Callable[[list[str]], tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Pick two of wnid, number and name from each line of ``map_clsloc.txt``."""
+    for place, line in lines(path):
+        words = line.split()
+        if len(words) != 3:
+            raise DataError(f"{place}: must be a wnid, a number and a name")
+        yield pick(words)
+
+
+def _box(objects: Sequence[Object], name: str) -> Box | None:
+    """Return the box of the first object of a class."""
+    found = next((thing.corners for thing in objects if thing.name == name), None)
+    if found is None:
+        return None
+    x0, y0, x1, y1 = found
+    return box_or_none(x0, y0, x1 + 1, y1 + 1)

@@ -1,0 +1,75 @@
+"""Annotations in XML as Pascal VOC writes them, and ImageNet after it: objects with their corners.
+
+The files are not trusted: one with a DOCTYPE, from which entities could be blown up or other
+files be drawn in, is refused before anything of it is read, and so is a very long one.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import NamedTuple
+
+from verydeep.data.layouts.common import Corners, corners
+from verydeep.errors import DataError
+
+MAX_BYTES = 4 * 2**20
+"""The longest file that is read; those of Pascal VOC have a few kB."""
+
+
+class Object(NamedTuple):
+    """An object on a picture: its class and, where they are given, its corners as written."""
+
+    name: str
+    corners: Corners | None
+
+
+class _Doctype(Exception):
+    pass
+
+
+class _Builder(ET.TreeBuilder):
+    def doctype(self, name: str, pubid: str, system: str) -> None:
+        raise _Doctype
+
+
+def read_objects(path: Path) -> list[Object]:
+    """Return the objects of an annotation, in order.
+
+    Raises:
+        DataError: It is no XML of this kind.
+    """
+    root = _parse(path)
+    if root.tag != "annotation":
+        raise DataError(f"{path}: must be an <annotation>, got <{root.tag}> instead")
+    return [_object(element, path) for element in root.findall("object")]
+
+
+def _parse(path: Path) -> ET.Element:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise DataError(f"{path}: longer than {MAX_BYTES:,} bytes, which no annotation is")
+        parser = ET.XMLParser(target=_Builder())  # noqa: S314 (see _Doctype)
+        parser.feed(content)
+        return parser.close()
+    except DataError:
+        raise
+    except _Doctype as error:
+        raise DataError(f"{path}: has a DOCTYPE, which no annotation needs: remove it") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise DataError(f"{path}: no XML ({error})") from error
+
+
+def _object(element: ET.Element, path: Path) -> Object:
+    name = (element.findtext("name") or "").strip()
+    if not name:
+        raise DataError(f"{path}: an <object> without <name>")
+    box = element.find("bndbox")
+    if box is None:
+        return Object(name, None)
+    keys = ("xmin", "ymin", "xmax", "ymax")
+    return Object(name, corners([box.findtext(key) for key in keys], str(path)))

@@ -1,0 +1,137 @@
+"""The layouts in the order in which they are asked whether they know what they see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from verydeep.data.layouts import (
+    class_folders,
+    coco,
+    ilsvrc,
+    split_folders,
+    table,
+    tiny_imagenet,
+    voc,
+)
+from verydeep.data.layouts.named import NAMES
+from verydeep.data.samples import Dataset
+from verydeep.errors import DataError, did_you_mean
+
+BUILT_IN = "built-in"
+"""The layout of data sets that are given by name: :mod:`verydeep.data.layouts.named`."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way in which data sets lie on disk.
+
+    Attributes:
+        name: What ``--layout`` calls it.
+        looks: What it looks like, in a line.
+        recognise: Whether a file or folder lies so.
+        read: Reads the data set.
+    """
+
+    name: str
+    looks: str
+    recognise: Callable[[Path], bool]
+    read: Callable[[Path], Dataset]
+
+
+LAYOUTS = (
+    Layout(
+        "table",
+        "a .csv, .jsonl or .parquet file with columns file, label, perhaps split and box",
+        table.recognise,
+        table.read,
+    ),
+    Layout(
+        "tiny-imagenet",
+        "wnids.txt, train/<wnid>/images/, val/val_annotations.txt",
+        tiny_imagenet.recognise,
+        tiny_imagenet.read,
+    ),
+    Layout("ilsvrc", "Data/CLS-LOC/{train/<wnid>,val}/", ilsvrc.recognise, ilsvrc.read),
+    Layout("voc", "JPEGImages/, Annotations/*.xml, ImageSets/Main/", voc.recognise, voc.read),
+    Layout(
+        "coco",
+        "a .json file, or annotations/*.json with pictures beside it",
+        coco.recognise,
+        coco.read,
+    ),
+    Layout(
+        "split-folders",
+        "train/<class>/, val/<class>/, perhaps test/<class>/",
+        split_folders.recognise,
+        split_folders.read,
+    ),
+    Layout("class-folders", "<class>/", class_folders.recognise, class_folders.read),
+)
+"""From the most particular to the least."""
+
+_BY_NAME = {layout.name: layout for layout in LAYOUTS}
+
+
+def check_layout(name: str | None) -> None:
+    """Refuse a layout that there is none of.
+
+    Raises:
+        DataError: With those that there are.
+    """
+    if name is not None and name != BUILT_IN and name not in _BY_NAME:
+        known = [*_BY_NAME, BUILT_IN]
+        raise DataError(
+            f"layout must be one of {', '.join(known)}, got {name!r} instead"
+            f"{did_you_mean(name, known)}"
+        )
+
+
+def find_layout(path: Path, name: str | None = None) -> Layout:
+    """Return the layout of a file or folder: the one named, or else the first that knows it.
+
+    Raises:
+        DataError: There is nothing, none knows it, or its folders are data sets themselves.
+    """
+    if not path.exists():
+        raise DataError(
+            f"{path}: no such file or folder{did_you_mean(str(path), NAMES)}; DATA is a folder "
+            f"with a folder of pictures for each class, a table, or one of {', '.join(NAMES)}"
+        )
+    if name is not None:
+        return _BY_NAME[name]
+    found = next((layout for layout in LAYOUTS if layout.recognise(path)), None)
+    if found is None or found.name == "class-folders":
+        _refuse_sets_within(path)
+    if found is None:
+        raise DataError(
+            f"{path}: none of the known layouts is recognised; found {_contents(path)}. Known "
+            f"are:{_known()}"
+        )
+    return found
+
+
+def _refuse_sets_within(path: Path) -> None:
+    """Refuse a folder whose folders are whole data sets: they would be taken for classes."""
+    folders = sorted(child for child in path.iterdir() if child.is_dir()) if path.is_dir() else []
+    for folder in folders:
+        for layout in LAYOUTS[:-2]:
+            if layout.recognise(folder):
+                raise DataError(
+                    f"{path}: {folder.name}/ in it is a data set itself, layout {layout.name}: "
+                    f"give {folder} as DATA (or, if it is a class, --layout class-folders)"
+                )
+
+
+def _known() -> str:
+    return "".join(f"\n  {layout.name}: {layout.looks}" for layout in LAYOUTS)
+
+
+def _contents(path: Path) -> str:
+    """Return what stands in a folder, in a few words."""
+    if not path.is_dir():
+        return f"a file that ends in {path.suffix!r}" if path.suffix else "a file without an ending"
+    names = sorted(f"{p.name}{'/' if p.is_dir() else ''}" for p in path.iterdir())
+    more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more if names else "nothing in it"

@@ -1,0 +1,187 @@
+"""A table of pictures: ``.csv``, ``.jsonl`` or ``.parquet`` with the columns file and label.
+
+========  ====================================================================================
+file      the picture, relative to the table's folder
+label     its class: a word or a whole number
+split     perhaps: train, val (valid, validation) or test; without it the split is drawn by rule
+box       perhaps: ``x0 y0 x1 y1``, or four numbers as a list, or four columns of these names;
+          x1 and y1 are the first pixels outside; may be empty
+========  ====================================================================================
+
+Columns may come in any order and case; others are left alone. In CSV they are divided by commas,
+or by semicolons or tabs if there is no comma in the first line. A picture may not stand in a split
+twice. Samples keep the order of the table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from verydeep.data.layouts.common import (
+    SPLITS,
+    Entry,
+    assemble,
+    box_or_none,
+    corners,
+    inside,
+    lines,
+    read_text,
+)
+from verydeep.data.samples import Box, Dataset
+from verydeep.errors import DataError, MissingExtra, did_you_mean
+
+Row = Mapping[str, Any]
+NEEDED = ("file", "label")
+USED = (*NEEDED, "split", "box", *Box._fields)
+
+
+def recognise(path: Path) -> bool:
+    """Return whether it is a file of one of the three kinds."""
+    return path.is_file() and path.suffix.lower() in _READERS
+
+
+def read(path: Path) -> Dataset:
+    """Read the data set.
+
+    Raises:
+        DataError: A column is missing, or a row cannot be used.
+        MissingExtra: It is a Parquet file, and pyarrow is not installed.
+    """
+    if path.suffix.lower() not in _READERS:
+        raise DataError(f"{path}: a table must be one of {', '.join(_READERS)}")
+    splits: dict[str, list[Entry]] = {}
+    for place, row in _READERS[path.suffix.lower()](path):
+        splits.setdefault(_split(row, place), []).append(_entry(path.parent, row, place))
+    if "all" in splits and len(splits) > 1:
+        raise DataError(
+            f"{splits['all'][0].place}: names no split, but other rows do; name it in all or none"
+        )
+    return assemble(path.parent, "a table", splits)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    text = read_text(path)
+    heading = text.partition("\n")[0]
+    divider = next((sign for sign in ",;\t" if sign in heading), ",")
+    rows = csv.reader(
+        io.StringIO(text, newline=""), delimiter=divider, strict=True, skipinitialspace=True
+    )
+    columns: list[str] = []
+    try:
+        for row in rows:
+            place = f"{path}, line {rows.line_num}"
+            if not columns:
+                columns = _check_columns(row, path)
+            elif len(row) > len(columns):
+                raise DataError(f"{place}: has {len(row)} columns, the first line {len(columns)}")
+            elif row:
+                yield place, dict(zip(columns, row, strict=False))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {rows.line_num}: no CSV ({error})") from error
+    if not columns:
+        _check_columns([], path)
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    for place, line in lines(path):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place}: no JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{place}: must be an object like {{'file': …, 'label': …}}")
+        yield place, {name.strip().lower(): value for name, value in row.items()}
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtra(f"{path}: Parquet", "parquet") from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = list(file.schema_arrow.names)
+            columns = _check_columns(names, path)
+            wanted = [name for name, column in zip(names, columns, strict=True) if column in USED]
+            table = file.read(columns=wanted)
+            table = table.rename_columns([name.strip().lower() for name in table.column_names])
+            rows = table.to_pylist()
+    except (pyarrow.ArrowException, OSError, UnicodeError) as error:
+        raise DataError(f"{path}: no Parquet ({error})") from error
+    for number, row in enumerate(rows, start=1):
+        yield f"{path}, row {number}", row
+
+
+_READERS = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
+
+
+def _check_columns(given: list[str], path: Path) -> list[str]:
+    columns = [name.strip().lower() for name in given]
+    twice = [name for name in USED if columns.count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: has the column {twice[0]!r} twice")
+    for name in NEEDED:
+        if name not in columns:
+            raise DataError(
+                f"{path}: needs a column {name!r}; it has {', '.join(columns) or 'none'}"
+                f"{did_you_mean(name, columns)}"
+            )
+    return columns
+
+
+def _split(row: Row, place: str) -> str:
+    given = row.get("split")
+    if _is_empty(given):
+        return "all"
+    split = SPLITS.get(given.strip().lower()) if isinstance(given, str) else None
+    if split is None:
+        raise DataError(
+            f"{place}: split must be one of {', '.join(SPLITS)}, got {given!r} instead"
+            f"{did_you_mean(str(given), SPLITS)}"
+        )
+    return split
+
+
+def _entry(folder: Path, row: Row, place: str) -> Entry:
+    name = row.get("file")
+    if not isinstance(name, str) or _is_empty(name):
+        raise DataError(f"{place}: file must name a picture, got {name!r} instead")
+    return Entry(inside(folder, name.strip(), place), _label(row, place), _box(row, place), place)
+
+
+def _label(row: Row, place: str) -> str:
+    label = row.get("label")
+    if isinstance(label, int) and not isinstance(label, bool):
+        return str(label)
+    if not isinstance(label, str) or _is_empty(label):
+        raise DataError(f"{place}: label must be a word or a whole number, got {label!r} instead")
+    return label.strip()
+
+
+def _box(row: Row, place: str) -> Box | None:
+    four = [row.get(name) for name in Box._fields]
+    given = row.get("box")
+    if not all(map(_is_empty, four)):
+        if not _is_empty(given):
+            raise DataError(f"{place}: has a box and {', '.join(Box._fields)}: keep one of them")
+        given = four
+    if _is_empty(given):
+        return None
+    if isinstance(given, str):
+        given = given.strip(" []()").replace(",", " ").split()
+    if not isinstance(given, list):
+        raise DataError(f"{place}: a box must be four numbers, got {given!r}")
+    box = box_or_none(*corners(given, place))
+    if box is None:
+        raise DataError(f"{place}: a box needs x0 < x1 and y0 < y1, got {given}")
+    return box
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip()) or value == []

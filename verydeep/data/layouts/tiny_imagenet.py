@@ -1,0 +1,76 @@
+"""Tiny ImageNet: ``wnids.txt``, ``train/<wnid>/images/``, ``val/val_annotations.txt``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from verydeep.data.layouts.common import inside, read_text
+from verydeep.data.pictures import pictures_in
+from verydeep.data.samples import Box, Dataset, Sample
+from verydeep.errors import DataError
+
+
+def recognise(path: Path) -> bool:
+    """Return whether the list of classes and the training pictures are there."""
+    return (path / "wnids.txt").is_file() and (path / "train").is_dir()
+
+
+def read(path: Path) -> Dataset:
+    """Read the data set with its boxes and titles.
+
+    Raises:
+        DataError: A class has no training pictures, or a line cannot be read.
+    """
+    classes = tuple(sorted(read_text(path / "wnids.txt").split()))
+    if len(classes) < 2:
+        raise DataError(f"{path / 'wnids.txt'}: a classifier needs at least two classes")
+    labels = {wnid: label for label, wnid in enumerate(classes)}
+    words = (row for _, row in _rows(path / "words.txt"))
+    titles = {row[0]: row[1] for row in words if len(row) == 2 and row[0] in labels}
+    train = []
+    for wnid, label in labels.items():
+        folder = inside(path / "train", wnid, str(path / "wnids.txt"))
+        boxes = _boxes(folder / f"{wnid}_boxes.txt")
+        pictures = list(pictures_in(folder / "images")) if folder.is_dir() else []
+        if not pictures:
+            raise DataError(f"{path}: class {wnid} of wnids.txt has no pictures under train/")
+        train += [Sample(picture, label, boxes.get(picture.name)) for picture in pictures]
+    val = list(_read_annotations(path / "val", labels))
+    splits = {"train": tuple(train)} | ({"val": tuple(val)} if val else {})
+    return Dataset(path, "Tiny ImageNet layout", classes, splits, titles)
+
+
+def _read_annotations(folder: Path, labels: dict[str, int]) -> Iterator[Sample]:
+    path = folder / "val_annotations.txt"
+    for number, row in _rows(path):
+        place = f"{path}, line {number}"
+        if len(row) < 2:
+            raise DataError(f"{place}: must be a picture, a class and a box")
+        if row[1] not in labels:
+            raise DataError(f"{place}: class {row[1]!r} is not in wnids.txt")
+        box = _inclusive_box(row[2:], place)
+        yield Sample(inside(folder / "images", row[0], place), labels[row[1]], box)
+
+
+def _boxes(path: Path) -> dict[str, Box | None]:
+    return {row[0]: _inclusive_box(row[1:], f"{path}, line {n}") for n, row in _rows(path)}
+
+
+def _inclusive_box(corners: list[str], place: str) -> Box | None:
+    """Tiny ImageNet writes the last pixel inside; a box here ends at the first one outside."""
+    if not corners:
+        return None
+    try:
+        x0, y0, x1, y1 = (float(corner) for corner in corners)
+    except ValueError as error:
+        raise DataError(f"{place}: a box must be four numbers, got {corners} instead") from error
+    return Box(x0, y0, x1 + 1, y1 + 1)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the numbered lines of a table, split at tabs; an absent file has none."""
+    text = read_text(path).splitlines() if path.is_file() else []
+    for number, line in enumerate(text, start=1):
+        if line.strip():
+            yield number, line.split("\t")

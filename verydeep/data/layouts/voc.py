@@ -1,0 +1,98 @@
+"""Pascal VOC: ``JPEGImages/``, ``Annotations/*.xml``, ``ImageSets/Main/{train,val,test}.txt``.
+
+A picture's class is that of its largest object, by the area of the box, and its box is that
+object's; of equal ones the first counts. Pictures without an object are left out and counted.
+``trainval.txt`` is read where ``train.txt`` is missing; without any list all annotated pictures are
+one set. Corners count pixels from 1 and are the last ones inside; a box here counts from 0 and ends
+at the first pixel outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from verydeep.data.layouts.common import Entry, assemble, box_or_none, counted, lines
+from verydeep.data.layouts.pascal_xml import Object, read_objects
+from verydeep.data.pictures import pictures_in
+from verydeep.data.samples import Box, Dataset
+from verydeep.errors import DataError
+
+
+def recognise(path: Path) -> bool:
+    """Return whether there are pictures and annotations by Pascal's names."""
+    return (path / "JPEGImages").is_dir() and (path / "Annotations").is_dir()
+
+
+def read(path: Path) -> Dataset:
+    """Read the data set.
+
+    Raises:
+        DataError: A list, an annotation or a picture is missing or cannot be used.
+    """
+    pictures = {picture.stem: picture for picture in pictures_in(path / "JPEGImages")}
+    splits, empty = {}, 0
+    for split, listed in _lists(path).items():
+        if split == "test" and not any(_annotation(path, name).is_file() for name in listed):
+            continue  # as in the years whose answers are not public
+        found = [_entry(path, name, pictures, place) for name, place in listed.items()]
+        splits[split] = [entry for entry in found if entry]
+        empty += found.count(None)
+    notes = counted(empty, "pictures without an object left out")
+    return assemble(path, "Pascal VOC layout", splits, notes=notes)
+
+
+def _lists(root: Path) -> dict[str, dict[str, str]]:
+    """Return the names of the pictures by split, each with the place that names it."""
+    folder = root / "ImageSets" / "Main"
+    train = next((n for n in ("train", "trainval") if (folder / f"{n}.txt").is_file()), None)
+    if train is None:
+        every = sorted((root / "Annotations").glob("*.xml"))
+        return {"all": {path.stem: str(path) for path in every}}
+    files = {"train": train} | ({"val": "val"} if train == "train" else {}) | {"test": "test"}
+    return {
+        split: _read_list(folder / f"{name}.txt")
+        for split, name in files.items()
+        if (folder / f"{name}.txt").is_file()
+    }
+
+
+def _read_list(path: Path) -> dict[str, str]:
+    """Return the pictures of a list; lists of one class have a column more, which is no matter."""
+    listed: dict[str, str] = {}
+    for place, line in lines(path):
+        name = line.split()[0]
+        if name in listed:
+            raise DataError(f"{place}: {name} stands here twice, first in {listed[name]}")
+        listed[name] = place
+    return listed
+
+
+def _annotation(root: Path, name: str) -> Path:
+    return root / "Annotations" / f"{name}.xml"
+
+
+def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> Entry | None:
+    # A name that is one of the pictures' leads nowhere else.
+    if name not in pictures:
+        raise DataError(f"{place}: there is no picture {name!r} in JPEGImages/")
+    path = _annotation(root, name)
+    if not path.is_file():
+        raise DataError(f"{place}: there is no {path}")
+    objects = read_objects(path)
+    if not objects:
+        return None
+    largest = max(objects, key=_area)
+    return Entry(pictures[name], largest.name, _box(largest), str(path))
+
+
+def _box(thing: Object) -> Box | None:
+    if thing.corners is None:
+        return None
+    x0, y0, x1, y1 = thing.corners
+    return box_or_none(max(0.0, x0 - 1), max(0.0, y0 - 1), x1, y1)
+
+
+def _area(thing: Object) -> float:
+    box = _box(thing)
+    return (box.x1 - box.x0) * (box.y1 - box.y0) if box else 0.0

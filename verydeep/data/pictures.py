@@ -1,0 +1,38 @@
+"""Pictures in folders, told by the endings of their names; none is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from verydeep.data.decode import SUFFIXES
+from verydeep.errors import DataError
+
+
+def pictures_in(folder: Path) -> Iterator[Path]:
+    """Yield the pictures in a folder and below, by suffix, in order of their names.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: {error.strerror}") from error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield Path(parent, name)
+
+
+def has_pictures(folder: Path) -> bool:
+    """Return whether there is a picture in a folder or below."""
+    return any(True for _ in pictures_in(folder))
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder that are not hidden, in order of their names."""
+    entries = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted((path for path in entries if path.is_dir()), key=lambda path: path.name)

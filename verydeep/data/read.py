@@ -1,0 +1,92 @@
+"""From what people give as DATA to a data set: a name, a folder or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from verydeep.data.layouts import named
+from verydeep.data.layouts.registry import BUILT_IN, check_layout, find_layout
+from verydeep.data.samples import Dataset
+from verydeep.data.split import cut
+from verydeep.errors import DataError
+from verydeep.progress import Progress
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """What was given as DATA, and the layout that it is to be read in; None looks."""
+
+    data: str | Path
+    layout: str | None = None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it is a data set by name."""
+        return str(self.data) in named.NAMES and self.layout in (None, BUILT_IN)
+
+    @property
+    def lasting(self) -> str:
+        """The same as can be given anywhere: the name, or the whole path."""
+        return str(self.data) if self.is_named else str(Path(self.data).expanduser().resolve())
+
+
+def read_dataset(
+    data: str | Path,
+    *,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    seed: int = 0,
+    draw: bool = True,
+    layout: str | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Read a data set: its classes, its splits, where its pictures are. No picture is opened.
+
+    Args:
+        data: A name (``digits``, the built-in set, or one of
+            :data:`verydeep.data.torchvision_sets.SETS`, which is fetched once), or a file or
+            folder in one of the layouts of :mod:`verydeep.data.layouts.registry`.
+        validation_share: Share of each class that is cut off where there is no validation split.
+        test_share: Likewise for the test, where nothing divides the pictures.
+        seed: Of the rule that cuts.
+        draw: Whether to cut at all; if not, pictures that nothing divides are one split, ``all``.
+        layout: Name of the layout; None looks which it is.
+        progress: Where to say that a data set is fetched; None is silent.
+
+    Raises:
+        DataError: There is no such file or folder, it has none of the layouts, or its classes or
+            splits cannot be used.
+        MissingExtra: A Parquet file, without pyarrow.
+    """
+    check_layout(layout)
+    dataset = _read(DataSource(data, layout), progress)
+    shares = {} if "val" in dataset.splits else {"val": validation_share}
+    if set(dataset.splits) == {"all"}:
+        shares["test"] = test_share
+    if shares and draw:
+        whole = dataset.splits.get("train") or dataset.splits["all"]
+        drawn = cut(whole, dataset.root, shares, seed, names=dataset.classes)
+        kept = {name: samples for name, samples in dataset.splits.items() if name != "all"}
+        dataset = replace(dataset, splits=kept | drawn, made_by_rule=True)
+    order = [name for name in ("train", "val", "test", "all") if name in dataset.splits]
+    return replace(dataset, splits={name: dataset.splits[name] for name in order})
+
+
+def _read(source: DataSource, progress: Progress | None) -> Dataset:
+    path = Path(source.data).expanduser()
+    if source.is_named:
+        # Nobody who has a folder "mnist" shall wait for a download instead.
+        if source.layout is None and str(path) != "digits" and path.exists():
+            raise DataError(
+                f"{path} is the name of a data set and of a file or folder here: for the latter "
+                f"give {path.resolve()}, for the former --layout {BUILT_IN}"
+            )
+        return replace(named.read(str(source.data), progress), layout_name=BUILT_IN)
+    if source.layout == BUILT_IN:
+        raise DataError(f"{path}: no built-in data set; these are {', '.join(named.NAMES)}")
+    try:
+        found = find_layout(path, source.layout)
+        return replace(found.read(path), layout_name=found.name)
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error

@@ -90,7 +90,7 @@ def make_protocol(
     _one_of("protocol", name, NAMES)
     _one_of("average", average, get_args(Average))
     _one_of("preset", preset, get_args(Preset))
-    if not scales or min(scales) < 1:
+    if not scales:
         raise InputError("a protocol needs at least one test scale, in pixels")
     if len(set(scales)) < len(scales):
         raise InputError(f"each test scale once, got {', '.join(map(str, scales))} instead")

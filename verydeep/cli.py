@@ -84,6 +84,52 @@ def nets(
 
 
 @app.command(
+    epilog="Examples:  verydeep check pets   |   verydeep check pets --out pets-check   |   "
+    "verydeep check pets --limit 0.05 --no-colours --json > pets.json"
+)
+def check(
+    data: Annotated[str, typer.Argument(help="'digits', or a folder with a folder a class.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a page to look at and lists of files.")
+    ] = None,
+    limit: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of broken files that is too many (data.unreadable_limit)."
+        ),
+    ] = 0.01,
+    colours: Annotated[
+        bool,
+        typer.Option(
+            help="Measure mean RGB and principal axes as training does; without, large JPEGs are "
+            "read several times as fast."
+        ),
+    ] = True,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Decoding processes; default: one a core if many.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look a data set over before training: broken files, duplicates, leakage, odd classes.
+
+    Nothing of it is changed. The exit code is 2 if training would fail or its figures would lie:
+    too many broken files, the same picture in train and in val or test, or under two classes.
+    """
+    from verydeep.checks.check import check as check_data
+    from verydeep.progress import console_progress
+    from verydeep.tables.check import check_as_text
+
+    progress = console_progress()
+    report = check_data(
+        data, out=out, limit=limit, colours=colours, workers=workers, progress=progress
+    )
+    value = report.to_dict()
+    _print(value, check_as_text(value, out), as_json)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+@app.command(
     epilog="Examples:  verydeep train pets --out runs/d   |   verydeep train pets --net A "
     "--recipe small --out runs/a   |   verydeep train pets --net B --recipe small "
     "--init-from runs/a --out runs/b   |   verydeep train pets --out runs/d "

@@ -58,8 +58,8 @@ def _too_many_broken(evidence: Evidence) -> Iterator[Finding]:
                 f"{sum(faults):,} of {len(faults):,} files of {split} cannot be used: {share:.2%}, "
                 f"the limit is {evidence.limit:.2%}",
                 sum(faults),
-                "mend or remove the files listed below; to go on without them raise --limit here "
-                "and data.unreadable_limit in training",
+                "mend or remove them (they are listed by their faults); to go on without them "
+                "raise --limit here and data.unreadable_limit in training",
             )
 
 

@@ -89,10 +89,14 @@ def _concerned(report: Report) -> Iterator[Picture]:
 
 
 def _examples(finding: Finding, small: dict[str, str]) -> Iterator[Example]:
+    """Yield the first files that can be shown; a pair once, whichever of the two is named."""
+    shown = set()
     for flagged in finding.files[:SHOWN]:
-        if flagged.file in small:
-            other = small.get(flagged.other, "") if finding.key in PAIRED else ""
-            yield Example(flagged, small[flagged.file], other)
+        other = flagged.other if finding.key in PAIRED else ""
+        pair = frozenset((flagged.file, other))
+        if flagged.file in small and pair not in shown:
+            shown.add(pair)
+            yield Example(flagged, small[flagged.file], small.get(other, ""))
 
 
 def _mean_colour(report: Report) -> str | None:

@@ -17,13 +17,13 @@ from verydeep.data.decode import FORMATS, MAX_PIXELS, QUIET, upright_rgb
 from verydeep.data.loading import in_parallel
 from verydeep.data.samples import Dataset
 
-SIDE = 96
-"""Pixels of the longer side of a small picture."""
+HEIGHT = 96
+"""Pixels of a small picture, whose width is at most twice that."""
 
 QUALITY = 72
 """Of the small JPEGs."""
 
-MOST_ON_A_PAGE = 1200
+MOST_ON_A_PAGE = 1000
 """Small pictures on all sheets together, at most; two a class in any case."""
 
 MOST_A_CLASS = 8
@@ -77,10 +77,10 @@ def shrink(path: Path) -> str | None:
         with QUIET, path.open("rb") as stream, Image.open(stream, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 return None
-            picture.draft(None, (2 * SIDE, 2 * SIDE))
+            picture.draft(None, (2 * HEIGHT, 2 * HEIGHT))
             picture.load()
             upright = upright_rgb(picture)
-            upright.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+            upright.thumbnail((2 * HEIGHT, HEIGHT), Image.Resampling.BILINEAR)
     except Exception:  # what is wrong with it stands among the findings
         return None
     buffer = io.BytesIO()

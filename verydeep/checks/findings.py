@@ -58,7 +58,7 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as plain values."""
-        return asdict(self)
+        return {**asdict(self), "files": [asdict(file) for file in self.files]}
 
 
 @dataclass(frozen=True)

@@ -285,3 +285,11 @@ def test_what_is_no_data_set_is_said_as_training_says_it(tmp_path: Path) -> None
         check(tmp_path / "gone")
     with pytest.raises(DataError, match="at least two folders with pictures"):
         check(tmp_path)
+
+
+def test_the_documentation_names_every_finding() -> None:
+    folder = Path(__file__).resolve().parents[2] / "docs"
+    text = (folder / "checking.md").read_text("utf-8")
+    others = {"too-many-broken", "no-split", "shared", "boxes", "sixteen-bit", "near-incomplete"}
+    for key in set(ODD) | others:
+        assert f"`{key}`" in text

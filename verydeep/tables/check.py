@@ -56,7 +56,7 @@ def _statistics(statistics: dict[str, Any]) -> Iterator[str]:
 
 def _sizes(sizes: dict[str, dict[str, float]]) -> Iterator[Cells]:
     first = next(iter(sizes.values()))
-    yield ("", *(f"{key[1:]} %" if key.startswith("q") else key for key in first))
+    yield ("", *(f"{key[1:].lstrip('0')} %" if key.startswith("q") else key for key in first))
     for name, quantiles in sizes.items():
         places = 2 if name == "aspect_ratio" else 0
         yield (name.replace("_", " "), *(f"{value:.{places}f}" for value in quantiles.values()))

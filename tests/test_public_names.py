@@ -16,6 +16,7 @@ NAMES = [
     "Prediction",
     "Protocol",
     "Recipe",
+    "Report",
     "Result",
     "Table",
     "VGG",
@@ -23,6 +24,7 @@ NAMES = [
     "__version__",
     "anatomy",
     "calibrate",
+    "check",
     "copy_layers",
     "evaluate",
     "evaluate_all",
@@ -82,7 +84,9 @@ def test_nothing_heavy_is_imported_before_it_is_used(code: str) -> None:
     assert done.stdout == "\n"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"], ["nets"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["check", "--help"], ["--version"], ["nets"]]
+)
 def test_help_and_tables_come_without_torch(arguments: list[str]) -> None:
     code = (
         "import sys\n"

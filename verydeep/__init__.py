@@ -11,6 +11,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from verydeep.checks.check import Report as Report
+    from verydeep.checks.check import check as check
     from verydeep.classifier import Classifier as Classifier
     from verydeep.classifier import Prediction as Prediction
     from verydeep.classifier import load as load
@@ -38,12 +40,14 @@ _HOMES = {
     "Prediction": "verydeep.classifier",
     "Protocol": "verydeep.evaluation.protocol",
     "Recipe": "verydeep.recipe",
+    "Report": "verydeep.checks.check",
     "Result": "verydeep.evaluation.result",
     "Table": "verydeep.evaluation.table",
     "VGG": "verydeep.nets.vgg",
     "VeryDeepError": "verydeep.errors",
     "anatomy": "verydeep.nets.anatomy",
     "calibrate": "verydeep.run.calibrate",
+    "check": "verydeep.checks.check",
     "copy_layers": "verydeep.nets.initialize",
     "evaluate": "verydeep.run.test",
     "evaluate_all": "verydeep.run.test",
@@ -61,12 +65,14 @@ __all__ = [
     "Prediction",
     "Protocol",
     "Recipe",
+    "Report",
     "Result",
     "Table",
     "VeryDeepError",
     "__version__",
     "anatomy",
     "calibrate",
+    "check",
     "copy_layers",
     "evaluate",
     "evaluate_all",

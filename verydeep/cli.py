@@ -6,7 +6,6 @@ import csv
 import json
 import sys
 import traceback
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +32,9 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")]
 Layout = Annotated[str | None, typer.Option(help="How the data lie; default: look at them.")]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Decoding processes; default: one a core if many.")
+]
 Precision = Annotated[
     str | None, typer.Option(help="bf16 or fp32; default: bf16 where it is native.")
 ]
@@ -82,6 +84,57 @@ def nets(
     else:
         one = anatomy(name, classes, input_size=size)
         _print(tables.layers_as_json(one), tables.layers_as_text(one), as_json)
+
+
+@app.command(
+    epilog="Examples:  verydeep check pets   |   verydeep check pets --out pets-check   |   "
+    "verydeep check pets --limit 0.05 --no-colours --json > pets.json"
+)
+def check(
+    data: Annotated[str, typer.Argument(help="A folder with a folder a class; a name; a table.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a page to look at and lists of files.")
+    ] = None,
+    limit: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of broken files that is too many (data.unreadable_limit)."
+        ),
+    ] = 0.01,
+    colours: Annotated[
+        bool,
+        typer.Option(
+            help="Measure mean RGB and principal axes as training does; without, large JPEGs are "
+            "read several times as fast."
+        ),
+    ] = True,
+    layout: Layout = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Look a data set over before training: broken files, duplicates, leakage, odd classes.
+
+    Nothing of it is changed. The exit code is 2 if training would fail or its figures would lie:
+    too many broken files, the same picture in train and in val or test, or under two classes.
+    """
+    from verydeep.checks.check import check as check_data
+    from verydeep.progress import console_progress
+    from verydeep.tables.check import check_as_text
+
+    progress = console_progress()
+    report = check_data(
+        data,
+        out=out,
+        limit=limit,
+        layout=layout,
+        colours=colours,
+        workers=workers,
+        progress=progress,
+    )
+    value = report.to_dict()
+    _print(value, check_as_text(value, out), as_json)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
 
 
 @app.command(
@@ -184,41 +237,34 @@ def evaluate(
     layout: Layout = None,
     device: Device = None,
     precision: Precision = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Decoding processes; default: one a core if many.")
-    ] = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Measure the error of a trained model, or of several fused, by any protocol."""
     from verydeep.distributed import joined
+    from verydeep.run.measure import Request, explained, measure
 
-    how = {
-        "split": split,
-        "flip": flip,
-        "grid": _grid(grid),
-        "average": average,
-        "layout": layout,
-        "device": device,
-        "precision": precision,
-    }
-    single = {**how, "scales": _scales(scales), "preset": preset}
+    request = Request(
+        models=models,
+        data=data,
+        protocol=protocol,
+        split=split,
+        scales=_scales(scales),
+        flip=flip,
+        grid=_grid(grid),
+        average=average,
+        preset=preset,
+        layout=layout,
+        device=device,
+        precision=precision,
+        workers=workers,
+        out=out,
+    )
     with joined() as group:
-        doing = {"workers": workers, "progress": _progress(group.rank)}
-        fitted = None
-        if calibrate:
-            fitting: dict[str, Any] = {key: value for key, value in how.items() if key != "split"}
-            fitting |= {**doing, "scales": _scales(scales), "tested": split}
-            fitted = _calibrate(models, calibrate, data, protocol, fitting)
         if explain or picture:
-            value, text = _explain(models, data, protocol, picture, out, single)
-        elif protocol == "all":
-            if scales or preset != "paper":
-                raise InputError("--protocol all has its own --scales and no --preset")
-            value, text = _evaluate_all(models, data, out, {**how, **doing})
+            value, text = explained(request, picture)
         else:
-            value, text = _evaluate_one(models, data, protocol, out, {**single, **doing})
-    if fitted:
-        value["calibration"], text = fitted[0], f"{fitted[1]}\n\n{text}"
+            value, text = measure(request, _progress(group.rank), calibrate_on=calibrate)
     if group.rank == 0:
         _list_unreadable(value.get("unreadable", ()))
         _print(value, text, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from verydeep.data import store as store_module
 from verydeep.data.augment import Augmentation, draw_crop, sample_generator
 from verydeep.data.geometry import rescaled_size
 from verydeep.data.samples import Sample
-from verydeep.data.statistics import ColourStatistics, check_unreadable, scan
+from verydeep.data.statistics import ColourStatistics, Measure, check_unreadable, scan
 from verydeep.errors import DataError
 
 CPU = torch.device("cpu")
@@ -263,3 +264,11 @@ def test_pictures_that_do_not_fit_into_memory_are_refused(
     with pytest.raises(DataError, match=r"--set data\.cache=none"):
         scan(mixed, keep_on=CPU)
     assert scan(mixed).colours is not None
+
+
+def test_the_sum_of_a_channel_is_exact(photographs: list[Image.Image]) -> None:
+    """Whatever the order of summation: the mean is the same to the last bit."""
+    moments, _ = Measure(keep=False, largest_scale=None)(photographs[0])
+    pixels = np.asarray(photographs[0]).reshape(-1, 3).astype(np.float32) / np.float32(255)
+    exact = [math.fsum(channel.tolist()) / len(pixels) for channel in pixels.T]
+    assert moments[0].tolist() == exact

@@ -86,14 +86,14 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     """
     name = "<bytes>" if isinstance(source, bytes) else source
     try:
-        with _QUIET, _stream(source) as stream:
+        with QUIET, _stream(source) as stream:
             return _decode(stream, max_pixels)
     except PictureError as refusal:
         raise PictureError(f"{name}: {refusal}") from None
     except VeryDeepError:  # a signal's doing, not the picture's
         raise
     except Exception as error:  # a broken file can make Pillow raise almost anything
-        raise PictureError(f"{name}: {_reason(error)}") from error
+        raise PictureError(f"{name}: {reason_of(error)}") from error
 
 
 def to_tensor(picture: Image.Image) -> torch.Tensor:
@@ -185,7 +185,8 @@ def _upper_bits(picture: Image.Image) -> NDArray[np.uint8]:
     return grey
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return in words why a file cannot be decoded, from what decoding it raised."""
     match error:
         case UnidentifiedImageError():
             return f"not a picture in one of the formats {', '.join(FORMATS)}, or its start is lost"
@@ -230,4 +231,5 @@ class _Quiet:
                 warnings.filters.remove(self.ENTRY)  # type: ignore[attr-defined]
 
 
-_QUIET = _Quiet()
+QUIET = _Quiet()
+"""``with QUIET:`` around what Pillow does keeps its warnings from the user."""

@@ -18,6 +18,7 @@ from verydeep.data.decode import decode
 from verydeep.errors import PictureError
 from verydeep.runtime import usable_cores
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 WORTH_A_PROCESS = 1024
@@ -56,14 +57,37 @@ def load_pictures(
     Yields:
         One entry a source, in their order.
     """
-    chunks = [range(i, min(i + chunk, len(sources))) for i in range(0, len(sources), chunk)]
-    processes = worker_count(workers, len(sources))
-    loaded = _Chunks(sources, prepare)
+    load = _Load(sources, prepare)
+    yield from in_parallel(load, range(len(sources)), workers=workers, chunk=chunk)
+
+
+def in_parallel(
+    work: Callable[[S], T],
+    items: Sequence[S],
+    *,
+    workers: int | None = None,
+    chunk: int = 16,
+) -> Iterator[T]:
+    """Do the same with many files, in order, while the caller works on earlier results.
+
+    Args:
+        work: What to do with an item. Must be picklable, and raise nothing.
+        items: What stands for the files; they and the results travel between processes.
+        workers: Processes; 0 takes threads of this one, None a process a core if the files are
+            many.
+        chunk: Items that one process or thread takes at a time.
+
+    Yields:
+        One result an item, in their order.
+    """
+    chunks = [range(i, min(i + chunk, len(items))) for i in range(0, len(items), chunk)]
+    processes = worker_count(workers, len(items))
+    done = _Chunks(work, items)
     if not processes:
-        yield from _read_ahead(loaded, chunks)
+        yield from _read_ahead(done, chunks)
         return
     loader = DataLoader(
-        loaded,
+        done,
         sampler=chunks,
         batch_size=None,
         num_workers=processes,
@@ -75,14 +99,14 @@ def load_pictures(
         yield from part
 
 
-def _read_ahead(loaded: _Chunks[T], chunks: Sequence[range]) -> Iterator[Loaded[T]]:
+def _read_ahead(done: _Chunks[S, T], chunks: Sequence[range]) -> Iterator[T]:
     """Read chunks in threads: decoding and resizing do not hold the interpreter."""
     threads = min(MOST_THREADS, usable_cores())
-    under_way: deque[Future[list[Loaded[T]]]] = deque()
+    under_way: deque[Future[list[T]]] = deque()
     pool = ThreadPoolExecutor(threads, "verydeep-decode")
     try:
         for chunk in chunks:
-            under_way.append(pool.submit(loaded.__getitem__, chunk))
+            under_way.append(pool.submit(done.__getitem__, chunk))
             if len(under_way) > threads:
                 yield from under_way.popleft().result()
         while under_way:
@@ -120,17 +144,23 @@ def as_it_is(value: T) -> T:
     return value
 
 
-class _Chunks(Dataset[list[Loaded[T]]], Generic[T]):
-    def __init__(
-        self, sources: Sequence[Path | Image.Image], prepare: Callable[[Image.Image], T]
-    ) -> None:
-        self.sources = sources
-        self.prepare = prepare
+class _Chunks(Dataset[list[T]], Generic[S, T]):
+    def __init__(self, work: Callable[[S], T], items: Sequence[S]) -> None:
+        self.work = work
+        self.items = items
 
-    def __getitem__(self, indices: range) -> list[Loaded[T]]:
-        return [self._load(index) for index in indices]
+    def __getitem__(self, indices: range) -> list[T]:
+        return [self.work(self.items[index]) for index in indices]
 
-    def _load(self, index: int) -> Loaded[T]:
+
+@dataclass(frozen=True)
+class _Load(Generic[T]):
+    """Decodes and prepares one of the sources, by its number."""
+
+    sources: Sequence[Path | Image.Image]
+    prepare: Callable[[Image.Image], T]
+
+    def __call__(self, index: int) -> Loaded[T]:
         source = self.sources[index]
         try:
             picture = source if isinstance(source, Image.Image) else decode(source)

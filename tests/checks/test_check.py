@@ -1,0 +1,295 @@
+"""The whole: every finding is found, is rated rightly, and nothing else is; nothing is changed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import write_class_folders
+
+from checks.messy import clean_splits, save, scene, state
+from checks.test_facts import bomb
+from verydeep import check
+from verydeep.checks import check as check_module
+from verydeep.checks.check import Report
+from verydeep.checks.findings import Finding
+from verydeep.data.read import read_dataset
+from verydeep.data.samples import Box
+from verydeep.data.statistics import scan
+from verydeep.errors import DataError, InputError
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return clean_splits(tmp_path / "pets")
+
+
+def keys(report: Report) -> set[str]:
+    return {finding.key for finding in report.findings}
+
+
+def only(report: Report, key: str) -> Finding:
+    (finding,) = (finding for finding in report.findings if finding.key == key)
+    return finding
+
+
+def turned(root: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(scene(90), root / "train/cat/x.jpg", exif=exif)
+
+
+def again(root: Path, source: str, target: str) -> None:
+    shutil.copy(root / source, root / target)
+
+
+def saved_again(root: Path, target: str) -> None:
+    save(Image.open(root / "train/cat/00.jpg"), root / target, quality=80)
+
+
+def many(root: Path) -> None:
+    for number in range(200):
+        save(scene(1000 + number), root / f"train/cat/more{number}.jpg")
+
+
+ODD: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "empty": ("warning", lambda root: (root / "train/cat/x.jpg").touch()),
+    "no-picture": ("warning", lambda root: (root / "train/cat/x.jpg").write_text("oh no")),
+    "too-large": ("warning", lambda root: bomb(root / "train/cat/x.png", 30_000, 30_000)),
+    "broken": (
+        "warning",
+        lambda root: (root / "train/cat/x.jpg").write_bytes(
+            (root / "train/cat/00.jpg").read_bytes()[:800]
+        ),
+    ),
+    "unreadable": ("warning", lambda root: (root / "train/cat/x.jpg").symlink_to(root / "gone")),
+    "misnamed": ("warning", lambda root: save(scene(90), root / "train/cat/x.png", format="JPEG")),
+    "tiny": ("warning", lambda root: save(scene(90, 31, 40), root / "train/cat/x.png")),
+    "huge": (
+        "note",
+        lambda root: save(scene(90, 400, 260).resize((4000, 2600)), root / "train/cat/x.jpg"),
+    ),
+    "animated": (
+        "warning",
+        lambda root: save(
+            scene(90).convert("RGB"),
+            root / "train/cat/x.webp",
+            save_all=True,
+            append_images=[scene(91)],
+        ),
+    ),
+    "even": (
+        "warning",
+        lambda root: save(Image.new("RGB", (50, 50), "white"), root / "train/cat/x.jpg"),
+    ),
+    "turned": ("note", turned),
+    "grey": ("note", lambda root: save(scene(90).convert("L"), root / "train/cat/x.jpg")),
+    "cmyk": ("note", lambda root: save(scene(90).convert("CMYK"), root / "train/cat/x.jpg")),
+    "transparent": ("note", lambda root: save(scene(90).convert("RGBA"), root / "train/cat/x.png")),
+    "palette": (
+        "note",
+        lambda root: save(scene(90).quantize(64), root / "train/cat/x.png"),
+    ),
+    "contradiction": ("error", lambda r: again(r, "train/cat/00.jpg", "train/dog/x.jpg")),
+    "leakage": ("error", lambda r: again(r, "train/cat/00.jpg", "val/cat/x.jpg")),
+    "duplicates": ("warning", lambda r: again(r, "train/cat/00.jpg", "train/cat/x.jpg")),
+    "near-contradiction": ("warning", lambda r: saved_again(r, "train/dog/x.jpg")),
+    "near-leakage": ("warning", lambda r: saved_again(r, "val/cat/x.jpg")),
+    "near-duplicates": ("note", lambda r: saved_again(r, "train/cat/x.jpg")),
+    "outside": ("warning", lambda root: save(scene(90), root / "x.jpg")),
+    "hidden": ("warning", lambda root: save(scene(90), root / "train/cat/x.bak", format="PNG")),
+    "no-pictures": ("note", lambda root: (root / "train/cat/x.txt").write_text("hello")),
+    "imbalance": ("warning", many),
+    "missing-class": ("warning", lambda root: shutil.rmtree(root / "val/cat")),
+    "few-pictures": (
+        "warning",
+        lambda root: [path.unlink() for path in (root / "train/cat").glob("0[0-5].jpg")],
+    ),
+}
+
+
+def test_nothing_is_found_where_nothing_is_wrong(data: Path) -> None:
+    report = check(data)
+    assert report.findings == ()
+    assert report.exit_code == 0
+    assert report.verdict == "Fit for training (0 errors, 0 warnings, 0 notes)"
+
+
+@pytest.mark.parametrize("key", ODD)
+def test_each_finding_alone(key: str, data: Path) -> None:
+    severity, spoil = ODD[key]
+    spoil(data)
+    report = check(data, limit=0.5)
+    assert keys(report) == {key}
+    finding = only(report, key)
+    assert finding.severity == severity
+    assert report.exit_code == (2 if severity == "error" else 0)
+    assert finding.advice
+    assert finding.count >= 1
+    if key not in ("missing-class", "few-pictures", "imbalance", "huge"):
+        assert "x." in finding.files[0].file + finding.files[0].other
+
+
+@pytest.mark.parametrize("key", ["empty", "broken", "too-large", "no-picture", "unreadable"])
+def test_broken_files_above_the_limit_are_an_error(key: str, data: Path) -> None:
+    ODD[key][1](data)
+    report = check(data)
+    finding = only(report, "too-many-broken")
+    assert (finding.severity, report.exit_code) == ("error", 2)
+    assert finding.title == "1 of 25 files of train cannot be used: 4.00%, the limit is 1.00%"
+    assert keys(check(data, limit=0.04)) == {key}
+
+
+def test_sixteen_bits_in_colour_files(data: Path) -> None:
+    values = np.asarray(scene(90).convert("L")).astype(np.uint16) * 257
+    save(Image.fromarray(values), data / "train/cat/x.png")
+    assert keys(check(data)) == {"grey", "sixteen-bit"}
+
+
+def test_the_same_picture_in_val_and_test_is_a_warning(data: Path) -> None:
+    shutil.copytree(data / "val", data / "test")
+    report = check(data)
+    assert keys(report) == {"shared"}
+    assert report.exit_code == 0
+    assert only(report, "shared").count == 6
+
+
+def test_leakage_names_both_files_and_where_they_are(data: Path) -> None:
+    again(data, "train/cat/00.jpg", "val/dog/x.jpg")
+    report = check(data)
+    assert keys(report) == {"leakage", "contradiction"}
+    one, other = only(report, "leakage").files
+    assert (one.file, one.split, one.class_name) == ("train/cat/00.jpg", "train", "cat")
+    assert (other.file, other.split, other.class_name) == ("val/dog/x.jpg", "val", "dog")
+    assert one.reason == "same bytes as val/dog/x.jpg (val, dog)"
+    assert (one.other, other.other) == (other.file, one.file)
+
+
+def test_equal_pixels_in_other_bytes_leak_too(data: Path) -> None:
+    save(scene(90), data / "train/cat/x.png")
+    save(scene(90), data / "val/cat/x.bmp")
+    (finding,) = check(data).findings
+    assert (finding.key, finding.severity) == ("leakage", "error")
+    assert finding.files[0].reason == "same pixels as val/cat/x.bmp (val, cat)"
+
+
+def test_boxes_are_compared_with_the_upright_picture(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = [
+        *(Box(0, 0, 120, 90), Box(5, 5, 6, 6)),
+        *(Box(0, 0, 121, 90), Box(-1, 0, 9, 9), Box(5, 5, 5, 9), Box(9, 9, 3, 20)),
+    ]
+
+    def with_boxes(path: Path) -> tuple[object, str]:
+        dataset = read_dataset(path)
+        train = dataset.splits["train"]
+        marked = [replace(sample, box=box) for sample, box in zip(train, boxes, strict=False)]
+        splits = {**dataset.splits, "train": (*marked, *train[len(marked) :])}
+        return replace(dataset, splits=splits), ""
+
+    monkeypatch.setattr(check_module, "_read", with_boxes)
+    finding = only(check(data), "boxes")
+    assert [flagged.reason for flagged in finding.files] == [
+        "box (0, 0) to (121, 90) on 120x90 pixels",
+        "box (-1, 0) to (9, 9) on 120x90 pixels",
+        "box (5, 5) to (5, 9) is empty",
+        "box (9, 9) to (3, 20) is empty",
+    ]
+
+
+def test_the_colours_are_those_of_a_training(data: Path) -> None:
+    (data / "train/cat/x.jpg").write_text("broken")
+    measured = scan(read_dataset(data).split("train"), unreadable_limit=0.5).colours
+    assert measured is not None
+    colours = check(data).summary["colours"]
+    assert colours["mean"] == list(measured.mean)
+    assert colours["covariance"] == [list(row) for row in measured.covariance]
+    axes = np.array(colours["axes"])
+    rebuilt = axes.T @ np.diag(np.square(colours["deviations"])) @ axes
+    np.testing.assert_allclose(rebuilt, 255**2 * np.array(measured.covariance), rtol=1e-9)
+
+
+def test_without_colours_all_else_is_the_same(data: Path) -> None:
+    saved_again(data, "val/cat/x.jpg")
+    with_colours, without = check(data), check(data, colours=False)
+    assert without.summary.pop("colours") is None
+    assert with_colours.summary.pop("colours")
+    assert without.summary == with_colours.summary
+    assert keys(without) == keys(with_colours)
+
+
+def test_processes_find_what_threads_find(data: Path) -> None:
+    again(data, "train/cat/00.jpg", "val/cat/x.jpg")
+    (data / "train/cat/y.jpg").touch()
+    one, other = check(data, workers=0), check(data, workers=2)
+    assert one.findings == other.findings
+    assert one.summary == other.summary
+    assert one.pictures == other.pictures
+
+
+def test_a_split_drawn_by_rule_is_looked_over_as_training_would_draw_it(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "all", 20)
+    report = check(root)
+    assert report.to_dict()["drawn_by_rule"]
+    assert report.to_dict()["splits"] == {"train": 48, "val": 6, "test": 6}
+    drawn = read_dataset(root).splits["val"][0].path
+    shutil.copy(drawn, drawn.with_name("a-copy.png"))
+    assert keys(check(root)) & {"leakage", "duplicates", "shared"}
+
+
+def test_a_class_too_small_to_be_split_is_an_error_among_the_others(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "all", 20)
+    for path in sorted((root / "red").iterdir())[1:]:
+        path.unlink()
+    report = check(root)
+    assert "too few to split" in only(report, "no-split").title
+    assert report.exit_code == 2
+
+
+def test_quantiles_are_those_of_the_upright_sizes(data: Path) -> None:
+    sizes = check(data).summary["sizes"]
+    assert set(sizes["width"].values()) == {120.0}
+    assert set(sizes["aspect_ratio"].values()) == {120 / 90}
+    assert list(sizes["height"]) == ["min", "q05", "q25", "median", "q75", "q95", "max"]
+
+
+def test_nothing_is_changed_on_disk(data: Path, tmp_path: Path) -> None:
+    for spoil in (ODD[key][1] for key in ("broken", "outside", "hidden")):
+        spoil(data)
+    before = state(data)
+    check(data, out=tmp_path / "out")
+    assert state(data) == before
+
+
+def test_the_page_must_not_lie_within_the_data(data: Path) -> None:
+    before = state(data)
+    with pytest.raises(InputError, match="lies within the data"):
+        check(data, out=data / "check")
+    assert state(data) == before
+
+
+@pytest.mark.parametrize("limit", [-0.1, 1.1])
+def test_a_limit_is_a_share(limit: float, data: Path) -> None:
+    with pytest.raises(InputError, match="limit must be a share between 0 and 1"):
+        check(data, limit=limit)
+
+
+def test_what_is_no_data_set_is_said_as_training_says_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        check(tmp_path / "gone")
+    with pytest.raises(DataError, match="at least two folders with pictures"):
+        check(tmp_path)
+
+
+def test_the_documentation_names_every_finding() -> None:
+    folder = Path(__file__).resolve().parents[2] / "docs"
+    text = (folder / "checking.md").read_text("utf-8")
+    others = {"too-many-broken", "no-split", "shared", "boxes", "sixteen-bit", "near-incomplete"}
+    for key in set(ODD) | others:
+        assert f"`{key}`" in text

@@ -1,0 +1,116 @@
+"""``verydeep check``: exit codes, text, JSON, files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny import Outcome, strict_json
+
+from checks.messy import clean_splits, state
+
+Program = Callable[..., Outcome]
+
+KEYS = {
+    *("data", "describe", "layout", "splits", "drawn_by_rule", "exit_code", "verdict"),
+    *("findings", "statistics", "seconds", "files_per_second"),
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return clean_splits(tmp_path / "pets")
+
+
+def test_a_sound_set_ends_with_0(data: Path, verydeep: Program) -> None:
+    outcome = verydeep("check", data)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"{data}: a folder a class under each split, 2 classes")
+    assert outcome.out.endswith("Fit for training (0 errors, 0 warnings, 0 notes)\n")
+
+
+def test_leakage_ends_with_2_and_says_what_to_do(data: Path, verydeep: Program) -> None:
+    shutil.copy(data / "train/cat/00.jpg", data / "val/cat/x.jpg")
+    outcome = verydeep("check", data)
+    assert (outcome.code, outcome.err) == (2, "")
+    assert "ERROR  1 picture repeated: the same picture in train and in val or test" in outcome.out
+    assert "val/cat/x.jpg: same bytes as train/cat/00.jpg (train, cat)" in outcome.out
+    assert "remove the copies" in outcome.out
+    assert outcome.out.endswith(
+        "Not fit for training yet (1 error, 0 warnings, 0 notes): mend the errors first\n"
+    )
+
+
+def test_long_lists_are_cut_and_say_so(data: Path, verydeep: Program) -> None:
+    for number in range(9):
+        (data / f"train/cat/note{number}.txt").write_text("x")
+    text = verydeep("check", data).out
+    assert text.count(".txt: text") == 5
+    assert "... and 4 more (all of them with --json or --out)" in text
+
+
+def test_json_is_one_object_with_all_files(data: Path, verydeep: Program) -> None:
+    for number in range(9):
+        (data / f"train/cat/note{number}.txt").write_text("x")
+    (data / "val/dog/x.jpg").touch()
+    outcome = verydeep("check", data, "--json")
+    value = strict_json(outcome.out)
+    assert (outcome.code, value["exit_code"]) == (2, 2)
+    assert set(value) == KEYS
+    by_key = {finding["key"]: finding for finding in value["findings"]}
+    assert list(by_key) == ["too-many-broken", "empty", "no-pictures"]
+    assert len(by_key["no-pictures"]["files"]) == 9
+    assert by_key["empty"]["files"] == [
+        {
+            "file": "val/dog/x.jpg",
+            "split": "val",
+            "class_name": "dog",
+            "reason": "the file is empty",
+            "other": "",
+        }
+    ]
+    assert set(value["statistics"]) == {
+        *("files", "usable", "bytes", "classes", "formats", "modes", "sizes", "colours"),
+    }
+
+
+def test_the_limit_can_be_raised(data: Path, verydeep: Program) -> None:
+    (data / "val/dog/x.jpg").touch()
+    assert verydeep("check", data).code == 2
+    assert verydeep("check", data, "--limit", "0.2", "--workers", "0").code == 0
+    assert verydeep("check", data, "--limit", "1.2").code == 2
+
+
+def test_out_writes_page_and_lists_and_nothing_is_written_without(
+    data: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    before = state(tmp_path)
+    verydeep("check", data)
+    assert state(tmp_path) == before
+    out = tmp_path / "looked"
+    text = verydeep("check", data, "--out", out).out
+    assert {path.name for path in out.iterdir()} == {"check.html", "findings.csv", "findings.json"}
+    assert str(out / "check.html") in text
+
+
+def test_without_colours_there_is_no_mean(data: Path, verydeep: Program) -> None:
+    assert "mean RGB" in verydeep("check", data).out
+    assert "mean RGB" not in verydeep("check", data, "--no-colours").out
+
+
+def test_a_set_of_nothing_but_broken_files_can_be_shown(data: Path, verydeep: Program) -> None:
+    for path in data.rglob("*.jpg"):
+        path.write_text("broken")
+    outcome = verydeep("check", data)
+    assert outcome.code == 2
+    assert "2 classes without a usable picture in train" in outcome.out
+    assert "24 of 24 files of train cannot be used" in outcome.out
+
+
+def test_what_is_no_data_set_is_one_message(tmp_path: Path, verydeep: Program) -> None:
+    outcome = verydeep("check", tmp_path / "gone")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("verydeep: ")
+    assert "no such folder" in outcome.err

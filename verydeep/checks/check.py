@@ -1,0 +1,173 @@
+"""The whole look-over: every file once, repetitions, rules, figures."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from verydeep.checks.duplicates import find_duplicates
+from verydeep.checks.facts import Picture, Task, examine
+from verydeep.checks.file_rules import file_findings
+from verydeep.checks.findings import SEVERITIES, Evidence, Finding, plural
+from verydeep.checks.set_rules import set_findings
+from verydeep.checks.strays import find_strays
+from verydeep.checks.summary import summarize
+from verydeep.data.loading import in_parallel
+from verydeep.data.read import read_dataset
+from verydeep.data.samples import Dataset, Sample, relative_name
+from verydeep.data.statistics import ColourStatistics, ColourSum
+from verydeep.errors import DataError, InputError
+from verydeep.progress import Progress
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a look-over of a data set found.
+
+    Attributes:
+        dataset: The data set, with its splits as training would have them.
+        findings: The worst first.
+        summary: Its figures, as plain values.
+        seconds: That it took.
+        pictures: Every file with its facts.
+    """
+
+    dataset: Dataset
+    findings: tuple[Finding, ...]
+    summary: dict[str, Any]
+    seconds: float
+    pictures: tuple[Picture, ...] = field(repr=False)
+
+    @property
+    def exit_code(self) -> int:
+        """2 if training would fail or its figures would lie, else 0."""
+        return 2 if any(finding.severity == "error" for finding in self.findings) else 0
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in a sentence."""
+        counts = Counter(finding.severity for finding in self.findings)
+        found = ", ".join(plural(counts[severity], severity) for severity in SEVERITIES)
+        if self.exit_code:
+            return f"Not fit for training yet ({found}): mend the errors first"
+        return f"Fit for training ({found})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return {
+            "data": str(self.dataset.root),
+            "describe": self.dataset.describe(),
+            "layout": self.dataset.layout,
+            "splits": {name: len(samples) for name, samples in self.dataset.splits.items()},
+            "drawn_by_rule": self.dataset.made_by_rule,
+            "exit_code": self.exit_code,
+            "verdict": self.verdict,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "statistics": self.summary,
+            "seconds": self.seconds,
+            "files_per_second": len(self.pictures) / self.seconds if self.seconds else 0.0,
+        }
+
+
+def check(
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    limit: float = 0.01,
+    layout: str | None = None,
+    colours: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Look a data set over before it is trained on. Nothing of it is changed.
+
+    Args:
+        data: ``digits`` or a folder; see :func:`verydeep.data.read.read_dataset`.
+        out: Folder for a page to look at and lists of the files; None writes nothing.
+        limit: Share of broken files of a split above which training would refuse the set
+            (``data.unreadable_limit`` in the recipe).
+        layout: How the data lie on disk; None looks.
+        colours: Whether to measure mean and principal axes of the training pixels, equal to what
+            a training measures. Without, large JPEGs are decoded at a reduced size, which is
+            several times as quick; they are still read to their end.
+        workers: Decoding processes; None decides.
+        progress: Where to report to; None is silent.
+
+    Returns:
+        The report; its ``exit_code`` is 2 if training would fail or its figures would lie.
+
+    Raises:
+        DataError: There is no such folder, or it has no layout that training can use.
+        InputError: The limit is no share, or ``out`` lies within the data.
+    """
+    if not 0 <= limit <= 1:
+        raise InputError(f"limit must be a share between 0 and 1, got {limit:g} instead")
+    start = time.perf_counter()
+    progress = progress or Progress()
+    dataset, undrawable = _read(data, layout, progress)
+    target = None if out is None else _target(Path(out), dataset.root)
+    pictures, measured = _examine(dataset, colours, workers, progress)
+    duplicates = find_duplicates(pictures, workers=workers, progress=progress)
+    evidence = Evidence(dataset, pictures, duplicates, find_strays(dataset), limit, undrawable)
+    findings = [*set_findings(evidence), *file_findings(evidence)]
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    summary = summarize(dataset, pictures, measured)
+    seconds = time.perf_counter() - start
+    report = Report(dataset, tuple(findings), summary, seconds, pictures)
+    if target is not None:
+        from verydeep.checks.page import write_page
+
+        write_page(report, target, workers=workers)
+    return report
+
+
+def _read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
+    """Return the data set, and why it cannot be split if so."""
+    try:
+        return read_dataset(data, layout=layout, progress=progress), ""
+    except DataError as error:
+        try:
+            return read_dataset(data, draw=False, layout=layout), str(error)
+        except DataError:
+            raise error from None
+
+
+def _target(out: Path, root: Path) -> Path:
+    """Return the folder to write to, which must not lie among the pictures."""
+    out = out.expanduser()
+    if out.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{out} lies within the data, which are not to be changed: choose another")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: no folder can be made there ({error})") from error
+    return out
+
+
+def _examine(
+    dataset: Dataset, colours: bool, workers: int | None, progress: Progress
+) -> tuple[tuple[Picture, ...], ColourStatistics | None]:
+    samples = list(_samples(dataset))
+    tasks = [Task(sample.path, colours and split == "train") for split, sample in samples]
+    pictures: list[Picture] = []
+    sums = ColourSum()
+    with progress.task("check", len(tasks)) as bar:
+        for (split, sample), (facts, moments) in zip(
+            samples, in_parallel(examine, tasks, workers=workers, chunk=32), strict=True
+        ):
+            name = relative_name(sample.path, dataset.root)
+            pictures.append(Picture(sample.path, name, split, sample.label, sample.box, facts))
+            if moments is not None:
+                sums.add(moments)
+            bar.update(len(pictures))
+    return tuple(pictures), sums.statistics() if sums.count else None
+
+
+def _samples(dataset: Dataset) -> Iterator[tuple[str, Sample]]:
+    for split, samples in dataset.splits.items():
+        for sample in samples:
+            yield split, sample

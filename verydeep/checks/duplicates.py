@@ -1,0 +1,190 @@
+"""The same picture in several files: exact by bytes or pixels, near by hash and a second look.
+
+Two hashes that differ in at most :data:`~verydeep.checks.hashes.NEAR` = 6 of 64 bits have at least
+two of their eight bytes in common. So the files are sorted by each of the 28 pairs of bytes, and
+only those that share such a pair are compared, not all with all. What is close enough is decoded
+again and compared by its pixels, which tells chance likeness from copies.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verydeep.checks.facts import Picture
+from verydeep.checks.hashes import NEAR, distance
+from verydeep.checks.likeness import ALIKE, Look, take_a_look
+from verydeep.data.loading import load_pictures
+from verydeep.progress import Progress
+
+Pairs = NDArray[np.int64]
+
+MOST_PAIRS = 100_000
+"""Near pairs that are looked at, at most: the frames of a film are all like one another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Files that hold the very same picture: numbers of pictures, and what is equal."""
+
+    members: tuple[int, ...]
+    equal: Literal["bytes", "pixels"]
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Two files that hold nearly the same picture.
+
+    Attributes:
+        first: Number of the one picture.
+        second: Number of the other.
+        bits: In which the hashes differ.
+        likeness: Correlation of the shrunken pictures.
+    """
+
+    first: int
+    second: int
+    bits: int
+    likeness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """All repetitions in a data set; ``complete`` unless there were too many near pairs."""
+
+    groups: tuple[Group, ...] = ()
+    near: tuple[Near, ...] = ()
+    complete: bool = True
+
+
+def find_duplicates(
+    pictures: Sequence[Picture],
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Duplicates:
+    """Find the repetitions among pictures.
+
+    Args:
+        pictures: All files that were looked at, of all splits.
+        workers: Processes that look again at what may be alike.
+        progress: Where to report to; None is silent.
+    """
+    same = _by_bytes(pictures)
+    firsts = sorted(members[0] for members in same.values())
+    hashed = [index for index in firsts if pictures[index].facts.hash is not None]
+    numbers = np.array(hashed, dtype=np.int64)
+    hashes = np.array([pictures[index].facts.hash for index in hashed], dtype=np.uint64)
+    found, complete = near_pairs(hashes, most=MOST_PAIRS)
+    pairs = numbers[found] if len(found) else np.empty((0, 2), np.int64)
+    looks = _look_again(pictures, pairs, workers, progress or Progress())
+    heads = _join_equal_pixels(pairs, looks)
+    near = tuple(_near(pictures, pairs, looks, heads))
+    return Duplicates(tuple(_groups(pictures, same, heads)), near, complete)
+
+
+def near_pairs(hashes: NDArray[np.uint64], *, most: int | None = None) -> tuple[Pairs, bool]:
+    """Find all pairs of hashes that differ in at most ``NEAR`` bits.
+
+    Args:
+        hashes: (N,) of 64 bits.
+        most: Stop beyond this many pairs; None finds all.
+
+    Returns:
+        (M, 2) numbers, the smaller first, in order; and whether these are all.
+    """
+    columns = hashes.view(np.uint8).reshape(-1, 8).astype(np.uint16)
+    found: set[tuple[int, int]] = set()
+    for one, other in combinations(range(8), 2):
+        keys = np.asarray(256 * columns[:, one] + columns[:, other], dtype=np.uint16)
+        for pairs in _close_within(hashes, keys):
+            found.update(map(tuple, pairs.tolist()))
+            if most is not None and len(found) > most:
+                return _ordered(found)[:most], False
+    return _ordered(found), True
+
+
+def _close_within(hashes: NDArray[np.uint64], keys: NDArray[np.uint16]) -> Iterator[Pairs]:
+    """Yield the close pairs among hashes of one key: sorted neighbours 1 apart, 2 apart, ..."""
+    order = np.argsort(keys, kind="stable")
+    keys, hashes = keys[order], hashes[order]
+    left = np.arange(len(keys))
+    step = 0
+    while left.size:
+        step += 1
+        left = left[: np.searchsorted(left, len(keys) - step)]
+        left = left[keys[left] == keys[left + step]]
+        bits = np.bitwise_count(hashes[left] ^ hashes[left + step])
+        close = left[bits <= NEAR]
+        if close.size:
+            yield np.sort(np.stack([order[close], order[close + step]], axis=1), axis=1)
+
+
+def _ordered(pairs: set[tuple[int, int]]) -> Pairs:
+    return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+
+
+def _by_bytes(pictures: Sequence[Picture]) -> dict[bytes, list[int]]:
+    same: dict[bytes, list[int]] = defaultdict(list)
+    for index, picture in enumerate(pictures):
+        if picture.facts.fault is None:
+            same[picture.facts.digest].append(index)
+    return same
+
+
+def _look_again(
+    pictures: Sequence[Picture], pairs: Pairs, workers: int | None, progress: Progress
+) -> dict[int, Look]:
+    indices = np.unique(pairs).tolist()
+    looks = {}
+    with progress.task("compare", len(indices)) as task:
+        paths = [pictures[index].path for index in indices]
+        for loaded in load_pictures(paths, take_a_look, workers=workers):
+            task.update(loaded.index + 1)
+            if loaded.value is not None:
+                looks[indices[loaded.index]] = loaded.value
+    return looks
+
+
+def _join_equal_pixels(pairs: Pairs, looks: dict[int, Look]) -> dict[int, int]:
+    """Return, for pictures whose pixels equal those of an earlier one, the number of that one."""
+    first_with: dict[bytes, int] = {}
+    return {
+        index: first_with.setdefault(looks[index].pixels, index)
+        for index in np.unique(pairs).tolist()
+        if index in looks
+    }
+
+
+def _near(
+    pictures: Sequence[Picture], pairs: Pairs, looks: dict[int, Look], heads: dict[int, int]
+) -> Iterator[Near]:
+    seen = set()
+    for first, second in pairs.tolist():
+        pair = (heads.get(first), heads.get(second))
+        if None in pair or pair[0] == pair[1] or frozenset(pair) in seen:
+            continue
+        seen.add(frozenset(pair))
+        likeness = looks[first].likeness(looks[second])
+        if likeness >= ALIKE:
+            hashes = (pictures[first].facts.hash or 0, pictures[second].facts.hash or 0)
+            yield Near(first, second, distance(*hashes), likeness)
+
+
+def _groups(
+    pictures: Sequence[Picture], same: dict[bytes, list[int]], heads: dict[int, int]
+) -> Iterator[Group]:
+    joined: dict[int, list[int]] = defaultdict(list)
+    for members in same.values():
+        joined[heads.get(members[0], members[0])] += members
+    for head in sorted(joined):
+        members = sorted(joined[head])
+        if len(members) > 1:
+            digests = {pictures[index].facts.digest for index in members}
+            yield Group(tuple(members), "bytes" if len(digests) == 1 else "pixels")

@@ -1,0 +1,232 @@
+"""Rules for single files: broken ones, odd ones, wrong boxes, and what lies beside the samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from verydeep.checks.facts import Fault, Picture
+from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
+from verydeep.checks.sniff import FORMAT_OF_SUFFIX
+
+TINY = 32
+"""Pixels; the smallest side that any of the nets takes."""
+
+HUGE = 10_000_000
+"""Pixels; decoding such a picture takes about a tenth of a second, each epoch anew."""
+
+_FAULTS: dict[Fault, tuple[str, str]] = {
+    "empty": ("empty", "fetch or export them again, or remove them"),
+    "no-picture": (
+        "no pictures inside, whatever their names say",
+        "remove them; if they are HEIC, AVIF or the like, convert them to JPEG or PNG",
+    ),
+    "too-large": (
+        "pixel bombs: more pixels than are ever decoded",
+        "shrink them (ImageMagick: magick IN -resize 2048x2048 OUT), or remove them",
+    ),
+    "broken": (
+        "truncated or broken",
+        "fetch or export them again, or remove them; training would leave them out",
+    ),
+    "unreadable": ("unreadable on disk", "mend their permissions or links, or remove them"),
+}
+
+
+def file_findings(evidence: Evidence) -> Iterator[Finding]:
+    """Yield what is wrong or odd with single files."""
+    yield from _too_many_broken(evidence)
+    yield from _faults(evidence)
+    for key, severity, is_so, title, advice in _ODD:
+        odd = [p for p in evidence.pictures if p.facts.fault is None and is_so(p)]
+        if odd:
+            flagged = tuple(evidence.flag(picture, _seen(key, picture)) for picture in odd)
+            whole = f"{plural(len(odd), 'picture')} {title}"
+            yield Finding(key, severity, whole, len(odd), advice, flagged)
+    yield from _boxes(evidence)
+    yield from _strays(evidence)
+
+
+def _too_many_broken(evidence: Evidence) -> Iterator[Finding]:
+    for split in evidence.dataset.splits:
+        faults = [p.facts.fault is not None for p in evidence.pictures if p.split == split]
+        share = sum(faults) / len(faults) if faults else 0.0
+        if share > evidence.limit or (faults and all(faults)):
+            yield Finding(
+                "too-many-broken",
+                "error",
+                f"{sum(faults):,} of {len(faults):,} files of {split} cannot be used: {share:.2%}, "
+                f"the limit is {evidence.limit:.2%}",
+                sum(faults),
+                "mend or remove them (they are listed by their faults); to go on without them "
+                "raise --limit here and data.unreadable_limit in training",
+            )
+
+
+def _faults(evidence: Evidence) -> Iterator[Finding]:
+    for fault, (what, advice) in _FAULTS.items():
+        broken = [p for p in evidence.pictures if p.facts.fault == fault]
+        if broken:
+            flagged = tuple(evidence.flag(picture, picture.facts.reason) for picture in broken)
+            title = f"{plural(len(broken), 'file')}: {what}"
+            yield Finding(fault, "warning", title, len(broken), advice, flagged)
+
+
+def _misnamed(picture: Picture) -> bool:
+    named = FORMAT_OF_SUFFIX.get(picture.path.suffix.lower())
+    return named is not None and named != picture.facts.format
+
+
+def _seen(key: str, picture: Picture) -> str:
+    """Return what was seen of an odd picture."""
+    facts = picture.facts
+    if key == "misnamed":
+        return f"{facts.format} inside, named {picture.path.suffix}"
+    if key in ("tiny", "huge"):
+        return f"{facts.width}x{facts.height}"
+    return facts.format or "" if key in ("animated", "turned") else facts.mode
+
+
+_ODD: tuple[tuple[str, Severity, Callable[[Picture], bool], str, str], ...] = (
+    (
+        "misnamed",
+        "warning",
+        _misnamed,
+        "of another format than the name says",
+        "training reads them all the same, other programs may not: rename them",
+    ),
+    (
+        "tiny",
+        "warning",
+        lambda p: min(p.facts.width, p.facts.height) < TINY,
+        f"with a side under {TINY} pixels",
+        "they will be blown up and blurred: replace them by larger ones, or remove them",
+    ),
+    (
+        "huge",
+        "note",
+        lambda p: p.facts.width * p.facts.height > HUGE,
+        f"of more than {HUGE // 10**6} megapixels",
+        "they slow down every epoch: work on a copy shrunk to twice the largest training scale",
+    ),
+    (
+        "animated",
+        "warning",
+        lambda p: p.facts.animated,
+        "with several frames or pages",
+        "only the first is used: save the frame that shows the class as a file of its own",
+    ),
+    (
+        "even",
+        "warning",
+        lambda p: p.facts.hash is None,
+        "of nearly one colour",
+        "look whether they show anything; they are left out of the search for near duplicates",
+    ),
+    (
+        "turned",
+        "note",
+        lambda p: p.facts.turned,
+        "to be turned by EXIF",
+        "nothing to do: they are turned upright before use; boxes must be those of the upright "
+        "picture",
+    ),
+    (
+        "grey",
+        "note",
+        lambda p: p.facts.mode in ("1", "L", "LA", "La") or p.facts.mode.startswith("I;16"),
+        "in grey",
+        "nothing to do unless colour tells one class: grey is used as RGB with equal channels",
+    ),
+    (
+        "cmyk",
+        "note",
+        lambda p: p.facts.mode == "CMYK",
+        "in CMYK",
+        "their colours are converted by a fixed formula: export them as sRGB if colours matter",
+    ),
+    (
+        "transparent",
+        "note",
+        lambda p: p.facts.alpha,
+        "with transparency",
+        "they are laid on white: see that white does not tell one class",
+    ),
+    (
+        "palette",
+        "note",
+        lambda p: p.facts.mode in ("P", "PA"),
+        "with a palette",
+        "nothing to do: their colours are looked up",
+    ),
+    (
+        "sixteen-bit",
+        "note",
+        lambda p: p.facts.deep,
+        "with 16 bits a channel",
+        "the upper 8 bits are used: stretch the contrast of those that look black",
+    ),
+)
+
+
+def _boxes(evidence: Evidence) -> Iterator[Finding]:
+    flagged = tuple(
+        evidence.flag(picture, wrong)
+        for picture in evidence.pictures
+        if picture.facts.fault is None and (wrong := _wrong_box(picture))
+    )
+    if flagged:
+        yield Finding(
+            "boxes",
+            "warning",
+            f"{plural(len(flagged), 'box', 'boxes')} empty or beyond the picture",
+            len(flagged),
+            "mend them in the file of boxes: x0 < x1 and y0 < y1, in pixels of the upright picture",
+            flagged,
+        )
+
+
+def _wrong_box(picture: Picture) -> str:
+    box, facts = picture.box, picture.facts
+    if box is None:
+        return ""
+    corners = f"({box.x0:g}, {box.y0:g}) to ({box.x1:g}, {box.y1:g})"
+    if not (box.x0 < box.x1 and box.y0 < box.y1):
+        return f"box {corners} is empty"
+    inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= facts.width and box.y1 <= facts.height
+    return "" if inside else f"box {corners} on {facts.width}x{facts.height} pixels"
+
+
+def _strays(evidence: Evidence) -> Iterator[Finding]:
+    lost = [stray for stray in evidence.strays if stray.picture]
+    if lost:
+        yield Finding(
+            "outside",
+            "warning",
+            f"{plural(len(lost), 'picture')} in no class folder, or in a folder that is not used",
+            len(lost),
+            "training passes over them: move them into the folders of their classes, or away",
+            tuple(Flagged(stray.name) for stray in lost),
+        )
+    hidden = [stray for stray in evidence.strays if stray.hidden]
+    if hidden:
+        yield Finding(
+            "hidden",
+            "warning",
+            f"{plural(len(hidden), 'picture')} under endings that are not taken for pictures",
+            len(hidden),
+            "training passes over them: rename or convert them to .jpg or .png",
+            tuple(Flagged(s.name, reason=f"{s.content} inside") for s in hidden),
+        )
+    others = [stray for stray in evidence.strays if not stray.picture and not stray.hidden]
+    if others:
+        endings = Counter(stray.suffix or "no ending" for stray in others).most_common()
+        counted = ", ".join(f"{count:,} {suffix}" for suffix, count in endings)
+        yield Finding(
+            "no-pictures",
+            "note",
+            f"{plural(len(others), 'file')} beside the pictures: {counted}",
+            len(others),
+            "nothing to do: training passes over them",
+            tuple(Flagged(stray.name, reason=stray.content or "") for stray in others),
+        )

@@ -1,0 +1,61 @@
+"""A perceptual hash: 64 bits that stay when a picture is saved again, resized or brightened.
+
+The picture in grey, shrunk to 32x32; the 64 lowest frequencies of its cosine transform without the
+mean; a bit says whether a frequency is in their upper half (after Zauner 2010, who calls it pHash).
+Turned, mirrored or cropped pictures get other hashes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIDE = 32
+"""The picture is shrunk to this square first."""
+
+LEAST_CONTRAST = 2.0
+"""Grey levels; below this deviation a picture is too even for its frequencies to mean anything."""
+
+NEAR = 6
+"""Bits in which two hashes of one picture may differ."""
+
+
+def _cosines(count: int) -> NDArray[np.float64]:
+    """Return the orthonormal cosine transform's first rows, (count, SIDE)."""
+    frequency, place = np.arange(count)[:, None], np.arange(SIDE)[None]
+    rows = np.cos(np.pi * frequency * (2 * place + 1) / (2 * SIDE)) * np.sqrt(2 / SIDE)
+    rows[0] /= np.sqrt(2)
+    return np.asarray(rows)
+
+
+def _lowest(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of the lowest frequencies without the mean, diagonal by diagonal."""
+    grid = [(row, column) for row in range(SIDE) for column in range(SIDE)]
+    order = sorted(grid, key=lambda place: (sum(place), place[0]))[1 : count + 1]
+    rows, columns = zip(*order, strict=True)
+    return np.array(rows), np.array(columns)
+
+
+_ROWS, _COLUMNS = _lowest(64)
+_COSINES = _cosines(int(max(_ROWS.max(), _COLUMNS.max())) + 1)
+
+
+def perceptual_hash(picture: Image.Image) -> int | None:
+    """Return the hash of an upright RGB picture; None if it is nearly one colour."""
+    small = picture.resize((SIDE, SIDE), Image.Resampling.BOX).convert("L")
+    grey = np.asarray(small, dtype=np.float64)
+    if grey.std() < LEAST_CONTRAST:
+        return None
+    frequencies = (_COSINES @ grey @ _COSINES.T)[_ROWS, _COLUMNS]
+    bits = np.packbits(frequencies >= np.partition(frequencies, 32)[32])
+    return int.from_bytes(bits.tobytes(), "big")
+
+
+def distance(first: int, second: int) -> int:
+    """Return the number of bits in which two hashes differ.
+
+    >>> distance(0b1011, 0b0010)
+    2
+    """
+    return (first ^ second).bit_count()

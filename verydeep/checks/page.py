@@ -1,0 +1,131 @@
+"""``check.html``, one file that opens from disk with nothing to load, and the lists beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined
+
+from verydeep.checks.facts import Picture
+from verydeep.checks.findings import Finding, Flagged
+from verydeep.checks.sheets import choose_sheets, shrink_all
+from verydeep.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from verydeep.checks.check import Report
+
+SHOWN = 12
+"""Files of a finding that are shown as pictures, at most."""
+
+LISTED = 200
+"""Files of a finding that the page names, at most; the lists beside it name all."""
+
+PAIRED = frozenset(
+    {
+        *("contradiction", "leakage", "shared", "duplicates"),
+        *("near-leakage", "near-contradiction", "near-duplicates"),
+    }
+)
+"""Findings about two files each, which are shown side by side."""
+
+COLUMNS = ("severity", "finding", "file", "split", "class", "reason", "other", "what_to_do")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A file of a finding with its small picture, and the one it repeats."""
+
+    flagged: Flagged
+    small: str
+    other: str
+
+
+def write_page(report: Report, folder: Path, *, workers: int | None = None) -> Path:
+    """Write the page and the lists of files.
+
+    Args:
+        report: What was found.
+        folder: Where to, outside of the data set.
+        workers: Decoding processes for the small pictures.
+
+    Returns:
+        The path of ``check.html``; ``findings.csv`` and ``findings.json`` stand beside it.
+    """
+    sheets = choose_sheets(report.dataset, report.pictures)
+    paths = {picture.name: picture.path for picture in _concerned(report)}
+    on_sheets = [picture.path for sheet in sheets for picture in sheet.pictures]
+    small = shrink_all([*on_sheets, *paths.values()], workers=workers)
+    by_name = {name: small[path] for name, path in paths.items() if path in small}
+    page = _template().render(
+        report=report.to_dict(),
+        findings=report.findings,
+        examples={f.key: list(_examples(f, by_name)) for f in report.findings},
+        listed=LISTED,
+        sheets=sheets,
+        small=small,
+        mean_colour=_mean_colour(report),
+    )
+    write_text(folder / "check.html", page)
+    write_text(folder / "findings.csv", _csv(report.findings))
+    write_json(folder / "findings.json", report.to_dict())
+    return folder / "check.html"
+
+
+def _concerned(report: Report) -> Iterator[Picture]:
+    """Yield the pictures that the page shows with its findings."""
+    names = {
+        name
+        for finding in report.findings
+        for flagged in finding.files[:SHOWN]
+        for name in (flagged.file, flagged.other)
+    }
+    return (picture for picture in report.pictures if picture.name in names)
+
+
+def _examples(finding: Finding, small: dict[str, str]) -> Iterator[Example]:
+    """Yield the first files that can be shown; a pair once, whichever of the two is named."""
+    shown = set()
+    for flagged in finding.files[:SHOWN]:
+        other = flagged.other if finding.key in PAIRED else ""
+        pair = frozenset((flagged.file, other))
+        if flagged.file in small and pair not in shown:
+            shown.add(pair)
+            yield Example(flagged, small[flagged.file], small.get(other, ""))
+
+
+def _mean_colour(report: Report) -> str | None:
+    """Return the mean colour as style sheets write it."""
+    colours = report.summary["colours"]
+    if colours is None:
+        return None
+    return "rgb({:.0f} {:.0f} {:.0f})".format(*colours["mean"])
+
+
+def _csv(findings: tuple[Finding, ...]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for finding in findings:
+        for f in finding.files or (Flagged("", reason=finding.title),):
+            row = (f.file, f.split, f.class_name, f.reason, f.other, finding.advice)
+            writer.writerow((finding.severity, finding.key, *map(_plain, row)))
+    return buffer.getvalue()
+
+
+def _plain(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _template() -> Any:
+    text = (resources.files("verydeep.checks") / "page.html").read_text("utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(text)

@@ -1,0 +1,89 @@
+"""Small pictures for a page: a contact sheet a class, and those that a finding is about."""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from verydeep.checks.facts import Picture
+from verydeep.data.decode import FORMATS, MAX_PIXELS, QUIET, upright_rgb
+from verydeep.data.loading import in_parallel
+from verydeep.data.samples import Dataset
+
+HEIGHT = 96
+"""Pixels of a small picture, whose width is at most twice that."""
+
+QUALITY = 72
+"""Of the small JPEGs."""
+
+MOST_ON_A_PAGE = 1000
+"""Small pictures on all sheets together, at most; two a class in any case."""
+
+MOST_A_CLASS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A few pictures of one class."""
+
+    title: str
+    pictures: tuple[Picture, ...]
+    total: int
+
+
+def choose_sheets(
+    dataset: Dataset, pictures: Sequence[Picture], *, seed: int = 0
+) -> tuple[Sheet, ...]:
+    """Choose a few usable training pictures of every class.
+
+    Args:
+        dataset: The data set.
+        pictures: All of its files.
+        seed: Another seed chooses others.
+    """
+    by_class: dict[int, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        if picture.facts.fault is None and picture.split in ("train", "all"):
+            by_class[picture.label].append(picture)
+    each = max(2, min(MOST_A_CLASS, MOST_ON_A_PAGE // len(dataset.classes)))
+    return tuple(
+        Sheet(dataset.title(label), _choose(by_class[label], each, seed), len(by_class[label]))
+        for label in range(len(dataset.classes))
+    )
+
+
+def _choose(pictures: list[Picture], count: int, seed: int) -> tuple[Picture, ...]:
+    chosen = random.Random(seed).sample(pictures, min(count, len(pictures)))
+    return tuple(sorted(chosen, key=lambda picture: picture.name))
+
+
+def shrink_all(paths: Iterable[Path], *, workers: int | None = None) -> dict[Path, str]:
+    """Return small pictures as data URIs, by file; those that cannot be decoded are left out."""
+    wanted = sorted(set(paths))
+    small = in_parallel(shrink, wanted, workers=workers)
+    return {path: uri for path, uri in zip(wanted, small, strict=True) if uri}
+
+
+def shrink(path: Path) -> str | None:
+    """Return a small picture as a JPEG in a data URI; None if it cannot be decoded."""
+    try:
+        with QUIET, path.open("rb") as stream, Image.open(stream, formats=FORMATS) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                return None
+            picture.draft(None, (2 * HEIGHT, 2 * HEIGHT))
+            picture.load()
+            upright = upright_rgb(picture)
+            upright.thumbnail((2 * HEIGHT, HEIGHT), Image.Resampling.BILINEAR)
+    except Exception:  # what is wrong with it stands among the findings
+        return None
+    buffer = io.BytesIO()
+    upright.info = {}  # no metadata travels along
+    upright.save(buffer, "JPEG", quality=QUALITY, exif=b"")
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,82 @@
+"""The data set in figures: sizes, shapes, formats, pictures a class, colours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from verydeep.checks.facts import Picture
+from verydeep.data.samples import Dataset
+from verydeep.data.statistics import ColourStatistics
+
+QUANTILES = {
+    "min": 0.0,
+    "q05": 0.05,
+    "q25": 0.25,
+    "median": 0.5,
+    "q75": 0.75,
+    "q95": 0.95,
+    "max": 1.0,
+}
+
+
+def summarize(
+    dataset: Dataset, pictures: Sequence[Picture], colours: ColourStatistics | None
+) -> dict[str, Any]:
+    """Return the figures of a data set as plain values.
+
+    Args:
+        dataset: The data set.
+        pictures: All of its files.
+        colours: Of its training pictures; None if they were not measured.
+    """
+    usable = [picture.facts for picture in pictures if picture.facts.fault is None]
+    counts = {split: dataset.count(split) for split in dataset.splits}
+    return {
+        "files": len(pictures),
+        "usable": len(usable),
+        "bytes": sum(picture.facts.length for picture in pictures),
+        "classes": [
+            {
+                "name": name,
+                "title": dataset.title(label),
+                "counts": {split: numbers[label] for split, numbers in counts.items()},
+            }
+            for label, name in enumerate(dataset.classes)
+        ],
+        "formats": dict(Counter(str(facts.format) for facts in usable).most_common()),
+        "modes": dict(Counter(facts.mode for facts in usable).most_common()),
+        "sizes": _sizes([(facts.width, facts.height) for facts in usable]),
+        "colours": None if colours is None else _colours(colours),
+    }
+
+
+def _sizes(sizes: Sequence[tuple[int, int]]) -> dict[str, dict[str, float]] | None:
+    """Return quantiles of the upright pictures' measures; aspect ratio is width over height."""
+    if not sizes:
+        return None
+    width, height = np.array(sizes, dtype=np.float64).T
+    measures = {
+        "width": width,
+        "height": height,
+        "smallest_side": np.minimum(width, height),
+        "aspect_ratio": width / height,
+    }
+    return {
+        name: {key: float(np.quantile(values, share)) for key, share in QUANTILES.items()}
+        for name, values in measures.items()
+    }
+
+
+def _colours(colours: ColourStatistics) -> dict[str, Any]:
+    """Return the mean and the principal axes, RGB 0 to 255, the widest axis first."""
+    eigenvalues, axes = np.linalg.eigh(np.array(colours.covariance))
+    return {
+        "mean": list(colours.mean),
+        "covariance": [list(row) for row in colours.covariance],
+        "deviations": [float(255 * np.sqrt(max(value, 0.0))) for value in eigenvalues[::-1]],
+        "axes": axes[:, ::-1].T.tolist(),
+    }

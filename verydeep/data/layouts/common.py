@@ -167,7 +167,9 @@ def corners(values: Sequence[object], place: str) -> Corners:
     try:
         x0, y0, x1, y1 = (float(value) for value in values)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{place}: a box must be four numbers, got {list(values)}") from error
+        raise DataError(
+            f"{place}: a box must be four numbers, got {list(values)} instead"
+        ) from error
     if not all(math.isfinite(corner) for corner in (x0, y0, x1, y1)):
         raise DataError(f"{place}: a box must be four finite numbers, got {list(values)}")
     return x0, y0, x1, y1

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import plant
 
+from verydeep.data.layouts.common import inside
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset
 from verydeep.errors import DataError
@@ -68,6 +70,22 @@ def put(name: str, content: bytes) -> Callable[[Path], Path]:
         return root / name
 
     return write
+
+
+@settings(max_examples=500)
+@given(name=st.one_of(st.text(max_size=9), st.text("./\\ac:\0", max_size=9)))
+def test_names_lead_nowhere_else(name: str) -> None:
+    root = Path("/data/set")
+    try:
+        path = inside(root, name, "t.csv, line 2")
+    except DataError:
+        # Refused are only those that lead out of it here, or would on another system, or are none.
+        strange = set(name) & {"\0", ":", "\\"} or any("\ud800" <= c <= "\udfff" for c in name)
+        assert strange or name.startswith("/") or not Path(name).parts or ".." in Path(name).parts
+    else:
+        assert os.path.normpath(path).startswith("/data/set/")
+        for part in PureWindowsPath(name).parts:
+            assert part not in ("..", "/", "\\", "C:", "C:\\")
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json"])

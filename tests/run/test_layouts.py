@@ -81,6 +81,26 @@ def test_records_of_earlier_versions_are_still_read(tmp_path: Path) -> None:
     assert recorded_dataset(record).splits == now.splits
 
 
+def test_a_set_by_name_is_found_where_the_cache_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERYDEEP_CACHE", str(tmp_path / "before"))
+    write_table(tmp_path / "before" / "mnist-v1", divided=False).rename(
+        tmp_path / "before" / "mnist-v1" / "pictures.csv"
+    )
+    run = tmp_path / "run"
+    train("mnist", recipe(*QUICK), run)
+    record = RunFolder(run).read("data.json")
+    assert (record["data"], record["layout_name"]) == ("mnist", "built-in")
+    assert record["layout"] == "torchvision's MNIST"
+    (tmp_path / "before").rename(tmp_path / "now")
+    monkeypatch.setenv("VERYDEEP_CACHE", str(tmp_path / "now"))
+    for split, samples in recorded_dataset(record).splits.items():
+        assert len(samples) == record["counts"][split]
+        assert all(sample.path.is_file() and sample.box for sample in samples)
+    train("mnist", recipe(*QUICK), run, resume=True)
+
+
 def test_the_program_takes_a_layout(tmp_path: Path, verydeep: Program) -> None:
     # Recognised as splits; as classes it is another data set.
     write_class_folders(tmp_path / "data" / "train", 6, names=["red"])

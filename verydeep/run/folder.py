@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verydeep.data.layouts.registry import BUILT_IN
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Box, Dataset, Sample, relative_name
 from verydeep.data.statistics import ColourStatistics, Scan
@@ -150,6 +151,8 @@ def recorded_dataset(record: dict[str, Any]) -> Dataset:
     if record["drawn"] is None:
         return read_dataset(record["data"], layout=layout)
     root = Path(record.get("root", record["data"]))
+    if layout == BUILT_IN:  # the cache may be elsewhere now, or empty
+        root = read_dataset(record["data"], layout=layout, draw=False).root
     if not root.is_dir():
         raise DataError(f"{root}: the run's data are no longer there; name others with --data")
     classes = tuple(record["classes"])

@@ -16,6 +16,7 @@ after the split, in ``images/`` and in the data set's folder; the first of them 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -179,8 +180,8 @@ def _images(content: dict[str, Any], file: Path) -> Iterator[tuple[int | str, st
 
 def _area(annotation: dict[str, Any], place: str) -> float:
     area = annotation.get("area")
-    if isinstance(area, int | float):
-        return corners([area, 0, 0, 0], place)[0]
+    if isinstance(area, int | float) and -math.inf < area < math.inf:
+        return area
     _, _, width, height = _sides(annotation, place) or (0.0, 0.0, 0.0, 0.0)
     return width * height
 

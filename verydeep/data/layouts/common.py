@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import NamedTuple
 
 from verydeep.data.samples import Box, Dataset, Sample, relative_name
@@ -26,6 +27,9 @@ SPLITS = {
 
 ORDER = ("train", "val", "test", "all")
 """``all`` are pictures that nothing divides."""
+
+_STROKES = re.compile(r"[/\\]")
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 Corners = tuple[float, float, float, float]
 
@@ -123,8 +127,9 @@ def inside(folder: Path, name: str, place: str) -> Path:
     Raises:
         DataError: The name leads elsewhere, or no file can have it.
     """
-    parts = PureWindowsPath(name)  # knows both strokes, and drives
-    if not parts.parts or parts.anchor or ".." in parts.parts or "\0" in name:
+    parts = _STROKES.split(name)
+    nothing = all(part in ("", ".") for part in parts)
+    if nothing or not parts[0] or _DRIVE.match(name) or ".." in parts or "\0" in name:
         raise DataError(
             f"{place}: {name!r} is no file in {folder}: name pictures relative to it, without '..'"
         )
@@ -167,7 +172,9 @@ def corners(values: Sequence[object], place: str) -> Corners:
     try:
         x0, y0, x1, y1 = (float(value) for value in values)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{place}: a box must be four numbers, got {list(values)}") from error
+        raise DataError(
+            f"{place}: a box must be four numbers, got {list(values)} instead"
+        ) from error
     if not all(math.isfinite(corner) for corner in (x0, y0, x1, y1)):
         raise DataError(f"{place}: a box must be four finite numbers, got {list(values)}")
     return x0, y0, x1, y1

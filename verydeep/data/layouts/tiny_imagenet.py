@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from verydeep.data.layouts.common import inside, read_text
+from verydeep.data.layouts.common import box_or_none, corners, inside, read_text
 from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset, Sample
 from verydeep.errors import DataError
@@ -22,7 +22,7 @@ def read(path: Path) -> Dataset:
     Raises:
         DataError: A class has no training pictures, or a line cannot be read.
     """
-    classes = tuple(sorted(read_text(path / "wnids.txt").split()))
+    classes = tuple(sorted(set(read_text(path / "wnids.txt").split())))
     if len(classes) < 2:
         raise DataError(f"{path / 'wnids.txt'}: a classifier needs at least two classes")
     labels = {wnid: label for label, wnid in enumerate(classes)}
@@ -43,12 +43,16 @@ def read(path: Path) -> Dataset:
 
 def _read_annotations(folder: Path, labels: dict[str, int]) -> Iterator[Sample]:
     path = folder / "val_annotations.txt"
+    places: dict[str, str] = {}
     for number, row in _rows(path):
         place = f"{path}, line {number}"
         if len(row) < 2:
             raise DataError(f"{place}: must be a picture, a class and a box")
         if row[1] not in labels:
             raise DataError(f"{place}: class {row[1]!r} is not in wnids.txt")
+        if row[0] in places:
+            raise DataError(f"{place}: {row[0]} stands here twice, first in {places[row[0]]}")
+        places[row[0]] = place
         box = _inclusive_box(row[2:], place)
         yield Sample(inside(folder / "images", row[0], place), labels[row[1]], box)
 
@@ -57,15 +61,12 @@ def _boxes(path: Path) -> dict[str, Box | None]:
     return {row[0]: _inclusive_box(row[1:], f"{path}, line {n}") for n, row in _rows(path)}
 
 
-def _inclusive_box(corners: list[str], place: str) -> Box | None:
+def _inclusive_box(given: list[str], place: str) -> Box | None:
     """Tiny ImageNet writes the last pixel inside; a box here ends at the first one outside."""
-    if not corners:
+    if not given:
         return None
-    try:
-        x0, y0, x1, y1 = (float(corner) for corner in corners)
-    except ValueError as error:
-        raise DataError(f"{place}: a box must be four numbers, got {corners} instead") from error
-    return Box(x0, y0, x1 + 1, y1 + 1)
+    x0, y0, x1, y1 = corners(given, place)
+    return box_or_none(x0, y0, x1 + 1, y1 + 1)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -103,7 +103,7 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image
         raise PictureError(f"{name}: {_reason(error)}") from error
 
 
-def shown(path: Path) -> str:
+def shown(path: Path | str) -> str:
     """Return a path as it can stand in a line of a message, whatever its name is made of.
 
     >>> print(shown(Path("cats/1.jpg")), shown(Path("two" + chr(10) + "lines.jpg")).count(chr(10)))

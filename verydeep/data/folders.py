@@ -49,7 +49,10 @@ def read_dataset(
             f"{root}: {'not a folder' if root.exists() else 'no such folder'}; DATA is 'digits' or "
             "a folder with a folder of pictures for each class"
         )
-    dataset = next(read for recognise, read in _LAYOUTS if recognise(root))(root)
+    try:
+        dataset = next(read for recognise, read in _LAYOUTS if recognise(root))(root)
+    except OSError as error:
+        raise DataError(f"{error.filename}: {error.strerror}") from error
     shares = {} if "val" in dataset.splits else {"val": validation_share}
     if set(dataset.splits) == {"all"}:
         shares["test"] = test_share
@@ -91,7 +94,7 @@ def _has_splits(root: Path) -> bool:
 
 
 def _read_tiny_imagenet(root: Path) -> Dataset:
-    classes = tuple(sorted((root / "wnids.txt").read_text("utf-8").split()))
+    classes = tuple(sorted(_text(root / "wnids.txt").split()))
     labels = {wnid: label for label, wnid in enumerate(classes)}
     words = (row for _, row in _rows(root / "words.txt"))
     titles = {row[0]: row[1] for row in words if len(row) == 2 and row[0] in labels}
@@ -135,10 +138,17 @@ def _inclusive_box(corners: list[str], place: str) -> Box | None:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the numbered lines of a table, split at tabs; an absent file has none."""
-    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    lines = _text(path).splitlines() if path.is_file() else []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             yield number, line.split("\t")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not text in UTF-8 ({error}); save it as UTF-8") from error
 
 
 def _read_splits(root: Path) -> Dataset:
@@ -195,7 +205,26 @@ def _samples(folder: Path, classes: Iterable[str]) -> Iterator[Sample]:
 
 def _subfolders(folder: Path) -> list[Path]:
     entries = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted((path for path in entries if path.is_dir()), key=lambda path: path.name)
+    found = sorted((path for path in entries if path.is_dir()), key=lambda path: path.name)
+    _refuse_same(found, folder.resolve())
+    return found
+
+
+def _refuse_same(folders: Iterable[Path], parent: Path) -> None:
+    """Refuse links that would give the same pictures two classes.
+
+    Raises:
+        DataError: A folder is another one, or one that it lies in itself.
+    """
+    known = dict.fromkeys((parent, *parent.parents), "a folder that it lies in")
+    for folder in sorted(folders, key=Path.is_symlink):
+        place = folder.resolve()
+        if place in known:
+            raise DataError(
+                f"{str(folder)!r} links to {known[place]}, so the same pictures would have two "
+                "classes; remove the link"
+            )
+        known[place] = repr(folder.name)
 
 
 def _with_boxes(dataset: Dataset) -> Dataset:

@@ -15,6 +15,7 @@ from torch import Tensor
 from verydeep.classifier import Classifier, Preprocessing, load
 from verydeep.data.augment import Augmentation
 from verydeep.data.batches import TrainingBatches
+from verydeep.data.decode import shown
 from verydeep.data.folders import read_dataset
 from verydeep.data.samples import Dataset
 from verydeep.data.statistics import Scan, scan
@@ -331,7 +332,9 @@ class Training:
             result = test([self.classifier()])
             for name in result.unreadable:
                 if name not in self.unreadable:
-                    self.progress.say(f"cannot be read and is left out of validation: {name}")
+                    self.progress.say(
+                        f"cannot be read and is left out of validation: {shown(name)}"
+                    )
             self.unreadable = result.unreadable
             return {key: getattr(result, key) for key in ("loss", "top1_error", "top5_error")}
 

@@ -235,7 +235,9 @@ def test_costly_kinds_have_fewer_pixels(
     monkeypatch.setattr(bounds, "MAX_PIXELS", 16)
     data = encode(Image.new(mode, (4, 4)), kind) if bits == 8 else png(4, 4, bits=16)
     assert "16 pixels, more than the" in fault(data)
-    assert decode(encode(Image.new("RGB", (4, 4)), "PNG")).size == (4, 4)
+    for plain in ("PNG", "TIFF", "JPEG"):
+        monkeypatch.setattr(bounds, "MAX_PIXELS", 256)
+        assert decode(encode(Image.new("RGB", (16, 16)), plain)).size == (16, 16)
 
 
 def test_gif_of_thousands_of_frames_costs_one() -> None:

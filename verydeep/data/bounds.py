@@ -45,6 +45,8 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (lambda mode: not stat.S_ISREG(mode), "a device, not a file"),
 )
 
+_JPEGS = ("JPEG", "MPO")
+
 # The next marker of a JPEG: not an escaped 255, a restart within a scan, or padding.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
 _END, _SCAN = b"\xd9", b"\xda"
@@ -142,12 +144,17 @@ def _share(picture: Image.Image) -> float | None:
         return 1 / 16  # Pillow unpacks run lengths in Python
     if picture.format == "WEBP":
         return 1 / 2  # five copies at a time
-    if picture.format == "JPEG" and picture.mode == "CMYK":
+    if picture.format in _JPEGS and picture.mode == "CMYK":
         return 3 / 4
-    layout = str(getattr(picture, "tile", ""))
-    if picture.mode == "LAB" or (picture.mode in ("RGB", "RGBA", "RGBX") and "16" in layout):
-        return 1 / 2
-    return None
+    colours_of_16_bits = picture.mode in ("RGB", "RGBA") and ";16" in _raw_mode(picture)
+    return 1 / 2 if colours_of_16_bits or picture.mode == "LAB" else None
+
+
+def _raw_mode(picture: Image.Image) -> str:
+    """Return how the pixels lie in the file, as Pillow writes it: ``RGB;16B``."""
+    tiles = getattr(picture, "tile", None)
+    how = tiles[0][3] if tiles else ""
+    return str(how[0] if isinstance(how, tuple) and how else how)
 
 
 def check_scans(picture: Image.Image, stream: BinaryIO) -> None:
@@ -156,7 +163,7 @@ def check_scans(picture: Image.Image, stream: BinaryIO) -> None:
     Raises:
         PictureError: They are.
     """
-    if picture.format not in ("JPEG", "MPO"):
+    if picture.format not in _JPEGS:
         return
     pixels = max(1, picture.width * picture.height)
     allowed = min(MAX_SCANS, 16 * MAX_PIXELS // pixels)

@@ -210,7 +210,15 @@ def test_strips_that_overlap_are_refused() -> None:
     lengths = struct.pack("<I", len(strip)) * rows
     tags = grey_tiff(1, rows, 32773, (278, 3, 1, 1))
     where = (273, 4, rows, 8 + len(strip)), (279, 4, rows, 8 + len(strip) + len(places))
-    assert "parts are longer" in fault(tiff(*tags, *where, data=strip + places + lengths))
+    assert "its parts lie upon one another" in fault(
+        tiff(*tags, *where, data=strip + places + lengths)
+    )
+
+
+def test_a_strip_that_is_said_to_be_too_long_is_read() -> None:
+    where = (273, 4, 1, 8), (279, 4, 1, 35_000_000)
+    picture = decode(tiff(*grey_tiff(4, 4, 1, *where), data=bytes(16)))
+    assert picture.size == (4, 4)
 
 
 def test_a_tile_far_larger_than_its_picture_is_refused() -> None:

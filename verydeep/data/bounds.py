@@ -143,11 +143,12 @@ def _share(picture: Image.Image) -> float | None:
     if picture.format == "BMP" and picture.info.get("compression") in (1, 2):
         return 1 / 16  # Pillow unpacks run lengths in Python
     if picture.format == "WEBP":
-        return 1 / 2  # five copies at a time
-    if picture.format in _JPEGS and picture.mode == "CMYK":
-        return 3 / 4
+        return 3 / 8  # five copies at a time
     colours_of_16_bits = picture.mode in ("RGB", "RGBA") and ";16" in _raw_mode(picture)
-    return 1 / 2 if colours_of_16_bits or picture.mode == "LAB" else None
+    if colours_of_16_bits or picture.mode == "LAB":
+        return 1 / 2
+    passes_of_cmyk = picture.format in _JPEGS and picture.mode == "CMYK"
+    return 3 / 4 if passes_of_cmyk or picture.has_transparency_data else None
 
 
 def _raw_mode(picture: Image.Image) -> str:
@@ -191,7 +192,7 @@ def _has_more_scans(data: bytes, allowed: int) -> bool:
 
 
 def check_strips(picture: Image.Image, length: int) -> None:
-    """Refuse a TIFF whose strips or tiles are larger than the file, or than the most pixels.
+    """Refuse a TIFF whose strips are the same bytes over and over, or whose tiles are too large.
 
     Raises:
         PictureError: They are.
@@ -199,9 +200,10 @@ def check_strips(picture: Image.Image, length: int) -> None:
     tags = getattr(picture, "tag_v2", None)
     if tags is None:
         return
-    lengths = (ExifTags.Base.StripByteCounts, ExifTags.Base.TileByteCounts)
-    if max(sum(tags.get(tag, ())) for tag in lengths) > 4 * length + HEADER_BYTES:
-        raise PictureError("its parts are longer than the file; save it anew")
+    for tag in (ExifTags.Base.StripByteCounts, ExifTags.Base.TileByteCounts):
+        # One that is merely too long, as some programs write it, ends with the file.
+        if sum(min(count, length) for count in tags.get(tag, ())) > 4 * length + HEADER_BYTES:
+            raise PictureError("its parts lie upon one another; save it anew")
     width, height = tags.get(ExifTags.Base.TileWidth, 0), tags.get(ExifTags.Base.TileLength, 0)
     if width * height > MAX_PIXELS:
         raise PictureError(f"its tiles are {width}x{height} pixels; save it with smaller ones")

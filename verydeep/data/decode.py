@@ -83,7 +83,8 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     Args:
         source: A file, or what stands in one.
         max_pixels: Refuse larger pictures before their pixels are decoded. Twice
-            :data:`MAX_PIXELS` is the most that Pillow reads, whatever is set here.
+            :data:`~verydeep.data.bounds.MAX_PIXELS` is the most that Pillow reads, whatever is set
+            here; kinds that cost more a pixel have a share of it, see :mod:`verydeep.data.bounds`.
 
     Returns:
         The picture, mode ``RGB``, turned upright.

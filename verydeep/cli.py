@@ -355,10 +355,12 @@ def _print_csv(predictions: list[Prediction]) -> None:
 
 
 def _list_unreadable(names: list[str] | tuple[str, ...]) -> None:
+    from verydeep.data.decode import shown
+
     if names:
         typer.echo(f"{len(names)} pictures cannot be read and are not counted:", err=True)
         for name in names:
-            typer.echo(f"  {name}", err=True)
+            typer.echo(f"  {shown(name)}", err=True)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import struct
 import sys
@@ -19,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from verydeep.data.decode import MAX_PIXELS, SUFFIXES, decode, to_tensor
+from verydeep.data.bounds import MAX_PIXELS
+from verydeep.data.decode import SUFFIXES, decode, shown, to_tensor
 from verydeep.errors import Interrupted, PictureError
 
 GREYS = np.array([[0, 1, 127], [128, 254, 255]], np.uint8)
@@ -305,7 +307,7 @@ def test_suffixes() -> None:
 def fault(source: Path | bytes) -> str:
     with pytest.raises(PictureError) as caught:
         decode(source)
-    name = "<bytes>" if isinstance(source, bytes) else str(source)
+    name = "<bytes>" if isinstance(source, bytes) else shown(source)
     assert str(caught.value).startswith(f"{name}: ")
     return str(caught.value).removeprefix(f"{name}: ")
 
@@ -320,8 +322,10 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
-    assert fault(tmp_path / "a.png") == "Permission denied"
+    path = tmp_path / "a.png"
+    path.touch()
+    monkeypatch.setattr(os, "open", refuse)
+    assert fault(path) == "Permission denied"
 
 
 def test_empty_file(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def assert_whole(run: Path) -> None:
             case ".pt":
                 torch.load(path, weights_only=True)
             case ".yaml":
-                assert path.read_text("utf-8").endswith("flip: true\n")
+                assert path.read_text("utf-8").endswith("average: paper\n")
             case ".html":
                 assert path.read_text("utf-8").rstrip().endswith("</html>")
             case ".safetensors":

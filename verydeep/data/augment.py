@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from verydeep.data.decode import MAX_PIXELS
+from verydeep.data.bounds import MAX_PIXELS
 from verydeep.data.geometry import Rounding, Window, center_window, rescaled_size
 from verydeep.errors import PictureError
 

@@ -20,24 +20,28 @@ picture carries no metadata; an EXIF block that cannot be read counts as none.
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from verydeep.data.bounds import (
+    MAX_PIXELS,
+    Metered,
+    check_scans,
+    check_size,
+    check_strips,
+    open_metered,
+)
 from verydeep.errors import PictureError, VeryDeepError
-
-MAX_PIXELS = 89_478_485
-"""The most pixels that are decoded; Pillow's own level of warning, a quarter GiB in RGB."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """Names that Pillow knows the formats by; its other parsers never see the bytes."""
@@ -46,6 +50,9 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"},
 )
 """Endings of the files that are taken for pictures, in lower case."""
+
+PART = 2**20
+"""Pixels that are laid on white at once."""
 
 # What undoes the orientation that a camera noted.
 _TURNS = {
@@ -76,7 +83,8 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     Args:
         source: A file, or what stands in one.
         max_pixels: Refuse larger pictures before their pixels are decoded. Twice
-            :data:`MAX_PIXELS` is the most that Pillow reads, whatever is set here.
+            :data:`~verydeep.data.bounds.MAX_PIXELS` is the most that Pillow reads, whatever is set
+            here; kinds that cost more a pixel have a share of it, see :mod:`verydeep.data.bounds`.
 
     Returns:
         The picture, mode ``RGB``, turned upright.
@@ -84,9 +92,9 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     Raises:
         PictureError: There is no such file, it cannot be read, or it is no whole picture.
     """
-    name = "<bytes>" if isinstance(source, bytes) else source
+    name = "<bytes>" if isinstance(source, bytes) else shown(source)
     try:
-        with QUIET, _stream(source) as stream:
+        with QUIET, open_metered(source) as stream:
             return _decode(stream, max_pixels)
     except PictureError as refusal:
         raise PictureError(f"{name}: {refusal}") from None
@@ -94,6 +102,15 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image
         raise
     except Exception as error:  # a broken file can make Pillow raise almost anything
         raise PictureError(f"{name}: {reason_of(error)}") from error
+
+
+def shown(path: Path | str) -> str:
+    """Return a path as it can stand in a line of a message, whatever its name is made of.
+
+    >>> print(shown(Path("cats/1.jpg")), shown(Path("two" + chr(10) + "lines.jpg")).count(chr(10)))
+    cats/1.jpg 0
+    """
+    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def to_tensor(picture: Image.Image) -> torch.Tensor:
@@ -107,24 +124,24 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
-def _stream(source: Path | bytes) -> BinaryIO:
-    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-
-
-def _decode(stream: BinaryIO, max_pixels: int) -> Image.Image:
+def _decode(stream: Metered, max_pixels: int) -> Image.Image:
     if not stream.read(1):
         raise PictureError("the file is empty")
-    with Image.open(stream, formats=FORMATS) as picture:
-        width, height = picture.size
-        if width * height > max_pixels:
-            raise PictureError(
-                f"{width}x{height} is {width * height:,} pixels, more than the {max_pixels:,} "
-                "allowed; make it smaller"
-            )
-        picture.load()
-        upright = upright_rgb(picture)
+    rgb, turn = _read(stream, max_pixels)
+    upright = rgb if turn is None else rgb.transpose(turn)
     upright.info = {}
     return upright
+
+
+def _read(stream: Metered, max_pixels: int) -> tuple[Image.Image, Image.Transpose | None]:
+    """Return the picture in RGB and how it is to be turned; the one in the file is let go."""
+    with Image.open(stream, formats=FORMATS) as picture:
+        check_size(picture, max_pixels)
+        check_strips(picture, stream.length)
+        stream.end_of_header()
+        check_scans(picture, stream)
+        picture.load()
+        return _rgb(picture), _turn(picture)
 
 
 def upright_rgb(picture: Image.Image) -> Image.Image:
@@ -133,20 +150,20 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
     Raises:
         PictureError: Its pixels are numbers of 32 bits.
     """
-    return _upright(_rgb(picture), picture)
+    rgb, turn = _rgb(picture), _turn(picture)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
-def _upright(rgb: Image.Image, original: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation says.
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    """Return what turns the picture as its EXIF orientation says.
 
     ``ImageOps.exif_transpose`` would also write the EXIF block anew, and fail on odd ones.
     """
     try:
-        orientation = original.getexif().get(ExifTags.Base.Orientation)
+        orientation = picture.getexif().get(ExifTags.Base.Orientation)
     except _NONSENSE:
-        orientation = None
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return rgb if turn is None else rgb.transpose(turn)
+        return None
+    return _TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
@@ -166,10 +183,24 @@ def _rgb(picture: Image.Image) -> Image.Image:
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    if picture.mode == "La":  # known to no conversion but this
-        picture = picture.convert("LA")
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    """Lay a picture on white, part by part: as a whole it would be in memory five times over."""
+    rgb = Image.new("RGB", picture.size)
+    for box in _parts(*picture.size):
+        part = picture.crop(box)
+        if part.mode == "La":  # known to no conversion but this
+            part = part.convert("LA")
+        white = Image.new("RGBA", part.size, "white")
+        rgb.paste(Image.alpha_composite(white, part.convert("RGBA")).convert("RGB"), box)
+    return rgb
+
+
+def _parts(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield boxes of at most :data:`PART` pixels that together are the whole."""
+    columns = min(width, PART)
+    rows = max(1, PART // columns)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield left, top, min(left + columns, width), min(top + rows, height)
 
 
 def _upper_bits(picture: Image.Image) -> NDArray[np.uint8]:

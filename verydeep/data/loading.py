@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from verydeep.data.decode import decode
+from verydeep.data.decode import decode, shown
 from verydeep.errors import PictureError
 from verydeep.runtime import usable_cores
 
@@ -169,5 +169,5 @@ class _Load(Generic[T]):
         try:
             return Loaded(index, self.prepare(picture))
         except PictureError as error:
-            name = source if isinstance(source, Path) else "a picture in memory"
+            name = shown(source) if isinstance(source, Path) else "a picture in memory"
             return Loaded(index, None, f"{name}: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from verydeep.data.decode import SUFFIXES
@@ -33,6 +33,25 @@ def has_pictures(folder: Path) -> bool:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder that are not hidden, in order of their names."""
+    """Return the folders in a folder that are not hidden, in order of their names.
+
+    Raises:
+        DataError: One is a link to another, or to a folder that it lies in: the same pictures
+            would have two classes.
+    """
     entries = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted((path for path in entries if path.is_dir()), key=lambda path: path.name)
+    found = sorted((path for path in entries if path.is_dir()), key=lambda path: path.name)
+    _refuse_same(found, folder.resolve())
+    return found
+
+
+def _refuse_same(folders: Iterable[Path], parent: Path) -> None:
+    known = dict.fromkeys((parent, *parent.parents), "a folder that it lies in")
+    for folder in sorted(folders, key=Path.is_symlink):
+        place = folder.resolve()
+        if place in known:
+            raise DataError(
+                f"{str(folder)!r} links to {known[place]}, so the same pictures would have two "
+                "classes; remove the link"
+            )
+        known[place] = repr(folder.name)

@@ -16,6 +16,7 @@ from verydeep.classifier import Classifier, Preprocessing, load
 from verydeep.data.augment import Augmentation
 from verydeep.data.balance import class_weights
 from verydeep.data.batches import TrainingBatches
+from verydeep.data.decode import shown
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset
 from verydeep.data.statistics import Scan, scan
@@ -352,7 +353,9 @@ class Training:
             result = test([self.classifier()])
             for name in result.unreadable:
                 if name not in self.unreadable:
-                    self.progress.say(f"cannot be read and is left out of validation: {name}")
+                    self.progress.say(
+                        f"cannot be read and is left out of validation: {shown(name)}"
+                    )
             self.unreadable = result.unreadable
             return {key: getattr(result, key) for key in ("loss", "top1_error", "top5_error")}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from verydeep.data.decode import shown
+
 if TYPE_CHECKING:
     from verydeep.classifier import Prediction
 
@@ -17,7 +19,7 @@ def predictions_as_text(predictions: Sequence[Prediction]) -> str:
 def _prediction_lines(prediction: Prediction) -> Iterator[str]:
     if prediction.fault:
         return
-    yield str(prediction.source)
+    yield shown(str(prediction.source))
     for name, probability in prediction.ranking:
         yield f"  {100 * probability:5.1f} %  {name}"
 

@@ -1,0 +1,709 @@
+"""Files and folders that mean harm or were made by accident: told by name, and survived."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import sys
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from tiny import COLOURS, Outcome, apart, flags, strict_json, write_class_folders, write_splits
+
+from verydeep.data import bounds
+from verydeep.data.bounds import AT_ONCE, MAX_BYTES, MAX_PIXELS, MAX_SCANS
+from verydeep.data.decode import decode, shown
+from verydeep.data.loading import load_pictures
+from verydeep.data.read import read_dataset
+from verydeep.errors import DataError, PictureError
+from verydeep.run import train as train_module
+
+SECONDS = 2.0
+
+
+@pytest.fixture(autouse=True)
+def watchdog() -> Iterator[None]:
+    """End a test that waits for ever, as one that opens a named pipe would."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *between: bytes, bits: int = 8, colour: int = 2) -> bytes:
+    """Return a PNG that declares a size and holds the zeros of at most 4x4 pixels."""
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    pixels = zlib.compress(bytes(min(height, 4) * (1 + min(width, 4) * 3)))
+    body = chunk(b"IHDR", header) + b"".join(between) + chunk(b"IDAT", pixels)
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND")
+
+
+def tiff(*tags: tuple[int, int, int, int], data: bytes = b"") -> bytes:
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
+    place = struct.pack("<I", 8 + len(data))
+    return b"II*\0" + place + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def grey_tiff(width: int, height: int, compression: int, *tags: tuple[int, int, int, int]) -> Any:
+    return (
+        *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, compression)),
+        *((262, 3, 1, 1), (277, 3, 1, 1)),
+        *tags,
+    )
+
+
+def encode(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def fault(source: Path | bytes) -> str:
+    """Return why a picture is refused; to find out must not take long."""
+    started = time.process_time()
+    with pytest.raises(PictureError) as caught:
+        decode(source)
+    assert time.process_time() - started < SECONDS
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ---- Bombs ----
+
+SMALL = Image.fromarray(np.arange(16 * 24 * 3, dtype=np.uint8).reshape(16, 24, 3))
+HUGE = 60_000
+
+
+def vast_webp(width: int, height: int) -> bytes:
+    """Return the head of an animated WEBP of that size."""
+    size = b"".join(struct.pack("<I", side - 1)[:3] for side in (width, height))
+    return b"RIFF" + struct.pack("<I", 1000) + b"WEBPVP8X\x0a\0\0\0\x12\0\0\0" + size + bytes(970)
+
+
+def flat_gif(width: int, height: int) -> bytes:
+    size = struct.pack("<HH", width, height)
+    return b"GIF89a" + size + b"\0\0\0,\0\0\0\0" + size + b"\0\2\1\0\0;"
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        png(HUGE, HUGE),
+        png(2**31 - 1, 1),
+        flat_gif(HUGE, HUGE),
+        tiff(*grey_tiff(HUGE, HUGE, 1, (273, 4, 1, 8), (279, 4, 1, 9)), data=bytes(9)),
+        tiff(*grey_tiff(HUGE, HUGE, 8, (273, 4, 1, 8), (279, 4, 1, 9)), data=bytes(9)),
+    ],
+    ids=["png", "png line", "gif", "tiff", "tiff deflate"],
+)
+def test_a_declared_size_is_refused(bomb: bytes) -> None:
+    assert "make it smaller" in fault(bomb)
+
+
+@pytest.mark.parametrize("side", [10_000, 16_384])
+def test_a_webp_of_a_declared_size_is_refused(side: int) -> None:
+    fault(vast_webp(side, side))
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_text_that_unpacks_to_much_is_refused(kind: bytes) -> None:
+    begin = {b"zTXt": b"k\0\0", b"iTXt": b"k\0\1\0\0\0", b"iCCP": b"k\0\0"}[kind]
+    packed = zlib.compress(bytes(50_000_000))
+    assert "too large" in fault(png(4, 4, chunk(kind, begin + packed)))
+
+
+def test_many_large_texts_are_refused() -> None:
+    text = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1_000_000)))
+    assert "Too much memory used in text chunks" in fault(png(4, 4, text * 80))
+
+
+def test_pixels_that_unpack_to_more_than_declared_end_with_the_picture() -> None:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(200_000_000), 1))
+    started = time.process_time()
+    picture = decode(b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND"))
+    assert picture.size == (4, 4)
+    assert time.process_time() - started < SECONDS
+
+
+MANY = 300_000
+HEAD = re.escape("what stands before its pixels is too long, or in too many pieces; save it anew")
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        png(4, 4, chunk(b"abCd") * MANY),
+        b"\xff\xd8" + b"\xff" * MANY,
+        b"\xff\xd8\xff\xe0\0\2" + bytes(MANY),
+        b"\xff\xd8" + (b"\xff\xe1\xff\xf2Exif\0\0" + bytes(65_514)) * 400,
+        b"GIF89a\4\0\4\0\0\0\0!\xfe" + b"\1a" * MANY + b"\0,",
+        tiff(
+            *grey_tiff(4, 4, 1, (273, 4, 1, 8), (279, 4, 1, 16)),
+            *[(40_000 + number, 7, 1_000_000, 8) for number in range(3000)],
+            data=bytes(40_000_000),
+        ),
+    ],
+    ids=["png chunks", "jpeg padding", "jpeg junk", "jpeg exif", "gif comment", "tiff tags"],
+)
+def test_an_endless_header_is_refused(bomb: bytes) -> None:
+    assert re.search(HEAD, fault(bomb))
+
+
+def test_pixels_in_too_many_pieces_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "PIXEL_READS", 20_000)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
+    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT") * 30_000
+    assert "its data are too long, or in too many pieces" in fault(bomb)
+
+
+def many_scans(side: int, count: int) -> bytes:
+    """Return a progressive JPEG whose last pass comes again and again."""
+    data = encode(Image.new("L", (side, side)), "JPEG", progressive=True)
+    place = data.rindex(b"\xff\xda")
+    return data[:place] + data[place:-2] * count + data[-2:]
+
+
+def test_a_jpeg_with_endless_passes_is_refused() -> None:
+    assert f"more than the {MAX_SCANS} passes" in fault(many_scans(16, MAX_SCANS + 1))
+    assert "more than the 95 passes" in fault(many_scans(3872, 120))
+
+
+def test_a_jpeg_with_many_passes_is_decoded() -> None:
+    assert decode(many_scans(16, 500)).size == (16, 16)
+
+
+def test_what_lies_behind_a_jpeg_is_no_pass() -> None:
+    """Phones append films to pictures; they hold every pair of bytes."""
+    data = encode(SMALL, "JPEG", progressive=True)
+    behind = data + b"\xff\xda" * (2 * MAX_SCANS)
+    assert np.array_equal(np.asarray(decode(behind)), np.asarray(decode(data)))
+
+
+def test_strips_that_overlap_are_refused() -> None:
+    rows, strip = 20_000, bytes([0x80]) * 20_000 + b"\0\7"
+    places = struct.pack("<I", 8) * rows
+    lengths = struct.pack("<I", len(strip)) * rows
+    tags = grey_tiff(1, rows, 32773, (278, 3, 1, 1))
+    where = (273, 4, rows, 8 + len(strip)), (279, 4, rows, 8 + len(strip) + len(places))
+    assert "its parts lie upon one another" in fault(
+        tiff(*tags, *where, data=strip + places + lengths)
+    )
+
+
+def test_a_strip_that_is_said_to_be_too_long_is_read() -> None:
+    where = (273, 4, 1, 8), (279, 4, 1, 35_000_000)
+    picture = decode(tiff(*grey_tiff(4, 4, 1, *where), data=bytes(16)))
+    assert picture.size == (4, 4)
+
+
+def test_a_tile_far_larger_than_its_picture_is_refused() -> None:
+    sides = (322, 4, 1, HUGE), (323, 4, 1, HUGE), (324, 4, 1, 8), (325, 4, 1, 9)
+    assert "60000x60000" in fault(tiff(*grey_tiff(4, 4, 8, *sides), data=bytes(9)))
+
+
+def test_run_lengths_have_fewer_pixels() -> None:
+    """Pillow unpacks them in Python."""
+    width, height = 4000, 2000
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, 4, 0, 0, 256, 0)
+    bomb = b"BM" + struct.pack("<IHHI", 1082, 0, 0, 1078) + head + bytes(1024) + b"\0\1\0\1"
+    assert "8,000,000 pixels, more than the 5,592,405 allowed" in fault(bomb)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "bits"), [("JPEG", "CMYK", 8), ("PNG", "RGB", 16), ("WEBP", "RGB", 8)]
+)
+def test_costly_kinds_have_fewer_pixels(
+    kind: str, mode: str, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MAX_PIXELS", 16)
+    data = encode(Image.new(mode, (4, 4)), kind) if bits == 8 else png(4, 4, bits=16)
+    assert "16 pixels, more than the" in fault(data)
+    for plain in ("PNG", "TIFF", "JPEG"):
+        monkeypatch.setattr(bounds, "MAX_PIXELS", 256)
+        assert decode(encode(Image.new("RGB", (16, 16)), plain)).size == (16, 16)
+
+
+def test_gif_of_thousands_of_frames_costs_one() -> None:
+    frame = b",\0\0\0\0\4\0\4\0\0\2\2\x84\x51\0"
+    data = b"GIF89a\4\0\4\0\x80\0\0\0\0\0\xff\xff\xff" + frame * 200_000 + b";"
+    started = time.process_time()
+    assert decode(data).size == (4, 4)
+    assert time.process_time() - started < SECONDS
+
+
+@pytest.mark.parametrize(
+    ("length", "allowed"), [(MAX_BYTES + 1, MAX_BYTES), (AT_ONCE + 1, AT_ONCE)]
+)
+def test_long_files_are_refused_unread(tmp_path: Path, length: int, allowed: int) -> None:
+    path = tmp_path / "a.webp"
+    with path.open("wb") as file:
+        file.write(b"RIFF\xf0\xff\xff\xffWEBPVP8 " + bytes(20))
+        file.truncate(length)  # a hole: it takes no room on the disk
+    assert f"{length:,} bytes, more than the {allowed:,} allowed" in fault(path)
+
+
+def growth(path: Path, out: Path) -> None:
+    """Write by how many bytes the memory of this process grows at most while it decodes."""
+
+    def entry(name: str) -> int:
+        text = Path("/proc/self/status").read_text("utf-8")
+        return 1024 * int(re.search(rf"{name}:\s+(\d+)", text)[1])
+
+    decode(path)
+    Path("/proc/self/clear_refs").write_text("5", "utf-8")
+    before = entry("VmRSS")
+    decode(path)
+    out.write_text(str(entry("VmHWM") - before), "utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in /proc")
+def test_memory_for_a_transparent_picture(tmp_path: Path) -> None:
+    """The largest one allowed must stay below a GiB: 12 bytes a pixel."""
+    assert 12 * MAX_PIXELS <= 2**30
+    path, out = tmp_path / "a.png", tmp_path / "growth"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGBA", (4000, 3000), (1, 2, 3, 4)).save(path, exif=exif, compress_level=1)
+    process = apart(growth, path, out)
+    process.join()
+    assert process.exitcode == 0
+    assert int(out.read_text("utf-8")) < 12 * 4000 * 3000
+
+
+@pytest.mark.parametrize("size", [(3000, 700), (2_200_000, 1), (1, 70_000)])
+def test_laying_on_white_part_by_part_changes_nothing(size: tuple[int, int]) -> None:
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
+    found = np.asarray(decode(encode(Image.fromarray(pixels), "PNG", compress_level=0)))
+    colour, opacity = pixels[..., :3].astype(int), pixels[..., 3:].astype(int)
+    expected = 255 + (colour - 255) * opacity / 255
+    assert np.abs(found - expected).max() <= 1
+
+
+# ---- What is no file ----
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path) -> None:
+    before = Path.cwd()
+    os.chdir(path.parent)  # the name of a socket must be short
+    try:
+        with socket.socket(socket.AF_UNIX) as end:
+            end.bind(path.name)
+    finally:
+        os.chdir(before)
+
+
+ODD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "pipe": (_pipe, "a named pipe, not a file"),
+    "socket": (_socket, "a socket, not a file"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "a device, not a file"),
+    "folder": (lambda path: path.mkdir(), "Is a directory"),
+    "dangling": (lambda path: path.symlink_to("gone.jpg"), "No such file or directory"),
+    "loop": (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+    "empty": (lambda path: path.touch(), "the file is empty"),
+}
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes pipes, sockets and links")
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_file_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    make, reason = ODD[kind]
+    make(tmp_path / "x.jpg")
+    assert fault(tmp_path / "x.jpg") == f"{tmp_path / 'x.jpg'}: {reason}"
+
+
+def test_a_pipe_that_takes_a_files_place_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pipe(tmp_path / "x.jpg")
+    (tmp_path / "y.jpg").touch()
+    regular = (tmp_path / "y.jpg").stat()
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: regular)
+    assert "the file is empty" in fault(tmp_path / "x.jpg")
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    SMALL.save(path)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read every file")
+    assert fault(path).endswith("Permission denied")
+
+
+# ---- Names ----
+
+NAMES = ("-rf.png", "two\nlines.png", "a\ttab.png", "escape\x1b[2J.png", 'say "a, b".png', "é.png")
+BYTES_OF_A_NAME = b"\xff\xfe.png"
+
+
+def odd_names(folder: Path) -> list[str]:
+    """Return names that the disk takes: some refuse what is not UTF-8."""
+    names = [*NAMES]
+    odd = os.fsdecode(BYTES_OF_A_NAME)
+    try:
+        (folder / odd).touch()
+        (folder / odd).unlink()
+    except OSError:
+        return names
+    return [*names, odd]
+
+
+def test_every_name_is_one_line_in_a_message(tmp_path: Path) -> None:
+    for name in odd_names(tmp_path):
+        (tmp_path / name).touch()
+        assert fault(tmp_path / name) == f"{shown(tmp_path / name)}: the file is empty"
+        assert fault(tmp_path / name).isprintable()
+    refusing = load_pictures([tmp_path / NAMES[1]], lambda picture: 0, workers=0)
+    assert "\n" not in next(iter(refusing)).fault
+
+
+def test_names_that_differ_in_case_are_different(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "data", 10)
+    cat = tmp_path / "data" / "red"
+    shutil.copy(cat / "00.png", cat / "00.PNG")
+    shutil.copytree(cat, tmp_path / "data" / "Red")
+    if len(list(cat.iterdir())) < 11:
+        pytest.skip("this disk takes no names that differ in case alone")
+    dataset = read_dataset(tmp_path / "data", draw=False)
+    assert dataset.classes == ("Red", "blue", "green", "red")
+    assert dataset.count("all") == (11, 10, 10, 11)
+    for sample in dataset.split("all"):
+        assert sample.path.parent.name == dataset.classes[sample.label]
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "bell\a", os.fsdecode(b"\xff")])
+def test_a_class_needs_a_printable_name(tmp_path: Path, name: str) -> None:
+    write_class_folders(tmp_path, 10)
+    (tmp_path / "red").rename(tmp_path / name)
+    with pytest.raises(DataError, match="printable") as caught:
+        read_dataset(tmp_path)
+    assert str(caught.value).isprintable()
+
+
+# ---- Folders ----
+
+
+@pytest.mark.parametrize("target", ["..", "../..", "."])
+def test_a_class_that_links_to_what_it_lies_in(tmp_path: Path, target: str) -> None:
+    root = write_class_folders(tmp_path / "a" / "data", 10)
+    (root / "all").symlink_to(target)
+    with pytest.raises(DataError, match=r"all' links to a folder that it lies in.*; remove"):
+        read_dataset(root)
+
+
+def test_a_class_that_links_to_another_class(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path, 10)
+    (root / "azure").symlink_to("blue")
+    with pytest.raises(DataError, match=r"azure' links to 'blue', so the same pictures"):
+        read_dataset(root)
+
+
+def test_links_below_a_class_are_not_followed(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path, 10)
+    (root / "red" / "up").symlink_to("../..")
+    (root / "red" / "self").symlink_to("self")
+    (root / "red" / "blue.jpg").symlink_to("../blue")
+    (root / "nowhere").symlink_to("gone")
+    (root / "round").symlink_to("round")
+    dataset = read_dataset(root, draw=False)
+    assert dataset.classes == ("blue", "green", "red")
+    assert dataset.count("all") == (10, 10, 10)
+
+
+def test_empty_classes(tmp_path: Path) -> None:
+    root = write_splits(tmp_path, train=2, val=2, test=0)
+    (root / "train" / "aardvark").mkdir()
+    (root / "val" / "zebra").mkdir()
+    dataset = read_dataset(root)
+    assert dataset.classes == ("blue", "green", "red")
+    shutil.copy(root / "val" / "red" / "00.png", root / "val" / "zebra")
+    with pytest.raises(DataError, match="there is no training class 'zebra'"):
+        read_dataset(root)
+
+
+def test_a_folder_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    write_class_folders(tmp_path, 10)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=rf"^{re.escape(str(tmp_path))}: Permission denied$"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["wnids.txt", "words.txt"])
+def test_tables_that_are_no_text(tmp_path: Path, name: str) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "wnids.txt").write_text("n01\nn02\n", "utf-8")
+    (tmp_path / name).write_bytes(b"n01\tcaf\xe9\n")
+    with pytest.raises(DataError, match=rf"{name}: not text in UTF-8 .*; save it as UTF-8"):
+        read_dataset(tmp_path)
+
+
+# ---- Whole runs ----
+
+QUICK = flags("training.epochs=1", "training.precision=fp32")
+LENIENT = flags("training.epochs=2", "training.precision=fp32", "data.unreadable_limit=0.9")
+
+
+@pytest.fixture(autouse=True)
+def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
+
+
+def read_json(path: Path) -> Any:
+    return strict_json(path.read_text("utf-8"))
+
+
+def test_a_run_leaves_out_what_is_no_picture(
+    tmp_path: Path, verydeep: Callable[..., Outcome]
+) -> None:
+    data = write_splits(tmp_path / "data")
+    for number, (make, _) in enumerate(ODD.values()):
+        make(data / "train" / "red" / f"{number} odd.jpg")
+        make(data / "test" / "red" / f"{number} odd.jpg")
+    for split in ("train", "val", "test"):
+        (data / split / "red" / "two\nlines.png").touch()
+    out = tmp_path / "run"
+    ended = verydeep("train", data, "--out", out, *LENIENT)
+    assert ended.code == 0
+    record = read_json(out / "data.json")
+    assert record["classes"] == sorted(COLOURS)
+    told = [entry.rpartition(": ")[2] for entry in record["unreadable"]]
+    expected = [reason for kind, (_, reason) in ODD.items() if kind != "folder"]
+    assert told == [*expected, "the file is empty"]
+    assert ended.err.count("two\\nlines.png'") == 3
+    assert "two\nlines" not in ended.err
+    assert all(fault in ended.err for fault in record["unreadable"])
+    assert len(read_json(out / "metrics.json")["unreadable"]) == len(expected) + 1
+
+
+def test_a_run_refuses_too_many_of_them(tmp_path: Path, verydeep: Callable[..., Outcome]) -> None:
+    data = write_splits(tmp_path / "data")
+    _pipe(data / "train" / "red" / "x.jpg")
+    ended = verydeep("train", data, "--out", tmp_path / "run", *QUICK)
+    assert ended.code == 2
+    assert "1 of 25 training pictures cannot be read, more than the 1.0%" in ended.err
+    assert "x.jpg: a named pipe, not a file" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def _larger(path: Path) -> None:
+    Image.new("RGB", (333, 41)).save(path)
+
+
+def _cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _become_pipe(path: Path) -> None:
+    path.unlink()
+    _pipe(path)
+
+
+LATER: dict[str, tuple[Callable[[Path], object], str | None]] = {
+    "gone": (Path.unlink, "No such file or directory"),
+    "cut off": (_cut_off, "broken or cut off"),
+    "a pipe": (_become_pipe, "a named pipe, not a file"),
+    "larger": (_larger, None),
+}
+
+
+@pytest.fixture
+def after_the_scan(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Let something happen between the scan and the training."""
+
+    def prepare(event: Callable[[], object]) -> None:
+        real = train_module.scan
+
+        def scan(*arguments: Any, **options: Any) -> Any:
+            found = real(*arguments, **options)
+            event()
+            return found
+
+        monkeypatch.setattr(train_module, "scan", scan)
+
+    return prepare
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pictures_that_change_during_training(
+    tmp_path: Path,
+    verydeep: Callable[..., Outcome],
+    after_the_scan: Callable[[Callable[[], object]], None],
+    workers: int,
+) -> None:
+    data = write_splits(tmp_path / "data")
+    victims = {kind: data / "train" / "red" / f"{n:02}.png" for n, kind in enumerate(LATER)}
+    tested = {kind: data / "val" / "blue" / f"{n:02}.png" for n, kind in enumerate(LATER)}
+
+    def spoil() -> None:
+        for kind, (change, _) in LATER.items():
+            change(victims[kind])
+            change(tested[kind])
+
+    after_the_scan(spoil)
+    out = tmp_path / "run"
+    ended = verydeep(*("train", data, "--out", out, *LENIENT, "--set", f"data.workers={workers}"))
+    assert ended.code == 0, ended.err
+    told = sorted(read_json(out / "metrics.json")["unreadable_in_training"])
+    expected = [(victims[kind], reason) for kind, (_, reason) in LATER.items() if reason]
+    assert len(told) == len(expected)
+    for entry, (path, reason) in zip(told, expected, strict=True):
+        assert entry.startswith(f"{path}: {reason}")
+    for kind, (_, reason) in LATER.items():
+        line = f"left out of validation: {tested[kind].relative_to(data)}"
+        assert ended.err.count(line) == (1 if reason else 0)
+    assert ended.err.count("left out of validation") == len(expected)
+
+
+def test_too_many_that_break_during_training_end_it(
+    tmp_path: Path,
+    verydeep: Callable[..., Outcome],
+    after_the_scan: Callable[[Callable[[], object]], None],
+) -> None:
+    data = write_splits(tmp_path / "data")
+    after_the_scan((data / "train" / "red" / "03.png").unlink)
+    ended = verydeep("train", data, "--out", tmp_path / "run", *QUICK)
+    assert ended.code == 2
+    assert "1 of 24 training pictures cannot be read" in ended.err
+    assert "03.png: No such file or directory" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_odd_names_come_through_files_and_output(
+    tmp_path: Path, verydeep: Callable[..., Outcome]
+) -> None:
+    data = write_splits(tmp_path / "data")
+    names = odd_names(tmp_path)
+    for name in names:
+        for split in ("train", "test"):
+            shutil.copy(data / split / "red" / "00.png", data / split / "red" / name)
+    run = tmp_path / "run"
+    assert verydeep("train", data, "--out", run, *QUICK).code == 0
+    assert verydeep("evaluate", run, "--out", tmp_path / "tests").code == 0
+    with (tmp_path / "tests" / "posteriors.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    classes = {row["file"]: row["class"] for row in rows}
+    assert len(rows) == len(classes) == 12 + len(names)
+    for name in names:
+        written = name.encode("utf-8", "backslashreplace").decode()
+        assert classes[f"test/red/{written}"] == "red"
+    for name in names:
+        (data / "test" / "red" / name).write_bytes(b"")
+    predicted = verydeep("predict", run, data / "test" / "red", "--json")
+    unreadable = strict_json(predicted.out)["unreadable"]
+    assert sorted(unreadable) == sorted(str(data / "test" / "red" / name) for name in names)
+    assert len(predicted.err.splitlines()) == 1 + len(names)
+    listed = verydeep("predict", run, data / "test" / "red", "--csv")
+    table = list(csv.DictReader(io.StringIO(listed.out)))
+    assert len(table) == 4 + len(names)
+    text = verydeep("predict", run, data / "train" / "red")
+    assert "two\\nlines.png" in text.out
+    assert "\x1b" not in text.out
+
+
+# ---- Damage by chance ----
+
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+SEEDS = (
+    encode(SMALL, "JPEG", exif=TURNED),
+    encode(SMALL, "JPEG", progressive=True),
+    encode(SMALL, "PNG", exif=TURNED),
+    encode(SMALL.quantize(8), "PNG", transparency=2),
+    encode(SMALL, "WEBP", lossless=True, exif=TURNED),
+    encode(SMALL, "WEBP", save_all=True, append_images=[SMALL.convert("RGBA")]),
+    encode(SMALL, "BMP"),
+    encode(SMALL.quantize(8), "BMP"),
+    encode(SMALL, "GIF", save_all=True, append_images=[SMALL.rotate(180)]),
+    encode(SMALL, "TIFF", exif=TURNED),
+    encode(SMALL, "TIFF", compression="tiff_lzw"),
+    encode(SMALL, "TIFF", compression="tiff_adobe_deflate"),
+)
+
+PLACES = st.floats(0, 1, exclude_max=True)
+EDITS = st.one_of(
+    st.tuples(st.just("flip"), PLACES, st.integers(0, 7)),
+    st.tuples(st.just("set"), PLACES, st.sampled_from([0, 1, 127, 128, 255])),
+    st.tuples(st.just("cut"), PLACES, st.integers(1, 64)),
+    st.tuples(st.just("insert"), PLACES, st.binary(min_size=1, max_size=16)),
+    st.tuples(st.just("splice"), PLACES, st.tuples(st.sampled_from(SEEDS), PLACES)),
+    st.tuples(st.just("repeat"), PLACES, st.integers(1, 64)),
+)
+
+
+def mutate(data: bytes, edits: list[tuple[str, float, Any]]) -> bytes:
+    for kind, where, what in edits:
+        # The square puts most edits into the header, where they do the most harm.
+        place = int(where**2 * len(data))
+        before, after = data[:place], data[place:]
+        match kind:
+            case "flip" if after:
+                data = before + bytes([after[0] ^ 1 << what]) + after[1:]
+            case "set" if after:
+                data = before + bytes([what]) + after[1:]
+            case "cut":
+                data = before + after[what:]
+            case "insert":
+                data = before + what + after
+            case "repeat":
+                data = before + after[:what] * 2 + after[what:]
+            case "splice":
+                other, begin = what
+                data = before + other[int(begin * len(other)) :]
+    return data
+
+
+def becomes(data: bytes) -> Image.Image | PictureError:
+    try:
+        return decode(data, max_pixels=1_000_000)
+    except PictureError as error:
+        return error
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(SEEDS), st.lists(EDITS, min_size=1, max_size=6))
+def test_whatever_is_done_to_a_file(seed: bytes, edits: list[tuple[str, float, Any]]) -> None:
+    """A picture in RGB or a PictureError: nothing else is raised, nothing is warned of."""
+    with warnings.catch_warnings(record=True) as leaked:
+        warnings.simplefilter("always")
+        found = becomes(mutate(seed, edits))
+    assert not leaked
+    if isinstance(found, PictureError):
+        assert str(found).startswith("<bytes>: ")
+    else:
+        assert found.mode == "RGB"
+        assert min(found.size) > 0
+        assert not found.info

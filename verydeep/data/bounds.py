@@ -1,0 +1,209 @@
+"""What one file may cost: bounds that hold before the time or the memory is spent.
+
+The pixels that a file declares are not all that it can ask for. A few kilobytes may hold a thousand
+passes over one picture, and a header a million empty pieces; Pillow's parsers would work on them
+for minutes. The bounds here lie far above what cameras and programs write, and low enough for any
+file to end within about two seconds and a GiB.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from PIL import ExifTags, Image
+
+from verydeep.errors import PictureError
+
+MAX_PIXELS = 89_478_485
+"""The most pixels that are decoded; Pillow's own level of warning, a quarter GiB in RGB."""
+
+MAX_BYTES = 2**29
+"""The most bytes of a file: the most pixels, with 48 bits each and without compression."""
+
+HEADER_READS, HEADER_BYTES = 2**14, 2**24
+"""What may be read before the pixels: pieces, and bytes in pieces."""
+
+PIXEL_READS = 2**20
+"""Pieces that the pixels may be read in; a parser in Python takes about a second for them."""
+
+AT_ONCE = 2**26
+"""The most bytes of a WEBP file, of which several copies are made."""
+
+MAX_SCANS = 1000
+"""The most passes of a progressive JPEG; programs write about ten."""
+
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "Is a directory"),
+    (stat.S_ISFIFO, "a named pipe, not a file"),
+    (stat.S_ISSOCK, "a socket, not a file"),
+    (lambda mode: not stat.S_ISREG(mode), "a device, not a file"),
+)
+
+_JPEGS = ("JPEG", "MPO")
+
+# The next marker of a JPEG: not an escaped 255, a restart within a scan, or padding.
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
+_END, _SCAN = b"\xd9", b"\xda"
+
+
+class Metered(io.BufferedReader):
+    """A file that is read only so often and so much.
+
+    Args:
+        raw: What to read.
+        length: Its bytes.
+    """
+
+    def __init__(self, raw: BinaryIO, length: int) -> None:
+        super().__init__(cast(io.RawIOBase, raw))
+        self.length = length
+        self._in_header = True
+        self._reads, self._bytes = HEADER_READS, HEADER_BYTES
+
+    def end_of_header(self) -> None:
+        """Allow what it takes to read the pixels."""
+        self._in_header = False
+        self._reads, self._bytes = PIXEL_READS, HEADER_BYTES + 2 * self.length
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read, as long as the bounds allow it.
+
+        Raises:
+            PictureError: It was read too often or too much.
+        """
+        whole = size is None or size < 0
+        if whole and self._in_header and self.length > AT_ONCE:
+            raise PictureError(
+                f"{self.length:,} bytes, more than the {AT_ONCE:,} allowed; save it as JPEG or PNG"
+            )
+        data = super().read(size)
+        self._reads -= 1
+        self._bytes -= 0 if whole else len(data)
+        if self._reads < 0 or self._bytes < 0:
+            what = "what stands before its pixels is" if self._in_header else "its data are"
+            raise PictureError(f"{what} too long, or in too many pieces; save it anew")
+        return data
+
+
+def open_metered(source: Path | bytes) -> Metered:
+    """Open a picture's file, or its bytes.
+
+    Raises:
+        PictureError: It is no regular file, or too long.
+        OSError: It cannot be opened.
+    """
+    if isinstance(source, bytes):
+        return Metered(io.BytesIO(source), _checked(len(source)))
+    # To open a pipe would wait for its other end, to open a device may set it going.
+    status = source.stat()
+    for is_kind, reason in _KINDS:
+        if is_kind(status.st_mode):
+            raise PictureError(reason)
+    length = _checked(status.st_size)
+    return Metered(open(source, "rb", buffering=0, opener=_open_at_once), length)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting, should a pipe have taken the file's place meanwhile."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _checked(length: int) -> int:
+    if length > MAX_BYTES:
+        raise PictureError(
+            f"{length:,} bytes, more than the {MAX_BYTES:,} allowed; make it smaller"
+        )
+    return length
+
+
+def check_size(picture: Image.Image, max_pixels: int) -> None:
+    """Refuse an opened picture that has too many pixels for its kind.
+
+    Raises:
+        PictureError: It has.
+    """
+    width, height = picture.size
+    share = _share(picture)
+    allowed = max_pixels if share is None else min(max_pixels, int(share * MAX_PIXELS))
+    if width * height > allowed:
+        raise PictureError(
+            f"{width}x{height} is {width * height:,} pixels, more than the {allowed:,} "
+            "allowed; make it smaller"
+        )
+
+
+def _share(picture: Image.Image) -> float | None:
+    """Return the share of :data:`MAX_PIXELS` that stays within the bounds; None for plain kinds."""
+    if picture.format == "BMP" and picture.info.get("compression") in (1, 2):
+        return 1 / 16  # Pillow unpacks run lengths in Python
+    if picture.format == "WEBP":
+        return 3 / 8  # five copies at a time
+    colours_of_16_bits = picture.mode in ("RGB", "RGBA") and ";16" in _raw_mode(picture)
+    if colours_of_16_bits or picture.mode == "LAB":
+        return 1 / 2
+    passes_of_cmyk = picture.format in _JPEGS and picture.mode == "CMYK"
+    return 3 / 4 if passes_of_cmyk or picture.has_transparency_data else None
+
+
+def _raw_mode(picture: Image.Image) -> str:
+    """Return how the pixels lie in the file, as Pillow writes it: ``RGB;16B``."""
+    tiles = getattr(picture, "tile", None)
+    how = tiles[0][3] if tiles else ""
+    return str(how[0] if isinstance(how, tuple) and how else how)
+
+
+def check_scans(picture: Image.Image, stream: BinaryIO) -> None:
+    """Refuse a JPEG whose passes are too many for its size.
+
+    Raises:
+        PictureError: They are.
+    """
+    if picture.format not in _JPEGS:
+        return
+    pixels = max(1, picture.width * picture.height)
+    allowed = min(MAX_SCANS, 16 * MAX_PIXELS // pixels)
+    place = stream.tell()
+    stream.seek(0)
+    if _has_more_scans(stream.read(), allowed):
+        raise PictureError(f"more than the {allowed} passes allowed for its size; save it anew")
+    stream.seek(place)
+
+
+def _has_more_scans(data: bytes, allowed: int) -> bool:
+    if data.count(b"\xff" + _SCAN) <= allowed:
+        return False
+    scans, place = 0, 2
+    # Each scan comes with a few tables at the most.
+    for _ in range(HEADER_READS):
+        marker = _MARKER.search(data, place)
+        if marker is None or marker[1] == _END:
+            return False
+        scans += marker[1] == _SCAN
+        if scans > allowed:
+            return True
+        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+    return True
+
+
+def check_strips(picture: Image.Image, length: int) -> None:
+    """Refuse a TIFF whose strips are the same bytes over and over, or whose tiles are too large.
+
+    Raises:
+        PictureError: They are.
+    """
+    tags = getattr(picture, "tag_v2", None)
+    if tags is None:
+        return
+    for tag in (ExifTags.Base.StripByteCounts, ExifTags.Base.TileByteCounts):
+        # One that is merely too long, as some programs write it, ends with the file.
+        if sum(min(count, length) for count in tags.get(tag, ())) > 4 * length + HEADER_BYTES:
+            raise PictureError("its parts lie upon one another; save it anew")
+    width, height = tags.get(ExifTags.Base.TileWidth, 0), tags.get(ExifTags.Base.TileLength, 0)
+    if width * height > MAX_PIXELS:
+        raise PictureError(f"its tiles are {width}x{height} pixels; save it with smaller ones")

@@ -12,7 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 from verydeep.checks.hashes import perceptual_hash
 from verydeep.checks.sniff import HEAD, sniff
-from verydeep.data.decode import FORMATS, MAX_PIXELS, QUIET, reason_of, upright_rgb
+from verydeep.data.bounds import MAX_PIXELS
+from verydeep.data.decode import FORMATS, QUIET, reason_of, upright_rgb
 from verydeep.data.samples import Box
 from verydeep.data.statistics import Measure, Moments
 from verydeep.errors import PictureError, VeryDeepError

@@ -13,7 +13,8 @@ from pathlib import Path
 from PIL import Image
 
 from verydeep.checks.facts import Picture
-from verydeep.data.decode import FORMATS, MAX_PIXELS, QUIET, upright_rgb
+from verydeep.data.bounds import MAX_PIXELS
+from verydeep.data.decode import FORMATS, QUIET, upright_rgb
 from verydeep.data.loading import in_parallel
 from verydeep.data.samples import Dataset
 

@@ -363,7 +363,7 @@ def test_a_command_that_fails_leaves_the_model_as_it_was(own: Path, verydeep: Pr
         (["--explain", "--split", "tests"], "no split 'tests'"),
         (["--calibrate", "vall"], "no split 'vall'"),
         (["--split", "vall"], "did you mean 'val'?"),
-        (["--data", "nowhere"], "no such folder"),
+        (["--data", "nowhere"], "no such file or folder"),
         (["--precision", "fp8"], "bf16 or fp32"),
     ],
 )

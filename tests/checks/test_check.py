@@ -186,7 +186,7 @@ def test_boxes_are_compared_with_the_upright_picture(
         *(Box(0, 0, 121, 90), Box(-1, 0, 9, 9), Box(5, 5, 5, 9), Box(9, 9, 3, 20)),
     ]
 
-    def with_boxes(path: Path) -> tuple[object, str]:
+    def with_boxes(path: Path, *_: object) -> tuple[object, str]:
         dataset = read_dataset(path)
         train = dataset.splits["train"]
         marked = [replace(sample, box=box) for sample, box in zip(train, boxes, strict=False)]
@@ -281,7 +281,7 @@ def test_a_limit_is_a_share(limit: float, data: Path) -> None:
 
 
 def test_what_is_no_data_set_is_said_as_training_says_it(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         check(tmp_path / "gone")
     with pytest.raises(DataError, match="at least two folders with pictures"):
         check(tmp_path)

@@ -113,4 +113,4 @@ def test_what_is_no_data_set_is_one_message(tmp_path: Path, verydeep: Program) -
     outcome = verydeep("check", tmp_path / "gone")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("verydeep: ")
-    assert "no such folder" in outcome.err
+    assert "no such file or folder" in outcome.err

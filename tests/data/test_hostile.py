@@ -467,7 +467,7 @@ def test_tables_that_are_no_text(tmp_path: Path, name: str) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "wnids.txt").write_text("n01\nn02\n", "utf-8")
     (tmp_path / name).write_bytes(b"n01\tcaf\xe9\n")
-    with pytest.raises(DataError, match=rf"{name}: not text in UTF-8 .*; save it as UTF-8"):
+    with pytest.raises(DataError, match=rf"{name}: not in UTF-8 .*: save it as UTF-8"):
         read_dataset(tmp_path)
 
 

@@ -88,5 +88,8 @@ def _read(source: DataSource, progress: Progress | None) -> Dataset:
     try:
         found = find_layout(path, source.layout)
         return replace(found.read(path), layout_name=found.name)
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"{error.filename or path}: {reason}") from error
+    except UnicodeError as error:
         raise DataError(f"{path}: cannot be read ({error})") from error

@@ -283,7 +283,7 @@ def test_a_limit_is_a_share(limit: float, data: Path) -> None:
 def test_what_is_no_data_set_is_said_as_training_says_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
         check(tmp_path / "gone")
-    with pytest.raises(DataError, match="at least two folders with pictures"):
+    with pytest.raises(DataError, match="none of the known layouts"):
         check(tmp_path)
 
 

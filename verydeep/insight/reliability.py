@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from verydeep.evaluation.calibration import Bin
+from verydeep.evaluation.statistics import wilson_interval
 from verydeep.insight.drawing import BLUE, GREY, ORANGE, plain_axes
 
 
 def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
-    """Draw accuracy over confidence, above the number of pictures in each range.
+    """Draw accuracy over confidence with 95 % intervals, above the pictures in each range.
 
     Args:
         curves: Ranges by what to call them; two at most, as before and after a temperature.
@@ -28,7 +29,18 @@ def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
             [100 * part.accuracy for part in found],
             color=colour,
             marker=marker,
+            linewidth=1,
+            clip_on=False,
             label=name,
+        )
+        intervals = [wilson_interval(round(b.accuracy * b.images), b.images) for b in found]
+        upper.vlines(
+            [100 * part.confidence for part in found],
+            [low for low, _ in intervals],
+            [high for _, high in intervals],
+            color=colour,
+            linewidth=4,
+            alpha=0.25,
         )
         offset = (0.1 + width * (place + 0.5)) / len(bins)
         lower.bar(
@@ -38,8 +50,9 @@ def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
             color=colour,
         )
     upper.set(ylabel="right (%)", xlim=(0, 100), ylim=(0, 100))
-    upper.legend(frameon=False)
-    lower.set(xlabel="probability of the likeliest class (%)", ylabel="pictures")
+    upper.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, fontsize=9)
+    lower.set(xlabel="probability of the likeliest class (%)", ylabel="pictures", yscale="log")
+    lower.set_ylim(bottom=0.8)
     plain_axes(upper)
     plain_axes(lower)
     return figure

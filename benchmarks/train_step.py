@@ -34,7 +34,7 @@ def our_step(batch: int, precision: str | None) -> Callable[[], None]:
     from verydeep.data.batches import MicroBatch
     from verydeep.nets.vgg import vgg
     from verydeep.recipe import Recipe
-    from verydeep.run.train import make_optimizer
+    from verydeep.run.make import make_optimizer
     from verydeep.training.fit import Loop
 
     machine = choose_machine(precision=precision)

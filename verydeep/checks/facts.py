@@ -6,14 +6,14 @@ import hashlib
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 from PIL import Image, UnidentifiedImageError
 
 from verydeep.checks.hashes import perceptual_hash
 from verydeep.checks.sniff import HEAD, sniff
 from verydeep.data.bounds import MAX_PIXELS
-from verydeep.data.decode import FORMATS, QUIET, reason_of, upright_rgb
+from verydeep.data.decode import FORMATS, QUIET, orientation_of, reason_of, upright_rgb
 from verydeep.data.samples import Box
 from verydeep.data.statistics import Measure, Moments
 from verydeep.errors import PictureError, VeryDeepError
@@ -157,18 +157,11 @@ def _from_pixels(
         picture.draft(None, (ENOUGH, ENOUGH))
     picture.load()
     upright = upright_rgb(picture)
-    orientation = _orientation(picture)
+    orientation = orientation_of(picture)
     if orientation in _SIDEWAYS:
         facts = replace(facts, width=facts.height, height=facts.width)
     animated = facts.format != "JPEG" and _several(picture)
     return replace(facts, turned=orientation in range(2, 9), animated=animated), upright
-
-
-def _orientation(picture: Image.Image) -> Any:
-    try:
-        return picture.getexif().get(0x0112)
-    except Exception:  # an EXIF block that cannot be read counts as none
-        return None
 
 
 def _several(picture: Image.Image) -> bool:

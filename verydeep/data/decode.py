@@ -159,11 +159,16 @@ def _turn(picture: Image.Image) -> Image.Transpose | None:
 
     ``ImageOps.exif_transpose`` would also write the EXIF block anew, and fail on odd ones.
     """
+    return _TURNS.get(orientation_of(picture))
+
+
+def orientation_of(picture: Image.Image) -> int:
+    """Return the EXIF orientation of an opened picture; 1, upright, if it has none that counts."""
     try:
         orientation = picture.getexif().get(ExifTags.Base.Orientation)
     except _NONSENSE:
-        return None
-    return _TURNS.get(orientation) if isinstance(orientation, int) else None
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _rgb(picture: Image.Image) -> Image.Image:

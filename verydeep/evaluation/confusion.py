@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from verydeep.evaluation.topk import likeliest
+
 
 def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:
     """Count the pictures by true class (rows) and likeliest class (columns).
@@ -26,8 +28,7 @@ def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:
             [1, 0]])
     """
     classes = posteriors.shape[1]
-    # The first of equally likely classes, as in the top-1 error.
-    guess = posteriors.argsort(dim=1, descending=True, stable=True)[:, 0]
+    guess = likeliest(posteriors, 1)[:, 0]
     return torch.bincount(labels * classes + guess, minlength=classes**2).view(classes, classes)
 
 

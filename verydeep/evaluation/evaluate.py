@@ -17,31 +17,18 @@ from verydeep.data.samples import Dataset, Sample, relative_name
 from verydeep.data.testing import TestPictures
 from verydeep.distributed import Group, joined
 from verydeep.errors import DataError, InputError, did_you_mean
-from verydeep.evaluation.calibration import Calibration
 from verydeep.evaluation.posteriors import Mixture, Part, Scorer, mix_posteriors
 from verydeep.evaluation.protocol import Protocol
-from verydeep.evaluation.result import Answers, Result, make_result
+from verydeep.evaluation.result import Answers, Calibrated, Result, make_result
 from verydeep.progress import Progress
 
 
-class Model(Scorer, Interface):
+class Model(Scorer, Calibrated, Interface):
     """A net to be tested: it scores, and says what it is."""
-
-    @property
-    def name(self) -> str:
-        """Name of the net."""
-
-    @property
-    def density(self) -> str:
-        """How it answers on a picture larger than a crop."""
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of its K classes."""
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """The temperature of its probabilities, if one was fitted."""
 
     @property
     def any_size(self) -> bool:
@@ -50,10 +37,6 @@ class Model(Scorer, Interface):
     @property
     def slides(self) -> bool:
         """Whether its dense answer is a map of positions, and not one score for all."""
-
-    @property
-    def interpolation(self) -> str:
-        """How pictures are rescaled for it in its own preset; else always bilinearly."""
 
     def check_scale(self, scale: int) -> None:
         """Raise an InputError if it cannot be tested at a scale."""

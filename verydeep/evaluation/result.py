@@ -14,7 +14,7 @@ from verydeep.evaluation.calibration import Calibration, expected_calibration_er
 from verydeep.evaluation.protocol import Protocol
 from verydeep.evaluation.statistics import wilson_interval
 from verydeep.evaluation.steps import Described, steps, views_a_picture
-from verydeep.evaluation.topk import log_loss, topk_error
+from verydeep.evaluation.topk import likeliest, log_loss, topk_error
 
 
 class Calibrated(Described, Interface):
@@ -44,7 +44,7 @@ class Answers:
     @property
     def guesses(self) -> Tensor:
         """The likeliest classes, the first of equally likely ones, int64 (N,)."""
-        return self.posteriors.argsort(dim=1, descending=True, stable=True)[:, 0]
+        return likeliest(self.posteriors, 1)[:, 0]
 
     @property
     def wrong(self) -> Tensor:

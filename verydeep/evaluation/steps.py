@@ -22,7 +22,7 @@ class Described(Interface):
 
     @property
     def interpolation(self) -> str:
-        """How pictures are rescaled for it in its own preset."""
+        """How pictures are rescaled for it in its own preset; else always bilinearly."""
 
     @property
     def density(self) -> str:

@@ -9,6 +9,19 @@ import torch
 from torch import Tensor
 
 
+def likeliest(posteriors: Tensor, k: int) -> Tensor:
+    """Return the k likeliest classes, the likeliest first; of equally likely ones the first.
+
+    Args:
+        posteriors: (N, K).
+        k: How many; with fewer than k classes, all.
+
+    Returns:
+        int64 (N, min(k, K)).
+    """
+    return posteriors.argsort(dim=1, descending=True, stable=True)[:, :k]
+
+
 def topk_error(posteriors: Tensor, labels: Tensor, k: int) -> float:
     """Return the percentage of pictures whose class is not among the k likeliest.
 
@@ -24,8 +37,7 @@ def topk_error(posteriors: Tensor, labels: Tensor, k: int) -> float:
     """
     if not len(labels):
         return float("nan")
-    order = posteriors.argsort(dim=1, descending=True, stable=True)[:, :k]
-    missed = int((order != labels[:, None]).all(1).sum())
+    missed = int((likeliest(posteriors, k) != labels[:, None]).all(1).sum())
     return 100 * missed / len(labels)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-# Okabe & Ito's palette: told apart with any colour vision; dashes tell the lines apart without it.
-TRAINING, VALIDATION, GREY = "#0072B2", "#D55E00", "#7f7f7f"
+from verydeep.insight.drawing import BLUE, ORANGE, plain_axes
+
+# Dashes tell the lines apart without colour.
+TRAINING, VALIDATION, GREY = BLUE, ORANGE, "#7f7f7f"
 
 Row = Mapping[str, Any]
 
@@ -54,7 +56,7 @@ def _drops(history: Sequence[Row]) -> list[int]:
 
 def _for_any_page(axes: Any) -> None:
     """Use greys that stand out from white and from black alike."""
-    axes.spines[["top", "right"]].set_visible(False)
+    plain_axes(axes)
     for spine in axes.spines.values():
         spine.set_color(GREY)
     axes.tick_params(colors=GREY, which="both")

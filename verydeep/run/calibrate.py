@@ -8,10 +8,11 @@ from pathlib import Path
 from verydeep.classifier import load
 from verydeep.errors import InputError
 from verydeep.evaluation.calibration import Calibration, fit_temperature, temper
+from verydeep.evaluation.evaluate import evaluate_samples, relabel
 from verydeep.evaluation.topk import log_loss
 from verydeep.model_folder import find_model
 from verydeep.progress import Progress
-from verydeep.run.test import Scales, data_for, evaluate, protocol_for
+from verydeep.run.test import Scales, data_for, protocol_for
 
 
 def calibrate(
@@ -70,18 +71,13 @@ def calibrate(
             "temperature fitted on pictures that it has not seen is better"
         )
     loaded = load(model, device=device, precision=precision)
-    result = evaluate(
-        model,
-        data,
-        protocol,
+    chosen = protocol_for(loaded, protocol, scales=scales, flip=flip, grid=grid, average=average)
+    result = evaluate_samples(
+        [loaded],
+        relabel(dataset, split, loaded.classes),
+        chosen,
         split=split,
-        scales=scales,
-        flip=flip,
-        grid=grid,
-        average=average,
-        layout=layout,
-        device=device,
-        precision=precision,
+        root=dataset.root,
         workers=workers,
         progress=progress,
     )
@@ -96,9 +92,7 @@ def calibrate(
     calibration = Calibration(
         temperature=temperature,
         split=split,
-        protocol=str(
-            protocol_for(loaded, protocol, scales=scales, flip=flip, grid=grid, average=average)
-        ),
+        protocol=str(chosen),
         images=result.images,
         loss_before=result.loss,
         loss_after=log_loss(tempered, answers.labels),

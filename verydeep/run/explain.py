@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from verydeep.classifier import load
 from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.explain import Explanation, explain
 from verydeep.insight.draw_views import draw_views
 from verydeep.insight.drawing import save_picture
-from verydeep.run.test import AnyClassifier, Scales, Source, protocol_for, set_up
+from verydeep.run.test import (
+    AnyClassifier,
+    Scales,
+    Source,
+    load_model,
+    protocol_for,
+    set_up,
+)
 from verydeep.torchvision_nets import is_torchvision
 
 
@@ -83,7 +89,4 @@ def _given(
         raise InputError("give at least one model to explain a test of")
     if not Path(picture).is_file():
         raise PictureError(f"{picture}: no such file")
-    return [
-        load(model, device=device, precision=precision) if isinstance(model, str | Path) else model
-        for model in given
-    ], Path(picture)
+    return [load_model(model, device, precision) for model in given], Path(picture)

@@ -178,9 +178,7 @@ def set_up(
     if not given:
         raise InputError("give at least one model to evaluate")
     loaded = {
-        place: load(model, device=device, precision=precision)
-        if isinstance(model, str | Path)
-        else model
+        place: load_model(model, device, precision)
         for place, model in enumerate(given)
         if not is_torchvision(model)
     }
@@ -194,6 +192,19 @@ def set_up(
     name = split or dataset.test_split
     samples = relabel(dataset, name, known)
     return Bench(tuple(loaded[i] for i in range(len(given))), samples, name, dataset.root)
+
+
+def load_model(
+    model: Source, device: str | None = None, precision: str | None = None
+) -> AnyClassifier:
+    """Load a model or run folder; a loaded model is left as it is.
+
+    Raises:
+        ModelError: It is neither.
+    """
+    if isinstance(model, str | Path):
+        return load(model, device=device, precision=precision)
+    return model
 
 
 def protocol_for(

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
+from typing import Self
 
 from verydeep.errors import Interrupted
 
@@ -25,11 +26,11 @@ def _restore(handlers: _Handlers) -> None:
         signal.signal(number, handler)
 
 
-class StopAtOnce:
-    """While entered, SIGINT and SIGTERM raise an error that says how to go on."""
+class _WhileEntered:
+    """Receives SIGINT and SIGTERM while it is entered."""
 
-    def __enter__(self) -> StopAtOnce:
-        self._before = _handle(self._stop)
+    def __enter__(self) -> Self:
+        self._before = _handle(self._receive)
         return self
 
     def __exit__(
@@ -40,33 +41,27 @@ class StopAtOnce:
     ) -> None:
         _restore(self._before)
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        raise NotImplementedError
+
+
+class StopAtOnce(_WhileEntered):
+    """While entered, SIGINT and SIGTERM raise an error that says how to go on."""
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         raise Interrupted(
             f"stopped by {signal.Signals(number).name}; if the run has begun, go on with the same "
             "command and --resume"
         )
 
 
-class StopSignals:
+class StopSignals(_WhileEntered):
     """While entered, takes note of SIGINT and SIGTERM; a second one stops at once."""
 
     def __init__(self) -> None:
         self.received: str | None = None
-        self._before: _Handlers = {}
 
-    def __enter__(self) -> StopSignals:
-        self._before = _handle(self._note)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _restore(self._before)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received:
             raise KeyboardInterrupt
         self.received = signal.Signals(number).name

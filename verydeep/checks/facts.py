@@ -14,6 +14,7 @@ from verydeep.checks.hashes import perceptual_hash
 from verydeep.checks.sniff import HEAD, sniff
 from verydeep.data.bounds import MAX_PIXELS
 from verydeep.data.decode import FORMATS, QUIET, orientation_of, reason_of, upright_rgb
+from verydeep.data.members import Source
 from verydeep.data.samples import Box
 from verydeep.data.statistics import Measure, Moments
 from verydeep.errors import PictureError, VeryDeepError
@@ -76,7 +77,7 @@ class Picture:
         facts: What the file is.
     """
 
-    path: Path
+    path: Source
     name: str
     split: str
     label: int
@@ -88,12 +89,13 @@ class Picture:
 class Task:
     """One file to look at; with ``colours`` all of its pixels are decoded and measured."""
 
-    path: Path
+    path: Source
     colours: bool
 
 
 def examine(task: Task) -> tuple[Facts, Moments | None]:
     """Look at a file, and measure its colours if that is asked for. Nothing is raised."""
+    assert isinstance(task.path, Path)
     try:
         status = task.path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -26,7 +26,7 @@ from verydeep.data.loading import (
     worker_count,
 )
 from verydeep.data.plan import Indices, micro_batches, plan_epoch, steps_of_epoch
-from verydeep.data.samples import Sample
+from verydeep.data.samples import Sample, Samples
 from verydeep.data.store import PictureStore
 from verydeep.errors import PictureError
 
@@ -100,7 +100,7 @@ class TrainingBatches:
         workers: int | None = None,
         balanced: bool = False,
     ) -> None:
-        self.samples = samples
+        self.samples = Samples.of(samples)
         self.augmentation = augmentation
         self.batch = batch
         self.micro_batch = micro_batch
@@ -134,7 +134,7 @@ class TrainingBatches:
         yield from loader
 
     def _orders(self, epoch: int, start: int) -> Iterator[_Order]:
-        labels = [sample.label for sample in self.samples] if self.balanced else None
+        labels = self.samples.labels if self.balanced else None
         plan = plan_epoch(len(self.samples), self.batch, self.seed, epoch, labels)
         for step, indices in list(enumerate(plan))[start:]:
             parts = list(micro_batches(indices, self.micro_batch))

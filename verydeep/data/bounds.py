@@ -13,11 +13,11 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from PIL import ExifTags, Image
 
+from verydeep.data.members import Member, Source
 from verydeep.errors import PictureError
 
 MAX_PIXELS = 89_478_485
@@ -91,13 +91,15 @@ class Metered(io.BufferedReader):
         return data
 
 
-def open_metered(source: Path | bytes) -> Metered:
-    """Open a picture's file, or its bytes.
+def open_metered(source: Source | bytes) -> Metered:
+    """Open a picture's file, or its bytes, or what holds them.
 
     Raises:
         PictureError: It is no regular file, or too long.
         OSError: It cannot be opened.
     """
+    if isinstance(source, Member):
+        source = source.read()
     if isinstance(source, bytes):
         return Metered(io.BytesIO(source), _checked(len(source)))
     # To open a pipe would wait for its other end, to open a device may set it going.

@@ -25,7 +25,6 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -41,6 +40,7 @@ from verydeep.data.bounds import (
     check_strips,
     open_metered,
 )
+from verydeep.data.members import Source
 from verydeep.errors import PictureError, VeryDeepError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -77,11 +77,11 @@ _NONSENSE = (
 )
 
 
-def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(source: Source | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a picture.
 
     Args:
-        source: A file, or what stands in one.
+        source: A file, a member of an archive or a table, or what stands in one of them.
         max_pixels: Refuse larger pictures before their pixels are decoded. Twice
             :data:`~verydeep.data.bounds.MAX_PIXELS` is the most that Pillow reads, whatever is set
             here; kinds that cost more a pixel have a share of it, see :mod:`verydeep.data.bounds`.
@@ -104,10 +104,10 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image
         raise PictureError(f"{name}: {reason_of(error)}") from error
 
 
-def shown(path: Path | str) -> str:
+def shown(path: Source | str) -> str:
     """Return a path as it can stand in a line of a message, whatever its name is made of.
 
-    >>> print(shown(Path("cats/1.jpg")), shown(Path("two" + chr(10) + "lines.jpg")).count(chr(10)))
+    >>> print(shown("cats/1.jpg"), shown("two" + chr(10) + "lines.jpg").count(chr(10)))
     cats/1.jpg 0
     """
     return str(path) if str(path).isprintable() else repr(str(path))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.layouts.registry import BUILT_IN
 from verydeep.data.read import DataSource, read_dataset
-from verydeep.data.samples import Box, Dataset, Sample, relative_name
+from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_name
 from verydeep.data.statistics import ColourStatistics, Scan
 from verydeep.errors import DataError, ModelError
 from verydeep.files import clear_temporaries, write_json, write_text
@@ -130,7 +130,6 @@ def record_data(data: str | Path, dataset: Dataset, scanned: Scan) -> dict[str, 
         "unreadable": list(scanned.unreadable),
         "left_out": list(scanned.left_out),
         "drawn": _names(dataset) if dataset.made_by_rule else None,
-        "drawn_boxes": _boxes(dataset) if dataset.made_by_rule else None,
     }
 
 
@@ -150,30 +149,40 @@ def recorded_dataset(record: dict[str, Any]) -> Dataset:
     layout = record.get("layout_name")  # runs of earlier versions have none
     if record["drawn"] is None:
         return read_dataset(record["data"], layout=layout)
-    root = Path(record.get("root", record["data"]))
-    if layout == BUILT_IN:  # the cache may be elsewhere now, or empty
-        root = read_dataset(record["data"], layout=layout, draw=False).root
-    if not root.is_dir():
-        raise DataError(f"{root}: the run's data are no longer there; name others with --data")
+    dataset = read_dataset(record["data"], layout=layout, draw=False)
     classes = tuple(record["classes"])
-    boxes = {name: Box(*box) for name, box in (record.get("drawn_boxes") or {}).items()}
-    splits = {
-        split: tuple(
-            Sample(root / name, label, boxes.get(name))
-            for label, class_name in enumerate(classes)
-            for name in names.get(class_name, ())
-        )
-        for split, names in record["drawn"].items()
-    }
-    return Dataset(
-        root,
-        record["layout"],
-        classes,
-        splits,
-        record["titles"],
+    return replace(
+        dataset,
+        classes=classes,
+        splits=_recorded_splits(record["drawn"], dataset, classes),
+        titles=record["titles"],
         made_by_rule=True,
-        layout_name=layout,
     )
+
+
+def _recorded_splits(
+    drawn: dict[str, dict[str, list[str]]], dataset: Dataset, classes: Sequence[str]
+) -> dict[str, Samples]:
+    """Return splits as they were drawn: the pictures of those names, with their classes of then.
+
+    Raises:
+        DataError: A picture is no longer there.
+    """
+    there = {
+        relative_name(sample.path, dataset.root): sample
+        for samples in dataset.splits.values()
+        for sample in samples
+    }
+    splits = {}
+    for split, names_by_class in drawn.items():
+        builder = SamplesBuilder(dataset.root)
+        for label, class_name in enumerate(classes):
+            for name in names_by_class.get(class_name, ()):
+                if name not in there:
+                    raise DataError(f"{dataset.root}: {name} of the run is no longer there")
+                builder.add(there[name].path, label, there[name].box)
+        splits[split] = builder.samples()
+    return splits
 
 
 def resumed_dataset(run: RunFolder, source: DataSource) -> Dataset:
@@ -192,8 +201,7 @@ def resumed_dataset(run: RunFolder, source: DataSource) -> Dataset:
             f"{run.path} was trained on {given} in the layout {layout}, not {source.layout}"
         )
     dataset = recorded_dataset(record)
-    gone = [s.path for s in dataset.split("train") if dataset.made_by_rule and not s.path.exists()]
-    if gone or fingerprint(dataset) != record["fingerprint"]:
+    if fingerprint(dataset) != record["fingerprint"]:
         raise DataError(
             f"{record['data']}: the training pictures are not those that {run.path} began with; "
             "put them back, or start a new run"
@@ -211,19 +219,10 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def _names(dataset: Dataset) -> dict[str, dict[str, list[str]]]:
-    return {
-        split: {
-            name: [relative_name(s.path, dataset.root) for s in samples if s.label == label]
-            for label, name in enumerate(dataset.classes)
-        }
-        for split, samples in dataset.splits.items()
-    }
-
-
-def _boxes(dataset: Dataset) -> dict[str, list[float]]:
-    return {
-        relative_name(sample.path, dataset.root): list(sample.box)
-        for samples in dataset.splits.values()
-        for sample in samples
-        if sample.box
-    }
+    drawn: dict[str, dict[str, list[str]]] = {}
+    for split, samples in dataset.splits.items():
+        drawn[split] = {name: [] for name in dataset.classes}
+        for sample in samples:
+            name = relative_name(sample.path, dataset.root)
+            drawn[split][dataset.classes[sample.label]].append(name)
+    return drawn

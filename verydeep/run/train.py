@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -187,8 +188,7 @@ def _scan(
     kept = {"none": None, "ram": torch.device("cpu"), "device": machine.device}[recipe.data.cache]
     if resumed and kept is None:
         record = resumed.read("data.json")
-        bad = set(record["left_out"])
-        good = tuple(sample for index, sample in enumerate(samples) if index not in bad)
+        good = samples.take(np.delete(np.arange(len(samples)), record["left_out"]))
         return Scan(recorded_colours(record), good, tuple(record["unreadable"]))
     low, high = recipe.data.train_scale
     with progress.task("reading the training pictures", len(samples)) as task:
@@ -301,7 +301,7 @@ class Training:
     def _class_weights(self) -> Tensor | None:
         if self.recipe.data.balance != "weights":
             return None
-        labels = [sample.label for sample in self.scanned.samples]
+        labels = self.scanned.samples.labels
         return torch.tensor(class_weights(labels, len(self.dataset.classes)))
 
     def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:

@@ -19,7 +19,12 @@ def class_weights(labels: ArrayLike, classes: int) -> tuple[float, ...]:
     >>> class_weights([0, 0, 0, 1], 2)
     (0.6666666666666666, 2.0)
     """
-    counts = np.bincount(np.asarray(labels), minlength=classes)
+    return weights_of_counts(np.bincount(np.asarray(labels), minlength=classes))
+
+
+def weights_of_counts(given: ArrayLike) -> tuple[float, ...]:
+    """Return the same from the number of pictures of each class."""
+    counts, classes = np.asarray(given), np.size(given)
     return tuple((counts.sum() / (classes * counts.clip(min=1))).tolist())
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from verydeep.data.loading import (
     own_generator,
     worker_count,
 )
+from verydeep.data.members import Source
 from verydeep.data.plan import Indices, micro_batches, plan_epoch, steps_of_epoch
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.store import PictureStore
@@ -74,6 +76,21 @@ class _Order:
     last: bool
 
 
+class Batches(Protocol):
+    """A training set, epoch by epoch."""
+
+    @property
+    def pictures(self) -> int:
+        """Pictures in an epoch."""
+
+    @property
+    def steps(self) -> int:
+        """Updates in an epoch."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
+        """Yield the micro-batches of an epoch, from the update ``start`` on."""
+
+
 class TrainingBatches:
     """The training set as batches of augmented crops.
 
@@ -110,6 +127,11 @@ class TrainingBatches:
         self.balanced = balanced
 
     @property
+    def pictures(self) -> int:
+        """Pictures in an epoch."""
+        return len(self.samples)
+
+    @property
     def steps(self) -> int:
         """Updates in an epoch."""
         return steps_of_epoch(len(self.samples), self.batch)
@@ -143,7 +165,7 @@ class TrainingBatches:
                 yield _Order(epoch, part, step, share, last=number == len(parts))
 
 
-_Crops = tuple[Tensor, list[Crop], list[int], list[str]]
+Crops = tuple[Tensor, list[Crop], list[int], list[str]]
 """Crops uint8 (N, 3, h, w), how they were drawn, the numbers of their pictures, and faults."""
 
 
@@ -156,44 +178,57 @@ class _Maker(Dataset[MicroBatch]):
         self.seed = batches.seed
 
     def __getitem__(self, order: _Order) -> MicroBatch:
-        pictures, crops, good, faults = self.cut(order)
-        return MicroBatch(
-            pictures=pictures,
-            labels=torch.tensor([self.sample(draw).label for draw in good], dtype=torch.long),
-            shifts=torch.tensor([crop.shift for crop in crops], dtype=torch.float32).view(-1, 3),
-            step=order.step,
-            share=order.share,
-            last=order.last,
-            unreadable=tuple(faults),
-        )
+        crops = self.cut(order)
+        labels = [self.sample(draw).label for draw in crops[2]]
+        made = micro_batch_of(crops, labels, order.step)
+        return replace(made, share=order.share, last=order.last)
 
-    def cut(self, order: _Order) -> _Crops:
+    def cut(self, order: _Order) -> Crops:
         raise NotImplementedError
 
     def sample(self, draw: int) -> Sample:
         return self.samples[draw % len(self.samples)]
 
-    def draw(self, order: _Order, number: int, height: int, width: int) -> Crop:
-        generator = sample_generator(self.seed, order.epoch, number)
-        return draw_crop(self.augmentation, height, width, generator)
+
+def micro_batch_of(crops: Crops, labels: Sequence[int], step: int) -> MicroBatch:
+    """Return crops and the classes of their pictures as the whole of an update."""
+    pictures, drawn, _, faults = crops
+    return MicroBatch(
+        pictures=pictures,
+        labels=torch.tensor(labels, dtype=torch.long),
+        shifts=torch.tensor([crop.shift for crop in drawn], dtype=torch.float32).view(-1, 3),
+        step=step,
+        share=1.0,
+        last=True,
+        unreadable=tuple(faults),
+    )
+
+
+def cut_sources(
+    sources: Iterable[tuple[int, Source]], augmentation: Augmentation, seed: int, epoch: int
+) -> Crops:
+    """Decode pictures and cut a crop of each; the number of a picture decides which."""
+    pictures, crops, good, faults = [], [], [], []
+    for number, source in sources:
+        try:
+            picture = decode(source)
+        except PictureError as error:
+            faults.append(str(error))
+            continue
+        generator = sample_generator(seed, epoch, number)
+        crop = draw_crop(augmentation, picture.height, picture.width, generator)
+        pictures.append(to_tensor(cut(picture, crop)))
+        crops.append(crop)
+        good.append(number)
+    side = augmentation.size
+    batch = torch.stack(pictures) if pictures else torch.empty(0, 3, side, side).byte()
+    return batch, crops, good, faults
 
 
 class _FromFiles(_Maker):
-    def cut(self, order: _Order) -> _Crops:
-        pictures, crops, good, faults = [], [], [], []
-        for index in order.indices.tolist():
-            try:
-                picture = decode(self.sample(index).path)
-            except PictureError as error:
-                faults.append(str(error))
-                continue
-            crop = self.draw(order, index, picture.height, picture.width)
-            pictures.append(to_tensor(cut(picture, crop)))
-            crops.append(crop)
-            good.append(index)
-        side = self.augmentation.size
-        batch = torch.stack(pictures) if pictures else torch.empty(0, 3, side, side).byte()
-        return batch, crops, good, faults
+    def cut(self, order: _Order) -> Crops:
+        sources = ((draw, self.sample(draw).path) for draw in order.indices.tolist())
+        return cut_sources(sources, self.augmentation, self.seed, order.epoch)
 
 
 class _FromStore(_Maker):
@@ -201,12 +236,14 @@ class _FromStore(_Maker):
         super().__init__(batches)
         self.store = store
 
-    def cut(self, order: _Order) -> _Crops:
+    def cut(self, order: _Order) -> Crops:
         draws = order.indices.tolist()
         numbers = (order.indices % len(self.samples)).tolist()
         sizes = self.store.sizes[torch.tensor(numbers)]
         crops = [
-            self.draw(order, draw, height, width)
+            draw_crop(
+                self.augmentation, height, width, sample_generator(self.seed, order.epoch, draw)
+            )
             for draw, (height, width) in zip(draws, sizes.tolist(), strict=True)
         ]
         windows = [

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, overload
+from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from verydeep.data.members import Member, Source
 from verydeep.data.names import Names
 from verydeep.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from verydeep.data.shards.stream import ShardStream
 
 
 class Box(NamedTuple):
@@ -233,6 +236,8 @@ class Dataset:
         made_by_rule: The split was not found on disk but drawn; see :mod:`verydeep.data.split`.
         layout_name: What ``--layout`` calls the layout.
         notes: What else is to be said of it, like how many pictures were left out.
+        stream: The training split, if it is in shards that are read from front to back; ``splits``
+            then lacks it.
     """
 
     root: Path
@@ -243,6 +248,7 @@ class Dataset:
     made_by_rule: bool = False
     layout_name: str | None = None
     notes: tuple[str, ...] = ()
+    stream: ShardStream | None = None
 
     def __post_init__(self) -> None:
         compact = {name: Samples.of(samples) for name, samples in self.splits.items()}
@@ -254,6 +260,11 @@ class Dataset:
         Raises:
             DataError: There is no such split.
         """
+        if name == "train" and self.stream is not None:
+            raise DataError(
+                f"{self.root}: its training pictures are a stream, which has no order of its own; "
+                "read them by index instead (--set data.stream=false)"
+            )
         if name not in self.splits:
             raise DataError(
                 f"{self.root} has no split {name!r}; it has {', '.join(self.splits)}"
@@ -266,12 +277,20 @@ class Dataset:
         """Name of the split to test on: ``test`` if there is one, else ``val``, else the last."""
         return next((name for name in ("test", "val") if name in self.splits), [*self.splits][-1])
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Pictures of every split."""
+        streamed = {} if self.stream is None else {"train": len(self.stream)}
+        return streamed | {name: len(samples) for name, samples in self.splits.items()}
+
     def title(self, label: int) -> str:
         """Return what to show people for a class."""
         return self.titles.get(self.classes[label], self.classes[label])
 
     def count(self, split: str) -> tuple[int, ...]:
         """Return the number of pictures of every class in a split."""
+        if split == "train" and self.stream is not None:
+            return self.stream.counts
         labels = self.split(split).labels
         return tuple(np.bincount(labels, minlength=len(self.classes)).tolist())
 
@@ -281,10 +300,12 @@ class Dataset:
         >>> Dataset(Path("pets"), "a folder a class", ("cat", "dog"), {"train": ()}).describe()
         'a folder a class, 2 classes, 0 train'
         """
-        sizes = ", ".join(f"{len(samples):,} {name}" for name, samples in self.splits.items())
+        sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes.items())
         boxes = any(samples.has_boxes for samples in self.splits.values())
         rule = " (drawn by rule)" if self.made_by_rule else ""
-        notes = "".join(f", {note}" for note in ((["boxes"] if boxes else []) + [*self.notes]))
+        streamed = ["training pictures as a stream"] if self.stream is not None else []
+        boxed = ["boxes"] if boxes else []
+        notes = "".join(f", {note}" for note in (*streamed, *boxed, *self.notes))
         return f"{self.layout}, {len(self.classes)} classes, {sizes}{rule}{notes}"
 
 

@@ -63,6 +63,12 @@ class ColourSum:
         self.first += moments[0]
         self.second += moments[1]
 
+    def join(self, other: ColourSum) -> None:
+        """Count the pictures of another sum too."""
+        self.count += other.count
+        self.first += other.first
+        self.second += other.second
+
     def statistics(self) -> ColourStatistics:
         """Return the statistics of the pictures so far; there must be one."""
         mean = self.first / self.count

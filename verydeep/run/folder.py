@@ -121,7 +121,8 @@ def record_data(data: str | Path, dataset: Dataset, scanned: Scan) -> dict[str, 
         "layout_name": dataset.layout_name,
         "classes": list(dataset.classes),
         "titles": dict(dataset.titles),
-        "counts": {name: len(samples) for name, samples in dataset.splits.items()},
+        "stream": dataset.stream is not None,
+        "counts": dataset.sizes,
         "fingerprint": fingerprint(dataset),
         "colours": {
             "mean": list(scanned.colours.mean),
@@ -148,8 +149,8 @@ def recorded_dataset(record: dict[str, Any]) -> Dataset:
     """
     layout = record.get("layout_name")  # runs of earlier versions have none
     if record["drawn"] is None:
-        return read_dataset(record["data"], layout=layout)
-    dataset = read_dataset(record["data"], layout=layout, draw=False)
+        return read_dataset(record["data"], layout=layout, stream=record.get("stream", False))
+    dataset = read_dataset(record["data"], layout=layout, draw=False, stream=False)
     classes = tuple(record["classes"])
     return replace(
         dataset,
@@ -211,6 +212,8 @@ def resumed_dataset(run: RunFolder, source: DataSource) -> Dataset:
 
 def fingerprint(dataset: Dataset) -> str:
     """Return a hash over the names and classes of the training pictures."""
+    if dataset.stream is not None:
+        return dataset.stream.fingerprint()
     digest = hashlib.sha256()
     for sample in dataset.split("train"):
         line = f"{dataset.classes[sample.label]}\t{relative_name(sample.path, dataset.root)}\n"

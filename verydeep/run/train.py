@@ -15,11 +15,11 @@ from torch import Tensor
 
 from verydeep.classifier import Classifier, Preprocessing, load
 from verydeep.data.augment import Augmentation
-from verydeep.data.balance import class_weights
-from verydeep.data.batches import TrainingBatches
+from verydeep.data.balance import class_weights, weights_of_counts
+from verydeep.data.batches import Batches, TrainingBatches
 from verydeep.data.decode import shown
 from verydeep.data.read import DataSource, read_dataset
-from verydeep.data.samples import Dataset
+from verydeep.data.samples import Dataset, Samples
 from verydeep.data.statistics import Scan, scan
 from verydeep.errors import DataError
 from verydeep.evaluation.evaluate import evaluate_samples
@@ -36,6 +36,7 @@ from verydeep.run.folder import (
     resumed_dataset,
 )
 from verydeep.run.make import make_net, make_optimizer
+from verydeep.run.streamed import scan_stream, settle_stream, stream_batches
 from verydeep.run.test import final_tests
 from verydeep.runtime import Machine, choose_machine, describe_environment
 from verydeep.training.checkpoint import Position, has_checkpoint
@@ -113,6 +114,8 @@ def _train_one(
     dataset = _read_data(data, recipe, resumed, progress)
     progress.say(f"{dataset.root}: {dataset.describe()}")
     _say_balance(dataset, recipe, progress)
+    if dataset.stream is not None:
+        recipe = settle_stream(recipe, dataset.stream)
     progress.say(
         f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
         f"{recipe.training.micro_batch} at a time"
@@ -155,6 +158,7 @@ def _read_data(
             source.data,
             layout=source.layout,
             progress=progress,
+            stream=recipe.data.stream,
             validation_share=recipe.data.validation_share,
             test_share=recipe.data.test_share,
             seed=recipe.training.seed,
@@ -184,6 +188,10 @@ def _scan(
     progress: Progress,
 ) -> Scan:
     """Read the training pictures once; a resumed run that keeps none reads its own record."""
+    if dataset.stream is not None:
+        if resumed is not None:
+            return Scan(recorded_colours(resumed.read("data.json")), Samples.of(()))
+        return scan_stream(dataset.stream, recipe, progress)
     samples = dataset.split("train")
     kept = {"none": None, "ram": torch.device("cpu"), "device": machine.device}[recipe.data.cache]
     if resumed and kept is None:
@@ -278,18 +286,21 @@ class Training:
             progress=self.progress,
         )
 
-    def _batches(self) -> TrainingBatches:
+    def _batches(self) -> Batches:
         data, training = self.recipe.data, self.recipe.training
         assert training.micro_batch is not None
+        augmentation = Augmentation(
+            size=self.recipe.net.input_size,
+            scale=data.train_scale,
+            random_crop=data.crop == "random",
+            flip=data.flip,
+            colour_shift=data.colour_shift,
+        )
+        if self.dataset.stream is not None:
+            return stream_batches(self.dataset.stream, augmentation, self.recipe)
         return TrainingBatches(
             self.scanned.samples,
-            Augmentation(
-                size=self.recipe.net.input_size,
-                scale=data.train_scale,
-                random_crop=data.crop == "random",
-                flip=data.flip,
-                colour_shift=data.colour_shift,
-            ),
+            augmentation,
             batch=training.batch,
             micro_batch=training.micro_batch,
             seed=training.seed,
@@ -301,6 +312,8 @@ class Training:
     def _class_weights(self) -> Tensor | None:
         if self.recipe.data.balance != "weights":
             return None
+        if self.dataset.stream is not None:
+            return torch.tensor(weights_of_counts(self.dataset.stream.counts))
         labels = self.scanned.samples.labels
         return torch.tensor(class_weights(labels, len(self.dataset.classes)))
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from verydeep.data.batches import MicroBatch, TrainingBatches
+from verydeep.data.batches import Batches, MicroBatch
 from verydeep.data.statistics import check_unreadable
 from verydeep.errors import Interrupted, TrainingStopped
 from verydeep.files import write_json_lines
@@ -63,7 +63,7 @@ class Loop:
     net: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    batches: TrainingBatches
+    batches: Batches
     prepare: Callable[[Tensor, Tensor], Tensor]
     validate: Callable[[], Mapping[str, float]]
     watch: str
@@ -147,7 +147,7 @@ class Loop:
             return
         listed = self.position.unreadable
         listed += [fault for fault in part.unreadable if fault not in listed]
-        check_unreadable(listed, len(self.batches.samples), self.unreadable_limit)
+        check_unreadable(listed, self.batches.pictures, self.unreadable_limit)
 
     def _accumulate(self, part: MicroBatch) -> None:
         device = self.machine.device

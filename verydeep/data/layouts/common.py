@@ -10,6 +10,7 @@ import contextlib
 import math
 import os
 import re
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,12 +142,14 @@ class _Split:
     places: Names = field(default_factory=Names)
     numbers: dict[str, int] = field(default_factory=dict)
     firsts: list[str] = field(default_factory=list)
+    hashes: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, entry: Entry) -> None:
         number = self.numbers.setdefault(entry.name, len(self.numbers))
         if number == len(self.firsts):
             self.firsts.append(entry.place)
         self.builder.add(entry.path, number, entry.box)
+        self.hashes.append(hash(str(entry.path)))
         self.places.append(entry.place)
 
     def check(self, split: str, root: Path, labels: Mapping[str, int]) -> None:
@@ -166,8 +169,7 @@ class _Split:
 
     def _first_twice(self) -> tuple[int, int] | None:
         """Return the numbers of the first two entries of one picture."""
-        paths = self.builder.samples().paths
-        hashes = np.fromiter((hash(path) for path in paths), np.int64, len(paths))
+        paths, hashes = self.builder.samples().paths, np.asarray(self.hashes)
         order = np.argsort(hashes, kind="stable")
         again = np.flatnonzero(np.diff(hashes[order]) == 0)
         for later in np.sort(order[again + 1]).tolist():

@@ -10,6 +10,7 @@ from verydeep.data.layouts import (
     class_folders,
     coco,
     ilsvrc,
+    shards,
     split_folders,
     table,
     tiny_imagenet,
@@ -46,6 +47,12 @@ LAYOUTS = (
         "a .csv, .jsonl or .parquet file with columns file, label, perhaps split and box",
         table.recognise,
         table.read,
+    ),
+    Layout(
+        "shards",
+        "*.tar, train/*.tar, perhaps dataset.json beside them; or a pattern: train-{000..146}.tar",
+        shards.recognise,
+        shards.read,
     ),
     Layout(
         "tiny-imagenet",

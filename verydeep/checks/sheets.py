@@ -13,8 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from verydeep.checks.facts import Picture
-from verydeep.data.bounds import MAX_PIXELS
-from verydeep.data.decode import FORMATS, QUIET, upright_rgb
+from verydeep.data.decode import opened, upright_rgb
 from verydeep.data.loading import in_parallel
 from verydeep.data.samples import Dataset
 
@@ -75,9 +74,7 @@ def shrink_all(paths: Iterable[Path], *, workers: int | None = None) -> dict[Pat
 def shrink(path: Path) -> str | None:
     """Return a small picture as a JPEG in a data URI; None if it cannot be decoded."""
     try:
-        with QUIET, path.open("rb") as stream, Image.open(stream, formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                return None
+        with opened(path) as picture:
             picture.draft(None, (2 * HEIGHT, 2 * HEIGHT))
             picture.load()
             upright = upright_rgb(picture)

@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 from PIL import ExifTags, Image
 
-from verydeep.errors import PictureError
+from verydeep.errors import PictureError, PictureTooLarge
 
 MAX_PIXELS = 89_478_485
 """The most pixels that are decoded; Pillow's own level of warning, a quarter GiB in RGB."""
@@ -79,7 +79,7 @@ class Metered(io.BufferedReader):
         """
         whole = size is None or size < 0
         if whole and self._in_header and self.length > AT_ONCE:
-            raise PictureError(
+            raise PictureTooLarge(
                 f"{self.length:,} bytes, more than the {AT_ONCE:,} allowed; save it as JPEG or PNG"
             )
         data = super().read(size)
@@ -95,7 +95,8 @@ def open_metered(source: Path | bytes) -> Metered:
     """Open a picture's file, or its bytes.
 
     Raises:
-        PictureError: It is no regular file, or too long.
+        PictureTooLarge: It has too many bytes.
+        PictureError: It is no regular file.
         OSError: It cannot be opened.
     """
     if isinstance(source, bytes):
@@ -116,7 +117,7 @@ def _open_at_once(path: str, flags: int) -> int:
 
 def _checked(length: int) -> int:
     if length > MAX_BYTES:
-        raise PictureError(
+        raise PictureTooLarge(
             f"{length:,} bytes, more than the {MAX_BYTES:,} allowed; make it smaller"
         )
     return length
@@ -126,13 +127,13 @@ def check_size(picture: Image.Image, max_pixels: int) -> None:
     """Refuse an opened picture that has too many pixels for its kind.
 
     Raises:
-        PictureError: It has.
+        PictureTooLarge: It has.
     """
     width, height = picture.size
     share = _share(picture)
     allowed = max_pixels if share is None else min(max_pixels, int(share * MAX_PIXELS))
     if width * height > allowed:
-        raise PictureError(
+        raise PictureTooLarge(
             f"{width}x{height} is {width * height:,} pixels, more than the {allowed:,} "
             "allowed; make it smaller"
         )

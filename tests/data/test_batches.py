@@ -20,6 +20,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 
 from verydeep.data.augment import Augmentation, cut, draw_crop, sample_generator
 from verydeep.data.batches import MicroBatch, TrainingBatches
+from verydeep.data.decode import to_tensor
 from verydeep.data.samples import Sample
 from verydeep.data.statistics import scan
 from verydeep.data.store import PictureStore
@@ -107,7 +108,7 @@ def test_every_crop_is_the_one_drawn_for_its_picture(
     for number, (picture, shift) in found.items():
         original = originals[number]
         crop = draw_crop(JITTER, original.height, original.width, sample_generator(5, 3, number))
-        expected = torch.from_numpy(np.array(cut(original, crop))).permute(2, 0, 1)
+        expected = cut(to_tensor(original), crop)
         assert (picture.int() - expected.int()).abs().max() <= 1
         assert shift.tolist() == pytest.approx(crop.shift)
 

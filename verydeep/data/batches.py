@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from verydeep.data.augment import (
     Augmentation,
     Crop,
-    cut,
     cut_batch,
     draw_crop,
     sample_generator,
     source_window,
 )
-from verydeep.data.decode import decode, to_tensor
+from verydeep.data.crops import read_crop
+from verydeep.data.jpeg import quick_decoder
 from verydeep.data.loading import (
     as_it_is,
     leave_signals_to_the_parent,
@@ -86,6 +87,7 @@ class TrainingBatches:
         store: The decoded pictures; None decodes the files, each epoch anew.
         workers: Decoding processes, without a store; None decides.
         balanced: Draw every class as often as any other, instead of every picture once.
+        reduced: Decode large JPEG files at a reduced size; see :mod:`verydeep.data.crops`.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class TrainingBatches:
         store: PictureStore | None = None,
         workers: int | None = None,
         balanced: bool = False,
+        reduced: bool = True,
     ) -> None:
         self.samples = samples
         self.augmentation = augmentation
@@ -108,6 +111,7 @@ class TrainingBatches:
         self.store = store
         self.workers = workers
         self.balanced = balanced
+        self.reduced = reduced
 
     @property
     def steps(self) -> int:
@@ -121,11 +125,14 @@ class TrainingBatches:
             maker = _FromStore(self, self.store)
             yield from (maker[order] for order in orders)
             return
+        workers = worker_count(self.workers, len(self.samples))
+        if workers:
+            quick_decoder()  # once for all of them
         loader = DataLoader(
             _FromFiles(self),
             sampler=orders,
             batch_size=None,
-            num_workers=worker_count(self.workers, len(self.samples)),
+            num_workers=workers,
             collate_fn=as_it_is,
             worker_init_fn=leave_signals_to_the_parent,
             generator=own_generator(),
@@ -179,21 +186,27 @@ class _Maker(Dataset[MicroBatch]):
 
 
 class _FromFiles(_Maker):
+    def __init__(self, batches: TrainingBatches) -> None:
+        super().__init__(batches)
+        self.reduced = batches.reduced
+
     def cut(self, order: _Order) -> _Crops:
-        pictures, crops, good, faults = [], [], [], []
+        side = self.augmentation.size
+        batch = torch.empty(len(order.indices), 3, side, side, dtype=torch.uint8)
+        crops: list[Crop] = []
+        good, faults = [], []
+        alone = get_worker_info() is not None
         for index in order.indices.tolist():
+            draw, path = partial(self.draw, order, index), self.sample(index).path
             try:
-                picture = decode(self.sample(index).path)
+                pixels, crop = read_crop(path, draw, reduced=self.reduced, quick=alone)
             except PictureError as error:
                 faults.append(str(error))
                 continue
-            crop = self.draw(order, index, picture.height, picture.width)
-            pictures.append(to_tensor(cut(picture, crop)))
+            batch[len(crops)] = pixels
             crops.append(crop)
             good.append(index)
-        side = self.augmentation.size
-        batch = torch.stack(pictures) if pictures else torch.empty(0, 3, side, side).byte()
-        return batch, crops, good, faults
+        return batch[: len(crops)], crops, good, faults
 
 
 class _FromStore(_Maker):

@@ -32,7 +32,7 @@ from types import TracebackType
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from verydeep.data.bounds import (
     MAX_PIXELS,
@@ -93,17 +93,14 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image
         PictureError: There is no such file, it cannot be read, or it is no whole picture.
     """
     with naming(source):
-        with opened(source, max_pixels=max_pixels) as picture:
-            picture.load()
-            rgb, turn = _rgb(picture), _turn(picture)
-        # The picture in the file is let go before another is made from it.
+        rgb, turn = _read(source, max_pixels)
         upright = rgb if turn is None else rgb.transpose(turn)
     upright.info = {}
     return upright
 
 
 @contextmanager
-def opened(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def opened(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
     """Open a picture, its header read and every bound of :mod:`verydeep.data.bounds` in force.
 
     This is the only way by which the program opens files it knows nothing of. Pillow's warnings
@@ -165,13 +162,20 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
+def _read(source: Path | bytes, max_pixels: int) -> tuple[Image.Image, Image.Transpose | None]:
+    """Return the picture in RGB and how it is to be turned; the one in the file is let go."""
+    with opened(source, max_pixels=max_pixels) as picture:
+        picture.load()
+        return rgb_of(picture), _turn(picture)
+
+
 def upright_rgb(picture: Image.Image) -> Image.Image:
     """Return an opened picture in mode ``RGB`` and turned upright, by the rules for files.
 
     Raises:
         PictureError: Its pixels are numbers of 32 bits.
     """
-    rgb, turn = _rgb(picture), _turn(picture)
+    rgb, turn = rgb_of(picture), _turn(picture)
     return rgb if turn is None else rgb.transpose(turn)
 
 
@@ -192,7 +196,12 @@ def orientation_of(picture: Image.Image) -> int:
     return orientation if isinstance(orientation, int) else 1
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
+def rgb_of(picture: Image.Image) -> Image.Image:
+    """Return an opened picture in mode ``RGB``, by the rules for files; not turned.
+
+    Raises:
+        PictureError: Its pixels are numbers of 32 bits.
+    """
     mode = picture.mode
     if mode == "RGB" and "transparency" not in picture.info:
         return picture

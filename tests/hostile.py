@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 from PIL import Image
 
 from verydeep.data.bounds import MAX_SCANS
@@ -140,3 +141,42 @@ OTHERS: dict[str, Callable[[], bytes]] = {
     "sound": lambda: encode(SMALL, "JPEG"),
 }
 """More of all kinds; a few are sound, and the pieces if 30,000 are allowed."""
+
+
+Edit = tuple[str, float, Any]
+"""A kind of damage, where as a share of the file, and with what."""
+
+
+def edits(seeds: Sequence[bytes]) -> st.SearchStrategy[Edit]:
+    """Return what can be done to a file, parts of other ones included."""
+    places = st.floats(0, 1, exclude_max=True)
+    return st.one_of(
+        st.tuples(st.just("flip"), places, st.integers(0, 7)),
+        st.tuples(st.just("set"), places, st.sampled_from([0, 1, 127, 128, 255])),
+        st.tuples(st.just("cut"), places, st.integers(1, 64)),
+        st.tuples(st.just("insert"), places, st.binary(min_size=1, max_size=16)),
+        st.tuples(st.just("splice"), places, st.tuples(st.sampled_from(seeds), places)),
+        st.tuples(st.just("repeat"), places, st.integers(1, 64)),
+    )
+
+
+def mutate(data: bytes, harm: list[Edit]) -> bytes:
+    for kind, where, what in harm:
+        # The square puts most edits into the header, where they do the most harm.
+        place = int(where**2 * len(data))
+        before, after = data[:place], data[place:]
+        match kind:
+            case "flip" if after:
+                data = before + bytes([after[0] ^ 1 << what]) + after[1:]
+            case "set" if after:
+                data = before + bytes([what]) + after[1:]
+            case "cut":
+                data = before + after[what:]
+            case "insert":
+                data = before + what + after
+            case "repeat":
+                data = before + after[:what] * 2 + after[what:]
+            case "splice":
+                other, begin = what
+                data = before + other[int(begin * len(other)) :]
+    return data

@@ -91,6 +91,9 @@ class Data(Section):
     divisor: float = Field(64.0, gt=0, description="inputs are (RGB - mean) / divisor; paper: 1")
     cache: Literal["none", "ram", "device"] = Field("none", description="where pictures are kept")
     workers: int | None = Field(None, ge=0, description="decoding processes; null: one a core")
+    reduced_decoding: bool = Field(
+        True, description="decode large JPEGs at 1/2 to 1/8 of their size, at least twice S"
+    )
     balance: Literal["none", "weights", "sampling"] = Field(
         "none",
         description="for classes of unequal size: weights in the loss, or every class drawn as "

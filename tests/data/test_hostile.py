@@ -24,13 +24,16 @@ from hostile import (
     ENDLESS,
     SMALL,
     VAST,
+    Edit,
     chunk,
+    edits,
     empty_pieces,
     encode,
     grey_tiff,
     large_tile,
     many_frames,
     many_scans,
+    mutate,
     overlapping_strips,
     png,
     run_lengths,
@@ -576,37 +579,7 @@ SEEDS = (
     encode(SMALL, "TIFF", compression="tiff_adobe_deflate"),
 )
 
-PLACES = st.floats(0, 1, exclude_max=True)
-EDITS = st.one_of(
-    st.tuples(st.just("flip"), PLACES, st.integers(0, 7)),
-    st.tuples(st.just("set"), PLACES, st.sampled_from([0, 1, 127, 128, 255])),
-    st.tuples(st.just("cut"), PLACES, st.integers(1, 64)),
-    st.tuples(st.just("insert"), PLACES, st.binary(min_size=1, max_size=16)),
-    st.tuples(st.just("splice"), PLACES, st.tuples(st.sampled_from(SEEDS), PLACES)),
-    st.tuples(st.just("repeat"), PLACES, st.integers(1, 64)),
-)
-
-
-def mutate(data: bytes, edits: list[tuple[str, float, Any]]) -> bytes:
-    for kind, where, what in edits:
-        # The square puts most edits into the header, where they do the most harm.
-        place = int(where**2 * len(data))
-        before, after = data[:place], data[place:]
-        match kind:
-            case "flip" if after:
-                data = before + bytes([after[0] ^ 1 << what]) + after[1:]
-            case "set" if after:
-                data = before + bytes([what]) + after[1:]
-            case "cut":
-                data = before + after[what:]
-            case "insert":
-                data = before + what + after
-            case "repeat":
-                data = before + after[:what] * 2 + after[what:]
-            case "splice":
-                other, begin = what
-                data = before + other[int(begin * len(other)) :]
-    return data
+EDITS = edits(SEEDS)
 
 
 def becomes(data: bytes) -> Image.Image | PictureError:
@@ -618,11 +591,11 @@ def becomes(data: bytes) -> Image.Image | PictureError:
 
 @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(SEEDS), st.lists(EDITS, min_size=1, max_size=6))
-def test_whatever_is_done_to_a_file(seed: bytes, edits: list[tuple[str, float, Any]]) -> None:
+def test_whatever_is_done_to_a_file(seed: bytes, harm: list[Edit]) -> None:
     """A picture in RGB or a PictureError: nothing else is raised, nothing is warned of."""
     with warnings.catch_warnings(record=True) as leaked:
         warnings.simplefilter("always")
-        found = becomes(mutate(seed, edits))
+        found = becomes(mutate(seed, harm))
     assert not leaked
     if isinstance(found, PictureError):
         assert str(found).startswith("<bytes>: ")

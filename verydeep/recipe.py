@@ -99,6 +99,9 @@ class Data(Section):
     shuffle_buffer: int = Field(
         1000, ge=1, description="pictures that each reading process of a stream holds"
     )
+    reduced_decoding: bool = Field(
+        True, description="decode large JPEGs at 1/2 to 1/8 of their size, at least twice S"
+    )
     balance: Literal["none", "weights", "sampling"] = Field(
         "none",
         description="for classes of unequal size: weights in the loss, or every class drawn as "

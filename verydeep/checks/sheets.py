@@ -8,13 +8,11 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
 from verydeep.checks.facts import Picture
-from verydeep.data.bounds import MAX_PIXELS
-from verydeep.data.decode import FORMATS, QUIET, upright_rgb
+from verydeep.data.decode import opened, upright_rgb
 from verydeep.data.loading import in_parallel
 from verydeep.data.members import Source
 from verydeep.data.samples import Dataset
@@ -75,11 +73,8 @@ def shrink_all(paths: Iterable[Source], *, workers: int | None = None) -> dict[S
 
 def shrink(path: Source) -> str | None:
     """Return a small picture as a JPEG in a data URI; None if it cannot be decoded."""
-    assert isinstance(path, Path)
     try:
-        with QUIET, path.open("rb") as stream, Image.open(stream, formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                return None
+        with opened(path) as picture:
             picture.draft(None, (2 * HEIGHT, 2 * HEIGHT))
             picture.load()
             upright = upright_rgb(picture)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from verydeep.data.augment import (
     Augmentation,
     Crop,
-    cut,
     cut_batch,
     draw_crop,
     sample_generator,
     source_window,
 )
-from verydeep.data.decode import decode, to_tensor
+from verydeep.data.crops import read_crop
+from verydeep.data.jpeg import quick_decoder
 from verydeep.data.loading import (
     as_it_is,
     leave_signals_to_the_parent,
@@ -103,6 +105,7 @@ class TrainingBatches:
         store: The decoded pictures; None decodes the files, each epoch anew.
         workers: Decoding processes, without a store; None decides.
         balanced: Draw every class as often as any other, instead of every picture once.
+        reduced: Decode large JPEG files at a reduced size; see :mod:`verydeep.data.crops`.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class TrainingBatches:
         store: PictureStore | None = None,
         workers: int | None = None,
         balanced: bool = False,
+        reduced: bool = True,
     ) -> None:
         self.samples = Samples.of(samples)
         self.augmentation = augmentation
@@ -125,6 +129,7 @@ class TrainingBatches:
         self.store = store
         self.workers = workers
         self.balanced = balanced
+        self.reduced = reduced
 
     @property
     def pictures(self) -> int:
@@ -143,17 +148,9 @@ class TrainingBatches:
             maker = _FromStore(self, self.store)
             yield from (maker[order] for order in orders)
             return
-        loader = DataLoader(
-            _FromFiles(self),
-            sampler=orders,
-            batch_size=None,
-            num_workers=worker_count(self.workers, len(self.samples)),
-            collate_fn=as_it_is,
-            worker_init_fn=leave_signals_to_the_parent,
-            generator=own_generator(),
-            pin_memory=torch.cuda.is_available(),
+        yield from batch_loader(
+            _FromFiles(self), worker_count(self.workers, len(self.samples)), orders
         )
-        yield from loader
 
     def _orders(self, epoch: int, start: int) -> Iterator[_Order]:
         labels = self.samples.labels if self.balanced else None
@@ -163,6 +160,24 @@ class TrainingBatches:
             for number, part in enumerate(parts, start=1):
                 share = len(part) / len(indices)
                 yield _Order(epoch, part, step, share, last=number == len(parts))
+
+
+def batch_loader(
+    batches: Dataset[Any], workers: int, orders: Sequence[_Order] | None = None
+) -> DataLoader[Any]:
+    """Return what reads batches in other processes, in order."""
+    if workers:
+        quick_decoder()  # once for all of them
+    return DataLoader(
+        batches,
+        sampler=orders,
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=as_it_is,
+        worker_init_fn=leave_signals_to_the_parent,
+        generator=own_generator(),
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
 Crops = tuple[Tensor, list[Crop], list[int], list[str]]
@@ -205,30 +220,53 @@ def micro_batch_of(crops: Crops, labels: Sequence[int], step: int) -> MicroBatch
 
 
 def cut_sources(
-    sources: Iterable[tuple[int, Source]], augmentation: Augmentation, seed: int, epoch: int
+    sources: Sequence[tuple[int, Source]],
+    augmentation: Augmentation,
+    seed: int,
+    epoch: int,
+    *,
+    reduced: bool = True,
 ) -> Crops:
-    """Decode pictures and cut a crop of each; the number of a picture decides which."""
-    pictures, crops, good, faults = [], [], [], []
+    """Decode pictures and cut a crop of each; the number of a picture decides which.
+
+    Args:
+        sources: Numbers and places of the pictures.
+        augmentation: What may happen to them.
+        seed: Of the run.
+        epoch: Of the run.
+        reduced: Decode large JPEGs at a reduced size; see :func:`~verydeep.data.crops.read_crop`.
+    """
+    batch = torch.empty(len(sources), 3, augmentation.size, augmentation.size, dtype=torch.uint8)
+    crops: list[Crop] = []
+    good, faults = [], []
+    alone = get_worker_info() is not None
     for number, source in sources:
+        draw = partial(_draw, augmentation, sample_generator(seed, epoch, number))
         try:
-            picture = decode(source)
+            pixels, crop = read_crop(source, draw, reduced=reduced, quick=alone)
         except PictureError as error:
             faults.append(str(error))
             continue
-        generator = sample_generator(seed, epoch, number)
-        crop = draw_crop(augmentation, picture.height, picture.width, generator)
-        pictures.append(to_tensor(cut(picture, crop)))
+        batch[len(crops)] = pixels
         crops.append(crop)
         good.append(number)
-    side = augmentation.size
-    batch = torch.stack(pictures) if pictures else torch.empty(0, 3, side, side).byte()
-    return batch, crops, good, faults
+    return batch[: len(crops)], crops, good, faults
+
+
+def _draw(
+    augmentation: Augmentation, generator: np.random.Generator, height: int, width: int
+) -> Crop:
+    return draw_crop(augmentation, height, width, generator)
 
 
 class _FromFiles(_Maker):
+    def __init__(self, batches: TrainingBatches) -> None:
+        super().__init__(batches)
+        self.reduced = batches.reduced
+
     def cut(self, order: _Order) -> Crops:
-        sources = ((draw, self.sample(draw).path) for draw in order.indices.tolist())
-        return cut_sources(sources, self.augmentation, self.seed, order.epoch)
+        sources = [(draw, self.sample(draw).path) for draw in order.indices.tolist()]
+        return cut_sources(sources, self.augmentation, self.seed, order.epoch, reduced=self.reduced)
 
 
 class _FromStore(_Maker):

@@ -62,4 +62,5 @@ def stream_batches(
         seed=recipe.training.seed,
         buffer=recipe.data.shuffle_buffer,
         workers=recipe.data.workers,
+        reduced=recipe.data.reduced_decoding,
     )

@@ -307,6 +307,7 @@ class Training:
             store=self.scanned.store,
             workers=data.workers,
             balanced=data.balance == "sampling",
+            reduced=data.reduced_decoding,
         )
 
     def _class_weights(self) -> Tensor | None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
 from verydeep.data.augment import Augmentation
-from verydeep.data.batches import MicroBatch, cut_sources, micro_batch_of
-from verydeep.data.loading import as_it_is, leave_signals_to_the_parent, own_generator, worker_count
+from verydeep.data.batches import MicroBatch, batch_loader, cut_sources, micro_batch_of
+from verydeep.data.loading import worker_count
 from verydeep.data.plan import steps_of_epoch
 from verydeep.data.shards.order import given, given_before, stretch
 from verydeep.data.shards.stream import Held, ShardStream
@@ -34,6 +33,7 @@ class StreamBatches:
         seed: Of the order and the augmentation.
         buffer: Pictures that a reader holds to shuffle them.
         workers: Reading processes of each rank; the order depends on their number.
+        reduced: Decode large JPEGs at a reduced size.
         rank: Which of the processes that train together this is.
         world: How many they are.
     """
@@ -45,6 +45,7 @@ class StreamBatches:
     seed: int
     buffer: int = 1000
     workers: int | None = None
+    reduced: bool = True
     rank: int = 0
     world: int = 1
 
@@ -69,18 +70,9 @@ class StreamBatches:
         Raises:
             DataError: A shard cannot be read.
         """
-        loader = DataLoader(
-            Reading(self, epoch, start),
-            batch_size=None,
-            num_workers=self.processes,
-            collate_fn=as_it_is,
-            worker_init_fn=leave_signals_to_the_parent,
-            generator=own_generator(),
-            pin_memory=torch.cuda.is_available(),
-        )
         # The loader asks its processes in turn. Each has the same number of parts of every update,
         # so the parts of an update come one after the other.
-        for part in loader:
+        for part in batch_loader(Reading(self, epoch, start), self.processes):
             if isinstance(part, str):
                 raise DataError(part)
             yield part
@@ -132,6 +124,7 @@ class Reading(IterableDataset[MicroBatch | str]):
             batches.augmentation,
             batches.seed,
             self.epoch,
+            reduced=batches.reduced,
         )
         labels = {picture.number: picture.label for picture in pictures}
         return micro_batch_of(crops, [labels[number] for number in crops[2]], step)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verydeep.data.layouts import named
+from verydeep.data.layouts.hub import is_hub_id, read_id
 from verydeep.data.layouts.registry import BUILT_IN, check_layout, find_layout
 from verydeep.data.layouts.shards import read_shards
 from verydeep.data.samples import Dataset
@@ -14,7 +15,7 @@ from verydeep.data.split import cut
 from verydeep.errors import DataError
 from verydeep.progress import Progress
 
-SHARDS = "shards"
+HUB, SHARDS = "hub", "shards"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class DataSource:
     @property
     def lasting(self) -> str:
         """The same as can be given anywhere: the name, the URL, or the whole path."""
-        if self.is_named or is_remote(str(self.data)):
+        if self.is_named or is_remote(str(self.data)) or is_hub_id(str(self.data)):
             return str(self.data)
         return str(Path(self.data).expanduser().resolve())
 
@@ -58,8 +59,9 @@ def read_dataset(
 
     Args:
         data: A name (``digits``, the built-in set, or one of
-            :data:`verydeep.data.torchvision_sets.SETS`, which is fetched once), or a file or
-            folder in one of the layouts of :mod:`verydeep.data.layouts.registry`.
+            :data:`verydeep.data.torchvision_sets.SETS`, which is fetched once), an id of the
+            Hugging Face Hub (``hf:owner/name``), a pattern of shards, or a file or folder in one
+            of the layouts of :mod:`verydeep.data.layouts.registry`.
         validation_share: Share of each class that is cut off where there is no validation split.
         test_share: Likewise for the test, where nothing divides the pictures.
         seed: Of the rule that cuts.
@@ -96,6 +98,8 @@ def read_dataset(
 
 def _read(source: DataSource, stream: bool | None, progress: Progress | None) -> Dataset:
     path = Path(source.data).expanduser()
+    if is_hub_id(str(source.data)) and source.layout in (None, HUB):
+        return replace(read_id(str(source.data), progress), layout_name=HUB)
     if source.is_named:
         # Nobody who has a folder "mnist" shall wait for a download instead.
         if source.layout is None and str(path) != "digits" and path.exists():

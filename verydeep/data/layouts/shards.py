@@ -14,6 +14,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from verydeep.data.layouts.common import ORDER, inside
+from verydeep.data.pictures import has_pictures
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.shards.find import find_shards, is_pattern, is_remote, open_shard, split_of
 from verydeep.data.shards.index import ShardIndex, index_shards, samples_of
@@ -32,11 +33,11 @@ def recognise(path: Path) -> bool:
     """Return whether there are shards, or a manifest of some."""
     if path.is_file():
         return path.suffix == ".tar" or (path.name == NAME and _is_manifest(path))
-    return path.is_dir() and (
-        _is_manifest(path / NAME)
-        or any(path.glob("*.tar"))
-        or any(any((path / split).glob("*.tar")) for split in ("train", "val", "test"))
-    )
+    if not path.is_dir() or _is_manifest(path / NAME):
+        return path.is_dir()
+    folders = (path, *(path / split for split in ("train", "val", "test")))
+    # Beside pictures in folders, an archive is what they were unpacked from.
+    return any(any(folder.glob("*.tar")) for folder in folders) and not has_pictures(path)
 
 
 def _is_manifest(path: Path) -> bool:

@@ -36,7 +36,7 @@ def paint(height: int, width: int, box: Box) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    """Pictures of several sizes, each with one white box that is known; labels are their numbers."""
+    """Pictures of several sizes, each with one white box; labels are their numbers."""
     folder = tmp_path_factory.mktemp("boxes")
     generator = np.random.default_rng(4)
     made = []

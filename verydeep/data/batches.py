@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -59,12 +59,19 @@ class MicroBatch:
 
     def pin_memory(self) -> MicroBatch:
         """Return the same in memory that a GPU can copy from while it computes."""
+        return self._with(Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """Return the same on a device."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> MicroBatch:
         return replace(
             self,
-            pictures=self.pictures.pin_memory(),
-            labels=self.labels.pin_memory(),
-            shifts=self.shifts.pin_memory(),
-            boxes=None if self.boxes is None else self.boxes.pin_memory(),
+            pictures=change(self.pictures),
+            labels=change(self.labels),
+            shifts=change(self.shifts),
+            boxes=None if self.boxes is None else change(self.boxes),
         )
 
 

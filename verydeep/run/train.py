@@ -41,6 +41,7 @@ from verydeep.training.checkpoint import Position, has_checkpoint
 from verydeep.training.fit import Loop
 from verydeep.training.logs import tensorboard_log
 from verydeep.training.memory import fitting_micro_batch
+from verydeep.training.objective import Classification, Objective
 from verydeep.training.schedule import make_schedule
 from verydeep.training.signals import StopAtOnce
 
@@ -257,7 +258,7 @@ class Training:
         return loop.run()
 
     def _loop(self) -> Loop:
-        training = self.recipe.training
+        training, objective = self.recipe.training, self._objective()
         return Loop(
             net=self.net,
             optimizer=make_optimizer(self.net, self.recipe),
@@ -265,14 +266,12 @@ class Training:
             batches=self._batches(),
             prepare=self._prepare(),
             validate=self._validation(),
-            watch={"loss": "loss", "accuracy": "top1_error"}[self.recipe.plateau.monitor],
+            objective=objective,
+            watch={"loss": "loss", "accuracy": objective.error}[self.recipe.plateau.monitor],
             machine=self.machine,
-            classes=len(self.dataset.classes),
             epochs=training.epochs,
             folder=self.run_folder.path,
             on_best=self._save_model,
-            label_smoothing=training.label_smoothing,
-            class_weights=self._class_weights(),
             unreadable_limit=self.recipe.data.unreadable_limit,
             checkpoint_minutes=training.checkpoint_minutes,
             progress=self.progress,
@@ -297,6 +296,10 @@ class Training:
             workers=data.workers,
             balanced=data.balance == "sampling",
         )
+
+    def _objective(self) -> Objective:
+        smoothing = self.recipe.training.label_smoothing
+        return Classification(len(self.dataset.classes), smoothing, self._class_weights())
 
     def _class_weights(self) -> Tensor | None:
         if self.recipe.data.balance != "weights":

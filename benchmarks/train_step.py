@@ -30,11 +30,11 @@ SIDES = ("verydeep", "torchvision")
 
 def our_step(batch: int, precision: str | None) -> Callable[[], None]:
     """Return the update of :class:`verydeep.training.fit.Loop` on a batch of random crops."""
-    from verydeep.classifier import Preprocessing
     from verydeep.data.batches import MicroBatch
     from verydeep.nets.vgg import vgg
     from verydeep.recipe import Recipe
     from verydeep.run.make import make_optimizer
+    from verydeep.trained_net import Preprocessing
     from verydeep.training.fit import Loop
     from verydeep.training.objective import Classification
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from verydeep.classifier import Classifier, Preprocessing, load
+from verydeep.classifier import Classifier, load
 from verydeep.data.augment import Augmentation
 from verydeep.data.balance import class_weights
 from verydeep.data.batches import TrainingBatches
@@ -37,6 +37,7 @@ from verydeep.run.folder import (
 from verydeep.run.make import make_net, make_optimizer
 from verydeep.run.test import final_tests
 from verydeep.runtime import Machine, choose_machine, describe_environment
+from verydeep.trained_net import Preprocessing
 from verydeep.training.checkpoint import Position, has_checkpoint
 from verydeep.training.fit import Loop
 from verydeep.training.logs import tensorboard_log

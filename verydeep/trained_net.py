@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -141,6 +142,10 @@ class TrainedNet:
         moved.machine = machine
         moved._engine = None
         return moved
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
+        raise NotImplementedError
 
     def config(self, task: Task, **more: Any) -> ModelConfig:
         """Return what is to be written of it beside its weights."""

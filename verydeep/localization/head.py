@@ -21,6 +21,10 @@ BEND = 0.1
 """Deviation, in sides of what the net is shown, from which on smooth L1 grows linearly."""
 
 
+CORRECT_ABOVE = 0.5
+"""A box is right if its overlap (intersection over union) with the true one exceeds this."""
+
+
 def outputs_for(classes: int, *, per_class: bool) -> int:
     """Return how many numbers the last layer gives: 4·K (PCR) or 4 (SCR).
 

@@ -14,10 +14,7 @@ from torch.nn import functional as F
 
 from verydeep.data.batches import MicroBatch
 from verydeep.localization.boxes import iou, to_corners
-from verydeep.localization.head import LOSSES, LossName, as_boxes, of_class
-
-CORRECT_ABOVE = 0.5
-"""A box is right if its overlap (intersection over union) with the true one exceeds this."""
+from verydeep.localization.head import CORRECT_ABOVE, LOSSES, LossName, as_boxes, of_class
 
 
 class Objective(Protocol):

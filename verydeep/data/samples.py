@@ -22,11 +22,24 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture: where it is, its class and, if known, where on it the object is."""
+    """One picture: where it is, its class and, if known, where on it the object is.
+
+    Attributes:
+        path: The file.
+        label: Number of its class.
+        box: The main object; which that is, each layout says. It is what a net is trained on.
+        others: Further objects of the same class; a box that is found is right by any of them.
+    """
 
     path: Path
     label: int
     box: Box | None = None
+    others: tuple[Box, ...] = ()
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The objects of the picture's class, the main one first; none if its box is unknown."""
+        return (self.box, *self.others) if self.box else ()
 
 
 @dataclass(frozen=True)

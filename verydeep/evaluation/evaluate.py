@@ -255,6 +255,6 @@ def relabel(dataset: Dataset, split: str, classes: Sequence[str]) -> tuple[Sampl
             f"{', '.join(map(repr, unknown[:5]))}{did_you_mean(unknown[0], known)}"
         )
     return tuple(
-        Sample(sample.path, known[dataset.classes[sample.label]], sample.box)
+        dataclasses.replace(sample, label=known[dataset.classes[sample.label]])
         for sample in dataset.split(split)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,10 +157,11 @@ def recorded_dataset(record: dict[str, Any]) -> Dataset:
     if not root.is_dir():
         raise DataError(f"{root}: the run's data are no longer there; name others with --data")
     classes = tuple(record["classes"])
-    boxes = {name: Box(*box) for name, box in (record.get("drawn_boxes") or {}).items()}
+    drawn_boxes = record.get("drawn_boxes") or {}
+    boxes = {name: _read_boxes(numbers) for name, numbers in drawn_boxes.items()}
     splits = {
         split: tuple(
-            Sample(root / name, label, boxes.get(name))
+            Sample(root / name, label, *boxes.get(name, (None, ())))
             for label, class_name in enumerate(classes)
             for name in names.get(class_name, ())
         )
@@ -222,8 +224,14 @@ def _names(dataset: Dataset) -> dict[str, dict[str, list[str]]]:
 
 def _boxes(dataset: Dataset) -> dict[str, list[float]]:
     return {
-        relative_name(sample.path, dataset.root): list(sample.box)
+        relative_name(sample.path, dataset.root): [x for box in sample.boxes for x in box]
         for samples in dataset.splits.values()
         for sample in samples
         if sample.box
     }
+
+
+def _read_boxes(numbers: Sequence[float]) -> tuple[Box, tuple[Box, ...]]:
+    """Return the main box and the others from four numbers each."""
+    first, *others = (Box(*numbers[n : n + 4]) for n in range(0, len(numbers), 4))
+    return first, tuple(others)

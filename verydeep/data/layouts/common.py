@@ -42,12 +42,14 @@ class Entry(NamedTuple):
         name: Its class.
         box: Where on it the object is, if that is told.
         place: The file, and the line if there is one, that says so.
+        others: Where further objects of the class are.
     """
 
     path: Path
     name: str
     box: Box | None
     place: str
+    others: tuple[Box, ...] = ()
 
 
 def assemble(
@@ -106,7 +108,7 @@ def _samples(
     root: Path, split: str, entries: Iterable[Entry], labels: Mapping[str, int]
 ) -> Iterator[Sample]:
     places: dict[Path, str] = {}
-    for path, name, box, place in entries:
+    for path, name, box, place, others in entries:
         if name not in labels:
             raise DataError(
                 f"{place}: there is no training class {name!r}{did_you_mean(name, labels)}; "
@@ -118,7 +120,7 @@ def _samples(
                 f"{places[path]}: keep one of them"
             )
         places[path] = place
-        yield Sample(path, labels[name], box)
+        yield Sample(path, labels[name], box, others if box else ())
 
 
 def inside(folder: Path, name: str, place: str) -> Path:

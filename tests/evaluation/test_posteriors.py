@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from verydeep.classifier import Classifier, Preprocessing
+from verydeep.classifier import Classifier
 from verydeep.data.geometry import View, Window
 from verydeep.data.testing import TestPictures
 from verydeep.evaluation import together as waiting_views
@@ -30,6 +30,7 @@ from verydeep.evaluation.together import show
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop
 from verydeep.nets.vgg import vgg
 from verydeep.runtime import choose_machine
+from verydeep.trained_net import Preprocessing
 
 SIZES = ((41, 60), (90, 70), (44, 44), (64, 64), (40, 48), (20, 30))
 K = 4

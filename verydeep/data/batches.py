@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,11 +15,11 @@ from verydeep.data.augment import (
     Crop,
     cut,
     cut_batch,
-    draw_crop,
     sample_generator,
     source_window,
 )
 from verydeep.data.decode import decode, to_tensor
+from verydeep.data.drawing import AnyCrop, Drawing, Size
 from verydeep.data.loading import (
     as_it_is,
     leave_signals_to_the_parent,
@@ -43,6 +44,8 @@ class MicroBatch:
         share: Their share of that update's pictures.
         last: Whether the update is complete with them.
         unreadable: Pictures that could be read once, but not now: name and reason.
+        boxes: float32 (N, 4), where on the crops the objects are: centre x, centre y, width,
+            height, relative to the crop; None if that is not to be learned.
     """
 
     pictures: Tensor
@@ -52,14 +55,23 @@ class MicroBatch:
     share: float
     last: bool
     unreadable: tuple[str, ...] = ()
+    boxes: Tensor | None = None
 
     def pin_memory(self) -> MicroBatch:
         """Return the same in memory that a GPU can copy from while it computes."""
+        return self._with(Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """Return the same on a device."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> MicroBatch:
         return replace(
             self,
-            pictures=self.pictures.pin_memory(),
-            labels=self.labels.pin_memory(),
-            shifts=self.shifts.pin_memory(),
+            pictures=change(self.pictures),
+            labels=change(self.labels),
+            shifts=change(self.shifts),
+            boxes=None if self.boxes is None else change(self.boxes),
         )
 
 
@@ -86,6 +98,7 @@ class TrainingBatches:
         store: The decoded pictures; None decodes the files, each epoch anew.
         workers: Decoding processes, without a store; None decides.
         balanced: Draw every class as often as any other, instead of every picture once.
+        drawing: How crops are drawn; None takes any.
     """
 
     def __init__(
@@ -99,6 +112,7 @@ class TrainingBatches:
         store: PictureStore | None = None,
         workers: int | None = None,
         balanced: bool = False,
+        drawing: Drawing | None = None,
     ) -> None:
         self.samples = samples
         self.augmentation = augmentation
@@ -108,6 +122,7 @@ class TrainingBatches:
         self.store = store
         self.workers = workers
         self.balanced = balanced
+        self.drawing = drawing or AnyCrop(augmentation)
 
     @property
     def steps(self) -> int:
@@ -143,8 +158,14 @@ class TrainingBatches:
                 yield _Order(epoch, part, step, share, last=number == len(parts))
 
 
-_Crops = tuple[Tensor, list[Crop], list[int], list[str]]
-"""Crops uint8 (N, 3, h, w), how they were drawn, the numbers of their pictures, and faults."""
+class _Cut(NamedTuple):
+    """Crops uint8 (N, 3, h, w), how and from which pictures they were drawn, and faults."""
+
+    pictures: Tensor
+    crops: list[Crop]
+    draws: list[int]
+    originals: list[Size]
+    faults: list[str]
 
 
 class _Maker(Dataset[MicroBatch]):
@@ -153,47 +174,53 @@ class _Maker(Dataset[MicroBatch]):
     def __init__(self, batches: TrainingBatches) -> None:
         self.samples = batches.samples
         self.augmentation = batches.augmentation
+        self.drawing = batches.drawing
         self.seed = batches.seed
 
     def __getitem__(self, order: _Order) -> MicroBatch:
-        pictures, crops, good, faults = self.cut(order)
+        made = self.cut(order)
+        samples = [self.sample(draw) for draw in made.draws]
+        shifts = [crop.shift for crop in made.crops]
         return MicroBatch(
-            pictures=pictures,
-            labels=torch.tensor([self.sample(draw).label for draw in good], dtype=torch.long),
-            shifts=torch.tensor([crop.shift for crop in crops], dtype=torch.float32).view(-1, 3),
+            pictures=made.pictures,
+            labels=torch.tensor([sample.label for sample in samples], dtype=torch.long),
+            shifts=torch.tensor(shifts, dtype=torch.float32).view(-1, 3),
             step=order.step,
             share=order.share,
             last=order.last,
-            unreadable=tuple(faults),
+            unreadable=tuple(made.faults),
+            boxes=self.drawing.boxes(samples, made.originals, made.crops),
         )
 
-    def cut(self, order: _Order) -> _Crops:
+    def cut(self, order: _Order) -> _Cut:
         raise NotImplementedError
 
     def sample(self, draw: int) -> Sample:
         return self.samples[draw % len(self.samples)]
 
-    def draw(self, order: _Order, number: int, height: int, width: int) -> Crop:
+    def draw(self, order: _Order, number: int, size: Size, original: Size) -> Crop:
         generator = sample_generator(self.seed, order.epoch, number)
-        return draw_crop(self.augmentation, height, width, generator)
+        return self.drawing.crop(self.sample(number), size, original, generator)
 
 
 class _FromFiles(_Maker):
-    def cut(self, order: _Order) -> _Crops:
-        pictures, crops, good, faults = [], [], [], []
+    def cut(self, order: _Order) -> _Cut:
+        pictures: list[Tensor] = []
+        side = self.augmentation.size
+        made = _Cut(torch.empty(0, 3, side, side).byte(), [], [], [], [])
         for index in order.indices.tolist():
             try:
                 picture = decode(self.sample(index).path)
             except PictureError as error:
-                faults.append(str(error))
+                made.faults.append(str(error))
                 continue
-            crop = self.draw(order, index, picture.height, picture.width)
+            size = (picture.height, picture.width)
+            crop = self.draw(order, index, size, size)
             pictures.append(to_tensor(cut(picture, crop)))
-            crops.append(crop)
-            good.append(index)
-        side = self.augmentation.size
-        batch = torch.stack(pictures) if pictures else torch.empty(0, 3, side, side).byte()
-        return batch, crops, good, faults
+            made.crops.append(crop)
+            made.draws.append(index)
+            made.originals.append(size)
+        return made._replace(pictures=torch.stack(pictures)) if pictures else made
 
 
 class _FromStore(_Maker):
@@ -201,13 +228,16 @@ class _FromStore(_Maker):
         super().__init__(batches)
         self.store = store
 
-    def cut(self, order: _Order) -> _Crops:
+    def cut(self, order: _Order) -> _Cut:
         draws = order.indices.tolist()
         numbers = (order.indices % len(self.samples)).tolist()
         sizes = self.store.sizes[torch.tensor(numbers)]
+        originals = [(h, w) for h, w in self.store.originals[torch.tensor(numbers)].tolist()]
         crops = [
-            self.draw(order, draw, height, width)
-            for draw, (height, width) in zip(draws, sizes.tolist(), strict=True)
+            self.draw(order, draw, (height, width), original)
+            for draw, (height, width), original in zip(
+                draws, sizes.tolist(), originals, strict=True
+            )
         ]
         windows = [
             source_window(crop, height, width)
@@ -215,4 +245,4 @@ class _FromStore(_Maker):
         ]
         corners = torch.tensor([window[:2] for window in windows])
         parts = self.store.gather(numbers, windows)
-        return cut_batch(parts, sizes, crops, corners), crops, draws, []
+        return _Cut(cut_batch(parts, sizes, crops, corners), crops, draws, originals, [])

@@ -156,17 +156,26 @@ def _glance_cells(explanation: Explanation, glance: Glance, times: int) -> Cells
     )
 
 
+RUN_FIGURES = {
+    "top-1 error": ("top1_error", "{:.2f} %"),
+    "top-5 error": ("top5_error", "{:.2f} %"),
+    "localization error": ("localization_error", "{:.2f} %"),
+    "mean IoU": ("mean_iou", "{:.3f}"),
+    "loss": ("loss", "{:.4f}"),
+    "images": ("images", "{:,}"),
+}
+"""Columns of the tests of a run, as far as it has them: name in the metrics, and how to write."""
+
+
 def run_as_text(metrics: dict[str, Any], out: Path) -> str:
     """Return the end of a run: what was measured and where things are."""
-    rows: list[Cells] = [("test", "split", "top-1 error", "top-5 error", "loss", "images")]
+    shown = {title: how for title, how in RUN_FIGURES.items() if how[0] in metrics}
+    rows: list[Cells] = [("test", "split", *shown)]
     rows += [
         (
             f"{test['protocol']}, Q = {', '.join(str(q) for q in test['scales'])}",
             test["split"],
-            f"{test['top1_error']:.2f} %",
-            f"{test['top5_error']:.2f} %",
-            f"{test['loss']:.4f}",
-            f"{test['images']:,}",
+            *(form.format(test[name]) for name, form in shown.values()),
         )
         for test in metrics["tests"]
     ]

@@ -17,11 +17,9 @@ from verydeep.data.samples import Box
 from verydeep.evaluation.statistics import wilson_interval
 from verydeep.localization.baselines import baselines
 from verydeep.localization.boxes import iou
+from verydeep.localization.head import CORRECT_ABOVE
 from verydeep.localization.locate import Guess, Located
 from verydeep.localization.protocol import BoxProtocol
-
-ENOUGH = 0.5
-"""A box is right if its overlap with a true one (intersection over union) exceeds this."""
 
 Interval = tuple[float, float]
 
@@ -57,7 +55,7 @@ class LocatedSample:
 
     def is_right(self, guess: Guess) -> bool:
         """Return whether a guess names the class and meets one of its objects."""
-        return guess.label == self.label and self.overlap_of(guess.box) > ENOUGH
+        return guess.label == self.label and self.overlap_of(guess.box) > CORRECT_ABOVE
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ def make_localization_result(
         seconds: Time that it took.
     """
     overlaps = [answer.overlap for answer in answers]
-    true_class, true_interval = _error([overlap > ENOUGH for overlap in overlaps])
+    true_class, true_interval = _error([overlap > CORRECT_ABOVE for overlap in overlaps])
     located, located_interval = true_class, true_interval
     if protocol.name == "dense":
         located, located_interval = _error(_hits(answers, 5, LocatedSample.is_right))
@@ -211,7 +209,7 @@ def _baselines(
             overlaps.setdefault(name, []).append(answer.overlap_of(box.tolist()))
     return {
         name: {
-            "error": _error([overlap > ENOUGH for overlap in found])[0],
+            "error": _error([overlap > CORRECT_ABOVE for overlap in found])[0],
             "mean_iou": sum(found) / len(found),
         }
         for name, found in overlaps.items()

@@ -25,6 +25,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -65,6 +66,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+SIDEWAYS = range(5, 9)
+"""EXIF's orientations that swap width and height."""
+
 # What Pillow's EXIF parser raises on nonsense.
 _NONSENSE = (
     SyntaxError,
@@ -93,9 +97,32 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image
         PictureError: There is no such file, it cannot be read, or it is no whole picture.
     """
     name = "<bytes>" if isinstance(source, bytes) else shown(source)
+    with _faults_of(name), QUIET, open_metered(source) as stream:
+        return _decode(stream, max_pixels)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return height and width of the picture in a file, turned upright, from the file's header.
+
+    Raises:
+        PictureError: There is no such file, or its header cannot be read.
+    """
+    with (
+        _faults_of(shown(path)),
+        QUIET,
+        open_metered(path) as stream,
+        Image.open(stream, formats=FORMATS) as picture,
+    ):
+        check_size(picture, MAX_PIXELS)
+        width, height = picture.size
+        return (width, height) if orientation_of(picture) in SIDEWAYS else (height, width)
+
+
+@contextmanager
+def _faults_of(name: str) -> Iterator[None]:
+    """Turn whatever a file makes Pillow raise into one error that names it."""
     try:
-        with QUIET, open_metered(source) as stream:
-            return _decode(stream, max_pixels)
+        yield
     except PictureError as refusal:
         raise PictureError(f"{name}: {refusal}") from None
     except VeryDeepError:  # a signal's doing, not the picture's

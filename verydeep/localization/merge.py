@@ -44,6 +44,10 @@ class Merging:
     most: int = 1000
 
 
+USUAL = Merging()
+"""How boxes are merged if nothing else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Merged:
     """Boxes on the way, or at the end.
@@ -62,13 +66,13 @@ class Merged:
     match: float | None = None
 
 
-def merge(boxes: Tensor, scores: Tensor, merging: Merging | None = None) -> Merged:
+def merge(boxes: Tensor, scores: Tensor, merging: Merging = USUAL) -> Merged:
     """Merge boxes.
 
     Args:
         boxes: (N, 4), corners in pixels.
         scores: (N,), or (N, K) of several classes.
-        merging: When it ends; None takes the defaults.
+        merging: When it ends.
 
     Raises:
         ValueError: A box or score is not finite, or their numbers differ.
@@ -77,7 +81,7 @@ def merge(boxes: Tensor, scores: Tensor, merging: Merging | None = None) -> Merg
     return last
 
 
-def merge_steps(boxes: Tensor, scores: Tensor, merging: Merging | None = None) -> Iterator[Merged]:
+def merge_steps(boxes: Tensor, scores: Tensor, merging: Merging = USUAL) -> Iterator[Merged]:
     """Merge boxes, and yield all that there are before every step, and at the end.
 
     Equal boxes are first made one, which is what merging would do with them before all else. A
@@ -88,12 +92,11 @@ def merge_steps(boxes: Tensor, scores: Tensor, merging: Merging | None = None) -
     Args:
         boxes: (N, 4), corners in pixels.
         scores: (N,), or (N, K) of several classes.
-        merging: When it ends; None takes the defaults.
+        merging: When it ends.
 
     Raises:
         ValueError: A box or score is not finite, or their numbers differ.
     """
-    merging = merging or Merging()
     corners, sums = _distinct(*_checked(boxes, scores))
     corners, sums = _best(corners, sums, merging.most)
     # The best match of each box with one that stands behind it, or a lower bound of it.

@@ -267,7 +267,7 @@ class Stopping(Progress):
 
 
 @pytest.mark.parametrize("settings", [("localization.fine_tune=fc",), ("data.cache=device",)])
-@pytest.mark.parametrize("title", ["epoch 2", "testing val", "testing test"])
+@pytest.mark.parametrize("title", ["epoch 2", "testing val", "finding objects test"])
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
     title: str, settings: tuple[str, ...], trained_run: Path, boxed: Path, tmp_path: Path
 ) -> None:

@@ -1,53 +1,20 @@
-"""Merging against a reference that looks at all pairs at every step, in plain Python numbers."""
+"""Merging against the reference of naive.py."""
 
 from __future__ import annotations
 
 import math
 import tracemalloc
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from naive import Corners, reference
 from torch import Tensor
 
 from verydeep.localization.boxes import iou
 from verydeep.localization.merge import Merging, merge, merge_steps
-
-Corners = tuple[float, ...]
-
-
-def match(a: Corners, b: Corners) -> float:
-    """The formula of the module's docstring."""
-    wide = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    high = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    sizes = [max(0.0, c[2] - c[0]) * max(0.0, c[3] - c[1]) for c in (a, b)]
-    square = (sizes[0] + sizes[1]) / 2
-    if not square:
-        return math.inf
-    x, y = ((a[i] + a[i + 2] - b[i] - b[i + 2]) / 2 for i in (0, 1))
-    return math.sqrt(x * x + y * y) / math.sqrt(square) - wide * high / square
-
-
-def reference(
-    boxes: list[Corners], scores: list[float], threshold: float
-) -> list[tuple[Corners, float]]:
-    found: list[tuple[Corners, float]] = []
-    for box, score in zip(boxes, scores, strict=True):  # equal ones first
-        known = [place for place, (other, _) in enumerate(found) if other == box]
-        if known:
-            found[known[0]] = (box, found[known[0]][1] + score)
-        else:
-            found.append((box, score))
-    while len(found) > 1:
-        pairs = combinations(range(len(found)), 2)
-        best, i, j = min((match(found[i][0], found[j][0]), i, j) for i, j in pairs)
-        if best > threshold or best == math.inf:
-            break
-        (a, score), (b, other) = found[i], found.pop(j)
-        found[i] = tuple((x + y) / 2 for x, y in zip(a, b, strict=True)), score + other
-    return found
 
 
 def check(boxes: list[Corners], scores: list[float], threshold: float) -> None:
@@ -106,15 +73,23 @@ def squares_apart(apart: float) -> Tensor:
 @pytest.mark.parametrize("apart", [0.1, 0.25, 0.5, 0.75, 1.0])
 def test_squares_that_are_apart_match_as_documented(apart: float) -> None:
     first = next(merge_steps(squares_apart(apart), torch.ones(2), Merging(5)))
-    assert first.match == pytest.approx(2 * apart - 1, abs=1e-6)
+    assert first.match == pytest.approx(apart - (1 - apart) / (1 + apart), abs=1e-6)
     assert first.pair == (0, 1)
 
 
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.81])
+def test_a_box_inside_another_matches_as_documented(share: float) -> None:
+    half = 5 * math.sqrt(share)
+    inside = [5 - half, 5 - half, 5 + half, 5 + half]
+    first = next(merge_steps(torch.tensor([[0.0, 0, 10, 10], inside]), torch.ones(2), Merging(5)))
+    assert first.match == pytest.approx(-share, abs=1e-6)
+
+
 def test_the_default_threshold_merges_what_overlaps_by_half() -> None:
-    """Squares merge up to 0.35 sides apart, where they overlap by 0.48."""
-    for apart, left in ((0.34, 1), (0.36, 2)):
+    """Squares merge up to 0.27 sides apart, where they overlap by 0.57."""
+    for apart, left in ((0.27, 1), (0.28, 2)):
         assert len(merge(squares_apart(apart), torch.ones(2)).boxes) == left
-    assert iou(*squares_apart(0.35)).item() == pytest.approx(0.65 / 1.35)
+    assert iou(*squares_apart(0.27)).item() == pytest.approx(0.575, abs=0.001)
 
 
 def test_scores_of_classes_are_summed_class_by_class() -> None:

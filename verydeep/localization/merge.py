@@ -4,11 +4,12 @@ The two boxes that match best are replaced by their mean, again and again, until
 worse than a threshold; a merged box has the sum of the scores of what it was merged from. The paper
 publishes neither the match score nor the threshold. Here, for boxes a and b ::
 
-    match = distance between their centres / s  -  area of their intersection / s²,
-    s²    = (area of a + area of b) / 2
+    match = distance between their centres / s  -  area of their intersection / area of their union,
+    s     = square root of the mean of their areas
 
 in numbers that depend neither on the size of the picture nor on that of the boxes: −1 of equal
-boxes, 2x − 1 of equal squares that are x sides apart (0 ≤ x ≤ 1), above 0 of boxes that only touch.
+boxes, −r of a box inside another with the same centre and r times its area, x − (1 − x)/(1 + x) of
+equal squares that are x sides apart (0 ≤ x ≤ 1), 1 or more of equal squares that only touch.
 (OverFeat adds the intersection; subtracted it makes sense.) Boxes that have no area match nothing.
 
 "Averaging" is that of the corners of the two boxes, whatever each was merged from, as published.
@@ -114,12 +115,12 @@ def match_scores(box: Floats, others: Floats) -> Floats:
     """Return the match scores (N,) of a box (4,) with others (N, 4); see the module's formula."""
     first, last = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     common = np.clip(last - first, 0, None).prod(1)
-    square = (_areas(box[None]) + _areas(others)) / 2
+    both = _areas(box[None]) + _areas(others)
     apart = (box[:2] + box[2:] - others[:, :2] - others[:, 2:]) / 2
     distance = np.sqrt(apart[:, 0] ** 2 + apart[:, 1] ** 2)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        match = distance / np.sqrt(square) - common / square
-    return np.where(square > 0, match, np.inf)
+        match = distance / np.sqrt(both / 2) - common / (both - common)
+    return np.where(both > 0, match, np.inf)
 
 
 def _areas(boxes: Floats) -> Floats:

@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from verydeep.cli_options import (
+    Boxes,
+    Device,
+    Json,
+    Layout,
+    Precision,
+    Workers,
+    grid_in,
+    scales_in,
+)
 from verydeep.errors import InputError, VeryDeepError
 
 if TYPE_CHECKING:
@@ -28,20 +38,6 @@ app = typer.Typer(
     epilog="Begin with:  verydeep demo   or, with a folder of pictures for each class:  "
     "verydeep train pets --net A --recipe small --out runs/a",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")]
-Layout = Annotated[str | None, typer.Option(help="How the data lie; default: look at them.")]
-Workers = Annotated[
-    int | None, typer.Option(min=0, help="Decoding processes; default: one a core if many.")
-]
-Boxes = Annotated[
-    list[str] | None,
-    typer.Option(metavar="RUN", help="Box net that says where things are; may be repeated."),
-]
-Precision = Annotated[
-    str | None, typer.Option(help="bf16 or fp32; default: bf16 where it is native.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -270,9 +266,9 @@ def evaluate(
         top=top,
         threshold=threshold,
         split=split,
-        scales=_scales(scales),
+        scales=scales_in(scales),
         flip=flip,
-        grid=_grid(grid),
+        grid=grid_in(grid),
         average=average,
         preset=preset,
         layout=layout,
@@ -293,7 +289,8 @@ def evaluate(
 
 @app.command(
     epilog="Examples:  verydeep predict runs/a cat.jpg   |   verydeep predict runs/a photos/ "
-    "--top 3 --csv > photos.csv   |   verydeep predict runs/a photos/ --boxes runs/boxes --out drawn"
+    "--top 3 --csv > photos.csv   |   verydeep predict runs/a photos/ --boxes runs/boxes "
+    "--out drawn"
 )
 def predict(
     model: Annotated[str, typer.Argument(help="Model or run folder.")],
@@ -302,19 +299,27 @@ def predict(
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV a picture.")] = False,
     boxes: Boxes = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures with their boxes drawn.")
+    ] = None,
     device: Device = None,
     precision: Precision = None,
 ) -> None:
     """Name what is on pictures, and with --boxes say where it is."""
+    from verydeep.run.predict import draw_predictions
     from verydeep.run.predict import predict as predict_all
     from verydeep.tables import predictions as tables
 
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
+    if out and not boxes:
+        raise InputError("--out draws boxes: name a box net with --boxes")
     predictions = predict_all(
         model, files, boxes=boxes or (), top=top, device=device, precision=precision
     )
     _list_unreadable([str(p.fault) for p in predictions if p.fault])
+    if out:
+        draw_predictions(predictions, out)
     if as_csv:
         _print_csv(predictions)
     else:
@@ -333,26 +338,6 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder.")]) -> None
     from verydeep.insight.report import write_report
 
     typer.echo(write_report(run))
-
-
-def _scales(text: str | None) -> tuple[int, ...] | str | None:
-    if text in (None, "single", "multi"):
-        return text
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(
-            "--scales must be single, multi, or whole numbers like 256 or 256,384,512, got "
-            f"{text!r} instead"
-        ) from None
-
-
-def _grid(text: str) -> tuple[int, int]:
-    rows, _, columns = text.partition("x")
-    try:
-        return int(rows), int(columns or rows)
-    except ValueError:
-        raise InputError(f"--grid must be like 5x5 or 3x4, got {text!r} instead") from None
 
 
 def _progress(rank: int) -> Progress:

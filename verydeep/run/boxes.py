@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from verydeep.classifier import Classifier, load
+from verydeep.data.samples import Dataset, Sample
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import relabel
 from verydeep.evaluation.protocol import multiple_scales, single_scale
@@ -79,6 +81,53 @@ def evaluate_localization(
     Raises:
         InputError: A model, the data or the protocol cannot be used.
     """
+    bench = set_up_boxes(models, boxes, data, split, layout, device, precision, progress)
+    return rate_boxes(
+        bench,
+        protocol,
+        scales=scales,
+        flip=flip,
+        top=top,
+        threshold=threshold,
+        workers=workers,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True)
+class BoxBench:
+    """Nets and the pictures that they are tested on.
+
+    Attributes:
+        classifiers: That say what is on a picture; none are needed for the true class.
+        nets: Box nets, of the same classes.
+        samples: Labels count into these.
+        split: Name of the split.
+        dataset: That they are of.
+    """
+
+    classifiers: tuple[Classifier, ...]
+    nets: tuple[Localizer, ...]
+    samples: tuple[Sample, ...]
+    split: str
+    dataset: Dataset
+
+
+def set_up_boxes(
+    models: Folder | Sequence[Folder],
+    boxes: Folder | Sequence[Folder],
+    data: Folder | None,
+    split: str | None = None,
+    layout: str | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    progress: Progress | None = None,
+) -> BoxBench:
+    """Load nets and list the pictures to test them on; see :func:`evaluate_localization`.
+
+    Raises:
+        InputError: A model or the data cannot be used.
+    """
     first, second = _listed(models), _listed(boxes)
     if not first:
         raise InputError("give at least one model to evaluate")
@@ -87,15 +136,35 @@ def evaluate_localization(
     nets = [load_localizer(folder, device=device, precision=precision) for folder in finding]
     dataset = data_for([*classifying, *finding], data, layout, progress)
     name = split or dataset.test_split
-    given = protocol or ("dense" if classifiers else "center")
+    samples = relabel(dataset, name, nets[0].classes)
+    return BoxBench(tuple(classifiers), tuple(nets), samples, name, dataset)
+
+
+def rate_boxes(
+    bench: BoxBench,
+    protocol: str | None,
+    *,
+    scales: Scales = None,
+    flip: bool | None = None,
+    top: int = 5,
+    threshold: float | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> LocalizationResult:
+    """Test the nets of a bench; see :func:`evaluate_localization`.
+
+    Raises:
+        InputError: The nets do not fit each other or the protocol.
+    """
+    name = protocol or ("dense" if bench.classifiers else "center")
     return evaluate_boxes(
-        classifiers,
-        nets,
-        relabel(dataset, name, nets[0].classes),
-        _protocol(given, classifiers, nets, scales, flip, top, threshold),
-        mean=training_box(dataset.splits.get("train", ()), workers),
-        split=name,
-        root=dataset.root,
+        bench.classifiers,
+        bench.nets,
+        bench.samples,
+        _protocol(name, bench.classifiers, bench.nets, scales, flip, top, threshold),
+        mean=training_box(bench.dataset.splits.get("train", ()), workers),
+        split=bench.split,
+        root=bench.dataset.root,
         workers=workers,
         progress=progress,
     )

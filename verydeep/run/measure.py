@@ -9,12 +9,11 @@ from typing import Any
 
 from verydeep.distributed import is_first
 from verydeep.errors import InputError
-from verydeep.files import write_json
 from verydeep.progress import Progress
-from verydeep.run.boxes import are_box_nets, evaluate_localization
+from verydeep.run.boxes import are_box_nets, rate_boxes, set_up_boxes
 from verydeep.run.calibrate import calibrate
 from verydeep.run.explain import explain_test
-from verydeep.run.outputs import write_result, write_table
+from verydeep.run.outputs import write_localization, write_result, write_table
 from verydeep.run.test import Scales, evaluate, evaluate_all
 from verydeep.tables.results import (
     calibration_as_text,
@@ -138,18 +137,28 @@ def _boxes(request: Request, progress: Progress) -> Outcome:
     for name in ONLY_FOR_CLASSES:
         if getattr(request, name) != getattr(usual, name):
             raise InputError(f"--{name} is for classifiers alone: it says nothing of boxes")
-    own = {name: getattr(request, name) for name in ("top", "threshold")}
-    result = evaluate_localization(
+    bench = set_up_boxes(
         request.models,
         request.boxes,
         request.data,
+        request.split,
+        request.layout,
+        request.device,
+        request.precision,
+        progress,
+    )
+    result = rate_boxes(
+        bench,
         request.protocol,
+        scales=request.scales,
+        flip=request.flip,
+        top=request.top,
+        threshold=request.threshold,
+        workers=request.workers,
         progress=progress,
-        **request.settings(*ONLY_FOR_CLASSES),
-        **own,
     )
     if request.out and is_first():
-        write_json(request.out / "result.json", result.to_dict())
+        write_localization(result, bench, request.out)
     value = result.to_dict()
     return value, localization_as_text(value) + request.where
 

@@ -72,7 +72,10 @@ def localization_as_text(result: dict[str, Any]) -> str:
     ]
     for name, found in result["baselines"].items():
         rows += [
-            (f"  {name}", f"error {found['error']:.2f} %, mean IoU {found['mean_iou']:.3f}"),
+            (
+                f"  {name.replace('_', ' ')}",
+                f"error {found['error']:.2f} %, mean IoU {found['mean_iou']:.3f}",
+            ),
         ]
     rows += [("seconds", f"{result['seconds']:.1f}")]
     return align(rows, left=2)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from verydeep.data.samples import Box
 from verydeep.data.sources import Picture, each_picture
 from verydeep.data.testing import TestPictures
 from verydeep.evaluation.calibration import Calibration, temper
@@ -36,11 +37,14 @@ class Prediction:
         source: The file; None for a picture from memory.
         ranking: The most likely classes, each with its probability, the likeliest first.
         fault: Why the picture could not be read; None if it could.
+        boxes: Where each of these classes is, in pixels of the upright picture; empty if no box
+            net was asked, None for a class of which it found none.
     """
 
     source: Path | None
     ranking: tuple[tuple[str, float], ...]
     fault: str | None = None
+    boxes: tuple[Box | None, ...] = ()
 
     @property
     def label(self) -> str | None:

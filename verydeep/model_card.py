@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,5 +50,13 @@ def _measured(measured: Mapping[str, Any] | None) -> list[str]:
         return ["Nothing yet."]
     return ["| what | value |", "|---|---|"] + [
         f"| {key} | {value:.4g} |" if isinstance(value, float) else f"| {key} | {value} |"
-        for key, value in measured.items()
+        for key, value in _flat(measured)
     ]
+
+
+def _flat(measured: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in measured.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}: {inner}", what) for inner, what in _flat(value))
+        else:
+            yield key, value

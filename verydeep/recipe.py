@@ -225,7 +225,7 @@ def shipped() -> tuple[str, ...]:
     """Return the names of the recipes that come with the package.
 
     >>> shipped()
-    ('demo', 'paper', 'small')
+    ('demo', 'demo-localization', 'localization', 'paper', 'small')
     """
     folder = resources.files("verydeep") / "recipes"
     names = (Path(entry.name) for entry in folder.iterdir())
@@ -236,7 +236,7 @@ def load_recipe(source: str | Path = "paper", settings: Iterable[str] = ()) -> R
     """Read a shipped recipe or a file, and change single settings.
 
     Args:
-        source: ``paper``, ``small``, ``demo``, or the path of a YAML file.
+        source: The name of a shipped recipe (:func:`shipped`), or the path of a YAML file.
         settings: Changes as ``"training.epochs=30"``, the value in YAML.
 
     Raises:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from verydeep.nets.table import SMALLEST_INPUT
+
 if TYPE_CHECKING:
     from verydeep.recipe import Recipe
 
@@ -13,11 +15,12 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
     """Yield a fault for each setting that others forbid: its path, the rule, what was found."""
     net, data, training = recipe.net, recipe.data, recipe.training
     low, high = data.train_scale
+    size = _smallest_crop(recipe)
     if low > high:
         yield f"data.train_scale: the range must rise, got [{low}, {high}] instead"
-    if low < net.input_size:
+    if low < size:
         yield (
-            f"data.train_scale: must be at least net.input_size ({net.input_size}), so that a "
+            f"data.train_scale: must be at least net.input_size ({size}), so that a "
             f"crop fits into the rescaled picture; got {low} instead"
         )
     if training.micro_batch is not None and training.micro_batch > training.batch:
@@ -45,8 +48,16 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
     yield from _impossible_box_nets(recipe)
     given = recipe.test.scales
     for scale in given if isinstance(given, tuple) else ():
-        if scale < net.input_size:
-            yield f"test.scales: must be at least {net.input_size}, got {scale} instead"
+        if scale < size:
+            yield f"test.scales: must be at least {size}, got {scale} instead"
+
+
+def _smallest_crop(recipe: Recipe) -> int:
+    """Return the net's input size, or the least there is while a classifier is still to tell it."""
+    told_later = recipe.localization is not None and recipe.initialize.source is not None
+    if told_later and "input_size" not in recipe.net.model_fields_set:
+        return SMALLEST_INPUT
+    return recipe.net.input_size
 
 
 def _impossible_box_nets(recipe: Recipe) -> Iterator[str]:

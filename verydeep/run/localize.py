@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from verydeep.data.augment import Augmentation
 from verydeep.data.drawing import Drawing
-from verydeep.data.samples import Sample
+from verydeep.data.samples import Sample, relative_name
 from verydeep.data.statistics import ColourStatistics
 from verydeep.errors import DataError, ModelError, RecipeError
-from verydeep.localization.center import CenterTest, rate_center
+from verydeep.localization.center import check_center
 from verydeep.localization.crops import ObjectCrop
-from verydeep.localization.head import outputs_for
+from verydeep.localization.evaluate import evaluate_boxes, training_box
+from verydeep.localization.head import LOSSES, outputs_for
 from verydeep.localization.localizer import Localizer, load_localizer
+from verydeep.localization.protocol import BoxProtocol
 from verydeep.model_folder import find_model, read_config
 from verydeep.progress import Progress
 from verydeep.recipe import Localization as Settings
@@ -80,25 +82,35 @@ class ToLocalize(Task[Localizer]):
 
     def validate(self, model: Localizer, progress: Progress) -> Figures:
         """Measure loss, localization error and mean overlap for the true class."""
-        result = self._center(model, "val", progress)
-        measured = {key: getattr(result, key) for key in ("loss", "localization_error", "mean_iou")}
-        return measured, result.unreadable
+        samples = self.samples("val")
+        with progress.task("testing val", len(samples)) as task:
+            figures, faults = check_center(
+                model,
+                samples,
+                min(self.recipe.test_scales),
+                LOSSES[self.settings.loss],
+                workers=self.recipe.data.workers,
+                task=task,
+            )
+        names = (relative_name(samples[index].path, self.dataset.root) for index in faults)
+        return asdict(figures), tuple(names)
 
     def tests(self, model: Localizer, progress: Progress) -> Sequence[Tested]:
         """Ask for the true class's box on the central crop: Testing 1."""
-        return [self._center(model, self.dataset.test_split, progress)]
-
-    def _center(self, model: Localizer, split: str, progress: Progress) -> CenterTest:
-        return rate_center(
-            model,
-            self.samples(split),
-            self.recipe.test_scales[0],
-            loss=self.settings.loss,
-            split=split,
-            root=self.dataset.root,
-            workers=self.recipe.data.workers,
-            progress=progress,
-        )
+        split, workers = self.dataset.test_split, self.recipe.data.workers
+        return [
+            evaluate_boxes(
+                [],
+                [model],
+                self.dataset.split(split),
+                BoxProtocol("center", self.recipe.test_scales),
+                mean=training_box(self.samples("train"), workers),
+                split=split,
+                root=self.dataset.root,
+                workers=workers,
+                progress=progress,
+            )
+        ]
 
 
 def inherit(recipe: Recipe) -> Recipe:

@@ -13,11 +13,11 @@ from PIL import Image
 
 from verydeep.classifier import Classifier
 from verydeep.data.testing import TestPictures
-from verydeep.errors import InputError
+from verydeep.errors import InputError, PictureError
 from verydeep.evaluation import together
 from verydeep.localization import sighting
 from verydeep.localization.localizer import Localizer
-from verydeep.localization.locate import Located, locate
+from verydeep.localization.locate import Located, locate, merging_of
 from verydeep.localization.merge import Merging
 from verydeep.localization.protocol import BoxProtocol, make_box_protocol
 from verydeep.nets.vgg import VGG, vgg
@@ -131,7 +131,7 @@ ENSEMBLES = {
     "protocol",
     [
         BoxProtocol("dense", (40,), flip=False),
-        BoxProtocol("dense", (40, 97), top=2),
+        BoxProtocol("dense", (40, 97), top=2, merging=Merging(0.0)),
         BoxProtocol("dense", (32, 64), top=9, merging=Merging(0.2)),
     ],
     ids=str,
@@ -222,6 +222,22 @@ def test_a_net_whose_boxes_have_no_area_finds_nothing() -> None:
     guesses = found[0].guesses
     assert [(guess.box, guess.score) for guess in guesses] == [(None, 0.0)] * K
     assert sum(guess.probability or 0 for guess in guesses) == pytest.approx(1)
+
+
+def test_the_steps_of_merging_end_with_the_box_that_is_found() -> None:
+    protocol = BoxProtocol("dense", (40, 64), merging=Merging(0.2))
+    models, nets, picture = [classifier(1)], [localizer(4, per_class=True)], images()[1]
+    steps = merging_of(models, nets, picture, protocol, 2)
+    assert len(steps) > 2
+    assert len(steps[0].boxes) > len(steps[-1].boxes)
+    found = locate(models, nets, TestPictures([picture], (40, 64), 0), protocol, labels={0: 2})
+    given = found[0].given
+    assert given is not None
+    best = int(steps[-1].scores.argmax())
+    assert steps[-1].boxes[best].tolist() == pytest.approx(given.box, abs=1e-3)
+    assert steps[-1].scores[best].item() == pytest.approx(given.score, rel=1e-5)
+    with pytest.raises(PictureError, match="scale"):
+        merging_of(models, nets, Image.new("RGB", (10**6, 1)), protocol, 2)
 
 
 def test_pictures_that_cannot_be_read_are_left_out() -> None:

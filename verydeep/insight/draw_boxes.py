@@ -212,9 +212,10 @@ def _stroke(start: tuple[int, int], end: tuple[int, int], width: int) -> Place:
 
 
 def _ink(colour: str) -> str:
-    """Return black or white, whichever can be read better on a colour."""
-    red, green, blue = ImageColor.getrgb(colour)[:3]
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else "white"
+    """Return black or white, whichever has the larger contrast with a colour."""
+    red, green, blue = ((value / 255) ** 2.2 for value in ImageColor.getrgb(colour)[:3])
+    # 0.18 is as far from black as from white, by the ratios of luminance that WCAG asks for.
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
 
 
 @cache

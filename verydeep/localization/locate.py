@@ -17,14 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
+
+from PIL import Image
 
 from verydeep.data.samples import Box
 from verydeep.data.testing import TestPictures
-from verydeep.errors import InputError
+from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.evaluate import Model
 from verydeep.evaluation.topk import likeliest
-from verydeep.localization.merge import Merging, merge
+from verydeep.localization.merge import Merged, Merging, merge, merge_steps
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.sighting import BoxNet, Net, Sighting, sight
 from verydeep.progress import Task
@@ -94,6 +97,35 @@ def locate(
     wanted = labels or {}
     seen = sight(models, nets, pictures, protocol, block=block, task=task)
     return {row: _located(sighting, protocol, wanted.get(row)) for row, sighting in seen}
+
+
+def merging_of(
+    models: Sequence[Model],
+    nets: Sequence[BoxNet],
+    source: Path | Image.Image,
+    protocol: BoxProtocol,
+    label: int,
+) -> list[Merged]:
+    """Return how the boxes of one class on one picture are merged, step by step.
+
+    Args:
+        models: As for :func:`locate`.
+        nets: As for :func:`locate`.
+        source: The picture.
+        protocol: How.
+        label: The class.
+
+    Raises:
+        PictureError: The picture cannot be read.
+        InputError: The nets do not fit each other or the protocol.
+    """
+    check_nets(models, nets, protocol)
+    pictures = TestPictures([source], protocol.used_scales, 0)
+    seen = [sighting for _, sighting in sight(models, nets, pictures, protocol)]
+    if not seen:
+        raise PictureError(pictures.unreadable[0])
+    boxes, likely = seen[0].candidates([label])
+    return list(merge_steps(boxes, likely[:, 0], protocol.merging))
 
 
 def check_nets(models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxProtocol) -> None:

@@ -109,7 +109,7 @@ class LocalizationResult:
     scales: tuple[int, ...]
     flip: bool
     top: int
-    merging: Mapping[str, float]
+    merging: Mapping[str, Any]
     split: str
     models: tuple[str, ...]
     nets: tuple[str, ...]

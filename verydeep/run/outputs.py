@@ -18,10 +18,12 @@ from verydeep.evaluation.table import Table
 from verydeep.files import write_json, write_text
 from verydeep.insight.confusion import draw_confusion
 from verydeep.insight.drawing import save_picture
-from verydeep.insight.localization import draw_gallery
+from verydeep.insight.localization import draw_gallery, draw_merging
 from verydeep.insight.reliability import draw_reliability
 from verydeep.localization.coco import coco_results, coco_truth
-from verydeep.localization.result import LocalizationResult
+from verydeep.localization.locate import merging_of
+from verydeep.localization.protocol import make_box_protocol
+from verydeep.localization.result import LocalizationResult, LocatedSample
 from verydeep.run.boxes import BoxBench
 
 
@@ -49,7 +51,8 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
     """Write all that is known of a test of boxes.
 
     ``result.json``; ``boxes.csv``, a line a picture; ``coco_truth.json`` and ``coco_results.json``
-    as COCO's tools read them; ``gallery.png``, the best and the worst.
+    as COCO's tools read them; ``gallery.png``, the best and the worst; of a dense test
+    ``merging.png``, how the boxes of a picture are merged, the one of the median overlap.
     """
     net, root = bench.nets[0], bench.dataset.root
     write_json(folder / "result.json", result.to_dict())
@@ -59,6 +62,18 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
     write_json(folder / "coco_results.json", coco_results(located))
     gallery = draw_gallery(result.answers, lambda answer: decode(root / answer.name), net.title)
     save_picture(gallery, folder / "gallery.png")
+    if result.protocol == "dense":
+        ranked = sorted(result.answers, key=lambda answer: answer.overlap)
+        _draw_merging(result, bench, ranked[len(ranked) // 2], folder / "merging.png")
+
+
+def _draw_merging(
+    result: LocalizationResult, bench: BoxBench, answer: LocatedSample, path: Path
+) -> None:
+    picture = decode(bench.dataset.root / answer.name)
+    protocol = make_box_protocol(result.protocol, result.scales, flip=result.flip, **result.merging)
+    steps = merging_of(bench.classifiers, bench.nets, picture, protocol, answer.label)
+    save_picture(draw_merging(picture, steps), path)
 
 
 def _box_rows(result: LocalizationResult, classes: Sequence[str]) -> Iterable[Sequence[Any]]:

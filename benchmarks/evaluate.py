@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import vgg16
 from torchvision.transforms import v2
 
-from verydeep.classifier import Classifier, Preprocessing
+from verydeep.classifier import Classifier
 from verydeep.data.geometry import View, rescaled_size
 from verydeep.data.samples import Sample
 from verydeep.evaluation.evaluate import evaluate_samples
@@ -37,6 +37,7 @@ from verydeep.evaluation.protocol import Protocol
 from verydeep.evaluation.steps import views_a_picture
 from verydeep.nets.vgg import VGG, vgg
 from verydeep.runtime import choose_machine, describe_environment
+from verydeep.trained_net import Preprocessing
 
 PROTOCOLS = (
     Protocol("center", (256,), flip=False),

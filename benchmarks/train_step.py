@@ -30,12 +30,13 @@ SIDES = ("verydeep", "torchvision")
 
 def our_step(batch: int, precision: str | None) -> Callable[[], None]:
     """Return the update of :class:`verydeep.training.fit.Loop` on a batch of random crops."""
-    from verydeep.classifier import Preprocessing
     from verydeep.data.batches import MicroBatch
     from verydeep.nets.vgg import vgg
     from verydeep.recipe import Recipe
     from verydeep.run.make import make_optimizer
+    from verydeep.trained_net import Preprocessing
     from verydeep.training.fit import Loop
+    from verydeep.training.objective import Classification
 
     machine = choose_machine(precision=precision)
     net = vgg("D").to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -47,10 +48,10 @@ def our_step(batch: int, precision: str | None) -> Callable[[], None]:
         schedule=None,  # type: ignore[arg-type]
         batches=None,  # type: ignore[arg-type]
         prepare=preprocessing,
+        objective=Classification(1000),
         validate=dict,
         watch="loss",
         machine=machine,
-        classes=1000,
         epochs=1,
         folder=Path(),
         on_best=lambda row: None,

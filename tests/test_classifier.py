@@ -22,10 +22,10 @@ from tiny import COLOURS
 
 import verydeep
 from verydeep import Classifier, Prediction
-from verydeep.classifier import Preprocessing
 from verydeep.errors import InputError, ModelError, PictureError
 from verydeep.nets.vgg import vgg
 from verydeep.runtime import choose_machine
+from verydeep.trained_net import Preprocessing
 
 FP32 = choose_machine("cpu", "fp32")
 Change = Callable[[Path], None]

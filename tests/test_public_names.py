@@ -13,6 +13,8 @@ import verydeep
 
 NAMES = [
     "Classifier",
+    "LocalizationResult",
+    "Localizer",
     "Prediction",
     "Protocol",
     "Recipe",
@@ -28,9 +30,12 @@ NAMES = [
     "copy_layers",
     "evaluate",
     "evaluate_all",
+    "evaluate_localization",
     "initialize",
     "load",
+    "load_localizer",
     "load_recipe",
+    "localize",
     "read_dataset",
     "train",
     "vgg",

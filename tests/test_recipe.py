@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from verydeep.errors import RecipeError
-from verydeep.recipe import Recipe, check, known_keys, load_recipe, shipped
+from verydeep.recipe import Localization, Recipe, check, known_keys, load_recipe, shipped
 
 PAPER: dict[str, Any] = {
     "net.name": "D",
@@ -43,7 +43,7 @@ PAPER: dict[str, Any] = {
 
 def get(recipe: Recipe, path: str) -> Any:
     section, key = path.split(".")
-    return getattr(getattr(recipe, section), key)
+    return getattr(getattr(recipe, section), key, None)  # none of a section that is not there
 
 
 def faults(error: pytest.ExceptionInfo[RecipeError]) -> list[str]:
@@ -73,7 +73,45 @@ def test_the_shipped_paper_recipe_says_what_the_defaults_say() -> None:
 
 
 def test_the_recipes_of_the_package_are_these() -> None:
-    assert shipped() == ("demo", "paper", "small")
+    assert shipped() == ("demo", "demo-localization", "localization", "paper", "small")
+
+
+def test_a_recipe_without_boxes_says_so() -> None:
+    assert yaml.safe_load(Recipe().to_yaml())["localization"] is None
+    assert load_recipe("paper", ["localization.per_class=false"]).localization == Localization(
+        per_class=False
+    )
+
+
+def test_what_is_not_said_is_still_not_said_after_a_change() -> None:
+    """A box net takes it from its classifier."""
+    changed = load_recipe("localization", ["net.name=E"]).replace(training__epochs=3)
+    assert changed.net.model_fields_set == {"name"}
+    assert changed.training.model_fields_set >= {"epochs", "schedule"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("localization.fine_tune=fc", "localization.fine_tune"),
+        ("training.label_smoothing=0.1", "training.label_smoothing"),
+        ("initialize.stages=[A]", "initialize.stages"),
+        ("data.balance=weights", "data.balance"),
+        ("localization.visible=1.5", "localization.visible"),
+        ("localization.los=euclidean", "localization.los: unknown key; did you mean"),
+    ],
+)
+def test_what_a_box_net_cannot_have_is_refused(setting: str, fault: str) -> None:
+    (found,) = refused(setting, source="localization")
+    assert found.startswith(fault)
+
+
+def test_a_crop_size_that_a_classifier_will_tell_is_not_guessed() -> None:
+    small = ["test.scales=[64]", "initialize.source=runs/a"]
+    assert load_recipe("localization", small).test_scales == (64,)
+    (fault,) = refused(*small, "net.input_size=96", source="localization")
+    assert fault.startswith("test.scales: must be at least 96")
+    assert refused(small[0], source="localization")
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -157,7 +195,7 @@ def test_a_fixed_scale_is_written_as_one_number() -> None:
 
 
 def test_yaml_holds_every_setting_in_order() -> None:
-    tree = yaml.safe_load(Recipe().to_yaml())
+    tree = yaml.safe_load(load_recipe("localization").to_yaml())
     written = tuple(f"{section}.{key}" for section, keys in tree.items() for key in keys)
     assert written == known_keys()
 
@@ -426,7 +464,7 @@ def test_a_file_that_is_no_recipe_is_refused(content: bytes, words: str, tmp_pat
 
 
 def test_a_name_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"demo, paper, small.*did you mean 'small'"):
+    with pytest.raises(RecipeError, match=r"demo, .*paper, small.*did you mean 'small'"):
         load_recipe("smal")
     with pytest.raises(RecipeError, match="directory"):
         load_recipe(tmp_path)

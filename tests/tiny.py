@@ -141,3 +141,29 @@ def be_the_program(arguments: Sequence[str], errors: Path) -> None:
     torch.set_num_threads(1)
     with errors.open("w") as file, contextlib.redirect_stderr(file):
         sys.exit(run_program(arguments))
+
+
+def write_boxed(root: Path, count: int = 24, without_box: int = 0, seed: int = 0) -> Path:
+    """Write grey noise with a square of the class's colour, and a table with its box.
+
+    Returns:
+        The table; the first ``without_box`` pictures of the training split have no box in it.
+    """
+    generator = np.random.default_rng(seed)
+    root.mkdir(parents=True, exist_ok=True)
+    rows = ["file,label,split,x0,y0,x1,y1"]
+    for split, share in {"train": 1.0, "val": 0.5, "test": 0.5}.items():
+        for number in range(int(count * share)):
+            name = [*COLOURS][number % len(COLOURS)]
+            height, width = SIZES[number % len(SIZES)]
+            pixels = generator.normal(128, 20, (height, width, 3)).clip(0, 255).astype(np.uint8)
+            side = int(generator.integers(14, 24))
+            x, y = (int(generator.integers(0, size - side)) for size in (width, height))
+            pixels[y : y + side, x : x + side] = COLOURS[name]
+            file = f"{split}{number:03}.png"
+            Image.fromarray(pixels).save(root / file)
+            box = f"{x},{y},{x + side},{y + side}"
+            known = split != "train" or number >= without_box
+            rows.append(f"{file},{name},{split},{box if known else ',,,'}")
+    (root / "boxes.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    return root / "boxes.csv"

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from verydeep.evaluation.protocol import Protocol as Protocol
     from verydeep.evaluation.result import Result as Result
     from verydeep.evaluation.table import Table as Table
+    from verydeep.localization.localizer import Localizer as Localizer
+    from verydeep.localization.localizer import load_localizer as load_localizer
+    from verydeep.localization.predict import localize as localize
+    from verydeep.localization.result import LocalizationResult as LocalizationResult
     from verydeep.nets.anatomy import anatomy as anatomy
     from verydeep.nets.initialize import copy_layers as copy_layers
     from verydeep.nets.initialize import initialize as initialize
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from verydeep.nets.vgg import vgg as vgg
     from verydeep.recipe import Recipe as Recipe
     from verydeep.recipe import load_recipe as load_recipe
+    from verydeep.run.boxes import evaluate_localization as evaluate_localization
     from verydeep.run.calibrate import calibrate as calibrate
     from verydeep.run.test import evaluate as evaluate
     from verydeep.run.test import evaluate_all as evaluate_all
@@ -37,6 +42,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Classifier": "verydeep.classifier",
+    "LocalizationResult": "verydeep.localization.result",
+    "Localizer": "verydeep.localization.localizer",
     "Prediction": "verydeep.classifier",
     "Protocol": "verydeep.evaluation.protocol",
     "Recipe": "verydeep.recipe",
@@ -51,9 +58,12 @@ _HOMES = {
     "copy_layers": "verydeep.nets.initialize",
     "evaluate": "verydeep.run.test",
     "evaluate_all": "verydeep.run.test",
+    "evaluate_localization": "verydeep.run.boxes",
     "initialize": "verydeep.nets.initialize",
     "load": "verydeep.classifier",
+    "load_localizer": "verydeep.localization.localizer",
     "load_recipe": "verydeep.recipe",
+    "localize": "verydeep.localization.predict",
     "read_dataset": "verydeep.data.read",
     "train": "verydeep.run.train",
     "vgg": "verydeep.nets.vgg",
@@ -62,6 +72,8 @@ _HOMES = {
 __all__ = [
     "VGG",
     "Classifier",
+    "LocalizationResult",
+    "Localizer",
     "Prediction",
     "Protocol",
     "Recipe",
@@ -76,9 +88,12 @@ __all__ = [
     "copy_layers",
     "evaluate",
     "evaluate_all",
+    "evaluate_localization",
     "initialize",
     "load",
+    "load_localizer",
     "load_recipe",
+    "localize",
     "read_dataset",
     "train",
     "vgg",

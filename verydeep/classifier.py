@@ -1,73 +1,32 @@
-"""A trained net that people can use: with its class names, its preprocessing and its measurements.
+"""A trained net that people can use to name what is on pictures.
 
 N images, H height, W width, K classes; h, w sides of a score map.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from verydeep.data.samples import Box
 from verydeep.data.sources import Picture, each_picture
 from verydeep.data.testing import TestPictures
-from verydeep.errors import InputError
 from verydeep.evaluation.calibration import Calibration, temper
 from verydeep.evaluation.posteriors import Part, mix_posteriors
 from verydeep.evaluation.views import Dense
 from verydeep.model_card import model_card
-from verydeep.model_folder import (
-    ModelConfig,
-    PreprocessingConfig,
-    describe_net,
-    find_model,
-    read_model,
-    write_model,
+from verydeep.model_folder import find_model, read_model, write_model
+from verydeep.trained_net import TrainedNet, from_config
+
+USE = (
+    'model = verydeep.load("path/to/this/folder")',
+    'for prediction in model.predict("some/pictures"):',
+    "    print(prediction.source, prediction.ranking)",
 )
-from verydeep.nets.vgg import VGG
-from verydeep.runtime import Machine, choose_machine
-
-PIXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
-"""Pixels that go through a net together; a processor's caches make small batches the fastest."""
-
-PIXELS_AT_MOST = 4
-"""Times as many may, before a single picture is computed in strips, some of them twice."""
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What becomes of RGB pixels before the net: ``(RGB - mean) / divisor``.
-
-    The paper subtracts the training set's mean RGB and does nothing else (section 2.1). The
-    divisor departs from it, only so that standard initialisation fits; it can be 1.
-
-    Attributes:
-        mean: Mean red, green and blue of the training set, 0 to 255.
-        divisor: One number for all pixels.
-    """
-
-    mean: tuple[float, float, float]
-    divisor: float = 64.0
-
-    def __call__(self, pictures: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Return what the net reads.
-
-        Args:
-            pictures: uint8 (N, 3, H, W).
-            shift: float32 (N, 3), added to every pixel of a picture; None for none.
-
-        Returns:
-            float32 (N, 3, H, W) in channels_last memory, on the pictures' device.
-        """
-        offset = -torch.tensor(self.mean, device=pictures.device)
-        offset = offset if shift is None else shift + offset
-        x = pictures.to(torch.float32, memory_format=torch.channels_last)
-        return x.add_(offset.view(-1, 3, 1, 1)).div_(self.divisor)
+"""How to use a classifier, for its model card."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +37,14 @@ class Prediction:
         source: The file; None for a picture from memory.
         ranking: The most likely classes, each with its probability, the likeliest first.
         fault: Why the picture could not be read; None if it could.
+        boxes: Where each of these classes is, in pixels of the upright picture; empty if no box
+            net was asked, None for a class of which it found none.
     """
 
     source: Path | None
     ranking: tuple[tuple[str, float], ...]
     fault: str | None = None
+    boxes: tuple[Box | None, ...] = ()
 
     @property
     def label(self) -> str | None:
@@ -91,55 +53,18 @@ class Prediction:
 
 
 @dataclass
-class Classifier:
+class Classifier(TrainedNet):
     """A net with all that is needed to name what is on a picture.
 
     Attributes:
-        net: The net, its weights in float32.
-        classes: Names of its K classes.
-        preprocessing: From pixels to its input.
-        train_scale: Training scale S as a range (low, high), in pixels.
-        test_scales: Test scales Q, in pixels, at which it is tested and used if nothing else is
-            said.
-        test_flip: Whether the mirror image is averaged in, likewise.
-        titles: What to show people for a class, where that is not its name.
-        measured: Its errors and how they were measured, as an evaluation reports them.
         calibration: The temperature of its probabilities, if one was fitted.
-        machine: Where it computes.
     """
 
-    net: VGG
-    classes: tuple[str, ...]
-    preprocessing: Preprocessing
-    train_scale: tuple[int, int]
-    test_scales: tuple[int, ...]
-    test_flip: bool = True
-    titles: Mapping[str, str] = field(default_factory=dict)
-    measured: dict[str, Any] | None = None
     calibration: Calibration | None = None
-    machine: Machine = field(default_factory=choose_machine)
-
-    def __post_init__(self) -> None:
-        self._engine: VGG | None = None
 
     any_size = slides = True
     interpolation = "bilinear"
     density = "fully connected layers at every position of the last map"
-
-    @property
-    def name(self) -> str:
-        """Name of the net, a column of Table 1."""
-        return self.net.name
-
-    @property
-    def input_size(self) -> int:
-        """Side of the smallest picture that the net takes, in pixels."""
-        return self.net.input_size
-
-    @property
-    def pixels_at_once(self) -> int:
-        """Pixels of all pictures that should go through it together."""
-        return pixels_at_once(self.machine)
 
     def score_map(self, pictures: Tensor) -> Tensor:
         """Return class scores before the soft-max at every position of the net.
@@ -150,13 +75,7 @@ class Classifier:
         Returns:
             float32 (N, K, h, w) on the machine's device; h = w = 1 for pictures of ``input_size``.
         """
-        if self._engine is None:
-            self._engine = inference_form(self.net, self.machine)
-        with torch.inference_mode():
-            x = self.preprocessing(pictures.to(self.machine.device, non_blocking=True))
-            if self.machine.precision == "bf16":
-                x = x.bfloat16()
-            return self._engine.score_map(x, pixels=PIXELS_AT_MOST * self.pixels_at_once).float()
+        return self.answers(pictures)
 
     def predict(
         self,
@@ -207,45 +126,11 @@ class Classifier:
             for index, source in enumerate(sources)
         ]
 
-    def check_scale(self, scale: int) -> None:
-        """Refuse a test scale that the net cannot take.
-
-        Raises:
-            InputError: ``scale`` is below ``input_size``.
-        """
-        if scale < self.input_size:
-            raise InputError(
-                f"test scale must be at least {self.input_size}, the size that this net was made "
-                f"for; got {scale} instead"
-            )
-
-    def title(self, label: int) -> str:
-        """Return what to show people for a class."""
-        return self.titles.get(self.classes[label], self.classes[label])
-
-    def on(self, machine: Machine) -> Classifier:
-        """Return this classifier, computing elsewhere or in another precision."""
-        moved = copy.copy(self)
-        moved.machine = machine
-        moved._engine = None
-        return moved
-
     def save(self, folder: str | Path) -> None:
         """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
-        config = ModelConfig(
-            net=describe_net(self.net),
-            classes=self.classes,
-            titles=dict(self.titles),
-            preprocessing=PreprocessingConfig(
-                mean=self.preprocessing.mean, divisor=self.preprocessing.divisor
-            ),
-            train_scale=self.train_scale,
-            test_scales=self.test_scales,
-            test_flip=self.test_flip,
-            measured=self.measured,
-            calibration=asdict(self.calibration) if self.calibration else None,
-        )
-        write_model(Path(folder), self.net, config, model_card(self))
+        calibration = asdict(self.calibration) if self.calibration else None
+        config = self.config("classification", calibration=calibration)
+        write_model(Path(folder), self.net, config, model_card(self, USE))
 
 
 def load(
@@ -259,36 +144,11 @@ def load(
         precision: ``bf16`` or ``fp32``; None takes bf16 where it is native.
 
     Raises:
-        ModelError: The folder is neither, or its files do not fit each other.
+        ModelError: The folder is neither, its files do not fit each other, or it is a box net.
     """
-    net, config = read_model(find_model(folder))
+    net, config = read_model(find_model(folder), "classification")
+    given = config.calibration
     return Classifier(
-        net=net.eval(),
-        classes=config.classes,
-        preprocessing=Preprocessing(config.preprocessing.mean, config.preprocessing.divisor),
-        train_scale=config.train_scale,
-        test_scales=config.test_scales,
-        test_flip=config.test_flip,
-        titles=config.titles,
-        measured=config.measured,
-        calibration=Calibration(**config.calibration.model_dump()) if config.calibration else None,
-        machine=choose_machine(device, precision),
+        **from_config(net, config, device, precision),
+        calibration=Calibration(**given.model_dump()) if given else None,
     )
-
-
-def pixels_at_once(machine: Machine) -> int:
-    """Return the pixels that should go through a net together on a machine."""
-    return PIXELS_AT_ONCE.get(machine.device.type, PIXELS_AT_ONCE["cpu"])
-
-
-def inference_form(net: VGG, machine: Machine) -> VGG:
-    """Return the net as it answers fastest: on its device, channels_last, weights in bf16 if so.
-
-    Normalisation layers keep float32, as under autocast.
-    """
-    form = copy.deepcopy(net).eval().requires_grad_(False).to(machine.device)
-    if machine.precision == "bf16":
-        for module in form.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                module.bfloat16()
-    return form.to(memory_format=torch.channels_last)

@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from verydeep.cli_options import (
+    Boxes,
+    Device,
+    Json,
+    Layout,
+    Precision,
+    Workers,
+    grid_in,
+    scales_in,
+)
 from verydeep.errors import InputError, VeryDeepError
 
 if TYPE_CHECKING:
@@ -28,16 +38,6 @@ app = typer.Typer(
     epilog="Begin with:  verydeep demo   or, with a folder of pictures for each class:  "
     "verydeep train pets --net A --recipe small --out runs/a",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")]
-Layout = Annotated[str | None, typer.Option(help="How the data lie; default: look at them.")]
-Workers = Annotated[
-    int | None, typer.Option(min=0, help="Decoding processes; default: one a core if many.")
-]
-Precision = Annotated[
-    str | None, typer.Option(help="bf16 or fp32; default: bf16 where it is native.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -58,12 +58,13 @@ def demo(
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted demo.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train and test a small net on built-in handwritten digits, in minutes on a laptop."""
+    """Learn to name and to find built-in handwritten digits, in minutes on a laptop."""
     from verydeep.progress import console_progress
-    from verydeep.run.train import train as train_net
+    from verydeep.run.demo import demo_as_text, run_demo
 
-    metrics = train_net("digits", "demo", out, resume=resume, progress=console_progress())
-    _print_run(metrics, out, as_json)
+    metrics = run_demo(out, resume=resume, progress=console_progress())
+    _list_unreadable(metrics["unreadable"])
+    _print(metrics, demo_as_text(metrics, out), as_json)
 
 
 @app.command(epilog="Examples:  verydeep nets   |   verydeep nets D --size 64 --classes 10")
@@ -193,7 +194,7 @@ def train(
     data: Annotated[str, typer.Argument(help="A folder with a folder a class; a name; a table.")],
     out: Annotated[Path, typer.Option(help="The run folder.")],
     net: Annotated[str | None, typer.Option(help="A, A-LRN, B, C, D or E.")] = None,
-    recipe: Annotated[str, typer.Option(help="paper, small, demo, or a YAML file.")] = "paper",
+    recipe: Annotated[str, typer.Option(help="paper, small, localization, or a file.")] = "paper",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
     ] = None,
@@ -244,9 +245,14 @@ def evaluate(
     ],
     data: Annotated[str | None, typer.Option(help="Default: the data of the run.")] = None,
     split: Annotated[str | None, typer.Option(help="Default: test, or val if none.")] = None,
+    boxes: Boxes = None,
     protocol: Annotated[
-        str, typer.Option(help="center, dense, crops, both, ten-crop, googlenet, or all of them.")
-    ] = "dense",
+        str | None,
+        typer.Option(
+            help="dense (default), center, crops, both, ten-crop, googlenet, or all of them; of a "
+            "box net alone: center."
+        ),
+    ] = None,
     scales: Annotated[
         str | None,
         typer.Option(
@@ -265,6 +271,10 @@ def evaluate(
     preset: Annotated[
         str, typer.Option(help="paper, or torchvision for the centre crop as it publishes it.")
     ] = "paper",
+    top: Annotated[int, typer.Option(min=1, help="Classes whose boxes are looked for.")] = 5,
+    threshold: Annotated[
+        float | None, typer.Option(help="The worst match of two boxes that are merged.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show one picture's test step by step instead.")
     ] = False,
@@ -286,7 +296,11 @@ def evaluate(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the error of a trained model, or of several fused, by any protocol."""
+    """Measure the error of a trained model, or of several fused, by any protocol.
+
+    A box net by itself is told the true class; beside a classifier, with --boxes, the classifier
+    says what to look for.
+    """
     from verydeep.distributed import joined
     from verydeep.run.measure import Request, explained, measure
 
@@ -294,10 +308,13 @@ def evaluate(
         models=models,
         data=data,
         protocol=protocol,
+        boxes=boxes or (),
+        top=top,
+        threshold=threshold,
         split=split,
-        scales=_scales(scales),
+        scales=scales_in(scales),
         flip=flip,
-        grid=_grid(grid),
+        grid=grid_in(grid),
         average=average,
         preset=preset,
         layout=layout,
@@ -318,7 +335,8 @@ def evaluate(
 
 @app.command(
     epilog="Examples:  verydeep predict runs/a cat.jpg   |   verydeep predict runs/a photos/ "
-    "--top 3 --csv > photos.csv"
+    "--top 3 --csv > photos.csv   |   verydeep predict runs/a photos/ --boxes runs/boxes "
+    "--out drawn"
 )
 def predict(
     model: Annotated[str, typer.Argument(help="Model or run folder.")],
@@ -326,17 +344,28 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV a picture.")] = False,
+    boxes: Boxes = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures with their boxes drawn.")
+    ] = None,
     device: Device = None,
     precision: Precision = None,
 ) -> None:
-    """Name what is on pictures."""
-    from verydeep.classifier import load
+    """Name what is on pictures, and with --boxes say where it is."""
+    from verydeep.run.predict import draw_predictions
+    from verydeep.run.predict import predict as predict_all
     from verydeep.tables import predictions as tables
 
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
-    predictions = load(model, device=device, precision=precision).predict(files, top=top)
+    if out and not boxes:
+        raise InputError("--out draws boxes: name a box net with --boxes")
+    predictions = predict_all(
+        model, files, boxes=boxes or (), top=top, device=device, precision=precision
+    )
     _list_unreadable([str(p.fault) for p in predictions if p.fault])
+    if out:
+        draw_predictions(predictions, out)
     if as_csv:
         _print_csv(predictions)
     else:
@@ -355,26 +384,6 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder.")]) -> None
     from verydeep.insight.report import write_report
 
     typer.echo(write_report(run))
-
-
-def _scales(text: str | None) -> tuple[int, ...] | str | None:
-    if text in (None, "single", "multi"):
-        return text
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(
-            "--scales must be single, multi, or whole numbers like 256 or 256,384,512, got "
-            f"{text!r} instead"
-        ) from None
-
-
-def _grid(text: str) -> tuple[int, int]:
-    rows, _, columns = text.partition("x")
-    try:
-        return int(rows), int(columns or rows)
-    except ValueError:
-        raise InputError(f"--grid must be like 5x5 or 3x4, got {text!r} instead") from None
 
 
 def _progress(rank: int) -> Progress:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verydeep.classifier import Classifier
+    from verydeep.trained_net import TrainedNet
 
 
-def model_card(model: Classifier) -> str:
-    """Return the model card: what the model is, what was measured, how to use it."""
+def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") -> str:
+    """Return the model card: what the model is, what was measured, how to use it.
+
+    Args:
+        model: The trained net.
+        use: Lines of Python that use it.
+        answers: What it was trained to tell of its classes.
+    """
     net, low_high = model.net, sorted(set(model.train_scale))
     lines = [
-        f"# VGG net {net.name}, {len(model.classes)} classes",
+        f"# VGG net {net.name}, {len(model.classes)} {answers}",
         "",
         f"Net {net.name} of Simonyan & Zisserman (2014), made for {net.input_size}x{net.input_size}"
         f" RGB crops, width {net.width:g}, norm {net.norm or 'none'}; "
@@ -33,9 +39,7 @@ def model_card(model: Classifier) -> str:
         "```python",
         "import verydeep",
         "",
-        'model = verydeep.load("path/to/this/folder")',
-        'for prediction in model.predict("some/pictures"):',
-        "    print(prediction.source, prediction.ranking)",
+        *use,
         "```",
     ]
     return "\n".join(lines) + "\n"
@@ -46,5 +50,13 @@ def _measured(measured: Mapping[str, Any] | None) -> list[str]:
         return ["Nothing yet."]
     return ["| what | value |", "|---|---|"] + [
         f"| {key} | {value:.4g} |" if isinstance(value, float) else f"| {key} | {value} |"
-        for key, value in measured.items()
+        for key, value in _flat(measured)
     ]
+
+
+def _flat(measured: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in measured.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}: {inner}", what) for inner, what in _flat(value))
+        else:
+            yield key, value

@@ -16,6 +16,8 @@ from verydeep.files import write_atomically, write_text
 from verydeep.nets import table
 from verydeep.nets.vgg import VGG
 
+Task = Literal["classification", "localization"]
+
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
@@ -57,7 +59,7 @@ class ModelConfig(_Strict):
     """Everything about a model but its weights; ``config.json``."""
 
     format: Literal[1] = 1
-    task: Literal["classification"] = "classification"
+    task: Task = "classification"
     net: NetConfig
     classes: tuple[str, ...]
     titles: dict[str, str] = {}
@@ -67,6 +69,14 @@ class ModelConfig(_Strict):
     test_flip: bool = True
     measured: dict[str, Any] | None = None
     calibration: CalibrationConfig | None = None
+    per_class: bool | None = None
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the net's last layer gives: scores, or four for each box."""
+        if self.task == "classification":
+            return len(self.classes)
+        return 4 * (len(self.classes) if self.per_class else 1)
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelConfig:
@@ -76,6 +86,8 @@ class ModelConfig(_Strict):
             raise ValueError("test_scales: at least one")
         if not all(self.net.input_size <= scale <= 2**14 for scale in self.test_scales):
             raise ValueError(f"test_scales: from {self.net.input_size} to {2**14} pixels")
+        if (self.per_class is None) != (self.task == "classification"):
+            raise ValueError("per_class: true or false for a box net, else null")
         return self
 
 
@@ -112,16 +124,38 @@ def find_model(folder: str | Path) -> Path:
     raise ModelError(f"{path}: {reason}")
 
 
-def read_model(folder: Path) -> tuple[VGG, ModelConfig]:
-    """Read a model folder.
+NAMES: dict[Task, str] = {"classification": "a classifier", "localization": "a box net"}
+
+
+def read_task(folder: str | Path) -> Task:
+    """Return what a model or run folder's net was trained for.
 
     Raises:
-        ModelError: A file is missing or broken, or the weights do not fit the net.
+        ModelError: The folder is neither, or is broken.
     """
-    config = _read_config(folder / CONFIG)
+    return read_config(find_model(folder)).task
+
+
+def read_model(folder: Path, task: Task) -> tuple[VGG, ModelConfig]:
+    """Read a model folder.
+
+    Args:
+        folder: As :func:`write_model` wrote it.
+        task: What its net must have been trained for.
+
+    Raises:
+        ModelError: A file is missing or broken, the weights do not fit the net, or it was trained
+            for another task.
+    """
+    config = read_config(folder)
+    if config.task != task:
+        raise ModelError(
+            f"{folder}: holds {NAMES[config.task]} (task {config.task!r}), where "
+            f"{NAMES[task]} is needed"
+        )
     try:
         with torch.device("meta"):
-            net = VGG(classes=len(config.classes), **config.net.model_dump())
+            net = VGG(classes=config.outputs, **config.net.model_dump())
         # On the meta device nothing is allocated; the weights move in as they are.
         net.load_state_dict(load_file(folder / WEIGHTS), assign=True)
         net.float()
@@ -136,7 +170,13 @@ def read_model(folder: Path) -> tuple[VGG, ModelConfig]:
     return net, config
 
 
-def _read_config(path: Path) -> ModelConfig:
+def read_config(folder: Path) -> ModelConfig:
+    """Read what a model folder says of its net.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    path = folder / CONFIG
     try:
         return ModelConfig.model_validate(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, RecursionError) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -34,6 +34,7 @@ from verydeep.evaluation.protocol import (
     single_scale,
 )
 from verydeep.nets import table
+from verydeep.recipe_rules import impossible_combinations
 from verydeep.yaml_text import dump_yaml, parse_yaml
 
 NetName = Literal["A", "A-LRN", "B", "C", "D", "E"]
@@ -170,6 +171,19 @@ class Test(Section):
     )
 
 
+class Localization(Section):
+    """How a box net is trained (appendix A); a recipe without this section trains a classifier."""
+
+    per_class: bool = Field(True, description="a box for each class (PCR), else one for all (SCR)")
+    loss: Literal["euclidean", "smooth-l1"] = Field("euclidean", description="on a box; paper's")
+    visible: float = Field(
+        0.5, ge=0, le=1, description="least share of the object's box on a training crop"
+    )
+    fine_tune: Literal["all", "fc"] = Field(
+        "all", description="what learns: all layers, or the fully connected ones alone"
+    )
+
+
 class Recipe(Section):
     """Every setting of a training; ``Recipe()`` is the paper's.
 
@@ -183,6 +197,7 @@ class Recipe(Section):
     training: Training = Training()
     plateau: Plateau = Plateau()
     test: Test = Test()
+    localization: Localization | None = None
 
     @property
     def test_scales(self) -> tuple[int, ...]:
@@ -204,7 +219,8 @@ class Recipe(Section):
         >>> Recipe().replace(training__epochs=3).training.epochs
         3
         """
-        tree = self.model_dump(mode="json")
+        # Only what was said, so that what was not can still follow from a model.
+        tree = self.model_dump(mode="json", exclude_unset=True)
         for path, value in settings.items():
             _put(tree, path.split("__"), value)
         return check(tree)
@@ -219,7 +235,7 @@ def shipped() -> tuple[str, ...]:
     """Return the names of the recipes that come with the package.
 
     >>> shipped()
-    ('demo', 'paper', 'small')
+    ('demo', 'demo-localization', 'localization', 'paper', 'small')
     """
     folder = resources.files("verydeep") / "recipes"
     names = (Path(entry.name) for entry in folder.iterdir())
@@ -230,7 +246,7 @@ def load_recipe(source: str | Path = "paper", settings: Iterable[str] = ()) -> R
     """Read a shipped recipe or a file, and change single settings.
 
     Args:
-        source: ``paper``, ``small``, ``demo``, or the path of a YAML file.
+        source: The name of a shipped recipe (:func:`shipped`), or the path of a YAML file.
         settings: Changes as ``"training.epochs=30"``, the value in YAML.
 
     Raises:
@@ -272,50 +288,12 @@ def check(tree: Mapping[str, Any], faults: Iterable[str] = (), *, origin: str = 
         found += [_describe(dict(fault)) for fault in reversed(by_setting.values())]
         # What is left without the faulty settings may still not go together: say that as well.
         recipe = Recipe.model_validate(_without(tree, (fault["loc"] for fault in error.errors())))
-    found += _impossible_combinations(recipe)
+    found += impossible_combinations(recipe)
     if found:
         place = f" in {origin}" if origin else ""
         lines = "".join(f"\n  {fault}" for fault in found)
         raise RecipeError(f"the recipe cannot be used; {len(found)} to mend{place}:{lines}")
     return recipe
-
-
-def _impossible_combinations(recipe: Recipe) -> Iterator[str]:
-    net, data, training = recipe.net, recipe.data, recipe.training
-    low, high = data.train_scale
-    if low > high:
-        yield f"data.train_scale: the range must rise, got [{low}, {high}] instead"
-    if low < net.input_size:
-        yield (
-            f"data.train_scale: must be at least net.input_size ({net.input_size}), so that a "
-            f"crop fits into the rescaled picture; got {low} instead"
-        )
-    if training.micro_batch is not None and training.micro_batch > training.batch:
-        yield (
-            f"training.micro_batch: must be at most training.batch ({training.batch}), "
-            f"got {training.micro_batch} instead"
-        )
-    if data.cache == "device" and data.workers:
-        yield (
-            "data.workers: must be null or 0 with data.cache=device, which decodes once and then "
-            f"augments on the device; got {data.workers} instead"
-        )
-    if data.validation_share + data.test_share >= 1:
-        yield (
-            "data.validation_share: with data.test_share it must leave pictures to train on "
-            f"(sum below 1), got {data.validation_share} + {data.test_share} instead"
-        )
-    if len(set(recipe.initialize.stages)) < len(recipe.initialize.stages):
-        yield (f"initialize.stages: each net once, got {list(recipe.initialize.stages)} instead")
-    if net.name in recipe.initialize.stages:
-        yield (
-            f"initialize.stages: must not name the net that they lead up to ({net.name}), got "
-            f"{list(recipe.initialize.stages)} instead"
-        )
-    given = recipe.test.scales
-    for scale in given if isinstance(given, tuple) else ():
-        if scale < net.input_size:
-            yield f"test.scales: must be at least {net.input_size}, got {scale} instead"
 
 
 def _read(source: str | Path) -> dict[str, Any]:
@@ -350,7 +328,9 @@ def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
     path = ".".join(keys)
     if len(keys) != 2:
         raise RecipeError(f"{path}: must be SECTION.KEY{did_you_mean(path, known_keys())}")
-    section = tree.setdefault(keys[0], {})
+    if tree.get(keys[0]) is None:  # also a section that is switched off
+        tree[keys[0]] = {}
+    section = tree[keys[0]]
     if not isinstance(section, dict):
         raise RecipeError(f"{path}: {keys[0]} is no section in this recipe")
     section[keys[1]] = value
@@ -362,8 +342,14 @@ def known_keys() -> tuple[str, ...]:
     return tuple(
         f"{section}.{key}"
         for section, field in Recipe.model_fields.items()
-        for key in typing.cast(type[BaseModel], field.annotation).model_fields
+        for key in _section_class(field.annotation).model_fields
     )
+
+
+def _section_class(annotation: Any) -> type[BaseModel]:
+    """Return the class of a section that may be one or none."""
+    choices = (annotation, *typing.get_args(annotation))
+    return next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
 
 
 def _describe(fault: Mapping[str, Any]) -> str:

@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from verydeep.classifier import pixels_at_once
 from verydeep.errors import InputError, ModelError, did_you_mean
 from verydeep.nets.dense import classify_densely
 from verydeep.runtime import Machine, choose_machine
+from verydeep.trained_net import pixels_at_once
 
 PREFIX = "torchvision/"
 

@@ -17,10 +17,11 @@ from torch.nn import functional as F
 import verydeep
 from verydeep.data.augment import Augmentation
 from verydeep.data.balance import balanced_draws, class_weights
-from verydeep.data.batches import TrainingBatches
+from verydeep.data.batches import MicroBatch, TrainingBatches
 from verydeep.data.plan import plan_epoch
 from verydeep.data.read import read_dataset
 from verydeep.progress import Progress
+from verydeep.training.objective import Classification
 
 some_labels = st.lists(st.integers(0, 4), min_size=1, max_size=60)
 
@@ -107,17 +108,14 @@ def test_files_and_memory_agree_on_a_balanced_epoch(cache: str, unequal: Path) -
 
 
 def test_a_weighted_loss_is_the_mean_of_weighted_losses(unequal: Path) -> None:
-    from verydeep.training.fit import Loop
-
-    loop = Loop.__new__(Loop)
-    loop.label_smoothing = 0.1
-    loop.class_weights = torch.tensor([0.5, 2.0, 2.0])
+    objective = Classification(3, 0.1, torch.tensor([0.5, 2.0, 2.0]))
     scores, labels = torch.randn(10, 3).double(), torch.tensor([0, 0, 1, 2, 0, 0, 1, 0, 0, 2])
     each = [
         F.cross_entropy(s[None], y[None], label_smoothing=0.1).item() * [0.5, 2, 2][y]
         for s, y in zip(scores, labels, strict=True)
     ]
-    assert loop._loss(scores, labels).item() == pytest.approx(np.mean(each))
+    part = MicroBatch(torch.empty(10), labels, torch.empty(10), step=0, share=1.0, last=True)
+    assert objective.losses(scores, part).mean().item() == pytest.approx(np.mean(each))
 
 
 def test_weights_train(unequal: Path) -> None:

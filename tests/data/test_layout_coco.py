@@ -69,6 +69,25 @@ def test_the_largest_object_names_the_picture(tmp_path: Path) -> None:
     )
 
 
+def test_further_objects_of_the_class_are_kept(tmp_path: Path) -> None:
+    plant(tmp_path, "000.jpg", "001.jpg")
+    cat, dog = 17, 18
+    annotations = [
+        annotation(0, cat, [0, 0, 2, 2]),
+        annotation(0, dog, [0, 0, 3, 3]),
+        annotation(0, cat, [1, 1, 9, 9]),
+        annotation(0, cat, [4, 4, 0, 3]),
+        annotation(0, cat, [0, 0, 8, 8], iscrowd=1),
+        annotation(0, cat, [5, 5, 2, 2]),
+        annotation(1, dog, [1, 1, 0, 5]),
+        annotation(1, dog, [1, 1, 2, 0]),
+    ]
+    dataset = read(put(tmp_path / "set.json", content(*annotations)))
+    first, second = dataset.split("all")
+    assert first.boxes == ((1, 1, 10, 10), (0, 0, 2, 2), (5, 5, 7, 7))
+    assert (second.box, second.others, second.boxes) == (None, (), ())
+
+
 AREAS = st.lists(
     st.tuples(st.integers(0, 3), st.sampled_from([1, 17, 18]), st.integers(0, 4), st.booleans()),
     min_size=1,

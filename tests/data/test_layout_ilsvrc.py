@@ -98,6 +98,13 @@ def test_boxes_and_classes_come_from_tables_or_annotations(
         None,
     ]
     assert [sample.box for sample in dataset.split("val")] == [(10, 20, 31, 41), (3, 3, 9, 9)]
+    assert [s.others for split in ("train", "val") for s in dataset.split(split)] == [
+        (),
+        ((5, 5, 8, 8),),
+        (),
+        ((0, 0, 2, 2),),
+        (),
+    ]
     assert dataset.describe() == "ILSVRC CLS-LOC layout, 2 classes, 3 train, 2 val, boxes"
     assert dataset.layout_name == "ilsvrc"
 

@@ -64,6 +64,15 @@ def test_the_largest_object_names_the_picture(tmp_path: Path) -> None:
     )
 
 
+def test_further_objects_of_the_class_are_kept(tmp_path: Path) -> None:
+    root = write_voc(tmp_path, {"train": ["p1", "p2", "p4"], "val": ["p3"]})
+    dogs = [("dog", (1, 1, 3, 3)), ("dog", (1, 1, 30, 40)), ("cat", (1, 1, 9, 9))]
+    annotate(root / "Annotations" / "p1.xml", [*dogs, ("dog", (7, 7, 2, 2)), ("dog", (5, 5, 8, 9))])
+    first, *rest = read_dataset(root).split("train")
+    assert first.boxes == ((0, 0, 30, 40), (0, 0, 3, 3), (4, 4, 8, 9))
+    assert [sample.others for sample in rest] == [(), ()]
+
+
 def test_trainval_is_split_by_rule(tmp_path: Path) -> None:
     dataset = read_dataset(write_voc(tmp_path, {"trainval": ["p1", "p2", "p3", "p4"]}))
     assert counts(dataset) == {"train": (1, 1), "val": (1, 1)}

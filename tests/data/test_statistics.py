@@ -246,6 +246,13 @@ def test_larger_pictures_are_kept_at_the_largest_scale(mixed: list[Sample]) -> N
     assert 0 < shrunk < len(mixed)
 
 
+def test_the_store_knows_how_large_pictures_were(mixed: list[Sample]) -> None:
+    sizes = [np.asarray(Image.open(sample.path)).shape[:2] for sample in mixed]
+    for largest in (80, None):
+        store = scan(mixed, keep_on=CPU, largest_scale=largest).store
+        assert [tuple(size) for size in store.originals.tolist()] == sizes
+
+
 def test_shrinking_what_is_kept_does_not_change_the_colours(mixed: list[Sample]) -> None:
     assert scan(mixed, keep_on=CPU, largest_scale=50).colours == scan(mixed).colours
 
@@ -268,7 +275,7 @@ def test_pictures_that_do_not_fit_into_memory_are_refused(
 
 def test_the_sum_of_a_channel_is_exact(photographs: list[Image.Image]) -> None:
     """Whatever the order of summation: the mean is the same to the last bit."""
-    moments, _ = Measure(keep=False, largest_scale=None)(photographs[0])
+    moments, *_ = Measure(keep=False, largest_scale=None)(photographs[0])
     pixels = np.asarray(photographs[0]).reshape(-1, 3).astype(np.float32) / np.float32(255)
     exact = [math.fsum(channel.tolist()) / len(pixels) for channel in pixels.T]
     assert moments[0].tolist() == exact

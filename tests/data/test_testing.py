@@ -135,7 +135,7 @@ def test_no_pictures_are_an_empty_list() -> None:
 
 def test_a_picture_is_asked_for_its_pixels_by_scale() -> None:
     small, large = np.zeros((4, 5, 3), np.uint8), np.zeros((8, 10, 3), np.uint8)
-    picture = TestPicture(3, (8, 4), (large, small))
+    picture = TestPicture(3, (8, 4), (large, small), (16, 20))
     assert picture.at(4) is small
     assert picture.at(8) is large
     with pytest.raises(ValueError, match="not in tuple"):
@@ -143,9 +143,14 @@ def test_a_picture_is_asked_for_its_pixels_by_scale() -> None:
 
 
 def test_a_picture_cannot_be_changed() -> None:
-    picture = TestPicture(3, (4,), (np.zeros((4, 5, 3), np.uint8),))
+    picture = TestPicture(3, (4,), (np.zeros((4, 5, 3), np.uint8),), (4, 5))
     with pytest.raises(dataclasses.FrozenInstanceError):
         picture.index = 4
+
+
+def test_a_picture_tells_its_size_before_it_was_rescaled() -> None:
+    sizes = [picture.size for picture in TestPictures([solid(1, (12, 24)), solid(2, (9, 5))], (6,))]
+    assert sizes == [(12, 24), (9, 5)]
 
 
 # ---- rescaling ----

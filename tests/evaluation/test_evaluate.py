@@ -20,7 +20,6 @@ from tiny import COLOURS, strict_json, write_class_folders, write_splits
 
 import verydeep
 from verydeep import Classifier, read_dataset
-from verydeep.classifier import Preprocessing
 from verydeep.data.samples import Box, Dataset, Sample
 from verydeep.errors import DataError, InputError, ModelError
 from verydeep.evaluation.calibration import Calibration
@@ -35,6 +34,7 @@ from verydeep.evaluation.posteriors import Part
 from verydeep.evaluation.protocol import NAMES, make_protocol
 from verydeep.evaluation.result import Answers
 from verydeep.evaluation.views import Center, Dense, Grid
+from verydeep.trained_net import Preprocessing
 
 
 @pytest.fixture(scope="module")

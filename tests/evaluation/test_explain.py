@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 import verydeep
 from verydeep import Classifier
-from verydeep.classifier import Preprocessing
 from verydeep.data.geometry import View
 from verydeep.data.samples import Sample
 from verydeep.errors import InputError, ModelError, PictureError
@@ -25,6 +24,7 @@ from verydeep.evaluation.protocol import NAMES, Protocol, make_protocol
 from verydeep.files import write_json
 from verydeep.run.explain import explain_test
 from verydeep.torchvision_nets import Evaluation, TorchvisionClassifier
+from verydeep.trained_net import Preprocessing
 
 CPU = {"device": "cpu", "precision": "fp32"}
 AVERAGES = ("paper", "scores", "posteriors")

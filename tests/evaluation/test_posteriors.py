@@ -20,15 +20,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from verydeep.classifier import Classifier, Preprocessing
+from verydeep.classifier import Classifier
 from verydeep.data.geometry import View, Window
 from verydeep.data.testing import TestPictures
-from verydeep.evaluation import posteriors
-from verydeep.evaluation.posteriors import Part, mix_posteriors, show
+from verydeep.evaluation import together as waiting_views
+from verydeep.evaluation.posteriors import Part, mix_posteriors
 from verydeep.evaluation.protocol import Protocol, make_protocol
+from verydeep.evaluation.together import show
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop
 from verydeep.nets.vgg import vgg
 from verydeep.runtime import choose_machine
+from verydeep.trained_net import Preprocessing
 
 SIZES = ((41, 60), (90, 70), (44, 44), (64, 64), (40, 48), (20, 30))
 K = 4
@@ -321,7 +323,7 @@ def test_the_size_of_batches_and_blocks_does_not_matter(
     many = 2 * images
     together = mixed(models, many, protocol)
     monkeypatch.setattr(Classifier, "pixels_at_once", at_once)
-    monkeypatch.setattr(posteriors, "PENDING_BYTES", waiting)
+    monkeypatch.setattr(waiting_views, "PENDING_BYTES", waiting)
     parts = mixed(models, many, protocol, block=block)
     assert torch.allclose(parts, together, rtol=0, atol=1e-6)
 
@@ -511,7 +513,7 @@ def test_views_that_wait_are_shown_before_they_fill_the_memory(
     net = Shades()
     patient = shades_mixed(net, images, part)
     assert net.sizes == [11]
-    monkeypatch.setattr(posteriors, "PENDING_BYTES", 3 * 16 * 24 * 3)
+    monkeypatch.setattr(waiting_views, "PENDING_BYTES", 3 * 16 * 24 * 3)
     net = Shades()
     likely = shades_mixed(net, images, part)
     assert net.sizes == [4, 4, 3]
@@ -527,7 +529,7 @@ def test_pictures_of_other_sizes_count_in_what_waits(monkeypatch: pytest.MonkeyP
     shades_mixed(net, images, part)
     assert net.sizes == [4, 4]
     # Two of each are too much, one more of the small ones is not.
-    monkeypatch.setattr(posteriors, "PENDING_BYTES", 16 * (16 + 24 + 16) * 3)
+    monkeypatch.setattr(waiting_views, "PENDING_BYTES", 16 * (16 + 24 + 16) * 3)
     net = Shades()
     shades_mixed(net, images, part)
     assert net.sizes == [2, 2, 2, 2]
@@ -537,7 +539,7 @@ def test_a_picture_counts_once_in_what_waits_however_many_its_views(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its views are windows of the same memory."""
-    monkeypatch.setattr(posteriors, "PENDING_BYTES", 3 * 16 * 24 * 3)
+    monkeypatch.setattr(waiting_views, "PENDING_BYTES", 3 * 16 * 24 * 3)
     net = Shades()
     shades_mixed(net, plain(3, 16, 24), Part(0, 16, Grid(2, 2, flip=False)))
     assert net.sizes == [12]
@@ -545,7 +547,7 @@ def test_a_picture_counts_once_in_what_waits_however_many_its_views(
 
 def test_pictures_that_have_been_shown_no_longer_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that fills up makes room for those that still wait."""
-    monkeypatch.setattr(posteriors, "PENDING_BYTES", 4 * 16 * 24 * 3)
+    monkeypatch.setattr(waiting_views, "PENDING_BYTES", 4 * 16 * 24 * 3)
     net = Shades(pixels_at_once=3 * 16 * 24)
     shades_mixed(net, plain(12, 16, 24), Part(0, 16, Dense(flip=False)))
     assert net.sizes == [3, 3, 3, 3]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny import COLOURS, strict_json
 
-from verydeep.classifier import Classifier, Preprocessing
+from verydeep.classifier import Classifier
 from verydeep.data import loading
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError, InputError
@@ -22,6 +22,7 @@ from verydeep.evaluation.protocol import Protocol, make_protocol
 from verydeep.evaluation.table import Table, measure_table
 from verydeep.nets.vgg import vgg
 from verydeep.runtime import choose_machine
+from verydeep.trained_net import Preprocessing
 
 SCALES = (
     {"single": (36,), "multi": (32, 36, 40)},

@@ -14,12 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from verydeep import Classifier
-from verydeep.classifier import Preprocessing
 from verydeep.evaluation.explain import Explanation, explain
 from verydeep.evaluation.protocol import NAMES, make_protocol
 from verydeep.insight.draw_views import draw_views
 from verydeep.insight.drawing import BLUE, ORANGE, save_picture
 from verydeep.nets.vgg import vgg
+from verydeep.trained_net import Preprocessing
 
 
 @pytest.fixture(scope="module")

@@ -81,6 +81,26 @@ def test_records_of_earlier_versions_are_still_read(tmp_path: Path) -> None:
     assert recorded_dataset(record).splits == now.splits
 
 
+def test_a_run_remembers_every_box_of_a_picture_of_a_drawn_split(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "pictures", 5)
+    files = sorted((tmp_path / "pictures").rglob("*.png"))
+    names = [path.relative_to(tmp_path).as_posix() for path in files]
+    content = {
+        "images": [{"id": n, "file_name": name} for n, name in enumerate(names)],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(sorted(COLOURS))],
+        "annotations": [
+            {"image_id": n, "category_id": n // 5, "bbox": [0, 0, side, n + 1]}
+            for n in range(len(names))
+            for side in range(1, 2 + n % 3)
+        ],
+    }
+    (tmp_path / "set.json").write_text(json.dumps(content))
+    before = verydeep.read_dataset(tmp_path / "set.json")
+    assert {len(s.boxes) for split in before.splits for s in before.split(split)} == {1, 2, 3}
+    train(tmp_path / "set.json", recipe(*QUICK), tmp_path / "run")
+    assert recorded_dataset(RunFolder(tmp_path / "run").read("data.json")) == before
+
+
 def test_a_set_by_name_is_found_where_the_cache_is_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,11 +17,11 @@ from tiny import strict_json, write_class_folders
 
 import verydeep
 from verydeep import Classifier
-from verydeep.classifier import Preprocessing
 from verydeep.evaluation.calibration import BINS, Calibration, temper
 from verydeep.evaluation.result import Answers, Result
 from verydeep.run.outputs import write_result, write_table
 from verydeep.run.test import evaluate, evaluate_all
+from verydeep.trained_net import Preprocessing
 
 FILES = {
     *("result.json", "posteriors.csv", "classes.csv", "confusion.csv", "reliability.csv"),

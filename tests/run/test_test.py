@@ -15,7 +15,6 @@ from torchvision import transforms
 
 import verydeep
 from verydeep import Classifier
-from verydeep.classifier import Preprocessing
 from verydeep.errors import DataError, InputError, ModelError
 from verydeep.evaluation.protocol import NAMES
 from verydeep.evaluation.views import Center, Grid
@@ -23,6 +22,7 @@ from verydeep.nets.vgg import vgg
 from verydeep.progress import Progress
 from verydeep.run.test import evaluate, evaluate_all, final_tests, protocol_for, set_up
 from verydeep.torchvision_nets import Evaluation, TorchvisionClassifier
+from verydeep.trained_net import Preprocessing
 
 CPU = {"device": "cpu", "precision": "fp32"}
 TORCHVISION = "torchvision/squeezenet1_1"

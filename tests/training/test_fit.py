@@ -30,6 +30,7 @@ from verydeep.progress import Progress
 from verydeep.runtime import choose_machine
 from verydeep.training.checkpoint import load_checkpoint
 from verydeep.training.fit import Loop
+from verydeep.training.objective import Classification
 from verydeep.training.schedule import CurveSchedule, cosine, make_schedule
 
 K = 3
@@ -122,7 +123,7 @@ def make_loop(folder: Path, *settings: str, **changes: Any) -> Loop:
         "validate": Validation(1.0, 0.9, 0.8, 0.7, 0.6),
         "watch": "loss",
         "machine": choose_machine("cpu", "fp32"),
-        "classes": K,
+        "objective": Classification(K),
         "epochs": training.epochs,
         "folder": folder,
         "on_best": lambda row: None,
@@ -177,7 +178,7 @@ def test_updates_are_sgd_written_out(smoothing: float, tmp_path: Path) -> None:
         "training.schedule=cosine",
         "training.learning_rate=0.01",
         "training.epochs=3",
-        label_smoothing=smoothing,
+        objective=Classification(K, smoothing),
     )
     start, other = weights(loop.net), make_net()
     position = loop.run()

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from verydeep.checks.hashes import perceptual_hash
 from verydeep.checks.sniff import HEAD, sniff
 from verydeep.data.bounds import open_metered
-from verydeep.data.decode import FORMATS, opened, orientation_of, reason_of, upright_rgb
+from verydeep.data.decode import FORMATS, SIDEWAYS, opened, orientation_of, reason_of, upright_rgb
 from verydeep.data.members import Source
 from verydeep.data.samples import Box
 from verydeep.data.statistics import Measure, Moments
@@ -21,10 +21,6 @@ Fault = Literal["empty", "no-picture", "too-large", "broken", "unreadable"]
 
 ENOUGH = 128
 """Pixels a side that a JPEG keeps at least where its full size is not asked for."""
-
-
-_SIDEWAYS = range(5, 9)
-"""EXIF's orientations that swap width and height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +154,7 @@ def _from_pixels(
     picture.load()
     upright = upright_rgb(picture)
     orientation = orientation_of(picture)
-    if orientation in _SIDEWAYS:
+    if orientation in SIDEWAYS:
         facts = replace(facts, width=facts.height, height=facts.width)
     animated = facts.format != "JPEG" and _several(picture)
     return replace(facts, turned=orientation in range(2, 9), animated=animated), upright

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,11 +15,11 @@ from verydeep.data.augment import (
     Augmentation,
     Crop,
     cut_batch,
-    draw_crop,
     sample_generator,
     source_window,
 )
 from verydeep.data.crops import read_crop
+from verydeep.data.drawing import AnyCrop, Drawing, Size
 from verydeep.data.jpeg import quick_decoder
 from verydeep.data.loading import (
     as_it_is,
@@ -28,7 +27,6 @@ from verydeep.data.loading import (
     own_generator,
     worker_count,
 )
-from verydeep.data.members import Source
 from verydeep.data.plan import Indices, micro_batches, plan_epoch, steps_of_epoch
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.store import PictureStore
@@ -47,6 +45,8 @@ class MicroBatch:
         share: Their share of that update's pictures.
         last: Whether the update is complete with them.
         unreadable: Pictures that could be read once, but not now: name and reason.
+        boxes: float32 (N, 4), where on the crops the objects are: centre x, centre y, width,
+            height, relative to the crop; None if that is not to be learned.
     """
 
     pictures: Tensor
@@ -56,14 +56,23 @@ class MicroBatch:
     share: float
     last: bool
     unreadable: tuple[str, ...] = ()
+    boxes: Tensor | None = None
 
     def pin_memory(self) -> MicroBatch:
         """Return the same in memory that a GPU can copy from while it computes."""
+        return self._with(Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """Return the same on a device."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> MicroBatch:
         return replace(
             self,
-            pictures=self.pictures.pin_memory(),
-            labels=self.labels.pin_memory(),
-            shifts=self.shifts.pin_memory(),
+            pictures=change(self.pictures),
+            labels=change(self.labels),
+            shifts=change(self.shifts),
+            boxes=None if self.boxes is None else change(self.boxes),
         )
 
 
@@ -106,6 +115,7 @@ class TrainingBatches:
         workers: Decoding processes, without a store; None decides.
         balanced: Draw every class as often as any other, instead of every picture once.
         reduced: Decode large JPEG files at a reduced size; see :mod:`verydeep.data.crops`.
+        drawing: How crops are drawn; None takes any.
     """
 
     def __init__(
@@ -120,6 +130,7 @@ class TrainingBatches:
         workers: int | None = None,
         balanced: bool = False,
         reduced: bool = True,
+        drawing: Drawing | None = None,
     ) -> None:
         self.samples = Samples.of(samples)
         self.augmentation = augmentation
@@ -130,6 +141,7 @@ class TrainingBatches:
         self.workers = workers
         self.balanced = balanced
         self.reduced = reduced
+        self.drawing = drawing or AnyCrop(augmentation)
 
     @property
     def pictures(self) -> int:
@@ -180,8 +192,22 @@ def batch_loader(
     )
 
 
-Crops = tuple[Tensor, list[Crop], list[int], list[str]]
-"""Crops uint8 (N, 3, h, w), how they were drawn, the numbers of their pictures, and faults."""
+class Crops(NamedTuple):
+    """Crops of pictures.
+
+    Attributes:
+        pictures: uint8 (N, 3, h, w).
+        crops: How they were drawn.
+        draws: The numbers of their pictures.
+        originals: Sizes of the upright pictures.
+        faults: Pictures that could not be read.
+    """
+
+    pictures: Tensor
+    crops: list[Crop]
+    draws: list[int]
+    originals: list[Size]
+    faults: list[str]
 
 
 class _Maker(Dataset[MicroBatch]):
@@ -190,12 +216,13 @@ class _Maker(Dataset[MicroBatch]):
     def __init__(self, batches: TrainingBatches) -> None:
         self.samples = batches.samples
         self.augmentation = batches.augmentation
+        self.drawing = batches.drawing
         self.seed = batches.seed
 
     def __getitem__(self, order: _Order) -> MicroBatch:
         crops = self.cut(order)
-        labels = [self.sample(draw).label for draw in crops[2]]
-        made = micro_batch_of(crops, labels, order.step)
+        samples = [self.sample(draw) for draw in crops.draws]
+        made = micro_batch_of(crops, samples, self.drawing, order.step)
         return replace(made, share=order.share, last=order.last)
 
     def cut(self, order: _Order) -> Crops:
@@ -205,23 +232,26 @@ class _Maker(Dataset[MicroBatch]):
         return self.samples[draw % len(self.samples)]
 
 
-def micro_batch_of(crops: Crops, labels: Sequence[int], step: int) -> MicroBatch:
-    """Return crops and the classes of their pictures as the whole of an update."""
-    pictures, drawn, _, faults = crops
+def micro_batch_of(
+    crops: Crops, samples: Sequence[Sample], drawing: Drawing, step: int
+) -> MicroBatch:
+    """Return crops and what is to be learned of them as the whole of an update."""
     return MicroBatch(
-        pictures=pictures,
-        labels=torch.tensor(labels, dtype=torch.long),
-        shifts=torch.tensor([crop.shift for crop in drawn], dtype=torch.float32).view(-1, 3),
+        pictures=crops.pictures,
+        labels=torch.tensor([sample.label for sample in samples], dtype=torch.long),
+        shifts=torch.tensor([c.shift for c in crops.crops], dtype=torch.float32).view(-1, 3),
         step=step,
         share=1.0,
         last=True,
-        unreadable=tuple(faults),
+        unreadable=tuple(crops.faults),
+        boxes=drawing.boxes(samples, crops.originals, crops.crops),
     )
 
 
 def cut_sources(
-    sources: Sequence[tuple[int, Source]],
-    augmentation: Augmentation,
+    sources: Sequence[tuple[int, Sample]],
+    drawing: Drawing,
+    side: int,
     seed: int,
     epoch: int,
     *,
@@ -230,33 +260,42 @@ def cut_sources(
     """Decode pictures and cut a crop of each; the number of a picture decides which.
 
     Args:
-        sources: Numbers and places of the pictures.
-        augmentation: What may happen to them.
+        sources: Numbers of the pictures, and what is known of them.
+        drawing: Draws the crops.
+        side: Of a crop, in pixels.
         seed: Of the run.
         epoch: Of the run.
         reduced: Decode large JPEGs at a reduced size; see :func:`~verydeep.data.crops.read_crop`.
     """
-    batch = torch.empty(len(sources), 3, augmentation.size, augmentation.size, dtype=torch.uint8)
-    crops: list[Crop] = []
-    good, faults = [], []
+    batch = torch.empty(len(sources), 3, side, side, dtype=torch.uint8)
+    made = Crops(batch, [], [], [], [])
     alone = get_worker_info() is not None
-    for number, source in sources:
-        draw = partial(_draw, augmentation, sample_generator(seed, epoch, number))
+    for number, sample in sources:
+        draw = _Draw(drawing, sample, sample_generator(seed, epoch, number))
         try:
-            pixels, crop = read_crop(source, draw, reduced=reduced, quick=alone)
+            pixels, crop = read_crop(sample.path, draw, reduced=reduced, quick=alone)
         except PictureError as error:
-            faults.append(str(error))
+            made.faults.append(str(error))
             continue
-        batch[len(crops)] = pixels
-        crops.append(crop)
-        good.append(number)
-    return batch[: len(crops)], crops, good, faults
+        batch[len(made.crops)] = pixels
+        made.crops.append(crop)
+        made.draws.append(number)
+        made.originals.append(draw.size)
+    return made._replace(pictures=batch[: len(made.crops)])
 
 
-def _draw(
-    augmentation: Augmentation, generator: np.random.Generator, height: int, width: int
-) -> Crop:
-    return draw_crop(augmentation, height, width, generator)
+@dataclass
+class _Draw:
+    """Draws the crop of one picture, once its size is known."""
+
+    drawing: Drawing
+    sample: Sample
+    generator: np.random.Generator
+    size: Size = (0, 0)
+
+    def __call__(self, height: int, width: int) -> Crop:
+        self.size = (height, width)
+        return self.drawing.crop(self.sample, self.size, self.size, self.generator)
 
 
 class _FromFiles(_Maker):
@@ -265,8 +304,11 @@ class _FromFiles(_Maker):
         self.reduced = batches.reduced
 
     def cut(self, order: _Order) -> Crops:
-        sources = [(draw, self.sample(draw).path) for draw in order.indices.tolist()]
-        return cut_sources(sources, self.augmentation, self.seed, order.epoch, reduced=self.reduced)
+        sources = [(draw, self.sample(draw)) for draw in order.indices.tolist()]
+        side = self.augmentation.size
+        return cut_sources(
+            sources, self.drawing, side, self.seed, order.epoch, reduced=self.reduced
+        )
 
 
 class _FromStore(_Maker):
@@ -278,11 +320,17 @@ class _FromStore(_Maker):
         draws = order.indices.tolist()
         numbers = (order.indices % len(self.samples)).tolist()
         sizes = self.store.sizes[torch.tensor(numbers)]
+        originals = [(h, w) for h, w in self.store.originals[torch.tensor(numbers)].tolist()]
         crops = [
-            draw_crop(
-                self.augmentation, height, width, sample_generator(self.seed, order.epoch, draw)
+            self.drawing.crop(
+                self.sample(draw),
+                (height, width),
+                original,
+                sample_generator(self.seed, order.epoch, draw),
             )
-            for draw, (height, width) in zip(draws, sizes.tolist(), strict=True)
+            for draw, (height, width), original in zip(
+                draws, sizes.tolist(), originals, strict=True
+            )
         ]
         windows = [
             source_window(crop, height, width)
@@ -290,4 +338,4 @@ class _FromStore(_Maker):
         ]
         corners = torch.tensor([window[:2] for window in windows])
         parts = self.store.gather(numbers, windows)
-        return cut_batch(parts, sizes, crops, corners), crops, draws, []
+        return Crops(cut_batch(parts, sizes, crops, corners), crops, draws, originals, [])

@@ -65,6 +65,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+SIDEWAYS = range(5, 9)
+"""EXIF's orientations that swap width and height."""
+
 # What Pillow's EXIF parser raises on nonsense.
 _NONSENSE = (
     SyntaxError,
@@ -97,6 +100,17 @@ def decode(source: Source | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Ima
         upright = rgb if turn is None else rgb.transpose(turn)
     upright.info = {}
     return upright
+
+
+def upright_size(source: Source | bytes) -> tuple[int, int]:
+    """Return height and width of a picture, turned upright, from its header.
+
+    Raises:
+        PictureError: There is no such file, or its header cannot be read.
+    """
+    with naming(source), opened(source) as picture:
+        width, height = picture.size
+        return (width, height) if orientation_of(picture) in SIDEWAYS else (height, width)
 
 
 @contextmanager

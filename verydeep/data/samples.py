@@ -32,11 +32,24 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture: where it is, its class and, if known, where on it the object is."""
+    """One picture: where it is, its class and, if known, where on it the object is.
+
+    Attributes:
+        path: The file.
+        label: Number of its class.
+        box: The main object; which that is, each layout says. It is what a net is trained on.
+        others: Further objects of the same class; a box that is found is right by any of them.
+    """
 
     path: Source
     label: int
     box: Box | None = None
+    others: tuple[Box, ...] = ()
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The objects of the picture's class, the main one first; none if its box is unknown."""
+        return (self.box, *self.others) if self.box else ()
 
 
 class Places(Protocol):
@@ -56,6 +69,7 @@ class Samples(Sequence[Sample]):
         places: Where the pictures are.
         labels: (N,), their classes.
         boxes: (N, 4), NaN where there is none; None if no picture has one.
+        others: Further boxes of the few pictures that have some.
         order: (M,), which of the places, labels and boxes these samples are; None for all.
     """
 
@@ -64,11 +78,13 @@ class Samples(Sequence[Sample]):
         places: Places,
         labels: NDArray[np.int32],
         boxes: NDArray[np.float64] | None = None,
+        others: Mapping[int, tuple[Box, ...]] | None = None,
         order: NDArray[np.int64] | None = None,
     ) -> None:
         self._places = places
         self._labels = labels
         self._boxes = boxes
+        self._others = others or {}
         self._order = np.arange(len(labels)) if order is None else order
 
     @staticmethod
@@ -78,7 +94,7 @@ class Samples(Sequence[Sample]):
             return samples
         builder = SamplesBuilder()
         for sample in samples:
-            builder.add(sample.path, sample.label, sample.box)
+            builder.add(sample.path, sample.label, sample.box, sample.others)
         return builder.samples()
 
     def __len__(self) -> int:
@@ -93,7 +109,8 @@ class Samples(Sequence[Sample]):
         if isinstance(index, slice):
             return self._with_order(self._order[index])
         place = int(self._order[index])
-        return Sample(self._places[place], int(self._labels[place]), self._box(place))
+        others = self._others.get(place, ())
+        return Sample(self._places[place], int(self._labels[place]), self._box(place), others)
 
     def __iter__(self) -> Iterator[Sample]:
         return map(self.__getitem__, range(len(self)))
@@ -123,7 +140,17 @@ class Samples(Sequence[Sample]):
     @property
     def has_boxes(self) -> bool:
         """Whether one of them has a box."""
-        return self._boxes is not None and not bool(np.isnan(self._boxes[self._order, 0]).all())
+        return bool(self._boxed.any())
+
+    @property
+    def _boxed(self) -> NDArray[np.bool_]:
+        if self._boxes is None:
+            return np.zeros(len(self), np.bool_)
+        return np.asarray(np.isfinite(self._boxes[self._order, 0]))
+
+    def with_box(self) -> Samples:
+        """Return those that have a box."""
+        return self.take(np.flatnonzero(self._boxed))
 
     def take(self, numbers: Sequence[int] | NDArray[np.int64]) -> Samples:
         """Return some of them, by number, in that order."""
@@ -131,12 +158,11 @@ class Samples(Sequence[Sample]):
 
     def relabelled(self, labels: Sequence[int]) -> Samples:
         """Return the same pictures with class ``labels[k]`` instead of k."""
-        return Samples(
-            self._places, np.asarray(labels, np.int32)[self._labels], self._boxes, self._order
-        )
+        new = np.asarray(labels, np.int32)[self._labels]
+        return Samples(self._places, new, self._boxes, self._others, self._order)
 
     def _with_order(self, order: NDArray[np.int64]) -> Samples:
-        return Samples(self._places, self._labels, self._boxes, order)
+        return Samples(self._places, self._labels, self._boxes, self._others, order)
 
     def _box(self, place: int) -> Box | None:
         if self._boxes is None or np.isnan(self._boxes[place, 0]):
@@ -157,11 +183,18 @@ class SamplesBuilder:
         self._members: list[Member] = []
         self._labels = array("i")
         self._boxes = array("d")  # only as far as the last that there is
+        self._others: dict[int, tuple[Box, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._labels)
 
-    def add(self, place: Source | str, label: int, box: Box | None = None) -> None:
+    def add(
+        self,
+        place: Source | str,
+        label: int,
+        box: Box | None = None,
+        others: tuple[Box, ...] = (),
+    ) -> None:
         """Add a picture: a file, as a path or as text, or a member."""
         if isinstance(place, Member):
             self._members.append(place)
@@ -171,6 +204,8 @@ class SamplesBuilder:
         if box is not None:
             self._boxes.extend([math.nan] * (4 * len(self) - len(self._boxes)))
             self._boxes.extend(box)
+        if others:
+            self._others[len(self)] = others
         self._labels.append(label)
 
     def _within_root(self, name: str) -> str:
@@ -187,7 +222,7 @@ class SamplesBuilder:
         if self._boxes:
             boxes = np.full((len(self), 4), np.nan)
             boxes.ravel()[: len(self._boxes)] = self._boxes
-        return Samples(places, np.array(self._labels, dtype=np.int32), boxes)
+        return Samples(places, np.array(self._labels, dtype=np.int32), boxes, self._others)
 
 
 @dataclass(frozen=True, slots=True)

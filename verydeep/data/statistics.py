@@ -123,7 +123,7 @@ def scan(
     samples = Samples.of(samples)
     measure = Measure(keep=keep_on is not None, largest_scale=largest_scale)
     room = Room(keep_on) if keep_on else None
-    faults, left_out, kept = [], [], []
+    faults, left_out, kept, sizes = [], [], [], []
     colours = ColourSum()
     for loaded in load_pictures(samples.paths, measure, workers=workers):
         progress(loaded.index + 1)
@@ -131,13 +131,14 @@ def scan(
             faults.append(str(loaded.fault))
             left_out.append(loaded.index)
             continue
-        moments, picture = loaded.value
+        moments, picture, size = loaded.value
         colours.add(moments)
         if room and picture is not None:
             room.take(picture.nbytes)
             kept.append(picture)
+            sizes.append(size)
     check_unreadable(faults, len(samples), unreadable_limit)
-    store = PictureStore(kept, keep_on) if keep_on else None
+    store = PictureStore(kept, keep_on, sizes) if keep_on else None
     good = samples.take(np.delete(np.arange(len(samples)), left_out))
     return Scan(colours.statistics(), good, tuple(faults), tuple(left_out), store)
 
@@ -169,15 +170,22 @@ class Measure:
     keep: bool
     largest_scale: int | None
 
-    def __call__(self, picture: Image.Image) -> tuple[Moments, NDArray[np.uint8] | None]:
-        """Return ((3,), (3, 3)) moments of RGB between 0 and 1, and the pixels (H, W, 3)."""
+    def __call__(
+        self, picture: Image.Image
+    ) -> tuple[Moments, NDArray[np.uint8] | None, tuple[int, int]]:
+        """Return what was measured, and what is kept.
+
+        Returns:
+            ((3,), (3, 3)) moments of RGB between 0 and 1; the pixels (H, W, 3) to be kept, if any;
+            height and width of the whole picture.
+        """
         pixels = np.asarray(picture)
-        moments = _moments(pixels.reshape(-1, 3))
+        moments, size = _moments(pixels.reshape(-1, 3)), (picture.height, picture.width)
         if not self.keep:
-            return moments, None
+            return moments, None, size
         if self.largest_scale and min(picture.size) > self.largest_scale:
             pixels = np.asarray(rescale(picture, self.largest_scale))
-        return moments, pixels
+        return moments, pixels, size
 
 
 def _moments(pixels: Pixels) -> Moments:

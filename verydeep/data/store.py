@@ -20,10 +20,17 @@ class PictureStore:
     Args:
         pictures: uint8 (H, W, 3) each.
         device: Where they are kept.
+        originals: Height and width of each before it was rescaled to be kept; None if none was.
     """
 
-    def __init__(self, pictures: Sequence[NDArray[np.uint8]], device: torch.device) -> None:
+    def __init__(
+        self,
+        pictures: Sequence[NDArray[np.uint8]],
+        device: torch.device,
+        originals: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
         self.sizes = torch.tensor([picture.shape[:2] for picture in pictures]).view(-1, 2)
+        self.originals = self.sizes if originals is None else torch.tensor(originals).view(-1, 2)
         lengths = 3 * self.sizes.prod(1)
         self.offsets = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]).tolist()
         block = np.concatenate([picture.reshape(-1) for picture in pictures])

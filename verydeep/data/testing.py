@@ -25,6 +25,7 @@ class TestPicture:
         index: Its number in the list that was asked for.
         scales: Q, the smallest sides it was rescaled to.
         pixels: uint8 (H, W, 3) for each of them.
+        size: Height and width of the upright picture, before it was rescaled.
     """
 
     __test__ = False  # not a test for pytest to collect
@@ -32,6 +33,7 @@ class TestPicture:
     index: int
     scales: tuple[int, ...]
     pixels: tuple[Pixels, ...]
+    size: tuple[int, int]
 
     def at(self, scale: int) -> Pixels:
         """Return the pixels (H, W, 3) at a scale."""
@@ -52,6 +54,16 @@ class Rescale:
         return tuple(
             np.asarray(rescale(picture, scale, self.rounding, filter_)) for scale in self.scales
         )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Rescales a picture, and tells its size before that."""
+
+    rescale: Rescale
+
+    def __call__(self, picture: Image.Image) -> tuple[tuple[int, int], tuple[Pixels, ...]]:
+        return (picture.height, picture.width), self.rescale(picture)
 
 
 @dataclass
@@ -82,9 +94,10 @@ class TestPictures:
     def __iter__(self) -> Iterator[TestPicture]:
         """Yield every readable picture once, in order."""
         self.unreadable.clear()
-        prepare = Rescale(self.scales, self.rounding, self.interpolation)
+        prepare = _Measured(Rescale(self.scales, self.rounding, self.interpolation))
         for loaded in load_pictures(self.pictures, prepare, workers=self.workers):
             if loaded.value is None:
                 self.unreadable[loaded.index] = str(loaded.fault)
             else:
-                yield TestPicture(loaded.index, self.scales, loaded.value)
+                size, pixels = loaded.value
+                yield TestPicture(loaded.index, self.scales, pixels, size)

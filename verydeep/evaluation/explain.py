@@ -18,9 +18,10 @@ from verydeep.data.members import Source
 from verydeep.data.testing import Pixels, TestPicture, TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.evaluate import Model, Test, check_tests, rescaling
-from verydeep.evaluation.posteriors import ANSWERS, show
+from verydeep.evaluation.posteriors import ANSWERS
 from verydeep.evaluation.protocol import Protocol
 from verydeep.evaluation.steps import steps
+from verydeep.evaluation.together import show
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from verydeep.data.geometry import View
-from verydeep.data.testing import Pixels, TestPictures
+from verydeep.data.testing import TestPictures
 from verydeep.evaluation.protocol import Average
+from verydeep.evaluation.together import Together
 from verydeep.evaluation.views import Views
 from verydeep.progress import Task
 
@@ -57,21 +56,16 @@ class Part:
     views: Views
 
 
-PENDING_BYTES = 256 * 2**20
-"""Pictures that may wait in memory for others whose views are shown at the same size."""
-
 Mixture = Mapping[Part, float]
 """A test: parts by weight; the weights sum to one."""
 
 
-class _Item(NamedTuple):
-    """A view that waits to be shown to a net, and keeps its picture of ``source`` bytes alive."""
+class _Note(NamedTuple):
+    """What a view counts for: a picture's number, and the weight within its part."""
 
     row: int
     part: Part
     weight: float
-    pixels: Pixels
-    source: int
 
 
 def mix_posteriors(
@@ -107,21 +101,22 @@ def mix_posteriors(
     parts = list(dict.fromkeys(part for mixture in mixtures for part in mixture))
     mixer = _Mixer(nets, mixtures, average, torch.zeros(len(mixtures), len(pictures), classes))
     views = lru_cache(1024)(lambda part, *size: Counter(part.views(*size)))
+    together = Together([net.pixels_at_once for net in nets], mixer.add)
     current = 0
     for picture in pictures:
         if picture.index // block != current:
-            mixer.flush()
+            together.flush()
             current = picture.index // block
         for part in parts:
             pixels = picture.at(part.scale)
             input_size = nets[part.net].input_size
             shown: Counter[View] = views(part, *pixels.shape[:2], input_size)
             for view, times in shown.items():
-                weight = times / shown.total()
-                mixer.add(view, _Item(picture.index, part, weight, pixels, pixels.size))
+                note = _Note(picture.index, part, times / shown.total())
+                together.add(part.net, view, pixels, (picture.index, part.scale), note)
         if task:
             task.update(picture.index + 1)
-    mixer.flush()
+    together.flush()
     if task:
         task.update(len(pictures))
     if seconds is not None:
@@ -132,7 +127,7 @@ def mix_posteriors(
 
 
 class _Mixer:
-    """Collects views until there are enough to be shown, and adds up what the nets answer."""
+    """Adds up what the nets answer."""
 
     def __init__(
         self, nets: Sequence[Scorer], mixtures: Sequence[Mixture], average: Average, total: Tensor
@@ -142,66 +137,18 @@ class _Mixer:
         self.answers = ANSWERS[average]
         self.total = total
         self.seconds: dict[Part, float] = defaultdict(float)
-        self.waiting: dict[tuple[int, tuple[int, int]], list[_Item]] = defaultdict(list)
-        self.held: dict[tuple[int, int], int] = {}
-        self.pending = 0
 
-    def add(self, view: View, item: _Item) -> None:
-        """Take a view, and show it with others of its size if that fills a batch."""
-        net, (height, width) = item.part.net, view.shown
-        group = self.waiting[net, view.shown]
-        group.append(item._replace(pixels=show(item.pixels, view)))
-        picture = item.row, item.part.scale
-        self.pending += 0 if picture in self.held else item.source
-        self.held[picture] = item.source
-        if (len(group) + 1) * height * width > self.nets[net].pixels_at_once:
-            self._show(net, self.waiting.pop((net, view.shown)))
-            self._count()
-        elif self.pending > PENDING_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Show all that waits."""
-        for (net, _), group in self.waiting.items():
-            self._show(net, group)
-        self.waiting.clear()
-        self._count()
-
-    def _count(self) -> None:
-        """Find out which pictures still wait; several views share the memory of one."""
-        waiting = (item for group in self.waiting.values() for item in group)
-        self.held = {(item.row, item.part.scale): item.source for item in waiting}
-        self.pending = sum(self.held.values())
-
-    def _show(self, net: int, group: Sequence[_Item]) -> None:
+    def add(self, net: int, shown: Tensor, notes: Sequence[_Note]) -> None:
+        """Show views to a net, and add up what it answers."""
         started = time.perf_counter()
-        shown = torch.from_numpy(np.stack([item.pixels for item in group])).permute(0, 3, 1, 2)
         answers = self.answers(self.nets[net].score_map(shown)).cpu()
-        rows = torch.tensor([item.row for item in group])
+        rows = torch.tensor([note.row for note in notes])
         for total, mixture in zip(self.total, self.mixtures, strict=True):
-            weights = torch.tensor([mixture.get(item.part, 0.0) * item.weight for item in group])
+            weights = torch.tensor([mixture.get(note.part, 0.0) * note.weight for note in notes])
             total.index_add_(0, rows, answers * weights[:, None])
-        each = (time.perf_counter() - started) / len(group)
-        for item in group:
-            self.seconds[item.part] += each
-
-
-def show(pixels: Pixels, view: View) -> Pixels:
-    """Return what a net is shown of a rescaled picture.
-
-    Args:
-        pixels: uint8 (H, W, 3).
-        view: Which part of it, and how.
-
-    Returns:
-        uint8 (h, w, 3), of the same memory unless the view is resized.
-    """
-    top, left, height, width = view.window
-    part = pixels[top : top + height, left : left + width]
-    if view.side and view.side != height:
-        size = (view.side, view.side)
-        part = np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR))
-    return part[:, ::-1] if view.flip else part
+        each = (time.perf_counter() - started) / len(notes)
+        for note in notes:
+            self.seconds[note.part] += each
 
 
 ANSWERS: dict[Average, Callable[[Tensor], Tensor]] = {

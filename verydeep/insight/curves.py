@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from verydeep.evaluation.titles import TITLES, error_of
 from verydeep.insight.drawing import BLUE, ORANGE, plain_axes
 
 # Dashes tell the lines apart without colour.
@@ -25,9 +26,11 @@ def learning_curves(history: Sequence[Row]) -> str:
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     loss, error, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in history]
+    name = error_of(history[0], "val_")
+    unit = "loss (nats)" if name == "top1_error" else "loss"
     for axes, title, training, validation in (
-        (loss, "loss (nats)", "train_loss", "val_loss"),
-        (error, "top-1 error (%)", "train_top1_error", "val_top1_error"),
+        (loss, unit, "train_loss", "val_loss"),
+        (error, f"{TITLES[name]} (%)", f"train_{name}", f"val_{name}"),
     ):
         axes.plot(epochs, [r[training] for r in history], color=TRAINING, ls="--", label="training")
         axes.plot(epochs, [r[validation] for r in history], color=VALIDATION, label="validation")

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from verydeep.errors import ModelError
+from verydeep.evaluation.titles import TITLES, error_of
 from verydeep.files import write_text
 from verydeep.insight.curves import learning_curves
 
@@ -34,6 +35,7 @@ def write_report(run: str | Path) -> Path:
         raise ModelError(f"{folder}: no epoch has ended yet, so there is nothing to report")
     metrics = _json(folder / "metrics.json", _text(folder / "metrics.json") or "{}")
     data = _json(folder / "data.json", _text(folder / "data.json"))
+    error = error_of(history[0], "val_")
     page = _template().render(
         title=folder.name,
         recipe=_text(folder / "recipe.yaml"),
@@ -43,6 +45,8 @@ def write_report(run: str | Path) -> Path:
         metrics=metrics,
         tests=metrics.get("tests", []),
         best=_best(history, metrics),
+        error=error,
+        error_title=TITLES[error],
         curves=learning_curves(history),
     )
     write_text(folder / "report.html", page)

@@ -181,7 +181,8 @@ def _recorded_splits(
             for name in names_by_class.get(class_name, ()):
                 if name not in there:
                     raise DataError(f"{dataset.root}: {name} of the run is no longer there")
-                builder.add(there[name].path, label, there[name].box)
+                one = there[name]
+                builder.add(one.path, label, one.box, one.others)
         splits[split] = builder.samples()
     return splits
 

@@ -10,16 +10,24 @@ from typing import Any
 from verydeep.distributed import is_first
 from verydeep.errors import InputError
 from verydeep.progress import Progress
+from verydeep.run.boxes import are_box_nets, rate_boxes, set_up_boxes
 from verydeep.run.calibrate import calibrate
 from verydeep.run.explain import explain_test
-from verydeep.run.outputs import write_result, write_table
+from verydeep.run.outputs import write_localization, write_result, write_table
 from verydeep.run.test import Scales, evaluate, evaluate_all
 from verydeep.tables.results import (
     calibration_as_text,
     explanation_as_text,
+    localization_as_text,
     result_as_text,
     table_as_text,
 )
+
+ONLY_FOR_BOXES = ("boxes", "top", "threshold")
+"""Settings of a request that classifiers by themselves do not know."""
+
+ONLY_FOR_CLASSES = ("grid", "average", "preset")
+"""Settings that box nets do not know."""
 
 Outcome = tuple[dict[str, Any], str]
 """The same as plain values and as text."""
@@ -30,12 +38,20 @@ class Request:
     """What is to be measured, and how; see :func:`verydeep.evaluate` for all of it.
 
     Attributes:
+        protocol: Name, or ``all``; None takes ``dense``, or what fits box nets.
+        boxes: Box nets that say where, beside models that say what; see
+            :func:`verydeep.evaluate_localization`.
+        top: Classes whose boxes are looked for.
+        threshold: Of the merging of boxes.
         out: Folder for the files of the test; None writes none.
     """
 
     models: Sequence[str]
     data: str | None
-    protocol: str
+    protocol: str | None = None
+    boxes: Sequence[str] = ()
+    top: int = 5
+    threshold: float | None = None
     split: str | None = None
     scales: Scales = None
     flip: bool | None = None
@@ -50,7 +66,7 @@ class Request:
 
     def settings(self, *without: str) -> dict[str, Any]:
         """Return all but models, data, protocol and those named, as keyword arguments."""
-        left_out = {"models", "data", "protocol", "out", *without}
+        left_out = {"models", "data", "protocol", "out", *ONLY_FOR_BOXES, *without}
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     @property
@@ -65,6 +81,10 @@ def measure(request: Request, progress: Progress, *, calibrate_on: str | None = 
     Raises:
         InputError: A model, the data or a setting cannot be used.
     """
+    if request.boxes or are_box_nets(request.models):
+        if calibrate_on:
+            raise InputError("--calibrate is for classifiers alone: leave --boxes away")
+        return _boxes(request, progress)
     fitted = _calibrate(request, calibrate_on, progress) if calibrate_on else None
     value, text = (_all if request.protocol == "all" else _one)(request, progress)
     if fitted:
@@ -78,10 +98,12 @@ def explained(request: Request, picture: Path | None) -> Outcome:
     Raises:
         InputError: A model, the picture or a setting cannot be used.
     """
+    if request.boxes or are_box_nets(request.models):
+        raise InputError("--explain is for classifiers alone: leave --boxes away")
     explanation = explain_test(
         request.models,
         request.data,
-        request.protocol,
+        request.protocol or "dense",
         picture=picture,
         out=request.out,
         **request.settings("workers"),
@@ -91,7 +113,8 @@ def explained(request: Request, picture: Path | None) -> Outcome:
 
 def _one(request: Request, progress: Progress) -> Outcome:
     settings = request.settings()
-    result = evaluate(request.models, request.data, request.protocol, progress=progress, **settings)
+    protocol = request.protocol or "dense"
+    result = evaluate(request.models, request.data, protocol, progress=progress, **settings)
     if request.out and is_first():
         write_result(result, request.out)
     value = result.to_dict()
@@ -109,6 +132,37 @@ def _all(request: Request, progress: Progress) -> Outcome:
     return value, table_as_text(value) + request.where
 
 
+def _boxes(request: Request, progress: Progress) -> Outcome:
+    usual = Request(request.models, request.data)
+    for name in ONLY_FOR_CLASSES:
+        if getattr(request, name) != getattr(usual, name):
+            raise InputError(f"--{name} is for classifiers alone: it says nothing of boxes")
+    bench = set_up_boxes(
+        request.models,
+        request.boxes,
+        request.data,
+        request.split,
+        request.layout,
+        request.device,
+        request.precision,
+        progress,
+    )
+    result = rate_boxes(
+        bench,
+        request.protocol,
+        scales=request.scales,
+        flip=request.flip,
+        top=request.top,
+        threshold=request.threshold,
+        workers=request.workers,
+        progress=progress,
+    )
+    if request.out and is_first():
+        write_localization(result, bench, request.out)
+    value = result.to_dict()
+    return value, localization_as_text(value) + request.where
+
+
 def _calibrate(request: Request, split: str, progress: Progress) -> Outcome:
     if len(request.models) > 1 or request.models[0].startswith("torchvision/"):
         raise InputError("--calibrate takes one model: its temperature is kept in its folder")
@@ -116,7 +170,7 @@ def _calibrate(request: Request, split: str, progress: Progress) -> Outcome:
         request.models[0],
         split,
         request.data,
-        "dense" if request.protocol == "all" else request.protocol,
+        "dense" if request.protocol in (None, "all") else request.protocol,
         tested=request.split,
         progress=progress,
         **request.settings("split", "preset"),

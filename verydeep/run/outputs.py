@@ -9,6 +9,8 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
+from verydeep.data.decode import decode
+from verydeep.data.samples import Box
 from verydeep.evaluation.calibration import BINS, Bin, reliability, temper
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
 from verydeep.evaluation.result import Answers, Result
@@ -16,7 +18,13 @@ from verydeep.evaluation.table import Table
 from verydeep.files import write_json, write_text
 from verydeep.insight.confusion import draw_confusion
 from verydeep.insight.drawing import save_picture
+from verydeep.insight.localization import draw_gallery, draw_merging
 from verydeep.insight.reliability import draw_reliability
+from verydeep.localization.coco import coco_results, coco_truth
+from verydeep.localization.locate import merging_of
+from verydeep.localization.protocol import make_box_protocol
+from verydeep.localization.result import LocalizationResult, LocatedSample
+from verydeep.run.boxes import BoxBench
 
 
 def write_result(result: Result, folder: Path) -> None:
@@ -37,6 +45,54 @@ def write_table(table: Table, folder: Path) -> None:
     write_json(folder / "result.json", table.to_dict())
     for row in table.rows:
         write_result(row.result, folder / row.letter)
+
+
+def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path) -> None:
+    """Write all that is known of a test of boxes.
+
+    ``result.json``; ``boxes.csv``, a line a picture; ``coco_truth.json`` and ``coco_results.json``
+    as COCO's tools read them; ``gallery.png``, the best and the worst; of a dense test
+    ``merging.png``, how the boxes of a picture are merged, the one of the median overlap.
+    """
+    net, root = bench.nets[0], bench.dataset.root
+    write_json(folder / "result.json", result.to_dict())
+    _write_csv(folder / "boxes.csv", _box_rows(result, net.classes))
+    write_json(folder / "coco_truth.json", coco_truth(result.answers, net.classes))
+    located = {number: answer.located for number, answer in enumerate(result.answers, start=1)}
+    write_json(folder / "coco_results.json", coco_results(located))
+    gallery = draw_gallery(result.answers, lambda answer: decode(root / answer.name), net.title)
+    save_picture(gallery, folder / "gallery.png")
+    if result.protocol == "dense":
+        ranked = sorted(result.answers, key=lambda answer: answer.overlap)
+        _draw_merging(result, bench, ranked[len(ranked) // 2], folder / "merging.png")
+
+
+def _draw_merging(
+    result: LocalizationResult, bench: BoxBench, answer: LocatedSample, path: Path
+) -> None:
+    picture = decode(bench.dataset.root / answer.name)
+    protocol = make_box_protocol(result.protocol, result.scales, flip=result.flip, **result.merging)
+    steps = merging_of(bench.classifiers, bench.nets, picture, protocol, answer.label)
+    save_picture(draw_merging(picture, steps), path)
+
+
+def _box_rows(result: LocalizationResult, classes: Sequence[str]) -> Iterable[Sequence[Any]]:
+    """Yield the box of the true class, its overlap, and the likeliest classes with their boxes."""
+    guessed = max((len(answer.located.guesses) for answer in result.answers), default=0)
+    head = (*("class", "probability"), *Box._fields)
+    numbered = (f"{name}_{place}" for place in range(1, guessed + 1) for name in head)
+    yield ("file", "class", "iou", *Box._fields, *numbered)
+    for answer in result.answers:
+        given = answer.located.given
+        row: list[Any] = [answer.name, classes[answer.label], f"{answer.overlap:.6f}"]
+        row += _edges(given.box if given else None)
+        for guess in answer.located.guesses:
+            row += [classes[guess.label], f"{guess.probability:.9g}", *_edges(guess.box)]
+        yield row
+
+
+def _edges(box: Box | None) -> list[str]:
+    return [f"{edge:.3f}" for edge in box] if box else [""] * len(Box._fields)
 
 
 def _posterior_rows(answers: Answers) -> Iterable[Sequence[Any]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from verydeep.classifier import Classifier, Preprocessing, load
 from verydeep.data.augment import Augmentation
-from verydeep.data.balance import class_weights, weights_of_counts
 from verydeep.data.batches import Batches, TrainingBatches
 from verydeep.data.decode import shown
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.statistics import Scan, scan
 from verydeep.errors import DataError
-from verydeep.evaluation.evaluate import evaluate_samples
-from verydeep.evaluation.protocol import Protocol
 from verydeep.insight.report import write_report
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import VGG
@@ -35,10 +29,12 @@ from verydeep.run.folder import (
     recorded_colours,
     resumed_dataset,
 )
-from verydeep.run.make import make_net, make_optimizer
+from verydeep.run.localize import ToLocalize, inherit
+from verydeep.run.make import frozen_parts, make_net, make_optimizer
 from verydeep.run.streamed import scan_stream, settle_stream, stream_batches
-from verydeep.run.test import final_tests
+from verydeep.run.task import Task, ToClassify
 from verydeep.runtime import Machine, choose_machine, describe_environment
+from verydeep.trained_net import Preprocessing, TrainedNet
 from verydeep.training.checkpoint import Position, has_checkpoint
 from verydeep.training.fit import Loop
 from verydeep.training.logs import tensorboard_log
@@ -109,6 +105,7 @@ def _train_one(
         progress.say(f"{run.path} is finished already")
         return dict(run.read("metrics.json"))
     resumed = run if run.started else None
+    recipe = recipe if resumed else inherit(recipe)
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     recipe = _settle(recipe, machine)
     dataset = _read_data(data, recipe, resumed, progress)
@@ -120,16 +117,23 @@ def _train_one(
         f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
         f"{recipe.training.micro_batch} at a time"
     )
-    scanned = _scan(dataset, recipe, machine, resumed, progress)
+    task: Task[Any] = (ToLocalize if recipe.localization else ToClassify)(recipe, dataset)
+    scanned = _scan(dataset, task, machine, resumed, progress)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
         # A run that was stopped before its first checkpoint begins anew, from the same seed.
-        net = make_net(recipe, dataset, progress, initialized=not has_checkpoint(run.checkpoints))
+        net = make_net(
+            recipe,
+            dataset,
+            progress,
+            outputs=task.outputs,
+            initialized=not has_checkpoint(run.checkpoints),
+        )
         if not resumed:
             _write_beginning(run, data, recipe, machine, dataset, scanned)
-        training = Training(recipe, machine, dataset, scanned, net, run, progress)
+        training = Training(task, machine, scanned, net, run, progress)
         position = training.run()
-    return _finish(run, recipe, dataset, machine, position, progress)
+    return _finish(run, task, machine, position, progress)
 
 
 def _settle(recipe: Recipe, machine: Machine) -> Recipe:
@@ -182,7 +186,7 @@ def _say_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
 
 def _scan(
     dataset: Dataset,
-    recipe: Recipe,
+    task: Task[Any],
     machine: Machine,
     resumed: RunFolder | None,
     progress: Progress,
@@ -191,28 +195,37 @@ def _scan(
     if dataset.stream is not None:
         if resumed is not None:
             return Scan(recorded_colours(resumed.read("data.json")), Samples.of(()))
-        return scan_stream(dataset.stream, recipe, progress)
-    samples = dataset.split("train")
+        return scan_stream(dataset.stream, task.recipe, progress)
+    recipe, samples = task.recipe, task.samples("train")
+    if len(samples) < len(dataset.split("train")):
+        progress.say(
+            f"{len(dataset.split('train')) - len(samples):,} of {len(dataset.split('train')):,} "
+            "training pictures have no box and are left out"
+        )
     kept = {"none": None, "ram": torch.device("cpu"), "device": machine.device}[recipe.data.cache]
     if resumed and kept is None:
         record = resumed.read("data.json")
         good = samples.take(np.delete(np.arange(len(samples)), record["left_out"]))
         return Scan(recorded_colours(record), good, tuple(record["unreadable"]))
     low, high = recipe.data.train_scale
-    with progress.task("reading the training pictures", len(samples)) as task:
+    with progress.task("reading the training pictures", len(samples)) as reading:
         scanned = scan(
             samples,
             keep_on=kept,
             largest_scale=high if low == high else None,
             unreadable_limit=recipe.data.unreadable_limit,
             workers=recipe.data.workers,
-            progress=task.update,
+            progress=reading.update,
         )
-    if resumed and list(scanned.left_out) != resumed.read("data.json")["left_out"]:
+    if resumed is None:
+        scanned = replace(scanned, colours=task.colours(scanned.colours))
+    elif list(scanned.left_out) != resumed.read("data.json")["left_out"]:
         raise DataError(
             f"{dataset.root}: other training pictures can be read now than when {resumed.path} "
             "began; put them back as they were, or start a new run"
         )
+    else:
+        scanned = replace(scanned, colours=recorded_colours(resumed.read("data.json")))
     if scanned.unreadable:
         progress.say(f"{len(scanned.unreadable)} pictures cannot be read and are left out:")
         for fault in scanned.unreadable:
@@ -238,17 +251,16 @@ def _write_beginning(
 class Training:
     """The parts of a run put together: the loop with its batches, validation and outputs."""
 
-    recipe: Recipe
+    task: Task[Any]
     machine: Machine
-    dataset: Dataset
     scanned: Scan
     net: VGG
     run_folder: RunFolder
     progress: Progress
 
     def __post_init__(self) -> None:
+        self.recipe = self.task.recipe
         self.unreadable: tuple[str, ...] = ()
-        assert self.scanned.colours is not None
         self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
         self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -265,22 +277,22 @@ class Training:
         return loop.run()
 
     def _loop(self) -> Loop:
-        training = self.recipe.training
+        training, objective = self.recipe.training, self.task.objective(self.scanned.samples)
+        frozen = frozen_parts(self.net, self.recipe)
         return Loop(
             net=self.net,
             optimizer=make_optimizer(self.net, self.recipe),
             schedule=make_schedule(self.recipe),
             batches=self._batches(),
             prepare=self._prepare(),
-            validate=self._validation(),
-            watch={"loss": "loss", "accuracy": "top1_error"}[self.recipe.plateau.monitor],
+            validate=self._validate,
+            objective=objective,
+            watch={"loss": "loss", "accuracy": objective.error}[self.recipe.plateau.monitor],
             machine=self.machine,
-            classes=len(self.dataset.classes),
             epochs=training.epochs,
             folder=self.run_folder.path,
             on_best=self._save_model,
-            label_smoothing=training.label_smoothing,
-            class_weights=self._class_weights(),
+            frozen=frozen,
             unreadable_limit=self.recipe.data.unreadable_limit,
             checkpoint_minutes=training.checkpoint_minutes,
             progress=self.progress,
@@ -296,8 +308,8 @@ class Training:
             flip=data.flip,
             colour_shift=data.colour_shift,
         )
-        if self.dataset.stream is not None:
-            return stream_batches(self.dataset.stream, augmentation, self.recipe)
+        if self.task.dataset.stream is not None:
+            return stream_batches(self.task.dataset.stream, augmentation, self.recipe)
         return TrainingBatches(
             self.scanned.samples,
             augmentation,
@@ -308,77 +320,51 @@ class Training:
             workers=data.workers,
             balanced=data.balance == "sampling",
             reduced=data.reduced_decoding,
+            drawing=self.task.drawing(augmentation),
         )
 
-    def _class_weights(self) -> Tensor | None:
-        if self.recipe.data.balance != "weights":
-            return None
-        if self.dataset.stream is not None:
-            return torch.tensor(weights_of_counts(self.dataset.stream.counts))
-        labels = self.scanned.samples.labels
-        return torch.tensor(class_weights(labels, len(self.dataset.classes)))
-
     def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
-        assert self.scanned.colours is not None
         axes = torch.from_numpy(self.scanned.colours.shift_axes()).to(self.machine.device)
         return lambda pictures, factors: self.preprocessing(pictures, factors @ axes.T)
 
-    def _validation(self) -> Callable[[], Mapping[str, float]]:
-        """Return the quick test after an epoch: the centre crop at one scale, no mirror image."""
-        protocol = Protocol("center", self.recipe.test_scales[:1], flip=False)
-        test = partial(
-            evaluate_samples,
-            samples=self.dataset.split("val"),
-            protocol=protocol,
-            split="val",
-            root=self.dataset.root,
-            workers=self.recipe.data.workers,
-            progress=self.progress,
-        )
-
-        def validate() -> dict[str, float]:
-            result = test([self.classifier()])
-            for name in result.unreadable:
-                if name not in self.unreadable:
-                    self.progress.say(
-                        f"cannot be read and is left out of validation: {shown(name)}"
-                    )
-            self.unreadable = result.unreadable
-            return {key: getattr(result, key) for key in ("loss", "top1_error", "top5_error")}
-
-        return validate
+    def _validate(self) -> Mapping[str, float]:
+        measured: Mapping[str, float]
+        measured, unreadable = self.task.validate(self.model(), self.progress)
+        for name in unreadable:
+            if name not in self.unreadable:
+                self.progress.say(f"cannot be read and is left out of validation: {shown(name)}")
+        self.unreadable = unreadable
+        return measured
 
     def _save_model(self, row: dict[str, Any]) -> None:
-        kept = ("epoch", "val_loss", "val_top1_error", "val_top5_error")
-        self.classifier({key: row[key] for key in kept}).save(self.run_folder.model)
+        kept = {k: value for k, value in row.items() if k == "epoch" or k.startswith("val_")}
+        self.model(kept).save(self.run_folder.model)
 
-    def classifier(self, measured: dict[str, Any] | None = None) -> Classifier:
+    def model(self, measured: dict[str, Any] | None = None) -> TrainedNet:
         """Return the net as it is now, as something that can be tested and saved."""
-        return Classifier(
-            net=self.net,
-            classes=self.dataset.classes,
-            preprocessing=self.preprocessing,
-            train_scale=self.recipe.data.train_scale,
-            test_scales=self.recipe.test_scales,
-            test_flip=self.recipe.test.flip,
-            titles=self.dataset.titles,
-            measured=measured,
-            machine=self.machine,
-        )
+        dataset = self.task.dataset
+        parts = {
+            "net": self.net,
+            "classes": dataset.classes,
+            "preprocessing": self.preprocessing,
+            "train_scale": self.recipe.data.train_scale,
+            "test_scales": self.recipe.test_scales,
+            "test_flip": self.recipe.test.flip,
+            "titles": dataset.titles,
+            "measured": measured,
+            "machine": self.machine,
+        }
+        model: TrainedNet = self.task.model(parts)
+        return model
 
 
 def _finish(
-    run: RunFolder,
-    recipe: Recipe,
-    dataset: Dataset,
-    machine: Machine,
-    position: Position,
-    progress: Progress,
+    run: RunFolder, task: Task[Any], machine: Machine, position: Position, progress: Progress
 ) -> dict[str, Any]:
     """Test the best model, and write the metrics, the model card and the report."""
-    model = load(run.model).on(machine)
-    results = final_tests(model, dataset, recipe, progress)
-    chosen = next(r for r in results if r.protocol == recipe.test.protocol)
+    model = task.load(run.model).on(machine)
+    results = task.tests(model, progress)
+    chosen = next(r for r in results if r.protocol == task.recipe.test.protocol)
     metrics = {
         **chosen.to_dict(),
         "epochs": position.epoch,
@@ -390,7 +376,7 @@ def _finish(
         "selected_on": "val",
         "tests": [result.to_dict() for result in results],
     }
-    dataclasses.replace(model, measured=chosen.to_dict()).save(run.model)
+    replace(model, measured=chosen.to_dict()).save(run.model)
     run.write("metrics.json", metrics)
     write_report(run.path)
     return metrics

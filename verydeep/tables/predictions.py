@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from verydeep.data.decode import shown
+from verydeep.data.samples import Box
 
 if TYPE_CHECKING:
     from verydeep.classifier import Prediction
@@ -20,17 +22,27 @@ def _prediction_lines(prediction: Prediction) -> Iterator[str]:
     if prediction.fault:
         return
     yield shown(str(prediction.source))
-    for name, probability in prediction.ranking:
-        yield f"  {100 * probability:5.1f} %  {name}"
+    for (name, probability), box in _placed(prediction):
+        where = "   from {:.0f},{:.0f} to {:.0f},{:.0f}".format(*box) if box else ""
+        yield f"  {100 * probability:5.1f} %  {name}{where}"
+
+
+def _placed(prediction: Prediction) -> Iterator[tuple[tuple[str, float], Box | None]]:
+    """Yield the classes of a ranking, each with its box."""
+    return zip_longest(prediction.ranking, prediction.boxes)
 
 
 def predictions_as_json(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Return the predictions as plain values."""
+    """Return the predictions as plain values; boxes as x0, y0, x1, y1 in pixels."""
     return {
         "predictions": [
             {
                 "file": str(prediction.source),
-                "classes": [{"class": k, "probability": p} for k, p in prediction.ranking],
+                "classes": [
+                    {"class": k, "probability": p}
+                    | ({"box": list(box) if box else None} if prediction.boxes else {})
+                    for (k, p), box in _placed(prediction)
+                ],
             }
             for prediction in predictions
             if not prediction.fault
@@ -42,9 +54,13 @@ def predictions_as_json(predictions: Sequence[Prediction]) -> dict[str, Any]:
 def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]]:
     """Yield rows for a CSV file: a head, then a line a picture."""
     count = max((len(p.ranking) for p in predictions), default=0)
-    head = (f"{what}_{place}" for place in range(1, count + 1) for what in ("class", "probability"))
+    edges = Box._fields if any(prediction.boxes for prediction in predictions) else ()
+    columns = ("class", "probability", *edges)
+    head = [f"{what}_{place}" for place in range(1, count + 1) for what in columns]
     yield ["file", *head]
     for prediction in predictions:
-        cells = (cell for name, p in prediction.ranking for cell in (name, f"{p:.6f}"))
-        row = [str(prediction.source), *cells]
-        yield row + [""] * (1 + 2 * count - len(row))
+        row = [str(prediction.source)]
+        for (name, probability), box in _placed(prediction):
+            row += [name, f"{probability:.6f}"]
+            row += [f"{edge:.2f}" for edge in box] if box else [""] * len(edges)
+        yield row + [""] * (1 + len(head) - len(row))

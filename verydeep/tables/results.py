@@ -50,6 +50,49 @@ def _error(result: dict[str, Any], k: int) -> str:
     return f"{result[f'top{k}_error']:.2f} %  (95 % interval {low:.2f} to {high:.2f})"
 
 
+def localization_as_text(result: dict[str, Any]) -> str:
+    """Return the result of a test of boxes, beside boxes that know nothing of the picture."""
+    scales = ", ".join(str(scale) for scale in result["scales"])
+    dense = (
+        f", {'with' if result['flip'] else 'without'} mirror images, top {result['top']} classes"
+    )
+    how = dense if result["protocol"] == "dense" else ", true class"
+    rows = [
+        ("box net", " + ".join(result["nets"])),
+        ("classifier", " + ".join(result["models"]) or "none: the true class is told"),
+        ("protocol", f"{result['protocol']}, Q = {scales}{how}"),
+        ("split", result["split"]),
+        (
+            "images",
+            f"{result['images']:,} counted, {len(result['unreadable'])} unreadable, "
+            f"{result['without_box']:,} without a box",
+        ),
+        *_box_errors(result),
+        ("mean IoU", f"{result['mean_iou']:.3f}  (box of the true class)"),
+    ]
+    for name, found in result["baselines"].items():
+        rows += [
+            (
+                f"  {name.replace('_', ' ')}",
+                f"error {found['error']:.2f} %, mean IoU {found['mean_iou']:.3f}",
+            ),
+        ]
+    rows += [("seconds", f"{result['seconds']:.1f}")]
+    return align(rows, left=2)
+
+
+def _box_errors(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    errors = [("localization error", "localization_error", "localization_interval")]
+    if result["protocol"] == "dense":
+        errors += [
+            ("  likeliest class", "top1_localization_error", "top1_localization_interval"),
+            ("  true class", "true_class_error", "true_class_interval"),
+        ]
+    for title, error, interval in errors:
+        low, high = result[interval]
+        yield title, f"{result[error]:.2f} %  (95 % interval {low:.2f} to {high:.2f})"
+
+
 def table_as_text(table: dict[str, Any]) -> str:
     """Return the table of all protocols, and the comparison of each with each."""
     head = ("", "net", "protocol", "Q", "views", "top-1", "95 %", "top-5", "95 %", "seconds")
@@ -156,17 +199,27 @@ def _glance_cells(explanation: Explanation, glance: Glance, times: int) -> Cells
     )
 
 
+RUN_FIGURES = {
+    "top-1 error": ("top1_error", "{:.2f} %"),
+    "top-5 error": ("top5_error", "{:.2f} %"),
+    "localization error": ("localization_error", "{:.2f} %"),
+    "mean IoU": ("mean_iou", "{:.3f}"),
+    "loss": ("loss", "{:.4f}"),
+    "images": ("images", "{:,}"),
+}
+"""Columns of the tests of a run, as far as it has them: name in the metrics, and how to write."""
+
+
 def run_as_text(metrics: dict[str, Any], out: Path) -> str:
     """Return the end of a run: what was measured and where things are."""
-    rows: list[Cells] = [("test", "split", "top-1 error", "top-5 error", "loss", "images")]
+    first = metrics["tests"][0]
+    shown = {title: how for title, how in RUN_FIGURES.items() if first.get(how[0]) is not None}
+    rows: list[Cells] = [("test", "split", *shown)]
     rows += [
         (
             f"{test['protocol']}, Q = {', '.join(str(q) for q in test['scales'])}",
             test["split"],
-            f"{test['top1_error']:.2f} %",
-            f"{test['top5_error']:.2f} %",
-            f"{test['loss']:.4f}",
-            f"{test['images']:,}",
+            *(form.format(test[name]) for name, form in shown.values()),
         )
         for test in metrics["tests"]
     ]

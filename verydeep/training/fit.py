@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from verydeep.data.batches import Batches, MicroBatch
 from verydeep.data.statistics import check_unreadable
 from verydeep.errors import Interrupted, TrainingStopped
+from verydeep.evaluation.titles import TITLES
 from verydeep.files import write_json_lines
 from verydeep.progress import Progress, Task
 from verydeep.runtime import Machine
@@ -26,6 +26,7 @@ from verydeep.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from verydeep.training.objective import Objective
 from verydeep.training.schedule import Schedule
 from verydeep.training.signals import StopSignals
 
@@ -46,14 +47,14 @@ class Loop:
         batches: The training set.
         prepare: From uint8 crops (N, 3, h, w) and factors α of the colour shift (N, 3) to the
             net's input.
-        validate: Measures the net after an epoch: ``loss``, ``top1_error`` and more.
+        objective: What is minimised.
+        validate: Measures the net after an epoch: ``loss``, the objective's error and more.
         watch: The figure of the validation that decides which model is the best; lower is better.
         machine: Device and precision.
-        classes: K.
         epochs: The ceiling.
         folder: The run folder, for checkpoints and the log.
         on_best: Called with an epoch's row when it is the best so far.
-        label_smoothing: Share of the target that is spread over all classes.
+        frozen: Parts of the net that do not learn, nor measure statistics anew.
         unreadable_limit: Share of pictures that may break during training.
         checkpoint_minutes: Between checkpoints within an epoch.
         progress: Where to report to.
@@ -65,15 +66,14 @@ class Loop:
     schedule: Schedule
     batches: Batches
     prepare: Callable[[Tensor, Tensor], Tensor]
+    objective: Objective
     validate: Callable[[], Mapping[str, float]]
     watch: str
     machine: Machine
-    classes: int
     epochs: int
     folder: Path
     on_best: Callable[[Row], None]
-    label_smoothing: float = 0.0
-    class_weights: Tensor | None = None
+    frozen: Sequence[nn.Module] = ()
     unreadable_limit: float = 0.01
     checkpoint_minutes: float = 10.0
     progress: Progress = field(default_factory=Progress)
@@ -113,6 +113,8 @@ class Loop:
 
     def _train_epoch(self, whole: Task) -> None:
         self.net.train()
+        for part in self.frozen:
+            part.eval()
         position = self.position
         title = f"epoch {position.epoch + 1}"
         with self.progress.task(title, self.batches.steps) as task:
@@ -150,32 +152,20 @@ class Loop:
         check_unreadable(listed, self.batches.pictures, self.unreadable_limit)
 
     def _accumulate(self, part: MicroBatch) -> None:
-        device = self.machine.device
-        x = self.prepare(part.pictures.to(device, non_blocking=True), part.shifts.to(device))
-        labels = part.labels.to(device)
+        part = part.to(self.machine.device)
+        x = self.prepare(part.pictures, part.shifts)
         with self.machine.autocast():
-            scores = self.net(x)
-        scores = scores.float()
-        loss = self._loss(scores, labels)
+            outputs = self.net(x)
+        outputs = outputs.float()
+        loss = self.objective.losses(outputs, part).mean()
         value = loss.item()
         if not math.isfinite(value):
             self._stop_not_finite(f"the loss became {value}", self.position.step + 1)
         (loss * part.share).backward()  # type: ignore[no-untyped-call]
         sums = self.position.sums
-        sums.pictures += len(labels)
-        sums.loss += value * len(labels)
-        sums.wrong += int((scores.argmax(1) != labels).sum())
-
-    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean loss of the pictures, each weighted as its class is."""
-        losses = F.cross_entropy(
-            scores, labels, label_smoothing=self.label_smoothing, reduction="none"
-        )
-        if self.class_weights is not None:
-            # Divided by the number of pictures, not by the sum of weights as PyTorch does: parts
-            # of a batch then add up to the batch.
-            losses = losses * self.class_weights.to(labels.device)[labels]
-        return losses.mean()
+        sums.pictures += len(part.labels)
+        sums.loss += value * len(part.labels)
+        sums.wrong += int(self.objective.wrong(outputs, part).sum())
 
     def _set_rate(self) -> None:
         done = self.position.epoch + self.position.step / self.batches.steps
@@ -192,7 +182,7 @@ class Loop:
             "epoch": position.epoch + 1,
             "learning_rate": rate,
             "train_loss": sums.loss / max(1, sums.pictures),
-            "train_top1_error": 100 * sums.wrong / max(1, sums.pictures),
+            f"train_{self.objective.error}": 100 * sums.wrong / max(1, sums.pictures),
             **{f"val_{key}": value for key, value in measured.items()},
             "drops": self.schedule.drops,
             "images_per_second": sums.pictures / max(1e-9, sums.seconds),
@@ -282,20 +272,15 @@ class Loop:
 
     def _tell(self, row: Row) -> None:
         best = " (best)" if self.position.best_epoch == row["epoch"] else ""
+        error = row[f"val_{self.objective.error}"]
         self.progress.say(
             f"epoch {row['epoch']}: train loss {row['train_loss']:.3f}, "
-            f"val loss {row['val_loss']:.3f}, val top-1 error {row['val_top1_error']:.2f} %{best}, "
+            f"val loss {row['val_loss']:.3f}, "
+            f"val {TITLES[self.objective.error]} {error:.2f} %{best}, "
             f"learning rate {row['learning_rate']:.3g}, drops {row['drops']}, "
             f"{row['images_per_second']:,.0f} images/s"
         )
-        if row["epoch"] == STUCK_EPOCHS and self._is_stuck():
-            self.progress.say(
-                "hint: the loss has stayed at that of a guess. Deep nets may need a better start: "
-                "train a shallower net first and give it with --init-from, or switch on batch "
-                "normalisation (--set net.norm=batch)"
-            )
-
-    def _is_stuck(self) -> bool:
-        guess = math.log(max(2, self.classes))
-        lowest = min(row["train_loss"] for row in self.position.history)
-        return bool(abs(lowest - guess) < 0.03 * guess)
+        if row["epoch"] == STUCK_EPOCHS:
+            hint = self.objective.hint(min(row["train_loss"] for row in self.position.history))
+            if hint:
+                self.progress.say(hint)

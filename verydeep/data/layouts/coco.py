@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,8 @@ def _by_split(root: Path) -> dict[str, Path]:
 
 
 @dataclass
-class _Main:
-    """The largest object of a picture so far."""
+class _Thing:
+    """An object of a picture."""
 
     area: float
     name: str
@@ -112,7 +112,7 @@ def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
     content = _load(file)
     names = dict(_categories(content, file))
     images = dict(_images(content, file))
-    mains: dict[int | str, _Main] = {}
+    things: dict[int | str, list[_Thing]] = {}
     for place, annotation in _records(content, "annotations", file):
         if annotation.get("iscrowd"):
             continue
@@ -121,15 +121,21 @@ def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
         if image not in images or category not in names:
             raise DataError(f"{place}: there is no image {image!r} or no category {category!r}")
         area = _area(annotation, place)
-        if image not in mains or area > mains[image].area:
-            mains[image] = _Main(area, names[category], _box(annotation, place))
-    kept = [(images[image], main, f"{file}, image {image}") for image, main in mains.items()]
-    folder = _folder([name for name, _, _ in kept], file, root, split)
+        thing = _Thing(area, names[category], _box(annotation, place))
+        things.setdefault(image, []).append(thing)
+    kept = sorted(((images[image], image) for image in things), key=lambda one: one[0])
+    folder = _folder([images[image] for image in things], file, root, split)
     entries = [
-        Entry(inside(folder, name, place), main.name, main.box, place)
-        for name, main, place in sorted(kept, key=lambda one: one[0])
+        _entry(folder, name, f"{file}, image {image}", things[image]) for name, image in kept
     ]
-    return entries, len(images) - len(mains)
+    return entries, len(images) - len(things)
+
+
+def _entry(folder: Path, name: str, place: str, things: Sequence[_Thing]) -> Entry:
+    path = inside(folder, name, place)
+    main = max(things, key=lambda thing: thing.area)  # of equal ones the first
+    others = (o.box for o in things if o.name == main.name and o is not main)
+    return Entry(path, main.name, main.box, place, tuple(box for box in others if box))
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -48,12 +48,14 @@ class Entry(NamedTuple):
         name: Its class.
         box: Where on it the object is, if that is told.
         place: The file, and the line if there is one, that says so.
+        others: Where further objects of the class are.
     """
 
     path: Path
     name: str
     box: Box | None
     place: str
+    others: tuple[Box, ...] = ()
 
 
 def assemble(
@@ -148,7 +150,7 @@ class _Split:
         number = self.numbers.setdefault(entry.name, len(self.numbers))
         if number == len(self.firsts):
             self.firsts.append(entry.place)
-        self.builder.add(entry.path, number, entry.box)
+        self.builder.add(entry.path, number, entry.box, entry.others if entry.box else ())
         self.hashes.append(hash(str(entry.path)))
         self.places.append(entry.place)
 

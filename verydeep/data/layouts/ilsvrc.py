@@ -2,8 +2,8 @@
 
 Boxes are those of ``LOC_train_solution.csv`` and ``LOC_val_solution.csv`` or, where these are
 missing, of ``Annotations/CLS-LOC/{train/<wnid>,val}/*.xml`` (half a million small files). A picture
-may show several objects of its class; the first is kept. Corners are the last pixels inside; a box
-here ends at the first one outside.
+may show several objects of its class; the first is the main one. Corners are the last pixels
+inside; a box here ends at the first one outside.
 
 Classes of the validation pictures are told by the first of these that is there: ``val/<wnid>/``
 folders, ``LOC_val_solution.csv``, the annotations, or the devkit's
@@ -79,7 +79,8 @@ def _train(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
         objects = known if solution else _annotations(_notes(base) / "train" / folder.name)
         for picture in pictures_in(folder):
             own, place = objects.get(picture.stem, ([], str(folder)))
-            yield Entry(picture, folder.name, _box(own, folder.name), place)
+            box, others = _boxes(own, folder.name)
+            yield Entry(picture, folder.name, box, place, others)
 
 
 def _val(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
@@ -94,7 +95,8 @@ def _val(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
         if name is None and not own:
             raise DataError(f"{picture}: nothing tells its class; {_TELL}")
         name = name or own[0].name
-        yield Entry(picture, name, _box(own, name), place or str(picture.parent))
+        box, others = _boxes(own, name)
+        yield Entry(picture, name, box, place or str(picture.parent), others)
 
 
 _TELL = (
@@ -184,10 +186,14 @@ def _map(path: Path, pick: Callable[[list[str]], tuple[str, str]]) -> Iterator[t
         yield pick(words)
 
 
-def _box(objects: Sequence[Object], name: str) -> Box | None:
-    """Return the box of the first object of a class."""
-    found = next((thing.corners for thing in objects if thing.name == name), None)
-    if found is None:
+def _boxes(objects: Sequence[Object], name: str) -> tuple[Box | None, tuple[Box, ...]]:
+    """Return the box of the first object of a class, and those of the others."""
+    found = [_box(thing) for thing in objects if thing.name == name]
+    return (found[0] if found else None), tuple(box for box in found[1:] if box)
+
+
+def _box(thing: Object) -> Box | None:
+    if thing.corners is None:
         return None
-    x0, y0, x1, y1 = found
+    x0, y0, x1, y1 = thing.corners
     return box_or_none(x0, y0, x1 + 1, y1 + 1)

@@ -83,7 +83,9 @@ def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> E
     if not objects:
         return None
     largest = max(objects, key=_area)
-    return Entry(pictures[name], largest.name, _box(largest), str(path))
+    others = (_box(o) for o in objects if o.name == largest.name and o is not largest)
+    found = tuple(box for box in others if box)
+    return Entry(pictures[name], largest.name, _box(largest), str(path), found)
 
 
 def _box(thing: Object) -> Box | None:

@@ -1,0 +1,65 @@
+"""Objectives: losses and errors against what they are made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import box_convert, box_iou
+
+from verydeep.data.batches import MicroBatch
+from verydeep.training.objective import Classification, Localization, Objective
+
+N, K = 40, 3
+
+
+def batch(boxes: Tensor | None = None) -> MicroBatch:
+    labels = torch.arange(N) % K
+    empty = torch.empty(N, 0)
+    return MicroBatch(empty, labels, empty, step=0, share=1.0, last=True, boxes=boxes)
+
+
+def random(*shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def test_classification_is_cross_entropy() -> None:
+    scores, part = random(N, K), batch()
+    plain: Objective = Classification(K)
+    assert torch.equal(
+        plain.losses(scores, part), F.cross_entropy(scores, part.labels, reduction="none")
+    )
+    assert torch.equal(plain.wrong(scores, part), scores.argmax(1) != part.labels)
+    weights = torch.tensor([1.0, 2.0, 0.5])
+    weighted = Classification(K, class_weights=weights).losses(scores, part)
+    assert torch.allclose(weighted, plain.losses(scores, part) * weights[part.labels])
+
+
+def test_localization_looks_at_the_true_class() -> None:
+    true = 0.25 + 0.5 * random(N, 4)
+    part = batch(true)
+    answers = (true[:, None] + 0.4 * (random(N, K, 4) - 0.5)).flatten(1)
+    objective: Objective = Localization("euclidean")
+    losses, wrong = objective.losses(answers, part), objective.wrong(answers, part)
+    for n in range(N):
+        label = n % K
+        own = answers[n, 4 * label : 4 * label + 4]
+        assert losses[n].item() == torch.sum((own - true[n]) ** 2).item()
+        corners = [box_convert(box[None], "cxcywh", "xyxy") for box in (own, true[n])]
+        assert bool(wrong[n]) == (float(box_iou(*corners)) <= 0.5)
+    assert 0 < int(wrong.sum()) < N
+
+
+def test_an_overlap_of_a_half_is_wrong() -> None:
+    """Right is what exceeds it."""
+    true = torch.tensor([[0.5, 0.5, 0.5, 0.5]]).expand(N, 4)
+    half = torch.tensor([[0.5, 0.5, 0.5, 0.25]]).expand(N, 4)
+    more = torch.tensor([[0.5, 0.5, 0.5, 0.26]]).expand(N, 4)
+    assert bool(Localization().wrong(half, batch(true)).all())
+    assert not bool(Localization().wrong(more, batch(true)).any())
+
+
+def test_a_hint_is_given_at_the_loss_of_a_guess_alone() -> None:
+    assert "--init-from" in str(Classification(10).hint(2.30))
+    assert Classification(10).hint(1.9) is None
+    assert Localization().hint(2.30) is None

@@ -1,0 +1,53 @@
+"""Options that several verbs of the program share, and what is read out of their words."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from verydeep.errors import InputError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")]
+Layout = Annotated[str | None, typer.Option(help="How the data lie; default: look at them.")]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Decoding processes; default: one a core if many.")
+]
+Boxes = Annotated[
+    list[str] | None,
+    typer.Option(metavar="RUN", help="Box net that says where things are; may be repeated."),
+]
+Precision = Annotated[
+    str | None, typer.Option(help="bf16 or fp32; default: bf16 where it is native.")
+]
+
+
+def scales_in(text: str | None) -> tuple[int, ...] | str | None:
+    """Return test scales from ``single``, ``multi`` or numbers with commas between them.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if text in (None, "single", "multi"):
+        return text
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            "--scales must be single, multi, or whole numbers like 256 or 256,384,512, got "
+            f"{text!r} instead"
+        ) from None
+
+
+def grid_in(text: str) -> tuple[int, int]:
+    """Return rows and columns from ``5x5`` or ``5``.
+
+    Raises:
+        InputError: It is neither.
+    """
+    rows, _, columns = text.partition("x")
+    try:
+        return int(rows), int(columns or rows)
+    except ValueError:
+        raise InputError(f"--grid must be like 5x5 or 3x4, got {text!r} instead") from None

@@ -1,0 +1,137 @@
+"""What localization did, to be looked at: the best and the worst, and merging step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
+from PIL import Image
+
+from verydeep.insight.draw_boxes import Mark, draw_boxes, true_mark
+from verydeep.insight.drawing import BLUE, ORANGE
+from verydeep.localization.merge import Merged
+from verydeep.localization.result import LocatedSample
+
+SIDE = 2.3
+"""Of a panel, in inches."""
+
+LONGEST_NAME = 26
+"""Letters of a class that stand above a panel."""
+
+
+def draw_gallery(
+    answers: Sequence[LocatedSample],
+    read: Callable[[LocatedSample], Image.Image],
+    title: Callable[[int], str],
+    *,
+    count: int = 12,
+    columns: int = 6,
+) -> Figure:
+    """Draw the pictures on which the box of the true class was best, and those where it was worst.
+
+    True boxes are green and dashed, boxes that were found orange.
+
+    Args:
+        answers: What was found.
+        read: Gives the picture of an answer, mode RGB.
+        title: Gives the name of a class.
+        count: Best ones, and worst ones, at most; no picture stands in both.
+        columns: Pictures in a row.
+    """
+    ranked = sorted(answers, key=lambda answer: -answer.overlap)
+    count = min(count, max(1, len(ranked) // 2))
+    groups = {"best": ranked[:count], "worst": ranked[count:][-count:][::-1]}
+    rows = [-(-len(group) // columns) for group in groups.values()]
+    size = (columns * SIDE, sum(rows) * (SIDE + 0.45) + 0.8)
+    figure = Figure(figsize=size, layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=[max(1, row) for row in rows])
+    for part, (name, group), row in zip(parts, groups.items(), rows, strict=True):
+        part.suptitle(f"the {name} {len(group)}, by overlap (IoU) with a true box", fontsize=11)
+        panels = part.subplots(max(1, row), columns, squeeze=False).ravel()
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, answer in zip(panels, group, strict=False):
+            _draw_answer(axes, answer, read(answer), title(answer.label))
+    return figure
+
+
+def answer_marks(answer: LocatedSample) -> list[Mark]:
+    """Return true boxes, and the one that was found of the true class, to be drawn."""
+    given = answer.located.given
+    found = [Mark(given.box, f"{answer.overlap:.2f}")] if given and given.box else []
+    return [*map(true_mark, answer.boxes), *found]
+
+
+def _draw_answer(axes: Any, answer: LocatedSample, picture: Image.Image, name: str) -> None:
+    axes.imshow(np.asarray(draw_boxes(picture, answer_marks(answer))))
+    short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    missing = ", no box" if answer.located.given and answer.located.given.box is None else ""
+    axes.set_title(f"{short}\nIoU {answer.overlap:.2f}{missing}", fontsize=8, parse_math=False)
+
+
+def draw_merging(
+    picture: Image.Image, steps: Sequence[Merged], *, panels: int = 6, column: int | None = None
+) -> Figure:
+    """Draw boxes while they are merged: at the start, at the end, and evenly in between.
+
+    The two that are merged next are blue; at the end the box with the largest score is orange. The
+    stronger a line, the larger its score.
+
+    Args:
+        picture: On which the boxes were found, mode RGB.
+        steps: As :func:`verydeep.localization.merge.merge_steps` yields them, at least one.
+        panels: Steps to draw, at most.
+        column: Class whose scores count, where there are several.
+    """
+    chosen = np.unique(np.linspace(0, len(steps) - 1, min(panels, len(steps))).round().astype(int))
+    columns = min(3, len(chosen))
+    rows = -(-len(chosen) // columns)
+    ratio = min(2.0, max(0.5, picture.height / picture.width))
+    figure = Figure(figsize=(columns * 3.4, rows * (3.4 * ratio + 0.5)), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in places:
+        axes.set_axis_off()
+    for axes, number in zip(places, chosen, strict=False):
+        _draw_step(axes, picture, steps[number], int(number), column)
+    return figure
+
+
+def _draw_step(
+    axes: Any, picture: Image.Image, step: Merged, number: int, column: int | None
+) -> None:
+    scores = step.scores if step.scores.dim() == 1 else step.scores[:, column or 0]
+    extent = (0, picture.width, picture.height, 0)
+    axes.imshow(np.asarray(picture), extent=extent, alpha=0.75, interpolation="bicubic")
+    axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))
+    most = max(float(scores.max()), 1e-12) if len(scores) else 1.0
+    best = int(scores.argmax()) if len(scores) and step.pair is None else None
+    order = sorted(range(len(scores)), key=lambda row: (row in (step.pair or (best,)), scores[row]))
+    for row in order:
+        special = ORANGE if row == best else BLUE if row in (step.pair or ()) else None
+        _draw_box(axes, step.boxes[row].tolist(), special, float(scores[row]) / most)
+    merges = f"{number} merge" + ("" if number == 1 else "s")
+    boxes = f"{len(scores)} box" + ("" if len(scores) == 1 else "es")
+    then = "end" if step.match is None else f"next match {step.match:.2f}".replace("-", "−")
+    axes.set_title(f"after {merges}: {boxes}, {then}", fontsize=9)
+
+
+def _draw_box(axes: Any, box: Sequence[float], special: str | None, strength: float) -> None:
+    x0, y0, x1, y1 = box
+    width = 2.4 if special else 0.8 + strength
+    outline = [Stroke(linewidth=width + 1.6, foreground="black", alpha=0.6), Normal()]
+    axes.add_patch(
+        Rectangle(
+            (x0, y0),
+            x1 - x0,
+            y1 - y0,
+            fill=False,
+            edgecolor=special or "white",
+            linewidth=width,
+            alpha=1.0 if special else 0.35 + 0.5 * strength,
+            path_effects=outline,
+        )
+    )

@@ -1,0 +1,152 @@
+"""A data set through box nets: how often objects are found, and how well (appendix A)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from verydeep.data.decode import upright_size
+from verydeep.data.loading import in_parallel
+from verydeep.data.members import Source
+from verydeep.data.samples import Sample, relative_name
+from verydeep.data.testing import TestPictures
+from verydeep.distributed import Group, joined
+from verydeep.errors import DataError, PictureError
+from verydeep.evaluation.evaluate import Model, block_size
+from verydeep.localization.baselines import mean_box
+from verydeep.localization.locate import Located, check_nets, locate
+from verydeep.localization.protocol import BoxProtocol
+from verydeep.localization.result import (
+    LocalizationResult,
+    LocatedSample,
+    make_localization_result,
+)
+from verydeep.localization.sighting import BoxNet
+from verydeep.progress import Progress
+
+
+def evaluate_boxes(
+    models: Sequence[Model],
+    nets: Sequence[BoxNet],
+    samples: Sequence[Sample],
+    protocol: BoxProtocol,
+    *,
+    mean: Tensor | None = None,
+    split: str = "",
+    root: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> LocalizationResult:
+    """Test box nets on samples; every picture that has a true box is counted exactly once.
+
+    Under ``torchrun`` every process takes a share of the pictures and returns the whole result.
+
+    Args:
+        models: Classification nets, several are averaged; ``center`` needs none.
+        nets: Box nets, of the same classes and input size; the boxes of several are joined before
+            they are merged.
+        samples: What to test on; labels count into the nets' classes. Those without a box are left
+            out.
+        protocol: How.
+        mean: Mean box of the training set, see :func:`training_box`; None leaves out what it would
+            be worth.
+        split: Name of the split, for the result.
+        root: Folder that the names of unreadable pictures are relative to.
+        workers: Decoding processes.
+        progress: Where to report to.
+
+    Raises:
+        InputError: The nets do not fit each other or the protocol, no sample has a box, or no
+            picture can be read.
+    """
+    started = time.monotonic()
+    check_nets(models, nets, protocol)
+    boxed = [sample for sample in samples if sample.boxes]
+    if not boxed:
+        raise DataError(
+            f"none of the {len(samples)} pictures to test on has a box; see the layouts that do"
+        )
+    with joined() as group:
+        found, faults = _share(
+            models, nets, boxed, protocol, group, split, workers, progress or Progress()
+        )
+    if not found:
+        reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
+        raise DataError(f"none of the {len(boxed)} pictures to test on can be read:{reasons}")
+    names = [relative_name(sample.path, root or Path()) for sample in boxed]
+    return make_localization_result(
+        [
+            LocatedSample(names[row], boxed[row].label, boxed[row].boxes, found[row])
+            for row in sorted(found)
+        ],
+        protocol,
+        mean=mean,
+        unreadable=tuple(names[row] for row in sorted(faults)),
+        without_box=len(samples) - len(boxed),
+        split=split,
+        models=tuple(model.name for model in models),
+        nets=tuple(net.name for net in nets),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _share(
+    models: Sequence[Model],
+    nets: Sequence[BoxNet],
+    samples: Sequence[Sample],
+    protocol: BoxProtocol,
+    group: Group,
+    split: str,
+    workers: int | None,
+    progress: Progress,
+) -> tuple[dict[int, Located], dict[int, str]]:
+    """Find the objects on this process's share of the pictures, and put all shares together.
+
+    Returns:
+        By number what was found, and the reasons of unreadable pictures.
+    """
+    block = block_size(len(samples))
+    mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
+    pictures = TestPictures([samples[i].path for i in mine], protocol.used_scales, workers)
+    labels = {place: samples[i].label for place, i in enumerate(mine)}
+    with progress.task(f"finding objects {split}".strip(), len(mine)) as task:
+        found = locate(models, nets, pictures, protocol, labels=labels, block=block, task=task)
+    shares = group.gather(
+        (
+            {mine[place]: located for place, located in found.items()},
+            {mine[place]: fault for place, fault in pictures.unreadable.items()},
+        )
+    )
+    return (
+        {row: located for part, _ in shares for row, located in part.items()},
+        {row: fault for _, part in shares for row, fault in part.items()},
+    )
+
+
+def training_box(samples: Sequence[Sample], workers: int | None = None) -> Tensor | None:
+    """Return the mean box of a training set, float64 (4,): centre and size relative to the picture.
+
+    It is the mean over the pictures with a box, of their main objects. Of the files only the
+    headers are read, for the sizes; pictures whose headers cannot be read are left out.
+
+    Args:
+        samples: The training set.
+        workers: Processes that read; None decides.
+
+    Returns:
+        None if no picture has a box.
+    """
+    boxed = [sample for sample in samples if sample.box]
+    sizes = in_parallel(_size, [sample.path for sample in boxed], workers=workers, chunk=256)
+    known = [(s.box, size) for s, size in zip(boxed, sizes, strict=True) if s.box and size]
+    return mean_box([box for box, _ in known], [size for _, size in known]) if known else None
+
+
+def _size(path: Source) -> tuple[int, int] | None:
+    try:
+        return upright_size(path)
+    except PictureError:
+        return None

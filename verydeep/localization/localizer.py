@@ -1,0 +1,78 @@
+"""A trained box net that people can use, with its classes and its preprocessing.
+
+N images, H height, W width, K classes, G boxes a position; h, w sides of a map of boxes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from verydeep.localization.head import as_boxes
+from verydeep.model_card import model_card
+from verydeep.model_folder import find_model, read_model, write_model
+from verydeep.trained_net import TrainedNet, from_config
+
+USE = (
+    'classifier = verydeep.load("path/to/a/classifier")',
+    'localizer = verydeep.load_localizer("path/to/this/folder")',
+    'for found in verydeep.localize(classifier, localizer, "some/pictures"):',
+    "    print(found.source, found.boxes)",
+)
+"""How to use a box net, for its model card."""
+
+
+@dataclass
+class Localizer(TrainedNet):
+    """A box net with all that is needed to show it pictures (appendix A).
+
+    Attributes:
+        per_class: Whether it has a box for each class (PCR, G = K) or one for all (SCR, G = 1).
+    """
+
+    per_class: bool = True
+
+    @property
+    def groups(self) -> int:
+        """Boxes a position, G."""
+        return len(self.classes) if self.per_class else 1
+
+    def outputs(self, pictures: Tensor) -> Tensor:
+        """Return boxes at every position of the net.
+
+        Args:
+            pictures: Pixel values from 0 to 255, (N, 3, H, W), H and W at least ``input_size``.
+
+        Returns:
+            float32 (N, G, 4, h, w) on the machine's device: centre and size, relative to the square
+            of side ``input_size`` that the net sees at a position. h = w = 1 for pictures of
+            ``input_size``.
+        """
+        return as_boxes(self.answers(pictures))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
+        config = self.config("localization", per_class=self.per_class)
+        what = "one for each class, PCR" if self.per_class else "one for all classes, SCR"
+        card = model_card(self, USE, f"classes, whose boxes it tells ({what})")
+        write_model(Path(folder), self.net, config, card)
+
+
+def load_localizer(
+    folder: str | Path, *, device: str | None = None, precision: str | None = None
+) -> Localizer:
+    """Load the model folder of a box net, or the best model of its run folder.
+
+    Args:
+        folder: As written by training or :meth:`Localizer.save`.
+        device: Where it computes; None takes a GPU if there is one.
+        precision: ``bf16`` or ``fp32``; None takes bf16 where it is native.
+
+    Raises:
+        ModelError: The folder is neither, its files do not fit each other, or it is a classifier.
+    """
+    net, config = read_model(find_model(folder), "localization")
+    assert config.per_class is not None
+    return Localizer(**from_config(net, config, device, precision), per_class=config.per_class)

@@ -1,0 +1,73 @@
+"""What is on people's own pictures, and where.
+
+K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from verydeep.classifier import Classifier, Prediction
+from verydeep.data.sources import Picture, each_picture
+from verydeep.data.testing import TestPictures
+from verydeep.localization.localizer import Localizer
+from verydeep.localization.locate import Located, locate
+from verydeep.localization.protocol import make_box_protocol
+
+
+def localize(
+    classifier: Classifier | Sequence[Classifier],
+    localizer: Localizer | Sequence[Localizer],
+    pictures: Picture | Iterable[Picture],
+    *,
+    top: int = 5,
+    scales: Sequence[int] | None = None,
+    flip: bool | None = None,
+    threshold: float | None = None,
+) -> list[Prediction]:
+    """Name what is on pictures, and say where it is (appendix A, Testing 2).
+
+    Args:
+        classifier: Says which classes a picture shows; of several the mean.
+        localizer: Says where; the boxes of several are joined before they are merged.
+        pictures: As for :meth:`verydeep.Classifier.predict`.
+        top: Classes to name, at most.
+        scales: Test scales Q in pixels; None takes those of the first box net.
+        flip: Whether to look at mirror images too; None does as the first classifier was tested.
+        threshold: Of the merging; see :class:`verydeep.localization.merge.Merging`.
+
+    Returns:
+        One prediction a picture, in order, with a box for each class named.
+
+    Raises:
+        InputError: A file does not exist, or the nets do not fit each other or the scales.
+    """
+    models = [classifier] if isinstance(classifier, Classifier) else list(classifier)
+    nets = [localizer] if isinstance(localizer, Localizer) else list(localizer)
+    sources = list(each_picture(pictures))
+    protocol = make_box_protocol(
+        "dense",
+        scales or nets[0].test_scales,
+        flip=models[0].test_flip if flip is None else flip,
+        top=min(top, len(models[0].classes)),
+        threshold=threshold,
+    )
+    tested = TestPictures(sources, protocol.used_scales)
+    found = locate(models, nets, tested, protocol)
+    return [
+        _prediction(models[0], source, found.get(index), tested.unreadable.get(index))
+        for index, source in enumerate(sources)
+    ]
+
+
+def _prediction(
+    model: Classifier, source: Picture, located: Located | None, fault: str | None
+) -> Prediction:
+    guesses = located.guesses if located else ()
+    return Prediction(
+        source if isinstance(source, Path) else None,
+        tuple((model.title(guess.label), float(guess.probability or 0)) for guess in guesses),
+        fault,
+        boxes=tuple(guess.box for guess in guesses),
+    )

@@ -1,0 +1,216 @@
+"""What a test of boxes measured, and how.
+
+N pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from verydeep.data.samples import Box
+from verydeep.evaluation.statistics import wilson_interval
+from verydeep.localization.baselines import baselines
+from verydeep.localization.boxes import iou
+from verydeep.localization.head import CORRECT_ABOVE
+from verydeep.localization.locate import Guess, Located
+from verydeep.localization.protocol import BoxProtocol
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class LocatedSample:
+    """A picture, what is on it, and what was found.
+
+    Attributes:
+        name: Of the picture.
+        label: Number of its class.
+        boxes: Where objects of that class are, in pixels of the upright picture; at least one.
+        located: What was found.
+    """
+
+    name: str
+    label: int
+    boxes: tuple[Box, ...]
+    located: Located
+
+    @property
+    def overlap(self) -> float:
+        """Overlap of the box of the true class with the true box that it meets best, 0 to 1."""
+        assert self.located.given is not None
+        return self.overlap_of(self.located.given.box)
+
+    def overlap_of(self, box: Sequence[float] | None) -> float:
+        """Return the overlap of a box with the true box that it meets best; 0 of none."""
+        if box is None:
+            return 0.0
+        true = torch.tensor(self.boxes, dtype=torch.float64)
+        return float(iou(torch.tensor(box, dtype=torch.float64), true).max())
+
+    def is_right(self, guess: Guess) -> bool:
+        """Return whether a guess names the class and meets one of its objects."""
+        return guess.label == self.label and self.overlap_of(guess.box) > CORRECT_ABOVE
+
+
+@dataclass(frozen=True)
+class LocalizationResult:
+    """What a test of boxes measured, and how. Errors and intervals (95 %, Wilson) in percent.
+
+    Attributes:
+        localization_error: The error of the protocol. ``dense``: pictures of which none of the five
+            likeliest classes (of ``top``, if fewer) is right together with its box. ``center``:
+            the same as ``true_class_error``.
+        localization_interval: Of that error.
+        top1_localization_error: Pictures whose likeliest class is wrong, or its box; None without a
+            classification net.
+        top1_localization_interval: Of that error.
+        true_class_error: Pictures on which the box of the true class is wrong, guessed or not.
+        true_class_interval: Of that error.
+        mean_iou: Mean overlap of the box of the true class with the true box it meets best, 0 to 1.
+        top1_error: Pictures whose class was not the likeliest; None without a classification net.
+        top5_error: Pictures whose class was not among the five likeliest (of ``top``, if fewer).
+        images: Pictures counted: those that could be read and have a true box.
+        unreadable: Names of those that could not be read.
+        without_box: Pictures that have no true box; they are not counted.
+        protocol: Name of the protocol.
+        scales: Test scales Q that were looked at, in pixels.
+        flip: Whether mirror images were looked at too.
+        top: Classes whose boxes were looked for.
+        merging: Threshold and most boxes of the merging.
+        split: Name of the split.
+        models: Classification nets.
+        nets: Box nets.
+        seconds: Time that it took.
+        baselines: ``error`` (with the true class) and ``mean_iou`` of boxes that know nothing of
+            the picture: the mean box of the training set, the whole picture, the central square
+            (side √½ of the smallest side).
+        answers: What was found on every picture; not in :meth:`to_dict`.
+    """
+
+    localization_error: float
+    localization_interval: Interval
+    top1_localization_error: float | None
+    top1_localization_interval: Interval | None
+    true_class_error: float
+    true_class_interval: Interval
+    mean_iou: float
+    top1_error: float | None
+    top5_error: float | None
+    images: int
+    unreadable: tuple[str, ...]
+    without_box: int
+    protocol: str
+    scales: tuple[int, ...]
+    flip: bool
+    top: int
+    merging: Mapping[str, Any]
+    split: str
+    models: tuple[str, ...]
+    nets: tuple[str, ...]
+    seconds: float
+    baselines: Mapping[str, Mapping[str, float]]
+    answers: tuple[LocatedSample, ...] = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as ``--json`` prints them."""
+        names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
+        return {
+            name: list(value) if isinstance(value := getattr(self, name), tuple) else value
+            for name in names
+        }
+
+
+def make_localization_result(
+    answers: Sequence[LocatedSample],
+    protocol: BoxProtocol,
+    *,
+    mean: Tensor | None,
+    unreadable: tuple[str, ...],
+    without_box: int,
+    split: str,
+    models: tuple[str, ...],
+    nets: tuple[str, ...],
+    seconds: float,
+) -> LocalizationResult:
+    """Return the result of a test.
+
+    Args:
+        answers: What was found on every picture, N ≥ 1.
+        protocol: How.
+        mean: Mean box of the training set, (4,); None leaves that baseline out.
+        unreadable: Names of the pictures that could not be read.
+        without_box: Pictures that have no true box.
+        split: Name of the split.
+        models: Classification nets.
+        nets: Box nets.
+        seconds: Time that it took.
+    """
+    overlaps = [answer.overlap for answer in answers]
+    true_class, true_interval = _error([overlap > CORRECT_ABOVE for overlap in overlaps])
+    located, located_interval = true_class, true_interval
+    if protocol.name == "dense":
+        located, located_interval = _error(_hits(answers, 5, LocatedSample.is_right))
+    top1 = _error(_hits(answers, 1, LocatedSample.is_right)) if models else (None, None)
+    return LocalizationResult(
+        localization_error=located,
+        localization_interval=located_interval,
+        top1_localization_error=top1[0],
+        top1_localization_interval=top1[1],
+        true_class_error=true_class,
+        true_class_interval=true_interval,
+        mean_iou=sum(overlaps) / len(overlaps),
+        top1_error=_error(_hits(answers, 1, _names_it))[0] if models else None,
+        top5_error=_error(_hits(answers, 5, _names_it))[0] if models else None,
+        images=len(answers),
+        unreadable=unreadable,
+        without_box=without_box,
+        protocol=protocol.name,
+        scales=protocol.used_scales,
+        flip=protocol.name == "dense" and protocol.flip,
+        top=protocol.top,
+        merging=dataclasses.asdict(protocol.merging),
+        split=split,
+        models=models,
+        nets=nets,
+        seconds=seconds,
+        baselines=_baselines(answers, mean),
+        answers=tuple(answers),
+    )
+
+
+def _error(right: Sequence[bool]) -> tuple[float, Interval]:
+    wrong = len(right) - sum(right)
+    return 100 * wrong / len(right), wilson_interval(wrong, len(right))
+
+
+def _hits(
+    answers: Sequence[LocatedSample], k: int, good: Callable[[LocatedSample, Guess], bool]
+) -> list[bool]:
+    """Return of every picture whether one of its first k guesses is good."""
+    return [any(good(answer, guess) for guess in answer.located.guesses[:k]) for answer in answers]
+
+
+def _names_it(answer: LocatedSample, guess: Guess) -> bool:
+    return guess.label == answer.label
+
+
+def _baselines(
+    answers: Sequence[LocatedSample], mean: Tensor | None
+) -> dict[str, dict[str, float]]:
+    overlaps: dict[str, list[float]] = {}
+    for answer in answers:
+        for name, box in baselines(answer.located.size, mean).items():
+            overlaps.setdefault(name, []).append(answer.overlap_of(box.tolist()))
+    return {
+        name: {
+            "error": _error([overlap > CORRECT_ABOVE for overlap in found])[0],
+            "mean_iou": sum(found) / len(found),
+        }
+        for name, found in overlaps.items()
+    }

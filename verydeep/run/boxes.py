@@ -1,0 +1,198 @@
+"""Tests of box nets, by themselves or beside classifiers (appendix A)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from verydeep.classifier import Classifier, load
+from verydeep.data.samples import Dataset, Samples
+from verydeep.errors import InputError
+from verydeep.evaluation.evaluate import relabel
+from verydeep.evaluation.protocol import multiple_scales, single_scale
+from verydeep.localization.evaluate import evaluate_boxes, training_box
+from verydeep.localization.localizer import Localizer, load_localizer
+from verydeep.localization.protocol import BoxProtocol, make_box_protocol
+from verydeep.localization.result import LocalizationResult
+from verydeep.model_folder import read_task
+from verydeep.progress import Progress
+from verydeep.run.test import Scales, data_for
+from verydeep.torchvision_nets import is_torchvision
+
+Folder = str | Path
+
+
+def are_box_nets(models: Sequence[Folder]) -> bool:
+    """Return whether folders hold box nets, and no classifiers.
+
+    Raises:
+        InputError: Some do, some do not.
+        ModelError: A folder holds no model.
+    """
+    given = [not is_torchvision(model) and read_task(model) == "localization" for model in models]
+    if any(given) and not all(given):
+        raise InputError(
+            "box nets and classifiers cannot be fused: give box nets with --boxes, beside the "
+            f"classifiers that say what is on a picture; {models[given.index(True)]} is a box net"
+        )
+    return any(given)
+
+
+def evaluate_localization(
+    models: Folder | Sequence[Folder],
+    boxes: Folder | Sequence[Folder] = (),
+    data: Folder | None = None,
+    protocol: str | None = None,
+    *,
+    split: str | None = None,
+    scales: Scales = None,
+    flip: bool | None = None,
+    top: int = 5,
+    threshold: float | None = None,
+    layout: str | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> LocalizationResult:
+    """Measure how often objects are found, by box nets alone or beside classifiers.
+
+    Args:
+        models: Model or run folders: classifiers, whose posteriors are averaged; or, without
+            ``boxes``, box nets, which are told the true class.
+        boxes: Model or run folders of box nets; their boxes are joined before they are merged.
+        data: As for :func:`verydeep.evaluate`; None takes the data of the (first) run.
+        protocol: ``center`` (the true class's box on the central crop: Testing 1) or ``dense``
+            (Testing 2); None takes ``dense`` beside a classifier, else ``center``.
+        split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
+        scales: Test scales Q in pixels; ``single`` or ``multi`` for the paper's, which depend on
+            the box net's training scale; None takes those that the first box net was tested at.
+        flip: Whether ``dense`` looks at mirror images too; None does as the first classifier was
+            tested.
+        top: Classes whose boxes are looked for.
+        threshold: Of the merging; see :class:`verydeep.localization.merge.Merging`.
+        layout: How ``data`` lie on disk; None looks.
+        device: Where to compute; None decides.
+        precision: ``bf16`` or ``fp32``; None decides.
+        workers: Decoding processes; None decides.
+        progress: Where to report to; None is silent.
+
+    Raises:
+        InputError: A model, the data or the protocol cannot be used.
+    """
+    bench = set_up_boxes(models, boxes, data, split, layout, device, precision, progress)
+    return rate_boxes(
+        bench,
+        protocol,
+        scales=scales,
+        flip=flip,
+        top=top,
+        threshold=threshold,
+        workers=workers,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True)
+class BoxBench:
+    """Nets and the pictures that they are tested on.
+
+    Attributes:
+        classifiers: That say what is on a picture; none are needed for the true class.
+        nets: Box nets, of the same classes.
+        samples: Labels count into these.
+        split: Name of the split.
+        dataset: That they are of.
+    """
+
+    classifiers: tuple[Classifier, ...]
+    nets: tuple[Localizer, ...]
+    samples: Samples
+    split: str
+    dataset: Dataset
+
+
+def set_up_boxes(
+    models: Folder | Sequence[Folder],
+    boxes: Folder | Sequence[Folder],
+    data: Folder | None,
+    split: str | None = None,
+    layout: str | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    progress: Progress | None = None,
+) -> BoxBench:
+    """Load nets and list the pictures to test them on; see :func:`evaluate_localization`.
+
+    Raises:
+        InputError: A model or the data cannot be used.
+    """
+    first, second = _listed(models), _listed(boxes)
+    if not first:
+        raise InputError("give at least one model to evaluate")
+    classifying, finding = (first, second) if second else ([], first)
+    classifiers = [load(folder, device=device, precision=precision) for folder in classifying]
+    nets = [load_localizer(folder, device=device, precision=precision) for folder in finding]
+    dataset = data_for([*classifying, *finding], data, layout, progress)
+    name = split or dataset.test_split
+    samples = relabel(dataset, name, nets[0].classes)
+    return BoxBench(tuple(classifiers), tuple(nets), samples, name, dataset)
+
+
+def rate_boxes(
+    bench: BoxBench,
+    protocol: str | None,
+    *,
+    scales: Scales = None,
+    flip: bool | None = None,
+    top: int = 5,
+    threshold: float | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> LocalizationResult:
+    """Test the nets of a bench; see :func:`evaluate_localization`.
+
+    Raises:
+        InputError: The nets do not fit each other or the protocol.
+    """
+    name = protocol or ("dense" if bench.classifiers else "center")
+    return evaluate_boxes(
+        bench.classifiers,
+        bench.nets,
+        bench.samples,
+        _protocol(name, bench.classifiers, bench.nets, scales, flip, top, threshold),
+        mean=training_box(bench.dataset.splits.get("train", ()), workers),
+        split=bench.split,
+        root=bench.dataset.root,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def _protocol(
+    name: str,
+    classifiers: Sequence[Classifier],
+    nets: Sequence[Localizer],
+    scales: Scales,
+    flip: bool | None,
+    top: int,
+    threshold: float | None,
+) -> BoxProtocol:
+    net = nets[0]
+    if scales == "single":
+        scales = single_scale(net.train_scale)
+    elif scales == "multi":
+        scales = multiple_scales(net.train_scale, net.input_size)
+    elif isinstance(scales, str):
+        raise InputError(f"scales must be single, multi or numbers, got {scales!r} instead")
+    if flip is None:
+        flip = bool(classifiers) and classifiers[0].test_flip
+    top = min(top, len(net.classes))
+    return make_box_protocol(
+        name, scales or net.test_scales, flip=flip, top=top, threshold=threshold
+    )
+
+
+def _listed(folders: Folder | Sequence[Folder]) -> list[Folder]:
+    return [folders] if isinstance(folders, str | Path) else list(folders)

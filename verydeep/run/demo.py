@@ -1,0 +1,57 @@
+"""The demo: a classifier and a box net on the built-in digits, each by itself and together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from verydeep.files import write_json
+from verydeep.progress import Progress
+from verydeep.recipe import load_recipe
+from verydeep.run.boxes import evaluate_localization
+from verydeep.run.train import train
+from verydeep.tables.results import localization_as_text, run_as_text
+
+BOXES = "localization"
+"""Folder of the box net's run, in that of the classifier's."""
+
+
+def run_demo(out: Path, *, resume: bool = False, progress: Progress) -> dict[str, Any]:
+    """Train and test a classifier, then a box net that begins with it, then test both together.
+
+    Args:
+        out: The classifier's run folder; the box net's is ``localization`` in it.
+        resume: Go on with an interrupted demo.
+        progress: Where to report to.
+
+    Returns:
+        The classifier's metrics, ``localization_error`` and ``mean_iou`` of the box net (central
+        crop, true class), and under ``localization`` all that was measured of boxes: ``center``
+        and, beside the classifier, ``dense``.
+
+    Raises:
+        InputError: The folder cannot be used.
+        Interrupted: A signal came; the demo can be resumed.
+    """
+    metrics = train("digits", "demo", out, resume=resume, progress=progress)
+    folder = out / BOXES
+    begun = folder.is_dir() and any(folder.iterdir())
+    recipe = load_recipe("demo-localization").replace(initialize__source=str(out))
+    progress.say("the box net, which begins with the classifier:")
+    center = train("digits", recipe, folder, resume=resume and begun, progress=progress)
+    dense = evaluate_localization(out, folder, progress=progress).to_dict()
+    write_json(folder / "dense.json", dense)
+    kept = {key: center[key] for key in ("localization_error", "mean_iou")}
+    return metrics | kept | {"localization": {"center": center, "dense": dense}}
+
+
+def demo_as_text(metrics: dict[str, Any], out: Path) -> str:
+    """Return the end of a demo: what was measured and where things are."""
+    found = metrics["localization"]
+    return "\n\n".join(
+        [
+            "What is it?\n" + run_as_text(metrics, out),
+            "Where is it, if one knows what?\n" + run_as_text(found["center"], out / BOXES),
+            "What is it, and where?\n" + localization_as_text(found["dense"]),
+        ]
+    )

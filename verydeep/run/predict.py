@@ -1,0 +1,88 @@
+"""What models say of people's own pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from verydeep.classifier import Prediction, load
+from verydeep.data.decode import decode
+from verydeep.data.sources import Picture
+from verydeep.errors import InputError
+from verydeep.files import write_atomically
+from verydeep.insight.draw_boxes import PALETTE, Mark, draw_boxes
+from verydeep.localization.localizer import load_localizer
+from verydeep.localization.predict import localize
+
+
+def predict(
+    model: str | Path,
+    pictures: Picture | Iterable[Picture],
+    *,
+    boxes: Sequence[str | Path] = (),
+    top: int = 5,
+    device: str | None = None,
+    precision: str | None = None,
+) -> list[Prediction]:
+    """Name what is on pictures, and where it is if there are box nets to say so.
+
+    Args:
+        model: Model or run folder of a classifier.
+        pictures: As for :meth:`verydeep.Classifier.predict`.
+        boxes: Model or run folders of box nets.
+        top: Classes to name, at most.
+        device: Where to compute; None decides.
+        precision: ``bf16`` or ``fp32``; None decides.
+
+    Raises:
+        InputError: A model or a file cannot be used.
+    """
+    classifier = load(model, device=device, precision=precision)
+    if not boxes:
+        return classifier.predict(pictures, top=top)
+    nets = [load_localizer(folder, device=device, precision=precision) for folder in boxes]
+    return localize(classifier, nets, pictures, top=top)
+
+
+def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> None:
+    """Write every picture with the boxes found on it, as ``NAME.png``.
+
+    Of files with the same name, the second becomes ``NAME-2.png``.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    taken: set[str] = set()
+    for prediction in predictions:
+        if prediction.source is None or prediction.fault:
+            continue
+        marks = [
+            Mark(box, f"{name}, {100 * probability:.0f} %", PALETTE[place % len(PALETTE)])
+            for place, ((name, probability), box) in enumerate(
+                zip(prediction.ranking, prediction.boxes, strict=True)
+            )
+            if box
+        ]
+        # The likeliest last, above the others.
+        drawn = draw_boxes(decode(prediction.source), marks[::-1])
+        name = free_name(prediction.source.stem, taken)
+        try:
+            write_atomically(folder / f"{name}.png", partial(drawn.save, format="PNG"))
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error})") from error
+
+
+def free_name(stem: str, taken: set[str]) -> str:
+    """Return a name that is not taken yet, and take it.
+
+    >>> taken = {"cat"}
+    >>> free_name("cat", taken), free_name("cat", taken), free_name("dog", taken)
+    ('cat-2', 'cat-3', 'dog')
+    """
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    taken.add(name)
+    return name

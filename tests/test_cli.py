@@ -292,18 +292,18 @@ def failing(error: BaseException) -> Callable[..., None]:
 def test_an_interrupted_program_exits_with_130(
     verydeep: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("verydeep.run.train.train", failing(KeyboardInterrupt()))
+    monkeypatch.setattr("verydeep.run.demo.train", failing(KeyboardInterrupt()))
     outcome = verydeep("demo")
     assert (outcome.code, outcome.out) == (130, "")
 
 
 def test_an_interrupted_program_says_so(verydeep: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("verydeep.run.train.train", failing(KeyboardInterrupt()))
+    monkeypatch.setattr("verydeep.run.demo.train", failing(KeyboardInterrupt()))
     assert "interrupted" in verydeep("demo").err
 
 
 def test_a_fault_of_ours_is_not_hidden(verydeep: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("verydeep.run.train.train", failing(RuntimeError("ours")))
+    monkeypatch.setattr("verydeep.run.demo.train", failing(RuntimeError("ours")))
     with pytest.raises(RuntimeError, match="ours"):  # for which Python exits with 1
         verydeep("demo")
 
@@ -485,28 +485,6 @@ def test_report_names_its_file(trained_run: Path, verydeep: Program) -> None:
 
 def test_a_report_needs_a_run(tmp_path: Path, verydeep: Program) -> None:
     assert "not a run folder" in fault(verydeep("report", tmp_path))
-
-
-def test_the_demo_is_a_training_on_the_digits(
-    verydeep: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    calls = []
-
-    def train(data: str, recipe: str, out: Path, **options: Any) -> dict[str, Any]:
-        calls.append((data, recipe, out, options["resume"]))
-        test = {"top1_error": 1.0, "top5_error": 0.0, "loss": 0.1, "images": 9, "unreadable": []}
-        test |= {"protocol": "dense", "scales": [64], "split": "test"}
-        more = {"epochs": 1, "drops": 0, "best_epoch": 1, "stopped_because": "x", "tests": [test]}
-        return test | more
-
-    monkeypatch.setattr("verydeep.run.train.train", train)
-    outcome = verydeep("demo", "--out", tmp_path / "d", "--json")
-    assert only_json(outcome)["top1_error"] == 1
-    assert verydeep("demo", "--resume").code == 0
-    assert calls == [
-        ("digits", "demo", tmp_path / "d", False),
-        ("digits", "demo", Path("runs/demo"), True),
-    ]
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -33,7 +33,6 @@ from verydeep.evaluation.protocol import (
     multiple_scales,
     single_scale,
 )
-from verydeep.localization.head import LossName
 from verydeep.nets import table
 from verydeep.recipe_rules import impossible_combinations
 from verydeep.yaml_text import dump_yaml, parse_yaml
@@ -165,7 +164,7 @@ class Localization(Section):
     """How a box net is trained (appendix A); a recipe without this section trains a classifier."""
 
     per_class: bool = Field(True, description="a box for each class (PCR), else one for all (SCR)")
-    loss: LossName = Field("euclidean", description="on a box; paper's")
+    loss: Literal["euclidean", "smooth-l1"] = Field("euclidean", description="on a box; paper's")
     visible: float = Field(
         0.5, ge=0, le=1, description="least share of the object's box on a training crop"
     )

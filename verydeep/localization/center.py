@@ -20,7 +20,7 @@ from verydeep.data.geometry import center_window
 from verydeep.data.loading import load_pictures
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError
-from verydeep.localization.boxes import View, iou, to_corners, to_view
+from verydeep.localization.boxes import View, clip, from_view, iou, to_view
 from verydeep.localization.head import CORRECT_ABOVE, of_class
 from verydeep.localization.localizer import Localizer
 from verydeep.progress import Task
@@ -80,9 +80,10 @@ def check_center(
         faults |= {one.index: str(one.fault) for one in part if one.value is None}
         shown = [(samples[one.index], *one.value) for one in part if one.value is not None]
         for (sample, _, view), found in zip(shown, _answer(model, shown), strict=True):
-            true = to_view(torch.tensor(sample.boxes), view)
-            losses.append(float(loss(found, true[0])))
-            overlaps.append(float(iou(to_corners(found), to_corners(true)).max()))
+            true = torch.tensor(sample.boxes, dtype=torch.float64)
+            losses.append(float(loss(found, to_view(true[0], view))))
+            on_picture = clip(from_view(found.double(), view), *view.picture)
+            overlaps.append(float(iou(on_picture, true).max()))
         if task:
             task.update(part[-1].index + 1)
     if not overlaps:

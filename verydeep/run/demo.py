@@ -50,12 +50,8 @@ def demo_as_text(metrics: dict[str, Any], out: Path) -> str:
     found = metrics["localization"]
     return "\n\n".join(
         [
-            "What is it?\n" + run_as_text(_without_boxes(metrics), out),
+            "What is it?\n" + run_as_text(metrics, out),
             "Where is it, if one knows what?\n" + run_as_text(found["center"], out / BOXES),
             "What is it, and where?\n" + localization_as_text(found["dense"]),
         ]
     )
-
-
-def _without_boxes(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {k: value for k, value in metrics.items() if k not in ("localization_error", "mean_iou")}

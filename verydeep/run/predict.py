@@ -58,7 +58,7 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> None:
         if prediction.source is None or prediction.fault:
             continue
         marks = [
-            Mark(box, f"{name} {100 * probability:.0f} %", PALETTE[place % len(PALETTE)])
+            Mark(box, f"{name}, {100 * probability:.0f} %", PALETTE[place % len(PALETTE)])
             for place, ((name, probability), box) in enumerate(
                 zip(prediction.ranking, prediction.boxes, strict=True)
             )

@@ -212,7 +212,8 @@ RUN_FIGURES = {
 
 def run_as_text(metrics: dict[str, Any], out: Path) -> str:
     """Return the end of a run: what was measured and where things are."""
-    shown = {title: how for title, how in RUN_FIGURES.items() if metrics.get(how[0]) is not None}
+    first = metrics["tests"][0]
+    shown = {title: how for title, how in RUN_FIGURES.items() if first.get(how[0]) is not None}
     rows: list[Cells] = [("test", "split", *shown)]
     rows += [
         (

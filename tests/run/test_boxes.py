@@ -1,0 +1,287 @@
+"""Box nets in evaluate, predict and the demo."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from tiny import Outcome, strict_json, write_boxed
+
+import verydeep
+from verydeep import train
+from verydeep.data.read import read_dataset
+from verydeep.localization.center import check_center
+from verydeep.localization.head import LOSSES
+from verydeep.localization.localizer import Localizer, load_localizer
+from verydeep.recipe import load_recipe
+
+Program = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def boxed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_boxed(tmp_path_factory.mktemp("boxed"))
+
+
+@pytest.fixture(scope="module")
+def box_run(trained_run: Path, boxed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a box net that has begun to learn."""
+    settings = (
+        *(f"initialize.source={trained_run}", "data.flip=false", "data.cache=device"),
+        *("training.batch=8", "training.micro_batch=8", "training.learning_rate=0.1"),
+        *("training.epochs=8", "training.schedule=one-cycle", "training.precision=fp32"),
+        *("training.device=cpu", "net.dropout=0", "test.scales=[36]"),
+    )
+    out = tmp_path_factory.mktemp("runs") / "boxes"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
+        train(boxed, load_recipe("localization", settings), out)
+    return out
+
+
+@pytest.fixture
+def box_net(box_run: Path) -> Localizer:
+    return load_localizer(box_run, device="cpu", precision="fp32")
+
+
+def only_json(outcome: Outcome) -> Any:
+    assert outcome.code == 0, outcome.err
+    return strict_json(outcome.out)
+
+
+def overlap_by_hand(a: Sequence[float], b: Sequence[float]) -> float:
+    wide = min(a[2], b[2]) - max(a[0], b[0])
+    high = min(a[3], b[3]) - max(a[1], b[1])
+    common = max(0.0, wide) * max(0.0, high)
+    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (a, b)]
+    return common / (sum(areas) - common)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# ---- evaluate ----
+
+
+def test_a_box_net_by_itself_is_told_the_class(box_run: Path, verydeep: Program) -> None:
+    found = only_json(verydeep("evaluate", box_run, "--precision", "fp32", "--json"))
+    assert (found["protocol"], found["models"], found["images"]) == ("center", [], 12)
+    kept = strict_json((box_run / "metrics.json").read_text("utf-8"))
+    for key in ("localization_error", "mean_iou", "scales"):
+        assert found[key] == pytest.approx(kept[key]), key
+    for name, figures in kept["baselines"].items():
+        assert found["baselines"][name] == pytest.approx(figures)
+    assert set(found["baselines"]) == {"mean_box", "whole_picture", "central_square"}
+    assert "localization error" in verydeep("evaluate", box_run).out
+
+
+def test_the_test_of_an_epoch_is_that_of_the_end(box_run: Path, box_net: Localizer) -> None:
+    """The quick test against the one with answers and baselines."""
+    dataset = read_dataset(read_data(box_run))
+    for split in ("val", "test"):
+        figures, faults = check_center(
+            box_net, dataset.split(split), 36, LOSSES["euclidean"], workers=0
+        )
+        result = verydeep.evaluate_localization(
+            box_run, split=split, device="cpu", precision="fp32"
+        )
+        assert figures.localization_error == result.localization_error
+        assert figures.mean_iou == pytest.approx(result.mean_iou, rel=1e-6)
+        assert not faults
+        assert figures.loss > 0
+
+
+def read_data(run: Path) -> Path:
+    return Path(json.loads((run / "data.json").read_text("utf-8"))["data"])
+
+
+def test_beside_a_classifier_the_class_is_guessed(
+    trained_run: Path, box_run: Path, boxed: Path, verydeep: Program
+) -> None:
+    words = ("evaluate", trained_run, "--boxes", box_run, "--data", boxed, "--json")
+    found = only_json(verydeep(*words))
+    assert (found["protocol"], found["models"], found["nets"]) == ("dense", ["A"], ["A"])
+    assert found["top"] == 3  # classes there are
+    assert found["localization_error"] <= found["top1_localization_error"]
+    assert found["true_class_error"] <= found["localization_error"]
+    several = only_json(verydeep(*words, "--boxes", box_run, "--top", "1", "--scales", "36,40"))
+    assert (several["nets"], several["top"], several["scales"]) == (["A", "A"], 1, [36, 40])
+    told = only_json(verydeep(*words, "--protocol", "center"))
+    assert told["localization_error"] == told["true_class_error"]
+    merged = only_json(verydeep(*words, "--threshold", "-1"))
+    assert merged["merging"]["threshold"] == -1
+
+
+def test_a_test_leaves_files_that_others_read(
+    trained_run: Path, box_run: Path, boxed: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    out = tmp_path / "out"
+    words = ("evaluate", trained_run, "--boxes", box_run, "--data", boxed, "--out", out, "--json")
+    found = only_json(verydeep(*words))
+    assert strict_json((out / "result.json").read_text("utf-8")) == found
+    rows = table(out / "boxes.csv")
+    assert len(rows) == 12
+    truth = {row["file"]: row for row in table(boxed)}
+    edges = ("x0", "y0", "x1", "y1")
+    overlaps = []
+    for row in rows:
+        assert row["class"] == truth[row["file"]]["label"]
+        ours, theirs = ([float(r[edge]) for edge in edges] for r in (row, truth[row["file"]]))
+        overlaps.append(overlap_by_hand(ours, theirs))
+        assert float(row["iou"]) == pytest.approx(overlaps[-1], abs=1e-3)
+    assert found["mean_iou"] == pytest.approx(np.mean(overlaps), abs=1e-3)
+    coco = COCO(str(out / "coco_truth.json"))
+    results = coco.loadRes(str(out / "coco_results.json"))
+    evaluation = COCOeval(coco, results, "bbox")
+    evaluation.evaluate()
+    assert len(coco.getImgIds()) == 12
+    with Image.open(out / "gallery.png") as gallery:
+        assert min(gallery.size) > 100
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("MODEL", "BOXES"), "cannot be fused"),
+        (("BOXES", "--boxes", "BOXES"), "a box net .*where a classifier is needed"),
+        (("MODEL", "--boxes", "MODEL"), "a classifier .*where a box net is needed"),
+        (("MODEL", "--boxes", "BOXES", "--calibrate", "val"), "--calibrate is for classifiers"),
+        (("MODEL", "--boxes", "BOXES", "--explain"), "--explain is for classifiers"),
+        (("MODEL", "--boxes", "BOXES", "--grid", "3x3"), "--grid is for classifiers"),
+        (("MODEL", "--boxes", "BOXES", "--protocol", "crops"), "center, dense"),
+        (("BOXES", "--protocol", "dense"), "name a classification net too"),
+        (("BOXES", "--scales", "20"), "at least 32"),
+    ],
+)
+def test_what_cannot_be_tested_is_refused(
+    words: tuple[str, ...], fault: str, trained_run: Path, box_run: Path, verydeep: Program
+) -> None:
+    names = {"MODEL": trained_run, "BOXES": box_run}
+    outcome = verydeep("evaluate", *(names.get(word, word) for word in words))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert re.search(fault, outcome.err), outcome.err
+
+
+# ---- predict ----
+
+
+@pytest.fixture
+def tests(boxed: Path) -> list[Path]:
+    return sorted(boxed.parent.glob("test*.png"))[:4]
+
+
+def test_predictions_say_where(
+    trained_run: Path, box_run: Path, tests: list[Path], tmp_path: Path, verydeep: Program
+) -> None:
+    words = ("predict", trained_run, *tests, "--boxes", box_run, "--top", "2")
+    found = only_json(verydeep(*words, "--json"))["predictions"]
+    assert [one["file"] for one in found] == [str(path) for path in tests]
+    for one in found:
+        assert len(one["classes"]) == 2
+        for guess in one["classes"]:
+            x0, y0, x1, y1 = guess["box"]
+            assert 0 <= x0 < x1 <= 60
+            assert 0 <= y0 < y1 <= 60
+    text = verydeep(*words).out
+    x0, y0, *_ = found[0]["classes"][0]["box"]
+    assert f"from {x0:.0f},{y0:.0f} to " in text
+    rows = list(csv.DictReader(io.StringIO(verydeep(*words, "--csv").out)))
+    assert len(rows) == 4
+    for row, one in zip(rows, found, strict=True):
+        for place, guess in enumerate(one["classes"], 1):
+            assert row[f"class_{place}"] == guess["class"]
+            told = [float(row[f"{edge}_{place}"]) for edge in ("x0", "y0", "x1", "y1")]
+            assert told == pytest.approx(guess["box"], abs=0.01)
+    assert verydeep(*words, "--out", tmp_path / "drawn").code == 0
+    drawn = sorted((tmp_path / "drawn").iterdir())
+    assert [path.name for path in drawn] == [path.name for path in tests]
+    with Image.open(drawn[0]) as picture, Image.open(tests[0]) as original:
+        larger = original.convert("RGB").resize(picture.size)
+        assert (np.asarray(picture, int) - np.asarray(larger, int)).max() > 50
+
+
+def test_without_a_box_net_nothing_is_said_of_places(
+    trained_run: Path, tests: list[Path], tmp_path: Path, verydeep: Program
+) -> None:
+    found = only_json(verydeep("predict", trained_run, tests[0], "--json"))
+    assert "box" not in found["predictions"][0]["classes"][0]
+    outcome = verydeep("predict", trained_run, tests[0], "--out", tmp_path / "drawn")
+    assert outcome.code == 2
+    assert "--boxes" in outcome.err
+
+
+def test_an_unreadable_picture_is_named_beside_the_others(
+    trained_run: Path, box_run: Path, tests: list[Path], tmp_path: Path, verydeep: Program
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    words = ("predict", trained_run, broken, tests[0], "--boxes", box_run)
+    outcome = verydeep(*words, "--json", "--out", tmp_path / "drawn")
+    found = only_json(outcome)
+    assert found["unreadable"] == [str(broken)]
+    assert len(found["predictions"]) == 1
+    assert "broken.png" in outcome.err
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == [tests[0].name]
+
+
+def test_python_says_the_same(trained_run: Path, box_net: Localizer, tests: list[Path]) -> None:
+    classifier = verydeep.load(trained_run, device="cpu", precision="fp32")
+    (one,) = verydeep.localize(classifier, box_net, tests[0], scales=(40,), top=1)
+    assert one.source == tests[0]
+    assert one.ranking[0][0] == one.label
+    assert len(one.boxes) == 1
+
+
+# ---- the demo ----
+
+
+def test_the_demo_goes_on_where_it_was_left(
+    monkeypatch: pytest.MonkeyPatch,
+    trained_run: Path,
+    box_run: Path,
+    tmp_path: Path,
+    verydeep: Program,
+) -> None:
+    """The trainings are replaced by runs on tiny data; all else is the demo's."""
+    calls: list[tuple[Any, ...]] = []
+
+    def quick(data: str, recipe: Any, out: Path, *, resume: bool, progress: Any) -> dict[str, Any]:
+        source = recipe.initialize.source if not isinstance(recipe, str) else None
+        calls.append((data, recipe if source is None else source, out, resume))
+        run = trained_run if source is None else box_run
+        for path in run.rglob("*"):
+            if path.is_file():
+                copy = out / path.relative_to(run)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(path.read_bytes())
+        if source is None:  # the digits have boxes; these pictures have none
+            (out / "data.json").write_bytes((box_run / "data.json").read_bytes())
+        return dict(strict_json((run / "metrics.json").read_text("utf-8")))
+
+    monkeypatch.setattr("verydeep.run.demo.train", quick)
+    out = tmp_path / "demo"
+    found = only_json(verydeep("demo", "--out", out, "--json"))
+    assert set(found) >= {"top1_error", "top5_error", "localization_error", "mean_iou", "epochs"}
+    assert found["localization"]["center"]["mean_iou"] == found["mean_iou"]
+    assert found["localization"]["dense"]["protocol"] == "dense"
+    text = verydeep("demo", "--out", out, "--resume").out
+    assert all(words in text for words in ("top-1 error", "localization error", "mean IoU"))
+    boxes = out / "localization"
+    assert calls == [
+        ("digits", "demo", out, False),
+        ("digits", str(out), boxes, False),
+        ("digits", "demo", out, True),
+        ("digits", str(out), boxes, True),
+    ]

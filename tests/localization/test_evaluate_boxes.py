@@ -163,6 +163,8 @@ def test_a_box_is_right_above_a_half_and_not_at_it(tmp_path: Path) -> None:
         result = evaluate_boxes([], [Seeing(shrink=shrink)], [sample], CENTER)
         assert result.mean_iou == pytest.approx(shrink, abs=1e-6)
         assert result.localization_error == error
+        dense = evaluate_boxes([Seeing()], [Seeing(shrink=shrink)], [sample], DENSE)
+        assert dense.localization_error == dense.true_class_error == error
 
 
 def test_a_net_that_is_wrong_is_outvoted_where_boxes_are_joined_before_merging(

@@ -160,6 +160,7 @@ def sight(
     together.flush()
     yield from desk.done()
     assert not desk.open, "a view was never shown"
+    assert not desk.kept, "answers are still kept"
     if task:
         task.update(len(pictures))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -192,10 +193,10 @@ class _FromFiles(_Maker):
 
     def cut(self, order: _Order) -> _Crops:
         side = self.augmentation.size
-        batch = torch.empty(len(order.indices), 3, side, side, dtype=torch.uint8)
+        alone = get_worker_info() is not None
+        batch = _room((len(order.indices), 3, side, side), shared=alone)
         crops: list[Crop] = []
         good, faults = [], []
-        alone = get_worker_info() is not None
         for index in order.indices.tolist():
             draw, path = partial(self.draw, order, index), self.sample(index).path
             try:
@@ -207,6 +208,15 @@ class _FromFiles(_Maker):
             crops.append(crop)
             good.append(index)
         return batch[: len(crops)], crops, good, faults
+
+
+def _room(shape: tuple[int, ...], *, shared: bool) -> Tensor:
+    """Return an uint8 tensor to be filled; a shared one goes to another process without a copy."""
+    if not shared:
+        return torch.empty(shape, dtype=torch.uint8)
+    # As torch's own way of making a batch does; share_memory_() would copy.
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 
 class _FromStore(_Maker):

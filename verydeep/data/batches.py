@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -267,9 +268,9 @@ def cut_sources(
         epoch: Of the run.
         reduced: Decode large JPEGs at a reduced size; see :func:`~verydeep.data.crops.read_crop`.
     """
-    batch = torch.empty(len(sources), 3, side, side, dtype=torch.uint8)
-    made = Crops(batch, [], [], [], [])
     alone = get_worker_info() is not None
+    batch = _room((len(sources), 3, side, side), shared=alone)
+    made = Crops(batch, [], [], [], [])
     for number, sample in sources:
         draw = _Draw(drawing, sample, sample_generator(seed, epoch, number))
         try:
@@ -309,6 +310,15 @@ class _FromFiles(_Maker):
         return cut_sources(
             sources, self.drawing, side, self.seed, order.epoch, reduced=self.reduced
         )
+
+
+def _room(shape: tuple[int, ...], *, shared: bool) -> Tensor:
+    """Return an uint8 tensor to be filled; a shared one goes to another process without a copy."""
+    if not shared:
+        return torch.empty(shape, dtype=torch.uint8)
+    # As torch's own way of making a batch does; share_memory_() would copy.
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 
 class _FromStore(_Maker):

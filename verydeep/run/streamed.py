@@ -25,11 +25,6 @@ def settle_stream(recipe: Recipe, stream: ShardStream) -> Recipe:
             f"data.cache: must be none for a stream, got {recipe.data.cache!r} instead; or read "
             "the shards by index: --set data.stream=false"
         )
-    if recipe.localization is not None:
-        raise RecipeError(
-            "localization: box nets do not learn from a stream; read the shards by index: "
-            "--set data.stream=false"
-        )
     if recipe.data.balance == "sampling":
         raise RecipeError(
             "data.balance: a stream cannot draw single pictures; must be none or weights, or read "

@@ -162,7 +162,8 @@ def _read_data(
             source.data,
             layout=source.layout,
             progress=progress,
-            stream=recipe.data.stream,
+            # Boxes come with single pictures: a stream has none.
+            stream=False if recipe.localization else recipe.data.stream,
             validation_share=recipe.data.validation_share,
             test_share=recipe.data.test_share,
             seed=recipe.training.seed,

@@ -28,7 +28,9 @@ from torchvision.transforms import v2
 
 from verydeep.data.augment import Augmentation, cut, draw_crop, sample_generator
 from verydeep.data.batches import TrainingBatches
-from verydeep.data.decode import decode, to_tensor
+from verydeep.data.crops import read_crop
+from verydeep.data.decode import decode, opened, to_tensor
+from verydeep.data.jpeg import pixels_of_plain_jpeg
 from verydeep.data.samples import Sample
 from verydeep.runtime import choose_machine, describe_environment
 
@@ -115,20 +117,37 @@ def stages(files: Sequence[Path]) -> dict[str, float]:
     """Return the milliseconds a picture of each of our steps, in one process."""
     torch.set_num_threads(1)
     augmentation = Augmentation(size=224, scale=(256, 256))
-    pictures = [decode(file) for file in files]
+    pictures = [to_tensor(decode(file)) for file in files]
+    sizes = [pixels.shape for pixels in pictures]
     crops = [
-        draw_crop(augmentation, picture.height, picture.width, sample_generator(0, 0, index))
-        for index, picture in enumerate(pictures)
+        draw_crop(augmentation, height, width, sample_generator(0, 0, index))
+        for index, (_, height, width) in enumerate(sizes)
     ]
-    parts = [cut(picture, crop) for picture, crop in zip(pictures, crops, strict=True)]
+    place = torch.empty(3, 224, 224, dtype=torch.uint8)
+
+    def header() -> None:
+        for file in files:
+            with opened(file):
+                pass
+
+    def header_and_pixels() -> None:
+        for file in files:
+            with opened(file) as picture:
+                pixels_of_plain_jpeg(picture)
+
+    def whole() -> None:
+        for file, crop in zip(files, crops, strict=True):
+            place.copy_(read_crop(file, lambda *size, crop=crop: crop, quick=True)[0])
+
     steps: dict[str, Callable[[], Any]] = {
-        "decode": lambda: [decode(file) for file in files],
+        "header": header,
+        "header and pixels": header_and_pixels,
         "draw": lambda: [
-            draw_crop(augmentation, p.height, p.width, sample_generator(0, 0, index))
-            for index, p in enumerate(pictures)
+            draw_crop(augmentation, height, width, sample_generator(0, 0, index))
+            for index, (_, height, width) in enumerate(sizes)
         ],
-        "cut": lambda: [cut(p, c) for p, c in zip(pictures, crops, strict=True)],
-        "to tensor": lambda: [to_tensor(part) for part in parts],
+        "cut": lambda: [cut(pixels, crop) for pixels, crop in zip(pictures, crops, strict=True)],
+        "all but draw": whole,
     }
     return {name: 1000 * min(_times(step)) / len(files) for name, step in steps.items()}
 

@@ -17,6 +17,7 @@ CODES = {
     "RecipeError": 2,
     "DataError": 2,
     "PictureError": 2,
+    "PictureTooLarge": 2,
     "ModelError": 2,
     "SizeError": 2,
     "MissingExtra": 2,

@@ -139,6 +139,52 @@ def check(
 
 
 @app.command(
+    epilog="Examples:  verydeep shard pets pets-shards   |   verydeep shard pets pets-shards "
+    "--samples 1000 --seed 1   |   then  verydeep train pets-shards --out runs/d"
+)
+def shard(
+    data: Annotated[str, typer.Argument(help="A folder with a folder a class; a name; a table.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write to; empty or new.")],
+    samples: Annotated[int, typer.Option(min=1, help="In a shard, at most.")] = 10_000,
+    mebibytes: Annotated[int, typer.Option(min=1, help="Of a shard, about at most.")] = 1024,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the order of training samples, and of drawn splits.")
+    ] = 0,
+    limit: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of broken files that is too many.")
+    ] = 0.01,
+    layout: Layout = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Write a data set as tar shards, which are read from front to back however many they are.
+
+    Pictures stay as they are, byte by byte; broken ones are left out and listed. Any program that
+    knows WebDataset can read the shards.
+    """
+    from verydeep.data.read import read_dataset
+    from verydeep.data.shards.write import write_shards
+    from verydeep.progress import console_progress
+    from verydeep.tables.shards import shards_as_json, shards_as_text
+
+    progress = console_progress()
+    dataset = read_dataset(data, layout=layout, seed=seed, stream=False, progress=progress)
+    progress.say(f"{dataset.root}: {dataset.describe()}")
+    written = write_shards(
+        dataset,
+        out,
+        samples=samples,
+        mebibytes=mebibytes,
+        seed=seed,
+        limit=limit,
+        workers=workers,
+        progress=progress,
+    )
+    _list_unreadable(written.unreadable)
+    _print(shards_as_json(written), shards_as_text(written), as_json)
+
+
+@app.command(
     epilog="Examples:  verydeep train pets --out runs/d   |   verydeep train pets --net A "
     "--recipe small --out runs/a   |   verydeep train pets --net B --recipe small "
     "--init-from runs/a --out runs/b   |   verydeep train pets --out runs/d "

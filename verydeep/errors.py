@@ -7,6 +7,7 @@
     │   ├── RecipeError           a recipe or a --set
     │   ├── DataError             a data set: layout, classes, splits
     │   │   └── PictureError      one picture that cannot be read
+    │   │       └── PictureTooLarge  one that would cost too much to read
     │   ├── ModelError            a model or run folder
     │   ├── SizeError             a picture too small for a net, an input size no net can have
     │   └── MissingExtra          an optional dependency; names its install line
@@ -44,6 +45,10 @@ class DataError(InputError):
 
 class PictureError(DataError):
     """One picture that cannot be read."""
+
+
+class PictureTooLarge(PictureError):
+    """One picture of more bytes or pixels than are ever read."""
 
 
 class ModelError(InputError):

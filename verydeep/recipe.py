@@ -50,7 +50,7 @@ class Section(BaseModel):
     def _a_truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Python takes True for 1; a reader of a recipe does not."""
         field = cls.model_fields[str(info.field_name)]
-        if isinstance(value, bool) and field.annotation is not bool:
+        if isinstance(value, bool) and field.annotation not in (bool, bool | None):
             raise PydanticCustomError("truth", "must not be true or false")
         return value
 
@@ -92,6 +92,17 @@ class Data(Section):
     divisor: float = Field(64.0, gt=0, description="inputs are (RGB - mean) / divisor; paper: 1")
     cache: Literal["none", "ram", "device"] = Field("none", description="where pictures are kept")
     workers: int | None = Field(None, ge=0, description="decoding processes; null: one a core")
+    stream: bool | None = Field(
+        None,
+        description="read shards from front to back instead of by index; null: if they are "
+        "elsewhere, or more than two million pictures",
+    )
+    shuffle_buffer: int = Field(
+        1000, ge=1, description="pictures that each reading process of a stream holds"
+    )
+    reduced_decoding: bool = Field(
+        True, description="decode large JPEGs at 1/2 to 1/8 of their size, at least twice S"
+    )
     balance: Literal["none", "weights", "sampling"] = Field(
         "none",
         description="for classes of unequal size: weights in the loss, or every class drawn as "

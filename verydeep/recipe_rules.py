@@ -79,5 +79,7 @@ def _impossible_box_nets(recipe: Recipe) -> Iterator[str]:
             "training.label_smoothing: must be 0 for a box net, whose loss knows no classes, got "
             f"{recipe.training.label_smoothing} instead"
         )
+    if recipe.data.stream:
+        yield "data.stream: must be false or null for a box net, got true instead"
     if recipe.data.balance == "weights":
         yield "data.balance: must be none or sampling for a box net, got 'weights' instead"

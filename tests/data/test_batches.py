@@ -20,6 +20,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 
 from verydeep.data.augment import Augmentation, cut, draw_crop, sample_generator
 from verydeep.data.batches import MicroBatch, TrainingBatches
+from verydeep.data.decode import decode, to_tensor
 from verydeep.data.samples import Sample
 from verydeep.data.statistics import scan
 from verydeep.data.store import PictureStore
@@ -107,7 +108,7 @@ def test_every_crop_is_the_one_drawn_for_its_picture(
     for number, (picture, shift) in found.items():
         original = originals[number]
         crop = draw_crop(JITTER, original.height, original.width, sample_generator(5, 3, number))
-        expected = torch.from_numpy(np.array(cut(original, crop))).permute(2, 0, 1)
+        expected = cut(to_tensor(original), crop)
         assert (picture.int() - expected.int()).abs().max() <= 1
         assert shift.tolist() == pytest.approx(crop.shift)
 
@@ -213,11 +214,34 @@ def test_an_epoch_goes_on_where_it_was_left(make: Any, start: int, samples: list
     assert all_same(iter(tail), batches.epoch(2, start))
 
 
-def test_the_number_of_processes_changes_no_bit(samples: list[Sample]) -> None:
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_the_number_of_processes_changes_no_bit(
+    kind: str, samples: list[Sample], originals: list[Image.Image]
+) -> None:
+    """Nor whether JPEGs are decoded by Pillow, here, or quicker in a process of their own."""
+    for sample, original in zip(samples, originals, strict=True):
+        factor = 1 + sample.label % 5  # some are decoded at a reduced size
+        original.resize((factor * original.width, factor * original.height)).save(sample.path, kind)
     samples[4].path.write_bytes(b"no picture")
-    alone, many = (from_files(samples, workers=workers) for workers in (0, 2))
+    alone, one, many = (from_files(samples, workers=workers) for workers in (0, 1, 2))
     assert all_same(alone.epoch(0), many.epoch(0))
+    assert all_same(one.epoch(0), many.epoch(0))
     assert all_same(alone.epoch(1, start=1), many.epoch(1, start=1))
+
+
+def test_large_jpegs_are_reduced_only_if_that_is_wanted(
+    samples: list[Sample], photographs: list[Image.Image]
+) -> None:
+    for sample in samples:
+        photographs[0].save(sample.path, "JPEG")
+    full, reduced = (
+        by_label(from_files(samples, reduced=wanted).epoch(0)) for wanted in (False, True)
+    )
+    picture = to_tensor(decode(samples[0].path))
+    for number in range(COUNT):
+        crop = draw_crop(JITTER, 427, 640, sample_generator(5, 0, number))
+        assert torch.equal(full[number][0], cut(picture, crop))
+        assert not torch.equal(full[number][0], reduced[number][0])
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -20,6 +20,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hostile import (
+    ENDLESS,
+    SMALL,
+    VAST,
+    Edit,
+    chunk,
+    edits,
+    empty_pieces,
+    encode,
+    grey_tiff,
+    large_tile,
+    many_frames,
+    many_scans,
+    mutate,
+    overlapping_strips,
+    png,
+    run_lengths,
+    tiff,
+    vast_webp,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -50,38 +70,6 @@ def watchdog() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def chunk(kind: bytes, data: bytes = b"") -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int, *between: bytes, bits: int = 8, colour: int = 2) -> bytes:
-    """Return a PNG that declares a size and holds the zeros of at most 4x4 pixels."""
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    pixels = zlib.compress(bytes(min(height, 4) * (1 + min(width, 4) * 3)))
-    body = chunk(b"IHDR", header) + b"".join(between) + chunk(b"IDAT", pixels)
-    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND")
-
-
-def tiff(*tags: tuple[int, int, int, int], data: bytes = b"") -> bytes:
-    entries = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
-    place = struct.pack("<I", 8 + len(data))
-    return b"II*\0" + place + data + struct.pack("<H", len(tags)) + entries + bytes(4)
-
-
-def grey_tiff(width: int, height: int, compression: int, *tags: tuple[int, int, int, int]) -> Any:
-    return (
-        *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, compression)),
-        *((262, 3, 1, 1), (277, 3, 1, 1)),
-        *tags,
-    )
-
-
-def encode(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, kind, **options)
-    return stream.getvalue()
-
-
 def fault(source: Path | bytes) -> str:
     """Return why a picture is refused; to find out must not take long."""
     started = time.process_time()
@@ -94,32 +82,8 @@ def fault(source: Path | bytes) -> str:
 
 # ---- Bombs ----
 
-SMALL = Image.fromarray(np.arange(16 * 24 * 3, dtype=np.uint8).reshape(16, 24, 3))
-HUGE = 60_000
 
-
-def vast_webp(width: int, height: int) -> bytes:
-    """Return the head of an animated WEBP of that size."""
-    size = b"".join(struct.pack("<I", side - 1)[:3] for side in (width, height))
-    return b"RIFF" + struct.pack("<I", 1000) + b"WEBPVP8X\x0a\0\0\0\x12\0\0\0" + size + bytes(970)
-
-
-def flat_gif(width: int, height: int) -> bytes:
-    size = struct.pack("<HH", width, height)
-    return b"GIF89a" + size + b"\0\0\0,\0\0\0\0" + size + b"\0\2\1\0\0;"
-
-
-@pytest.mark.parametrize(
-    "bomb",
-    [
-        png(HUGE, HUGE),
-        png(2**31 - 1, 1),
-        flat_gif(HUGE, HUGE),
-        tiff(*grey_tiff(HUGE, HUGE, 1, (273, 4, 1, 8), (279, 4, 1, 9)), data=bytes(9)),
-        tiff(*grey_tiff(HUGE, HUGE, 8, (273, 4, 1, 8), (279, 4, 1, 9)), data=bytes(9)),
-    ],
-    ids=["png", "png line", "gif", "tiff", "tiff deflate"],
-)
+@pytest.mark.parametrize("bomb", VAST.values(), ids=VAST)
 def test_a_declared_size_is_refused(bomb: bytes) -> None:
     assert "make it smaller" in fault(bomb)
 
@@ -150,42 +114,17 @@ def test_pixels_that_unpack_to_more_than_declared_end_with_the_picture() -> None
     assert time.process_time() - started < SECONDS
 
 
-MANY = 300_000
 HEAD = re.escape("what stands before its pixels is too long, or in too many pieces; save it anew")
 
 
-@pytest.mark.parametrize(
-    "bomb",
-    [
-        png(4, 4, chunk(b"abCd") * MANY),
-        b"\xff\xd8" + b"\xff" * MANY,
-        b"\xff\xd8\xff\xe0\0\2" + bytes(MANY),
-        b"\xff\xd8" + (b"\xff\xe1\xff\xf2Exif\0\0" + bytes(65_514)) * 400,
-        b"GIF89a\4\0\4\0\0\0\0!\xfe" + b"\1a" * MANY + b"\0,",
-        tiff(
-            *grey_tiff(4, 4, 1, (273, 4, 1, 8), (279, 4, 1, 16)),
-            *[(40_000 + number, 7, 1_000_000, 8) for number in range(3000)],
-            data=bytes(40_000_000),
-        ),
-    ],
-    ids=["png chunks", "jpeg padding", "jpeg junk", "jpeg exif", "gif comment", "tiff tags"],
-)
+@pytest.mark.parametrize("bomb", ENDLESS.values(), ids=ENDLESS)
 def test_an_endless_header_is_refused(bomb: bytes) -> None:
     assert re.search(HEAD, fault(bomb))
 
 
 def test_pixels_in_too_many_pieces_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "PIXEL_READS", 20_000)
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
-    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT") * 30_000
-    assert "its data are too long, or in too many pieces" in fault(bomb)
-
-
-def many_scans(side: int, count: int) -> bytes:
-    """Return a progressive JPEG whose last pass comes again and again."""
-    data = encode(Image.new("L", (side, side)), "JPEG", progressive=True)
-    place = data.rindex(b"\xff\xda")
-    return data[:place] + data[place:-2] * count + data[-2:]
+    assert "its data are too long, or in too many pieces" in fault(empty_pieces(30_000))
 
 
 def test_a_jpeg_with_endless_passes_is_refused() -> None:
@@ -205,14 +144,7 @@ def test_what_lies_behind_a_jpeg_is_no_pass() -> None:
 
 
 def test_strips_that_overlap_are_refused() -> None:
-    rows, strip = 20_000, bytes([0x80]) * 20_000 + b"\0\7"
-    places = struct.pack("<I", 8) * rows
-    lengths = struct.pack("<I", len(strip)) * rows
-    tags = grey_tiff(1, rows, 32773, (278, 3, 1, 1))
-    where = (273, 4, rows, 8 + len(strip)), (279, 4, rows, 8 + len(strip) + len(places))
-    assert "its parts lie upon one another" in fault(
-        tiff(*tags, *where, data=strip + places + lengths)
-    )
+    assert "its parts lie upon one another" in fault(overlapping_strips(20_000))
 
 
 def test_a_strip_that_is_said_to_be_too_long_is_read() -> None:
@@ -222,16 +154,12 @@ def test_a_strip_that_is_said_to_be_too_long_is_read() -> None:
 
 
 def test_a_tile_far_larger_than_its_picture_is_refused() -> None:
-    sides = (322, 4, 1, HUGE), (323, 4, 1, HUGE), (324, 4, 1, 8), (325, 4, 1, 9)
-    assert "60000x60000" in fault(tiff(*grey_tiff(4, 4, 8, *sides), data=bytes(9)))
+    assert "60000x60000" in fault(large_tile())
 
 
 def test_run_lengths_have_fewer_pixels() -> None:
     """Pillow unpacks them in Python."""
-    width, height = 4000, 2000
-    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, 4, 0, 0, 256, 0)
-    bomb = b"BM" + struct.pack("<IHHI", 1082, 0, 0, 1078) + head + bytes(1024) + b"\0\1\0\1"
-    assert "8,000,000 pixels, more than the 5,592,405 allowed" in fault(bomb)
+    assert "8,000,000 pixels, more than the 5,592,405 allowed" in fault(run_lengths(4000, 2000))
 
 
 @pytest.mark.parametrize(
@@ -249,10 +177,8 @@ def test_costly_kinds_have_fewer_pixels(
 
 
 def test_gif_of_thousands_of_frames_costs_one() -> None:
-    frame = b",\0\0\0\0\4\0\4\0\0\2\2\x84\x51\0"
-    data = b"GIF89a\4\0\4\0\x80\0\0\0\0\0\xff\xff\xff" + frame * 200_000 + b";"
     started = time.process_time()
-    assert decode(data).size == (4, 4)
+    assert decode(many_frames(200_000)).size == (4, 4)
     assert time.process_time() - started < SECONDS
 
 
@@ -653,37 +579,7 @@ SEEDS = (
     encode(SMALL, "TIFF", compression="tiff_adobe_deflate"),
 )
 
-PLACES = st.floats(0, 1, exclude_max=True)
-EDITS = st.one_of(
-    st.tuples(st.just("flip"), PLACES, st.integers(0, 7)),
-    st.tuples(st.just("set"), PLACES, st.sampled_from([0, 1, 127, 128, 255])),
-    st.tuples(st.just("cut"), PLACES, st.integers(1, 64)),
-    st.tuples(st.just("insert"), PLACES, st.binary(min_size=1, max_size=16)),
-    st.tuples(st.just("splice"), PLACES, st.tuples(st.sampled_from(SEEDS), PLACES)),
-    st.tuples(st.just("repeat"), PLACES, st.integers(1, 64)),
-)
-
-
-def mutate(data: bytes, edits: list[tuple[str, float, Any]]) -> bytes:
-    for kind, where, what in edits:
-        # The square puts most edits into the header, where they do the most harm.
-        place = int(where**2 * len(data))
-        before, after = data[:place], data[place:]
-        match kind:
-            case "flip" if after:
-                data = before + bytes([after[0] ^ 1 << what]) + after[1:]
-            case "set" if after:
-                data = before + bytes([what]) + after[1:]
-            case "cut":
-                data = before + after[what:]
-            case "insert":
-                data = before + what + after
-            case "repeat":
-                data = before + after[:what] * 2 + after[what:]
-            case "splice":
-                other, begin = what
-                data = before + other[int(begin * len(other)) :]
-    return data
+EDITS = edits(SEEDS)
 
 
 def becomes(data: bytes) -> Image.Image | PictureError:
@@ -695,11 +591,11 @@ def becomes(data: bytes) -> Image.Image | PictureError:
 
 @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(SEEDS), st.lists(EDITS, min_size=1, max_size=6))
-def test_whatever_is_done_to_a_file(seed: bytes, edits: list[tuple[str, float, Any]]) -> None:
+def test_whatever_is_done_to_a_file(seed: bytes, harm: list[Edit]) -> None:
     """A picture in RGB or a PictureError: nothing else is raised, nothing is warned of."""
     with warnings.catch_warnings(record=True) as leaked:
         warnings.simplefilter("always")
-        found = becomes(mutate(seed, edits))
+        found = becomes(mutate(seed, harm))
     assert not leaked
     if isinstance(found, PictureError):
         assert str(found).startswith("<bytes>: ")

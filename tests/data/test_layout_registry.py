@@ -13,12 +13,14 @@ from verydeep.errors import DataError
 
 ONE_OF_EACH = {
     "table": ["t.csv"],
+    "hub": ["d/dataset_dict.json"],
     "tiny-imagenet": ["d/wnids.txt", "d/train/n01/images/1.JPEG"],
     "ilsvrc": ["d/Data/CLS-LOC/train/n01/1.JPEG"],
     "voc": ["d/JPEGImages/1.jpg", "d/Annotations/1.xml", "d/SegmentationClass/1.png"],
     "coco": ["d/t.json"],
+    "shards": ["d/train-0000.tar", "d/val-0000.tar"],
     "split-folders": ["d/train/a/1.png", "d/val/a/1.png"],
-    "class-folders": ["d/a/1.png", "d/b/1.png"],
+    "class-folders": ["d/a/1.png", "d/b/1.png", "d/all-of-it.tar"],
 }
 DATA = {"table": "t.csv", "coco": "d/t.json"}
 

@@ -23,6 +23,8 @@ import pytest
 import torch
 from tiny import apart, be_the_program, flags, run_program, strict_json, write_splits
 
+from verydeep.data.read import read_dataset
+from verydeep.data.shards.write import write_shards
 from verydeep.runtime import multiplies_bf16
 
 CPU = torch.device("cpu")
@@ -41,6 +43,10 @@ CASES = {
     "bf16, device, cosine": (
         *("data.cache=device", "training.schedule=cosine", "training.precision=bf16"),
         *("training.label_smoothing=0.1", "training.epochs=6"),
+    ),
+    "fp32, shards as a stream": (
+        *("data.stream=true", "data.workers=2", "data.shuffle_buffer=5"),
+        *("training.schedule=cosine", "training.precision=fp32", "training.epochs=4"),
     ),
 }
 """All with dropout, crops, mirror images and colour shift; half of the batches accumulated."""
@@ -183,6 +189,9 @@ def test_a_run_that_is_killed_again_and_again_ends_the_same(
     case: str, data: Path, tmp_path: Path
 ) -> None:
     settings = CASES[case]
+    if "shards" in case:
+        write_shards(read_dataset(data), tmp_path / "shards", samples=7)
+        data = tmp_path / "shards"
     whole, run = tmp_path / "whole", tmp_path / "run"
     run_here(data, whole, *settings)
     chance = random.Random(case)

@@ -128,10 +128,10 @@ def check(
 def _read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
     """Return the data set, and why it cannot be split if so."""
     try:
-        return read_dataset(data, layout=layout, progress=progress), ""
+        return read_dataset(data, layout=layout, stream=False, progress=progress), ""
     except DataError as error:
         try:
-            return read_dataset(data, draw=False, layout=layout), str(error)
+            return read_dataset(data, draw=False, layout=layout, stream=False), str(error)
         except DataError:
             raise error from None
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import stat
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
 
 from verydeep.checks.hashes import perceptual_hash
 from verydeep.checks.sniff import HEAD, sniff
-from verydeep.data.bounds import MAX_PIXELS
-from verydeep.data.decode import FORMATS, QUIET, SIDEWAYS, orientation_of, reason_of, upright_rgb
+from verydeep.data.bounds import open_metered
+from verydeep.data.decode import FORMATS, SIDEWAYS, opened, orientation_of, reason_of, upright_rgb
+from verydeep.data.members import Source
 from verydeep.data.samples import Box
 from verydeep.data.statistics import Measure, Moments
-from verydeep.errors import PictureError, VeryDeepError
+from verydeep.errors import PictureError, PictureTooLarge, VeryDeepError
 
 Fault = Literal["empty", "no-picture", "too-large", "broken", "unreadable"]
 
@@ -72,7 +71,7 @@ class Picture:
         facts: What the file is.
     """
 
-    path: Path
+    path: Source
     name: str
     split: str
     label: int
@@ -84,52 +83,57 @@ class Picture:
 class Task:
     """One file to look at; with ``colours`` all of its pixels are decoded and measured."""
 
-    path: Path
+    path: Source
     colours: bool
 
 
 def examine(task: Task) -> tuple[Facts, Moments | None]:
     """Look at a file, and measure its colours if that is asked for. Nothing is raised."""
     try:
-        status = task.path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            return Facts(fault="unreadable", reason="no regular file"), None
-        with task.path.open("rb") as stream:
-            return _examine(stream, Facts(length=status.st_size), task.colours)
-    except OSError as error:
+        with open_metered(task.path) as stream:
+            head = stream.read(HEAD)
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "blake2b").digest()[:16]
+            facts = Facts(length=stream.length, digest=digest)
+    except PictureTooLarge as refusal:
+        return Facts(fault="too-large", reason=str(refusal)), None
+    except PictureError as refusal:
+        return Facts(fault="unreadable", reason=str(refusal)), None
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         return Facts(fault="unreadable", reason=reason_of(error)), None
+    if not head:
+        return Facts(fault="empty", reason="the file is empty"), None
+    return _examine(task, facts, head)
 
 
-def _examine(stream: BinaryIO, facts: Facts, colours: bool) -> tuple[Facts, Moments | None]:
-    if not facts.length:
-        return replace(facts, fault="empty", reason="the file is empty"), None
-    digest = hashlib.file_digest(stream, "blake2b").digest()[:16]  # type: ignore[arg-type]
-    stream.seek(0)
-    facts, upright = _decode(stream, replace(facts, digest=digest), colours)
+def _examine(task: Task, facts: Facts, head: bytes) -> tuple[Facts, Moments | None]:
+    facts, upright = _decode(task, facts, head)
     if upright is None:
         return facts, None
-    moments = Measure(keep=False, largest_scale=None)(upright)[0] if colours else None
+    moments = Measure(keep=False, largest_scale=None)(upright)[0] if task.colours else None
     return replace(facts, hash=perceptual_hash(upright)), moments
 
 
-def _decode(stream: BinaryIO, facts: Facts, whole: bool) -> tuple[Facts, Image.Image | None]:
-    """Return what a file is, and its upright picture, at a reduced size unless ``whole``."""
+def _decode(task: Task, facts: Facts, head: bytes) -> tuple[Facts, Image.Image | None]:
+    """Return what a file is, and its upright picture, at a reduced size unless it is measured."""
     try:
-        with QUIET, Image.open(stream, formats=FORMATS) as picture:
+        with opened(task.path) as picture:
             facts = _from_header(facts, picture)
-            return (facts, None) if facts.fault else _from_pixels(facts, picture, whole)
+            return _from_pixels(facts, picture, whole=task.colours)
+    except PictureTooLarge as refusal:
+        return replace(facts, fault="too-large", reason=str(refusal)), None
     except PictureError as refusal:
         return replace(facts, fault="broken", reason=str(refusal)), None
     except VeryDeepError:  # a signal's doing, not the picture's
         raise
     except Exception as error:  # a broken file can make Pillow raise almost anything
-        return _broken(facts, stream, error), None
+        return _broken(facts, head, error), None
 
 
 def _from_header(facts: Facts, picture: Image.Image) -> Facts:
     """Add what the header says."""
     width, height = picture.size
-    facts = replace(
+    return replace(
         facts,
         format="JPEG" if picture.format == "MPO" else picture.format,
         mode=picture.mode,
@@ -139,10 +143,6 @@ def _from_header(facts: Facts, picture: Image.Image) -> Facts:
         or picture.mode.startswith("I;16"),
         alpha=picture.has_transparency_data,
     )
-    if width * height <= MAX_PIXELS:
-        return facts
-    reason = f"{width}x{height} is {width * height:,} pixels, more than the {MAX_PIXELS:,} allowed"
-    return replace(facts, fault="too-large", reason=reason)
 
 
 def _from_pixels(
@@ -168,14 +168,13 @@ def _several(picture: Image.Image) -> bool:
         return True
 
 
-def _broken(facts: Facts, stream: BinaryIO, error: Exception) -> Facts:
+def _broken(facts: Facts, head: bytes, error: Exception) -> Facts:
     reason = reason_of(error)
     if isinstance(error, Image.DecompressionBombError):
         return replace(facts, fault="too-large", reason=reason)
     if not isinstance(error, UnidentifiedImageError):
         return replace(facts, fault="broken", reason=reason)
-    stream.seek(0)
-    content = sniff(stream.read(HEAD))
+    content = sniff(head)
     if content is None:
         return replace(facts, fault="no-picture", reason=reason)
     if content in FORMATS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from verydeep.checks.facts import Fault, Picture
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
@@ -73,7 +74,7 @@ def _faults(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _misnamed(picture: Picture) -> bool:
-    named = FORMAT_OF_SUFFIX.get(picture.path.suffix.lower())
+    named = FORMAT_OF_SUFFIX.get(Path(picture.name).suffix.lower())
     return named is not None and named != picture.facts.format
 
 
@@ -81,7 +82,7 @@ def _seen(key: str, picture: Picture) -> str:
     """Return what was seen of an odd picture."""
     facts = picture.facts
     if key == "misnamed":
-        return f"{facts.format} inside, named {picture.path.suffix}"
+        return f"{facts.format} inside, named {Path(picture.name).suffix}"
     if key in ("tiny", "huge"):
         return f"{facts.width}x{facts.height}"
     return facts.format or "" if key in ("animated", "turned") else facts.mode

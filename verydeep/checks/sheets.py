@@ -8,14 +8,13 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
 from verydeep.checks.facts import Picture
-from verydeep.data.bounds import MAX_PIXELS
-from verydeep.data.decode import FORMATS, QUIET, upright_rgb
+from verydeep.data.decode import opened, upright_rgb
 from verydeep.data.loading import in_parallel
+from verydeep.data.members import Source
 from verydeep.data.samples import Dataset
 
 HEIGHT = 96
@@ -65,19 +64,17 @@ def _choose(pictures: list[Picture], count: int, seed: int) -> tuple[Picture, ..
     return tuple(sorted(chosen, key=lambda picture: picture.name))
 
 
-def shrink_all(paths: Iterable[Path], *, workers: int | None = None) -> dict[Path, str]:
+def shrink_all(paths: Iterable[Source], *, workers: int | None = None) -> dict[Source, str]:
     """Return small pictures as data URIs, by file; those that cannot be decoded are left out."""
-    wanted = sorted(set(paths))
+    wanted = sorted(set(paths), key=str)
     small = in_parallel(shrink, wanted, workers=workers)
     return {path: uri for path, uri in zip(wanted, small, strict=True) if uri}
 
 
-def shrink(path: Path) -> str | None:
+def shrink(path: Source) -> str | None:
     """Return a small picture as a JPEG in a data URI; None if it cannot be decoded."""
     try:
-        with QUIET, path.open("rb") as stream, Image.open(stream, formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                return None
+        with opened(path) as picture:
             picture.draft(None, (2 * HEIGHT, 2 * HEIGHT))
             picture.load()
             upright = upright_rgb(picture)

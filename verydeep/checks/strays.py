@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from verydeep.checks.sniff import HEAD, PICTURES, sniff
 from verydeep.data.decode import SUFFIXES
+from verydeep.data.members import Source
 from verydeep.data.samples import Dataset, relative_name
 
 ANNOTATIONS = frozenset({"wnids.txt", "words.txt", "val_annotations.txt", "boxes.csv"})
@@ -39,11 +40,11 @@ class Stray:
 
 def find_strays(dataset: Dataset) -> tuple[Stray, ...]:
     """Find the files in a data set's folder that are none of its samples, hidden ones aside."""
-    known = {sample.path for samples in dataset.splits.values() for sample in samples}
+    known = {path for samples in dataset.splits.values() for path in samples.paths}
     return tuple(_strays(dataset, known))
 
 
-def _strays(dataset: Dataset, known: Iterable[Path]) -> Iterator[Stray]:
+def _strays(dataset: Dataset, known: Container[Source]) -> Iterator[Stray]:
     for path in _files(dataset.root):
         annotation = path.name in ANNOTATIONS or path.name == f"{path.parent.name}_boxes.txt"
         if path in known or annotation:

@@ -22,6 +22,9 @@ from verydeep.data.bounds import MAX_PIXELS
 from verydeep.data.geometry import Rounding, Window, center_window, rescaled_size
 from verydeep.errors import PictureError
 
+WORTH_MORE = 4
+"""Times the pixels of a crop that torch makes before Pillow, which makes no others, is sooner."""
+
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
@@ -95,19 +98,51 @@ def draw_crop(
     return Crop(rescaled, window, flip, (float(shift[0]), float(shift[1]), float(shift[2])))
 
 
-def cut(picture: Image.Image, crop: Crop) -> Image.Image:
-    """Return the crop of a picture; only the part that it needs is resampled."""
+def cut(pixels: Tensor, crop: Crop, extent: tuple[float, float] | None = None) -> Tensor:
+    """Return the crop of a picture.
+
+    Args:
+        pixels: uint8 (3, H, W), the picture.
+        crop: What to cut.
+        extent: Height and width of the picture, in these pixels, if their last row and column hold
+            only a part of a pixel, as those of a JPEG decoded at a reduced size; None for H and W.
+
+    Returns:
+        uint8 (3, h, w).
+    """
+    top, left, height, width = crop.window
+    # torch's filter is the quicker one, but only begins in the upper left corner.
+    from_corner = (top + height) * (left + width) <= WORTH_MORE * height * width
+    resample = _cut_from_corner if from_corner else _cut_box
+    part = resample(pixels, crop, extent or (pixels.shape[1], pixels.shape[2]))
+    return part.flip(2) if crop.flip else part
+
+
+def _cut_from_corner(pixels: Tensor, crop: Crop, extent: tuple[float, float]) -> Tensor:
+    """Return the crop, not mirrored, from all that lies above and left of its lower right end."""
+    top, left, height, width = crop.window
+    scales = [after / before for after, before in zip(crop.rescaled, extent, strict=True)]
+    # What interpolate() calls; that cannot be told both where to end and which scale to take.
+    resample = torch.ops.aten._upsample_bilinear2d_aa
+    part: Tensor = resample(pixels[None], [top + height, left + width], False, *scales)
+    return part[0, :, top:, left:]
+
+
+def _cut_box(pixels: Tensor, crop: Crop, extent: tuple[float, float]) -> Tensor:
+    """Return the crop, not mirrored, by Pillow from the part of the picture that it needs."""
     window = crop.window
-    y = picture.height / crop.rescaled[0]
-    x = picture.width / crop.rescaled[1]
-    source = (
-        window.left * x,
-        window.top * y,
-        (window.left + window.width) * x,
-        (window.top + window.height) * y,
+    y, x = (before / after for before, after in zip(extent, crop.rescaled, strict=True))
+    top, bottom = _reach(window.top, window.height, y, pixels.shape[1])
+    left, right = _reach(window.left, window.width, x, pixels.shape[2])
+    part = Image.fromarray(pixels[:, top:bottom, left:right].permute(1, 2, 0).numpy())
+    box = (
+        window.left * x - left,
+        window.top * y - top,
+        min((window.left + window.width) * x - left, part.width),
+        min((window.top + window.height) * y - top, part.height),
     )
-    part = picture.resize((window.width, window.height), Image.Resampling.BILINEAR, box=source)
-    return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.flip else part
+    found = part.resize((window.width, window.height), Image.Resampling.BILINEAR, box=box)
+    return torch.from_numpy(np.array(found)).permute(2, 0, 1)
 
 
 def rescale(

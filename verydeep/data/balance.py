@@ -5,13 +5,11 @@ N pictures, K classes. Neither is in the paper: ImageNet's classes are nearly eq
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
-def class_weights(labels: Sequence[int], classes: int) -> tuple[float, ...]:
+def class_weights(labels: ArrayLike, classes: int) -> tuple[float, ...]:
     """Return a weight N / (K·n) for each class of n pictures; their mean over all pictures is 1.
 
     Args:
@@ -21,11 +19,16 @@ def class_weights(labels: Sequence[int], classes: int) -> tuple[float, ...]:
     >>> class_weights([0, 0, 0, 1], 2)
     (0.6666666666666666, 2.0)
     """
-    counts = np.bincount(labels, minlength=classes).clip(min=1)
-    return tuple((len(labels) / (classes * counts)).tolist())
+    return weights_of_counts(np.bincount(np.asarray(labels), minlength=classes))
 
 
-def balanced_draws(labels: Sequence[int], generator: np.random.Generator) -> NDArray[np.int64]:
+def weights_of_counts(given: ArrayLike) -> tuple[float, ...]:
+    """Return the same from the number of pictures of each class."""
+    counts, classes = np.asarray(given), np.size(given)
+    return tuple((counts.sum() / (classes * counts.clip(min=1))).tolist())
+
+
+def balanced_draws(labels: ArrayLike, generator: np.random.Generator) -> NDArray[np.int64]:
     """Draw as many pictures as there are, every class as often as any other, up to one.
 
     A small class is gone through again and again, each picture as often as any other of its class,

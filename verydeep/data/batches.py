@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from verydeep.data.augment import (
     Augmentation,
     Crop,
-    cut,
     cut_batch,
     sample_generator,
     source_window,
 )
-from verydeep.data.decode import decode, to_tensor
+from verydeep.data.crops import Draw, read_crop
 from verydeep.data.drawing import AnyCrop, Drawing, Size
+from verydeep.data.jpeg import quick_decoder
 from verydeep.data.loading import (
     as_it_is,
     leave_signals_to_the_parent,
     own_generator,
     worker_count,
 )
+from verydeep.data.members import Source
 from verydeep.data.plan import Indices, micro_batches, plan_epoch, steps_of_epoch
-from verydeep.data.samples import Sample
+from verydeep.data.samples import Sample, Samples
 from verydeep.data.store import PictureStore
 from verydeep.errors import PictureError
 
@@ -86,6 +88,21 @@ class _Order:
     last: bool
 
 
+class Batches(Protocol):
+    """A training set, epoch by epoch."""
+
+    @property
+    def pictures(self) -> int:
+        """Pictures in an epoch."""
+
+    @property
+    def steps(self) -> int:
+        """Updates in an epoch."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
+        """Yield the micro-batches of an epoch, from the update ``start`` on."""
+
+
 class TrainingBatches:
     """The training set as batches of augmented crops.
 
@@ -99,6 +116,7 @@ class TrainingBatches:
         workers: Decoding processes, without a store; None decides.
         balanced: Draw every class as often as any other, instead of every picture once.
         drawing: How crops are drawn; None takes any.
+        reduced: Decode large JPEG files at a reduced size; see :mod:`verydeep.data.crops`.
     """
 
     def __init__(
@@ -113,8 +131,9 @@ class TrainingBatches:
         workers: int | None = None,
         balanced: bool = False,
         drawing: Drawing | None = None,
+        reduced: bool = True,
     ) -> None:
-        self.samples = samples
+        self.samples = Samples.of(samples)
         self.augmentation = augmentation
         self.batch = batch
         self.micro_batch = micro_batch
@@ -123,6 +142,12 @@ class TrainingBatches:
         self.workers = workers
         self.balanced = balanced
         self.drawing = drawing or AnyCrop(augmentation)
+        self.reduced = reduced
+
+    @property
+    def pictures(self) -> int:
+        """Pictures in an epoch."""
+        return len(self.samples)
 
     @property
     def steps(self) -> int:
@@ -136,20 +161,12 @@ class TrainingBatches:
             maker = _FromStore(self, self.store)
             yield from (maker[order] for order in orders)
             return
-        loader = DataLoader(
-            _FromFiles(self),
-            sampler=orders,
-            batch_size=None,
-            num_workers=worker_count(self.workers, len(self.samples)),
-            collate_fn=as_it_is,
-            worker_init_fn=leave_signals_to_the_parent,
-            generator=own_generator(),
-            pin_memory=torch.cuda.is_available(),
+        yield from batch_loader(
+            _FromFiles(self), worker_count(self.workers, len(self.samples)), orders
         )
-        yield from loader
 
     def _orders(self, epoch: int, start: int) -> Iterator[_Order]:
-        labels = [sample.label for sample in self.samples] if self.balanced else None
+        labels = self.samples.labels if self.balanced else None
         plan = plan_epoch(len(self.samples), self.batch, self.seed, epoch, labels)
         for step, indices in list(enumerate(plan))[start:]:
             parts = list(micro_batches(indices, self.micro_batch))
@@ -158,12 +175,38 @@ class TrainingBatches:
                 yield _Order(epoch, part, step, share, last=number == len(parts))
 
 
-class _Cut(NamedTuple):
-    """Crops uint8 (N, 3, h, w), how and from which pictures they were drawn, and faults."""
+def batch_loader(
+    batches: Dataset[Any], workers: int, orders: Sequence[_Order] | None = None
+) -> DataLoader[Any]:
+    """Return what reads batches in other processes, in order."""
+    if workers:
+        quick_decoder()  # once for all of them
+    return DataLoader(
+        batches,
+        sampler=orders,
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=as_it_is,
+        worker_init_fn=leave_signals_to_the_parent,
+        generator=own_generator(),
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+class Crops(NamedTuple):
+    """Crops of pictures, and how they came to be.
+
+    Attributes:
+        pictures: uint8 (N, 3, h, w).
+        drawn: How they were drawn, N.
+        numbers: Of their pictures, N.
+        originals: Height and width of their whole pictures, N.
+        faults: Why others could not be read.
+    """
 
     pictures: Tensor
-    crops: list[Crop]
-    draws: list[int]
+    drawn: list[Crop]
+    numbers: list[int]
     originals: list[Size]
     faults: list[str]
 
@@ -178,21 +221,13 @@ class _Maker(Dataset[MicroBatch]):
         self.seed = batches.seed
 
     def __getitem__(self, order: _Order) -> MicroBatch:
-        made = self.cut(order)
-        samples = [self.sample(draw) for draw in made.draws]
-        shifts = [crop.shift for crop in made.crops]
-        return MicroBatch(
-            pictures=made.pictures,
-            labels=torch.tensor([sample.label for sample in samples], dtype=torch.long),
-            shifts=torch.tensor(shifts, dtype=torch.float32).view(-1, 3),
-            step=order.step,
-            share=order.share,
-            last=order.last,
-            unreadable=tuple(made.faults),
-            boxes=self.drawing.boxes(samples, made.originals, made.crops),
-        )
+        crops = self.cut(order)
+        samples = [self.sample(draw) for draw in crops.numbers]
+        made = micro_batch_of(crops, [sample.label for sample in samples], order.step)
+        boxes = self.drawing.boxes(samples, crops.originals, crops.drawn)
+        return replace(made, share=order.share, last=order.last, boxes=boxes)
 
-    def cut(self, order: _Order) -> _Cut:
+    def cut(self, order: _Order) -> Crops:
         raise NotImplementedError
 
     def sample(self, draw: int) -> Sample:
@@ -203,24 +238,75 @@ class _Maker(Dataset[MicroBatch]):
         return self.drawing.crop(self.sample(number), size, original, generator)
 
 
+def micro_batch_of(crops: Crops, labels: Sequence[int], step: int) -> MicroBatch:
+    """Return crops and the classes of their pictures as the whole of an update."""
+    shifts = [crop.shift for crop in crops.drawn]
+    return MicroBatch(
+        pictures=crops.pictures,
+        labels=torch.tensor(labels, dtype=torch.long),
+        shifts=torch.tensor(shifts, dtype=torch.float32).view(-1, 3),
+        step=step,
+        share=1.0,
+        last=True,
+        unreadable=tuple(crops.faults),
+    )
+
+
+def cut_sources(
+    sources: Sequence[tuple[int, Source]],
+    side: int,
+    draw: Callable[[int, int, int], Crop],
+    *,
+    reduced: bool = True,
+) -> Crops:
+    """Decode pictures and cut a crop of each; the number of a picture decides which.
+
+    Args:
+        sources: Numbers and places of the pictures.
+        side: Of the crops, in pixels.
+        draw: From number, height and width of a picture to what is cut from it.
+        reduced: Decode large JPEGs at a reduced size; see :func:`~verydeep.data.crops.read_crop`.
+    """
+    batch = torch.empty(len(sources), 3, side, side, dtype=torch.uint8)
+    crops = Crops(batch, [], [], [], [])
+    alone = get_worker_info() is not None
+    for number, source in sources:
+        noted = _Noted(partial(draw, number))
+        try:
+            pixels, crop = read_crop(source, noted, reduced=reduced, quick=alone)
+        except PictureError as error:
+            crops.faults.append(str(error))
+            continue
+        batch[len(crops.drawn)] = pixels
+        crops.drawn.append(crop)
+        crops.numbers.append(number)
+        crops.originals.append(noted.size)
+    return crops._replace(pictures=batch[: len(crops.drawn)])
+
+
+class _Noted:
+    """Draws a crop, and remembers the size of the picture that it was asked with."""
+
+    def __init__(self, draw: Draw) -> None:
+        self.draw = draw
+        self.size: Size = (0, 0)
+
+    def __call__(self, height: int, width: int) -> Crop:
+        self.size = (height, width)
+        return self.draw(height, width)
+
+
 class _FromFiles(_Maker):
-    def cut(self, order: _Order) -> _Cut:
-        pictures: list[Tensor] = []
-        side = self.augmentation.size
-        made = _Cut(torch.empty(0, 3, side, side).byte(), [], [], [], [])
-        for index in order.indices.tolist():
-            try:
-                picture = decode(self.sample(index).path)
-            except PictureError as error:
-                made.faults.append(str(error))
-                continue
-            size = (picture.height, picture.width)
-            crop = self.draw(order, index, size, size)
-            pictures.append(to_tensor(cut(picture, crop)))
-            made.crops.append(crop)
-            made.draws.append(index)
-            made.originals.append(size)
-        return made._replace(pictures=torch.stack(pictures)) if pictures else made
+    def __init__(self, batches: TrainingBatches) -> None:
+        super().__init__(batches)
+        self.reduced = batches.reduced
+
+    def cut(self, order: _Order) -> Crops:
+        def draw(number: int, height: int, width: int) -> Crop:
+            return self.draw(order, number, (height, width), (height, width))
+
+        sources = [(index, self.sample(index).path) for index in order.indices.tolist()]
+        return cut_sources(sources, self.augmentation.size, draw, reduced=self.reduced)
 
 
 class _FromStore(_Maker):
@@ -228,7 +314,7 @@ class _FromStore(_Maker):
         super().__init__(batches)
         self.store = store
 
-    def cut(self, order: _Order) -> _Cut:
+    def cut(self, order: _Order) -> Crops:
         draws = order.indices.tolist()
         numbers = (order.indices % len(self.samples)).tolist()
         sizes = self.store.sizes[torch.tensor(numbers)]
@@ -245,4 +331,4 @@ class _FromStore(_Maker):
         ]
         corners = torch.tensor([window[:2] for window in windows])
         parts = self.store.gather(numbers, windows)
-        return _Cut(cut_batch(parts, sizes, crops, corners), crops, draws, originals, [])
+        return Crops(cut_batch(parts, sizes, crops, corners), crops, draws, originals, [])

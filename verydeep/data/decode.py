@@ -26,22 +26,21 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from verydeep.data.bounds import (
     MAX_PIXELS,
-    Metered,
     check_scans,
     check_size,
     check_strips,
     open_metered,
 )
+from verydeep.data.members import Source
 from verydeep.errors import PictureError, VeryDeepError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -81,11 +80,11 @@ _NONSENSE = (
 )
 
 
-def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(source: Source | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a picture.
 
     Args:
-        source: A file, or what stands in one.
+        source: A file, a member of an archive or a table, or what stands in one of them.
         max_pixels: Refuse larger pictures before their pixels are decoded. Twice
             :data:`~verydeep.data.bounds.MAX_PIXELS` is the most that Pillow reads, whatever is set
             here; kinds that cost more a pixel have a share of it, see :mod:`verydeep.data.bounds`.
@@ -96,45 +95,73 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     Raises:
         PictureError: There is no such file, it cannot be read, or it is no whole picture.
     """
-    name = "<bytes>" if isinstance(source, bytes) else shown(source)
-    with _faults_of(name), QUIET, open_metered(source) as stream:
-        return _decode(stream, max_pixels)
-
-
-def upright_size(path: Path) -> tuple[int, int]:
-    """Return height and width of the picture in a file, turned upright, from the file's header.
-
-    Raises:
-        PictureError: There is no such file, or its header cannot be read.
-    """
-    with (
-        _faults_of(shown(path)),
-        QUIET,
-        open_metered(path) as stream,
-        Image.open(stream, formats=FORMATS) as picture,
-    ):
-        check_size(picture, MAX_PIXELS)
-        width, height = picture.size
-        return (width, height) if orientation_of(picture) in SIDEWAYS else (height, width)
+    with naming(source):
+        rgb, turn = _read(source, max_pixels)
+        upright = rgb if turn is None else rgb.transpose(turn)
+    upright.info = {}
+    return upright
 
 
 @contextmanager
-def _faults_of(name: str) -> Iterator[None]:
-    """Turn whatever a file makes Pillow raise into one error that names it."""
+def opened(
+    source: Source | bytes, *, max_pixels: int = MAX_PIXELS
+) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture, its header read and every bound of :mod:`verydeep.data.bounds` in force.
+
+    This is the only way by which the program opens files it knows nothing of. Pillow's warnings
+    are kept from the user as long as the picture is open.
+
+    Args:
+        source: A file, or what stands in one.
+        max_pixels: As for :func:`decode`.
+
+    Raises:
+        PictureTooLarge: It has too many bytes or pixels.
+        PictureError: It is refused for another reason.
+        OSError: The file cannot be opened.
+        Exception: Whatever a broken file makes Pillow raise, inside the ``with`` block as well;
+            :func:`naming` puts it in words.
+    """
+    with QUIET, open_metered(source) as stream:
+        if not stream.read(1):
+            raise PictureError("the file is empty")
+        with Image.open(stream, formats=FORMATS) as picture:
+            check_size(picture, max_pixels)
+            check_strips(picture, stream.length)
+            stream.end_of_header()
+            check_scans(picture, stream)
+            yield picture
+
+
+@contextmanager
+def naming(source: Source | bytes) -> Iterator[None]:
+    """Turn whatever reading a picture raises into a PictureError that names it."""
+    name = "<bytes>" if isinstance(source, bytes) else shown(source)
     try:
         yield
     except PictureError as refusal:
-        raise PictureError(f"{name}: {refusal}") from None
+        raise type(refusal)(f"{name}: {refusal}") from None
     except VeryDeepError:  # a signal's doing, not the picture's
         raise
     except Exception as error:  # a broken file can make Pillow raise almost anything
         raise PictureError(f"{name}: {reason_of(error)}") from error
 
 
-def shown(path: Path | str) -> str:
+def upright_size(source: Source | bytes) -> tuple[int, int]:
+    """Return height and width of a picture, turned upright, from its header.
+
+    Raises:
+        PictureError: There is no such file, or its header cannot be read.
+    """
+    with naming(source), opened(source) as picture:
+        width, height = picture.size
+        return (width, height) if orientation_of(picture) in SIDEWAYS else (height, width)
+
+
+def shown(path: Source | str) -> str:
     """Return a path as it can stand in a line of a message, whatever its name is made of.
 
-    >>> print(shown(Path("cats/1.jpg")), shown(Path("two" + chr(10) + "lines.jpg")).count(chr(10)))
+    >>> print(shown("cats/1.jpg"), shown("two" + chr(10) + "lines.jpg").count(chr(10)))
     cats/1.jpg 0
     """
     return str(path) if str(path).isprintable() else repr(str(path))
@@ -151,24 +178,11 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
-def _decode(stream: Metered, max_pixels: int) -> Image.Image:
-    if not stream.read(1):
-        raise PictureError("the file is empty")
-    rgb, turn = _read(stream, max_pixels)
-    upright = rgb if turn is None else rgb.transpose(turn)
-    upright.info = {}
-    return upright
-
-
-def _read(stream: Metered, max_pixels: int) -> tuple[Image.Image, Image.Transpose | None]:
+def _read(source: Source | bytes, max_pixels: int) -> tuple[Image.Image, Image.Transpose | None]:
     """Return the picture in RGB and how it is to be turned; the one in the file is let go."""
-    with Image.open(stream, formats=FORMATS) as picture:
-        check_size(picture, max_pixels)
-        check_strips(picture, stream.length)
-        stream.end_of_header()
-        check_scans(picture, stream)
+    with opened(source, max_pixels=max_pixels) as picture:
         picture.load()
-        return _rgb(picture), _turn(picture)
+        return rgb_of(picture), _turn(picture)
 
 
 def upright_rgb(picture: Image.Image) -> Image.Image:
@@ -177,7 +191,7 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
     Raises:
         PictureError: Its pixels are numbers of 32 bits.
     """
-    rgb, turn = _rgb(picture), _turn(picture)
+    rgb, turn = rgb_of(picture), _turn(picture)
     return rgb if turn is None else rgb.transpose(turn)
 
 
@@ -198,7 +212,12 @@ def orientation_of(picture: Image.Image) -> int:
     return orientation if isinstance(orientation, int) else 1
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
+def rgb_of(picture: Image.Image) -> Image.Image:
+    """Return an opened picture in mode ``RGB``, by the rules for files; not turned.
+
+    Raises:
+        PictureError: Its pixels are numbers of 32 bits.
+    """
     mode = picture.mode
     if mode == "RGB" and "transparency" not in picture.info:
         return picture

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
@@ -15,6 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from verydeep.data.decode import decode, shown
+from verydeep.data.members import Source
 from verydeep.errors import PictureError
 from verydeep.runtime import usable_cores
 
@@ -38,7 +38,7 @@ class Loaded(Generic[T]):
 
 
 def load_pictures(
-    sources: Sequence[Path | Image.Image],
+    sources: Sequence[Source | Image.Image],
     prepare: Callable[[Image.Image], T],
     *,
     workers: int | None = None,
@@ -157,7 +157,7 @@ class _Chunks(Dataset[list[T]], Generic[S, T]):
 class _Load(Generic[T]):
     """Decodes and prepares one of the sources, by its number."""
 
-    sources: Sequence[Path | Image.Image]
+    sources: Sequence[Source | Image.Image]
     prepare: Callable[[Image.Image], T]
 
     def __call__(self, index: int) -> Loaded[T]:
@@ -169,5 +169,5 @@ class _Load(Generic[T]):
         try:
             return Loaded(index, self.prepare(picture))
         except PictureError as error:
-            name = shown(source) if isinstance(source, Path) else "a picture in memory"
+            name = "a picture in memory" if isinstance(source, Image.Image) else shown(source)
             return Loaded(index, None, f"{name}: {error}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from verydeep.data.balance import balanced_draws
 
@@ -22,7 +22,7 @@ def steps_of_epoch(count: int, batch: int) -> int:
 
 
 def plan_epoch(
-    count: int, batch: int, seed: int, epoch: int, balance: Sequence[int] | None = None
+    count: int, batch: int, seed: int, epoch: int, balance: ArrayLike | None = None
 ) -> list[Indices]:
     """Return the pictures of every update of an epoch: each picture exactly once.
 

@@ -6,11 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verydeep.data.layouts import named
+from verydeep.data.layouts.hub import is_hub_id, read_id
 from verydeep.data.layouts.registry import BUILT_IN, check_layout, find_layout
+from verydeep.data.layouts.shards import read_shards
 from verydeep.data.samples import Dataset
+from verydeep.data.shards.find import is_pattern, is_remote
 from verydeep.data.split import cut
 from verydeep.errors import DataError
 from verydeep.progress import Progress
+
+HUB, SHARDS = "hub", "shards"
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,17 @@ class DataSource:
         return str(self.data) in named.NAMES and self.layout in (None, BUILT_IN)
 
     @property
+    def is_pattern(self) -> bool:
+        """Whether it stands for shards, by a pattern or a URL."""
+        asked = self.layout in (None, SHARDS)
+        return asked and is_pattern(str(self.data)) and not Path(self.data).exists()
+
+    @property
     def lasting(self) -> str:
-        """The same as can be given anywhere: the name, or the whole path."""
-        return str(self.data) if self.is_named else str(Path(self.data).expanduser().resolve())
+        """The same as can be given anywhere: the name, the URL, or the whole path."""
+        if self.is_named or is_remote(str(self.data)) or is_hub_id(str(self.data)):
+            return str(self.data)
+        return str(Path(self.data).expanduser().resolve())
 
 
 def read_dataset(
@@ -39,19 +52,23 @@ def read_dataset(
     seed: int = 0,
     draw: bool = True,
     layout: str | None = None,
+    stream: bool | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Read a data set: its classes, its splits, where its pictures are. No picture is opened.
 
     Args:
         data: A name (``digits``, the built-in set, or one of
-            :data:`verydeep.data.torchvision_sets.SETS`, which is fetched once), or a file or
-            folder in one of the layouts of :mod:`verydeep.data.layouts.registry`.
+            :data:`verydeep.data.torchvision_sets.SETS`, which is fetched once), an id of the
+            Hugging Face Hub (``hf:owner/name``), a pattern of shards, or a file or folder in one
+            of the layouts of :mod:`verydeep.data.layouts.registry`.
         validation_share: Share of each class that is cut off where there is no validation split.
         test_share: Likewise for the test, where nothing divides the pictures.
         seed: Of the rule that cuts.
         draw: Whether to cut at all; if not, pictures that nothing divides are one split, ``all``.
         layout: Name of the layout; None looks which it is.
+        stream: Whether the training split of shards is to be a stream; None decides by where and
+            how many they are.
         progress: Where to say that a data set is fetched; None is silent.
 
     Raises:
@@ -60,7 +77,13 @@ def read_dataset(
         MissingExtra: A Parquet file, without pyarrow.
     """
     check_layout(layout)
-    dataset = _read(DataSource(data, layout), progress)
+    dataset = _read(DataSource(data, layout), stream, progress)
+    if dataset.stream is not None and "val" not in dataset.splits:
+        raise DataError(
+            f"{dataset.root}: no validation split can be drawn from a stream; name shards for it "
+            "(val-0000.tar), write the shards with verydeep shard, or read them by index "
+            "(--set data.stream=false)"
+        )
     shares = {} if "val" in dataset.splits else {"val": validation_share}
     if set(dataset.splits) == {"all"}:
         shares["test"] = test_share
@@ -73,8 +96,10 @@ def read_dataset(
     return replace(dataset, splits={name: dataset.splits[name] for name in order})
 
 
-def _read(source: DataSource, progress: Progress | None) -> Dataset:
+def _read(source: DataSource, stream: bool | None, progress: Progress | None) -> Dataset:
     path = Path(source.data).expanduser()
+    if is_hub_id(str(source.data)) and source.layout in (None, HUB):
+        return replace(read_id(str(source.data), progress), layout_name=HUB)
     if source.is_named:
         # Nobody who has a folder "mnist" shall wait for a download instead.
         if source.layout is None and str(path) != "digits" and path.exists():
@@ -86,7 +111,14 @@ def _read(source: DataSource, progress: Progress | None) -> Dataset:
     if source.layout == BUILT_IN:
         raise DataError(f"{path}: no built-in data set; these are {', '.join(named.NAMES)}")
     try:
+        if source.is_pattern:
+            pattern = str(source.data if is_remote(str(source.data)) else path)
+            shards = read_shards(pattern, stream=stream, progress=progress)
+            return replace(shards, layout_name=SHARDS)
         found = find_layout(path, source.layout)
+        if found.name == SHARDS:
+            shards = read_shards(str(path), stream=stream, progress=progress)
+            return replace(shards, layout_name=SHARDS)
         return replace(found.read(path), layout_name=found.name)
     except OSError as error:
         reason = error.strerror or str(error)

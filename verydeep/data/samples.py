@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import math
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
+import numpy as np
+from numpy.typing import NDArray
+
+from verydeep.data.members import Member, Source
+from verydeep.data.names import Names
 from verydeep.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from verydeep.data.shards.stream import ShardStream
 
 
 class Box(NamedTuple):
@@ -31,7 +41,7 @@ class Sample:
         others: Further objects of the same class; a box that is found is right by any of them.
     """
 
-    path: Path
+    path: Source
     label: int
     box: Box | None = None
     others: tuple[Box, ...] = ()
@@ -40,6 +50,208 @@ class Sample:
     def boxes(self) -> tuple[Box, ...]:
         """The objects of the picture's class, the main one first; none if its box is unknown."""
         return (self.box, *self.others) if self.box else ()
+
+
+class Places(Protocol):
+    """Where many pictures are, by number."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Source: ...
+
+
+class Samples(Sequence[Sample]):
+    """Many samples, kept in arrays: a million of them in some 100 MiB.
+
+    As Python objects they would take ten times as much, and every process that reads pictures
+    would soon have a copy of its own, as counting references writes to their memory.
+
+    Args:
+        places: Where the pictures are.
+        labels: (N,), their classes.
+        boxes: (N, 4), NaN where there is none; None if no picture has one.
+        order: (M,), which of the places, labels and boxes these samples are; None for all.
+        others: Further boxes of the pictures that have any, by place.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        labels: NDArray[np.int32],
+        boxes: NDArray[np.float64] | None = None,
+        order: NDArray[np.int64] | None = None,
+        others: Mapping[int, tuple[Box, ...]] | None = None,
+    ) -> None:
+        self._places = places
+        self._labels = labels
+        self._boxes = boxes
+        self._others = others or {}
+        self._order = np.arange(len(labels)) if order is None else order
+
+    @staticmethod
+    def of(samples: Iterable[Sample]) -> Samples:
+        """Return samples kept compactly; themselves if they are so already."""
+        if isinstance(samples, Samples):
+            return samples
+        builder = SamplesBuilder()
+        for sample in samples:
+            builder.add(sample.path, sample.label, sample.box, sample.others)
+        return builder.samples()
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Samples: ...
+    def __getitem__(self, index: int | slice) -> Sample | Samples:
+        """Return one sample, or a part of them."""
+        if isinstance(index, slice):
+            return self._with_order(self._order[index])
+        place = int(self._order[index])
+        others = self._others.get(place, ())
+        return Sample(self._places[place], int(self._labels[place]), self._box(place), others)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(
+            one == its for one, its in zip(self, other, strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} samples>"
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """Their classes, (N,)."""
+        return self._labels[self._order]
+
+    @property
+    def paths(self) -> Sequence[Source]:
+        """Where their pictures are."""
+        return _Paths(self)
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether one of them has a box."""
+        return self._boxes is not None and not bool(np.isnan(self._boxes[self._order, 0]).all())
+
+    @property
+    def with_box(self) -> Samples:
+        """Those that have a box."""
+        if self._boxes is None:
+            return self.take([])
+        return self.take(np.flatnonzero(~np.isnan(self._boxes[self._order, 0])))
+
+    def take(self, numbers: Sequence[int] | NDArray[np.int64]) -> Samples:
+        """Return some of them, by number, in that order."""
+        return self._with_order(self._order[np.asarray(numbers, dtype=np.int64)])
+
+    def relabelled(self, labels: Sequence[int]) -> Samples:
+        """Return the same pictures with class ``labels[k]`` instead of k."""
+        new = np.asarray(labels, np.int32)[self._labels]
+        return Samples(self._places, new, self._boxes, self._order, self._others)
+
+    def _with_order(self, order: NDArray[np.int64]) -> Samples:
+        return Samples(self._places, self._labels, self._boxes, order, self._others)
+
+    def _box(self, place: int) -> Box | None:
+        if self._boxes is None or np.isnan(self._boxes[place, 0]):
+            return None
+        return Box(*self._boxes[place].tolist())
+
+
+class SamplesBuilder:
+    """Collects samples, one after the other.
+
+    Args:
+        root: Folder that most files lie in; their names are kept relative to it.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = "" if root is None else os.path.join(root, "")  # noqa: PTH118
+        self._names = Names()
+        self._members: list[Member] = []
+        self._labels = array("i")
+        self._boxes = array("d")  # only as far as the last that there is
+        self._others: dict[int, tuple[Box, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def add(
+        self,
+        place: Source | str,
+        label: int,
+        box: Box | None = None,
+        others: tuple[Box, ...] = (),
+    ) -> None:
+        """Add a picture: a file, as a path or as text, or a member; others only with a box."""
+        if isinstance(place, Member):
+            self._members.append(place)
+        else:
+            name = self._within_root(str(place))
+            self._names.append(name)
+        if box is not None:
+            self._boxes.extend([math.nan] * (4 * len(self) - len(self._boxes)))
+            self._boxes.extend(box)
+            if others:
+                self._others[len(self)] = others
+        self._labels.append(label)
+
+    def _within_root(self, name: str) -> str:
+        if not name.startswith(self.root):  # then the folder is of no use
+            self._names = Names(self.root + known for known in self._names)
+            self.root = ""
+        return name.removeprefix(self.root)
+
+    def samples(self) -> Samples:
+        """Return what was added."""
+        assert not (self._members and len(self._names)), "files or members, not both"
+        places: Places = self._members or Files(self.root, self._names)
+        boxes = None
+        if self._boxes:
+            boxes = np.full((len(self), 4), np.nan)
+            boxes.ravel()[: len(self._boxes)] = self._boxes
+        labels = np.array(self._labels, dtype=np.int32)
+        return Samples(places, labels, boxes, others=self._others)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files by their names; those that are not absolute begin in one folder."""
+
+    root: str
+    names: Names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Path:
+        return Path(self.root, self.names[index])
+
+
+class _Paths(Sequence[Source]):
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Source: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Source]: ...
+    def __getitem__(self, index: int | slice) -> Source | Sequence[Source]:
+        if isinstance(index, slice):
+            return self._samples[index].paths
+        return self._samples[index].path
 
 
 @dataclass(frozen=True)
@@ -51,28 +263,41 @@ class Dataset:
         layout: How it lies on disk, in words.
         classes: Names of the K classes; a sample's label counts into them. They are those of the
             training split, in order of their names.
-        splits: Samples by name of the split: ``train``, ``val`` and perhaps ``test``.
+        splits: Samples by name of the split: ``train``, ``val`` and perhaps ``test``. Whatever
+            sequences are given, they are kept as :class:`Samples`.
         titles: What to show people for a class; the class's name where it is not in here.
         made_by_rule: The split was not found on disk but drawn; see :mod:`verydeep.data.split`.
         layout_name: What ``--layout`` calls the layout.
         notes: What else is to be said of it, like how many pictures were left out.
+        stream: The training split, if it is in shards that are read from front to back; ``splits``
+            then lacks it.
     """
 
     root: Path
     layout: str
     classes: tuple[str, ...]
-    splits: Mapping[str, tuple[Sample, ...]]
+    splits: Mapping[str, Samples]
     titles: Mapping[str, str] = field(default_factory=dict)
     made_by_rule: bool = False
     layout_name: str | None = None
     notes: tuple[str, ...] = ()
+    stream: ShardStream | None = None
 
-    def split(self, name: str) -> tuple[Sample, ...]:
+    def __post_init__(self) -> None:
+        compact = {name: Samples.of(samples) for name, samples in self.splits.items()}
+        object.__setattr__(self, "splits", compact)
+
+    def split(self, name: str) -> Samples:
         """Return the samples of a split.
 
         Raises:
             DataError: There is no such split.
         """
+        if name == "train" and self.stream is not None:
+            raise DataError(
+                f"{self.root}: its training pictures are a stream, which has no order of its own; "
+                "read them by index instead (--set data.stream=false)"
+            )
         if name not in self.splits:
             raise DataError(
                 f"{self.root} has no split {name!r}; it has {', '.join(self.splits)}"
@@ -85,14 +310,22 @@ class Dataset:
         """Name of the split to test on: ``test`` if there is one, else ``val``, else the last."""
         return next((name for name in ("test", "val") if name in self.splits), [*self.splits][-1])
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Pictures of every split."""
+        streamed = {} if self.stream is None else {"train": len(self.stream)}
+        return streamed | {name: len(samples) for name, samples in self.splits.items()}
+
     def title(self, label: int) -> str:
         """Return what to show people for a class."""
         return self.titles.get(self.classes[label], self.classes[label])
 
     def count(self, split: str) -> tuple[int, ...]:
         """Return the number of pictures of every class in a split."""
-        counts = Counter(sample.label for sample in self.split(split))
-        return tuple(counts[label] for label in range(len(self.classes)))
+        if split == "train" and self.stream is not None:
+            return self.stream.counts
+        labels = self.split(split).labels
+        return tuple(np.bincount(labels, minlength=len(self.classes)).tolist())
 
     def describe(self) -> str:
         """Return the data set in one line.
@@ -100,13 +333,17 @@ class Dataset:
         >>> Dataset(Path("pets"), "a folder a class", ("cat", "dog"), {"train": ()}).describe()
         'a folder a class, 2 classes, 0 train'
         """
-        sizes = ", ".join(f"{len(samples):,} {name}" for name, samples in self.splits.items())
-        boxes = any(s.box for samples in self.splits.values() for s in samples)
+        sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes.items())
+        boxes = any(samples.has_boxes for samples in self.splits.values())
         rule = " (drawn by rule)" if self.made_by_rule else ""
-        notes = "".join(f", {note}" for note in ((["boxes"] if boxes else []) + [*self.notes]))
+        streamed = ["training pictures as a stream"] if self.stream is not None else []
+        boxed = ["boxes"] if boxes else []
+        notes = "".join(f", {note}" for note in (*streamed, *boxed, *self.notes))
         return f"{self.layout}, {len(self.classes)} classes, {sizes}{rule}{notes}"
 
 
-def relative_name(path: Path, root: Path) -> str:
+def relative_name(place: Source, root: Path) -> str:
     """Return how to name a picture to people: its path within the data set."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    if isinstance(place, Path) and place.is_relative_to(root):
+        return place.relative_to(root).as_posix()
+    return str(place)

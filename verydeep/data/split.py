@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from verydeep.data.samples import Sample, relative_name
+import numpy as np
+
+from verydeep.data.members import Source
+from verydeep.data.samples import Sample, Samples, relative_name
 from verydeep.errors import DataError
 
 
@@ -23,7 +25,7 @@ def cut(
     seed: int,
     *,
     names: Sequence[str] = (),
-) -> dict[str, tuple[Sample, ...]]:
+) -> dict[str, Samples]:
     """Cut shares off a set of pictures, class by class; the rest is ``train``.
 
     Args:
@@ -37,31 +39,35 @@ def cut(
     Raises:
         DataError: A class has too few pictures to be in every split.
     """
-    by_class: dict[int, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        by_class[sample.label].append(sample)
-    splits: dict[str, list[Sample]] = {"train": [], **{name: [] for name in shares}}
-    for label in sorted(by_class):
-        ordered = sorted(by_class[label], key=lambda s: _hash(seed, relative_name(s.path, root)))
+    samples = Samples.of(samples)
+    labels = samples.labels
+    splits: dict[str, list[int]] = {"train": [], **{name: [] for name in shares}}
+    for label in np.unique(labels).tolist():
+        numbers = np.flatnonzero(labels == label).tolist()
+        places = {number: samples[number].path for number in numbers}
+        hashes = {n: _hash(seed, relative_name(place, root)) for n, place in places.items()}
+        ordered = sorted(numbers, key=hashes.__getitem__)
         start = 0
         for name, share in shares.items():
             end = start + (max(1, round(share * len(ordered))) if share else 0)
-            splits[name] += ordered[start:end]
+            splits[name] += _in_order_of_names(ordered[start:end], places)
             start = end
         if start >= len(ordered):
-            folder = os.path.commonpath([sample.path.parent for sample in ordered])
+            folder = os.path.commonpath([Path(str(place)).parent for place in places.values()])
             known = label < len(names) and Path(folder).name != names[label]
             whose = f"{folder}: class {names[label]}" if known else folder
             raise DataError(
                 f"{whose} has {len(ordered)} picture(s): too few to split into "
                 f"{', '.join(splits)}; add pictures, or divide them yourself"
             )
-        splits["train"] += ordered[start:]
+        splits["train"] += _in_order_of_names(ordered[start:], places)
     return {
-        name: tuple(sorted(chosen, key=lambda s: (s.label, s.path)))
-        for name, chosen in splits.items()
-        if chosen or name == "train"
+        name: samples.take(chosen) for name, chosen in splits.items() if chosen or name == "train"
     }
+
+
+def _in_order_of_names(numbers: Sequence[int], places: Mapping[int, Source]) -> list[int]:
+    return sorted(numbers, key=lambda number: str(places[number]).split("/"))
 
 
 def _hash(seed: int, name: str) -> bytes:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from verydeep.data.augment import rescale
 from verydeep.data.loading import load_pictures
-from verydeep.data.samples import Sample
+from verydeep.data.samples import Sample, Samples
 from verydeep.data.store import PictureStore, Room
 from verydeep.errors import DataError
 
@@ -63,6 +63,12 @@ class ColourSum:
         self.first += moments[0]
         self.second += moments[1]
 
+    def join(self, other: ColourSum) -> None:
+        """Count the pictures of another sum too."""
+        self.count += other.count
+        self.first += other.first
+        self.second += other.second
+
     def statistics(self) -> ColourStatistics:
         """Return the statistics of the pictures so far; there must be one."""
         mean = self.first / self.count
@@ -85,7 +91,7 @@ class Scan:
     """
 
     colours: ColourStatistics
-    samples: tuple[Sample, ...]
+    samples: Samples
     unreadable: tuple[str, ...] = ()
     left_out: tuple[int, ...] = ()
     store: PictureStore | None = field(default=None, repr=False)
@@ -114,12 +120,12 @@ def scan(
     Raises:
         DataError: More pictures are broken than the limit allows, or they do not fit into memory.
     """
+    samples = Samples.of(samples)
     measure = Measure(keep=keep_on is not None, largest_scale=largest_scale)
     room = Room(keep_on) if keep_on else None
-    good, faults, left_out, kept, sizes = [], [], [], [], []
+    faults, left_out, kept, sizes = [], [], [], []
     colours = ColourSum()
-    paths = [sample.path for sample in samples]
-    for loaded in load_pictures(paths, measure, workers=workers):
+    for loaded in load_pictures(samples.paths, measure, workers=workers):
         progress(loaded.index + 1)
         if loaded.value is None:
             faults.append(str(loaded.fault))
@@ -127,14 +133,14 @@ def scan(
             continue
         moments, picture, size = loaded.value
         colours.add(moments)
-        good.append(samples[loaded.index])
         if room and picture is not None:
             room.take(picture.nbytes)
             kept.append(picture)
             sizes.append(size)
     check_unreadable(faults, len(samples), unreadable_limit)
     store = PictureStore(kept, keep_on, sizes) if keep_on else None
-    return Scan(colours.statistics(), tuple(good), tuple(faults), tuple(left_out), store)
+    good = samples.take(np.delete(np.arange(len(samples)), left_out))
+    return Scan(colours.statistics(), good, tuple(faults), tuple(left_out), store)
 
 
 def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from PIL import Image
 from verydeep.data.augment import rescale
 from verydeep.data.geometry import Rounding
 from verydeep.data.loading import load_pictures
+from verydeep.data.members import Source
 
 Pixels = NDArray[np.uint8]
 
@@ -81,7 +81,7 @@ class TestPictures:
 
     __test__ = False
 
-    pictures: Sequence[Path | Image.Image]
+    pictures: Sequence[Source | Image.Image]
     scales: tuple[int, ...]
     workers: int | None = None
     rounding: Rounding = "nearest"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from verydeep.data.geometry import Rounding
-from verydeep.data.samples import Dataset, Sample, relative_name
+from verydeep.data.samples import Dataset, Sample, Samples, relative_name
 from verydeep.data.testing import TestPictures
 from verydeep.distributed import Group, joined
 from verydeep.errors import DataError, InputError, did_you_mean
@@ -122,6 +122,7 @@ def evaluate_tests(
         InputError: As :func:`evaluate_samples`.
     """
     check_tests(models, tests)
+    samples = Samples.of(samples)
     with joined() as group:
         total, faults, seconds = _share(models, samples, tests, group, split, workers, progress)
     good = [index for index in range(len(samples)) if index not in faults]
@@ -129,7 +130,7 @@ def evaluate_tests(
         reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
         raise DataError(f"none of the {len(samples)} pictures to test on can be read:{reasons}")
     names = [relative_name(sample.path, root or Path()) for sample in samples]
-    labels = torch.tensor([samples[index].label for index in good], dtype=torch.long)
+    labels = torch.tensor(samples.labels[good], dtype=torch.long)
     return [
         make_result(
             [models[net] for net, _ in test.members],
@@ -154,7 +155,7 @@ def block_size(images: int) -> int:
 
 def _share(
     models: Sequence[Model],
-    samples: Sequence[Sample],
+    samples: Samples,
     tests: Sequence[Test],
     group: Group,
     split: str,
@@ -172,7 +173,7 @@ def _share(
     mixtures = [test.mixture() for test in tests]
     scales = sorted({part.scale for mixture in mixtures for part in mixture})
     pictures = TestPictures(
-        [samples[i].path for i in mine], tuple(scales), workers, *rescaling(models, tests)
+        samples.take(mine).paths, tuple(scales), workers, *rescaling(models, tests)
     )
     own: dict[Part, float] = {}
     with (progress or Progress()).task(f"testing {split}".strip(), len(mine)) as task:
@@ -241,7 +242,7 @@ def check_tests(models: Sequence[Model], tests: Sequence[Test]) -> None:
             )
 
 
-def relabel(dataset: Dataset, split: str, classes: Sequence[str]) -> tuple[Sample, ...]:
+def relabel(dataset: Dataset, split: str, classes: Sequence[str]) -> Samples:
     """Return a split's samples with labels that count into a model's classes, matched by name.
 
     Raises:
@@ -254,7 +255,4 @@ def relabel(dataset: Dataset, split: str, classes: Sequence[str]) -> tuple[Sampl
             f"{dataset.root}: the model does not know {len(unknown)} of its classes: "
             f"{', '.join(map(repr, unknown[:5]))}{did_you_mean(unknown[0], known)}"
         )
-    return tuple(
-        dataclasses.replace(sample, label=known[dataset.classes[sample.label]])
-        for sample in dataset.split(split)
-    )
+    return dataset.split(split).relabelled([known[name] for name in dataset.classes])

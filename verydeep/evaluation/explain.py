@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from verydeep.data.geometry import View
+from verydeep.data.members import Source
 from verydeep.data.testing import Pixels, TestPicture, TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.evaluate import Model, Test, check_tests, rescaling
@@ -78,7 +78,7 @@ class Explanation:
         classes: Names of the K classes.
     """
 
-    source: Path | None
+    source: Source | None
     steps: tuple[str, ...]
     stages: tuple[Stage, ...]
     likely: Tensor
@@ -124,7 +124,7 @@ class Explanation:
 
 
 def explain(
-    models: Sequence[Model], protocols: Sequence[Protocol], source: Path | Image.Image
+    models: Sequence[Model], protocols: Sequence[Protocol], source: Source | Image.Image
 ) -> Explanation:
     """Test one picture, view by view, and keep what happens on the way.
 
@@ -152,7 +152,7 @@ def explain(
         [torch.stack([answer for _, answer in stages]).mean(0) for stages in nets]
     )
     return Explanation(
-        source=source if isinstance(source, Path) else None,
+        source=None if isinstance(source, Image.Image) else source,
         steps=steps(models, protocols),
         stages=tuple(stage for stages in nets for stage, _ in stages),
         likely=_posterior(answers.mean(0), protocols[0]),

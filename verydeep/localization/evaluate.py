@@ -10,6 +10,7 @@ from torch import Tensor
 
 from verydeep.data.decode import upright_size
 from verydeep.data.loading import in_parallel
+from verydeep.data.members import Source
 from verydeep.data.samples import Sample, relative_name
 from verydeep.data.testing import TestPictures
 from verydeep.distributed import Group, joined
@@ -144,7 +145,7 @@ def training_box(samples: Sequence[Sample], workers: int | None = None) -> Tenso
     return mean_box([box for box, _ in known], [size for _, size in known]) if known else None
 
 
-def _size(path: Path) -> tuple[int, int] | None:
+def _size(path: Source) -> tuple[int, int] | None:
     try:
         return upright_size(path)
     except PictureError:

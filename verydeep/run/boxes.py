@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verydeep.classifier import Classifier, load
-from verydeep.data.samples import Dataset, Sample
+from verydeep.data.samples import Dataset, Samples
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import relabel
 from verydeep.evaluation.protocol import multiple_scales, single_scale
@@ -108,7 +108,7 @@ class BoxBench:
 
     classifiers: tuple[Classifier, ...]
     nets: tuple[Localizer, ...]
-    samples: tuple[Sample, ...]
+    samples: Samples
     split: str
     dataset: Dataset
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from verydeep.data.members import Source as Place
 from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.explain import Explanation, explain
 from verydeep.insight.draw_views import draw_views
@@ -79,7 +80,7 @@ def _given(
     layout: str | None,
     device: str | None,
     precision: str | None,
-) -> tuple[Sequence[AnyClassifier], Path]:
+) -> tuple[Sequence[AnyClassifier], Place]:
     """Load the nets, and find the picture: with one at hand, nets of ours need no data."""
     given = [models] if isinstance(models, Source) else list(models)
     if picture is None or any(is_torchvision(model) for model in given):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.layouts.registry import BUILT_IN
 from verydeep.data.read import DataSource, read_dataset
-from verydeep.data.samples import Box, Dataset, Sample, relative_name
+from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_name
 from verydeep.data.statistics import ColourStatistics, Scan
 from verydeep.errors import DataError, ModelError
 from verydeep.files import clear_temporaries, write_json, write_text
@@ -122,7 +121,8 @@ def record_data(data: str | Path, dataset: Dataset, scanned: Scan) -> dict[str, 
         "layout_name": dataset.layout_name,
         "classes": list(dataset.classes),
         "titles": dict(dataset.titles),
-        "counts": {name: len(samples) for name, samples in dataset.splits.items()},
+        "stream": dataset.stream is not None,
+        "counts": dataset.sizes,
         "fingerprint": fingerprint(dataset),
         "colours": {
             "mean": list(scanned.colours.mean),
@@ -131,7 +131,6 @@ def record_data(data: str | Path, dataset: Dataset, scanned: Scan) -> dict[str, 
         "unreadable": list(scanned.unreadable),
         "left_out": list(scanned.left_out),
         "drawn": _names(dataset) if dataset.made_by_rule else None,
-        "drawn_boxes": _boxes(dataset) if dataset.made_by_rule else None,
     }
 
 
@@ -150,32 +149,42 @@ def recorded_dataset(record: dict[str, Any]) -> Dataset:
     """
     layout = record.get("layout_name")  # runs of earlier versions have none
     if record["drawn"] is None:
-        return read_dataset(record["data"], layout=layout)
-    root = Path(record.get("root", record["data"]))
-    if layout == BUILT_IN:  # the cache may be elsewhere now, or empty
-        root = read_dataset(record["data"], layout=layout, draw=False).root
-    if not root.is_dir():
-        raise DataError(f"{root}: the run's data are no longer there; name others with --data")
+        return read_dataset(record["data"], layout=layout, stream=record.get("stream", False))
+    dataset = read_dataset(record["data"], layout=layout, draw=False, stream=False)
     classes = tuple(record["classes"])
-    drawn_boxes = record.get("drawn_boxes") or {}
-    boxes = {name: _read_boxes(numbers) for name, numbers in drawn_boxes.items()}
-    splits = {
-        split: tuple(
-            Sample(root / name, label, *boxes.get(name, (None, ())))
-            for label, class_name in enumerate(classes)
-            for name in names.get(class_name, ())
-        )
-        for split, names in record["drawn"].items()
-    }
-    return Dataset(
-        root,
-        record["layout"],
-        classes,
-        splits,
-        record["titles"],
+    return replace(
+        dataset,
+        classes=classes,
+        splits=_recorded_splits(record["drawn"], dataset, classes),
+        titles=record["titles"],
         made_by_rule=True,
-        layout_name=layout,
     )
+
+
+def _recorded_splits(
+    drawn: dict[str, dict[str, list[str]]], dataset: Dataset, classes: Sequence[str]
+) -> dict[str, Samples]:
+    """Return splits as they were drawn: the pictures of those names, with their classes of then.
+
+    Raises:
+        DataError: A picture is no longer there.
+    """
+    there = {
+        relative_name(sample.path, dataset.root): sample
+        for samples in dataset.splits.values()
+        for sample in samples
+    }
+    splits = {}
+    for split, names_by_class in drawn.items():
+        builder = SamplesBuilder(dataset.root)
+        for label, class_name in enumerate(classes):
+            for name in names_by_class.get(class_name, ()):
+                if name not in there:
+                    raise DataError(f"{dataset.root}: {name} of the run is no longer there")
+                sample = there[name]
+                builder.add(sample.path, label, sample.box, sample.others)
+        splits[split] = builder.samples()
+    return splits
 
 
 def resumed_dataset(run: RunFolder, source: DataSource) -> Dataset:
@@ -194,8 +203,7 @@ def resumed_dataset(run: RunFolder, source: DataSource) -> Dataset:
             f"{run.path} was trained on {given} in the layout {layout}, not {source.layout}"
         )
     dataset = recorded_dataset(record)
-    gone = [s.path for s in dataset.split("train") if dataset.made_by_rule and not s.path.exists()]
-    if gone or fingerprint(dataset) != record["fingerprint"]:
+    if fingerprint(dataset) != record["fingerprint"]:
         raise DataError(
             f"{record['data']}: the training pictures are not those that {run.path} began with; "
             "put them back, or start a new run"
@@ -205,6 +213,8 @@ def resumed_dataset(run: RunFolder, source: DataSource) -> Dataset:
 
 def fingerprint(dataset: Dataset) -> str:
     """Return a hash over the names and classes of the training pictures."""
+    if dataset.stream is not None:
+        return dataset.stream.fingerprint()
     digest = hashlib.sha256()
     for sample in dataset.split("train"):
         line = f"{dataset.classes[sample.label]}\t{relative_name(sample.path, dataset.root)}\n"
@@ -213,25 +223,10 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def _names(dataset: Dataset) -> dict[str, dict[str, list[str]]]:
-    return {
-        split: {
-            name: [relative_name(s.path, dataset.root) for s in samples if s.label == label]
-            for label, name in enumerate(dataset.classes)
-        }
-        for split, samples in dataset.splits.items()
-    }
-
-
-def _boxes(dataset: Dataset) -> dict[str, list[float]]:
-    return {
-        relative_name(sample.path, dataset.root): [x for box in sample.boxes for x in box]
-        for samples in dataset.splits.values()
-        for sample in samples
-        if sample.box
-    }
-
-
-def _read_boxes(numbers: Sequence[float]) -> tuple[Box, tuple[Box, ...]]:
-    """Return the main box and the others from four numbers each."""
-    first, *others = (Box(*numbers[n : n + 4]) for n in range(0, len(numbers), 4))
-    return first, tuple(others)
+    drawn: dict[str, dict[str, list[str]]] = {}
+    for split, samples in dataset.splits.items():
+        drawn[split] = {name: [] for name in dataset.classes}
+        for sample in samples:
+            name = relative_name(sample.path, dataset.root)
+            drawn[split][dataset.classes[sample.label]].append(name)
+    return drawn

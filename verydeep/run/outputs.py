@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.data.decode import decode
-from verydeep.data.samples import Box
+from verydeep.data.members import Source
+from verydeep.data.samples import Box, relative_name
 from verydeep.evaluation.calibration import BINS, Bin, reliability, temper
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
 from verydeep.evaluation.result import Answers, Result
@@ -54,23 +55,28 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
     as COCO's tools read them; ``gallery.png``, the best and the worst; of a dense test
     ``merging.png``, how the boxes of a picture are merged, the one of the median overlap.
     """
-    net, root = bench.nets[0], bench.dataset.root
+    net, places = bench.nets[0], _places(bench)
     write_json(folder / "result.json", result.to_dict())
     _write_csv(folder / "boxes.csv", _box_rows(result, net.classes))
     write_json(folder / "coco_truth.json", coco_truth(result.answers, net.classes))
     located = {number: answer.located for number, answer in enumerate(result.answers, start=1)}
     write_json(folder / "coco_results.json", coco_results(located))
-    gallery = draw_gallery(result.answers, lambda answer: decode(root / answer.name), net.title)
+    gallery = draw_gallery(result.answers, lambda answer: decode(places[answer.name]), net.title)
     save_picture(gallery, folder / "gallery.png")
     if result.protocol == "dense":
         ranked = sorted(result.answers, key=lambda answer: answer.overlap)
         _draw_merging(result, bench, ranked[len(ranked) // 2], folder / "merging.png")
 
 
+def _places(bench: BoxBench) -> dict[str, Source]:
+    """Return where pictures are, by the names that a result has for them."""
+    return {relative_name(sample.path, bench.dataset.root): sample.path for sample in bench.samples}
+
+
 def _draw_merging(
     result: LocalizationResult, bench: BoxBench, answer: LocatedSample, path: Path
 ) -> None:
-    picture = decode(bench.dataset.root / answer.name)
+    picture = decode(_places(bench)[answer.name])
     protocol = make_box_protocol(result.protocol, result.scales, flip=result.flip, **result.merging)
     steps = merging_of(bench.classifiers, bench.nets, picture, protocol, answer.label)
     save_picture(draw_merging(picture, steps), path)

@@ -12,9 +12,9 @@ import torch
 
 from verydeep.classifier import Classifier, load
 from verydeep.data.augment import Augmentation
-from verydeep.data.balance import class_weights
+from verydeep.data.balance import class_weights, weights_of_counts
 from verydeep.data.drawing import AnyCrop, Drawing
-from verydeep.data.samples import Dataset, Sample
+from verydeep.data.samples import Dataset, Samples
 from verydeep.data.statistics import ColourStatistics
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import Protocol as Views
@@ -62,7 +62,7 @@ class Task(ABC, Generic[M]):
         """How many numbers the net's last layer gives."""
 
     @abstractmethod
-    def samples(self, split: str) -> Sequence[Sample]:
+    def samples(self, split: str) -> Samples:
         """Return the pictures of a split that can be used.
 
         Raises:
@@ -74,7 +74,7 @@ class Task(ABC, Generic[M]):
         return measured
 
     @abstractmethod
-    def objective(self, samples: Sequence[Sample]) -> Objective:
+    def objective(self, samples: Samples) -> Objective:
         """Return what is minimised on the training pictures."""
 
     @abstractmethod
@@ -107,16 +107,20 @@ class ToClassify(Task[Classifier]):
         """K scores."""
         return len(self.dataset.classes)
 
-    def samples(self, split: str) -> Sequence[Sample]:
+    def samples(self, split: str) -> Samples:
         """Return all pictures of a split."""
         return self.dataset.split(split)
 
-    def objective(self, samples: Sequence[Sample]) -> Objective:
+    def objective(self, samples: Samples) -> Objective:
         """Return the cross-entropy, as the recipe smooths and weights it."""
         weights = None
         if self.recipe.data.balance == "weights":
-            labels = [sample.label for sample in samples]
-            weights = torch.tensor(class_weights(labels, self.outputs))
+            stream = self.dataset.stream
+            weights = torch.tensor(
+                class_weights(samples.labels, self.outputs)
+                if stream is None
+                else weights_of_counts(stream.counts)
+            )
         return Classification(self.outputs, self.recipe.training.label_smoothing, weights)
 
     def drawing(self, augmentation: Augmentation) -> Drawing:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from verydeep.classifier import Classifier, load
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset, Sample
+from verydeep.data.samples import Dataset, Samples
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import (
     Test,
@@ -52,7 +52,7 @@ class Bench:
     """
 
     models: tuple[AnyClassifier, ...]
-    samples: tuple[Sample, ...]
+    samples: Samples
     split: str
     root: Path
 

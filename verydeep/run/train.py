@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from verydeep.data.augment import Augmentation
-from verydeep.data.batches import TrainingBatches
+from verydeep.data.batches import Batches, TrainingBatches
 from verydeep.data.decode import shown
 from verydeep.data.read import DataSource, read_dataset
-from verydeep.data.samples import Dataset
+from verydeep.data.samples import Dataset, Samples
 from verydeep.data.statistics import Scan, scan
 from verydeep.errors import DataError
 from verydeep.insight.report import write_report
@@ -30,6 +31,7 @@ from verydeep.run.folder import (
 )
 from verydeep.run.localize import ToLocalize, inherit
 from verydeep.run.make import frozen_parts, make_net, make_optimizer
+from verydeep.run.streamed import scan_stream, settle_stream, stream_batches
 from verydeep.run.task import Task, ToClassify
 from verydeep.runtime import Machine, choose_machine, describe_environment
 from verydeep.trained_net import Preprocessing, TrainedNet
@@ -109,6 +111,8 @@ def _train_one(
     dataset = _read_data(data, recipe, resumed, progress)
     progress.say(f"{dataset.root}: {dataset.describe()}")
     _say_balance(dataset, recipe, progress)
+    if dataset.stream is not None:
+        recipe = settle_stream(recipe, dataset.stream)
     progress.say(
         f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
         f"{recipe.training.micro_batch} at a time"
@@ -158,6 +162,8 @@ def _read_data(
             source.data,
             layout=source.layout,
             progress=progress,
+            # Boxes come with single pictures: a stream has none.
+            stream=False if recipe.localization else recipe.data.stream,
             validation_share=recipe.data.validation_share,
             test_share=recipe.data.test_share,
             seed=recipe.training.seed,
@@ -187,7 +193,12 @@ def _scan(
     progress: Progress,
 ) -> Scan:
     """Read the training pictures once; a resumed run that keeps none reads its own record."""
-    recipe, samples = task.recipe, task.samples("train")
+    recipe = task.recipe
+    if dataset.stream is not None:
+        if resumed is not None:
+            return Scan(recorded_colours(resumed.read("data.json")), Samples.of(()))
+        return scan_stream(dataset.stream, recipe, progress)
+    samples = task.samples("train")
     if len(samples) < len(dataset.split("train")):
         progress.say(
             f"{len(dataset.split('train')) - len(samples):,} of {len(dataset.split('train')):,} "
@@ -196,8 +207,7 @@ def _scan(
     kept = {"none": None, "ram": torch.device("cpu"), "device": machine.device}[recipe.data.cache]
     if resumed and kept is None:
         record = resumed.read("data.json")
-        bad = set(record["left_out"])
-        good = tuple(sample for index, sample in enumerate(samples) if index not in bad)
+        good = samples.take(np.delete(np.arange(len(samples)), record["left_out"]))
         return Scan(recorded_colours(record), good, tuple(record["unreadable"]))
     low, high = recipe.data.train_scale
     with progress.task("reading the training pictures", len(samples)) as reading:
@@ -290,7 +300,7 @@ class Training:
             progress=self.progress,
         )
 
-    def _batches(self) -> TrainingBatches:
+    def _batches(self) -> Batches:
         data, training = self.recipe.data, self.recipe.training
         assert training.micro_batch is not None
         augmentation = Augmentation(
@@ -300,6 +310,9 @@ class Training:
             flip=data.flip,
             colour_shift=data.colour_shift,
         )
+        stream = self.task.dataset.stream
+        if stream is not None:
+            return stream_batches(stream, augmentation, self.recipe)
         return TrainingBatches(
             self.scanned.samples,
             augmentation,
@@ -310,6 +323,7 @@ class Training:
             workers=data.workers,
             balanced=data.balance == "sampling",
             drawing=self.task.drawing(augmentation),
+            reduced=data.reduced_decoding,
         )
 
     def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from verydeep.data.batches import MicroBatch, TrainingBatches
+from verydeep.data.batches import Batches, MicroBatch
 from verydeep.data.statistics import check_unreadable
 from verydeep.errors import Interrupted, TrainingStopped
 from verydeep.evaluation.titles import TITLES
@@ -64,7 +64,7 @@ class Loop:
     net: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    batches: TrainingBatches
+    batches: Batches
     prepare: Callable[[Tensor, Tensor], Tensor]
     objective: Objective
     validate: Callable[[], Mapping[str, float]]
@@ -149,7 +149,7 @@ class Loop:
             return
         listed = self.position.unreadable
         listed += [fault for fault in part.unreadable if fault not in listed]
-        check_unreadable(listed, len(self.batches.samples), self.unreadable_limit)
+        check_unreadable(listed, self.batches.pictures, self.unreadable_limit)
 
     def _accumulate(self, part: MicroBatch) -> None:
         part = part.to(self.machine.device)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from verydeep.data.pictures import has_pictures, pictures_in, subfolders
-from verydeep.data.samples import Dataset, Sample
+from verydeep.data.pictures import has_pictures, picture_names, subfolders
+from verydeep.data.samples import Dataset, Samples, SamplesBuilder
 from verydeep.errors import DataError, did_you_mean
 
 
@@ -22,8 +22,7 @@ def read(path: Path) -> Dataset:
         DataError: There are fewer than two classes.
     """
     classes = class_names(path)
-    samples = tuple(samples_of(path, classes))
-    return Dataset(path, "a folder a class", classes, {"all": samples})
+    return Dataset(path, "a folder a class", classes, {"all": samples_of(path, path, classes)})
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
@@ -45,18 +44,20 @@ def class_names(folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def samples_of(folder: Path, classes: Iterable[str]) -> Iterator[Sample]:
-    """Yield the pictures of each class.
+def samples_of(folder: Path, root: Path, classes: Iterable[str]) -> Samples:
+    """Return the pictures of each class in a folder of a data set.
 
     Raises:
         DataError: A folder with pictures is none of the classes.
     """
     labels = {name: label for label, name in enumerate(classes)}
+    builder = SamplesBuilder(root)
     for path in subfolders(folder):
-        pictures = list(pictures_in(path))
-        if pictures and path.name not in labels:
-            raise DataError(
-                f"{path}: there is no training class {path.name!r}"
-                f"{did_you_mean(path.name, labels)}; every class needs training pictures"
-            )
-        yield from (Sample(picture, labels[path.name]) for picture in pictures)
+        for picture in picture_names(path):
+            if path.name not in labels:
+                raise DataError(
+                    f"{path}: there is no training class {path.name!r}"
+                    f"{did_you_mean(path.name, labels)}; every class needs training pictures"
+                )
+            builder.add(picture, labels[path.name])
+    return builder.samples()

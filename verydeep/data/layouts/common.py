@@ -6,14 +6,20 @@ every fault is a :class:`~verydeep.errors.DataError` that says where it stands.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
-from verydeep.data.samples import Box, Dataset, Sample, relative_name
+import numpy as np
+
+from verydeep.data.names import Names
+from verydeep.data.samples import Box, Dataset, Samples, SamplesBuilder, relative_name
 from verydeep.errors import DataError, did_you_mean
 
 SPLITS = {
@@ -55,7 +61,7 @@ class Entry(NamedTuple):
 def assemble(
     root: Path,
     layout: str,
-    splits: Mapping[str, Sequence[Entry]],
+    splits: Mapping[str, Iterable[Entry]],
     *,
     titles: Mapping[str, str] | None = None,
     notes: Iterable[str] = (),
@@ -75,52 +81,119 @@ def assemble(
             that can be printed, another split has a class that training lacks, or a picture
             stands in a split twice. (One that stands in two splits is let pass.)
     """
-    filled = {name: splits[name] for name in ORDER if splits.get(name)}
-    whole = filled.get("train") or filled.get("all")
-    if not whole:
-        found = ", ".join(f"{len(entries):,} {name}" for name, entries in filled.items())
-        raise DataError(f"{root}: {layout} without training pictures; found {found or 'none'}")
-    classes = _class_names(root, whole)
-    labels = {name: label for label, name in enumerate(classes)}
-    return Dataset(
-        root,
-        layout,
-        classes,
-        {name: tuple(_samples(root, name, filled[name], labels)) for name in filled},
-        {name: title for name, title in (titles or {}).items() if name in labels},
-        notes=tuple(notes),
-    )
+    assembly = Assembly(root, layout)
+    for split, entries in splits.items():
+        for entry in entries:
+            assembly.add(split, entry)
+    return assembly.dataset(titles=titles, notes=notes)
 
 
-def _class_names(root: Path, entries: Iterable[Entry]) -> tuple[str, ...]:
-    places = {entry.name: entry.place for entry in entries}
-    for name, place in places.items():
+class Assembly:
+    """Entries that become a data set one after the other: none is kept as an object.
+
+    Args:
+        root: Folder that the pictures lie in.
+        layout: How the data set lies on disk, in words.
+    """
+
+    def __init__(self, root: Path, layout: str) -> None:
+        self.root = root
+        self.layout = layout
+        self._splits: dict[str, _Split] = {}
+
+    def add(self, split: str, entry: Entry) -> None:
+        """Add a picture to a split."""
+        if split not in self._splits:
+            self._splits[split] = _Split(SamplesBuilder(self.root))
+        self._splits[split].add(entry)
+
+    def first_place(self, split: str) -> str | None:
+        """Return where the first picture of a split is told of; None if there is none."""
+        return self._splits[split].places[0] if split in self._splits else None
+
+    def dataset(
+        self, *, titles: Mapping[str, str] | None = None, notes: Iterable[str] = ()
+    ) -> Dataset:
+        """Return the data set; see :func:`assemble`."""
+        filled = {name: self._splits[name] for name in ORDER if name in self._splits}
+        whole = filled.get("train") or filled.get("all")
+        if not whole:
+            found = ", ".join(f"{len(split.places):,} {name}" for name, split in filled.items())
+            raise DataError(
+                f"{self.root}: {self.layout} without training pictures; found {found or 'none'}"
+            )
+        classes = _class_names(self.root, whole)
+        labels = {name: label for label, name in enumerate(classes)}
+        for name, split in filled.items():
+            split.check(name, self.root, labels)
+        return Dataset(
+            self.root,
+            self.layout,
+            classes,
+            {name: split.samples(labels) for name, split in filled.items()},
+            {name: title for name, title in (titles or {}).items() if name in labels},
+            notes=tuple(notes),
+        )
+
+
+@dataclass
+class _Split:
+    """The pictures of a split, with classes numbered as they come."""
+
+    builder: SamplesBuilder
+    places: Names = field(default_factory=Names)
+    numbers: dict[str, int] = field(default_factory=dict)
+    firsts: list[str] = field(default_factory=list)
+    hashes: array[int] = field(default_factory=lambda: array("q"))
+
+    def add(self, entry: Entry) -> None:
+        number = self.numbers.setdefault(entry.name, len(self.numbers))
+        if number == len(self.firsts):
+            self.firsts.append(entry.place)
+        self.builder.add(entry.path, number, entry.box, entry.others)
+        self.hashes.append(hash(str(entry.path)))
+        self.places.append(entry.place)
+
+    def check(self, split: str, root: Path, labels: Mapping[str, int]) -> None:
+        for name, place in zip(self.numbers, self.firsts, strict=True):
+            if name not in labels:
+                raise DataError(
+                    f"{place}: there is no training class {name!r}{did_you_mean(name, labels)}; "
+                    "every class needs training pictures"
+                )
+        twice = self._first_twice()
+        if twice:
+            path = self.builder.samples()[twice[0]].path
+            raise DataError(
+                f"{self.places[twice[1]]}: {relative_name(path, root)} stands in {split} twice, "
+                f"first in {self.places[twice[0]]}: keep one of them"
+            )
+
+    def _first_twice(self) -> tuple[int, int] | None:
+        """Return the numbers of the first two entries of one picture."""
+        paths, hashes = self.builder.samples().paths, np.asarray(self.hashes)
+        order = np.argsort(hashes, kind="stable")
+        again = np.flatnonzero(np.diff(hashes[order]) == 0)
+        for later in np.sort(order[again + 1]).tolist():
+            equal = np.flatnonzero(hashes[:later] == hashes[later]).tolist()
+            first = next((number for number in equal if paths[number] == paths[later]), None)
+            if first is not None:
+                return first, later
+        return None
+
+    def samples(self, labels: Mapping[str, int]) -> Samples:
+        return self.builder.samples().relabelled([labels[name] for name in self.numbers])
+
+
+def _class_names(root: Path, whole: _Split) -> tuple[str, ...]:
+    for name, place in zip(whole.numbers, whole.firsts, strict=True):
         if not name.strip() or not name.isprintable():
             raise DataError(f"{place}: a class needs a name of printable characters, got {name!r}")
-    if len(places) < 2:
+    if len(whole.numbers) < 2:
         raise DataError(
-            f"{root}: a classifier needs at least two classes; found {', '.join(places)}"
+            f"{root}: a classifier needs at least two classes; found {', '.join(whole.numbers)}"
         )
-    return tuple(sorted(places))
-
-
-def _samples(
-    root: Path, split: str, entries: Iterable[Entry], labels: Mapping[str, int]
-) -> Iterator[Sample]:
-    places: dict[Path, str] = {}
-    for path, name, box, place, others in entries:
-        if name not in labels:
-            raise DataError(
-                f"{place}: there is no training class {name!r}{did_you_mean(name, labels)}; "
-                "every class needs training pictures"
-            )
-        if path in places:
-            raise DataError(
-                f"{place}: {relative_name(path, root)} stands in {split} twice, first in "
-                f"{places[path]}: keep one of them"
-            )
-        places[path] = place
-        yield Sample(path, labels[name], box, others if box else ())
+    return tuple(sorted(whole.numbers))
 
 
 def inside(folder: Path, name: str, place: str) -> Path:
@@ -142,27 +215,49 @@ def inside(folder: Path, name: str, place: str) -> Path:
     return folder / name
 
 
+@contextlib.contextmanager
+def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
+    """Open a text in UTF-8, with or without a byte order mark.
+
+    Raises:
+        DataError: It cannot be read, now or later.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline=newline) as stream:
+            yield stream
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: not in UTF-8 (byte {_first_fault(path)}: {error.reason}): save it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _first_fault(path: Path) -> int:
+    """Return the first byte that is no UTF-8; the error of a stream counts within its buffer."""
+    try:
+        path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
+
+
 def read_text(path: Path) -> str:
     """Return a text in UTF-8, with or without a byte order mark.
 
     Raises:
         DataError: It cannot be read.
     """
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not in UTF-8 (byte {error.start}: {error.reason}): save it as UTF-8"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    with opened_text(path) as stream:
+        return stream.read()
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the lines of a text that are not blank, each after its place, ``file, line 3``."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            yield f"{path}, line {number}", line.strip()
+    with opened_text(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                yield f"{path}, line {number}", line.strip()
 
 
 def corners(values: Sequence[object], place: str) -> Corners:

@@ -51,7 +51,7 @@ def read(path: Path) -> Dataset:
     if base is None:
         raise DataError(f"{path}: there is no Data/CLS-LOC/train/ in it")
     small = _small_files(path)
-    splits = {"train": list(_train(base, small)), "val": list(_val(base, small))}
+    splits = {"train": _train(base, small), "val": _val(base, small)}
     return assemble(path, "ILSVRC CLS-LOC layout", splits, titles=_titles(small))
 
 

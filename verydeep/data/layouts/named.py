@@ -8,7 +8,8 @@ from pathlib import Path
 
 from verydeep.data.digits import digits_folder
 from verydeep.data.layouts import split_folders, table
-from verydeep.data.samples import Box, Dataset
+from verydeep.data.members import Source
+from verydeep.data.samples import Box, Dataset, Samples
 from verydeep.data.torchvision_sets import SETS, TABLE, torchvision_folder
 from verydeep.progress import Progress
 
@@ -30,9 +31,9 @@ def read(name: str, progress: Progress | None = None) -> Dataset:
 
 def _with_boxes(dataset: Dataset) -> Dataset:
     """Add the boxes of ``boxes.csv`` in the data set's folder."""
-    boxes = dict(_boxes(dataset.root))
+    boxes: dict[Source, Box] = dict(_boxes(dataset.root))
     splits = {
-        name: tuple(replace(sample, box=boxes[sample.path]) for sample in samples)
+        name: Samples.of(replace(sample, box=boxes[sample.path]) for sample in samples)
         for name, samples in dataset.splits.items()
     }
     return replace(dataset, splits=splits)

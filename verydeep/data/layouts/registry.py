@@ -9,7 +9,9 @@ from pathlib import Path
 from verydeep.data.layouts import (
     class_folders,
     coco,
+    hub,
     ilsvrc,
+    shards,
     split_folders,
     table,
     tiny_imagenet,
@@ -48,6 +50,12 @@ LAYOUTS = (
         table.read,
     ),
     Layout(
+        "hub",
+        "a data set of the Hugging Face Hub saved on disk; or by id: hf:owner/name",
+        hub.recognise,
+        hub.read,
+    ),
+    Layout(
         "tiny-imagenet",
         "wnids.txt, train/<wnid>/images/, val/val_annotations.txt",
         tiny_imagenet.recognise,
@@ -60,6 +68,12 @@ LAYOUTS = (
         "a .json file, or annotations/*.json with pictures beside it",
         coco.recognise,
         coco.read,
+    ),
+    Layout(
+        "shards",
+        "*.tar, train/*.tar, perhaps dataset.json beside them; or a pattern: train-{000..146}.tar",
+        shards.recognise,
+        shards.read,
     ),
     Layout(
         "split-folders",

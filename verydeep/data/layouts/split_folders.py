@@ -37,7 +37,7 @@ def read(path: Path) -> Dataset:
     if (path / "test").is_dir():
         folders["test"] = path / "test"
     classes = class_names(folders["train"])
-    splits = {name: tuple(samples_of(folder, classes)) for name, folder in folders.items()}
+    splits = {name: samples_of(folder, path, classes) for name, folder in folders.items()}
     # A test folder of unsorted pictures has no classes to test against.
     splits = {name: samples for name, samples in splits.items() if samples}
     return Dataset(path, "a folder a class under each split", classes, splits)

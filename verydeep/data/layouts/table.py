@@ -16,21 +16,21 @@ twice. Samples keep the order of the table.
 from __future__ import annotations
 
 import csv
-import io
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from verydeep.data.layouts.common import (
     SPLITS,
+    Assembly,
     Entry,
-    assemble,
     box_or_none,
     corners,
     inside,
     lines,
-    read_text,
+    opened_text,
 )
 from verydeep.data.samples import Box, Dataset
 from verydeep.errors import DataError, MissingExtra, did_you_mean
@@ -54,23 +54,25 @@ def read(path: Path) -> Dataset:
     """
     if path.suffix.lower() not in _READERS:
         raise DataError(f"{path}: a table must be one of {', '.join(_READERS)}")
-    splits: dict[str, list[Entry]] = {}
+    assembly = Assembly(path.parent, "a table")
     for place, row in _READERS[path.suffix.lower()](path):
-        splits.setdefault(_split(row, place), []).append(_entry(path.parent, row, place))
-    if "all" in splits and len(splits) > 1:
-        raise DataError(
-            f"{splits['all'][0].place}: names no split, but other rows do; name it in all or none"
-        )
-    return assemble(path.parent, "a table", splits)
+        assembly.add(_split(row, place), _entry(path.parent, row, place))
+    undivided = assembly.first_place("all")
+    if undivided and any(map(assembly.first_place, ("train", "val", "test"))):
+        raise DataError(f"{undivided}: names no split, but other rows do; name it in all or none")
+    return assembly.dataset()
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    text = read_text(path)
-    heading = text.partition("\n")[0]
-    divider = next((sign for sign in ",;\t" if sign in heading), ",")
-    rows = csv.reader(
-        io.StringIO(text, newline=""), delimiter=divider, strict=True, skipinitialspace=True
-    )
+    with opened_text(path, newline="") as stream:
+        heading = stream.readline()
+        stream.seek(0)
+        divider = next((sign for sign in ",;\t" if sign in heading), ",")
+        yield from _divided_rows(stream, divider, path)
+
+
+def _divided_rows(stream: TextIO, divider: str, path: Path) -> Iterator[tuple[str, Row]]:
+    rows = csv.reader(stream, delimiter=divider, strict=True, skipinitialspace=True)
     columns: list[str] = []
     try:
         for row in rows:
@@ -109,13 +111,17 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
             names = list(file.schema_arrow.names)
             columns = _check_columns(names, path)
             wanted = [name for name, column in zip(names, columns, strict=True) if column in USED]
-            table = file.read(columns=wanted)
-            table = table.rename_columns([name.strip().lower() for name in table.column_names])
-            rows = table.to_pylist()
+            yield from _numbered_rows(file.iter_batches(columns=wanted), path)
     except (pyarrow.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path}: no Parquet ({error})") from error
-    for number, row in enumerate(rows, start=1):
-        yield f"{path}, row {number}", row
+
+
+def _numbered_rows(parts: Iterable[Any], path: Path) -> Iterator[tuple[str, Row]]:
+    numbers = itertools.count(1)
+    for part in parts:
+        names = [name.strip().lower() for name in part.schema.names]
+        for row in part.to_pylist():
+            yield f"{path}, row {next(numbers)}", dict(zip(names, row.values(), strict=True))
 
 
 _READERS = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}

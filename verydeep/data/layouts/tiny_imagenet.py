@@ -7,7 +7,7 @@ from pathlib import Path
 
 from verydeep.data.layouts.common import box_or_none, corners, inside, read_text
 from verydeep.data.pictures import pictures_in
-from verydeep.data.samples import Box, Dataset, Sample
+from verydeep.data.samples import Box, Dataset, Sample, SamplesBuilder
 from verydeep.errors import DataError
 
 
@@ -28,16 +28,18 @@ def read(path: Path) -> Dataset:
     labels = {wnid: label for label, wnid in enumerate(classes)}
     words = (row for _, row in _rows(path / "words.txt"))
     titles = {row[0]: row[1] for row in words if len(row) == 2 and row[0] in labels}
-    train = []
+    train, val = SamplesBuilder(path), SamplesBuilder(path)
     for wnid, label in labels.items():
         folder = inside(path / "train", wnid, str(path / "wnids.txt"))
         boxes = _boxes(folder / f"{wnid}_boxes.txt")
         pictures = list(pictures_in(folder / "images")) if folder.is_dir() else []
         if not pictures:
             raise DataError(f"{path}: class {wnid} of wnids.txt has no pictures under train/")
-        train += [Sample(picture, label, boxes.get(picture.name)) for picture in pictures]
-    val = list(_read_annotations(path / "val", labels))
-    splits = {"train": tuple(train)} | ({"val": tuple(val)} if val else {})
+        for picture in pictures:
+            train.add(picture, label, boxes.get(picture.name))
+    for sample in _read_annotations(path / "val", labels):
+        val.add(sample.path, sample.label, sample.box)
+    splits = {"train": train.samples()} | ({"val": val.samples()} if len(val) else {})
     return Dataset(path, "Tiny ImageNet layout", classes, splits, titles)
 
 

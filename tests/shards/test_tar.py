@@ -1,0 +1,205 @@
+"""Reading archives: as other programs write them, broken ones, and hostile ones."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import random
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shards.made import png, samples, write_tar
+from verydeep.data.samples import Box
+from verydeep.data.shards.index import index_shard
+from verydeep.data.shards.tar import TarPicture, TarReader, pictures_in_shard
+from verydeep.errors import DataError
+
+
+def read(data: bytes) -> list[TarPicture | None]:
+    return list(pictures_in_shard(io.BytesIO(data), "s.tar", lambda number: True))
+
+
+def written(
+    parts: list[tuple[str, bytes]], tmp_path: Path, form: int = tarfile.PAX_FORMAT
+) -> bytes:
+    return write_tar(tmp_path / "s.tar", parts, form).read_bytes()
+
+
+class Pipe(io.BytesIO):
+    """A stream that cannot go back or ahead."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *_: int) -> int:
+        raise OSError("a pipe")
+
+
+names = st.text(
+    st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=300
+).filter(lambda name: name.strip("/") and not name.endswith("/"))
+
+
+@given(
+    st.lists(st.tuples(names, st.binary(max_size=1500)), max_size=6),
+    st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
+    st.booleans(),
+)
+def test_files_are_those_that_tarfile_finds(
+    parts: list[tuple[str, bytes]], form: int, pipe: bool
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+        for name, data in parts:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    data = buffer.getvalue()
+    reader = TarReader(Pipe(data) if pipe else io.BytesIO(data), "s.tar")
+    found = [(file.name, reader.read(file)) for file in reader.files()]
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        expected = [(info.name, archive.extractfile(info).read()) for info in archive]  # type: ignore[union-attr]
+    assert found == expected
+    again = TarReader(Pipe(data) if pipe else io.BytesIO(data), "s.tar")
+    assert [data[f.offset : f.offset + f.size] for f in again.files()] == [d for _, d in expected]
+
+
+def test_a_sample_is_its_picture_its_class_and_its_box(tmp_path: Path) -> None:
+    parts = [
+        ("a/1.cls", b" 3\n"),
+        ("a/1.jpg", b"picture"),
+        ("a/1.box", b"1 2.5 3 4"),
+        ("b/1.PNG", b"other"),
+        ("b/1.label", "Bär".encode()),
+    ]
+    first, second = read(written(parts, tmp_path))
+    assert first is not None
+    assert second is not None
+    assert first[0] == "a/1.jpg"
+    assert first[3:] == ("3", Box(1, 2.5, 3, 4), b"picture")
+    assert (second.name, second.label, second.box, second.data) == (
+        "b/1.PNG",
+        "Bär",
+        None,
+        b"other",
+    )
+
+
+def test_half_a_sample_is_none(tmp_path: Path) -> None:
+    parts = [("1.jpg", b"x"), ("2.cls", b"0"), ("3.txt", b"a cat"), *samples([4])]
+    assert [picture is None for picture in read(written(parts, tmp_path))] == [True] * 3 + [False]
+
+
+def test_only_wanted_pictures_are_read(tmp_path: Path) -> None:
+    data = written(samples(range(4)), tmp_path)
+    found = list(pictures_in_shard(io.BytesIO(data), "s.tar", lambda number: number == 2))
+    assert [picture and picture.data for picture in found] == [None, None, png(2), None]
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (pytest.fail, ("it was unpickled",))
+
+    trap = pickle.dumps(Trap())
+    parts = [*samples([1]), ("00001.pyd", trap), ("00001.pickle", trap), ("00001.json", b"{")]
+    (picture,) = read(written(parts, tmp_path))
+    assert picture is not None
+    assert picture.data == png(1)
+
+
+@pytest.mark.parametrize("name", ["../../etc/cron.d/x.png", "/etc/passwd.png"])
+def test_names_lead_nowhere(tmp_path: Path, name: str) -> None:
+    parts = [(name, png(5)), (name.replace(".png", ".cls"), b"1")]
+    (picture,) = read(written(parts, tmp_path))
+    assert picture is not None
+    assert picture.data == png(5)
+    assert list(tmp_path.iterdir()) == [tmp_path / "s.tar"]
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
+)
+def test_links_and_devices_hold_nothing(tmp_path: Path, kind: bytes) -> None:
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(png(7))
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        info = tarfile.TarInfo("1.png")
+        info.type, info.linkname = kind, str(secret)
+        archive.addfile(info)
+        label = tarfile.TarInfo("1.cls")
+        label.size = 1
+        archive.addfile(label, io.BytesIO(b"0"))
+    assert read((tmp_path / "s.tar").read_bytes()) == [None]
+
+
+def test_a_link_that_claims_a_size_has_no_bytes(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("1.png")
+    info.type, info.linkname, info.size = tarfile.SYMTYPE, "x", 10**9
+    head = info.tobuf(tarfile.USTAR_FORMAT)
+    (picture,) = read(head + written(samples([3]), tmp_path))
+    assert picture is not None
+    assert picture.data == png(3)
+
+
+def _header(size: int, kind: bytes) -> bytes:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"\x1f\x8b" + bytes(600), "is compressed"),
+        (b"PK\x03\x04" + bytes(600), "no tar archive"),
+        (_header(10**9, tarfile.XHDTYPE), "a name of 1,000,000,000 bytes"),
+        (_header(10**9, tarfile.GNUTYPE_LONGNAME), "a name of 1,000,000,000 bytes"),
+        (_header(6, tarfile.XHDTYPE) + b"x a=b\n".ljust(512, b"\0"), "broken extended header"),
+        (_header(6, tarfile.XHDTYPE) + b"0 a=b\n".ljust(512, b"\0"), "broken extended header"),
+        (_header(900, tarfile.REGTYPE) + bytes(512), "cut off before byte"),
+    ],
+)
+def test_broken_archives_are_refused_in_one_line(data: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=rf"^s\.tar: .*{message}") as caught:
+        read(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_must_be_a_short_text(tmp_path: Path) -> None:
+    for content, message in ((b"9" * 5000, "are no class"), (b"\xff", "not in UTF-8")):
+        with pytest.raises(DataError, match=rf"s\.tar/1\.cls: .*{message}"):
+            read(written([("1.png", png(1)), ("1.cls", content)], tmp_path))
+
+
+def test_a_box_must_be_four_numbers(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"s\.tar/1\.box: a box must be four numbers"):
+        read(written([*samples([]), ("1.cls", b"0"), ("1.box", b"1 2 3")], tmp_path))
+
+
+def test_whatever_the_bytes_it_ends_in_samples_or_one_message(tmp_path: Path) -> None:
+    good = bytearray(written(samples(range(6)), tmp_path))
+    chance = random.Random(0)
+    outcomes = set()
+    for _ in range(3000):
+        data = bytearray(good)
+        for _ in range(chance.randint(1, 6)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        del data[chance.randrange(1, len(data)) if chance.random() < 0.3 else len(data) :]
+        try:
+            outcomes.add(len(read(bytes(data))))
+        except DataError:
+            outcomes.add(-1)
+    assert {-1, 6} <= outcomes
+
+
+def test_an_index_says_what_is_wrong_instead_of_raising(tmp_path: Path) -> None:
+    assert "cannot be opened" in str(index_shard(str(tmp_path / "none.tar")).fault)
+    (tmp_path / "bad.tar").write_bytes(b"?" * 2048)
+    assert "no tar archive" in str(index_shard(str(tmp_path / "bad.tar")).fault)
+    assert "directory" in str(index_shard(str(tmp_path)).fault)

@@ -1,0 +1,246 @@
+"""Data sets of the Hugging Face Hub: by id, ``hf:owner/name``, or saved on disk.
+
+An id may name a configuration and the columns: ``hf:owner/name:config?image=img&label=fine_label``.
+Without, the picture is the only column of pictures; the class is the one called label, labels,
+fine_label, class or target, or else the only column of class labels. Classes keep the order that
+the data set gives them. Rows without a class (label -1, as in hidden test sets) are left out, and
+splits other than train, validation and test left alone.
+
+The files are fetched and kept by the ``datasets`` package, where ``HF_HOME`` says; no code of a
+data set is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verydeep.data.bounds import open_metered
+from verydeep.data.layouts.common import SPLITS
+from verydeep.data.members import Member
+from verydeep.data.samples import Dataset, Samples
+from verydeep.errors import DataError, MissingExtra, PictureError, did_you_mean
+from verydeep.progress import Progress
+
+SCHEME = "hf:"
+LABELS = ("label", "labels", "fine_label", "class", "target")
+
+
+def is_hub_id(data: str) -> bool:
+    """Return whether a text names a data set of the Hub.
+
+    >>> is_hub_id("hf:zalando-datasets/fashion_mnist"), is_hub_id("pets")
+    (True, False)
+    """
+    return data.startswith(SCHEME)
+
+
+def recognise(path: Path) -> bool:
+    """Return whether a data set was saved in a folder, whole or split by split."""
+    saved = (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
+    return saved or (path / "dataset_dict.json").is_file()
+
+
+def read(path: Path) -> Dataset:
+    """Read a data set that was saved on disk.
+
+    Raises:
+        DataError: It cannot be read, or has no pictures with classes.
+        MissingExtra: ``datasets`` is not installed.
+    """
+    hub = _package(str(path))
+    try:
+        saved = hub.load_from_disk(str(path))
+    except Exception as error:  # whatever the files make it raise
+        raise DataError(f"{path}: cannot be read as a saved data set ({error})") from error
+    return _dataset(saved, str(path), path, {})
+
+
+def read_id(data: str, progress: Progress | None = None) -> Dataset:
+    """Read a data set by its id; it is fetched when first asked for.
+
+    Raises:
+        DataError: It cannot be fetched, or has no pictures with classes.
+        MissingExtra: ``datasets`` is not installed.
+    """
+    hub = _package(data)
+    place, _, query = data.removeprefix(SCHEME).partition("?")
+    name, _, config = place.partition(":")
+    columns = dict(parse_qsl(query))
+    unknown = next((key for key in columns if key not in ("image", "label")), None)
+    if unknown or not name:
+        raise DataError(f"{data}: must be like hf:owner/name or hf:owner/name:config?label=column")
+    (progress or Progress()).say(f"{name}: from the Hugging Face Hub, or its cache on this machine")
+    try:
+        fetched = hub.load_dataset(name, config or None)
+    except Exception as error:  # of the network, of the Hub, of the data
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{data}: cannot be had from the Hugging Face Hub ({reason}). Check name and network; "
+            "or fetch it on another machine, save it there with save_to_disk, and give that folder"
+        ) from error
+    return _dataset(fetched, data, Path(name), columns)
+
+
+def _package(data: str) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtra(f"{data}: a data set of the Hugging Face Hub", "hub") from error
+    return datasets
+
+
+@dataclass(frozen=True, eq=False)
+class HubRows:
+    """The pictures of a split.
+
+    Attributes:
+        split: Its name.
+        rows: The split, with the column of pictures alone, as they are stored.
+        column: Name of that column.
+        numbers: Which of its rows are meant.
+    """
+
+    split: str
+    rows: Any = field(repr=False)
+    column: str
+    numbers: NDArray[np.int64] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> HubRow:
+        return HubRow(self, int(self.numbers[index]))
+
+
+@dataclass(frozen=True, slots=True)
+class HubRow(Member):
+    """One row of a split."""
+
+    table: HubRows
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.table.split}/{self.number}"
+
+    def read(self) -> bytes:
+        """Return what would stand in its file."""
+        stored = self.table.rows[self.number][self.table.column] or {}
+        if stored.get("bytes") is not None:
+            return bytes(stored["bytes"])
+        if not stored.get("path"):
+            raise PictureError("the row holds no picture")
+        with open_metered(Path(stored["path"])) as stream:
+            stream.end_of_header()
+            return stream.read()
+
+
+def _dataset(found: Any, name: str, root: Path, columns: Mapping[str, str]) -> Dataset:
+    by_split = dict(found) if isinstance(found, dict) else {"all": found}
+    known = {split: rows for split, rows in by_split.items() if split == "all" or split in SPLITS}
+    notes = [f"split {split} left alone" for split in by_split if split not in known]
+    if not known:
+        raise DataError(f"{name}: has only splits of other names: {', '.join(by_split)}")
+    whole = next(known[split] for split in _WHOLE if split in known)
+    image = _image_column(whole.features, name, columns.get("image"))
+    label = _label_column(whole.features, name, columns.get("label"))
+    labels = {split: _labels(rows, label, name) for split, rows in known.items()}
+    classes = _classes(next(labels[split] for split in _WHOLE if split in labels), name)
+    splits: dict[str, Samples] = {}
+    for split, rows in known.items():
+        samples = _samples(split, rows, image, labels[split], classes)
+        if len(samples) < len(rows):
+            notes.append(f"{len(rows) - len(samples):,} of {split} without a class left out")
+        if len(samples):
+            splits[SPLITS.get(split, "all")] = samples
+    names = getattr(whole.features[label], "names", None)
+    called = tuple(names[number] for number in classes) if names else tuple(map(str, classes))
+    return Dataset(root, "Hugging Face data set", called, splits, notes=tuple(notes))
+
+
+_WHOLE = ("train", "all", *SPLITS)
+"""Splits in the order in which they say what the classes are."""
+
+
+def _image_column(features: Mapping[str, Any], name: str, asked: str | None) -> str:
+    found = [key for key, kind in features.items() if type(kind).__name__ == "Image"]
+    return _one_of(found, features, name, "image", asked, "pictures")
+
+
+def _label_column(features: Mapping[str, Any], name: str, asked: str | None) -> str:
+    if asked is None:
+        usual = next((key for key in LABELS if key in features), None)
+        if usual is not None:
+            return usual
+    found = [key for key, kind in features.items() if type(kind).__name__ == "ClassLabel"]
+    return _one_of(found, features, name, "label", asked, "class labels")
+
+
+def _one_of(
+    found: Sequence[str],
+    features: Mapping[str, Any],
+    name: str,
+    role: str,
+    asked: str | None,
+    what: str,
+) -> str:
+    if asked is not None:
+        if asked not in features:
+            raise DataError(
+                f"{name}: has no column {asked!r}; it has {', '.join(features)}"
+                f"{did_you_mean(asked, features)}"
+            )
+        return asked
+    if len(found) != 1:
+        raise DataError(
+            f"{name}: has {len(found) or 'no'} columns of {what} among {', '.join(features)}; "
+            f"name one: hf:owner/name?{role}=COLUMN"
+        )
+    return found[0]
+
+
+def _labels(rows: Any, column: str, name: str) -> list[int | str | None]:
+    """Return the class of every row; None where it has none."""
+    if column not in rows.features:
+        raise DataError(f"{name}: a split lacks the column {column!r}")
+    labels = list(rows.with_format(None)[column])
+    odd = next((label for label in labels if not isinstance(label, int | str | None)), None)
+    if odd is not None:
+        raise DataError(f"{name}: a class must be a word or a whole number, got {odd!r} instead")
+    return [None if label in (-1, "") else label for label in labels]
+
+
+def _classes(labels: Sequence[int | str | None], name: str) -> list[Any]:
+    """Return the classes that occur, in order."""
+    found = {label for label in labels if label is not None}
+    if len({type(label) for label in found}) > 1:
+        raise DataError(f"{name}: its classes are numbers and words mixed")
+    if len(found) < 2:
+        raise DataError(f"{name}: a classifier needs at least two classes; found {len(found)}")
+    return sorted(found)
+
+
+def _samples(
+    split: str,
+    rows: Any,
+    image: str,
+    labels: Sequence[int | str | None],
+    classes: Sequence[int | str],
+) -> Samples:
+    numbers: dict[int | str | None, int] = {label: n for n, label in enumerate(classes)}
+    kept = [n for n, label in enumerate(labels) if label is not None]
+    unknown = next((labels[n] for n in kept if labels[n] not in numbers), None)
+    if unknown is not None:
+        raise DataError(
+            f"{split}: there is no training class {unknown!r}; every class needs training pictures"
+        )
+    column = rows.select_columns([image])
+    stored = column.cast_column(image, type(column.features[image])(decode=False))
+    table = HubRows(split, stored, image, np.array(kept, np.int64))
+    return Samples(table, np.array([numbers[labels[n]] for n in kept], np.int32))

@@ -1,0 +1,246 @@
+"""Tar shards after WebDataset: a folder of ``.tar`` files, one file, or a pattern that names them.
+
+With a ``dataset.json`` beside them, as ``verydeep shard`` writes it, classes have names and splits
+are known. Without, a shard's name tells its split (``train-0001.tar``, ``val/0001.tar``), classes
+are what stands in the shards, numbers in numeric order, and the shards are looked through first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from verydeep.data.layouts.common import ORDER, inside
+from verydeep.data.pictures import has_pictures
+from verydeep.data.samples import Dataset, Samples
+from verydeep.data.shards.find import find_shards, is_pattern, is_remote, open_shard, split_of
+from verydeep.data.shards.index import ShardIndex, index_shards, samples_of
+from verydeep.data.shards.manifest import NAME, Manifest, looks_like_manifest, parse_manifest
+from verydeep.data.shards.stream import ShardStream
+from verydeep.errors import DataError
+from verydeep.progress import Progress
+
+STREAM_FROM = 2_000_000
+"""More training pictures than this are read as a stream, unless the recipe says otherwise."""
+
+LAYOUT = "tar shards"
+
+
+def recognise(path: Path) -> bool:
+    """Return whether there are shards, or a manifest of some."""
+    if path.is_file():
+        return path.suffix == ".tar" or (path.name == NAME and _is_manifest(path))
+    if not path.is_dir() or _is_manifest(path / NAME):
+        return path.is_dir()
+    folders = (path, *(path / split for split in ("train", "val", "test")))
+    # Beside pictures in folders, an archive is what they were unpacked from.
+    return any(any(folder.glob("*.tar")) for folder in folders) and not has_pictures(path)
+
+
+def _is_manifest(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return looks_like_manifest(stream.read(200))
+
+
+def read(path: Path) -> Dataset:
+    """Read the data set by index."""
+    return read_shards(str(path), stream=False)
+
+
+def read_shards(
+    data: str, *, stream: bool | None = None, progress: Progress | None = None
+) -> Dataset:
+    """Read a data set in shards.
+
+    Args:
+        data: A folder, a shard, a manifest, or a pattern; see
+            :mod:`verydeep.data.shards.find`.
+        stream: Whether the training split is to be a stream; None decides.
+        progress: Where to report to.
+
+    Raises:
+        DataError: Shards are missing or broken, or do not make a data set.
+        MissingExtra: They are elsewhere, and fsspec is not installed.
+    """
+    described = _manifest_of(data)
+    if described is not None:
+        return _Described(*described, stream, progress).dataset()
+    return _Found(data, stream, progress).dataset()
+
+
+def _manifest_of(data: str) -> tuple[str, Manifest] | None:
+    """Return the folder of the manifest that is meant, and the manifest."""
+    if data.endswith(f"/{NAME}") or data == NAME:
+        folder = data.removesuffix(NAME).rstrip("/") or "."
+    elif is_remote(data) and not data.endswith(".tar"):
+        folder = data.rstrip("/")
+    elif Path(data, NAME).is_file():
+        folder = data.rstrip("/") or "/"
+    else:
+        return None
+    place = f"{folder}/{NAME}"
+    with open_shard(place) as file:
+        return folder, parse_manifest(file.read(), place)
+
+
+@dataclass
+class _Described:
+    """Shards with a manifest."""
+
+    folder: str
+    manifest: Manifest
+    stream: bool | None
+    progress: Progress | None
+
+    def dataset(self) -> Dataset:
+        manifest = self.manifest
+        stream = self._stream() if "train" in manifest.splits and self._streams() else None
+        wanted = [n for n in ORDER if n in manifest.splits and (stream is None or n != "train")]
+        return Dataset(
+            Path(self.folder),
+            LAYOUT,
+            manifest.classes,
+            {name: self._samples(name) for name in wanted},
+            manifest.titles,
+            stream=stream,
+        )
+
+    def _streams(self) -> bool:
+        if self.stream is not None:
+            return self.stream
+        total = sum(entry.samples for entry in self.manifest.splits["train"].shards)
+        return is_remote(self.folder) or total > STREAM_FROM
+
+    def _stream(self) -> ShardStream:
+        entry = self.manifest.splits["train"]
+        names = tuple(shard.file for shard in entry.shards)
+        return ShardStream(
+            self._places(names),
+            names,
+            tuple(shard.samples for shard in entry.shards),
+            self._labels(),
+            entry.counts,
+            self.manifest.statistics(),
+        )
+
+    def _samples(self, split: str) -> Samples:
+        shards = [shard for shard in self.manifest.splits[split].shards if shard.samples]
+        names = [shard.file for shard in shards]
+        places = self._places(names)
+        indexes = index_shards(places, progress=self.progress)
+        for shard, place, index in zip(shards, places, indexes, strict=True):
+            if len(index) != shard.samples:
+                raise DataError(
+                    f"{place}: holds {len(index):,} samples, but {shard.samples:,} are told of in "
+                    f"{NAME}; write or fetch it again"
+                )
+        return samples_of(places, names, indexes, self._labels(), by_name=True)
+
+    def _labels(self) -> dict[str, int]:
+        return {str(number): number for number in range(len(self.manifest.classes))}
+
+    def _places(self, names: Sequence[str]) -> tuple[str, ...]:
+        for name in names:
+            inside(Path(self.folder), name, NAME)
+        return tuple(f"{self.folder}/{name}" for name in names)
+
+
+@dataclass
+class _Found:
+    """Shards of others, about which nothing is known but their names."""
+
+    data: str
+    stream: bool | None
+    progress: Progress | None
+
+    def dataset(self) -> Dataset:
+        places = self._places()
+        root = _common_folder(places)
+        splits = self._by_split(places, root)
+        streams = is_remote(self.data) if self.stream is None else self.stream
+        indexes = {
+            name: index_shards(found, progress=self.progress) for name, found in splits.items()
+        }
+        whole = "train" if "train" in indexes else "all"
+        if whole not in indexes:
+            raise DataError(f"{self.data}: shards without training pictures")
+        classes = _classes(root, indexes[whole])
+        labels = {name: number for number, name in enumerate(classes)}
+        stream = None
+        if streams and "train" in splits:
+            stream = _streamed(splits["train"], root, indexes["train"], labels)
+        incomplete = sum(one.incomplete for found in indexes.values() for one in found)
+        return Dataset(
+            Path(root),
+            LAYOUT,
+            classes,
+            {
+                name: samples_of(found, _names(found, root), indexes[name], labels, by_name=False)
+                for name, found in splits.items()
+                if stream is None or name != "train"
+            },
+            notes=(f"{incomplete:,} without picture or class left out",) if incomplete else (),
+            stream=stream,
+        )
+
+    def _places(self) -> list[str]:
+        if is_pattern(self.data):
+            return find_shards(self.data)
+        path = Path(self.data)
+        return sorted(map(str, path.rglob("*.tar"))) if path.is_dir() else [self.data]
+
+    def _by_split(self, places: Sequence[str], root: str) -> dict[str, list[str]]:
+        splits: dict[str, list[str]] = {}
+        for place, name in zip(places, _names(places, root), strict=True):
+            splits.setdefault(split_of(name), []).append(place)
+        if "all" in splits and len(splits) > 1:
+            raise DataError(
+                f"{splits['all'][0]}: its name tells no split (train, val, test), but those of "
+                "other shards do; name it so, or give a pattern without it"
+            )
+        return {name: splits[name] for name in ORDER if name in splits}
+
+
+def _streamed(
+    places: Sequence[str],
+    root: str,
+    indexes: Sequence[ShardIndex],
+    labels: Mapping[str, int],
+) -> ShardStream:
+    counts: Counter[str] = sum((one.counts() for one in indexes), Counter())
+    return ShardStream(
+        tuple(places),
+        _names(places, root),
+        tuple(map(len, indexes)),
+        labels,
+        tuple(counts[name] for name in labels),
+    )
+
+
+def _common_folder(places: Sequence[str]) -> str:
+    folders = [place.split("/")[:-1] for place in places]
+    alike = takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
+    return "/".join(parts[0] for parts in alike) or "."
+
+
+def _names(places: Sequence[str], root: str) -> tuple[str, ...]:
+    return tuple(place.removeprefix(f"{root}/") for place in places)
+
+
+def _classes(root: str, indexes: Sequence[ShardIndex]) -> tuple[str, ...]:
+    """Return the classes in shards: numbers in their order, else words in theirs."""
+    found = {name for one in indexes for name in one.classes}
+    for name in found:
+        if not name.isprintable():
+            raise DataError(f"{root}: a class needs a name of printable characters, got {name!r}")
+    if len(found) < 2:
+        raise DataError(
+            f"{root}: a classifier needs at least two classes; found {', '.join(found) or 'none'}"
+        )
+    numbers = all(name.isascii() and name.isdigit() for name in found)
+    return tuple(sorted(found, key=int) if numbers else sorted(found))

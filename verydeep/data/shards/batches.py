@@ -1,0 +1,130 @@
+"""Training batches out of a stream: every sample once an epoch, whoever reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from torch.utils.data import IterableDataset, get_worker_info
+
+from verydeep.data.augment import Augmentation, Crop, draw_crop, sample_generator
+from verydeep.data.batches import MicroBatch, batch_loader, cut_sources, micro_batch_of
+from verydeep.data.loading import worker_count
+from verydeep.data.plan import steps_of_epoch
+from verydeep.data.shards.order import given, given_before, stretch
+from verydeep.data.shards.stream import Held, ShardStream
+from verydeep.errors import DataError, VeryDeepError
+
+
+@dataclass(frozen=True)
+class StreamBatches:
+    """The training set as batches of augmented crops, out of shards that are read once an epoch.
+
+    Every update takes from each reader an equal share, up to one picture.
+
+    Attributes:
+        stream: The training set.
+        augmentation: What may happen to a picture.
+        batch: Pictures an update, of all ranks together.
+        micro_batch: Pictures at once.
+        seed: Of the order and the augmentation.
+        buffer: Pictures that a reader holds to shuffle them.
+        workers: Reading processes of each rank; the order depends on their number.
+        reduced: Decode large JPEGs at a reduced size.
+        rank: Which of the processes that train together this is.
+        world: How many they are.
+    """
+
+    stream: ShardStream
+    augmentation: Augmentation
+    batch: int
+    micro_batch: int
+    seed: int
+    buffer: int = 1000
+    workers: int | None = None
+    reduced: bool = True
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def pictures(self) -> int:
+        """Pictures in an epoch."""
+        return len(self.stream)
+
+    @property
+    def steps(self) -> int:
+        """Updates in an epoch."""
+        return steps_of_epoch(self.pictures, self.batch)
+
+    @property
+    def processes(self) -> int:
+        """Reading processes of this rank; 0 reads in this one."""
+        return worker_count(self.workers, self.pictures)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
+        """Yield this rank's micro-batches of an epoch, from the update ``start`` on.
+
+        Raises:
+            DataError: A shard cannot be read.
+        """
+        # The loader asks its processes in turn. Each has the same number of parts of every update,
+        # so the parts of an update come one after the other.
+        for part in batch_loader(Reading(self, epoch, start), self.processes):
+            if isinstance(part, str):
+                raise DataError(part)
+            yield part
+
+
+@dataclass
+class Reading(IterableDataset[MicroBatch | str]):
+    """One pass of a reader; a fault ends it, as a text: exceptions would travel as tracebacks."""
+
+    batches: StreamBatches
+    epoch: int
+    start: int
+
+    def __iter__(self) -> Iterator[MicroBatch | str]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        try:
+            yield from self.parts(worker, workers)
+        except VeryDeepError as error:
+            yield str(error)
+        except OSError as error:
+            yield f"{error.filename or 'a shard'}: {error.strerror or error}"
+
+    def parts(self, worker: int, workers: int) -> Iterator[MicroBatch]:
+        """Yield what one of the processes of this rank reads."""
+        batches, own = self.batches, self.batches.rank * workers
+        total, steps, readers = batches.pictures, batches.steps, batches.world * workers
+        mine = stretch(total, readers, own + worker)
+        done = int(given_before(total, readers, steps, self.start)[own + worker])
+        pictures = batches.stream.read(
+            mine, buffer=batches.buffer, seed=batches.seed, epoch=self.epoch, start=done
+        )
+        for step in range(self.start, steps):
+            shares = given(total, readers, steps, step).tolist()
+            parts = max(1, -(-max(shares[own : own + workers]) // batches.micro_batch))
+            for number, part in enumerate(np.array_split(np.empty(shares[own + worker]), parts)):
+                made = self._made(list(islice(pictures, len(part))), step)
+                yield dataclasses.replace(
+                    made,
+                    # The mean over ranks of what each adds up is then the mean over all pictures.
+                    share=len(part) * batches.world / sum(shares),
+                    last=number == parts - 1 and worker == workers - 1,
+                )
+
+    def _made(self, pictures: list[Held], step: int) -> MicroBatch:
+        batches = self.batches
+
+        def draw(number: int, height: int, width: int) -> Crop:
+            generator = sample_generator(batches.seed, self.epoch, number)
+            return draw_crop(batches.augmentation, height, width, generator)
+
+        sources = [(picture.number, picture) for picture in pictures]
+        crops = cut_sources(sources, batches.augmentation.size, draw, reduced=batches.reduced)
+        labels = {picture.number: picture.label for picture in pictures}
+        return micro_batch_of(crops, [labels[number] for number in crops.numbers], step)

@@ -1,0 +1,131 @@
+"""Shards by a pattern: ``train-{000..146}.tar``, ``*.tar``, on this machine or through fsspec."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+from verydeep.data.layouts.common import SPLITS
+from verydeep.errors import DataError, MissingExtra
+
+MOST_SHARDS = 1_000_000
+"""More than this many names in braces are a slip of the pen."""
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_WILD = re.compile(r"[*?[]")
+
+
+def is_pattern(data: str) -> bool:
+    """Return whether a text stands for shards: it has braces, wildcards or a scheme.
+
+    >>> [is_pattern(data) for data in ("pets", "pets/{0..9}.tar", "s3://bucket/pets")]
+    [False, True, True]
+    """
+    return is_remote(data) or bool(_WILD.search(data)) or bool(_BRACES.search(data))
+
+
+def is_remote(place: str) -> bool:
+    """Return whether a place is named by a URL, which fsspec opens."""
+    return "://" in place
+
+
+def expand(pattern: str) -> Iterator[str]:
+    """Yield the texts that braces stand for, as a shell does.
+
+    >>> list(expand("{train,val}-{08..10}.tar"))[1:4]
+    ['train-09.tar', 'train-10.tar', 'val-08.tar']
+    """
+    braces = _BRACES.search(pattern)
+    if braces is None:
+        yield pattern
+        return
+    for middle in _alternatives(braces[1]):
+        yield from expand(pattern[: braces.start()] + middle + pattern[braces.end() :])
+
+
+def _alternatives(inside: str) -> Iterator[str]:
+    numbers = _RANGE.fullmatch(inside)
+    if numbers is None:
+        yield from inside.split(",")
+        return
+    first, last = int(numbers[1]), int(numbers[2])
+    if abs(last - first) >= MOST_SHARDS:
+        raise DataError(f"{{{inside}}}: more than {MOST_SHARDS:,} shards")
+    for number in range(first, last + 1) if first <= last else range(first, last - 1, -1):
+        yield f"{number:0{len(numbers[1])}}"
+
+
+def find_shards(pattern: str) -> list[str]:
+    """Return the shards that a pattern stands for.
+
+    Raises:
+        DataError: There are none, or it cannot be asked.
+    """
+    found: list[str] = []
+    for place in expand(pattern):
+        found += _glob(place) if _WILD.search(place) else [place]
+        if len(found) > MOST_SHARDS:
+            raise DataError(f"{pattern}: more than {MOST_SHARDS:,} shards")
+    if not found:
+        raise DataError(f"{pattern}: there are no such shards")
+    missing = next((p for p in found if not is_remote(p) and not os.path.exists(p)), None)  # noqa: PTH110
+    if missing:
+        raise DataError(f"{pattern}: there is no {missing}")
+    return found
+
+
+def _glob(place: str) -> list[str]:
+    if not is_remote(place):
+        return sorted(glob.glob(place))  # noqa: PTH207
+    system, path = _system(place)
+    try:
+        return sorted(system.unstrip_protocol(found) for found in system.glob(path))
+    except Exception as error:  # every file system has faults of its own
+        raise DataError(f"{place}: cannot be listed ({error})") from error
+
+
+def open_shard(place: str) -> BinaryIO:
+    """Open a shard, or another file beside it, to be read.
+
+    Raises:
+        DataError: It cannot be opened.
+    """
+    try:
+        if not is_remote(place):
+            return open(place, "rb")  # noqa: PTH123
+        system, path = _system(place)
+        return cast(BinaryIO, system.open(path, "rb"))
+    except DataError:
+        raise
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{place}: cannot be opened ({reason})") from error
+
+
+def _system(place: str) -> tuple[Any, str]:
+    """Return the file system of a URL, and the path in it."""
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtra(f"{place}: a shard elsewhere", "shards") from error
+    try:
+        system, path = fsspec.core.url_to_fs(place)
+    except ImportError as error:
+        raise DataError(f"{place}: {error}") from error
+    except ValueError as error:
+        raise DataError(f"{place}: nothing can open it ({error})") from error
+    return system, str(path)
+
+
+def split_of(name: str) -> str:
+    """Return the split that a shard's name tells, ``all`` if it tells none.
+
+    >>> split_of("imagenet1k-validation-03.tar"), split_of("train/007.tar"), split_of("7.tar")
+    ('val', 'train', 'all')
+    """
+    words = re.findall("[a-z]+", name.lower())
+    return next((SPLITS[word] for word in reversed(words) if word in SPLITS), "all")

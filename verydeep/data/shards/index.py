@@ -1,0 +1,200 @@
+"""Shards as samples that can be met in any order: where in which shard each picture begins."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verydeep.data.bounds import MAX_BYTES
+from verydeep.data.loading import in_parallel
+from verydeep.data.members import Member
+from verydeep.data.names import Names
+from verydeep.data.samples import Box, Samples
+from verydeep.data.shards.find import is_remote, open_shard
+from verydeep.data.shards.tar import pictures_in_shard
+from verydeep.errors import DataError, PictureError, did_you_mean
+from verydeep.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember(Member):
+    """A picture in a shard.
+
+    Attributes:
+        shard: Where the shard is.
+        name: Shard and picture, as people are told of it.
+        offset: Of its first byte.
+        size: In bytes.
+    """
+
+    shard: str
+    name: str
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return self.name
+
+    def read(self) -> bytes:
+        """Return its bytes."""
+        if self.size > MAX_BYTES:
+            raise PictureError(f"{self.size:,} bytes, more than the {MAX_BYTES:,} allowed")
+        if is_remote(self.shard):
+            with open_shard(self.shard) as stream:
+                stream.seek(self.offset)
+                return stream.read(self.size)
+        descriptor = os.open(self.shard, os.O_RDONLY)
+        try:
+            return os.pread(descriptor, self.size, self.offset)
+        finally:
+            os.close(descriptor)
+
+
+@dataclass
+class ShardIndex:
+    """What one shard holds; as arrays, for they travel between processes.
+
+    Attributes:
+        fault: Why it cannot be read; nothing else holds then.
+        incomplete: Keys without a picture or without a class.
+    """
+
+    names: Names = field(default_factory=Names)
+    offsets: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+    labels: array[int] = field(default_factory=lambda: array("i"))
+    classes: dict[str, int] = field(default_factory=dict)
+    boxes: dict[int, Box] = field(default_factory=dict)
+    incomplete: int = 0
+    fault: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def counts(self) -> Counter[str]:
+        """Return how many samples each class has."""
+        numbers = Counter(self.labels)
+        return Counter({name: numbers[number] for name, number in self.classes.items()})
+
+
+def index_shard(place: str) -> ShardIndex:
+    """Look through a shard. Nothing is raised."""
+    found = ShardIndex()
+    try:
+        with open_shard(place) as stream:
+            for picture in pictures_in_shard(stream, place):
+                if picture is None:
+                    found.incomplete += 1
+                    continue
+                if picture.box is not None:
+                    found.boxes[len(found)] = picture.box
+                found.names.append(picture.name)
+                found.offsets.append(picture.offset)
+                found.sizes.append(picture.size)
+                found.labels.append(found.classes.setdefault(picture.label, len(found.classes)))
+    except (DataError, OSError) as error:
+        return ShardIndex(fault=str(error) if isinstance(error, DataError) else f"{place}: {error}")
+    return found
+
+
+def index_shards(
+    places: Sequence[str], workers: int | None = None, progress: Progress | None = None
+) -> list[ShardIndex]:
+    """Look through shards.
+
+    Raises:
+        DataError: One cannot be read.
+    """
+    found = []
+    with (progress or Progress()).task("looking through the shards", len(places)) as task:
+        for one in in_parallel(index_shard, places, workers=workers, chunk=1):
+            if one.fault:
+                raise DataError(one.fault)
+            found.append(one)
+            task.update(len(found))
+    return found
+
+
+def samples_of(
+    places: Sequence[str],
+    names: Sequence[str],
+    indexes: Sequence[ShardIndex],
+    labels: Mapping[str, int],
+    *,
+    by_name: bool,
+) -> Samples:
+    """Return the samples of shards.
+
+    Args:
+        places: Where the shards are.
+        names: What people call them.
+        indexes: What they hold.
+        labels: Number of every class that may stand in them.
+        by_name: In order of the pictures' names; else as they stand in the shards.
+
+    Raises:
+        DataError: A class is unknown.
+    """
+    for name, one in zip(names, indexes, strict=True):
+        unknown = next((label for label in one.classes if label not in labels), None)
+        if unknown is not None:
+            raise DataError(
+                f"{name}: there is no training class {unknown!r}{did_you_mean(unknown, labels)}"
+            )
+    numbers = [
+        np.array([labels[name] for name in one.classes], np.int32)[np.asarray(one.labels)]
+        for one in indexes
+    ]
+    all_names = Names(name for one in indexes for name in one.names)
+    order = None
+    if by_name:
+        order = np.array(sorted(range(len(all_names)), key=all_names.__getitem__), np.int64)
+    return Samples(
+        TarPlaces(
+            tuple(places),
+            tuple(names),
+            np.repeat(np.arange(len(places), dtype=np.int32), [len(one) for one in indexes]),
+            np.concatenate([np.asarray(one.offsets) for one in indexes]),
+            np.concatenate([np.asarray(one.sizes) for one in indexes]),
+            all_names,
+        ),
+        np.concatenate(numbers),
+        _boxes(indexes),
+        order,
+    )
+
+
+def _boxes(indexes: Sequence[ShardIndex]) -> NDArray[np.float64] | None:
+    if not any(one.boxes for one in indexes):
+        return None
+    parts = [np.full((len(one), 4), np.nan) for one in indexes]
+    for part, one in zip(parts, indexes, strict=True):
+        for number, box in one.boxes.items():
+            part[number] = box
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class TarPlaces:
+    """Where pictures are in shards, by number."""
+
+    shards: tuple[str, ...]
+    names: tuple[str, ...]
+    shard: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    pictures: Names
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+    def __getitem__(self, index: int) -> TarMember:
+        shard = int(self.shard[index])
+        name = f"{self.names[shard]}/{self.pictures[index]}"
+        return TarMember(self.shards[shard], name, int(self.offsets[index]), int(self.sizes[index]))

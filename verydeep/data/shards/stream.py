@@ -1,0 +1,161 @@
+"""The training split of shards as a stream: read from front to back, without an index.
+
+What is held in memory is a few numbers a shard and the shuffle buffers, however many samples there
+are. Which sample is met when follows from :mod:`verydeep.data.shards.order`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+
+from verydeep.data.members import Member
+from verydeep.data.shards.find import open_shard
+from verydeep.data.shards.order import SECTION, Numbers, draws, located, shard_order
+from verydeep.data.shards.tar import TarPicture, pictures_in_shard
+from verydeep.data.statistics import ColourStatistics
+from verydeep.errors import DataError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Member):
+    """A picture of a stream, in memory until it has been handed out.
+
+    Attributes:
+        name: Shard and picture.
+        number: Counted over all shards in the order of their names; the same in every epoch.
+        label: Number of its class.
+        data: What would stand in its file.
+    """
+
+    name: str
+    number: int
+    label: int
+    data: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def read(self) -> bytes:
+        """Return its bytes."""
+        return self.data
+
+
+@dataclass(frozen=True)
+class ShardStream:
+    """Where the samples of a split are, shard by shard.
+
+    Attributes:
+        places: Of the shards.
+        names: What people call them.
+        lengths: How many samples each holds.
+        labels: Number of every class that may stand in them.
+        counts: Samples of each of the K classes.
+        colours: Of the split, if they have been measured.
+    """
+
+    places: tuple[str, ...]
+    names: tuple[str, ...]
+    lengths: tuple[int, ...]
+    labels: Mapping[str, int]
+    counts: tuple[int, ...]
+    colours: ColourStatistics | None = None
+
+    def __len__(self) -> int:
+        return sum(self.lengths)
+
+    @cached_property
+    def firsts(self) -> Numbers:
+        """Number of every shard's first sample, and of the one after the last."""
+        return np.concatenate([[0], np.cumsum(self.lengths)])
+
+    def fingerprint(self) -> str:
+        """Return a hash over the names of the shards and what they hold."""
+        digest = hashlib.sha256()
+        for name, length in zip(self.names, self.lengths, strict=True):
+            digest.update(f"{name}\t{length}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    def read(
+        self, stretch: range, *, buffer: int, seed: int, epoch: int, start: int = 0
+    ) -> Iterator[Held]:
+        """Yield the samples of a stretch of an epoch's line, as a shuffle buffer hands them out.
+
+        Args:
+            stretch: Places on the line; see :mod:`verydeep.data.shards.order`.
+            buffer: Samples that are held at most.
+            seed: Of the run.
+            epoch: Of the run.
+            start: How many of the stretch have been handed out already; those are not read again.
+
+        Raises:
+            DataError: A shard cannot be read, or does not hold what it should.
+        """
+        begun = start // SECTION * SECTION
+        order = draws(stretch, buffer, seed, epoch, begun)
+        gone = set(islice(order, start - begun))
+        first = stretch.start + begun
+        line = self._line(range(first, stretch.stop), seed, epoch, lambda place: place not in gone)
+        held: dict[int, Held] = {}
+        for place in order:
+            while place not in held:
+                nearest, picture = next(line)
+                held[nearest] = picture
+            yield held.pop(place)
+
+    def _line(
+        self, stretch: range, seed: int, epoch: int, wanted: Callable[[int], bool]
+    ) -> Iterator[tuple[int, Held]]:
+        """Yield the wanted samples of a stretch with their places on the line."""
+        if not stretch:
+            return
+        order = shard_order(len(self.places), seed, epoch)
+        ends = np.cumsum(np.asarray(self.lengths)[order])
+        turn, number = located(ends, stretch.start)
+        place = stretch.start - number
+        while place < stretch.stop:
+            shard = int(order[turn])
+            within = range(max(stretch.start, place) - place, stretch.stop - place)
+            for number, picture in self._read_shard(shard, place, within, wanted):
+                yield place + number, picture
+            place += self.lengths[shard]
+            turn += 1
+
+    def _read_shard(
+        self, shard: int, place: int, within: range, wanted: Callable[[int], bool]
+    ) -> Iterator[tuple[int, Held]]:
+        """Yield the wanted samples of a shard with their numbers in it."""
+        found = 0
+        with open_shard(self.places[shard]) as stream:
+            pictures = pictures_in_shard(
+                stream, self.names[shard], lambda n: n in within and wanted(place + n)
+            )
+            for picture in pictures:
+                if picture is None:
+                    continue
+                if picture.data is not None:
+                    yield found, self._hold(shard, found, picture)
+                found += 1
+                if found == within.stop:
+                    return
+        if found != self.lengths[shard]:
+            raise DataError(
+                f"{self.places[shard]}: holds {found:,} samples, but {self.lengths[shard]:,} are "
+                "told of; write or fetch it again"
+            )
+
+    def _hold(self, shard: int, number: int, picture: TarPicture) -> Held:
+        name = f"{self.names[shard]}/{picture.name}"
+        if picture.label not in self.labels:
+            raise DataError(
+                f"{name}: there is no class {picture.label!r}"
+                f"{did_you_mean(picture.label, self.labels)}"
+            )
+        assert picture.data is not None
+        label = self.labels[picture.label]
+        return Held(name, int(self.firsts[shard]) + number, label, picture.data)

@@ -1,0 +1,248 @@
+"""What stands in a shard: a tar archive in which the parts of a sample follow one another.
+
+The parts of a sample share a key, their name up to its first dot; what follows says what they are::
+
+    000001.jpg  000001.cls  000001.box  000002.jpg  000002.cls
+
+A sample is a picture and a class (``cls``, ``class`` or ``label``: a number or a word); ``box`` is
+ours, ``x0 y0 x1 y1``. Other parts are passed over unread, whatever is in them: nothing is
+unpickled. Names are never taken for paths and nothing is unpacked, so ``../`` leads nowhere; links
+and devices hold no bytes and are passed over.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import BinaryIO, NamedTuple
+
+from verydeep.data.bounds import MAX_BYTES
+from verydeep.data.decode import SUFFIXES, shown
+from verydeep.data.layouts.common import box_or_none, corners
+from verydeep.data.samples import Box
+from verydeep.errors import DataError
+
+BLOCK = tarfile.BLOCKSIZE
+CLASS_PARTS = ("cls", "class", "label")
+BOX_PART = "box"
+
+LONGEST_TEXT = 2**12
+"""Bytes of a class or a box, at most."""
+
+LONGEST_NAME = 2**16
+"""Bytes of a name that stands in a header of its own, at most."""
+
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+
+_LONG_NAME = tarfile.GNUTYPE_LONGNAME
+_EXTENDED = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+
+
+class File(NamedTuple):
+    """A file in an archive: its name, and where its bytes are."""
+
+    name: str
+    offset: int
+    size: int
+
+
+class TarPicture(NamedTuple):
+    """A sample in a shard.
+
+    Attributes:
+        name: Of the picture, with its ending.
+        offset: Of its first byte.
+        size: In bytes.
+        label: Its class, as it stands there.
+        box: Where the object is, if that is told.
+        data: Its bytes, if they were asked for.
+    """
+
+    name: str
+    offset: int
+    size: int
+    label: str
+    box: Box | None
+    data: bytes | None
+
+
+@dataclass
+class TarReader:
+    """Goes through an archive from its beginning; only what is asked for is read.
+
+    Args:
+        stream: The archive.
+        place: What it is called in messages.
+    """
+
+    stream: BinaryIO
+    place: str
+    _position: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._seekable = self.stream.seekable()
+
+    def files(self) -> Iterator[File]:
+        """Yield the regular files; each can be read as long as the next is not asked for.
+
+        Raises:
+            DataError: It is no whole tar archive.
+        """
+        name, size = "", -1
+        while (header := self._header()) is not None:
+            start, length = self._position, header.size
+            if header.type in (_LONG_NAME, *_EXTENDED):
+                text = self._text(length)
+                if header.type == _LONG_NAME:
+                    name = text.rstrip(b"\0").decode("utf-8", "surrogateescape")
+                else:
+                    name, size = self._records(text, name, size)
+            else:
+                length = size if size >= 0 else length
+                if header.type in _FILES:
+                    yield File(name or header.name, start, length)
+                elif header.type in (tarfile.LNKTYPE, tarfile.SYMTYPE):
+                    length = 0  # whatever it says
+                name, size = "", -1
+            self._skip_to(start + -(-length // BLOCK) * BLOCK)
+
+    def read(self, file: File) -> bytes:
+        """Return the bytes of the file that was yielded last.
+
+        Raises:
+            DataError: The archive ends before they do.
+        """
+        assert self._position == file.offset, "only the last one, and once"
+        return self._exactly(file.size)
+
+    def _header(self) -> tarfile.TarInfo | None:
+        block = self.stream.read(BLOCK)
+        if self._position == 0 and block.startswith(COMPRESSED):
+            raise DataError(
+                f"{self.place}: is compressed, so that no picture in it can be found; unpack it to "
+                "a plain .tar (pictures hardly shrink)"
+            )
+        if not block and not self._position:
+            raise DataError(f"{self.place}: is empty")
+        if not block and self._seekable and self.stream.seek(0, io.SEEK_END) < self._position:
+            raise self._cut_off()
+        self._position += len(block)
+        if not block.strip(b"\0"):  # zeros; some programs leave them away at the end
+            return None
+        try:
+            return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise DataError(
+                f"{self.place}: no tar archive, or broken at byte {self._position - len(block):,} "
+                f"({error})"
+            ) from error
+
+    def _records(self, text: bytes, name: str, size: int) -> tuple[str, int]:
+        """Read the records ``length key=value`` of an extended header."""
+        try:
+            while text:
+                length = int(text.split(b" ", 1)[0])
+                key, _, value = text[:length].split(b" ", 1)[1].partition(b"=")
+                if length <= 0:
+                    raise ValueError("a record without length")
+                if key == b"path":
+                    name = value.rstrip(b"\n").decode("utf-8", "surrogateescape")
+                elif key == b"size":
+                    size = int(value)
+                elif key.startswith(b"GNU.sparse"):
+                    raise ValueError("sparse files cannot be read")
+                text = text[length:]
+        except (ValueError, IndexError) as error:
+            raise DataError(f"{self.place}: broken extended header ({error})") from error
+        return name, size
+
+    def _text(self, length: int) -> bytes:
+        if length > LONGEST_NAME:
+            raise DataError(f"{self.place}: a name of {length:,} bytes; it is broken")
+        return self._exactly(length)
+
+    def _exactly(self, length: int) -> bytes:
+        data = self.stream.read(length)
+        self._position += len(data)
+        if len(data) < length:
+            raise self._cut_off()
+        return data
+
+    def _cut_off(self) -> DataError:
+        return DataError(f"{self.place}: cut off before byte {self._position:,}; fetch it again")
+
+    def _skip_to(self, position: int) -> None:
+        if position < self._position:
+            raise DataError(f"{self.place}: broken at byte {self._position:,}")
+        if self._seekable:
+            self._position = self.stream.seek(position)
+            return
+        while self._position < position:
+            self._exactly(min(position - self._position, io.DEFAULT_BUFFER_SIZE))
+
+
+def pictures_in_shard(
+    stream: BinaryIO, place: str, wanted: Callable[[int], bool] = lambda number: False
+) -> Iterator[TarPicture | None]:
+    """Yield the samples of a shard, in order; None for a key that has no picture or no class.
+
+    Args:
+        stream: The archive.
+        place: What it is called in messages.
+        wanted: Whether to read the picture with this number, counted from 0.
+
+    Raises:
+        DataError: It is no whole tar archive, or a class or box in it cannot be read.
+    """
+    reader = TarReader(stream, place)
+    number = 0
+    for _, files in groupby(reader.files(), key=lambda file: _key(file.name)):
+        picture = _sample(reader, files, wanted(number))
+        number += picture is not None
+        yield picture
+
+
+def _key(name: str) -> str:
+    folder, stroke, last = name.rpartition("/")
+    return folder + stroke + last.partition(".")[0]
+
+
+def _part(name: str) -> str:
+    return name.rpartition("/")[2].partition(".")[2].lower()
+
+
+def _sample(reader: TarReader, files: Iterator[File], wanted: bool) -> TarPicture | None:
+    picture, data = None, None
+    label, box = None, None
+    for file in files:
+        part = _part(file.name)
+        if f".{part}" in SUFFIXES and picture is None:
+            picture = file
+            if wanted:
+                # One that is too long fails later, as a file would.
+                data = reader.read(file._replace(size=min(file.size, MAX_BYTES + 1)))
+        elif part in CLASS_PARTS and label is None:
+            label = _text(reader, file).strip()
+        elif part == BOX_PART:
+            box = _box(reader, file)
+    if picture is None or not label:
+        return None
+    return TarPicture(picture.name, picture.offset, picture.size, label, box, data)
+
+
+def _text(reader: TarReader, file: File) -> str:
+    place = f"{reader.place}/{shown(file.name)}"
+    if file.size > LONGEST_TEXT:
+        raise DataError(f"{place}: {file.size:,} bytes are no class; a number or a word is")
+    try:
+        return reader.read(file).decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place}: not in UTF-8 ({error.reason})") from error
+
+
+def _box(reader: TarReader, file: File) -> Box | None:
+    return box_or_none(*corners(_text(reader, file).split(), f"{reader.place}/{file.name}"))

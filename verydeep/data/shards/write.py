@@ -1,0 +1,256 @@
+"""A data set written as shards: pictures as they are, byte by byte, with class and box beside them.
+
+The training samples are shuffled once on the way, so that neighbours in a shard have nothing in
+common. The key of a sample begins with its number in the data set: read by index, the shards give
+the samples in the same order as the data set that they were made of.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from verydeep.data.bounds import open_metered
+from verydeep.data.decode import SUFFIXES, decode, reason_of, shown
+from verydeep.data.loading import in_parallel
+from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
+from verydeep.data.shards.manifest import NAME, Colours, Manifest, ShardEntry, SplitEntry
+from verydeep.data.shards.tar import BLOCK
+from verydeep.data.statistics import ColourSum, Measure, Moments, check_unreadable
+from verydeep.errors import DataError, PictureError
+from verydeep.files import write_json
+from verydeep.progress import Progress
+
+DIGITS = 12
+LONGEST_SLUG = 60
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        folder: Where to.
+        manifest: What is in it.
+        bytes: Of all shards.
+        unreadable: Pictures that were left out: name and reason.
+    """
+
+    folder: Path
+    manifest: Manifest
+    bytes: int
+    unreadable: tuple[str, ...]
+
+    @property
+    def samples(self) -> dict[str, int]:
+        """Samples of every split."""
+        splits = self.manifest.splits
+        return {name: sum(shard.samples for shard in splits[name].shards) for name in splits}
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file, read; with the colours of its picture, or why that cannot be used."""
+
+    data: bytes = b""
+    moments: Moments | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class _ReadAndMeasure:
+    samples: Samples
+    colours: bool
+
+    def __call__(self, number: int) -> _Read:
+        source = self.samples[number].path
+        try:
+            with open_metered(source) as stream:
+                stream.end_of_header()
+                data = stream.read()
+            picture = decode(data)
+        except PictureError as error:
+            return _Read(fault=f"{shown(source)}: {str(error).removeprefix('<bytes>: ')}")
+        except OSError as error:
+            return _Read(fault=f"{shown(source)}: {reason_of(error)}")
+        measure = Measure(keep=False, largest_scale=None)
+        return _Read(data, measure(picture)[0] if self.colours else None)
+
+
+def write_shards(
+    dataset: Dataset,
+    out: str | Path,
+    *,
+    samples: int = 10_000,
+    mebibytes: int = 1024,
+    seed: int = 0,
+    limit: float = 0.01,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Written:
+    """Write a data set as tar shards with a manifest.
+
+    Args:
+        dataset: Every split of it is written.
+        out: A folder that is empty or does not exist.
+        samples: In a shard, at most.
+        mebibytes: Of a shard, about at most.
+        seed: Of the order of the training samples.
+        limit: Share of a split's pictures that may be broken; these are left out.
+        workers: Decoding processes; None decides.
+        progress: Where to report to; None is silent.
+
+    Raises:
+        DataError: The folder cannot be used, or too many pictures are broken.
+    """
+    folder = _empty_folder(Path(out).expanduser(), dataset.root)
+    writing = _Writing(dataset, folder, samples, mebibytes * 2**20, seed, limit, workers)
+    try:
+        for split in dataset.splits:
+            writing.write(split, progress or Progress())
+    except BaseException:
+        for path in folder.iterdir():  # it was empty, so all of them are ours
+            path.unlink()
+        raise
+    colours = writing.colours.statistics() if writing.colours.count else None
+    manifest = Manifest(
+        classes=dataset.classes,
+        titles=dict(dataset.titles),
+        splits=writing.splits,
+        colours=colours and Colours(mean=colours.mean, covariance=colours.covariance),
+        boxes=any(part.has_boxes for part in dataset.splits.values()),
+    )
+    write_json(folder / NAME, manifest.model_dump(mode="json"))
+    return Written(folder, manifest, writing.bytes, tuple(writing.faults))
+
+
+def _empty_folder(out: Path, root: Path) -> Path:
+    if out.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"{out} lies within the data, which are not to be changed: choose another")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise DataError(f"{out} is not empty: choose another folder, or remove what is in it")
+    except OSError as error:
+        raise DataError(f"{out}: no folder can be made there ({error})") from error
+    return out
+
+
+@dataclass
+class _Writing:
+    """The shards under way."""
+
+    dataset: Dataset
+    folder: Path
+    samples: int
+    bytes_each: int
+    seed: int
+    limit: float
+    workers: int | None
+    splits: dict[str, SplitEntry] = field(default_factory=dict)
+    colours: ColourSum = field(default_factory=ColourSum)
+    faults: list[str] = field(default_factory=list)
+    bytes: int = 0
+
+    def write(self, split: str, progress: Progress) -> None:
+        """Write a split."""
+        samples = self.dataset.split(split)
+        order = np.arange(len(samples))
+        if split == "train":
+            order = np.random.Generator(np.random.Philox(self.seed)).permutation(len(samples))
+        faults: list[str] = []
+        counts = [0] * len(self.dataset.classes)
+        shards = _Shards(self.folder, split, self.samples, self.bytes_each)
+        work = _ReadAndMeasure(samples, colours=split in ("train", "all"))
+        with progress.task(f"writing {split}", len(samples)) as task, shards:
+            read = in_parallel(work, order.tolist(), workers=self.workers)
+            for done, (number, one) in enumerate(zip(order.tolist(), read, strict=True), start=1):
+                if one.fault is not None:
+                    faults.append(one.fault)
+                    check_unreadable(faults, len(samples), max(self.limit, 1 / len(samples)))
+                else:
+                    self._add(shards, number, samples[number], one)
+                    counts[samples[number].label] += 1
+                task.update(done)
+        check_unreadable(faults, len(samples), self.limit)
+        self.faults += faults
+        self.bytes += shards.bytes
+        self.splits[split] = SplitEntry(shards=tuple(shards.written), counts=tuple(counts))
+
+    def _add(self, shards: _Shards, number: int, sample: Sample, read: _Read) -> None:
+        if read.moments is not None:
+            self.colours.add(read.moments)
+        name = relative_name(sample.path, self.dataset.root)
+        parts = {_suffix(name): read.data, ".cls": str(sample.label).encode()}
+        if sample.box is not None:
+            parts[".box"] = _box_text(sample.box)
+        shards.add(f"{number:0{DIGITS}}-{_slug(name)}", parts)
+
+
+def _suffix(name: str) -> str:
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix if suffix in SUFFIXES else ".jpg"
+
+
+def _slug(name: str) -> str:
+    """Return a name as it can stand in a key.
+
+    >>> _slug("cat/my photo.1.jpg")
+    'cat_my_photo_1'
+    """
+    stem = str(PurePosixPath(name).with_suffix(""))
+    return re.sub("[^0-9A-Za-z_-]+", "_", stem)[-LONGEST_SLUG:]
+
+
+def _box_text(box: Box) -> bytes:
+    return " ".join(map(repr, box)).encode()
+
+
+class _Shards:
+    """The shards of a split; each gets its name when it is whole."""
+
+    def __init__(self, folder: Path, split: str, samples: int, size: int) -> None:
+        self.folder, self.split, self.samples, self.size = folder, split, samples, size
+        self.written: list[ShardEntry] = []
+        self.bytes = 0
+        self._open: tuple[tarfile.TarFile, Path] | None = None
+        self._held = 0
+
+    def __enter__(self) -> _Shards:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        self._close()
+
+    def add(self, key: str, parts: dict[str, bytes]) -> None:
+        """Add a sample, in a new shard if the one under way is full."""
+        needed = sum(BLOCK + -(-len(data) // BLOCK) * BLOCK for data in parts.values())
+        if self._open is not None:
+            archive = self._open[0]
+            if self._held >= self.samples or archive.offset + needed > self.size:
+                self._close()
+        if self._open is None:
+            path = self.folder / f".{self.split}-{len(self.written):06}.tar.part"
+            self._open = tarfile.open(path, "w", format=tarfile.PAX_FORMAT), path  # noqa: SIM115
+            self._held = 0
+        for suffix, data in parts.items():
+            info = tarfile.TarInfo(key + suffix)
+            info.size = len(data)
+            self._open[0].addfile(info, io.BytesIO(data))
+        self._held += 1
+
+    def _close(self) -> None:
+        if self._open is None:
+            return
+        archive, path = self._open
+        archive.close()
+        final = self.folder / f"{self.split}-{len(self.written):06}.tar"
+        path.rename(final)
+        self.bytes += final.stat().st_size
+        self.written.append(ShardEntry(file=final.name, samples=self._held))
+        self._open = None

@@ -2,11 +2,12 @@
 
     python benchmarks/localization.py DATA --out docs/results/localization.json
 
-Trains a classifier (net A, recipe small) on some classes of DATA, then box nets that begin with it,
-in the ways of Table 8: one box for all classes (SCR) or one a class (PCR), with the fully connected
-layers alone fine-tuned or all of them. Tests each with the class told (Testing 1), the best of them
-beside the classifier at one scale and at several, and fused (Testing 2, Table 9). Runs, and the
-pictures with the classes chosen, are kept in WORK: started anew, it goes on where it stopped.
+Takes a classifier of some classes of DATA, or trains one (net A, recipe small), and then box nets
+that begin with it, in the ways of Table 8: one box for all classes (SCR) or one a class (PCR), with
+the fully connected layers alone fine-tuned or all of them. Tests each with the class told (Testing
+1), the best of them beside the classifier at one scale and at several, and fused (Testing 2, Table
+9). Runs, and the pictures with the classes chosen, are kept in WORK: started anew, it goes on where
+it stopped.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ def some_classes(dataset: Dataset, wanted: Sequence[str]) -> Dataset:
     missing = [name for name in wanted if name not in titles]
     if missing:
         raise SystemExit(f"no class {missing[0]!r}; there are {', '.join(titles)}")
-    kept = sorted(titles.index(name) for name in wanted)
-    new = [kept.index(label) if label in kept else -1 for label in range(len(titles))]
-    splits = {
-        name: samples.take(np.flatnonzero(np.isin(samples.labels, kept))).relabelled(new)
-        for name, samples in dataset.splits.items()
-    }
-    return replace(dataset, classes=tuple(dataset.classes[label] for label in kept), splits=splits)
+    classes = sorted(wanted)
+    new = [classes.index(name) if name in classes else -1 for name in titles]
+    splits = {}
+    for split, samples in dataset.splits.items():
+        relabelled = samples.relabelled(new)
+        splits[split] = relabelled.take(np.flatnonzero(relabelled.labels >= 0))
+    return replace(dataset, classes=tuple(classes), splits=splits, titles={})
 
 
 def chosen_data(options: argparse.Namespace, progress: Progress) -> Path:
@@ -84,7 +85,8 @@ def main() -> None:
     parser.add_argument("data", help="a data set with boxes")
     parser.add_argument("--work", type=Path, default=Path("runs/localization"))
     parser.add_argument("--classes", default=f"{TINY},sports car", help="names, with commas")
-    parser.add_argument("--epochs", type=int, default=30, help="of the classifier")
+    parser.add_argument("--classifier", type=Path, help="a run on these classes")
+    parser.add_argument("--epochs", type=int, default=30, help="of the classifier, without one")
     parser.add_argument("--box-epochs", type=int, default=12)
     parser.add_argument("--rate", type=float, default=0.05, help="highest, of the box nets")
     parser.add_argument("--seed", type=int, default=0)
@@ -93,9 +95,11 @@ def main() -> None:
     progress = console_progress()
     data = chosen_data(options, progress)
     seed = f"training.seed={options.seed}"
-    classifier = options.work / "classifier"
-    small = [seed, f"training.epochs={options.epochs}"]
-    metrics = trained(data, classifier, "small", small, progress)
+    classifier = options.classifier or options.work / "classifier"
+    if options.classifier is None:
+        small = [seed, f"training.epochs={options.epochs}"]
+        trained(data, classifier, "small", small, progress)
+    metrics = json.loads((classifier / "metrics.json").read_text())
     common = [
         seed,
         f"training.epochs={options.box_epochs}",
@@ -130,8 +134,11 @@ def main() -> None:
         "data": read_dataset(data).describe(),
         "classes": options.classes.split(","),
         "seed": options.seed,
-        "settings": {"classifier": small, "box nets": common},
-        "classifier": {k: metrics[k] for k in ("top1_error", "top5_error", "protocol", "scales")},
+        "settings": common[:-1],
+        "classifier": {
+            key: metrics[key]
+            for key in ("top1_error", "top5_error", "protocol", "scales", "epochs")
+        },
         "class told, central crop": told,
         "class unknown, dense": found,
         "environment": describe_environment(choose_machine()),

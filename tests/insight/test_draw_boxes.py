@@ -23,6 +23,7 @@ from verydeep.insight.draw_boxes import (
     draw_boxes,
     enlargement,
     fit_label,
+    reduced,
     true_mark,
 )
 
@@ -83,6 +84,16 @@ def test_small_pictures_are_enlarged_and_the_given_one_stays_as_it_is() -> None:
     assert columns[-1] == pytest.approx(40 * 7.5, abs=3)
     assert draw_boxes(plain(700, 500), []).size == (700, 500)
     assert enlargement((1, 2000)) == 1.5
+
+
+def test_photographs_are_reduced_together_with_their_boxes() -> None:
+    marks = [Mark(Box(100, 200, 1000, 800), "cat"), true_mark(Box(0, 0, 2000, 1500))]
+    small, moved = reduced(plain(2000, 1500), marks, 500)
+    assert small.size == (500, 375)
+    assert moved == [Mark(Box(25, 50, 250, 200), "cat"), true_mark(Box(0, 0, 500, 375))]
+    picture = plain(500, 300)
+    assert reduced(picture, marks, 500) == (picture, marks)
+    assert reduced(plain(10_000, 1), [], 100)[0].size == (100, 1)
 
 
 def test_boxes_beyond_the_picture_are_drawn_up_to_its_edge() -> None:

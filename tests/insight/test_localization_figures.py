@@ -122,3 +122,13 @@ def test_merging_without_boxes_can_be_drawn() -> None:
     (axes,) = draw_merging(Image.new("RGB", (60, 60)), steps).axes
     assert axes.get_title() == "after 0 merges: 0 boxes, end"
     assert not axes.patches
+
+
+def test_photographs_do_not_fill_the_memory() -> None:
+    photograph = Image.new("RGB", (4000, 3000))
+    gallery = draw_gallery([answer(0, 0.5)], lambda _: photograph, str)
+    boxes = torch.tensor([[0.0, 0, 4000, 3000]])
+    merging = draw_merging(photograph, list(merge_steps(boxes, torch.ones(1))))
+    shown = [image for figure in (gallery.subfigs[0], merging) for image in figure.axes[0].images]
+    assert [image.get_array().shape for image in shown] == [(525, 700, 3)] * 2
+    assert shown[1].get_extent() == [0, 4000, 3000, 0]

@@ -163,6 +163,8 @@ def test_a_box_is_right_above_a_half_and_not_at_it(tmp_path: Path) -> None:
         result = evaluate_boxes([], [Seeing(shrink=shrink)], [sample], CENTER)
         assert result.mean_iou == pytest.approx(shrink, abs=1e-6)
         assert result.localization_error == error
+        dense = evaluate_boxes([Seeing()], [Seeing(shrink=shrink)], [sample], DENSE)
+        assert dense.localization_error == dense.true_class_error == error
 
 
 def test_a_net_that_is_wrong_is_outvoted_where_boxes_are_joined_before_merging(
@@ -219,7 +221,9 @@ def test_without_a_training_set_there_is_no_mean_box(samples: list[Sample]) -> N
     assert set(result.baselines) == {"whole_picture", "central_square"}
 
 
-def test_the_mean_box_of_a_training_set_is_relative_to_upright_pictures(tmp_path: Path) -> None:
+def test_the_mean_box_of_a_training_set_is_relative_to_upright_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Image.new("RGB", (100, 50)).save(tmp_path / "a.png")
     turned = Image.new("RGB", (100, 50))
     exif = Image.Exif()
@@ -237,6 +241,10 @@ def test_the_mean_box_of_a_training_set_is_relative_to_upright_pictures(tmp_path
     expected = np.mean([(0.2, 0.3, 0.2, 0.2), (0.4, 0.15, 0.4, 0.1)], 0)
     assert mean.tolist() == pytest.approx(expected)
     assert training_box(boxed[2:]) is None
+    monkeypatch.setattr(evaluation, "ENOUGH", 2)  # of three pictures, the first and the third
+    third = training_box([boxed[0], boxed[1], Sample(tmp_path / "a.png", 0, Box(0, 0, 100, 50))])
+    assert third is not None
+    assert third.tolist() == pytest.approx(np.mean([(0.2, 0.3, 0.2, 0.2), (0.5, 0.5, 1, 1)], 0))
     assert training_box([]) is None
 
 

@@ -128,7 +128,7 @@ def test_the_steps_show_every_pair_that_is_merged() -> None:
 def test_more_boxes_than_are_merged_are_left_out_by_their_scores() -> None:
     place = torch.arange(6.0)[:, None] * 100
     boxes = place + torch.tensor([[0.0, 0, 10, 10]])
-    scores = torch.tensor([1.0, 9, 3, 9, 9, 2])
+    scores = torch.tensor([1.0, 8, 3, 9, 7, 2])
     kept = merge(boxes, scores, Merging(most=3))
     assert kept.boxes[:, 0].tolist() == [100, 300, 400]
     by_best_class = merge(boxes, torch.stack([scores, 12 - scores], 1), Merging(most=2))

@@ -46,16 +46,19 @@ def test_every_position_is_the_net_on_its_crop(input_size: int, flip: bool) -> N
         _, _, h, w = maps.shape
         assert boxes.shape == (h, w, classes, 4)
         assert maps.std(dim=(2, 3)).min() > 1e-6  # positions differ, else nothing is shown here
+        compared = 0
         for row in range(h):
             for column in range(w):
                 view = position_view(first, row, column)
                 assert view.flip == flip
                 shown = crop(pixels, view.window, flip)
                 if shown.shape[-2:] != (input_size, input_size):
-                    continue  # of 80 pixels, 64 make the map: the last window reaches beyond
+                    continue  # of 80 pixels, 64 make the map: the last windows reach beyond
+                compared += 1
                 alone = net(shown)[0].reshape(classes, 4)
                 torch.testing.assert_close(maps[:, :, row, column], alone)
                 torch.testing.assert_close(boxes[row, column], from_view(alone, view))
+        assert compared == {32: 4 * 6, 64: 3 * 5, 80: 2 * 4}[input_size]
 
 
 @pytest.mark.parametrize("shown", [*SHOWN, View(Window(7, 30, 120, 140), flip=True)])

@@ -149,6 +149,12 @@ def test_a_test_leaves_files_that_others_read(
     assert len(coco.getImgIds()) == 12
     with Image.open(out / "gallery.png") as gallery:
         assert min(gallery.size) > 100
+    with Image.open(out / "merging.png") as merging:
+        assert min(merging.size) > 100
+    verydeep(*words, "--protocol", "center", "--out", tmp_path / "center")
+    assert {path.name for path in (tmp_path / "center").iterdir()} == {
+        path.name for path in out.iterdir() if path.name != "merging.png"
+    }
 
 
 @pytest.mark.parametrize(

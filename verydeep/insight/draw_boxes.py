@@ -80,6 +80,20 @@ def draw_boxes(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
     return drawn
 
 
+def reduced(
+    picture: Image.Image, marks: Sequence[Mark], most: int
+) -> tuple[Image.Image, list[Mark]]:
+    """Return a picture whose sides have at most that many pixels, and its marks on it."""
+    factor = min(1.0, most / max(picture.size))
+    if factor == 1:
+        return picture, [*marks]
+    width, height = (max(1, round(side * factor)) for side in picture.size)
+    x, y = width / picture.width, height / picture.height
+    boxes = (Box(m.box.x0 * x, m.box.y0 * y, m.box.x1 * x, m.box.y1 * y) for m in marks)
+    moved = [mark._replace(box=box) for mark, box in zip(marks, boxes, strict=True)]
+    return picture.resize((width, height), Image.Resampling.BILINEAR), moved
+
+
 def enlargement(size: tuple[int, int]) -> float:
     """Return the factor by which a picture is enlarged, 1 or more.
 

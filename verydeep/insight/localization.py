@@ -11,13 +11,16 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
-from verydeep.insight.draw_boxes import Mark, draw_boxes, true_mark
+from verydeep.insight.draw_boxes import Mark, draw_boxes, reduced, true_mark
 from verydeep.insight.drawing import BLUE, ORANGE
 from verydeep.localization.merge import Merged
 from verydeep.localization.result import LocatedSample
 
 SIDE = 2.3
 """Of a panel, in inches."""
+
+MOST_PIXELS = 700
+"""Of the longer side of a picture in a panel; photographs would fill the memory."""
 
 LONGEST_NAME = 26
 """Letters of a class that stand above a panel."""
@@ -67,7 +70,8 @@ def answer_marks(answer: LocatedSample) -> list[Mark]:
 
 
 def _draw_answer(axes: Any, answer: LocatedSample, picture: Image.Image, name: str) -> None:
-    axes.imshow(np.asarray(draw_boxes(picture, answer_marks(answer))))
+    drawn = draw_boxes(*reduced(picture, answer_marks(answer), MOST_PIXELS))
+    axes.imshow(np.asarray(drawn))
     short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
     missing = ", no box" if answer.located.given and answer.located.given.box is None else ""
     axes.set_title(f"{short}\nIoU {answer.overlap:.2f}{missing}", fontsize=8, parse_math=False)
@@ -105,7 +109,8 @@ def _draw_step(
 ) -> None:
     scores = step.scores if step.scores.dim() == 1 else step.scores[:, column or 0]
     extent = (0, picture.width, picture.height, 0)
-    axes.imshow(np.asarray(picture), extent=extent, alpha=0.75, interpolation="bicubic")
+    small, _ = reduced(picture, [], MOST_PIXELS)
+    axes.imshow(np.asarray(small), extent=extent, alpha=0.75, interpolation="bicubic")
     axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))
     most = max(float(scores.max()), 1e-12) if len(scores) else 1.0
     best = int(scores.argmax()) if len(scores) and step.pair is None else None

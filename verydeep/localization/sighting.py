@@ -160,6 +160,7 @@ def sight(
     together.flush()
     yield from desk.done()
     assert not desk.open, "a view was never shown"
+    assert not desk.kept, "answers are still kept"
     if task:
         task.update(len(pictures))
 
@@ -205,9 +206,8 @@ class _Desk:
             else torch.ones(len(notes), len(self.nets[0].classes), h, w)
         )
         for place, note in enumerate(notes):
-            # Copies: a part of a group would keep the whole of it in memory.
-            own = tuple(each[place].clone() for each in boxes)
-            answer = Answer(note.first, likely[place].clone(), own)
+            own = tuple(_part(each, place) for each in boxes)
+            answer = Answer(note.first, _part(likely, place), own)
             self.open[note.row].answers.append(answer)
             self.kept += _bytes(answer)
         if maps:
@@ -224,6 +224,11 @@ class _Desk:
             sighting = self.open.pop(row)
             self.kept -= sum(map(_bytes, sighting.answers))
             yield row, sighting
+
+
+def _part(group: Tensor, place: int) -> Tensor:
+    """Return one of a group that does not keep the others in memory."""
+    return group[place] if len(group) == 1 else group[place].clone()
 
 
 def _bytes(answer: Answer) -> int:

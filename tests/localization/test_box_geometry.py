@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou, clip_boxes_to_image
 
@@ -136,11 +135,11 @@ def test_the_middle_of_a_crop_is_a_half() -> None:
 def test_boxes_follow_the_pixels_through_a_training_crop(index: int) -> None:
     """A bright rectangle is cut as in training; its box is found again in the crop's pixels."""
     box = torch.tensor([90.0, 60.0, 130.0, 120.0])
-    pixels = np.zeros((200, 240, 3), np.uint8)
-    pixels[60:120, 90:130] = 255
+    pixels = torch.zeros(3, 200, 240, dtype=torch.uint8)
+    pixels[:, 60:120, 90:130] = 255
     augmentation = Augmentation(size=256, scale=(280, 400))
     crop = draw_crop(augmentation, 200, 240, sample_generator(0, 0, index))
-    shown = np.asarray(cut(Image.fromarray(pixels), crop))[..., 0] > 127
+    shown = cut(pixels, crop)[0].numpy() > 127
     view = View((200, 240), crop.rescaled, crop.window, crop.flip)
     expected = clip(to_corners(to_view(box, view)) * 256, 256, 256)
     rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))

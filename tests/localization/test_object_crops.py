@@ -15,6 +15,7 @@ from torch import Tensor
 
 from verydeep.data.augment import Augmentation, Crop, cut, draw_crop, sample_generator
 from verydeep.data.batches import MicroBatch, TrainingBatches
+from verydeep.data.decode import to_tensor
 from verydeep.data.samples import Box, Sample
 from verydeep.data.statistics import scan
 from verydeep.localization.boxes import visible_share
@@ -230,7 +231,7 @@ def test_a_painted_share_is_the_visible_share() -> None:
     picture = paint(*size, box)
     for number in range(30):
         crop = draw_crop(FIXED, *size, sample_generator(0, 0, number))
-        shown = np.asarray(cut(picture, crop), dtype=float)[..., 0].sum() / 255
+        shown = float(cut(to_tensor(picture), crop)[0].double().sum()) / 255
         whole = (box.x1 - box.x0) * (box.y1 - box.y0)
         scale = crop.rescaled[0] * crop.rescaled[1] / (size[0] * size[1])
         assert share_of(box, crop, size) == pytest.approx(shown / (whole * scale), abs=0.03)

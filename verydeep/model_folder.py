@@ -151,7 +151,7 @@ def read_model(folder: Path, task: Task) -> tuple[VGG, ModelConfig]:
     if config.task != task:
         raise ModelError(
             f"{folder}: holds {NAMES[config.task]} (task {config.task!r}), where "
-            f"{NAMES[task]} is needed"
+            f"{NAMES[task]} is needed; box nets are given with --boxes, beside classifiers"
         )
     try:
         with torch.device("meta"):

@@ -1,0 +1,88 @@
+"""A box net as a folder, and what it answers against the net itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from verydeep.errors import ModelError
+from verydeep.localization.localizer import Localizer, load_localizer
+from verydeep.model_folder import read_task
+from verydeep.nets.vgg import vgg
+from verydeep.runtime import choose_machine
+from verydeep.trained_net import Preprocessing
+
+K = 3
+
+
+def box_net(*, per_class: bool) -> Localizer:
+    torch.manual_seed(0)
+    net = vgg("A", 4 * (K if per_class else 1), input_size=32, width=0.125, hidden=32)
+    return Localizer(
+        net=net.eval(),
+        classes=("a", "b", "c"),
+        preprocessing=Preprocessing((120.0, 110.0, 100.0), 50.0),
+        train_scale=(32, 40),
+        test_scales=(32, 36),
+        test_flip=False,
+        titles={"a": "first"},
+        measured={"localization_error": 1.5, "baselines": {"mean_box": {"error": 60.0}}},
+        machine=choose_machine("cpu", "fp32"),
+        per_class=per_class,
+    )
+
+
+@pytest.mark.parametrize("per_class", [True, False], ids=["PCR", "SCR"])
+def test_a_box_net_comes_back_bit_for_bit(per_class: bool, tmp_path: Path) -> None:
+    saved = box_net(per_class=per_class)
+    saved.save(tmp_path / "model")
+    loaded = load_localizer(tmp_path / "model", device="cpu", precision="fp32")
+    for key, tensor in saved.net.state_dict().items():
+        assert torch.equal(loaded.net.state_dict()[key], tensor)
+    for field in dataclasses.fields(Localizer):
+        if field.name != "net":
+            assert getattr(loaded, field.name) == getattr(saved, field.name), field.name
+    assert read_task(tmp_path / "model") == "localization"
+    card = (tmp_path / "model" / "README.md").read_text("utf-8")
+    assert ("PCR" if per_class else "SCR") in card
+    assert "| baselines: mean_box: error | 60 |" in card
+
+
+@pytest.mark.parametrize("per_class", [True, False], ids=["PCR", "SCR"])
+def test_what_it_answers_are_the_numbers_of_the_last_layer(per_class: bool) -> None:
+    model = box_net(per_class=per_class)
+    G = K if per_class else 1
+    pictures = torch.randint(256, (2, 3, 64, 96), dtype=torch.uint8)
+    found = model.outputs(pictures)
+    assert found.shape == (2, G, 4, 2, 3)
+    x = (pictures.float() - torch.tensor([120.0, 110, 100]).view(3, 1, 1)) / 50
+    with torch.no_grad():
+        numbers = model.net.score_map(x)
+    for group in range(G):
+        assert torch.allclose(found[:, group], numbers[:, 4 * group : 4 * group + 4], atol=1e-5)
+    crop = model.outputs(pictures[..., :32, :32])
+    assert crop.shape == (2, G, 4, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"per_class": None}, "per_class"),
+        ({"per_class": False}, "does not fit"),
+        ({"classes": ["a", "b"]}, "does not fit"),
+        ({"task": "classification"}, "per_class"),
+        ({"task": "segmentation"}, "task"),
+    ],
+)
+def test_a_folder_that_does_not_hold_together_is_refused(
+    change: dict[str, object], fault: str, tmp_path: Path
+) -> None:
+    box_net(per_class=True).save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text("utf-8")) | change
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(ModelError, match=fault):
+        load_localizer(tmp_path)

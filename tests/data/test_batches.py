@@ -166,6 +166,49 @@ def test_how_pictures_are_grouped_does_not_change_their_crops(
         assert torch.equal(shift, fine[label][1])
 
 
+@settings(max_examples=40)
+@given(
+    count=st.integers(1, 60),
+    world=st.integers(1, 9),
+    batch=st.integers(1, 30),
+    micro_batch=st.integers(1, 9),
+    start=st.integers(0, 5),
+    balanced=st.booleans(),
+)
+def test_ranks_share_every_update_without_rest(
+    count: int, world: int, batch: int, micro_batch: int, start: int, balanced: bool
+) -> None:
+    """Memory stands in for files: which process reads a micro-batch changes nothing (below)."""
+    pixels = [np.full((8, 8, 3), number, np.uint8) for number in range(count)]
+    known = [Sample(Path(f"{number}.png"), number % 3) for number in range(count)]
+    store = PictureStore(pixels, CPU)
+    shares: dict[int, float] = {}
+    met: list[int] = []
+    for rank in range(world):
+        made = TrainingBatches(
+            known,
+            Augmentation(size=8, scale=(8, 8), random_crop=False),
+            batch=batch,
+            micro_batch=micro_batch,
+            seed=1,
+            store=store,
+            balanced=balanced,
+            rank=rank,
+            world=world,
+        )
+        start = min(start, made.steps)
+        for step, parts in groupby(made.epoch(2, start), key=lambda part: part.step):
+            group = list(parts)
+            assert [part.last for part in group] == [False] * (len(group) - 1) + [True]
+            assert all(len(part.labels) <= micro_batch for part in group)
+            shares[step] = shares.get(step, 0) + sum(part.share for part in group)
+            met += [int(picture[0, 0, 0]) for part in group for picture in part.pictures]
+    assert sorted(shares) == list(range(start, made.steps))
+    assert all(share / world == pytest.approx(1) for share in shares.values())
+    if start == 0 and not balanced:
+        assert sorted(met) == list(range(count))
+
+
 def test_each_epoch_has_its_own_order_and_crops(samples: list[Sample]) -> None:
     batches = from_memory(samples)
     orders = [[part.labels.tolist() for part in batches.epoch(epoch)] for epoch in range(4)]

@@ -28,7 +28,7 @@ from verydeep.data.loading import (
     own_generator,
     worker_count,
 )
-from verydeep.data.plan import Indices, micro_batches, plan_epoch, steps_of_epoch
+from verydeep.data.plan import Indices, micro_batches, of_rank, plan_epoch, steps_of_epoch
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.store import PictureStore
 from verydeep.errors import PictureError
@@ -117,6 +117,8 @@ class TrainingBatches:
         balanced: Draw every class as often as any other, instead of every picture once.
         reduced: Decode large JPEG files at a reduced size; see :mod:`verydeep.data.crops`.
         drawing: How crops are drawn; None takes any.
+        rank: Which of the processes that train together this is.
+        world: How many they are.
     """
 
     def __init__(
@@ -132,6 +134,8 @@ class TrainingBatches:
         balanced: bool = False,
         reduced: bool = True,
         drawing: Drawing | None = None,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.samples = Samples.of(samples)
         self.augmentation = augmentation
@@ -143,6 +147,7 @@ class TrainingBatches:
         self.balanced = balanced
         self.reduced = reduced
         self.drawing = drawing or AnyCrop(augmentation)
+        self.rank, self.world = rank, world
 
     @property
     def pictures(self) -> int:
@@ -169,9 +174,11 @@ class TrainingBatches:
         labels = self.samples.labels if self.balanced else None
         plan = plan_epoch(len(self.samples), self.batch, self.seed, epoch, labels)
         for step, indices in list(enumerate(plan))[start:]:
-            parts = list(micro_batches(indices, self.micro_batch))
+            mine = of_rank(indices, self.rank, self.world)
+            parts = list(micro_batches(mine, self.micro_batch))
             for number, part in enumerate(parts, start=1):
-                share = len(part) / len(indices)
+                # The mean over ranks of what each adds up is that over all pictures.
+                share = len(part) * self.world / len(indices)
                 yield _Order(epoch, part, step, share, last=number == len(parts))
 
 

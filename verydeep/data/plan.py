@@ -48,6 +48,18 @@ def plan_epoch(
     return np.array_split(order, steps_of_epoch(count, batch))
 
 
+def of_rank(step: Indices, rank: int, world: int) -> Indices:
+    """Return what one of several processes that train together takes of a step.
+
+    >>> [of_rank(np.arange(5), rank, 2).tolist() for rank in range(2)]
+    [[0, 1, 2], [3, 4]]
+    """
+    return np.array_split(step, world)[rank]
+
+
 def micro_batches(step: Indices, micro_batch: int) -> Iterator[Indices]:
-    """Yield the parts of a step that go through the net at once, as even as they can be."""
-    yield from np.array_split(step, -(-len(step) // micro_batch))
+    """Yield the parts of a step that go through the net at once, as even as they can be.
+
+    One of no pictures is still one part: it says that the step is complete.
+    """
+    yield from np.array_split(step, max(1, -(-len(step) // micro_batch)))

@@ -68,6 +68,14 @@ def many_scans(side: int, count: int) -> bytes:
     return data[:place] + data[place:-2] * count + data[-2:]
 
 
+def more_passes(side: int, count: int) -> bytes:
+    """Return a baseline JPEG whose only pass comes again and again."""
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    data = encode(Image.fromarray(noise), "JPEG")
+    place = data.rindex(b"\xff\xda")
+    return data[:place] + data[place:-2] * count + data[-2:]
+
+
 def empty_pieces(count: int) -> bytes:
     """Return a PNG whose pixels come in that many pieces without content."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
@@ -132,6 +140,7 @@ OTHERS: dict[str, Callable[[], bytes]] = {
     "text": lambda: png(4, 4, chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(50_000_000)))),
     "passes": lambda: many_scans(16, MAX_SCANS + 1),
     "passes for the size": lambda: many_scans(3872, 120),
+    "baseline passes": lambda: more_passes(400, 200),
     "many passes": lambda: many_scans(16, 500),
     "strips": lambda: overlapping_strips(20_000),
     "tile": large_tile,

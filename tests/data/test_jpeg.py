@@ -21,7 +21,8 @@ from verydeep.data.augment import Crop
 from verydeep.data.crops import read_crop
 from verydeep.data.decode import decode, opened
 from verydeep.data.geometry import Window
-from verydeep.data.jpeg import declared_size, pixels_of_plain_jpeg, quick_decoder
+from verydeep.data.jpeg import pixels_of_plain_jpeg, quick_decoder
+from verydeep.data.jpeg_header import JpegHeader, read_header
 from verydeep.errors import PictureError
 
 pytestmark = pytest.mark.skipif(
@@ -174,8 +175,8 @@ def test_only_regular_headers_reach_the_decoder(
     data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would make room for whatever size it reads there, before anything can be compared."""
-    assert declared_size(SOUND) == (24, 16)
-    assert declared_size(data) is None
+    assert read_header(SOUND) == JpegHeader(24, 16, one_pass=True)
+    assert read_header(data) is None
     assert agree(data)
     asked: list[Tensor] = []
     monkeypatch.setattr(jpeg, "quick_decoder", lambda: asked.append)
@@ -183,6 +184,23 @@ def test_only_regular_headers_reach_the_decoder(
     assert not asked
     by_the_quick_way(SOUND)
     assert asked
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_only_baseline_ones_with_all_channels_in_it_have_one_pass(kind: str) -> None:
+    header = read_header(FILES[kind])
+    assert header is not None
+    assert header.one_pass == ("progressive" not in kind)
+    with opened(FILES[kind]) as picture:
+        assert header[:2] == picture.size
+
+
+def test_a_first_pass_of_one_channel_is_not_all() -> None:
+    start = SOUND.index(b"\xff\xda")
+    luma = SOUND[:start] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" + SOUND[start + 14 :]
+    header = read_header(luma)
+    assert header is not None
+    assert not header.one_pass
 
 
 def test_large_ones_are_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,6 +262,23 @@ def test_workers_do_not_change_a_run_and_caches_only_round(pictures: Path, tmp_p
     assert losses == pytest.approx([losses[0]] * 3, abs=0.01)
 
 
+def test_large_jpegs_are_decoded_at_a_reduced_size_if_wanted(
+    photographs: list[Image.Image], tmp_path: Path
+) -> None:
+    for number, photograph in enumerate(photographs * 2):
+        for split in ("train", "val"):
+            folder = tmp_path / "data" / split / f"{number % 2}"
+            folder.mkdir(parents=True, exist_ok=True)
+            photograph.rotate(90 * (number // 2)).save(folder / f"{number}.jpg")
+    found = []
+    for wanted in ("true", "false", "false"):
+        out = tmp_path / f"{len(found)}"
+        train(tmp_path / "data", recipe(*QUICK, f"data.reduced_decoding={wanted}"), out)
+        found.append(weights(out))
+    assert found[1] == found[2]
+    assert found[0] != found[1]
+
+
 # ---- refusals ----
 
 

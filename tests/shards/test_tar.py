@@ -72,7 +72,7 @@ def test_a_sample_is_its_picture_its_class_and_its_box(tmp_path: Path) -> None:
     parts = [
         ("a/1.cls", b" 3\n"),
         ("a/1.jpg", b"picture"),
-        ("a/1.box", b"1 2.5 3 4"),
+        ("a/1.box", b"1 2.5 3 4\n5 6 7 8"),
         ("b/1.PNG", b"other"),
         ("b/1.label", "Bär".encode()),
     ]
@@ -80,11 +80,11 @@ def test_a_sample_is_its_picture_its_class_and_its_box(tmp_path: Path) -> None:
     assert first is not None
     assert second is not None
     assert first[0] == "a/1.jpg"
-    assert first[3:] == ("3", Box(1, 2.5, 3, 4), b"picture")
-    assert (second.name, second.label, second.box, second.data) == (
+    assert first[3:] == ("3", (Box(1, 2.5, 3, 4), Box(5, 6, 7, 8)), b"picture")
+    assert (second.name, second.label, second.boxes, second.data) == (
         "b/1.PNG",
         "Bär",
-        None,
+        (),
         b"other",
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from verydeep.checks.sniff import HEAD, PICTURES, sniff
 from verydeep.data.decode import SUFFIXES
-from verydeep.data.members import Source
+from verydeep.data.members import Member, Source
 from verydeep.data.samples import Dataset, relative_name
 
 ANNOTATIONS = frozenset({"wnids.txt", "words.txt", "val_annotations.txt", "boxes.csv"})
@@ -40,6 +40,8 @@ class Stray:
 
 def find_strays(dataset: Dataset) -> tuple[Stray, ...]:
     """Find the files in a data set's folder that are none of its samples, hidden ones aside."""
+    if any(isinstance(path, Member) for s in dataset.splits.values() for path in s.paths[:1]):
+        return ()  # what lies there are the archives that hold the pictures
     known = {path for samples in dataset.splits.values() for path in samples.paths}
     return tuple(_strays(dataset, known))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
@@ -18,7 +19,7 @@ from verydeep.data.augment import (
     sample_generator,
     source_window,
 )
-from verydeep.data.crops import Draw, read_crop
+from verydeep.data.crops import read_crop
 from verydeep.data.drawing import AnyCrop, Drawing, Size
 from verydeep.data.jpeg import quick_decoder
 from verydeep.data.loading import (
@@ -27,7 +28,6 @@ from verydeep.data.loading import (
     own_generator,
     worker_count,
 )
-from verydeep.data.members import Source
 from verydeep.data.plan import Indices, micro_batches, plan_epoch, steps_of_epoch
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.store import PictureStore
@@ -115,8 +115,8 @@ class TrainingBatches:
         store: The decoded pictures; None decodes the files, each epoch anew.
         workers: Decoding processes, without a store; None decides.
         balanced: Draw every class as often as any other, instead of every picture once.
-        drawing: How crops are drawn; None takes any.
         reduced: Decode large JPEG files at a reduced size; see :mod:`verydeep.data.crops`.
+        drawing: How crops are drawn; None takes any.
     """
 
     def __init__(
@@ -130,8 +130,8 @@ class TrainingBatches:
         store: PictureStore | None = None,
         workers: int | None = None,
         balanced: bool = False,
-        drawing: Drawing | None = None,
         reduced: bool = True,
+        drawing: Drawing | None = None,
     ) -> None:
         self.samples = Samples.of(samples)
         self.augmentation = augmentation
@@ -141,8 +141,8 @@ class TrainingBatches:
         self.store = store
         self.workers = workers
         self.balanced = balanced
-        self.drawing = drawing or AnyCrop(augmentation)
         self.reduced = reduced
+        self.drawing = drawing or AnyCrop(augmentation)
 
     @property
     def pictures(self) -> int:
@@ -194,19 +194,19 @@ def batch_loader(
 
 
 class Crops(NamedTuple):
-    """Crops of pictures, and how they came to be.
+    """Crops of pictures.
 
     Attributes:
         pictures: uint8 (N, 3, h, w).
-        drawn: How they were drawn, N.
-        numbers: Of their pictures, N.
-        originals: Height and width of their whole pictures, N.
-        faults: Why others could not be read.
+        crops: How they were drawn.
+        draws: The numbers of their pictures.
+        originals: Sizes of the upright pictures.
+        faults: Pictures that could not be read.
     """
 
     pictures: Tensor
-    drawn: list[Crop]
-    numbers: list[int]
+    crops: list[Crop]
+    draws: list[int]
     originals: list[Size]
     faults: list[str]
 
@@ -222,10 +222,9 @@ class _Maker(Dataset[MicroBatch]):
 
     def __getitem__(self, order: _Order) -> MicroBatch:
         crops = self.cut(order)
-        samples = [self.sample(draw) for draw in crops.numbers]
-        made = micro_batch_of(crops, [sample.label for sample in samples], order.step)
-        boxes = self.drawing.boxes(samples, crops.originals, crops.drawn)
-        return replace(made, share=order.share, last=order.last, boxes=boxes)
+        samples = [self.sample(draw) for draw in crops.draws]
+        made = micro_batch_of(crops, samples, self.drawing, order.step)
+        return replace(made, share=order.share, last=order.last)
 
     def cut(self, order: _Order) -> Crops:
         raise NotImplementedError
@@ -233,67 +232,71 @@ class _Maker(Dataset[MicroBatch]):
     def sample(self, draw: int) -> Sample:
         return self.samples[draw % len(self.samples)]
 
-    def draw(self, order: _Order, number: int, size: Size, original: Size) -> Crop:
-        generator = sample_generator(self.seed, order.epoch, number)
-        return self.drawing.crop(self.sample(number), size, original, generator)
 
-
-def micro_batch_of(crops: Crops, labels: Sequence[int], step: int) -> MicroBatch:
-    """Return crops and the classes of their pictures as the whole of an update."""
-    shifts = [crop.shift for crop in crops.drawn]
+def micro_batch_of(
+    crops: Crops, samples: Sequence[Sample], drawing: Drawing, step: int
+) -> MicroBatch:
+    """Return crops and what is to be learned of them as the whole of an update."""
     return MicroBatch(
         pictures=crops.pictures,
-        labels=torch.tensor(labels, dtype=torch.long),
-        shifts=torch.tensor(shifts, dtype=torch.float32).view(-1, 3),
+        labels=torch.tensor([sample.label for sample in samples], dtype=torch.long),
+        shifts=torch.tensor([c.shift for c in crops.crops], dtype=torch.float32).view(-1, 3),
         step=step,
         share=1.0,
         last=True,
         unreadable=tuple(crops.faults),
+        boxes=drawing.boxes(samples, crops.originals, crops.crops),
     )
 
 
 def cut_sources(
-    sources: Sequence[tuple[int, Source]],
+    sources: Sequence[tuple[int, Sample]],
+    drawing: Drawing,
     side: int,
-    draw: Callable[[int, int, int], Crop],
+    seed: int,
+    epoch: int,
     *,
     reduced: bool = True,
 ) -> Crops:
     """Decode pictures and cut a crop of each; the number of a picture decides which.
 
     Args:
-        sources: Numbers and places of the pictures.
-        side: Of the crops, in pixels.
-        draw: From number, height and width of a picture to what is cut from it.
+        sources: Numbers of the pictures, and what is known of them.
+        drawing: Draws the crops.
+        side: Of a crop, in pixels.
+        seed: Of the run.
+        epoch: Of the run.
         reduced: Decode large JPEGs at a reduced size; see :func:`~verydeep.data.crops.read_crop`.
     """
-    batch = torch.empty(len(sources), 3, side, side, dtype=torch.uint8)
-    crops = Crops(batch, [], [], [], [])
     alone = get_worker_info() is not None
-    for number, source in sources:
-        noted = _Noted(partial(draw, number))
+    batch = _room((len(sources), 3, side, side), shared=alone)
+    made = Crops(batch, [], [], [], [])
+    for number, sample in sources:
+        draw = _Draw(drawing, sample, sample_generator(seed, epoch, number))
         try:
-            pixels, crop = read_crop(source, noted, reduced=reduced, quick=alone)
+            pixels, crop = read_crop(sample.path, draw, reduced=reduced, quick=alone)
         except PictureError as error:
-            crops.faults.append(str(error))
+            made.faults.append(str(error))
             continue
-        batch[len(crops.drawn)] = pixels
-        crops.drawn.append(crop)
-        crops.numbers.append(number)
-        crops.originals.append(noted.size)
-    return crops._replace(pictures=batch[: len(crops.drawn)])
+        batch[len(made.crops)] = pixels
+        made.crops.append(crop)
+        made.draws.append(number)
+        made.originals.append(draw.size)
+    return made._replace(pictures=batch[: len(made.crops)])
 
 
-class _Noted:
-    """Draws a crop, and remembers the size of the picture that it was asked with."""
+@dataclass
+class _Draw:
+    """Draws the crop of one picture, once its size is known."""
 
-    def __init__(self, draw: Draw) -> None:
-        self.draw = draw
-        self.size: Size = (0, 0)
+    drawing: Drawing
+    sample: Sample
+    generator: np.random.Generator
+    size: Size = (0, 0)
 
     def __call__(self, height: int, width: int) -> Crop:
         self.size = (height, width)
-        return self.draw(height, width)
+        return self.drawing.crop(self.sample, self.size, self.size, self.generator)
 
 
 class _FromFiles(_Maker):
@@ -302,11 +305,20 @@ class _FromFiles(_Maker):
         self.reduced = batches.reduced
 
     def cut(self, order: _Order) -> Crops:
-        def draw(number: int, height: int, width: int) -> Crop:
-            return self.draw(order, number, (height, width), (height, width))
+        sources = [(draw, self.sample(draw)) for draw in order.indices.tolist()]
+        side = self.augmentation.size
+        return cut_sources(
+            sources, self.drawing, side, self.seed, order.epoch, reduced=self.reduced
+        )
 
-        sources = [(index, self.sample(index).path) for index in order.indices.tolist()]
-        return cut_sources(sources, self.augmentation.size, draw, reduced=self.reduced)
+
+def _room(shape: tuple[int, ...], *, shared: bool) -> Tensor:
+    """Return an uint8 tensor to be filled; a shared one goes to another process without a copy."""
+    if not shared:
+        return torch.empty(shape, dtype=torch.uint8)
+    # As torch's own way of making a batch does; share_memory_() would copy.
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 
 class _FromStore(_Maker):
@@ -320,7 +332,12 @@ class _FromStore(_Maker):
         sizes = self.store.sizes[torch.tensor(numbers)]
         originals = [(h, w) for h, w in self.store.originals[torch.tensor(numbers)].tolist()]
         crops = [
-            self.draw(order, draw, (height, width), original)
+            self.drawing.crop(
+                self.sample(draw),
+                (height, width),
+                original,
+                sample_generator(self.seed, order.epoch, draw),
+            )
             for draw, (height, width), original in zip(
                 draws, sizes.tolist(), originals, strict=True
             )

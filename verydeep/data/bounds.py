@@ -19,6 +19,7 @@ from typing import BinaryIO, cast
 
 from PIL import ExifTags, Image
 
+from verydeep.data.jpeg_header import read_header
 from verydeep.data.members import Member, Source
 from verydeep.errors import PictureError, PictureTooLarge
 
@@ -186,6 +187,9 @@ def check_scans(picture: Image.Image, stream: Metered) -> None:
         PictureError: They are.
     """
     if picture.format not in _JPEGS:
+        return
+    header = read_header(stream.content)
+    if header and header.one_pass:
         return
     pixels = max(1, picture.width * picture.height)
     allowed = min(MAX_SCANS, 16 * MAX_PIXELS // pixels)

@@ -102,6 +102,17 @@ def decode(source: Source | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Ima
     return upright
 
 
+def upright_size(source: Source | bytes) -> tuple[int, int]:
+    """Return height and width of a picture, turned upright, from its header.
+
+    Raises:
+        PictureError: There is no such file, or its header cannot be read.
+    """
+    with naming(source), opened(source) as picture:
+        width, height = picture.size
+        return (width, height) if orientation_of(picture) in SIDEWAYS else (height, width)
+
+
 @contextmanager
 def opened(
     source: Source | bytes, *, max_pixels: int = MAX_PIXELS
@@ -145,17 +156,6 @@ def naming(source: Source | bytes) -> Iterator[None]:
         raise
     except Exception as error:  # a broken file can make Pillow raise almost anything
         raise PictureError(f"{name}: {reason_of(error)}") from error
-
-
-def upright_size(source: Source | bytes) -> tuple[int, int]:
-    """Return height and width of a picture, turned upright, from its header.
-
-    Raises:
-        PictureError: There is no such file, or its header cannot be read.
-    """
-    with naming(source), opened(source) as picture:
-        width, height = picture.size
-        return (width, height) if orientation_of(picture) in SIDEWAYS else (height, width)
 
 
 def shown(path: Source | str) -> str:

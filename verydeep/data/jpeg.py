@@ -24,17 +24,12 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 from verydeep.data.bounds import Metered
+from verydeep.data.jpeg_header import read_header
 
 MOST_PIXELS = 2**24
 """Larger pictures go by Pillow: a broken one would be decoded twice, to say why."""
 
 _RGB = 3  # torchvision's number for it
-
-# Markers of segments: tables, restart interval, applications' data and comments; then frames,
-# baseline to progressive; then the first pass.
-_PLAIN = frozenset({0xDB, 0xC4, 0xDD, 0xFE, *range(0xE0, 0xF0)})
-_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-_SCAN = 0xDA
 
 Decoder = Callable[[Tensor], Tensor]
 """From the bytes of a JPEG, uint8 (B,), to uint8 (3, H, W)."""
@@ -55,7 +50,8 @@ def pixels_of_plain_jpeg(picture: ImageFile.ImageFile) -> Tensor | None:
     decoder, stream = quick_decoder(), picture.fp
     if decoder is None or not isinstance(stream, Metered):
         return None
-    if declared_size(stream.content) != picture.size:  # odd, or to be decoded at a reduced size
+    header = read_header(stream.content)
+    if header is None or header[:2] != picture.size:  # odd, or to be decoded at a reduced size
         return None
     try:
         with _unheard():
@@ -63,26 +59,6 @@ def pixels_of_plain_jpeg(picture: ImageFile.ImageFile) -> Tensor | None:
     except RuntimeError:
         return None
     return pixels if pixels.shape == (3, height, width) else None
-
-
-def declared_size(data: bytes) -> tuple[int, int] | None:
-    """Return the width and height of a JPEG; None unless its header is regular.
-
-    Regular is one frame of 8 bits a channel among well-formed segments, one directly after the
-    other.
-    """
-    size, place = None, 2
-    while place + 10 <= len(data) and data[place] == 0xFF:  # the shortest header of a pass has 10
-        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
-        if marker == _SCAN or length < 2:
-            return size if marker == _SCAN else None
-        if marker in _FRAMES and size is None and data[place + 4] == 8:
-            height, width = data[place + 5 : place + 7], data[place + 7 : place + 9]
-            size = int.from_bytes(width), int.from_bytes(height)
-        elif marker not in _PLAIN:
-            return None
-        place += 2 + length
-    return None
 
 
 @contextmanager

@@ -69,8 +69,8 @@ class Samples(Sequence[Sample]):
         places: Where the pictures are.
         labels: (N,), their classes.
         boxes: (N, 4), NaN where there is none; None if no picture has one.
+        others: Further boxes of the few pictures that have some.
         order: (M,), which of the places, labels and boxes these samples are; None for all.
-        others: Further boxes of the pictures that have any, by place.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Samples(Sequence[Sample]):
         places: Places,
         labels: NDArray[np.int32],
         boxes: NDArray[np.float64] | None = None,
-        order: NDArray[np.int64] | None = None,
         others: Mapping[int, tuple[Box, ...]] | None = None,
+        order: NDArray[np.int64] | None = None,
     ) -> None:
         self._places = places
         self._labels = labels
@@ -140,14 +140,17 @@ class Samples(Sequence[Sample]):
     @property
     def has_boxes(self) -> bool:
         """Whether one of them has a box."""
-        return self._boxes is not None and not bool(np.isnan(self._boxes[self._order, 0]).all())
+        return bool(self._boxed.any())
 
     @property
-    def with_box(self) -> Samples:
-        """Those that have a box."""
+    def _boxed(self) -> NDArray[np.bool_]:
         if self._boxes is None:
-            return self.take([])
-        return self.take(np.flatnonzero(~np.isnan(self._boxes[self._order, 0])))
+            return np.zeros(len(self), np.bool_)
+        return np.asarray(np.isfinite(self._boxes[self._order, 0]))
+
+    def with_box(self) -> Samples:
+        """Return those that have a box."""
+        return self.take(np.flatnonzero(self._boxed))
 
     def take(self, numbers: Sequence[int] | NDArray[np.int64]) -> Samples:
         """Return some of them, by number, in that order."""
@@ -156,10 +159,10 @@ class Samples(Sequence[Sample]):
     def relabelled(self, labels: Sequence[int]) -> Samples:
         """Return the same pictures with class ``labels[k]`` instead of k."""
         new = np.asarray(labels, np.int32)[self._labels]
-        return Samples(self._places, new, self._boxes, self._order, self._others)
+        return Samples(self._places, new, self._boxes, self._others, self._order)
 
     def _with_order(self, order: NDArray[np.int64]) -> Samples:
-        return Samples(self._places, self._labels, self._boxes, order, self._others)
+        return Samples(self._places, self._labels, self._boxes, self._others, order)
 
     def _box(self, place: int) -> Box | None:
         if self._boxes is None or np.isnan(self._boxes[place, 0]):
@@ -192,7 +195,7 @@ class SamplesBuilder:
         box: Box | None = None,
         others: tuple[Box, ...] = (),
     ) -> None:
-        """Add a picture: a file, as a path or as text, or a member; others only with a box."""
+        """Add a picture: a file, as a path or as text, or a member."""
         if isinstance(place, Member):
             self._members.append(place)
         else:
@@ -201,8 +204,8 @@ class SamplesBuilder:
         if box is not None:
             self._boxes.extend([math.nan] * (4 * len(self) - len(self._boxes)))
             self._boxes.extend(box)
-            if others:
-                self._others[len(self)] = others
+        if others:
+            self._others[len(self)] = others
         self._labels.append(label)
 
     def _within_root(self, name: str) -> str:
@@ -219,8 +222,7 @@ class SamplesBuilder:
         if self._boxes:
             boxes = np.full((len(self), 4), np.nan)
             boxes.ravel()[: len(self._boxes)] = self._boxes
-        labels = np.array(self._labels, dtype=np.int32)
-        return Samples(places, labels, boxes, others=self._others)
+        return Samples(places, np.array(self._labels, dtype=np.int32), boxes, self._others)
 
 
 @dataclass(frozen=True, slots=True)

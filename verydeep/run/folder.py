@@ -181,8 +181,8 @@ def _recorded_splits(
             for name in names_by_class.get(class_name, ()):
                 if name not in there:
                     raise DataError(f"{dataset.root}: {name} of the run is no longer there")
-                sample = there[name]
-                builder.add(sample.path, label, sample.box, sample.others)
+                one = there[name]
+                builder.add(one.path, label, one.box, one.others)
         splits[split] = builder.samples()
     return splits
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from verydeep.data.augment import Augmentation
 from verydeep.data.drawing import Drawing
-from verydeep.data.samples import Samples, relative_name
+from verydeep.data.samples import Sample, Samples, relative_name
 from verydeep.data.statistics import ColourStatistics
 from verydeep.errors import DataError, ModelError, RecipeError
 from verydeep.localization.center import check_center
@@ -48,7 +48,7 @@ class ToLocalize(Task[Localizer]):
 
     def samples(self, split: str) -> Samples:
         """Return the pictures of a split that have a box."""
-        with_box = self.dataset.split(split).with_box
+        with_box = self.dataset.split(split).with_box()
         if not with_box:
             raise DataError(
                 f"{self.dataset.root}: no picture of split {split!r} has a box, and a box net "
@@ -64,7 +64,7 @@ class ToLocalize(Task[Localizer]):
             return measured
         return replace(measured, mean=read_config(find_model(source)).preprocessing.mean)
 
-    def objective(self, samples: Samples) -> Objective:
+    def objective(self, samples: Sequence[Sample]) -> Objective:
         """Return the loss on the true class's box."""
         return Localization(self.settings.loss)
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
 
 from verydeep.classifier import Classifier, load
 from verydeep.data.augment import Augmentation
-from verydeep.data.balance import class_weights, weights_of_counts
+from verydeep.data.balance import weights_of_counts
 from verydeep.data.drawing import AnyCrop, Drawing
-from verydeep.data.samples import Dataset, Samples
+from verydeep.data.samples import Dataset, Sample, Samples
 from verydeep.data.statistics import ColourStatistics
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import Protocol as Views
@@ -74,7 +75,7 @@ class Task(ABC, Generic[M]):
         return measured
 
     @abstractmethod
-    def objective(self, samples: Samples) -> Objective:
+    def objective(self, samples: Sequence[Sample]) -> Objective:
         """Return what is minimised on the training pictures."""
 
     @abstractmethod
@@ -111,16 +112,14 @@ class ToClassify(Task[Classifier]):
         """Return all pictures of a split."""
         return self.dataset.split(split)
 
-    def objective(self, samples: Samples) -> Objective:
+    def objective(self, samples: Sequence[Sample]) -> Objective:
         """Return the cross-entropy, as the recipe smooths and weights it."""
         weights = None
         if self.recipe.data.balance == "weights":
-            stream = self.dataset.stream
-            weights = torch.tensor(
-                class_weights(samples.labels, self.outputs)
-                if stream is None
-                else weights_of_counts(stream.counts)
-            )
+            counts = np.bincount(Samples.of(samples).labels, minlength=self.outputs)
+            if self.dataset.stream is not None:
+                counts = np.array(self.dataset.stream.counts)
+            weights = torch.tensor(weights_of_counts(counts))
         return Classification(self.outputs, self.recipe.training.label_smoothing, weights)
 
     def drawing(self, augmentation: Augmentation) -> Drawing:

@@ -193,12 +193,11 @@ def _scan(
     progress: Progress,
 ) -> Scan:
     """Read the training pictures once; a resumed run that keeps none reads its own record."""
-    recipe = task.recipe
     if dataset.stream is not None:
         if resumed is not None:
             return Scan(recorded_colours(resumed.read("data.json")), Samples.of(()))
-        return scan_stream(dataset.stream, recipe, progress)
-    samples = task.samples("train")
+        return scan_stream(dataset.stream, task.recipe, progress)
+    recipe, samples = task.recipe, task.samples("train")
     if len(samples) < len(dataset.split("train")):
         progress.say(
             f"{len(dataset.split('train')) - len(samples):,} of {len(dataset.split('train')):,} "
@@ -310,9 +309,8 @@ class Training:
             flip=data.flip,
             colour_shift=data.colour_shift,
         )
-        stream = self.task.dataset.stream
-        if stream is not None:
-            return stream_batches(stream, augmentation, self.recipe)
+        if self.task.dataset.stream is not None:
+            return stream_batches(self.task.dataset.stream, augmentation, self.recipe)
         return TrainingBatches(
             self.scanned.samples,
             augmentation,
@@ -322,8 +320,8 @@ class Training:
             store=self.scanned.store,
             workers=data.workers,
             balanced=data.balance == "sampling",
-            drawing=self.task.drawing(augmentation),
             reduced=data.reduced_decoding,
+            drawing=self.task.drawing(augmentation),
         )
 
     def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:

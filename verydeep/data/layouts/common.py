@@ -150,7 +150,7 @@ class _Split:
         number = self.numbers.setdefault(entry.name, len(self.numbers))
         if number == len(self.firsts):
             self.firsts.append(entry.place)
-        self.builder.add(entry.path, number, entry.box, entry.others)
+        self.builder.add(entry.path, number, entry.box, entry.others if entry.box else ())
         self.hashes.append(hash(str(entry.path)))
         self.places.append(entry.place)
 

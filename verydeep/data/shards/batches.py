@@ -10,10 +10,12 @@ from itertools import islice
 import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
-from verydeep.data.augment import Augmentation, Crop, draw_crop, sample_generator
+from verydeep.data.augment import Augmentation
 from verydeep.data.batches import MicroBatch, batch_loader, cut_sources, micro_batch_of
+from verydeep.data.drawing import AnyCrop
 from verydeep.data.loading import worker_count
 from verydeep.data.plan import steps_of_epoch
+from verydeep.data.samples import Sample
 from verydeep.data.shards.order import given, given_before, stretch
 from verydeep.data.shards.stream import Held, ShardStream
 from verydeep.errors import DataError, VeryDeepError
@@ -119,12 +121,14 @@ class Reading(IterableDataset[MicroBatch | str]):
 
     def _made(self, pictures: list[Held], step: int) -> MicroBatch:
         batches = self.batches
-
-        def draw(number: int, height: int, width: int) -> Crop:
-            generator = sample_generator(batches.seed, self.epoch, number)
-            return draw_crop(batches.augmentation, height, width, generator)
-
-        sources = [(picture.number, picture) for picture in pictures]
-        crops = cut_sources(sources, batches.augmentation.size, draw, reduced=batches.reduced)
-        labels = {picture.number: picture.label for picture in pictures}
-        return micro_batch_of(crops, [labels[number] for number in crops.numbers], step)
+        samples = {picture.number: Sample(picture, picture.label) for picture in pictures}
+        drawing = AnyCrop(batches.augmentation)
+        crops = cut_sources(
+            [*samples.items()],
+            drawing,
+            batches.augmentation.size,
+            batches.seed,
+            self.epoch,
+            reduced=batches.reduced,
+        )
+        return micro_batch_of(crops, [samples[draw] for draw in crops.draws], drawing, step)

@@ -70,7 +70,7 @@ class ShardIndex:
     sizes: array[int] = field(default_factory=lambda: array("q"))
     labels: array[int] = field(default_factory=lambda: array("i"))
     classes: dict[str, int] = field(default_factory=dict)
-    boxes: dict[int, Box] = field(default_factory=dict)
+    boxes: dict[int, tuple[Box, ...]] = field(default_factory=dict)
     incomplete: int = 0
     fault: str | None = None
 
@@ -92,8 +92,8 @@ def index_shard(place: str) -> ShardIndex:
                 if picture is None:
                     found.incomplete += 1
                     continue
-                if picture.box is not None:
-                    found.boxes[len(found)] = picture.box
+                if picture.boxes:
+                    found.boxes[len(found)] = picture.boxes
                 found.names.append(picture.name)
                 found.offsets.append(picture.offset)
                 found.sizes.append(picture.size)
@@ -165,19 +165,26 @@ def samples_of(
             all_names,
         ),
         np.concatenate(numbers),
-        _boxes(indexes),
+        *_boxes(indexes),
         order,
     )
 
 
-def _boxes(indexes: Sequence[ShardIndex]) -> NDArray[np.float64] | None:
+def _boxes(
+    indexes: Sequence[ShardIndex],
+) -> tuple[NDArray[np.float64] | None, dict[int, tuple[Box, ...]]]:
+    """Return the main boxes as an array, and the others of those that have some."""
     if not any(one.boxes for one in indexes):
-        return None
-    parts = [np.full((len(one), 4), np.nan) for one in indexes]
-    for part, one in zip(parts, indexes, strict=True):
-        for number, box in one.boxes.items():
-            part[number] = box
-    return np.concatenate(parts)
+        return None, {}
+    mains = np.full((sum(map(len, indexes)), 4), np.nan)
+    others, first = {}, 0
+    for one in indexes:
+        for number, (main, *more) in one.boxes.items():
+            mains[first + number] = main
+            if more:
+                others[first + number] = tuple(more)
+        first += len(one)
+    return mains, others
 
 
 @dataclass(frozen=True, slots=True)

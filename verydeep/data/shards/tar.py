@@ -5,9 +5,9 @@ The parts of a sample share a key, their name up to its first dot; what follows 
     000001.jpg  000001.cls  000001.box  000002.jpg  000002.cls
 
 A sample is a picture and a class (``cls``, ``class`` or ``label``: a number or a word); ``box`` is
-ours, ``x0 y0 x1 y1``. Other parts are passed over unread, whatever is in them: nothing is
-unpickled. Names are never taken for paths and nothing is unpacked, so ``../`` leads nowhere; links
-and devices hold no bytes and are passed over.
+ours, ``x0 y0 x1 y1`` and so on, the main object first. Other parts are passed over unread, whatever
+is in them: nothing is unpickled. Names are never taken for paths and nothing is unpacked, so
+``../`` leads nowhere; links and devices hold no bytes and are passed over.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class TarPicture(NamedTuple):
         offset: Of its first byte.
         size: In bytes.
         label: Its class, as it stands there.
-        box: Where the object is, if that is told.
+        boxes: Where the objects are, the main one first; none if that is not told.
         data: Its bytes, if they were asked for.
     """
 
@@ -66,7 +66,7 @@ class TarPicture(NamedTuple):
     offset: int
     size: int
     label: str
-    box: Box | None
+    boxes: tuple[Box, ...]
     data: bytes | None
 
 
@@ -217,7 +217,8 @@ def _part(name: str) -> str:
 
 def _sample(reader: TarReader, files: Iterator[File], wanted: bool) -> TarPicture | None:
     picture, data = None, None
-    label, box = None, None
+    label = None
+    boxes: tuple[Box, ...] = ()
     for file in files:
         part = _part(file.name)
         if f".{part}" in SUFFIXES and picture is None:
@@ -228,10 +229,10 @@ def _sample(reader: TarReader, files: Iterator[File], wanted: bool) -> TarPictur
         elif part in CLASS_PARTS and label is None:
             label = _text(reader, file).strip()
         elif part == BOX_PART:
-            box = _box(reader, file)
+            boxes = tuple(_boxes(reader, file))
     if picture is None or not label:
         return None
-    return TarPicture(picture.name, picture.offset, picture.size, label, box, data)
+    return TarPicture(picture.name, picture.offset, picture.size, label, boxes, data)
 
 
 def _text(reader: TarReader, file: File) -> str:
@@ -244,5 +245,10 @@ def _text(reader: TarReader, file: File) -> str:
         raise DataError(f"{place}: not in UTF-8 ({error.reason})") from error
 
 
-def _box(reader: TarReader, file: File) -> Box | None:
-    return box_or_none(*corners(_text(reader, file).split(), f"{reader.place}/{file.name}"))
+def _boxes(reader: TarReader, file: File) -> Iterator[Box]:
+    words = _text(reader, file).split()
+    for first in range(0, len(words), 4):
+        four = corners(words[first : first + 4], f"{reader.place}/{shown(file.name)}")
+        box = box_or_none(*four)
+        if box is not None:
+            yield box

@@ -187,8 +187,8 @@ class _Writing:
             self.colours.add(read.moments)
         name = relative_name(sample.path, self.dataset.root)
         parts = {_suffix(name): read.data, ".cls": str(sample.label).encode()}
-        if sample.box is not None:
-            parts[".box"] = _box_text(sample.box)
+        if sample.boxes:
+            parts[".box"] = "\n".join(map(_box_text, sample.boxes)).encode()
         shards.add(f"{number:0{DIGITS}}-{_slug(name)}", parts)
 
 
@@ -207,8 +207,8 @@ def _slug(name: str) -> str:
     return re.sub("[^0-9A-Za-z_-]+", "_", stem)[-LONGEST_SLUG:]
 
 
-def _box_text(box: Box) -> bytes:
-    return " ".join(map(repr, box)).encode()
+def _box_text(box: Box) -> str:
+    return " ".join(map(repr, box))
 
 
 class _Shards:

@@ -52,4 +52,4 @@ def main(classifier: str, boxes: str, out: Path, lists: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], Path(sys.argv[3]), sys.argv[4:])
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from verydeep.cli_evaluate import EXAMPLES, evaluate
 from verydeep.cli_options import (
     Boxes,
     Device,
@@ -18,14 +18,12 @@ from verydeep.cli_options import (
     Layout,
     Precision,
     Workers,
-    grid_in,
-    scales_in,
 )
+from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run
 from verydeep.errors import InputError, VeryDeepError
 
 if TYPE_CHECKING:
-    from verydeep.classifier import Prediction
-    from verydeep.progress import Progress
+    pass
 
 app = typer.Typer(
     name="verydeep",
@@ -63,8 +61,8 @@ def demo(
     from verydeep.run.demo import demo_as_text, run_demo
 
     metrics = run_demo(out, resume=resume, progress=console_progress())
-    _list_unreadable(metrics["unreadable"])
-    _print(metrics, demo_as_text(metrics, out), as_json)
+    list_unreadable(metrics["unreadable"])
+    print_result(metrics, demo_as_text(metrics, out), as_json)
 
 
 @app.command(epilog="Examples:  verydeep nets   |   verydeep nets D --size 64 --classes 10")
@@ -81,10 +79,10 @@ def nets(
 
     if name is None:
         measured = [anatomy(net, classes, input_size=size) for net in NAMES]
-        _print(tables.nets_as_json(measured), tables.nets_as_text(measured), as_json)
+        print_result(tables.nets_as_json(measured), tables.nets_as_text(measured), as_json)
     else:
         one = anatomy(name, classes, input_size=size)
-        _print(tables.layers_as_json(one), tables.layers_as_text(one), as_json)
+        print_result(tables.layers_as_json(one), tables.layers_as_text(one), as_json)
 
 
 @app.command(
@@ -133,7 +131,7 @@ def check(
         progress=progress,
     )
     value = report.to_dict()
-    _print(value, check_as_text(value, out), as_json)
+    print_result(value, check_as_text(value, out), as_json)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
@@ -180,8 +178,8 @@ def shard(
         workers=workers,
         progress=progress,
     )
-    _list_unreadable(written.unreadable)
-    _print(shards_as_json(written), shards_as_text(written), as_json)
+    list_unreadable(written.unreadable)
+    print_result(shards_as_json(written), shards_as_text(written), as_json)
 
 
 @app.command(
@@ -226,111 +224,10 @@ def train(
     chosen = load_recipe(recipe, [*(settings or []), *given])
     progress = console_progress()
     metrics = train_net(data, chosen, out, resume=resume, layout=layout, progress=progress)
-    _print_run(metrics, out, as_json)
+    print_run(metrics, out, as_json)
 
 
-@app.command(
-    epilog="Examples:  verydeep evaluate runs/d   |   verydeep evaluate runs/d --protocol crops "
-    "--scales multi   |   verydeep evaluate runs/d runs/e --protocol all --out tests   |   "
-    "verydeep evaluate runs/d --explain --out views   |   verydeep evaluate runs/d --calibrate val "
-    " |   verydeep evaluate torchvision/resnet50:resnet50.pth --data pets --preset torchvision "
-    "--protocol center"
-)
-def evaluate(
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            help="Model or run folders, or torchvision/NAME[:WEIGHTS]; several are fused."
-        ),
-    ],
-    data: Annotated[str | None, typer.Option(help="Default: the data of the run.")] = None,
-    split: Annotated[str | None, typer.Option(help="Default: test, or val if none.")] = None,
-    boxes: Boxes = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            help="dense (default), center, crops, both, ten-crop, googlenet, or all of them; of a "
-            "box net alone: center."
-        ),
-    ] = None,
-    scales: Annotated[
-        str | None,
-        typer.Option(
-            help="Q, like 256 or 256,384,512; or the paper's for the training scale: single or "
-            "multi. Default: as at the end of training, or the protocol's own."
-        ),
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option("--flip/--no-flip", help="Average with mirror images; default: as trained."),
-    ] = None,
-    grid: Annotated[str, typer.Option(help="Rows x columns of crops.")] = "5x5",
-    average: Annotated[
-        str, typer.Option(help="paper, scores or posteriors: what is averaged.")
-    ] = "paper",
-    preset: Annotated[
-        str, typer.Option(help="paper, or torchvision for the centre crop as it publishes it.")
-    ] = "paper",
-    top: Annotated[int, typer.Option(min=1, help="Classes whose boxes are looked for.")] = 5,
-    threshold: Annotated[
-        float | None, typer.Option(help="The worst match of two boxes that are merged.")
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show one picture's test step by step instead.")
-    ] = False,
-    picture: Annotated[
-        Path | None, typer.Option(help="The picture to explain; default: the first.")
-    ] = None,
-    calibrate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SPLIT", help="Fit a temperature on this split first, and keep it in the model."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for every posterior, per-class errors, pictures.")
-    ] = None,
-    layout: Layout = None,
-    device: Device = None,
-    precision: Precision = None,
-    workers: Workers = None,
-    as_json: Json = False,
-) -> None:
-    """Measure the error of a trained model, or of several fused, by any protocol.
-
-    A box net by itself is told the true class; beside a classifier, with --boxes, the classifier
-    says what to look for.
-    """
-    from verydeep.distributed import joined
-    from verydeep.run.measure import Request, explained, measure
-
-    request = Request(
-        models=models,
-        data=data,
-        protocol=protocol,
-        boxes=boxes or (),
-        top=top,
-        threshold=threshold,
-        split=split,
-        scales=scales_in(scales),
-        flip=flip,
-        grid=grid_in(grid),
-        average=average,
-        preset=preset,
-        layout=layout,
-        device=device,
-        precision=precision,
-        workers=workers,
-        out=out,
-    )
-    with joined() as group:
-        if explain or picture:
-            value, text = explained(request, picture)
-        else:
-            value, text = measure(request, _progress(group.rank), calibrate_on=calibrate)
-    if group.rank == 0:
-        _list_unreadable(value.get("unreadable", ()))
-        _print(value, text, as_json)
+app.command(epilog=EXAMPLES)(evaluate)
 
 
 @app.command(
@@ -363,13 +260,13 @@ def predict(
     predictions = predict_all(
         model, files, boxes=boxes or (), top=top, device=device, precision=precision
     )
-    _list_unreadable([str(p.fault) for p in predictions if p.fault])
+    list_unreadable([str(p.fault) for p in predictions if p.fault])
     if out:
         draw_predictions(predictions, out)
     if as_csv:
-        _print_csv(predictions)
+        print_csv(predictions)
     else:
-        _print(
+        print_result(
             tables.predictions_as_json(predictions),
             tables.predictions_as_text(predictions),
             as_json,
@@ -384,38 +281,6 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder.")]) -> None
     from verydeep.insight.report import write_report
 
     typer.echo(write_report(run))
-
-
-def _progress(rank: int) -> Progress:
-    from verydeep.progress import Progress, console_progress
-
-    return console_progress() if rank == 0 else Progress()
-
-
-def _print(value: dict[str, Any], text: str, as_json: bool) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False) if as_json else text)
-
-
-def _print_run(metrics: dict[str, Any], out: Path, as_json: bool) -> None:
-    from verydeep.tables.results import run_as_text
-
-    _list_unreadable(metrics["unreadable"])
-    _print(metrics, run_as_text(metrics, out), as_json)
-
-
-def _print_csv(predictions: list[Prediction]) -> None:
-    from verydeep.tables.predictions import predictions_as_rows
-
-    csv.writer(sys.stdout, lineterminator="\n").writerows(predictions_as_rows(predictions))
-
-
-def _list_unreadable(names: list[str] | tuple[str, ...]) -> None:
-    from verydeep.data.decode import shown
-
-    if names:
-        typer.echo(f"{len(names)} pictures cannot be read and are not counted:", err=True)
-        for name in names:
-            typer.echo(f"  {shown(name)}", err=True)
 
 
 def main() -> None:

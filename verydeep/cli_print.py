@@ -1,0 +1,52 @@
+"""What verbs print: results to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from verydeep.classifier import Prediction
+    from verydeep.progress import Progress
+
+
+def progress_of(rank: int) -> Progress:
+    """Return where a process of several reports to: the first one to people, others nowhere."""
+    from verydeep.progress import Progress, console_progress
+
+    return console_progress() if rank == 0 else Progress()
+
+
+def print_result(value: dict[str, Any], text: str, as_json: bool) -> None:
+    """Print a result for programs or for people."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False) if as_json else text)
+
+
+def print_run(metrics: dict[str, Any], out: Path, as_json: bool) -> None:
+    """Print the end of a run."""
+    from verydeep.tables.results import run_as_text
+
+    list_unreadable(metrics["unreadable"])
+    print_result(metrics, run_as_text(metrics, out), as_json)
+
+
+def print_csv(predictions: list[Prediction]) -> None:
+    """Print predictions as CSV."""
+    from verydeep.tables.predictions import predictions_as_rows
+
+    csv.writer(sys.stdout, lineterminator="\n").writerows(predictions_as_rows(predictions))
+
+
+def list_unreadable(names: list[str] | tuple[str, ...]) -> None:
+    """Tell of pictures that were left out, on stderr."""
+    from verydeep.data.decode import shown
+
+    if names:
+        typer.echo(f"{len(names)} pictures cannot be read and are not counted:", err=True)
+        for name in names:
+            typer.echo(f"  {shown(name)}", err=True)

@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shards.made import png, samples, write_tar
@@ -44,6 +44,7 @@ names = st.text(
 ).filter(lambda name: name.strip("/") and not name.endswith("/"))
 
 
+@example([("\x80\n", b"")], tarfile.PAX_FORMAT, False)
 @given(
     st.lists(st.tuples(names, st.binary(max_size=1500)), max_size=6),
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),

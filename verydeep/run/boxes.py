@@ -62,7 +62,8 @@ def evaluate_localization(
         models: Model or run folders: classifiers, whose posteriors are averaged; or, without
             ``boxes``, box nets, which are told the true class.
         boxes: Model or run folders of box nets; their boxes are joined before they are merged.
-        data: As for :func:`verydeep.evaluate`; None takes the data of the (first) run.
+        data: As for :func:`verydeep.evaluate`; None takes the data of the
+            (first) box net, which have boxes.
         protocol: ``center`` (the true class's box on the central crop: Testing 1) or ``dense``
             (Testing 2); None takes ``dense`` beside a classifier, else ``center``.
         split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
@@ -134,7 +135,7 @@ def set_up_boxes(
     classifying, finding = (first, second) if second else ([], first)
     classifiers = [load(folder, device=device, precision=precision) for folder in classifying]
     nets = [load_localizer(folder, device=device, precision=precision) for folder in finding]
-    dataset = data_for([*classifying, *finding], data, layout, progress)
+    dataset = data_for([*finding, *classifying], data, layout, progress)
     name = split or dataset.test_split
     samples = relabel(dataset, name, nets[0].classes)
     return BoxBench(tuple(classifiers), tuple(nets), samples, name, dataset)

@@ -150,7 +150,7 @@ class TarReader:
                 if length <= 0:
                     raise ValueError("a record without length")
                 if key == b"path":
-                    name = value.rstrip(b"\n").decode("utf-8", "surrogateescape")
+                    name = value.removesuffix(b"\n").decode("utf-8", "surrogateescape")
                 elif key == b"size":
                     size = int(value)
                 elif key.startswith(b"GNU.sparse"):

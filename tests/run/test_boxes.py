@@ -19,11 +19,14 @@ from tiny import Outcome, strict_json, write_boxed
 
 import verydeep
 from verydeep import train
+from verydeep.classifier import Prediction
 from verydeep.data.read import read_dataset
+from verydeep.data.samples import Box
 from verydeep.localization.center import check_center
 from verydeep.localization.head import LOSSES
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.recipe import load_recipe
+from verydeep.run.predict import draw_predictions
 
 Program = Callable[..., Outcome]
 
@@ -291,3 +294,24 @@ def test_the_demo_goes_on_where_it_was_left(
         ("digits", "demo", out, True),
         ("digits", str(out), boxes, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("likely", "drawn"), [((0.7, 0.2, 0.05), 2), ((0.09, 0.08, 0.07), 1), ((0.4, 0.3, 0.3), 3)]
+)
+def test_unlikely_classes_get_no_box_in_a_drawing(
+    likely: tuple[float, ...], drawn: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    marked: list[int] = []
+
+    def draw_boxes(picture: Image.Image, marks: list[object]) -> Image.Image:
+        marked.append(len(marks))
+        return picture
+
+    monkeypatch.setattr("verydeep.run.predict.draw_boxes", draw_boxes)
+    ranking = tuple(zip("abc", likely, strict=True))
+    boxes = (Box(0, 0, 9, 9), Box(1, 1, 9, 9), Box(2, 2, 9, 9))
+    prediction = Prediction(tmp_path / "a.png", ranking, boxes=boxes)
+    draw_predictions([prediction], tmp_path / "drawn")
+    assert marked == [drawn]

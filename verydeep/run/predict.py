@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from verydeep.files import write_atomically
 from verydeep.insight.draw_boxes import PALETTE, Mark, draw_boxes
 from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
+
+LIKELY = 0.1
+"""Classes that are less likely than this, and not the likeliest, get no box in a drawing."""
 
 
 def predict(
@@ -48,7 +51,8 @@ def predict(
 def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> None:
     """Write every picture with the boxes found on it, as ``NAME.png``.
 
-    Of files with the same name, the second becomes ``NAME-2.png``.
+    Drawn are the box of the likeliest class and those of others that are likely as well
+    (:data:`LIKELY`). Of files with the same name, the second becomes ``NAME-2.png``.
 
     Raises:
         InputError: The folder cannot be written.
@@ -57,20 +61,20 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> None:
     for prediction in predictions:
         if prediction.source is None or prediction.fault:
             continue
-        marks = [
-            Mark(box, f"{name}, {100 * probability:.0f} %", PALETTE[place % len(PALETTE)])
-            for place, ((name, probability), box) in enumerate(
-                zip(prediction.ranking, prediction.boxes, strict=True)
-            )
-            if box
-        ]
         # The likeliest last, above the others.
-        drawn = draw_boxes(decode(prediction.source), marks[::-1])
+        drawn = draw_boxes(decode(prediction.source), [*_marks(prediction)][::-1])
         name = free_name(prediction.source.stem, taken)
         try:
             write_atomically(folder / f"{name}.png", partial(drawn.save, format="PNG"))
         except OSError as error:
             raise InputError(f"{folder}: cannot be written ({error})") from error
+
+
+def _marks(prediction: Prediction) -> Iterator[Mark]:
+    ranked = zip(prediction.ranking, prediction.boxes, strict=True)
+    for place, ((name, probability), box) in enumerate(ranked):
+        if box and (place == 0 or probability >= LIKELY):
+            yield Mark(box, f"{name}, {100 * probability:.0f} %", PALETTE[place % len(PALETTE)])
 
 
 def free_name(stem: str, taken: set[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
 import pickle
 import struct
@@ -20,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from verydeep.data.bounds import MAX_PIXELS
-from verydeep.data.decode import SUFFIXES, decode, shown, to_tensor
+from verydeep.data.bounds import MAX_PIXELS, Metered
+from verydeep.data.decode import QUIET, SUFFIXES, decode, shown, to_tensor
 from verydeep.errors import Interrupted, PictureError
 
 GREYS = np.array([[0, 1, 127], [128, 254, 255]], np.uint8)
@@ -554,3 +555,56 @@ def test_to_tensor_is_a_copy_of_its_own() -> None:
     tensor.zero_()
     assert np.array_equal(np.asarray(picture), COLOURS)
     assert np.array_equal(to_tensor(picture).permute(1, 2, 0).numpy(), COLOURS)
+
+
+def decode_in_a_process(path: Path) -> None:
+    assert decode(path).size == (9, 9)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        decode(path)
+        warnings.warn("heard again", UserWarning, stacklevel=1)
+    assert [str(warning.message) for warning in caught] == ["heard again"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("where", ["quiet", "content"])
+def test_a_process_forked_while_a_thread_decodes_waits_for_nobody(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers of files are forked, and threads may read ahead at that moment."""
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "a.jpg", progressive=True)
+    inside, go_on = threading.Event(), threading.Event()
+    thread_of_test = threading.current_thread()
+    read = Metered.read
+
+    def slow(self: Metered, size: int | None = -1, /) -> bytes:
+        if threading.current_thread() is not thread_of_test and size == -1:
+            inside.set()
+            go_on.wait(60)
+        return read(self, size)
+
+    def hold() -> None:
+        if where == "content":
+            decode(tmp_path / "a.jpg")
+            return
+        with QUIET, QUIET._lock:
+            inside.set()
+            go_on.wait(60)
+
+    monkeypatch.setattr(Metered, "read", slow)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert inside.wait(60)
+        child = multiprocessing.get_context("fork").Process(
+            target=decode_in_a_process, args=(tmp_path / "a.jpg",)
+        )
+        child.start()
+        child.join(30)
+        alive = child.is_alive()
+        child.kill()
+    finally:
+        go_on.set()
+        thread.join()
+    assert not alive
+    assert child.exitcode == 0

@@ -8,7 +8,6 @@ file to end within about two seconds and a GiB.
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import re
@@ -73,6 +72,7 @@ class Metered(io.BufferedReader):
         super().__init__(cast(io.RawIOBase, raw))
         self.length = length
         self._in_header = True
+        self._content: bytes | None = None
         self._reads, self._bytes = HEADER_READS, HEADER_BYTES
 
     def end_of_header(self) -> None:
@@ -100,14 +100,17 @@ class Metered(io.BufferedReader):
             raise PictureError(f"{what} too long, or in too many pieces; save it anew")
         return data
 
-    @functools.cached_property
+    @property
     def content(self) -> bytes:
         """Everything, kept for the next to ask; to be used once the header has been read."""
-        place = self.tell()
-        self.seek(0)
-        data = self.read()
-        self.seek(place)
-        return data
+        # Not a cached_property: until Python 3.12 that has one lock for all files, which a process
+        # that is forked while another thread reads would wait for without end.
+        if self._content is None:
+            place = self.tell()
+            self.seek(0)
+            self._content = self.read()
+            self.seek(place)
+        return self._content
 
 
 def open_metered(source: Source | bytes) -> Metered:

@@ -20,6 +20,7 @@ picture carries no metadata; an EXIF block that cannot be read counts as none.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import threading
@@ -292,6 +293,11 @@ class _Quiet:
     ENTRY = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
     def __init__(self) -> None:
+        self._begin_anew()
+        os.register_at_fork(after_in_child=self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        # A new process has none of the threads that may be inside, or hold the lock.
         self._lock = threading.Lock()
         self._inside = 0
 

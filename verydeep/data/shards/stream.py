@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -65,14 +64,14 @@ class ShardStream:
     labels: Mapping[str, int]
     counts: tuple[int, ...]
     colours: ColourStatistics | None = None
+    firsts: Numbers = field(init=False, repr=False, compare=False)
+    """Number of every shard's first sample, and of the one after the last."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "firsts", np.concatenate([[0], np.cumsum(self.lengths)]))
 
     def __len__(self) -> int:
-        return sum(self.lengths)
-
-    @cached_property
-    def firsts(self) -> Numbers:
-        """Number of every shard's first sample, and of the one after the last."""
-        return np.concatenate([[0], np.cumsum(self.lengths)])
+        return int(self.firsts[-1])
 
     def fingerprint(self) -> str:
         """Return a hash over the names of the shards and what they hold."""

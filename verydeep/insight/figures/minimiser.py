@@ -23,8 +23,9 @@ def draw_minimiser() -> Figure:
         seen = descend(points, labels, decay)
         name = f"weight decay {decay:g}" if decay else "no weight decay"
         look: Any = {"color": f"C{1 - place}", "ls": ("--", "-")[place], "label": name}
-        norm.plot(seen.steps[1:], seen.norms[1:], **look)
-        loss.plot(seen.steps[1:], seen.losses[1:], **look)
+        steps = seen.steps[1:].numpy()
+        norm.plot(steps, seen.norms[1:].numpy(), **look)
+        loss.plot(steps, seen.losses[1:].numpy(), **look)
     norm.set_ylabel("norm of the weights")
     norm.set_ylim(bottom=0)
     norm.legend(loc="upper left")
@@ -39,7 +40,7 @@ def draw_minimiser() -> Figure:
 
 def _draw_points(axes: Any, points: Tensor, labels: Tensor) -> None:
     for label, marker in enumerate("os"):
-        x, y = points[labels == label].T
+        x, y = points[labels == label].T.numpy()
         axes.plot(x, y, marker, color=f"C{2 + label}", label=f"class {label + 1}", ms=7)
     axes.set(xlabel="first feature", ylabel="second feature", aspect="equal")
     axes.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))

@@ -68,7 +68,7 @@ def _draw_responses(before: Any, after: Any) -> None:
         (before, responses, "before", "C0"),
         (after, normalize(responses), "after LRN", "C1"),
     ):
-        axes.bar(range(CHANNELS), values[0], color=colour)
+        axes.bar(range(CHANNELS), values[0].tolist(), color=colour)
         axes.set(ylabel="response", xlim=(-1, CHANNELS))
         axes.set_title(title, loc="left")
     after.set_xlabel("channel")
@@ -78,9 +78,11 @@ def _draw_responses(before: Any, after: Any) -> None:
 def _draw_kept(axes: Any) -> None:
     neighbours = torch.linspace(0, 10 * RESPONSE, 201)
     for place, response in enumerate((10.0, 100.0, 300.0)):
-        shares = 100 * kept(response, neighbours)
+        shares = 100 * kept(response, neighbours).numpy()
         dashes = ("-", "--", "-.")[place]
-        axes.plot(neighbours, shares, f"C{place}", ls=dashes, label=f"a response of {response:g}")
+        axes.plot(
+            neighbours.numpy(), shares, f"C{place}", ls=dashes, label=f"a response of {response:g}"
+        )
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
     axes.axhline(100 * 2**-0.75, color=soft_colour(), lw=1.2, ls=":")
     axes.text(990, 60.5, "alone and weak: 2$^{-0.75}$ = 59 %", ha="right", fontsize=11)

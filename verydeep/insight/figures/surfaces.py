@@ -6,11 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from verydeep.insight.figures.scores import LIMIT, along, first_likely, first_true, plane
 from verydeep.insight.figures.theme import soft_colour
+
+Array = npt.NDArray[np.float64]
 
 TICKS = (-6, -3, 0, 3, 6)
 
@@ -47,23 +51,21 @@ def _plane_and_line(
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     axis, points = plane()
-    values = function(points).reshape(len(axis), len(axis))
+    values = function(points).reshape(len(axis), len(axis)).numpy()
     extent = (-LIMIT, LIMIT, -LIMIT, LIMIT)
     image = left.imshow(values, origin="lower", extent=extent, cmap="viridis")
-    _contours(left, axis, values, levels, aside)
+    _contours(left, axis.numpy(), values, levels, aside)
     left.axhline(0, color="white", lw=1.2, ls="--")
     left.set(xlabel="score x₁", ylabel="score x₂", xticks=TICKS, yticks=TICKS)
     left.set_title(f"{title}, over the plane")
     figure.colorbar(image, ax=left, shrink=0.9)
-    right.plot(axis, function(along(axis)), color="C0")
+    right.plot(axis.numpy(), function(along(axis)).numpy(), color="C0")
     right.set(xlabel="score x₁", ylabel=title, xticks=TICKS, xlim=(-LIMIT, LIMIT))
     right.set_title("along x₂ = 0")
     return figure, right
 
 
-def _contours(
-    axes: Any, axis: Tensor, values: Tensor, levels: Sequence[float], aside: float
-) -> None:
+def _contours(axes: Any, axis: Array, values: Array, levels: Sequence[float], aside: float) -> None:
     """Draw lines of equal value, labelled where x1 + x2 is twice ``aside``."""
     light = [
         float((level - values.min()) / (values.max() - values.min())) > 0.7 for level in levels
@@ -75,11 +77,11 @@ def _contours(
         label.set_fontweight("bold")
 
 
-def _spot(axis: Tensor, values: Tensor, level: float, aside: float) -> tuple[float, float]:
+def _spot(axis: Array, values: Array, level: float, aside: float) -> tuple[float, float]:
     """Return the point of a line of equal value that lies so far from the other diagonal.
 
     The values depend on x1 − x2 alone, so that those on the diagonal tell of the whole plane.
     """
-    diagonal = values.flip(0).diagonal()
-    x = float(axis[(diagonal - level).abs().argmin()])
+    diagonal = values[::-1].diagonal()
+    x = float(axis[np.abs(diagonal - level).argmin()])
     return aside + x, aside - x

@@ -46,6 +46,7 @@ def write_figures(
     """
     wanted, folder = chosen(only), Path(out).expanduser()
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with (progress or Progress()).task("figures", len(wanted)) as task:
             for done, figure in enumerate(wanted, start=1):
                 _write_figure(figure, folder, dark=dark)

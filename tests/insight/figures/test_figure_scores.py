@@ -103,7 +103,9 @@ def test_lines_of_equal_value_are_labelled_where_they_run(draw: object) -> None:
     figure = draw()
     function = first_likely if draw is draw_soft_max else first_true
     labels = [text for text in figure.axes[0].texts if text.get_text()]
-    assert len(labels) >= 5
+    levels = [f"{level:.2g}" for level in figure.axes[0].collections[0].levels]
+    assert sorted(text.get_text() for text in labels) == sorted(levels)
     for label in labels:
         point = torch.tensor([label.get_position()], dtype=torch.float64)
         assert function(point).item() == pytest.approx(float(label.get_text()), rel=0.12)
+        assert abs(label.get_position()[1]) > 0.5  # beside the line x2 = 0

@@ -55,7 +55,6 @@ def draw_receptive_field() -> Figure:
     axes.set(xlabel="convolutions passed", ylabel="receptive field (pixels of the picture)")
     axes.set(xlim=(0.5, 16.8), ylim=(0, 275))
     axes.xaxis.set_major_locator(MultipleLocator(2))
-    axes.grid(axis="y")
     return figure
 
 

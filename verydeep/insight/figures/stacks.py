@@ -59,7 +59,7 @@ def draw_stacks() -> Figure:
     large = [stack((side,)) for side in PAIRS]
     for axes, title, unit, amount, places in (
         (panels[0], "weights", "multiples of C²", _squares, 0),
-        (panels[1], "multiply-adds", f"10⁹, C = {CHANNELS}, {SIZE}x{SIZE} maps", _billions, 1),
+        (panels[1], "multiply-adds", f"10⁹ (C = {CHANNELS}, {SIZE}x{SIZE} maps)", _billions, 1),
         (panels[2], "non-linearities", "ReLUs", _relus, 0),
     ):
         _bars(axes, [amount(s) for s in small], [amount(s) for s in large], places)

@@ -283,6 +283,28 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder.")]) -> None
     typer.echo(write_report(run))
 
 
+@app.command(
+    epilog="Examples:  verydeep figures --out figures   |   verydeep figures --out figures --dark "
+    "--only soft-max --only loss"
+)
+def figures(
+    out: Annotated[Path, typer.Option(help="Folder for the pictures and a page with them.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A figure to draw, as soft-max; may be repeated."),
+    ] = None,
+    dark: Annotated[bool, typer.Option("--dark/--light", help="For dark or light pages.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw the figures of the lecture: soft-max, loss, parameters, receptive fields and more."""
+    from verydeep.insight.figures.write import write_figures
+    from verydeep.progress import console_progress
+    from verydeep.tables.figures import figures_as_text
+
+    value = write_figures(out, only or (), dark=dark, progress=console_progress())
+    print_result(value, figures_as_text(value), as_json)
+
+
 def main() -> None:
     """Run the program; a fault of the input is one message, without traceback unless --debug."""
     if hasattr(sys.stdout, "reconfigure"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,23 @@ BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#767676"
 """Of the palette of Okabe & Ito."""
 
 
-def save_picture(figure: Figure, path: Path, dots: int = 150) -> Path:
-    """Write a figure as PNG, whole or not at all; letters that the font lacks become boxes."""
+def save_picture(
+    figure: Figure, path: Path, dots: int = 150, notes: Mapping[str, str | None] | None = None
+) -> Path:
+    """Write a figure, whole or not at all; letters that the font lacks become boxes.
+
+    Args:
+        figure: What is drawn.
+        path: Where to; its ending, ``.png`` or ``.svg``, is the format.
+        dots: For an inch, of a PNG.
+        notes: Kept within the file, such as its title.
+    """
+    kind = path.suffix.removeprefix(".")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
-        write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=dots))
+        write_atomically(
+            path, lambda file: figure.savefig(file, format=kind, dpi=dots, metadata=notes)
+        )
     return path
 
 

@@ -100,10 +100,11 @@ def anatomy(
         table.convolutional_layers(name, channels=channels, width=width, norm=norm),
         table.fully_connected_layers(classes, input_size=input_size, width=width, hidden=hidden),
     )
-    return Anatomy(name, input_size, tuple(_measure(layers, input_size)))
+    return Anatomy(name, input_size, tuple(measure(layers, input_size)))
 
 
-def _measure(layers: Iterable[Layer], size: int) -> Iterator[Part]:
+def measure(layers: Iterable[Layer], size: int) -> Iterator[Part]:
+    """Yield every layer with its measures, for a square input of that side in pixels."""
     field, stride = 1, 1
     for layer in layers:
         if layer.kind == "fc":

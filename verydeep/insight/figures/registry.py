@@ -1,0 +1,147 @@
+"""The figures by name: what each shows, in words as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from verydeep.errors import InputError, did_you_mean
+from verydeep.insight.figures.minimiser import draw_minimiser
+from verydeep.insight.figures.normalization import draw_normalization
+from verydeep.insight.figures.parameters import draw_parameters
+from verydeep.insight.figures.plateau import draw_plateau
+from verydeep.insight.figures.receptive_field import draw_receptive_field
+from verydeep.insight.figures.stacks import draw_stacks
+from verydeep.insight.figures.surfaces import draw_loss, draw_soft_max
+
+
+@dataclass(frozen=True, slots=True)
+class LectureFigure:
+    """One figure.
+
+    Attributes:
+        name: Of its files, without ending.
+        title: Above it.
+        shows: What to learn from it, in one sentence.
+        section: Of the paper that it belongs to.
+        alt: What is seen on it, for those who cannot see it.
+        draw: Draws it, in the theme at hand.
+    """
+
+    name: str
+    title: str
+    shows: str
+    section: str
+    alt: str
+    draw: Callable[[], Figure]
+
+
+FIGURES = (
+    LectureFigure(
+        "soft-max",
+        "The first component of soft-max",
+        "Soft-max depends on differences of scores alone, and comes as near to 0 and 1 as one "
+        "likes without ever reaching them.",
+        "2.1",
+        "Left: a map over two scores from −6 to 6; lines of equal value run parallel to the "
+        "diagonal, from 0 at the upper left to 1 at the lower right, with 0.5 on the diagonal. "
+        "Right: along x₂ = 0 an S-shaped curve from 0.002 to 0.998 through 0.5 at x₁ = 0.",
+        draw_soft_max,
+    ),
+    LectureFigure(
+        "loss",
+        "Soft-max and cross entropy together",
+        "The loss of a wrong answer grows like the difference of the scores, that of a right one "
+        "falls towards 0 without reaching it.",
+        "3.1",
+        "Left: a map over two scores from −6 to 6, the first one of the true class; the loss is 12 "
+        "at the upper left, 0.69 on the diagonal and nearly 0 at the lower right. Right: along "
+        "x₂ = 0 the curve falls from 6 beside the line −x₁, through ln 2 at x₁ = 0, to nearly 0.",
+        draw_loss,
+    ),
+    LectureFigure(
+        "parameters",
+        "Parameters by layer",
+        "Most parameters of every net lie in the first fully connected layer; depth costs little.",
+        "2.2",
+        "Top: a column for each net, 133 to 144 million parameters high; 102.8 million in each are "
+        "of fc6, 16.8 million of fc7, 4.1 million of fc8, the 9 to 20 million left of the "
+        "convolutions. Below: a table of every layer's count, from 1.79 thousand in conv1_1 to "
+        "2.36 million in the convolutions of 512 channels.",
+        draw_parameters,
+    ),
+    LectureFigure(
+        "receptive-field",
+        "The receptive field grows with depth",
+        "Every 3x3 convolution widens what one value sees, the more the more pools lie before it; "
+        "1x1 convolutions widen nothing.",
+        "2.3",
+        "Lines rise with the number of convolutions passed, steeper after each pool: net A ends at "
+        "134 pixels after 8 convolutions, B at 140 after 10, C at 140 after 13, D at 196 after 13, "
+        "E at 252 after 16. A dashed line marks the input's side of 224 pixels.",
+        draw_receptive_field,
+    ),
+    LectureFigure(
+        "stacks",
+        "Stacks of 3x3 convolutions against larger windows",
+        "Small windows behind one another see as much as a large one, with fewer weights, less "
+        "work and more non-linearities.",
+        "2.3",
+        "Three pairs of bars. Two 3x3 convolutions against one 5x5: 18 and 25 C² weights, 3.7 and "
+        "5.1 billion multiply-adds, 2 ReLUs and 1. Three against one 7x7: 27 and 49 C² weights, "
+        "5.5 and 10.1 billion multiply-adds, 3 ReLUs and 1.",
+        draw_stacks,
+    ),
+    LectureFigure(
+        "lrn",
+        "Local response normalisation",
+        "A strong response dampens its neighbours two channels to either side; the paper finds "
+        "that this does not help.",
+        "2.1, 4.1",
+        "Left: responses of 32 channels, 100 but for one of 800 and three of 400; after LRN, all "
+        "are smaller, least is left of the channels beside the strong ones, and a little more of "
+        "those at either end, which have fewer neighbours. Right: the share of a response that is "
+        "left falls from 59 % at most to 3 % as a neighbour's response grows to 1000.",
+        draw_normalization,
+    ),
+    LectureFigure(
+        "no-minimiser",
+        "Without weight decay the loss has no minimiser",
+        "On data that a line can separate, the weights grow for ever and the loss goes on falling; "
+        "weight decay lets both settle.",
+        "3.1",
+        "Left: two classes of points on either side of a slanted gap. Middle: the norm of the "
+        "weights over 10,000 steps; without decay it keeps rising like the logarithm of the steps, "
+        "with decay 0.0005 it levels off. Right: without decay the loss falls on a straight line "
+        "in doubly logarithmic axes, with decay it levels off.",
+        draw_minimiser,
+    ),
+    LectureFigure(
+        "plateau",
+        "The step response of the plateau schedule",
+        "Whenever the validation loss has not fallen for some epochs the rate is divided by ten, "
+        "three times; the next plateau ends the training.",
+        "3.1",
+        "Top: a made-up validation loss falls from 3.9 and settles four times, each time lower "
+        "than before. Below: the learning rate goes down in steps from 0.01 to 0.00001, one step "
+        "at the end of each of the first three plateaus.",
+        draw_plateau,
+    ),
+)
+
+
+def chosen(names: Iterable[str] = ()) -> tuple[LectureFigure, ...]:
+    """Return the figures of these names in the order of the lecture; without names, all.
+
+    Raises:
+        InputError: There is no figure of such a name.
+    """
+    wanted = set(names)
+    known = [figure.name for figure in FIGURES]
+    for name in sorted(wanted.difference(known)):
+        raise InputError(
+            f"there is no figure {name!r}; there are {', '.join(known)}{did_you_mean(name, known)}"
+        )
+    return tuple(figure for figure in FIGURES if not wanted or figure.name in wanted)

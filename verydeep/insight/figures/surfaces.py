@@ -1,0 +1,87 @@
+"""Soft-max, and the loss on top of it, over two scores and along x2 = 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from verydeep.insight.figures.scores import LIMIT, along, first_likely, first_true, plane
+from verydeep.insight.figures.theme import soft_colour
+
+Array = npt.NDArray[np.float64]
+
+TICKS = (-6, -3, 0, 3, 6)
+
+
+def draw_soft_max() -> Figure:
+    """Draw the first component of the soft-max of two scores."""
+    levels = (0.01, 0.1, 0.5, 0.9, 0.99)
+    figure, line = _plane_and_line(first_likely, levels, "soft-max, first component", aside=3.0)
+    for limit in (0, 1):
+        line.axhline(limit, color=soft_colour(), lw=1.2, ls="--")
+    line.text(0.6, 0.46, "0.5 where the\nscores agree", va="center", fontsize=11)
+    line.plot(0, 0.5, "o", color="C1")
+    line.set_ylim(-0.05, 1.05)
+    return figure
+
+
+def draw_loss() -> Figure:
+    """Draw the loss of two scores of which the first belongs to the true class."""
+    levels = (0.01, 0.1, math.log(2), 3, 6, 9)
+    figure, line = _plane_and_line(first_true, levels, "loss (nats)", aside=-0.7)
+    x = [-LIMIT, 0.0, LIMIT]
+    line.plot(x, [LIMIT, 0, 0], color=soft_colour(), lw=1.2, ls="--")
+    line.text(-2.4, 2.0, "asymptote −x₁", ha="right", fontsize=11)
+    line.text(0.4, 0.75, "ln 2 where the\nscores agree", fontsize=11)
+    line.text(4.0, 0.25, "never 0", fontsize=11)
+    line.plot(0, math.log(2), "o", color="C1")
+    line.set_ylim(-0.2, LIMIT + 0.2)
+    return figure
+
+
+def _plane_and_line(
+    function: Callable[[Tensor], Tensor], levels: Sequence[float], title: str, *, aside: float
+) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    axis, points = plane()
+    values = function(points).reshape(len(axis), len(axis)).numpy()
+    extent = (-LIMIT, LIMIT, -LIMIT, LIMIT)
+    image = left.imshow(values, origin="lower", extent=extent, cmap="viridis")
+    _contours(left, axis.numpy(), values, levels, aside)
+    left.axhline(0, color="white", lw=1.2, ls="--")
+    left.set(xlabel="score x₁", ylabel="score x₂", xticks=TICKS, yticks=TICKS)
+    left.set_title(f"{title}, over the plane")
+    figure.colorbar(image, ax=left, shrink=0.9)
+    right.plot(axis.numpy(), function(along(axis)).numpy(), color="C0")
+    right.set(xlabel="score x₁", ylabel=title, xticks=TICKS, xlim=(-LIMIT, LIMIT))
+    right.set_title("along x₂ = 0")
+    return figure, right
+
+
+def _contours(axes: Any, axis: Array, values: Array, levels: Sequence[float], aside: float) -> None:
+    """Draw lines of equal value, labelled where x1 + x2 is twice ``aside``."""
+    light = [
+        float((level - values.min()) / (values.max() - values.min())) > 0.7 for level in levels
+    ]
+    colours = ["black" if bright else "white" for bright in light]
+    lines = axes.contour(axis, axis, values, levels=levels, colors=colours, linewidths=0.9)
+    spots = [_spot(axis, values, level, aside) for level in levels]
+    for label in axes.clabel(lines, fmt="%.2g", fontsize=10, manual=spots):
+        label.set_fontweight("bold")
+
+
+def _spot(axis: Array, values: Array, level: float, aside: float) -> tuple[float, float]:
+    """Return the point of a line of equal value that lies so far from the other diagonal.
+
+    The values depend on x1 − x2 alone, so that those on the diagonal tell of the whole plane.
+    """
+    diagonal = values[::-1].diagonal()
+    x = float(axis[np.abs(diagonal - level).argmin()])
+    return aside + x, aside - x

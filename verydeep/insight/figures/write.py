@@ -1,0 +1,97 @@
+"""The figures as files: PNG and SVG, with their words in ``figures.json`` and on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from verydeep.errors import InputError
+from verydeep.files import write_json, write_text
+from verydeep.insight.drawing import save_picture
+from verydeep.insight.figures.registry import FIGURES, LectureFigure, chosen
+from verydeep.insight.figures.theme import DARK, LIGHT, theme
+from verydeep.progress import Progress
+
+FORMATS = ("png", "svg")
+
+
+def write_figures(
+    out: str | Path,
+    only: Iterable[str] = (),
+    *,
+    dark: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Draw figures of the lecture into a folder.
+
+    ``figures.json`` and ``index.html`` name all figures that lie there, those of calls before
+    included.
+
+    Args:
+        out: The folder; it is made if need be.
+        only: Names of figures; without any, all are drawn.
+        dark: Draw for a dark page.
+        progress: Where to say how far it is; None says nothing.
+
+    Returns:
+        ``out``; ``figures``, those drawn, each with its name, title, words and files; ``files``,
+        the names of all files written.
+
+    Raises:
+        InputError: There is no figure of such a name, or the folder cannot be written to.
+    """
+    wanted, folder = chosen(only), Path(out).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (progress or Progress()).task("figures", len(wanted)) as task:
+            for done, figure in enumerate(wanted, start=1):
+                _write_figure(figure, folder, dark=dark)
+                task.update(done, figure.name)
+        _write_page(folder, dark=dark)
+    except OSError as error:
+        raise InputError(f"{folder}: the figures cannot be written there ({error})") from error
+    described = [_describe(figure) for figure in wanted]
+    pictures = [file for figure in described for file in figure["files"]]
+    return {
+        "out": str(folder),
+        "figures": described,
+        "files": [*pictures, "figures.json", "index.html"],
+    }
+
+
+def _write_figure(figure: LectureFigure, folder: Path, *, dark: bool) -> None:
+    notes = {"Title": figure.title, "Description": figure.alt}
+    with theme(dark=dark):
+        drawn = figure.draw()
+        save_picture(drawn, folder / f"{figure.name}.png", notes=notes)
+        # Without the date, the same figure is the same file.
+        save_picture(drawn, folder / f"{figure.name}.svg", notes={**notes, "Date": None})
+
+
+def _write_page(folder: Path, *, dark: bool) -> None:
+    there = [_describe(figure) for figure in FIGURES if (folder / f"{figure.name}.png").is_file()]
+    write_json(folder / "figures.json", {"figures": there})
+    ink, paper, *_ = DARK if dark else LIGHT
+    page = _template().render(figures=there, dark=dark, ink=ink, paper=paper)
+    write_text(folder / "index.html", page)
+
+
+def _describe(figure: LectureFigure) -> dict[str, Any]:
+    return {
+        "name": figure.name,
+        "title": figure.title,
+        "shows": figure.shows,
+        "section": figure.section,
+        "alt": figure.alt,
+        "files": [f"{figure.name}.{ending}" for ending in FORMATS],
+    }
+
+
+def _template() -> Any:
+    text = (resources.files("verydeep.insight.figures") / "index.html").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.from_string(text)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
@@ -175,6 +175,7 @@ def test_how_pictures_are_grouped_does_not_change_their_crops(
     start=st.integers(0, 5),
     balanced=st.booleans(),
 )
+@example(count=1, world=2, batch=1, micro_batch=1, start=0, balanced=False)
 def test_ranks_share_every_update_without_rest(
     count: int, world: int, batch: int, micro_batch: int, start: int, balanced: bool
 ) -> None:

@@ -335,6 +335,9 @@ class _FromStore(_Maker):
 
     def cut(self, order: _Order) -> Crops:
         draws = order.indices.tolist()
+        if not draws:  # An update smaller than the number of processes leaves some without.
+            side = self.augmentation.size
+            return Crops(self.store.block.new_empty((0, 3, side, side)), [], [], [], [])
         numbers = (order.indices % len(self.samples)).tolist()
         sizes = self.store.sizes[torch.tensor(numbers)]
         originals = [(h, w) for h, w in self.store.originals[torch.tensor(numbers)].tolist()]

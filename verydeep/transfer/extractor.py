@@ -100,7 +100,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _made(self) -> tuple[Classifier, Descriptor]:
         """Return the model and what it is to compute."""
-        model = self.model if isinstance(self.model, Classifier) else self._load()
+        model = self.model if isinstance(self.model, Classifier) else self._load(self.model)
         descriptor = make_descriptor(
             model,
             scales=self.scales,
@@ -110,14 +110,14 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
         return model, descriptor
 
-    def _load(self) -> Classifier:
+    def _load(self, folder: str | Path | None) -> Classifier:
         """Return the model of the folder, loaded once for the same settings."""
-        if self.model is None:
+        if folder is None:
             raise InputError("FeatureExtractor needs a model: a folder, or a loaded classifier")
-        wanted = (self.model, self.device, self.precision)
+        wanted = (folder, self.device, self.precision)
         known = getattr(self, "_loaded", None)
         if known is None or known[0] != wanted:
-            model = load(self.model, device=self.device, precision=self.precision)
+            model = load(folder, device=self.device, precision=self.precision)
             known = self._loaded = (wanted, model)
         return cast(Classifier, known[1])
 

@@ -67,6 +67,9 @@ def _grid(result: dict[str, Any]) -> Iterator[str]:
 
 
 def _warnings(result: dict[str, Any]) -> Iterator[str]:
+    if result["grid"] and result["C"] in (result["grid"][0]["C"], result["grid"][-1]["C"]):
+        end = "smallest" if result["C"] == result["grid"][0]["C"] else "largest"
+        yield f"The C taken is the {end} that was tried: others beyond may be better (--C)."
     if result["also_in_training"]:
         yield (
             f"{result['also_in_training']:,} of the pictures counted have the very features of a "

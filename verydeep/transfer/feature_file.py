@@ -2,7 +2,7 @@
 
 Both are written a part at a time, whole or not at all. A Parquet file has the columns ``file``,
 ``split``, ``label`` and ``vector`` (a list of D float32), and how the features were made as JSON in
-the schema's metadata under ``verydeep``; an ``.npz`` has arrays ``file``, ``split``, ``label``,
+the file's metadata under ``verydeep``; an ``.npz`` has arrays ``file``, ``split``, ``label``,
 ``vector`` (N, D), and that JSON as ``about``.
 
 N pictures, D numbers of a picture.
@@ -90,6 +90,8 @@ def read_features(path: str | Path) -> Features:
         raise DataError(f"{path}: features are in files that end in {' or '.join(ENDINGS)}")
     read = _read_parquet if path.suffix.lower() == ".parquet" else _read_npz
     about, columns, vectors = read(path)
+    if vectors.dtype.kind != "f":
+        raise DataError(f"{path}: vectors are numbers, got {vectors.dtype} instead")
     files, splits, labels = (np.asarray(column, np.str_) for column in columns)
     features = Features(files, splits, labels, np.asarray(vectors, np.float32), _about(about, path))
     lengths = {len(column) for column in (files, splits, labels)}
@@ -178,7 +180,8 @@ def _copy_array(numbers: IO[bytes], member: IO[bytes], shape: tuple[int, int]) -
 
 def _read_npz(path: Path) -> tuple[Any, list[Any], Any]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # NumPy would leave a broken file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "about" not in arrays:
                 raise DataError(_OTHER.format(path=path))
             about = json.loads(str(arrays["about"]))

@@ -161,7 +161,7 @@ def probe(
     names, labels = np.unique(train.labels, return_inverse=True)
     if len(names) < 2:
         raise DataError(
-            f"features of {features.about.data}: the training split has one class, {names[0]!r}; "
+            f"features of {features.about.data}: the training split has one class, {str(names[0])!r}; "
             "an SVM tells two or more apart"
         )
     grid: tuple[Trial, ...] = ()

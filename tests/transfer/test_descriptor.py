@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from torch import Tensor
-from transfer.made import classifier, noise
 
+from transfer.made import classifier, noise
 from verydeep.data.testing import TestPictures
 from verydeep.errors import InputError
 from verydeep.trained_net import PIXELS_AT_MOST, PIXELS_AT_ONCE

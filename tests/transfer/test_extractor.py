@@ -15,9 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
-from transfer.made import classifier, noise
 
 import verydeep
+from transfer.made import classifier, noise
 from verydeep import FeatureExtractor
 from verydeep.errors import InputError, PictureError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from transfer.made import about
 
+from transfer.made import about
 from verydeep.errors import DataError, InputError, MissingExtra
 from verydeep.transfer.extract import FeaturePart
 from verydeep.transfer.feature_file import read_features, write_features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,8 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.svm import LinearSVC
 from tiny import strict_json
-from transfer.made import blobs
 
+from transfer.made import blobs
 from verydeep.errors import DataError, InputError
 from verydeep.evaluation.statistics import wilson_interval
 from verydeep.transfer.probe import Trial, mean_class_recall, probe
@@ -54,7 +55,7 @@ def test_c_and_errors_are_those_of_scikit_learn(hard: Features) -> None:
     expected = [Trial(c, 100 * w / 95, True) for c, w in zip(costs, wrong, strict=True)]
     assert list(found.grid) == [pytest.approx(trial) for trial in expected]
     assert len({trial.error for trial in found.grid}) > 1
-    assert found.C == costs[int(np.argmin(wrong))]
+    assert costs[int(np.argmin(wrong))] == found.C
 
     svm = LinearSVC(C=found.C, max_iter=10_000, random_state=3).fit(*part(hard, "train"))
     x, y = part(hard, "test")
@@ -73,14 +74,14 @@ def test_two_classes(hard: Features) -> None:
     two = blobs({"train": {"a": 20, "b": 20}, "test": {"a": 15, "b": 5}}, spread=0.9)
     found = probe(two, C=1.0)
     svm = LinearSVC(C=1.0, max_iter=10_000, random_state=0).fit(*part(two, "train"))
-    x, y = part(two, "test")
+    x, _ = part(two, "test")
     assert found.answers.guesses == tuple(svm.predict(x))
     assert 0 < found.top1_error < 50
     assert found.top5_error == 0
 
 
 def test_top_5_counts_the_five_largest_margins() -> None:
-    names = {name: 12 for name in "abcdefgh"}
+    names = dict.fromkeys("abcdefgh", 12)
     features = blobs({"train": names, "val": names}, spread=0.8)
     found = probe(features, C=1.0)
     svm = LinearSVC(C=1.0, max_iter=10_000, random_state=0).fit(*part(features, "train"))
@@ -159,8 +160,6 @@ def test_the_seed_decides_the_folds(hard: Features) -> None:
 
 
 def test_to_dict_is_json(hard: Features) -> None:
-    import json
-
     value = strict_json(json.dumps(probe(hard, C=[1, 10]).to_dict()))
     assert {"top1_error", "top5_error", "images", "unreadable", "seconds"} <= set(value)
     assert [trial["C"] for trial in value["grid"]] == [1, 10]
@@ -211,7 +210,7 @@ def test_splits_that_are_missing(splits: tuple[str, str], message: str) -> None:
 
 
 def test_a_split_that_is_not_there(hard: Features) -> None:
-    with pytest.raises(DataError, match="no split 'tset'.*did you mean 'test'"):
+    with pytest.raises(DataError, match=r"no split 'tset'.*did you mean 'test'"):
         probe(hard, split="tset")
 
 

@@ -161,8 +161,8 @@ def probe(
     names, labels = np.unique(train.labels, return_inverse=True)
     if len(names) < 2:
         raise DataError(
-            f"features of {features.about.data}: the training split has one class, {str(names[0])!r}; "
-            "an SVM tells two or more apart"
+            f"features of {features.about.data}: the training split has one class, "
+            f"{str(names[0])!r}; an SVM tells two or more apart"
         )
     grid: tuple[Trial, ...] = ()
     if len(costs) > 1:

@@ -179,6 +179,8 @@ def _copy_array(numbers: IO[bytes], member: IO[bytes], shape: tuple[int, int]) -
 
 
 def _read_npz(path: Path) -> tuple[Any, list[Any], Any]:
+    if not zipfile.is_zipfile(path):  # NumPy would advise to load it as a pickle
+        raise DataError(f"{path}: cannot be read (no .npz file, or its end is missing)")
     try:
         # NumPy would leave a broken file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:

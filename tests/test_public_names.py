@@ -13,9 +13,12 @@ import verydeep
 
 NAMES = [
     "Classifier",
+    "FeatureExtractor",
+    "Features",
     "LocalizationResult",
     "Localizer",
     "Prediction",
+    "ProbeResult",
     "Protocol",
     "Recipe",
     "Report",
@@ -31,11 +34,13 @@ NAMES = [
     "evaluate",
     "evaluate_all",
     "evaluate_localization",
+    "features",
     "initialize",
     "load",
     "load_localizer",
     "load_recipe",
     "localize",
+    "probe",
     "read_dataset",
     "train",
     "vgg",
@@ -90,7 +95,16 @@ def test_nothing_heavy_is_imported_before_it_is_used(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["check", "--help"], ["--version"], ["nets"]]
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["check", "--help"],
+        ["features", "--help"],
+        ["probe", "--help"],
+        ["--version"],
+        ["nets"],
+    ],
 )
 def test_help_and_tables_come_without_torch(arguments: list[str]) -> None:
     code = (

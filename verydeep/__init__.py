@@ -34,17 +34,25 @@ if TYPE_CHECKING:
     from verydeep.recipe import load_recipe as load_recipe
     from verydeep.run.boxes import evaluate_localization as evaluate_localization
     from verydeep.run.calibrate import calibrate as calibrate
+    from verydeep.run.features import features as features
     from verydeep.run.test import evaluate as evaluate
     from verydeep.run.test import evaluate_all as evaluate_all
     from verydeep.run.train import train as train
+    from verydeep.transfer.extractor import FeatureExtractor as FeatureExtractor
+    from verydeep.transfer.probe import ProbeResult as ProbeResult
+    from verydeep.transfer.probe import probe as probe
+    from verydeep.transfer.table import Features as Features
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Classifier": "verydeep.classifier",
+    "FeatureExtractor": "verydeep.transfer.extractor",
+    "Features": "verydeep.transfer.table",
     "LocalizationResult": "verydeep.localization.result",
     "Localizer": "verydeep.localization.localizer",
     "Prediction": "verydeep.classifier",
+    "ProbeResult": "verydeep.transfer.probe",
     "Protocol": "verydeep.evaluation.protocol",
     "Recipe": "verydeep.recipe",
     "Report": "verydeep.checks.check",
@@ -59,11 +67,13 @@ _HOMES = {
     "evaluate": "verydeep.run.test",
     "evaluate_all": "verydeep.run.test",
     "evaluate_localization": "verydeep.run.boxes",
+    "features": "verydeep.run.features",
     "initialize": "verydeep.nets.initialize",
     "load": "verydeep.classifier",
     "load_localizer": "verydeep.localization.localizer",
     "load_recipe": "verydeep.recipe",
     "localize": "verydeep.localization.predict",
+    "probe": "verydeep.transfer.probe",
     "read_dataset": "verydeep.data.read",
     "train": "verydeep.run.train",
     "vgg": "verydeep.nets.vgg",
@@ -72,9 +82,12 @@ _HOMES = {
 __all__ = [
     "VGG",
     "Classifier",
+    "FeatureExtractor",
+    "Features",
     "LocalizationResult",
     "Localizer",
     "Prediction",
+    "ProbeResult",
     "Protocol",
     "Recipe",
     "Report",
@@ -89,11 +102,13 @@ __all__ = [
     "evaluate",
     "evaluate_all",
     "evaluate_localization",
+    "features",
     "initialize",
     "load",
     "load_localizer",
     "load_recipe",
     "localize",
+    "probe",
     "read_dataset",
     "train",
     "vgg",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from verydeep.cli_evaluate import EXAMPLES, evaluate
+from verydeep.cli_features import FEATURES_EXAMPLES, PROBE_EXAMPLES, features, probe
 from verydeep.cli_options import (
     Boxes,
     Device,
@@ -273,6 +274,10 @@ def predict(
         )
     if all(prediction.fault for prediction in predictions):
         raise InputError("none of the pictures can be read")
+
+
+app.command(epilog=FEATURES_EXAMPLES)(features)
+app.command(epilog=PROBE_EXAMPLES)(probe)
 
 
 @app.command(epilog="Example:  verydeep report runs/a")

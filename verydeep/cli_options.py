@@ -40,6 +40,20 @@ def scales_in(text: str | None) -> tuple[int, ...] | str | None:
         ) from None
 
 
+def costs_in(text: str) -> tuple[float, ...]:
+    """Return values of an SVM's C from numbers with commas between them.
+
+    Raises:
+        InputError: They are none.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--C must be a number like 10, or several like 0.1,1,10, got {text!r} instead"
+        ) from None
+
+
 def grid_in(text: str) -> tuple[int, int]:
     """Return rows and columns from ``5x5`` or ``5``.
 

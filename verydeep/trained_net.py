@@ -6,8 +6,9 @@ N images, H height, W width, K classes; h, w sides of a map of answers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -112,13 +113,30 @@ class TrainedNet:
             float32 (N, outputs, h, w) on the machine's device; h = w = 1 for pictures of
             ``input_size``.
         """
+        return self._look(pictures, VGG.score_map)
+
+    def activation_map(self, pictures: Tensor, layer: str) -> Tensor:
+        """Return what a layer before the last answers at every position of the net.
+
+        Args:
+            pictures: As for :meth:`answers`.
+            layer: ``fc7``, ``fc6`` or ``pool5``; see
+                :meth:`verydeep.nets.vgg.VGG.activation_map`.
+
+        Returns:
+            float32 (N, D, h, w) on the machine's device.
+        """
+        return self._look(pictures, partial(VGG.activation_map, layer=layer))
+
+    def _look(self, pictures: Tensor, look: Callable[..., Tensor]) -> Tensor:
+        """Show pictures to the net in its inference form, in parts if they are large."""
         if self._engine is None:
             self._engine = inference_form(self.net, self.machine)
         with torch.inference_mode():
             x = self.preprocessing(pictures.to(self.machine.device, non_blocking=True))
             if self.machine.precision == "bf16":
                 x = x.bfloat16()
-            return self._engine.score_map(x, pixels=PIXELS_AT_MOST * self.pixels_at_once).float()
+            return look(self._engine, x, pixels=PIXELS_AT_MOST * self.pixels_at_once).float()
 
     def check_scale(self, scale: int) -> None:
         """Refuse a test scale that the net cannot take.

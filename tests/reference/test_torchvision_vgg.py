@@ -112,3 +112,19 @@ def test_loss_gradients_and_a_step_of_d_are_those_of_torchvisions_vgg16() -> Non
             # In place: the largest layer's tensors hold most of a gigabyte each.
             assert twins.grad.sub_(parameter.grad).norm() <= 1e-9 * gradient, key
             assert twins.sub_(parameter).norm() <= 1e-9 * 0.01 * gradient, key
+
+
+def test_activations_of_d_are_those_of_torchvisions_vgg16() -> None:
+    net = ours("D")
+    twin = theirs("vgg16", renamed(net, VGG16))
+    x = pictures(1)
+    with torch.no_grad():
+        maps = twin.features(x)
+        expected = {"pool5": maps}
+        for layer, behind_its_relu in {"fc6": 2, "fc7": 5}.items():
+            hidden = twin.classifier[:behind_its_relu](maps.flatten(1))
+            expected[layer] = hidden[:, :, None, None]
+        for layer, activations in expected.items():
+            assert activations.std() > 0.1
+            found = net.activation_map(x, layer)
+            torch.testing.assert_close(found, activations, rtol=1e-9, atol=1e-9)

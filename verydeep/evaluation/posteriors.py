@@ -98,8 +98,49 @@ def mix_posteriors(
     Returns:
         float32 (M, N, K) on the CPU; rows sum to one, those of unreadable pictures are zero.
     """
+    total = mix_answers(
+        nets,
+        classes,
+        pictures,
+        mixtures,
+        ANSWERS[average],
+        block=block,
+        task=task,
+        seconds=seconds,
+    )
+    read = torch.ones(len(pictures), 1)
+    read[list(pictures.unreadable)] = 0
+    return total.softmax(2) * read if average == "scores" else total
+
+
+def mix_answers(
+    nets: Sequence[Scorer],
+    outputs: int,
+    pictures: TestPictures,
+    mixtures: Sequence[Mixture],
+    answer: Callable[[Tensor], Tensor],
+    *,
+    block: int = 256,
+    task: Task | None = None,
+    seconds: dict[Part, float] | None = None,
+) -> Tensor:
+    """Return weighted means over views of whatever is made of a net's maps.
+
+    Args:
+        nets: Of the same outputs.
+        outputs: K, numbers that are made of a map.
+        pictures: As for :func:`mix_posteriors`, like all that is not named here.
+        mixtures: The means.
+        answer: From maps (n, C, h, w) of n views to (n, K).
+        block: Pictures in a block.
+        task: Told how many pictures are done.
+        seconds: Filled with the time that each part took.
+
+    Returns:
+        float32 (M, N, K) on the CPU; zero for unreadable pictures.
+    """
     parts = list(dict.fromkeys(part for mixture in mixtures for part in mixture))
-    mixer = _Mixer(nets, mixtures, average, torch.zeros(len(mixtures), len(pictures), classes))
+    mixer = _Mixer(nets, mixtures, answer, torch.zeros(len(mixtures), len(pictures), outputs))
     views = lru_cache(1024)(lambda part, *size: Counter(part.views(*size)))
     together = Together([net.pixels_at_once for net in nets], mixer.add)
     current = 0
@@ -121,27 +162,29 @@ def mix_posteriors(
         task.update(len(pictures))
     if seconds is not None:
         seconds.update(mixer.seconds)
-    read = torch.ones(len(pictures), 1)
-    read[list(pictures.unreadable)] = 0
-    return mixer.total.softmax(2) * read if average == "scores" else mixer.total
+    return mixer.total
 
 
 class _Mixer:
     """Adds up what the nets answer."""
 
     def __init__(
-        self, nets: Sequence[Scorer], mixtures: Sequence[Mixture], average: Average, total: Tensor
+        self,
+        nets: Sequence[Scorer],
+        mixtures: Sequence[Mixture],
+        answer: Callable[[Tensor], Tensor],
+        total: Tensor,
     ) -> None:
         self.nets = nets
         self.mixtures = mixtures
-        self.answers = ANSWERS[average]
+        self.answer = answer
         self.total = total
         self.seconds: dict[Part, float] = defaultdict(float)
 
     def add(self, net: int, shown: Tensor, notes: Sequence[_Note]) -> None:
         """Show views to a net, and add up what it answers."""
         started = time.perf_counter()
-        answers = self.answers(self.nets[net].score_map(shown)).cpu()
+        answers = self.answer(self.nets[net].score_map(shown)).cpu()
         rows = torch.tensor([note.row for note in notes])
         for total, mixture in zip(self.total, self.mixtures, strict=True):
             weights = torch.tensor([mixture.get(note.part, 0.0) * note.weight for note in notes])

@@ -37,6 +37,9 @@ HIDDEN = 4096
 STRIDE = 32  # pixels between positions of the last map: five pools halve it five times
 SMALLEST_INPUT = STRIDE
 
+FEATURE_LAYERS = ("fc7", "fc6", "pool5")
+"""Layers whose activations describe a picture to another classifier, the deepest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:

@@ -12,7 +12,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from verydeep.errors import SizeError
+from verydeep.errors import InputError, SizeError, did_you_mean
 from verydeep.nets import table
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.dense import classify_densely
@@ -93,6 +93,45 @@ class VGG(nn.Module):
             SizeError: The pictures are smaller than ``input_size``.
         """
         return classify_densely(self.classifier, self.feature_map(x, pixels=pixels))
+
+    def activation_map(self, x: Tensor, layer: str, *, pixels: int | None = None) -> Tensor:
+        """Return what a layer before the last answers at every position of the net, densely.
+
+        Args:
+            x: (N, C, H, W) with H, W ≥ ``input_size``.
+            layer: ``fc7`` or ``fc6``: behind the ReLU of that fully connected layer; ``pool5``:
+                the last map of the convolutions, as :meth:`feature_map` returns it.
+            pixels: That of :meth:`score_map`.
+
+        Returns:
+            (N, D, h, w) with D of :meth:`activations`; h and w as for :meth:`score_map`, and of
+            ``pool5`` as for :meth:`feature_map`.
+
+        Raises:
+            InputError: There is no such layer.
+            SizeError: The pictures are smaller than ``input_size``.
+        """
+        self.activations(layer)
+        maps = self.feature_map(x, pixels=pixels)
+        if layer == "pool5":
+            return maps
+        names = [name for name, _ in self.classifier.named_children()]
+        end = names.index(layer.replace("fc", "relu")) + 1
+        return classify_densely(self.classifier[:end], maps)
+
+    def activations(self, layer: str) -> int:
+        """Return the number D of activations that a layer has at a position.
+
+        Raises:
+            InputError: It is none of those that :meth:`activation_map` knows.
+        """
+        if layer not in table.FEATURE_LAYERS:
+            raise InputError(
+                f"layer must be one of {', '.join(table.FEATURE_LAYERS)}, got {layer!r} instead"
+                f"{did_you_mean(layer, table.FEATURE_LAYERS)}"
+            )
+        units = table.CHANNELS[-1] if layer == "pool5" else self.hidden
+        return table.scaled(units, self.width)
 
     def feature_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
         """Return what the five blocks of convolutions make of the pictures, (N, C', H/32, W/32).

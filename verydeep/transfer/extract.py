@@ -1,0 +1,138 @@
+"""A data set through a net: the features of every picture of every split, a part at a time.
+
+N pictures of a part, D numbers of a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from verydeep.data.samples import Dataset, Samples, relative_name
+from verydeep.data.testing import TestPictures
+from verydeep.distributed import Group
+from verydeep.evaluation.evaluate import block_size
+from verydeep.progress import Progress, Task
+from verydeep.trained_net import TrainedNet
+from verydeep.transfer.descriptor import Descriptor, describe_pictures
+from verydeep.transfer.table import Vectors
+
+PART_BYTES = 64 * 2**20
+"""Vectors that are kept in memory at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturePart:
+    """Features of some neighbours of a split.
+
+    Attributes:
+        split: Its name.
+        files: Names of the pictures that could be read, N.
+        labels: Names of their classes.
+        vectors: float32 (N, D).
+        unreadable: Names of those that could not be.
+    """
+
+    split: str
+    files: tuple[str, ...]
+    labels: tuple[str, ...]
+    vectors: Vectors
+    unreadable: tuple[str, ...] = ()
+
+
+def describe_dataset(
+    model: TrainedNet,
+    dataset: Dataset,
+    descriptor: Descriptor,
+    group: Group,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[FeaturePart]:
+    """Yield the features of a data set: split by split, in the order of their samples.
+
+    Every picture is in one part exactly. What goes through the net together depends on the split
+    alone: the numbers are the same for any number of processes.
+
+    Args:
+        model: The net.
+        dataset: The pictures.
+        descriptor: What to compute of them.
+        group: Processes that share the work; all of them get all parts.
+        workers: Decoding processes.
+        progress: Where to report to.
+    """
+    row_bytes = 4 * descriptor.dimension(model)
+    for name, samples in dataset.splits.items():
+        block = block_size(len(samples))
+        blocks = max(PART_BYTES // row_bytes // block, 4 * group.size)
+        with (progress or Progress()).task(f"features of {name}", len(samples)) as task:
+            for start in range(0, len(samples), blocks * block):
+                part = samples[start : start + blocks * block]
+                shared = _Onward(task, start, group.size)
+                vectors, faults = _share(model, part, descriptor, group, block, workers, shared)
+                yield _part(dataset, name, part, vectors, faults)
+                task.update(start + len(part))
+
+
+@dataclass(frozen=True, slots=True)
+class _Onward:
+    """Tells of a share of a part of the work as progress in the whole."""
+
+    task: Task
+    start: int
+    processes: int
+
+    def update(self, done: float, note: str = "") -> None:
+        """Say how many pictures of the share are done."""
+        self.task.update(self.start + done * self.processes, note)
+
+
+def _share(
+    model: TrainedNet,
+    samples: Samples,
+    descriptor: Descriptor,
+    group: Group,
+    block: int,
+    workers: int | None,
+    task: Task,
+) -> tuple[Tensor, set[int]]:
+    """Compute this process's blocks of some samples, and put all processes' together.
+
+    Returns:
+        float32 (N, D), and the numbers of unreadable pictures.
+    """
+    mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
+    pictures = TestPictures(samples.take(mine).paths, descriptor.scales, workers)
+    vectors = describe_pictures(model, pictures, descriptor, block=block, task=task)
+    faults = {mine[index] for index in pictures.unreadable}
+    if group.size > 1:
+        total = torch.zeros(len(samples), vectors.shape[1])
+        total[mine] = vectors
+        vectors = group.sum(total)
+        faults = set().union(*group.gather(faults))
+    return vectors, faults
+
+
+def _part(
+    dataset: Dataset, split: str, samples: Samples, vectors: Tensor, faults: set[int]
+) -> FeaturePart:
+    names = [_text(relative_name(path, dataset.root)) for path in samples.paths]
+    good = [index for index in range(len(samples)) if index not in faults]
+    labels = samples.labels
+    return FeaturePart(
+        split,
+        tuple(names[index] for index in good),
+        tuple(dataset.classes[labels[index]] for index in good),
+        np.ascontiguousarray(vectors.numpy()[good]),
+        tuple(names[index] for index in sorted(faults)),
+    )
+
+
+def _text(name: str) -> str:
+    """Return a file's name as text that UTF-8 has bytes for, whatever encoding it was in."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,290 @@
+"""A linear SVM on features: how well they tell the classes of another data set (appendix B).
+
+The net is not trained further. The SVM's C is chosen by cross-validation on the training split; the
+split that is reported is looked at once, at the end.
+
+N pictures, D numbers of a picture, K classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedKFold
+from sklearn.svm import LinearSVC
+from torch import Tensor
+
+from verydeep.errors import DataError, InputError
+from verydeep.evaluation.statistics import wilson_interval
+from verydeep.evaluation.topk import likeliest, topk_error
+from verydeep.progress import Progress, Task
+from verydeep.transfer.feature_file import read_features
+from verydeep.transfer.table import Features, Vectors
+
+GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)
+"""Values of C to choose from. Vectors of length one ask for larger ones than standardised data."""
+
+MOST_ITERATIONS = 10_000
+
+Labels = NDArray[np.intp]
+
+
+class Trial(NamedTuple):
+    """A value of C in cross-validation.
+
+    Attributes:
+        C: The SVM's cost of errors.
+        error: Pictures of all folds that were wrong while they were held out, in percent.
+        converged: Whether every SVM reached its optimum.
+    """
+
+    C: float
+    error: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class ProbeAnswers:
+    """What the SVM made of every picture.
+
+    Attributes:
+        files: Names of the pictures, N.
+        labels: True classes by name.
+        guesses: The SVM's, by name.
+    """
+
+    files: tuple[str, ...]
+    labels: tuple[str, ...]
+    guesses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What a linear SVM on features reached, and how.
+
+    Attributes:
+        top1_error: Pictures whose class did not have the largest margin, in percent.
+        top1_interval: Its 95 % interval (Wilson), in percent.
+        top5_error: Pictures whose class was not among the five largest (K, if fewer).
+        top5_interval: Its 95 % interval.
+        mean_class_recall: Mean over the classes of the share of their pictures that were right, in
+            percent; the measure of Caltech-101 and -256.
+        images: Pictures counted.
+        unreadable: Names of the data set's pictures that have no features.
+        also_in_training: Pictures counted whose very vector is one of the training split: the same
+            picture, as a rule. They make the error too small.
+        split: What was reported.
+        train_images: Pictures that the SVM was trained on.
+        classes: K.
+        C: What was chosen, or given.
+        grid: Every C with its error in cross-validation; empty if C was given.
+        folds: Of the cross-validation; None if there was none.
+        converged: Whether the SVM reached its optimum.
+        seed: Of folds and solver.
+        features: How the features were made.
+        seconds: Time that it took.
+        answers: What was made of every picture; not in :meth:`to_dict`.
+    """
+
+    top1_error: float
+    top1_interval: tuple[float, float]
+    top5_error: float
+    top5_interval: tuple[float, float]
+    mean_class_recall: float
+    images: int
+    unreadable: tuple[str, ...]
+    also_in_training: int
+    split: str
+    train_images: int
+    classes: int
+    C: float
+    grid: tuple[Trial, ...]
+    folds: int | None
+    converged: bool
+    seed: int
+    features: dict[str, Any]
+    seconds: float
+    answers: ProbeAnswers = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as ``--json`` prints them."""
+        names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
+        plain = {
+            name: list(value) if isinstance(value := getattr(self, name), tuple) else value
+            for name in names
+        }
+        return plain | {"grid": [trial._asdict() for trial in self.grid]}
+
+
+def probe(
+    features: Features | str | Path,
+    *,
+    C: float | Sequence[float] = GRID,
+    folds: int = 5,
+    seed: int = 0,
+    split: str | None = None,
+    progress: Progress | None = None,
+) -> ProbeResult:
+    """Train a linear SVM on the training split's features and test it on another split's.
+
+    One against the rest for each class, squared hinge loss (scikit-learn's ``LinearSVC``).
+
+    Args:
+        features: From :func:`verydeep.features`, or a file of them.
+        C: Cost of errors; of several, the one with the smallest error in cross-validation on the
+            training split is taken, of equals the smallest.
+        folds: Parts of the training split that are held out in turn, each with the same share of
+            every class.
+        seed: Of folds and solver.
+        split: What to report; None takes ``test`` if there is one, else ``val``.
+        progress: Where to report to; None is silent.
+
+    Raises:
+        DataError: There are no features, no training split or no other, one class only, or a class
+            with fewer training pictures than folds.
+        InputError: C or folds is out of range, or the split is the training split.
+    """
+    started = time.perf_counter()
+    features = features if isinstance(features, Features) else read_features(features)
+    costs = _checked_costs(C)
+    train, tested = features.split("train"), features.split(_tested(features, split))
+    names, labels = np.unique(train.labels, return_inverse=True)
+    if len(names) < 2:
+        raise DataError(
+            f"features of {features.about.data}: the training split has one class, "
+            f"{str(names[0])!r}; an SVM tells two or more apart"
+        )
+    grid: tuple[Trial, ...] = ()
+    if len(costs) > 1:
+        _check_folds(folds, names, labels)
+        title = f"cross-validation of C, {folds} folds"
+        with (progress or Progress()).task(title, len(costs) * folds) as task:
+            grid = _cross_validate(train.vectors, labels, costs, folds, seed, task)
+    best = min(grid, key=lambda trial: (trial.error, trial.C)).C if grid else costs[0]
+    svm, converged = _fit(train.vectors, labels, best, seed)
+    known = {name: label for label, name in enumerate(names.tolist())}
+    truth = torch.tensor([known.get(name, -1) for name in tested.labels.tolist()])
+    scores = _scores(svm, tested.vectors)
+    guesses = names[likeliest(scores, 1)[:, 0].numpy()]
+    count = len(tested)
+    errors = [topk_error(scores, truth, k) for k in (1, 5)]
+    intervals = [wilson_interval(round(error * count / 100), count) for error in errors]
+    about = features.about.to_dict()
+    return ProbeResult(
+        top1_error=errors[0],
+        top1_interval=intervals[0],
+        top5_error=errors[1],
+        top5_interval=intervals[1],
+        mean_class_recall=mean_class_recall(tested.labels.tolist(), guesses.tolist()),
+        images=count,
+        unreadable=features.about.unreadable,
+        also_in_training=_repeated(train.vectors, tested.vectors),
+        split=str(tested.splits[0]),
+        train_images=len(train),
+        classes=len(names),
+        C=best,
+        grid=grid,
+        folds=folds if grid else None,
+        converged=converged,
+        seed=seed,
+        features={k: v for k, v in about.items() if k not in ("classes", "unreadable")},
+        seconds=time.perf_counter() - started,
+        answers=ProbeAnswers(
+            *map(tuple, (tested.files.tolist(), tested.labels.tolist(), guesses.tolist()))
+        ),
+    )
+
+
+def mean_class_recall(labels: Sequence[str], guesses: Sequence[str]) -> float:
+    """Return the mean, over the classes that occur, of the share of right guesses, in percent.
+
+    >>> mean_class_recall(["cat", "cat", "cat", "cat", "dog"], ["cat", "cat", "cat", "dog", "dog"])
+    87.5
+    """
+    true, guessed = np.asarray(labels), np.asarray(guesses)
+    shares = [np.mean(guessed[true == name] == name) for name in np.unique(true)]
+    return 100 * float(np.mean(shares))
+
+
+def _checked_costs(C: float | Sequence[float]) -> tuple[float, ...]:
+    costs = (C,) if isinstance(C, int | float) else tuple(C)
+    if not costs or not all(0 < cost < float("inf") for cost in costs):
+        raise InputError(
+            f"C must be one number or more, each above 0 and finite, got {C!r} instead"
+        )
+    return tuple(sorted({float(cost) for cost in costs}))
+
+
+def _tested(features: Features, split: str | None) -> str:
+    if split == "train":
+        raise InputError(
+            "split must be one that the SVM is not trained on; the error on 'train' says nothing "
+            "of other pictures"
+        )
+    there = [name for name in ("test", "val") if name in features.split_names]
+    if split is None and not there:
+        raise DataError(
+            f"features of {features.about.data}: no split test or val to report; there is "
+            f"{', '.join(features.split_names)}"
+        )
+    return split or there[0]
+
+
+def _check_folds(folds: int, names: NDArray[np.str_], labels: Labels) -> None:
+    if folds < 2:
+        raise InputError(f"folds must be 2 or more, got {folds} instead; or give a single C")
+    counts = np.bincount(labels)
+    rarest = int(counts.argmin())
+    if counts[rarest] < folds:
+        raise DataError(
+            f"{folds} folds need {folds} training pictures of each class, but class "
+            f"{str(names[rarest])!r} has {counts[rarest]}: take fewer folds, or give a single C"
+        )
+
+
+def _cross_validate(
+    vectors: Vectors, labels: Labels, costs: Sequence[float], folds: int, seed: int, task: Task
+) -> tuple[Trial, ...]:
+    """Try every C on the same folds."""
+    cut = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    wrong, converged = dict.fromkeys(costs, 0), dict.fromkeys(costs, True)
+    done = 0
+    for kept, held in cut.split(vectors, labels):
+        for cost in costs:
+            svm, reached = _fit(vectors[kept], labels[kept], cost, seed)
+            wrong[cost] += int(np.count_nonzero(svm.predict(vectors[held]) != labels[held]))
+            converged[cost] &= reached
+            done += 1
+            task.update(done)
+    return tuple(Trial(cost, 100 * wrong[cost] / len(labels), converged[cost]) for cost in costs)
+
+
+def _fit(vectors: Vectors, labels: Labels, cost: float, seed: int) -> tuple[Any, bool]:
+    """Return a trained SVM, and whether it reached its optimum."""
+    svm = LinearSVC(C=cost, dual="auto", max_iter=MOST_ITERATIONS, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is in the result instead
+        svm.fit(vectors, labels)
+    return svm, bool(np.max(svm.n_iter_) < MOST_ITERATIONS)
+
+
+def _scores(svm: Any, vectors: Vectors) -> Tensor:
+    """Return margins (N, K)."""
+    margins = torch.from_numpy(svm.decision_function(vectors))
+    return torch.stack([-margins, margins], 1) if margins.dim() == 1 else margins
+
+
+def _repeated(train: Vectors, tested: Vectors) -> int:
+    """Count the tested pictures whose very vector is one of the training split."""
+    known = {row.tobytes() for row in train}
+    return sum(row.tobytes() in known for row in tested)

@@ -12,7 +12,7 @@ from verydeep.errors import InputError
 from verydeep.progress import Progress
 from verydeep.run.boxes import are_box_nets, rate_boxes, set_up_boxes
 from verydeep.run.calibrate import calibrate
-from verydeep.run.explain import explain_test
+from verydeep.run.explain_test import explain_test
 from verydeep.run.outputs import write_localization, write_result, write_table
 from verydeep.run.test import Scales, evaluate, evaluate_all
 from verydeep.tables.results import (

@@ -1,0 +1,1 @@
+"""What happens inside a trained net, in numbers: activations, what they see and answer to."""

@@ -22,7 +22,7 @@ from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.explain import Explanation, Stage, explain
 from verydeep.evaluation.protocol import NAMES, Protocol, make_protocol
 from verydeep.files import write_json
-from verydeep.run.explain_test import explain_test
+from verydeep.run.views import explain_test
 from verydeep.torchvision_nets import Evaluation, TorchvisionClassifier
 from verydeep.trained_net import Preprocessing
 

@@ -305,7 +305,7 @@ def test_a_row_tells_of_its_epoch(tmp_path: Path) -> None:
 
 def test_the_best_is_the_lowest_of_the_watched_figure(tmp_path: Path) -> None:
     best: list[int] = []
-    values = (1.0, math.nan, 1.0, 0.8, 0.9, 0.8, 0.1)
+    values = (1.0, 1.2, 1.0, 0.8, 0.9, 0.8, 0.1)
     loop = make_loop(
         tmp_path,
         "plateau.patience=9",
@@ -417,10 +417,9 @@ def kept_answers(folder: Path) -> Tensor:
 LOST = pytest.mark.xfail(
     strict=True, reason="weights are looked at, not answers: these are finite and give NaN"
 )
-BURSTS = [math.inf, 1e30, pytest.param(1e12, marks=LOST)]
 
 
-@pytest.mark.parametrize("rate", BURSTS)
+@pytest.mark.parametrize("rate", [math.inf, 1e30, 1e12])
 def test_an_epoch_that_ends_in_a_burst_does_not_replace_the_good_checkpoint(
     rate: float, tmp_path: Path
 ) -> None:
@@ -438,7 +437,7 @@ def test_an_epoch_that_ends_in_a_burst_does_not_replace_the_good_checkpoint(
     assert kept_answers(tmp_path).isfinite().all()
 
 
-@pytest.mark.parametrize("rate", BURSTS)
+@pytest.mark.parametrize("rate", [math.inf, 1e30, pytest.param(1e12, marks=LOST)])
 def test_weights_that_burst_within_an_epoch_are_not_kept(rate: float, tmp_path: Path) -> None:
     loop = make_loop(tmp_path, schedule=Bursts(at=1.0, rate=rate), checkpoint_minutes=1e-9)
     with pytest.raises(TrainingStopped, match="kept"):

@@ -12,9 +12,9 @@ from verydeep.errors import InputError
 from verydeep.progress import Progress
 from verydeep.run.boxes import are_box_nets, rate_boxes, set_up_boxes
 from verydeep.run.calibrate import calibrate
-from verydeep.run.explain_test import explain_test
 from verydeep.run.outputs import write_localization, write_result, write_table
 from verydeep.run.test import Scales, evaluate, evaluate_all
+from verydeep.run.views import explain_test
 from verydeep.tables.results import (
     calibration_as_text,
     explanation_as_text,

@@ -178,6 +178,10 @@ class Loop:
         self._check_weights()
         started = time.monotonic()
         measured = self.validate()
+        if not math.isfinite(measured[self.watch]):
+            self._stop_not_finite(
+                f"the validation {self.watch} became {measured[self.watch]}", position.step
+            )
         row: Row = {
             "epoch": position.epoch + 1,
             "learning_rate": rate,

@@ -23,17 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.layouts.common import (
-    SPLITS,
-    Entry,
-    assemble,
-    box_or_none,
-    corners,
-    counted,
-    inside,
-    read_text,
-)
+from verydeep.data.layouts.common import Entry, assemble, counted, inside, read_text
 from verydeep.data.samples import Box, Dataset
+from verydeep.data.words import SPLITS, box_or_none, corners
 from verydeep.errors import DataError
 
 EXPORTED = "_annotations.coco.json"

@@ -7,11 +7,10 @@ every fault is a :class:`~verydeep.errors.DataError` that says where it stands.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -20,24 +19,11 @@ import numpy as np
 
 from verydeep.data.names import Names
 from verydeep.data.samples import Box, Dataset, Samples, SamplesBuilder, relative_name
+from verydeep.data.words import ORDER
 from verydeep.errors import DataError, did_you_mean
-
-SPLITS = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
-"""What people call splits, and what they are called here."""
-
-ORDER = ("train", "val", "test", "all")
-"""``all`` are pictures that nothing divides."""
 
 _STROKES = re.compile(r"[/\\]")
 _DRIVE = re.compile(r"[A-Za-z]:")
-
-Corners = tuple[float, float, float, float]
 
 
 class Entry(NamedTuple):
@@ -258,28 +244,6 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
         for number, line in enumerate(stream, start=1):
             if line.strip():
                 yield f"{path}, line {number}", line.strip()
-
-
-def corners(values: Sequence[object], place: str) -> Corners:
-    """Return the four numbers of a box.
-
-    Raises:
-        DataError: They are not four, or no numbers.
-    """
-    try:
-        x0, y0, x1, y1 = (float(value) for value in values)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"{place}: a box must be four numbers, got {list(values)} instead"
-        ) from error
-    if not all(math.isfinite(corner) for corner in (x0, y0, x1, y1)):
-        raise DataError(f"{place}: a box must be four finite numbers, got {list(values)}")
-    return x0, y0, x1, y1
-
-
-def box_or_none(x0: float, y0: float, x1: float, y1: float) -> Box | None:
-    """Return a box, or None if it is empty, as a few are in well-known data sets."""
-    return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
 def counted(count: int, what: str) -> Collection[str]:

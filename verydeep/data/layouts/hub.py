@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.bounds import open_metered
-from verydeep.data.layouts.common import SPLITS
 from verydeep.data.members import Member
 from verydeep.data.samples import Dataset, Samples
+from verydeep.data.words import SPLITS
 from verydeep.errors import DataError, MissingExtra, PictureError, did_you_mean
 from verydeep.progress import Progress
 

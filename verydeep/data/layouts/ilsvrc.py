@@ -20,10 +20,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from verydeep.data.layouts.common import Entry, assemble, box_or_none, corners, lines
+from verydeep.data.layouts.common import Entry, assemble, lines
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.pictures import pictures_in, subfolders
 from verydeep.data.samples import Box, Dataset
+from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError
 
 BULKY = {"Data", "Annotations", "ImageSets"}

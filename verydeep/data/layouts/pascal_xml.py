@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import NamedTuple
 
-from verydeep.data.layouts.common import Corners, corners
+from verydeep.data.words import Corners, corners
 from verydeep.errors import DataError
 
 MAX_BYTES = 4 * 2**20

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from verydeep.data.layouts.common import ORDER, inside
+from verydeep.data.layouts.common import inside
 from verydeep.data.pictures import has_pictures
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.shards.find import find_shards, is_pattern, is_remote, open_shard, split_of
 from verydeep.data.shards.index import ShardIndex, index_shards, samples_of
 from verydeep.data.shards.manifest import NAME, Manifest, looks_like_manifest, parse_manifest
 from verydeep.data.shards.stream import ShardStream
+from verydeep.data.words import ORDER
 from verydeep.errors import DataError
 from verydeep.progress import Progress
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from verydeep.data.layouts.class_folders import class_names, samples_of
-from verydeep.data.layouts.common import SPLITS
 from verydeep.data.pictures import has_pictures, subfolders
 from verydeep.data.samples import Dataset
+from verydeep.data.words import SPLITS
 from verydeep.errors import DataError
 
 VALIDATION_NAMES = [name for name, split in SPLITS.items() if split == "val"]

@@ -22,17 +22,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from verydeep.data.layouts.common import (
-    SPLITS,
-    Assembly,
-    Entry,
-    box_or_none,
-    corners,
-    inside,
-    lines,
-    opened_text,
-)
+from verydeep.data.layouts.common import Assembly, Entry, inside, lines, opened_text
 from verydeep.data.samples import Box, Dataset
+from verydeep.data.words import SPLITS, box_or_none, corners
 from verydeep.errors import DataError, MissingExtra, did_you_mean
 
 Row = Mapping[str, Any]

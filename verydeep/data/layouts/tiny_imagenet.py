@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from verydeep.data.layouts.common import box_or_none, corners, inside, read_text
+from verydeep.data.layouts.common import inside, read_text
 from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset, Sample, SamplesBuilder
+from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError
 
 

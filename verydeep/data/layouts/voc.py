@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from verydeep.data.layouts.common import Entry, assemble, box_or_none, counted, lines
+from verydeep.data.layouts.common import Entry, assemble, counted, lines
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset
+from verydeep.data.words import box_or_none
 from verydeep.errors import DataError
 
 

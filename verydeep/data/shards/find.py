@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-from verydeep.data.layouts.common import SPLITS
+from verydeep.data.words import SPLITS
 from verydeep.errors import DataError, MissingExtra
 
 MOST_SHARDS = 1_000_000

@@ -21,8 +21,8 @@ from typing import BinaryIO, NamedTuple
 
 from verydeep.data.bounds import MAX_BYTES
 from verydeep.data.decode import SUFFIXES, shown
-from verydeep.data.layouts.common import box_or_none, corners
 from verydeep.data.samples import Box
+from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError
 
 BLOCK = tarfile.BLOCKSIZE

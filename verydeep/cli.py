@@ -168,7 +168,7 @@ def shard(
 
     progress = console_progress()
     dataset = read_dataset(data, layout=layout, seed=seed, stream=False, progress=progress)
-    progress.say(f"{dataset.root}: {dataset.describe()}")
+    progress.say(f"{dataset.place}: {dataset.describe()}")
     written = write_shards(
         dataset,
         out,

@@ -80,7 +80,7 @@ def read_dataset(
     dataset = _read(DataSource(data, layout), stream, progress)
     if dataset.stream is not None and "val" not in dataset.splits:
         raise DataError(
-            f"{dataset.root}: no validation split can be drawn from a stream; name shards for it "
+            f"{dataset.place}: no validation split can be drawn from a stream; name shards for it "
             "(val-0000.tar), write the shards with verydeep shard, or read them by index "
             "(--set data.stream=false)"
         )

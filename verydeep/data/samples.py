@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from verydeep.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from verydeep.data.shards.stream import ShardStream
+
+_SCHEME = re.compile(r"^([a-z][a-z0-9+.:]+):/(?!/)")
 
 
 class Box(NamedTuple):
@@ -297,15 +300,24 @@ class Dataset:
         """
         if name == "train" and self.stream is not None:
             raise DataError(
-                f"{self.root}: its training pictures are a stream, which has no order of its own; "
+                f"{self.place}: its training pictures are a stream, which has no order of its own; "
                 "read them by index instead (--set data.stream=false)"
             )
         if name not in self.splits:
             raise DataError(
-                f"{self.root} has no split {name!r}; it has {', '.join(self.splits)}"
+                f"{self.place} has no split {name!r}; it has {', '.join(self.splits)}"
                 f"{did_you_mean(name, self.splits)}"
             )
         return self.splits[name]
+
+    @property
+    def place(self) -> str:
+        """Where its pictures lie, for people: a folder, or an address.
+
+        >>> Dataset(Path("s3://bucket/pets"), "tar shards", ("cat", "dog"), {}).place
+        's3://bucket/pets'
+        """
+        return _SCHEME.sub(r"\1://", str(self.root))  # a path makes one stroke of two
 
     @property
     def test_split(self) -> str:

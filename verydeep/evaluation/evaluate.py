@@ -252,7 +252,7 @@ def relabel(dataset: Dataset, split: str, classes: Sequence[str]) -> Samples:
     unknown = [name for name in dataset.classes if name not in known]
     if unknown:
         raise DataError(
-            f"{dataset.root}: the model does not know {len(unknown)} of its classes: "
+            f"{dataset.place}: the model does not know {len(unknown)} of its classes: "
             f"{', '.join(map(repr, unknown[:5]))}{did_you_mean(unknown[0], known)}"
         )
     return dataset.split(split).relabelled([known[name] for name in dataset.classes])

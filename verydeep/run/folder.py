@@ -116,7 +116,7 @@ def record_data(data: str | Path, dataset: Dataset, scanned: Scan) -> dict[str, 
     assert scanned.colours is not None
     return {
         "data": DataSource(data, dataset.layout_name).lasting,
-        "root": str(dataset.root.resolve()),
+        "root": place if "://" in (place := dataset.place) else str(dataset.root.resolve()),
         "layout": dataset.layout,
         "layout_name": dataset.layout_name,
         "classes": list(dataset.classes),
@@ -180,7 +180,7 @@ def _recorded_splits(
         for label, class_name in enumerate(classes):
             for name in names_by_class.get(class_name, ()):
                 if name not in there:
-                    raise DataError(f"{dataset.root}: {name} of the run is no longer there")
+                    raise DataError(f"{dataset.place}: {name} of the run is no longer there")
                 one = there[name]
                 builder.add(one.path, label, one.box, one.others)
         splits[split] = builder.samples()

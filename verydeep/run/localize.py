@@ -51,7 +51,7 @@ class ToLocalize(Task[Localizer]):
         with_box = self.dataset.split(split).with_box()
         if not with_box:
             raise DataError(
-                f"{self.dataset.root}: no picture of split {split!r} has a box, and a box net "
+                f"{self.dataset.place}: no picture of split {split!r} has a box, and a box net "
                 "learns from boxes and is tested by them; docs/data.md says where they are read "
                 "from"
             )

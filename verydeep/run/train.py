@@ -109,7 +109,7 @@ def _train_one(
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     recipe = _settle(recipe, machine)
     dataset = _read_data(data, recipe, resumed, progress)
-    progress.say(f"{dataset.root}: {dataset.describe()}")
+    progress.say(f"{dataset.place}: {dataset.describe()}")
     _say_balance(dataset, recipe, progress)
     if dataset.stream is not None:
         recipe = settle_stream(recipe, dataset.stream)
@@ -222,7 +222,7 @@ def _scan(
         scanned = replace(scanned, colours=task.colours(scanned.colours))
     elif list(scanned.left_out) != resumed.read("data.json")["left_out"]:
         raise DataError(
-            f"{dataset.root}: other training pictures can be read now than when {resumed.path} "
+            f"{dataset.place}: other training pictures can be read now than when {resumed.path} "
             "began; put them back as they were, or start a new run"
         )
     else:

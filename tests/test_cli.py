@@ -483,6 +483,17 @@ def test_report_names_its_file(trained_run: Path, verydeep: Program) -> None:
         (trained_run / "report.html").write_bytes(before)
 
 
+def test_report_tests_again_when_told_to(
+    trained_run: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    shutil.copytree(trained_run, tmp_path / "run")
+    (tmp_path / "run" / "answers.jsonl").unlink()
+    assert verydeep("report", tmp_path / "run", "--test").code == 0
+    assert (tmp_path / "run" / "answers.jsonl").is_file()
+    (tmp_path / "run" / "metrics.json").unlink()
+    assert "no finished run" in fault(verydeep("report", tmp_path / "run", "--test"))
+
+
 def test_a_report_needs_a_run(tmp_path: Path, verydeep: Program) -> None:
     assert "not a run folder" in fault(verydeep("report", tmp_path))
 

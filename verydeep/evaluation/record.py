@@ -1,4 +1,4 @@
-"""What is kept of a test's answers: enough to draw them, little enough for a million pictures.
+"""What is kept of a test's answers: enough to draw them, little enough for a large test set.
 
 Of every picture the true class with its probability, and the likeliest classes with theirs.
 

@@ -51,7 +51,8 @@ def pixels(address: str) -> Image.Image:
 def test_the_matrix_counts_every_picture(tmp_path: Path, count: int) -> None:
     answers = random_answers(400, [f"class {k}" for k in range(count)])
     found = page(classified(tmp_path / "run", tmp_path, answers))
-    start = next(i for i, row in enumerate(found.rows) if row == [""] * (count + 1))  # the names stand in spans
+    # The names of the columns stand in elements of their own, so that they can be turned.
+    start = found.rows.index([""] * (count + 1))
     rows = {row[0]: row[1:] for row in found.rows[start + 1 : start + 1 + count]}
     counts = np.zeros((count, count), int)
     np.add.at(counts, (answers.labels.numpy(), answers.guesses.numpy()), 1)

@@ -55,12 +55,6 @@ def fault(outcome: Outcome, code: int = 2) -> str:
     return message.removeprefix("verydeep: ")
 
 
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the curves out of reports: they take longer than all the rest of a tiny run."""
-    monkeypatch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
-
-
 # ---- help ----
 
 

@@ -46,9 +46,7 @@ def box_run(trained_run: Path, boxed: Path, tmp_path_factory: pytest.TempPathFac
         *("training.device=cpu", "net.dropout=0", "test.scales=[36]"),
     )
     out = tmp_path_factory.mktemp("runs") / "boxes"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
-        train(boxed, load_recipe("localization", settings), out)
+    train(boxed, load_recipe("localization", settings), out)
     return out
 
 

@@ -28,12 +28,6 @@ from verydeep.recipe import known_keys, load_recipe
 QUICK = ("training.epochs=1", "training.precision=fp32")
 
 
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the curves out of reports: they take longer than all the rest of a tiny run."""
-    monkeypatch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
-
-
 class Said(Progress):
     """Remembers what is said."""
 

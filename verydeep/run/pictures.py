@@ -38,9 +38,14 @@ class Pictures:
         return self._places[name]
 
     @cached_property
+    def dataset(self) -> Dataset:
+        """The data set, read when first asked for."""
+        return self.read()
+
+    @cached_property
     def _places(self) -> dict[str, Source]:
         try:
-            dataset = self.read()
+            dataset = self.dataset
         except (DataError, OSError):
             return {}
         return {

@@ -10,6 +10,7 @@ from typing import Any
 
 from verydeep.errors import ModelError
 from verydeep.evaluation.record import Record
+from verydeep.evaluation.result import Result
 from verydeep.evaluation.titles import TITLES, error_of
 from verydeep.files import write_text
 from verydeep.insight.report.boxes import box_rows, compared, histogram, quantiles
@@ -26,7 +27,7 @@ from verydeep.insight.report.gallery import (
 )
 from verydeep.insight.report.made import again, command_line, made
 from verydeep.localization.record import located_from_rows
-from verydeep.localization.result import LocatedSample
+from verydeep.localization.result import LocalizationResult, LocatedSample
 from verydeep.pages import render
 
 Parts = dict[str, Any]
@@ -75,6 +76,45 @@ def write_report(run: str | Path, find: Find) -> Path:
     )
     write_text(folder / "report.html", page)
     return folder / "report.html"
+
+
+def write_test_page(
+    result: Result | LocalizationResult,
+    path: Path,
+    classes: Sequence[str],
+    titles: Mapping[str, str],
+    find: Find,
+    command: Sequence[str],
+) -> Path:
+    """Write the page of a single test: its figures, classes, pictures and calibration.
+
+    Args:
+        result: What was measured.
+        path: Of the page.
+        classes: Names of the K classes.
+        titles: What people call them, where that is something else.
+        find: Finds the pictures that were tested.
+        command: That it was measured by.
+    """
+    test, small = result.to_dict(), small_pictures(find)
+    shown = [titles.get(name, name) for name in classes]
+    answers = boxes = None
+    if isinstance(result, Result):
+        answers = answer_parts(Record.of(result.answers), shown, test, small)
+    else:
+        boxes = box_parts(result.answers, shown, test, small)
+    page = render(
+        "verydeep.insight.report",
+        "test.html",
+        title=" and ".join([*test["models"], *test.get("nets", ())]),
+        test=test,
+        tests=[test],
+        answers=answers,
+        boxes=boxes,
+        command=command_line(command),
+    )
+    write_text(path, page)
+    return path
 
 
 def _learning(history: list[Parts], metrics: Parts) -> Parts:

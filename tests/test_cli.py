@@ -55,12 +55,6 @@ def fault(outcome: Outcome, code: int = 2) -> str:
     return message.removeprefix("verydeep: ")
 
 
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the curves out of reports: they take longer than all the rest of a tiny run."""
-    monkeypatch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
-
-
 # ---- help ----
 
 
@@ -481,6 +475,17 @@ def test_report_names_its_file(trained_run: Path, verydeep: Program) -> None:
         assert outcome == Outcome(0, f"{trained_run / 'report.html'}\n", "")
     finally:
         (trained_run / "report.html").write_bytes(before)
+
+
+def test_report_tests_again_when_told_to(
+    trained_run: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    shutil.copytree(trained_run, tmp_path / "run")
+    (tmp_path / "run" / "answers.jsonl").unlink()
+    assert verydeep("report", tmp_path / "run", "--test").code == 0
+    assert (tmp_path / "run" / "answers.jsonl").is_file()
+    (tmp_path / "run" / "metrics.json").unlink()
+    assert "no finished run" in fault(verydeep("report", tmp_path / "run", "--test"))
 
 
 def test_a_report_needs_a_run(tmp_path: Path, verydeep: Program) -> None:

@@ -209,8 +209,12 @@ def test_files_of_a_test(as_json: bool, verydeep: Program, unsure: Path, tmp_pat
     flags = ("--json",) if as_json else ()
     outcome = verydeep("evaluate", unsure, "--out", out, *FP32, *flags)
     assert outcome.code == 0
-    assert {path.name for path in out.iterdir()} == FILES
+    assert {path.name for path in out.iterdir()} == {*FILES, "report.html"}
     written = strict_json((out / "result.json").read_text("utf-8"))
+    page = (out / "report.html").read_text("utf-8")
+    assert f"<td>{written['top1_error']:.2f} <small>" in page
+    assert "How it was measured" in page
+    assert page.count('src="data:image/jpeg;base64,') >= 12
     if as_json:
         assert strict_json(outcome.out) == written
     else:

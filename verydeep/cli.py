@@ -280,12 +280,23 @@ app.command(epilog=FEATURES_EXAMPLES)(features)
 app.command(epilog=PROBE_EXAMPLES)(probe)
 
 
-@app.command(epilog="Example:  verydeep report runs/a")
-def report(run: Annotated[Path, typer.Argument(help="The run folder.")]) -> None:
+@app.command(epilog="Examples:  verydeep report runs/a   |   verydeep report runs/old --test")
+def report(
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test",
+            help="Test the model again first, for the pictures and the confusion; a run of an "
+            "earlier version kept no answers.",
+        ),
+    ] = False,
+) -> None:
     """Write report.html of a run again."""
-    from verydeep.insight.report import write_report
+    from verydeep.progress import console_progress
+    from verydeep.run.report import report as write_again
 
-    typer.echo(write_report(run))
+    typer.echo(write_again(run, test=test, progress=console_progress()))
 
 
 @app.command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -137,8 +138,21 @@ def describe_environment(machine: Machine) -> dict[str, Any]:
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in packages},
-        "command": sys.argv[:],
+        "command": [without_secret(word) for word in sys.argv],
     }
+
+
+def without_secret(word: str) -> str:
+    """Return a word of a command without what may be a password in an address.
+
+    >>> without_secret("https://me:word@example.org/a.tar?token=1")
+    'https://…@example.org/a.tar?…'
+    >>> without_secret("pets")
+    'pets'
+    """
+    if not re.search(r"\w://", word):
+        return word
+    return re.sub(r"\?\S*", "?…", re.sub(r"://[^/@\s]+@", "://…@", word))
 
 
 def _version(package: str) -> str | None:

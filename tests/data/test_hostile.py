@@ -403,11 +403,6 @@ QUICK = flags("training.epochs=1", "training.precision=fp32")
 LENIENT = flags("training.epochs=2", "training.precision=fp32", "data.unreadable_limit=0.9")
 
 
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
-
-
 def read_json(path: Path) -> Any:
     return strict_json(path.read_text("utf-8"))
 

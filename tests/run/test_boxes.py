@@ -46,9 +46,7 @@ def box_run(trained_run: Path, boxed: Path, tmp_path_factory: pytest.TempPathFac
         *("training.device=cpu", "net.dropout=0", "test.scales=[36]"),
     )
     out = tmp_path_factory.mktemp("runs") / "boxes"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
-        train(boxed, load_recipe("localization", settings), out)
+    train(boxed, load_recipe("localization", settings), out)
     return out
 
 
@@ -134,6 +132,9 @@ def test_a_test_leaves_files_that_others_read(
     words = ("evaluate", trained_run, "--boxes", box_run, "--data", boxed, "--out", out, "--json")
     found = only_json(verydeep(*words))
     assert strict_json((out / "result.json").read_text("utf-8")) == found
+    page = (out / "report.html").read_text("utf-8")
+    assert page.count('href="data:image/jpeg;base64,') == 12
+    assert f"<td>{found['mean_iou']:.3f}</td>" in page
     rows = table(out / "boxes.csv")
     assert len(rows) == 12
     truth = {row["file"]: row for row in table(boxed)}

@@ -19,12 +19,6 @@ Program = Callable[..., Outcome]
 QUICK = ("training.epochs=1",)
 
 
-@pytest.fixture(autouse=True)
-def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the curves out of reports."""
-    monkeypatch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
-
-
 def write_table(root: Path, *, divided: bool) -> Path:
     """Write pictures whose folders say nothing, and a table that tells classes and boxes."""
     write_class_folders(root / "pictures", 8)

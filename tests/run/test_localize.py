@@ -31,12 +31,6 @@ SETTINGS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the curves out of reports: they take longer than all the rest of a tiny run."""
-    monkeypatch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
-
-
 @pytest.fixture(scope="module")
 def boxed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_boxed(tmp_path_factory.mktemp("boxed"))

@@ -53,11 +53,10 @@ CASES = {
 
 
 @pytest.fixture(autouse=True, scope="module")
-def without_curves() -> Iterator[None]:
-    """Leave the curves out of reports: they take longer than all the rest of a tiny run."""
+def one_thread() -> Iterator[None]:
+    """Let processes of their own compute with one thread, as this one does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
         yield
 
 

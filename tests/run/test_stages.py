@@ -18,14 +18,6 @@ from verydeep.progress import Progress
 from verydeep.recipe import Recipe, load_recipe
 
 
-@pytest.fixture(autouse=True, scope="module")
-def without_curves() -> Iterator[None]:
-    """Leave the curves out of reports: they take longer than all the rest of a tiny run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
-        yield
-
-
 class Stopping(Progress):
     """Sends SIGTERM in the first update of the n-th net, if told so; remembers what is said."""
 

@@ -28,12 +28,6 @@ from verydeep.recipe import known_keys, load_recipe
 QUICK = ("training.epochs=1", "training.precision=fp32")
 
 
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the curves out of reports: they take longer than all the rest of a tiny run."""
-    monkeypatch.setattr("verydeep.insight.report.learning_curves", lambda history: "")
-
-
 class Said(Progress):
     """Remembers what is said."""
 
@@ -68,7 +62,7 @@ def test_a_run_is_complete(trained_run: Path) -> None:
     found = {str(path.relative_to(trained_run)) for path in trained_run.rglob("*")}
     assert found == {
         *("recipe.yaml", "environment.json", "data.json", "log.jsonl", "metrics.json"),
-        *("report.html", "checkpoints", "checkpoints/last.pt"),
+        *("answers.jsonl", "report.html", "checkpoints", "checkpoints/last.pt"),
         *("model", "model/config.json", "model/model.safetensors", "model/README.md"),
     }
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from PIL import Image
-
 from verydeep.checks.facts import Picture
-from verydeep.data.decode import opened, upright_rgb
 from verydeep.data.loading import in_parallel
 from verydeep.data.members import Source
 from verydeep.data.samples import Dataset
+from verydeep.data.thumbnails import thumbnail
+from verydeep.errors import PictureError
 
 HEIGHT = 96
 """Pixels of a small picture, whose width is at most twice that."""
-
-QUALITY = 72
-"""Of the small JPEGs."""
 
 MOST_ON_A_PAGE = 1000
 """Small pictures on all sheets together, at most; two a class in any case."""
@@ -74,14 +68,6 @@ def shrink_all(paths: Iterable[Source], *, workers: int | None = None) -> dict[S
 def shrink(path: Source) -> str | None:
     """Return a small picture as a JPEG in a data URI; None if it cannot be decoded."""
     try:
-        with opened(path) as picture:
-            picture.draft(None, (2 * HEIGHT, 2 * HEIGHT))
-            picture.load()
-            upright = upright_rgb(picture)
-            upright.thumbnail((2 * HEIGHT, HEIGHT), Image.Resampling.BILINEAR)
-    except Exception:  # what is wrong with it stands among the findings
+        return thumbnail(path, (2 * HEIGHT, HEIGHT))
+    except PictureError:  # what is wrong with it stands among the findings
         return None
-    buffer = io.BytesIO()
-    upright.info = {}  # no metadata travels along
-    upright.save(buffer, "JPEG", quality=QUALITY, exif=b"")
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

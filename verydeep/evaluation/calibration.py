@@ -45,11 +45,21 @@ def reliability(posteriors: Tensor, labels: Tensor, bins: int = BINS) -> list[Bi
         bins: Ranges.
     """
     confidence, guess = posteriors.double().max(1)
-    right = (guess == labels).double()
+    return reliability_of(confidence, guess == labels, bins)
+
+
+def reliability_of(confidence: Tensor, right: Tensor, bins: int = BINS) -> list[Bin]:
+    """Return confidence and accuracy in ranges of equal width.
+
+    Args:
+        confidence: Probability of the likeliest class, float64 (N,).
+        right: Whether it is the true one, bool (N,).
+        bins: Ranges.
+    """
     place = (confidence * bins).ceil().long().clamp(1, bins) - 1
     count = torch.bincount(place, minlength=bins)
     sure = torch.bincount(place, confidence, bins) / count
-    correct = torch.bincount(place, right, bins) / count
+    correct = torch.bincount(place, right.double(), bins) / count
     return [
         Bin(i / bins, (i + 1) / bins, int(count[i]), float(sure[i]), float(correct[i]))
         for i in range(bins)

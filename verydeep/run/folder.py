@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_name
 from verydeep.data.statistics import ColourStatistics, Scan
 from verydeep.errors import DataError, ModelError
-from verydeep.files import clear_temporaries, write_json, write_text
+from verydeep.files import clear_temporaries, write_json, write_json_lines, write_text
 from verydeep.recipe import Recipe, load_recipe
 
 BEFORE_THE_START = {"stages", "environment.json", "data.json"}
@@ -26,7 +26,13 @@ class RunFolder:
 
     ``recipe.yaml`` (every setting), ``environment.json``, ``data.json`` (what was trained on),
     ``log.jsonl`` (a line an epoch), ``checkpoints/``, ``model/`` (the best so far),
-    ``metrics.json`` (the final test), ``report.html``.
+    ``answers.jsonl`` (a line a picture of the final test), ``metrics.json`` (its figures),
+    ``report.html``.
+
+    A line of ``answers.jsonl`` has ``file``, ``class`` and, of a classifier, ``probability`` (of
+    that class), ``likeliest`` (five classes at most) and ``probabilities`` (theirs); of a box net
+    ``size`` (height and width of the picture), ``boxes`` (true ones, x0 y0 x1 y1), ``found`` (the
+    net's, or null) and ``iou`` (their overlap). Runs of earlier versions have no such file.
     """
 
     path: Path
@@ -91,6 +97,10 @@ class RunFolder:
     def write(self, name: str, value: Any) -> None:
         """Write a JSON file of the run."""
         write_json(self.path / name, value)
+
+    def write_lines(self, name: str, values: Iterable[Any]) -> None:
+        """Write a file of the run with a line of JSON for each value."""
+        write_json_lines(self.path / name, values)
 
     def read(self, name: str) -> Any:
         """Read a JSON file of the run.

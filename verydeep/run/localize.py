@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from verydeep.data.augment import Augmentation
 from verydeep.data.drawing import Drawing
@@ -17,6 +18,8 @@ from verydeep.localization.evaluate import evaluate_boxes, training_box
 from verydeep.localization.head import LOSSES, outputs_for
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.protocol import BoxProtocol
+from verydeep.localization.record import located_rows
+from verydeep.localization.result import LocalizationResult
 from verydeep.model_folder import find_model, read_config
 from verydeep.progress import Progress
 from verydeep.recipe import Localization as Settings
@@ -111,6 +114,10 @@ class ToLocalize(Task[Localizer]):
                 progress=progress,
             )
         ]
+
+    def answers(self, result: LocalizationResult) -> Iterator[dict[str, Any]]:
+        """Yield the true boxes of every picture and the one that was found."""
+        return located_rows(result.answers, self.dataset.classes)
 
 
 def inherit(recipe: Recipe) -> Recipe:

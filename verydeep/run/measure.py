@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,11 +10,15 @@ from typing import Any
 
 from verydeep.distributed import is_first
 from verydeep.errors import InputError
+from verydeep.evaluation.result import Result
+from verydeep.insight.report.page import write_test_page
+from verydeep.localization.result import LocalizationResult
 from verydeep.progress import Progress
 from verydeep.run.boxes import are_box_nets, rate_boxes, set_up_boxes
 from verydeep.run.calibrate import calibrate
 from verydeep.run.outputs import write_localization, write_result, write_table
-from verydeep.run.test import Scales, evaluate, evaluate_all
+from verydeep.run.pictures import Pictures
+from verydeep.run.test import Scales, data_for, evaluate, evaluate_all
 from verydeep.run.views import explain_test
 from verydeep.tables.results import (
     calibration_as_text,
@@ -117,6 +122,8 @@ def _one(request: Request, progress: Progress) -> Outcome:
     result = evaluate(request.models, request.data, protocol, progress=progress, **settings)
     if request.out and is_first():
         write_result(result, request.out)
+        pictures = Pictures(None, lambda: data_for(request.models, request.data, request.layout))
+        _write_page(result, request.out, result.answers.classes, pictures)
     value = result.to_dict()
     return value, result_as_text(value) + request.where
 
@@ -159,8 +166,17 @@ def _boxes(request: Request, progress: Progress) -> Outcome:
     )
     if request.out and is_first():
         write_localization(result, bench, request.out)
+        pictures = Pictures(bench.dataset.root, lambda: bench.dataset)
+        _write_page(result, request.out, bench.nets[0].classes, pictures)
     value = result.to_dict()
     return value, localization_as_text(value) + request.where
+
+
+def _write_page(
+    result: Result | LocalizationResult, out: Path, classes: Sequence[str], pictures: Pictures
+) -> None:
+    titles = pictures.dataset.titles
+    write_test_page(result, out / "report.html", classes, titles, pictures, sys.argv)
 
 
 def _calibrate(request: Request, split: str, progress: Progress) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -19,6 +19,8 @@ from verydeep.data.samples import Dataset, Sample, Samples
 from verydeep.data.statistics import ColourStatistics
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import Protocol as Views
+from verydeep.evaluation.record import Record
+from verydeep.evaluation.result import Result
 from verydeep.progress import Progress
 from verydeep.recipe import Recipe
 from verydeep.run.test import final_tests
@@ -98,6 +100,14 @@ class Task(ABC, Generic[M]):
     def tests(self, model: M, progress: Progress) -> Sequence[Tested]:
         """Make the tests at the end of a run."""
 
+    def chosen(self, results: Sequence[Tested]) -> Tested:
+        """Return the test by the recipe's protocol, whose figures are those of the run."""
+        return next(r for r in results if r.protocol == self.recipe.test.protocol)
+
+    @abstractmethod
+    def answers(self, result: Any) -> Iterator[dict[str, Any]]:
+        """Yield what is kept of every picture of a test, as plain values."""
+
 
 @dataclass(frozen=True)
 class ToClassify(Task[Classifier]):
@@ -151,3 +161,7 @@ class ToClassify(Task[Classifier]):
     def tests(self, model: Classifier, progress: Progress) -> Sequence[Tested]:
         """Test densely, by the centre crop and as the recipe says."""
         return final_tests(model, self.dataset, self.recipe, progress)
+
+    def answers(self, result: Result) -> Iterator[dict[str, Any]]:
+        """Yield the true class and the likeliest ones of every picture."""
+        return Record.of(result.answers).rows()

@@ -18,21 +18,22 @@ from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.statistics import Scan, scan
 from verydeep.errors import DataError
-from verydeep.insight.report import write_report
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import VGG
 from verydeep.progress import Progress
 from verydeep.recipe import Recipe, load_recipe
+from verydeep.run.finish import finish
 from verydeep.run.folder import (
     RunFolder,
     record_data,
     recorded_colours,
     resumed_dataset,
 )
-from verydeep.run.localize import ToLocalize, inherit
+from verydeep.run.localize import inherit
 from verydeep.run.make import frozen_parts, make_net, make_optimizer
 from verydeep.run.streamed import scan_stream, settle_stream, stream_batches
-from verydeep.run.task import Task, ToClassify
+from verydeep.run.task import Task
+from verydeep.run.tasks import task_of
 from verydeep.runtime import Machine, choose_machine, describe_environment
 from verydeep.trained_net import Preprocessing, TrainedNet
 from verydeep.training.checkpoint import Position, has_checkpoint
@@ -117,7 +118,7 @@ def _train_one(
         f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
         f"{recipe.training.micro_batch} at a time"
     )
-    task: Task[Any] = (ToLocalize if recipe.localization else ToClassify)(recipe, dataset)
+    task = task_of(recipe, dataset)
     scanned = _scan(dataset, task, machine, resumed, progress)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
@@ -133,7 +134,7 @@ def _train_one(
             _write_beginning(run, data, recipe, machine, dataset, scanned)
         training = Training(task, machine, scanned, net, run, progress)
         position = training.run()
-    return _finish(run, task, machine, position, progress)
+    return finish(run, task, machine, position, progress)
 
 
 def _settle(recipe: Recipe, machine: Machine) -> Recipe:
@@ -357,27 +358,3 @@ class Training:
         }
         model: TrainedNet = self.task.model(parts)
         return model
-
-
-def _finish(
-    run: RunFolder, task: Task[Any], machine: Machine, position: Position, progress: Progress
-) -> dict[str, Any]:
-    """Test the best model, and write the metrics, the model card and the report."""
-    model = task.load(run.model).on(machine)
-    results = task.tests(model, progress)
-    chosen = next(r for r in results if r.protocol == task.recipe.test.protocol)
-    metrics = {
-        **chosen.to_dict(),
-        "epochs": position.epoch,
-        "best_epoch": position.best_epoch,
-        "drops": position.history[-1]["drops"],
-        "stopped_because": position.stopped_because,
-        "training_seconds": sum(row["seconds"] for row in position.history),
-        "unreadable_in_training": position.unreadable,
-        "selected_on": "val",
-        "tests": [result.to_dict() for result in results],
-    }
-    replace(model, measured=chosen.to_dict()).save(run.model)
-    run.write("metrics.json", metrics)
-    write_report(run.path)
-    return metrics

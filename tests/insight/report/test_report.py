@@ -6,62 +6,15 @@ import html
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from insight_page import Page
 
 from verydeep.errors import ModelError
-from verydeep.insight.curves import learning_curves
-from verydeep.insight.report import write_report
-
-VOID = {"meta", "link", "br", "img", "hr", "input"}
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-class Page(HTMLParser):
-    """Reads a page; every element must be closed in its turn."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.references: list[str] = []
-        self.words: list[str] = []
-        self.rows: list[list[str]] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name.rpartition(":")[2] in ("src", "href", "srcset", "data", "action", "poster"):
-                self.references.append(value or "")
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-        if self.open and self.open[-1] in ("td", "th"):
-            self.rows[-1][-1] += data
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
+from verydeep.insight.report.curves import Drop, drops_of, learning_curves
+from verydeep.run.report import report
 
 
 @pytest.fixture
@@ -72,16 +25,16 @@ def run(trained_run: Path, tmp_path: Path) -> Path:
 
 
 def page(run: Path) -> Page:
-    return Page(write_report(run).read_text("utf-8"))
+    return Page(report(run).read_text("utf-8"))
 
 
 def test_the_page_of_a_run_is_whole_and_loads_nothing(run: Path) -> None:
     text = (run / "report.html").read_text("utf-8")
     found = Page(text)
     assert text.lower().startswith("<!doctype html>")
-    assert {"html", "title", "h1", "table", "svg", "main"} <= set(found.tags)
+    assert {"html", "title", "h1", "table", "svg", "main", "nav", "img"} <= set(found.tags)
     assert not {"script", "link", "iframe", "object", "embed"} & set(found.tags)
-    assert all(reference.startswith("#") for reference in found.references)
+    assert all(one.startswith(("#", "data:image/jpeg;base64,")) for one in found.references)
     assert re.findall(r"(?:url\(|@import)\s*['\"]?(?!#)", text) == []
 
 
@@ -97,7 +50,7 @@ def test_it_says_what_was_measured(run: Path) -> None:
         assert row[3].strip() == f"{test['top1_error']:.2f}"
         assert f"({low:.1f} to {high:.1f})" in found.text
         assert row[5:8] == [f"{test['loss']:.3f}", "12", "0"]
-    epochs = [row for row in found.rows if row[0].isdigit()]
+    epochs = [row for row in found.rows if row[0].isdigit() and len(row) == 8]
     assert [row[0] for row in epochs] == [str(entry["epoch"]) for entry in log]
     assert [row[2] for row in epochs] == [f"{entry['train_loss']:.3f}" for entry in log]
     assert [row[4] for row in epochs] == [f"{entry['val_loss']:.3f}" for entry in log]
@@ -117,23 +70,27 @@ def test_an_unfinished_run_has_a_report_too(run: Path) -> None:
     assert "has not been tested yet" in found.text
     assert "has not been tested yet" not in finished.text
     assert {"table", "svg"} <= set(found.tags)
-    assert [row[0] for row in found.rows if row[0].isdigit()] == ["1"]
+    assert "img" not in found.tags
+    assert [row[0] for row in found.rows if row[0].isdigit() and len(row) == 8] == ["1"]
 
 
 def test_before_the_first_epoch_there_is_nothing_to_report(run: Path, tmp_path: Path) -> None:
     (run / "metrics.json").unlink()
     (run / "log.jsonl").unlink()
     with pytest.raises(ModelError, match="no epoch has ended"):
-        write_report(run)
+        report(run)
     with pytest.raises(ModelError, match="not a run folder"):
-        write_report(tmp_path)
+        report(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["log.jsonl", "metrics.json", "data.json", "environment.json"])
+FILES = ("log.jsonl", "metrics.json", "data.json", "environment.json", "answers.jsonl")
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_a_damaged_run_is_refused(name: str, run: Path) -> None:
     (run / name).write_text('{"cut":')
     with pytest.raises(ModelError, match=name):
-        write_report(run)
+        report(run)
 
 
 def test_names_from_outside_stay_text(run: Path) -> None:
@@ -142,7 +99,8 @@ def test_names_from_outside_stay_text(run: Path) -> None:
     data["unreadable"] = ["<img src=http://example.org/x.png>: 'quoted' & \"more\""]
     (run / "data.json").write_text(json.dumps(data))
     found = page(run)
-    assert not {"script", "img"} & set(found.tags)
+    assert "script" not in found.tags
+    assert not any("example.org" in reference for reference in found.references)
     assert data["layout"] in found.text
     assert data["unreadable"][0] in found.text
     assert html.escape("<script>") in (run / "report.html").read_text("utf-8")
@@ -161,36 +119,77 @@ def row(epoch: int, drops: int = 0, **more: float) -> dict[str, float]:
     return {"epoch": epoch, "drops": drops} | values | errors | more
 
 
-def drawn_lines(svg: str) -> int:
-    """Count the vertical dotted lines of one of the three plots."""
+def elements(svg: str, tag: str, kind: str) -> list[ElementTree.Element]:
+    """The elements of a kind in a drawing, which must be well-formed."""
     root = ElementTree.fromstring(svg)
-    dotted = [
-        path.get("d")
-        for path in root.iter(f"{SVG}path")
-        if "stroke-dasharray: 0.8" in (path.get("style") or "")
-    ]
-    assert len(dotted) % 3 == 0
-    return len(dotted) // 3
+    assert root.tag == "svg"
+    assert root.get("role") == "img"
+    assert root.get("aria-label")
+    return [one for one in root.iter(tag) if kind in (one.get("class") or "").split()]
 
 
-def test_curves_are_an_svg_with_words_for_their_axes() -> None:
-    svg = learning_curves([row(1), row(2), row(3)])
-    root = ElementTree.fromstring(svg)
-    assert root.tag == f"{SVG}svg"
-    paths = list(root.iter(f"{SVG}path"))
-    for colour in ("#0072b2", "#d55e00"):  # training and validation, in loss and error
-        assert sum(colour in (path.get("style") or "") for path in paths) >= 2
+def points(line: ElementTree.Element) -> list[tuple[float, float]]:
+    pairs = ((line.get("points") or "").split(" ")) if line.tag == "polyline" else []
+    return [(float(x), float(y)) for x, y in (pair.split(",") for pair in pairs)]
+
+
+def test_loss_and_error_have_both_lines_and_a_ring_at_the_best_epoch() -> None:
+    rows = [row(1), row(2, val_loss=0.2), row(3, val_loss=0.4)]
+    loss, error, rate = learning_curves(rows, rows[1])
+    for svg in (loss, error):
+        assert len(elements(svg, "polyline", "training")) == 1
+        (line,) = elements(svg, "polyline", "validation")
+        (ring,) = elements(svg, "circle", "ring")
+        assert (float(ring.get("cx", 0)), float(ring.get("cy", 0))) == points(line)[1]
+    assert len(elements(rate, "polyline", "rate")) == 1
+    heights = [y for _, y in points(elements(loss, "polyline", "validation")[0])]
+    assert heights[0] < heights[2] < heights[1]  # y grows downwards
 
 
 @pytest.mark.parametrize(
-    ("drops", "count"), [([0, 0, 0], 0), ([0, 1, 1], 1), ([0, 1, 2, 3], 3), ([0, 0, 2], 1)]
+    ("drops", "labels"),
+    [([0, 0, 0], []), ([0, 1, 1], ["1"]), ([0, 1, 2, 3], ["1", "2", "3"]), ([0, 0, 2], ["1"])],
 )
-def test_every_drop_is_marked(drops: list[int], count: int) -> None:
+def test_every_drop_is_marked_and_numbered(drops: list[int], labels: list[str]) -> None:
     rows = [row(epoch, drop) for epoch, drop in enumerate(drops, start=1)]
-    assert drawn_lines(learning_curves(rows)) == count
+    for svg in learning_curves(rows, rows[-1]):
+        assert len(elements(svg, "line", "drop")) == len(labels)
+        words = [
+            one.text for one in ElementTree.fromstring(svg).iter("text") if one.get("y") == "16.0"
+        ]
+        assert words == labels
 
 
-@pytest.mark.parametrize("loss", [float("nan"), float("inf"), 0.0])
+def test_numbers_of_drops_that_would_touch_are_joined() -> None:
+    rows = [row(epoch, max(0, min(3, epoch - 40))) for epoch in range(1, 101)]
+    svg = learning_curves(rows, rows[0])[0]
+    assert len(elements(svg, "line", "drop")) == 3
+    words = [one.text for one in ElementTree.fromstring(svg).iter("text")]
+    assert "1–3" in words
+
+
+def test_a_drop_is_told_with_both_rates() -> None:
+    rows = [row(1, 0), row(2, 0), row(3, 1)]
+    assert drops_of(rows) == [Drop(2, 1.0, 0.1)]
+
+
+def test_the_page_lists_the_drops_in_words(run: Path) -> None:
+    rows = [row(1, 0), row(2, 1), row(3, 2)]
+    lines = [json.dumps({**one, "images_per_second": 1.0}) for one in rows]
+    (run / "log.jsonl").write_text("\n".join(lines) + "\n")
+    text = page(run).text
+    assert "1. after epoch 1 from 1 to 0.1; 2. after epoch 2 from 0.1 to 0.01." in text
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), 0.0, 1e30])
 def test_curves_are_drawn_whatever_the_loss(loss: float) -> None:
-    ElementTree.fromstring(learning_curves([row(1), row(2, val_loss=loss, train_loss=loss)]))
-    ElementTree.fromstring(learning_curves([row(1, val_loss=loss, train_loss=loss)]))
+    for rows in ([row(1), row(2, val_loss=loss, train_loss=loss)], [row(1, val_loss=loss)]):
+        for svg in learning_curves(rows, rows[-1]):
+            ElementTree.fromstring(svg)
+            assert not re.search(r"\b(nan|inf)\b", svg.partition(">")[2])
+
+
+def test_a_rate_of_zero_is_left_out() -> None:
+    rows = [row(1), row(2), row(3, learning_rate=0.0)]
+    (line,) = elements(learning_curves(rows, rows[0])[2], "polyline", "rate")
+    assert len(points(line)) == 2

@@ -1,0 +1,106 @@
+"""The report in a browser: nothing is loaded, nothing complained of, all can read it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shown import boxed, classified, random_answers, random_boxes, save_picture
+
+from verydeep.run.report import report
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+
+ANIMALS = ("cat", "dog", "a bird of a rather long name, which has to be broken somewhere")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The reports of a classifier of few classes, one of many, a box net, and an old run."""
+    folder = tmp_path_factory.mktemp("pages")
+    names = [f"test/p{number:05}.png" for number in range(60)]
+    for number, name in enumerate(names):
+        save_picture(folder / name, number, (40, 60) if number % 2 else (90, 30))
+    few = random_answers(60, ANIMALS, names)
+    many = random_answers(200, [f"n{k:08}" for k in range(45)])
+    runs = {
+        "few": classified(folder / "few", folder, few),
+        "many": classified(folder / "many", folder, many),
+        "boxes": boxed(folder / "boxes", folder, random_boxes(60)),
+        "old": classified(folder / "old", folder, few),
+    }
+    (runs["old"] / "answers.jsonl").unlink()
+    return {name: report(run) for name, run in runs.items()}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("there is no chromium")
+    with sync_api.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["few", "many", "boxes", "old"])
+def test_a_page_is_whole_quiet_and_accessible(
+    pages: dict[str, Path], browser: Any, name: str, scheme: str, width: int
+) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True
+    )
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(pages[name].as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    broken = page.evaluate("[...document.images].filter(one => !one.naturalWidth).length")
+    smallest = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('.plot text')].map("
+        "one => 13 * one.ownerSVGElement.getBoundingClientRect().width / 360))"
+    )
+    violations = axe.Axe().run(page).response["violations"]
+    context.close()
+    assert [url for url in asked if not url.startswith("data:")] == [pages[name].as_uri()]
+    assert said == []
+    assert wide <= width
+    assert broken == 0
+    assert smallest >= 10.5
+    assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
+
+
+def test_the_keyboard_reaches_the_content_first(pages: dict[str, Path], browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(pages["few"].as_uri())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    page.close()
+
+
+def test_the_policy_of_the_page_forbids_what_names_might_smuggle_in(
+    pages: dict[str, Path], browser: Any, tmp_path: Path
+) -> None:
+    text = pages["few"].read_text("utf-8")
+    smuggled = '<script>document.title = "run"</script><img src="http://localhost:9/x.png">'
+    (tmp_path / "page.html").write_text(text.replace("<main", smuggled + "<main"), "utf-8")
+    page, failed = browser.new_page(), []
+    page.on("requestfailed", lambda request: failed.append(request.failure))
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.title() == "few: report"
+    assert all("csp" in reason.lower() for reason in failed)
+    page.close()

@@ -1,0 +1,51 @@
+"""The end of a run: the best model is tested, and its figures, answers and report are written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from verydeep.insight.report.page import write_report
+from verydeep.progress import Progress
+from verydeep.run.folder import RunFolder
+from verydeep.run.pictures import Pictures
+from verydeep.run.task import Task
+from verydeep.runtime import Machine
+from verydeep.training.checkpoint import Position
+
+
+def finish(
+    run: RunFolder, task: Task[Any], machine: Machine, position: Position, progress: Progress
+) -> dict[str, Any]:
+    """Test the best model, and write the answers, the metrics, the model card and the report.
+
+    Args:
+        run: Its folder.
+        task: What it is for.
+        machine: Where to compute.
+        position: Where the training ended.
+        progress: Where to report to.
+
+    Returns:
+        What ``metrics.json`` holds.
+    """
+    model = task.load(run.model).on(machine)
+    results = task.tests(model, progress)
+    chosen = task.chosen(results)
+    metrics = {
+        **chosen.to_dict(),
+        "epochs": position.epoch,
+        "best_epoch": position.best_epoch,
+        "drops": position.history[-1]["drops"],
+        "stopped_because": position.stopped_because,
+        "training_seconds": sum(row["seconds"] for row in position.history),
+        "unreadable_in_training": position.unreadable,
+        "selected_on": "val",
+        "tests": [result.to_dict() for result in results],
+    }
+    replace(model, measured=chosen.to_dict()).save(run.model)
+    run.write_lines("answers.jsonl", task.answers(chosen))
+    # The metrics mark a finished run: they come after all that is measured.
+    run.write("metrics.json", metrics)
+    write_report(run.path, Pictures(task.dataset.root, lambda: task.dataset))
+    return metrics

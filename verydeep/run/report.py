@@ -1,0 +1,56 @@
+"""The report of a run, with the pictures that its model was tested on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from verydeep.errors import ModelError
+from verydeep.insight.report.page import write_report
+from verydeep.progress import Progress
+from verydeep.run.folder import RunFolder, recorded_dataset
+from verydeep.run.pictures import Pictures
+from verydeep.run.tasks import task_of
+from verydeep.runtime import choose_machine
+
+
+def report(run: str | Path, *, test: bool = False, progress: Progress | None = None) -> Path:
+    """Write ``report.html`` of a run again.
+
+    Args:
+        run: The run folder; after its first epoch at the earliest.
+        test: Test the model again first, for the answers that the galleries, the confusion and the
+            calibration are made of. Runs of earlier versions kept none. Its figures stay as they
+            were measured at the end of the training.
+        progress: Where to report to; None is silent.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        ModelError: It is no run folder, one of its files is damaged, or no epoch has ended yet; or
+            it has not been tested yet, and should be tested again.
+        InputError: The model or the data cannot be used for the test.
+    """
+    folder = RunFolder(Path(run).expanduser())
+    if test:
+        _test_again(folder, progress or Progress())
+    return write_report(run, _pictures(folder))
+
+
+def _pictures(folder: RunFolder) -> Pictures:
+    record = folder.read("data.json") if (folder.path / "data.json").is_file() else {}
+    root = record.get("root") or record.get("data")  # runs of earlier versions have no root
+    return Pictures(Path(root) if root else None, lambda: recorded_dataset(record))
+
+
+def _test_again(folder: RunFolder, progress: Progress) -> None:
+    if not folder.finished:
+        raise ModelError(
+            f"{folder.path}: there is no finished run to test again; go on with it: "
+            "verydeep train … --resume"
+        )
+    recipe, data = folder.read_recipe(), recorded_dataset(folder.read("data.json"))
+    task = task_of(recipe, data)
+    machine = choose_machine(recipe.training.device, recipe.training.precision)
+    results = task.tests(task.load(folder.model).on(machine), progress)
+    folder.write_lines("answers.jsonl", task.answers(task.chosen(results)))

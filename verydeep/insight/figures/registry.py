@@ -12,8 +12,8 @@ from verydeep.insight.figures.minimiser import draw_minimiser
 from verydeep.insight.figures.normalization import draw_normalization
 from verydeep.insight.figures.parameters import draw_parameters
 from verydeep.insight.figures.plateau import draw_plateau
+from verydeep.insight.figures.propagation import draw_signals
 from verydeep.insight.figures.receptive_field import draw_receptive_field
-from verydeep.insight.figures.signal import draw_signals
 from verydeep.insight.figures.stacks import draw_stacks
 from verydeep.insight.figures.surfaces import draw_loss, draw_soft_max
 

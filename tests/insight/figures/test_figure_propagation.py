@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from verydeep.insight.figures.propagation import NET, SIZE, WAYS, draw_signals, signals
 from verydeep.insight.figures.registry import chosen
-from verydeep.insight.figures.signal import NET, SIZE, WAYS, draw_signals, signals
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.initialize import initialize
 from verydeep.nets.vgg import VGG

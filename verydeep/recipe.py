@@ -142,15 +142,17 @@ class Training(Section):
         None, ge=1, description="pictures at once, accumulated to a batch; null: what fits"
     )
     learning_rate: float = Field(1e-2, gt=0, description="the highest, for any schedule")
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step in the next")
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty multiplier")
-    schedule: Literal["plateau", "one-cycle", "cosine"] = Field("plateau")
+    schedule: Literal["plateau", "one-cycle", "cosine"] = Field(
+        "plateau", description="of the learning rate; the paper's is plateau"
+    )
     warmup: float = Field(0.25, ge=0, lt=1, description="share of one-cycle that rises")
     epochs: int = Field(74, ge=1, description="ceiling; schedules other than plateau end here")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="not in the paper")
     tensorboard: bool = Field(False, description="log for TensorBoard too (an extra)")
     checkpoint_minutes: float = Field(10.0, gt=0, description="between checkpoints in an epoch")
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, lt=2**63, description="of all randomness")
     device: str | None = Field(None, description="null: a GPU if there is one")
     precision: Literal["bf16", "fp32"] | None = Field(None, description="null: bf16 where native")
 
@@ -160,7 +162,7 @@ class Test(Section):
 
     __test__ = False  # not a test for pytest to collect
 
-    protocol: ProtocolName = Field("dense")
+    protocol: ProtocolName = Field("dense", description="what of a picture the net is shown")
     scales: tuple[int, ...] | Literal["single", "multi"] | None = Field(
         None, description="Q, pixels, or the paper's: single (the middle of S), multi; null: single"
     )

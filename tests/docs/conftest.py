@@ -1,6 +1,7 @@
 """What pages take for granted: pictures, runs, files, under the names that the pages give them."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import torchvision
 from tiny import write_boxed
 
 from verydeep.recipe import load_recipe
+
+# The build's own modules are no package.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "hooks"))
 
 Put = Callable[[str, Path], None]
 

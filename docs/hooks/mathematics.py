@@ -1,0 +1,108 @@
+"""Mathematics at build time: LaTeX in ``$…$`` and ``$$…$$`` becomes MathML, without JavaScript.
+
+A dollar opens mathematics if no space is behind it, and closes it if no space is before it and no
+digit behind it, so that amounts of money stay what they are; ``\\$`` is always a dollar. Code is left
+alone. The LaTeX stands in ``alttext``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import xml.etree.ElementTree as etree
+from functools import cache
+from typing import Any
+
+from latex2mathml.converter import convert
+from markdown import Markdown
+from markdown.blockprocessors import BlockProcessor
+from markdown.extensions import Extension
+from markdown.inlinepatterns import InlineProcessor
+from markdown.util import AtomicString
+
+INLINE = r"(?<![\\$])\$(?![\s$])((?:\\.|[^$\\])+?)(?<!\s)\$(?![\d$])"
+DISPLAY = r"(?<!\\)\$\$(.+?)\$\$"
+CHILDREN = {"mfrac": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "mroot": 2, "msubsup": 3}
+MATHML = "http://www.w3.org/1998/Math/MathML"
+
+# A warning of mkdocs makes a strict build fail.
+log = logging.getLogger("mkdocs.hooks.mathematics")
+
+
+@cache
+def mathml(latex: str, *, display: bool = False) -> str:
+    """Return LaTeX as a ``math`` element, with the LaTeX as its alternative text.
+
+    Raises:
+        ValueError: It is no LaTeX, or has a command that cannot be converted.
+    """
+    latex = " ".join(latex.split())
+    try:
+        made = convert(latex, display="block" if display else "inline")
+        root = etree.fromstring(made)  # noqa: S314  # made here, of text of the documentation
+    except Exception as error:  # the converter has no base class of its own
+        raise ValueError(f"{latex!r} is no mathematics: {type(error).__name__} {error}") from error
+    unknown = [element.text for element in root.iter() if "\\" in (element.text or "")]
+    if unknown:
+        raise ValueError(f"{latex!r} has a command that cannot be converted: {unknown[0]}")
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(f"{{{MATHML}}}")
+        if len(element) != CHILDREN.get(element.tag, len(element)):
+            raise ValueError(f"{latex!r}: something is missing; <{element.tag}> has {len(element)}")
+    root.set("alttext", latex)
+    root.set("xmlns", MATHML)
+    return etree.tostring(root, encoding="unicode")
+
+
+def _stash(md: Markdown, latex: str, *, display: bool) -> str:
+    """Return a placeholder that becomes MathML at the very end."""
+    try:
+        made = mathml(latex, display=display)
+    except ValueError as error:
+        log.warning("%s", error)
+        return latex
+    return md.htmlStash.store(made)
+
+
+class _Inline(InlineProcessor):
+    def __init__(self, pattern: str, md: Markdown, *, display: bool) -> None:
+        super().__init__(pattern, md)
+        self.display = display
+
+    def handleMatch(  # noqa: N802  # the name is Markdown's
+        self, m: re.Match[str], data: str
+    ) -> tuple[str, int, int]:
+        return _stash(self.md, m[1], display=self.display), m.start(0), m.end(0)
+
+
+class _Display(BlockProcessor):
+    """A paragraph of its own between double dollars; may be wider than a phone."""
+
+    whole = re.compile(r"\s*\$\$(.+?)\$\$[ \t]*([.,;]?)\s*", re.DOTALL)
+
+    def test(self, parent: etree.Element, block: str) -> bool:
+        return bool(self.whole.fullmatch(block))
+
+    def run(self, parent: etree.Element, blocks: list[str]) -> None:
+        found = self.whole.fullmatch(blocks.pop(0))
+        assert found
+        element = etree.SubElement(parent, "div", {"class": "mathematics", "tabindex": "0"})
+        latex = found[1] + (rf"\text{{{found[2]}}}" if found[2] else "")
+        element.text = AtomicString(_stash(self.parser.md, latex, display=True))
+
+
+class Mathematics(Extension):
+    """Dollars and what is between them."""
+
+    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802  # the name is Markdown's
+        """Stand behind code, which keeps its dollars, and before escapes, which LaTeX is full of."""
+        md.parser.blockprocessors.register(_Display(md.parser), "mathematics", 85)
+        md.inlinePatterns.register(_Inline(DISPLAY, md, display=True), "display", 186)
+        md.inlinePatterns.register(_Inline(INLINE, md, display=False), "mathematics", 185)
+        md.ESCAPED_CHARS.append("$")
+
+
+def on_config(config: Any) -> Any:
+    """Add mathematics to the Markdown of every page and docstring."""
+    config.markdown_extensions.append(Mathematics())
+    return config

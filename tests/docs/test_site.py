@@ -1,0 +1,209 @@
+"""The site builds strictly and without network, fetches nothing, and leaves nothing raw."""
+
+import functools
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from pages import ROOT, documents
+
+import verydeep
+from verydeep.cli import app
+from verydeep.recipe import Recipe, known_keys
+
+BUILD = """
+import runpy, sys
+from run_page import refuse_network
+sys.addaudithook(refuse_network)
+sys.argv = ["mkdocs", "build", "--strict", "--quiet", "--site-dir", sys.argv[1]]
+runpy.run_module("mkdocs", run_name="__main__")
+"""
+FETCHING = {
+    "script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site."""
+    out = tmp_path_factory.mktemp("docs") / "site"
+    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    ended = subprocess.run(
+        [sys.executable, "-c", BUILD, out],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert not ended.stderr, ended.stderr  # --quiet: warnings alone
+    return out
+
+
+class Reader(HTMLParser):
+    """What a page shows outside of code, what it fetches, and the names of its headings."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.text, self.code, self.fetched, self.ids, self.maths = "", "", [], set(), []
+        self.stack: list[str] = []
+        self.feed(page.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in ("img", "link", "meta", "br", "hr", "input", "source", "path", "wbr"):
+            self.stack.append(tag)
+        if tag in FETCHING and values.get(FETCHING[tag]):
+            if not (tag == "link" and values["rel"] in ("canonical", "next", "prev")):
+                self.fetched.append(values[FETCHING[tag]])
+        if "id" in values:
+            self.ids.add(values["id"])
+        if tag == "math":
+            self.maths.append(values["alttext"])
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.stack:
+            while self.stack.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if {"code", "pre"} & set(self.stack):
+            self.code += data
+        elif not {"script", "style"} & set(self.stack):
+            self.text += data
+
+
+@pytest.fixture(scope="session")
+def pages(site: Path) -> dict[str, Reader]:
+    """Every page of the site by its name."""
+    return {p.relative_to(site).as_posix(): Reader(p) for p in sorted(site.rglob("*.html"))}
+
+
+def test_every_page_of_the_docs_is_there_and_in_the_navigation(
+    site: Path, pages: dict[str, Reader]
+) -> None:
+    written = {page.relative_to(ROOT / "docs") for page in documents()[1:]}
+    assert {page.with_suffix(".html").as_posix() for page in written} == set(pages) - {"404.html"}
+    home = (site / "index.html").read_text("utf-8")
+    for page in written:
+        assert f'href="{page.with_suffix(".html").as_posix()}"' in home, page
+
+
+def test_nothing_is_asked_of_other_hosts(site: Path, pages: dict[str, Reader]) -> None:
+    for name, page in pages.items():
+        foreign = [where for where in page.fetched if urlparse(where).netloc]
+        assert not foreign, name
+    for sheet in site.rglob("*.css"):
+        asked = re.findall(r"(?:url\(|@import)\s*[\"']?([^\"')]+)", sheet.read_text("utf-8"))
+        assert not [where for where in asked if where.startswith(("http", "//"))], sheet
+
+
+def test_scripts_name_only_hosts_that_they_never_ask(site: Path, pages: dict[str, Reader]) -> None:
+    """The theme's script knows two services, for diagrams and for the numbers of a forge."""
+    hosts = {
+        host
+        for script in site.rglob("*.js")
+        for host in re.findall(r"https://([\w.-]+)", script.read_text("utf-8"))
+    }
+    comments = {"clipboardjs.com", "bit.ly", "github.com", "developer.mozilla.org"}
+    assert hosts <= comments | {"unpkg.com", "api.github.com"}
+    for page in site.rglob("*.html"):
+        text = page.read_text("utf-8")
+        assert 'class="mermaid"' not in text, page
+        assert 'data-md-component="source"' not in text, page
+
+
+def test_every_public_name_has_its_reference(pages: dict[str, Reader]) -> None:
+    ids = {i for name, page in pages.items() if name.startswith("reference/") for i in page.ids}
+    missing = [name for name in verydeep.__all__ if f"verydeep.{name}" not in ids]
+    assert missing == ["__version__"]
+
+
+def test_every_key_of_a_recipe_has_its_reference(pages: dict[str, Reader]) -> None:
+    page = pages["reference/recipe.html"]
+    assert [key for key in known_keys() if key not in page.code] == []
+    for section in Recipe().model_dump():
+        assert section in page.ids
+
+
+def test_every_option_of_every_verb_has_its_reference(pages: dict[str, Reader]) -> None:
+    import typer
+
+    page = pages["reference/command-line.html"]
+    for name, verb in typer.main.get_command(app).commands.items():
+        assert f"verydeep-{name}" in page.ids
+        for parameter in verb.params:
+            for option in parameter.opts:
+                assert option in page.code, (name, option)
+
+
+def test_nothing_is_left_raw(pages: dict[str, Reader]) -> None:
+    for name, page in pages.items():
+        raw = re.findall(
+            r":(?:class|func|meth|attr|data|mod|exc):|<autoref|:::|generated:", page.text
+        )
+        assert not raw, name
+        assert not re.findall(r"\\(?:frac|sum|log|exp|text|mathbb)\b|\$\$", page.text), name
+
+
+def test_search_knows_the_pages(site: Path) -> None:
+    index = json.loads((site / "search" / "search_index.json").read_text("utf-8"))
+    assert any("McNemar" in document["text"] for document in index["docs"])
+    # Mathematics is found by what it says, not by its markup.
+    assert not any("<math" in document["text"] for document in index["docs"])
+
+
+@pytest.fixture(scope="session")
+def address(site: Path) -> Iterator[str]:
+    """Where a server on this machine shows the site."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=site)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_a_browser_asks_this_host_alone_and_no_page_is_wider_than_a_phone(
+    pages: dict[str, Reader], address: str
+) -> None:
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    if not executable:
+        pytest.skip("there is no chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    asked: list[str] = []
+    said: list[str] = []
+    wide: list[str] = []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 390, "height": 844})
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        for name in pages:
+            tab.goto(address + name)
+            if tab.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                wide.append(name)
+        tab.goto(address + "index.html")
+        tab.fill("input[data-md-component=search-query]", "McNemar", force=True)
+        tab.wait_for_selector(".md-search-result__link", state="attached")
+        browser.close()
+    assert {urlparse(url).netloc for url in asked} == {urlparse(address).netloc}
+    assert not said
+    assert not wide

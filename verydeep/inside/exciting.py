@@ -18,7 +18,7 @@ from verydeep.data.decode import shown
 from verydeep.data.geometry import View, Window
 from verydeep.data.testing import TestPictures
 from verydeep.evaluation.together import Together
-from verydeep.inside.activations import LayerMap, Unit, activations
+from verydeep.inside.activations import BLOCKS, LayerMap, Unit, activations
 from verydeep.inside.layers import check_channel
 from verydeep.inside.receptive_field import Field, theoretical_field
 from verydeep.inside.subject import MOST_PIXELS, Subject, too_large
@@ -33,10 +33,6 @@ class Channel(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.layer}:{self.number}"
-
-
-BLOCKS = ("pool1", "pool2", "pool3", "pool4", "pool5")
-"""The layers that end the blocks of convolutions."""
 
 
 def strongest_channels(subject: Subject) -> tuple[Channel, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -128,7 +129,7 @@ class Sight:
     field: Field
     gradient: Tensor
 
-    @property
+    @cached_property
     def central_share(self) -> float | None:
         """Share of the gradients within the middle of the field, a quarter of its area.
 
@@ -138,7 +139,7 @@ class Sight:
         side = self.field.whole.height / 2
         return self._share(self._distances() <= side / 2)
 
-    @property
+    @cached_property
     def effective_side(self) -> int | None:
         """Side of the smallest square around the field's middle with :data:`MASS` of gradients.
 

@@ -16,6 +16,9 @@ from verydeep.insight.explain.tiles import Tile, draw_tiles
 LONGEST = 18
 """Letters of a file's name above its patch."""
 
+BEYOND = 0.9
+"""Grey of what lies beyond a picture's edge."""
+
 
 def exciting_section(
     found: Found, name: Callable[[int], str], *, among: str, count: int
@@ -60,7 +63,7 @@ def _panel(channel: Channel, patches: Sequence[Patch], name: Callable[[int], str
         f"{listed}.",
         figure=_draw(patches, name),
         caption=f"A unit of this layer sees {side}x{side} pixels. What lies beyond the edge of a "
-        "picture is white.",
+        "picture is grey.",
     )
 
 
@@ -86,7 +89,7 @@ def _aligned(patches: Sequence[Patch]) -> list[NDArray[Any]]:
     last = np.max(np.add(starts, shapes), axis=0)
     aligned = []
     for patch, start, shape in zip(patches, starts, shapes, strict=True):
-        canvas = np.ones((*(last - first), 3))
+        canvas = np.full((*(last - first), 3), BEYOND)
         (y, x), (height, width) = start - first, shape
         canvas[y : y + height, x : x + width] = patch.pixels.permute(1, 2, 0).numpy() / 255
         aligned.append(canvas)

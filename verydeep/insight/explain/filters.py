@@ -11,7 +11,7 @@ from verydeep.inside.subject import Subject
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import Tile, draw_tiles
 
-LEGEND = 0.85
+LEGEND = 0.7
 """Inches for the scale of the weights."""
 
 
@@ -66,9 +66,11 @@ def _draw_legend(figure: Figure, largest: float) -> None:
     for number, name in enumerate(("red", "green", "blue")):
         colours = np.full((1, 64, 3), 0.5)
         colours[0, :, number] = ramp
-        axes = figure.add_axes((0.03 + 0.33 * number, 0.42 / (above + LEGEND), 0.27, 0.14 / above))
+        axes = figure.add_axes(
+            (0.03 + 0.33 * number, 0.3 / (above + LEGEND), 0.27, 0.13 / (above + LEGEND))
+        )
         axes.imshow(colours, extent=(-largest, largest, 0, 1), aspect="auto")
         axes.set_yticks([])
         axes.set_xticks([-largest, 0, largest], [f"{x:.2g}" for x in (-largest, 0, largest)])
-        axes.tick_params(labelsize=9)
-        axes.set_title(f"weight of {name}", fontsize=9, pad=3)
+        axes.tick_params(labelsize=8)
+        axes.set_title(f"weight of {name}", fontsize=8, pad=3)

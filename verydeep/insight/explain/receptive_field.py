@@ -10,14 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from verydeep.data.geometry import Window
+from verydeep.inside.activations import BLOCKS
 from verydeep.inside.receptive_field import MASS, Sight, sights
 from verydeep.inside.subject import Subject
 from verydeep.insight.drawing import ORANGE
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import DOTS, WIDTH
-
-LAYERS = ("pool1", "pool2", "pool3", "pool4", "pool5", "relu7")
-"""Whose strongest units are looked at if nothing else is said."""
 
 SQUARE = "white"
 """Of the square that holds most of the gradients, on the dark colours of the scale."""
@@ -28,12 +26,12 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
 
     Args:
         subject: The picture.
-        layers: Besides those that are always drawn, :data:`LAYERS`.
+        layers: Besides those that are always drawn, :data:`BLOCKS`.
 
     Raises:
         InputError: The net has no such layer.
     """
-    found = sights(subject, (*LAYERS, *layers))
+    found = sights(subject, (*BLOCKS, *layers))
     return Section(
         name="receptive-field",
         title="What a unit sees",
@@ -79,26 +77,32 @@ def _outside(whole: Window, visible: Window) -> str:
 
 def _draw(subject: Subject, one: Sight) -> Figure:
     visible = one.field.visible
-    ratios = [
-        min(max(width / height, 0.4), 2.5)
-        for height, width in (subject.pixels.shape[1:], visible[2:])
-    ]
-    figure = Figure(
-        figsize=(WIDTH, 0.35 + (WIDTH - 1.3) / sum(ratios)), dpi=DOTS, layout="constrained"
-    )
-    left, right = figure.subplots(1, 2, width_ratios=ratios)
+    figure, (left, right, beside) = _places(subject.pixels.shape[1:], visible[2:])
     height, width = subject.pixels.shape[1:]
     left.imshow(subject.pixels.permute(1, 2, 0).numpy(), extent=(0, width, height, 0), alpha=0.75)
     _outline(left, visible, ORANGE, "-", 2.4)
-    _draw_gradient(figure, right, one)
+    _draw_gradient(right, beside, one)
     for axes in (left, right):
         axes.tick_params(labelsize=8, length=2)
-    left.set_title("what it can see", fontsize=10)
-    right.set_title("what it answers to", fontsize=10)
+    left.set_title("what it can see", fontsize=9)
+    right.set_title("what it answers to", fontsize=9)
     return figure
 
 
-def _draw_gradient(figure: Figure, axes: Any, one: Sight) -> None:
+def _places(first: Sequence[int], second: Sequence[int]) -> tuple[Figure, list[Any]]:
+    """Return axes for two pictures of these heights and widths, and for a scale of colours."""
+    ratios = [min(max(width / height, 0.4), 2.5) for height, width in (first, second)]
+    high = (WIDTH - 1.75) / sum(ratios)
+    tall = high + 0.6
+    left, right = (high * ratio for ratio in ratios)
+    figure = Figure(figsize=(WIDTH, tall), dpi=DOTS)
+    places = ((0.36, left), (0.78 + left, right), (0.9 + left + right, 0.13))
+    return figure, [
+        figure.add_axes((x / WIDTH, 0.27 / tall, wide / WIDTH, high / tall)) for x, wide in places
+    ]
+
+
+def _draw_gradient(axes: Any, beside: Any, one: Sight) -> None:
     top, left, height, width = one.field.visible
     part = one.gradient[top : top + height, left : left + width].numpy()
     image = axes.imshow(
@@ -111,8 +115,8 @@ def _draw_gradient(figure: Figure, axes: Any, one: Sight) -> None:
     if one.effective_side:
         _outline(axes, _square(one.field.whole, one.effective_side), SQUARE, "--", 1.6)
     axes.set(xlim=(left, left + width), ylim=(top + height, top))
-    bar = figure.colorbar(image, ax=axes, fraction=0.05)
-    bar.set_label("|gradient|, RGB summed", fontsize=9)
+    bar = axes.figure.colorbar(image, cax=beside)
+    bar.set_label("|gradient|, RGB summed", fontsize=8)
     bar.outline.set_visible(False)
     bar.ax.ticklabel_format(axis="y", scilimits=(-2, 3))
     bar.ax.tick_params(labelsize=8)

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from verydeep.insight.drawing import ORANGE
 
-WIDTH = 8.0
-"""Of a drawing, in inches; what is drawn on it is read on a telephone as well."""
+WIDTH = 6.0
+"""Of a drawing, in inches; small, so that its letters can be read on a telephone as well."""
 
-DOTS = 110
+DOTS = 150
 """For an inch."""
 
-HEAD = 0.26
+HEAD = 0.22
 """Inches above a small picture, for its words."""
 
-SCALE = 0.95
+SCALE = 0.8
 """Inches beside the pictures, for the scale of colours."""
 
 TALLEST = 2.5
@@ -89,18 +89,18 @@ def _draw_tile(
         vmax=high,
         interpolation="nearest",
     )
-    axes.text(x, y - 0.015 * ratio, tile.title, fontsize=10, va="bottom", ha="left", clip_on=True)
+    axes.text(x, y - 0.015 * ratio, tile.title, fontsize=9, va="bottom", ha="left", clip_on=True)
     if tile.place:
         height, width = tile.values.shape[:2]
         row, column = tile.place
         at = (x + (column + 0.5) / width, y + (row + 0.5) / height * ratio)
-        axes.plot(*at, "o", mfc="none", mec="white", ms=9, mew=2.6)
-        axes.plot(*at, "o", mfc="none", mec=ORANGE, ms=9, mew=1.4)
+        axes.plot(*at, "o", mfc="none", mec="white", ms=7, mew=2.2)
+        axes.plot(*at, "o", mfc="none", mec=ORANGE, ms=7, mew=1.1)
 
 
 def _draw_scale(figure: Figure, axes: Any, unit: str, start: float) -> None:
-    place = figure.add_axes((start + 0.01, 0.06, 0.022, 0.86))
+    place = figure.add_axes((start + 0.012, 0.06, 0.025, 0.86))
     bar = figure.colorbar(axes.images[0], cax=place)
-    bar.set_label(unit, fontsize=10)
+    bar.set_label(unit, fontsize=9)
     bar.outline.set_visible(False)
     place.tick_params(labelsize=9)

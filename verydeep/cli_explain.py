@@ -13,8 +13,10 @@ from verydeep.cli_options import Device, Json, Precision
 from verydeep.cli_print import list_unreadable, print_result
 
 EXPLAIN_EXAMPLES = (
-    "Examples:  verydeep explain runs/a cat.jpg --out inside   |   verydeep explain runs/a "
-    "photos/ --out inside --only maps --layer conv3_1"
+    "Examples:  verydeep explain runs/a cat.jpg --out inside   |   verydeep explain runs/a cat.jpg "
+    "--out inside --label dog --only maps --layer conv3_1   |   verydeep explain runs/a cat.jpg "
+    "--out inside --among pets --channel conv3_1:17 --channel pool5:3   |   then open "
+    "inside/index.html"
 )
 
 
@@ -27,11 +29,34 @@ def explain(
     ] = None,
     layers: Annotated[
         list[str] | None,
-        typer.Option("--layer", metavar="NAME", help="Another to draw, as conv3_1; repeatable."),
+        typer.Option(
+            "--layer",
+            metavar="NAME",
+            help="To draw besides the usual, as conv3_1; repeatable.",
+        ),
     ] = None,
+    channels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--channel",
+            metavar="LAYER:NUMBER",
+            help="As conv3_1:17: show what of --among excites it most; repeatable.",
+        ),
+    ] = None,
+    among: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Folder or data set to look through for what excites channels; without "
+            "--channel, the strongest of each block.",
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Pictures shown for a channel.")] = 9,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="SECTION", help="maps, filters; repeatable."),
+        typer.Option(
+            metavar="SECTION", help="maps, receptive-field, exciting or filters; repeatable."
+        ),
     ] = None,
     scale: Annotated[
         int | None,
@@ -50,7 +75,11 @@ def explain(
     precision: Precision = None,
     as_json: Json = False,
 ) -> None:
-    """Look inside a net: what it makes of a picture, layer by layer, as a page to open."""
+    """Look inside a net: what it makes of a picture, layer by layer, as a page to open.
+
+    Feature maps, receptive fields and first filters; what excites a channel, if asked for. The
+    page is index.html in --out, with its drawings as files beside it.
+    """
     from verydeep.progress import console_progress
     from verydeep.run.explain import ExplainRequest, explain_pictures
     from verydeep.tables.explain import explain_as_text
@@ -60,6 +89,9 @@ def explain(
         pictures=files,
         label=label,
         layers=tuple(layers or ()),
+        channels=tuple(channels or ()),
+        among=among,
+        top=top,
         scale=scale,
         center=center,
         only=tuple(only or ()),

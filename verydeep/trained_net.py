@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -88,6 +88,7 @@ class TrainedNet:
 
     def __post_init__(self) -> None:
         self._engine: VGG | None = None
+        self._exact: Self | None = None
 
     @property
     def name(self) -> str:
@@ -144,6 +145,15 @@ class TrainedNet:
             return {name: values.float() for name, values in found.items()}
 
     @property
+    def exact(self) -> Self:
+        """The same net computing in float32, for gradients; itself if it does so anyway."""
+        if self.machine.precision == "fp32":
+            return self
+        if self._exact is None:
+            self._exact = self.on(replace(self.machine, precision="fp32"))
+        return self._exact
+
+    @property
     def engine(self) -> VGG:
         """The net in its inference form: where it computes, its weights in that precision."""
         if self._engine is None:
@@ -181,7 +191,7 @@ class TrainedNet:
         """Return the same net, computing elsewhere or in another precision."""
         moved = copy.copy(self)
         moved.machine = machine
-        moved._engine = None
+        moved._engine = moved._exact = None
         return moved
 
     def save(self, folder: str | Path) -> None:

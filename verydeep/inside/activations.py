@@ -13,7 +13,10 @@ from torch import Tensor
 
 from verydeep.inside.subject import Subject
 
-DEFAULT_LAYERS = ("pool1", "pool2", "pool3", "pool4", "pool5", "relu7", "fc8")
+BLOCKS = ("pool1", "pool2", "pool3", "pool4", "pool5")
+"""The layers that end the blocks of convolutions."""
+
+DEFAULT_LAYERS = (*BLOCKS, "relu7", "fc8")
 """What is looked at if nothing else is said: every block's end, the penultimate layer, scores."""
 
 

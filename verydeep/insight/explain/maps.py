@@ -13,6 +13,9 @@ from verydeep.insight.drawing import BLUE, plain_axes
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import DOTS, WIDTH, Tile, draw_tiles
 
+LONGEST = 10
+"""Letters of a class above its map."""
+
 STRONGEST = 16
 """Channels of a layer that are drawn."""
 
@@ -69,7 +72,7 @@ def _panel(subject: Subject, found: LayerMap) -> Panel:
         figure=_draw_maps(subject, found, units) if spread else _draw_bars(subject, units),
         caption=f"{100 * found.active_share:.0f} % of the layer's values are above 0; "
         f"{found.silent_channels} of its {channels} channels are nowhere."
-        + (" A ring marks a channel's strongest position." if spread else ""),
+        + (" Above each map stand its channel and largest value, which a ring marks." * spread),
     )
 
 
@@ -77,25 +80,36 @@ def _draw_maps(subject: Subject, found: LayerMap, units: Sequence[Unit]) -> Figu
     tiles = [
         Tile(
             found.values[unit.channel].numpy(),
-            f"{_name(subject, unit)}: {unit.value:.3g}",
+            f"{_short(subject, unit)}: {unit.value:.2g}",
             (unit.row, unit.column),
         )
         for unit in units
     ]
     drawn = found.values[[unit.channel for unit in units]]
-    return draw_tiles(tiles, 4, scale=(float(drawn.min()), float(drawn.max())), unit="activation")
+    scale = (float(drawn.min()), float(drawn.max()))
+    return draw_tiles(tiles, 4, scale=scale, unit=_unit(found.layer))
 
 
 def _draw_bars(subject: Subject, units: Sequence[Unit]) -> Figure:
-    figure = Figure(figsize=(WIDTH, 0.6 + 0.3 * len(units)), dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.5 + 0.22 * len(units)), dpi=DOTS, layout="constrained")
     axes = figure.add_subplot()
     axes.barh(range(len(units)), [unit.value for unit in units], color=BLUE)
-    axes.set_yticks(range(len(units)), [_name(subject, unit) for unit in units], fontsize=10)
+    axes.set_yticks(range(len(units)), [_name(subject, unit) for unit in units], fontsize=9)
     axes.invert_yaxis()
-    axes.set_xlabel("score" if units[0].layer == "fc8" else "activation", fontsize=10)
-    axes.tick_params(axis="x", labelsize=10)
+    axes.set_xlabel(_unit(units[0].layer), fontsize=9)
+    axes.tick_params(axis="x", labelsize=9)
     plain_axes(axes)
     return figure
+
+
+def _unit(layer: str) -> str:
+    return "score" if layer == "fc8" else "activation"
+
+
+def _short(subject: Subject, unit: Unit) -> str:
+    """Return what there is room for above a small map."""
+    name = subject.model.title(unit.channel) if unit.layer == "fc8" else str(unit.channel)
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def _name(subject: Subject, unit: Unit) -> str:

@@ -10,7 +10,10 @@ from verydeep.errors import InputError, MissingExtra, did_you_mean
 from verydeep.inside.subject import Subject
 from verydeep.insight.explain.filters import filters_section
 from verydeep.insight.explain.maps import maps_section
+from verydeep.insight.explain.receptive_field import receptive_field_section
 from verydeep.insight.explain.section import Section
+
+Make = Callable[[Subject], Section]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +22,12 @@ class Options:
 
     Attributes:
         layers: Layers that are looked at besides those that always are.
+        exciting: Draws what excites a picture's channels most; None if nobody looked for it.
         seed: Of what is drawn by lot.
     """
 
     layers: tuple[str, ...] = ()
+    exciting: Make | None = None
     seed: int = 0
 
 
@@ -34,6 +39,7 @@ class Entry:
         name: Its name.
         make: Computes and draws it.
         of_net: Whether it is about the net alone, and stands once on the page.
+        of_class: Whether it is about net and class alone, and is made once for each class.
         default: Whether it stands there without being asked for.
         captum: Whether it needs that package, the extra ``insight``.
     """
@@ -41,12 +47,23 @@ class Entry:
     name: str
     make: Callable[[Subject, Options], Section]
     of_net: bool = False
+    of_class: bool = False
     default: bool = True
     captum: bool = False
 
 
+def _exciting(subject: Subject, options: Options) -> Section:
+    assert options.exciting, "chosen only if something was looked through"
+    return options.exciting(subject)
+
+
 ENTRIES = (
     Entry("maps", lambda subject, options: maps_section(subject, options.layers)),
+    Entry(
+        "receptive-field",
+        lambda subject, options: receptive_field_section(subject, options.layers),
+    ),
+    Entry("exciting", _exciting, default=False),
     Entry("filters", lambda subject, options: filters_section(subject), of_net=True),
 )
 

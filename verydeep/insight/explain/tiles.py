@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 
 from verydeep.insight.drawing import ORANGE
 
-WIDTH = 8.0
-"""Of a drawing, in inches; what is drawn on it is read on a telephone as well."""
+WIDTH = 6.0
+"""Of a drawing, in inches; small, so that its letters can be read on a telephone as well."""
 
-DOTS = 110
+DOTS = 150
 """For an inch."""
+
+HEAD = 0.22
+"""Inches above a small picture, for its words."""
+
+SCALE = 0.8
+"""Inches beside the pictures, for the scale of colours."""
 
 TALLEST = 2.5
 """Times as high as wide a small picture is drawn at most."""
@@ -50,25 +56,30 @@ def draw_tiles(
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     # The plane of the drawing: a small picture is 1 wide, and has a margin and room for words.
-    step_x, step_y = 1.06, ratio + 0.2
-    figure = Figure(figsize=(WIDTH, WIDTH * rows * step_y / (columns * step_x) + 0.1), dpi=DOTS)
-    bar = 0.9 if scale else 0.0
-    share = WIDTH / (WIDTH + bar)
-    figure.set_size_inches(WIDTH, (figure.get_figheight()) * share)
-    axes = figure.add_axes((0.005, 0.005, share - 0.005, 0.985))
+    room = WIDTH - (SCALE if scale else 0.0)
+    inch = columns * 1.06 / room
+    head = HEAD * inch
+    across, down = columns * 1.06, rows * (ratio + head) + 0.05 * inch
+    figure = Figure(figsize=(WIDTH, down / inch), dpi=DOTS)
+    axes = figure.add_axes((0, 0, room / WIDTH, 1))
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
-        _draw_tile(axes, tile, column * step_x, row * step_y + 0.2, ratio, scale)
-    axes.set(xlim=(0, columns * step_x), ylim=(rows * step_y + 0.02, 0), aspect="auto")
+        _draw_tile(axes, tile, (column * 1.06 + 0.03, row * (ratio + head) + head), ratio, scale)
+    axes.set(xlim=(0, across), ylim=(down, 0), aspect="auto")
     axes.set_axis_off()
     if scale:
-        _draw_scale(figure, axes, scale, unit, share)
+        _draw_scale(figure, axes, unit, room / WIDTH)
     return figure
 
 
 def _draw_tile(
-    axes: Any, tile: Tile, x: float, y: float, ratio: float, scale: tuple[float, float] | None
+    axes: Any,
+    tile: Tile,
+    corner: tuple[float, float],
+    ratio: float,
+    scale: tuple[float, float] | None,
 ) -> None:
+    x, y = corner
     low, high = scale or (None, None)
     axes.imshow(
         tile.values,
@@ -78,20 +89,18 @@ def _draw_tile(
         vmax=high,
         interpolation="nearest",
     )
-    axes.text(x, y - 0.03, tile.title, fontsize=10, va="bottom", ha="left")
+    axes.text(x, y - 0.015 * ratio, tile.title, fontsize=9, va="bottom", ha="left", clip_on=True)
     if tile.place:
         height, width = tile.values.shape[:2]
         row, column = tile.place
         at = (x + (column + 0.5) / width, y + (row + 0.5) / height * ratio)
-        axes.plot(*at, "o", mfc="none", mec="white", ms=9, mew=2.6)
-        axes.plot(*at, "o", mfc="none", mec=ORANGE, ms=9, mew=1.4)
+        axes.plot(*at, "o", mfc="none", mec="white", ms=7, mew=2.2)
+        axes.plot(*at, "o", mfc="none", mec=ORANGE, ms=7, mew=1.1)
 
 
-def _draw_scale(
-    figure: Figure, axes: Any, scale: tuple[float, float], unit: str, share: float
-) -> None:
-    place = figure.add_axes((share + 0.015, 0.08, 0.02, 0.84))
+def _draw_scale(figure: Figure, axes: Any, unit: str, start: float) -> None:
+    place = figure.add_axes((start + 0.012, 0.06, 0.025, 0.86))
     bar = figure.colorbar(axes.images[0], cax=place)
-    bar.set_label(unit, fontsize=10)
+    bar.set_label(unit, fontsize=9)
     bar.outline.set_visible(False)
     place.tick_params(labelsize=9)

@@ -1,17 +1,17 @@
-"""Mathematics at build time: LaTeX in ``$…$`` and ``$$…$$`` becomes MathML, without JavaScript.
+r"""Mathematics at build time: LaTeX in ``$…$`` and ``$$…$$`` becomes MathML, without JavaScript.
 
 A dollar opens mathematics if no space is behind it, and closes it if no space is before it and no
-digit behind it, so that amounts of money stay what they are; ``\\$`` is always a dollar. Code is left
-alone. The LaTeX stands in ``alttext``.
+digit behind it, so that amounts of money stay what they are; ``\$`` is always a dollar. Code is
+left alone. The LaTeX stands in ``alttext``.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import xml.etree.ElementTree as etree
 from functools import cache
 from typing import Any
+from xml.etree import ElementTree
 
 from latex2mathml.converter import convert
 from markdown import Markdown
@@ -39,7 +39,7 @@ def mathml(latex: str, *, display: bool = False) -> str:
     latex = " ".join(latex.split())
     try:
         made = convert(latex, display="block" if display else "inline")
-        root = etree.fromstring(made)  # noqa: S314  # made here, of text of the documentation
+        root = ElementTree.fromstring(made)  # noqa: S314  # made here, of text of the documentation
     except Exception as error:  # the converter has no base class of its own
         raise ValueError(f"{latex!r} is no mathematics: {type(error).__name__} {error}") from error
     unknown = [element.text for element in root.iter() if "\\" in (element.text or "")]
@@ -51,7 +51,7 @@ def mathml(latex: str, *, display: bool = False) -> str:
             raise ValueError(f"{latex!r}: something is missing; <{element.tag}> has {len(element)}")
     root.set("alttext", latex)
     root.set("xmlns", MATHML)
-    return etree.tostring(root, encoding="unicode")
+    return ElementTree.tostring(root, encoding="unicode")
 
 
 def _stash(md: Markdown, latex: str, *, display: bool) -> str:
@@ -80,13 +80,13 @@ class _Display(BlockProcessor):
 
     whole = re.compile(r"\s*\$\$(.+?)\$\$[ \t]*([.,;]?)\s*", re.DOTALL)
 
-    def test(self, parent: etree.Element, block: str) -> bool:
+    def test(self, parent: ElementTree.Element, block: str) -> bool:
         return bool(self.whole.fullmatch(block))
 
-    def run(self, parent: etree.Element, blocks: list[str]) -> None:
+    def run(self, parent: ElementTree.Element, blocks: list[str]) -> None:
         found = self.whole.fullmatch(blocks.pop(0))
         assert found
-        element = etree.SubElement(parent, "div", {"class": "mathematics", "tabindex": "0"})
+        element = ElementTree.SubElement(parent, "div", {"class": "mathematics", "tabindex": "0"})
         latex = found[1] + (rf"\text{{{found[2]}}}" if found[2] else "")
         element.text = AtomicString(_stash(self.parser.md, latex, display=True))
 
@@ -95,7 +95,7 @@ class Mathematics(Extension):
     """Dollars and what is between them."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802  # the name is Markdown's
-        """Stand behind code, which keeps its dollars, and before escapes, which LaTeX is full of."""
+        """Come behind code, which keeps its dollars, and before escapes, of which LaTeX is full."""
         md.parser.blockprocessors.register(_Display(md.parser), "mathematics", 85)
         md.inlinePatterns.register(_Inline(DISPLAY, md, display=True), "display", 186)
         md.inlinePatterns.register(_Inline(INLINE, md, display=False), "mathematics", 185)

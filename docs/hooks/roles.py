@@ -1,4 +1,4 @@
-"""Cross-references of docstrings, ``:func:`name``` and the like, as links within the site."""
+"""Docstrings as Markdown: cross-references become links, doctests blocks of code."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ ROLE = re.compile(r":(?:class|func|meth|attr|data|mod|exc):`(~?)([\w.]+)`")
 LITERAL = re.compile(r"^::\n\n", re.MULTILINE)
 """What announces a block of code in Sphinx; Markdown knows one by its indentation."""
 
+DOCTEST = re.compile(r"^(>>> .*(?:\n.+)*)", re.MULTILINE)
+"""An example, up to an empty line."""
+
 
 def linked(text: str, scope: griffe.Object) -> str:
-    """Replace roles by links to what they name, read from within ``scope``.
+    """Replace roles by links to what they name, read from within ``scope``, and fence examples.
 
     What is on no page of the reference is code without a link. ``~`` shows the last part of a name
     alone, as in Sphinx.
@@ -27,7 +30,7 @@ def linked(text: str, scope: griffe.Object) -> str:
         target = html.escape(_resolved(name, scope))
         return f'<autoref identifier="{target}" optional>`{shown}`</autoref>'
 
-    return ROLE.sub(link, LITERAL.sub("", text))
+    return ROLE.sub(link, DOCTEST.sub(r"```pycon\n\1\n```", LITERAL.sub("", text)))
 
 
 def _resolved(name: str, scope: griffe.Object) -> str:

@@ -52,7 +52,7 @@ def put(pictures: Path, request: pytest.FixtureRequest) -> Put:
                 shutil.copytree(request.getfixturevalue("trained_run"), target)
             case "runs/boxes":
                 shutil.copytree(request.getfixturevalue("box_run"), target)
-            case "flowers.parquet":
+            case "flowers.parquet" | "flowers.npz":
                 write_flowers(request.getfixturevalue("trained_run"), pictures, target)
             case "w.pth":
                 torch.save(torchvision.models.resnet18(num_classes=3).state_dict(), target)

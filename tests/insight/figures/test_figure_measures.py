@@ -11,6 +11,13 @@ from verydeep.data.geometry import Window
 from verydeep.evaluation.protocol import NAMES, Protocol
 from verydeep.evaluation.statistics import wilson_interval
 from verydeep.evaluation.views import Dense
+from verydeep.insight.figures.effective_field import (
+    NETS,
+    SIDE,
+    _random,
+    draw_effective_field,
+    middle_sights,
+)
 from verydeep.insight.figures.intervals import (
     ERRORS,
     coverage,
@@ -19,6 +26,7 @@ from verydeep.insight.figures.intervals import (
     wald_interval,
 )
 from verydeep.insight.figures.overlaps import draw_overlaps, overlap_of_squares
+from verydeep.insight.figures.receptive_field import growth
 from verydeep.insight.figures.registry import chosen
 from verydeep.insight.figures.shown import draw_shown, share_shown, windows
 from verydeep.nets.vgg import VGG
@@ -161,3 +169,46 @@ def test_dots_stand_where_the_curves_cross_one_half() -> None:
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     places = [float(line.get_xdata()[0]) for line in dots]
     assert places == pytest.approx([1 / 3, 1 - (2 / 3) ** 0.5], abs=0.004)
+
+
+# ---- effective fields ----
+
+
+def test_gradients_are_those_of_a_plain_pass_through_the_modules() -> None:
+    (second,) = (seen for seen in middle_sights("A") if seen.unit.layer == "conv2_1")
+    mean = torch.zeros(SIDE, SIDE)
+    for seed in range(NETS):
+        net, x = _random("A", seed)
+        maps = net.features[:4](x)  # conv1_1, its ReLU, pool1, conv2_1
+        maps[0, 0, SIDE // 4, SIDE // 4].backward()
+        assert x.grad is not None
+        gradient = x.grad[0].abs().sum(0)
+        mean += gradient / gradient.sum() / NETS
+    assert torch.allclose(second.gradient, mean, atol=1e-6)
+
+
+def test_nothing_matters_beyond_what_can_be_seen() -> None:
+    sights = middle_sights("A")
+    assert [seen.field.whole.height for seen in sights] == [step.field for step in growth("A")]
+    for seen in sights:
+        top, left, height, width = seen.field.whole
+        assert seen.field.visible == seen.field.whole
+        inside = seen.gradient[top : top + height, left : left + width]
+        assert float(inside.sum()) == pytest.approx(1, abs=1e-4)
+        assert float(seen.gradient.sum() - inside.sum()) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_words_tell_the_sides_that_are_drawn() -> None:
+    (figure,) = chosen(["effective-field"])
+    can, does = (line.get_ydata() for line in draw_effective_field().axes[1].lines)
+    assert list(can) == [step.field for step in growth("D")]
+    assert (np.diff(does) > 0).all()
+    assert f"square of {can[-1]} pixels" in figure.alt
+    assert f"square of {does[-1]} pixels holds 95 %" in figure.alt
+    assert list(does[:4]) == list(can[:4])
+    assert f"up to {can[3]} pixels behind the fourth" in figure.alt
+    assert all(does[4:] < can[4:])
+    held = middle_sights("D")[-1].gradient
+    middle, reach = 38 + 98, int(does[-1]) // 2
+    share = held[middle - reach : middle + reach, middle - reach : middle + reach].sum()
+    assert 0.95 <= float(share / held.sum()) < 0.96

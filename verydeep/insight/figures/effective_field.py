@@ -15,6 +15,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from verydeep.data.geometry import Window
 from verydeep.inside.activations import Unit
@@ -30,6 +31,9 @@ NAME = "D"
 
 SIDE = 256
 """Of the pictures of noise, in pixels: what the middle units of the net see lies within."""
+
+BLOCK = 4
+"""Pixels a side that are drawn as one, their mean: single pixels are all noise."""
 
 NETS = 3
 """Random nets, each with a picture of its own, that gradients are averaged over."""
@@ -84,19 +88,20 @@ def draw_effective_field() -> Figure:
 
 
 def _draw_gradient(figure: Figure, axes: Any, sight: Sight) -> None:
-    shown = sight.gradient.clamp(min=1e-9).numpy()
-    top = float(sight.gradient.max())
+    blocks = avg_pool2d(sight.gradient[None], BLOCK)[0]
     image = axes.imshow(
-        shown / top, cmap="cividis", norm=LogNorm(1e-3, 1), extent=(0, SIDE, SIDE, 0)
+        (blocks / blocks.max()).clamp(min=1e-9).numpy(),
+        cmap="cividis",
+        norm=LogNorm(1e-3, 1),
+        extent=(0, SIDE, SIDE, 0),
+        interpolation="nearest",
     )
     field, side = sight.field.whole, sight.effective_side or 0
     middle_y, middle_x = field.top + field.height / 2, field.left + field.width / 2
     effective = Window(round(middle_y - side / 2), round(middle_x - side / 2), side, side)
     for window, dashes in ((field, "--"), (effective, "-")):
         corner, size = (window.left, window.top), (window.width, window.height)
-        axes.add_patch(
-            Rectangle(corner, *size, fill=False, edgecolor="white", lw=1.8, ls=dashes)
-        )
+        axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", lw=1.8, ls=dashes))
     axes.set(xlabel="pixels", ylabel="pixels")
     axes.set_title(f"a unit of {sight.unit.layer}")
     figure.colorbar(image, ax=axes, label="|gradient|, share of the largest", shrink=0.9)

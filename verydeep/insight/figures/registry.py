@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from verydeep.errors import InputError, did_you_mean
+from verydeep.insight.figures.effective_field import draw_effective_field
 from verydeep.insight.figures.intervals import draw_intervals
 from verydeep.insight.figures.minimiser import draw_minimiser
 from verydeep.insight.figures.normalization import draw_normalization
@@ -158,6 +159,18 @@ FIGURES = (
         "intervals of 100 pictures hold the true error; Wilson's zigzags around 95 %, the error ± "
         "1.96 standard errors lies below and falls to nothing for true errors near 0.",
         draw_intervals,
+    ),
+    LectureFigure(
+        "effective-field",
+        "What a unit can see, and what changes it",
+        "A unit hangs on the middle of its receptive field; the deeper the layer, the smaller the "
+        "part that matters.",
+        "2.3",
+        "Left: the gradient of a unit of conv5_3 by the pixels, net D with random weights: a soft "
+        "hill, a thousand times lower towards the edge of the square of 196 pixels that the unit "
+        "can see; a square of 146 pixels holds 95 % of it. Right: both sides over the 13 "
+        "convolutions; they agree up to 14 pixels behind the fourth, then part.",
+        draw_effective_field,
     ),
     LectureFigure(
         "iou",

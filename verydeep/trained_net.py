@@ -157,7 +157,9 @@ class TrainedNet:
     def engine(self) -> VGG:
         """The net in its inference form: where it computes, its weights in that precision."""
         if self._engine is None:
-            self._engine = inference_form(self.net, self.machine)
+            # Weights made in inference mode could not take part in gradients later.
+            with torch.inference_mode(False):
+                self._engine = inference_form(self.net, self.machine)
         return self._engine
 
     def input_of(self, pictures: Tensor) -> Tensor:

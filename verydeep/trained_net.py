@@ -157,8 +157,8 @@ class TrainedNet:
     def engine(self) -> VGG:
         """The net in its inference form: where it computes, its weights in that precision."""
         if self._engine is None:
-            # Weights that are copied in inference mode could never be differentiated through.
-            with torch.inference_mode(mode=False):
+            # Weights made in inference mode could not take part in gradients later.
+            with torch.inference_mode(False):
                 self._engine = inference_form(self.net, self.machine)
         return self._engine
 

@@ -35,8 +35,8 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
     return Section(
         name="receptive-field",
         title="What a unit sees",
-        lead="Left, orange on the picture: the theoretical receptive field of the strongest unit of "
-        "a layer, all that it could depend on (section 2.3 of the paper). Right, that field "
+        lead="Left, orange on the picture: the theoretical receptive field of the strongest unit "
+        "of a layer, all that it could depend on (section 2.3 of the paper). Right, that field "
         "enlarged: by how much the unit changes with each pixel, which is its effective receptive "
         "field (Luo et al., 2016); colours are stretched by a square root, so that small gradients "
         f"show. The dashed square holds {100 * MASS:.0f} % of them: the middle of a field has more "

@@ -527,3 +527,14 @@ def test_weights_in_another_precision_are_refused_or_used(
         return
     answer, wanted = likely(loaded.predict(pixels())[0]), likely(model.predict(pixels())[0])
     assert answer == pytest.approx(wanted, abs=0.05)
+
+
+def test_gradients_reach_pixels_through_a_net_that_has_answered(trained_run: Path) -> None:
+    model = verydeep.load(trained_run, device="cpu", precision="fp32")
+    pictures = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    answered = model.score_map(pictures)
+    x = model.input_of(pictures).requires_grad_()
+    scores = model.engine(x)
+    (gradient,) = torch.autograd.grad(scores.sum(), x)
+    assert torch.allclose(scores, answered[:, :, 0, 0], atol=1e-5)
+    assert gradient.abs().sum() > 0

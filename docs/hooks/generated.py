@@ -75,11 +75,11 @@ def _class_of(value: dict[str, Any]) -> str:
 
 def _section(name: str, section: dict[str, Any]) -> Iterator[str]:
     yield f"## `{name}`\n\n{section['description'].splitlines()[0]}\n"
-    yield "| key | default | takes | what |\n|---|---|---|---|"
+    yield "| key | what | default | takes |\n|---|---|---|---|"
     for key, value in section["properties"].items():
         takes = _takes(value).replace("|", "\\|")
         what = value["description"].replace("|", "\\|")
-        yield f"| `{name}.{key}` | `{_yaml(value['default'])}` | {takes} | {what} |"
+        yield f"| `{name}.{key}` | {what} | `{_yaml(value['default'])}` | {takes} |"
     yield ""
 
 

@@ -49,9 +49,20 @@ def mathml(latex: str, *, display: bool = False) -> str:
         element.tag = element.tag.removeprefix(f"{{{MATHML}}}")
         if len(element) != CHILDREN.get(element.tag, len(element)):
             raise ValueError(f"{latex!r}: something is missing; <{element.tag}> has {len(element)}")
+    _space_functions(root)
     root.set("alttext", latex)
     root.set("xmlns", MATHML)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _space_functions(root: ElementTree.Element) -> None:
+    """Put a thin space between the name of a function and an argument without brackets."""
+    for parent in [*root.iter("mrow"), *root.iter("math")]:
+        for place, element in reversed([*enumerate(parent)][:-1]):
+            name = element[0] if element.tag in ("msub", "msup", "msubsup") else element
+            argument = parent[place + 1].tag != "mo"
+            if name.tag == "mi" and len(name.text or "") > 1 and argument:
+                parent.insert(place + 1, ElementTree.Element("mspace", {"width": "0.17em"}))
 
 
 def _stash(md: Markdown, latex: str, *, display: bool) -> str:
@@ -65,14 +76,24 @@ def _stash(md: Markdown, latex: str, *, display: bool) -> str:
 
 
 class _Inline(InlineProcessor):
+    """Mathematics in a line, which ends nowhere between it and what stands close to it."""
+
+    close = re.compile(r"(?:-[a-z]+)?[.,;:!?)]*")
+
     def __init__(self, pattern: str, md: Markdown, *, display: bool) -> None:
         super().__init__(pattern, md)
         self.display = display
 
     def handleMatch(  # noqa: N802  # the name is Markdown's
         self, m: re.Match[str], data: str
-    ) -> tuple[str, int, int]:
-        return _stash(self.md, m[1], display=self.display), m.start(0), m.end(0)
+    ) -> tuple[str | ElementTree.Element, int, int]:
+        made = _stash(self.md, m[1], display=self.display)
+        behind = self.close.match(data, m.end(0))
+        if not behind or not behind[0] or self.display:
+            return made, m.start(0), m.end(0)
+        whole = ElementTree.Element("span", {"class": "unbroken"})
+        whole.text = AtomicString(made + behind[0])
+        return whole, m.start(0), behind.end()
 
 
 class _Display(BlockProcessor):

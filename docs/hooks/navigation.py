@@ -1,7 +1,8 @@
 """Navigation that finds pages by itself.
 
-In ``mkdocs.yml`` an entry ``folder/`` stands for the pages of that folder, in order of their names,
-and ``*.md`` for the pages beside ``index.md`` that are named nowhere else.
+In ``mkdocs.yml`` an entry ``folder/`` stands for the pages of that folder, ``index.md`` first and
+the others in order of their names, and ``*.md`` for the pages beside ``index.md`` that are named
+nowhere else.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def _expanded(entries: list[Any], docs: Path, named: set[str]) -> Iterator[Any]:
         if entry == "*.md":
             yield from (page.name for page in sorted(docs.glob("*.md")) if page.name not in named)
         elif isinstance(entry, str) and entry.endswith("/"):
-            pages = sorted((docs / entry).glob("*.md"))
+            pages = sorted(
+                (docs / entry).glob("*.md"), key=lambda p: (p.name != "index.md", p.name)
+            )
             yield from (page.relative_to(docs).as_posix() for page in pages)
         elif isinstance(entry, dict):
             yield {

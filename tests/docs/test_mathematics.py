@@ -80,6 +80,17 @@ def test_mathml_says_what_latex_says() -> None:
     assert [e.text for e in root.find(".//{*}msub")] == ["x", "i"]
 
 
+def test_functions_keep_their_distance() -> None:
+    spaced = {latex: "<mspace" in mathml(latex) for latex in (r"\log s", r"\log(s)", "a b", "-x")}
+    assert spaced == {r"\log s": True, r"\log(s)": False, "a b": False, "-x": False}
+
+
+def test_no_line_begins_with_the_comma_behind_mathematics() -> None:
+    assert re.search(r'<span class="unbroken"><math.*</math>,</span> and', rendered("$x$, and"))
+    assert re.search(r"</math>-th</span> one", rendered("the $K$-th one"))
+    assert "unbroken" not in rendered("$x$ and")
+
+
 @pytest.mark.parametrize("latex", [r"\nosuchcommand{x}", r"\frac{a}"])
 def test_what_cannot_be_converted_is_told(latex: str, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(latex))):

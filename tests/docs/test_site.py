@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import pytest
@@ -177,31 +178,64 @@ def address(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.slow
-def test_a_browser_asks_this_host_alone_and_no_page_is_wider_than_a_phone(
-    pages: dict[str, Reader], address: str
-) -> None:
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A chromium, if there is one."""
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if not executable:
         pytest.skip("there is no chromium on this machine")
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as play:
+        running = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.mark.slow
+def test_a_browser_asks_this_host_alone_and_no_page_is_wider_than_a_phone(
+    pages: dict[str, Reader], address: str, browser: Any
+) -> None:
     asked: list[str] = []
     said: list[str] = []
     wide: list[str] = []
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 390, "height": 844})
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        for name in pages:
-            tab.goto(address + name)
-            if tab.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                wide.append(name)
-        tab.goto(address + "index.html")
-        tab.fill("input[data-md-component=search-query]", "McNemar", force=True)
-        tab.wait_for_selector(".md-search-result__link", state="attached")
-        browser.close()
+    tab = browser.new_page(viewport={"width": 390, "height": 844})
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    for name in pages:
+        tab.goto(address + name)
+        if tab.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(name)
+    tab.goto(address + "index.html")
+    tab.fill("input[data-md-component=search-query]", "McNemar", force=True)
+    tab.wait_for_selector(".md-search-result__link", state="attached")
     assert {urlparse(url).netloc for url in asked} == {urlparse(address).netloc}
     assert not said
     assert not wide
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("palette", ["light", "dark"])
+def test_everyone_can_read_the_pages(
+    pages: dict[str, Reader], address: str, browser: Any, palette: str
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab = browser.new_context(color_scheme=palette).new_page()
+    faults = []
+    for name in pages:
+        tab.goto(address + name)
+        found = Axe().run(tab).response["violations"]
+        grave = [fault for fault in found if fault["impact"] in ("serious", "critical")]
+        faults += [(name, fault["id"], fault["nodes"][0]["html"][:200]) for fault in grave]
+    assert not faults
+
+
+@pytest.mark.slow
+def test_pages_open_from_the_disk(site: Path, browser: Any) -> None:
+    tab = browser.new_page()
+    tab.goto((site / "index.html").as_uri())
+    tab.click("text=Tutorial >> nth=0")
+    assert tab.inner_text("h1").startswith("Tutorial")
+    header = "getComputedStyle(document.querySelector('.md-header')).position"
+    assert tab.evaluate(header) == "sticky"  # the style sheet was found

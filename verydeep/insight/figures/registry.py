@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from verydeep.errors import InputError, did_you_mean
+from verydeep.insight.figures.effective_field import draw_effective_field
+from verydeep.insight.figures.intervals import draw_intervals
 from verydeep.insight.figures.minimiser import draw_minimiser
 from verydeep.insight.figures.normalization import draw_normalization
+from verydeep.insight.figures.overlaps import draw_overlaps
 from verydeep.insight.figures.parameters import draw_parameters
 from verydeep.insight.figures.plateau import draw_plateau
 from verydeep.insight.figures.propagation import draw_signals
 from verydeep.insight.figures.receptive_field import draw_receptive_field
+from verydeep.insight.figures.shown import draw_shown
 from verydeep.insight.figures.stacks import draw_stacks
 from verydeep.insight.figures.surfaces import draw_loss, draw_soft_max
 
@@ -142,6 +146,58 @@ FIGURES = (
         "than before. Below: the learning rate goes down in steps from 0.01 to 0.00001, one step "
         "at the end of each of the first three plateaus.",
         draw_plateau,
+    ),
+    LectureFigure(
+        "views",
+        "What each test protocol shows of a picture",
+        "Every protocol looks at the middle most often; the centre crop and the ten crops never "
+        "see the ends, the crop grid and GoogLeNet's views see all.",
+        "3.2, 4.3",
+        "Six maps of a picture of 341x256 pixels with the windows of 224 pixels that each protocol "
+        "shows at Q = 256. The middle is in all views. center: one window, nothing else. dense: 8 "
+        "windows 32 pixels apart; the last 21 columns are in none. crops: 25 windows up to every "
+        "border. both: the mean of those two. ten-crop: five windows in the central square; 42 and "
+        "43 columns at the ends are in none. googlenet: three squares and the windows in each, up "
+        "to every border.",
+        draw_shown,
+    ),
+    LectureFigure(
+        "wilson",
+        "How sure a measured error is",
+        "Four times as many pictures halve the interval; Wilson's holds the true error about as "
+        "often as it promises, the textbooks' misses small errors.",
+        "4",
+        "Left: half the width of the 95 % interval against the number of pictures, three parallel "
+        "falling lines in doubly logarithmic axes; at 500 pictures 1.9, 3.1 and 4.0 points for "
+        "errors of 5, 15 and 30 %, at 50,000 pictures 0.19, 0.31 and 0.40. Right: how often "
+        "intervals of 100 pictures hold the true error; Wilson's zigzags around 95 %, the error ± "
+        "1.96 standard errors lies below and falls to nothing for true errors near 0.",
+        draw_intervals,
+    ),
+    LectureFigure(
+        "effective-field",
+        "What a unit can see, and what changes it",
+        "A unit hangs on the middle of its receptive field; the deeper the layer, the smaller the "
+        "part that matters.",
+        "2.3",
+        "Left: the gradient of a unit of conv5_3 by the pixels, net D with random weights: a soft "
+        "hill, a thousand times lower towards the edge of the square of 196 pixels that the unit "
+        "can see; a square of 146 pixels holds 95 % of it. Right: both sides over the 13 "
+        "convolutions; they agree up to 14 pixels behind the fourth, then part.",
+        draw_effective_field,
+    ),
+    LectureFigure(
+        "iou",
+        "Intersection over union",
+        "A box of the right size may be off by a third of its side along one direction, one of the "
+        "right centre by a factor of 1.41 in its side, and less where both are wrong.",
+        "A",
+        "Left: a map of the IoU of two squares over their shift sideways and the ratio of their "
+        "sides; it is 1 at no shift and equal sides, and the line of 0.5 runs from ratios of 0.71 "
+        "and 1.41 at no shift to a shift of 0.33 at equal sides. Right: squares of one size; the "
+        "IoU falls from 1 to 0 over a shift by one side, through 0.5 at 0.33 sides sideways and at "
+        "0.18 sides diagonally.",
+        draw_overlaps,
     ),
 )
 

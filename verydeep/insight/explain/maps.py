@@ -70,9 +70,18 @@ def _panel(subject: Subject, found: LayerMap) -> Panel:
         f"{_name(subject, units[-1])}, the last of them, {units[-1].value:.3g}. "
         f"{100 * found.active_share:.0f} % of all values are above 0.",
         figure=_draw_maps(subject, found, units) if spread else _draw_bars(subject, units),
-        caption=f"{100 * found.active_share:.0f} % of the layer's values are above 0; "
-        f"{found.silent_channels} of its {channels} channels are nowhere."
-        + (" Above each map stand its channel and largest value, which a ring marks." * spread),
+        caption=_caption(found, spread=spread),
+    )
+
+
+def _caption(found: LayerMap, *, spread: bool) -> str:
+    channels = len(found.values)
+    marks = " Above each map stand its channel and largest value, which a ring marks." * spread
+    if found.layer == "fc8":
+        return f"The scores before the soft-max.{marks}"
+    return (
+        f"{100 * found.active_share:.0f} % of the layer's values are above 0; channels without "
+        f"any: {found.silent_channels} of {channels}.{marks}"
     )
 
 

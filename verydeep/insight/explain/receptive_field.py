@@ -35,11 +35,12 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
     return Section(
         name="receptive-field",
         title="What a unit sees",
-        lead="Left, on the picture: the theoretical receptive field of the strongest unit of a "
-        "layer, all that it could depend on (section 2.3 of the paper). Right, that field "
+        lead="Left, orange on the picture: the theoretical receptive field of the strongest unit "
+        "of a layer, all that it could depend on (section 2.3 of the paper). Right, that field "
         "enlarged: by how much the unit changes with each pixel, which is its effective receptive "
-        "field (Luo et al., 2016). The middle of a field has more ways to a unit than its rim. "
-        "Gradients are computed in fp32.",
+        "field (Luo et al., 2016); colours are stretched by a square root, so that small gradients "
+        f"show. The dashed square holds {100 * MASS:.0f} % of them: the middle of a field has more "
+        "ways to a unit than its rim. Gradients are computed in fp32.",
         panels=tuple(_panel(subject, one) for one in found),
         facts={"precision": "fp32", "mass": MASS, "layers": [one.to_dict() for one in found]},
     )
@@ -64,8 +65,7 @@ def _panel(subject: Subject, one: Sight) -> Panel:
         title=f"{unit.layer}: channel {unit.channel}, the strongest with {unit.value:.3g}",
         alt=f"{words} {share}",
         figure=_draw(subject, one),
-        caption=f"{words} {share} Orange: the theoretical field; dashed: that square. Colours "
-        "are stretched by a square root, so that small gradients show.",
+        caption=f"{words} {share}",
     )
 
 

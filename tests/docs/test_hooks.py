@@ -9,6 +9,7 @@ import griffe
 import navigation
 import pytest
 import roles
+import theme
 import yaml
 
 from verydeep.recipe import Recipe, known_keys, shipped
@@ -98,3 +99,10 @@ def test_navigation_finds_pages(tmp_path: Path) -> None:
         {"Guide": ["named.md", "a.md", "b.md"]},
         {"Talk": ["talk/index.md", "talk/1-y.md", "talk/2-x.md"]},
     ]
+
+
+def test_flags_are_not_broken_within_a_line() -> None:
+    block = "<pre><span></span><code>verydeep --out x</code></pre>"
+    made = theme.on_page_content(f"<p>With <code>--out a-b -x</code>.</p>{block}")
+    flags = [f'<span class="unbroken">{flag}</span>' for flag in ("--out", "-x")]
+    assert made == f"<p>With <code>{flags[0]} a-b {flags[1]}</code>.</p>{block}"

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pytest
-from pages import ROOT, documents
+from markdown_pages import ROOT, documents
 
 import verydeep
 from verydeep.cli import app

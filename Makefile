@@ -39,8 +39,9 @@ tests: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 $(TESTS)
 
 # Nothing is fetched. The variable is the theme's own way to leave out its notice about its successor.
+# With --quiet, warnings would not count, and --strict mean nothing.
 docs: install
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html"
 
 clean:

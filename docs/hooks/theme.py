@@ -1,15 +1,23 @@
-"""What the theme leaves out for those who hear a page or have no mouse."""
+"""What the theme leaves out: flags in one piece, and care for those who hear a page."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+FLAG = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+IN_A_LINE = re.compile(r"(?<!</span>)<code>([^<]*)</code>")
 SEARCH = 'data-md-component="search" role="dialog"'
 
 
 def on_page_content(html: str, **kwargs: Any) -> str:
-    """Let the keyboard reach tables, which scroll where they are too wide."""
+    """Break no line behind the strokes of a flag; let the keyboard reach tables, which scroll."""
+    html = IN_A_LINE.sub(lambda code: f"<code>{_unbroken(code[1])}</code>", html)
     return html.replace("<table>", '<table tabindex="0">')
+
+
+def _unbroken(text: str) -> str:
+    return FLAG.sub(lambda flag: f'<span class="unbroken">{flag[0]}</span>', text)
 
 
 def on_post_page(output: str, **kwargs: Any) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pytest
-from pages import ROOT, documents
+from markdown_pages import ROOT, documents
 
 import verydeep
 from verydeep.cli import app
@@ -26,28 +26,46 @@ BUILD = """
 import runpy, sys
 from run_page import refuse_network
 sys.addaudithook(refuse_network)
-sys.argv = ["mkdocs", "build", "--strict", "--quiet", "--site-dir", sys.argv[1]]
+sys.argv = ["mkdocs", "build", "--strict", "--site-dir", sys.argv[1]]
 runpy.run_module("mkdocs", run_name="__main__")
 """
 FETCHING = {"script", "img", "link", "iframe", "source", "object"}
+
+
+def build(out: Path, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Build the site strictly, in a process without network."""
+    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    return subprocess.run(
+        [sys.executable, "-c", BUILD, out],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": path, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site."""
     out = tmp_path_factory.mktemp("docs") / "site"
-    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
-    ended = subprocess.run(
-        [sys.executable, "-c", BUILD, out],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path, "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = build(out)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert not ended.stderr, ended.stderr  # --quiet: warnings alone
     return out
+
+
+def test_faults_end_the_build(tmp_path: Path) -> None:
+    for name in ("docs", "mkdocs.yml", "verydeep"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "docs").unlink()
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    with (tmp_path / "docs" / "index.md").open("a") as page:
+        page.write("[link](nowhere.md), [anchor](data.md#nowhere), $\\nosuch{x}$\n")
+    (tmp_path / "docs" / "how-to" / "orphan.md").write_text("# In no navigation\n")
+    ended = build(tmp_path / "site", tmp_path)
+    assert ended.returncode != 0
+    for fault in ("nowhere.md", "#nowhere", "nosuch", "orphan.md"):
+        assert fault in ended.stderr, fault
 
 
 class Reader(HTMLParser):

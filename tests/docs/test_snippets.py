@@ -9,8 +9,18 @@ from pathlib import Path
 
 import pytest
 import typer
-from pages import LANGUAGES, ROOT, SHELL, Block, Command, blocks, commands, documents, expects
-from pages import name_of as name
+from markdown_pages import (
+    LANGUAGES,
+    ROOT,
+    SHELL,
+    Block,
+    Command,
+    blocks,
+    commands,
+    documents,
+    expects,
+)
+from markdown_pages import name_of as name
 
 Put = Callable[[str, Path], None]
 PAGES = documents()

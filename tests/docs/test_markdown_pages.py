@@ -1,7 +1,7 @@
 """Pages are taken apart as their readers see them."""
 
 import pytest
-from pages import Block, blocks, commands, expects
+from markdown_pages import Block, blocks, commands, expects
 
 PAGE = """\
 # A page

@@ -64,7 +64,7 @@ def _panel(subject: Subject, found: LayerMap) -> Panel:
     where = f" at row {first.row}, column {first.column}" if spread else ""
     return Panel(
         name=f"maps-{found.layer.replace('_', '-')}",
-        title=f"{found.layer}: {channels} channels of {height}x{width}",
+        title=f"{found.layer}: {channels} channels of {width}x{height}",
         alt=f"The {len(units)} strongest of {channels} channels of {found.layer}: "
         f"{_name(subject, first)} answers {first.value:.3g}{where}, "
         f"{_name(subject, units[-1])}, the last of them, {units[-1].value:.3g}. "

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from verydeep.recipe import load_recipe as load_recipe
     from verydeep.run.boxes import evaluate_localization as evaluate_localization
     from verydeep.run.calibrate import calibrate as calibrate
+    from verydeep.run.explain import explain as explain
     from verydeep.run.features import features as features
     from verydeep.run.test import evaluate as evaluate
     from verydeep.run.test import evaluate_all as evaluate_all
@@ -67,6 +68,7 @@ _HOMES = {
     "evaluate": "verydeep.run.test",
     "evaluate_all": "verydeep.run.test",
     "evaluate_localization": "verydeep.run.boxes",
+    "explain": "verydeep.run.explain",
     "features": "verydeep.run.features",
     "initialize": "verydeep.nets.initialize",
     "load": "verydeep.classifier",
@@ -102,6 +104,7 @@ __all__ = [
     "evaluate",
     "evaluate_all",
     "evaluate_localization",
+    "explain",
     "features",
     "initialize",
     "load",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from verydeep.cli_evaluate import EXAMPLES, evaluate
+from verydeep.cli_explain import EXPLAIN_EXAMPLES, explain
 from verydeep.cli_features import FEATURES_EXAMPLES, PROBE_EXAMPLES, features, probe
 from verydeep.cli_options import (
     Boxes,
@@ -276,6 +277,7 @@ def predict(
         raise InputError("none of the pictures can be read")
 
 
+app.command(epilog=EXPLAIN_EXAMPLES)(explain)
 app.command(epilog=FEATURES_EXAMPLES)(features)
 app.command(epilog=PROBE_EXAMPLES)(probe)
 

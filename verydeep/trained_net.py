@@ -6,8 +6,8 @@ N images, H height, W width, K classes; h, w sides of a map of answers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from verydeep.errors import InputError
 from verydeep.model_folder import ModelConfig, PreprocessingConfig, Task, describe_net
+from verydeep.nets.trace import trace
 from verydeep.nets.vgg import VGG
 from verydeep.runtime import Machine, choose_machine
 
@@ -87,6 +88,7 @@ class TrainedNet:
 
     def __post_init__(self) -> None:
         self._engine: VGG | None = None
+        self._exact: Self | None = None
 
     @property
     def name(self) -> str:
@@ -128,15 +130,48 @@ class TrainedNet:
         """
         return self._look(pictures, partial(VGG.activation_map, layer=layer))
 
+    def maps(self, pictures: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        """Return what any layers answer at every position of the net.
+
+        Args:
+            pictures: As for :meth:`answers`.
+            layers: Names of layers, see :meth:`verydeep.nets.vgg.VGG.named_layers`.
+
+        Returns:
+            float32 (N, C, h, w) on the machine's device for each, in the order of the net.
+        """
+        with torch.inference_mode():
+            found = trace(self.engine, self.input_of(pictures), layers)
+            return {name: values.float() for name, values in found.items()}
+
+    @property
+    def exact(self) -> Self:
+        """The same net computing in float32, for gradients; itself if it does so anyway."""
+        if self.machine.precision == "fp32":
+            return self
+        if self._exact is None:
+            self._exact = self.on(replace(self.machine, precision="fp32"))
+        return self._exact
+
+    @property
+    def engine(self) -> VGG:
+        """The net in its inference form: where it computes, its weights in that precision."""
+        if self._engine is None:
+            # Weights made in inference mode could not take part in gradients later.
+            with torch.inference_mode(False):
+                self._engine = inference_form(self.net, self.machine)
+        return self._engine
+
+    def input_of(self, pictures: Tensor) -> Tensor:
+        """Return what :attr:`engine` reads of pictures (N, 3, H, W), values from 0 to 255."""
+        x = self.preprocessing(pictures.to(self.machine.device, non_blocking=True))
+        return x.bfloat16() if self.machine.precision == "bf16" else x
+
     def _look(self, pictures: Tensor, look: Callable[..., Tensor]) -> Tensor:
         """Show pictures to the net in its inference form, in parts if they are large."""
-        if self._engine is None:
-            self._engine = inference_form(self.net, self.machine)
         with torch.inference_mode():
-            x = self.preprocessing(pictures.to(self.machine.device, non_blocking=True))
-            if self.machine.precision == "bf16":
-                x = x.bfloat16()
-            return look(self._engine, x, pixels=PIXELS_AT_MOST * self.pixels_at_once).float()
+            x = self.input_of(pictures)
+            return look(self.engine, x, pixels=PIXELS_AT_MOST * self.pixels_at_once).float()
 
     def check_scale(self, scale: int) -> None:
         """Refuse a test scale that the net cannot take.
@@ -158,7 +193,7 @@ class TrainedNet:
         """Return the same net, computing elsewhere or in another precision."""
         moved = copy.copy(self)
         moved.machine = machine
-        moved._engine = None
+        moved._engine = moved._exact = None
         return moved
 
     def save(self, folder: str | Path) -> None:

@@ -37,7 +37,8 @@ class Reader(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         assert tag not in ("script", "link", "iframe")
-        self.references += [str(value) for name, value in attrs if name in ("src", "href")]
+        addresses = [str(value) for name, value in attrs if name in ("src", "href")]
+        self.references += [one for one in addresses if not one.startswith("#")]
         assert tag != "img" or dict(attrs).get("alt")
 
     def handle_endtag(self, tag: str) -> None:

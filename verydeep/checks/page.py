@@ -6,16 +6,14 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, StrictUndefined
+from typing import TYPE_CHECKING
 
 from verydeep.checks.facts import Picture
 from verydeep.checks.findings import Finding, Flagged
 from verydeep.checks.sheets import choose_sheets, shrink_all
 from verydeep.files import write_json, write_text
+from verydeep.pages import render
 
 if TYPE_CHECKING:
     from verydeep.checks.check import Report
@@ -62,7 +60,9 @@ def write_page(report: Report, folder: Path, *, workers: int | None = None) -> P
     on_sheets = [picture.path for sheet in sheets for picture in sheet.pictures]
     small = shrink_all([*on_sheets, *paths.values()], workers=workers)
     by_name = {name: small[path] for name, path in paths.items() if path in small}
-    page = _template().render(
+    page = render(
+        "verydeep.checks",
+        "page.html",
         report=report.to_dict(),
         findings=report.findings,
         examples={f.key: list(_examples(f, by_name)) for f in report.findings},
@@ -121,11 +121,3 @@ def _csv(findings: tuple[Finding, ...]) -> str:
 def _plain(cell: str) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
-
-
-def _template() -> Any:
-    text = (resources.files("verydeep.checks") / "page.html").read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(text)

@@ -36,3 +36,15 @@ class Subject:
     def title(self) -> str:
         """Name of the class that is asked about."""
         return self.model.title(self.label)
+
+
+MOST_PIXELS = 2**20
+"""Of a picture that is looked into: all its maps are kept at once, and their gradients."""
+
+
+def too_large(height: int, width: int) -> str:
+    """Return what to say of a picture with more than :data:`MOST_PIXELS`."""
+    return (
+        f"{width}x{height} pixels are too many to look inside a net with, which keeps every map: "
+        f"at most {MOST_PIXELS:,}; choose a smaller --size, or --center"
+    )

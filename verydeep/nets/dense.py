@@ -36,8 +36,7 @@ def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
         (N, K, h, w) with h = H − s + 1 and w = W − s + 1.
     """
     side = window_side(cast(nn.Linear, classifier[0]), maps.shape[1])
-    windows = maps.unfold(2, side, 1).unfold(3, side, 1)  # (N, C, h, w, s, s)
-    h, w = windows.shape[2:4]
+    h, w = (length - side + 1 for length in maps.shape[2:])
     if len(maps) * h * w > ROWS_AT_ONCE and max(h, w) > 1:
         # Halves of a long map, which overlap by a window; only gathering them costs memory.
         along, middle = (2, h // 2) if h > w else (3, w // 2)
@@ -45,8 +44,21 @@ def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
         second = maps.narrow(along, middle, maps.shape[along] - middle)
         parts = [classify_densely(classifier, half) for half in (first, second)]
         return torch.cat(parts, along)
-    rows = windows.permute(0, 2, 3, 1, 4, 5).flatten(3)  # (N, h, w, C·s·s)
-    return cast(Tensor, classifier(rows)).permute(0, 3, 1, 2)
+    return cast(Tensor, classifier(gather_windows(maps, side))).permute(0, 3, 1, 2)
+
+
+def gather_windows(maps: Tensor, side: int) -> Tensor:
+    """Return every window of a map as a row, as fully connected layers read it.
+
+    Args:
+        maps: (N, C, H, W).
+        side: s, of a window.
+
+    Returns:
+        (N, h, w, C·s·s) with h = H − s + 1 and w = W − s + 1.
+    """
+    windows = maps.unfold(2, side, 1).unfold(3, side, 1)  # (N, C, h, w, s, s)
+    return windows.permute(0, 2, 3, 1, 4, 5).flatten(3)
 
 
 def window_side(layer: nn.Linear, channels: int) -> int:

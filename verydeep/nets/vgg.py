@@ -141,6 +141,19 @@ class VGG(nn.Module):
         Raises:
             SizeError: The pictures are smaller than ``input_size``, or no (N, C, H, W).
         """
+        self.check_pictures(x)
+        if pixels is None:
+            return cast(Tensor, self.features(x))
+        return map_in_strips(
+            self.features, x, stride=table.STRIDE, field=self._receptive_field, pixels=pixels
+        )
+
+    def check_pictures(self, x: Tensor) -> None:
+        """Refuse what the net cannot read.
+
+        Raises:
+            SizeError: The pictures are smaller than ``input_size``, or no (N, C, H, W).
+        """
         if x.dim() != 4 or x.shape[1] != self.channels:
             raise SizeError(
                 f"net {self.name} reads pictures of shape (N, {self.channels}, H, W), "
@@ -153,11 +166,6 @@ class VGG(nn.Module):
                 f"was made for at least {self.input_size}x{self.input_size}: rescale the picture "
                 f"so that its smallest side is {self.input_size} or more"
             )
-        if pixels is None:
-            return cast(Tensor, self.features(x))
-        return map_in_strips(
-            self.features, x, stride=table.STRIDE, field=self._receptive_field, pixels=pixels
-        )
 
     @cached_property
     def _receptive_field(self) -> int:

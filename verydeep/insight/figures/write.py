@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
 
 from verydeep.errors import InputError
 from verydeep.files import write_json, write_text
 from verydeep.insight.drawing import save_picture
 from verydeep.insight.figures.registry import FIGURES, LectureFigure, chosen
-from verydeep.insight.figures.theme import DARK, LIGHT, theme
+from verydeep.insight.figures.theme import theme
+from verydeep.pages import render
 from verydeep.progress import Progress
 
 FORMATS = ("png", "svg")
@@ -75,8 +73,7 @@ def _write_figure(figure: LectureFigure, folder: Path, *, dark: bool) -> None:
 def _write_page(folder: Path, *, dark: bool) -> None:
     there = [_describe(figure) for figure in FIGURES if (folder / f"{figure.name}.png").is_file()]
     write_json(folder / "figures.json", {"figures": there})
-    ink, paper, *_ = DARK if dark else LIGHT
-    page = _template().render(figures=there, dark=dark, ink=ink, paper=paper)
+    page = render("verydeep.insight.figures", "index.html", figures=there, dark=dark)
     write_text(folder / "index.html", page)
 
 
@@ -89,9 +86,3 @@ def _describe(figure: LectureFigure) -> dict[str, Any]:
         "alt": figure.alt,
         "files": [f"{figure.name}.{ending}" for ending in FORMATS],
     }
-
-
-def _template() -> Any:
-    text = (resources.files("verydeep.insight.figures") / "index.html").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(text)

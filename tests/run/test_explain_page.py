@@ -1,0 +1,420 @@
+"""The page that explains: its files, its facts, its words, and what the program says of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import Outcome, strict_json
+
+import verydeep as package
+from verydeep.classifier import Classifier, load
+from verydeep.errors import InputError, MissingExtra, PictureError
+from verydeep.insight.explain import registry
+from verydeep.nets.vgg import vgg
+from verydeep.run.explain import ExplainRequest, explain_pictures
+from verydeep.run.subjects import find_class
+from verydeep.trained_net import Preprocessing
+
+Program = Callable[..., Outcome]
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+NASTY = 'a "cat" & <b>.png'
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small net that takes pictures from 32 pixels on."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "a"
+    Classifier(
+        net=vgg("A", 3, input_size=32, width=0.125, hidden=100).eval(),
+        classes=("n01", "n02", "n03"),
+        titles={"n01": "cat & co", "n02": "<dog>"},
+        preprocessing=Preprocessing((120.0, 110.0, 100.0)),
+        train_scale=(32, 40),
+        test_scales=(40, 48),
+    ).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five pictures of noise of different sizes, one of them with an odd name."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for name, size in {NASTY: (40, 60), "b.png": (50, 50), "c.png": (90, 64)}.items():
+        Image.fromarray(random.integers(0, 256, (*size, 3), np.uint8)).save(folder / name)
+    (folder / "more").mkdir()
+    shutil.copy(folder / "b.png", folder / "more" / "b.png")
+    Image.fromarray(random.integers(0, 256, (44, 44, 3), np.uint8)).save(folder / "more" / "d.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(
+    model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """A page about all of them with all sections, and what was said of it."""
+    out = tmp_path_factory.mktemp("out") / "new" / "folder"
+    value = package.explain(
+        model, photos, out, layers=["conv3_1"], among=photos, top=2, precision="fp32"
+    )
+    return out, value
+
+
+class Page(HTMLParser):
+    """Checks that what is opened is closed, and collects what the page is made of."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.references: list[str] = []
+        self.images: list[dict[str, str]] = []
+        self.headings: list[int] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.text = (folder / "index.html").read_text("utf-8")
+        self.feed(self.text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {key: value or "" for key, value in attrs}
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "img":
+            self.images.append(found)
+        if tag in ("h1", "h2", "h3", "h4"):
+            self.headings.append(int(tag[1]))
+        self.ids += [found["id"]] if "id" in found else []
+        self.references += [found[key] for key in ("src", "href") if key in found]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+# ---- the page and its files ----
+
+
+def test_every_drawing_is_a_file_that_the_page_shows_with_words(
+    written: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, value = written
+    page = Page(folder)
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
+    assert {unquote(image["src"]) for image in page.images} == files
+    told = {file for picture in value["pictures"] for file in drawings(picture["sections"])}
+    told |= set(drawings(value["net_sections"]))
+    pictures = {f"{picture['folder']}/picture.png" for picture in value["pictures"]}
+    assert told | pictures == files
+    for image in page.images:
+        assert len(image["alt"]) > 20
+        with Image.open(folder / image["src"]) as drawn:
+            assert drawn.size == (int(image["width"]), int(image["height"]))
+            if "picture.png" not in image["src"]:
+                assert drawn.info["Description"] == image["alt"]
+
+
+def drawings(sections: dict[str, Any]) -> list[str]:
+    return [file for section in sections.values() for file in section["files"]]
+
+
+def test_the_page_needs_nothing_else_and_its_links_lead_somewhere(
+    written: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, _ = written
+    page = Page(folder)
+    assert len(page.ids) == len(set(page.ids))
+    for reference in page.references:
+        if reference.startswith("#"):
+            assert reference[1:] in page.ids
+        else:
+            assert (folder / unquote(reference)).is_file()
+    for word in ("http:", "https:", "//", "url(", "@import", "<script"):
+        assert word not in page.text.replace("</", "")
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+
+
+def test_headings_go_down_one_by_one_and_landmarks_are_there(
+    written: tuple[Path, dict[str, Any]],
+) -> None:
+    page = Page(written[0])
+    assert page.headings[0] == 1
+    assert page.headings.count(1) == 1
+    for above, below in zip(page.headings, page.headings[1:], strict=False):
+        assert below <= above + 1
+    assert {"main", "nav", "header", "section", "figure", "table"} <= set(page.tags)
+
+
+def test_odd_names_are_shown_as_they_are_and_have_plain_folders(
+    written: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, value = written
+    assert [picture["folder"] for picture in value["pictures"]] == [
+        *("a-cat-b", "b", "c", "b-2", "d"),
+    ]
+    assert "a &#34;cat&#34; &amp; &lt;b&gt;.png" in Page(folder).text
+    assert "<dog>" not in Page(folder).text
+
+
+def test_the_same_call_draws_the_same_files(model: Path, photos: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        package.explain(model, photos / "b.png", tmp_path / name, only=["maps", "receptive-field"])
+    for path in (tmp_path / "one").rglob("*.png"):
+        other = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        assert path.read_bytes() == other.read_bytes()
+
+
+# ---- facts ----
+
+
+def test_what_is_returned_is_what_the_file_holds(written: tuple[Path, dict[str, Any]]) -> None:
+    folder, value = written
+    assert strict_json((folder / "explain.json").read_text("utf-8")) == json.loads(
+        json.dumps(value)
+    )
+
+
+def test_the_ranking_is_that_of_one_plain_view(
+    written: tuple[Path, dict[str, Any]], model: Path, photos: Path
+) -> None:
+    loaded = load(model, precision="fp32")
+    for picture in written[1]["pictures"]:
+        (expected,) = loaded.predict(picture["source"], scales=[40], flip=False)
+        named = [(one["class"], one["probability"]) for one in picture["ranking"]]
+        assert picture["class"] == expected.label
+        if picture["positions"] == [1, 1]:  # else predict averages soft-maxes, not scores
+            assert named == [(name, pytest.approx(p, abs=1e-5)) for name, p in expected.ranking]
+
+
+def test_sizes_positions_and_facts_fit_together(written: tuple[Path, dict[str, Any]]) -> None:
+    sizes = {"a-cat-b": (40, 60), "b": (40, 40), "c": (56, 40), "b-2": (40, 40), "d": (40, 40)}
+    for picture in written[1]["pictures"]:
+        height, width = sizes[picture["folder"]]
+        assert (picture["height"], picture["width"]) == (height, width)
+        assert picture["positions"] == [height // 32, width // 32]
+        maps = {one["layer"]: one for one in picture["sections"]["maps"]["layers"]}
+        assert [*maps] == ["pool1", "pool2", "conv3_1", "pool3", "pool4", "pool5", "relu7", "fc8"]
+        assert (maps["pool2"]["height"], maps["pool2"]["width"]) == (height // 4, width // 4)
+        fields = {one["layer"]: one for one in picture["sections"]["receptive-field"]["layers"]}
+        for layer, one in fields.items():
+            strongest = maps[layer]["strongest"][0]
+            assert one["value"] == pytest.approx(strongest["value"], rel=1e-5)
+            assert one["channel"] == strongest["channel"]
+    assert written[1]["net_sections"]["filters"]["filters"] == 8
+
+
+def test_the_strongest_channels_are_hunted_among_all(
+    written: tuple[Path, dict[str, Any]],
+) -> None:
+    for picture in written[1]["pictures"]:
+        exciting = picture["sections"]["exciting"]
+        assert exciting["images"] == 5
+        strongest = picture["sections"]["maps"]["layers"]
+        first = {one["layer"]: one["strongest"][0] for one in strongest}
+        for channel in exciting["channels"]:
+            best = channel["patches"][0]
+            assert channel["channel"] == first[channel["layer"]]["channel"]
+            # The picture itself is among them, so the best is at least as good.
+            assert best["value"] >= first[channel["layer"]]["value"] - 1e-5
+            assert len(channel["patches"]) == 2
+
+
+def test_given_channels_stand_once_under_the_net(model: Path, photos: Path, tmp_path: Path) -> None:
+    value = package.explain(
+        model, photos, tmp_path, channels=["conv2_1:3", "pool5:0"], among=photos, only=["exciting"]
+    )
+    assert [picture["sections"] for picture in value["pictures"]] == [{}] * 5
+    channels = value["net_sections"]["exciting"]["channels"]
+    assert [(one["layer"], one["channel"]) for one in channels] == [("conv2_1", 3), ("pool5", 0)]
+
+
+def test_the_centre_alone_can_be_shown(model: Path, photos: Path, tmp_path: Path) -> None:
+    value = package.explain(model, photos / "c.png", tmp_path, center=True, scale=40, only=["maps"])
+    (picture,) = value["pictures"]
+    assert (picture["height"], picture["width"], picture["positions"]) == (32, 32, [1, 1])
+    with Image.open(tmp_path / "c" / "picture.png") as shown, Image.open(photos / "c.png") as file:
+        whole = file.resize((40, 56), Image.Resampling.BILINEAR)
+        assert np.array_equal(np.array(shown), np.array(whole)[12:44, 4:36])
+
+
+def test_pictures_from_memory_and_a_loaded_model(model: Path, tmp_path: Path) -> None:
+    images = [Image.new("RGB", (40, 40), "red"), np.zeros((50, 40), np.uint8)]
+    value = package.explain(load(model), iter(images), tmp_path, only=["maps"], label="n02")
+    assert [picture["name"] for picture in value["pictures"]] == ["picture 1", "picture 2"]
+    assert [picture["source"] for picture in value["pictures"]] == ["from memory"] * 2
+    assert {picture["class"] for picture in value["pictures"]} == {"<dog>"}
+    assert value["model"] == "net A in memory"
+
+
+# ---- faults ----
+
+
+def test_broken_pictures_are_listed_and_the_others_explained(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.png").write_text("no picture")
+    Image.new("RGB", (32 * 40000, 32)).save(tmp_path / "long.png")
+    files = [tmp_path / "broken.png", photos / "b.png", tmp_path / "long.png"]
+    value = package.explain(model, files, tmp_path / "out", only=["maps"], scale=32)
+    assert [picture["name"] for picture in value["pictures"]] == ["b.png"]
+    assert len(value["unreadable"]) == 2
+    assert "broken.png" in value["unreadable"][0]
+    assert "long.png: 1280000x32 pixels are too many" in value["unreadable"][1]
+    with pytest.raises(PictureError, match=r"none of the pictures can be looked into:\n.*broken"):
+        package.explain(model, files[0], tmp_path / "none")
+
+
+def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
+    loaded = load(model)
+    assert [find_class(loaded, name) for name in ("n01", "cat & co", "<dog>", "n03")] == [
+        *(0, 0, 1, 2),
+    ]
+    with pytest.raises(
+        InputError, match=r"no class 'n04'; it knows cat & co, <dog>, n03; did you mean"
+    ):
+        find_class(loaded, "n04")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only", "map"], "there is no section 'map'; there are maps, receptive-field"),
+        (["--only", "map"], "did you mean 'maps'?"),
+        (["--layer", "conv9_9"], "net A has no layer 'conv9_9'; it has conv1_1, relu1_1"),
+        (["--channel", "conv1_1:2"], "with --among"),
+        (["--only", "exciting"], "with --among"),
+        (["--channel", "conv1_1", "--among", "."], "like conv3_3:17, got 'conv1_1' instead"),
+        (["--channel", "conv1_1:8", "--among", "PHOTOS"], "the channels 0 to 7, got 8 instead"),
+        (["--label", "n1"], "the model knows no class 'n1'"),
+        (["--size", "31"], "test scale must be at least 32"),
+        (["--among", "nowhere"], "nowhere"),
+        (["--precision", "fp64"], "precision must be bf16 or fp32"),
+    ],
+)
+def test_faults_are_told_in_one_message(
+    arguments: list[str], words: str, model: Path, photos: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    given = [photos if word == "PHOTOS" else word for word in arguments]
+    outcome = verydeep("explain", model, photos / "b.png", "--out", tmp_path / "out", *given)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert words in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_written_among_the_pictures(
+    model: Path, photos: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    before = sorted(photos.rglob("*"))
+    outcome = verydeep("explain", model, photos, "--out", photos / "inside")
+    assert outcome.code == 2
+    assert "lies within the pictures" in outcome.err
+    assert sorted(photos.rglob("*")) == before
+    (tmp_path / "file").write_text("here already")
+    outcome = verydeep("explain", model, photos / "b.png", "--out", tmp_path / "file")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "cannot be written" in outcome.err
+
+
+def without_captum(name: str, *more: Any) -> Any:
+    return None if name == "captum" else importlib.util.find_spec(name, *more)
+
+
+def test_without_captum_its_sections_are_left_out_unless_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needing = registry.Entry("maps", registry.ENTRIES[0].make, captum=True)
+    monkeypatch.setattr(registry, "ENTRIES", (needing, *registry.ENTRIES[1:]))
+    assert "maps" in [entry.name for entry in registry.choose().entries]
+    monkeypatch.setattr(registry, "find_spec", without_captum)
+    choice = registry.choose()
+    assert "maps" not in [entry.name for entry in choice.entries]
+    (reason,) = choice.left_out
+    assert reason.startswith("maps: Captum is not installed (pip install 'verydeep[insight]')")
+    with pytest.raises(MissingExtra, match=r"maps.*Captum.*pip install 'verydeep\[insight\]'"):
+        registry.choose(["maps"])
+
+
+# ---- the verb ----
+
+
+def test_the_verb_prints_one_json_object(
+    model: Path, photos: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    arguments = ["explain", model, photos / "b.png", "--out", tmp_path, "--only", "maps", "--json"]
+    outcome = verydeep(*arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    value = strict_json(outcome.out)
+    assert value == strict_json((tmp_path / "explain.json").read_text("utf-8"))
+    assert value["command"].startswith("verydeep explain ")
+    assert {"net", "model", "precision", "pictures", "unreadable", "left_out", "seconds"} <= {
+        *value
+    }
+    assert "verydeep explain " in (tmp_path / "index.html").read_text("utf-8")
+
+
+def test_the_verb_speaks_to_people(
+    model: Path, photos: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    (tmp_path / "broken.png").write_text("no picture")
+    files = [photos / "b.png", tmp_path / "broken.png"]
+    outcome = verydeep("explain", model, *files, "--out", tmp_path / "x", "--only", "filters")
+    assert outcome.code == 0
+    assert str(tmp_path / "x" / "index.html") in outcome.out
+    assert "b.png" in outcome.out
+    assert "1 pictures cannot be read" in outcome.err
+
+
+def test_a_request_from_python_has_no_command(model: Path, photos: Path, tmp_path: Path) -> None:
+    request = ExplainRequest(model=model, pictures=photos / "b.png", only=("filters",))
+    value = explain_pictures(request, tmp_path)
+    assert value["command"] is None
+    assert "<dt>command</dt>" not in (tmp_path / "index.html").read_text("utf-8")
+
+
+# ---- in a browser ----
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_it_without_a_fault(
+    scheme: str, width: int, written: tuple[Path, dict[str, Any]]
+) -> None:
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    if not executable:
+        pytest.skip("there is no chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="nor is axe")
+    said: list[str] = []
+    asked: list[str] = []
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+        tab = context.new_page()
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto((written[0] / "index.html").as_uri())
+        tab.evaluate("for (const image of document.images) image.loading = 'eager'")
+        tab.evaluate("Promise.all([...document.images].map(image => image.decode()))")
+        assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth")
+        ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 22, 22)")
+        tab.keyboard.press("Tab")
+        assert tab.evaluate("document.activeElement.textContent") == "To the content"
+        found = axe.Axe().run(tab).response["violations"]
+        browser.close()
+    assert said == []
+    assert all(url.startswith("file://") for url in asked)
+    assert [(one["id"], one["impact"]) for one in found] == []

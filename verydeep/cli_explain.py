@@ -1,0 +1,105 @@
+"""The verb ``explain``: what happens inside a net, from a picture deeper and deeper."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verydeep.cli_options import Device, Json, Precision
+from verydeep.cli_print import list_unreadable, print_result
+
+EXPLAIN_EXAMPLES = (
+    "Examples:  verydeep explain runs/a cat.jpg --out inside   |   verydeep explain runs/a cat.jpg "
+    "--out inside --label dog --only maps --layer conv3_1   |   verydeep explain runs/a cat.jpg "
+    "--out inside --among pets --channel conv3_1:17 --channel pool5:3   |   then open "
+    "inside/index.html"
+)
+
+
+def explain(
+    model: Annotated[str, typer.Argument(help="Model or run folder of a classifier.")],
+    files: Annotated[list[str], typer.Argument(help="Pictures; a folder stands for those in it.")],
+    out: Annotated[Path, typer.Option(help="Folder for the page and its drawings.")],
+    label: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Asked about; default: the likeliest.")
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            metavar="NAME",
+            help="To draw besides the usual, as conv3_1; repeatable.",
+        ),
+    ] = None,
+    channels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--channel",
+            metavar="LAYER:NUMBER",
+            help="As conv3_1:17: show what of --among excites it most; repeatable.",
+        ),
+    ] = None,
+    among: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Folder or data set to look through for what excites channels; without "
+            "--channel, the strongest of each block.",
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Pictures shown for a channel.")] = 9,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SECTION", help="maps, receptive-field, exciting or filters; repeatable."
+        ),
+    ] = None,
+    scale: Annotated[
+        int | None,
+        typer.Option(
+            "--scale",
+            "--size",
+            help="Smallest side the picture is rescaled to; default: the first the model was "
+            "tested at, or with --center the net's input size.",
+        ),
+    ] = None,
+    center: Annotated[
+        bool, typer.Option("--center", help="Only the central square of the net's input size.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn by lot.")] = 0,
+    device: Device = None,
+    precision: Precision = None,
+    as_json: Json = False,
+) -> None:
+    """Look inside a net: what it makes of a picture, layer by layer, as a page to open.
+
+    Feature maps, receptive fields and first filters; what excites a channel, if asked for. The
+    page is index.html in --out, with its drawings as files beside it.
+    """
+    from verydeep.progress import console_progress
+    from verydeep.run.explain import ExplainRequest, explain_pictures
+    from verydeep.tables.explain import explain_as_text
+
+    request = ExplainRequest(
+        model=model,
+        pictures=files,
+        label=label,
+        layers=tuple(layers or ()),
+        channels=tuple(channels or ()),
+        among=among,
+        top=top,
+        scale=scale,
+        center=center,
+        only=tuple(only or ()),
+        seed=seed,
+        device=device,
+        precision=precision,
+        command=shlex.join(["verydeep", *sys.argv[1:]]),
+    )
+    value = explain_pictures(request, out, console_progress())
+    list_unreadable(value["unreadable"])
+    print_result(value, explain_as_text(value), as_json)

@@ -1,0 +1,65 @@
+"""The maps of any layers on the way of a picture through a net.
+
+N images, C channels, H height, W width; h, w sides of a layer's map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from torch import Tensor
+
+from verydeep.errors import InputError, did_you_mean
+from verydeep.nets.dense import gather_windows
+from verydeep.nets.vgg import VGG
+
+
+def check_layer(net: VGG, layer: str) -> str:
+    """Return the name of a layer that the net has.
+
+    Raises:
+        InputError: It has none of that name.
+    """
+    known = [name for name, _ in net.named_layers()]
+    if layer not in known:
+        raise InputError(
+            f"net {net.name} has no layer {layer!r}; it has {', '.join(known)}"
+            f"{did_you_mean(layer, known)}"
+        )
+    return layer
+
+
+def trace(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+    """Return what layers make of pictures, densely; no layer behind the last of them is computed.
+
+    Args:
+        net: The net.
+        x: (N, C, H, W) as the net reads it, H and W at least ``net.input_size``.
+        layers: Names of :meth:`VGG.named_layers`.
+
+    Returns:
+        (N, C', h, w) for each of them, in the order of the net. Behind fully connected layers,
+        h × w are the positions of the dense form.
+
+    Raises:
+        InputError: The net has no such layer.
+        SizeError: The net cannot read the pictures; see :meth:`VGG.check_pictures`.
+    """
+    net.check_pictures(x)
+    return walk(net, x, layers)
+
+
+def walk(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+    """Do the same with a part of a picture, as small as the layers themselves allow."""
+    wanted = {check_layer(net, layer) for layer in layers}
+    found: dict[str, Tensor] = {}
+    dense = False
+    for name, module in net.named_layers():
+        if len(found) == len(wanted):
+            break
+        if not dense and name == "fc6":
+            x, dense = gather_windows(x, net.final_map), True
+        x = module(x)
+        if name in wanted:
+            found[name] = x.permute(0, 3, 1, 2) if dense else x
+    return found

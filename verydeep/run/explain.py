@@ -1,0 +1,318 @@
+"""What happens inside a net on the way of people's own pictures, as a page with drawings."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from verydeep.classifier import Classifier, load
+from verydeep.data.decode import shown
+from verydeep.data.sources import Picture, each_picture
+from verydeep.errors import InputError, PictureError
+from verydeep.inside.exciting import Channel, strongest_channels
+from verydeep.inside.layers import check_channel
+from verydeep.inside.subject import Subject
+from verydeep.insight.explain.page import Head, Part, Written, write_page, write_part, write_section
+from verydeep.insight.explain.registry import Choice, Entry, Options, choose
+from verydeep.insight.figures.theme import theme
+from verydeep.nets.trace import check_layer
+from verydeep.progress import Progress, Task
+from verydeep.run.hunt import Quarry, channel_in, hunt
+from verydeep.run.predict import free_name
+from verydeep.run.subjects import Found, Subjects, find_class
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainRequest:
+    """What is to be explained; see :func:`explain`."""
+
+    model: str | Path | Classifier
+    pictures: Picture | Iterable[Picture]
+    label: str | None = None
+    layers: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    among: str | Path | None = None
+    top: int = 9
+    scale: int | None = None
+    center: bool = False
+    only: tuple[str, ...] = ()
+    seed: int = 0
+    device: str | None = None
+    precision: str | None = None
+    command: str | None = None
+
+
+def explain(
+    model: str | Path | Classifier,
+    pictures: Picture | Iterable[Picture],
+    out: str | Path,
+    *,
+    label: str | None = None,
+    layers: Iterable[str] = (),
+    channels: Iterable[str] = (),
+    among: str | Path | None = None,
+    top: int = 9,
+    scale: int | None = None,
+    center: bool = False,
+    only: Iterable[str] = (),
+    seed: int = 0,
+    device: str | None = None,
+    precision: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Look inside a net: what it makes of pictures, layer by layer, as a page with drawings.
+
+    Args:
+        model: Model or run folder of a classifier, or a loaded one.
+        pictures: As for :meth:`verydeep.Classifier.predict`.
+        out: Folder for ``index.html``, ``explain.json`` and a folder of drawings a picture; it is
+            made if need be.
+        label: The class that is asked about, by name or title; None takes each picture's likeliest.
+        layers: Layers that are drawn besides those that always are, like ``conv3_1``.
+        channels: Channels like ``conv3_3:17``: what excites them most is sought in ``among``.
+        among: A folder of pictures, or a data set; without ``channels``, what is sought excites
+            the strongest channel of each block.
+        top: Pictures that are shown for a channel.
+        scale: Smallest side that a picture is rescaled to; None takes the first that the model
+            was tested at, or with ``center`` the net's input size.
+        center: Show the net the central square of its input size alone, not the whole picture.
+        only: Names of sections, see :data:`verydeep.insight.explain.registry.ENTRIES`; without
+            any, all that are about the picture, and the first filters.
+        seed: Of what is drawn by lot.
+        device: Where to compute; None decides.
+        precision: ``bf16`` or ``fp32``; None decides.
+        progress: Where to report to; None is silent.
+
+    Returns:
+        What ``explain.json`` holds: the facts of every section of every picture, the files, and
+        what was left out.
+
+    Raises:
+        InputError: The model, a picture's path or a setting cannot be used.
+        PictureError: None of the pictures can be read.
+        MissingExtra: A section that was asked for needs a package that is not installed.
+    """
+    request = ExplainRequest(
+        model=model,
+        pictures=pictures,
+        label=label,
+        layers=tuple(layers),
+        channels=tuple(channels),
+        among=among,
+        top=top,
+        scale=scale,
+        center=center,
+        only=tuple(only),
+        seed=seed,
+        device=device,
+        precision=precision,
+    )
+    return explain_pictures(request, Path(out).expanduser(), progress)
+
+
+def explain_pictures(
+    request: ExplainRequest, out: Path, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Write the page; see :func:`explain`."""
+    started = time.perf_counter()
+    progress = progress or Progress()
+    choice, channels = _choose(request)
+    given = _given(request.pictures)
+    sources = [*each_picture(given)]
+    _check_target(out, given)
+    for reason in choice.left_out:
+        progress.say(f"left out: {reason}")
+    model = _model(request)
+    subjects = _subjects(request, model, sources)
+    _check_names(model, request.layers, channels)
+    found = _hunt(request, subjects, channels, choice, progress)
+    try:
+        with theme():
+            maker = _Maker(choice.entries, _options(request, found, channels), out)
+            parts = maker.write(subjects, progress)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+    if not parts:
+        raise PictureError(
+            "none of the pictures can be looked into:\n  " + "\n  ".join(subjects.unreadable)
+        )
+    head = _head(request, model, subjects, choice, found)
+    return write_page(
+        head, parts, [*maker.net.values()], out, seconds=time.perf_counter() - started
+    )
+
+
+def _choose(request: ExplainRequest) -> tuple[Choice, tuple[Channel, ...]]:
+    """Return the sections that are to be made, and the channels that were named."""
+    channels = tuple(dict.fromkeys(map(channel_in, request.channels)))
+    if request.among is None and (channels or "exciting" in request.only):
+        raise InputError(
+            "what excites a channel most must be sought somewhere: name a folder of pictures, or "
+            "a data set, with --among"
+        )
+    choice = choose(request.only, ["exciting"] if request.among else [])
+    # What excites given channels is the same whatever the picture.
+    entries = (
+        replace(entry, of_net=True) if channels and entry.name == "exciting" else entry
+        for entry in choice.entries
+    )
+    return replace(choice, entries=tuple(entries)), channels
+
+
+def _given(pictures: Picture | Iterable[Picture]) -> list[Picture]:
+    if isinstance(pictures, str | Path | Image.Image | np.ndarray):
+        return [pictures]
+    return [*pictures]
+
+
+def _check_target(out: Path, given: Sequence[Picture]) -> None:
+    """Refuse to write among the pictures, where the next call would find its own drawings."""
+    for one in given:
+        folder = Path(one).expanduser() if isinstance(one, str | Path) else None
+        if folder and folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{out} lies within the pictures of {folder}: choose another --out")
+
+
+def _model(request: ExplainRequest) -> Classifier:
+    given = request.model
+    if isinstance(given, Classifier):
+        return given
+    return load(given, device=request.device, precision=request.precision)
+
+
+def _subjects(request: ExplainRequest, model: Classifier, sources: Sequence[Any]) -> Subjects:
+    scale = request.scale
+    if scale is None:
+        scale = model.input_size if request.center else model.test_scales[0]
+    model.check_scale(scale)
+    label = None if request.label is None else find_class(model, request.label)
+    return Subjects(model, sources, scale, request.center, label)
+
+
+def _check_names(model: Classifier, layers: Sequence[str], channels: Sequence[Channel]) -> None:
+    for layer in layers:
+        check_layer(model.net, layer)
+    for channel in channels:
+        check_channel(model.net, *channel)
+
+
+def _hunt(
+    request: ExplainRequest,
+    subjects: Subjects,
+    channels: tuple[Channel, ...],
+    choice: Choice,
+    progress: Progress,
+) -> Quarry | None:
+    """Seek what excites the channels, or the strongest ones of all pictures, in one pass."""
+    if request.among is None or not any(entry.name == "exciting" for entry in choice.entries):
+        return None
+    if not channels:
+        strongest = (strongest_channels(subject) for subject, _ in subjects)
+        channels = tuple(dict.fromkeys(channel for one in strongest for channel in one))
+    return hunt(
+        subjects.model,
+        request.among,
+        channels,
+        scale=subjects.scale,
+        top=request.top,
+        seed=request.seed,
+        progress=progress,
+    )
+
+
+def _options(
+    request: ExplainRequest, found: Quarry | None, channels: tuple[Channel, ...]
+) -> Options:
+    exciting = None
+    if found:
+        quarry = found
+
+        def exciting(subject: Subject) -> Any:
+            return quarry.section(channels or strongest_channels(subject))
+
+    return Options(layers=request.layers, exciting=exciting, seed=request.seed)
+
+
+@dataclass
+class _Maker:
+    """Makes the sections of one picture after the other, and those of the net once."""
+
+    entries: Sequence[Entry]
+    options: Options
+    out: Path
+
+    def __post_init__(self) -> None:
+        self.net: dict[str, Written] = {}
+        self.of_class: dict[tuple[str, int], Written] = {}
+        self.taken = {"net"}
+
+    def write(self, subjects: Subjects, progress: Progress) -> list[Part]:
+        """Write the drawings of all pictures, and return what the page says of them."""
+        parts = []
+        with progress.task("sections", len(subjects) * len(self.entries)) as task:
+            for done, found in enumerate(subjects):
+                parts.append(self._write(found, task, done * len(self.entries)))
+        return parts
+
+    def _write(self, found: Found, task: Task, done: int) -> Part:
+        subject = found.subject
+        key = free_name(_slug(subject.name), self.taken)
+        written = []
+        for number, entry in enumerate(self.entries, start=done):
+            task.update(number, f"{subject.name}: {entry.name}")
+            if entry.of_net:
+                if entry.name not in self.net:
+                    self.net[entry.name] = self._make(entry, subject, "net")
+            elif entry.of_class:
+                of_class = (entry.name, subject.label)
+                if of_class not in self.of_class:
+                    self.of_class[of_class] = self._make(entry, subject, key)
+                written.append(self.of_class[of_class])
+            else:
+                written.append(self._make(entry, subject, key))
+        source = shown(found.source) if found.source else "from memory"
+        return write_part(subject, source, key, written, self.out)
+
+    def _make(self, entry: Entry, subject: Subject, key: str) -> Written:
+        return write_section(entry.make(subject, self.options), self.out, key)
+
+
+def _head(
+    request: ExplainRequest,
+    model: Classifier,
+    subjects: Subjects,
+    choice: Choice,
+    found: Quarry | None,
+) -> Head:
+    given = request.model
+    return Head(
+        model=f"net {model.name} in memory" if isinstance(given, Classifier) else shown(given),
+        net=model.name,
+        classes=len(model.classes),
+        input_size=model.input_size,
+        scale=subjects.scale,
+        center=request.center,
+        device=str(model.machine.device),
+        precision=model.machine.precision,
+        measured=model.measured,
+        command=request.command,
+        left_out=choice.left_out,
+        unreadable=(*subjects.unreadable, *(found.unreadable if found else ())),
+    )
+
+
+def _slug(name: str) -> str:
+    """Return a name for a folder: lower case letters, digits and hyphens.
+
+    >>> _slug("My cat (2).JPG"), _slug("猫.png")
+    ('my-cat-2', 'picture')
+    """
+    stem = Path(name).stem.lower()
+    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].strip("-") or "picture"

@@ -1,0 +1,110 @@
+"""From a model and people's pictures to what is looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from verydeep.classifier import Classifier
+from verydeep.data.decode import shown
+from verydeep.data.geometry import center_window
+from verydeep.data.testing import TestPictures
+from verydeep.errors import InputError, did_you_mean
+from verydeep.inside.subject import MOST_PIXELS, Subject, too_large
+
+NAMED = 20
+"""Classes that a message lists, at most."""
+
+
+class Found(NamedTuple):
+    """A picture in front of a net, and where it came from; None for one from memory."""
+
+    subject: Subject
+    source: Path | None
+
+
+@dataclass
+class Subjects:
+    """Pictures that stand in front of a net one after the other.
+
+    Attributes:
+        model: The net.
+        sources: Files, or pictures in memory.
+        scale: Smallest side they are rescaled to, in pixels.
+        center: Whether the net is shown the central square of its input size alone.
+        label: The class that is asked about; None takes the likeliest of each picture.
+        unreadable: Reasons why pictures were left out, known after a pass.
+    """
+
+    model: Classifier
+    sources: Sequence[Path | Image.Image]
+    scale: int
+    center: bool = False
+    label: int | None = None
+    unreadable: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __iter__(self) -> Iterator[Found]:
+        """Yield every picture that can be looked into, in order."""
+        pictures = TestPictures(self.sources, (self.scale,))
+        large: dict[int, str] = {}
+        for picture in pictures:
+            source = self.sources[picture.index]
+            file = source if isinstance(source, Path) else None
+            name = shown(file.name) if file else f"picture {picture.index + 1}"
+            pixels = self._shown(torch.from_numpy(picture.at(self.scale).copy()).permute(2, 0, 1))
+            height, width = pixels.shape[1:]
+            if height * width > MOST_PIXELS:
+                where = shown(file) if file else name
+                large[picture.index] = f"{where}: {too_large(height, width)}"
+            else:
+                yield Found(make_subject(self.model, name, pixels, self.label), file)
+        faults = {**pictures.unreadable, **large}
+        self.unreadable = [faults[index] for index in sorted(faults)]
+
+    def _shown(self, pixels: Tensor) -> Tensor:
+        if not self.center:
+            return pixels.contiguous()
+        height, width = pixels.shape[1:]
+        top, left, height, width = center_window(height, width, self.model.input_size)
+        return pixels[:, top : top + height, left : left + width].contiguous()
+
+
+def make_subject(model: Classifier, name: str, pixels: Tensor, label: int | None = None) -> Subject:
+    """Stand a picture in front of a net.
+
+    Args:
+        model: The net.
+        name: Of the picture.
+        pixels: uint8 (3, H, W), as the net is to be shown it.
+        label: The class that is asked about; None takes the likeliest.
+    """
+    scores = model.score_map(pixels[None])[0].mean((1, 2))
+    probabilities = scores.softmax(0).cpu()
+    chosen = int(probabilities.argmax()) if label is None else label
+    return Subject(model, name, pixels, probabilities, chosen)
+
+
+def find_class(model: Classifier, name: str) -> int:
+    """Return the number of a class, given its name or its title.
+
+    Raises:
+        InputError: The model has no such class.
+    """
+    titles = [model.title(label) for label in range(len(model.classes))]
+    for names in (list(model.classes), titles):
+        if name in names:
+            return names.index(name)
+    known = ", ".join(titles[:NAMED]) + (", …" if len(titles) > NAMED else "")
+    raise InputError(
+        f"the model knows no class {name!r}; it knows {known}"
+        f"{did_you_mean(name, [*model.classes, *titles])}"
+    )

@@ -8,6 +8,12 @@ from importlib.util import find_spec
 
 from verydeep.errors import InputError, MissingExtra, did_you_mean
 from verydeep.inside.subject import Subject
+from verydeep.insight.explain.attributions import (
+    grad_cam_section,
+    guided_backprop_section,
+    occlusion_section,
+    saliency_section,
+)
 from verydeep.insight.explain.filters import filters_section
 from verydeep.insight.explain.maps import maps_section
 from verydeep.insight.explain.receptive_field import receptive_field_section
@@ -64,6 +70,12 @@ ENTRIES = (
         lambda subject, options: receptive_field_section(subject, options.layers),
     ),
     Entry("exciting", _exciting, default=False),
+    Entry("saliency", lambda subject, options: saliency_section(subject), captum=True),
+    Entry(
+        "guided-backprop", lambda subject, options: guided_backprop_section(subject), captum=True
+    ),
+    Entry("grad-cam", lambda subject, options: grad_cam_section(subject), captum=True),
+    Entry("occlusion", lambda subject, options: occlusion_section(subject), captum=True),
     Entry("filters", lambda subject, options: filters_section(subject), of_net=True),
 )
 

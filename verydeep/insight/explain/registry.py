@@ -14,6 +14,7 @@ from verydeep.insight.explain.attributions import (
     occlusion_section,
     saliency_section,
 )
+from verydeep.insight.explain.class_model import class_model_section
 from verydeep.insight.explain.filters import filters_section
 from verydeep.insight.explain.maps import maps_section
 from verydeep.insight.explain.receptive_field import receptive_field_section
@@ -76,6 +77,12 @@ ENTRIES = (
     ),
     Entry("grad-cam", lambda subject, options: grad_cam_section(subject), captum=True),
     Entry("occlusion", lambda subject, options: occlusion_section(subject), captum=True),
+    Entry(
+        "class-model",
+        lambda subject, options: class_model_section(subject, seed=options.seed),
+        of_class=True,
+        default=False,
+    ),
     Entry("filters", lambda subject, options: filters_section(subject), of_net=True),
 )
 

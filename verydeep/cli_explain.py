@@ -55,7 +55,9 @@ def explain(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="SECTION", help="maps, receptive-field, exciting or filters; repeatable."
+            metavar="SECTION",
+            help="maps, receptive-field, saliency, guided-backprop, grad-cam, occlusion, exciting "
+            "(with --among), class-model, filters; repeatable. Default: all that are quick.",
         ),
     ] = None,
     scale: Annotated[
@@ -70,6 +72,9 @@ def explain(
     center: Annotated[
         bool, typer.Option("--center", help="Only the central square of the net's input size.")
     ] = False,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Of class-model, which this asks for as well.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of what is drawn by lot.")] = 0,
     device: Device = None,
     precision: Precision = None,
@@ -77,8 +82,9 @@ def explain(
 ) -> None:
     """Look inside a net: what it makes of a picture, layer by layer, as a page to open.
 
-    Feature maps, receptive fields and first filters; what excites a channel, if asked for. The
-    page is index.html in --out, with its drawings as files beside it.
+    Feature maps, receptive fields, which pixels a class hangs on, first filters; what excites a
+    channel and what a class looks like, if asked for. The page is index.html in --out, with its
+    drawings as files beside it.
     """
     from verydeep.progress import console_progress
     from verydeep.run.explain import ExplainRequest, explain_pictures
@@ -95,6 +101,7 @@ def explain(
         scale=scale,
         center=center,
         only=tuple(only or ()),
+        steps=steps,
         seed=seed,
         device=device,
         precision=precision,

@@ -273,6 +273,23 @@ def test_pictures_from_memory_and_a_loaded_model(model: Path, tmp_path: Path) ->
     assert value["model"] == "net A in memory"
 
 
+def test_a_class_model_is_made_once_for_each_class(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    value = package.explain(
+        model, photos, tmp_path, label="n02", only=["class-model"], steps=2, seed=3
+    )
+    files = [picture["sections"]["class-model"]["files"] for picture in value["pictures"]]
+    assert files == [files[0]] * 5
+    assert files[0][0].startswith("a-cat-b/")
+    added = package.explain(model, photos / "b.png", tmp_path / "more", steps=1)
+    sections = added["pictures"][0]["sections"]
+    assert [*sections] == [
+        *("maps", "receptive-field", "saliency", "guided-backprop", "grad-cam", "occlusion"),
+        "class-model",
+    ]
+
+
 # ---- faults ----
 
 
@@ -349,17 +366,26 @@ def without_captum(name: str, *more: Any) -> Any:
 
 def test_without_captum_its_sections_are_left_out_unless_asked_for(
     monkeypatch: pytest.MonkeyPatch,
+    model: Path,
+    photos: Path,
+    tmp_path: Path,
+    verydeep: Program,
 ) -> None:
-    needing = registry.Entry("maps", registry.ENTRIES[0].make, captum=True)
-    monkeypatch.setattr(registry, "ENTRIES", (needing, *registry.ENTRIES[1:]))
-    assert "maps" in [entry.name for entry in registry.choose().entries]
     monkeypatch.setattr(registry, "find_spec", without_captum)
-    choice = registry.choose()
-    assert "maps" not in [entry.name for entry in choice.entries]
-    (reason,) = choice.left_out
-    assert reason.startswith("maps: Captum is not installed (pip install 'verydeep[insight]')")
-    with pytest.raises(MissingExtra, match=r"maps.*Captum.*pip install 'verydeep\[insight\]'"):
-        registry.choose(["maps"])
+    outcome = verydeep("explain", model, photos / "b.png", "--out", tmp_path / "x", "--json")
+    value = strict_json(outcome.out)
+    assert [*value["pictures"][0]["sections"]] == ["maps", "receptive-field"]
+    (reason,) = value["left_out"]
+    assert reason == (
+        "saliency, guided-backprop, grad-cam, occlusion: Captum is not installed "
+        "(pip install 'verydeep[insight]')"
+    )
+    assert f"left out: {reason}" in outcome.err
+    assert "Left out: saliency" in Page(tmp_path / "x").text
+    for name in ("saliency", "guided-backprop", "grad-cam", "occlusion"):
+        with pytest.raises(MissingExtra, match=rf"{name}: Captum.*install 'verydeep\[insight\]'"):
+            package.explain(model, photos / "b.png", tmp_path / "y", only=["maps", name])
+    assert not (tmp_path / "y").exists()
 
 
 # ---- the verb ----

@@ -43,6 +43,7 @@ class ExplainRequest:
     scale: int | None = None
     center: bool = False
     only: tuple[str, ...] = ()
+    steps: int | None = None
     seed: int = 0
     device: str | None = None
     precision: str | None = None
@@ -62,6 +63,7 @@ def explain(
     scale: int | None = None,
     center: bool = False,
     only: Iterable[str] = (),
+    steps: int | None = None,
     seed: int = 0,
     device: str | None = None,
     precision: str | None = None,
@@ -85,6 +87,8 @@ def explain(
         center: Show the net the central square of its input size alone, not the whole picture.
         only: Names of sections, see :data:`verydeep.insight.explain.registry.ENTRIES`; without
             any, all that are about the picture, and the first filters.
+        steps: Along the gradient to a class model, which is then on the page; None takes the usual
+            number, if it is there by ``only``.
         seed: Of what is drawn by lot.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
@@ -110,6 +114,7 @@ def explain(
         scale=scale,
         center=center,
         only=tuple(only),
+        steps=steps,
         seed=seed,
         device=device,
         precision=precision,
@@ -135,7 +140,7 @@ def explain_pictures(
     found = _hunt(request, subjects, channels, choice, progress)
     try:
         with theme():
-            maker = _Maker(choice.entries, _options(request, found, channels), out)
+            maker = _Maker(choice.entries, _options(request, found, channels, progress), out)
             parts = maker.write(subjects, progress)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
@@ -157,7 +162,8 @@ def _choose(request: ExplainRequest) -> tuple[Choice, tuple[Channel, ...]]:
             "what excites a channel most must be sought somewhere: name a folder of pictures, or "
             "a data set, with --among"
         )
-    choice = choose(request.only, ["exciting"] if request.among else [])
+    wanted = {"exciting": request.among, "class-model": request.steps}
+    choice = choose(request.only, [name for name, how in wanted.items() if how is not None])
     # What excites given channels is the same whatever the picture.
     entries = (
         replace(entry, of_net=True) if channels and entry.name == "exciting" else entry
@@ -228,7 +234,10 @@ def _hunt(
 
 
 def _options(
-    request: ExplainRequest, found: Quarry | None, channels: tuple[Channel, ...]
+    request: ExplainRequest,
+    found: Quarry | None,
+    channels: tuple[Channel, ...],
+    progress: Progress,
 ) -> Options:
     exciting = None
     if found:
@@ -237,7 +246,13 @@ def _options(
         def exciting(subject: Subject) -> Any:
             return quarry.section(channels or strongest_channels(subject))
 
-    return Options(layers=request.layers, exciting=exciting, seed=request.seed)
+    return Options(
+        layers=request.layers,
+        exciting=exciting,
+        steps=request.steps,
+        seed=request.seed,
+        progress=progress,
+    )
 
 
 @dataclass

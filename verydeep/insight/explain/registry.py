@@ -19,6 +19,7 @@ from verydeep.insight.explain.filters import filters_section
 from verydeep.insight.explain.maps import maps_section
 from verydeep.insight.explain.receptive_field import receptive_field_section
 from verydeep.insight.explain.section import Section
+from verydeep.progress import Progress
 
 Make = Callable[[Subject], Section]
 
@@ -30,12 +31,16 @@ class Options:
     Attributes:
         layers: Layers that are looked at besides those that always are.
         exciting: Draws what excites a picture's channels most; None if nobody looked for it.
+        steps: Of the ascent to a class model; None takes the usual number.
         seed: Of what is drawn by lot.
+        progress: Where long sections report to.
     """
 
     layers: tuple[str, ...] = ()
     exciting: Make | None = None
+    steps: int | None = None
     seed: int = 0
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ ENTRIES = (
     Entry("occlusion", lambda subject, options: occlusion_section(subject), captum=True),
     Entry(
         "class-model",
-        lambda subject, options: class_model_section(subject, seed=options.seed),
+        lambda subject, options: class_model_section(
+            subject, options.steps, options.seed, options.progress
+        ),
         of_class=True,
         default=False,
     ),

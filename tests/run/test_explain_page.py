@@ -29,6 +29,7 @@ from verydeep.trained_net import Preprocessing
 Program = Callable[..., Outcome]
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 NASTY = 'a "cat" & <b>.png'
+ODD = "$x^ cat\n\udcff 猫.png"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Classifier(
         net=vgg("A", 3, input_size=32, width=0.125, hidden=100).eval(),
         classes=("n01", "n02", "n03"),
-        titles={"n01": "cat & co", "n02": "<dog>"},
+        titles={"n01": "cat & co", "n02": "<dog>", "n03": "$\\frac$ 猫"},
         preprocessing=Preprocessing((120.0, 110.0, 100.0)),
         train_scale=(32, 40),
         test_scales=(40, 48),
@@ -175,6 +176,21 @@ def test_the_same_call_draws_the_same_files(model: Path, photos: Path, tmp_path:
         assert path.read_bytes() == other.read_bytes()
 
 
+def test_names_of_any_letters_are_drawn_as_they_are(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(photos / "b.png", tmp_path / "in" / ODD)
+    value = package.explain(
+        model, tmp_path / "in", tmp_path / "out", among=tmp_path / "in", label="n03"
+    )
+    (picture,) = value["pictures"]
+    assert picture["folder"] == "x-cat-n-udcff"
+    assert picture["name"] == repr(ODD)
+    assert picture["sections"]["exciting"]["channels"][0]["patches"][0]["file"] == repr(ODD)
+    Page(tmp_path / "out")
+
+
 # ---- facts ----
 
 
@@ -281,7 +297,7 @@ def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
         *(0, 0, 1, 2),
     ]
     with pytest.raises(
-        InputError, match=r"no class 'n04'; it knows cat & co, <dog>, n03; did you mean"
+        InputError, match=r"no class 'n04'; it knows cat & co, <dog>, .*; did you mean"
     ):
         find_class(loaded, "n04")
 

@@ -103,7 +103,8 @@ def _draw_bars(subject: Subject, units: Sequence[Unit]) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.5 + 0.22 * len(units)), dpi=DOTS, layout="constrained")
     axes = figure.add_subplot()
     axes.barh(range(len(units)), [unit.value for unit in units], color=BLUE)
-    axes.set_yticks(range(len(units)), [_name(subject, unit) for unit in units], fontsize=9)
+    names = [_name(subject, unit) for unit in units]
+    axes.set_yticks(range(len(units)), names, fontsize=9, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel(_unit(units[0].layer), fontsize=9)
     axes.tick_params(axis="x", labelsize=9)
@@ -117,7 +118,7 @@ def _unit(layer: str) -> str:
 
 def _short(subject: Subject, unit: Unit) -> str:
     """Return what there is room for above a small map."""
-    name = subject.model.title(unit.channel) if unit.layer == "fc8" else str(unit.channel)
+    name = _name(subject, unit) if unit.layer == "fc8" else str(unit.channel)
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from verydeep.cli_options import Device, Json, Precision
+from verydeep.cli_options import Boxes, Device, Json, Precision
 from verydeep.cli_print import list_unreadable, print_result
 
 EXPLAIN_EXAMPLES = (
@@ -57,7 +57,8 @@ def explain(
         typer.Option(
             metavar="SECTION",
             help="maps, receptive-field, saliency, guided-backprop, grad-cam, occlusion, exciting "
-            "(with --among), class-model, filters; repeatable. Default: all that are quick.",
+            "(with --among), class-model, boxes (with --boxes), filters; repeatable. Default: all "
+            "that are quick.",
         ),
     ] = None,
     scale: Annotated[
@@ -72,6 +73,7 @@ def explain(
     center: Annotated[
         bool, typer.Option("--center", help="Only the central square of the net's input size.")
     ] = False,
+    boxes: Boxes = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Of class-model, which this asks for as well.")
     ] = None,
@@ -101,6 +103,7 @@ def explain(
         scale=scale,
         center=center,
         only=tuple(only or ()),
+        boxes=tuple(boxes or ()),
         steps=steps,
         seed=seed,
         device=device,

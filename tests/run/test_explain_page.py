@@ -268,7 +268,7 @@ def test_pictures_from_memory_and_a_loaded_model(model: Path, tmp_path: Path) ->
     images = [Image.new("RGB", (40, 40), "red"), np.zeros((50, 40), np.uint8)]
     value = package.explain(load(model), iter(images), tmp_path, only=["maps"], label="n02")
     assert [picture["name"] for picture in value["pictures"]] == ["picture 1", "picture 2"]
-    assert [picture["source"] for picture in value["pictures"]] == ["from memory"] * 2
+    assert [picture["source"] for picture in value["pictures"]] == ["memory"] * 2
     assert {picture["class"] for picture in value["pictures"]} == {"<dog>"}
     assert value["model"] == "net A in memory"
 
@@ -329,6 +329,8 @@ def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
         (["--only", "exciting"], "with --among"),
         (["--channel", "conv1_1", "--among", "."], "like conv3_3:17, got 'conv1_1' instead"),
         (["--channel", "conv1_1:8", "--among", "PHOTOS"], "the channels 0 to 7, got 8 instead"),
+        (["--only", "boxes"], "name the box net with --boxes"),
+        (["--boxes", "MODEL"], "where a box net is needed"),
         (["--label", "n1"], "the model knows no class 'n1'"),
         (["--size", "31"], "test scale must be at least 32"),
         (["--among", "nowhere"], "nowhere"),
@@ -338,7 +340,7 @@ def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
 def test_faults_are_told_in_one_message(
     arguments: list[str], words: str, model: Path, photos: Path, tmp_path: Path, verydeep: Program
 ) -> None:
-    given = [photos if word == "PHOTOS" else word for word in arguments]
+    given = [{"PHOTOS": photos, "MODEL": model}.get(word, word) for word in arguments]
     outcome = verydeep("explain", model, photos / "b.png", "--out", tmp_path / "out", *given)
     assert (outcome.code, outcome.out) == (2, "")
     assert words in outcome.err

@@ -14,13 +14,11 @@ from verydeep.insight.explain.attributions import (
     occlusion_section,
     saliency_section,
 )
-from verydeep.insight.explain.boxes import boxes_section
 from verydeep.insight.explain.class_model import class_model_section
 from verydeep.insight.explain.filters import filters_section
 from verydeep.insight.explain.maps import maps_section
 from verydeep.insight.explain.receptive_field import receptive_field_section
 from verydeep.insight.explain.section import Section
-from verydeep.localization.localizer import Localizer
 
 Make = Callable[[Subject], Section]
 
@@ -33,15 +31,11 @@ class Options:
         layers: Layers that are looked at besides those that always are.
         exciting: Draws what excites a picture's channels most; None if nobody looked for it.
         seed: Of what is drawn by lot.
-        steps: Of a class model; None for as many as usual.
-        boxes: Says where the class is; None if there is no box net.
     """
 
     layers: tuple[str, ...] = ()
     exciting: Make | None = None
     seed: int = 0
-    steps: int | None = None
-    boxes: Localizer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +64,6 @@ def _exciting(subject: Subject, options: Options) -> Section:
     return options.exciting(subject)
 
 
-def _boxes(subject: Subject, options: Options) -> Section:
-    assert options.boxes, "chosen only if there is a box net"
-    return boxes_section(subject, options.boxes)
-
-
 ENTRIES = (
     Entry("maps", lambda subject, options: maps_section(subject, options.layers)),
     Entry(
@@ -90,11 +79,10 @@ ENTRIES = (
     Entry("occlusion", lambda subject, options: occlusion_section(subject), captum=True),
     Entry(
         "class-model",
-        lambda subject, options: class_model_section(subject, options.steps, options.seed),
+        lambda subject, options: class_model_section(subject, seed=options.seed),
         of_class=True,
         default=False,
     ),
-    Entry("boxes", _boxes, default=False),
     Entry("filters", lambda subject, options: filters_section(subject), of_net=True),
 )
 

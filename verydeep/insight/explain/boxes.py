@@ -66,12 +66,13 @@ def boxes_section(
     source = Image.fromarray(as_picture(subject.pixels)) if source is None else source
     found = provenance([subject.model], nets, source, protocol, subject.label)
     where = f"Q = {', '.join(map(str, protocol.used_scales))}{', mirrored too' * protocol.flip}"
+    nothing = " No box had any area on the picture." if found.box is None else ""
     return Section(
         name="boxes",
         title="Where the box came from",
         lead=f"The box net's boxes of {subject.title} at every position (dense at {where}), each "
         "rated by the posterior of the class there, merged greedily; the box with the largest sum "
-        "is the answer (appendix A of the paper).",
+        f"is the answer (appendix A of the paper).{nothing}",
         panels=tuple(_panels(subject, nets, source, found)),
         facts=_facts(subject, found, protocol),
     )

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import verydeep as package
 from verydeep.classifier import Classifier, load
 from verydeep.errors import InputError, MissingExtra, PictureError
 from verydeep.insight.explain import registry
+from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.nets.vgg import vgg
 from verydeep.run.explain import ExplainRequest, explain_pictures
 from verydeep.run.subjects import find_class
@@ -288,6 +290,41 @@ def test_a_class_model_is_made_once_for_each_class(
         *("maps", "receptive-field", "saliency", "guided-backprop", "grad-cam", "occlusion"),
         "class-model",
     ]
+
+
+def test_a_box_net_says_where_its_box_came_from(
+    model: Path, photos: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    like = load(model, precision="fp32")
+    torch.manual_seed(2)
+    net = vgg("A", 4, input_size=32, width=0.125, hidden=100).eval()
+    torch.nn.init.constant_(net.classifier.fc8.bias, 0.5)
+    Localizer(
+        net=net,
+        classes=like.classes,
+        preprocessing=like.preprocessing,
+        train_scale=(32, 40),
+        test_scales=(40, 48),
+        per_class=False,
+    ).save(tmp_path / "boxes")
+    files = ["explain", model, photos / "c.png", "--out", tmp_path / "x", "--precision", "fp32"]
+    outcome = verydeep(*files, "--boxes", tmp_path / "boxes", "--only", "boxes", "--json")
+    assert outcome.code == 0, outcome.err
+    (picture,) = strict_json(outcome.out)["pictures"]
+    assert [*picture["sections"]] == ["boxes"]
+    # The box is that of the whole file, whatever the scale at which the page looks inside.
+    found = package.localize(
+        like, [load_localizer(tmp_path / "boxes", precision="fp32")], photos / "c.png", top=1
+    )
+    assert found[0].label == picture["class"]
+    assert picture["sections"]["boxes"]["box"] == pytest.approx([*found[0].boxes[0]], abs=1e-3)
+    other = vgg("A", 4, input_size=64, width=0.125, hidden=100).eval()
+    made = load_localizer(tmp_path / "boxes")
+    replace(made, net=other, train_scale=(64, 64), test_scales=(64,)).save(tmp_path / "large")
+    outcome = verydeep(*files[:4], tmp_path / "y", "--boxes", tmp_path / "large")
+    assert outcome.code == 2
+    assert "64" in outcome.err
+    assert not (tmp_path / "y").exists()
 
 
 # ---- faults ----

@@ -101,9 +101,11 @@ def show(axes: Any, picture: Pixels, title: str, *, smooth: bool = False) -> Non
 
 
 def _scale(figure: Figure, mappable: Any, unit: str, extend: str) -> None:
-    place = figure.add_axes(((WIDTH - ROOM + 0.1) / WIDTH, 0.05, 0.1 / WIDTH, 0.8))
+    low = figure.get_figheight() < 1.6  # too low for the words in one line
+    high = 0.66 if low else 0.8
+    place = figure.add_axes(((WIDTH - ROOM + 0.1) / WIDTH, 0.05, 0.1 / WIDTH, high))
     bar: Any = figure.colorbar(mappable, cax=place, extend=extend)
-    bar.set_label(unit, fontsize=LETTERS)
+    bar.set_label(unit.replace(" ", "\n", 1) if low else unit, fontsize=LETTERS)
     bar.outline.set_visible(False)
     place.tick_params(labelsize=LETTERS)
     place.ticklabel_format(style="sci", scilimits=(-2, 3), useMathText=True)

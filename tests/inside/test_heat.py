@@ -45,6 +45,8 @@ def test_a_peak_is_a_pixel() -> None:
     heat = maps(1, 6, 9)
     x, y, value = peak(heat)
     assert heat[y, x] == value == heat.max()
+    heat[1:4, 2:7] = 9
+    assert peak(heat) == (4, 2, 9)
 
 
 @given(st.integers(0, 50), st.integers(1, 6), st.integers(1, 6))

@@ -142,6 +142,28 @@ def test_gradients_are_what_differences_of_the_unit_say() -> None:
     assert not outside.any()
 
 
+@pytest.mark.parametrize("layer", ["conv1_1", "pool2", "conv3_2", "relu4_1", "pool5", "fc6", "fc8"])
+@pytest.mark.parametrize("size", [(64, 64), (71, 140), (133, 66)])
+def test_a_part_of_the_picture_gives_the_gradient_of_the_whole(
+    layer: str, size: tuple[int, int]
+) -> None:
+    model = classifier()
+    pixels = torch.randint(0, 256, (3, *size), generator=torch.Generator().manual_seed(1))
+    subject = make_subject(model, "x", pixels.to(torch.uint8))
+    x = model.input_of(subject.pixels[None]).requires_grad_()
+    values = trace(model.engine, x, [layer])[layer]
+    height, width = values.shape[2:]
+    for row in {0, height // 2, height - 1}:
+        for column in {0, width // 2, width - 1}:
+            found = sight(subject, Unit(layer, 1, row, column, 0.0))
+            (whole,) = torch.autograd.grad(values[0, 1, row, column], x, retain_graph=True)
+            expected = whole[0].abs().sum(0) / 50
+            torch.testing.assert_close(found.gradient, expected, rtol=1e-3, atol=1e-7)
+            assert found.unit.value == pytest.approx(
+                values[0, 1, row, column].item(), rel=1e-4, abs=1e-5
+            )
+
+
 def test_the_strongest_unit_of_each_layer_is_looked_at() -> None:
     model = classifier(32)
     pixels = torch.randint(0, 256, (3, 40, 50), generator=torch.Generator().manual_seed(2))

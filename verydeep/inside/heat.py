@@ -31,12 +31,14 @@ class Peak(NamedTuple):
 
 
 def peak(heat: Tensor) -> Peak:
-    """Return where a map (H, W) is largest; of equal values the first, row by row.
+    """Return where a map (H, W) is largest; of equal values the one nearest to their middle.
 
     >>> peak(torch.tensor([[0.0, 1.0], [3.0, 2.0]]))
     Peak(x=0, y=1, value=3.0)
     """
-    y, x = divmod(int(heat.argmax()), heat.shape[1])
+    places = (heat == heat.max()).nonzero()
+    off = (places - places.double().mean(0)).square().sum(1)
+    y, x = places[int(off.argmin())].tolist()
     return Peak(x, y, float(heat[y, x]))
 
 

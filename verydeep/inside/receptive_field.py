@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from verydeep.data.geometry import Window
-from verydeep.inside.activations import LayerMap, Unit
+from verydeep.inside.activations import Unit, activations
 from verydeep.inside.layers import parts_of
 from verydeep.inside.subject import Subject
 from verydeep.nets.table import Layer
-from verydeep.nets.trace import check_layer, trace
+from verydeep.nets.trace import check_layer, walk
 from verydeep.nets.vgg import VGG
 
 MASS = 0.95
@@ -180,34 +180,36 @@ class Sight:
 
 
 def sight(subject: Subject, unit: Unit) -> Sight:
-    """Return what a unit sees of the picture, in float32 whatever the model's precision."""
-    (found,) = _look(subject, [unit.layer], [unit])
-    return found
+    """Return what a unit sees of the picture.
+
+    Value and gradient are computed in float32 whatever the model's precision, from the unit's
+    field alone, beyond which nothing has any influence.
+    """
+    model = subject.model.exact
+    height, width = subject.pixels.shape[1:]
+    field = theoretical_field(model.net, unit.layer, unit.row, unit.column, (height, width))
+    stride = next(part.stride for part in parts_of(model.net) if part.layer.name == unit.layer)
+    top, bottom = _whole_cells(field.visible.top, field.visible.height, height, stride)
+    left, right = _whole_cells(field.visible.left, field.visible.width, width, stride)
+    x = model.input_of(subject.pixels[None, :, top:bottom, left:right]).requires_grad_()
+    values = walk(model.engine, x, [unit.layer])[unit.layer]
+    value = values[0, unit.channel, unit.row - top // stride, unit.column - left // stride]
+    (part,) = torch.autograd.grad(value, x)
+    gradient = torch.zeros(height, width)
+    gradient[top:bottom, left:right] = part[0].abs().sum(0).cpu() / model.preprocessing.divisor
+    return Sight(unit._replace(value=value.item()), field, gradient)
+
+
+def _whole_cells(start: int, length: int, side: int, stride: int) -> tuple[int, int]:
+    """Return where a part of a line begins and ends if it must not cut what is pooled together."""
+    return start // stride * stride, min(side, -(-(start + length) // stride) * stride)
 
 
 def sights(subject: Subject, layers: Iterable[str]) -> tuple[Sight, ...]:
     """Return what the strongest unit of each layer sees of the picture, in the order of the net.
 
-    Computed in float32 whatever the model's precision.
-
     Raises:
         InputError: The net has no such layer.
     """
-    return tuple(_look(subject, list(dict.fromkeys(layers))))
-
-
-def _look(subject: Subject, layers: list[str], units: list[Unit] | None = None) -> Iterator[Sight]:
-    """Yield the sights of the strongest units of layers, or of given units of theirs."""
-    model = subject.model.exact
-    x = model.input_of(subject.pixels[None]).requires_grad_()
-    found = trace(model.engine, x, layers)
-    height, width = subject.pixels.shape[1:]
-    for number, (name, values) in enumerate(found.items()):
-        unit = units[number] if units else LayerMap(name, values[0].detach()).strongest(1)[0]
-        value = values[0, unit.channel, unit.row, unit.column]
-        (gradient,) = torch.autograd.grad(value, x, retain_graph=number < len(found) - 1)
-        yield Sight(
-            unit._replace(value=value.item()),
-            theoretical_field(model.net, name, unit.row, unit.column, (height, width)),
-            gradient[0].abs().sum(0).cpu() / model.preprocessing.divisor,
-        )
+    maps = activations(subject, layers)
+    return tuple(sight(subject, found.strongest(1)[0]) for found in maps)

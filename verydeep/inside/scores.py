@@ -37,10 +37,14 @@ class Scores(nn.Module):
         mean = torch.tensor(model.preprocessing.mean, device=self.device)
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
 
-    def read(self, pixels: Tensor) -> Tensor:
+    def reading(self, pixels: Tensor) -> Tensor:
         """Return what the net reads, from pixel values 0 to 255, (N, 3, H, W)."""
         shifted = pixels.to(self.device) - cast(Tensor, self.mean)
         return (shifted / self.divisor).contiguous(memory_format=torch.channels_last)
+
+    def colours(self, x: Tensor) -> Tensor:
+        """Return pixel values, 0 to 255 or beyond, from what the net reads; undoes ``reading``."""
+        return x * self.divisor + cast(Tensor, self.mean)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return scores (N, K), averaged over the positions of the net, as the dense test does.
@@ -52,7 +56,7 @@ class Scores(nn.Module):
         Raises:
             SizeError: The pictures are smaller than ``input_size``.
         """
-        return cast(Tensor, self.net(self.read(pixels)))
+        return cast(Tensor, self.net(self.reading(pixels)))
 
 
 def frozen_twin(net: VGG) -> VGG:

@@ -45,8 +45,13 @@ def trace(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         InputError: The net has no such layer.
         SizeError: The net cannot read the pictures; see :meth:`VGG.check_pictures`.
     """
-    wanted = {check_layer(net, layer) for layer in layers}
     net.check_pictures(x)
+    return walk(net, x, layers)
+
+
+def walk(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+    """Do the same with a part of a picture, as small as the layers themselves allow."""
+    wanted = {check_layer(net, layer) for layer in layers}
     found: dict[str, Tensor] = {}
     dense = False
     for name, module in net.named_layers():

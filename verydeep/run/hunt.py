@@ -42,7 +42,7 @@ class Quarry:
         """Draw what was found for channels."""
         return exciting_section(
             {channel: self.found[channel] for channel in channels},
-            lambda index: relative_name(self.sources[index], self.root),
+            lambda index: shown(relative_name(self.sources[index], self.root)),
             among=self.among,
             count=len(self.sources) - len(self.unreadable),
         )

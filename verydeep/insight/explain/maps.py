@@ -64,7 +64,7 @@ def _panel(subject: Subject, found: LayerMap) -> Panel:
     where = f" at row {first.row}, column {first.column}" if spread else ""
     return Panel(
         name=f"maps-{found.layer.replace('_', '-')}",
-        title=f"{found.layer}: {channels} channels of {height}x{width}",
+        title=f"{found.layer}: {channels} channels of {width}x{height}",
         alt=f"The {len(units)} strongest of {channels} channels of {found.layer}: "
         f"{_name(subject, first)} answers {first.value:.3g}{where}, "
         f"{_name(subject, units[-1])}, the last of them, {units[-1].value:.3g}. "
@@ -103,7 +103,8 @@ def _draw_bars(subject: Subject, units: Sequence[Unit]) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.5 + 0.22 * len(units)), dpi=DOTS, layout="constrained")
     axes = figure.add_subplot()
     axes.barh(range(len(units)), [unit.value for unit in units], color=BLUE)
-    axes.set_yticks(range(len(units)), [_name(subject, unit) for unit in units], fontsize=9)
+    names = [_name(subject, unit) for unit in units]
+    axes.set_yticks(range(len(units)), names, fontsize=9, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel(_unit(units[0].layer), fontsize=9)
     axes.tick_params(axis="x", labelsize=9)
@@ -117,7 +118,7 @@ def _unit(layer: str) -> str:
 
 def _short(subject: Subject, unit: Unit) -> str:
     """Return what there is room for above a small map."""
-    name = subject.model.title(unit.channel) if unit.layer == "fc8" else str(unit.channel)
+    name = _name(subject, unit) if unit.layer == "fc8" else str(unit.channel)
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 

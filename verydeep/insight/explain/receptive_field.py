@@ -37,7 +37,8 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
         title="What a unit sees",
         lead="Left, orange on the picture: the theoretical receptive field of the strongest unit "
         "of a layer, all that it could depend on (section 2.3 of the paper). Right, that field "
-        "enlarged: by how much the unit changes with each pixel, which is its effective receptive "
+        "enlarged: by how much the unit changes with each pixel, |gradient| summed over red, green "
+        "and blue, which is its effective receptive "
         "field (Luo et al., 2016); colours are stretched by a square root, so that small gradients "
         f"show. The dashed square holds {100 * MASS:.0f} % of them: the middle of a field has more "
         "ways to a unit than its rim. Gradients are computed in fp32.",
@@ -116,7 +117,7 @@ def _draw_gradient(axes: Any, beside: Any, one: Sight) -> None:
         _outline(axes, _square(one.field.whole, one.effective_side), SQUARE, "--", 1.6)
     axes.set(xlim=(left, left + width), ylim=(top + height, top))
     bar = axes.figure.colorbar(image, cax=beside)
-    bar.set_label("|gradient|, RGB summed", fontsize=8)
+    bar.set_label("|gradient|", fontsize=8)
     bar.outline.set_visible(False)
     bar.ax.ticklabel_format(axis="y", scilimits=(-2, 3))
     bar.ax.tick_params(labelsize=8)

@@ -89,7 +89,8 @@ def _draw_tile(
         vmax=high,
         interpolation="nearest",
     )
-    axes.text(x, y - 0.015 * ratio, tile.title, fontsize=9, va="bottom", ha="left", clip_on=True)
+    # Names may hold dollar signs, which are no mathematics.
+    axes.text(x, y - 0.015 * ratio, tile.title, fontsize=9, va="bottom", parse_math=False)
     if tile.place:
         height, width = tile.values.shape[:2]
         row, column = tile.place

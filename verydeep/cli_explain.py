@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from verydeep.cli_options import Device, Json, Precision
+from verydeep.cli_options import Boxes, Device, Json, Precision
 from verydeep.cli_print import list_unreadable, print_result
 
 EXPLAIN_EXAMPLES = (
@@ -55,7 +55,10 @@ def explain(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="SECTION", help="maps, receptive-field, exciting or filters; repeatable."
+            metavar="SECTION",
+            help="maps, receptive-field, saliency, guided-backprop, grad-cam, occlusion, exciting "
+            "(with --among), class-model, boxes (with --boxes), filters; repeatable. Default: all "
+            "that are quick.",
         ),
     ] = None,
     scale: Annotated[
@@ -70,6 +73,10 @@ def explain(
     center: Annotated[
         bool, typer.Option("--center", help="Only the central square of the net's input size.")
     ] = False,
+    boxes: Boxes = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Of class-model, which this asks for as well.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of what is drawn by lot.")] = 0,
     device: Device = None,
     precision: Precision = None,
@@ -77,8 +84,9 @@ def explain(
 ) -> None:
     """Look inside a net: what it makes of a picture, layer by layer, as a page to open.
 
-    Feature maps, receptive fields and first filters; what excites a channel, if asked for. The
-    page is index.html in --out, with its drawings as files beside it.
+    Feature maps, receptive fields, which pixels a class hangs on, first filters; what excites a
+    channel and what a class looks like, if asked for. The page is index.html in --out, with its
+    drawings as files beside it.
     """
     from verydeep.progress import console_progress
     from verydeep.run.explain import ExplainRequest, explain_pictures
@@ -95,6 +103,8 @@ def explain(
         scale=scale,
         center=center,
         only=tuple(only or ()),
+        boxes=tuple(boxes or ()),
+        steps=steps,
         seed=seed,
         device=device,
         precision=precision,

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import verydeep as package
 from verydeep.classifier import Classifier, load
 from verydeep.errors import InputError, MissingExtra, PictureError
 from verydeep.insight.explain import registry
+from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.nets.vgg import vgg
 from verydeep.run.explain import ExplainRequest, explain_pictures
 from verydeep.run.subjects import find_class
@@ -268,9 +270,61 @@ def test_pictures_from_memory_and_a_loaded_model(model: Path, tmp_path: Path) ->
     images = [Image.new("RGB", (40, 40), "red"), np.zeros((50, 40), np.uint8)]
     value = package.explain(load(model), iter(images), tmp_path, only=["maps"], label="n02")
     assert [picture["name"] for picture in value["pictures"]] == ["picture 1", "picture 2"]
-    assert [picture["source"] for picture in value["pictures"]] == ["from memory"] * 2
+    assert [picture["source"] for picture in value["pictures"]] == ["memory"] * 2
     assert {picture["class"] for picture in value["pictures"]} == {"<dog>"}
     assert value["model"] == "net A in memory"
+
+
+def test_a_class_model_is_made_once_for_each_class(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    value = package.explain(
+        model, photos, tmp_path, label="n02", only=["class-model"], steps=2, seed=3
+    )
+    files = [picture["sections"]["class-model"]["files"] for picture in value["pictures"]]
+    assert files == [files[0]] * 5
+    assert files[0][0].startswith("a-cat-b/")
+    added = package.explain(model, photos / "b.png", tmp_path / "more", steps=1)
+    sections = added["pictures"][0]["sections"]
+    assert [*sections] == [
+        *("maps", "receptive-field", "saliency", "guided-backprop", "grad-cam", "occlusion"),
+        "class-model",
+    ]
+
+
+def test_a_box_net_says_where_its_box_came_from(
+    model: Path, photos: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    like = load(model, precision="fp32")
+    torch.manual_seed(2)
+    net = vgg("A", 4, input_size=32, width=0.125, hidden=100).eval()
+    torch.nn.init.constant_(net.classifier.fc8.bias, 0.5)
+    Localizer(
+        net=net,
+        classes=like.classes,
+        preprocessing=like.preprocessing,
+        train_scale=(32, 40),
+        test_scales=(40, 48),
+        per_class=False,
+    ).save(tmp_path / "boxes")
+    files = ["explain", model, photos / "c.png", "--out", tmp_path / "x", "--precision", "fp32"]
+    outcome = verydeep(*files, "--boxes", tmp_path / "boxes", "--only", "boxes", "--json")
+    assert outcome.code == 0, outcome.err
+    (picture,) = strict_json(outcome.out)["pictures"]
+    assert [*picture["sections"]] == ["boxes"]
+    # The box is that of the whole file, whatever the scale at which the page looks inside.
+    found = package.localize(
+        like, [load_localizer(tmp_path / "boxes", precision="fp32")], photos / "c.png", top=1
+    )
+    assert found[0].label == picture["class"]
+    assert picture["sections"]["boxes"]["box"] == pytest.approx([*found[0].boxes[0]], abs=1e-3)
+    other = vgg("A", 4, input_size=64, width=0.125, hidden=100).eval()
+    made = load_localizer(tmp_path / "boxes")
+    replace(made, net=other, train_scale=(64, 64), test_scales=(64,)).save(tmp_path / "large")
+    outcome = verydeep(*files[:4], tmp_path / "y", "--boxes", tmp_path / "large")
+    assert outcome.code == 2
+    assert "64" in outcome.err
+    assert not (tmp_path / "y").exists()
 
 
 # ---- faults ----
@@ -312,6 +366,8 @@ def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
         (["--only", "exciting"], "with --among"),
         (["--channel", "conv1_1", "--among", "."], "like conv3_3:17, got 'conv1_1' instead"),
         (["--channel", "conv1_1:8", "--among", "PHOTOS"], "the channels 0 to 7, got 8 instead"),
+        (["--only", "boxes"], "name the box net with --boxes"),
+        (["--boxes", "MODEL"], "where a box net is needed"),
         (["--label", "n1"], "the model knows no class 'n1'"),
         (["--size", "31"], "test scale must be at least 32"),
         (["--among", "nowhere"], "nowhere"),
@@ -321,7 +377,7 @@ def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
 def test_faults_are_told_in_one_message(
     arguments: list[str], words: str, model: Path, photos: Path, tmp_path: Path, verydeep: Program
 ) -> None:
-    given = [photos if word == "PHOTOS" else word for word in arguments]
+    given = [{"PHOTOS": photos, "MODEL": model}.get(word, word) for word in arguments]
     outcome = verydeep("explain", model, photos / "b.png", "--out", tmp_path / "out", *given)
     assert (outcome.code, outcome.out) == (2, "")
     assert words in outcome.err
@@ -349,17 +405,26 @@ def without_captum(name: str, *more: Any) -> Any:
 
 def test_without_captum_its_sections_are_left_out_unless_asked_for(
     monkeypatch: pytest.MonkeyPatch,
+    model: Path,
+    photos: Path,
+    tmp_path: Path,
+    verydeep: Program,
 ) -> None:
-    needing = registry.Entry("maps", registry.ENTRIES[0].make, captum=True)
-    monkeypatch.setattr(registry, "ENTRIES", (needing, *registry.ENTRIES[1:]))
-    assert "maps" in [entry.name for entry in registry.choose().entries]
     monkeypatch.setattr(registry, "find_spec", without_captum)
-    choice = registry.choose()
-    assert "maps" not in [entry.name for entry in choice.entries]
-    (reason,) = choice.left_out
-    assert reason.startswith("maps: Captum is not installed (pip install 'verydeep[insight]')")
-    with pytest.raises(MissingExtra, match=r"maps.*Captum.*pip install 'verydeep\[insight\]'"):
-        registry.choose(["maps"])
+    outcome = verydeep("explain", model, photos / "b.png", "--out", tmp_path / "x", "--json")
+    value = strict_json(outcome.out)
+    assert [*value["pictures"][0]["sections"]] == ["maps", "receptive-field"]
+    (reason,) = value["left_out"]
+    assert reason == (
+        "saliency, guided-backprop, grad-cam, occlusion: Captum is not installed "
+        "(pip install 'verydeep[insight]')"
+    )
+    assert f"left out: {reason}" in outcome.err
+    assert "Left out: saliency" in Page(tmp_path / "x").text
+    for name in ("saliency", "guided-backprop", "grad-cam", "occlusion"):
+        with pytest.raises(MissingExtra, match=rf"{name}: Captum.*install 'verydeep\[insight\]'"):
+            package.explain(model, photos / "b.png", tmp_path / "y", only=["maps", name])
+    assert not (tmp_path / "y").exists()
 
 
 # ---- the verb ----

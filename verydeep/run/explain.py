@@ -22,6 +22,9 @@ from verydeep.inside.subject import Subject
 from verydeep.insight.explain.page import Head, Part, Written, write_page, write_part, write_section
 from verydeep.insight.explain.registry import Choice, Entry, Options, choose
 from verydeep.insight.figures.theme import theme
+from verydeep.localization.localizer import Localizer, load_localizer
+from verydeep.localization.locate import check_nets
+from verydeep.localization.protocol import make_box_protocol
 from verydeep.nets.trace import check_layer
 from verydeep.progress import Progress, Task
 from verydeep.run.hunt import Quarry, channel_in, hunt
@@ -43,6 +46,8 @@ class ExplainRequest:
     scale: int | None = None
     center: bool = False
     only: tuple[str, ...] = ()
+    boxes: tuple[str | Path | Localizer, ...] = ()
+    steps: int | None = None
     seed: int = 0
     device: str | None = None
     precision: str | None = None
@@ -62,6 +67,8 @@ def explain(
     scale: int | None = None,
     center: bool = False,
     only: Iterable[str] = (),
+    boxes: Iterable[str | Path | Localizer] = (),
+    steps: int | None = None,
     seed: int = 0,
     device: str | None = None,
     precision: str | None = None,
@@ -85,6 +92,10 @@ def explain(
         center: Show the net the central square of its input size alone, not the whole picture.
         only: Names of sections, see :data:`verydeep.insight.explain.registry.ENTRIES`; without
             any, all that are about the picture, and the first filters.
+        boxes: Box nets, or their model or run folders: where their box came from is then on the
+            page.
+        steps: Along the gradient to a class model, which is then on the page; None takes the usual
+            number, if it is there by ``only``.
         seed: Of what is drawn by lot.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
@@ -110,6 +121,8 @@ def explain(
         scale=scale,
         center=center,
         only=tuple(only),
+        boxes=tuple(boxes),
+        steps=steps,
         seed=seed,
         device=device,
         precision=precision,
@@ -130,12 +143,13 @@ def explain_pictures(
     for reason in choice.left_out:
         progress.say(f"left out: {reason}")
     model = _model(request)
+    nets = _box_nets(request, model)
     subjects = _subjects(request, model, sources)
     _check_names(model, request.layers, channels)
     found = _hunt(request, subjects, channels, choice, progress)
     try:
         with theme():
-            maker = _Maker(choice.entries, _options(request, found, channels), out)
+            maker = _Maker(choice.entries, _options(request, found, channels, nets, progress), out)
             parts = maker.write(subjects, progress)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
@@ -157,7 +171,14 @@ def _choose(request: ExplainRequest) -> tuple[Choice, tuple[Channel, ...]]:
             "what excites a channel most must be sought somewhere: name a folder of pictures, or "
             "a data set, with --among"
         )
-    choice = choose(request.only, ["exciting"] if request.among else [])
+    if "boxes" in request.only and not request.boxes:
+        raise InputError("where a box came from: name the box net with --boxes")
+    wanted = {
+        "boxes": request.boxes or None,
+        "exciting": request.among,
+        "class-model": request.steps,
+    }
+    choice = choose(request.only, [name for name, how in wanted.items() if how is not None])
     # What excites given channels is the same whatever the picture.
     entries = (
         replace(entry, of_net=True) if channels and entry.name == "exciting" else entry
@@ -185,6 +206,18 @@ def _model(request: ExplainRequest) -> Classifier:
     if isinstance(given, Classifier):
         return given
     return load(given, device=request.device, precision=request.precision)
+
+
+def _box_nets(request: ExplainRequest, model: Classifier) -> tuple[Localizer, ...]:
+    nets = tuple(
+        net
+        if isinstance(net, Localizer)
+        else load_localizer(net, device=request.device, precision=request.precision)
+        for net in request.boxes
+    )
+    if nets:
+        check_nets([model], nets, make_box_protocol("dense", nets[0].test_scales))
+    return nets
 
 
 def _subjects(request: ExplainRequest, model: Classifier, sources: Sequence[Any]) -> Subjects:
@@ -228,7 +261,11 @@ def _hunt(
 
 
 def _options(
-    request: ExplainRequest, found: Quarry | None, channels: tuple[Channel, ...]
+    request: ExplainRequest,
+    found: Quarry | None,
+    channels: tuple[Channel, ...],
+    nets: tuple[Localizer, ...],
+    progress: Progress,
 ) -> Options:
     exciting = None
     if found:
@@ -237,7 +274,14 @@ def _options(
         def exciting(subject: Subject) -> Any:
             return quarry.section(channels or strongest_channels(subject))
 
-    return Options(layers=request.layers, exciting=exciting, seed=request.seed)
+    return Options(
+        layers=request.layers,
+        exciting=exciting,
+        boxes=nets,
+        steps=request.steps,
+        seed=request.seed,
+        progress=progress,
+    )
 
 
 @dataclass
@@ -263,25 +307,26 @@ class _Maker:
 
     def _write(self, found: Found, task: Task, done: int) -> Part:
         subject = found.subject
+        options = replace(self.options, source=found.source)
         key = free_name(_slug(subject.name), self.taken)
         written = []
         for number, entry in enumerate(self.entries, start=done):
             task.update(number, f"{subject.name}: {entry.name}")
             if entry.of_net:
                 if entry.name not in self.net:
-                    self.net[entry.name] = self._make(entry, subject, "net")
+                    self.net[entry.name] = self._make(entry, subject, options, "net")
             elif entry.of_class:
                 of_class = (entry.name, subject.label)
                 if of_class not in self.of_class:
-                    self.of_class[of_class] = self._make(entry, subject, key)
+                    self.of_class[of_class] = self._make(entry, subject, options, key)
                 written.append(self.of_class[of_class])
             else:
-                written.append(self._make(entry, subject, key))
-        source = shown(found.source) if found.source else "from memory"
-        return write_part(subject, source, key, written, self.out)
+                written.append(self._make(entry, subject, options, key))
+        file = shown(found.source) if isinstance(found.source, Path) else "memory"
+        return write_part(subject, file, key, written, self.out)
 
-    def _make(self, entry: Entry, subject: Subject, key: str) -> Written:
-        return write_section(entry.make(subject, self.options), self.out, key)
+    def _make(self, entry: Entry, subject: Subject, options: Options, key: str) -> Written:
+        return write_section(entry.make(subject, options), self.out, key)
 
 
 def _head(

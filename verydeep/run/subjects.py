@@ -23,10 +23,10 @@ NAMED = 20
 
 
 class Found(NamedTuple):
-    """A picture in front of a net, and where it came from; None for one from memory."""
+    """A picture in front of a net, and what it was made from: a file, or one in memory."""
 
     subject: Subject
-    source: Path | None
+    source: Path | Image.Image
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Subjects:
                 where = shown(file) if file else name
                 large[picture.index] = f"{where}: {too_large(height, width)}"
             else:
-                yield Found(make_subject(self.model, name, pixels, self.label), file)
+                yield Found(make_subject(self.model, name, pixels, self.label), source)
         faults = {**pictures.unreadable, **large}
         self.unreadable = [faults[index] for index in sorted(faults)]
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+
+from PIL import Image
 
 from verydeep.errors import InputError, MissingExtra, did_you_mean
 from verydeep.inside.subject import Subject
@@ -14,11 +17,14 @@ from verydeep.insight.explain.attributions import (
     occlusion_section,
     saliency_section,
 )
+from verydeep.insight.explain.boxes import boxes_section
 from verydeep.insight.explain.class_model import class_model_section
 from verydeep.insight.explain.filters import filters_section
 from verydeep.insight.explain.maps import maps_section
 from verydeep.insight.explain.receptive_field import receptive_field_section
 from verydeep.insight.explain.section import Section
+from verydeep.localization.localizer import Localizer
+from verydeep.progress import Progress
 
 Make = Callable[[Subject], Section]
 
@@ -30,12 +36,20 @@ class Options:
     Attributes:
         layers: Layers that are looked at besides those that always are.
         exciting: Draws what excites a picture's channels most; None if nobody looked for it.
+        boxes: Box nets whose box is looked into.
+        source: The picture before it was rescaled; None if only the subject's is there.
+        steps: Of the ascent to a class model; None takes the usual number.
         seed: Of what is drawn by lot.
+        progress: Where long sections report to.
     """
 
     layers: tuple[str, ...] = ()
     exciting: Make | None = None
+    boxes: tuple[Localizer, ...] = ()
+    source: Path | Image.Image | None = None
+    steps: int | None = None
     seed: int = 0
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,6 @@ ENTRIES = (
         "receptive-field",
         lambda subject, options: receptive_field_section(subject, options.layers),
     ),
-    Entry("exciting", _exciting, default=False),
     Entry("saliency", lambda subject, options: saliency_section(subject), captum=True),
     Entry(
         "guided-backprop", lambda subject, options: guided_backprop_section(subject), captum=True
@@ -78,8 +91,16 @@ ENTRIES = (
     Entry("grad-cam", lambda subject, options: grad_cam_section(subject), captum=True),
     Entry("occlusion", lambda subject, options: occlusion_section(subject), captum=True),
     Entry(
+        "boxes",
+        lambda subject, options: boxes_section(subject, options.boxes, options.source),
+        default=False,
+    ),
+    Entry("exciting", _exciting, default=False),
+    Entry(
         "class-model",
-        lambda subject, options: class_model_section(subject, seed=options.seed),
+        lambda subject, options: class_model_section(
+            subject, options.steps, options.seed, options.progress
+        ),
         of_class=True,
         default=False,
     ),

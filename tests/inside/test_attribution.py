@@ -230,6 +230,18 @@ def test_occlusion_is_a_loop_over_windows(
     assert torch.equal(subject.pixels, before)
 
 
+def test_a_picture_that_lies_in_memory_pixel_by_pixel_is_the_same() -> None:
+    subject = ask(tiny_net(), (64, 100))
+    turned = subject.pixels.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    other = Subject(subject.model, "", turned, subject.probabilities, subject.label)
+    for method in (saliency, guided_backpropagation):
+        torch.testing.assert_close(method(other), method(subject))
+    torch.testing.assert_close(grad_cam(other).heat, grad_cam(subject).heat)
+    found, expected = occlusion(other), occlusion(subject)
+    torch.testing.assert_close(found.heat, expected.heat, rtol=0, atol=1e-5)
+    assert found.whole == pytest.approx(expected.whole)
+
+
 def test_windows_fit_the_picture_if_nothing_is_said() -> None:
     subject = ask(tiny_net(), (64, 100))
     found = occlusion(subject)

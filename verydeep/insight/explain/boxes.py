@@ -181,7 +181,8 @@ def _pull_panel(subject: Subject, pulled: Pull, found: Provenance) -> Panel:
         f"strongest box that was merged into the answer (Q = {origin.scale}{turned}, row "
         f"{origin.row}, column {origin.column}, drawn in orange, before it was clipped and merged; "
         "in float32). Unit: pixels of the picture that it moves for a grey level; each map has its "
-        f"own scale, white to its brightest {100 * (1 - BRIGHT):.1g} %. Not shown is which way.",
+        f"own scale, whose last colour its brightest {100 * (1 - BRIGHT):.1g} % share. Not shown "
+        "is which way.",
     )
 
 

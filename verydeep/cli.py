@@ -6,7 +6,7 @@ import json
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,9 +23,6 @@ from verydeep.cli_options import (
 )
 from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run
 from verydeep.errors import InputError, VeryDeepError
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="verydeep",

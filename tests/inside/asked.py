@@ -51,7 +51,12 @@ def pixels(size: tuple[int, int], seed: int = 0) -> Tensor:
 
 
 def ask(net: VGG, size: tuple[int, int], label: int = 2, precision: str = "fp32") -> Subject:
-    model, shown = classifier(net, precision), pixels(size)
+    return ask_of(net, pixels(size), label, precision)
+
+
+def ask_of(net: VGG, shown: Tensor, label: int, precision: str = "fp32") -> Subject:
+    """Ask about a class on a picture, uint8 (3, H, W)."""
+    model = classifier(net, precision)
     likely = model.score_map(shown[None]).mean((2, 3)).softmax(1)[0]
     return Subject(model, "noise", shown, likely, label)
 

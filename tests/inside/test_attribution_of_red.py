@@ -53,7 +53,7 @@ def with_red_square(left: int, top: int) -> tuple[Tensor, Box]:
 def test_the_red_square_holds_the_map(method: str, place: tuple[int, int]) -> None:
     shown, box = with_red_square(*place)
     heat = METHODS[method](ask_of(net_that_sees_red(), shown, LABEL))
-    # A map that knows nothing has a sixteenth of its mass there. Those of a coarse grid are blurred.
+    # A map that knows nothing has a sixteenth of its mass there. Coarse maps are blurred.
     fine = method in ("saliency", "guided backpropagation")
     assert share_inside(heat, box) > (0.99 if fine else 0.3)
     around = Box(box.x0 - 8, box.y0 - 8, box.x1 + 8, box.y1 + 8)

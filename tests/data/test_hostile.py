@@ -275,7 +275,7 @@ def test_a_pipe_that_takes_a_files_place_is_not_waited_for(
     (tmp_path / "y.jpg").touch()
     regular = (tmp_path / "y.jpg").stat()
     monkeypatch.setattr(Path, "stat", lambda *_, **__: regular)
-    assert "the file is empty" in fault(tmp_path / "x.jpg")
+    assert "a named pipe, not a file" in fault(tmp_path / "x.jpg")
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:

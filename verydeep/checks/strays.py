@@ -10,6 +10,7 @@ from pathlib import Path
 from verydeep.checks.sniff import HEAD, PICTURES, sniff
 from verydeep.data.decode import SUFFIXES
 from verydeep.data.members import Member, Source
+from verydeep.data.regular import open_regular
 from verydeep.data.samples import Dataset, relative_name
 
 ANNOTATIONS = frozenset({"wnids.txt", "words.txt", "val_annotations.txt", "boxes.csv"})
@@ -62,10 +63,8 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _content(path: Path) -> str | None:
-    if not path.is_file():
-        return None
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return sniff(stream.read(HEAD))
     except OSError:
         return None

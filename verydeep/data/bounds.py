@@ -11,8 +11,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import stat
-from collections.abc import Callable
 from itertools import islice
 from typing import BinaryIO, cast
 
@@ -20,6 +18,7 @@ from PIL import ExifTags, Image
 
 from verydeep.data.jpeg_header import read_header
 from verydeep.data.members import Member, Source
+from verydeep.data.regular import open_regular
 from verydeep.errors import PictureError, PictureTooLarge
 
 MAX_PIXELS = 89_478_485
@@ -39,13 +38,6 @@ AT_ONCE = 2**26
 
 MAX_SCANS = 1000
 """The most passes of a progressive JPEG; programs write about ten."""
-
-_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
-    (stat.S_ISDIR, "Is a directory"),
-    (stat.S_ISFIFO, "a named pipe, not a file"),
-    (stat.S_ISSOCK, "a socket, not a file"),
-    (lambda mode: not stat.S_ISREG(mode), "a device, not a file"),
-)
 
 _JPEGS = ("JPEG", "MPO")
 
@@ -118,25 +110,18 @@ def open_metered(source: Source | bytes) -> Metered:
 
     Raises:
         PictureTooLarge: It has too many bytes.
-        PictureError: It is no regular file.
-        OSError: It cannot be opened.
+        OSError: It cannot be opened, or is no regular file.
     """
     if isinstance(source, Member):
         source = source.read()
     if isinstance(source, bytes):
         return Metered(io.BytesIO(source), _checked(len(source)))
-    # To open a pipe would wait for its other end, to open a device may set it going.
-    status = source.stat()
-    for is_kind, reason in _KINDS:
-        if is_kind(status.st_mode):
-            raise PictureError(reason)
-    length = _checked(status.st_size)
-    return Metered(open(source, "rb", buffering=0, opener=_open_at_once), length)
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting, should a pipe have taken the file's place meanwhile."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    file = open_regular(source)
+    try:
+        return Metered(file, _checked(os.fstat(file.fileno()).st_size))
+    except PictureTooLarge:
+        file.close()
+        raise
 
 
 def _checked(length: int) -> int:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.data.layouts.common import Entry, assemble, counted, inside, read_text
+from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.words import SPLITS, box_or_none, corners
 from verydeep.errors import DataError
@@ -60,7 +61,9 @@ def read(path: Path) -> Dataset:
 
 
 def _begins_like_coco(path: Path) -> bool:
-    with path.open("rb") as file:
+    if not path.is_file():
+        return False
+    with open_regular(path) as file:
         return bool(_KEYS.search(file.read(4096)))
 
 

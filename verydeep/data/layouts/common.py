@@ -7,6 +7,7 @@ every fault is a :class:`~verydeep.errors.DataError` that says where it stands.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 from array import array
@@ -18,6 +19,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 
 from verydeep.data.names import Names
+from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Dataset, Samples, SamplesBuilder, relative_name
 from verydeep.data.words import ORDER
 from verydeep.errors import DataError, did_you_mean
@@ -209,7 +211,8 @@ def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
         DataError: It cannot be read, now or later.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline=newline) as stream:
+        buffer = io.BufferedReader(open_regular(path))
+        with io.TextIOWrapper(buffer, encoding="utf-8-sig", newline=newline) as stream:
             yield stream
     except UnicodeDecodeError as error:
         raise DataError(
@@ -222,7 +225,8 @@ def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
 def _first_fault(path: Path) -> int:
     """Return the first byte that is no UTF-8; the error of a stream counts within its buffer."""
     try:
-        path.read_bytes().decode()
+        with open_regular(path) as file:
+            file.readall().decode()
     except UnicodeDecodeError as error:
         return error.start
     return 0

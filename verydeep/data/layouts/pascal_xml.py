@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import NamedTuple
 
+from verydeep.data.regular import open_regular
 from verydeep.data.words import Corners, corners
 from verydeep.errors import DataError
 
@@ -47,7 +48,7 @@ def read_objects(path: Path) -> list[Object]:
 
 def _parse(path: Path) -> ET.Element:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise DataError(f"{path}: longer than {MAX_BYTES:,} bytes, which no annotation is")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from verydeep.data.layouts.common import inside
 from verydeep.data.pictures import has_pictures
+from verydeep.data.regular import open_regular
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.shards.find import find_shards, is_pattern, is_remote, open_shard, split_of
 from verydeep.data.shards.index import ShardIndex, index_shards, samples_of
@@ -44,7 +45,7 @@ def recognise(path: Path) -> bool:
 def _is_manifest(path: Path) -> bool:
     if not path.is_file():
         return False
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         return looks_like_manifest(stream.read(200))
 
 
@@ -80,7 +81,7 @@ def _manifest_of(data: str) -> tuple[str, Manifest] | None:
         folder = data.removesuffix(NAME).rstrip("/") or "."
     elif is_remote(data) and not data.endswith(".tar"):
         folder = data.rstrip("/")
-    elif Path(data, NAME).is_file():
+    elif Path(data, NAME).exists():
         folder = data.rstrip("/") or "/"
     else:
         return None

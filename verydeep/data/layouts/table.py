@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from verydeep.data.layouts.common import Assembly, Entry, inside, lines, opened_text
+from verydeep.data.regular import check_regular
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.words import SPLITS, box_or_none, corners
 from verydeep.errors import DataError, MissingExtra, did_you_mean
@@ -99,6 +100,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
     except ImportError as error:
         raise MissingExtra(f"{path}: Parquet", "parquet") from error
     try:
+        check_regular(path)
         with parquet.ParquetFile(path) as file:
             names = list(file.schema_arrow.names)
             columns = _check_columns(names, path)

@@ -78,7 +78,7 @@ def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> E
     if name not in pictures:
         raise DataError(f"{place}: there is no picture {name!r} in JPEGImages/")
     path = _annotation(root, name)
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"{place}: there is no {path}")
     objects = read_objects(path)
     if not objects:

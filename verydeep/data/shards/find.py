@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
+from verydeep.data.regular import open_regular
 from verydeep.data.words import SPLITS
 from verydeep.errors import DataError, MissingExtra
 
@@ -96,7 +98,7 @@ def open_shard(place: str) -> BinaryIO:
     """
     try:
         if not is_remote(place):
-            return open(place, "rb")  # noqa: PTH123
+            return io.BufferedReader(open_regular(place))
         system, path = _system(place)
         return cast(BinaryIO, system.open(path, "rb"))
     except DataError:

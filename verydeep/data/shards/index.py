@@ -15,6 +15,7 @@ from verydeep.data.bounds import MAX_BYTES
 from verydeep.data.loading import in_parallel
 from verydeep.data.members import Member
 from verydeep.data.names import Names
+from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Samples
 from verydeep.data.shards.find import is_remote, open_shard
 from verydeep.data.shards.tar import pictures_in_shard
@@ -49,11 +50,8 @@ class TarMember(Member):
             with open_shard(self.shard) as stream:
                 stream.seek(self.offset)
                 return stream.read(self.size)
-        descriptor = os.open(self.shard, os.O_RDONLY)
-        try:
-            return os.pread(descriptor, self.size, self.offset)
-        finally:
-            os.close(descriptor)
+        with open_regular(self.shard) as file:
+            return os.pread(file.fileno(), self.size, self.offset)
 
 
 @dataclass

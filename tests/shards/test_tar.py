@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import pickle
 import random
+import re
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import example, given
@@ -153,6 +156,15 @@ def _header(size: int, kind: bytes) -> bytes:
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
+def _record(text: bytes) -> bytes:
+    """Return a file after an extended header of one record."""
+    record = b"%d %s\n" % (len(text) + 4, text)
+    assert len(record) == len(text) + 4
+    head = _header(len(record), tarfile.XHDTYPE) + record.ljust(512, b"\0")
+    return head + _header(3, tarfile.REGTYPE) + bytes(512)
+
+
+@pytest.mark.parametrize("form", [io.BytesIO, Pipe])
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -163,12 +175,21 @@ def _header(size: int, kind: bytes) -> bytes:
         (_header(10**9, tarfile.GNUTYPE_LONGNAME), "a name of 1,000,000,000 bytes"),
         (_header(6, tarfile.XHDTYPE) + b"x a=b\n".ljust(512, b"\0"), "broken extended header"),
         (_header(6, tarfile.XHDTYPE) + b"0 a=b\n".ljust(512, b"\0"), "broken extended header"),
-        (_header(900, tarfile.REGTYPE) + bytes(512), "cut off before byte"),
+        (_header(900, tarfile.REGTYPE) + bytes(512), "cut off before byte 1,412"),
+        (_header(-1, tarfile.REGTYPE) + bytes(512), "broken at byte 512: a file of -1 bytes"),
+        (_header(-600, tarfile.XHDTYPE) + bytes(512), "a name of -600 bytes"),
+        (_header(2**70, tarfile.REGTYPE) + bytes(512), "cut off before byte 1,180,591,620,"),
+        (_record(b"size=-3"), r"broken extended header \(a file of -3 bytes\)"),
+        (_record(b"size=%d" % 2**80), "cut off before byte 1,208,925,819,"),
     ],
 )
-def test_broken_archives_are_refused_in_one_line(data: bytes, message: str) -> None:
+def test_broken_archives_are_refused_in_one_line(
+    data: bytes, message: str, form: Callable[[bytes], BinaryIO]
+) -> None:
+    if form is Pipe:  # nothing tells where it ends before it does
+        message = message.partition(" byte 1,")[0]
     with pytest.raises(DataError, match=rf"^s\.tar: .*{message}") as caught:
-        read(data)
+        list(pictures_in_shard(form(data), "s.tar", lambda number: True))
     assert "\n" not in str(caught.value)
 
 
@@ -183,20 +204,65 @@ def test_a_box_must_be_four_numbers(tmp_path: Path) -> None:
         read(written([*samples([]), ("1.cls", b"0"), ("1.box", b"1 2 3")], tmp_path))
 
 
-def test_whatever_the_bytes_it_ends_in_samples_or_one_message(tmp_path: Path) -> None:
-    good = bytearray(written(samples(range(6)), tmp_path))
-    chance = random.Random(0)
-    outcomes = set()
-    for _ in range(3000):
-        data = bytearray(good)
-        for _ in range(chance.randint(1, 6)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
-        del data[chance.randrange(1, len(data)) if chance.random() < 0.3 else len(data) :]
+def _headers(data: bytes) -> list[int]:
+    """Return where the headers of an archive begin."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return [start for info in archive for start in range(info.offset, info.offset_data, 512)]
+
+
+def _mend(data: bytearray, start: int) -> None:
+    """Give a header the checksum that it should have."""
+    header = data[start : start + 512]
+    header[148:156] = b" " * 8
+    data[start + 148 : start + 156] = b"%06o\0 " % sum(header)
+
+
+def _harmed(good: bytes, starts: list[int], chance: random.Random) -> bytes:
+    data = bytearray(good)
+    for _ in range(chance.randint(1, 6)):
+        start = chance.choice(starts)
+        # Half of the edits hit a size or a kind, which lead furthest.
+        place = chance.choice([chance.randrange(512), *range(124, 136), 156, 156])
+        data[start + place] = chance.choice([0, 48, 55, 128, 255, chance.randrange(256)])
+        if chance.random() < 0.1:
+            data[start + 124 : start + 136] = chance.choice([b"\xff", b"\x80"]) * 12
+        _mend(data, start)
+    del data[chance.randrange(1, len(data)) if chance.random() < 0.2 else len(data) :]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_whatever_the_headers_say_it_ends_in_samples_or_one_message(
+    tmp_path: Path, form: int
+) -> None:
+    long = "é" * 120  # has a header of its own for its name
+    parts = [*samples(range(4)), (f"{long}.png", png(5)), (f"{long}.cls", b"1")]
+    good = written(parts, tmp_path, form)
+    starts, chance = _headers(good), random.Random(0)
+    outcomes, messages = set(), set()
+    for number in range(1500):
+        data = _harmed(good, starts, chance)
+        stream = Pipe(data) if number % 3 == 0 else io.BytesIO(data)
         try:
-            outcomes.add(len(read(bytes(data))))
-        except DataError:
-            outcomes.add(-1)
-    assert {-1, 6} <= outcomes
+            found = list(pictures_in_shard(stream, "s.tar", lambda number: number % 2 == 0))
+            outcomes.add(len(found))
+            sizes = [len(one.data) for one in found if one and one.data is not None]
+            assert sum(sizes) <= len(data)
+        except DataError as error:
+            messages.add(re.sub(r"[-\d,]+|\(.*\)|/.*", "", str(error)))
+    assert {5, 6} <= outcomes
+    assert {
+        "s.tar: broken at byte : a file of  bytes; write or fetch it again",
+        "s.tar: a name of  bytes; it is broken",
+    } <= (messages)
+    assert len(messages) >= 6
+    assert all(message.startswith("s.tar") for message in messages)
+
+
+def test_an_index_of_odd_sizes_raises_nothing(tmp_path: Path) -> None:
+    for size in (-1, -(2**80), 2**62, 2**64, 2**80):
+        (tmp_path / "s.tar").write_bytes(_header(size, tarfile.REGTYPE) + bytes(1024))
+        assert str(index_shard(str(tmp_path / "s.tar")).fault).startswith(f"{tmp_path}/s.tar: ")
 
 
 def test_an_index_says_what_is_wrong_instead_of_raising(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ LONGEST_TEXT = 2**12
 LONGEST_NAME = 2**16
 """Bytes of a name that stands in a header of its own, at most."""
 
+LONGEST_SHARD = 2**60
+"""Bytes of a shard, at most, where nothing tells how long it is."""
+
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 _LONG_NAME = tarfile.GNUTYPE_LONGNAME
@@ -85,6 +88,10 @@ class TarReader:
 
     def __post_init__(self) -> None:
         self._seekable = self.stream.seekable()
+        self._end = LONGEST_SHARD
+        if self._seekable:
+            self._end = self.stream.seek(0, io.SEEK_END)
+            self.stream.seek(0)
 
     def files(self) -> Iterator[File]:
         """Yield the regular files; each can be read as long as the next is not asked for.
@@ -102,11 +109,9 @@ class TarReader:
                 else:
                     name, size = self._records(text, name, size)
             else:
-                length = size if size >= 0 else length
+                length = self._length(header, size)
                 if header.type in _FILES:
                     yield File(name or header.name, start, length)
-                elif header.type in (tarfile.LNKTYPE, tarfile.SYMTYPE):
-                    length = 0  # whatever it says
                 name, size = "", -1
             self._skip_to(start + -(-length // BLOCK) * BLOCK)
 
@@ -128,7 +133,7 @@ class TarReader:
             )
         if not block and not self._position:
             raise DataError(f"{self.place}: is empty")
-        if not block and self._seekable and self.stream.seek(0, io.SEEK_END) < self._position:
+        if not block and self._seekable and self._end < self._position:
             raise self._cut_off()
         self._position += len(block)
         if not block.strip(b"\0"):  # zeros; some programs leave them away at the end
@@ -140,6 +145,23 @@ class TarReader:
                 f"{self.place}: no tar archive, or broken at byte {self._position - len(block):,} "
                 f"({error})"
             ) from error
+
+    def _length(self, header: tarfile.TarInfo, size: int) -> int:
+        """Return how many bytes of a member follow; ``size`` is from an extended header, or -1."""
+        if header.type in (tarfile.LNKTYPE, tarfile.SYMTYPE):
+            return 0  # whatever it says
+        length = size if size >= 0 else header.size
+        if length < 0:
+            raise DataError(
+                f"{self.place}: broken at byte {self._position:,}: a file of {length} bytes; "
+                "write or fetch it again"
+            )
+        if self._position + length > self._end:
+            raise DataError(
+                f"{self.place}: cut off before byte {self._position + length:,}, where a file in "
+                "it should end; fetch it again"
+            )
+        return length
 
     def _records(self, text: bytes, name: str, size: int) -> tuple[str, int]:
         """Read the records ``length key=value`` of an extended header."""
@@ -153,6 +175,8 @@ class TarReader:
                     name = value.removesuffix(b"\n").decode("utf-8", "surrogateescape")
                 elif key == b"size":
                     size = int(value)
+                    if size < 0:
+                        raise ValueError(f"a file of {size} bytes")
                 elif key.startswith(b"GNU.sparse"):
                     raise ValueError("sparse files cannot be read")
                 text = text[length:]
@@ -161,7 +185,7 @@ class TarReader:
         return name, size
 
     def _text(self, length: int) -> bytes:
-        if length > LONGEST_NAME:
+        if not 0 <= length <= LONGEST_NAME:
             raise DataError(f"{self.place}: a name of {length:,} bytes; it is broken")
         return self._exactly(length)
 

@@ -184,7 +184,7 @@ def test_an_unreadable_picture_is_named_and_passed_over(tmp_path: Path) -> None:
         (lambda path: write_tar(path, samples(range(2))), "holds 2 samples, but 8 are told of"),
         (
             lambda path: write_tar(path, [("a.png", b""), ("a.cls", b"7")]),
-            "there is no class '7'",
+            "there is no training class '7'",
         ),
     ],
 )

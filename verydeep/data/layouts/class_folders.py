@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from verydeep.data.class_names import check_class_names, unknown_class
 from verydeep.data.pictures import has_pictures, picture_names, subfolders
 from verydeep.data.samples import Dataset, Samples, SamplesBuilder
-from verydeep.errors import DataError, did_you_mean
 
 
 def recognise(path: Path) -> bool:
@@ -31,17 +31,8 @@ def class_names(folder: Path) -> tuple[str, ...]:
     Raises:
         DataError: There are fewer than two, or one has a name that cannot be printed.
     """
-    names = [path.name for path in subfolders(folder) if has_pictures(path)]
-    for name in names:
-        if not name.isprintable():
-            raise DataError(f"{str(folder / name)!r}: a class needs a name of printable characters")
-    if len(names) < 2:
-        here = ", ".join(names) if names else "none"
-        raise DataError(
-            f"{folder}: a classifier needs at least two folders with pictures, a folder a class; "
-            f"found {here}"
-        )
-    return tuple(names)
+    told = ((path.name, str(path)) for path in subfolders(folder) if has_pictures(path))
+    return check_class_names(told, folder, "folders with pictures, a folder a class")
 
 
 def samples_of(folder: Path, root: Path, classes: Iterable[str]) -> Samples:
@@ -55,9 +46,6 @@ def samples_of(folder: Path, root: Path, classes: Iterable[str]) -> Samples:
     for path in subfolders(folder):
         for picture in picture_names(path):
             if path.name not in labels:
-                raise DataError(
-                    f"{path}: there is no training class {path.name!r}"
-                    f"{did_you_mean(path.name, labels)}; every class needs training pictures"
-                )
+                raise unknown_class(path.name, labels, path)
             builder.add(picture, labels[path.name])
     return builder.samples()

@@ -18,11 +18,12 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
+from verydeep.data.class_names import check_class_names, check_titles, unknown_class
 from verydeep.data.names import Names
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Dataset, Samples, SamplesBuilder, relative_name
 from verydeep.data.words import ORDER
-from verydeep.errors import DataError, did_you_mean
+from verydeep.errors import DataError
 
 _STROKES = re.compile(r"[/\\]")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -110,10 +111,12 @@ class Assembly:
             raise DataError(
                 f"{self.root}: {self.layout} without training pictures; found {found or 'none'}"
             )
-        classes = _class_names(self.root, whole)
+        told = zip(whole.numbers, whole.firsts, strict=True)
+        classes = tuple(sorted(check_class_names(told, self.root)))
         labels = {name: label for label, name in enumerate(classes)}
         for name, split in filled.items():
             split.check(name, self.root, labels)
+        check_titles(titles or {}, self.root)
         return Dataset(
             self.root,
             self.layout,
@@ -145,10 +148,7 @@ class _Split:
     def check(self, split: str, root: Path, labels: Mapping[str, int]) -> None:
         for name, place in zip(self.numbers, self.firsts, strict=True):
             if name not in labels:
-                raise DataError(
-                    f"{place}: there is no training class {name!r}{did_you_mean(name, labels)}; "
-                    "every class needs training pictures"
-                )
+                raise unknown_class(name, labels, place)
         twice = self._first_twice()
         if twice:
             path = self.builder.samples()[twice[0]].path
@@ -171,17 +171,6 @@ class _Split:
 
     def samples(self, labels: Mapping[str, int]) -> Samples:
         return self.builder.samples().relabelled([labels[name] for name in self.numbers])
-
-
-def _class_names(root: Path, whole: _Split) -> tuple[str, ...]:
-    for name, place in zip(whole.numbers, whole.firsts, strict=True):
-        if not name.strip() or not name.isprintable():
-            raise DataError(f"{place}: a class needs a name of printable characters, got {name!r}")
-    if len(whole.numbers) < 2:
-        raise DataError(
-            f"{root}: a classifier needs at least two classes; found {', '.join(whole.numbers)}"
-        )
-    return tuple(sorted(whole.numbers))
 
 
 def inside(folder: Path, name: str, place: str) -> Path:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.bounds import open_metered
+from verydeep.data.class_names import check_class_names, unknown_class
 from verydeep.data.members import Member
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.words import SPLITS
@@ -152,6 +153,9 @@ def _dataset(found: Any, name: str, root: Path, columns: Mapping[str, str]) -> D
     label = _label_column(whole.features, name, columns.get("label"))
     labels = {split: _labels(rows, label, name) for split, rows in known.items()}
     classes = _classes(next(labels[split] for split in _WHOLE if split in labels), name)
+    names = getattr(whole.features[label], "names", None)
+    words = (names[number] if names else str(number) for number in classes)
+    called = check_class_names(((word, name) for word in words), name)
     splits: dict[str, Samples] = {}
     for split, rows in known.items():
         samples = _samples(split, rows, image, labels[split], classes)
@@ -159,8 +163,6 @@ def _dataset(found: Any, name: str, root: Path, columns: Mapping[str, str]) -> D
             notes.append(f"{len(rows) - len(samples):,} of {split} without a class left out")
         if len(samples):
             splits[SPLITS.get(split, "all")] = samples
-    names = getattr(whole.features[label], "names", None)
-    called = tuple(names[number] for number in classes) if names else tuple(map(str, classes))
     return Dataset(root, "Hugging Face data set", called, splits, notes=tuple(notes))
 
 
@@ -221,8 +223,6 @@ def _classes(labels: Sequence[int | str | None], name: str) -> list[Any]:
     found = {label for label in labels if label is not None}
     if len({type(label) for label in found}) > 1:
         raise DataError(f"{name}: its classes are numbers and words mixed")
-    if len(found) < 2:
-        raise DataError(f"{name}: a classifier needs at least two classes; found {len(found)}")
     return sorted(found)
 
 
@@ -237,9 +237,7 @@ def _samples(
     kept = [n for n, label in enumerate(labels) if label is not None]
     unknown = next((labels[n] for n in kept if labels[n] not in numbers), None)
     if unknown is not None:
-        raise DataError(
-            f"{split}: there is no training class {unknown!r}; every class needs training pictures"
-        )
+        raise unknown_class(str(unknown), map(str, classes), split)
     column = rows.select_columns([image])
     stored = column.cast_column(image, type(column.features[image])(decode=False))
     table = HubRows(split, stored, image, np.array(kept, np.int64))

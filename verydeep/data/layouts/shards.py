@@ -13,13 +13,22 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+import numpy as np
+
+from verydeep.data.class_names import check_class_names
 from verydeep.data.layouts.common import inside
 from verydeep.data.pictures import has_pictures
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.shards.find import find_shards, is_pattern, is_remote, open_shard, split_of
 from verydeep.data.shards.index import ShardIndex, index_shards, samples_of
-from verydeep.data.shards.manifest import NAME, Manifest, looks_like_manifest, parse_manifest
+from verydeep.data.shards.manifest import (
+    LONGEST,
+    NAME,
+    Manifest,
+    looks_like_manifest,
+    parse_manifest,
+)
 from verydeep.data.shards.stream import ShardStream
 from verydeep.data.words import ORDER
 from verydeep.errors import DataError
@@ -87,7 +96,7 @@ def _manifest_of(data: str) -> tuple[str, Manifest] | None:
         return None
     place = f"{folder}/{NAME}"
     with open_shard(place) as file:
-        return folder, parse_manifest(file.read(), place)
+        return folder, parse_manifest(file.read(LONGEST + 1), place)
 
 
 @dataclass
@@ -115,8 +124,7 @@ class _Described:
     def _streams(self) -> bool:
         if self.stream is not None:
             return self.stream
-        total = sum(entry.samples for entry in self.manifest.splits["train"].shards)
-        return is_remote(self.folder) or total > STREAM_FROM
+        return is_remote(self.folder) or self.manifest.splits["train"].samples > STREAM_FROM
 
     def _stream(self) -> ShardStream:
         entry = self.manifest.splits["train"]
@@ -131,7 +139,8 @@ class _Described:
         )
 
     def _samples(self, split: str) -> Samples:
-        shards = [shard for shard in self.manifest.splits[split].shards if shard.samples]
+        entry = self.manifest.splits[split]
+        shards = entry.shards
         names = [shard.file for shard in shards]
         places = self._places(names)
         indexes = index_shards(places, progress=self.progress)
@@ -141,7 +150,15 @@ class _Described:
                     f"{place}: holds {len(index):,} samples, but {shard.samples:,} are told of in "
                     f"{NAME}; write or fetch it again"
                 )
-        return samples_of(places, names, indexes, self._labels(), by_name=True)
+        samples = samples_of(places, names, indexes, self._labels(), by_name=True)
+        held = np.bincount(samples.labels, minlength=len(entry.counts)).tolist()
+        for name, told, count in zip(self.manifest.classes, entry.counts, held, strict=True):
+            if told != count:
+                raise DataError(
+                    f"{self.folder}/{NAME}: tells of {told:,} pictures of class {name} in {split}, "
+                    f"but the shards hold {count:,}; write them anew with verydeep shard"
+                )
+        return samples
 
     def _labels(self) -> dict[str, int]:
         return {str(number): number for number in range(len(self.manifest.classes))}
@@ -236,13 +253,7 @@ def _names(places: Sequence[str], root: str) -> tuple[str, ...]:
 
 def _classes(root: str, indexes: Sequence[ShardIndex]) -> tuple[str, ...]:
     """Return the classes in shards: numbers in their order, else words in theirs."""
-    found = {name for one in indexes for name in one.classes}
-    for name in found:
-        if not name.isprintable():
-            raise DataError(f"{root}: a class needs a name of printable characters, got {name!r}")
-    if len(found) < 2:
-        raise DataError(
-            f"{root}: a classifier needs at least two classes; found {', '.join(found) or 'none'}"
-        )
+    words = sorted({name for one in indexes for name in one.classes})
+    found = check_class_names(((word, root) for word in words), root)
     numbers = all(name.isascii() and name.isdigit() for name in found)
-    return tuple(sorted(found, key=int) if numbers else sorted(found))
+    return tuple(sorted(found, key=int)) if numbers else found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from verydeep.data.class_names import check_class_names, check_titles
 from verydeep.data.layouts.common import inside, read_text
 from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset, Sample, SamplesBuilder
@@ -23,15 +24,16 @@ def read(path: Path) -> Dataset:
     Raises:
         DataError: A class has no training pictures, or a line cannot be read.
     """
-    classes = tuple(sorted(set(read_text(path / "wnids.txt").split())))
-    if len(classes) < 2:
-        raise DataError(f"{path / 'wnids.txt'}: a classifier needs at least two classes")
+    listed = path / "wnids.txt"
+    wnids = sorted(set(read_text(listed).split()))
+    classes = check_class_names(((wnid, str(listed)) for wnid in wnids), listed)
     labels = {wnid: label for label, wnid in enumerate(classes)}
     words = (row for _, row in _rows(path / "words.txt"))
     titles = {row[0]: row[1] for row in words if len(row) == 2 and row[0] in labels}
+    check_titles(titles, path / "words.txt")
     train, val = SamplesBuilder(path), SamplesBuilder(path)
     for wnid, label in labels.items():
-        folder = inside(path / "train", wnid, str(path / "wnids.txt"))
+        folder = inside(path / "train", wnid, str(listed))
         boxes = _boxes(folder / f"{wnid}_boxes.txt")
         pictures = list(pictures_in(folder / "images")) if folder.is_dir() else []
         if not pictures:

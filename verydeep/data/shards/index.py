@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.bounds import MAX_BYTES
+from verydeep.data.class_names import unknown_class
 from verydeep.data.loading import in_parallel
 from verydeep.data.members import Member
 from verydeep.data.names import Names
@@ -19,7 +20,7 @@ from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Samples
 from verydeep.data.shards.find import is_remote, open_shard
 from verydeep.data.shards.tar import pictures_in_shard
-from verydeep.errors import DataError, PictureError, did_you_mean
+from verydeep.errors import DataError, PictureError
 from verydeep.progress import Progress
 
 
@@ -142,9 +143,7 @@ def samples_of(
     for name, one in zip(names, indexes, strict=True):
         unknown = next((label for label in one.classes if label not in labels), None)
         if unknown is not None:
-            raise DataError(
-                f"{name}: there is no training class {unknown!r}{did_you_mean(unknown, labels)}"
-            )
+            raise unknown_class(unknown, labels, name)
     numbers = [
         np.array([labels[name] for name in one.classes], np.int32)[np.asarray(one.labels)]
         for one in indexes

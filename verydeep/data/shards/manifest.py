@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import os.path
+from collections import Counter
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from verydeep.data.class_names import check_class_names, check_titles
+from verydeep.data.decode import shown
 from verydeep.data.statistics import ColourStatistics
-from verydeep.errors import DataError
+from verydeep.data.words import ORDER
+from verydeep.errors import DataError, did_you_mean
 
 NAME = "dataset.json"
-Triple = tuple[float, float, float]
+LONGEST = 2**28
+"""Bytes of a manifest, at most; one of a million shards has a quarter of that."""
+
+MOST_SAMPLES = 2**40
+"""In a shard, at most; a manifest that tells of more is broken."""
+
+Intensity = Annotated[float, Field(ge=0, le=255)]
+Share = Annotated[float, Field(ge=-1, le=1)]
 
 
 class _Part(BaseModel):
@@ -21,21 +33,43 @@ class ShardEntry(_Part):
     """A shard: its name, relative to the manifest, and how many samples it holds."""
 
     file: str
-    samples: int = Field(ge=0)
+    samples: int = Field(ge=1, le=MOST_SAMPLES)
+
+    @field_validator("file")
+    @classmethod
+    def _printable(cls, file: str) -> str:
+        if not file.isprintable():
+            raise ValueError(f"a shard needs a name of printable characters, got {file!r}")
+        return file
 
 
 class SplitEntry(_Part):
     """A split: its shards, in order, and the samples of every class."""
 
-    shards: tuple[ShardEntry, ...]
-    counts: tuple[int, ...]
+    shards: tuple[ShardEntry, ...] = Field(min_length=1)
+    counts: tuple[Annotated[int, Field(ge=0)], ...]
+
+    @property
+    def samples(self) -> int:
+        """In all shards."""
+        return sum(shard.samples for shard in self.shards)
+
+    @model_validator(mode="after")
+    def _counts_add_up(self) -> SplitEntry:
+        if sum(self.counts) != self.samples:
+            raise ValueError(
+                f"the classes have {sum(self.counts):,} samples, the shards {self.samples:,}"
+            )
+        return self
 
 
 class Colours(_Part):
     """The colours of the training split: mean and covariance as training measures them."""
 
-    mean: Triple
-    covariance: tuple[Triple, Triple, Triple]
+    mean: tuple[Intensity, Intensity, Intensity]
+    covariance: tuple[
+        tuple[Share, Share, Share], tuple[Share, Share, Share], tuple[Share, Share, Share]
+    ]
 
 
 class Manifest(_Part):
@@ -51,11 +85,46 @@ class Manifest(_Part):
     """
 
     format: Literal["verydeep shards 1"] = "verydeep shards 1"
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[str, ...]
     titles: dict[str, str] = {}
     splits: dict[str, SplitEntry]
     colours: Colours | None = None
     boxes: bool = False
+
+    @field_validator("classes")
+    @classmethod
+    def _have_names(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return check_class_names(((name, "classes") for name in classes), "classes")
+
+    @field_validator("titles")
+    @classmethod
+    def _can_be_shown(cls, titles: dict[str, str]) -> dict[str, str]:
+        check_titles(titles, "titles")
+        return titles
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Manifest:
+        for name in self.splits:
+            if name not in ORDER:
+                raise ValueError(
+                    f"splits: must be among {', '.join(ORDER)}, got {name!r} instead"
+                    f"{did_you_mean(name, ORDER)}"
+                )
+        if "train" not in self.splits and [*self.splits] != ["all"]:
+            raise ValueError(
+                f"splits: no training pictures; found {', '.join(self.splits) or 'none'}"
+            )
+        for name, entry in self.splits.items():
+            if len(entry.counts) != len(self.classes):
+                raise ValueError(
+                    f"splits.{name}.counts: {len(entry.counts)} counts for "
+                    f"{len(self.classes)} classes"
+                )
+        files = (shard.file for entry in self.splits.values() for shard in entry.shards)
+        for file, times in Counter(map(os.path.normpath, files)).items():
+            if times > 1:
+                raise ValueError(f"splits: the shard {file} stands there {times} times")
+        return self
 
     def statistics(self) -> ColourStatistics | None:
         """Return the colours of the training split, if they were measured."""
@@ -75,8 +144,9 @@ def parse_manifest(text: bytes, place: str) -> Manifest:
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
+        reason = fault["msg"].removeprefix("Value error, ")
         raise DataError(
-            f"{place}: no manifest of shards ({where or 'the whole'}: {fault['msg']}); "
+            f"{place}: no manifest of shards ({shown(where) or 'the whole'}: {reason}); "
             "write the shards anew with verydeep shard"
         ) from error
 

@@ -13,12 +13,13 @@ from itertools import islice
 
 import numpy as np
 
+from verydeep.data.class_names import unknown_class
 from verydeep.data.members import Member
 from verydeep.data.shards.find import open_shard
 from verydeep.data.shards.order import SECTION, Numbers, draws, located, shard_order
 from verydeep.data.shards.tar import TarPicture, pictures_in_shard
 from verydeep.data.statistics import ColourStatistics
-from verydeep.errors import DataError, did_you_mean
+from verydeep.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +152,7 @@ class ShardStream:
     def _hold(self, shard: int, number: int, picture: TarPicture) -> Held:
         name = f"{self.names[shard]}/{picture.name}"
         if picture.label not in self.labels:
-            raise DataError(
-                f"{name}: there is no class {picture.label!r}"
-                f"{did_you_mean(picture.label, self.labels)}"
-            )
+            raise unknown_class(picture.label, self.labels, name)
         assert picture.data is not None
         label = self.labels[picture.label]
         return Held(name, int(self.firsts[shard]) + number, label, picture.data)

@@ -50,7 +50,7 @@ class Written:
     def samples(self) -> dict[str, int]:
         """Samples of every split."""
         splits = self.manifest.splits
-        return {name: sum(shard.samples for shard in splits[name].shards) for name in splits}
+        return {name: entry.samples for name, entry in splits.items()}
 
 
 @dataclass(frozen=True, slots=True)

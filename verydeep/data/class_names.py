@@ -1,0 +1,65 @@
+"""What classes may be called, whatever a data set lies in: the one place that judges it.
+
+Names stand in messages, on pages, in the model's folder, and in tables by which people compare
+models; so every class has a name of its own that can be printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from verydeep.data.decode import shown
+from verydeep.errors import DataError, did_you_mean
+
+
+def check_class_names(
+    told: Iterable[tuple[str, str]], root: object, needs: str = "classes"
+) -> tuple[str, ...]:
+    """Return the names of the classes, in the order given.
+
+    Args:
+        told: Every name, and where it is told of.
+        root: The data set, for messages.
+        needs: What there must be two of, in words.
+
+    Raises:
+        DataError: There are fewer than two, one cannot be printed, or one stands there twice.
+    """
+    places: dict[str, str] = {}
+    for name, place in told:
+        if not name.strip() or not name.isprintable():
+            raise DataError(
+                f"{shown(place)}: a class needs a name of printable characters, got {name!r}"
+            )
+        if name in places:
+            raise DataError(
+                f"{shown(place)}: two classes are called {name!r}; give each a name of its own"
+            )
+        places[name] = place
+    if len(places) < 2:
+        raise DataError(
+            f"{shown(str(root))}: a classifier needs at least two {needs}; "
+            f"found {', '.join(places) or 'none'}"
+        )
+    return tuple(places)
+
+
+def check_titles(titles: Mapping[str, str], place: object) -> None:
+    """Refuse what cannot be printed as that which people are shown for a class.
+
+    Raises:
+        DataError: One cannot.
+    """
+    odd = next((title for title in titles.values() if not title.isprintable()), None)
+    if odd is not None:
+        raise DataError(
+            f"{shown(str(place))}: what is shown for a class must be printable, got {odd!r}"
+        )
+
+
+def unknown_class(name: str, known: Iterable[str], place: object) -> DataError:
+    """Return what to raise for a picture of a class that training lacks."""
+    return DataError(
+        f"{shown(str(place))}: there is no training class {name!r}{did_you_mean(name, known)}; "
+        "every class needs training pictures"
+    )

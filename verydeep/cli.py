@@ -21,7 +21,7 @@ from verydeep.cli_options import (
     Precision,
     Workers,
 )
-from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run
+from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run, printable
 from verydeep.errors import InputError, VeryDeepError
 
 app = typer.Typer(
@@ -177,7 +177,7 @@ def shard(
         workers=workers,
         progress=progress,
     )
-    list_unreadable(written.unreadable)
+    list_unreadable(written.unreadable, "left out")
     print_result(shards_as_json(written), shards_as_text(written), as_json)
 
 
@@ -333,7 +333,7 @@ def main() -> None:
     except VeryDeepError as error:
         if debug:
             traceback.print_exc()
-        typer.echo(f"verydeep: {error}", err=True)
+        typer.echo(f"verydeep: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except SystemExit as end:
         # Typer's answer to Ctrl-C, which it gives without a word.

@@ -42,11 +42,26 @@ def print_csv(predictions: list[Prediction]) -> None:
     csv.writer(sys.stdout, lineterminator="\n").writerows(predictions_as_rows(predictions))
 
 
-def list_unreadable(names: list[str] | tuple[str, ...]) -> None:
-    """Tell of pictures that were left out, on stderr."""
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def printable(text: str) -> str:
+    r"""Return a message whose names from elsewhere can do nothing to a terminal.
+
+    >>> print(printable("a \x1b[2J.jpg"))
+    a \x1b[2J.jpg
+    """
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def list_unreadable(names: list[str] | tuple[str, ...], outcome: str = "not counted") -> None:
+    """Tell of pictures that were left out, on stderr, and what became of them."""
     from verydeep.data.decode import shown
+    from verydeep.errors import plural
 
     if names:
-        typer.echo(f"{len(names)} pictures cannot be read and are not counted:", err=True)
+        head = f"{plural(len(names), 'picture')} cannot be read and {_are(len(names))} {outcome}:"
+        typer.echo(head, err=True)
         for name in names:
             typer.echo(f"  {shown(name)}", err=True)

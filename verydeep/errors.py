@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""What can go wrong, as one tree; and how it is put in words.
 
 ::
 
@@ -76,11 +76,24 @@ class Interrupted(VeryDeepError):
     exit_code = 130
 
 
-def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest known word, or an empty string.
+def did_you_mean(found: str, known: Iterable[str], then: str = "") -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known word, or nothing; and what follows.
 
     >>> did_you_mean("A-LNR", ["A", "A-LRN", "B"])
     "; did you mean 'A-LRN'?"
+    >>> did_you_mean("cta", ["cat"], "add pictures"), did_you_mean("x", ["cat"], "add pictures")
+    ("; did you mean 'cat'? Add pictures", '; add pictures')
     """
     nearest = difflib.get_close_matches(found, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+    if not nearest:
+        return f"; {then}" if then else ""
+    return f"; did you mean {nearest[0]!r}?" + (f" {then[0].upper()}{then[1:]}" if then else "")
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "file"), plural(2000, "file"), plural(2, "class", "classes")
+    ('1 file', '2,000 files', '2 classes')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

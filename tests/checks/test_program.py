@@ -114,3 +114,40 @@ def test_what_is_no_data_set_is_one_message(tmp_path: Path, verydeep: Program) -
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("verydeep: ")
     assert "no such file or folder" in outcome.err
+
+
+def _odd_names(data: Path) -> list[str]:
+    """Give copies that leak, and a file that is broken, names that a terminal would obey."""
+    names = ["val/cat/two\nlines.jpg", "val/cat/escape\x1b[2J.jpg", "val/dog/\x1b]0;x\a.jpg"]
+    for name in names[:2]:
+        shutil.copy(data / "train/cat/00.jpg", data / name)
+    (data / names[2]).write_bytes(b"broken")
+    return names
+
+
+def test_no_name_breaks_a_line_or_moves_the_cursor(
+    data: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    names = _odd_names(data)
+    text = verydeep("check", data, "--out", tmp_path / "out").out
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert r"'val/cat/two\nlines.jpg': same bytes as train/cat/00.jpg (train, cat)" in text
+    assert r"as 'val/cat/escape\x1b[2J.jpg' (val, cat)" in text
+    page = (tmp_path / "out" / "check.html").read_text("utf-8")
+    assert all(line.isprintable() for line in page.split("\n"))
+    assert r"val/cat/escape\x1b[2J.jpg" in page
+    findings = strict_json((tmp_path / "out" / "findings.json").read_text())["findings"]
+    files = {file["file"] for finding in findings for file in finding["files"]}
+    assert files >= set(names)  # programs get them as they are
+    others = {file["other"] for finding in findings for file in finding["files"]}
+    assert names[1] in others
+
+
+def test_a_message_about_odd_names_moves_no_cursor_either(
+    tmp_path: Path, verydeep: Program
+) -> None:
+    (tmp_path / "a\x1b[2J\r.txt").touch()
+    outcome = verydeep("check", tmp_path)
+    assert outcome.code == 2
+    assert r"found a\x1b[2J\r.txt. Known are:" in outcome.err
+    assert all(line.isprintable() for line in outcome.err.split("\n"))

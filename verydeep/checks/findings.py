@@ -10,6 +10,7 @@ from verydeep.checks.duplicates import Duplicates
 from verydeep.checks.facts import Picture
 from verydeep.checks.strays import Stray
 from verydeep.data.samples import Dataset
+from verydeep.errors import plural as plural  # noqa: PLC0414 - the rules take it from here
 
 Severity = Literal["error", "warning", "note"]
 """``error``: training would fail, or its figures would lie; ``warning``: look at it; ``note``."""
@@ -85,12 +86,3 @@ class Evidence:
         """Return a picture as one of a finding's files."""
         class_name = self.dataset.classes[picture.label]
         return Flagged(picture.name, picture.split, class_name, reason, other)
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """Return a count with its noun.
-
-    >>> plural(1, "file"), plural(2000, "file"), plural(2, "class", "classes")
-    ('1 file', '2,000 files', '2 classes')
-    """
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from verydeep.checks.facts import Picture
 from verydeep.checks.findings import Finding, Flagged
 from verydeep.checks.sheets import choose_sheets, shrink_all
+from verydeep.data.decode import shown
 from verydeep.files import write_json, write_text
 from verydeep.pages import render
 
@@ -67,6 +68,7 @@ def write_page(report: Report, folder: Path, *, workers: int | None = None) -> P
         findings=report.findings,
         examples={f.key: list(_examples(f, by_name)) for f in report.findings},
         listed=LISTED,
+        shown=shown,
         sheets=sheets,
         small=small,
         mean_colour=_mean_colour(report),
@@ -90,12 +92,12 @@ def _concerned(report: Report) -> Iterator[Picture]:
 
 def _examples(finding: Finding, small: dict[str, str]) -> Iterator[Example]:
     """Yield the first files that can be shown; a pair once, whichever of the two is named."""
-    shown = set()
+    told = set()
     for flagged in finding.files[:SHOWN]:
         other = flagged.other if finding.key in PAIRED else ""
         pair = frozenset((flagged.file, other))
-        if flagged.file in small and pair not in shown:
-            shown.add(pair)
+        if flagged.file in small and pair not in told:
+            told.add(pair)
             yield Example(flagged, small[flagged.file], small.get(other, ""))
 
 

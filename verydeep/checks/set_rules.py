@@ -8,6 +8,7 @@ from itertools import product
 from verydeep.checks.duplicates import Group, Near
 from verydeep.checks.facts import Picture
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
+from verydeep.data.decode import shown
 
 FEW = 10
 """Training pictures of a class below which little can be learned."""
@@ -119,7 +120,7 @@ def _members(evidence: Evidence, group: Group, key: str, relation: Relation) -> 
         others = (p for p in members if p is not picture and relation(picture, p))
         other = next(others, None)
         if other:
-            where = f"same {group.equal} as {other.name} ({_place(evidence, other)})"
+            where = f"same {group.equal} as {shown(other.name)} ({_place(evidence, other)})"
             yield evidence.flag(picture, where, other.name)
 
 
@@ -137,7 +138,7 @@ def _near(evidence: Evidence) -> Iterator[Finding]:
     for near in evidence.duplicates.near:
         key, one, other = _worst(evidence, groups, near)
         reason = (
-            f"like {one.name} ({_place(evidence, one)}): {near.bits} of 64 bits differ, "
+            f"like {shown(one.name)} ({_place(evidence, one)}): {near.bits} of 64 bits differ, "
             f"correlation {near.likeness:.3f}"
         )
         chosen[key].append(evidence.flag(other, reason, one.name))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from verydeep.data.decode import shown
 from verydeep.tables.align import Cells, align
 
 LISTED = 5
@@ -23,7 +24,7 @@ def check_as_text(report: dict[str, Any], out: Path | None = None) -> str:
     """
     statistics = report["statistics"]
     lines = [
-        f"{report['data']}: {report['describe']}",
+        f"{shown(report['data'])}: {report['describe']}",
         f"{statistics['files']:,} files, {statistics['bytes'] / 1e6:,.1f} MB, "
         f"{report['seconds']:.1f} s ({report['files_per_second']:,.0f} files a second)",
         "",
@@ -37,11 +38,12 @@ def check_as_text(report: dict[str, Any], out: Path | None = None) -> str:
 
 
 def _finding(finding: dict[str, Any]) -> Iterator[str]:
-    yield f"{_MARKS[finding['severity']]}  {finding['title']}"
+    yield f"{_MARKS[finding['severity']]}  {shown(finding['title'])}"
     yield f"    {finding['advice']}"
     for file in finding["files"][:LISTED]:
         named = file["file"] or f"{file['class_name']} ({file['split']})"
-        yield f"      {named}{': ' if file['reason'] else ''}{file['reason']}"
+        parts = (named, file["reason"]) if file["reason"] else (named,)
+        yield f"      {': '.join(map(shown, parts))}"
     more = len(finding["files"]) - LISTED
     if more > 0:
         yield f"      ... and {more:,} more (all of them with --json or --out)"

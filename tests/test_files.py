@@ -13,7 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import apart
 
-from verydeep.files import write_atomically, write_json, write_json_lines, write_text
+from verydeep.errors import InputError
+from verydeep.files import (
+    lies_within,
+    make_folder,
+    write_atomically,
+    write_json,
+    write_json_lines,
+    write_text,
+)
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -99,3 +107,39 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
         assert replaced
         value = json.loads(path.read_text())
         assert value == [value[0]] * 20000
+
+
+def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert not list((tmp_path / "a" / "b").iterdir())
+
+
+@pytest.mark.parametrize("below", [".", "x"])
+def test_no_folder_can_be_made_below_a_file(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file.*: no folder can be made there \(\w"):
+        make_folder(tmp_path / "file" / below)
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("verydeep.files.tempfile.TemporaryFile", refuse)
+    with pytest.raises(InputError) as caught:
+        make_folder(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: nothing can be written there (Permission denied): choose another folder"
+    )
+
+
+def test_what_lies_within_what(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to("data")
+    assert lies_within(tmp_path / "data", tmp_path / "data")
+    assert lies_within(tmp_path / "link" / "new", tmp_path / "data")
+    assert lies_within(tmp_path / "other" / ".." / "data" / "new", tmp_path / "data")
+    assert not lies_within(tmp_path / "data-2", tmp_path / "data")

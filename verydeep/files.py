@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from verydeep.errors import InputError
+
 TEMPORARY = ".tmp"
 
 
@@ -29,6 +31,36 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder to write to, and find out whether that can be done, before any other work.
+
+    Raises:
+        InputError: It cannot be made, or nothing can be written there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: no folder can be made there ({error.strerror})") from error
+    try:
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise InputError(
+            f"{path}: nothing can be written there ({error.strerror}): choose another folder"
+        ) from error
+
+
+def lies_within(path: Path, folder: Path) -> bool:
+    """Return whether a path, which need not exist, is a folder or lies in it.
+
+    Raises:
+        InputError: It is a link that leads to itself.
+    """
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (RuntimeError, OSError) as error:  # the former until Python 3.12
+        raise InputError(f"{path}: a link that leads to itself: choose another folder") from error
 
 
 def clear_temporaries(folder: Path) -> None:

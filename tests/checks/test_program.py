@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +152,28 @@ def test_a_message_about_odd_names_moves_no_cursor_either(
     assert outcome.code == 2
     assert r"found a\x1b[2J\r.txt. Known are:" in outcome.err
     assert all(line.isprintable() for line in outcome.err.split("\n"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that nobody can write to")
+@pytest.mark.parametrize("verb", ["check", "shard"])
+@pytest.mark.parametrize("out", ["/proc/self", "round", "file", "file/below"])
+def test_where_nothing_can_be_written_is_said_before_the_work(
+    data: Path,
+    tmp_path: Path,
+    verydeep: Program,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+    out: str,
+) -> None:
+    for work in ("verydeep.checks.check._examine", "verydeep.data.shards.write._Writing.write"):
+        monkeypatch.setattr(work, lambda *_: pytest.fail("it has begun"))
+    (tmp_path / "round").symlink_to("round")
+    (tmp_path / "file").touch()
+    place = tmp_path / out
+    outcome = verydeep(verb, data, *(["--out"] if verb == "check" else []), place)
+    assert outcome.code == 2
+    last = outcome.err.strip().split("\n")[-1]
+    assert last.startswith(f"verydeep: {place}: ")
+    assert "Traceback" not in outcome.err
+    if out == "/proc/self":
+        assert "nothing can be written there" in last

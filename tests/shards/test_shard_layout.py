@@ -19,7 +19,7 @@ from verydeep.data.samples import Box, Dataset, relative_name
 from verydeep.data.shards.find import expand, find_shards, split_of
 from verydeep.data.shards.write import write_shards
 from verydeep.data.statistics import scan
-from verydeep.errors import DataError, MissingExtra
+from verydeep.errors import DataError, InputError, MissingExtra
 
 
 def pixels(path: object) -> np.ndarray:
@@ -108,7 +108,7 @@ def test_shards_are_not_written_over_anything(folder: Path, tmp_path: Path) -> N
     (tmp_path / "full" / "x").touch()
     with pytest.raises(DataError, match="is not empty"):
         write_shards(whole, tmp_path / "full")
-    with pytest.raises(DataError, match="no folder can be made"):
+    with pytest.raises(InputError, match="no folder can be made"):
         write_shards(whole, tmp_path / "full" / "x")
 
 

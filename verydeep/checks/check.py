@@ -21,6 +21,7 @@ from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset, Sample, relative_name
 from verydeep.data.statistics import ColourStatistics, ColourSum
 from verydeep.errors import DataError, InputError
+from verydeep.files import lies_within, make_folder
 from verydeep.progress import Progress
 
 
@@ -102,7 +103,7 @@ def check(
 
     Raises:
         DataError: There is no such folder, or it has no layout that training can use.
-        InputError: The limit is no share, or ``out`` lies within the data.
+        InputError: The limit is no share, or ``out`` lies within the data or cannot be written to.
     """
     if not 0 <= limit <= 1:
         raise InputError(f"limit must be a share between 0 and 1, got {limit:g} instead")
@@ -139,12 +140,9 @@ def _read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Dat
 def _target(out: Path, root: Path) -> Path:
     """Return the folder to write to, which must not lie among the pictures."""
     out = out.expanduser()
-    if out.resolve().is_relative_to(root.resolve()):
+    if lies_within(out, root):
         raise InputError(f"{out} lies within the data, which are not to be changed: choose another")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: no folder can be made there ({error})") from error
+    make_folder(out)
     return out
 
 

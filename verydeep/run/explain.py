@@ -16,6 +16,7 @@ from verydeep.classifier import Classifier, load
 from verydeep.data.decode import shown
 from verydeep.data.sources import Picture, each_picture
 from verydeep.errors import InputError, PictureError
+from verydeep.files import lies_within
 from verydeep.inside.exciting import Channel, strongest_channels
 from verydeep.inside.layers import check_channel
 from verydeep.inside.subject import Subject
@@ -197,7 +198,7 @@ def _check_target(out: Path, given: Sequence[Picture]) -> None:
     """Refuse to write among the pictures, where the next call would find its own drawings."""
     for one in given:
         folder = Path(one).expanduser() if isinstance(one, str | Path) else None
-        if folder and folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+        if folder and folder.is_dir() and lies_within(out, folder):
             raise InputError(f"{out} lies within the pictures of {folder}: choose another --out")
 
 

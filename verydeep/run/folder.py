@@ -13,7 +13,7 @@ from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_name
 from verydeep.data.statistics import ColourStatistics, Scan
 from verydeep.errors import DataError, ModelError
-from verydeep.files import clear_temporaries, write_json, write_json_lines, write_text
+from verydeep.files import clear_temporaries, make_folder, write_json, write_json_lines, write_text
 from verydeep.recipe import Recipe, load_recipe
 
 BEFORE_THE_START = {"stages", "environment.json", "data.json"}
@@ -62,6 +62,7 @@ class RunFolder:
 
         Raises:
             ModelError: A new run would write over an old one, or there is none to resume.
+            InputError: Nothing can be written there.
         """
         if self.started and not resume:
             raise ModelError(
@@ -81,10 +82,7 @@ class RunFolder:
             raise ModelError(f"{self.path} is not empty and no run: choose another --out")
         if resume and not inside:
             raise ModelError(f"{self.path}: no run to resume; leave --resume away to start one")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ModelError(f"{self.path}: no folder can be made there ({error})") from error
+        make_folder(self.path)
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write the recipe with every setting."""

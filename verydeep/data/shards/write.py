@@ -23,7 +23,7 @@ from verydeep.data.shards.manifest import NAME, Colours, Manifest, ShardEntry, S
 from verydeep.data.shards.tar import BLOCK
 from verydeep.data.statistics import ColourSum, Measure, Moments, check_unreadable
 from verydeep.errors import DataError, PictureError
-from verydeep.files import write_json
+from verydeep.files import lies_within, make_folder, write_json
 from verydeep.progress import Progress
 
 DIGITS = 12
@@ -106,7 +106,8 @@ def write_shards(
         progress: Where to report to; None is silent.
 
     Raises:
-        DataError: The folder cannot be used, or too many pictures are broken.
+        DataError: The folder lies within the data or is not empty, or too many pictures are broken.
+        InputError: Nothing can be written to the folder.
     """
     folder = _empty_folder(Path(out).expanduser(), dataset.root)
     writing = _Writing(dataset, folder, samples, mebibytes * 2**20, seed, limit, workers)
@@ -130,14 +131,11 @@ def write_shards(
 
 
 def _empty_folder(out: Path, root: Path) -> Path:
-    if out.resolve().is_relative_to(root.resolve()):
+    if lies_within(out, root):
         raise DataError(f"{out} lies within the data, which are not to be changed: choose another")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise DataError(f"{out} is not empty: choose another folder, or remove what is in it")
-    except OSError as error:
-        raise DataError(f"{out}: no folder can be made there ({error})") from error
+    make_folder(out)
+    if any(out.iterdir()):
+        raise DataError(f"{out} is not empty: choose another folder, or remove what is in it")
     return out
 
 

@@ -32,6 +32,9 @@ from verydeep.training.signals import StopSignals
 
 Row = dict[str, Any]
 
+SAID = 10
+"""So many pictures that break during training are said; all are listed."""
+
 STUCK_EPOCHS = 3
 """After so many epochs at the loss of a guess, a hint is due."""
 
@@ -144,11 +147,18 @@ class Loop:
         self.optimizer.step()
 
     def _note_unreadable(self, part: MicroBatch) -> None:
-        """List the pictures that could be read before training, but now cannot."""
+        """List the pictures that could be read before training, but now cannot; say the first."""
         if not part.unreadable:
             return
         listed = self.position.unreadable
-        listed += [fault for fault in part.unreadable if fault not in listed]
+        for fault in part.unreadable:
+            if fault in listed:
+                continue
+            listed.append(fault)
+            if len(listed) <= SAID:
+                self.progress.say(f"cannot be read and is left out of training: {fault}")
+            elif len(listed) == SAID + 1:
+                self.progress.say("and more, which metrics.json will list")
         check_unreadable(listed, self.batches.pictures, self.unreadable_limit)
 
     def _accumulate(self, part: MicroBatch) -> None:

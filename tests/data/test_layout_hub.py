@@ -21,6 +21,7 @@ from verydeep.data.samples import Dataset
 from verydeep.errors import DataError, MissingExtra, PictureError
 
 hub = pytest.importorskip("datasets")
+constants = pytest.importorskip("huggingface_hub.constants")
 hub.disable_progress_bars()
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file")
@@ -151,6 +152,7 @@ def online(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
         return hub.DatasetDict({"train": rows(18, coarse=coarse), "test": test})
 
     monkeypatch.setattr(hub, "load_dataset", load_dataset)
+    monkeypatch.setattr("verydeep.data.layouts.hub._reachable", lambda: True)
     return asked
 
 
@@ -170,6 +172,38 @@ def test_what_cannot_be_fetched_is_one_line(online: list[tuple[str, str | None]]
     with pytest.raises(DataError, match=r"cannot be had .*Check name and network") as caught:
         read_dataset("hf:owner/none")
     assert "\n" not in str(caught.value)
+    assert f"its cache in {constants.HF_HOME} (HF_HOME says where)" in str(caught.value)
+
+
+def test_without_network_it_is_said_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Nobody listens there.
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it tries again"))
+    monkeypatch.setattr(hub.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    with pytest.raises(DataError, match=r"hf:owner/none: cannot be had .*Check name and network"):
+        read_dataset("hf:owner/none")
+    assert capfd.readouterr() == ("", "")
+    assert not constants.HF_HUB_OFFLINE
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_cache_alone_is_asked_where_the_hub_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    before = (constants.HF_HUB_OFFLINE, hub.config.HF_HUB_OFFLINE)
+    seen = []
+
+    def load_dataset(name: str, config: str | None) -> Any:
+        seen.append((constants.HF_HUB_OFFLINE, hub.config.HF_HUB_OFFLINE))
+        return hub.DatasetDict({"train": rows(18)})
+
+    monkeypatch.setattr(hub, "load_dataset", load_dataset)
+    monkeypatch.setattr("verydeep.data.layouts.hub._reachable", lambda: answers)
+    assert read_dataset("hf:owner/pets", draw=False).sizes == {"train": 18}
+    assert seen == ([before] if answers else [(True, True)])
+    assert before == (constants.HF_HUB_OFFLINE, hub.config.HF_HUB_OFFLINE)
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, saved: Path) -> None:

@@ -69,6 +69,17 @@ def _ilsvrc(root: Path) -> Path:
     return plant(root, *names, "LOC_synset_mapping.txt", "Annotations/CLS-LOC/train/a/a.xml")
 
 
+def _saved(root: Path) -> Path:
+    pytest.importorskip("datasets")
+    (root / "dataset_info.json").touch()
+    (root / "data-00000-of-00001.arrow").touch()
+    (root / "state.json").write_text(
+        '{"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_fingerprint": "0", '
+        '"_format_columns": null, "_format_kwargs": {}, "_format_type": null, "_split": null}'
+    )
+    return root
+
+
 PLACES: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "a shard": (_shards, "out/val-000000.tar", "shards"),
     "a manifest": (_shards, "out/dataset.json", "shards"),
@@ -77,6 +88,7 @@ PLACES: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "a list of classes": (_tiny, "wnids.txt", "tiny-imagenet"),
     "an annotation of VOC": (_voc, "Annotations/p.xml", "voc"),
     "an annotation of COCO": (_coco, "annotations/instances_train.json", "coco"),
+    "a saved data set": (_saved, "data-00000-of-00001.arrow", "hub"),
     "a mapping of ILSVRC": (_ilsvrc, "LOC_synset_mapping.txt", "ilsvrc"),
     "an annotation of ILSVRC": (_ilsvrc, "Annotations/CLS-LOC/train/a/a.xml", "ilsvrc"),
 }

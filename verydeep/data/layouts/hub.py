@@ -12,7 +12,9 @@ data set is run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +25,18 @@ from numpy.typing import NDArray
 
 from verydeep.data.bounds import open_metered
 from verydeep.data.class_names import check_class_names, unknown_class
+from verydeep.data.decode import shown
 from verydeep.data.members import Member
+from verydeep.data.regular import check_regular
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.words import SPLITS
 from verydeep.errors import DataError, MissingExtra, PictureError, did_you_mean
 from verydeep.progress import Progress
 
 SCHEME = "hf:"
+PATIENCE = 10
+"""Seconds that the Hub may take to answer at all; as long as its own package waits."""
+
 LABELS = ("label", "labels", "fine_label", "class", "target")
 
 
@@ -57,6 +64,9 @@ def read(path: Path) -> Dataset:
     """
     hub = _package(str(path))
     try:
+        for file in path.rglob("*"):
+            if not file.is_dir():
+                check_regular(file)
         saved = hub.load_from_disk(str(path))
     except Exception as error:  # whatever the files make it raise
         raise DataError(f"{path}: cannot be read as a saved data set ({error})") from error
@@ -79,14 +89,57 @@ def read_id(data: str, progress: Progress | None = None) -> Dataset:
         raise DataError(f"{data}: must be like hf:owner/name or hf:owner/name:config?label=column")
     (progress or Progress()).say(f"{name}: from the Hugging Face Hub, or its cache on this machine")
     try:
-        fetched = hub.load_dataset(name, config or None)
+        with _without_retries(hub):
+            fetched = hub.load_dataset(name, config or None)
     except Exception as error:  # of the network, of the Hub, of the data
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{data}: cannot be had from the Hugging Face Hub ({reason}). Check name and network; "
-            "or fetch it on another machine, save it there with save_to_disk, and give that folder"
+            f"{data}: cannot be had from the Hugging Face Hub ({reason}), nor from its cache in "
+            f"{_cache()} (HF_HOME says where). Check name and network; or fetch it on another "
+            "machine, save it there with save_to_disk, and give that folder"
         ) from error
     return _dataset(fetched, data, Path(name), columns)
+
+
+@contextmanager
+def _without_retries(hub: Any) -> Iterator[None]:
+    """Let the cache alone be asked where the Hub cannot be reached, and nothing be said of it.
+
+    The package would try for half a minute, and print two lines each time.
+    """
+    from huggingface_hub import constants
+
+    switches: list[Any] = [m for m in (constants, hub.config) if hasattr(m, "HF_HUB_OFFLINE")]
+    before = [module.HF_HUB_OFFLINE for module in switches]
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        if not _reachable():
+            for module in switches:
+                module.HF_HUB_OFFLINE = True
+        yield
+    finally:
+        logger.setLevel(level)
+        for module, was in zip(switches, before, strict=True):
+            module.HF_HUB_OFFLINE = was
+
+
+def _reachable() -> bool:
+    """Return whether the Hub answers, whatever it says."""
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=PATIENCE)
+    except Exception:  # which, depends on the version
+        return False
+    return True
+
+
+def _cache() -> str:
+    from huggingface_hub import constants
+
+    return shown(str(constants.HF_HOME))
 
 
 def _package(data: str) -> Any:

@@ -43,7 +43,7 @@ def clean_splits(root: Path, train: int = 12, val: int = 3) -> Path:
 def seen(path: Path, split: str = "train", label: int = 0, *, colours: bool = True) -> Picture:
     """Return a file with its facts."""
     facts, _ = examine(Task(path, colours))
-    return Picture(path, f"{split}/{label}/{path.name}", split, label, None, facts)
+    return Picture(path, f"{split}/{label}/{path.name}", split, label, (), facts)
 
 
 def state(root: Path) -> dict[str, tuple[str, int, int]]:

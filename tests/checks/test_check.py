@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,9 @@ from tiny import write_class_folders
 from checks.messy import clean_splits, save, scene, state
 from checks.test_facts import bomb
 from verydeep import check
-from verydeep.checks import check as check_module
 from verydeep.checks.check import Report
 from verydeep.checks.findings import Finding
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.data.statistics import scan
 from verydeep.errors import DataError, InputError
 
@@ -176,31 +173,6 @@ def test_equal_pixels_in_other_bytes_leak_too(data: Path) -> None:
     (finding,) = check(data).findings
     assert (finding.key, finding.severity) == ("leakage", "error")
     assert finding.files[0].reason == "same pixels as val/cat/x.bmp (val, cat)"
-
-
-def test_boxes_are_compared_with_the_upright_picture(
-    data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    boxes = [
-        *(Box(0, 0, 120, 90), Box(5, 5, 6, 6)),
-        *(Box(0, 0, 121, 90), Box(-1, 0, 9, 9), Box(5, 5, 5, 9), Box(9, 9, 3, 20)),
-    ]
-
-    def with_boxes(path: Path, *_: object) -> tuple[object, str]:
-        dataset = read_dataset(path)
-        train = dataset.splits["train"]
-        marked = [replace(sample, box=box) for sample, box in zip(train, boxes, strict=False)]
-        splits = {**dataset.splits, "train": (*marked, *train[len(marked) :])}
-        return replace(dataset, splits=splits), ""
-
-    monkeypatch.setattr(check_module, "_read", with_boxes)
-    finding = only(check(data), "boxes")
-    assert [flagged.reason for flagged in finding.files] == [
-        "box (0, 0) to (121, 90) on 120x90 pixels",
-        "box (-1, 0) to (9, 9) on 120x90 pixels",
-        "box (5, 5) to (5, 9) is empty",
-        "box (9, 9) to (3, 20) is empty",
-    ]
 
 
 def test_the_colours_are_those_of_a_training(data: Path) -> None:

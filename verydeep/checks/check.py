@@ -160,7 +160,7 @@ def _examine(
             samples, in_parallel(examine, tasks, workers=workers, chunk=32), strict=True
         ):
             name = relative_name(sample.path, dataset.root)
-            pictures.append(Picture(sample.path, name, split, sample.label, sample.box, facts))
+            pictures.append(Picture(sample.path, name, split, sample.label, sample.boxes, facts))
             if moments is not None:
                 sums.add(moments)
             bar.update(len(pictures))

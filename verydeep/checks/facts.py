@@ -67,7 +67,7 @@ class Picture:
         name: Its path within the data set.
         split: Name of the split.
         label: Number of the class.
-        box: Where the object is, if known.
+        boxes: Where objects of its class are, if known, the main one first.
         facts: What the file is.
     """
 
@@ -75,7 +75,7 @@ class Picture:
     name: str
     split: str
     label: int
-    box: Box | None
+    boxes: tuple[Box, ...]
     facts: Facts
 
 

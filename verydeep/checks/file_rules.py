@@ -9,6 +9,8 @@ from pathlib import Path
 from verydeep.checks.facts import Fault, Picture
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
 from verydeep.checks.sniff import FORMAT_OF_SUFFIX
+from verydeep.data.samples import relative_name
+from verydeep.data.words import span
 
 TINY = 32
 """Pixels; the smallest side that any of the nets takes."""
@@ -171,11 +173,7 @@ _ODD: tuple[tuple[str, Severity, Callable[[Picture], bool], str, str], ...] = (
 
 
 def _boxes(evidence: Evidence) -> Iterator[Finding]:
-    flagged = tuple(
-        evidence.flag(picture, wrong)
-        for picture in evidence.pictures
-        if picture.facts.fault is None and (wrong := _wrong_box(picture))
-    )
+    flagged = (*_odd_boxes(evidence), *_wrong_boxes(evidence))
     if flagged:
         yield Finding(
             "boxes",
@@ -187,15 +185,26 @@ def _boxes(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _wrong_box(picture: Picture) -> str:
-    box, facts = picture.box, picture.facts
-    if box is None:
-        return ""
-    corners = f"({box.x0:g}, {box.y0:g}) to ({box.x1:g}, {box.y1:g})"
-    if not (box.x0 < box.x1 and box.y0 < box.y1):
-        return f"box {corners} is empty"
-    inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= facts.width and box.y1 <= facts.height
-    return "" if inside else f"box {corners} on {facts.width}x{facts.height} pixels"
+def _odd_boxes(evidence: Evidence) -> Iterator[Flagged]:
+    """Yield the boxes that the layout left out or changed."""
+    odd = {box.path for box in evidence.dataset.odd_boxes}
+    told = {picture.path: picture for picture in evidence.pictures if picture.path in odd}
+    for box in evidence.dataset.odd_boxes:
+        if box.path in told:
+            yield evidence.flag(told[box.path], box.reason)
+        else:
+            yield Flagged(relative_name(box.path, evidence.dataset.root), reason=box.reason)
+
+
+def _wrong_boxes(evidence: Evidence) -> Iterator[Flagged]:
+    for picture in evidence.pictures:
+        facts = picture.facts
+        for box in picture.boxes if facts.fault is None else ():
+            outside = min(box.x0, box.y0) < 0 or box.x1 > facts.width or box.y1 > facts.height
+            if outside:
+                yield evidence.flag(
+                    picture, f"box {span(*box)} on {facts.width}x{facts.height} pixels"
+                )
 
 
 def _strays(evidence: Evidence) -> Iterator[Finding]:

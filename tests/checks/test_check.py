@@ -14,7 +14,9 @@ from tiny import write_class_folders
 from checks.messy import clean_splits, save, scene, state
 from checks.test_facts import bomb
 from verydeep import check
+from verydeep.checks import check as check_module
 from verydeep.checks.check import Report
+from verydeep.checks.duplicates import Duplicates, Near
 from verydeep.checks.findings import Finding
 from verydeep.data.read import read_dataset
 from verydeep.data.statistics import scan
@@ -95,8 +97,8 @@ ODD: dict[str, tuple[str, Callable[[Path], object]]] = {
     "contradiction": ("error", lambda r: again(r, "train/cat/00.jpg", "train/dog/x.jpg")),
     "leakage": ("error", lambda r: again(r, "train/cat/00.jpg", "val/cat/x.jpg")),
     "duplicates": ("warning", lambda r: again(r, "train/cat/00.jpg", "train/cat/x.jpg")),
-    "near-contradiction": ("warning", lambda r: saved_again(r, "train/dog/x.jpg")),
-    "near-leakage": ("warning", lambda r: saved_again(r, "val/cat/x.jpg")),
+    "near-contradiction": ("error", lambda r: saved_again(r, "train/dog/x.jpg")),
+    "near-leakage": ("error", lambda r: saved_again(r, "val/cat/x.jpg")),
     "near-duplicates": ("note", lambda r: saved_again(r, "train/cat/x.jpg")),
     "outside": ("warning", lambda root: save(scene(90), root / "x.jpg")),
     "hidden": ("warning", lambda root: save(scene(90), root / "train/cat/x.bak", format="PNG")),
@@ -165,6 +167,50 @@ def test_leakage_names_both_files_and_where_they_are(data: Path) -> None:
     assert (other.file, other.split, other.class_name) == ("val/dog/x.jpg", "val", "dog")
     assert one.reason == "same bytes as val/dog/x.jpg (val, dog)"
     assert (one.other, other.other) == (other.file, one.file)
+
+
+def test_a_copy_saved_again_may_leak_and_contradict_at_once(data: Path) -> None:
+    saved_again(data, "val/dog/x.jpg")
+    report = check(data)
+    assert keys(report) == {"near-leakage", "near-contradiction"}
+    assert (report.exit_code, report.verdict[:7]) == (2, "Not fit")
+    for key in keys(report):
+        finding = only(report, key)
+        assert (finding.severity, finding.title[:7]) == ("error", "1 pair:")
+        assert finding.title.endswith(", 1 surely copied")
+        (flagged,) = finding.files
+        assert {flagged.file, flagged.other} == {"train/cat/00.jpg", "val/dog/x.jpg"}
+
+
+def test_a_copy_in_val_and_test_is_a_warning(data: Path) -> None:
+    save(scene(90), data / "test/cat/x.jpg")
+    save(scene(91), data / "test/dog/x.jpg")
+    save(Image.open(data / "test/cat/x.jpg"), data / "val/cat/x.jpg", quality=80)
+    report = check(data)
+    assert keys(report) == {"near-shared"}
+    assert (only(report, "near-shared").severity, report.exit_code) == ("warning", 0)
+
+
+@pytest.mark.parametrize(
+    ("bits", "likeness", "severity"),
+    [
+        (0, 1.0, "error"),
+        (2, 0.99, "error"),
+        (3, 1.0, "warning"),
+        (0, 0.9899, "warning"),
+        (6, 0.95, "warning"),
+    ],
+)
+def test_only_what_is_surely_a_copy_makes_a_set_unfit(
+    bits: int, likeness: float, severity: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Numbers 0 to 11 are cats of train, 24 on are cats of val.
+    near = (Near(0, 24, 5, 0.96), Near(1, 25, bits, likeness))
+    monkeypatch.setattr(check_module, "find_duplicates", lambda *_, **__: Duplicates((), near))
+    finding = only(check(data), "near-leakage")
+    assert (finding.severity, finding.count) == (severity, 2)
+    places = ["val/cat/01.jpg", "val/cat/00.jpg"]
+    assert [file.file for file in finding.files] == places[:: 1 if severity == "error" else -1]
 
 
 def test_equal_pixels_in_other_bytes_leak_too(data: Path) -> None:
@@ -262,6 +308,7 @@ def test_what_is_no_data_set_is_said_as_training_says_it(tmp_path: Path) -> None
 def test_the_documentation_names_every_finding() -> None:
     folder = Path(__file__).resolve().parents[2] / "docs"
     text = (folder / "checking.md").read_text("utf-8")
-    others = {"too-many-broken", "no-split", "shared", "boxes", "sixteen-bit", "near-incomplete"}
+    others = {"too-many-broken", "no-split", "shared", "near-shared", "boxes", "sixteen-bit"}
+    others |= {"near-incomplete"}
     for key in set(ODD) | others:
         assert f"`{key}`" in text

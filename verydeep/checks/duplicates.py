@@ -28,6 +28,12 @@ Pairs = NDArray[np.int64]
 MOST_PAIRS = 100_000
 """Near pairs that are looked at, at most: the frames of a film are all like one another."""
 
+CERTAIN_BITS = 2
+"""Bits of two hashes that differ at most where one picture is surely a copy of the other..."""
+
+CERTAIN_LIKENESS = 0.99
+"""... and the correlation that the two have at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -52,6 +58,11 @@ class Near:
     second: int
     bits: int
     likeness: float
+
+    @property
+    def certain(self) -> bool:
+        """Whether the two are copies beyond doubt: no two pictures of real sets are so alike."""
+        return self.bits <= CERTAIN_BITS and self.likeness >= CERTAIN_LIKENESS
 
 
 @dataclass(frozen=True, slots=True)

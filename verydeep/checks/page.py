@@ -27,7 +27,7 @@ LISTED = 200
 PAIRED = frozenset(
     {
         *("contradiction", "leakage", "shared", "duplicates"),
-        *("near-leakage", "near-contradiction", "near-duplicates"),
+        *("near-leakage", "near-shared", "near-contradiction", "near-duplicates"),
     }
 )
 """Findings about two files each, which are shown side by side."""

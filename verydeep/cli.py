@@ -22,7 +22,7 @@ from verydeep.cli_options import (
     Workers,
 )
 from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run
-from verydeep.errors import InputError, VeryDeepError
+from verydeep.errors import DataError, InputError, VeryDeepError
 
 app = typer.Typer(
     name="verydeep",
@@ -116,19 +116,25 @@ def check(
     too many broken files, the same picture in train and in val or test, or under two classes.
     """
     from verydeep.checks.check import check as check_data
+    from verydeep.checks.reading import refusal_as_dict
     from verydeep.progress import console_progress
     from verydeep.tables.check import check_as_text
 
     progress = console_progress()
-    report = check_data(
-        data,
-        out=out,
-        limit=limit,
-        layout=layout,
-        colours=colours,
-        workers=workers,
-        progress=progress,
-    )
+    try:
+        report = check_data(
+            data,
+            out=out,
+            limit=limit,
+            layout=layout,
+            colours=colours,
+            workers=workers,
+            progress=progress,
+        )
+    except DataError as error:
+        if as_json:
+            print_result(refusal_as_dict(data, error), "", as_json)
+        raise
     value = report.to_dict()
     print_result(value, check_as_text(value, out), as_json)
     if report.exit_code:

@@ -21,6 +21,7 @@ from verydeep.checks.findings import Finding
 from verydeep.data.read import read_dataset
 from verydeep.data.statistics import scan
 from verydeep.errors import DataError, InputError
+from verydeep.recipe import load_recipe
 
 
 @pytest.fixture
@@ -298,6 +299,14 @@ def test_a_limit_is_a_share(limit: float, data: Path) -> None:
         check(data, limit=limit)
 
 
+def test_imbalance_names_the_setting_that_helps(data: Path) -> None:
+    many(data)
+    advice = only(check(data), "imbalance").advice
+    assert "--set data.balance=weights (or sampling)" in advice
+    for how in ("weights", "sampling"):
+        assert load_recipe("paper", [f"data.balance={how}"]).data.balance == how
+
+
 def test_what_is_no_data_set_is_said_as_training_says_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
         check(tmp_path / "gone")
@@ -309,6 +318,6 @@ def test_the_documentation_names_every_finding() -> None:
     folder = Path(__file__).resolve().parents[2] / "docs"
     text = (folder / "checking.md").read_text("utf-8")
     others = {"too-many-broken", "no-split", "shared", "near-shared", "boxes", "sixteen-bit"}
-    others |= {"near-incomplete"}
+    others |= {"near-incomplete", "no-classes", "empty-folder", "layout"}
     for key in set(ODD) | others:
         assert f"`{key}`" in text

@@ -114,3 +114,17 @@ def test_what_is_no_data_set_is_one_message(tmp_path: Path, verydeep: Program) -
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("verydeep: ")
     assert "no such file or folder" in outcome.err
+
+
+def test_a_fault_of_the_layout_is_one_object_and_one_message(data: Path, verydeep: Program) -> None:
+    shutil.copytree(data / "val/cat", data / "val/bird")
+    outcome = verydeep("check", data, "--json")
+    value = strict_json(outcome.out)
+    assert (outcome.code, value["exit_code"], set(value)) == (2, 2, KEYS)
+    (finding,) = value["findings"]
+    assert (finding["key"], finding["severity"]) == ("layout", "error")
+    assert "there is no training class 'bird'" in finding["title"]
+    assert outcome.err == f"verydeep: {finding['title']}\n"
+    assert value["data"] == str(data)
+    plain = verydeep("check", data)
+    assert (plain.code, plain.out, plain.err) == (2, "", outcome.err)

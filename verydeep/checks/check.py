@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.checks.duplicates import find_duplicates
+from verydeep.checks.empty_folders import find_empty_folders
 from verydeep.checks.facts import Picture, Task, examine
 from verydeep.checks.file_rules import file_findings
 from verydeep.checks.findings import SEVERITIES, Evidence, Finding, plural
+from verydeep.checks.reading import place_of, read
 from verydeep.checks.set_rules import set_findings
 from verydeep.checks.strays import find_strays
 from verydeep.checks.summary import summarize
 from verydeep.data.loading import in_parallel
-from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset, Sample, relative_name
 from verydeep.data.statistics import ColourStatistics, ColourSum
-from verydeep.errors import DataError, InputError
+from verydeep.errors import InputError
 from verydeep.progress import Progress
 
 
@@ -29,6 +30,7 @@ class Report:
     """What a look-over of a data set found.
 
     Attributes:
+        data: What was looked over, as a path or name.
         dataset: The data set, with its splits as training would have them.
         findings: The worst first.
         summary: Its figures, as plain values.
@@ -36,6 +38,7 @@ class Report:
         pictures: Every file with its facts.
     """
 
+    data: str
     dataset: Dataset
     findings: tuple[Finding, ...]
     summary: dict[str, Any]
@@ -59,7 +62,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""
         return {
-            "data": str(self.dataset.root),
+            "data": self.data,
             "describe": self.dataset.describe(),
             "layout": self.dataset.layout,
             "splits": {name: len(samples) for name, samples in self.dataset.splits.items()},
@@ -108,32 +111,22 @@ def check(
         raise InputError(f"limit must be a share between 0 and 1, got {limit:g} instead")
     start = time.perf_counter()
     progress = progress or Progress()
-    dataset, undrawable = _read(data, layout, progress)
+    dataset, undrawable = read(data, layout, progress)
     target = None if out is None else _target(Path(out), dataset.root)
     pictures, measured = _examine(dataset, colours, workers, progress)
     duplicates = find_duplicates(pictures, workers=workers, progress=progress)
-    evidence = Evidence(dataset, pictures, duplicates, find_strays(dataset), limit, undrawable)
+    strays, empty = find_strays(dataset, progress), find_empty_folders(dataset)
+    evidence = Evidence(dataset, pictures, duplicates, strays, limit, undrawable, empty)
     findings = [*set_findings(evidence), *file_findings(evidence)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     summary = summarize(dataset, pictures, measured)
     seconds = time.perf_counter() - start
-    report = Report(dataset, tuple(findings), summary, seconds, pictures)
+    report = Report(place_of(data, dataset), dataset, tuple(findings), summary, seconds, pictures)
     if target is not None:
         from verydeep.checks.page import write_page
 
         write_page(report, target, workers=workers)
     return report
-
-
-def _read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
-    """Return the data set, and why it cannot be split if so."""
-    try:
-        return read_dataset(data, layout=layout, stream=False, progress=progress), ""
-    except DataError as error:
-        try:
-            return read_dataset(data, draw=False, layout=layout, stream=False), str(error)
-        except DataError:
-            raise error from None
 
 
 def _target(out: Path, root: Path) -> Path:
@@ -152,7 +145,7 @@ def _examine(
     dataset: Dataset, colours: bool, workers: int | None, progress: Progress
 ) -> tuple[tuple[Picture, ...], ColourStatistics | None]:
     samples = list(_samples(dataset))
-    tasks = [Task(sample.path, colours and split == "train") for split, sample in samples]
+    tasks = [Task(sample.path, colours and split in ("train", "all")) for split, sample in samples]
     pictures: list[Picture] = []
     sums = ColourSum()
     with progress.task("check", len(tasks)) as bar:

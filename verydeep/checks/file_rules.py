@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from verydeep.checks.facts import Fault, Picture
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
 from verydeep.checks.sniff import FORMAT_OF_SUFFIX
+from verydeep.checks.strays import Stray
 from verydeep.data.samples import relative_name
 from verydeep.data.words import span
 
@@ -207,17 +208,22 @@ def _wrong_boxes(evidence: Evidence) -> Iterator[Flagged]:
                 )
 
 
+def _outside(lost: Sequence[Stray], listed: bool) -> Finding:
+    pictures = plural(len(lost), "picture")
+    files = tuple(Flagged(stray.name) for stray in lost)
+    if listed:  # whoever wrote the lists may well have meant it
+        title = f"{pictures} beside the others that no list of the data set names"
+        advice = "training passes over them: if they belong to it, name them there"
+        return Finding("outside", "note", title, len(lost), advice, files)
+    title = f"{pictures} in no class folder, or in a folder that is not used"
+    advice = "training passes over them: move them into the folders of their classes, or away"
+    return Finding("outside", "warning", title, len(lost), advice, files)
+
+
 def _strays(evidence: Evidence) -> Iterator[Finding]:
     lost = [stray for stray in evidence.strays if stray.picture]
     if lost:
-        yield Finding(
-            "outside",
-            "warning",
-            f"{plural(len(lost), 'picture')} in no class folder, or in a folder that is not used",
-            len(lost),
-            "training passes over them: move them into the folders of their classes, or away",
-            tuple(Flagged(stray.name) for stray in lost),
-        )
+        yield _outside(lost, listed=evidence.dataset.folders is None)
     hidden = [stray for stray in evidence.strays if stray.hidden]
     if hidden:
         yield Finding(

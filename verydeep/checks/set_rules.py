@@ -8,6 +8,7 @@ from itertools import islice, product
 from verydeep.checks.duplicates import Group, Near
 from verydeep.checks.facts import Picture
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
+from verydeep.data.samples import relative_name
 
 FEW = 10
 """Training pictures of a class below which little can be learned."""
@@ -205,10 +206,20 @@ def _places(copies: list[Picture]) -> list[Picture]:
 
 
 def _place(evidence: Evidence, picture: Picture) -> str:
-    return f"{picture.split}, {evidence.dataset.classes[picture.label]}"
+    return ", ".join(filter(None, (picture.split, evidence.dataset.classes[picture.label])))
 
 
 def _classes(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.classless:
+        yield Finding(
+            "no-classes",
+            "error",
+            "the pictures have no classes",
+            len(evidence.pictures),
+            "a classifier learns from a folder for each class: move them into such folders, two at "
+            "least, or name their classes in a table with the columns file and label",
+        )
+        return
     if evidence.undrawable:
         advice = "add pictures to that class, or give val/ and test/ folders yourself"
         yield Finding("no-split", "error", evidence.undrawable, 1, advice)
@@ -219,6 +230,21 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
     for split, counts in usable.items():
         yield from _missing(classes, split, counts)
     yield from _few(classes, usable.get("train") or usable.get("all") or [])
+    yield from _empty_folders(evidence)
+
+
+def _empty_folders(evidence: Evidence) -> Iterator[Finding]:
+    empty = evidence.empty_folders
+    if empty:
+        names = [relative_name(folder, evidence.dataset.root) for folder in empty]
+        yield Finding(
+            "empty-folder",
+            "warning",
+            f"{plural(len(empty), 'folder')} without a picture beside those of the classes",
+            len(empty),
+            "training knows no class of that name: put its pictures there, or remove the folder",
+            tuple(Flagged(f"{name}/") for name in names),
+        )
 
 
 def _missing(classes: tuple[str, ...], split: str, counts: list[int]) -> Iterator[Finding]:
@@ -254,6 +280,7 @@ def _few(classes: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
             f"the largest class has {high / low:.1f} times the pictures of the smallest "
             f"({classes[counts.index(high)]} {high:,}, {classes[counts.index(low)]} {low:,})",
             2,
-            "the net will prefer large classes: add pictures to small ones, and look at the errors "
-            "of each class, not at their mean alone",
+            "the net will prefer large classes: add pictures to small ones, or train with --set "
+            "data.balance=weights (or sampling), and look at the errors of each class, not at "
+            "their mean alone",
         )

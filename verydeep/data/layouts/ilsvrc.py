@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from verydeep.data.layouts.common import Entry, assemble, lines
@@ -53,7 +54,9 @@ def read(path: Path) -> Dataset:
         raise DataError(f"{path}: there is no Data/CLS-LOC/train/ in it")
     small = _small_files(path)
     splits = {"train": _train(base, small), "val": _val(base, small)}
-    return assemble(path, "ILSVRC CLS-LOC layout", splits, titles=_titles(small))
+    dataset = assemble(path, "ILSVRC CLS-LOC layout", splits, titles=_titles(small))
+    pictures = base / "Data" / "CLS-LOC"
+    return replace(dataset, folders=(pictures / "train", pictures / "val"))
 
 
 def _base(root: Path) -> Path | None:

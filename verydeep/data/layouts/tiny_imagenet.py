@@ -42,8 +42,15 @@ def read(path: Path) -> Dataset:
     for sample in _read_annotations(path / "val", labels, odd):
         val.add(sample.path, sample.label, sample.box)
     splits = {"train": train.samples()} | ({"val": val.samples()} if len(val) else {})
-    layout = "Tiny ImageNet layout"
-    return Dataset(path, layout, classes, splits, titles, odd_boxes=tuple(odd))
+    return Dataset(
+        path,
+        "Tiny ImageNet layout",
+        classes,
+        splits,
+        titles,
+        odd_boxes=tuple(odd),
+        folders=(path / "train", path / "val"),
+    )
 
 
 def _read_annotations(folder: Path, labels: dict[str, int], odd: list[OddBox]) -> Iterator[Sample]:

@@ -113,10 +113,12 @@ def check(
     """Look a data set over before training: broken files, duplicates, leakage, odd classes.
 
     Nothing of it is changed. The exit code is 2 if training would fail or its figures would lie:
-    too many broken files, the same picture in train and in val or test, or under two classes.
+    too many broken files, the same picture in train and in val or test, or under two classes. Then
+    lists of the files are kept in DATA-check/ in the current folder, unless --out says where.
     """
     from verydeep.checks.check import check as check_data
     from verydeep.checks.reading import refusal_as_dict
+    from verydeep.checks.unasked import keep_lists
     from verydeep.progress import console_progress
     from verydeep.tables.check import check_as_text
 
@@ -138,6 +140,8 @@ def check(
     value = report.to_dict()
     print_result(value, check_as_text(value, out), as_json)
     if report.exit_code:
+        if out is None:
+            progress.say(keep_lists(report, workers=workers))
         raise typer.Exit(report.exit_code)
 
 

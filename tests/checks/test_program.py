@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,17 @@ KEYS = {
     *("data", "describe", "layout", "splits", "drawn_by_rule", "exit_code", "verdict"),
     *("findings", "statistics", "seconds", "files_per_second"),
 }
+
+WRITTEN = {"check.html", "findings.csv", "findings.json"}
+KEPT = "pets-check/check.html shows what was found, pets-check/findings.csv lists all files\n"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, into which lists of errors are written."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
 
 
 @pytest.fixture
@@ -34,7 +47,7 @@ def test_a_sound_set_ends_with_0(data: Path, verydeep: Program) -> None:
 def test_leakage_ends_with_2_and_says_what_to_do(data: Path, verydeep: Program) -> None:
     shutil.copy(data / "train/cat/00.jpg", data / "val/cat/x.jpg")
     outcome = verydeep("check", data)
-    assert (outcome.code, outcome.err) == (2, "")
+    assert (outcome.code, outcome.err) == (2, KEPT)
     assert "ERROR  1 picture repeated: the same picture in train and in val or test" in outcome.out
     assert "val/cat/x.jpg: same bytes as train/cat/00.jpg (train, cat)" in outcome.out
     assert "remove the copies" in outcome.out
@@ -91,7 +104,7 @@ def test_out_writes_page_and_lists_and_nothing_is_written_without(
     assert state(tmp_path) == before
     out = tmp_path / "looked"
     text = verydeep("check", data, "--out", out).out
-    assert {path.name for path in out.iterdir()} == {"check.html", "findings.csv", "findings.json"}
+    assert {path.name for path in out.iterdir()} == WRITTEN
     assert str(out / "check.html") in text
 
 
@@ -128,3 +141,80 @@ def test_a_fault_of_the_layout_is_one_object_and_one_message(data: Path, verydee
     assert value["data"] == str(data)
     plain = verydeep("check", data)
     assert (plain.code, plain.out, plain.err) == (2, "", outcome.err)
+
+
+def leak(data: Path) -> None:
+    shutil.copy(data / "train/cat/00.jpg", data / "val/cat/x.jpg")
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_errors_are_listed_in_the_current_folder(
+    flags: tuple[str, ...], data: Path, here: Path, verydeep: Program
+) -> None:
+    leak(data)
+    before = state(data)
+    outcome = verydeep("check", data, *flags)
+    assert (outcome.code, outcome.err) == (2, KEPT)
+    assert {path.name for path in here.iterdir()} == {"pets-check"}
+    assert {path.name for path in (here / "pets-check").iterdir()} == WRITTEN
+    rows = [*csv.DictReader(io.StringIO((here / "pets-check/findings.csv").read_text("utf-8")))]
+    assert [row["file"] for row in rows] == ["train/cat/00.jpg", "val/cat/x.jpg"]
+    assert all("remove the copies" in row["what_to_do"] for row in rows)
+    assert state(data) == before
+    if flags:
+        value = strict_json(outcome.out)
+        assert value == strict_json((here / "pets-check/findings.json").read_text("utf-8"))
+
+
+def test_a_later_run_writes_over_its_own_lists(data: Path, here: Path, verydeep: Program) -> None:
+    leak(data)
+    verydeep("check", data)
+    shutil.copy(data / "train/cat/01.jpg", data / "val/cat/y.jpg")
+    assert verydeep("check", data).err == KEPT
+    assert "val/cat/y.jpg" in (here / "pets-check/findings.csv").read_text("utf-8")
+
+
+def test_with_out_nothing_is_written_elsewhere(
+    data: Path, here: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    leak(data)
+    outcome = verydeep("check", data, "--out", tmp_path / "looked")
+    assert (outcome.code, outcome.err) == (2, "")
+    assert [*here.iterdir()] == []
+
+
+def test_other_things_are_not_written_over(data: Path, here: Path, verydeep: Program) -> None:
+    leak(data)
+    (here / "pets-check").mkdir()
+    (here / "pets-check/mine.txt").write_text("mine")
+    before = state(here)
+    outcome = verydeep("check", data)
+    assert outcome.err == (
+        "no lists of the files were written (pets-check holds other things, like 'mine.txt'): "
+        "name a folder with --out\n"
+    )
+    assert (outcome.code, state(here)) == (2, before)
+
+
+@pytest.mark.parametrize("place", ["", "train"])
+def test_nothing_is_written_into_the_data(
+    place: str, data: Path, monkeypatch: pytest.MonkeyPatch, verydeep: Program
+) -> None:
+    leak(data)
+    before = state(data)
+    monkeypatch.chdir(data / place)
+    outcome = verydeep("check", data)
+    assert "pets-check lies within the data, which are not to be changed" in outcome.err
+    assert outcome.err.endswith("name a folder with --out\n")
+    assert (outcome.code, state(data)) == (2, before)
+
+
+def test_a_current_folder_that_cannot_be_written_to(
+    data: Path, here: Path, verydeep: Program
+) -> None:
+    leak(data)
+    (here / "pets-check").write_text("a file in its place")
+    outcome = verydeep("check", data)
+    assert outcome.code == 2
+    assert outcome.err.startswith("no lists of the files were written (pets-check: ")
+    assert "Not fit for training" in outcome.out

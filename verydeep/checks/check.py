@@ -112,7 +112,7 @@ def check(
     start = time.perf_counter()
     progress = progress or Progress()
     dataset, undrawable = read(data, layout, progress)
-    target = None if out is None else _target(Path(out), dataset.root)
+    target = None if out is None else target_folder(Path(out), dataset.root)
     pictures, measured = _examine(dataset, colours, workers, progress)
     duplicates = find_duplicates(pictures, workers=workers, progress=progress)
     strays, empty = find_strays(dataset, progress), find_empty_folders(dataset)
@@ -129,8 +129,12 @@ def check(
     return report
 
 
-def _target(out: Path, root: Path) -> Path:
-    """Return the folder to write to, which must not lie among the pictures."""
+def target_folder(out: Path, root: Path) -> Path:
+    """Return the folder to write to, which must not lie among the pictures.
+
+    Raises:
+        InputError: It does, or cannot be made.
+    """
     out = out.expanduser()
     if out.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{out} lies within the data, which are not to be changed: choose another")

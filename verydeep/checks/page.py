@@ -32,6 +32,9 @@ PAIRED = frozenset(
 )
 """Findings about two files each, which are shown side by side."""
 
+WRITTEN = ("check.html", "findings.csv", "findings.json")
+"""The page, and the lists beside it."""
+
 COLUMNS = ("severity", "finding", "file", "split", "class", "reason", "other", "what_to_do")
 
 
@@ -71,10 +74,11 @@ def write_page(report: Report, folder: Path, *, workers: int | None = None) -> P
         small=small,
         mean_colour=_mean_colour(report),
     )
-    write_text(folder / "check.html", page)
-    write_text(folder / "findings.csv", _csv(report.findings))
-    write_json(folder / "findings.json", report.to_dict())
-    return folder / "check.html"
+    html, table, values = (folder / name for name in WRITTEN)
+    write_text(html, page)
+    write_text(table, _csv(report.findings))
+    write_json(values, report.to_dict())
+    return html
 
 
 def _concerned(report: Report) -> Iterator[Picture]:

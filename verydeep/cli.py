@@ -141,7 +141,7 @@ def check(
     print_result(value, check_as_text(value, out), as_json)
     if report.exit_code:
         if out is None:
-            progress.say(keep_lists(report, workers=workers))
+            progress.say(keep_lists(report, workers=workers, progress=progress))
         raise typer.Exit(report.exit_code)
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from verydeep.checks.duplicates import find_duplicates
 from verydeep.checks.empty_folders import find_empty_folders
-from verydeep.checks.facts import Picture, Task, examine
+from verydeep.checks.facts import Task, examine
 from verydeep.checks.file_rules import file_findings
 from verydeep.checks.findings import SEVERITIES, Evidence, Finding, plural
+from verydeep.checks.pictures import Pictures
 from verydeep.checks.reading import place_of, read
 from verydeep.checks.set_rules import set_findings
 from verydeep.checks.strays import find_strays
 from verydeep.checks.summary import summarize
 from verydeep.data.loading import in_parallel
-from verydeep.data.samples import Dataset, Sample, relative_name
+from verydeep.data.samples import Dataset
 from verydeep.data.statistics import ColourStatistics, ColourSum
 from verydeep.errors import InputError
 from verydeep.progress import Progress
@@ -43,7 +44,7 @@ class Report:
     findings: tuple[Finding, ...]
     summary: dict[str, Any]
     seconds: float
-    pictures: tuple[Picture, ...] = field(repr=False)
+    pictures: Pictures = field(repr=False)
 
     @property
     def exit_code(self) -> int:
@@ -125,7 +126,7 @@ def check(
     if target is not None:
         from verydeep.checks.page import write_page
 
-        write_page(report, target, workers=workers)
+        write_page(report, target, workers=workers, progress=progress)
     return report
 
 
@@ -147,24 +148,38 @@ def target_folder(out: Path, root: Path) -> Path:
 
 def _examine(
     dataset: Dataset, colours: bool, workers: int | None, progress: Progress
-) -> tuple[tuple[Picture, ...], ColourStatistics | None]:
-    samples = list(_samples(dataset))
-    tasks = [Task(sample.path, colours and split in ("train", "all")) for split, sample in samples]
-    pictures: list[Picture] = []
+) -> tuple[Pictures, ColourStatistics | None]:
+    tasks = _Tasks(dataset, colours)
+    pictures = Pictures(dataset.splits, dataset.root)
     sums = ColourSum()
     with progress.task("check", len(tasks)) as bar:
-        for (split, sample), (facts, moments) in zip(
-            samples, in_parallel(examine, tasks, workers=workers, chunk=32), strict=True
-        ):
-            name = relative_name(sample.path, dataset.root)
-            pictures.append(Picture(sample.path, name, split, sample.label, sample.boxes, facts))
+        for facts, moments in in_parallel(examine, tasks, workers=workers, chunk=32):
+            pictures.add(facts)
             if moments is not None:
                 sums.add(moments)
             bar.update(len(pictures))
-    return tuple(pictures), sums.statistics() if sums.count else None
+    return pictures, sums.statistics() if sums.count else None
 
 
-def _samples(dataset: Dataset) -> Iterator[tuple[str, Sample]]:
-    for split, samples in dataset.splits.items():
-        for sample in samples:
-            yield split, sample
+class _Tasks(Sequence[Task]):
+    """All files of a data set, each made a task when its turn comes."""
+
+    def __init__(self, dataset: Dataset, colours: bool) -> None:
+        self._splits = list(dataset.splits.items())
+        self._colours = colours
+
+    def __len__(self) -> int:
+        return sum(len(samples) for _, samples in self._splits)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Task]: ...
+    def __getitem__(self, index: int | slice) -> Task | Sequence[Task]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        for split, samples in self._splits:
+            if index < len(samples):
+                return Task(samples[index].path, self._colours and split in ("train", "all"))
+            index -= len(samples)
+        raise IndexError(index)

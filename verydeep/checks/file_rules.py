@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from verydeep.checks.facts import Fault, Picture
+from verydeep.checks.facts import Fault
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
+from verydeep.checks.pictures import Picture
 from verydeep.checks.sniff import FORMAT_OF_SUFFIX
 from verydeep.checks.strays import Stray
 from verydeep.data.samples import relative_name
@@ -39,45 +41,49 @@ _FAULTS: dict[Fault, tuple[str, str]] = {
 
 def file_findings(evidence: Evidence) -> Iterator[Finding]:
     """Yield what is wrong or odd with single files."""
-    yield from _too_many_broken(evidence)
-    yield from _faults(evidence)
-    for key, severity, is_so, title, advice in _ODD:
-        odd = [p for p in evidence.pictures if p.facts.fault is None and is_so(p)]
-        if odd:
-            flagged = tuple(evidence.flag(picture, _seen(key, picture)) for picture in odd)
-            whole = f"{plural(len(odd), 'picture')} {title}"
-            yield Finding(key, severity, whole, len(odd), advice, flagged)
+    broken = [picture for picture in evidence.pictures if picture.facts.fault is not None]
+    yield from _too_many_broken(evidence, broken)
+    yield from _faults(evidence, broken)
+    odd: dict[str, list[Flagged]] = {key: [] for key, *_ in _ODD}
+    for picture in evidence.pictures:
+        for key, _, is_so, *_ in _ODD if picture.facts.fault is None else ():
+            if is_so(picture):
+                odd[key].append(evidence.flag(picture, _seen(key, picture)))
+    for key, severity, _, title, advice in _ODD:
+        if odd[key]:
+            whole = f"{plural(len(odd[key]), 'picture')} {title}"
+            yield Finding(key, severity, whole, len(odd[key]), advice, tuple(odd[key]))
     yield from _boxes(evidence)
     yield from _strays(evidence)
 
 
-def _too_many_broken(evidence: Evidence) -> Iterator[Finding]:
-    for split in evidence.dataset.splits:
-        faults = [p.facts.fault is not None for p in evidence.pictures if p.split == split]
-        share = sum(faults) / len(faults) if faults else 0.0
-        if share > evidence.limit or (faults and all(faults)):
+def _too_many_broken(evidence: Evidence, broken: Sequence[Picture]) -> Iterator[Finding]:
+    counts = Counter(picture.split for picture in broken)
+    for split, total in evidence.dataset.sizes.items():
+        share = counts[split] / total if total else 0.0
+        if share > evidence.limit or (total and counts[split] == total):
             yield Finding(
                 "too-many-broken",
                 "error",
-                f"{sum(faults):,} of {len(faults):,} files of {split} cannot be used: {share:.2%}, "
+                f"{counts[split]:,} of {total:,} files of {split} cannot be used: {share:.2%}, "
                 f"the limit is {evidence.limit:.2%}",
-                sum(faults),
+                counts[split],
                 "mend or remove them (they are listed by their faults); to go on without them "
                 "raise --limit here and data.unreadable_limit in training",
             )
 
 
-def _faults(evidence: Evidence) -> Iterator[Finding]:
+def _faults(evidence: Evidence, broken: Sequence[Picture]) -> Iterator[Finding]:
     for fault, (what, advice) in _FAULTS.items():
-        broken = [p for p in evidence.pictures if p.facts.fault == fault]
-        if broken:
-            flagged = tuple(evidence.flag(picture, picture.facts.reason) for picture in broken)
-            title = f"{plural(len(broken), 'file')}: {what}"
-            yield Finding(fault, "warning", title, len(broken), advice, flagged)
+        found = [picture for picture in broken if picture.facts.fault == fault]
+        if found:
+            flagged = tuple(evidence.flag(picture, picture.facts.reason) for picture in found)
+            title = f"{plural(len(found), 'file')}: {what}"
+            yield Finding(fault, "warning", title, len(found), advice, flagged)
 
 
 def _misnamed(picture: Picture) -> bool:
-    named = FORMAT_OF_SUFFIX.get(Path(picture.name).suffix.lower())
+    named = FORMAT_OF_SUFFIX.get(os.path.splitext(str(picture.path))[1].lower())  # noqa: PTH122
     return named is not None and named != picture.facts.format
 
 
@@ -189,7 +195,8 @@ def _boxes(evidence: Evidence) -> Iterator[Finding]:
 def _odd_boxes(evidence: Evidence) -> Iterator[Flagged]:
     """Yield the boxes that the layout left out or changed."""
     odd = {box.path for box in evidence.dataset.odd_boxes}
-    told = {picture.path: picture for picture in evidence.pictures if picture.path in odd}
+    every = evidence.pictures if odd else ()
+    told = {picture.path: picture for picture in every if picture.path in odd}
     for box in evidence.dataset.odd_boxes:
         if box.path in told:
             yield evidence.flag(told[box.path], box.reason)
@@ -198,7 +205,8 @@ def _odd_boxes(evidence: Evidence) -> Iterator[Flagged]:
 
 
 def _wrong_boxes(evidence: Evidence) -> Iterator[Flagged]:
-    for picture in evidence.pictures:
+    boxed = any(samples.has_boxes for samples in evidence.dataset.splits.values())
+    for picture in evidence.pictures if boxed else ():
         facts = picture.facts
         for box in picture.boxes if facts.fault is None else ():
             outside = min(box.x0, box.y0) < 0 or box.x1 > facts.width or box.y1 > facts.height

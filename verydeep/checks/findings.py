@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from verydeep.checks.duplicates import Duplicates
-from verydeep.checks.facts import Picture
+from verydeep.checks.pictures import Picture
 from verydeep.checks.strays import Stray
 from verydeep.data.samples import Dataset
 

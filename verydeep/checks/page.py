@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verydeep.checks.facts import Picture
 from verydeep.checks.findings import Finding, Flagged
+from verydeep.checks.pictures import Picture
 from verydeep.checks.sheets import choose_sheets, shrink_all
 from verydeep.files import write_json, write_text
 from verydeep.pages import render
+from verydeep.progress import Progress
 
 if TYPE_CHECKING:
     from verydeep.checks.check import Report
@@ -47,13 +48,16 @@ class Example:
     other: str
 
 
-def write_page(report: Report, folder: Path, *, workers: int | None = None) -> Path:
+def write_page(
+    report: Report, folder: Path, *, workers: int | None = None, progress: Progress | None = None
+) -> Path:
     """Write the page and the lists of files.
 
     Args:
         report: What was found.
         folder: Where to, outside of the data set.
         workers: Decoding processes for the small pictures.
+        progress: Where to report to; None is silent.
 
     Returns:
         The path of ``check.html``; ``findings.csv`` and ``findings.json`` stand beside it.
@@ -61,7 +65,7 @@ def write_page(report: Report, folder: Path, *, workers: int | None = None) -> P
     sheets = choose_sheets(report.dataset, report.pictures)
     paths = {picture.name: picture.path for picture in _concerned(report)}
     on_sheets = [picture.path for sheet in sheets for picture in sheet.pictures]
-    small = shrink_all([*on_sheets, *paths.values()], workers=workers)
+    small = shrink_all([*on_sheets, *paths.values()], workers=workers, progress=progress)
     by_name = {name: small[path] for name, path in paths.items() if path in small}
     page = render(
         "verydeep.checks",

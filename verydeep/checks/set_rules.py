@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice, product
 
 from verydeep.checks.duplicates import Group, Near
-from verydeep.checks.facts import Picture
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
+from verydeep.checks.pictures import Picture
 from verydeep.data.samples import relative_name
 
 FEW = 10

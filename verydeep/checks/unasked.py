@@ -8,11 +8,14 @@ from pathlib import Path
 from verydeep.checks.check import Report, target_folder
 from verydeep.checks.page import WRITTEN, write_page
 from verydeep.errors import InputError
+from verydeep.progress import Progress
 
 _UNUSUAL = re.compile(r"[^\w.]+")
 
 
-def keep_lists(report: Report, *, workers: int | None = None) -> str:
+def keep_lists(
+    report: Report, *, workers: int | None = None, progress: Progress | None = None
+) -> str:
     """Write page and lists of a set with errors to ``NAME-check`` in the current folder.
 
     Nothing is written into the data set, nor into a folder that holds other things than what an
@@ -21,6 +24,7 @@ def keep_lists(report: Report, *, workers: int | None = None) -> str:
     Args:
         report: What was found.
         workers: Decoding processes for the small pictures.
+        progress: Where to report to; None is silent.
 
     Returns:
         Where they are, or why they are nowhere, for the user.
@@ -30,7 +34,8 @@ def keep_lists(report: Report, *, workers: int | None = None) -> str:
         others = _others(folder)
         if others:
             raise InputError(f"{folder} holds other things, like {others[0]!r}")
-        write_page(report, target_folder(folder, report.dataset.root), workers=workers)
+        target = target_folder(folder, report.dataset.root)
+        write_page(report, target, workers=workers, progress=progress)
     except (InputError, OSError) as error:
         return f"no lists of the files were written ({error}): name a folder with --out"
     return f"{folder / WRITTEN[0]} shows what was found, {folder / WRITTEN[1]} lists all files"

@@ -22,7 +22,7 @@ from verydeep.cli_options import (
     Workers,
 )
 from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run, printable
-from verydeep.errors import InputError, VeryDeepError
+from verydeep.errors import DataError, InputError, VeryDeepError
 
 app = typer.Typer(
     name="verydeep",
@@ -113,25 +113,35 @@ def check(
     """Look a data set over before training: broken files, duplicates, leakage, odd classes.
 
     Nothing of it is changed. The exit code is 2 if training would fail or its figures would lie:
-    too many broken files, the same picture in train and in val or test, or under two classes.
+    too many broken files, the same picture in train and in val or test, or under two classes. Then
+    lists of the files are kept in DATA-check/ in the current folder, unless --out says where.
     """
     from verydeep.checks.check import check as check_data
+    from verydeep.checks.reading import refusal_as_dict
+    from verydeep.checks.unasked import keep_lists
     from verydeep.progress import console_progress
     from verydeep.tables.check import check_as_text
 
     progress = console_progress()
-    report = check_data(
-        data,
-        out=out,
-        limit=limit,
-        layout=layout,
-        colours=colours,
-        workers=workers,
-        progress=progress,
-    )
+    try:
+        report = check_data(
+            data,
+            out=out,
+            limit=limit,
+            layout=layout,
+            colours=colours,
+            workers=workers,
+            progress=progress,
+        )
+    except DataError as error:
+        if as_json:
+            print_result(refusal_as_dict(data, error), "", as_json)
+        raise
     value = report.to_dict()
     print_result(value, check_as_text(value, out), as_json)
     if report.exit_code:
+        if out is None:
+            progress.say(keep_lists(report, workers=workers, progress=progress))
         raise typer.Exit(report.exit_code)
 
 

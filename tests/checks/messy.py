@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from verydeep.checks.facts import Picture, Task, examine
+from verydeep.checks.facts import Task, examine
+from verydeep.checks.pictures import Picture
+from verydeep.data.samples import Sample, Samples
 
 
 def scene(seed: int, width: int = 120, height: int = 90) -> Image.Image:
@@ -43,7 +45,7 @@ def clean_splits(root: Path, train: int = 12, val: int = 3) -> Path:
 def seen(path: Path, split: str = "train", label: int = 0, *, colours: bool = True) -> Picture:
     """Return a file with its facts."""
     facts, _ = examine(Task(path, colours))
-    return Picture(path, f"{split}/{label}/{path.name}", split, label, None, facts)
+    return Picture(Samples.of([Sample(path, label)]), 0, path.parent, split, label, facts)
 
 
 def state(root: Path) -> dict[str, tuple[str, int, int]]:

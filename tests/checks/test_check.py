@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,12 @@ from checks.test_facts import bomb
 from verydeep import check
 from verydeep.checks import check as check_module
 from verydeep.checks.check import Report
+from verydeep.checks.duplicates import Duplicates, Near
 from verydeep.checks.findings import Finding
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.data.statistics import scan
 from verydeep.errors import DataError, InputError
+from verydeep.recipe import load_recipe
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ ODD: dict[str, tuple[str, Callable[[Path], object]]] = {
     "contradiction": ("error", lambda r: again(r, "train/cat/00.jpg", "train/dog/x.jpg")),
     "leakage": ("error", lambda r: again(r, "train/cat/00.jpg", "val/cat/x.jpg")),
     "duplicates": ("warning", lambda r: again(r, "train/cat/00.jpg", "train/cat/x.jpg")),
-    "near-contradiction": ("warning", lambda r: saved_again(r, "train/dog/x.jpg")),
-    "near-leakage": ("warning", lambda r: saved_again(r, "val/cat/x.jpg")),
+    "near-contradiction": ("error", lambda r: saved_again(r, "train/dog/x.jpg")),
+    "near-leakage": ("error", lambda r: saved_again(r, "val/cat/x.jpg")),
     "near-duplicates": ("note", lambda r: saved_again(r, "train/cat/x.jpg")),
     "outside": ("warning", lambda root: save(scene(90), root / "x.jpg")),
     "hidden": ("warning", lambda root: save(scene(90), root / "train/cat/x.bak", format="PNG")),
@@ -170,37 +170,56 @@ def test_leakage_names_both_files_and_where_they_are(data: Path) -> None:
     assert (one.other, other.other) == (other.file, one.file)
 
 
+def test_a_copy_saved_again_may_leak_and_contradict_at_once(data: Path) -> None:
+    saved_again(data, "val/dog/x.jpg")
+    report = check(data)
+    assert keys(report) == {"near-leakage", "near-contradiction"}
+    assert (report.exit_code, report.verdict[:7]) == (2, "Not fit")
+    for key in keys(report):
+        finding = only(report, key)
+        assert (finding.severity, finding.title[:7]) == ("error", "1 pair:")
+        assert finding.title.endswith(", 1 surely copied")
+        (flagged,) = finding.files
+        assert {flagged.file, flagged.other} == {"train/cat/00.jpg", "val/dog/x.jpg"}
+
+
+def test_a_copy_in_val_and_test_is_a_warning(data: Path) -> None:
+    save(scene(90), data / "test/cat/x.jpg")
+    save(scene(91), data / "test/dog/x.jpg")
+    save(Image.open(data / "test/cat/x.jpg"), data / "val/cat/x.jpg", quality=80)
+    report = check(data)
+    assert keys(report) == {"near-shared"}
+    assert (only(report, "near-shared").severity, report.exit_code) == ("warning", 0)
+
+
+@pytest.mark.parametrize(
+    ("bits", "likeness", "severity"),
+    [
+        (0, 1.0, "error"),
+        (2, 0.99, "error"),
+        (3, 1.0, "warning"),
+        (0, 0.9899, "warning"),
+        (6, 0.95, "warning"),
+    ],
+)
+def test_only_what_is_surely_a_copy_makes_a_set_unfit(
+    bits: int, likeness: float, severity: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Numbers 0 to 11 are cats of train, 24 on are cats of val.
+    near = (Near(0, 24, 5, 0.96), Near(1, 25, bits, likeness))
+    monkeypatch.setattr(check_module, "find_duplicates", lambda *_, **__: Duplicates((), near))
+    finding = only(check(data), "near-leakage")
+    assert (finding.severity, finding.count) == (severity, 2)
+    places = ["val/cat/01.jpg", "val/cat/00.jpg"]
+    assert [file.file for file in finding.files] == places[:: 1 if severity == "error" else -1]
+
+
 def test_equal_pixels_in_other_bytes_leak_too(data: Path) -> None:
     save(scene(90), data / "train/cat/x.png")
     save(scene(90), data / "val/cat/x.bmp")
     (finding,) = check(data).findings
     assert (finding.key, finding.severity) == ("leakage", "error")
     assert finding.files[0].reason == "same pixels as val/cat/x.bmp (val, cat)"
-
-
-def test_boxes_are_compared_with_the_upright_picture(
-    data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    boxes = [
-        *(Box(0, 0, 120, 90), Box(5, 5, 6, 6)),
-        *(Box(0, 0, 121, 90), Box(-1, 0, 9, 9), Box(5, 5, 5, 9), Box(9, 9, 3, 20)),
-    ]
-
-    def with_boxes(path: Path, *_: object) -> tuple[object, str]:
-        dataset = read_dataset(path)
-        train = dataset.splits["train"]
-        marked = [replace(sample, box=box) for sample, box in zip(train, boxes, strict=False)]
-        splits = {**dataset.splits, "train": (*marked, *train[len(marked) :])}
-        return replace(dataset, splits=splits), ""
-
-    monkeypatch.setattr(check_module, "_read", with_boxes)
-    finding = only(check(data), "boxes")
-    assert [flagged.reason for flagged in finding.files] == [
-        "box (0, 0) to (121, 90) on 120x90 pixels",
-        "box (-1, 0) to (9, 9) on 120x90 pixels",
-        "box (5, 5) to (5, 9) is empty",
-        "box (9, 9) to (3, 20) is empty",
-    ]
 
 
 def test_the_colours_are_those_of_a_training(data: Path) -> None:
@@ -230,7 +249,7 @@ def test_processes_find_what_threads_find(data: Path) -> None:
     one, other = check(data, workers=0), check(data, workers=2)
     assert one.findings == other.findings
     assert one.summary == other.summary
-    assert one.pictures == other.pictures
+    assert list(one.pictures) == list(other.pictures)
 
 
 def test_a_split_drawn_by_rule_is_looked_over_as_training_would_draw_it(tmp_path: Path) -> None:
@@ -280,6 +299,14 @@ def test_a_limit_is_a_share(limit: float, data: Path) -> None:
         check(data, limit=limit)
 
 
+def test_imbalance_names_the_setting_that_helps(data: Path) -> None:
+    many(data)
+    advice = only(check(data), "imbalance").advice
+    assert "--set data.balance=weights (or sampling)" in advice
+    for how in ("weights", "sampling"):
+        assert load_recipe("paper", [f"data.balance={how}"]).data.balance == how
+
+
 def test_what_is_no_data_set_is_said_as_training_says_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
         check(tmp_path / "gone")
@@ -290,6 +317,7 @@ def test_what_is_no_data_set_is_said_as_training_says_it(tmp_path: Path) -> None
 def test_the_documentation_names_every_finding() -> None:
     folder = Path(__file__).resolve().parents[2] / "docs"
     text = (folder / "checking.md").read_text("utf-8")
-    others = {"too-many-broken", "no-split", "shared", "boxes", "sixteen-bit", "near-incomplete"}
+    others = {"too-many-broken", "no-split", "shared", "near-shared", "boxes", "sixteen-bit"}
+    others |= {"near-incomplete", "no-classes", "empty-folder", "layout"}
     for key in set(ODD) | others:
         assert f"`{key}`" in text

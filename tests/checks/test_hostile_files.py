@@ -21,7 +21,8 @@ from verydeep.data.decode import decode
 from verydeep.errors import PictureError
 
 T = TypeVar("T")
-SECONDS = 2.0
+SECONDS = 10.0
+"""Of a processor that others share; work without a bound takes minutes."""
 BOMBS: dict[str, Callable[[], bytes]] = {
     **{f"vast {name}": partial(bytes, data) for name, data in VAST.items()},
     **{f"endless {name}": partial(bytes, data) for name, data in ENDLESS.items()},

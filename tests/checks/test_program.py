@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,6 +21,17 @@ KEYS = {
     *("findings", "statistics", "seconds", "files_per_second"),
 }
 
+WRITTEN = {"check.html", "findings.csv", "findings.json"}
+KEPT = "pets-check/check.html shows what was found, pets-check/findings.csv lists all files\n"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, into which lists of errors are written."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -35,7 +48,7 @@ def test_a_sound_set_ends_with_0(data: Path, verydeep: Program) -> None:
 def test_leakage_ends_with_2_and_says_what_to_do(data: Path, verydeep: Program) -> None:
     shutil.copy(data / "train/cat/00.jpg", data / "val/cat/x.jpg")
     outcome = verydeep("check", data)
-    assert (outcome.code, outcome.err) == (2, "")
+    assert (outcome.code, outcome.err) == (2, KEPT)
     assert "ERROR  1 picture repeated: the same picture in train and in val or test" in outcome.out
     assert "val/cat/x.jpg: same bytes as train/cat/00.jpg (train, cat)" in outcome.out
     assert "remove the copies" in outcome.out
@@ -92,7 +105,7 @@ def test_out_writes_page_and_lists_and_nothing_is_written_without(
     assert state(tmp_path) == before
     out = tmp_path / "looked"
     text = verydeep("check", data, "--out", out).out
-    assert {path.name for path in out.iterdir()} == {"check.html", "findings.csv", "findings.json"}
+    assert {path.name for path in out.iterdir()} == WRITTEN
     assert str(out / "check.html") in text
 
 
@@ -147,8 +160,10 @@ def test_no_name_breaks_a_line_or_moves_the_cursor(
 def test_a_message_about_odd_names_moves_no_cursor_either(
     tmp_path: Path, verydeep: Program
 ) -> None:
-    (tmp_path / "a\x1b[2J\r.txt").touch()
-    outcome = verydeep("check", tmp_path)
+    data = tmp_path / "odd"
+    data.mkdir()
+    (data / "a\x1b[2J\r.txt").touch()
+    outcome = verydeep("check", data)
     assert outcome.code == 2
     assert r"found a\x1b[2J\r.txt. Known are:" in outcome.err
     assert all(line.isprintable() for line in outcome.err.split("\n"))
@@ -177,3 +192,94 @@ def test_where_nothing_can_be_written_is_said_before_the_work(
     assert "Traceback" not in outcome.err
     if out == "/proc/self":
         assert "nothing can be written there" in last
+
+
+def test_a_fault_of_the_layout_is_one_object_and_one_message(data: Path, verydeep: Program) -> None:
+    shutil.copytree(data / "val/cat", data / "val/bird")
+    outcome = verydeep("check", data, "--json")
+    value = strict_json(outcome.out)
+    assert (outcome.code, value["exit_code"], set(value)) == (2, 2, KEYS)
+    (finding,) = value["findings"]
+    assert (finding["key"], finding["severity"]) == ("layout", "error")
+    assert "there is no training class 'bird'" in finding["title"]
+    assert outcome.err == f"verydeep: {finding['title']}\n"
+    assert value["data"] == str(data)
+    plain = verydeep("check", data)
+    assert (plain.code, plain.out, plain.err) == (2, "", outcome.err)
+
+
+def leak(data: Path) -> None:
+    shutil.copy(data / "train/cat/00.jpg", data / "val/cat/x.jpg")
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_errors_are_listed_in_the_current_folder(
+    flags: tuple[str, ...], data: Path, here: Path, verydeep: Program
+) -> None:
+    leak(data)
+    before = state(data)
+    outcome = verydeep("check", data, *flags)
+    assert (outcome.code, outcome.err) == (2, KEPT)
+    assert {path.name for path in here.iterdir()} == {"pets-check"}
+    assert {path.name for path in (here / "pets-check").iterdir()} == WRITTEN
+    rows = [*csv.DictReader(io.StringIO((here / "pets-check/findings.csv").read_text("utf-8")))]
+    assert [row["file"] for row in rows] == ["train/cat/00.jpg", "val/cat/x.jpg"]
+    assert all("remove the copies" in row["what_to_do"] for row in rows)
+    assert state(data) == before
+    if flags:
+        value = strict_json(outcome.out)
+        assert value == strict_json((here / "pets-check/findings.json").read_text("utf-8"))
+
+
+def test_a_later_run_writes_over_its_own_lists(data: Path, here: Path, verydeep: Program) -> None:
+    leak(data)
+    verydeep("check", data)
+    shutil.copy(data / "train/cat/01.jpg", data / "val/cat/y.jpg")
+    assert verydeep("check", data).err == KEPT
+    assert "val/cat/y.jpg" in (here / "pets-check/findings.csv").read_text("utf-8")
+
+
+def test_with_out_nothing_is_written_elsewhere(
+    data: Path, here: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    leak(data)
+    outcome = verydeep("check", data, "--out", tmp_path / "looked")
+    assert (outcome.code, outcome.err) == (2, "")
+    assert [*here.iterdir()] == []
+
+
+def test_other_things_are_not_written_over(data: Path, here: Path, verydeep: Program) -> None:
+    leak(data)
+    (here / "pets-check").mkdir()
+    (here / "pets-check/mine.txt").write_text("mine")
+    before = state(here)
+    outcome = verydeep("check", data)
+    assert outcome.err == (
+        "no lists of the files were written (pets-check holds other things, like 'mine.txt'): "
+        "name a folder with --out\n"
+    )
+    assert (outcome.code, state(here)) == (2, before)
+
+
+@pytest.mark.parametrize("place", ["", "train"])
+def test_nothing_is_written_into_the_data(
+    place: str, data: Path, monkeypatch: pytest.MonkeyPatch, verydeep: Program
+) -> None:
+    leak(data)
+    before = state(data)
+    monkeypatch.chdir(data / place)
+    outcome = verydeep("check", data)
+    assert "pets-check lies within the data, which are not to be changed" in outcome.err
+    assert outcome.err.endswith("name a folder with --out\n")
+    assert (outcome.code, state(data)) == (2, before)
+
+
+def test_a_current_folder_that_cannot_be_written_to(
+    data: Path, here: Path, verydeep: Program
+) -> None:
+    leak(data)
+    (here / "pets-check").write_text("a file in its place")
+    outcome = verydeep("check", data)
+    assert outcome.code == 2
+    assert outcome.err.startswith("no lists of the files were written (pets-check: ")
+    assert "Not fit for training" in outcome.out

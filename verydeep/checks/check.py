@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from verydeep.checks.duplicates import find_duplicates
-from verydeep.checks.facts import Picture, Task, examine
+from verydeep.checks.empty_folders import find_empty_folders
+from verydeep.checks.facts import Task, examine
 from verydeep.checks.file_rules import file_findings
 from verydeep.checks.findings import SEVERITIES, Evidence, Finding, plural
+from verydeep.checks.pictures import Pictures
+from verydeep.checks.reading import place_of, read
 from verydeep.checks.set_rules import set_findings
 from verydeep.checks.strays import find_strays
 from verydeep.checks.summary import summarize
 from verydeep.data.loading import in_parallel
-from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset, Sample, relative_name
+from verydeep.data.samples import Dataset
 from verydeep.data.statistics import ColourStatistics, ColourSum
-from verydeep.errors import DataError, InputError
+from verydeep.errors import InputError
 from verydeep.files import lies_within, make_folder
 from verydeep.progress import Progress
 
@@ -30,6 +32,7 @@ class Report:
     """What a look-over of a data set found.
 
     Attributes:
+        data: What was looked over, as a path or name.
         dataset: The data set, with its splits as training would have them.
         findings: The worst first.
         summary: Its figures, as plain values.
@@ -37,11 +40,12 @@ class Report:
         pictures: Every file with its facts.
     """
 
+    data: str
     dataset: Dataset
     findings: tuple[Finding, ...]
     summary: dict[str, Any]
     seconds: float
-    pictures: tuple[Picture, ...] = field(repr=False)
+    pictures: Pictures = field(repr=False)
 
     @property
     def exit_code(self) -> int:
@@ -60,7 +64,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""
         return {
-            "data": str(self.dataset.root),
+            "data": self.data,
             "describe": self.dataset.describe(),
             "layout": self.dataset.layout,
             "splits": {name: len(samples) for name, samples in self.dataset.splits.items()},
@@ -109,36 +113,30 @@ def check(
         raise InputError(f"limit must be a share between 0 and 1, got {limit:g} instead")
     start = time.perf_counter()
     progress = progress or Progress()
-    dataset, undrawable = _read(data, layout, progress)
-    target = None if out is None else _target(Path(out), dataset.root)
+    dataset, undrawable = read(data, layout, progress)
+    target = None if out is None else target_folder(Path(out), dataset.root)
     pictures, measured = _examine(dataset, colours, workers, progress)
     duplicates = find_duplicates(pictures, workers=workers, progress=progress)
-    evidence = Evidence(dataset, pictures, duplicates, find_strays(dataset), limit, undrawable)
+    strays, empty = find_strays(dataset, progress), find_empty_folders(dataset)
+    evidence = Evidence(dataset, pictures, duplicates, strays, limit, undrawable, empty)
     findings = [*set_findings(evidence), *file_findings(evidence)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     summary = summarize(dataset, pictures, measured)
     seconds = time.perf_counter() - start
-    report = Report(dataset, tuple(findings), summary, seconds, pictures)
+    report = Report(place_of(data, dataset), dataset, tuple(findings), summary, seconds, pictures)
     if target is not None:
         from verydeep.checks.page import write_page
 
-        write_page(report, target, workers=workers)
+        write_page(report, target, workers=workers, progress=progress)
     return report
 
 
-def _read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
-    """Return the data set, and why it cannot be split if so."""
-    try:
-        return read_dataset(data, layout=layout, stream=False, progress=progress), ""
-    except DataError as error:
-        try:
-            return read_dataset(data, draw=False, layout=layout, stream=False), str(error)
-        except DataError:
-            raise error from None
+def target_folder(out: Path, root: Path) -> Path:
+    """Return the folder to write to, which must not lie among the pictures.
 
-
-def _target(out: Path, root: Path) -> Path:
-    """Return the folder to write to, which must not lie among the pictures."""
+    Raises:
+        InputError: It does, or cannot be made.
+    """
     out = out.expanduser()
     if lies_within(out, root):
         raise InputError(f"{out} lies within the data, which are not to be changed: choose another")
@@ -148,24 +146,38 @@ def _target(out: Path, root: Path) -> Path:
 
 def _examine(
     dataset: Dataset, colours: bool, workers: int | None, progress: Progress
-) -> tuple[tuple[Picture, ...], ColourStatistics | None]:
-    samples = list(_samples(dataset))
-    tasks = [Task(sample.path, colours and split == "train") for split, sample in samples]
-    pictures: list[Picture] = []
+) -> tuple[Pictures, ColourStatistics | None]:
+    tasks = _Tasks(dataset, colours)
+    pictures = Pictures(dataset.splits, dataset.root)
     sums = ColourSum()
     with progress.task("check", len(tasks)) as bar:
-        for (split, sample), (facts, moments) in zip(
-            samples, in_parallel(examine, tasks, workers=workers, chunk=32), strict=True
-        ):
-            name = relative_name(sample.path, dataset.root)
-            pictures.append(Picture(sample.path, name, split, sample.label, sample.box, facts))
+        for facts, moments in in_parallel(examine, tasks, workers=workers, chunk=32):
+            pictures.add(facts)
             if moments is not None:
                 sums.add(moments)
             bar.update(len(pictures))
-    return tuple(pictures), sums.statistics() if sums.count else None
+    return pictures, sums.statistics() if sums.count else None
 
 
-def _samples(dataset: Dataset) -> Iterator[tuple[str, Sample]]:
-    for split, samples in dataset.splits.items():
-        for sample in samples:
-            yield split, sample
+class _Tasks(Sequence[Task]):
+    """All files of a data set, each made a task when its turn comes."""
+
+    def __init__(self, dataset: Dataset, colours: bool) -> None:
+        self._splits = list(dataset.splits.items())
+        self._colours = colours
+
+    def __len__(self) -> int:
+        return sum(len(samples) for _, samples in self._splits)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Task]: ...
+    def __getitem__(self, index: int | slice) -> Task | Sequence[Task]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        for split, samples in self._splits:
+            if index < len(samples):
+                return Task(samples[index].path, self._colours and split in ("train", "all"))
+            index -= len(samples)
+        raise IndexError(index)

@@ -17,9 +17,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.checks.facts import Picture
 from verydeep.checks.hashes import NEAR, distance
 from verydeep.checks.likeness import ALIKE, Look, take_a_look
+from verydeep.checks.pictures import Picture
 from verydeep.data.loading import load_pictures
 from verydeep.progress import Progress
 
@@ -27,6 +27,12 @@ Pairs = NDArray[np.int64]
 
 MOST_PAIRS = 100_000
 """Near pairs that are looked at, at most: the frames of a film are all like one another."""
+
+CERTAIN_BITS = 2
+"""Bits of two hashes that differ at most where one picture is surely a copy of the other..."""
+
+CERTAIN_LIKENESS = 0.99
+"""... and the correlation that the two have at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,11 @@ class Near:
     bits: int
     likeness: float
 
+    @property
+    def certain(self) -> bool:
+        """Whether the two are copies beyond doubt: no two pictures of real sets are so alike."""
+        return self.bits <= CERTAIN_BITS and self.likeness >= CERTAIN_LIKENESS
+
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
@@ -76,37 +87,40 @@ def find_duplicates(
         workers: Processes that look again at what may be alike.
         progress: Where to report to; None is silent.
     """
-    same = _by_bytes(pictures)
-    firsts = sorted(members[0] for members in same.values())
-    hashed = [index for index in firsts if pictures[index].facts.hash is not None]
-    numbers = np.array(hashed, dtype=np.int64)
-    hashes = np.array([pictures[index].facts.hash for index in hashed], dtype=np.uint64)
-    found, complete = near_pairs(hashes, most=MOST_PAIRS)
+    progress = progress or Progress()
+    same, numbers, hashes = _by_bytes(pictures)
+    found, complete = near_pairs(hashes, most=MOST_PAIRS, progress=progress)
     pairs = numbers[found] if len(found) else np.empty((0, 2), np.int64)
-    looks = _look_again(pictures, pairs, workers, progress or Progress())
+    looks = _look_again(pictures, pairs, workers, progress)
     heads = _join_equal_pixels(pairs, looks)
     near = tuple(_near(pictures, pairs, looks, heads))
     return Duplicates(tuple(_groups(pictures, same, heads)), near, complete)
 
 
-def near_pairs(hashes: NDArray[np.uint64], *, most: int | None = None) -> tuple[Pairs, bool]:
+def near_pairs(
+    hashes: NDArray[np.uint64], *, most: int | None = None, progress: Progress | None = None
+) -> tuple[Pairs, bool]:
     """Find all pairs of hashes that differ in at most ``NEAR`` bits.
 
     Args:
         hashes: (N,) of 64 bits.
         most: Stop beyond this many pairs; None finds all.
+        progress: Where to report to; None is silent.
 
     Returns:
         (M, 2) numbers, the smaller first, in order; and whether these are all.
     """
     columns = hashes.view(np.uint8).reshape(-1, 8).astype(np.uint16)
     found: set[tuple[int, int]] = set()
-    for one, other in combinations(range(8), 2):
-        keys = np.asarray(256 * columns[:, one] + columns[:, other], dtype=np.uint16)
-        for pairs in _close_within(hashes, keys):
-            found.update(map(tuple, pairs.tolist()))
-            if most is not None and len(found) > most:
-                return _ordered(found)[:most], False
+    chosen = list(combinations(range(8), 2))
+    with (progress or Progress()).task("pair", len(chosen)) as bar:
+        for done, (one, other) in enumerate(chosen, start=1):
+            keys = np.asarray(256 * columns[:, one] + columns[:, other], dtype=np.uint16)
+            for pairs in _close_within(hashes, keys):
+                found.update(map(tuple, pairs.tolist()))
+                if most is not None and len(found) > most:
+                    return _ordered(found)[:most], False
+            bar.update(done)
     return _ordered(found), True
 
 
@@ -130,12 +144,31 @@ def _ordered(pairs: set[tuple[int, int]]) -> Pairs:
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 
-def _by_bytes(pictures: Sequence[Picture]) -> dict[bytes, list[int]]:
-    same: dict[bytes, list[int]] = defaultdict(list)
+def _by_bytes(
+    pictures: Sequence[Picture],
+) -> tuple[list[list[int]], NDArray[np.int64], NDArray[np.uint64]]:
+    """Return groups of equal bytes, and of what has a hash, once each, the numbers and hashes."""
+    digests, hashes = bytearray(), np.zeros(len(pictures), np.uint64)
+    usable, hashed = (np.zeros(len(pictures), np.bool_) for _ in range(2))
     for index, picture in enumerate(pictures):
-        if picture.facts.fault is None:
-            same[picture.facts.digest].append(index)
-    return same
+        facts = picture.facts
+        digests += facts.digest.ljust(16, b"\0")
+        hashes[index] = facts.hash or 0
+        usable[index], hashed[index] = facts.fault is None, facts.hash is not None
+    numbers = np.flatnonzero(usable)
+    keys = np.frombuffer(digests, np.uint64).reshape(-1, 2)[numbers]
+    order = np.lexsort((numbers, keys[:, 1], keys[:, 0]))
+    changes = np.flatnonzero((np.diff(keys[order], axis=0) != 0).any(axis=1)) + 1
+    starts = np.concatenate([np.zeros(min(1, len(order)), np.int64), changes])
+    lengths = np.diff(np.append(starts, len(order)))
+    several = [
+        numbers[order[start : start + length]].tolist()
+        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
+        if length > 1
+    ]
+    firsts = np.sort(numbers[order[starts]])
+    firsts = firsts[hashed[firsts]]
+    return several, firsts, hashes[firsts]
 
 
 def _look_again(
@@ -178,11 +211,13 @@ def _near(
 
 
 def _groups(
-    pictures: Sequence[Picture], same: dict[bytes, list[int]], heads: dict[int, int]
+    pictures: Sequence[Picture], same: list[list[int]], heads: dict[int, int]
 ) -> Iterator[Group]:
-    joined: dict[int, list[int]] = defaultdict(list)
-    for members in same.values():
-        joined[heads.get(members[0], members[0])] += members
+    joined: dict[int, set[int]] = defaultdict(set)
+    for index, head in heads.items():
+        joined[head].add(index)
+    for members in same:
+        joined[heads.get(members[0], members[0])].update(members)
     for head in sorted(joined):
         members = sorted(joined[head])
         if len(members) > 1:

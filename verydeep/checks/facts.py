@@ -13,7 +13,6 @@ from verydeep.checks.sniff import HEAD, sniff
 from verydeep.data.bounds import open_metered
 from verydeep.data.decode import FORMATS, SIDEWAYS, opened, orientation_of, reason_of, upright_rgb
 from verydeep.data.members import Source
-from verydeep.data.samples import Box
 from verydeep.data.statistics import Measure, Moments
 from verydeep.errors import PictureError, PictureTooLarge, VeryDeepError
 
@@ -56,27 +55,6 @@ class Facts:
     deep: bool = False
     alpha: bool = False
     hash: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A file of the data set, with its place in it.
-
-    Attributes:
-        path: Where it is.
-        name: Its path within the data set.
-        split: Name of the split.
-        label: Number of the class.
-        box: Where the object is, if known.
-        facts: What the file is.
-    """
-
-    path: Source
-    name: str
-    split: str
-    label: int
-    box: Box | None
-    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)

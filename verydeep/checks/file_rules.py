@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from verydeep.checks.facts import Fault, Picture
+from verydeep.checks.facts import Fault
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
+from verydeep.checks.pictures import Picture
 from verydeep.checks.sniff import FORMAT_OF_SUFFIX
+from verydeep.checks.strays import Stray
+from verydeep.data.samples import relative_name
+from verydeep.data.words import span
 
 TINY = 32
 """Pixels; the smallest side that any of the nets takes."""
@@ -36,45 +41,49 @@ _FAULTS: dict[Fault, tuple[str, str]] = {
 
 def file_findings(evidence: Evidence) -> Iterator[Finding]:
     """Yield what is wrong or odd with single files."""
-    yield from _too_many_broken(evidence)
-    yield from _faults(evidence)
-    for key, severity, is_so, title, advice in _ODD:
-        odd = [p for p in evidence.pictures if p.facts.fault is None and is_so(p)]
-        if odd:
-            flagged = tuple(evidence.flag(picture, _seen(key, picture)) for picture in odd)
-            whole = f"{plural(len(odd), 'picture')} {title}"
-            yield Finding(key, severity, whole, len(odd), advice, flagged)
+    broken = [picture for picture in evidence.pictures if picture.facts.fault is not None]
+    yield from _too_many_broken(evidence, broken)
+    yield from _faults(evidence, broken)
+    odd: dict[str, list[Flagged]] = {key: [] for key, *_ in _ODD}
+    for picture in evidence.pictures:
+        for key, _, is_so, *_ in _ODD if picture.facts.fault is None else ():
+            if is_so(picture):
+                odd[key].append(evidence.flag(picture, _seen(key, picture)))
+    for key, severity, _, title, advice in _ODD:
+        if odd[key]:
+            whole = f"{plural(len(odd[key]), 'picture')} {title}"
+            yield Finding(key, severity, whole, len(odd[key]), advice, tuple(odd[key]))
     yield from _boxes(evidence)
     yield from _strays(evidence)
 
 
-def _too_many_broken(evidence: Evidence) -> Iterator[Finding]:
-    for split in evidence.dataset.splits:
-        faults = [p.facts.fault is not None for p in evidence.pictures if p.split == split]
-        share = sum(faults) / len(faults) if faults else 0.0
-        if share > evidence.limit or (faults and all(faults)):
+def _too_many_broken(evidence: Evidence, broken: Sequence[Picture]) -> Iterator[Finding]:
+    counts = Counter(picture.split for picture in broken)
+    for split, total in evidence.dataset.sizes.items():
+        share = counts[split] / total if total else 0.0
+        if share > evidence.limit or (total and counts[split] == total):
             yield Finding(
                 "too-many-broken",
                 "error",
-                f"{sum(faults):,} of {len(faults):,} files of {split} cannot be used: {share:.2%}, "
+                f"{counts[split]:,} of {total:,} files of {split} cannot be used: {share:.2%}, "
                 f"the limit is {evidence.limit:.2%}",
-                sum(faults),
+                counts[split],
                 "mend or remove them (they are listed by their faults); to go on without them "
                 "raise --limit here and data.unreadable_limit in training",
             )
 
 
-def _faults(evidence: Evidence) -> Iterator[Finding]:
+def _faults(evidence: Evidence, broken: Sequence[Picture]) -> Iterator[Finding]:
     for fault, (what, advice) in _FAULTS.items():
-        broken = [p for p in evidence.pictures if p.facts.fault == fault]
-        if broken:
-            flagged = tuple(evidence.flag(picture, picture.facts.reason) for picture in broken)
-            title = f"{plural(len(broken), 'file')}: {what}"
-            yield Finding(fault, "warning", title, len(broken), advice, flagged)
+        found = [picture for picture in broken if picture.facts.fault == fault]
+        if found:
+            flagged = tuple(evidence.flag(picture, picture.facts.reason) for picture in found)
+            title = f"{plural(len(found), 'file')}: {what}"
+            yield Finding(fault, "warning", title, len(found), advice, flagged)
 
 
 def _misnamed(picture: Picture) -> bool:
-    named = FORMAT_OF_SUFFIX.get(Path(picture.name).suffix.lower())
+    named = FORMAT_OF_SUFFIX.get(os.path.splitext(str(picture.path))[1].lower())  # noqa: PTH122
     return named is not None and named != picture.facts.format
 
 
@@ -171,11 +180,7 @@ _ODD: tuple[tuple[str, Severity, Callable[[Picture], bool], str, str], ...] = (
 
 
 def _boxes(evidence: Evidence) -> Iterator[Finding]:
-    flagged = tuple(
-        evidence.flag(picture, wrong)
-        for picture in evidence.pictures
-        if picture.facts.fault is None and (wrong := _wrong_box(picture))
-    )
+    flagged = (*_odd_boxes(evidence), *_wrong_boxes(evidence))
     if flagged:
         yield Finding(
             "boxes",
@@ -187,28 +192,46 @@ def _boxes(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _wrong_box(picture: Picture) -> str:
-    box, facts = picture.box, picture.facts
-    if box is None:
-        return ""
-    corners = f"({box.x0:g}, {box.y0:g}) to ({box.x1:g}, {box.y1:g})"
-    if not (box.x0 < box.x1 and box.y0 < box.y1):
-        return f"box {corners} is empty"
-    inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= facts.width and box.y1 <= facts.height
-    return "" if inside else f"box {corners} on {facts.width}x{facts.height} pixels"
+def _odd_boxes(evidence: Evidence) -> Iterator[Flagged]:
+    """Yield the boxes that the layout left out or changed."""
+    odd = {box.path for box in evidence.dataset.odd_boxes}
+    every = evidence.pictures if odd else ()
+    told = {picture.path: picture for picture in every if picture.path in odd}
+    for box in evidence.dataset.odd_boxes:
+        if box.path in told:
+            yield evidence.flag(told[box.path], box.reason)
+        else:
+            yield Flagged(relative_name(box.path, evidence.dataset.root), reason=box.reason)
+
+
+def _wrong_boxes(evidence: Evidence) -> Iterator[Flagged]:
+    boxed = any(samples.has_boxes for samples in evidence.dataset.splits.values())
+    for picture in evidence.pictures if boxed else ():
+        facts = picture.facts
+        for box in picture.boxes if facts.fault is None else ():
+            outside = min(box.x0, box.y0) < 0 or box.x1 > facts.width or box.y1 > facts.height
+            if outside:
+                yield evidence.flag(
+                    picture, f"box {span(*box)} on {facts.width}x{facts.height} pixels"
+                )
+
+
+def _outside(lost: Sequence[Stray], listed: bool) -> Finding:
+    pictures = plural(len(lost), "picture")
+    files = tuple(Flagged(stray.name) for stray in lost)
+    if listed:  # whoever wrote the lists may well have meant it
+        title = f"{pictures} beside the others that no list of the data set names"
+        advice = "training passes over them: if they belong to it, name them there"
+        return Finding("outside", "note", title, len(lost), advice, files)
+    title = f"{pictures} in no class folder, or in a folder that is not used"
+    advice = "training passes over them: move them into the folders of their classes, or away"
+    return Finding("outside", "warning", title, len(lost), advice, files)
 
 
 def _strays(evidence: Evidence) -> Iterator[Finding]:
     lost = [stray for stray in evidence.strays if stray.picture]
     if lost:
-        yield Finding(
-            "outside",
-            "warning",
-            f"{plural(len(lost), 'picture')} in no class folder, or in a folder that is not used",
-            len(lost),
-            "training passes over them: move them into the folders of their classes, or away",
-            tuple(Flagged(stray.name) for stray in lost),
-        )
+        yield _outside(lost, listed=evidence.dataset.folders is None)
     hidden = [stray for stray in evidence.strays if stray.hidden]
     if hidden:
         yield Finding(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from verydeep.checks.duplicates import Duplicates
-from verydeep.checks.facts import Picture
+from verydeep.checks.pictures import Picture
 from verydeep.checks.strays import Stray
 from verydeep.data.samples import Dataset
 from verydeep.errors import plural as plural  # noqa: PLC0414 - the rules take it from here
@@ -73,6 +74,7 @@ class Evidence:
         strays: Files that are no samples.
         limit: Share of broken files of a split above which training refuses.
         undrawable: Why no splits can be cut from it, if so.
+        empty_folders: Folders without a picture among those of the classes.
     """
 
     dataset: Dataset
@@ -81,6 +83,12 @@ class Evidence:
     strays: Sequence[Stray]
     limit: float
     undrawable: str = ""
+    empty_folders: Sequence[Path] = ()
+
+    @property
+    def classless(self) -> bool:
+        """Whether the pictures have no classes."""
+        return not any(self.dataset.classes)
 
     def flag(self, picture: Picture, reason: str = "", other: str = "") -> Flagged:
         """Return a picture as one of a finding's files."""

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verydeep.checks.facts import Picture
 from verydeep.checks.findings import Finding, Flagged
+from verydeep.checks.pictures import Picture
 from verydeep.checks.sheets import choose_sheets, shrink_all
 from verydeep.data.decode import shown
 from verydeep.files import write_json, write_text
 from verydeep.pages import render
+from verydeep.progress import Progress
 
 if TYPE_CHECKING:
     from verydeep.checks.check import Report
@@ -28,10 +29,13 @@ LISTED = 200
 PAIRED = frozenset(
     {
         *("contradiction", "leakage", "shared", "duplicates"),
-        *("near-leakage", "near-contradiction", "near-duplicates"),
+        *("near-leakage", "near-shared", "near-contradiction", "near-duplicates"),
     }
 )
 """Findings about two files each, which are shown side by side."""
+
+WRITTEN = ("check.html", "findings.csv", "findings.json")
+"""The page, and the lists beside it."""
 
 COLUMNS = ("severity", "finding", "file", "split", "class", "reason", "other", "what_to_do")
 
@@ -45,13 +49,16 @@ class Example:
     other: str
 
 
-def write_page(report: Report, folder: Path, *, workers: int | None = None) -> Path:
+def write_page(
+    report: Report, folder: Path, *, workers: int | None = None, progress: Progress | None = None
+) -> Path:
     """Write the page and the lists of files.
 
     Args:
         report: What was found.
         folder: Where to, outside of the data set.
         workers: Decoding processes for the small pictures.
+        progress: Where to report to; None is silent.
 
     Returns:
         The path of ``check.html``; ``findings.csv`` and ``findings.json`` stand beside it.
@@ -59,7 +66,7 @@ def write_page(report: Report, folder: Path, *, workers: int | None = None) -> P
     sheets = choose_sheets(report.dataset, report.pictures)
     paths = {picture.name: picture.path for picture in _concerned(report)}
     on_sheets = [picture.path for sheet in sheets for picture in sheet.pictures]
-    small = shrink_all([*on_sheets, *paths.values()], workers=workers)
+    small = shrink_all([*on_sheets, *paths.values()], workers=workers, progress=progress)
     by_name = {name: small[path] for name, path in paths.items() if path in small}
     page = render(
         "verydeep.checks",
@@ -73,10 +80,11 @@ def write_page(report: Report, folder: Path, *, workers: int | None = None) -> P
         small=small,
         mean_colour=_mean_colour(report),
     )
-    write_text(folder / "check.html", page)
-    write_text(folder / "findings.csv", _csv(report.findings))
-    write_json(folder / "findings.json", report.to_dict())
-    return folder / "check.html"
+    html, table, values = (folder / name for name in WRITTEN)
+    write_text(html, page)
+    write_text(table, _csv(report.findings))
+    write_json(values, report.to_dict())
+    return html
 
 
 def _concerned(report: Report) -> Iterator[Picture]:

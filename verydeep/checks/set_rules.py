@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import islice, product
 
 from verydeep.checks.duplicates import Group, Near
-from verydeep.checks.facts import Picture
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
+from verydeep.checks.pictures import Picture
 from verydeep.data.decode import shown
+from verydeep.data.samples import relative_name
 
 FEW = 10
 """Training pictures of a class below which little can be learned."""
@@ -73,15 +74,22 @@ _EXACT: tuple[tuple[str, Severity, Relation, str, str], ...] = (
 _NEAR: tuple[tuple[str, Severity, Relation, str, str], ...] = (
     (
         "near-leakage",
-        "warning",
-        _crosses,
-        "nearly the same picture in two splits",
+        "error",
+        _leaks,
+        "nearly the same picture in train and in val or test",
         "look at them: if they are copies (saved again, resized, brightened), remove one of "
         "each; frames of one film or burst belong into one split",
     ),
     (
-        "near-contradiction",
+        "near-shared",
         "warning",
+        _crosses,
+        "nearly the same picture in val and in test",
+        "look at them: if they are copies, remove those in val",
+    ),
+    (
+        "near-contradiction",
+        "error",
         _contradicts,
         "nearly the same picture under different classes",
         "look at them: if they are copies, keep the one with the right label",
@@ -94,6 +102,7 @@ _NEAR: tuple[tuple[str, Severity, Relation, str, str], ...] = (
         "harmless in small numbers; keep one of each if many come from one source",
     ),
 )
+"""How bad a finding is where one of its pairs is certain; errors are warnings where none is."""
 
 
 def _exact(evidence: Evidence) -> Iterator[Finding]:
@@ -133,19 +142,19 @@ def _kind(members: list[Picture]) -> set[str]:
 
 
 def _near(evidence: Evidence) -> Iterator[Finding]:
-    chosen: dict[str, list[Flagged]] = {key: [] for key, *_ in _NEAR}
+    """Yield the near pairs; one that leaks and contradicts is named under both."""
+    pairs: dict[str, list[tuple[Near, Flagged]]] = {key: [] for key, *_ in _NEAR}
     groups = {index: g.members for g in evidence.duplicates.groups for index in g.members}
     for near in evidence.duplicates.near:
-        key, one, other = _worst(evidence, groups, near)
-        reason = (
-            f"like {shown(one.name)} ({_place(evidence, one)}): {near.bits} of 64 bits differ, "
-            f"correlation {near.likeness:.3f}"
-        )
-        chosen[key].append(evidence.flag(other, reason, one.name))
+        for key, one, other in _relations(evidence, groups, near):
+            reason = (
+                f"like {shown(one.name)} ({_place(evidence, one)}): {near.bits} of 64 bits differ, "
+                f"correlation {near.likeness:.3f}"
+            )
+            pairs[key].append((near, evidence.flag(other, reason, one.name)))
     for key, severity, _, what, advice in _NEAR:
-        if chosen[key]:
-            title = f"{plural(len(chosen[key]), 'pair')}: {what}"
-            yield Finding(key, severity, title, len(chosen[key]), advice, tuple(chosen[key]))
+        if pairs[key]:
+            yield _near_finding(key, severity, pairs[key], what, advice)
     if not evidence.duplicates.complete:
         yield Finding(
             "near-incomplete",
@@ -156,24 +165,40 @@ def _near(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _worst(
+def _near_finding(
+    key: str, severity: Severity, pairs: list[tuple[Near, Flagged]], what: str, advice: str
+) -> Finding:
+    """Return the finding of some near pairs: an error only if there are certain ones, named first.
+
+    A likeness that is no more than that may be chance, and does not make a set unfit.
+    """
+    pairs = sorted(pairs, key=lambda pair: not pair[0].certain)
+    certain = sum(near.certain for near, _ in pairs)
+    title = f"{plural(len(pairs), 'pair')}: {what}"
+    if severity == "error":
+        title += f", {certain:,} surely copied" if certain else ""
+        severity = "error" if certain else "warning"
+    return Finding(key, severity, title, len(pairs), advice, tuple(flagged for _, flagged in pairs))
+
+
+def _relations(
     evidence: Evidence, groups: dict[int, tuple[int, ...]], near: Near
-) -> tuple[str, Picture, Picture]:
-    """Return the worst finding that a near pair gives, and the two of its copies that give it."""
+) -> list[tuple[str, Picture, Picture]]:
+    """Return the findings that a near pair gives, each with two of its copies that give it."""
     ones, others = (
-        [evidence.pictures[index] for index in groups.get(number, (number,))]
+        _places([evidence.pictures[index] for index in groups.get(number, (number,))])
         for number in (near.first, near.second)
     )
-    # Copies at one place say the same.
-    ones, others = (
-        list({(p.split, p.label): p for p in files}.values()) for files in (ones, others)
-    )
-    return next(
-        (key, one, other)
-        for key, _, relation, *_ in _NEAR
-        for one, other in product(ones, others)
-        if relation(one, other)
-    )
+    found = []
+    for key, _, relation, *_ in _NEAR:
+        related = ((key, *pair) for pair in product(ones, others) if relation(*pair))
+        found += list(islice(related, 1))
+    worse = [one for one in found if one[0] not in _MILDER]
+    return worse or found[:1]
+
+
+_MILDER = ("near-shared", "near-duplicates")
+"""What a pair is only named under if nothing worse is to be said of it."""
 
 
 def _places(copies: list[Picture]) -> list[Picture]:
@@ -182,10 +207,20 @@ def _places(copies: list[Picture]) -> list[Picture]:
 
 
 def _place(evidence: Evidence, picture: Picture) -> str:
-    return f"{picture.split}, {evidence.dataset.classes[picture.label]}"
+    return ", ".join(filter(None, (picture.split, evidence.dataset.classes[picture.label])))
 
 
 def _classes(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.classless:
+        yield Finding(
+            "no-classes",
+            "error",
+            "the pictures have no classes",
+            len(evidence.pictures),
+            "a classifier learns from a folder for each class: move them into such folders, two at "
+            "least, or name their classes in a table with the columns file and label",
+        )
+        return
     if evidence.undrawable:
         advice = "add pictures to that class, or give val/ and test/ folders yourself"
         yield Finding("no-split", "error", evidence.undrawable, 1, advice)
@@ -196,6 +231,21 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
     for split, counts in usable.items():
         yield from _missing(classes, split, counts)
     yield from _few(classes, usable.get("train") or usable.get("all") or [])
+    yield from _empty_folders(evidence)
+
+
+def _empty_folders(evidence: Evidence) -> Iterator[Finding]:
+    empty = evidence.empty_folders
+    if empty:
+        names = [relative_name(folder, evidence.dataset.root) for folder in empty]
+        yield Finding(
+            "empty-folder",
+            "warning",
+            f"{plural(len(empty), 'folder')} without a picture beside those of the classes",
+            len(empty),
+            "training knows no class of that name: put its pictures there, or remove the folder",
+            tuple(Flagged(f"{name}/") for name in names),
+        )
 
 
 def _missing(classes: tuple[str, ...], split: str, counts: list[int]) -> Iterator[Finding]:
@@ -231,6 +281,7 @@ def _few(classes: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
             f"the largest class has {high / low:.1f} times the pictures of the smallest "
             f"({classes[counts.index(high)]} {high:,}, {classes[counts.index(low)]} {low:,})",
             2,
-            "the net will prefer large classes: add pictures to small ones, and look at the errors "
-            "of each class, not at their mean alone",
+            "the net will prefer large classes: add pictures to small ones, or train with --set "
+            "data.balance=weights (or sampling), and look at the errors of each class, not at "
+            "their mean alone",
         )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from verydeep.checks.facts import Picture
+from verydeep.checks.pictures import Picture
 from verydeep.data.loading import in_parallel
 from verydeep.data.members import Source
 from verydeep.data.samples import Dataset
 from verydeep.data.thumbnails import thumbnail
 from verydeep.errors import PictureError
+from verydeep.progress import Progress
 
 HEIGHT = 96
 """Pixels of a small picture, whose width is at most twice that."""
@@ -42,27 +44,41 @@ def choose_sheets(
         pictures: All of its files.
         seed: Another seed chooses others.
     """
-    by_class: dict[int, list[Picture]] = defaultdict(list)
-    for picture in pictures:
+    by_class: dict[int, array[int]] = defaultdict(lambda: array("q"))
+    for number, picture in enumerate(pictures):
         if picture.facts.fault is None and picture.split in ("train", "all"):
-            by_class[picture.label].append(picture)
+            by_class[picture.label].append(number)
     each = max(2, min(MOST_A_CLASS, MOST_ON_A_PAGE // len(dataset.classes)))
     return tuple(
-        Sheet(dataset.title(label), _choose(by_class[label], each, seed), len(by_class[label]))
+        Sheet(
+            dataset.title(label),
+            _choose(pictures, by_class[label], each, seed),
+            len(by_class[label]),
+        )
         for label in range(len(dataset.classes))
     )
 
 
-def _choose(pictures: list[Picture], count: int, seed: int) -> tuple[Picture, ...]:
-    chosen = random.Random(seed).sample(pictures, min(count, len(pictures)))
-    return tuple(sorted(chosen, key=lambda picture: picture.name))
+def _choose(
+    pictures: Sequence[Picture], numbers: Sequence[int], count: int, seed: int
+) -> tuple[Picture, ...]:
+    chosen = random.Random(seed).sample(numbers, min(count, len(numbers)))
+    return tuple(sorted((pictures[number] for number in chosen), key=lambda one: one.name))
 
 
-def shrink_all(paths: Iterable[Source], *, workers: int | None = None) -> dict[Source, str]:
+def shrink_all(
+    paths: Iterable[Source], *, workers: int | None = None, progress: Progress | None = None
+) -> dict[Source, str]:
     """Return small pictures as data URIs, by file; those that cannot be decoded are left out."""
     wanted = sorted(set(paths), key=str)
-    small = in_parallel(shrink, wanted, workers=workers)
-    return {path: uri for path, uri in zip(wanted, small, strict=True) if uri}
+    found = {}
+    with (progress or Progress()).task("shrink", len(wanted)) as bar:
+        small = in_parallel(shrink, wanted, workers=workers)
+        for done, (path, uri) in enumerate(zip(wanted, small, strict=True), start=1):
+            if uri:
+                found[path] = uri
+            bar.update(done)
+    return found
 
 
 def shrink(path: Source) -> str | None:

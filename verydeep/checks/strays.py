@@ -1,20 +1,31 @@
-"""Files that lie in a data set's folder and are none of its samples."""
+"""Files that lie in a data set's folders and are none of its samples.
+
+Which folders are its own, its layout says: those of which every picture should be a sample, or,
+where lists name the pictures, those in which they name some.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from verydeep.checks.sniff import HEAD, PICTURES, sniff
 from verydeep.data.decode import SUFFIXES
-from verydeep.data.members import Member, Source
+from verydeep.data.members import Member
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Dataset, relative_name
+from verydeep.progress import Progress
 
 ANNOTATIONS = frozenset({"wnids.txt", "words.txt", "val_annotations.txt", "boxes.csv"})
 """Files that a layout has beside its pictures."""
+
+AT_ONCE = 10_000
+"""Paths that are held as objects, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +50,78 @@ class Stray:
         return not self.picture and self.content in PICTURES
 
 
-def find_strays(dataset: Dataset) -> tuple[Stray, ...]:
-    """Find the files in a data set's folder that are none of its samples, hidden ones aside."""
+def find_strays(dataset: Dataset, progress: Progress | None = None) -> tuple[Stray, ...]:
+    """Find the files in a data set's folders that are none of its samples, hidden ones aside.
+
+    Args:
+        dataset: The data set.
+        progress: Where to report to; None is silent.
+    """
     if any(isinstance(path, Member) for s in dataset.splits.values() for path in s.paths[:1]):
         return ()  # what lies there are the archives that hold the pictures
-    known = {path for samples in dataset.splits.values() for path in samples.paths}
-    return tuple(_strays(dataset, known))
+    samples = sum(dataset.sizes.values())
+    with (progress or Progress()).task("look around", samples) as bar:
+        known = _Known(dataset)
+        found: list[Stray] = []
+        seen = 0
+        for paths in _folders(dataset.folders, known):
+            found += [_stray(path, dataset.root) for path in known.others(paths)]
+            seen += len(paths)
+            bar.update(min(seen, samples))
+    return tuple(found)
 
 
-def _strays(dataset: Dataset, known: Container[Source]) -> Iterator[Stray]:
-    for path in _files(dataset.root):
-        annotation = path.name in ANNOTATIONS or path.name == f"{path.parent.name}_boxes.txt"
-        if path in known or annotation:
-            continue
-        suffix = path.suffix.lower()
-        yield Stray(relative_name(path, dataset.root), suffix, _content(path), suffix in SUFFIXES)
+class _Known:
+    """The samples of a data set as hashes of their paths, which take 8 bytes each."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        hashes, folders = [np.empty(0, np.int64)], dict[str, None]()
+        for samples in dataset.splits.values():
+            for start in range(0, len(samples), AT_ONCE):
+                names = list(map(str, samples[start : start + AT_ONCE].paths))
+                hashes.append(_hashes(names))
+                folders |= dict.fromkeys(map(os.path.dirname, names))
+        self.folders = [*folders]
+        self._hashes = np.sort(np.concatenate(hashes))
+
+    def others(self, paths: list[Path]) -> list[Path]:
+        """Return those of some paths that are neither samples nor a layout's annotations."""
+        hashes = _hashes(list(map(str, paths)))
+        first, behind = (np.searchsorted(self._hashes, hashes, side) for side in ("left", "right"))
+        return [
+            path
+            for path, sample in zip(paths, (first < behind).tolist(), strict=True)
+            if not sample
+            and path.name not in ANNOTATIONS
+            and path.name != f"{path.parent.name}_boxes.txt"
+        ]
 
 
-def _files(root: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
+def _hashes(names: list[str]) -> NDArray[np.int64]:
+    return np.fromiter(map(hash, names), np.int64, len(names))
+
+
+def _folders(own: tuple[Path, ...] | None, known: _Known) -> Iterator[list[Path]]:
+    """Yield the files of the data set's own folders, folder by folder."""
+    if own is None:
+        for folder in known.folders:
+            # What lies deeper is not its own.
+            parent, _, files = next(os.walk(folder), (folder, [], []))
+            yield _visible(parent, files)
+        return
+    for top in own:
+        for parent, folders, files in os.walk(top):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield _visible(parent, files)
+
+
+def _visible(parent: str, files: list[str]) -> list[Path]:
+    return [Path(parent, name) for name in sorted(files) if not name.startswith(".")]
+
+
+def _stray(path: Path, root: Path) -> Stray:
+    suffix = path.suffix.lower()
+    return Stray(relative_name(path, root), suffix, _content(path), suffix in SUFFIXES)
 
 
 def _content(path: Path) -> str | None:

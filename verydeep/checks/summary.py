@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from verydeep.checks.facts import Picture
+from verydeep.checks.pictures import Picture
 from verydeep.data.samples import Dataset
 from verydeep.data.statistics import ColourStatistics
 
@@ -33,12 +35,20 @@ def summarize(
         pictures: All of its files.
         colours: Of its training pictures; None if they were not measured.
     """
-    usable = [picture.facts for picture in pictures if picture.facts.fault is None]
+    formats, modes = Counter[str](), Counter[str]()
+    sizes, length = array("q"), 0
+    for picture in pictures:
+        facts = picture.facts
+        length += facts.length
+        if facts.fault is None:
+            formats[str(facts.format)] += 1
+            modes[facts.mode] += 1
+            sizes.extend((facts.width, facts.height))
     counts = {split: dataset.count(split) for split in dataset.splits}
     return {
         "files": len(pictures),
-        "usable": len(usable),
-        "bytes": sum(picture.facts.length for picture in pictures),
+        "usable": formats.total(),
+        "bytes": length,
         "classes": [
             {
                 "name": name,
@@ -47,18 +57,22 @@ def summarize(
             }
             for label, name in enumerate(dataset.classes)
         ],
-        "formats": dict(Counter(str(facts.format) for facts in usable).most_common()),
-        "modes": dict(Counter(facts.mode for facts in usable).most_common()),
-        "sizes": _sizes([(facts.width, facts.height) for facts in usable]),
+        "formats": dict(formats.most_common()),
+        "modes": dict(modes.most_common()),
+        "sizes": _sizes(np.array(sizes, dtype=np.float64).reshape(-1, 2)),
         "colours": None if colours is None else _colours(colours),
     }
 
 
-def _sizes(sizes: Sequence[tuple[int, int]]) -> dict[str, dict[str, float]] | None:
-    """Return quantiles of the upright pictures' measures; aspect ratio is width over height."""
-    if not sizes:
+def _sizes(sizes: NDArray[np.float64]) -> dict[str, dict[str, float]] | None:
+    """Return quantiles of the upright pictures' measures; aspect ratio is width over height.
+
+    Args:
+        sizes: (N, 2), widths and heights.
+    """
+    if not len(sizes):
         return None
-    width, height = np.array(sizes, dtype=np.float64).T
+    width, height = sizes.T
     measures = {
         "width": width,
         "height": height,

@@ -259,6 +259,19 @@ class _Paths(Sequence[Source]):
         return self._samples[index].path
 
 
+@dataclass(frozen=True, slots=True)
+class OddBox:
+    """A box that the annotations have and no sample: an empty one, or one that was cut.
+
+    Attributes:
+        path: The picture that it is told of.
+        reason: What is the matter with it, and what was done.
+    """
+
+    path: Source
+    reason: str
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Pictures in splits, with the classes that all splits share.
@@ -276,6 +289,9 @@ class Dataset:
         notes: What else is to be said of it, like how many pictures were left out.
         stream: The training split, if it is in shards that are read from front to back; ``splits``
             then lacks it.
+        odd_boxes: What of the annotations' boxes was left out or changed.
+        folders: Folders of which every picture, at any depth, should be a sample; None where lists
+            name the pictures, beside which there may be others.
     """
 
     root: Path
@@ -287,6 +303,8 @@ class Dataset:
     layout_name: str | None = None
     notes: tuple[str, ...] = ()
     stream: ShardStream | None = None
+    odd_boxes: tuple[OddBox, ...] = ()
+    folders: tuple[Path, ...] | None = None
 
     def __post_init__(self) -> None:
         compact = {name: Samples.of(samples) for name, samples in self.splits.items()}
@@ -353,7 +371,8 @@ class Dataset:
         streamed = ["training pictures as a stream"] if self.stream is not None else []
         boxed = ["boxes"] if boxes else []
         notes = "".join(f", {note}" for note in (*streamed, *boxed, *self.notes))
-        return f"{self.layout}, {len(self.classes)} classes, {sizes}{rule}{notes}"
+        classes = f", {len(self.classes)} classes" if any(self.classes) else ""
+        return f"{self.layout}{classes}, {sizes}{rule}{notes}"
 
 
 def relative_name(place: Source, root: Path) -> str:

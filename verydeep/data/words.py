@@ -40,6 +40,29 @@ def corners(values: Sequence[object], place: str) -> Corners:
     return x0, y0, x1, y1
 
 
-def box_or_none(x0: float, y0: float, x1: float, y1: float) -> Box | None:
-    """Return a box, or None if it is empty, as a few are in well-known data sets."""
-    return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+def box_or_none(
+    x0: float, y0: float, x1: float, y1: float, odd: list[str] | None = None
+) -> Box | None:
+    """Return a box, or None if it is empty, as a few are in well-known data sets.
+
+    Args:
+        x0: Left edge.
+        y0: Upper edge.
+        x1: First column outside.
+        y1: First row outside.
+        odd: Takes a word on a box that is empty.
+    """
+    if x0 < x1 and y0 < y1:
+        return Box(x0, y0, x1, y1)
+    if odd is not None:
+        odd.append(f"box {span(x0, y0, x1, y1)} is empty: training does without it")
+    return None
+
+
+def span(x0: float, y0: float, x1: float, y1: float) -> str:
+    """Return two corners as messages name them.
+
+    >>> span(0, 0.5, 40, 30)
+    '(0, 0.5) to (40, 30)'
+    """
+    return f"({x0:g}, {y0:g}) to ({x1:g}, {y1:g})"

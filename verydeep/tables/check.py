@@ -68,9 +68,9 @@ def _counts(statistics: dict[str, Any]) -> Iterator[Cells]:
     for key in ("formats", "modes"):
         counted = ", ".join(f"{name} {count:,}" for name, count in statistics[key].items())
         yield key, counted
-    splits = statistics["classes"][0]["counts"]
-    for split in splits:
-        counts = [row["counts"][split] for row in statistics["classes"]]
+    classes = statistics["classes"]
+    for split in classes[0]["counts"] if classes[0]["name"] else ():
+        counts = [row["counts"][split] for row in classes]
         yield f"{split} a class", f"{min(counts):,} to {max(counts):,} files"
     colours = statistics["colours"]
     if colours:

@@ -22,7 +22,8 @@ def read(path: Path) -> Dataset:
         DataError: There are fewer than two classes.
     """
     classes = class_names(path)
-    return Dataset(path, "a folder a class", classes, {"all": samples_of(path, path, classes)})
+    splits = {"all": samples_of(path, path, classes)}
+    return Dataset(path, "a folder a class", classes, splits, folders=(path,))
 
 
 def class_names(folder: Path) -> tuple[str, ...]:

@@ -100,6 +100,7 @@ class _Thing:
     area: float
     name: str
     box: Box | None
+    odd: Sequence[str] = ()
 
 
 def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
@@ -116,7 +117,8 @@ def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
         if image not in images or category not in names:
             raise DataError(f"{place}: there is no image {image!r} or no category {category!r}")
         area = _area(annotation, place)
-        thing = _Thing(area, names[category], _box(annotation, place))
+        odd: list[str] = []
+        thing = _Thing(area, names[category], _box(annotation, place, odd), odd)
         things.setdefault(image, []).append(thing)
     kept = sorted(((images[image], image) for image in things), key=lambda one: one[0])
     folder = _folder([images[image] for image in things], file, root, split)
@@ -130,7 +132,8 @@ def _entry(folder: Path, name: str, place: str, things: Sequence[_Thing]) -> Ent
     path = inside(folder, name, place)
     main = max(things, key=lambda thing: thing.area)  # of equal ones the first
     others = (o.box for o in things if o.name == main.name and o is not main)
-    return Entry(path, main.name, main.box, place, tuple(box for box in others if box))
+    odd = [reason for thing in things for reason in thing.odd]
+    return Entry(path, main.name, main.box, place, tuple(box for box in others if box), odd)
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -197,12 +200,12 @@ def _sides(annotation: dict[str, Any], place: str) -> tuple[float, float, float,
     return corners(given, place)
 
 
-def _box(annotation: dict[str, Any], place: str) -> Box | None:
+def _box(annotation: dict[str, Any], place: str, odd: list[str]) -> Box | None:
     sides = _sides(annotation, place)
     if sides is None:
         return None
     x, y, width, height = sides
-    return box_or_none(x, y, x + width, y + height)
+    return box_or_none(x, y, x + width, y + height, odd)
 
 
 def _folder(names: list[str], file: Path, root: Path, split: str) -> Path:

@@ -11,7 +11,7 @@ import io
 import os
 import re
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -21,7 +21,14 @@ import numpy as np
 from verydeep.data.class_names import check_class_names, check_titles, unknown_class
 from verydeep.data.names import Names
 from verydeep.data.regular import open_regular
-from verydeep.data.samples import Box, Dataset, Samples, SamplesBuilder, relative_name
+from verydeep.data.samples import (
+    Box,
+    Dataset,
+    OddBox,
+    Samples,
+    SamplesBuilder,
+    relative_name,
+)
 from verydeep.data.words import ORDER
 from verydeep.errors import DataError
 
@@ -38,6 +45,7 @@ class Entry(NamedTuple):
         box: Where on it the object is, if that is told.
         place: The file, and the line if there is one, that says so.
         others: Where further objects of the class are.
+        odd: What of its boxes was left out or changed, and why.
     """
 
     path: Path
@@ -45,6 +53,7 @@ class Entry(NamedTuple):
     box: Box | None
     place: str
     others: tuple[Box, ...] = ()
+    odd: Sequence[str] = ()
 
 
 def assemble(
@@ -89,12 +98,14 @@ class Assembly:
         self.root = root
         self.layout = layout
         self._splits: dict[str, _Split] = {}
+        self._odd: list[OddBox] = []
 
     def add(self, split: str, entry: Entry) -> None:
         """Add a picture to a split."""
         if split not in self._splits:
             self._splits[split] = _Split(SamplesBuilder(self.root))
         self._splits[split].add(entry)
+        self._odd += [OddBox(entry.path, reason) for reason in entry.odd]
 
     def first_place(self, split: str) -> str | None:
         """Return where the first picture of a split is told of; None if there is none."""
@@ -124,6 +135,7 @@ class Assembly:
             {name: split.samples(labels) for name, split in filled.items()},
             {name: title for name, title in (titles or {}).items() if name in labels},
             notes=tuple(notes),
+            odd_boxes=tuple(self._odd),
         )
 
 

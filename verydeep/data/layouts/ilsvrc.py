@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from verydeep.data.layouts.common import Entry, assemble, lines
@@ -53,7 +54,9 @@ def read(path: Path) -> Dataset:
         raise DataError(f"{path}: there is no Data/CLS-LOC/train/ in it")
     small = _small_files(path)
     splits = {"train": _train(base, small), "val": _val(base, small)}
-    return assemble(path, "ILSVRC CLS-LOC layout", splits, titles=_titles(small))
+    dataset = assemble(path, "ILSVRC CLS-LOC layout", splits, titles=_titles(small))
+    pictures = base / "Data" / "CLS-LOC"
+    return replace(dataset, folders=(pictures / "train", pictures / "val"))
 
 
 def _base(root: Path) -> Path | None:
@@ -80,8 +83,8 @@ def _train(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
         objects = known if solution else _annotations(_notes(base) / "train" / folder.name)
         for picture in pictures_in(folder):
             own, place = objects.get(picture.stem, ([], str(folder)))
-            box, others = _boxes(own, folder.name)
-            yield Entry(picture, folder.name, box, place, others)
+            box, others, odd = _boxes(own, folder.name)
+            yield Entry(picture, folder.name, box, place, others, odd)
 
 
 def _val(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
@@ -96,8 +99,8 @@ def _val(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
         if name is None and not own:
             raise DataError(f"{picture}: nothing tells its class; {_TELL}")
         name = name or own[0].name
-        box, others = _boxes(own, name)
-        yield Entry(picture, name, box, place or str(picture.parent), others)
+        box, others, odd = _boxes(own, name)
+        yield Entry(picture, name, box, place or str(picture.parent), others, odd)
 
 
 _TELL = (
@@ -187,14 +190,17 @@ def _map(path: Path, pick: Callable[[list[str]], tuple[str, str]]) -> Iterator[t
         yield pick(words)
 
 
-def _boxes(objects: Sequence[Object], name: str) -> tuple[Box | None, tuple[Box, ...]]:
-    """Return the box of the first object of a class, and those of the others."""
-    found = [_box(thing) for thing in objects if thing.name == name]
-    return (found[0] if found else None), tuple(box for box in found[1:] if box)
+def _boxes(
+    objects: Sequence[Object], name: str
+) -> tuple[Box | None, tuple[Box, ...], Sequence[str]]:
+    """Return the box of the first object of a class, those of the others, and what is odd."""
+    odd: list[str] = []
+    found = [_box(thing, odd) for thing in objects if thing.name == name]
+    return (found[0] if found else None), tuple(box for box in found[1:] if box), odd
 
 
-def _box(thing: Object) -> Box | None:
+def _box(thing: Object, odd: list[str]) -> Box | None:
     if thing.corners is None:
         return None
     x0, y0, x1, y1 = thing.corners
-    return box_or_none(x0, y0, x1 + 1, y1 + 1)
+    return box_or_none(x0, y0, x1 + 1, y1 + 1, odd)

@@ -40,4 +40,5 @@ def read(path: Path) -> Dataset:
     splits = {name: samples_of(folder, path, classes) for name, folder in folders.items()}
     # A test folder of unsorted pictures has no classes to test against.
     splits = {name: samples for name, samples in splits.items() if samples}
-    return Dataset(path, "a folder a class under each split", classes, splits)
+    layout = "a folder a class under each split"
+    return Dataset(path, layout, classes, splits, folders=(path,))

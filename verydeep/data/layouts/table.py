@@ -31,6 +31,8 @@ from verydeep.errors import DataError, MissingExtra, did_you_mean
 Row = Mapping[str, Any]
 NEEDED = ("file", "label")
 USED = (*NEEDED, "split", "box", *Box._fields)
+MOST_FAULTS = 20
+"""Rows that cannot be used are told of all at once, up to so many."""
 
 
 def recognise(path: Path) -> bool:
@@ -48,8 +50,16 @@ def read(path: Path) -> Dataset:
     if path.suffix.lower() not in _READERS:
         raise DataError(f"{path}: a table must be one of {', '.join(_READERS)}")
     assembly = Assembly(path.parent, "a table")
+    faults: list[str] = []
     for place, row in _READERS[path.suffix.lower()](path):
-        assembly.add(_split(row, place), _entry(path.parent, row, place))
+        try:
+            assembly.add(_split(row, place), _entry(path.parent, row, place))
+        except DataError as error:
+            faults.append(str(error))
+    if faults:
+        more = len(faults) - MOST_FAULTS
+        told = [*faults[:MOST_FAULTS], *([f"... and {more:,} more rows"] if more > 0 else [])]
+        raise DataError("\n".join(told))
     undivided = assembly.first_place("all")
     if undivided and any(map(assembly.first_place, ("train", "val", "test"))):
         raise DataError(f"{undivided}: names no split, but other rows do; name it in all or none")

@@ -8,7 +8,7 @@ from pathlib import Path
 from verydeep.data.class_names import check_class_names, check_titles
 from verydeep.data.layouts.common import inside, read_text
 from verydeep.data.pictures import pictures_in
-from verydeep.data.samples import Box, Dataset, Sample, SamplesBuilder
+from verydeep.data.samples import Box, Dataset, OddBox, Sample, SamplesBuilder
 from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError
 
@@ -32,21 +32,30 @@ def read(path: Path) -> Dataset:
     titles = {row[0]: row[1] for row in words if len(row) == 2 and row[0] in labels}
     check_titles(titles, path / "words.txt")
     train, val = SamplesBuilder(path), SamplesBuilder(path)
+    odd: list[OddBox] = []
     for wnid, label in labels.items():
         folder = inside(path / "train", wnid, str(listed))
-        boxes = _boxes(folder / f"{wnid}_boxes.txt")
+        boxes = _boxes(folder, odd)
         pictures = list(pictures_in(folder / "images")) if folder.is_dir() else []
         if not pictures:
             raise DataError(f"{path}: class {wnid} of wnids.txt has no pictures under train/")
         for picture in pictures:
             train.add(picture, label, boxes.get(picture.name))
-    for sample in _read_annotations(path / "val", labels):
+    for sample in _read_annotations(path / "val", labels, odd):
         val.add(sample.path, sample.label, sample.box)
     splits = {"train": train.samples()} | ({"val": val.samples()} if len(val) else {})
-    return Dataset(path, "Tiny ImageNet layout", classes, splits, titles)
+    return Dataset(
+        path,
+        "Tiny ImageNet layout",
+        classes,
+        splits,
+        titles,
+        odd_boxes=tuple(odd),
+        folders=(path / "train", path / "val"),
+    )
 
 
-def _read_annotations(folder: Path, labels: dict[str, int]) -> Iterator[Sample]:
+def _read_annotations(folder: Path, labels: dict[str, int], odd: list[OddBox]) -> Iterator[Sample]:
     path = folder / "val_annotations.txt"
     places: dict[str, str] = {}
     for number, row in _rows(path):
@@ -58,20 +67,28 @@ def _read_annotations(folder: Path, labels: dict[str, int]) -> Iterator[Sample]:
         if row[0] in places:
             raise DataError(f"{place}: {row[0]} stands here twice, first in {places[row[0]]}")
         places[row[0]] = place
-        box = _inclusive_box(row[2:], place)
-        yield Sample(inside(folder / "images", row[0], place), labels[row[1]], box)
+        picture = inside(folder / "images", row[0], place)
+        yield Sample(picture, labels[row[1]], _inclusive_box(row[2:], place, picture, odd))
 
 
-def _boxes(path: Path) -> dict[str, Box | None]:
-    return {row[0]: _inclusive_box(row[1:], f"{path}, line {n}") for n, row in _rows(path)}
+def _boxes(folder: Path, odd: list[OddBox]) -> dict[str, Box | None]:
+    """Return the boxes of a class by the names of its pictures."""
+    path, images = folder / f"{folder.name}_boxes.txt", folder / "images"
+    return {
+        row[0]: _inclusive_box(row[1:], f"{path}, line {n}", images / row[0], odd)
+        for n, row in _rows(path)
+    }
 
 
-def _inclusive_box(given: list[str], place: str) -> Box | None:
+def _inclusive_box(given: list[str], place: str, picture: Path, odd: list[OddBox]) -> Box | None:
     """Tiny ImageNet writes the last pixel inside; a box here ends at the first one outside."""
     if not given:
         return None
     x0, y0, x1, y1 = corners(given, place)
-    return box_or_none(x0, y0, x1 + 1, y1 + 1)
+    empty: list[str] = []
+    box = box_or_none(x0, y0, x1 + 1, y1 + 1, empty)
+    odd += [OddBox(picture, reason) for reason in empty]
+    return box
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

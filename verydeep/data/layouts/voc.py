@@ -16,7 +16,7 @@ from verydeep.data.layouts.common import Entry, assemble, counted, lines
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset
-from verydeep.data.words import box_or_none
+from verydeep.data.words import box_or_none, span
 from verydeep.errors import DataError
 
 
@@ -84,16 +84,21 @@ def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> E
     if not objects:
         return None
     largest = max(objects, key=_area)
-    others = (_box(o) for o in objects if o.name == largest.name and o is not largest)
+    odd: list[str] = []
+    main = _box(largest, odd)
+    others = [_box(o, odd) for o in objects if o.name == largest.name and o is not largest]
     found = tuple(box for box in others if box)
-    return Entry(pictures[name], largest.name, _box(largest), str(path), found)
+    return Entry(pictures[name], largest.name, main, str(path), found, odd)
 
 
-def _box(thing: Object) -> Box | None:
+def _box(thing: Object, odd: list[str] | None = None) -> Box | None:
     if thing.corners is None:
         return None
     x0, y0, x1, y1 = thing.corners
-    return box_or_none(max(0.0, x0 - 1), max(0.0, y0 - 1), x1, y1)
+    # Programs that count from 0 write a 0 here, which is no fault to speak of.
+    if odd is not None and min(x0, y0) < 0:
+        odd.append(f"box {span(x0, y0, x1, y1)} begins beyond the picture: cut at its edge")
+    return box_or_none(max(0.0, x0 - 1), max(0.0, y0 - 1), x1, y1, odd)
 
 
 def _area(thing: Object) -> float:

@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import overload
 
+import numpy as np
+
 
 class Names(Sequence[str]):
     """Texts as files are named, one after the other in a block of bytes.
@@ -21,6 +23,20 @@ class Names(Sequence[str]):
         self._ends = array("q", [0])
         for name in names:
             self.append(name)
+
+    @classmethod
+    def joined(cls, parts: Iterable[Names]) -> Names:
+        """Return the names of several, one after the other.
+
+        >>> list(Names.joined([Names(["a"]), Names(), Names(["b", "c"])]))
+        ['a', 'b', 'c']
+        """
+        whole = cls()
+        for part in parts:
+            ends = np.asarray(part._ends)[1:] + len(whole._bytes)
+            whole._ends.frombytes(ends.tobytes())
+            whole._bytes += part._bytes
+        return whole
 
     def append(self, name: str) -> None:
         """Add a name."""
@@ -41,3 +57,27 @@ class Names(Sequence[str]):
         if not 0 <= index < len(self):
             raise IndexError(f"there is no name {index} among {len(self)}")
         return os.fsdecode(bytes(self._bytes[self._ends[index] : self._ends[index + 1]]))
+
+
+def first_repeated(hashes: array[int], things: Sequence[object]) -> tuple[int, int] | None:
+    """Return the numbers of two equal things: of the first that was there before, and where.
+
+    Args:
+        hashes: Of the things, in their order; only those with equal ones are compared.
+        things: What may be there twice.
+
+    Returns:
+        First the earlier one; None if all are different.
+
+    >>> first_repeated(array("q", [7, 8, 7, 8]), ["a", "b", "c", "b"])
+    (1, 3)
+    """
+    known = np.asarray(hashes)
+    order = np.argsort(known, kind="stable")
+    again = np.flatnonzero(np.diff(known[order]) == 0)
+    for later in np.sort(order[again + 1]).tolist():
+        equal = np.flatnonzero(known[:later] == known[later]).tolist()
+        first = next((number for number in equal if things[number] == things[later]), None)
+        if first is not None:
+            return first, later
+    return None

@@ -10,6 +10,10 @@ from verydeep.data.statistics import ColourStatistics
 from verydeep.errors import DataError
 
 NAME = "dataset.json"
+
+DIGITS = 12
+"""Of the number that the key of a sample begins with."""
+
 Triple = tuple[float, float, float]
 
 

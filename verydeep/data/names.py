@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import overload
 
 import numpy as np
+
+# As os.fsencode() and os.fsdecode() do, in a third of the time.
+_AS_FILES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 class Names(Sequence[str]):
@@ -40,7 +43,7 @@ class Names(Sequence[str]):
 
     def append(self, name: str) -> None:
         """Add a name."""
-        self._bytes += os.fsencode(name)
+        self._bytes += name.encode(*_AS_FILES)
         self._ends.append(len(self._bytes))
 
     def __len__(self) -> int:
@@ -54,9 +57,9 @@ class Names(Sequence[str]):
         """Return a name, or a list of them."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
+        if not 0 <= index < len(self._ends) - 1:
             raise IndexError(f"there is no name {index} among {len(self)}")
-        return os.fsdecode(bytes(self._bytes[self._ends[index] : self._ends[index + 1]]))
+        return self._bytes[self._ends[index] : self._ends[index + 1]].decode(*_AS_FILES)
 
 
 def first_repeated(hashes: array[int], things: Sequence[object]) -> tuple[int, int] | None:

@@ -87,8 +87,8 @@ def _train(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
 
 
 def _stem(picture: str) -> str:
-    """Return a file's name without folder and ending."""
-    return os.path.splitext(picture.rpartition("/")[2])[0]  # noqa: PTH122
+    """Return a picture's name without folder and ending, which it has."""
+    return picture.rpartition("/")[2].rpartition(".")[0]
 
 
 def _val(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
@@ -176,6 +176,8 @@ def _map(path: Path, pick: Callable[[list[str]], tuple[str, str]]) -> Iterator[t
 
 def _boxes(objects: Sequence[Object], name: str) -> tuple[Box | None, tuple[Box, ...]]:
     """Return the box of the first object of a class, and those of the others."""
+    if not objects:
+        return None, ()
     found = [_box(thing) for thing in objects if thing.name == name]
     return (found[0] if found else None), tuple(box for box in found[1:] if box)
 

@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -21,10 +22,13 @@ from verydeep.data.names import Names, first_repeated
 from verydeep.data.words import Corners, corners
 from verydeep.errors import DataError
 
+Row = tuple[list[Object], str]
+T = TypeVar("T")
+
 _NOWHERE = (math.nan,) * 4
 
 
-class Solution(Mapping[str, tuple[list[Object], str]]):
+class Solution(Mapping[str, Row]):
     """The objects of pictures, and where it is said of them, by the picture's name without ending.
 
     Args:
@@ -86,15 +90,30 @@ class Solution(Mapping[str, tuple[list[Object], str]]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
-    def __getitem__(self, name: str) -> tuple[list[Object], str]:
+    def __getitem__(self, name: str) -> Row:
+        row = self._row(name)
+        if row is None:
+            raise KeyError(name)
+        return self._objects(row), self._places[row]
+
+    @overload
+    def get(self, name: str, default: None = None, /) -> Row | None: ...
+    @overload
+    def get(self, name: str, default: Row | T, /) -> Row | T: ...
+    def get(self, name: str, default: object = None, /) -> object:
+        """Return the same, or something else; half the pictures have no boxes, so without fuss."""
+        row = self._row(name)
+        return default if row is None else (self._objects(row), self._places[row])
+
+    def _row(self, name: str) -> int | None:
         key = hash(name)
         place = bisect_left(self._hashes, key)
         while place < len(self._hashes) and self._hashes[place] == key:
             row = self._order[place]
             if self._names[row] == name:
-                return self._objects(row), self._places[row]
+                return row
             place += 1
-        raise KeyError(name)
+        return None
 
     def _objects(self, row: int) -> list[Object]:
         return [

@@ -65,6 +65,8 @@ class ShardIndex:
     """What one shard holds; as arrays, for they travel between processes.
 
     Attributes:
+        boxed: For each box the number of its sample; a sample's main box comes first.
+        corners: Four of each box.
         fault: Why it cannot be read; nothing else holds then.
         incomplete: Keys without a picture or without a class.
     """
@@ -74,7 +76,8 @@ class ShardIndex:
     sizes: array[int] = field(default_factory=lambda: array("q"))
     labels: array[int] = field(default_factory=lambda: array("i"))
     classes: dict[str, int] = field(default_factory=dict)
-    boxes: dict[int, tuple[Box, ...]] = field(default_factory=dict)
+    boxed: array[int] = field(default_factory=lambda: array("q"))
+    corners: array[float] = field(default_factory=lambda: array("d"))
     incomplete: int = 0
     fault: str | None = None
 
@@ -96,8 +99,9 @@ def index_shard(place: str) -> ShardIndex:
                 if picture is None:
                     found.incomplete += 1
                     continue
-                if picture.boxes:
-                    found.boxes[len(found)] = picture.boxes
+                for box in picture.boxes:
+                    found.boxed.append(len(found))
+                    found.corners.extend(box)
                 found.names.append(picture.name)
                 found.offsets.append(picture.offset)
                 found.sizes.append(picture.size)
@@ -196,15 +200,18 @@ def _boxes(
     indexes: Sequence[ShardIndex],
 ) -> tuple[NDArray[np.float64] | None, dict[int, tuple[Box, ...]]]:
     """Return the main boxes as an array, and the others of those that have some."""
-    if not any(one.boxes for one in indexes):
+    if not any(one.boxed for one in indexes):
         return None, {}
     mains = np.full((sum(map(len, indexes)), 4), np.nan)
-    others, first = {}, 0
+    others: dict[int, tuple[Box, ...]] = {}
+    first = 0
     for one in indexes:
-        for number, (main, *more) in one.boxes.items():
-            mains[first + number] = main
-            if more:
-                others[first + number] = tuple(more)
+        numbers = first + np.asarray(one.boxed)
+        corners = np.asarray(one.corners).reshape(-1, 4)
+        main = np.diff(numbers, prepend=-1) != 0
+        mains[numbers[main]] = corners[main]
+        for number, box in zip(numbers[~main].tolist(), corners[~main].tolist(), strict=True):
+            others[number] = (*others.get(number, ()), Box(*box))
         first += len(one)
     return mains, others
 

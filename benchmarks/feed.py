@@ -5,25 +5,32 @@
 Every side decodes the files, makes crops of 224 at random places with mirror images, and hands over
 batches from the same number of worker processes, turn about. torchvision's pipeline is that of its
 reference training script with the paper's crop (resize the smallest side to 256, random crop), once
-with PIL and once with tensors; timm's is its own loader with its own crop (random area and aspect),
-which is less work, as small areas are resized. Ours hands over uint8, which the device normalises;
-the others hand over normalised floats, as their scripts do.
+with PIL and once with tensors; it hands over normalised floats, as the script does. timm's is its
+``create_loader`` with its own crop (random area and aspect), which is less work, as small areas are
+resized: once as it is, with the prefetcher that normalises in the receiving process, and once
+without what that adds, so that uint8 is handed over. Ours hands over uint8, which the device
+normalises.
+
+That all of them make the same picture is seen first: one window of every photograph, cut by each.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_image
@@ -33,6 +40,7 @@ from verydeep.data.augment import Augmentation, Crop, cut, draw_crop, sample_gen
 from verydeep.data.batches import TrainingBatches
 from verydeep.data.crops import read_crop
 from verydeep.data.decode import decode, opened, to_tensor
+from verydeep.data.geometry import Window
 from verydeep.data.jpeg import pixels_of_plain_jpeg
 from verydeep.data.samples import Sample
 from verydeep.runtime import choose_machine, describe_environment
@@ -77,15 +85,40 @@ def torchvision_batches(files: Sequence[Path], batch: int, *, pil: bool) -> Batc
     return lambda workers: DataLoader(pictures, batch, shuffle=True, num_workers=workers)
 
 
-def timm_batches(files: Sequence[Path], batch: int) -> Batches | None:
-    """Return timm's loader; None if timm is not installed."""
+class TimmReader:
+    """Files and their classes, as timm's own readers of folders give them."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[BinaryIO, int]:
+        return self.files[index].open("rb"), 0
+
+
+def timm_batches(files: Sequence[Path], batch: int, *, prefetcher: bool) -> Batches | None:
+    """Return timm's loader, perhaps without its prefetcher; None if timm is not installed."""
     try:
-        from timm.data.transforms_factory import create_transform
+        from timm.data import ImageDataset, create_loader
     except ImportError:
         return None
-    transform = create_transform(224, is_training=True, interpolation="bilinear", color_jitter=0.0)
-    pictures = Photographs(files, read_pil, transform)
-    return lambda workers: DataLoader(pictures, batch, shuffle=True, num_workers=workers)
+
+    def make(workers: int) -> Iterable[Any]:
+        loader = create_loader(
+            ImageDataset(None, reader=TimmReader(files)),
+            input_size=(3, 224, 224),
+            batch_size=batch,
+            is_training=True,
+            color_jitter=0.0,
+            interpolation="bilinear",
+            num_workers=workers,
+            device=torch.device("cpu"),
+        )
+        return cast(Iterable[Any], loader if prefetcher else loader.loader)
+
+    return make
 
 
 def our_batches(files: Sequence[Path], batch: int) -> Batches:
@@ -103,6 +136,50 @@ def our_batches(files: Sequence[Path], batch: int) -> Batches:
         return batches.epoch(0)
 
     return make
+
+
+def differences(files: Sequence[Path]) -> dict[str, dict[str, float]]:
+    """Return how far our crop of a window is from that of each other pipeline, in grey levels.
+
+    Raises:
+        AssertionError: They do not make the same picture within rounding.
+    """
+    resize = v2.Compose([v2.Resize(256, antialias=True), v2.CenterCrop(224)])
+    to_pixels = v2.PILToTensor()
+    others: dict[str, tuple[int, Callable[[Path], Any]]] = {
+        "torchvision, PIL": (256, lambda file: to_pixels(resize(read_pil(file)))),
+        "torchvision, tensors": (256, lambda file: resize(read_tensor(file))),
+    }
+    with contextlib.suppress(ImportError):
+        from timm.data import create_transform
+
+        middle = create_transform(
+            224, is_training=True, no_aug=True, interpolation="bilinear", use_prefetcher=True
+        )
+        others["timm"] = 224, lambda file: middle(read_pil(file))
+    found = {}
+    for name, (scale, make) in others.items():
+        levels = np.concatenate([_levels_apart(file, scale, make(file)) for file in files])
+        beyond = float((levels > 1).mean())
+        found[name] = {"most": int(levels.max()), "share_beyond_1": beyond}
+        assert levels.max() <= 2, f"{name}: {levels.max()} grey levels from ours"
+        assert beyond <= 1e-5, f"{name}: {beyond:.1e} of the values over one grey level from ours"
+    return found
+
+
+def _levels_apart(file: Path, scale: int, theirs: Any) -> NDArray[np.int64]:
+    """Return how far the values of the same crop in the middle are from ours."""
+
+    def draw(height: int, width: int) -> Crop:
+        # The others round the long side down, and the window's corner to the nearest even number.
+        long = scale * max(height, width) // min(height, width)
+        rescaled = (scale, long) if height < width else (long, scale)
+        top, left = (round((side - 224) / 2) for side in rescaled)
+        return Crop(rescaled, Window(top, left, 224, 224), False, (0.0, 0.0, 0.0))
+
+    ours = read_crop(file, draw, reduced=False, quick=True)[0].numpy().astype(np.int64)
+    levels: NDArray[np.int64] = np.abs(ours - np.asarray(theirs)).ravel()
+    return levels
 
 
 def rate(batches: Batches, workers: int, count: int) -> float:
@@ -211,8 +288,12 @@ def main() -> None:
         "verydeep": our_batches(passed, options.batch),
         "torchvision, PIL": torchvision_batches(passed, options.batch, pil=True),
         "torchvision, tensors": torchvision_batches(passed, options.batch, pil=False),
-        "timm": timm_batches(passed, options.batch),
+        "timm": timm_batches(passed, options.batch, prefetcher=True),
+        "timm, uint8": timm_batches(passed, options.batch, prefetcher=False),
     }
+    apart = differences(files)
+    for name, levels in apart.items():
+        print(f"{name}: {levels['most']} grey levels from ours at the most")
     rates: dict[str, dict[str, list[float]]] = {}
     for workers in options.workers:
         found = rates[str(workers)] = {name: [] for name, side in sides.items() if side}
@@ -236,9 +317,11 @@ def main() -> None:
         "what": "training crops of 224 a second from files",
         "photographs": len(files),
         "batch": options.batch,
+        "grey_levels_from_ours": apart,
         "crops_per_second": rates,
         "milliseconds_a_picture": split,
         "milliseconds_a_photograph_of_4000x3000": large,
+        "timm": version("timm") if sides["timm"] else None,
         "environment": describe_environment(choose_machine("cpu", "fp32")),
     }
     if options.out:

@@ -26,7 +26,7 @@ from verydeep.data.augment import (
     rescale,
     sample_generator,
 )
-from verydeep.data.geometry import Window, center_window
+from verydeep.data.geometry import Window, center_window, rescaled_size
 from verydeep.errors import PictureError
 
 BILINEAR = Image.Resampling.BILINEAR
@@ -274,6 +274,19 @@ def test_a_cut_is_the_whole_picture_rescaled_and_then_cropped(
     assert np.abs(differences).max() <= apart
     # Ties that round to the other side, as enlarging by a whole number makes many: 0.065 measured.
     assert np.mean(np.array(differences) != 0) < 0.1
+
+
+@pytest.mark.parametrize("size", [(29, 40), (40, 29), (30, 30), (32, 36), (33, 90)])
+def test_every_place_on_an_enlarged_or_shrunk_picture_can_be_cut(
+    size: tuple[int, int], photographs: list[Image.Image]
+) -> None:
+    """Also where the crop ends at as many pixels as the picture had before."""
+    picture = photographs[0].resize(size, BILINEAR)
+    rescaled = rescaled_size(picture.height, picture.width, 32)
+    places = [(t, left) for t in range(rescaled[0] - 23) for left in range(rescaled[1] - 23)]
+    crops = [Crop(rescaled, Window(*place, 24, 24), False, (0, 0, 0)) for place in places]
+    differences = [values(cut(tensor(picture), crop)) - by_pillow(picture, crop) for crop in crops]
+    assert np.abs(differences).max() <= 1
 
 
 @given(st.tuples(st.integers(1, 9), st.integers(1, 5000)), st.booleans(), st.integers(8, 40))

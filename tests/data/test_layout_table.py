@@ -159,6 +159,7 @@ def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
         ("file,label\n1\0.png,a\n", "line 2"),
         ("file,label\n.,a\n", "line 2: '.' is no file in"),
         ("file,label\n1.png,a\n2.png,b\n1.png,b\n", "line 4: 1.png stands in all twice, first in"),
+        ("file,label\nx/1.png,a\n2.png,b\n./x//1.png,b\n", "line 4: x/1.png stands in all twice"),
         ("file,label\n1.png,a\n2.png,a\n", "at least two classes; found a"),
         ("file,label\n", "without training pictures; found none"),
         ("file,label,split\n1.png,a,val\n2.png,b,val\n", "without training pictures; found 2 val"),

@@ -122,10 +122,15 @@ def _cut_from_corner(pixels: Tensor, crop: Crop, extent: tuple[float, float]) ->
     """Return the crop, not mirrored, from all that lies above and left of its lower right end."""
     top, left, height, width = crop.window
     scales = [after / before for after, before in zip(crop.rescaled, extent, strict=True)]
+    ends = [top + height, left + width]
+    # Lines of as many pixels as before are copied, whatever the scale: then one pixel more.
+    sides = [
+        end + (end == before and scale != 1)
+        for end, before, scale in zip(ends, pixels.shape[1:], scales, strict=True)
+    ]
     # What interpolate() calls; that cannot be told both where to end and which scale to take.
-    resample = torch.ops.aten._upsample_bilinear2d_aa
-    part: Tensor = resample(pixels[None], [top + height, left + width], False, *scales)
-    return part[0, :, top:, left:]
+    part: Tensor = torch.ops.aten._upsample_bilinear2d_aa(pixels[None], sides, False, *scales)
+    return part[0, :, top : ends[0], left : ends[1]]
 
 
 def _cut_box(pixels: Tensor, crop: Crop, extent: tuple[float, float]) -> Tensor:

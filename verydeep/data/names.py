@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import overload
+
+import numpy as np
+
+# As os.fsencode() and os.fsdecode() do, in a third of the time.
+_AS_FILES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 class Names(Sequence[str]):
@@ -22,9 +27,23 @@ class Names(Sequence[str]):
         for name in names:
             self.append(name)
 
+    @classmethod
+    def joined(cls, parts: Iterable[Names]) -> Names:
+        """Return the names of several, one after the other.
+
+        >>> list(Names.joined([Names(["a"]), Names(), Names(["b", "c"])]))
+        ['a', 'b', 'c']
+        """
+        whole = cls()
+        for part in parts:
+            ends = np.asarray(part._ends)[1:] + len(whole._bytes)
+            whole._ends.frombytes(ends.tobytes())
+            whole._bytes += part._bytes
+        return whole
+
     def append(self, name: str) -> None:
         """Add a name."""
-        self._bytes += os.fsencode(name)
+        self._bytes += name.encode(*_AS_FILES)
         self._ends.append(len(self._bytes))
 
     def __len__(self) -> int:
@@ -38,6 +57,30 @@ class Names(Sequence[str]):
         """Return a name, or a list of them."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
+        if not 0 <= index < len(self._ends) - 1:
             raise IndexError(f"there is no name {index} among {len(self)}")
-        return os.fsdecode(bytes(self._bytes[self._ends[index] : self._ends[index + 1]]))
+        return self._bytes[self._ends[index] : self._ends[index + 1]].decode(*_AS_FILES)
+
+
+def first_repeated(hashes: array[int], things: Sequence[object]) -> tuple[int, int] | None:
+    """Return the numbers of two equal things: of the first that was there before, and where.
+
+    Args:
+        hashes: Of the things, in their order; only those with equal ones are compared.
+        things: What may be there twice.
+
+    Returns:
+        First the earlier one; None if all are different.
+
+    >>> first_repeated(array("q", [7, 8, 7, 8]), ["a", "b", "c", "b"])
+    (1, 3)
+    """
+    known = np.asarray(hashes)
+    order = np.argsort(known, kind="stable")
+    again = np.flatnonzero(np.diff(known[order]) == 0)
+    for later in np.sort(order[again + 1]).tolist():
+        equal = np.flatnonzero(known[:later] == known[later]).tolist()
+        first = next((number for number in equal if things[number] == things[later]), None)
+        if first is not None:
+            return first, later
+    return None

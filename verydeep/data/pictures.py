@@ -27,9 +27,10 @@ def picture_names(folder: Path) -> Iterator[str]:
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        begin = os.path.join(parent, "")  # noqa: PTH118
         for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122
-                yield os.path.join(parent, name)  # noqa: PTH118
+            if not name.startswith(".") and name[name.rfind(".") :].lower() in SUFFIXES:
+                yield begin + name
 
 
 def has_pictures(folder: Path) -> bool:

@@ -30,12 +30,12 @@ def corners(values: Sequence[object], place: str) -> Corners:
         DataError: They are not four, or no numbers.
     """
     try:
-        x0, y0, x1, y1 = (float(value) for value in values)  # type: ignore[arg-type]
+        x0, y0, x1, y1 = map(float, values)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{place}: a box must be four numbers, got {list(values)} instead"
         ) from error
-    if not all(math.isfinite(corner) for corner in (x0, y0, x1, y1)):
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
         raise DataError(f"{place}: a box must be four finite numbers, got {list(values)}")
     return x0, y0, x1, y1
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.layouts.common import Entry, assemble, counted, inside, read_text
+from verydeep.data.layouts.common import Entry, assemble, counted, inside, name_inside, read_text
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.words import SPLITS, box_or_none, corners
@@ -129,7 +129,7 @@ def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
 
 
 def _entry(folder: Path, name: str, place: str, things: Sequence[_Thing]) -> Entry:
-    path = inside(folder, name, place)
+    path = name_inside(folder, name, place)
     main = max(things, key=lambda thing: thing.area)  # of equal ones the first
     others = (o.box for o in things if o.name == main.name and o is not main)
     odd = [reason for thing in things for reason in thing.odd]

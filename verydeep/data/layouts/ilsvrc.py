@@ -23,9 +23,10 @@ from pathlib import Path
 
 from verydeep.data.layouts.common import Entry, assemble, lines
 from verydeep.data.layouts.pascal_xml import Object, read_objects
-from verydeep.data.pictures import pictures_in, subfolders
+from verydeep.data.layouts.solution import Solution
+from verydeep.data.pictures import picture_names, pictures_in, subfolders
 from verydeep.data.samples import Box, Dataset
-from verydeep.data.words import box_or_none, corners
+from verydeep.data.words import box_or_none
 from verydeep.errors import DataError
 
 BULKY = {"Data", "Annotations", "ImageSets"}
@@ -78,13 +79,19 @@ def _small_files(root: Path) -> dict[str, Path]:
 
 def _train(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
     solution = small.get("LOC_train_solution.csv")
-    known = _solution(solution) if solution else {}
+    known: Objects = Solution(solution) if solution else {}
     for folder in subfolders(base / "Data" / "CLS-LOC" / "train"):
         objects = known if solution else _annotations(_notes(base) / "train" / folder.name)
-        for picture in pictures_in(folder):
-            own, place = objects.get(picture.stem, ([], str(folder)))
+        unknown: tuple[list[Object], str] = [], str(folder)
+        for picture in picture_names(folder):
+            own, place = objects.get(_stem(picture), unknown)
             box, others, odd = _boxes(own, folder.name)
             yield Entry(picture, folder.name, box, place, others, odd)
+
+
+def _stem(picture: str) -> str:
+    """Return a picture's name without folder and ending, which it has."""
+    return picture.rpartition("/")[2].rpartition(".")[0]
 
 
 def _val(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
@@ -111,7 +118,7 @@ _TELL = (
 
 def _val_objects(base: Path, small: Mapping[str, Path], pictures: Sequence[Path]) -> Objects:
     if "LOC_val_solution.csv" in small:
-        return _solution(small["LOC_val_solution.csv"])
+        return Solution(small["LOC_val_solution.csv"])
     annotations = _annotations(_notes(base) / "val")
     truth = next((small[name] for name in sorted(small) if _TRUTH.fullmatch(name)), None)
     if annotations or truth is None or "map_clsloc.txt" not in small:
@@ -129,26 +136,6 @@ def _notes(base: Path) -> Path:
 def _annotations(folder: Path) -> dict[str, tuple[list[Object], str]]:
     paths = sorted(folder.glob("*.xml")) if folder.is_dir() else []
     return {path.stem: (read_objects(path), str(path)) for path in paths}
-
-
-def _solution(path: Path) -> dict[str, tuple[list[Object], str]]:
-    """Read lines of ``ImageId,wnid x0 y0 x1 y1 wnid x0 y0 x1 y1 …``, after a heading."""
-    found: dict[str, tuple[list[Object], str]] = {}
-    for place, line in lines(path):
-        name, _, prediction = line.partition(",")
-        if name == "ImageId":
-            continue
-        words = prediction.split()
-        if not words or (len(words) % 5 and len(words) != 1):
-            raise DataError(f"{place}: must be a picture, a comma, and 'wnid x0 y0 x1 y1' times n")
-        if name in found:
-            raise DataError(f"{place}: {name} stands here twice, first in {found[name][1]}")
-        objects = [
-            Object(words[n], corners(words[n + 1 : n + 5], place) if len(words) > 1 else None)
-            for n in range(0, len(words), 5)
-        ]
-        found[name] = objects, place
-    return found
 
 
 def _ground_truth(
@@ -194,6 +181,8 @@ def _boxes(
     objects: Sequence[Object], name: str
 ) -> tuple[Box | None, tuple[Box, ...], Sequence[str]]:
     """Return the box of the first object of a class, those of the others, and what is odd."""
+    if not objects:
+        return None, (), ()
     odd: list[str] = []
     found = [_box(thing, odd) for thing in objects if thing.name == name]
     return (found[0] if found else None), tuple(box for box in found[1:] if box), odd

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from verydeep.data.layouts.common import Assembly, Entry, inside, lines, opened_text
+from verydeep.data.layouts.common import Assembly, Entry, lines, name_inside, opened_text
 from verydeep.data.regular import check_regular
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.words import SPLITS, box_or_none, corners
@@ -33,6 +33,7 @@ NEEDED = ("file", "label")
 USED = (*NEEDED, "split", "box", *Box._fields)
 MOST_FAULTS = 20
 """Rows that cannot be used are told of all at once, up to so many."""
+_CORNERS = frozenset(Box._fields)
 
 
 def recognise(path: Path) -> bool:
@@ -49,11 +50,12 @@ def read(path: Path) -> Dataset:
     """
     if path.suffix.lower() not in _READERS:
         raise DataError(f"{path}: a table must be one of {', '.join(_READERS)}")
-    assembly = Assembly(path.parent, "a table")
+    folder = path.parent
+    assembly = Assembly(folder, "a table")
     faults: list[str] = []
     for place, row in _READERS[path.suffix.lower()](path):
         try:
-            assembly.add(_split(row, place), _entry(path.parent, row, place))
+            assembly.add(_split(row, place), _entry(folder, row, place))
         except DataError as error:
             faults.append(str(error))
     if faults:
@@ -162,7 +164,9 @@ def _entry(folder: Path, row: Row, place: str) -> Entry:
     name = row.get("file")
     if not isinstance(name, str) or _is_empty(name):
         raise DataError(f"{place}: file must name a picture, got {name!r} instead")
-    return Entry(inside(folder, name.strip(), place), _label(row, place), _box(row, place), place)
+    return Entry(
+        name_inside(folder, name.strip(), place), _label(row, place), _box(row, place), place
+    )
 
 
 def _label(row: Row, place: str) -> str:
@@ -175,8 +179,8 @@ def _label(row: Row, place: str) -> str:
 
 
 def _box(row: Row, place: str) -> Box | None:
-    four = [row.get(name) for name in Box._fields]
     given = row.get("box")
+    four = [] if _CORNERS.isdisjoint(row) else [row.get(name) for name in Box._fields]
     if not all(map(_is_empty, four)):
         if not _is_empty(given):
             raise DataError(f"{place}: has a box and {', '.join(Box._fields)}: keep one of them")

@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 
 from verydeep.data.bounds import MAX_BYTES
 from verydeep.data.class_names import unknown_class
-from verydeep.data.loading import in_parallel
+from verydeep.data.loading import WORTH_A_PROCESS, in_parallel, worker_count
 from verydeep.data.members import Member
 from verydeep.data.names import Names
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Samples
 from verydeep.data.shards.find import is_remote, open_shard
+from verydeep.data.shards.manifest import DIGITS
 from verydeep.data.shards.tar import pictures_in_shard
 from verydeep.errors import DataError, PictureError
 from verydeep.progress import Progress
+
+WORTH_PROCESSES = 16
+"""Fewer shards than this are looked through sooner than processes are started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class ShardIndex:
     """What one shard holds; as arrays, for they travel between processes.
 
     Attributes:
+        boxed: For each box the number of its sample; a sample's main box comes first.
+        corners: Four of each box.
         fault: Why it cannot be read; nothing else holds then.
         incomplete: Keys without a picture or without a class.
     """
@@ -69,7 +75,8 @@ class ShardIndex:
     sizes: array[int] = field(default_factory=lambda: array("q"))
     labels: array[int] = field(default_factory=lambda: array("i"))
     classes: dict[str, int] = field(default_factory=dict)
-    boxes: dict[int, tuple[Box, ...]] = field(default_factory=dict)
+    boxed: array[int] = field(default_factory=lambda: array("q"))
+    corners: array[float] = field(default_factory=lambda: array("d"))
     incomplete: int = 0
     fault: str | None = None
 
@@ -91,8 +98,9 @@ def index_shard(place: str) -> ShardIndex:
                 if picture is None:
                     found.incomplete += 1
                     continue
-                if picture.boxes:
-                    found.boxes[len(found)] = picture.boxes
+                for box in picture.boxes:
+                    found.boxed.append(len(found))
+                    found.corners.extend(box)
                 found.names.append(picture.name)
                 found.offsets.append(picture.offset)
                 found.sizes.append(picture.size)
@@ -110,6 +118,8 @@ def index_shards(
     Raises:
         DataError: One cannot be read.
     """
+    if workers is None and len(places) >= WORTH_PROCESSES and not any(map(is_remote, places)):
+        workers = worker_count(None, WORTH_A_PROCESS)
     found = []
     with (progress or Progress()).task("looking through the shards", len(places)) as task:
         for one in in_parallel(index_shard, places, workers=workers, chunk=1):
@@ -148,10 +158,8 @@ def samples_of(
         np.array([labels[name] for name in one.classes], np.int32)[np.asarray(one.labels)]
         for one in indexes
     ]
-    all_names = Names(name for one in indexes for name in one.names)
-    order = None
-    if by_name:
-        order = np.array(sorted(range(len(all_names)), key=all_names.__getitem__), np.int64)
+    all_names = Names.joined(one.names for one in indexes)
+    order = order_by_name(all_names) if by_name else None
     return Samples(
         TarPlaces(
             tuple(places),
@@ -167,19 +175,40 @@ def samples_of(
     )
 
 
+def order_by_name(names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the numbers of names in order of these.
+
+    As ours begin with a number each, of the same length, only that is looked at: the texts of a
+    million would take more memory than all the rest.
+    """
+    numbers = array("q")
+    for name in names:
+        digits, dash, _ = name.partition("-")
+        if not (dash and len(digits) == DIGITS and digits.isascii() and digits.isdigit()):
+            break
+        numbers.append(int(digits))
+    order = np.argsort(np.asarray(numbers), kind="stable")
+    if len(order) < len(names) or (np.diff(np.asarray(numbers)[order]) == 0).any():
+        return np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
+    return order
+
+
 def _boxes(
     indexes: Sequence[ShardIndex],
 ) -> tuple[NDArray[np.float64] | None, dict[int, tuple[Box, ...]]]:
     """Return the main boxes as an array, and the others of those that have some."""
-    if not any(one.boxes for one in indexes):
+    if not any(one.boxed for one in indexes):
         return None, {}
     mains = np.full((sum(map(len, indexes)), 4), np.nan)
-    others, first = {}, 0
+    others: dict[int, tuple[Box, ...]] = {}
+    first = 0
     for one in indexes:
-        for number, (main, *more) in one.boxes.items():
-            mains[first + number] = main
-            if more:
-                others[first + number] = tuple(more)
+        numbers = first + np.asarray(one.boxed)
+        corners = np.asarray(one.corners).reshape(-1, 4)
+        main = np.diff(numbers, prepend=-1) != 0
+        mains[numbers[main]] = corners[main]
+        for number, box in zip(numbers[~main].tolist(), corners[~main].tolist(), strict=True):
+            others[number] = (*others.get(number, ()), Box(*box))
         first += len(one)
     return mains, others
 

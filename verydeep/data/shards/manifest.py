@@ -21,6 +21,9 @@ LONGEST = 2**28
 MOST_SAMPLES = 2**40
 """In a shard, at most; a manifest that tells of more is broken."""
 
+DIGITS = 12
+"""Of the number that the key of a sample begins with."""
+
 Intensity = Annotated[float, Field(ge=0, le=255)]
 Share = Annotated[float, Field(ge=-1, le=1)]
 

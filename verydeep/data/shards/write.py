@@ -19,14 +19,13 @@ from verydeep.data.bounds import open_metered
 from verydeep.data.decode import SUFFIXES, decode, reason_of, shown
 from verydeep.data.loading import in_parallel
 from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
-from verydeep.data.shards.manifest import NAME, Colours, Manifest, ShardEntry, SplitEntry
+from verydeep.data.shards.manifest import DIGITS, NAME, Colours, Manifest, ShardEntry, SplitEntry
 from verydeep.data.shards.tar import BLOCK
 from verydeep.data.statistics import ColourSum, Measure, Moments, check_unreadable
 from verydeep.errors import DataError, PictureError
 from verydeep.files import lies_within, make_folder, write_json
 from verydeep.progress import Progress
 
-DIGITS = 12
 LONGEST_SLUG = 60
 
 

@@ -349,7 +349,7 @@ def test_unreadable_pictures_are_listed_on_stderr(
     outcome = verydeep("evaluate", trained_run, "--data", data, "--json")
     found = only_json(outcome)
     assert (found["unreadable"], found["images"]) == (["red/00.png"], 5)
-    assert "1 pictures cannot be read" in outcome.err
+    assert "1 picture cannot be read" in outcome.err
     assert "  red/00.png\n" in outcome.err
 
 
@@ -400,7 +400,7 @@ def test_predictions_as_json(trained_run: Path, holiday: Path, verydeep: Program
         assert prediction["classes"][0]["class"] == name
         assert len(prediction["classes"]) == 2
         assert 1 / 3 < prediction["classes"][0]["probability"] <= 1
-    assert "1 pictures cannot be read" in outcome.err
+    assert "1 picture cannot be read" in outcome.err
 
 
 def test_predictions_as_csv(trained_run: Path, holiday: Path, verydeep: Program) -> None:

@@ -283,3 +283,15 @@ def test_a_current_folder_that_cannot_be_written_to(
     assert outcome.code == 2
     assert outcome.err.startswith("no lists of the files were written (pets-check: ")
     assert "Not fit for training" in outcome.out
+
+
+def test_what_writing_shards_leaves_out_is_said_to_be_left_out(
+    data: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    (data / "val/cat/00.jpg").write_bytes(b"broken")
+    outcome = verydeep("shard", data, tmp_path / "out", "--limit", "0.5")
+    assert outcome.code == 0
+    assert "1 picture cannot be read and is left out:\n" in outcome.err
+    (data / "val/cat/01.jpg").write_bytes(b"broken")
+    outcome = verydeep("shard", data, tmp_path / "again", "--limit", "0.5")
+    assert "2 pictures cannot be read and are left out:\n" in outcome.err

@@ -508,6 +508,24 @@ def test_pictures_that_change_during_training(
         line = f"left out of validation: {tested[kind].relative_to(data)}"
         assert ended.err.count(line) == (1 if reason else 0)
     assert ended.err.count("left out of validation") == len(expected)
+    for entry in told:
+        assert ended.err.count(f"cannot be read and is left out of training: {entry}\n") == 1
+    assert ended.err.count("left out of training") == len(expected)
+
+
+def test_of_many_that_vanish_during_training_the_first_are_said(
+    tmp_path: Path,
+    verydeep: Callable[..., Outcome],
+    after_the_scan: Callable[[Callable[[], object]], None],
+) -> None:
+    data = write_splits(tmp_path / "data")
+    victims = sorted((data / "train").glob("*/*.png"))[:13]
+    after_the_scan(lambda: [path.unlink() for path in victims])
+    ended = verydeep("train", data, "--out", tmp_path / "run", *LENIENT)
+    assert ended.code == 0, ended.err
+    assert len(read_json(tmp_path / "run" / "metrics.json")["unreadable_in_training"]) == 13
+    assert ended.err.count("left out of training") == 10
+    assert ended.err.count("and more, which metrics.json will list\n") == 1
 
 
 def test_too_many_that_break_during_training_end_it(
@@ -599,3 +617,10 @@ def test_whatever_is_done_to_a_file(seed: bytes, harm: list[Edit]) -> None:
         assert found.mode == "RGB"
         assert min(found.size) > 0
         assert not found.info
+
+
+def test_a_bomb_is_told_the_bound_that_holds() -> None:
+    # Pillow's own refusal names twice as many.
+    assert fault(VAST["png"]) == (
+        "<bytes>: 3,600,000,000 pixels, more than the 89,478,485 allowed; make it smaller"
+    )

@@ -170,7 +170,7 @@ def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
         ),
         (
             "file,label,split\n1.png,cat,train\n2.png,dog,train\n3.png,cta,val\n",
-            "line 4: there is no training class 'cta'; did you mean 'cat'?",
+            "line 4: there is no training class 'cta'; did you mean 'cat'[?] Every class needs",
         ),
         ("file,label,box\n1.png,a,1 2 3\n", "line 2: a box must be four numbers"),
         ("file,label,box\n1.png,a,1 2 3 x\n", "line 2: a box must be four numbers"),

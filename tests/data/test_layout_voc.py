@@ -59,7 +59,7 @@ def test_the_largest_object_names_the_picture(tmp_path: Path) -> None:
     # Its pixels count from 1 and its corners are inside; ours from 0, and the last outside.
     assert boxes == [Box(0, 0, 11, 10), Box(2, 3, 30, 40), Box(44.7, 1, 50, 60), (4, 4, 5, 5), None]
     assert dataset.describe() == (
-        "Pascal VOC layout, 2 classes, 2 train, 2 val, 1 test, boxes, 1 pictures without an object "
+        "Pascal VOC layout, 2 classes, 2 train, 2 val, 1 test, boxes, 1 picture without an object "
         "left out"
     )
 

@@ -183,7 +183,9 @@ def test_a_folder_of_the_same_name_is_not_passed_over(monkeypatch: pytest.Monkey
 
 
 def test_a_name_that_is_none_is_refused() -> None:
-    with pytest.raises(DataError, match="no such file or folder; did you mean 'cifar10'"):
+    with pytest.raises(
+        DataError, match=r"no such file or folder; did you mean 'cifar10'\? DATA is a"
+    ):
         read_dataset("cifar-10")
     with pytest.raises(DataError, match="pets: no built-in data set; these are digits, mnist"):
         read_dataset("pets", layout="built-in")

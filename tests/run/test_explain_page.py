@@ -454,7 +454,7 @@ def test_the_verb_speaks_to_people(
     assert outcome.code == 0
     assert str(tmp_path / "x" / "index.html") in outcome.out
     assert "b.png" in outcome.out
-    assert "1 pictures cannot be read" in outcome.err
+    assert "1 picture cannot be read" in outcome.err
 
 
 def test_a_request_from_python_has_no_command(model: Path, photos: Path, tmp_path: Path) -> None:

@@ -436,7 +436,7 @@ def test_one_broken_picture_of_two_hundred_is_listed_and_left_out(
     train(data, recipe(*settings), tmp_path / "run", progress=said)
     (noted,) = strict_json((tmp_path / "run" / "data.json").read_text("utf-8"))["unreadable"]
     assert str(broken) in noted
-    assert any("1 pictures cannot be read" in line for line in said.lines)
+    assert any("1 picture cannot be read" in line for line in said.lines)
     assert any(str(broken) in line for line in said.lines)
     # 200 pictures remain, and each is a 200th of the training error.
     error = log(tmp_path / "run")[0]["train_top1_error"]

@@ -15,6 +15,7 @@ from tiny import write_splits
 from verydeep.data.decode import decode
 from verydeep.data.read import read_dataset
 from verydeep.data.shards.write import write_shards
+from verydeep.errors import DataError
 
 pytest.importorskip("aiohttp", reason="fsspec opens http through it")
 
@@ -82,3 +83,13 @@ def test_shards_behind_a_web_server(tmp_path: Path, address: str, asked: list[st
     assert asked  # a single picture is no whole shard
     read = [one.data for one in whole.stream.read(range(27), buffer=9, seed=0, epoch=0)]
     assert sorted(read) == sorted(one.path.read() for one in here.split("train"))  # type: ignore[union-attr]
+
+
+def test_why_a_server_gives_nothing_is_said_and_its_address_once(address: str) -> None:
+    with pytest.raises(DataError) as refused:
+        read_dataset("http://127.0.0.1:9/x-{0..1}.tar")  # nobody listens there
+    assert str(refused.value).count("http://127.0.0.1:9/x-0.tar") == 1
+    assert re.search(r"x-0\.tar: cannot be opened \(.*[Cc]onnect.*\)$", str(refused.value))
+    with pytest.raises(DataError) as missing:
+        read_dataset(f"{address}/x-0.tar")
+    assert str(missing.value) == f"{address}/x-0.tar: cannot be opened (404 File not found)"

@@ -150,6 +150,18 @@ def test_a_link_that_claims_a_size_has_no_bytes(tmp_path: Path) -> None:
     assert picture.data == png(3)
 
 
+@pytest.mark.parametrize("size", [b" " * 12, bytes(12), b"0" * 11 + b" ", b" " * 11 + b"\0"])
+def test_a_size_of_nothing_is_none_as_tarfile_has_it(size: bytes) -> None:
+    head = bytearray(_header(0, tarfile.REGTYPE))
+    head[124:136] = size
+    _mend(head, 0)
+    whole = bytes(head) + bytes(1024)
+    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
+        expected = [(info.name, info.size) for info in archive]
+    found = TarReader(io.BytesIO(whole), "s.tar").files()
+    assert [(file.name, file.size) for file in found] == expected == [("x", 0)]
+
+
 def _header(size: int, kind: bytes) -> bytes:
     info = tarfile.TarInfo("x")
     info.type, info.size = kind, size

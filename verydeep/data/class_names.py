@@ -59,7 +59,5 @@ def check_titles(titles: Mapping[str, str], place: object) -> None:
 
 def unknown_class(name: str, known: Iterable[str], place: object) -> DataError:
     """Return what to raise for a picture of a class that training lacks."""
-    return DataError(
-        f"{shown(str(place))}: there is no training class {name!r}{did_you_mean(name, known)}; "
-        "every class needs training pictures"
-    )
+    hint = did_you_mean(name, known, "every class needs training pictures")
+    return DataError(f"{shown(str(place))}: there is no training class {name!r}{hint}")

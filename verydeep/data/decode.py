@@ -274,12 +274,19 @@ def reason_of(error: Exception) -> str:
         case UnidentifiedImageError():
             return f"not a picture in one of the formats {', '.join(FORMATS)}, or its start is lost"
         case Image.DecompressionBombError():
-            return f"too many pixels; make it smaller ({error})"
+            return _bomb(str(error))
         case MemoryError():
             return "not enough memory to decode it"
         case OSError(strerror=str(reason)):
             return reason
     return f"broken or cut off ({type(error).__name__}: {error})"
+
+
+def _bomb(refusal: str) -> str:
+    """Return Pillow's refusal of too many pixels with the bound that holds here."""
+    size = re.search(r"\d+", refusal)
+    pixels = f"{int(size[0]):,}" if size else "too many"
+    return f"{pixels} pixels, more than the {MAX_PIXELS:,} allowed; make it smaller"
 
 
 class _Quiet:

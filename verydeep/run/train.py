@@ -17,7 +17,7 @@ from verydeep.data.decode import shown
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.statistics import Scan, scan
-from verydeep.errors import DataError
+from verydeep.errors import DataError, plural
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import VGG
 from verydeep.progress import Progress
@@ -229,7 +229,8 @@ def _scan(
     else:
         scanned = replace(scanned, colours=recorded_colours(resumed.read("data.json")))
     if scanned.unreadable:
-        progress.say(f"{len(scanned.unreadable)} pictures cannot be read and are left out:")
+        broken = plural(len(scanned.unreadable), "picture")
+        progress.say(f"{broken} cannot be read, left out of training:")
         for fault in scanned.unreadable:
             progress.say(f"  {fault}")
     return scanned

@@ -56,7 +56,7 @@ def read(path: Path) -> Dataset:
         entries, without = _read_file(file, root, split)
         splits[split] = entries
         empty += without
-    notes = counted(empty, "pictures without an object left out")
+    notes = counted(empty, "without an object left out")
     return assemble(root, "COCO layout", splits, notes=notes)
 
 

@@ -29,7 +29,7 @@ from verydeep.data.samples import (
     relative_name,
 )
 from verydeep.data.words import ORDER
-from verydeep.errors import DataError
+from verydeep.errors import DataError, plural
 
 _STROKES = re.compile(r"[/\\]")
 _ODD = frozenset(("", ".", ".."))
@@ -254,4 +254,4 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 
 def counted(count: int, what: str) -> Collection[str]:
     """Return a note on some pictures, or none if there are none of them."""
-    return (f"{count:,} {what}",) if count else ()
+    return (f"{plural(count, 'picture')} {what}",) if count else ()

@@ -109,10 +109,11 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
         DataError: There is nothing, none knows it, or its folders are data sets themselves.
     """
     if not path.exists():
-        raise DataError(
-            f"{path}: no such file or folder{did_you_mean(str(path), NAMES)}; DATA is a folder "
-            f"with a folder of pictures for each class, a table, or one of {', '.join(NAMES)}"
+        known = ", ".join(NAMES)
+        kinds = (
+            f"DATA is a folder with a folder of pictures for each class, a table, or one of {known}"
         )
+        raise DataError(f"{path}: no such file or folder{did_you_mean(str(path), NAMES, kinds)}")
     if name is not None:
         return _BY_NAME[name]
     found = next((layout for layout in LAYOUTS if layout.recognise(path)), None)

@@ -39,7 +39,7 @@ def read(path: Path) -> Dataset:
         found = [_entry(path, name, pictures, place) for name, place in listed.items()]
         splits[split] = [entry for entry in found if entry]
         empty += found.count(None)
-    notes = counted(empty, "pictures without an object left out")
+    notes = counted(empty, "without an object left out")
     return assemble(path, "Pascal VOC layout", splits, notes=notes)
 
 

@@ -104,8 +104,20 @@ def open_shard(place: str) -> BinaryIO:
     except DataError:
         raise
     except Exception as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{place}: cannot be opened ({reason})") from error
+        raise DataError(f"{place}: cannot be opened ({_reason(error, place)})") from error
+
+
+def _reason(error: BaseException, place: str) -> str:
+    """Return why a file cannot be opened; fsspec may say but its name, and why beneath."""
+    found: BaseException | None = error
+    while found is not None:
+        text = " ".join(str(getattr(found, "strerror", None) or found).split())
+        if hasattr(found, "status"):  # a server's answer, which as text names the place too
+            text = f"{found.status} {getattr(found, 'message', '')}"
+        if text and text != place:
+            return text
+        found = found.__cause__ or found.__context__
+    return "no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
 
 
 def _system(place: str) -> tuple[Any, str]:

@@ -232,7 +232,8 @@ def usual_header(block: bytes) -> _Header | None:
     """
     size, checksum = block[124:136].rstrip(_FILLING), block[148:156].strip(_FILLING)
     of_this_kind = block[156:157] == tarfile.REGTYPE and not block[345:346].strip(b"\0")
-    if len(block) != BLOCK or not of_this_kind or not _OCTAL.fullmatch(size + checksum):
+    numbers = _OCTAL.fullmatch(size) and _OCTAL.fullmatch(checksum)
+    if len(block) != BLOCK or not of_this_kind or not numbers:
         return None
     # The checksum is that of the block with blanks in its own place.
     if sum(block) - sum(block[148:156]) + 8 * ord(" ") != int(checksum, 8):

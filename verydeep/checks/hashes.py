@@ -45,7 +45,10 @@ def perceptual_hash(picture: Image.Image) -> int | None:
     """Return the hash of an upright RGB picture; None if it is nearly one colour."""
     small = picture.resize((SIDE, SIDE), Image.Resampling.BOX).convert("L")
     grey = np.asarray(small, dtype=np.float64)
-    if grey.std() < LEAST_CONTRAST:
+    values = grey.ravel()
+    # Whole numbers, whose sums are exact; np.std would take a tenth of the time of a small picture.
+    mean, square = float(values.sum()) / values.size, float(values @ values) / values.size
+    if square - mean**2 < LEAST_CONTRAST**2:
         return None
     frequencies = (_COSINES @ grey @ _COSINES.T)[_ROWS, _COLUMNS]
     bits = np.packbits(frequencies >= np.partition(frequencies, 32)[32])

@@ -192,9 +192,10 @@ def _moments(pixels: Pixels) -> Moments:
     """Return the moments of RGB pixels (P, 3), block by block to bound memory and rounding."""
     first, second = np.zeros(3), np.zeros((3, 3))
     for start in range(0, len(pixels), BLOCK):
-        colours = pixels[start : start + BLOCK].astype(np.float32) / 255
-        # Channel by channel, six times as quick, and the same to the last bit: 2^16 numbers up to 1
-        # in steps of 2^-32 have an exact sum in float64, whatever their order.
-        first += np.ascontiguousarray(colours.T).sum(1, dtype=np.float64)
-        second += (colours.T @ colours).astype(np.float64)
+        # Channel by channel, several times as quick, and the same to the last bit: 2^16 numbers up
+        # to 1 in steps of 2^-32 have an exact sum in float64, whatever their order.
+        channels = np.ascontiguousarray(pixels[start : start + BLOCK].T).astype(np.float32)
+        channels /= 255
+        first += channels.sum(1, dtype=np.float64)
+        second += (channels @ channels.T).astype(np.float64)
     return first / len(pixels), second / len(pixels)

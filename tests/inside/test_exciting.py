@@ -53,11 +53,18 @@ def test_the_patches_are_those_of_a_plain_search(top: int) -> None:
 
 
 def test_of_equal_pictures_the_first_counts() -> None:
-    images = [image.resize((64, 64)) for image in [*noise(SIZES)[:2], *noise(SIZES)[:2]]]
-    found = most_exciting(classifier(), TestPictures(images, (64,)), [CHANNELS[1]], top=2)
-    first, second = found[CHANNELS[1]]
-    assert second.index == first.index + 2 or {first.index, second.index} == {0, 1}
-    assert first.index < 2
+    one, other = (image.resize((64, 64)) for image in noise(SIZES)[:2])
+    channel = CHANNELS[1]
+
+    def ranked(images: list[Image.Image], top: int) -> list[int]:
+        pictures = TestPictures(images, (64,))
+        found = most_exciting(classifier(), pictures, [channel], top=top)
+        return [patch.index for patch in found[channel]]
+
+    best = ranked([one, other], 1)[0]
+    expected = [best, best + 2, 1 - best, 3 - best]
+    for top in (1, 2, 3, 4):
+        assert ranked([one, other, one, other], top) == expected[:top]
 
 
 def test_broken_and_huge_pictures_are_listed_and_the_others_found(tmp_path: Path) -> None:

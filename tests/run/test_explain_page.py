@@ -393,6 +393,11 @@ def test_nothing_is_written_among_the_pictures(
     assert outcome.code == 2
     assert "lies within the pictures" in outcome.err
     assert sorted(photos.rglob("*")) == before
+    outcome = verydeep("explain", model, photos / "b.png", "--out", photos)
+    assert outcome.code == 2
+    assert f"{photos} is the folder of {photos / 'b.png'}" in outcome.err
+    assert f"such as {photos / 'inside'}" in outcome.err
+    assert sorted(photos.rglob("*")) == before
     (tmp_path / "file").write_text("here already")
     outcome = verydeep("explain", model, photos / "b.png", "--out", tmp_path / "file")
     assert (outcome.code, outcome.out) == (2, "")
@@ -425,6 +430,36 @@ def test_without_captum_its_sections_are_left_out_unless_asked_for(
         with pytest.raises(MissingExtra, match=rf"{name}: Captum.*install 'verydeep\[insight\]'"):
             package.explain(model, photos / "b.png", tmp_path / "y", only=["maps", name])
     assert not (tmp_path / "y").exists()
+
+
+# ---- what is known of the model ----
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (
+            {"epoch": 3, "val_loss": 1.2, "val_top1_error": 40.06, "val_top5_error": 0.0},
+            "not tested yet; 40.1 % top-1 error of validation behind epoch 3",
+        ),
+        (
+            {"top1_error": 12.34, "protocol": "dense", "images": 1234, "loss": 1.0},
+            "12.3 % top-1 error (dense, 1,234 pictures)",
+        ),
+        ({"top1_error": 7.0}, "7.0 % top-1 error"),
+        ({"loss": 1.0}, "not tested yet"),
+        (None, None),
+    ],
+)
+def test_the_page_says_what_was_measured_of_the_model_so_far(
+    measured: dict[str, Any] | None, words: str | None, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    replace(load(model), measured=measured).save(tmp_path / "model")
+    value = package.explain(tmp_path / "model", photos / "b.png", tmp_path / "x", only=["filters"])
+    assert value["measured"] == measured
+    row = f"<dt>measured</dt><dd>{words}</dd>"
+    assert (row in Page(tmp_path / "x").text) == (words is not None)
+    assert ("<dt>measured</dt>" in Page(tmp_path / "x").text) == (words is not None)
 
 
 # ---- the verb ----

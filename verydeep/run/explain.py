@@ -194,11 +194,20 @@ def _given(pictures: Picture | Iterable[Picture]) -> list[Picture]:
 
 
 def _check_target(out: Path, given: Sequence[Picture]) -> None:
-    """Refuse to write among the pictures, where the next call would find its own drawings."""
+    """Refuse to write among the pictures, where the next call would find its own drawings.
+
+    Of a folder that was given, that is the folder and all below; of a file, the folder it lies in.
+    """
+    target = out.resolve()
     for one in given:
-        folder = Path(one).expanduser() if isinstance(one, str | Path) else None
-        if folder and folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{out} lies within the pictures of {folder}: choose another --out")
+        path = Path(one).expanduser() if isinstance(one, str | Path) else None
+        if path and path.is_dir() and target.is_relative_to(path.resolve()):
+            raise InputError(f"{out} lies within the pictures of {path}: choose another --out")
+        if path and path.is_file() and target == path.resolve().parent:
+            raise InputError(
+                f"{out} is the folder of {path}, where a call on it would take the drawings for "
+                f"pictures: choose another --out, such as {out / 'inside'}"
+            )
 
 
 def _model(request: ExplainRequest) -> Classifier:

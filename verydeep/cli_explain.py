@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from verydeep.cli_options import Boxes, Device, Json, Precision
+from verydeep.cli_options import Boxes, Device, Json, Precision, sizes_in
 from verydeep.cli_print import list_unreadable, print_result
 
 EXPLAIN_EXAMPLES = (
@@ -25,7 +25,11 @@ def explain(
     files: Annotated[list[str], typer.Argument(help="Pictures; a folder stands for those in it.")],
     out: Annotated[Path, typer.Option(help="Folder for the page and its drawings.")],
     label: Annotated[
-        str | None, typer.Option(metavar="CLASS", help="Asked about; default: the likeliest.")
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Class whose score is looked into; default: the one the net finds likeliest.",
+        ),
     ] = None,
     layers: Annotated[
         list[str] | None,
@@ -74,10 +78,29 @@ def explain(
         bool, typer.Option("--center", help="Only the central square of the net's input size.")
     ] = False,
     boxes: Boxes = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Of class-model, which this asks for as well.")
+    box_scales: Annotated[
+        str | None,
+        typer.Option(
+            metavar="Q,Q,…",
+            help="Smallest sides the picture is rescaled to for the box nets, as 64,96; "
+            "default: those they were tested at.",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn by lot.")] = 0,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Draw what the class looks like to the net (class-model) in so many steps; "
+            "default, with --only class-model: 128. Takes minutes with a large net.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Of chance: where a class model begins, how splits of --among are drawn.",
+        ),
+    ] = 0,
     device: Device = None,
     precision: Precision = None,
     as_json: Json = False,
@@ -92,6 +115,8 @@ def explain(
     from verydeep.run.explain import ExplainRequest, explain_pictures
     from verydeep.tables.explain import explain_as_text
 
+    rule = "--box-scales must be whole numbers"
+    sizes = None if box_scales is None else sizes_in(box_scales, rule)
     request = ExplainRequest(
         model=model,
         pictures=files,
@@ -104,6 +129,7 @@ def explain(
         center=center,
         only=tuple(only or ()),
         boxes=tuple(boxes or ()),
+        box_scales=sizes,
         steps=steps,
         seed=seed,
         device=device,

@@ -29,15 +29,25 @@ def scales_in(text: str | None) -> tuple[int, ...] | str | None:
     Raises:
         InputError: It is neither.
     """
-    if text in (None, "single", "multi"):
+    if text is None or text in ("single", "multi"):
         return text
+    return sizes_in(text, "--scales must be single, multi, or whole numbers")
+
+
+def sizes_in(text: str, rule: str) -> tuple[int, ...]:
+    """Return whole numbers with commas between them.
+
+    Args:
+        text: What was given.
+        rule: Which option it was, and what it must be.
+
+    Raises:
+        InputError: They are none.
+    """
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise InputError(
-            "--scales must be single, multi, or whole numbers like 256 or 256,384,512, got "
-            f"{text!r} instead"
-        ) from None
+        raise InputError(f"{rule} like 256 or 256,384,512, got {text!r} instead") from None
 
 
 def costs_in(text: str) -> tuple[float, ...]:

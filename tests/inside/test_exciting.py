@@ -12,7 +12,7 @@ from transfer.made import classifier, noise
 
 from verydeep.data.testing import TestPictures
 from verydeep.errors import InputError
-from verydeep.inside.exciting import Channel, most_exciting, strongest_channels
+from verydeep.inside.exciting import Channel, most_exciting, strongest_channels, thumbnail
 from verydeep.inside.receptive_field import theoretical_field
 from verydeep.run.subjects import make_subject
 
@@ -50,14 +50,31 @@ def test_the_patches_are_those_of_a_plain_search(top: int) -> None:
             y, x, height, width = patch.field.visible
             part = pixels[y : y + height, x : x + width]
             assert np.array_equal(patch.pixels.permute(1, 2, 0).numpy(), part)
+            assert patch.size == size
+            assert np.array_equal(patch.thumbnail.permute(1, 2, 0).numpy(), pixels)
+
+
+def test_large_pictures_are_kept_small() -> None:
+    picture = Image.radial_gradient("L").resize((500, 250)).convert("RGB")
+    small = thumbnail(torch.from_numpy(np.array(picture)).permute(2, 0, 1))
+    assert small.shape == (3, 96, 192)
+    expected = np.array(picture.resize((192, 96), Image.Resampling.BILINEAR), int)
+    assert np.abs(small.permute(1, 2, 0).numpy() - expected).max() <= 1
 
 
 def test_of_equal_pictures_the_first_counts() -> None:
-    images = [image.resize((64, 64)) for image in [*noise(SIZES)[:2], *noise(SIZES)[:2]]]
-    found = most_exciting(classifier(), TestPictures(images, (64,)), [CHANNELS[1]], top=2)
-    first, second = found[CHANNELS[1]]
-    assert second.index == first.index + 2 or {first.index, second.index} == {0, 1}
-    assert first.index < 2
+    one, other = (image.resize((64, 64)) for image in noise(SIZES)[:2])
+    channel = CHANNELS[1]
+
+    def ranked(images: list[Image.Image], top: int) -> list[int]:
+        pictures = TestPictures(images, (64,))
+        found = most_exciting(classifier(), pictures, [channel], top=top)
+        return [patch.index for patch in found[channel]]
+
+    best = ranked([one, other], 1)[0]
+    expected = [best, best + 2, 1 - best, 3 - best]
+    for top in (1, 2, 3, 4):
+        assert ranked([one, other, one, other], top) == expected[:top]
 
 
 def test_broken_and_huge_pictures_are_listed_and_the_others_found(tmp_path: Path) -> None:

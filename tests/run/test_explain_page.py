@@ -53,7 +53,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five pictures of noise of different sizes, one of them with an odd name."""
-    folder = tmp_path_factory.mktemp("photos")
+    folder = tmp_path_factory.mktemp("photos") / ("a_folder_whose_name_does_not_end" * 2)
+    folder.mkdir()
     random = np.random.default_rng(0)
     for name, size in {NASTY: (40, 60), "b.png": (50, 50), "c.png": (90, 64)}.items():
         Image.fromarray(random.integers(0, 256, (*size, 3), np.uint8)).save(folder / name)
@@ -64,14 +65,44 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def boxes(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a box net that goes with the model."""
+    like = load(model, precision="fp32")
+    torch.manual_seed(2)
+    net = vgg("A", 4, input_size=32, width=0.125, hidden=100).eval()
+    torch.nn.init.constant_(net.classifier.fc8.bias, 0.5)
+    folder = tmp_path_factory.mktemp("models") / "boxes"
+    Localizer(
+        net=net,
+        classes=like.classes,
+        preprocessing=like.preprocessing,
+        train_scale=(32, 40),
+        test_scales=(40, 48),
+        per_class=False,
+    ).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def written(
-    model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
+    model: Path, boxes: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
     """A page about all of them with all sections, and what was said of it."""
     out = tmp_path_factory.mktemp("out") / "new" / "folder"
     value = package.explain(
-        model, photos, out, layers=["conv3_1"], among=photos, top=2, precision="fp32"
+        model,
+        photos,
+        out,
+        layers=["conv3_1"],
+        among=photos,
+        top=2,
+        boxes=[boxes],
+        steps=2,
+        precision="fp32",
     )
+    for picture in value["pictures"]:
+        names = {*picture["sections"], *value["net_sections"]}
+        assert names == {entry.name for entry in registry.ENTRIES}
     return out, value
 
 
@@ -293,33 +324,34 @@ def test_a_class_model_is_made_once_for_each_class(
 
 
 def test_a_box_net_says_where_its_box_came_from(
-    model: Path, photos: Path, tmp_path: Path, verydeep: Program
+    model: Path, boxes: Path, photos: Path, tmp_path: Path, verydeep: Program
 ) -> None:
     like = load(model, precision="fp32")
-    torch.manual_seed(2)
-    net = vgg("A", 4, input_size=32, width=0.125, hidden=100).eval()
-    torch.nn.init.constant_(net.classifier.fc8.bias, 0.5)
-    Localizer(
-        net=net,
-        classes=like.classes,
-        preprocessing=like.preprocessing,
-        train_scale=(32, 40),
-        test_scales=(40, 48),
-        per_class=False,
-    ).save(tmp_path / "boxes")
     files = ["explain", model, photos / "c.png", "--out", tmp_path / "x", "--precision", "fp32"]
-    outcome = verydeep(*files, "--boxes", tmp_path / "boxes", "--only", "boxes", "--json")
+    outcome = verydeep(*files, "--boxes", boxes, "--only", "boxes", "--json")
     assert outcome.code == 0, outcome.err
     (picture,) = strict_json(outcome.out)["pictures"]
     assert [*picture["sections"]] == ["boxes"]
     # The box is that of the whole file, whatever the scale at which the page looks inside.
     found = package.localize(
-        like, [load_localizer(tmp_path / "boxes", precision="fp32")], photos / "c.png", top=1
+        like, [load_localizer(boxes, precision="fp32")], photos / "c.png", top=1
     )
     assert found[0].label == picture["class"]
     assert picture["sections"]["boxes"]["box"] == pytest.approx([*found[0].boxes[0]], abs=1e-3)
+    scaled = verydeep(
+        *(*files, "--boxes", boxes, "--only", "boxes", "--json", "--box-scales", "48,64,96")
+    )
+    facts = strict_json(scaled.out)["pictures"][0]["sections"]["boxes"]
+    assert facts["scales"] == [48, 64, 96]
+    assert {origin["scale"] for origin in facts["origins"]} <= {48, 64, 96}
+    again = package.localize(
+        *(like, [load_localizer(boxes, precision="fp32")], photos / "c.png"),
+        top=1,
+        scales=[48, 64, 96],
+    )
+    assert facts["box"] == pytest.approx([*again[0].boxes[0]], abs=1e-3)
     other = vgg("A", 4, input_size=64, width=0.125, hidden=100).eval()
-    made = load_localizer(tmp_path / "boxes")
+    made = load_localizer(boxes)
     replace(made, net=other, train_scale=(64, 64), test_scales=(64,)).save(tmp_path / "large")
     outcome = verydeep(*files[:4], tmp_path / "y", "--boxes", tmp_path / "large")
     assert outcome.code == 2
@@ -368,6 +400,9 @@ def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
         (["--channel", "conv1_1:8", "--among", "PHOTOS"], "the channels 0 to 7, got 8 instead"),
         (["--only", "boxes"], "name the box net with --boxes"),
         (["--boxes", "MODEL"], "where a box net is needed"),
+        (["--box-scales", "64"], "name the box net with --boxes"),
+        (["--box-scales", "64;96"], "--box-scales must be whole numbers like 256 or 256,384,512"),
+        (["--boxes", "BOXES", "--box-scales", "16"], "test scale must be at least 32"),
         (["--label", "n1"], "the model knows no class 'n1'"),
         (["--size", "31"], "test scale must be at least 32"),
         (["--among", "nowhere"], "nowhere"),
@@ -375,9 +410,16 @@ def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
     ],
 )
 def test_faults_are_told_in_one_message(
-    arguments: list[str], words: str, model: Path, photos: Path, tmp_path: Path, verydeep: Program
+    arguments: list[str],
+    words: str,
+    model: Path,
+    boxes: Path,
+    photos: Path,
+    tmp_path: Path,
+    verydeep: Program,
 ) -> None:
-    given = [{"PHOTOS": photos, "MODEL": model}.get(word, word) for word in arguments]
+    folders = {"PHOTOS": photos, "MODEL": model, "BOXES": boxes}
+    given = [folders.get(word, word) for word in arguments]
     outcome = verydeep("explain", model, photos / "b.png", "--out", tmp_path / "out", *given)
     assert (outcome.code, outcome.out) == (2, "")
     assert words in outcome.err
@@ -392,6 +434,11 @@ def test_nothing_is_written_among_the_pictures(
     outcome = verydeep("explain", model, photos, "--out", photos / "inside")
     assert outcome.code == 2
     assert "lies within the pictures" in outcome.err
+    assert sorted(photos.rglob("*")) == before
+    outcome = verydeep("explain", model, photos / "b.png", "--out", photos)
+    assert outcome.code == 2
+    assert f"{photos} is the folder of {photos / 'b.png'}" in outcome.err
+    assert f"such as {photos / 'inside'}" in outcome.err
     assert sorted(photos.rglob("*")) == before
     (tmp_path / "file").write_text("here already")
     outcome = verydeep("explain", model, photos / "b.png", "--out", tmp_path / "file")
@@ -425,6 +472,36 @@ def test_without_captum_its_sections_are_left_out_unless_asked_for(
         with pytest.raises(MissingExtra, match=rf"{name}: Captum.*install 'verydeep\[insight\]'"):
             package.explain(model, photos / "b.png", tmp_path / "y", only=["maps", name])
     assert not (tmp_path / "y").exists()
+
+
+# ---- what is known of the model ----
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (
+            {"epoch": 3, "val_loss": 1.2, "val_top1_error": 40.06, "val_top5_error": 0.0},
+            "not tested yet; 40.1 % top-1 error of validation behind epoch 3",
+        ),
+        (
+            {"top1_error": 12.34, "protocol": "dense", "images": 1234, "loss": 1.0},
+            "12.3 % top-1 error (dense, 1,234 pictures)",
+        ),
+        ({"top1_error": 7.0}, "7.0 % top-1 error"),
+        ({"loss": 1.0}, "not tested yet"),
+        (None, None),
+    ],
+)
+def test_the_page_says_what_was_measured_of_the_model_so_far(
+    measured: dict[str, Any] | None, words: str | None, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    replace(load(model), measured=measured).save(tmp_path / "model")
+    value = package.explain(tmp_path / "model", photos / "b.png", tmp_path / "x", only=["filters"])
+    assert value["measured"] == measured
+    row = f"<dt>measured</dt><dd>{words}</dd>"
+    assert (row in Page(tmp_path / "x").text) == (words is not None)
+    assert ("<dt>measured</dt>" in Page(tmp_path / "x").text) == (words is not None)
 
 
 # ---- the verb ----
@@ -479,6 +556,8 @@ def test_a_browser_shows_it_without_a_fault(
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="nor is axe")
     said: list[str] = []
     asked: list[str] = []
+    # A caption with a long path must not make the page wider than the screen.
+    assert max(len(one["source"]) for one in written[1]["pictures"]) > 60
     with playwright.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
@@ -490,6 +569,11 @@ def test_a_browser_shows_it_without_a_fault(
         tab.evaluate("for (const image of document.images) image.loading = 'eager'")
         tab.evaluate("Promise.all([...document.images].map(image => image.decode()))")
         assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth")
+        # A drawing is 6 inches wide: letters of 8 points are then at least 10 pixels high.
+        narrowest = tab.evaluate(
+            "Math.min(...[...document.querySelectorAll('.card img')].map(one => one.clientWidth))"
+        )
+        assert narrowest >= (560 if width == 390 else 390)
         ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 22, 22)")
         tab.keyboard.press("Tab")

@@ -15,6 +15,11 @@ class Window(NamedTuple):
     height: int
     width: int
 
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        """Left, upper, right and lower edge: x0, y0, x1, y1."""
+        return self.left, self.top, self.left + self.width, self.top + self.height
+
 
 class View(NamedTuple):
     """What a net is shown of a rescaled picture.

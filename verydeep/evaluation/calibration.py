@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from scipy import optimize
 from torch import Tensor
 
 BINS = 15
@@ -125,6 +124,8 @@ def fit_temperature(posteriors: Tensor, labels: Tensor) -> float:
         posteriors: (N, K), N ≥ 1.
         labels: int64 (N,).
     """
+    from scipy import optimize  # slow to import, and all else does without it
+
     logs = _log(posteriors)
 
     def loss(inverse: float) -> float:

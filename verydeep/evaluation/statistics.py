@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy import stats
 from torch import Tensor
 
 
@@ -18,6 +17,8 @@ def wilson_interval(wrong: int, count: int, confidence: float = 0.95) -> tuple[f
     >>> round(low, 2), round(high, 2)
     (7.67, 12.94)
     """
+    from scipy import stats  # slow to import, and all else does without it
+
     interval = stats.binomtest(wrong, count).proportion_ci(confidence, method="wilson")
     return 100 * float(interval.low), 100 * float(interval.high)
 
@@ -48,6 +49,8 @@ def mcnemar(first_wrong: Tensor, second_wrong: Tensor) -> Comparison:
     >>> mcnemar(torch.tensor([True, True, False]), torch.tensor([False, True, False]))
     Comparison(only_first_wrong=1, only_second_wrong=0, p_value=1.0)
     """
+    from scipy import stats
+
     first = int((first_wrong & ~second_wrong).sum())
     second = int((second_wrong & ~first_wrong).sum())
     both = first + second

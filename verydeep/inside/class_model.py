@@ -14,7 +14,9 @@ a root mean square of a given number of grey levels, which falls linearly to not
 Departures that give clearer pictures, each of which can be turned off: every step is taken at
 another shift of the picture (``jitter``; Mordvintsev et al. 2015), fine grain is smoothed away
 now and then (``blur``; Yosinski et al. 2015), and colours stay within 0 to 255 (``bounded``), so
-that what is shown is what was rated. With ``ASCENT_AS_PUBLISHED`` all three are off.
+that what is shown is what was rated. Shifts and smoothing fall to nothing with the step: the last
+steps could not make up for them, and the score would fall again. With ``ASCENT_AS_PUBLISHED`` all
+three are off.
 
 H, W sides of the picture in pixels, K classes.
 """
@@ -43,8 +45,9 @@ class Ascent:
         penalty: λ, in scores; ‖I‖² is that of pixels as the net reads them, divided by their
             number, so that λ does not depend on the size of the picture.
         noise: Standard deviation of the first picture around the mean colour, in grey levels.
-        jitter: Pixels by which the picture is shifted at random, at most, either way; 0 for not.
-        blur: Standard deviation in pixels of the smoothing; 0 for none.
+        jitter: Pixels by which the picture is shifted at random, at most, either way, at the first
+            step; 0 for not.
+        blur: Standard deviation in pixels of the smoothing, at the first step; 0 for none.
         blur_every: Steps between one smoothing and the next.
         bounded: Whether colours stay within 0 to 255.
         seed: Of noise and shifts.
@@ -207,17 +210,19 @@ class _Climb:
     def take(self, x: Tensor, label: int, number: int) -> tuple[Tensor, float]:
         """Take a step; return where it leads, and the score before it."""
         ascent = self.ascent
-        shift = torch.randint(-ascent.jitter, ascent.jitter + 1, (2,), generator=self.generator)
+        left = 1 - number / ascent.steps
+        reach = round(ascent.jitter * left)
+        shift = torch.randint(-reach, reach + 1, (2,), generator=self.generator)
         shifts = (int(shift[0]), int(shift[1]))
         moved = x.roll(shifts, (2, 3)).requires_grad_()
         worth, score = objective(self.scores.net, moved, label, ascent.penalty)
         (gradient,) = torch.autograd.grad(worth, moved)
-        length = ascent.step / self.scores.divisor * (1 - number / ascent.steps)
+        length = ascent.step / self.scores.divisor * left
         slope = gradient.square().mean().sqrt().clamp(min=torch.finfo(x.dtype).tiny)
         moved = moved.detach() + length * gradient / slope
         x = self._bounded(moved.roll((-shifts[0], -shifts[1]), (2, 3)))
         if (number + 1) % ascent.blur_every == 0 and number + 1 < ascent.steps:
-            x = smooth(x, ascent.blur)
+            x = smooth(x, ascent.blur * left)
         return x, float(score.detach())
 
     def _bounded(self, x: Tensor) -> Tensor:

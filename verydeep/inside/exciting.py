@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from verydeep.classifier import Classifier
 from verydeep.data.decode import shown
@@ -50,19 +52,27 @@ class Patch:
         unit: The unit.
         field: Its theoretical receptive field on the rescaled picture.
         pixels: uint8 (3, H, W), the visible part of that field.
+        size: Height and width of the rescaled picture.
+        thumbnail: uint8 (3, h, w), the whole of it, made smaller.
     """
 
     index: int
     unit: Unit
     field: Field
     pixels: Tensor
+    size: tuple[int, int]
+    thumbnail: Tensor
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; the rectangle as top, left, height and width."""
         return {**self.unit.to_dict(), "visible_field": list(self.field.visible)}
 
 
-Found = Mapping[Channel, Sequence[Patch]]
+Patches = Mapping[Channel, Sequence[Patch]]
+"""What excites channels, the strongest first."""
+
+THUMBNAIL = 192
+"""Of the longer side of a picture that is kept with its patch, in pixels."""
 
 
 def most_exciting(
@@ -72,7 +82,7 @@ def most_exciting(
     *,
     top: int = 9,
     progress: Progress | None = None,
-) -> Found:
+) -> Patches:
     """Return the patches that excite channels most, one a picture, the strongest first.
 
     Pictures go through the net as they are read, several of one size together; no more of them is
@@ -123,6 +133,17 @@ def _name(pictures: TestPictures, index: int) -> str:
     return f"picture {index + 1}" if isinstance(source, Image.Image) else shown(source)
 
 
+def thumbnail(pixels: Tensor) -> Tensor:
+    """Return a picture, uint8 (3, H, W), no side of which is longer than :data:`THUMBNAIL`."""
+    height, width = pixels.shape[1:]
+    factor = THUMBNAIL / max(height, width)
+    if factor >= 1:
+        return pixels.clone()
+    size = [max(1, round(side * factor)) for side in (height, width)]
+    small = F.interpolate(pixels[None].float(), size, mode="bilinear", antialias=True)[0]
+    return small.round().clamp(0, 255).to(torch.uint8)
+
+
 class _Leaders:
     """The patches that excite a channel most, of all pictures so far."""
 
@@ -147,8 +168,9 @@ class _Leaders:
         field = theoretical_field(
             self.model.net, unit.layer, unit.row, unit.column, (height, width)
         )
-        top, left, height, width = field.visible
-        return Patch(index, unit, field, pixels[:, top : top + height, left : left + width].clone())
+        x0, y0, x1, y1 = field.visible.corners
+        patch = pixels[:, y0:y1, x0:x1].clone()
+        return Patch(index, unit, field, patch, (height, width), thumbnail(pixels))
 
     def ranked(self) -> tuple[Patch, ...]:
         return tuple(patch for *_, patch in sorted(self.heap, key=lambda e: e[:2], reverse=True))

@@ -37,6 +37,11 @@ class Subject:
         """Name of the class that is asked about."""
         return self.model.title(self.label)
 
+    @property
+    def quoted(self) -> str:
+        """The same within a sentence, where a class called 3 would be read as a number."""
+        return f"“{self.title}”"
+
 
 MOST_PIXELS = 2**20
 """Of a picture that is looked into: all its maps are kept at once, and their gradients."""

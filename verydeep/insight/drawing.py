@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 
 from verydeep.files import write_atomically
 
@@ -38,3 +41,85 @@ def save_picture(
 def plain_axes(axes: Any) -> None:
     """Take away what carries no information."""
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def outline(
+    axes: Any,
+    box: Sequence[float],
+    colour: str,
+    width: float,
+    *,
+    style: Any = "-",
+    alpha: float = 1.0,
+    halo: bool = True,
+) -> None:
+    """Draw a rectangle, empty.
+
+    Args:
+        axes: Where.
+        box: x0, y0, x1, y1.
+        colour: Of the line.
+        width: Of the line, in points.
+        style: Of the line.
+        alpha: 1 covers what lies below.
+        halo: Whether the line is rimmed in black, so that it shows on a picture of any colour.
+    """
+    x0, y0, x1, y1 = box
+    rim = [Stroke(linewidth=width + 1.4, foreground="black", alpha=0.6), Normal()]
+    axes.add_patch(
+        Rectangle(
+            (x0, y0),
+            x1 - x0,
+            y1 - y0,
+            fill=False,
+            edgecolor=colour,
+            linewidth=width,
+            linestyle=style,
+            alpha=alpha,
+            path_effects=rim if halo else None,
+        )
+    )
+
+
+def colour_scale(
+    mappable: Any, place: Any, unit: str, letters: float, *, extend: str = "neither"
+) -> None:
+    """Draw a scale of colours, upright; a power of ten stands with its unit.
+
+    Args:
+        mappable: What is coloured.
+        place: Axes of the scale.
+        unit: Words beside it.
+        letters: Their size, in points.
+        extend: Whether values go beyond the colours, as Matplotlib has it.
+    """
+    bar: Any = place.figure.colorbar(mappable, cax=place, extend=extend)
+    bar.outline.set_visible(False)
+    place.tick_params(labelsize=letters)
+    most = max(map(abs, mappable.get_clim()))
+    power = math.floor(math.log10(most)) if most > 0 else 0
+    if not -2 <= power < 3:
+        bar.formatter = lambda value, _=None: number(value / 10**power)
+        unit = f"{unit}\n×10{str(power).translate(RAISED)}"
+    bar.set_label(unit, fontsize=letters)
+
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float, form: str = ".3g") -> str:
+    """Return a number as it is printed, with a minus that is none of the hyphens.
+
+    >>> number(-1.5), number(0.25, ".1f")
+    ('−1.5', '0.2')
+    """
+    return format(value, form).replace("-", "−")
+
+
+def shortened(name: str, longest: int) -> str:
+    """Return so many letters of a name at most, the last of them an ellipsis if some are missing.
+
+    >>> shortened("Norwich terrier", 10)
+    'Norwich t…'
+    """
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"

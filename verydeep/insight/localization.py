@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
 from verydeep.insight.draw_boxes import Mark, draw_boxes, reduced, true_mark
-from verydeep.insight.drawing import BLUE, ORANGE
+from verydeep.insight.drawing import BLUE, ORANGE, outline
 from verydeep.localization.merge import Merged
 from verydeep.localization.result import LocatedSample
 
@@ -117,26 +115,15 @@ def _draw_step(
     order = sorted(range(len(scores)), key=lambda row: (row in (step.pair or (best,)), scores[row]))
     for row in order:
         special = ORANGE if row == best else BLUE if row in (step.pair or ()) else None
-        _draw_box(axes, step.boxes[row].tolist(), special, float(scores[row]) / most)
+        strength = float(scores[row]) / most
+        outline(
+            axes,
+            step.boxes[row].tolist(),
+            special or "white",
+            2.4 if special else 0.8 + strength,
+            alpha=1.0 if special else 0.35 + 0.5 * strength,
+        )
     merges = f"{number} merge" + ("" if number == 1 else "s")
     boxes = f"{len(scores)} box" + ("" if len(scores) == 1 else "es")
     then = "end" if step.match is None else f"next match {step.match:.2f}".replace("-", "−")
     axes.set_title(f"after {merges}: {boxes}, {then}", fontsize=9)
-
-
-def _draw_box(axes: Any, box: Sequence[float], special: str | None, strength: float) -> None:
-    x0, y0, x1, y1 = box
-    width = 2.4 if special else 0.8 + strength
-    outline = [Stroke(linewidth=width + 1.6, foreground="black", alpha=0.6), Normal()]
-    axes.add_patch(
-        Rectangle(
-            (x0, y0),
-            x1 - x0,
-            y1 - y0,
-            fill=False,
-            edgecolor=special or "white",
-            linewidth=width,
-            alpha=1.0 if special else 0.35 + 0.5 * strength,
-            path_effects=outline,
-        )
-    )

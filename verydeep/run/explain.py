@@ -48,6 +48,7 @@ class ExplainRequest:
     center: bool = False
     only: tuple[str, ...] = ()
     boxes: tuple[str | Path | Localizer, ...] = ()
+    box_scales: tuple[int, ...] | None = None
     steps: int | None = None
     seed: int = 0
     device: str | None = None
@@ -69,6 +70,7 @@ def explain(
     center: bool = False,
     only: Iterable[str] = (),
     boxes: Iterable[str | Path | Localizer] = (),
+    box_scales: Iterable[int] | None = None,
     steps: int | None = None,
     seed: int = 0,
     device: str | None = None,
@@ -95,6 +97,7 @@ def explain(
             any, all that are about the picture, and the first filters.
         boxes: Box nets, or their model or run folders: where their box came from is then on the
             page.
+        box_scales: Test scales of the box nets, in pixels; None takes those of the first.
         steps: Along the gradient to a class model, which is then on the page; None takes the usual
             number, if it is there by ``only``.
         seed: Of what is drawn by lot.
@@ -123,6 +126,7 @@ def explain(
         center=center,
         only=tuple(only),
         boxes=tuple(boxes),
+        box_scales=None if box_scales is None else tuple(box_scales),
         steps=steps,
         seed=seed,
         device=device,
@@ -172,7 +176,7 @@ def _choose(request: ExplainRequest) -> tuple[Choice, tuple[Channel, ...]]:
             "what excites a channel most must be sought somewhere: name a folder of pictures, or "
             "a data set, with --among"
         )
-    if "boxes" in request.only and not request.boxes:
+    if ("boxes" in request.only or request.box_scales is not None) and not request.boxes:
         raise InputError("where a box came from: name the box net with --boxes")
     wanted = {
         "boxes": request.boxes or None,
@@ -195,11 +199,20 @@ def _given(pictures: Picture | Iterable[Picture]) -> list[Picture]:
 
 
 def _check_target(out: Path, given: Sequence[Picture]) -> None:
-    """Refuse to write among the pictures, where the next call would find its own drawings."""
+    """Refuse to write among the pictures, where the next call would find its own drawings.
+
+    Of a folder that was given, that is the folder and all below; of a file, the folder it lies in.
+    """
+    target = out.resolve()
     for one in given:
-        folder = Path(one).expanduser() if isinstance(one, str | Path) else None
-        if folder and folder.is_dir() and lies_within(out, folder):
-            raise InputError(f"{out} lies within the pictures of {folder}: choose another --out")
+        path = Path(one).expanduser() if isinstance(one, str | Path) else None
+        if path and path.is_dir() and lies_within(out, path):
+            raise InputError(f"{out} lies within the pictures of {path}: choose another --out")
+        if path and path.is_file() and target == path.resolve().parent:
+            raise InputError(
+                f"{out} is the folder of {path}, where a call on it would take the drawings for "
+                f"pictures: choose another --out, such as {out / 'inside'}"
+            )
 
 
 def _model(request: ExplainRequest) -> Classifier:
@@ -217,7 +230,9 @@ def _box_nets(request: ExplainRequest, model: Classifier) -> tuple[Localizer, ..
         for net in request.boxes
     )
     if nets:
-        check_nets([model], nets, make_box_protocol("dense", nets[0].test_scales))
+        scales = request.box_scales
+        protocol = make_box_protocol("dense", nets[0].test_scales if scales is None else scales)
+        check_nets([model], nets, protocol)
     return nets
 
 
@@ -279,6 +294,7 @@ def _options(
         layers=request.layers,
         exciting=exciting,
         boxes=nets,
+        box_scales=request.box_scales,
         steps=request.steps,
         seed=request.seed,
         progress=progress,

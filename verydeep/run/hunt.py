@@ -14,7 +14,7 @@ from verydeep.data.read import read_dataset
 from verydeep.data.samples import relative_name
 from verydeep.data.testing import TestPictures
 from verydeep.errors import DataError, InputError
-from verydeep.inside.exciting import Channel, Found, most_exciting
+from verydeep.inside.exciting import Channel, Patches, most_exciting
 from verydeep.insight.explain.exciting import exciting_section
 from verydeep.insight.explain.section import Section
 from verydeep.progress import Progress
@@ -35,7 +35,7 @@ class Quarry:
     among: str
     root: Path
     sources: Sequence[Source]
-    found: Found
+    found: Patches
     unreadable: tuple[str, ...]
 
     def section(self, channels: Iterable[Channel]) -> Section:

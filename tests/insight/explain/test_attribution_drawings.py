@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from verydeep.inside.attribution import grad_cam, guided_backpropagation, occlus
 from verydeep.inside.box_provenance import provenance
 from verydeep.inside.heat import peak, strongest_ninth
 from verydeep.inside.subject import Subject
-from verydeep.insight.drawing import ORANGE
+from verydeep.insight.drawing import BLUE, ORANGE
 from verydeep.insight.explain.attributions import (
     grad_cam_section,
     guided_backprop_section,
@@ -157,9 +158,12 @@ def test_the_box_that_is_drawn_is_the_answer() -> None:
         found.origins[number].score for number in found.used
     ]
     for axes in section.panels[0].figure.axes:
-        last = axes.patches[-1]
-        assert last.get_edgecolor() == pytest.approx(_rgba(ORANGE))
-        corner = (*last.get_xy(), last.get_width(), last.get_height())
+        # The answer lies below the others, of which the strongest is the last: both are seen.
+        answer, *_, strongest = axes.patches
+        assert answer.get_edgecolor() == pytest.approx(_rgba(ORANGE))
+        assert strongest.get_edgecolor() == pytest.approx(_rgba(BLUE))
+        assert answer.get_linewidth() > strongest.get_linewidth() + 1
+        corner = (*answer.get_xy(), answer.get_width(), answer.get_height())
         x0, y0, x1, y1 = found.box
         assert corner == pytest.approx((x0, y0, x1 - x0, y1 - y0))
     assert f"{len(found.used)} of {len(found.origins)} boxes" in section.panels[0].alt
@@ -167,6 +171,47 @@ def test_the_box_that_is_drawn_is_the_answer() -> None:
 
 def _rgba(colour: str) -> tuple[float, ...]:
     return (*(int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)), 1.0)
+
+
+def test_the_file_is_drawn_and_not_what_the_box_net_was_shown_of_it(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    section = boxes_section(subject((40, 67)), localizer(), tmp_path / "a.png")
+    origins = section.panels[0]
+    assert origins.name == "boxes-origins"
+    for axes in origins.figure.axes:
+        np.testing.assert_array_equal(drawn(axes), pixels)
+        assert axes.get_xlim() == (0, 200)
+
+
+def test_where_nothing_is_merged_that_is_said_and_not_drawn() -> None:
+    one = boxes_section(subject((40, 40)), localizer(), scales=[40], flip=False)
+    assert (one.facts["boxes"], one.facts["merges"]) == (1, 0)
+    assert [panel.name for panel in one.panels] == ["boxes-origins", "boxes-pull"]
+    assert "There is but one box: nothing is merged" in one.lead
+    assert "is the only box of “dog”; its score is" in one.panels[0].alt
+    never = boxes_section(subject(), localizer(), threshold=-2.0)
+    assert never.facts["boxes"] > 1
+    assert never.facts["merges"] == 0
+    assert "No two boxes match well enough" in never.lead
+    assert f"is 1 of {never.facts['boxes']} boxes of “dog”; its" in never.panels[0].alt
+    several = boxes_section(subject(), localizer(), scales=[40, 64], threshold=10.0)
+    assert several.facts["merges"] > 0
+    assert [panel.name for panel in several.panels][1] == "boxes-merging"
+    assert "nothing is merged" not in several.lead
+
+
+@pytest.mark.parametrize(("most", "label"), [(5e-5, "unit\n×10⁻⁵"), (2500.0, "unit\n×10³")])
+def test_the_power_of_ten_stands_with_the_unit(most: float, label: str) -> None:
+    figure = draw_heat(
+        torch.zeros(3, 30, 20, dtype=torch.uint8), most * torch.eye(30)[:, :20], "unit"
+    )
+    figure.canvas.draw()
+    bar = figure.axes[-1]
+    assert bar.get_ylabel() == label
+    assert bar.yaxis.get_offset_text().get_text() == ""
+    values = [float(tick.get_text().replace("−", "-")) for tick in bar.get_yticklabels()]
+    assert max(map(abs, values)) < 10
 
 
 def test_where_there_is_no_box_nothing_is_drawn() -> None:

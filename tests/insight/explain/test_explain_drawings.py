@@ -49,7 +49,7 @@ def test_maps_are_drawn_in_the_order_of_their_strength(subject: Subject) -> None
         drawn = shown(panel.figure)
         for unit, values, title in zip(units, drawn, words(panel.figure), strict=False):
             assert np.array_equal(values, found[layer].values[unit.channel].numpy())
-            assert title.endswith(f": {unit.value:.2g}")
+            assert title.endswith(f": {unit.value:.2g}".replace("-", "−"))
         assert len(drawn) >= len(units)
         assert f"{units[0].value:.3g}" in panel.alt
     names = [panel.title.partition(":")[0] for panel in section.panels]
@@ -58,7 +58,8 @@ def test_maps_are_drawn_in_the_order_of_their_strength(subject: Subject) -> None
 
 def test_rings_stand_on_the_strongest_positions(subject: Subject) -> None:
     (panel,) = [p for p in maps_section(subject).panels if p.name == "maps-pool4"]
-    (axes, *_) = panel.figure.axes
+    figure = panel.figure
+    (axes, *_) = figure.axes
     rings = [(float(x), float(y)) for line in axes.lines[::2] for x, y in [line.get_xydata()[0]]]
     for image, (x, y) in zip(axes.images, rings, strict=True):
         left, right, bottom, top = image.get_extent()
@@ -66,6 +67,13 @@ def test_rings_stand_on_the_strongest_positions(subject: Subject) -> None:
         height, width = values.shape
         place = int((y - top) / (bottom - top) * height), int((x - left) / (right - left) * width)
         assert values[place] == values.max()
+    # They end where their map does: neither words nor neighbours are drawn over.
+    figure.canvas.draw()
+    for line, image in zip(axes.lines, np.repeat(axes.images, 2), strict=True):
+        left, right, bottom, top = image.get_extent()
+        corners = axes.transData.inverted().transform(line.get_clip_box().corners())
+        assert corners.min(0) == pytest.approx([left, top])
+        assert corners.max(0) == pytest.approx([right, bottom])
 
 
 def test_scores_of_one_position_are_bars_with_the_classes_names() -> None:
@@ -95,6 +103,19 @@ def test_fields_are_outlined_where_they_are(subject: Subject) -> None:
         (square,) = right.patches
         assert square.get_width() == square.get_height() == one.effective_side
         assert f"square of {one.effective_side} pixels" in panel.alt
+        # A field that is hardly seen has a ring around it.
+        small = max(height / 66, width / 101) < 0.1
+        rings = [line.get_xydata()[0] for line in left.lines]
+        middle = pytest.approx([start + width / 2, top + height / 2])
+        assert len(rings) == (2 if small else 0)
+        assert all(ring == middle for ring in rings)
+        figure = panel.figure
+        figure.canvas.draw()
+        for axes in (left, right):
+            assert axes.get_xlabel() == "pixels"
+            assert all(
+                float(tick).is_integer() for tick in [*axes.get_xticks(), *axes.get_yticks()]
+            )
         assert f"sees {one.field.whole.width}x{one.field.whole.height} pixels" in panel.alt
 
 
@@ -136,8 +157,15 @@ def test_patches_are_drawn_in_one_place_whatever_is_cut_off() -> None:
     channel = Channel("pool4", 7)
     found = most_exciting(classifier(), pictures, [channel])
     section = exciting_section(found, lambda index: f"p{index}.png", among="noise", count=3)
-    drawn = shown(section.panels[0].figure)
+    axes = section.panels[0].figure.axes
+    drawn = [shown_on(near)[0] for near in axes[::2]]
     patches = found[channel]
+    for whole, patch in zip(axes[1::2], patches, strict=True):
+        (picture,), (outline,) = shown_on(whole), whole.patches
+        assert np.array_equal(picture, patch.thumbnail.permute(1, 2, 0).numpy())
+        place = (outline.get_y(), outline.get_x(), outline.get_height(), outline.get_width())
+        assert place == tuple(patch.field.visible)
+        assert whole.images[0].get_extent() == [0, patch.size[1], patch.size[0], 0]
     assert len({values.shape for values in drawn}) == 1
     tops = [p.field.visible.top - p.field.whole.top for p in patches]
     lefts = [p.field.visible.left - p.field.whole.left for p in patches]

@@ -42,8 +42,8 @@ def saliency_section(subject: Subject) -> Section:
     heat = saliency(subject)
     panel = Panel(
         name="saliency",
-        title=f"Saliency of {subject.title}",
-        alt=f"Saliency of {subject.title} on {subject.name}. {in_words(heat)}",
+        title=f"Saliency of {subject.quoted}",
+        alt=f"Saliency of {subject.quoted} on {subject.name}. {in_words(heat)}",
         figure=draw_heat(subject.pixels, heat, GREY_LEVEL, most=_quantile(heat)),
         caption=f"The brighter a pixel, the more a small change of it changes the score. "
         f"{in_words(heat)} A ring marks the peak. Not shown is whether a change raises or lowers "
@@ -52,7 +52,7 @@ def saliency_section(subject: Subject) -> Section:
     return Section(
         name="saliency",
         title="Saliency",
-        lead=f"|∂score/∂pixel| of {subject.title}, the largest of the three colours, before the "
+        lead=f"|∂score/∂pixel| of {subject.quoted}, the largest of the three colours, before the "
         "soft-max (Simonyan, Vedaldi & Zisserman 2013, section 3).",
         panels=(panel,),
         facts={**_asked(subject), "unit": GREY_LEVEL, **heat_facts(heat)},
@@ -69,8 +69,8 @@ def guided_backprop_section(subject: Subject) -> Section:
     heat = colours.abs().amax(0)
     panel = Panel(
         name="guided-backprop",
-        title=f"Guided backpropagation from {subject.title}",
-        alt=f"Guided backpropagation from {subject.title} on {subject.name}, in colours around "
+        title=f"Guided backpropagation from {subject.quoted}",
+        alt=f"Guided backpropagation from {subject.quoted} on {subject.name}, in colours around "
         f"grey. By its absolute value: {in_words(heat)}",
         figure=_draw_guided(subject.pixels, colours, heat),
         caption="In the middle red, green and blue are drawn around grey, which is 0; at the "
@@ -81,7 +81,7 @@ def guided_backprop_section(subject: Subject) -> Section:
     return Section(
         name="guided-backprop",
         title="Guided backpropagation",
-        lead=f"The gradient of the score of {subject.title}, of which every ReLU passes back only "
+        lead=f"The gradient of the score of {subject.quoted}, of which every ReLU passes back only "
         "what is positive (Springenberg et al. 2014).",
         panels=(panel,),
         facts={**_asked(subject), "unit": GREY_LEVEL, **heat_facts(heat)},
@@ -103,8 +103,8 @@ def grad_cam_section(subject: Subject, layer: str | None = None) -> Section:
     h, w = found.cells.shape
     panel = Panel(
         name=f"grad-cam-{found.layer.replace('_', '-')}",
-        title=f"Grad-CAM of {subject.title} at {found.layer}",
-        alt=f"Grad-CAM of {subject.title} on {subject.name} at {found.layer}, {w}x{h} cells. "
+        title=f"Grad-CAM of {subject.quoted} at {found.layer}",
+        alt=f"Grad-CAM of {subject.quoted} on {subject.name} at {found.layer}, {w}x{h} cells. "
         f"{in_words(found.heat)}",
         figure=draw_heat(subject.pixels, found.heat, "weighted activation"),
         caption=f"Bright is where the maps of {found.layer} together speak for the class. There "
@@ -116,7 +116,7 @@ def grad_cam_section(subject: Subject, layer: str | None = None) -> Section:
         name="grad-cam",
         title="Grad-CAM",
         lead=f"ReLU(Σₖ αₖ·Aₖ) of the maps Aₖ behind the ReLU of {found.layer}; αₖ is the mean "
-        f"gradient of the score of {subject.title} by map k (Selvaraju et al. 2017).",
+        f"gradient of the score of {subject.quoted} by map k (Selvaraju et al. 2017).",
         panels=(panel,),
         facts={
             **_asked(subject),
@@ -151,8 +151,8 @@ def occlusion_section(
     least = float(found.heat.min())
     panel = Panel(
         name="occlusion",
-        title=f"Occlusion: what {subject.title} loses",
-        alt=f"Fall of the {measure} of {subject.title} on {subject.name} when a square of "
+        title=f"Occlusion: what {subject.quoted} loses",
+        alt=f"Fall of the {measure} of {subject.quoted} on {subject.name} when a square of "
         f"{found.window} pixels is hidden, from {found.whole:.3g}; the least is {least:.2g}. "
         f"{in_words(found.heat)}",
         figure=draw_heat(subject.pixels, found.heat, f"fall of the {measure}", signed=True),
@@ -165,8 +165,8 @@ def occlusion_section(
     return Section(
         name="occlusion",
         title="Occlusion",
-        lead=f"How far the {measure} of {subject.title} falls when a part of the picture is hidden "
-        "(Zeiler & Fergus 2013). No gradient is asked.",
+        lead=f"How far the {measure} of {subject.quoted} falls when a part of the picture is "
+        "hidden (Zeiler & Fergus 2013). No gradient is asked.",
         panels=(panel,),
         facts={
             **_asked(subject),

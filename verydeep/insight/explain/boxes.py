@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
+from verydeep.data.decode import decode
 from verydeep.data.samples import Box
 from verydeep.inside.box_provenance import COORDINATES, Provenance, Pull, provenance, pull
 from verydeep.inside.heat import peak
 from verydeep.inside.subject import Subject
-from verydeep.insight.drawing import BLUE, ORANGE
+from verydeep.insight.draw_boxes import reduced
+from verydeep.insight.drawing import BLUE, ORANGE, outline
 from verydeep.insight.explain.heat import LETTERS, ONE_SIGN, as_picture, beside, show
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import WIDTH
-from verydeep.insight.localization import draw_merging
+from verydeep.insight.localization import MOST_PIXELS, draw_merging
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol, make_box_protocol
 
@@ -66,16 +66,28 @@ def boxes_section(
     source = Image.fromarray(as_picture(subject.pixels)) if source is None else source
     found = provenance([subject.model], nets, source, protocol, subject.label)
     where = f"Q = {', '.join(map(str, protocol.used_scales))}{', mirrored too' * protocol.flip}"
-    nothing = " No box had any area on the picture." if found.box is None else ""
     return Section(
         name="boxes",
         title="Where the box came from",
-        lead=f"The box net's boxes of {subject.title} at every position (dense at {where}), each "
+        lead=f"The box net's boxes of {subject.quoted} at every position (dense at {where}), each "
         "rated by the posterior of the class there, merged greedily; the box with the largest sum "
-        f"is the answer (appendix A of the paper).{nothing}",
+        f"is the answer (appendix A of the paper).{_not_drawn(found)}",
         panels=tuple(_panels(subject, nets, source, found)),
         facts=_facts(subject, found, protocol),
     )
+
+
+def _not_drawn(found: Provenance) -> str:
+    if found.box is None:
+        return " No box had any area on the picture."
+    if _merges(found):
+        return ""
+    first = "There is but one box" if len(found.origins) == 1 else "No two boxes match well enough"
+    return f" {first}: nothing is merged. More scales give more (--box-scales)."
+
+
+def _merges(found: Provenance) -> int:
+    return len(found.steps) - 1
 
 
 def _panels(
@@ -85,11 +97,11 @@ def _panels(
     if strongest is None or found.box is None:
         return []
     pulled = pull(nets[strongest.net], source, strongest, found.label)
-    height, width = strongest.view.picture
-    small = Image.fromarray(as_picture(pulled.pixels)).resize((width, height))
+    picture = source if isinstance(source, Image.Image) else decode(source)
+    merging = [_merging_panel(subject, picture, found)] if _merges(found) else []
     return [
-        _origins_panel(subject, small, found),
-        _merging_panel(subject, small, found),
+        _origins_panel(subject, picture, found),
+        *merging,
         _pull_panel(subject, pulled, found),
     ]
 
@@ -103,7 +115,7 @@ def _facts(subject: Subject, found: Provenance, protocol: BoxProtocol) -> dict[s
         "flip": protocol.flip,
         "threshold": protocol.merging.threshold,
         "boxes": len(found.origins),
-        "merges": len(found.steps) - 1,
+        "merges": _merges(found),
         "left": len(found.steps[-1].boxes),
         "origins": [
             {
@@ -125,26 +137,35 @@ def _origins_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
     used = [found.origins[number] for number in found.used]
     assert found.box is not None
     box = ", ".join(f"{v:.0f}" for v in found.box)
-    what = (
-        f"The answer (corners {box}) comes from {len(used)} of {len(found.origins)} boxes of "
-        f"{subject.title}; their scores, {used[0].score:.2g} to {used[-1].score:.2g}, add up to "
-        f"{found.score:.3g}."
-    )
+    if len(used) == 1:
+        many = len(found.origins)
+        one = "the only box" if many == 1 else f"1 of {many} boxes"
+        what = (
+            f"The answer (corners {box}) is {one} of {subject.quoted}; its score is "
+            f"{found.score:.3g}."
+        )
+    else:
+        what = (
+            f"The answer (corners {box}) comes from {len(used)} of {len(found.origins)} boxes of "
+            f"{subject.quoted}; their scores, {used[0].score:.2g} to {used[-1].score:.2g}, add up "
+            f"to {found.score:.3g}."
+        )
     shown = f" Drawn are the {MOST} of the best scores." if len(used) > MOST else ""
     return Panel(
         name="boxes-origins",
-        title=f"Windows and boxes behind the box of {subject.title}",
+        title=f"Windows and boxes behind the box of {subject.quoted}",
         alt=f"{what}{shown}",
         figure=_draw_origins(picture, found),
-        caption=f"Left, dashed: what the net was asked about when it gave a box that was merged "
-        f"into the answer, all scales and mirror images on one picture. Right: these boxes; the "
-        f"thicker, the larger the score; blue is the strongest, orange the answer. {what}{shown} A "
-        "window is where a position lies, not all that it sees: that reaches beyond.",
+        caption="Left, dashed: what the net was asked about when it gave a box that is in the "
+        "answer, all scales and mirror images on one picture. Right: these boxes; the thicker, the "
+        "larger the score. Blue is the strongest; the answer, orange, lies below, and shows beside "
+        f"it where both are the same. {what}{shown} A window is where a position lies, not all "
+        "that it sees: that reaches beyond.",
     )
 
 
 def _merging_panel(subject: Subject, picture: Image.Image, found: Provenance) -> Panel:
-    merges, left = len(found.steps) - 1, len(found.steps[-1].boxes)
+    merges, left = _merges(found), len(found.steps[-1].boxes)
     figure = draw_merging(picture, found.steps)
     factor = min(1.0, WIDTH / figure.get_figwidth())
     figure.set_size_inches(factor * figure.get_figwidth(), factor * figure.get_figheight())
@@ -152,7 +173,7 @@ def _merging_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
         axes.set_title(axes.get_title().replace(": ", ":\n"), fontsize=LETTERS - 1)
     return Panel(
         name="boxes-merging",
-        title=f"Merging the boxes of {subject.title}",
+        title=f"Merging the boxes of {subject.quoted}",
         alt=f"{len(found.steps[0].boxes)} different boxes become {left} in {merges} merges; the "
         f"best then has a score of {found.score:.3g}.",
         figure=figure,
@@ -188,19 +209,22 @@ def _pull_panel(subject: Subject, pulled: Pull, found: Provenance) -> Panel:
 
 def _draw_origins(picture: Image.Image, found: Provenance) -> Figure:
     used = [found.origins[number] for number in found.used[:MOST]]
-    pixels = np.asarray(picture)
-    figure, (first, second) = beside(pixels.shape[:2], 2)
-    show(first, pixels, f"{len(found.used)} window" + "s" * (len(found.used) != 1))
-    show(second, pixels, f"their boxes, and the answer ({found.score:.2g})")
+    size = (picture.height, picture.width)
+    pixels = np.asarray(reduced(picture, [], MOST_PIXELS)[0])
+    figure, (first, second) = beside(size, 2)
+    many = len(found.used) != 1
+    show(first, pixels, f"{len(found.used)} window" + "s" * many, size=size)
+    show(second, pixels, f"{'boxes' if many else 'box'} and answer ({found.score:.2g})", size=size)
     most = max(used[0].score, 1e-12)
+    assert found.box is not None
+    for axes in (first, second):
+        outline(axes, found.box, ORANGE, 3.6)
     for number, origin in reversed([*enumerate(used)]):
         colour = "white" if number else BLUE
         strength = origin.score / most
-        _outline(first, origin.window, colour, 0.6 + 1.4 * strength, dashed=True)
-        _outline(second, origin.box, colour, 0.6 + 1.4 * strength)
-    assert found.box is not None
+        outline(first, origin.window, colour, 0.6 + 1.4 * strength, style=(0, (4, 3)))
+        outline(second, origin.box, colour, 0.6 + 1.4 * strength)
     for axes in (first, second):
-        _outline(axes, found.box, ORANGE, 2.2)
         axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))
     return figure
 
@@ -217,22 +241,6 @@ def _draw_pull(pulled: Pull, picture: tuple[int, int]) -> Figure:
         drawn = colormaps[ONE_SIGN](np.clip(values / most, 0, 1))[..., :3]
         show(axes, drawn, f"{name}: to {most:.1g}")
         axes.title.set_fontsize(LETTERS - 1)
-        _outline(axes, box, ORANGE, 1.2)
+        outline(axes, box, ORANGE, 1.2)
         axes.set(xlim=(0, width), ylim=(height, 0))
     return figure
-
-
-def _outline(axes: Any, box: Box, colour: str, width: float, *, dashed: bool = False) -> None:
-    x0, y0, x1, y1 = box
-    axes.add_patch(
-        Rectangle(
-            (x0, y0),
-            x1 - x0,
-            y1 - y0,
-            fill=False,
-            edgecolor=colour,
-            linewidth=width,
-            linestyle=(0, (4, 3)) if dashed else "-",
-            path_effects=[Stroke(linewidth=width + 1.2, foreground="black", alpha=0.6), Normal()],
-        )
-    )

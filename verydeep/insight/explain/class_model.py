@@ -1,4 +1,4 @@
-"""What a class looks like to a net, drawn: its class model and how its score rose."""
+"""What a class looks like to a net, drawn: its class model and its score on the way."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def class_model_section(
     sure = f"{100 * found.probability:.3g} %"
     panel = Panel(
         name="class-model",
-        title=f"Class model of {subject.title}",
-        alt=f"A picture made so that the score of {subject.title} is large: it rose from "
+        title=f"Class model of {subject.quoted}",
+        alt=f"A picture made so that the score of {subject.quoted} is large: it went from "
         f"{found.scores[0]:.3g} to {found.score:.3g} in {settings.steps} steps, where the class "
         f"has a probability of {sure}.",
         figure=_draw(found, subject.title),
@@ -64,7 +64,7 @@ def class_model_section(
     return Section(
         name="class-model",
         title="Class model",
-        lead=f"The picture that maximises the score of {subject.title} before the soft-max, less "
+        lead=f"The picture that maximises the score of {subject.quoted} before the soft-max, less "
         f"{settings.penalty:g} times its mean square (Simonyan, Vedaldi & Zisserman 2013, section "
         f"2). {f'Departures for a clearer picture: {besides}.' if besides else ''}".rstrip(),
         panels=(panel,),
@@ -89,7 +89,7 @@ def _draw(found: ClassModel, title: str) -> Figure:
     show(picture, as_picture(found.pixels), title, smooth=True)
     axes = figure.add_axes((0.6, 0.5 / tall, 0.38, (high - 0.5) / tall))
     axes.plot(range(len(found.scores)), found.scores, color=BLUE)
-    axes.set_title("how the score rose", fontsize=LETTERS, loc="left", pad=3)
+    axes.set_title("the score, step by step", fontsize=LETTERS, loc="left", pad=3)
     axes.set_xlabel("steps", fontsize=LETTERS)
     axes.set_ylabel("score of the class", fontsize=LETTERS)
     axes.tick_params(labelsize=LETTERS)

@@ -1,4 +1,4 @@
-"""What excites channels most, drawn: the patches that their units saw."""
+"""What excites channels most, drawn: what their units saw, and where on the picture."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from verydeep.inside.exciting import Channel, Found, Patch
+from verydeep.inside.exciting import Channel, Patch, Patches
+from verydeep.insight.drawing import ORANGE, outline, shortened
+from verydeep.insight.drawing import number as printed
+from verydeep.insight.explain.heat import as_picture, show
 from verydeep.insight.explain.section import Panel, Section
-from verydeep.insight.explain.tiles import Tile, draw_tiles
+from verydeep.insight.explain.tiles import DOTS, HEAD, WIDTH
 
-LONGEST = 18
+LONGEST = 32
 """Letters of a file's name above its patch."""
 
 BEYOND = 0.9
@@ -21,9 +24,9 @@ BEYOND = 0.9
 
 
 def exciting_section(
-    found: Found, name: Callable[[int], str], *, among: str, count: int
+    found: Patches, name: Callable[[int], str], *, among: str, count: int
 ) -> Section:
-    """Draw the patches that excite channels most.
+    """Draw the patches that excite channels most, and the pictures that they lie on.
 
     Args:
         found: The patches.
@@ -35,8 +38,8 @@ def exciting_section(
         name="exciting",
         title="What excites a channel most",
         lead=f"Of {count:,} pictures in {among}, those on which a channel answers most strongly, "
-        "cut at the theoretical receptive field of the unit that does; one patch a picture. "
-        "The number is what the unit answers.",
+        "cut at the theoretical receptive field of the unit that does; one patch a picture, which "
+        "stands beside it, the field outlined. The number is what the unit answers.",
         panels=tuple(_panel(channel, found[channel], name) for channel in sorted(found)),
         facts={
             "among": among,
@@ -59,8 +62,8 @@ def _panel(channel: Channel, patches: Sequence[Patch], name: Callable[[int], str
     return Panel(
         name=f"exciting-{channel.layer.replace('_', '-')}-{channel.number}",
         title=f"{channel.layer}, channel {channel.number}",
-        alt=f"{len(patches)} patches of at most {side}x{side} pixels, the most exciting first: "
-        f"{listed}.",
+        alt=f"{len(patches)} patches of at most {side}x{side} pixels beside their pictures, "
+        f"the most exciting first: {listed}.",
         figure=_draw(patches, name),
         caption=f"A unit of this layer sees {side}x{side} pixels. What lies beyond the edge of a "
         "picture is grey.",
@@ -68,11 +71,31 @@ def _panel(channel: Channel, patches: Sequence[Patch], name: Callable[[int], str
 
 
 def _draw(patches: Sequence[Patch], name: Callable[[int], str]) -> Figure:
-    tiles = [
-        Tile(values, f"{patch.unit.value:.3g}  {_short(name(patch.index))}")
-        for values, patch in zip(_aligned(patches), patches, strict=True)
-    ]
-    return draw_tiles(tiles, 3, scale=None)
+    """Draw each patch, and right of it the picture that it was cut from."""
+    rows, gap = -(-len(patches) // 2), 0.08
+    side = (WIDTH - 3 * gap) / 4
+    tall = rows * (side + HEAD)
+    figure = Figure(figsize=(WIDTH, tall), dpi=DOTS)
+
+    def place(row: int, column: int) -> Any:
+        corner = (column * (side + gap) / WIDTH, 1 - ((row + 1) * (side + HEAD)) / tall)
+        return figure.add_axes((*corner, side / WIDTH, side / tall), anchor="NW")
+
+    for number, (values, patch) in enumerate(zip(_aligned(patches), patches, strict=True)):
+        row, column = divmod(number, 2)
+        near, whole = (place(row, 2 * column + which) for which in (0, 1))
+        title = f"{printed(patch.unit.value)}  {shortened(name(patch.index), LONGEST)}"
+        show(near, values, title)
+        _draw_whole(whole, patch)
+    return figure
+
+
+def _draw_whole(axes: Any, patch: Patch) -> None:
+    show(axes, as_picture(patch.thumbnail), "", size=patch.size)
+    outline(axes, patch.field.visible.corners, ORANGE, 1.6)
+    height, width = patch.size
+    # Room for the line, half of which lies beyond the edge that it is drawn at.
+    axes.set(xlim=(-0.01 * width, 1.01 * width), ylim=(1.01 * height, -0.01 * height))
 
 
 def _aligned(patches: Sequence[Patch]) -> list[NDArray[Any]]:
@@ -94,8 +117,3 @@ def _aligned(patches: Sequence[Patch]) -> list[NDArray[Any]]:
         canvas[y : y + height, x : x + width] = patch.pixels.permute(1, 2, 0).numpy() / 255
         aligned.append(canvas)
     return aligned
-
-
-def _short(name: str) -> str:
-    stem = name.rsplit("/", 1)[-1]
-    return stem if len(stem) <= LONGEST else f"{stem[: LONGEST - 1]}…"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from verydeep.inside.filters import first_filters
 from verydeep.inside.subject import Subject
+from verydeep.insight.drawing import number
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import Tile, draw_tiles
 
@@ -34,9 +35,9 @@ def filters_section(subject: Subject) -> Section:
                 f"{float(weights.min()):.3g} to {float(weights.max()):.3g}; the longest filter is "
                 f"channel {strongest} with a norm of {float(norms[strongest]):.3g}.",
                 figure=_draw(weights.permute(0, 2, 3, 1).numpy(), largest),
-                caption=f"Red, green and blue each reach from {-largest:.3g} (dark) over 0 (half) "
-                f"to {largest:.3g} (full), for all filters alike: grey is a weight of 0 in all "
-                "three. Numbers are channels.",
+                caption=f"Red, green and blue each reach from {number(-largest)} (dark) over 0 "
+                f"(half) to {largest:.3g} (full), for all filters alike: grey is a weight of "
+                "0 in all three. Numbers are channels.",
             ),
         ),
         facts={
@@ -63,14 +64,14 @@ def _draw_legend(figure: Figure, largest: float) -> None:
     for axes in figure.axes:
         axes.set_position((0, LEGEND / (above + LEGEND), 1, above / (above + LEGEND)))
     ramp = np.linspace(0, 1, 64)
-    for number, name in enumerate(("red", "green", "blue")):
+    for channel, name in enumerate(("red", "green", "blue")):
         colours = np.full((1, 64, 3), 0.5)
-        colours[0, :, number] = ramp
+        colours[0, :, channel] = ramp
         axes = figure.add_axes(
-            (0.03 + 0.33 * number, 0.3 / (above + LEGEND), 0.27, 0.13 / (above + LEGEND))
+            (0.03 + 0.33 * channel, 0.3 / (above + LEGEND), 0.27, 0.13 / (above + LEGEND))
         )
         axes.imshow(colours, extent=(-largest, largest, 0, 1), aspect="auto")
         axes.set_yticks([])
-        axes.set_xticks([-largest, 0, largest], [f"{x:.2g}" for x in (-largest, 0, largest)])
+        axes.set_xticks([-largest, 0, largest], [number(x, ".2g") for x in (-largest, 0, largest)])
         axes.tick_params(labelsize=8)
         axes.set_title(f"weight of {name}", fontsize=8, pad=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from verydeep.inside.heat import Peak, half_area, peak, strongest_ninth
-from verydeep.insight.drawing import ORANGE
+from verydeep.insight.drawing import ORANGE, colour_scale
 from verydeep.insight.explain.tiles import DOTS, WIDTH
 
 Pixels = NDArray[Any]
@@ -88,9 +89,24 @@ def beside(shape: Any, count: int, room: float = 0.0) -> tuple[Figure, list[Any]
     return figure, places
 
 
-def show(axes: Any, picture: Pixels, title: str, *, smooth: bool = False) -> None:
-    """Draw colours (H, W, 3) in their place."""
-    height, width = picture.shape[:2]
+def show(
+    axes: Any,
+    picture: Pixels,
+    title: str,
+    *,
+    smooth: bool = False,
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Draw colours (H, W, 3) in their place.
+
+    Args:
+        axes: The place.
+        picture: The colours.
+        title: Above it.
+        smooth: Whether pixels are drawn as the smooth picture that they sample.
+        size: Height and width that the axes count; None takes those of the picture.
+    """
+    height, width = size or picture.shape[:2]
     axes.imshow(
         picture,
         extent=(0, width, height, 0),
@@ -104,12 +120,8 @@ def _scale(figure: Figure, mappable: Any, unit: str, extend: str) -> None:
     low = figure.get_figheight() < 1.6  # too low for the words in one line
     high = 0.66 if low else 0.8
     place = figure.add_axes(((WIDTH - ROOM + 0.1) / WIDTH, 0.05, 0.1 / WIDTH, high))
-    bar: Any = figure.colorbar(mappable, cax=place, extend=extend)
-    bar.set_label(unit.replace(" ", "\n", 1) if low else unit, fontsize=LETTERS)
-    bar.outline.set_visible(False)
-    place.tick_params(labelsize=LETTERS)
-    place.ticklabel_format(style="sci", scilimits=(-2, 3), useMathText=True)
-    place.yaxis.get_offset_text().set_fontsize(LETTERS)
+    words = textwrap.fill(unit, 10) if low else unit
+    colour_scale(mappable, place, words, LETTERS, extend=extend)
 
 
 def in_words(heat: Tensor) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from verydeep.inside.activations import DEFAULT_LAYERS, LayerMap, Unit, activations
 from verydeep.inside.subject import Subject
-from verydeep.insight.drawing import BLUE, plain_axes
+from verydeep.insight.drawing import BLUE, number, plain_axes, shortened
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import DOTS, WIDTH, Tile, draw_tiles
 
@@ -89,7 +89,7 @@ def _draw_maps(subject: Subject, found: LayerMap, units: Sequence[Unit]) -> Figu
     tiles = [
         Tile(
             found.values[unit.channel].numpy(),
-            f"{_short(subject, unit)}: {unit.value:.2g}",
+            f"{_short(subject, unit)}: {number(unit.value, '.2g')}",
             (unit.row, unit.column),
         )
         for unit in units
@@ -119,7 +119,7 @@ def _unit(layer: str) -> str:
 def _short(subject: Subject, unit: Unit) -> str:
     """Return what there is room for above a small map."""
     name = _name(subject, unit) if unit.layer == "fc8" else str(unit.channel)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return shortened(name, LONGEST)
 
 
 def _name(subject: Subject, unit: Unit) -> str:

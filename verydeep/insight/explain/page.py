@@ -13,6 +13,7 @@ from PIL import Image
 from verydeep.files import write_atomically, write_json, write_text
 from verydeep.inside.subject import Subject
 from verydeep.insight.drawing import save_picture
+from verydeep.insight.explain.measured import measured_in_words
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import DOTS
 from verydeep.nets.table import STRIDE
@@ -236,7 +237,14 @@ def write_page(
         "net_sections": sections_as_dict(net),
         "seconds": seconds,
     }
-    page = render("verydeep.insight.explain", "page.html", head=head, parts=parts, net=net)
+    page = render(
+        "verydeep.insight.explain",
+        "page.html",
+        head=head,
+        measured=measured_in_words(head.measured),
+        parts=parts,
+        net=net,
+    )
     write_json(folder / "explain.json", value)
     write_text(folder / "index.html", page)
     return value

@@ -37,6 +37,7 @@ class Options:
         layers: Layers that are looked at besides those that always are.
         exciting: Draws what excites a picture's channels most; None if nobody looked for it.
         boxes: Box nets whose box is looked into.
+        box_scales: Test scales of the box nets in pixels; None takes those of the first.
         source: The picture before it was rescaled; None if only the subject's is there.
         steps: Of the ascent to a class model; None takes the usual number.
         seed: Of what is drawn by lot.
@@ -46,6 +47,7 @@ class Options:
     layers: tuple[str, ...] = ()
     exciting: Make | None = None
     boxes: tuple[Localizer, ...] = ()
+    box_scales: tuple[int, ...] | None = None
     source: Path | Image.Image | None = None
     steps: int | None = None
     seed: int = 0
@@ -92,7 +94,9 @@ ENTRIES = (
     Entry("occlusion", lambda subject, options: occlusion_section(subject), captum=True),
     Entry(
         "boxes",
-        lambda subject, options: boxes_section(subject, options.boxes, options.source),
+        lambda subject, options: boxes_section(
+            subject, options.boxes, options.source, scales=options.box_scales
+        ),
         default=False,
     ),
     Entry("exciting", _exciting, default=False),

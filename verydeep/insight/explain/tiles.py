@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from verydeep.insight.drawing import ORANGE
+from verydeep.insight.drawing import ORANGE, colour_scale
 
 WIDTH = 6.0
 """Of a drawing, in inches; small, so that its letters can be read on a telephone as well."""
@@ -68,7 +69,8 @@ def draw_tiles(
     axes.set(xlim=(0, across), ylim=(down, 0), aspect="auto")
     axes.set_axis_off()
     if scale:
-        _draw_scale(figure, axes, unit, room / WIDTH)
+        place = figure.add_axes((room / WIDTH + 0.012, 0.06, 0.025, 0.86))
+        colour_scale(axes.images[0], place, unit, 9)
     return figure
 
 
@@ -95,13 +97,8 @@ def _draw_tile(
         height, width = tile.values.shape[:2]
         row, column = tile.place
         at = (x + (column + 0.5) / width, y + (row + 0.5) / height * ratio)
-        axes.plot(*at, "o", mfc="none", mec="white", ms=7, mew=2.2)
-        axes.plot(*at, "o", mfc="none", mec=ORANGE, ms=7, mew=1.1)
-
-
-def _draw_scale(figure: Figure, axes: Any, unit: str, start: float) -> None:
-    place = figure.add_axes((start + 0.012, 0.06, 0.025, 0.86))
-    bar = figure.colorbar(axes.images[0], cax=place)
-    bar.set_label(unit, fontsize=9)
-    bar.outline.set_visible(False)
-    place.tick_params(labelsize=9)
+        # A ring at the edge would reach into its neighbour, or into the words above.
+        inside = Rectangle((x, y), 1, ratio, transform=axes.transData)
+        for colour, line in (("white", 2.2), (ORANGE, 1.1)):
+            (ring,) = axes.plot(*at, "o", mfc="none", mec=colour, ms=7, mew=line)
+            ring.set_clip_path(inside)

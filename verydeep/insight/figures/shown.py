@@ -6,16 +6,15 @@ H, W sides of a rescaled picture.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from verydeep.data.geometry import Window, rescaled_size
 from verydeep.evaluation.protocol import NAMES, Protocol
 from verydeep.evaluation.views import Dense, Views
+from verydeep.insight.drawing import outline
 from verydeep.nets.table import STRIDE, final_map
 
 Q, INPUT = 256, 224
@@ -73,13 +72,8 @@ def draw_shown() -> Figure:
             w for kind in protocol.kinds for w in windows(kind, height, width, INPUT)
         )
         for window in seen:
-            _outline(axes, window)
+            outline(axes, window.corners, "white", 0.7, alpha=0.8, halo=False)
         axes.set_title(TITLES[name])
         axes.set(xlabel="pixels", ylabel="pixels")
     figure.colorbar(image, ax=panels, shrink=0.8, label="views that show a pixel (%)")
     return figure
-
-
-def _outline(axes: Any, window: Window) -> None:
-    corner, size = (window.left, window.top), (window.width, window.height)
-    axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", lw=0.7, alpha=0.8))

@@ -252,8 +252,17 @@ def test_everyone_can_read_the_pages(
 @pytest.mark.slow
 def test_pages_open_from_the_disk(site: Path, browser: Any) -> None:
     tab = browser.new_page()
+    said: list[str] = []
+    failed: list[str] = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("requestfailed", lambda request: failed.append(request.url))
     tab.goto((site / "index.html").as_uri())
     tab.click("text=Tutorial >> nth=0")
     assert tab.inner_text("h1").startswith("Tutorial")
+    tab.keyboard.press("f")  # the theme's key for the search, which needs a server
+    tab.wait_for_load_state("networkidle")
+    assert not tab.locator("[for=__search]:visible").count()
+    assert (said, failed) == ([], [])
     header = "getComputedStyle(document.querySelector('.md-header')).position"
     assert tab.evaluate(header) == "sticky"  # the style sheet was found

@@ -104,7 +104,7 @@ def test_no_column_of_the_matrix_is_lost(
 
 
 def test_names_of_one_letter_take_no_more_room(browser: Any, tmp_path: Path) -> None:
-    answers = random_answers(60, [str(k) for k in range(10)])
+    answers = random_answers(1500, [str(k) for k in range(10)])
     run = classified(tmp_path / "run", tmp_path, answers)
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.goto(report(run).as_uri())

@@ -222,8 +222,8 @@ FIGURES = (
         "2.1",
         "Two pictures of the class standing, both with upright stripes: as published, speckled and "
         "gaudy; shifted and smoothed on the way, clearer. Right: the spectrum of the first, "
-        "brightest at a quarter of a period a pixel across and none down, within a white ring "
-        "that marks the stripes of the training.",
+        "brightest about a quarter of a period a pixel across and none down, where a white ring "
+        "marks the stripes of the training.",
         draw_class_model,
     ),
     LectureFigure(

@@ -473,6 +473,9 @@ def test_report_names_its_file(trained_run: Path, verydeep: Program) -> None:
     try:
         outcome = verydeep("report", trained_run)
         assert outcome == Outcome(0, f"{trained_run / 'report.html'}\n", "")
+        told = strict_json(verydeep("report", trained_run, "--json").out)
+        metrics = json.loads((trained_run / "metrics.json").read_text("utf-8"))
+        assert told == {"report": str(trained_run / "report.html"), **metrics}
     finally:
         (trained_run / "report.html").write_bytes(before)
 

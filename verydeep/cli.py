@@ -300,12 +300,15 @@ def report(
             "earlier version kept no answers.",
         ),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write report.html of a run again."""
     from verydeep.progress import console_progress
     from verydeep.run.report import report as write_again
+    from verydeep.run.report import report_as_dict
 
-    typer.echo(write_again(run, test=test, progress=console_progress()))
+    page = write_again(run, test=test, progress=console_progress())
+    print_result(report_as_dict(page), str(page), as_json)
 
 
 @app.command(

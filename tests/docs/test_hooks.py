@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import figures
 import generated
 import griffe
 import navigation
@@ -12,8 +13,10 @@ import roles
 import theme
 import yaml
 
+from verydeep.insight.figures.registry import FIGURES
 from verydeep.recipe import Recipe, known_keys, shipped
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 ROWS = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", generated.recipe_keys(), re.MULTILINE))
 
 
@@ -49,6 +52,35 @@ def test_marks_in_pages_are_filled_and_unknown_ones_refused() -> None:
     assert generated.on_page_markdown(page).count("```yaml") == len(shipped())
     with pytest.raises(KeyError):
         generated.on_page_markdown("<!-- generated: nothing -->")
+
+
+@pytest.mark.parametrize("root", ["", "../"])
+def test_figures_come_light_and_dark_with_words_and_a_link(root: str) -> None:
+    plain = f'<p><img alt="A &amp; B" src="{root}images/lecture/lrn.png" /></p>'
+    made = figures.on_page_content(f"<p>x</p>{plain}<p>y</p>")
+    (one,) = (figure for figure in FIGURES if figure.name == "lrn")
+    assert made.startswith('<p>x</p><figure class="lecture"><a ')
+    assert made.endswith("</figcaption></figure><p>y</p>")
+    assert f'href="{root}images/lecture/lrn.png"' in made
+    for kind, folder in (("light", "lecture"), ("dark", "lecture-dark")):
+        source = f"{root}images/{folder}/lrn.png#only-{kind}"
+        assert f'<img alt="A &amp; B" src="{source}">' in made
+    assert one.title in made
+    assert one.shows in made
+
+
+def test_a_figure_that_cannot_be_drawn_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    plain = '<p><img alt="" src="images/lecture/nothing.png"></p>'
+    assert figures.on_page_content(plain) == plain
+    assert "'nothing'" in caplog.text
+
+
+def test_every_figure_is_drawn_for_both_pages_and_shown_in_the_lecture() -> None:
+    pages = "".join(page.read_text("utf-8") for page in (DOCS / "lecture").glob("*.md"))
+    for figure in FIGURES:
+        for folder in ("lecture", "lecture-dark"):
+            assert (DOCS / "images" / folder / f"{figure.name}.png").is_file()
+        assert f"/images/lecture/{figure.name}.png)" in pages
 
 
 SOURCE = '''

@@ -74,6 +74,7 @@ class Reader(HTMLParser):
     def __init__(self, page: Path) -> None:
         super().__init__()
         self.text, self.code, self.fetched, self.ids, self.maths = "", "", [], set(), []
+        self.headings: list[str] = []
         self.stack: list[str] = []
         self.feed(page.read_text("utf-8"))
 
@@ -86,6 +87,8 @@ class Reader(HTMLParser):
             self.fetched.append(where)
         if "id" in values:
             self.ids.add(values["id"])
+        if tag == "h2":
+            self.headings.append("")
         if tag == "math":
             self.maths.append(values["alttext"])
 
@@ -95,6 +98,8 @@ class Reader(HTMLParser):
                 pass
 
     def handle_data(self, data: str) -> None:
+        if "h2" in self.stack:
+            self.headings[-1] += data.strip()
         if {"code", "pre"} & set(self.stack):
             self.code += data
         elif not {"script", "style"} & set(self.stack):
@@ -145,6 +150,25 @@ def test_every_public_name_has_its_reference(pages: dict[str, Reader]) -> None:
     ids = {i for name, page in pages.items() if name.startswith("reference/") for i in page.ids}
     missing = [name for name in verydeep.__all__ if f"verydeep.{name}" not in ids]
     assert missing == ["__version__"]
+
+
+def test_what_pages_import_from_inside_has_its_reference(pages: dict[str, Reader]) -> None:
+    named = {
+        f"{module}.{name.strip()}"
+        for document in documents()
+        for module, names in re.findall(
+            r"^from (verydeep\.inside\.\w+) import (.+)$", document.read_text("utf-8"), re.MULTILINE
+        )
+        for name in names.split(",")
+    }
+    assert "verydeep.inside.attribution.saliency" in named
+    assert named <= pages["reference/inside.html"].ids
+
+
+def test_no_two_headings_of_a_reference_are_the_same(pages: dict[str, Reader]) -> None:
+    for name, page in pages.items():
+        if name.startswith("reference/"):
+            assert len(page.headings) == len(set(page.headings)), name
 
 
 def test_every_key_of_a_recipe_has_its_reference(pages: dict[str, Reader]) -> None:
@@ -252,8 +276,17 @@ def test_everyone_can_read_the_pages(
 @pytest.mark.slow
 def test_pages_open_from_the_disk(site: Path, browser: Any) -> None:
     tab = browser.new_page()
+    said: list[str] = []
+    failed: list[str] = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("requestfailed", lambda request: failed.append(request.url))
     tab.goto((site / "index.html").as_uri())
     tab.click("text=Tutorial >> nth=0")
     assert tab.inner_text("h1").startswith("Tutorial")
+    tab.keyboard.press("f")  # the theme's key for the search, which needs a server
+    tab.wait_for_load_state("networkidle")
+    assert not tab.locator("[for=__search]:visible").count()
+    assert (said, failed) == ([], [])
     header = "getComputedStyle(document.querySelector('.md-header')).position"
     assert tab.evaluate(header) == "sticky"  # the style sheet was found

@@ -8,10 +8,13 @@ N pictures, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from verydeep.evaluation.statistics import wilson_interval
 
 BINS = 15
 
@@ -33,6 +36,28 @@ class Bin:
     images: int
     confidence: float
     accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A range with pictures in it.
+
+    Attributes:
+        bin: Its figures.
+        interval: 95 % interval of the share that is right (Wilson), in percent.
+    """
+
+    bin: Bin
+    interval: tuple[float, float]
+
+
+def ranges(bins: Iterable[Bin]) -> tuple[Range, ...]:
+    """Return the ranges that have pictures, each with the interval of its accuracy."""
+    return tuple(
+        Range(part, wilson_interval(round(part.accuracy * part.images), part.images))
+        for part in bins
+        if part.images
+    )
 
 
 def reliability(posteriors: Tensor, labels: Tensor, bins: int = BINS) -> list[Bin]:

@@ -27,9 +27,23 @@ def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:
     tensor([[1, 0],
             [1, 0]])
     """
-    classes = posteriors.shape[1]
-    guess = likeliest(posteriors, 1)[:, 0]
-    return torch.bincount(labels * classes + guess, minlength=classes**2).view(classes, classes)
+    return count_pairs(labels, likeliest(posteriors, 1)[:, 0], posteriors.shape[1])
+
+
+def count_pairs(labels: Tensor, guesses: Tensor, classes: int) -> Tensor:
+    """Count the pictures by true class (rows) and guess (columns), int64 (K, K).
+
+    Args:
+        labels: int64 (N,).
+        guesses: int64 (N,).
+        classes: K.
+
+    >>> count_pairs(torch.tensor([0, 1, 1]), torch.tensor([1, 1, 1]), 2)
+    tensor([[0, 1],
+            [0, 2]])
+    """
+    codes = labels * classes + guesses
+    return torch.bincount(codes, minlength=classes**2).view(classes, classes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from verydeep.evaluation.calibration import Bin
-from verydeep.evaluation.statistics import wilson_interval
+from verydeep.evaluation.calibration import Bin, ranges
 from verydeep.insight.drawing import BLUE, GREY, ORANGE, plain_axes
 
 
@@ -23,21 +22,20 @@ def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
     width = 0.8 / len(curves)
     for place, (name, bins) in enumerate(curves.items()):
         colour, marker = ((BLUE, "o"), (ORANGE, "s"))[place]
-        found = [part for part in bins if part.images]
+        found = ranges(bins)
         upper.plot(
-            [100 * part.confidence for part in found],
-            [100 * part.accuracy for part in found],
+            [100 * part.bin.confidence for part in found],
+            [100 * part.bin.accuracy for part in found],
             color=colour,
             marker=marker,
             linewidth=1,
             clip_on=False,
             label=name,
         )
-        intervals = [wilson_interval(round(b.accuracy * b.images), b.images) for b in found]
         upper.vlines(
-            [100 * part.confidence for part in found],
-            [low for low, _ in intervals],
-            [high for _, high in intervals],
+            [100 * part.bin.confidence for part in found],
+            [part.interval[0] for part in found],
+            [part.interval[1] for part in found],
             color=colour,
             linewidth=4,
             alpha=0.25,

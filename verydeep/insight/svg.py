@@ -16,6 +16,9 @@ WIDTH, HEIGHT = 360, 250
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 22, 44
 """Margins: room for the numbers of the axes and their titles."""
 
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+"""Digits of an exponent."""
+
 Point = tuple[float, float]
 
 
@@ -204,12 +207,13 @@ def _number(value: float) -> str:
     """Return a number in as few letters as say it.
 
     >>> _number(0.0001), _number(2500.0), _number(0.5)
-    ('1e-4', '2,500', '0.5')
+    ('10⁻⁴', '2,500', '0.5')
     """
     if value and not 1e-3 <= abs(value) < 1e6:
         digits, _, power = f"{value:.2e}".partition("e")
-        return f"{float(digits):g}e{int(power)}"
-    return f"{value:,.10g}"
+        factor = "" if float(digits) == 1 else f"{float(digits):g}·"
+        return f"{factor}10{str(int(power)).translate(RAISED)}".replace("-", "−")
+    return f"{value:,.10g}".replace("-", "−")
 
 
 def finite(values: Sequence[float]) -> list[float]:

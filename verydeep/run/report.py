@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from verydeep.errors import ModelError
 from verydeep.insight.report.page import write_report
@@ -35,6 +36,20 @@ def report(run: str | Path, *, test: bool = False, progress: Progress | None = N
     if test:
         _test_again(folder, progress or Progress())
     return write_report(run, _pictures(folder))
+
+
+def report_as_dict(page: Path) -> dict[str, Any]:
+    """Return a report for programs.
+
+    Args:
+        page: ``report.html`` of a run.
+
+    Returns:
+        ``report``, the path; and the figures of ``metrics.json``, if the run has been tested.
+    """
+    folder = RunFolder(page.parent)
+    tested = (folder.path / "metrics.json").is_file()
+    return {"report": str(page), **(folder.read("metrics.json") if tested else {})}
 
 
 def _pictures(folder: RunFolder) -> Pictures:

@@ -148,13 +148,14 @@ def test_the_galleries_show_the_right_pictures(tmp_path: Path) -> None:
         thumbnail(tmp_path / "data" / answers.names[n], SIZE) for n in expected
     ]
     words = [
-        f"{ANIMALS[int(answers.labels[n])]}, "
-        + (f"taken for {ANIMALS[int(answers.guesses[n])]}" if answers.wrong[n] else "recognised")
+        f"“{ANIMALS[int(answers.labels[n])]}”, "
+        + (f"taken for “{ANIMALS[int(answers.guesses[n])]}”" if answers.wrong[n] else "recognised")
         for n in expected
     ]
     assert [part["alt"] for part in shown] == words
     first = wrong[0]
-    assert f"{100 * float(sure[first]):.1f} %" in found.text
+    guess = ANIMALS[int(answers.guesses[first])]
+    assert f"taken for {guess} ({100 * float(sure[first]):.1f} %)" in found.text
     assert all(answers.names[n] in found.text for n in expected)
 
 

@@ -26,7 +26,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for number, name in enumerate(names):
         save_picture(folder / name, number, (40, 60) if number % 2 else (90, 30))
     few = random_answers(60, ANIMALS, names)
-    many = random_answers(200, [f"n{k:08}" for k in range(45)])
+    many = random_answers(2000, [f"n{k:08}" for k in range(50)])
     runs = {
         "few": classified(folder / "few", folder, few),
         "many": classified(folder / "many", folder, many),
@@ -80,6 +80,40 @@ def test_a_page_is_whole_quiet_and_accessible(
     assert broken == 0
     assert smallest >= 10.5
     assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
+
+
+@pytest.mark.parametrize(("media", "width"), [("screen", 1280), ("print", 718)])
+def test_no_column_of_the_matrix_is_lost(
+    pages: dict[str, Path], browser: Any, media: str, width: int
+) -> None:
+    """718 pixels are 190 millimetres: A4 within margins of a centimetre."""
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.emulate_media(media=media)
+    page.goto(pages["many"].as_uri())
+    room, side, cells = page.evaluate(
+        """() => {
+          const table = document.querySelector('.matrix');
+          const cells = [...table.querySelectorAll('tbody td, tbody th')];
+          return [table.parentElement.clientWidth, table.getBoundingClientRect().width,
+                  cells.filter(one => one.scrollWidth > one.clientWidth + 1).length]
+        }"""
+    )
+    page.close()
+    assert side <= room + 1
+    assert cells == 0
+
+
+def test_names_of_one_letter_take_no_more_room(browser: Any, tmp_path: Path) -> None:
+    answers = random_answers(1500, [str(k) for k in range(10)])
+    run = classified(tmp_path / "run", tmp_path, answers)
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(report(run).as_uri())
+    room, side = page.evaluate(
+        "(() => { const table = document.querySelector('.matrix');"
+        "return [table.parentElement.clientWidth, table.getBoundingClientRect().width] })()"
+    )
+    page.close()
+    assert side <= room
 
 
 def test_the_keyboard_reaches_the_content_first(pages: dict[str, Path], browser: Any) -> None:

@@ -9,11 +9,13 @@ import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from insight_page import Page
 
 from verydeep.errors import ModelError
 from verydeep.insight.report.curves import Drop, drops_of, learning_curves
+from verydeep.insight.report.made import kind_of_run
 from verydeep.run.report import report
 
 
@@ -56,7 +58,12 @@ def test_it_says_what_was_measured(run: Path) -> None:
     assert [row[4] for row in epochs] == [f"{entry['val_loss']:.3f}" for entry in log]
     best = min(log, key=lambda entry: entry["val_loss"])
     assert f"The model is that of epoch {best['epoch']}" in found.text
-    for part in ("24 train, 12 val, 12 test", "the ceiling of 20 epochs", "input_size: 32"):
+    for part in (
+        "24 train, 12 val, 12 test",
+        "Net A for 32x32 pixels",
+        "the ceiling of 20 epochs",
+        "input_size: 32",
+    ):
         assert part in found.text
     assert "optimistic" not in found.text
 
@@ -187,6 +194,31 @@ def test_curves_are_drawn_whatever_the_loss(loss: float) -> None:
         for svg in learning_curves(rows, rows[-1]):
             ElementTree.fromstring(svg)
             assert not re.search(r"\b(nan|inf)\b", svg.partition(">")[2])
+
+
+def test_the_end_of_a_cycle_leaves_room_for_the_rest() -> None:
+    rates = (0.01, 0.1, 0.05, 1e-9)
+    rows = [row(epoch, learning_rate=rate) for epoch, rate in enumerate(rates, start=1)]
+    svg = learning_curves(rows, rows[0])[2]
+    (line,) = elements(svg, "polyline", "rate")
+    first, highest, _, last = (y for _, y in points(line))
+    # Of three powers of ten from top to bottom, one lies between the first two rates.
+    assert (first - highest) / (last - highest) == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_a_rate_that_drops_is_drawn_however_low() -> None:
+    rows = [row(1, 0, learning_rate=1.0), row(2, 1), row(3, 2), row(4, 3), row(5, 4)]
+    (line,) = elements(learning_curves(rows, rows[0])[2], "polyline", "rate")
+    heights = [y for _, y in points(line)]
+    assert np.diff(heights) == pytest.approx([(heights[-1] - heights[0]) / 4] * 4, abs=0.2)
+
+
+def test_the_recipe_is_told_if_the_command_names_it() -> None:
+    recipe = "net: {name: A, input_size: 32, width: 1, norm: batch}"
+    told = "Net A for 32x32 pixels, with batch normalisation"
+    assert kind_of_run(recipe, ["verydeep", "demo"]) == told
+    command = ["verydeep", "train", "pets", "--recipe", "my/small.yaml"]
+    assert kind_of_run(recipe, command) == f"{told}, recipe small.yaml"
 
 
 def test_a_rate_of_zero_is_left_out() -> None:

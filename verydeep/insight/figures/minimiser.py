@@ -42,5 +42,6 @@ def _draw_points(axes: Any, points: Tensor, labels: Tensor) -> None:
     for label, marker in enumerate("os"):
         x, y = points[labels == label].T.numpy()
         axes.plot(x, y, marker, color=f"C{2 + label}", label=f"class {label + 1}", ms=7)
-    axes.set(xlabel="first feature", ylabel="second feature", aspect="equal")
-    axes.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axes.set(xlabel="first feature", ylabel="second feature")
+    axes.set_aspect("equal", adjustable="datalim")  # as high as its neighbours
+    axes.legend(loc="upper left")

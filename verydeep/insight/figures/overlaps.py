@@ -65,7 +65,7 @@ def _draw_plane(figure: Figure, axes: Any) -> None:
     axes.minorticks_off()
     axes.set(xlabel="shift sideways (sides of the true box)", ylabel="side found / true side")
     axes.set_title("IoU of two squares")
-    figure.colorbar(mesh, ax=axes)
+    figure.colorbar(mesh, ax=axes, label="IoU")
 
 
 def _draw_shifts(axes: Any) -> None:

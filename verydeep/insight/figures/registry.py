@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from verydeep.errors import InputError, did_you_mean
+from verydeep.insight.figures.class_models import draw_class_model
 from verydeep.insight.figures.effective_field import draw_effective_field
 from verydeep.insight.figures.intervals import draw_intervals
+from verydeep.insight.figures.looking import draw_attributions, draw_maps
 from verydeep.insight.figures.minimiser import draw_minimiser
 from verydeep.insight.figures.normalization import draw_normalization
 from verydeep.insight.figures.overlaps import draw_overlaps
@@ -185,6 +187,44 @@ FIGURES = (
         "can see; a square of 146 pixels holds 95 % of it. Right: both sides over the 13 "
         "convolutions; they agree up to 14 pixels behind the fourth, then part.",
         draw_effective_field,
+    ),
+    LectureFigure(
+        "feature-maps",
+        "From a picture, deeper into a net",
+        "The deeper the layer, the coarser its maps, and the more of them say where the stripes "
+        "are instead of how each of them runs.",
+        "2.1",
+        "A picture of noise with a patch of standing stripes in it, which a dashed frame marks; "
+        "then the two strongest maps of relu1_1, pool1, pool2, pool3 and pool4 of a small net A "
+        "that has learned stripes. The first two layers show the stripes one by one, the next ones "
+        "a bright spot on the patch, pool4 a few of its 4x4 positions.",
+        draw_maps,
+    ),
+    LectureFigure(
+        "attributions",
+        "Which pixels a score hangs on, and what to believe",
+        "All four ways favour the patch; but guided backpropagation draws the same for a net that "
+        "has a random classifier, whose scores mean nothing.",
+        "2.1",
+        "Three rows, a small net A that has learned stripes and two with its convolutions and "
+        "random fully connected layers. Each row: the picture with a patch of standing stripes, "
+        "then gradient, guided backpropagation, Grad-CAM and occlusion, bright where the score of "
+        "standing hangs on the pixels. In the first row all are brightest within the patch. In the "
+        "others the guided map is the same, the gradient spreads over the picture, and Grad-CAM "
+        "and occlusion change from net to net.",
+        draw_attributions,
+    ),
+    LectureFigure(
+        "class-model",
+        "The picture that a class would like best",
+        "Climbing from noise towards a larger score finds stripes that stand and are as far apart "
+        "as those that the net was trained on.",
+        "2.1",
+        "Two pictures of the class standing, both with upright stripes: as published, speckled and "
+        "gaudy; shifted and smoothed on the way, clearer. Right: the spectrum of the first, "
+        "brightest about a quarter of a period a pixel across and none down, where a white ring "
+        "marks the stripes of the training.",
+        draw_class_model,
     ),
     LectureFigure(
         "iou",

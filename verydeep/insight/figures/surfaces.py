@@ -22,7 +22,9 @@ TICKS = (-6, -3, 0, 3, 6)
 def draw_soft_max() -> Figure:
     """Draw the first component of the soft-max of two scores."""
     levels = (0.01, 0.1, 0.5, 0.9, 0.99)
-    figure, line = _plane_and_line(first_likely, levels, "soft-max, first component", aside=3.0)
+    figure, line = _plane_and_line(
+        first_likely, levels, "soft-max, first component", 1.0, aside=3.0
+    )
     for limit in (0, 1):
         line.axhline(limit, color=soft_colour(), lw=1.2, ls="--")
     line.text(0.6, 0.46, "0.5 where the\nscores agree", va="center", fontsize=11)
@@ -34,7 +36,7 @@ def draw_soft_max() -> Figure:
 def draw_loss() -> Figure:
     """Draw the loss of two scores of which the first belongs to the true class."""
     levels = (0.01, 0.1, math.log(2), 3, 6, 9)
-    figure, line = _plane_and_line(first_true, levels, "loss (nats)", aside=-0.7)
+    figure, line = _plane_and_line(first_true, levels, "loss (nats)", 2 * LIMIT, aside=-0.7)
     x = [-LIMIT, 0.0, LIMIT]
     line.plot(x, [LIMIT, 0, 0], color=soft_colour(), lw=1.2, ls="--")
     line.text(-2.4, 2.0, "asymptote −x₁", ha="right", fontsize=11)
@@ -46,19 +48,24 @@ def draw_loss() -> Figure:
 
 
 def _plane_and_line(
-    function: Callable[[Tensor], Tensor], levels: Sequence[float], title: str, *, aside: float
+    function: Callable[[Tensor], Tensor],
+    levels: Sequence[float],
+    title: str,
+    most: float,
+    *,
+    aside: float,
 ) -> tuple[Figure, Any]:
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     axis, points = plane()
     values = function(points).reshape(len(axis), len(axis)).numpy()
     extent = (-LIMIT, LIMIT, -LIMIT, LIMIT)
-    image = left.imshow(values, origin="lower", extent=extent, cmap="viridis")
+    image = left.imshow(values, origin="lower", extent=extent, cmap="viridis", vmin=0, vmax=most)
     _contours(left, axis.numpy(), values, levels, aside)
     left.axhline(0, color="white", lw=1.2, ls="--")
     left.set(xlabel="score x₁", ylabel="score x₂", xticks=TICKS, yticks=TICKS)
     left.set_title(f"{title}, over the plane")
-    figure.colorbar(image, ax=left, shrink=0.9)
+    figure.colorbar(image, ax=left, shrink=0.9, label=title)
     right.plot(axis.numpy(), function(along(axis)).numpy(), color="C0")
     right.set(xlabel="score x₁", ylabel=title, xticks=TICKS, xlim=(-LIMIT, LIMIT))
     right.set_title("along x₂ = 0")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from verydeep.errors import InputError
+from verydeep.errors import InputError, MissingExtra
 from verydeep.files import write_json, write_text
 from verydeep.insight.drawing import save_picture
 from verydeep.insight.figures.registry import FIGURES, LectureFigure, chosen
@@ -37,27 +37,37 @@ def write_figures(
 
     Returns:
         ``out``; ``figures``, those drawn, each with its name, title, words and files; ``files``,
-        the names of all files written.
+        the names of all files written; ``left_out``, the names of figures that need an extra which
+        is not installed, each with what to do.
 
     Raises:
         InputError: There is no figure of such a name, or the folder cannot be written to.
+        MissingExtra: A figure of ``only`` needs one that is not installed.
     """
-    wanted, folder = chosen(only), Path(out).expanduser()
+    names = tuple(only)
+    wanted, folder = chosen(names), Path(out).expanduser()
+    left_out: dict[str, str] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (progress or Progress()).task("figures", len(wanted)) as task:
             for done, figure in enumerate(wanted, start=1):
-                _write_figure(figure, folder, dark=dark)
+                try:
+                    _write_figure(figure, folder, dark=dark)
+                except MissingExtra as missing:
+                    if names:
+                        raise
+                    left_out[figure.name] = str(missing)
                 task.update(done, figure.name)
         _write_page(folder, dark=dark)
     except OSError as error:
         raise InputError(f"{folder}: the figures cannot be written there ({error})") from error
-    described = [_describe(figure) for figure in wanted]
+    described = [_describe(figure) for figure in wanted if figure.name not in left_out]
     pictures = [file for figure in described for file in figure["files"]]
     return {
         "out": str(folder),
         "figures": described,
         "files": [*pictures, "figures.json", "index.html"],
+        "left_out": left_out,
     }
 
 

@@ -5,22 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verydeep.evaluation.calibration import Bin
-from verydeep.evaluation.statistics import wilson_interval
+from verydeep.evaluation.calibration import Bin, Range, ranges
 from verydeep.insight.svg import Plot, linear
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Pictures whose likeliest class has a probability in a range; all in percent.
-
-    Attributes:
-        bin: Its figures.
-        interval: 95 % interval of the share that is right (Wilson).
-    """
-
-    bin: Bin
-    interval: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +32,9 @@ def calibration(bins: Sequence[Bin]) -> Calibration:
     Args:
         bins: Of equal width; at least one with pictures.
     """
-    ranges = tuple(
-        Range(part, wilson_interval(round(part.accuracy * part.images), part.images))
-        for part in bins
-        if part.images
-    )
-    images = sum(part.bin.images for part in ranges)
-    gaps = [(r.bin.confidence - r.bin.accuracy) * r.bin.images / images for r in ranges]
+    found = ranges(bins)
+    images = sum(part.bin.images for part in found)
+    gaps = [(r.bin.confidence - r.bin.accuracy) * r.bin.images / images for r in found]
     error = 100 * sum(map(abs, gaps))
     surer = 100 * sum(gaps)
     how = "too sure" if surer > 0 else "too unsure"
@@ -60,15 +42,15 @@ def calibration(bins: Sequence[Bin]) -> Calibration:
         f"Confidence and accuracy are {error:.1f} points apart on average. "
         f"Over all pictures the net is {how} of itself by {abs(surer):.1f} points."
     )
-    plots = (_accuracies(ranges, words), _counts(bins))
-    return Calibration(plots, ranges, error, words)
+    plots = (_accuracies(found, words), _counts(bins))
+    return Calibration(plots, found, error, words)
 
 
-def _accuracies(ranges: Sequence[Range], words: str) -> str:
+def _accuracies(found: Sequence[Range], words: str) -> str:
     plot = Plot(linear(0, 100, "probability of the likeliest (%)"), linear(0, 100, "right (%)"))
     plot.segment((0, 0), (100, 100), "perfect")
-    points = [(100 * part.bin.confidence, 100 * part.bin.accuracy) for part in ranges]
-    for (x, _), part in zip(points, ranges, strict=True):
+    points = [(100 * part.bin.confidence, 100 * part.bin.accuracy) for part in found]
+    for (x, _), part in zip(points, found, strict=True):
         plot.segment((x, part.interval[0]), (x, part.interval[1]), "interval")
     plot.line(points, "measured")
     for point in points:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verydeep.evaluation.confusion import ClassErrors
+from verydeep.evaluation.confusion import ClassErrors, count_pairs
 from verydeep.evaluation.record import Record
 from verydeep.evaluation.statistics import wilson_interval
 
@@ -56,8 +56,7 @@ def matrix(record: Record) -> list[list[Cell]] | None:
     classes = len(record.classes)
     if classes > MOST_IN_MATRIX:
         return None
-    codes = record.labels * classes + record.guesses[:, 0]
-    counts = codes.bincount(minlength=classes**2).view(classes, classes).tolist()
+    counts = count_pairs(record.labels, record.guesses[:, 0], classes).tolist()
     return [
         [Cell(count, -(-STRONGEST * count // sum(row)) if count else 0) for count in row]
         for row in counts

@@ -12,6 +12,9 @@ from verydeep.insight.svg import LEFT, RIGHT, WIDTH, Axis, Plot, finite, linear,
 
 Row = Mapping[str, Any]
 
+RANGE = 1000
+"""The largest rate over the smallest that is drawn in its place, unless the rate drops to it."""
+
 APART = 12
 """Units between the numbers of two drops, at least; closer ones share a label."""
 
@@ -81,10 +84,15 @@ def _both(history: Sequence[Row], best: Row, name: str, title: str) -> str:
 def _rate(history: Sequence[Row]) -> str:
     rates = [row["learning_rate"] for row in history]
     positive = [rate for rate in finite(rates) if rate > 0] or [1.0]
-    plot = Plot(_epochs(history), logarithmic(min(positive), max(positive), "learning rate"))
-    _mark_drops(plot, history)
-    plot.line([(row["epoch"], row["learning_rate"]) for row in history], "rate")
     drops = drops_of(history)
+    # A cycle ends at next to nothing, which would leave no room for all else.
+    low = min(positive) if drops else max(min(positive), max(positive) / RANGE)
+    plot = Plot(_epochs(history), logarithmic(low, max(positive), "learning rate"))
+    _mark_drops(plot, history)
+    shown = [
+        (row["epoch"], rate and max(rate, low)) for row, rate in zip(history, rates, strict=True)
+    ]
+    plot.line(shown, "rate")
     count = f"{len(drops)} drop" + ("" if len(drops) == 1 else "s")
     return plot.svg(
         f"Learning rate over {len(history)} epochs: from {min(positive):.3g} to "

@@ -59,8 +59,8 @@ class Answer:
     def words(self) -> str:
         """What it shows and what it was taken for."""
         if self.right:
-            return f"{self.true}, recognised"
-        return f"{self.true}, taken for {self.guesses[0][0]}"
+            return f"“{self.true}”, recognised"
+        return f"“{self.true}”, taken for “{self.guesses[0][0]}”"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ class Boxed:
     def words(self) -> str:
         """What it shows and how well it was found."""
         if self.found is None:
-            return f"{self.title}, no box found"
-        return f"{self.title}, found with an overlap of {self.overlap:.2f}"
+            return f"“{self.title}”, no box found"
+        return f"“{self.title}”, found with an overlap of {self.overlap:.2f}"
 
 
 def answer_groups(

@@ -57,7 +57,7 @@ def made(
     Raises:
         ModelError: The recipe is no YAML.
     """
-    training = _training(recipe)
+    training = _section(recipe, "training")
     colours = data.get("colours", {}).get("mean")
     lines = [
         ("seed", training.get("seed")),
@@ -78,13 +78,36 @@ def made(
     return [(name, _plain(value)) for name, value in lines if value is not None]
 
 
-def _training(recipe: str) -> Mapping[str, Any]:
+def kind_of_run(recipe: str, command: Sequence[str]) -> str:
+    """Return which net was trained, and by which recipe if the command names one.
+
+    Args:
+        recipe: ``recipe.yaml`` of the run.
+        command: That started it; may be empty.
+
+    Raises:
+        ModelError: The recipe is no YAML.
+
+    >>> kind_of_run("net: {name: D, input_size: 64, width: 0.5}", ["verydeep", "train", "pets"])
+    'Net D for 64x64 pixels, 0.5 times as wide'
+    """
+    net = _section(recipe, "net")
+    side, width = net.get("input_size"), net.get("width", 1)
+    parts = [f"Net {net['name']} for {side}x{side} pixels"] if "name" in net else []
+    parts += [f"{width:g} times as wide"] if width != 1 else []
+    parts += [f"with {net['norm']} normalisation"] if net.get("norm") else []
+    flag = command.index("--recipe") + 1 if "--recipe" in command else len(command)
+    parts += [f"recipe {PurePath(command[flag]).name}"] if flag < len(command) else []
+    return ", ".join(parts)
+
+
+def _section(recipe: str, name: str) -> Mapping[str, Any]:
     try:
         tree = parse_yaml(recipe)
     except yaml.YAMLError as error:
         raise ModelError(f"recipe.yaml: cannot be read ({error})") from error
-    training = tree.get("training") if isinstance(tree, dict) else None
-    return training if isinstance(training, dict) else {}
+    section = tree.get(name) if isinstance(tree, dict) else None
+    return section if isinstance(section, dict) else {}
 
 
 def _versions(environment: Mapping[str, Any]) -> str | None:

@@ -25,7 +25,7 @@ from verydeep.insight.report.gallery import (
     box_groups,
     small_pictures,
 )
-from verydeep.insight.report.made import again, command_line, made
+from verydeep.insight.report.made import again, command_line, kind_of_run, made
 from verydeep.localization.record import located_from_rows
 from verydeep.localization.result import LocalizationResult, LocatedSample
 from verydeep.pages import render
@@ -68,6 +68,7 @@ def write_report(run: str | Path, find: Find) -> Path:
         tests=metrics.get("tests", []),
         command=command_line(command) if command else None,
         again=again(data),
+        kind=kind_of_run(recipe, command or ()),
         made=made(environment, data, recipe),
         recipe=recipe,
         with_answers=shlex.join(["verydeep", "report", str(run), "--test"]),

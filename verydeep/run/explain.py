@@ -203,16 +203,19 @@ def _check_target(out: Path, given: Sequence[Picture]) -> None:
 
     Of a folder that was given, that is the folder and all below; of a file, the folder it lies in.
     """
-    target = out.resolve()
     for one in given:
         path = Path(one).expanduser() if isinstance(one, str | Path) else None
         if path and path.is_dir() and lies_within(out, path):
             raise InputError(f"{out} lies within the pictures of {path}: choose another --out")
-        if path and path.is_file() and target == path.resolve().parent:
+        if path and path.is_file() and _same_folder(out, path.parent):
             raise InputError(
                 f"{out} is the folder of {path}, where a call on it would take the drawings for "
                 f"pictures: choose another --out, such as {out / 'inside'}"
             )
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    return one.is_dir() and one.samefile(other)
 
 
 def _model(request: ExplainRequest) -> Classifier:

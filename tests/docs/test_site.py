@@ -250,7 +250,7 @@ def test_a_browser_asks_this_host_alone_and_no_page_is_wider_than_a_phone(
             wide.append(name)
     tab.goto(address + "index.html")
     tab.fill("input[data-md-component=search-query]", "McNemar", force=True)
-    tab.wait_for_selector(".md-search-result__link", state="attached")
+    tab.wait_for_selector(".md-search-result__link", state="attached", timeout=120_000)
     assert {urlparse(url).netloc for url in asked} == {urlparse(address).netloc}
     assert not said
     assert not wide

@@ -213,6 +213,24 @@ def test_baselines_are_what_simple_boxes_are_worth(samples: list[Sample]) -> Non
         wrong = sum(overlap <= 0.5 for overlap in found)
         assert result.baselines[name]["error"] == pytest.approx(100 * wrong / 6)
         assert result.baselines[name]["mean_iou"] == pytest.approx(sum(found) / 6)
+    best = min(overlaps, key=lambda name: result.baselines[name]["error"])
+    net = [answer.overlap > 0.5 for answer in result.answers]
+    other = [overlap > 0.5 for overlap in overlaps[best]]
+    only_net = sum(a and not b for a, b in zip(net, other, strict=True))
+    only_other = sum(b and not a for a, b in zip(net, other, strict=True))
+    differing = only_net + only_other
+    # Of all ways in which so many coins can fall, those at least as far from half and half.
+    as_far = [
+        math.comb(differing, heads)
+        for heads in range(differing + 1)
+        if abs(2 * heads - differing) >= abs(only_net - only_other)
+    ]
+    assert result.comparison == {
+        "baseline": best,
+        "only_net_right": only_net,
+        "only_baseline_right": only_other,
+        "p_value": pytest.approx(sum(as_far) / 2**differing),
+    }
     assert overlaps["mean_box"][0] > 0.5  # else the errors above would all be alike
 
 

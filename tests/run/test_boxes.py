@@ -73,6 +73,11 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
 # ---- evaluate ----
 
 
@@ -86,6 +91,34 @@ def test_a_box_net_by_itself_is_told_the_class(box_run: Path, verydeep: Program)
         assert found["baselines"][name] == pytest.approx(figures)
     assert set(found["baselines"]) == {"mean_box", "whole_picture", "central_square"}
     assert "localization error" in verydeep("evaluate", box_run).out
+
+
+def test_the_mean_box_is_that_of_the_training_whatever_is_tested(
+    box_run: Path, boxed: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    """Other data, without a training split of their own."""
+    kept = table(boxed)
+    sizes = [size_of(boxed.parent / row["file"]) for row in kept]
+    centres = [
+        (int(row["x0"]) + int(row["x1"])) / 2 / width
+        for row, (width, _) in zip(kept, sizes, strict=True)
+        if row["split"] == "train"
+    ]
+    config = strict_json((box_run / "model" / "config.json").read_text("utf-8"))
+    assert config["mean_box"][0] == pytest.approx(np.mean(centres))
+    other = write_boxed(tmp_path / "other", 8, seed=5)
+    undivided = re.sub(",(split|train|val|test),", ",", other.read_text("utf-8"))
+    other.write_text(undivided, "utf-8")
+    found = only_json(verydeep("evaluate", box_run, "--data", other, "--json"))
+    x, y, width, height = config["mean_box"]
+    overlaps = []
+    for row in table(other):
+        wide, high = size_of(other.parent / row["file"])
+        mean = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+        mean = [edge * side for edge, side in zip(mean, (wide, high) * 2, strict=True)]
+        overlaps.append(overlap_by_hand(mean, [float(row[e]) for e in ("x0", "y0", "x1", "y1")]))
+    assert found["images"] == len(overlaps)
+    assert found["baselines"]["mean_box"]["mean_iou"] == pytest.approx(np.mean(overlaps))
 
 
 def test_the_test_of_an_epoch_is_that_of_the_end(box_run: Path, box_net: Localizer) -> None:

@@ -30,9 +30,12 @@ class Localizer(TrainedNet):
 
     Attributes:
         per_class: Whether it has a box for each class (PCR, G = K) or one for all (SCR, G = 1).
+        mean_box: Mean box of the pictures that it was trained on, centre and size relative to the
+            picture: what its results are compared with. None if that is not known.
     """
 
     per_class: bool = True
+    mean_box: tuple[float, float, float, float] | None = None
 
     @property
     def groups(self) -> int:
@@ -54,7 +57,7 @@ class Localizer(TrainedNet):
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
-        config = self.config("localization", per_class=self.per_class)
+        config = self.config("localization", per_class=self.per_class, mean_box=self.mean_box)
         what = "one for each class, PCR" if self.per_class else "one for all classes, SCR"
         card = model_card(self, USE, f"classes, whose boxes it tells ({what})")
         write_model(Path(folder), self.net, config, card)
@@ -75,4 +78,8 @@ def load_localizer(
     """
     net, config = read_model(find_model(folder), "localization")
     assert config.per_class is not None
-    return Localizer(**from_config(net, config, device, precision), per_class=config.per_class)
+    return Localizer(
+        **from_config(net, config, device, precision),
+        per_class=config.per_class,
+        mean_box=config.mean_box,
+    )

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from verydeep.classifier import Classifier, load
 from verydeep.data.samples import Dataset, Samples
 from verydeep.errors import InputError
@@ -163,12 +166,20 @@ def rate_boxes(
         bench.nets,
         bench.samples,
         _protocol(name, bench.classifiers, bench.nets, scales, flip, top, threshold),
-        mean=training_box(bench.dataset.splits.get("train", ()), workers),
+        mean=_mean_box(bench, workers),
         split=bench.split,
         root=bench.dataset.root,
         workers=workers,
         progress=progress,
     )
+
+
+def _mean_box(bench: BoxBench, workers: int | None) -> Tensor | None:
+    """Return the mean box that the net keeps; of those of earlier versions that of the data."""
+    kept = bench.nets[0].mean_box
+    if kept is None:
+        return training_box(bench.dataset.splits.get("train", ()), workers)
+    return torch.tensor(kept, dtype=torch.float64)
 
 
 def _protocol(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from verydeep.data.augment import Augmentation
 from verydeep.data.drawing import Drawing
@@ -77,7 +80,13 @@ class ToLocalize(Task[Localizer]):
 
     def model(self, parts: Parts) -> Localizer:
         """Return a box net."""
-        return Localizer(**parts, per_class=self.settings.per_class)
+        mean = None if self.mean_box is None else tuple(self.mean_box.tolist())
+        return Localizer(**parts, per_class=self.settings.per_class, mean_box=mean)
+
+    @cached_property
+    def mean_box(self) -> Tensor | None:
+        """Mean box of the training pictures, (4,); measured once, as it opens their files."""
+        return training_box(self.samples("train"), self.recipe.data.workers)
 
     def load(self, folder: Path) -> Localizer:
         """Load a box net."""
@@ -107,7 +116,7 @@ class ToLocalize(Task[Localizer]):
                 [model],
                 self.dataset.split(split),
                 BoxProtocol("center", self.recipe.test_scales),
-                mean=training_box(self.samples("train"), workers),
+                mean=self.mean_box,
                 split=split,
                 root=self.dataset.root,
                 workers=workers,

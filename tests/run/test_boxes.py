@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from verydeep.data.samples import Box
 from verydeep.localization.center import check_center
 from verydeep.localization.head import LOSSES
 from verydeep.localization.localizer import Localizer, load_localizer
+from verydeep.progress import Progress
 from verydeep.recipe import load_recipe
 from verydeep.run.predict import draw_predictions
 
@@ -253,6 +255,40 @@ def test_predictions_say_where(
     with Image.open(drawn[0]) as picture, Image.open(tests[0]) as original:
         larger = original.convert("RGB").resize(picture.size)
         assert (np.asarray(picture, int) - np.asarray(larger, int)).max() > 50
+
+
+class Counting(Progress):
+    """Keeps what is said of the work."""
+
+    def __init__(self) -> None:
+        self.total: dict[str, int] = {}
+        self.done: dict[str, float] = {}
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[Any]:
+        self.total[title] = total
+        self.title = title
+        yield self
+
+    def update(self, done: float, note: str = "") -> None:
+        self.done[self.title] = done
+
+
+@pytest.mark.parametrize("with_boxes", [True, False])
+def test_a_prediction_says_how_far_it_is(
+    with_boxes: bool,
+    trained_run: Path,
+    box_run: Path,
+    tests: list[Path],
+    verydeep: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = Counting()
+    monkeypatch.setattr("verydeep.progress.console_progress", lambda: said)
+    boxes = ("--boxes", box_run) if with_boxes else ()
+    only_json(verydeep("predict", trained_run, *tests, *boxes, "--json"))
+    title = "finding objects" if with_boxes else "naming pictures"
+    assert (said.total, said.done) == ({title: 4}, {title: 4})
 
 
 def test_without_a_box_net_nothing_is_said_of_places(

@@ -37,6 +37,9 @@ class Localizer(TrainedNet):
     per_class: bool = True
     mean_box: tuple[float, float, float, float] | None = None
 
+    # bf16 would round a centre to 1/256 of the crop, some pixels of a photograph.
+    exact_answers = True
+
     @property
     def groups(self) -> int:
         """Boxes a position, G."""

@@ -196,6 +196,64 @@ def test_a_test_leaves_files_that_others_read(
     }
 
 
+def write_own_coco(table_of: Path, folder: Path) -> Path:
+    """Write the test pictures in COCO's layout with numbers of its own and two boxes each."""
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "images").mkdir()
+    images, annotations = [], []
+    for place, row in enumerate(r for r in table(table_of) if r["split"] == "test"):
+        data = (table_of.parent / row["file"]).read_bytes()
+        (folder / "images" / row["file"]).write_bytes(data)
+        images.append({"id": 50_000 - 7 * place, "file_name": row["file"]})
+        x0, y0, x1, y1 = (int(row[edge]) for edge in ("x0", "y0", "x1", "y1"))
+        category = 100 + ["red", "green", "blue"].index(row["label"])
+        for box in ([x0, y0, x1 - x0, y1 - y0], [1, 2, 12, 11]):
+            annotation = {
+                "id": 9 * len(annotations) + 4,
+                "image_id": images[-1]["id"],
+                "category_id": category,
+                "bbox": box,
+                "area": box[2] * box[3],
+                "iscrowd": 0,
+            }
+            annotations.append(annotation)
+    categories = [{"id": 100 + n, "name": name} for n, name in enumerate(("red", "green", "blue"))]
+    content = {"info": {}, "images": images, "annotations": annotations, "categories": categories}
+    file = folder / "annotations" / "instances_val.json"
+    file.write_text(json.dumps(content), "utf-8")
+    other = content | {"images": images[:3], "annotations": annotations[:6]}
+    (folder / "annotations" / "instances_train.json").write_text(json.dumps(other), "utf-8")
+    return file
+
+
+@pytest.mark.parametrize("given", ["folder", "file"])
+def test_results_can_be_scored_against_the_users_own_file(
+    given: str, trained_run: Path, box_run: Path, boxed: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    own = write_own_coco(boxed, tmp_path / "data")
+    data = own if given == "file" else tmp_path / "data"
+    words = ("evaluate", trained_run, "--boxes", box_run, "--data", data)
+    found = only_json(verydeep(*words, "--out", tmp_path / "out", "--json"))
+    coco = COCO(str(own))
+    evaluation = COCOeval(coco, coco.loadRes(str(tmp_path / "out" / "coco_results.json")), "bbox")
+    evaluation.params.iouThrs = np.array([0.5])
+    evaluation.evaluate()
+    evaluation.accumulate()
+    recall = evaluation.eval["recall"][0, :, 0, -1]
+    # All three classes are guessed: a picture is right if its class's box meets one of its two.
+    assert found["top"] == 3
+    right = round(found["images"] * (100 - found["localization_error"]) / 100)
+    assert sum(recall * 8) == pytest.approx(right)  # 4 pictures of each class
+    truth = COCO(str(tmp_path / "out" / "coco_truth.json"))
+    assert sorted(truth.getImgIds()) == sorted(coco.getImgIds())
+    assert {c["id"]: c["name"] for c in truth.loadCats(truth.getCatIds())} == {
+        c["id"]: c["name"] for c in coco.loadCats(coco.getCatIds())
+    }
+    names = {image["id"]: image["file_name"] for image in coco.loadImgs(coco.getImgIds())}
+    for image in truth.loadImgs(truth.getImgIds()):
+        assert Path(image["file_name"]).name == names[image["id"]]
+
+
 @pytest.mark.parametrize(
     ("words", "fault"),
     [

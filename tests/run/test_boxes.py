@@ -170,8 +170,21 @@ def test_a_test_leaves_files_that_others_read(
     page = (out / "report.html").read_text("utf-8")
     assert page.count('href="data:image/jpeg;base64,') == 12
     assert f"<td>{found['mean_iou']:.3f}</td>" in page
+    table_of_errors = page.partition("<caption>What is it, and where")[2].partition("</table>")[0]
+    numbers = re.findall(r"<td>([^<]*)</td>", table_of_errors)
+    errors = [
+        found[f"{name}_error"] for name in ("true_class", "localization", "top1_localization")
+    ]
+    assert numbers[::3] == [f"{error:.2f}" for error in errors]
+    assert numbers[2::3] == ["–", f"{found['top5_error']:.2f}", f"{found['top1_error']:.2f}"]
+    assert "one of the 3 likeliest classes" in table_of_errors
     rows = table(out / "boxes.csv")
     assert len(rows) == 12
+    for row in rows:
+        right = row["class_1"] == row["class"]
+        guess = "recognised" if right else f"taken for {row['class_1']}"
+        guess += f", {100 * float(row['probability_1']):.0f} %"
+        assert f"<small>{guess}</small><small>{row['file']}</small>" in page
     truth = {row["file"]: row for row in table(boxed)}
     edges = ("x0", "y0", "x1", "y1")
     overlaps = []
@@ -191,6 +204,8 @@ def test_a_test_leaves_files_that_others_read(
     with Image.open(out / "merging.png") as merging:
         assert min(merging.size) > 100
     verydeep(*words, "--protocol", "center", "--out", tmp_path / "center")
+    page = (tmp_path / "center" / "report.html").read_text("utf-8")
+    assert "What is it, and where" not in page
     assert {path.name for path in (tmp_path / "center").iterdir()} == {
         path.name for path in out.iterdir() if path.name != "merging.png"
     }

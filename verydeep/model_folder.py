@@ -70,7 +70,7 @@ class ModelConfig(_Strict):
     measured: dict[str, Any] | None = None
     calibration: CalibrationConfig | None = None
     per_class: bool | None = None
-    mean_box: tuple[float, float, float, float] | None = None
+    baselines: dict[str, tuple[float, float, float, float]] = {}
 
     @property
     def outputs(self) -> int:

@@ -87,7 +87,7 @@ def test_as_many_are_found_as_cocos_evaluation_finds(most_boxes: int, tmp_path: 
     result = make_localization_result(
         answers,
         BoxProtocol("dense", (64,)),
-        mean=None,
+        fitted={},
         unreadable=(),
         without_box=0,
         split="",

@@ -33,7 +33,7 @@ def box_net(*, per_class: bool) -> Localizer:
         measured={"localization_error": 1.5, "baselines": {"mean_box": {"error": 60.0}}},
         machine=choose_machine("cpu", "fp32"),
         per_class=per_class,
-        mean_box=(0.5, 0.1 + 0.2, 1 / 3, 0.25),
+        baselines={"mean_box": (0.5, 0.1 + 0.2, 1 / 3, 0.25)},
     )
 
 
@@ -127,9 +127,9 @@ def test_a_folder_that_does_not_hold_together_is_refused(
         load_localizer(tmp_path)
 
 
-def test_a_folder_of_an_earlier_version_keeps_no_mean_box(tmp_path: Path) -> None:
+def test_a_folder_of_an_earlier_version_keeps_no_baselines(tmp_path: Path) -> None:
     box_net(per_class=True).save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text("utf-8"))
-    assert config.pop("mean_box")
+    assert config.pop("baselines")
     (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
-    assert load_localizer(tmp_path).mean_box is None
+    assert load_localizer(tmp_path).baselines == {}

@@ -91,7 +91,9 @@ def test_a_box_net_by_itself_is_told_the_class(box_run: Path, verydeep: Program)
         assert found[key] == pytest.approx(kept[key]), key
     for name, figures in kept["baselines"].items():
         assert found["baselines"][name] == pytest.approx(figures)
-    assert set(found["baselines"]) == {"mean_box", "whole_picture", "central_square"}
+    assert set(found["baselines"]) == {
+        *("mean_box", "constant_box", "whole_picture", "central_square")
+    }
     assert "localization error" in verydeep("evaluate", box_run).out
 
 
@@ -107,12 +109,12 @@ def test_the_mean_box_is_that_of_the_training_whatever_is_tested(
         if row["split"] == "train"
     ]
     config = strict_json((box_run / "model" / "config.json").read_text("utf-8"))
-    assert config["mean_box"][0] == pytest.approx(np.mean(centres))
+    assert config["baselines"]["mean_box"][0] == pytest.approx(np.mean(centres))
     other = write_boxed(tmp_path / "other", 8, seed=5)
     undivided = re.sub(",(split|train|val|test),", ",", other.read_text("utf-8"))
     other.write_text(undivided, "utf-8")
     found = only_json(verydeep("evaluate", box_run, "--data", other, "--json"))
-    x, y, width, height = config["mean_box"]
+    x, y, width, height = config["baselines"]["mean_box"]
     overlaps = []
     for row in table(other):
         wide, high = size_of(other.parent / row["file"])

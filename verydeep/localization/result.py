@@ -88,8 +88,8 @@ class LocalizationResult:
         nets: Box nets.
         seconds: Time that it took.
         baselines: ``error`` (with the true class) and ``mean_iou`` of boxes that know nothing of
-            the picture: the mean box of the training set, the whole picture, the central square
-            (side √½ of the smallest side).
+            the picture: the mean box of the training set, the constant box that is right most often
+            there, the whole picture, the central square (side √½ of the smallest side).
         comparison: The box nets against the best baseline, with the true class: its name
             (``baseline``), the pictures that only one of the two finds, and ``p_value`` of
             McNemar's exact test, the probability that equally good boxes differ at least as much.
@@ -134,7 +134,7 @@ def make_localization_result(
     answers: Sequence[LocatedSample],
     protocol: BoxProtocol,
     *,
-    mean: Tensor | None,
+    fitted: Mapping[str, Tensor],
     unreadable: tuple[str, ...],
     without_box: int,
     split: str,
@@ -147,7 +147,7 @@ def make_localization_result(
     Args:
         answers: What was found on every picture, N ≥ 1.
         protocol: How.
-        mean: Mean box of the training set, (4,); None leaves that baseline out.
+        fitted: Boxes of the training set, (4,) each, as far as they are known.
         unreadable: Names of the pictures that could not be read.
         without_box: Pictures that have no true box.
         split: Name of the split.
@@ -155,7 +155,7 @@ def make_localization_result(
         nets: Box nets.
         seconds: Time that it took.
     """
-    overlaps, known = [answer.overlap for answer in answers], _baselines(answers, mean)
+    overlaps, known = [answer.overlap for answer in answers], _baselines(answers, fitted)
     true_class, true_interval = _error([overlap > CORRECT_ABOVE for overlap in overlaps])
     located, located_interval = true_class, true_interval
     if protocol.name == "dense":
@@ -205,11 +205,13 @@ def _names_it(answer: LocatedSample, guess: Guess) -> bool:
     return guess.label == answer.label
 
 
-def _baselines(answers: Sequence[LocatedSample], mean: Tensor | None) -> dict[str, list[float]]:
+def _baselines(
+    answers: Sequence[LocatedSample], fitted: Mapping[str, Tensor]
+) -> dict[str, list[float]]:
     """Return the overlap that each baseline has on every picture."""
     overlaps: dict[str, list[float]] = {}
     for answer in answers:
-        for name, box in baselines(answer.located.size, mean).items():
+        for name, box in baselines(answer.located.size, fitted).items():
             overlaps.setdefault(name, []).append(answer.overlap_of(box.tolist()))
     return overlaps
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from verydeep.data.samples import Dataset, Samples
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import relabel
 from verydeep.evaluation.protocol import multiple_scales, single_scale
-from verydeep.localization.evaluate import evaluate_boxes, training_box
+from verydeep.localization.evaluate import evaluate_boxes, training_baselines
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.protocol import BoxProtocol, make_box_protocol
 from verydeep.localization.result import LocalizationResult
@@ -166,7 +166,7 @@ def rate_boxes(
         bench.nets,
         bench.samples,
         _protocol(name, bench.classifiers, bench.nets, scales, flip, top, threshold),
-        mean=_mean_box(bench, workers),
+        fitted=_baselines(bench, workers),
         split=bench.split,
         root=bench.dataset.root,
         workers=workers,
@@ -174,12 +174,12 @@ def rate_boxes(
     )
 
 
-def _mean_box(bench: BoxBench, workers: int | None) -> Tensor | None:
-    """Return the mean box that the net keeps; of those of earlier versions that of the data."""
-    kept = bench.nets[0].mean_box
-    if kept is None:
-        return training_box(bench.dataset.splits.get("train", ()), workers)
-    return torch.tensor(kept, dtype=torch.float64)
+def _baselines(bench: BoxBench, workers: int | None) -> Mapping[str, Tensor]:
+    """Return the boxes that the net keeps; of those of earlier versions those of the data."""
+    kept = bench.nets[0].baselines
+    if not kept:
+        return training_baselines(bench.dataset.splits.get("train", ()), workers)
+    return {name: torch.tensor(box, dtype=torch.float64) for name, box in kept.items()}
 
 
 def _protocol(

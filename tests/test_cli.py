@@ -66,6 +66,13 @@ def test_every_verb_explains_itself_with_an_example(verb: str, verydeep: Program
     assert verydeep(verb, "-h").out == outcome.out
 
 
+@pytest.mark.parametrize("verb", ["check", "shard", "train", "features"])
+def test_help_names_all_kinds_of_data(verb: str, verydeep: Program) -> None:
+    text = verydeep(verb, "--help").out
+    for kind in ("folder", "table", "COCO", "VOC", "shards", "hf:owner/name", "digits"):
+        assert kind in text
+
+
 def test_the_programs_help_names_the_verbs_and_a_beginning(verydeep: Program) -> None:
     outcome = verydeep("--help")
     assert outcome.code == 0

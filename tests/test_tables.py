@@ -20,6 +20,7 @@ from verydeep.tables.results import (
     GLANCES,
     calibration_as_text,
     explanation_as_text,
+    localization_as_text,
     result_as_text,
     run_as_text,
     table_as_text,
@@ -312,6 +313,49 @@ def test_the_end_of_a_run_says_where_things_are() -> None:
         assert part in rest
     assert "epoch 71" in rest
     assert str(Path("runs/d/report.html")) in rest
+
+
+def test_a_box_net_stands_beside_boxes_that_know_nothing() -> None:
+    test = {
+        **result(protocol="center", scales=[64], nets=["A"], models=[], without_box=3, top=5),
+        **dict.fromkeys(("top1_error", "top5_error", "loss")),
+        "localization_error": 32.6,
+        "localization_interval": [28.637, 36.825],
+        "mean_iou": 0.5961,
+        "baselines": {
+            "mean_box": {"error": 39.2, "mean_iou": 0.484},
+            "whole_picture": {"error": 44.0, "mean_iou": 0.54},
+        },
+        "comparison": {
+            "baseline": "mean_box",
+            "only_net_right": 1055,
+            "only_baseline_right": 22,
+            "p_value": 0.01234,
+        },
+    }
+    compared = (
+        "with the true class, against the mean box: right where the other is not on 1,055 and 22 "
+        "pictures, p-value .012 (McNemar)"
+    )
+    metrics = {
+        "tests": [test],
+        "epochs": 10,
+        "drops": 1,
+        "stopped_because": "the plateau",
+        "best_epoch": 9,
+    }
+    lines = run_as_text(metrics, Path("runs/boxes")).splitlines()
+    assert [re.split(r"\s{2,}", line.strip()) for line in lines[:4]] == [
+        ["test", "split", "localization error", "95 %", "mean IoU", "images"],
+        ["center, Q = 64", "test", "32.60 %", "28.64 to 36.83", "0.596", "12,345"],
+        ["mean box", "39.20 %", "0.484"],
+        ["whole picture", "44.00 %", "0.540"],
+    ]
+    assert lines[4] == compared
+    alone = localization_as_text(test).splitlines()
+    assert alone[-1] == compared
+    earlier = {key: value for key, value in test.items() if key not in ("baselines", "comparison")}
+    assert compared not in run_as_text(metrics | {"tests": [earlier]}, Path("runs/boxes"))
 
 
 def test_a_temperature_says_what_it_was_fitted_on() -> None:

@@ -19,6 +19,7 @@ from verydeep.evaluation.posteriors import Part, mix_posteriors
 from verydeep.evaluation.views import Dense
 from verydeep.model_card import model_card
 from verydeep.model_folder import find_model, read_model, write_model
+from verydeep.progress import Progress
 from verydeep.trained_net import TrainedNet, from_config
 
 USE = (
@@ -84,6 +85,7 @@ class Classifier(TrainedNet):
         top: int = 5,
         scales: Sequence[int] | None = None,
         flip: bool | None = None,
+        progress: Progress | None = None,
     ) -> list[Prediction]:
         """Name what is on pictures.
 
@@ -93,6 +95,7 @@ class Classifier(TrainedNet):
             top: Classes to name, at most.
             scales: Test scales Q in pixels; None takes :attr:`test_scales`.
             flip: Whether to average with the mirror image; None takes :attr:`test_flip`.
+            progress: Where to report to; None is silent.
 
         Returns:
             One prediction a picture, in order. A file that cannot be read has a fault and no
@@ -109,7 +112,8 @@ class Classifier(TrainedNet):
         tested = TestPictures(sources, scales)
         views = Dense(self.test_flip if flip is None else flip)
         mixture = {Part(0, scale, views): 1 / len(scales) for scale in scales}
-        (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture])
+        with (progress or Progress()).task("naming pictures", len(sources)) as task:
+            (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
         if self.calibration:
             likely = temper(likely, self.calibration.temperature)
         probabilities, labels = likely.topk(min(top, len(self.classes)))

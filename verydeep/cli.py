@@ -15,6 +15,7 @@ from verydeep.cli_explain import EXPLAIN_EXAMPLES, explain
 from verydeep.cli_features import FEATURES_EXAMPLES, PROBE_EXAMPLES, features, probe
 from verydeep.cli_options import (
     Boxes,
+    Data,
     Device,
     Json,
     Layout,
@@ -89,7 +90,7 @@ def nets(
     "verydeep check pets --limit 0.05 --no-colours --json > pets.json"
 )
 def check(
-    data: Annotated[str, typer.Argument(help="A folder with a folder a class; a name; a table.")],
+    data: Data,
     out: Annotated[
         Path | None, typer.Option(help="Folder for a page to look at and lists of files.")
     ] = None,
@@ -150,7 +151,7 @@ def check(
     "--samples 1000 --seed 1   |   then  verydeep train pets-shards --out runs/d"
 )
 def shard(
-    data: Annotated[str, typer.Argument(help="A folder with a folder a class; a name; a table.")],
+    data: Data,
     out: Annotated[Path, typer.Argument(help="Folder to write to; empty or new.")],
     samples: Annotated[int, typer.Option(min=1, help="In a shard, at most.")] = 10_000,
     mebibytes: Annotated[int, typer.Option(min=1, help="Of a shard, about at most.")] = 1024,
@@ -198,7 +199,7 @@ def shard(
     "--set training.learning_rate=0.001 --set 'data.train_scale=[256, 512]'"
 )
 def train(
-    data: Annotated[str, typer.Argument(help="A folder with a folder a class; a name; a table.")],
+    data: Data,
     out: Annotated[Path, typer.Option(help="The run folder.")],
     net: Annotated[str | None, typer.Option(help="A, A-LRN, B, C, D or E.")] = None,
     recipe: Annotated[str, typer.Option(help="paper, small, localization, or a file.")] = "paper",
@@ -258,6 +259,7 @@ def predict(
     precision: Precision = None,
 ) -> None:
     """Name what is on pictures, and with --boxes say where it is."""
+    from verydeep.progress import console_progress
     from verydeep.run.predict import draw_predictions
     from verydeep.run.predict import predict as predict_all
     from verydeep.tables import predictions as tables
@@ -267,7 +269,13 @@ def predict(
     if out and not boxes:
         raise InputError("--out draws boxes: name a box net with --boxes")
     predictions = predict_all(
-        model, files, boxes=boxes or (), top=top, device=device, precision=precision
+        model,
+        files,
+        boxes=boxes or (),
+        top=top,
+        device=device,
+        precision=precision,
+        progress=console_progress(),
     )
     list_unreadable([str(p.fault) for p in predictions if p.fault])
     if out:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from verydeep.cli_options import (
+    Data,
     Device,
     Json,
     Layout,
@@ -32,7 +33,7 @@ PROBE_EXAMPLES = (
 
 def features(
     model: Annotated[str, typer.Argument(help="Model or run folder of a classifier.")],
-    data: Annotated[str, typer.Argument(help="A folder with a folder a class; a name; a table.")],
+    data: Data,
     out: Annotated[
         Path, typer.Option(help="File to write: .parquet (extra: parquet), or .npz for NumPy.")
     ],

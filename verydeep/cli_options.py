@@ -8,6 +8,13 @@ import typer
 
 from verydeep.errors import InputError
 
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder with a folder a class; a table; COCO, VOC, ImageNet, shards; hf:owner/name; "
+        "a name like digits."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")]
 Layout = Annotated[str | None, typer.Option(help="How the data lie; default: look at them.")]

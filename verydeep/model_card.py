@@ -55,8 +55,9 @@ def _measured(measured: Mapping[str, Any] | None) -> list[str]:
 
 
 def _flat(measured: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what there is to say: a box net's test has no top-1 error, nor a classifier beside."""
     for key, value in measured.items():
         if isinstance(value, Mapping):
             yield from ((f"{key}: {inner}", what) for inner, what in _flat(value))
-        else:
+        elif value is not None and value not in ((), []):
             yield key, value

@@ -70,6 +70,7 @@ class ModelConfig(_Strict):
     measured: dict[str, Any] | None = None
     calibration: CalibrationConfig | None = None
     per_class: bool | None = None
+    baselines: dict[str, tuple[float, float, float, float]] = {}
 
     @property
     def outputs(self) -> int:

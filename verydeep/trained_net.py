@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +86,9 @@ class TrainedNet:
     measured: dict[str, Any] | None = None
     machine: Machine = field(default_factory=choose_machine)
 
+    exact_answers: ClassVar[bool] = False
+    """Whether the last layer computes in float32 also where the others do not."""
+
     def __post_init__(self) -> None:
         self._engine: VGG | None = None
         self._exact: Self | None = None
@@ -159,7 +162,7 @@ class TrainedNet:
         if self._engine is None:
             # Weights made in inference mode could not take part in gradients later.
             with torch.inference_mode(False):
-                self._engine = inference_form(self.net, self.machine)
+                self._engine = inference_form(self.net, self.machine, self.exact_answers)
         return self._engine
 
     def input_of(self, pictures: Tensor) -> Tensor:
@@ -240,14 +243,26 @@ def pixels_at_once(machine: Machine) -> int:
     return PIXELS_AT_ONCE.get(machine.device.type, PIXELS_AT_ONCE["cpu"])
 
 
-def inference_form(net: VGG, machine: Machine) -> VGG:
+def inference_form(net: VGG, machine: Machine, exact_answers: bool = False) -> VGG:
     """Return the net as it answers fastest: on its device, channels_last, weights in bf16 if so.
 
     Normalisation layers keep float32, as under autocast.
+
+    Args:
+        net: The net, its weights in float32.
+        machine: Where and in which precision it computes.
+        exact_answers: Let the last layer compute in float32 all the same.
     """
     form = copy.deepcopy(net).eval().requires_grad_(False).to(machine.device)
     if machine.precision == "bf16":
+        exact = form.classifier[-1] if exact_answers else None
         for module in form.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d | nn.Linear) and module is not exact:
                 module.bfloat16()
+        if exact is not None:
+            exact.register_forward_pre_hook(_in_float32)
     return form.to(memory_format=torch.channels_last)
+
+
+def _in_float32(_: nn.Module, read: tuple[Tensor]) -> tuple[Tensor]:
+    return (read[0].float(),)

@@ -379,8 +379,18 @@ def test_digits_are_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere: no such file or folder"):
+    with pytest.raises(DataError, match="nowhere: no such file or folder") as error:
         read_dataset(tmp_path / "nowhere")
+    for kind in (
+        "digits",
+        "mnist",
+        "table: a .csv",
+        "coco: ",
+        "voc: ",
+        "shards: ",
+        "hf:owner/name",
+    ):
+        assert kind in str(error.value)
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_a_folder_of_the_same_name_is_not_passed_over(monkeypatch: pytest.Monkey
 
 def test_a_name_that_is_none_is_refused() -> None:
     with pytest.raises(
-        DataError, match=r"no such file or folder; did you mean 'cifar10'\? DATA is a"
+        DataError, match=r"no such file or folder; did you mean 'cifar10'\? DATA is one of digits"
     ):
         read_dataset("cifar-10")
     with pytest.raises(DataError, match="pets: no built-in data set; these are digits, mnist"):

@@ -20,12 +20,13 @@ from torchvision.ops import box_iou
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Box
 from verydeep.localization.boxes import iou_matrix
-from verydeep.localization.coco import coco_results, coco_truth
+from verydeep.localization.coco import Numbers, coco_results, coco_truth
 from verydeep.localization.locate import Guess, Located
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocatedSample, make_localization_result
 
 CLASSES = tuple("abcdefg")
+BOX = Box(0, 0, 9, 9)
 
 
 def random_box(generator: np.random.Generator, height: float, width: float) -> Box:
@@ -59,7 +60,7 @@ def random_answers(count: int, most_boxes: int) -> list[LocatedSample]:
 def recalls(answers: list[LocatedSample], folder: Path) -> list[float]:
     """Return the share of the true boxes of every class that COCO's evaluation finds at 0.5."""
     (folder / "truth.json").write_text(json.dumps(coco_truth(answers, CLASSES)))
-    found = coco_results({n: a.located for n, a in enumerate(answers, start=1)})
+    found = coco_results([answer.located for answer in answers], len(CLASSES))
     (folder / "results.json").write_text(json.dumps(found))
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(folder / "truth.json"))
@@ -70,19 +71,23 @@ def recalls(answers: list[LocatedSample], folder: Path) -> list[float]:
     return evaluation.eval["recall"][0, :, 0, -1].tolist()
 
 
-def test_as_many_are_found_as_cocos_evaluation_finds(tmp_path: Path) -> None:
-    answers = random_answers(400, most_boxes=1)
+@pytest.mark.parametrize("most_boxes", [1, 4])
+def test_as_many_are_found_as_cocos_evaluation_finds(most_boxes: int, tmp_path: Path) -> None:
+    """A guess is one box: of several true ones it finds one, and the others count as missed."""
+    answers = random_answers(400, most_boxes)
     right = [any(map(answer.is_right, answer.located.guesses)) for answer in answers]
     expected = [
-        np.mean([r for r, answer in zip(right, answers, strict=True) if answer.label == label])
+        sum(r for r, answer in zip(right, answers, strict=True) if answer.label == label)
+        / sum(len(answer.boxes) for answer in answers if answer.label == label)
         for label in range(len(CLASSES))
     ]
+    assert max(len(answer.boxes) for answer in answers) == most_boxes
     assert 0.2 < np.mean(right) < 0.8
     assert recalls(answers, tmp_path) == pytest.approx(expected)
     result = make_localization_result(
         answers,
         BoxProtocol("dense", (64,)),
-        mean=None,
+        fitted={},
         unreadable=(),
         without_box=0,
         split="",
@@ -119,16 +124,29 @@ def test_sizes_and_numbers_are_those_of_the_pictures() -> None:
     assert [a["bbox"] for a in truth["annotations"]] == [[0, 2, 4, 8], [5, 5, 1, 2]]
     assert [a["area"] for a in truth["annotations"]] == [32, 2]
     assert truth["categories"] == [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
-    found = coco_results({1: located})
+    found = coco_results([located], 2)
     assert found == [{"image_id": 1, "category_id": 2, "bbox": [1, 2, 4, 8], "score": 0.75}]
     assert strict_json(json.dumps(truth)) == truth
 
 
 def test_without_a_classifier_the_box_that_was_asked_for_is_written() -> None:
     located = Located((30, 40), (), Guess(2, None, Box(1, 2, 5, 10), 1.0))
-    (found,) = coco_results({7: located})
-    assert found == {"image_id": 7, "category_id": 3, "bbox": [1, 2, 4, 8], "score": 1.0}
-    assert coco_results({7: Located((30, 40), ())}) == []
+    (found,) = coco_results([located], 3)
+    assert found == {"image_id": 1, "category_id": 3, "bbox": [1, 2, 4, 8], "score": 1.0}
+    assert coco_results([Located((30, 40), ())], 3) == []
+
+
+def test_numbers_that_are_given_take_the_place_of_those_from_one() -> None:
+    """A class that the user's file lacks is nothing that its tools could count."""
+    located = Located((30, 40), (Guess(1, 0.75, Box(1, 2, 5, 10), 3.0), Guess(0, 0.25, BOX, 0.0)))
+    samples = [LocatedSample(f"{n}.jpg", 1, (Box(0, 2, 4, 10),), located) for n in range(2)]
+    numbers = Numbers([70, 7], {1: 90})
+    truth = coco_truth(samples, ["a", "b"], numbers)
+    assert [image["id"] for image in truth["images"]] == [70, 7]
+    assert [(a["image_id"], a["category_id"]) for a in truth["annotations"]] == [(70, 90), (7, 90)]
+    assert truth["categories"] == [{"id": 90, "name": "b"}]
+    found = coco_results([located, located], 2, numbers)
+    assert [(one["image_id"], one["category_id"]) for one in found] == [(70, 90), (7, 90)]
 
 
 # ---- overlaps ----

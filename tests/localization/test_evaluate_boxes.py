@@ -21,7 +21,8 @@ from verydeep.distributed import Group
 from verydeep.errors import DataError, PictureError
 from verydeep.evaluation.statistics import wilson_interval
 from verydeep.localization import evaluate as evaluation
-from verydeep.localization.evaluate import evaluate_boxes, training_box
+from verydeep.localization.baselines import constant_box, fit_baselines
+from verydeep.localization.evaluate import evaluate_boxes, training_baselines
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 
@@ -188,7 +189,7 @@ def test_a_net_that_is_wrong_is_outvoted_where_boxes_are_joined_before_merging(
 
 def test_baselines_are_what_simple_boxes_are_worth(samples: list[Sample]) -> None:
     mean = torch.tensor([0.3, 0.5, 0.2, 0.5], dtype=torch.float64)
-    result = evaluate_boxes([], [Seeing()], samples, CENTER, mean=mean)
+    result = evaluate_boxes([], [Seeing()], samples, CENTER, fitted={"mean_box": mean})
     overlaps: dict[str, list[float]] = {"mean_box": [], "whole_picture": [], "central_square": []}
     for sample in samples:
         if not sample.boxes or sample.path.name == "broken.png":
@@ -213,6 +214,24 @@ def test_baselines_are_what_simple_boxes_are_worth(samples: list[Sample]) -> Non
         wrong = sum(overlap <= 0.5 for overlap in found)
         assert result.baselines[name]["error"] == pytest.approx(100 * wrong / 6)
         assert result.baselines[name]["mean_iou"] == pytest.approx(sum(found) / 6)
+    best = min(overlaps, key=lambda name: result.baselines[name]["error"])
+    net = [answer.overlap > 0.5 for answer in result.answers]
+    other = [overlap > 0.5 for overlap in overlaps[best]]
+    only_net = sum(a and not b for a, b in zip(net, other, strict=True))
+    only_other = sum(b and not a for a, b in zip(net, other, strict=True))
+    differing = only_net + only_other
+    # Of all ways in which so many coins can fall, those at least as far from half and half.
+    as_far = [
+        math.comb(differing, heads)
+        for heads in range(differing + 1)
+        if abs(2 * heads - differing) >= abs(only_net - only_other)
+    ]
+    assert result.comparison == {
+        "baseline": best,
+        "only_net_right": only_net,
+        "only_baseline_right": only_other,
+        "p_value": pytest.approx(sum(as_far) / 2**differing),
+    }
     assert overlaps["mean_box"][0] > 0.5  # else the errors above would all be alike
 
 
@@ -236,16 +255,18 @@ def test_the_mean_box_of_a_training_set_is_relative_to_upright_pictures(
         Sample(tmp_path / "broken.png", 0, Box(0, 0, 1, 1)),
         Sample(tmp_path / "a.png", 0),
     ]
-    mean = training_box(boxed)
+    mean = training_baselines(boxed)["mean_box"]
     assert mean is not None
     expected = np.mean([(0.2, 0.3, 0.2, 0.2), (0.4, 0.15, 0.4, 0.1)], 0)
     assert mean.tolist() == pytest.approx(expected)
-    assert training_box(boxed[2:]) is None
+    assert training_baselines(boxed[2:]) == {}
     monkeypatch.setattr(evaluation, "ENOUGH", 2)  # of three pictures, the first and the third
-    third = training_box([boxed[0], boxed[1], Sample(tmp_path / "a.png", 0, Box(0, 0, 100, 50))])
+    third = training_baselines(
+        [boxed[0], boxed[1], Sample(tmp_path / "a.png", 0, Box(0, 0, 100, 50))]
+    )["mean_box"]
     assert third is not None
     assert third.tolist() == pytest.approx(np.mean([(0.2, 0.3, 0.2, 0.2), (0.5, 0.5, 1, 1)], 0))
-    assert training_box([]) is None
+    assert training_baselines([]) == {}
 
 
 def test_the_size_of_a_picture_that_is_none(tmp_path: Path) -> None:
@@ -263,7 +284,9 @@ def test_the_size_of_a_picture_that_is_none(tmp_path: Path) -> None:
 
 def test_a_result_is_plain_values(samples: list[Sample]) -> None:
     mean = torch.tensor([0.5, 0.5, 0.2, 0.5], dtype=torch.float64)
-    plain = evaluate_boxes([Seeing()], [Seeing()], samples, DENSE, mean=mean).to_dict()
+    plain = evaluate_boxes(
+        [Seeing()], [Seeing()], samples, DENSE, fitted={"mean_box": mean}
+    ).to_dict()
     assert strict_json(json.dumps(plain)) == plain
     assert set(plain) >= {
         *("top1_error", "top5_error", "images", "unreadable", "protocol", "scales", "seconds"),
@@ -312,3 +335,25 @@ def test_processes_share_the_pictures_and_all_know_the_whole(
     assert rows[0] | rows[1] == set(range(21))
     assert results[1].answers == whole.answers
     assert results[1].unreadable == whole.unreadable
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_the_constant_box_meets_as_many_as_any_on_a_grid(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    boxes = torch.rand(30, 4, generator=generator, dtype=torch.float64)
+    boxes = torch.tensor([0.3, 0.3, 0.2, 0.2]) + boxes * torch.tensor([0.4, 0.4, 0.5, 0.5])
+
+    def met(candidates: Tensor) -> Tensor:
+        own, true = (torch.cat([c[:, :2] - c[:, 2:] / 2, c[:, :2] + c[:, 2:] / 2], 1)
+                     for c in (candidates, boxes))  # fmt: skip
+        return (box_iou(own, true) > 0.5).sum(1)
+
+    places = torch.arange(1, 16, dtype=torch.float64) / 16
+    best = met(torch.cartesian_prod(*[places] * 4)).max()
+    found = fit_baselines(boxes)
+    assert met(found["constant_box"][None]) >= best > met(found["mean_box"][None])
+
+
+def test_of_equal_boxes_each_is_the_constant_one() -> None:
+    box = torch.tensor([[0.25, 0.5, 0.125, 0.3]], dtype=torch.float64)
+    torch.testing.assert_close(constant_box(box.repeat(1000, 1)), box[0])

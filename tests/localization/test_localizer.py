@@ -33,6 +33,7 @@ def box_net(*, per_class: bool) -> Localizer:
         measured={"localization_error": 1.5, "baselines": {"mean_box": {"error": 60.0}}},
         machine=choose_machine("cpu", "fp32"),
         per_class=per_class,
+        baselines={"mean_box": (0.5, 0.1 + 0.2, 1 / 3, 0.25)},
     )
 
 
@@ -68,6 +69,44 @@ def test_what_it_answers_are_the_numbers_of_the_last_layer(per_class: bool) -> N
     assert crop.shape == (2, G, 4, 1, 1)
 
 
+@pytest.mark.parametrize("size", [(32, 32), (64, 96)])
+def test_in_bf16_boxes_are_not_rounded_to_it(size: tuple[int, int]) -> None:
+    """A grid of 1/256 of the crop is some pixels of a photograph."""
+    exact = box_net(per_class=True)
+    torch.nn.init.normal_(exact.net.classifier.fc8.bias, 0.5, 0.1)
+    model = exact.on(choose_machine("cpu", "bf16"))
+    pictures = torch.randint(256, (4, 3, *size), dtype=torch.uint8)
+    found, wanted = model.outputs(pictures), exact.outputs(pictures)
+    assert (found != found.bfloat16().float()).float().mean() > 0.9
+    assert (found - wanted).abs().max() < 0.05 * wanted.abs().max()
+    # The layers before compute in bf16 as before; the last one is that of the net.
+    rows = model.activation_map(pictures, "fc7").movedim(1, -1)
+    assert torch.equal(rows, rows.bfloat16().float())
+    last = model.net.classifier.fc8
+    by_hand = (rows.double() @ last.weight.double().T + last.bias.double()).movedim(-1, 1)
+    torch.testing.assert_close(found.flatten(1, 2).double(), by_hand, rtol=1e-4, atol=1e-5)
+
+
+def test_the_card_says_nothing_of_what_was_not_measured(tmp_path: Path) -> None:
+    measured = {
+        "localization_error": 1.5,
+        "top1_error": None,
+        "models": [],
+        "unreadable": (),
+        "flip": False,
+        "without_box": 0,
+    }
+    dataclasses.replace(box_net(per_class=False), measured=measured).save(tmp_path)
+    card = (tmp_path / "README.md").read_text("utf-8")
+    rows = [line for line in card.splitlines() if line.startswith("| ")]
+    assert rows == [
+        "| what | value |",
+        "| localization_error | 1.5 |",
+        "| flip | False |",
+        "| without_box | 0 |",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -86,3 +125,11 @@ def test_a_folder_that_does_not_hold_together_is_refused(
     (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
     with pytest.raises(ModelError, match=fault):
         load_localizer(tmp_path)
+
+
+def test_a_folder_of_an_earlier_version_keeps_no_baselines(tmp_path: Path) -> None:
+    box_net(per_class=True).save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    assert config.pop("baselines")
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    assert load_localizer(tmp_path).baselines == {}

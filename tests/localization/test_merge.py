@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import tracemalloc
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from naive import Corners, reference
+from naive import Corners, match, reference
 from torch import Tensor
 
 from verydeep.localization.boxes import iou
@@ -155,6 +155,19 @@ def test_a_hundred_thousand_nearly_equal_boxes_take_no_matrix_of_pairs() -> None
     tracemalloc.stop()
     assert len(merged.boxes) == 1
     assert most < 64 * 2**20
+
+
+def test_a_hundred_thousand_different_boxes_end_with_the_usual_merging() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first = 400 * torch.rand(100_000, 2, generator=generator)
+    boxes = torch.cat([first, first + 40 + 60 * torch.rand(100_000, 2, generator=generator)], 1)
+    scores = torch.rand(100_000, generator=generator, dtype=torch.float64)
+    assert len(boxes.unique(dim=0)) == 100_000
+    merged = merge(boxes, scores)
+    assert float(merged.scores.sum()) == pytest.approx(float(scores.topk(1000).values.sum()))
+    assert 1 < len(merged.boxes) < 1000
+    left = combinations([tuple(box) for box in merged.boxes.tolist()], 2)
+    assert min(match(a, b) for a, b in left) > -0.5
 
 
 @pytest.mark.parametrize("classes", [None, 3])

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from verydeep.data.samples import Box
 from verydeep.localization.center import check_center
 from verydeep.localization.head import LOSSES
 from verydeep.localization.localizer import Localizer, load_localizer
+from verydeep.progress import Progress
 from verydeep.recipe import load_recipe
 from verydeep.run.predict import draw_predictions
 
@@ -73,6 +75,11 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
 # ---- evaluate ----
 
 
@@ -84,8 +91,38 @@ def test_a_box_net_by_itself_is_told_the_class(box_run: Path, verydeep: Program)
         assert found[key] == pytest.approx(kept[key]), key
     for name, figures in kept["baselines"].items():
         assert found["baselines"][name] == pytest.approx(figures)
-    assert set(found["baselines"]) == {"mean_box", "whole_picture", "central_square"}
+    assert set(found["baselines"]) == {
+        *("mean_box", "constant_box", "whole_picture", "central_square")
+    }
     assert "localization error" in verydeep("evaluate", box_run).out
+
+
+def test_the_mean_box_is_that_of_the_training_whatever_is_tested(
+    box_run: Path, boxed: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    """Other data, without a training split of their own."""
+    kept = table(boxed)
+    sizes = [size_of(boxed.parent / row["file"]) for row in kept]
+    centres = [
+        (int(row["x0"]) + int(row["x1"])) / 2 / width
+        for row, (width, _) in zip(kept, sizes, strict=True)
+        if row["split"] == "train"
+    ]
+    config = strict_json((box_run / "model" / "config.json").read_text("utf-8"))
+    assert config["baselines"]["mean_box"][0] == pytest.approx(np.mean(centres))
+    other = write_boxed(tmp_path / "other", 8, seed=5)
+    undivided = re.sub(",(split|train|val|test),", ",", other.read_text("utf-8"))
+    other.write_text(undivided, "utf-8")
+    found = only_json(verydeep("evaluate", box_run, "--data", other, "--json"))
+    x, y, width, height = config["baselines"]["mean_box"]
+    overlaps = []
+    for row in table(other):
+        wide, high = size_of(other.parent / row["file"])
+        mean = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+        mean = [edge * side for edge, side in zip(mean, (wide, high) * 2, strict=True)]
+        overlaps.append(overlap_by_hand(mean, [float(row[e]) for e in ("x0", "y0", "x1", "y1")]))
+    assert found["images"] == len(overlaps)
+    assert found["baselines"]["mean_box"]["mean_iou"] == pytest.approx(np.mean(overlaps))
 
 
 def test_the_test_of_an_epoch_is_that_of_the_end(box_run: Path, box_net: Localizer) -> None:
@@ -135,8 +172,21 @@ def test_a_test_leaves_files_that_others_read(
     page = (out / "report.html").read_text("utf-8")
     assert page.count('href="data:image/jpeg;base64,') == 12
     assert f"<td>{found['mean_iou']:.3f}</td>" in page
+    table_of_errors = page.partition("<caption>What is it, and where")[2].partition("</table>")[0]
+    numbers = re.findall(r"<td>([^<]*)</td>", table_of_errors)
+    errors = [
+        found[f"{name}_error"] for name in ("true_class", "localization", "top1_localization")
+    ]
+    assert numbers[::3] == [f"{error:.2f}" for error in errors]
+    assert numbers[2::3] == ["–", f"{found['top5_error']:.2f}", f"{found['top1_error']:.2f}"]
+    assert "one of the 3 likeliest classes" in table_of_errors
     rows = table(out / "boxes.csv")
     assert len(rows) == 12
+    for row in rows:
+        right = row["class_1"] == row["class"]
+        guess = "recognised" if right else f"taken for {row['class_1']}"
+        guess += f", {100 * float(row['probability_1']):.0f} %"
+        assert f"<small>{guess}</small><small>{row['file']}</small>" in page
     truth = {row["file"]: row for row in table(boxed)}
     edges = ("x0", "y0", "x1", "y1")
     overlaps = []
@@ -156,9 +206,69 @@ def test_a_test_leaves_files_that_others_read(
     with Image.open(out / "merging.png") as merging:
         assert min(merging.size) > 100
     verydeep(*words, "--protocol", "center", "--out", tmp_path / "center")
+    page = (tmp_path / "center" / "report.html").read_text("utf-8")
+    assert "What is it, and where" not in page
     assert {path.name for path in (tmp_path / "center").iterdir()} == {
         path.name for path in out.iterdir() if path.name != "merging.png"
     }
+
+
+def write_own_coco(table_of: Path, folder: Path) -> Path:
+    """Write the test pictures in COCO's layout with numbers of its own and two boxes each."""
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "images").mkdir()
+    images, annotations = [], []
+    for place, row in enumerate(r for r in table(table_of) if r["split"] == "test"):
+        data = (table_of.parent / row["file"]).read_bytes()
+        (folder / "images" / row["file"]).write_bytes(data)
+        images.append({"id": 50_000 - 7 * place, "file_name": row["file"]})
+        x0, y0, x1, y1 = (int(row[edge]) for edge in ("x0", "y0", "x1", "y1"))
+        category = 100 + ["red", "green", "blue"].index(row["label"])
+        for box in ([x0, y0, x1 - x0, y1 - y0], [1, 2, 12, 11]):
+            annotation = {
+                "id": 9 * len(annotations) + 4,
+                "image_id": images[-1]["id"],
+                "category_id": category,
+                "bbox": box,
+                "area": box[2] * box[3],
+                "iscrowd": 0,
+            }
+            annotations.append(annotation)
+    categories = [{"id": 100 + n, "name": name} for n, name in enumerate(("red", "green", "blue"))]
+    content = {"info": {}, "images": images, "annotations": annotations, "categories": categories}
+    file = folder / "annotations" / "instances_val.json"
+    file.write_text(json.dumps(content), "utf-8")
+    other = content | {"images": images[:3], "annotations": annotations[:6]}
+    (folder / "annotations" / "instances_train.json").write_text(json.dumps(other), "utf-8")
+    return file
+
+
+@pytest.mark.parametrize("given", ["folder", "file"])
+def test_results_can_be_scored_against_the_users_own_file(
+    given: str, trained_run: Path, box_run: Path, boxed: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    own = write_own_coco(boxed, tmp_path / "data")
+    data = own if given == "file" else tmp_path / "data"
+    words = ("evaluate", trained_run, "--boxes", box_run, "--data", data)
+    found = only_json(verydeep(*words, "--out", tmp_path / "out", "--json"))
+    coco = COCO(str(own))
+    evaluation = COCOeval(coco, coco.loadRes(str(tmp_path / "out" / "coco_results.json")), "bbox")
+    evaluation.params.iouThrs = np.array([0.5])
+    evaluation.evaluate()
+    evaluation.accumulate()
+    recall = evaluation.eval["recall"][0, :, 0, -1]
+    # All three classes are guessed: a picture is right if its class's box meets one of its two.
+    assert found["top"] == 3
+    right = round(found["images"] * (100 - found["localization_error"]) / 100)
+    assert sum(recall * 8) == pytest.approx(right)  # 4 pictures of each class
+    truth = COCO(str(tmp_path / "out" / "coco_truth.json"))
+    assert sorted(truth.getImgIds()) == sorted(coco.getImgIds())
+    assert {c["id"]: c["name"] for c in truth.loadCats(truth.getCatIds())} == {
+        c["id"]: c["name"] for c in coco.loadCats(coco.getCatIds())
+    }
+    names = {image["id"]: image["file_name"] for image in coco.loadImgs(coco.getImgIds())}
+    for image in truth.loadImgs(truth.getImgIds()):
+        assert Path(image["file_name"]).name == names[image["id"]]
 
 
 @pytest.mark.parametrize(
@@ -220,6 +330,40 @@ def test_predictions_say_where(
     with Image.open(drawn[0]) as picture, Image.open(tests[0]) as original:
         larger = original.convert("RGB").resize(picture.size)
         assert (np.asarray(picture, int) - np.asarray(larger, int)).max() > 50
+
+
+class Counting(Progress):
+    """Keeps what is said of the work."""
+
+    def __init__(self) -> None:
+        self.total: dict[str, int] = {}
+        self.done: dict[str, float] = {}
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[Any]:
+        self.total[title] = total
+        self.title = title
+        yield self
+
+    def update(self, done: float, note: str = "") -> None:
+        self.done[self.title] = done
+
+
+@pytest.mark.parametrize("with_boxes", [True, False])
+def test_a_prediction_says_how_far_it_is(
+    with_boxes: bool,
+    trained_run: Path,
+    box_run: Path,
+    tests: list[Path],
+    verydeep: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = Counting()
+    monkeypatch.setattr("verydeep.progress.console_progress", lambda: said)
+    boxes = ("--boxes", box_run) if with_boxes else ()
+    only_json(verydeep("predict", trained_run, *tests, *boxes, "--json"))
+    title = "finding objects" if with_boxes else "naming pictures"
+    assert (said.total, said.done) == ({title: 4}, {title: 4})
 
 
 def test_without_a_box_net_nothing_is_said_of_places(

@@ -292,6 +292,8 @@ class Dataset:
         odd_boxes: What of the annotations' boxes was left out or changed.
         folders: Folders of which every picture, at any depth, should be a sample; None where lists
             name the pictures, beside which there may be others.
+        coco: The file or folder that COCO's tools know its pictures and classes by, if it was read
+            from such; see :func:`verydeep.data.layouts.coco.numbering`.
     """
 
     root: Path
@@ -305,6 +307,7 @@ class Dataset:
     stream: ShardStream | None = None
     odd_boxes: tuple[OddBox, ...] = ()
     folders: tuple[Path, ...] | None = None
+    coco: Path | None = None
 
     def __post_init__(self) -> None:
         compact = {name: Samples.of(samples) for name, samples in self.splits.items()}

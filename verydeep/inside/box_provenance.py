@@ -23,14 +23,14 @@ from verydeep.data.testing import TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.evaluate import Model
 from verydeep.inside.scores import Scores
-from verydeep.localization.boxes import View, area, clip
+from verydeep.localization.boxes import View
 from verydeep.localization.head import as_boxes
 from verydeep.localization.localizer import Localizer
-from verydeep.localization.locate import check_nets
+from verydeep.localization.locate import sight_one
 from verydeep.localization.merge import Merged, merge_steps
 from verydeep.localization.positions import boxes_on_picture, position_view
 from verydeep.localization.protocol import BoxProtocol
-from verydeep.localization.sighting import Sighting, sight
+from verydeep.localization.sighting import Sighting, on_picture
 
 COORDINATES = ("centre x", "centre y", "width", "height")
 
@@ -114,12 +114,7 @@ def provenance(
         PictureError: The picture cannot be read.
         InputError: The nets do not fit each other or the protocol.
     """
-    check_nets(models, nets, protocol)
-    pictures = TestPictures([source], protocol.used_scales, 0)
-    seen = [sighting for _, sighting in sight(models, nets, pictures, protocol)]
-    if not seen:
-        raise PictureError(pictures.unreadable[0])
-    origins = tuple(_origins(seen[0], label))
+    origins = tuple(_origins(sight_one(models, nets, source, protocol), label))
     boxes = torch.tensor([origin.box for origin in origins], dtype=torch.float64).reshape(-1, 4)
     scores = torch.tensor([origin.score for origin in origins], dtype=torch.float64)
     steps = tuple(merge_steps(boxes, scores, protocol.merging))
@@ -159,8 +154,8 @@ def _origins(sighting: Sighting, label: int) -> Iterator[Origin]:
     for answer in sighting.answers:
         for net, maps in enumerate(answer.boxes):
             own = maps[[label if len(maps) > 1 else 0]].double()
-            boxes = clip(boxes_on_picture(own, answer.first)[:, :, 0], *sighting.size)
-            good = boxes.isfinite().all(-1) & (area(boxes) > 0)
+            found = boxes_on_picture(own, answer.first)[:, :, 0]
+            boxes, good = on_picture(found, sighting.size)
             for row, column in good.nonzero().tolist():
                 view = position_view(answer.first, row, column)
                 box = Box(*boxes[row, column].tolist())

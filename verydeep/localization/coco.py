@@ -1,11 +1,13 @@
 """Boxes as COCO's tools read them: true ones, and those that were found.
 
-Images and categories are numbered from 1, boxes are (left, top, width, height) in pixels.
+Boxes are (left, top, width, height) in pixels. Images and categories have the numbers of the
+user's own file of annotations, if the pictures were named by one; else they are numbered from 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from verydeep.data.samples import Box
@@ -13,35 +15,60 @@ from verydeep.localization.locate import Located
 from verydeep.localization.result import LocatedSample
 
 
-def coco_truth(answers: Sequence[LocatedSample], classes: Sequence[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Numbers:
+    """What pictures and classes are called by number.
+
+    Attributes:
+        images: The ``image_id`` of every picture, in order.
+        categories: The ``category_id`` of every class, by its label; a class without is left out.
+    """
+
+    images: Sequence[int | str]
+    categories: Mapping[int, int | str]
+
+    @classmethod
+    def from_one(cls, images: int, classes: int) -> Numbers:
+        """Return the numbers of so many pictures and classes, in order."""
+        categories = {label: label + 1 for label in range(classes)}
+        return cls(range(1, images + 1), categories)
+
+
+def coco_truth(
+    answers: Sequence[LocatedSample], classes: Sequence[str], numbers: Numbers | None = None
+) -> dict[str, Any]:
     """Return the true boxes of pictures, as a file of annotations holds them.
 
     Args:
-        answers: Pictures; their number in this order, from 1, is the ``image_id``.
-        classes: Names of the classes; ``category_id`` is a class's number, from 1.
+        answers: Pictures.
+        classes: Names of the classes.
+        numbers: Of both; None numbers them from 1.
     """
+    numbers = numbers or Numbers.from_one(len(answers), len(classes))
     images = [
         {"id": number, "file_name": answer.name, "height": height, "width": width}
-        for number, answer in enumerate(answers, start=1)
+        for number, answer in zip(numbers.images, answers, strict=True)
         for height, width in (answer.located.size,)
     ]
     every = [
-        (number, answer.label, box)
-        for number, answer in enumerate(answers, start=1)
+        (number, numbers.categories[answer.label], box)
+        for number, answer in zip(numbers.images, answers, strict=True)
         for box in answer.boxes
     ]
     annotations = [
         {
             "id": place,
             "image_id": image,
-            "category_id": label + 1,
+            "category_id": category,
             "bbox": _sides(box),
             "area": (box.x1 - box.x0) * (box.y1 - box.y0),
             "iscrowd": 0,
         }
-        for place, (image, label, box) in enumerate(every, start=1)
+        for place, (image, category, box) in enumerate(every, start=1)
     ]
-    categories = [{"id": number, "name": name} for number, name in enumerate(classes, start=1)]
+    categories = [
+        {"id": number, "name": classes[label]} for label, number in numbers.categories.items()
+    ]
     return {
         "info": {"description": "true boxes of the pictures that were tested"},
         "images": images,
@@ -50,26 +77,30 @@ def coco_truth(answers: Sequence[LocatedSample], classes: Sequence[str]) -> dict
     }
 
 
-def coco_results(found: Mapping[int, Located]) -> list[dict[str, Any]]:
+def coco_results(
+    found: Sequence[Located], classes: int, numbers: Numbers | None = None
+) -> list[dict[str, Any]]:
     """Return what was found, as a file of results holds it.
 
     The score is the posterior of the class in the picture, which is comparable between pictures of
     any size; where nothing classifies, the box of the class that was asked for has 1.
 
     Args:
-        found: By ``image_id``.
+        found: On every picture.
+        classes: How many there are, K.
+        numbers: Of pictures and classes; None numbers them from 1.
     """
-    return list(_results(found))
+    return list(_results(found, numbers or Numbers.from_one(len(found), classes)))
 
 
-def _results(found: Mapping[int, Located]) -> Iterator[dict[str, Any]]:
-    for image, located in found.items():
+def _results(found: Sequence[Located], numbers: Numbers) -> Iterator[dict[str, Any]]:
+    for image, located in zip(numbers.images, found, strict=True):
         asked = (located.given,) if located.given else ()
         for guess in located.guesses or asked:
-            if guess.box:
+            if guess.box and guess.label in numbers.categories:
                 yield {
                     "image_id": image,
-                    "category_id": guess.label + 1,
+                    "category_id": numbers.categories[guess.label],
                     "bbox": _sides(guess.box),
                     "score": 1.0 if guess.probability is None else guess.probability,
                 }

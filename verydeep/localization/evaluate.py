@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -16,7 +16,7 @@ from verydeep.data.testing import TestPictures
 from verydeep.distributed import Group, joined
 from verydeep.errors import DataError, PictureError
 from verydeep.evaluation.evaluate import Model, block_size
-from verydeep.localization.baselines import mean_box
+from verydeep.localization.baselines import fit_baselines, relative_boxes
 from verydeep.localization.locate import Located, check_nets, locate
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import (
@@ -34,7 +34,7 @@ def evaluate_boxes(
     samples: Sequence[Sample],
     protocol: BoxProtocol,
     *,
-    mean: Tensor | None = None,
+    fitted: Mapping[str, Tensor] | None = None,
     split: str = "",
     root: Path | None = None,
     workers: int | None = None,
@@ -51,8 +51,8 @@ def evaluate_boxes(
         samples: What to test on; labels count into the nets' classes. Those without a box are left
             out.
         protocol: How.
-        mean: Mean box of the training set, see :func:`training_box`; None leaves out what it would
-            be worth.
+        fitted: Boxes of the training set, see :func:`training_baselines`; None leaves out what
+            they would be worth.
         split: Name of the split, for the result.
         root: Folder that the names of unreadable pictures are relative to.
         workers: Decoding processes.
@@ -83,7 +83,7 @@ def evaluate_boxes(
             for row in sorted(found)
         ],
         protocol,
-        mean=mean,
+        fitted=fitted or {},
         unreadable=tuple(names[row] for row in sorted(faults)),
         without_box=len(samples) - len(boxed),
         split=split,
@@ -127,14 +127,14 @@ def _share(
 
 
 ENOUGH = 10_000
-"""Pictures whose mean box stands for that of a training set, at most."""
+"""Pictures whose boxes stand for those of a training set, at most."""
 
 
-def training_box(samples: Sequence[Sample], workers: int | None = None) -> Tensor | None:
-    """Return the mean box of a training set, float64 (4,): centre and size relative to the picture.
+def training_baselines(samples: Sequence[Sample], workers: int | None = None) -> dict[str, Tensor]:
+    """Return boxes fitted on a training set, float64 (4,): centre and size relative to the picture.
 
-    It is the mean over the pictures with a box, of their main objects; of more than :data:`ENOUGH`
-    pictures, over every second, third, … of them, so that at most so many are opened. Of the files
+    They are fitted on the main objects of the pictures with a box; of more than :data:`ENOUGH`
+    pictures, of every second, third, … of them, so that at most so many are opened. Of the files
     only the headers are read, for the sizes; pictures whose headers cannot be read are left out.
 
     Args:
@@ -142,13 +142,16 @@ def training_box(samples: Sequence[Sample], workers: int | None = None) -> Tenso
         workers: Processes that read; None decides.
 
     Returns:
-        None if no picture has a box.
+        By name, see :func:`~verydeep.localization.baselines.fit_baselines`; nothing if no picture
+        has a box.
     """
     chosen = samples[:: -(-len(samples) // ENOUGH) or 1]
     boxed = [sample for sample in chosen if sample.box]
     sizes = in_parallel(_size, [sample.path for sample in boxed], workers=workers, chunk=256)
     known = [(s.box, size) for s, size in zip(boxed, sizes, strict=True) if s.box and size]
-    return mean_box([box for box, _ in known], [size for _, size in known]) if known else None
+    if not known:
+        return {}
+    return fit_baselines(relative_boxes([box for box, _ in known], [size for _, size in known]))
 
 
 def _size(path: Source) -> tuple[int, int] | None:

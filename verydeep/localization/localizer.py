@@ -5,7 +5,8 @@ N images, H height, W width, K classes, G boxes a position; h, w sides of a map 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
@@ -30,9 +31,15 @@ class Localizer(TrainedNet):
 
     Attributes:
         per_class: Whether it has a box for each class (PCR, G = K) or one for all (SCR, G = 1).
+        baselines: Boxes fitted on the pictures that it was trained on, by name, centre and size
+            relative to the picture: what its results are compared with.
     """
 
     per_class: bool = True
+    baselines: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
+
+    # bf16 would round a centre to 1/256 of the crop, some pixels of a photograph.
+    exact_answers = True
 
     @property
     def groups(self) -> int:
@@ -54,7 +61,9 @@ class Localizer(TrainedNet):
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
-        config = self.config("localization", per_class=self.per_class)
+        config = self.config(
+            "localization", per_class=self.per_class, baselines=dict(self.baselines)
+        )
         what = "one for each class, PCR" if self.per_class else "one for all classes, SCR"
         card = model_card(self, USE, f"classes, whose boxes it tells ({what})")
         write_model(Path(folder), self.net, config, card)
@@ -75,4 +84,8 @@ def load_localizer(
     """
     net, config = read_model(find_model(folder), "localization")
     assert config.per_class is not None
-    return Localizer(**from_config(net, config, device, precision), per_class=config.per_class)
+    return Localizer(
+        **from_config(net, config, device, precision),
+        per_class=config.per_class,
+        baselines=config.baselines,
+    )

@@ -119,13 +119,28 @@ def merging_of(
         PictureError: The picture cannot be read.
         InputError: The nets do not fit each other or the protocol.
     """
+    boxes, likely = sight_one(models, nets, source, protocol).candidates([label])
+    return list(merge_steps(boxes, likely[:, 0], protocol.merging))
+
+
+def sight_one(
+    models: Sequence[Model],
+    nets: Sequence[BoxNet],
+    source: Path | Image.Image,
+    protocol: BoxProtocol,
+) -> Sighting:
+    """Return what nets say of one picture; the arguments are as above.
+
+    Raises:
+        PictureError: The picture cannot be read.
+        InputError: The nets do not fit each other or the protocol.
+    """
     check_nets(models, nets, protocol)
     pictures = TestPictures([source], protocol.used_scales, 0)
     seen = [sighting for _, sighting in sight(models, nets, pictures, protocol)]
     if not seen:
         raise PictureError(pictures.unreadable[0])
-    boxes, likely = seen[0].candidates([label])
-    return list(merge_steps(boxes, likely[:, 0], protocol.merging))
+    return seen[0]
 
 
 def check_nets(models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxProtocol) -> None:

@@ -14,6 +14,7 @@ from verydeep.data.testing import TestPictures
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.locate import Located, locate
 from verydeep.localization.protocol import make_box_protocol
+from verydeep.progress import Progress
 
 
 def localize(
@@ -25,6 +26,7 @@ def localize(
     scales: Sequence[int] | None = None,
     flip: bool | None = None,
     threshold: float | None = None,
+    progress: Progress | None = None,
 ) -> list[Prediction]:
     """Name what is on pictures, and say where it is (appendix A, Testing 2).
 
@@ -36,6 +38,7 @@ def localize(
         scales: Test scales Q in pixels; None takes those of the first box net.
         flip: Whether to look at mirror images too; None does as the first classifier was tested.
         threshold: Of the merging; see :class:`verydeep.localization.merge.Merging`.
+        progress: Where to report to; None is silent.
 
     Returns:
         One prediction a picture, in order, with a box for each class named.
@@ -54,7 +57,8 @@ def localize(
         threshold=threshold,
     )
     tested = TestPictures(sources, protocol.used_scales)
-    found = locate(models, nets, tested, protocol)
+    with (progress or Progress()).task("finding objects", len(sources)) as task:
+        found = locate(models, nets, tested, protocol, task=task)
     return [
         _prediction(models[0], source, found.get(index), tested.unreadable.get(index))
         for index, source in enumerate(sources)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from verydeep.data.samples import Box
-from verydeep.evaluation.statistics import wilson_interval
+from verydeep.evaluation.statistics import mcnemar, wilson_interval
 from verydeep.localization.baselines import baselines
 from verydeep.localization.boxes import iou
 from verydeep.localization.head import CORRECT_ABOVE
@@ -88,8 +88,11 @@ class LocalizationResult:
         nets: Box nets.
         seconds: Time that it took.
         baselines: ``error`` (with the true class) and ``mean_iou`` of boxes that know nothing of
-            the picture: the mean box of the training set, the whole picture, the central square
-            (side √½ of the smallest side).
+            the picture: the mean box of the training set, the constant box that is right most often
+            there, the whole picture, the central square (side √½ of the smallest side).
+        comparison: The box nets against the best baseline, with the true class: its name
+            (``baseline``), the pictures that only one of the two finds, and ``p_value`` of
+            McNemar's exact test, the probability that equally good boxes differ at least as much.
         answers: What was found on every picture; not in :meth:`to_dict`.
     """
 
@@ -115,6 +118,7 @@ class LocalizationResult:
     nets: tuple[str, ...]
     seconds: float
     baselines: Mapping[str, Mapping[str, float]]
+    comparison: Mapping[str, Any]
     answers: tuple[LocatedSample, ...] = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,7 +134,7 @@ def make_localization_result(
     answers: Sequence[LocatedSample],
     protocol: BoxProtocol,
     *,
-    mean: Tensor | None,
+    fitted: Mapping[str, Tensor],
     unreadable: tuple[str, ...],
     without_box: int,
     split: str,
@@ -143,7 +147,7 @@ def make_localization_result(
     Args:
         answers: What was found on every picture, N ≥ 1.
         protocol: How.
-        mean: Mean box of the training set, (4,); None leaves that baseline out.
+        fitted: Boxes of the training set, (4,) each, as far as they are known.
         unreadable: Names of the pictures that could not be read.
         without_box: Pictures that have no true box.
         split: Name of the split.
@@ -151,7 +155,7 @@ def make_localization_result(
         nets: Box nets.
         seconds: Time that it took.
     """
-    overlaps = [answer.overlap for answer in answers]
+    overlaps, known = [answer.overlap for answer in answers], _baselines(answers, fitted)
     true_class, true_interval = _error([overlap > CORRECT_ABOVE for overlap in overlaps])
     located, located_interval = true_class, true_interval
     if protocol.name == "dense":
@@ -179,7 +183,8 @@ def make_localization_result(
         models=models,
         nets=nets,
         seconds=seconds,
-        baselines=_baselines(answers, mean),
+        baselines={name: _worth(found) for name, found in known.items()},
+        comparison=_comparison(overlaps, known),
         answers=tuple(answers),
     )
 
@@ -201,16 +206,35 @@ def _names_it(answer: LocatedSample, guess: Guess) -> bool:
 
 
 def _baselines(
-    answers: Sequence[LocatedSample], mean: Tensor | None
-) -> dict[str, dict[str, float]]:
+    answers: Sequence[LocatedSample], fitted: Mapping[str, Tensor]
+) -> dict[str, list[float]]:
+    """Return the overlap that each baseline has on every picture."""
     overlaps: dict[str, list[float]] = {}
     for answer in answers:
-        for name, box in baselines(answer.located.size, mean).items():
+        for name, box in baselines(answer.located.size, fitted).items():
             overlaps.setdefault(name, []).append(answer.overlap_of(box.tolist()))
+    return overlaps
+
+
+def _worth(overlaps: Sequence[float]) -> dict[str, float]:
+    error, _ = _error([overlap > CORRECT_ABOVE for overlap in overlaps])
+    return {"error": error, "mean_iou": sum(overlaps) / len(overlaps)}
+
+
+def _comparison(
+    overlaps: Sequence[float], known: Mapping[str, Sequence[float]]
+) -> dict[str, str | int | float]:
+    """Return the nets against the baseline that finds most; of equal ones, that of the best IoU."""
+    wrong = {name: _missed(found) for name, found in known.items()}
+    best = min(known, key=lambda name: (int(wrong[name].sum()), -sum(known[name])))
+    compared = mcnemar(_missed(overlaps), wrong[best])
     return {
-        name: {
-            "error": _error([overlap > CORRECT_ABOVE for overlap in found])[0],
-            "mean_iou": sum(found) / len(found),
-        }
-        for name, found in overlaps.items()
+        "baseline": best,
+        "only_net_right": compared.only_second_wrong,
+        "only_baseline_right": compared.only_first_wrong,
+        "p_value": compared.p_value,
     }
+
+
+def _missed(overlaps: Sequence[float]) -> Tensor:
+    return torch.tensor([overlap <= CORRECT_ABOVE for overlap in overlaps])

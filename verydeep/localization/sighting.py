@@ -115,9 +115,17 @@ class Sighting:
                 own = maps[labels] if len(maps) > 1 else maps
                 boxes.append(boxes_on_picture(own.double(), answer.first).reshape(-1, 4))
                 likely.append(answer.likely[list(labels)].flatten(1).T)
-        found, scores = clip(torch.cat(boxes).double(), *self.size), torch.cat(likely).double()
-        good = found.isfinite().all(1) & (area(found) > 0)
-        return found[good], scores[good]
+        found, good = on_picture(torch.cat(boxes).double(), self.size)
+        return found[good], torch.cat(likely).double()[good]
+
+
+def on_picture(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return boxes (…, 4) clipped to a picture, and which of them are any, bool (…).
+
+    Boxes without area are none, nor are those that are no numbers.
+    """
+    clipped = clip(boxes, *size)
+    return clipped, clipped.isfinite().all(-1) & (area(clipped) > 0)
 
 
 def sight(

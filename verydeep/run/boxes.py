@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from verydeep.classifier import Classifier, load
 from verydeep.data.samples import Dataset, Samples
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import relabel
 from verydeep.evaluation.protocol import multiple_scales, single_scale
-from verydeep.localization.evaluate import evaluate_boxes, training_box
+from verydeep.localization.evaluate import evaluate_boxes, training_baselines
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.protocol import BoxProtocol, make_box_protocol
 from verydeep.localization.result import LocalizationResult
@@ -163,12 +166,20 @@ def rate_boxes(
         bench.nets,
         bench.samples,
         _protocol(name, bench.classifiers, bench.nets, scales, flip, top, threshold),
-        mean=training_box(bench.dataset.splits.get("train", ()), workers),
+        fitted=_baselines(bench, workers),
         split=bench.split,
         root=bench.dataset.root,
         workers=workers,
         progress=progress,
     )
+
+
+def _baselines(bench: BoxBench, workers: int | None) -> Mapping[str, Tensor]:
+    """Return the boxes that the net keeps; of those of earlier versions those of the data."""
+    kept = bench.nets[0].baselines
+    if not kept:
+        return training_baselines(bench.dataset.splits.get("train", ()), workers)
+    return {name: torch.tensor(box, dtype=torch.float64) for name, box in kept.items()}
 
 
 def _protocol(

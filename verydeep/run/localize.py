@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from verydeep.data.augment import Augmentation
 from verydeep.data.drawing import Drawing
@@ -14,7 +17,7 @@ from verydeep.data.statistics import ColourStatistics
 from verydeep.errors import DataError, ModelError, RecipeError
 from verydeep.localization.center import check_center
 from verydeep.localization.crops import ObjectCrop
-from verydeep.localization.evaluate import evaluate_boxes, training_box
+from verydeep.localization.evaluate import evaluate_boxes, training_baselines
 from verydeep.localization.head import LOSSES, outputs_for
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.protocol import BoxProtocol
@@ -77,7 +80,13 @@ class ToLocalize(Task[Localizer]):
 
     def model(self, parts: Parts) -> Localizer:
         """Return a box net."""
-        return Localizer(**parts, per_class=self.settings.per_class)
+        kept = {name: tuple(box.tolist()) for name, box in self.baselines.items()}
+        return Localizer(**parts, per_class=self.settings.per_class, baselines=kept)
+
+    @cached_property
+    def baselines(self) -> Mapping[str, Tensor]:
+        """Boxes fitted on the training pictures; measured once, as that opens their files."""
+        return training_baselines(self.samples("train"), self.recipe.data.workers)
 
     def load(self, folder: Path) -> Localizer:
         """Load a box net."""
@@ -107,7 +116,7 @@ class ToLocalize(Task[Localizer]):
                 [model],
                 self.dataset.split(split),
                 BoxProtocol("center", self.recipe.test_scales),
-                mean=training_box(self.samples("train"), workers),
+                fitted=self.baselines,
                 split=split,
                 root=self.dataset.root,
                 workers=workers,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
 from verydeep.data.decode import decode
+from verydeep.data.layouts.coco import numbering
 from verydeep.data.members import Source
 from verydeep.data.samples import Box, relative_name
 from verydeep.evaluation.calibration import BINS, Bin, reliability, temper
@@ -21,7 +22,7 @@ from verydeep.insight.confusion import draw_confusion
 from verydeep.insight.drawing import save_picture
 from verydeep.insight.localization import draw_gallery, draw_merging
 from verydeep.insight.reliability import draw_reliability
-from verydeep.localization.coco import coco_results, coco_truth
+from verydeep.localization.coco import Numbers, coco_results, coco_truth
 from verydeep.localization.locate import merging_of
 from verydeep.localization.protocol import make_box_protocol
 from verydeep.localization.result import LocalizationResult, LocatedSample
@@ -52,15 +53,17 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
     """Write all that is known of a test of boxes.
 
     ``result.json``; ``boxes.csv``, a line a picture; ``coco_truth.json`` and ``coco_results.json``
-    as COCO's tools read them; ``gallery.png``, the best and the worst; of a dense test
-    ``merging.png``, how the boxes of a picture are merged, the one of the median overlap.
+    as COCO's tools read them, with the numbers of the data's own file if they are COCO's;
+    ``gallery.png``, the best and the worst; of a dense test ``merging.png``, how the boxes of a
+    picture are merged, the one of the median overlap.
     """
     net, places = bench.nets[0], _places(bench)
     write_json(folder / "result.json", result.to_dict())
     _write_csv(folder / "boxes.csv", _box_rows(result, net.classes))
-    write_json(folder / "coco_truth.json", coco_truth(result.answers, net.classes))
-    located = {number: answer.located for number, answer in enumerate(result.answers, start=1)}
-    write_json(folder / "coco_results.json", coco_results(located))
+    numbers = _numbers(result, bench, places)
+    write_json(folder / "coco_truth.json", coco_truth(result.answers, net.classes, numbers))
+    located = [answer.located for answer in result.answers]
+    write_json(folder / "coco_results.json", coco_results(located, len(net.classes), numbers))
     gallery = draw_gallery(result.answers, lambda answer: decode(places[answer.name]), net.title)
     save_picture(gallery, folder / "gallery.png")
     if result.protocol == "dense":
@@ -71,6 +74,23 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
 def _places(bench: BoxBench) -> dict[str, Source]:
     """Return where pictures are, by the names that a result has for them."""
     return {relative_name(sample.path, bench.dataset.root): sample.path for sample in bench.samples}
+
+
+def _numbers(
+    result: LocalizationResult, bench: BoxBench, places: Mapping[str, Source]
+) -> Numbers | None:
+    """Return what the data's own file calls pictures and classes; None if there is no such file."""
+    if bench.dataset.coco is None:
+        return None
+    pictures = [str(places[answer.name]) for answer in result.answers]
+    found = numbering(bench.dataset.coco, pictures, bench.split)
+    if found is None:
+        return None
+    labels = enumerate(bench.nets[0].classes)
+    categories = {
+        label: found.categories[name] for label, name in labels if name in found.categories
+    }
+    return Numbers([found.images[picture] for picture in pictures], categories)
 
 
 def _draw_merging(

@@ -14,6 +14,7 @@ from verydeep.files import write_atomically
 from verydeep.insight.draw_boxes import PALETTE, Mark, draw_boxes
 from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
+from verydeep.progress import Progress
 
 LIKELY = 0.1
 """Classes that are less likely than this, and not the likeliest, get no box in a drawing."""
@@ -27,6 +28,7 @@ def predict(
     top: int = 5,
     device: str | None = None,
     precision: str | None = None,
+    progress: Progress | None = None,
 ) -> list[Prediction]:
     """Name what is on pictures, and where it is if there are box nets to say so.
 
@@ -37,15 +39,16 @@ def predict(
         top: Classes to name, at most.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
+        progress: Where to report to; None is silent.
 
     Raises:
         InputError: A model or a file cannot be used.
     """
     classifier = load(model, device=device, precision=precision)
     if not boxes:
-        return classifier.predict(pictures, top=top)
+        return classifier.predict(pictures, top=top, progress=progress)
     nets = [load_localizer(folder, device=device, precision=precision) for folder in boxes]
-    return localize(classifier, nets, pictures, top=top)
+    return localize(classifier, nets, pictures, top=top, progress=progress)
 
 
 def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> None:

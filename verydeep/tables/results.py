@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +78,7 @@ def localization_as_text(result: dict[str, Any]) -> str:
             ),
         ]
     rows += [("seconds", f"{result['seconds']:.1f}")]
-    return align(rows, left=2)
+    return f"{align(rows, left=2)}\n{_compared(result)}"
 
 
 def _box_errors(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -203,6 +203,7 @@ RUN_FIGURES = {
     "top-1 error": ("top1_error", "{:.2f} %"),
     "top-5 error": ("top5_error", "{:.2f} %"),
     "localization error": ("localization_error", "{:.2f} %"),
+    "95 %": ("localization_interval", "{0[0]:.2f} to {0[1]:.2f}"),
     "mean IoU": ("mean_iou", "{:.3f}"),
     "loss": ("loss", "{:.4f}"),
     "images": ("images", "{:,}"),
@@ -215,20 +216,39 @@ def run_as_text(metrics: dict[str, Any], out: Path) -> str:
     first = metrics["tests"][0]
     shown = {title: how for title, how in RUN_FIGURES.items() if first.get(how[0]) is not None}
     rows: list[Cells] = [("test", "split", *shown)]
-    rows += [
-        (
-            f"{test['protocol']}, Q = {', '.join(str(q) for q in test['scales'])}",
-            test["split"],
-            *(form.format(test[name]) for name, form in shown.values()),
-        )
-        for test in metrics["tests"]
-    ]
+    for test in metrics["tests"]:
+        name = f"{test['protocol']}, Q = {', '.join(str(q) for q in test['scales'])}"
+        rows += [(name, test["split"], *_figures(test, shown))]
+        rows += [
+            (f"  {box.replace('_', ' ')}", "", *_figures(_as_test(known), shown))
+            for box, known in test.get("baselines", {}).items()
+        ]
+    compared = "".join(f"\n{_compared(test)}" for test in metrics["tests"] if "comparison" in test)
     return (
-        f"{align(rows, left=2)}\n\n"
+        f"{align(rows, left=2)}{compared}\n\n"
         f"{metrics['epochs']} epochs, {metrics['drops']} drops of the learning rate; ended because "
         f"of {metrics['stopped_because']}.\n"
         f"model   {out / 'model'} (epoch {metrics['best_epoch']}, the best on validation)\n"
         f"report  {out / 'report.html'}"
+    )
+
+
+def _figures(measured: Mapping[str, Any], shown: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    for name, form in shown.values():
+        yield form.format(measured[name]) if name in measured else ""
+
+
+def _as_test(baseline: Mapping[str, float]) -> dict[str, float]:
+    return {"localization_error": baseline["error"], "mean_iou": baseline["mean_iou"]}
+
+
+def _compared(test: Mapping[str, Any]) -> str:
+    """Return whether a box net beats the best box that knows nothing, in a line."""
+    found = test["comparison"]
+    return (
+        f"with the true class, against the {found['baseline'].replace('_', ' ')}: right where the "
+        f"other is not on {found['only_net_right']:,} and {found['only_baseline_right']:,} "
+        f"pictures, p-value {_p_value(found['p_value'])} (McNemar)"
     )
 
 

@@ -147,7 +147,7 @@ def boxed(folder: Path, data: Path, answers: Sequence[LocatedSample]) -> Path:
     result = make_localization_result(
         answers,
         BoxProtocol("center", (32,)),
-        mean=torch.tensor([0.5, 0.5, 0.4, 0.4], dtype=torch.float64),
+        fitted={"mean_box": torch.tensor([0.5, 0.5, 0.4, 0.4], dtype=torch.float64)},
         unreadable=(),
         without_box=0,
         split="test",

@@ -18,8 +18,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +46,64 @@ def read(path: Path) -> Dataset:
     Raises:
         DataError: A file cannot be used, or its pictures are nowhere.
     """
-    if path.is_file():
-        root = path.parent.parent if path.parent.name == "annotations" else path.parent
-        files = {"all": path}
-    else:
-        root, files = path, _by_split(path)
+    root, files = _root_and_files(path)
     splits, empty = {}, 0
     for split, file in files.items():
         entries, without = _read_file(file, root, split)
         splits[split] = entries
         empty += without
     notes = counted(empty, "without an object left out")
-    return assemble(root, "COCO layout", splits, notes=notes)
+    return replace(assemble(root, "COCO layout", splits, notes=notes), coco=path)
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """What a file calls its pictures and classes, beside their names.
+
+    Attributes:
+        images: The ``id`` of an image, by the path of its picture.
+        categories: The ``id`` of a category, by its name; of several of one name the first.
+    """
+
+    images: Mapping[str, int | str]
+    categories: Mapping[str, int | str]
+
+
+def numbering(path: Path, pictures: Collection[str], split: str) -> Numbering | None:
+    """Return the numbers of pictures in the file that tells of them all; read again, not kept.
+
+    Args:
+        path: As for :func:`read`.
+        pictures: Their paths, as samples have them.
+        split: The file of this split is looked at first.
+
+    Returns:
+        None if no file tells of them all.
+
+    Raises:
+        DataError: A file cannot be used.
+    """
+    root, files = _root_and_files(path)
+    for name, file in sorted(files.items(), key=lambda each: each[0] != split):
+        content = _content(file)
+        folder = _folder(content.with_things, file, root, name)
+        images = {
+            str(inside(folder, content.images[image], f"{file}, image {image}")): image
+            for image in content.things
+        }
+        if images.keys() >= set(pictures):
+            categories: dict[str, int | str] = {}
+            for key, category in content.names.items():
+                categories.setdefault(category, key)
+            return Numbering(images, categories)
+    return None
+
+
+def _root_and_files(path: Path) -> tuple[Path, dict[str, Path]]:
+    """Return the folder of the data set, and its files by split."""
+    if not path.is_file():
+        return path, _by_split(path)
+    return path.parent.parent if path.parent.name == "annotations" else path.parent, {"all": path}
 
 
 def _begins_like_coco(path: Path) -> bool:
@@ -103,8 +149,39 @@ class _Thing:
     odd: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What a file tells.
+
+    Attributes:
+        names: Of the categories, by ``id``.
+        images: Names of the pictures, by ``id``.
+        things: Of the pictures that have any, by ``id``.
+    """
+
+    names: dict[int | str, str]
+    images: dict[int | str, str]
+    things: dict[int | str, list[_Thing]]
+
+    @property
+    def with_things(self) -> list[str]:
+        """Names of the pictures with an object."""
+        return [self.images[image] for image in self.things]
+
+
 def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
     """Return the pictures with an object, and how many are without."""
+    content = _content(file)
+    images, things = content.images, content.things
+    kept = sorted(((images[image], image) for image in things), key=lambda one: one[0])
+    folder = _folder(content.with_things, file, root, split)
+    entries = [
+        _entry(folder, name, f"{file}, image {image}", things[image]) for name, image in kept
+    ]
+    return entries, len(images) - len(things)
+
+
+def _content(file: Path) -> _Content:
     content = _load(file)
     names = dict(_categories(content, file))
     images = dict(_images(content, file))
@@ -120,12 +197,7 @@ def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
         odd: list[str] = []
         thing = _Thing(area, names[category], _box(annotation, place, odd), odd)
         things.setdefault(image, []).append(thing)
-    kept = sorted(((images[image], image) for image in things), key=lambda one: one[0])
-    folder = _folder([images[image] for image in things], file, root, split)
-    entries = [
-        _entry(folder, name, f"{file}, image {image}", things[image]) for name, image in kept
-    ]
-    return entries, len(images) - len(things)
+    return _Content(names, images, things)
 
 
 def _entry(folder: Path, name: str, place: str, things: Sequence[_Thing]) -> Entry:

@@ -110,9 +110,7 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
     """
     if not path.exists():
         known = ", ".join(NAMES)
-        kinds = (
-            f"DATA is a folder with a folder of pictures for each class, a table, or one of {known}"
-        )
+        kinds = f"DATA is one of {known}, or lies in one of these layouts:{_known()}"
         raise DataError(f"{path}: no such file or folder{did_you_mean(str(path), NAMES, kinds)}")
     if name is not None:
         return _BY_NAME[name]

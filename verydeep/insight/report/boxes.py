@@ -69,6 +69,40 @@ def compared(test: Mapping[str, Any]) -> list[Compared]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is wrong of the pictures if so much is asked of their first guesses.
+
+    Attributes:
+        name: Which guesses, in words.
+        error: Pictures of which none of them is right together with its box, in percent.
+        interval: 95 % interval of that (Wilson), in percent.
+        class_error: Pictures of which none names the class, in percent; None if it is told.
+    """
+
+    name: str
+    error: float
+    interval: tuple[float, float]
+    class_error: float | None
+
+
+def asked(test: Mapping[str, Any]) -> list[Asked]:
+    """Return the errors by what is asked for; none of the central crop, where the class is told."""
+    if test["protocol"] == "center":
+        return []
+    keys = {
+        "the true class, which is told": ("true_class", None),
+        f"one of the {min(5, test['top'])} likeliest classes": ("localization", "top5_error"),
+        "the likeliest class": ("top1_localization", "top1_error"),
+    }
+    return [
+        Asked(
+            name, test[f"{error}_error"], test[f"{error}_interval"], test[alone] if alone else None
+        )
+        for name, (error, alone) in keys.items()
+    ]
+
+
 def quantiles(answers: Sequence[LocatedSample]) -> list[tuple[float, float]]:
     """Return shares of the pictures, and the overlap that so many of them do not exceed."""
     overlaps = [answer.overlap for answer in answers]

@@ -75,6 +75,7 @@ class Boxed:
         boxes: The true ones.
         found: That which was found; None if there was none.
         small: The picture.
+        guess: What a classifier took it for; empty if none was asked.
     """
 
     file: str
@@ -84,6 +85,7 @@ class Boxed:
     boxes: tuple[Box, ...]
     found: Box | None
     small: Small
+    guess: str = ""
 
     @property
     def words(self) -> str:
@@ -149,11 +151,20 @@ def box_groups(
                 answer.boxes,
                 answer.located.given.box if answer.located.given else None,
                 small(answer.name),
+                _guess(answer, titles),
             )
             for answer in group
         ]
         for name, group in ranked_groups(answers).items()
     }
+
+
+def _guess(answer: LocatedSample, titles: Sequence[str]) -> str:
+    if not answer.located.guesses:
+        return ""
+    first = answer.located.guesses[0]
+    how = "recognised" if first.label == answer.label else f"taken for {titles[first.label]}"
+    return how if first.probability is None else f"{how}, {100 * first.probability:.0f} %"
 
 
 def ranked_groups(answers: Sequence[LocatedSample]) -> dict[str, list[LocatedSample]]:

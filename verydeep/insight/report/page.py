@@ -13,7 +13,7 @@ from verydeep.evaluation.record import Record
 from verydeep.evaluation.result import Result
 from verydeep.evaluation.titles import TITLES, error_of
 from verydeep.files import write_text
-from verydeep.insight.report.boxes import box_rows, compared, histogram, quantiles
+from verydeep.insight.report.boxes import asked, box_rows, compared, histogram, quantiles
 from verydeep.insight.report.calibration import calibration
 from verydeep.insight.report.classes import class_rows, matrix, pairs
 from verydeep.insight.report.curves import drops_of, learning_curves
@@ -197,6 +197,7 @@ def box_parts(
         "wrong": wrong,
         "again": _again(100 * wrong / images, images, test["true_class_error"], test["images"]),
         "compared": compared(test),
+        "asked": asked(test),
         "histogram": histogram(located),
         "quantiles": quantiles(located),
         "classes": rows,

@@ -21,7 +21,14 @@ from tiny import COLOURS, recipe, strict_json, write_class_folders, write_splits
 
 import verydeep
 from verydeep import train
-from verydeep.errors import DataError, InputError, Interrupted, ModelError, RecipeError, VeryDeepError
+from verydeep.errors import (
+    DataError,
+    InputError,
+    Interrupted,
+    ModelError,
+    RecipeError,
+    VeryDeepError,
+)
 from verydeep.progress import Progress
 from verydeep.recipe import known_keys, load_recipe
 
@@ -295,7 +302,7 @@ def test_another_folder_is_not_written_into(pictures: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["file", "file/below"])
 def test_a_file_is_no_run_folder(name: str, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(InputError, match="file: no folder can be made there|file/below: no folder"):
+    with pytest.raises(InputError, match=f"{name}: no folder can be made there"):
         train(pictures, recipe(*QUICK), tmp_path / name)
     assert (tmp_path / "file").read_text() == "precious"
 

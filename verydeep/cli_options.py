@@ -18,6 +18,20 @@ Boxes = Annotated[
     list[str] | None,
     typer.Option(metavar="RUN", help="Box net that says where things are; may be repeated."),
 ]
+Scales = Annotated[
+    str | None,
+    typer.Option(
+        help="Q, like 256 or 256,384,512; or the paper's for the training scale: single or "
+        "multi. Default: as at the end of training, or the protocol's own."
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="The worst match of two boxes that are merged: −1 (equal boxes only) to 1; "
+        "default −0.5."
+    ),
+]
 Precision = Annotated[
     str | None, typer.Option(help="bf16 or fp32; default: bf16 where it is native.")
 ]
@@ -29,14 +43,28 @@ def scales_in(text: str | None) -> tuple[int, ...] | str | None:
     Raises:
         InputError: It is neither.
     """
-    if text in (None, "single", "multi"):
+    if text in ("single", "multi"):
         return text
+    return sizes_in(text, "single, multi, or ")
+
+
+def sizes_in(text: str | None, besides: str = "") -> tuple[int, ...] | None:
+    """Return test scales from numbers with commas between them.
+
+    Args:
+        text: What was given, if anything.
+        besides: Words that may stand there as well, for the message.
+
+    Raises:
+        InputError: They are none.
+    """
+    if text is None:
+        return None
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InputError(
-            "--scales must be single, multi, or whole numbers like 256 or 256,384,512, got "
-            f"{text!r} instead"
+            f"--scales must be {besides}whole numbers like 256 or 256,384,512, got {text!r} instead"
         ) from None
 
 

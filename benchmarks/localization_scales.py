@@ -59,7 +59,7 @@ def main(classifier: str, boxes: str, out: Path, words: list[str]) -> None:
             flush=True,
         )
     value = {
-        "command": f"verydeep demo --out {classifier}; python {' '.join(sys.argv)}",
+        "command": f"python {' '.join(sys.argv)}",
         "seed": 0,
         "version": verydeep.__version__,
         "environment": describe_environment(choose_machine()),

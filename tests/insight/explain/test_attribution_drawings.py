@@ -169,6 +169,13 @@ def _rgba(colour: str) -> tuple[float, ...]:
     return (*(int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)), 1.0)
 
 
+def test_the_box_of_crops_is_drawn_as_well() -> None:
+    section = boxes_section(subject(), localizer(), protocol="crops", grid=(1, 2), flip=False)
+    assert "(crops at Q = " in section.lead
+    assert section.facts["boxes"] == 2 * len(section.facts["scales"])
+    assert all((one["row"], one["column"]) == (0, 0) for one in section.facts["origins"])
+
+
 def test_where_there_is_no_box_nothing_is_drawn() -> None:
     nowhere = localizer()
     torch.nn.init.zeros_(nowhere.net.classifier.fc8.weight)

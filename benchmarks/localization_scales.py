@@ -1,8 +1,10 @@
-"""Test a box net beside its classifier at several lists of scales, as in Table 9 of the paper.
+"""Test a box net beside its classifier by several protocols and scales, as in Table 9 of the paper.
 
-python benchmarks/localization_scales.py runs/demo runs/demo/localization OUT.json 64 73 64,73 96
+python benchmarks/localization_scales.py runs/demo runs/demo/localization OUT.json \
+    center:64 dense:64 dense:64,96 crops:3x3:64,96
 
-The first line is the box of the true class on the central crop, at the first scale.
+The box of the true class on the central crop (``center``), boxes at every position (``dense``), or
+those of a grid of crops (``crops``).
 """
 
 from __future__ import annotations
@@ -10,37 +12,54 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import verydeep
+from verydeep.cli_options import grid_in
+from verydeep.localization.protocol import USUAL_GRID
 from verydeep.run.boxes import rate_boxes, set_up_boxes
 from verydeep.runtime import choose_machine, describe_environment
 
 KEYS = (
-    *("protocol", "scales", "flip", "localization_error", "localization_interval"),
+    *("protocol", "grid", "scales", "flip", "localization_error", "localization_interval"),
     *("top1_localization_error", "true_class_error", "mean_iou", "images", "seconds"),
 )
 """What is kept of each result."""
 
 
-def main(classifier: str, boxes: str, out: Path, lists: list[str]) -> None:
+class Wanted(NamedTuple):
+    """A test that is wanted: protocol, grid of crops and scales."""
+
+    protocol: str
+    grid: tuple[int, int]
+    scales: tuple[int, ...]
+
+
+def read(text: str) -> Wanted:
+    """Return what is wanted by words like ``dense:64,96`` or ``crops:3x3:64,96``."""
+    protocol, *grid, scales = text.split(":")
+    chosen = grid_in(grid[0]) if grid else USUAL_GRID
+    return Wanted(protocol, chosen, tuple(map(int, scales.split(","))))
+
+
+def main(classifier: str, boxes: str, out: Path, words: list[str]) -> None:
     """Measure, print a line of Markdown for each test, and write them all."""
     bench = set_up_boxes(classifier, boxes, None)
-    scales = [tuple(map(int, text.split(","))) for text in lists]
-    tests = [("center", scales[0]), *(("dense", each) for each in scales)]
     rows: list[dict[str, Any]] = []
-    for protocol, chosen in tests:
-        result = rate_boxes(bench, protocol, scales=chosen).to_dict()
+    for wanted in map(read, words):
+        protocol, grid, scales = wanted
+        result = rate_boxes(bench, protocol, scales=scales, grid=grid).to_dict()
         rows.append({key: result[key] for key in KEYS})
         low, high = result["localization_interval"]
+        name = "{} {}x{}".format(protocol, *grid) if result["grid"] else protocol
         print(
-            f"| `{protocol}` | {', '.join(map(str, chosen))} "
+            f"| `{name}` | {', '.join(map(str, scales))} "
             f"| {result['localization_error']:.1f} % ({low:.1f} to {high:.1f}) "
             f"| {result['true_class_error']:.1f} % | {result['mean_iou']:.3f} |",
             flush=True,
         )
     value = {
-        "command": f"verydeep demo --out {classifier}; python {' '.join(sys.argv)}",
+        "command": f"python {' '.join(sys.argv)}",
         "seed": 0,
         "version": verydeep.__version__,
         "environment": describe_environment(choose_machine()),

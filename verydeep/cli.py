@@ -20,7 +20,10 @@ from verydeep.cli_options import (
     Json,
     Layout,
     Precision,
+    Threshold,
     Workers,
+    grid_in,
+    sizes_in,
 )
 from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run, printable
 from verydeep.errors import DataError, InputError, VeryDeepError
@@ -252,6 +255,20 @@ def predict(
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV a picture.")] = False,
     boxes: Boxes = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Of the boxes: dense (default), or crops.")
+    ] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Q, like 256 or 256,384,512; default: as tested.")
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip", help="Look at mirror images too; default: as the model was tested."
+        ),
+    ] = None,
+    grid: Annotated[str, typer.Option(help="Rows x columns of crops.")] = "5x5",
+    threshold: Threshold = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the pictures with their boxes drawn.")
     ] = None,
@@ -273,6 +290,11 @@ def predict(
         files,
         boxes=boxes or (),
         top=top,
+        protocol=protocol,
+        scales=None if scales is None else sizes_in(scales, "--scales must be whole numbers"),
+        flip=flip,
+        grid=grid_in(grid),
+        threshold=threshold,
         device=device,
         precision=precision,
         progress=console_progress(),

@@ -13,6 +13,8 @@ from verydeep.cli_options import (
     Json,
     Layout,
     Precision,
+    Scales,
+    Threshold,
     Workers,
     grid_in,
     scales_in,
@@ -43,17 +45,11 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="dense (default), center, crops, both, ten-crop, googlenet, or all of them; of a "
-            "box net alone: center."
+            help="dense (default), center, crops, both, ten-crop, googlenet, or all of them; with "
+            "--boxes: dense, crops or center; of a box net alone: center."
         ),
     ] = None,
-    scales: Annotated[
-        str | None,
-        typer.Option(
-            help="Q, like 256 or 256,384,512; or the paper's for the training scale: single or "
-            "multi. Default: as at the end of training, or the protocol's own."
-        ),
-    ] = None,
+    scales: Scales = None,
     flip: Annotated[
         bool | None,
         typer.Option("--flip/--no-flip", help="Average with mirror images; default: as trained."),
@@ -66,8 +62,10 @@ def evaluate(
         str, typer.Option(help="paper, or torchvision for the centre crop as it publishes it.")
     ] = "paper",
     top: Annotated[int, typer.Option(min=1, help="Classes whose boxes are looked for.")] = 5,
-    threshold: Annotated[
-        float | None, typer.Option(help="The worst match of two boxes that are merged.")
+    threshold: Threshold = None,
+    most: Annotated[
+        int | None,
+        typer.Option(min=1, help="Boxes of a class that are merged at most; default 1000."),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show one picture's test step by step instead.")
@@ -105,6 +103,7 @@ def evaluate(
         boxes=boxes or (),
         top=top,
         threshold=threshold,
+        most=most,
         split=split,
         scales=scales_in(scales),
         flip=flip,

@@ -25,6 +25,20 @@ Boxes = Annotated[
     list[str] | None,
     typer.Option(metavar="RUN", help="Box net that says where things are; may be repeated."),
 ]
+Scales = Annotated[
+    str | None,
+    typer.Option(
+        help="Q, like 256 or 256,384,512; or the paper's for the training scale: single or "
+        "multi. Default: as at the end of training, or the protocol's own."
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="The worst match of two boxes that are merged: −1 (equal boxes only) to 1; "
+        "default −0.5."
+    ),
+]
 Precision = Annotated[
     str | None, typer.Option(help="bf16 or fp32; default: bf16 where it is native.")
 ]

@@ -50,7 +50,10 @@ def picture(size: tuple[int, int] = (90, 160), seed: int = 0) -> Image.Image:
 
 
 @pytest.mark.parametrize("per_class", [True, False])
-@pytest.mark.parametrize("protocol", [DENSE, BoxProtocol("dense", (64,), flip=False)])
+@pytest.mark.parametrize(
+    "protocol",
+    [DENSE, BoxProtocol("dense", (64,), flip=False), BoxProtocol("crops", (70,), grid=(2, 1))],
+)
 def test_the_answer_is_that_of_localization(*, per_class: bool, protocol: BoxProtocol) -> None:
     model, _ = models()
     nets = [localizer(per_class=per_class, seed=seed) for seed in (5, 6)]
@@ -160,3 +163,25 @@ def test_the_pull_is_the_slope_of_the_box_on_the_picture(*, per_class: bool, fli
             slopes.append(abs(float((box(up) - box(down))[coordinate])) / 2e-4)
         assert float(heat[y, x]) == pytest.approx(max(slopes), rel=0.02)
         assert max(slopes) > 0
+
+
+def test_pixels_outside_a_crop_do_not_pull() -> None:
+    """Those inside do as if the crop were a picture of its own."""
+    model, net = models()
+    image = picture((90, 160))
+    found = provenance([model], [net], image, BoxProtocol("crops", (90,), grid=(2, 3)), 1)
+    assert len(found.origins) == 12
+    for origin in found.origins[2:6]:
+        top, left, height, width = origin.view.window
+        pulled = pull(net, image, origin, 1)
+        crop = image.crop((left, top, left + width, top + height))
+        alone = provenance([model], [net], crop, BoxProtocol("dense", (64,)), 1)
+        like = next(one for one in alone.origins if one.view.flip == origin.view.flip)
+        expected = pull(net, crop, like, 1)
+        inside = pulled.gradients[:, top : top + height, left : left + width]
+        assert torch.allclose(inside, expected.gradients, rtol=1e-4, atol=1e-7)
+        assert float(pulled.gradients.sum()) == pytest.approx(float(inside.sum()), rel=1e-5)
+        assert inside.max() > 0
+        moved = (expected.box[0] + left, expected.box[1] + top, *expected.box[2:])
+        assert pulled.box == pytest.approx(moved, abs=1e-3)
+        assert origin.score == pytest.approx(like.score, rel=1e-3)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -19,7 +21,12 @@ from verydeep.localization import sighting
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.locate import Located, locate, merging_of
 from verydeep.localization.merge import Merging
-from verydeep.localization.protocol import BoxProtocol, make_box_protocol
+from verydeep.localization.protocol import (
+    BoxProtocol,
+    make_box_protocol,
+    unseen_notice,
+    whole_scales,
+)
 from verydeep.nets.vgg import VGG, vgg
 from verydeep.runtime import choose_machine
 from verydeep.trained_net import Preprocessing
@@ -62,6 +69,21 @@ def images() -> tuple[Image.Image, ...]:
     return tuple(picture.resize(size[::-1]) for picture, size in zip(small, SIZES, strict=True))
 
 
+def parts(pixels: np.ndarray, protocol: BoxProtocol) -> list[tuple[int, int, np.ndarray]]:
+    """What the nets are shown: all, or crops that are cut here, and where they begin."""
+    if protocol.name == "dense":
+        return [(0, 0, pixels)]
+    rows, columns = protocol.grid
+    height, width = (side - 32 for side in pixels.shape[:2])
+    found = []
+    for row in range(rows):
+        top = height // 2 if rows == 1 else math.ceil(height * row / (rows - 1) - 0.5)
+        for column in range(columns):
+            left = width // 2 if columns == 1 else math.ceil(width * column / (columns - 1) - 0.5)
+            found.append((left, top, pixels[top : top + 32, left : left + 32]))
+    return found
+
+
 def by_hand(
     models: Sequence[Classifier],
     nets: Sequence[Localizer],
@@ -78,9 +100,11 @@ def by_hand(
         short = min(height, width)
         size = [max(scale, round(side * scale / short)) for side in (width, height)]
         pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
-        for flip in (False, True) if protocol.flip else (False,):
+        for (x_from, y_from, part), flip in product(
+            parts(pixels, protocol), (False, True) if protocol.flip else (False,)
+        ):
             views += 1
-            shown = pixels[:, ::-1] if flip else pixels
+            shown = part[:, ::-1] if flip else part
             x = torch.from_numpy(shown.copy()).permute(2, 0, 1)[None]
             maps = [model.score_map(x)[0].double().numpy() for model in models]
             for scores in maps:
@@ -97,7 +121,9 @@ def by_hand(
                             top = 32 * row + 32 * (cy - h / 2)
                             bottom = 32 * row + 32 * (cy + h / 2)
                             if flip:
-                                left, right = size[0] - right, size[0] - left
+                                left, right = part.shape[1] - right, part.shape[1] - left
+                            left, right = left + x_from, right + x_from
+                            top, bottom = top + y_from, bottom + y_from
                             sx, sy = width / size[0], height / size[1]
                             x0, x1 = (min(max(v * sx, 0), width) for v in (left, right))
                             y0, y1 = (min(max(v * sy, 0), height) for v in (top, bottom))
@@ -133,6 +159,8 @@ ENSEMBLES = {
         BoxProtocol("dense", (40,), flip=False),
         BoxProtocol("dense", (40, 97), top=2, merging=Merging(0.0)),
         BoxProtocol("dense", (32, 64), top=9, merging=Merging(0.2)),
+        BoxProtocol("crops", (40,), flip=False, grid=(2, 3)),
+        BoxProtocol("crops", (32, 57), top=2, merging=Merging(0.0), grid=(3, 1)),
     ],
     ids=str,
 )
@@ -212,6 +240,28 @@ def test_the_centre_is_the_net_on_the_central_crop() -> None:
         assert found[row].guesses == ()
 
 
+def test_crops_of_a_picture_of_the_input_size_are_the_central_one() -> None:
+    square = [picture.resize((32, 32)) for picture in images()]
+    models, nets = [classifier(1)], [localizer(4, per_class=True)]
+    labels = dict.fromkeys(range(len(square)), 2)
+    found = [
+        locate(models, nets, TestPictures(square, (32,), 0), protocol, labels=labels)
+        for protocol in (
+            BoxProtocol("center", (32,)),
+            BoxProtocol("crops", (32,), flip=False, grid=(3, 2)),
+        )
+    ]
+    for row in range(len(square)):
+        center, crops = (each[row].given for each in found)
+        assert center
+        assert center.box
+        assert crops
+        assert crops.box
+        assert crops.box == pytest.approx(center.box, abs=1e-4)
+        assert crops.probability == pytest.approx(center.probability, rel=1e-5)
+        assert crops.score == pytest.approx(6 * center.score, rel=1e-5)
+
+
 def test_a_net_whose_boxes_have_no_area_finds_nothing() -> None:
     box_net = localizer(7, per_class=False)
     with torch.no_grad():
@@ -255,7 +305,8 @@ def test_nets_that_do_not_fit_are_refused() -> None:
     large = localizer(3, per_class=False, input_size=64)
     for models, nets, protocol, match in (
         ([classifier(1)], [], dense, "at least one box net"),
-        ([], [good], dense, "name a classification net too"),
+        ([], [good], dense, "dense boxes .* name a classification net too"),
+        ([], [good], BoxProtocol("crops", (40,)), "crops boxes .* name a classification net too"),
         ([], [good, other], center, "same classes in the same order"),
         ([classifier(1)], [other], center, "same classes in the same order"),
         ([classifier(1)], [large], BoxProtocol("dense", (64,)), "32 pixels, A 64|64 pixels, A 32"),
@@ -273,6 +324,9 @@ def test_a_protocol_says_what_it_does() -> None:
     assert str(make_box_protocol("dense", (64, 72), flip=False, top=3)) == (
         "dense at Q = 64, 72, without mirror images, top 3 classes"
     )
+    assert str(make_box_protocol("crops", (64, 96), flip=False, grid=(2, 3))) == (
+        "crops 2x3 at Q = 64, 96, without mirror images, top 5 classes"
+    )
     made = make_box_protocol("dense", [64], threshold=-0.5, most=50)
     assert made == BoxProtocol("dense", (64,), merging=Merging(-0.5, 50))
     assert make_box_protocol("dense", [64]).merging == Merging()
@@ -281,7 +335,8 @@ def test_a_protocol_says_what_it_does() -> None:
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"name": "crops"}, "one of center, dense, got 'crops'"),
+        ({"name": "grid"}, "one of center, dense, crops, got 'grid'"),
+        ({"name": "crops", "grid": (0, 3)}, "1 to 100 rows and columns, got 0x3"),
         ({"name": "centre"}, "did you mean 'center'"),
         ({"scales": ()}, "at least one test scale"),
         ({"scales": (64, 64)}, "each test scale once"),
@@ -293,3 +348,51 @@ def test_a_protocol_says_what_it_does() -> None:
 def test_protocols_that_cannot_be_are_refused(arguments: dict, match: str) -> None:
     with pytest.raises(InputError, match=match):
         make_box_protocol(**{"name": "dense", "scales": (64,)} | arguments)
+
+
+def unseen_by_hand(side: int, input_size: int) -> int:
+    """Pixels of a line that no window meets: they begin at 0 and are 32 apart, as far as fit."""
+    seen = {
+        pixel
+        for start in range(0, side - input_size + 1, 32)
+        for pixel in range(start, start + input_size)
+    }
+    return side - len(seen)
+
+
+@pytest.mark.parametrize("input_size", [32, 64, 224])
+def test_pixels_that_no_window_sees_are_counted(input_size: int) -> None:
+    scales = tuple(range(input_size, input_size + 70))
+    found = BoxProtocol("dense", scales).unseen(input_size)
+    for scale in scales:
+        assert found.get(scale, 0) == unseen_by_hand(scale, input_size)
+    assert not BoxProtocol("crops", scales).unseen(input_size)
+    assert not BoxProtocol("center", scales).unseen(input_size)
+
+
+def test_what_is_not_seen_is_said() -> None:
+    said = unseen_notice(BoxProtocol("dense", (64, 72, 80)), 64)
+    assert said
+    for words in ("Q = 72, 80: ", "8, 16 pixels", "at the bottom", "Q = 64, 96, 128, …", "crops"):
+        assert words in said
+    assert "on the right" not in said  # the mirror image begins there
+    assert "on the right" in str(unseen_notice(BoxProtocol("dense", (72,), flip=False), 64))
+    assert unseen_notice(BoxProtocol("dense", (64, 96)), 64) is None
+    assert unseen_notice(BoxProtocol("crops", (72,)), 64) is None
+
+
+@pytest.mark.parametrize(
+    ("scales", "input_size", "whole"),
+    [
+        ((224, 256, 288), 224, (224, 256, 288)),
+        ((256, 384, 512), 224, (256, 384, 512)),
+        ((64, 73), 64, (64,)),
+        ((96, 110, 123), 96, (96, 128)),
+        ((64, 97, 129), 64, (64, 96, 128)),
+    ],
+)
+def test_whole_scales_are_the_nearest_that_leave_nothing_out(
+    scales: tuple[int, ...], input_size: int, whole: tuple[int, ...]
+) -> None:
+    assert whole_scales(scales, input_size) == whole
+    assert not any(unseen_by_hand(scale, input_size) for scale in whole)

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ from tiny import Outcome, strict_json, write_boxed
 
 import verydeep
 from verydeep import train
-from verydeep.classifier import Prediction
+from verydeep.classifier import Classifier, Prediction, load
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Box
+from verydeep.evaluation.protocol import multiple_scales
 from verydeep.localization.center import check_center
 from verydeep.localization.head import LOSSES
 from verydeep.localization.localizer import Localizer, load_localizer
+from verydeep.localization.predict import localize
+from verydeep.localization.result import LocalizationResult
 from verydeep.progress import Progress
 from verydeep.recipe import load_recipe
 from verydeep.run.predict import draw_predictions
@@ -160,6 +164,55 @@ def test_beside_a_classifier_the_class_is_guessed(
     assert told["localization_error"] == told["true_class_error"]
     merged = only_json(verydeep(*words, "--threshold", "-1"))
     assert merged["merging"]["threshold"] == -1
+    few = only_json(verydeep(*words, "--most", "7"))
+    assert few["merging"]["most"] == 7
+
+
+def test_crops_stand_in_for_the_positions(
+    trained_run: Path, box_run: Path, boxed: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    words = ("evaluate", trained_run, "--boxes", box_run, "--data", boxed, "--scales", "36,48")
+    crops = (*words, "--protocol", "crops", "--grid", "2x3")
+    found = only_json(verydeep(*crops, "--json", "--out", tmp_path))
+    assert (found["protocol"], found["grid"], found["scales"]) == ("crops", [2, 3], [36, 48])
+    assert found["top1_localization_error"] is not None
+    assert (tmp_path / "merging.png").is_file()
+    text = verydeep(*crops).out
+    assert "crops 2x3, Q = 36, 48, with" in text
+    assert "likeliest class" in text
+    python = verydeep_result(trained_run, box_run, boxed, grid=(2, 3))
+    assert python.grid == (2, 3)
+    assert python.mean_iou == pytest.approx(found["mean_iou"], abs=0.02)
+    other = verydeep_result(trained_run, box_run, boxed, grid=(1, 1))
+    assert other.mean_iou != python.mean_iou
+    assert only_json(verydeep(*words, "--json"))["grid"] is None
+
+
+def verydeep_result(
+    classifier: Path, boxes: Path, data: Path, *, grid: tuple[int, int]
+) -> LocalizationResult:
+    return verydeep.evaluate_localization(
+        classifier, boxes, data, "crops", scales=(36, 48), grid=grid
+    )
+
+
+def test_what_no_window_sees_is_said_once(
+    trained_run: Path, box_run: Path, boxed: Path, verydeep: Program
+) -> None:
+    words = ("evaluate", trained_run, "--boxes", box_run, "--data", boxed, "--json", "--scales")
+    assert verydeep(*words, "36,48").err.count("pixels are in no window") == 1
+    assert "in no window" not in verydeep(*words, "32,64").err
+
+
+def test_several_scales_of_dense_leave_nothing_out(
+    trained_run: Path, box_run: Path, boxed: Path, verydeep: Program
+) -> None:
+    words = ("evaluate", trained_run, "--boxes", box_run, "--data", boxed, "--scales", "multi")
+    dense = only_json(verydeep(*words, "--json"))
+    assert not any((scale - 32) % 32 for scale in dense["scales"])
+    crops = only_json(verydeep(*words, "--protocol", "crops", "--grid", "2", "--json"))
+    net = load_localizer(box_run)
+    assert tuple(crops["scales"]) == multiple_scales(net.train_scale, net.input_size)
 
 
 def test_a_test_leaves_files_that_others_read(
@@ -279,8 +332,11 @@ def test_results_can_be_scored_against_the_users_own_file(
         (("MODEL", "--boxes", "MODEL"), "a classifier .*where a box net is needed"),
         (("MODEL", "--boxes", "BOXES", "--calibrate", "val"), "--calibrate is for classifiers"),
         (("MODEL", "--boxes", "BOXES", "--explain"), "--explain is for classifiers"),
-        (("MODEL", "--boxes", "BOXES", "--grid", "3x3"), "--grid is for classifiers"),
-        (("MODEL", "--boxes", "BOXES", "--protocol", "crops"), "center, dense"),
+        (("MODEL", "--boxes", "BOXES", "--grid", "3x3"), "--grid is for crops"),
+        (("MODEL", "--boxes", "BOXES", "--average", "scores"), "--average is for classifiers"),
+        (("MODEL", "--boxes", "BOXES", "--protocol", "both"), "center, dense, crops"),
+        (("MODEL", "--boxes", "BOXES", "--protocol", "crops", "--grid", "0x2"), "got 0x2"),
+        (("BOXES", "--protocol", "crops"), "name a classification net too"),
         (("BOXES", "--protocol", "dense"), "name a classification net too"),
         (("BOXES", "--scales", "20"), "at least 32"),
     ],
@@ -364,6 +420,61 @@ def test_a_prediction_says_how_far_it_is(
     only_json(verydeep("predict", trained_run, *tests, *boxes, "--json"))
     title = "finding objects" if with_boxes else "naming pictures"
     assert (said.total, said.done) == ({title: 4}, {title: 4})
+
+
+def test_predictions_are_found_as_they_are_asked_for(
+    trained_run: Path, box_run: Path, tests: list[Path], verydeep: Program
+) -> None:
+    """The program's words against Python's arguments, each of which changes the boxes."""
+    classifier, boxes = verydeep_nets(trained_run, box_run)
+    words = ("predict", trained_run, *tests, "--boxes", box_run, "--precision", "fp32", "--json")
+    seen = []
+    for options, arguments in (
+        ((), {}),
+        (("--scales", "64"), {"scales": (64,)}),
+        (("--scales", "64", "--no-flip"), {"scales": (64,), "flip": False}),
+        (("--scales", "64", "--threshold", "1"), {"scales": (64,), "threshold": 1}),
+        (
+            ("--scales", "64", "--protocol", "crops", "--grid", "2x3"),
+            {"scales": (64,), "protocol": "crops", "grid": (2, 3)},
+        ),
+    ):
+        found = only_json(verydeep(*words, "--device", "cpu", *options))["predictions"]
+        ours = [guess["box"] for one in found for guess in one["classes"]]
+        expected = localize(classifier, boxes, tests, **arguments)
+        assert ours == [pytest.approx(box, abs=1e-3) for one in expected for box in one.boxes]
+        seen.append(ours)
+    assert all(a != b for a, b in combinations(seen, 2))
+
+
+def verydeep_nets(classifier: Path, boxes: Path) -> tuple[Classifier, Localizer]:
+    one = load(classifier, device="cpu", precision="fp32")
+    return one, load_localizer(boxes, device="cpu", precision="fp32")
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("--threshold", "0"), "name a box net with --boxes"),
+        (("--protocol", "crops"), "name a box net with --boxes"),
+        (("--boxes", "BOXES", "--grid", "3x3"), "--grid is for crops"),
+        (("--boxes", "BOXES", "--protocol", "center"), "dense or crops, got 'center'"),
+        (("--scales", "multi"), "whole numbers like 256 or 256,384,512, got 'multi'"),
+        (("--scales", "20"), "at least 32"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused(
+    words: tuple[str, ...],
+    fault: str,
+    trained_run: Path,
+    box_run: Path,
+    tests: list[Path],
+    verydeep: Program,
+) -> None:
+    given = (box_run if word == "BOXES" else word for word in words)
+    outcome = verydeep("predict", trained_run, tests[0], *given)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert fault in outcome.err
 
 
 def test_without_a_box_net_nothing_is_said_of_places(

@@ -94,11 +94,7 @@ def make_protocol(
         raise InputError("a protocol needs at least one test scale, in pixels")
     if len(set(scales)) < len(scales):
         raise InputError(f"each test scale once, got {', '.join(map(str, scales))} instead")
-    if not all(1 <= count <= MOST_ON_A_LINE for count in grid):
-        rows, columns = grid
-        raise InputError(
-            f"a grid has 1 to {MOST_ON_A_LINE} rows and columns, got {rows}x{columns} instead"
-        )
+    check_grid(grid)
     if preset == "torchvision" and name != "center":
         raise InputError(
             f"preset torchvision is its way of taking the central crop; protocol {name} has none"
@@ -109,6 +105,15 @@ def make_protocol(
 
 MOST_ON_A_LINE = 100
 """Crops in a row or column, at most."""
+
+
+def check_grid(grid: tuple[int, int]) -> None:
+    """Raise an InputError if there is no grid of so many rows and columns of crops."""
+    if not all(1 <= count <= MOST_ON_A_LINE for count in grid):
+        rows, columns = grid
+        raise InputError(
+            f"a grid has 1 to {MOST_ON_A_LINE} rows and columns, got {rows}x{columns} instead"
+        )
 
 
 def _one_of(what: str, found: str, known: Sequence[str]) -> None:

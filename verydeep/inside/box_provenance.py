@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from verydeep.data.geometry import Window
 from verydeep.data.samples import Box
 from verydeep.data.testing import TestPictures
 from verydeep.errors import PictureError
@@ -46,6 +47,7 @@ class Origin:
         column: Of the position.
         box: The box, clipped to the picture.
         score: Posterior of the class at this position.
+        alone: Whether the net was shown this window by itself, a crop, and not the whole picture.
     """
 
     net: int
@@ -54,6 +56,7 @@ class Origin:
     column: int
     box: Box
     score: float
+    alone: bool = False
 
     @property
     def scale(self) -> int:
@@ -114,7 +117,8 @@ def provenance(
         PictureError: The picture cannot be read.
         InputError: The nets do not fit each other or the protocol.
     """
-    origins = tuple(_origins(sight_one(models, nets, source, protocol), label))
+    seen = sight_one(models, nets, source, protocol)
+    origins = tuple(_origins(seen, label, alone=protocol.name != "dense"))
     boxes = torch.tensor([origin.box for origin in origins], dtype=torch.float64).reshape(-1, 4)
     scores = torch.tensor([origin.score for origin in origins], dtype=torch.float64)
     steps = tuple(merge_steps(boxes, scores, protocol.merging))
@@ -149,7 +153,7 @@ def merged_from(boxes: Tensor, steps: Sequence[Merged]) -> list[list[int]]:
     return members
 
 
-def _origins(sighting: Sighting, label: int) -> Iterator[Origin]:
+def _origins(sighting: Sighting, label: int, *, alone: bool) -> Iterator[Origin]:
     """Yield a class's boxes in the order in which they are merged, without those without area."""
     for answer in sighting.answers:
         for net, maps in enumerate(answer.boxes):
@@ -159,7 +163,8 @@ def _origins(sighting: Sighting, label: int) -> Iterator[Origin]:
             for row, column in good.nonzero().tolist():
                 view = position_view(answer.first, row, column)
                 box = Box(*boxes[row, column].tolist())
-                yield Origin(net, view, row, column, box, float(answer.likely[label, row, column]))
+                score = float(answer.likely[label, row, column])
+                yield Origin(net, view, row, column, box, score, alone)
 
 
 class Pull(NamedTuple):
@@ -197,13 +202,20 @@ def pull(net: Localizer, source: Path | Image.Image, origin: Origin, label: int)
     if picture is None:
         raise PictureError(pictures.unreadable[0])
     pixels = torch.from_numpy(picture.at(origin.scale).copy()).permute(2, 0, 1)
-    flip = origin.view.flip
-    shown = (pixels.flip(2) if flip else pixels)[None].float().requires_grad_()
+    window = origin.view.window if origin.alone else Window(0, 0, *pixels.shape[1:])
+    rows, columns = (
+        slice(start, start + side)
+        for start, side in ((window.top, window.height), (window.left, window.width))
+    )
+    part, flip = pixels[:, rows, columns], origin.view.flip
+    shown = (part.flip(2) if flip else part)[None].float().requires_grad_()
     scores = Scores(net)
     maps = as_boxes(scores.net.score_map(scores.reading(shown)))
     answer = maps[0, label if net.per_class else 0, :, origin.row, origin.column]
     found = [torch.autograd.grad(one, shown, retain_graph=True)[0][0] for one in answer]
     factor, shift = (torch.tensor(each) for each in (origin.view.factor, origin.view.shift))
-    gradients = torch.stack(found).cpu().abs().amax(1) / factor.abs().view(4, 1, 1)
+    slopes = torch.stack(found).cpu().abs().amax(1) / factor.abs().view(4, 1, 1)
+    gradients = torch.zeros(4, *pixels.shape[1:])
+    gradients[:, rows, columns] = slopes.flip(2) if flip else slopes
     box = ((answer.detach().cpu() - shift) / factor).tolist()
-    return Pull(pixels, (box[0], box[1], box[2], box[3]), gradients.flip(2) if flip else gradients)
+    return Pull(pixels, (box[0], box[1], box[2], box[3]), gradients)

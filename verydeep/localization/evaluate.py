@@ -18,7 +18,7 @@ from verydeep.errors import DataError, PictureError
 from verydeep.evaluation.evaluate import Model, block_size
 from verydeep.localization.baselines import fit_baselines, relative_boxes
 from verydeep.localization.locate import Located, check_nets, locate
-from verydeep.localization.protocol import BoxProtocol
+from verydeep.localization.protocol import BoxProtocol, unseen_notice
 from verydeep.localization.result import (
     LocalizationResult,
     LocatedSample,
@@ -69,10 +69,12 @@ def evaluate_boxes(
         raise DataError(
             f"none of the {len(samples)} pictures to test on has a box; see the layouts that do"
         )
+    progress = progress or Progress()
+    notice = unseen_notice(protocol, nets[0].input_size)
+    if notice:
+        progress.say(notice)
     with joined() as group:
-        found, faults = _share(
-            models, nets, boxed, protocol, group, split, workers, progress or Progress()
-        )
+        found, faults = _share(models, nets, boxed, protocol, group, split, workers, progress)
     if not found:
         reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
         raise DataError(f"none of the {len(boxed)} pictures to test on can be read:{reasons}")

@@ -152,8 +152,8 @@ def check_nets(models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxPro
     """
     if not nets:
         raise InputError("to find objects takes at least one box net")
-    if protocol.name == "dense" and not models:
-        raise InputError("dense boxes are rated by class: name a classification net too")
+    if protocol.guesses and not models:
+        raise InputError(f"{protocol.name} boxes are rated by class: name a classification net too")
     first = nets[0]
     every: list[Net] = [*models, *nets]
     for net in every:

@@ -13,7 +13,7 @@ from verydeep.data.sources import Picture, each_picture
 from verydeep.data.testing import TestPictures
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.locate import Located, locate
-from verydeep.localization.protocol import make_box_protocol
+from verydeep.localization.protocol import USUAL_GRID, make_box_protocol
 from verydeep.progress import Progress
 
 
@@ -22,9 +22,11 @@ def localize(
     localizer: Localizer | Sequence[Localizer],
     pictures: Picture | Iterable[Picture],
     *,
+    protocol: str = "dense",
     top: int = 5,
     scales: Sequence[int] | None = None,
     flip: bool | None = None,
+    grid: tuple[int, int] = USUAL_GRID,
     threshold: float | None = None,
     progress: Progress | None = None,
 ) -> list[Prediction]:
@@ -34,9 +36,11 @@ def localize(
         classifier: Says which classes a picture shows; of several the mean.
         localizer: Says where; the boxes of several are joined before they are merged.
         pictures: As for :meth:`verydeep.Classifier.predict`.
+        protocol: ``dense`` or ``crops``; see :class:`verydeep.localization.protocol.BoxProtocol`.
         top: Classes to name, at most.
         scales: Test scales Q in pixels; None takes those of the first box net.
         flip: Whether to look at mirror images too; None does as the first classifier was tested.
+        grid: Rows and columns of ``crops``.
         threshold: Of the merging; see :class:`verydeep.localization.merge.Merging`.
         progress: Where to report to; None is silent.
 
@@ -49,16 +53,17 @@ def localize(
     models = [classifier] if isinstance(classifier, Classifier) else list(classifier)
     nets = [localizer] if isinstance(localizer, Localizer) else list(localizer)
     sources = list(each_picture(pictures))
-    protocol = make_box_protocol(
-        "dense",
+    how = make_box_protocol(
+        protocol,
         scales or nets[0].test_scales,
         flip=models[0].test_flip if flip is None else flip,
         top=min(top, len(models[0].classes)),
         threshold=threshold,
+        grid=grid,
     )
-    tested = TestPictures(sources, protocol.used_scales)
+    tested = TestPictures(sources, how.used_scales)
     with (progress or Progress()).task("finding objects", len(sources)) as task:
-        found = locate(models, nets, tested, protocol, task=task)
+        found = locate(models, nets, tested, how, task=task)
     return [
         _prediction(models[0], source, found.get(index), tested.unreadable.get(index))
         for index, source in enumerate(sources)

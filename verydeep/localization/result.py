@@ -63,9 +63,9 @@ class LocalizationResult:
     """What a test of boxes measured, and how. Errors and intervals (95 %, Wilson) in percent.
 
     Attributes:
-        localization_error: The error of the protocol. ``dense``: pictures of which none of the five
-            likeliest classes (of ``top``, if fewer) is right together with its box. ``center``:
-            the same as ``true_class_error``.
+        localization_error: The error of the protocol. ``dense``, ``crops``: pictures of which none
+            of the five likeliest classes (of ``top``, if fewer) is right together with its box.
+            ``center``: the same as ``true_class_error``.
         localization_interval: Of that error.
         top1_localization_error: Pictures whose likeliest class is wrong, or its box; None without a
             classification net.
@@ -81,6 +81,7 @@ class LocalizationResult:
         protocol: Name of the protocol.
         scales: Test scales Q that were looked at, in pixels.
         flip: Whether mirror images were looked at too.
+        grid: Rows and columns of ``crops``; None of other protocols.
         top: Classes whose boxes were looked for.
         merging: Threshold and most boxes of the merging.
         split: Name of the split.
@@ -111,6 +112,7 @@ class LocalizationResult:
     protocol: str
     scales: tuple[int, ...]
     flip: bool
+    grid: tuple[int, int] | None
     top: int
     merging: Mapping[str, Any]
     split: str
@@ -158,7 +160,7 @@ def make_localization_result(
     overlaps, known = [answer.overlap for answer in answers], _baselines(answers, fitted)
     true_class, true_interval = _error([overlap > CORRECT_ABOVE for overlap in overlaps])
     located, located_interval = true_class, true_interval
-    if protocol.name == "dense":
+    if protocol.guesses:
         located, located_interval = _error(_hits(answers, 5, LocatedSample.is_right))
     top1 = _error(_hits(answers, 1, LocatedSample.is_right)) if models else (None, None)
     return LocalizationResult(
@@ -176,7 +178,8 @@ def make_localization_result(
         without_box=without_box,
         protocol=protocol.name,
         scales=protocol.used_scales,
-        flip=protocol.name == "dense" and protocol.flip,
+        flip=protocol.guesses and protocol.flip,
+        grid=protocol.grid if protocol.name == "crops" else None,
         top=protocol.top,
         merging=dataclasses.asdict(protocol.merging),
         split=split,

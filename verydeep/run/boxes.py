@@ -16,7 +16,7 @@ from verydeep.evaluation.evaluate import relabel
 from verydeep.evaluation.protocol import multiple_scales, single_scale
 from verydeep.localization.evaluate import evaluate_boxes, training_baselines
 from verydeep.localization.localizer import Localizer, load_localizer
-from verydeep.localization.protocol import BoxProtocol, make_box_protocol
+from verydeep.localization.protocol import USUAL_GRID, make_box_protocol, whole_scales
 from verydeep.localization.result import LocalizationResult
 from verydeep.model_folder import read_task
 from verydeep.progress import Progress
@@ -51,8 +51,10 @@ def evaluate_localization(
     split: str | None = None,
     scales: Scales = None,
     flip: bool | None = None,
+    grid: tuple[int, int] = USUAL_GRID,
     top: int = 5,
     threshold: float | None = None,
+    most: int | None = None,
     layout: str | None = None,
     device: str | None = None,
     precision: str | None = None,
@@ -67,15 +69,19 @@ def evaluate_localization(
         boxes: Model or run folders of box nets; their boxes are joined before they are merged.
         data: As for :func:`verydeep.evaluate`; None takes the data of the
             (first) box net, which have boxes.
-        protocol: ``center`` (the true class's box on the central crop: Testing 1) or ``dense``
-            (Testing 2); None takes ``dense`` beside a classifier, else ``center``.
+        protocol: ``center`` (the true class's box on the central crop: Testing 1), ``dense``
+            (Testing 2) or ``crops`` (the same with a grid of crops); None takes ``dense`` beside a
+            classifier, else ``center``.
         split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
         scales: Test scales Q in pixels; ``single`` or ``multi`` for the paper's, which depend on
-            the box net's training scale; None takes those that the first box net was tested at.
-        flip: Whether ``dense`` looks at mirror images too; None does as the first classifier was
-            tested.
+            the box net's training scale, ``multi`` of ``dense`` rounded to scales that leave no
+            pixel out; None takes those that the first box net was tested at.
+        flip: Whether ``dense`` and ``crops`` look at mirror images too; None does as the first
+            classifier was tested.
+        grid: Rows and columns of ``crops``.
         top: Classes whose boxes are looked for.
         threshold: Of the merging; see :class:`verydeep.localization.merge.Merging`.
+        most: Boxes that are merged at most; of more, those of the best scores.
         layout: How ``data`` lie on disk; None looks.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
@@ -91,8 +97,10 @@ def evaluate_localization(
         protocol,
         scales=scales,
         flip=flip,
+        grid=grid,
         top=top,
         threshold=threshold,
+        most=most,
         workers=workers,
         progress=progress,
     )
@@ -150,8 +158,10 @@ def rate_boxes(
     *,
     scales: Scales = None,
     flip: bool | None = None,
+    grid: tuple[int, int] = USUAL_GRID,
     top: int = 5,
     threshold: float | None = None,
+    most: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> LocalizationResult:
@@ -160,12 +170,23 @@ def rate_boxes(
     Raises:
         InputError: The nets do not fit each other or the protocol.
     """
+    if flip is None:
+        flip = bool(bench.classifiers) and bench.classifiers[0].test_flip
     name = protocol or ("dense" if bench.classifiers else "center")
+    how = make_box_protocol(
+        name,
+        _scales(scales, name, bench.nets[0]),
+        flip=flip,
+        top=min(top, len(bench.nets[0].classes)),
+        threshold=threshold,
+        most=most,
+        grid=grid,
+    )
     return evaluate_boxes(
         bench.classifiers,
         bench.nets,
         bench.samples,
-        _protocol(name, bench.classifiers, bench.nets, scales, flip, top, threshold),
+        how,
         fitted=_baselines(bench, workers),
         split=bench.split,
         root=bench.dataset.root,
@@ -182,28 +203,16 @@ def _baselines(bench: BoxBench, workers: int | None) -> Mapping[str, Tensor]:
     return {name: torch.tensor(box, dtype=torch.float64) for name, box in kept.items()}
 
 
-def _protocol(
-    name: str,
-    classifiers: Sequence[Classifier],
-    nets: Sequence[Localizer],
-    scales: Scales,
-    flip: bool | None,
-    top: int,
-    threshold: float | None,
-) -> BoxProtocol:
-    net = nets[0]
+def _scales(scales: Scales, protocol: str, net: Localizer) -> Sequence[int]:
+    """Return test scales: those chosen, the paper's, or those that a net was tested at."""
     if scales == "single":
-        scales = single_scale(net.train_scale)
-    elif scales == "multi":
-        scales = multiple_scales(net.train_scale, net.input_size)
-    elif isinstance(scales, str):
+        return single_scale(net.train_scale)
+    if scales == "multi":
+        usual = multiple_scales(net.train_scale, net.input_size)
+        return whole_scales(usual, net.input_size) if protocol == "dense" else usual
+    if isinstance(scales, str):
         raise InputError(f"scales must be single, multi or numbers, got {scales!r} instead")
-    if flip is None:
-        flip = bool(classifiers) and classifiers[0].test_flip
-    top = min(top, len(net.classes))
-    return make_box_protocol(
-        name, scales or net.test_scales, flip=flip, top=top, threshold=threshold
-    )
+    return scales or net.test_scales
 
 
 def _listed(folders: Folder | Sequence[Folder]) -> list[Folder]:

@@ -12,6 +12,7 @@ from verydeep.distributed import is_first
 from verydeep.errors import InputError
 from verydeep.evaluation.result import Result
 from verydeep.insight.report.page import write_test_page
+from verydeep.localization.protocol import check_grid_use
 from verydeep.localization.result import LocalizationResult
 from verydeep.progress import Progress
 from verydeep.run.boxes import are_box_nets, rate_boxes, set_up_boxes
@@ -28,10 +29,10 @@ from verydeep.tables.results import (
     table_as_text,
 )
 
-ONLY_FOR_BOXES = ("boxes", "top", "threshold")
+ONLY_FOR_BOXES = ("boxes", "top", "threshold", "most")
 """Settings of a request that classifiers by themselves do not know."""
 
-ONLY_FOR_CLASSES = ("grid", "average", "preset")
+ONLY_FOR_CLASSES = ("average", "preset")
 """Settings that box nets do not know."""
 
 Outcome = tuple[dict[str, Any], str]
@@ -48,6 +49,7 @@ class Request:
             :func:`verydeep.evaluate_localization`.
         top: Classes whose boxes are looked for.
         threshold: Of the merging of boxes.
+        most: Boxes that are merged at most.
         out: Folder for the files of the test; None writes none.
     """
 
@@ -57,6 +59,7 @@ class Request:
     boxes: Sequence[str] = ()
     top: int = 5
     threshold: float | None = None
+    most: int | None = None
     split: str | None = None
     scales: Scales = None
     flip: bool | None = None
@@ -144,6 +147,7 @@ def _boxes(request: Request, progress: Progress) -> Outcome:
     for name in ONLY_FOR_CLASSES:
         if getattr(request, name) != getattr(usual, name):
             raise InputError(f"--{name} is for classifiers alone: it says nothing of boxes")
+    check_grid_use(request.grid, request.protocol)
     bench = set_up_boxes(
         request.models,
         request.boxes,
@@ -159,8 +163,10 @@ def _boxes(request: Request, progress: Progress) -> Outcome:
         request.protocol,
         scales=request.scales,
         flip=request.flip,
+        grid=request.grid,
         top=request.top,
         threshold=request.threshold,
+        most=request.most,
         workers=request.workers,
         progress=progress,
     )

@@ -24,7 +24,7 @@ from verydeep.insight.localization import draw_gallery, draw_merging
 from verydeep.insight.reliability import draw_reliability
 from verydeep.localization.coco import Numbers, coco_results, coco_truth
 from verydeep.localization.locate import merging_of
-from verydeep.localization.protocol import make_box_protocol
+from verydeep.localization.protocol import USUAL_GRID, make_box_protocol
 from verydeep.localization.result import LocalizationResult, LocatedSample
 from verydeep.run.boxes import BoxBench
 
@@ -54,8 +54,8 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
 
     ``result.json``; ``boxes.csv``, a line a picture; ``coco_truth.json`` and ``coco_results.json``
     as COCO's tools read them, with the numbers of the data's own file if they are COCO's;
-    ``gallery.png``, the best and the worst; of a dense test ``merging.png``, how the boxes of a
-    picture are merged, the one of the median overlap.
+    ``gallery.png``, the best and the worst; unless the true class was told, ``merging.png``, how
+    the boxes of a picture are merged, the one of the median overlap.
     """
     net, places = bench.nets[0], _places(bench)
     write_json(folder / "result.json", result.to_dict())
@@ -66,7 +66,7 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
     write_json(folder / "coco_results.json", coco_results(located, len(net.classes), numbers))
     gallery = draw_gallery(result.answers, lambda answer: decode(places[answer.name]), net.title)
     save_picture(gallery, folder / "gallery.png")
-    if result.protocol == "dense":
+    if result.protocol != "center":
         ranked = sorted(result.answers, key=lambda answer: answer.overlap)
         _draw_merging(result, bench, ranked[len(ranked) // 2], folder / "merging.png")
 
@@ -97,7 +97,13 @@ def _draw_merging(
     result: LocalizationResult, bench: BoxBench, answer: LocatedSample, path: Path
 ) -> None:
     picture = decode(_places(bench)[answer.name])
-    protocol = make_box_protocol(result.protocol, result.scales, flip=result.flip, **result.merging)
+    protocol = make_box_protocol(
+        result.protocol,
+        result.scales,
+        flip=result.flip,
+        grid=result.grid or USUAL_GRID,
+        **result.merging,
+    )
     steps = merging_of(bench.classifiers, bench.nets, picture, protocol, answer.label)
     save_picture(draw_merging(picture, steps), path)
 

@@ -14,6 +14,7 @@ from verydeep.files import write_atomically
 from verydeep.insight.draw_boxes import PALETTE, Mark, draw_boxes
 from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
+from verydeep.localization.protocol import USUAL_GRID, check_grid_use
 from verydeep.progress import Progress
 
 LIKELY = 0.1
@@ -26,6 +27,11 @@ def predict(
     *,
     boxes: Sequence[str | Path] = (),
     top: int = 5,
+    protocol: str | None = None,
+    scales: Sequence[int] | None = None,
+    flip: bool | None = None,
+    grid: tuple[int, int] = USUAL_GRID,
+    threshold: float | None = None,
     device: str | None = None,
     precision: str | None = None,
     progress: Progress | None = None,
@@ -37,6 +43,11 @@ def predict(
         pictures: As for :meth:`verydeep.Classifier.predict`.
         boxes: Model or run folders of box nets.
         top: Classes to name, at most.
+        protocol: Of the boxes, ``dense`` or ``crops``; None takes ``dense``.
+        scales: Test scales Q in pixels; None takes those that the (first box) net was tested at.
+        flip: Whether to look at mirror images too; None does as the classifier was tested.
+        grid: Rows and columns of ``crops``.
+        threshold: Of the merging of boxes.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         progress: Where to report to; None is silent.
@@ -46,9 +57,27 @@ def predict(
     """
     classifier = load(model, device=device, precision=precision)
     if not boxes:
-        return classifier.predict(pictures, top=top, progress=progress)
+        if protocol or threshold is not None or grid != USUAL_GRID:
+            raise InputError(
+                "--protocol, --grid and --threshold are of boxes: name a box net with --boxes"
+            )
+        return classifier.predict(pictures, top=top, scales=scales, flip=flip, progress=progress)
+    if protocol not in (None, "dense", "crops"):
+        raise InputError(f"--protocol of boxes must be dense or crops, got {protocol!r} instead")
+    check_grid_use(grid, protocol)
     nets = [load_localizer(folder, device=device, precision=precision) for folder in boxes]
-    return localize(classifier, nets, pictures, top=top, progress=progress)
+    return localize(
+        classifier,
+        nets,
+        pictures,
+        protocol=protocol or "dense",
+        top=top,
+        scales=scales,
+        flip=flip,
+        grid=grid,
+        threshold=threshold,
+        progress=progress,
+    )
 
 
 def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> None:

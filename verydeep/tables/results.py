@@ -53,14 +53,16 @@ def _error(result: dict[str, Any], k: int) -> str:
 def localization_as_text(result: dict[str, Any]) -> str:
     """Return the result of a test of boxes, beside boxes that know nothing of the picture."""
     scales = ", ".join(str(scale) for scale in result["scales"])
-    dense = (
-        f", {'with' if result['flip'] else 'without'} mirror images, top {result['top']} classes"
-    )
-    how = dense if result["protocol"] == "dense" else ", true class"
+    name, how = result["protocol"], ", true class"
+    if name != "center":
+        turns = "with" if result["flip"] else "without"
+        how = f", {turns} mirror images, top {result['top']} classes"
+    if result.get("grid"):  # results of earlier versions have none
+        name += " {}x{}".format(*result["grid"])
     rows = [
         ("box net", " + ".join(result["nets"])),
         ("classifier", " + ".join(result["models"]) or "none: the true class is told"),
-        ("protocol", f"{result['protocol']}, Q = {scales}{how}"),
+        ("protocol", f"{name}, Q = {scales}{how}"),
         ("split", result["split"]),
         (
             "images",
@@ -83,7 +85,7 @@ def localization_as_text(result: dict[str, Any]) -> str:
 
 def _box_errors(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     errors = [("localization error", "localization_error", "localization_interval")]
-    if result["protocol"] == "dense":
+    if result["protocol"] != "center":
         errors += [
             ("  likeliest class", "top1_localization_error", "top1_localization_interval"),
             ("  true class", "true_class_error", "true_class_interval"),

@@ -214,6 +214,13 @@ def test_the_power_of_ten_stands_with_the_unit(most: float, label: str) -> None:
     assert max(map(abs, values)) < 10
 
 
+def test_the_box_of_crops_is_drawn_as_well() -> None:
+    section = boxes_section(subject(), localizer(), protocol="crops", grid=(1, 2), flip=False)
+    assert "(crops at Q = " in section.lead
+    assert section.facts["boxes"] == 2 * len(section.facts["scales"])
+    assert all((one["row"], one["column"]) == (0, 0) for one in section.facts["origins"])
+
+
 def test_where_there_is_no_box_nothing_is_drawn() -> None:
     nowhere = localizer()
     torch.nn.init.zeros_(nowhere.net.classifier.fc8.weight)

@@ -23,7 +23,7 @@ from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import WIDTH
 from verydeep.insight.localization import MOST_PIXELS, draw_merging
 from verydeep.localization.localizer import Localizer
-from verydeep.localization.protocol import BoxProtocol, make_box_protocol
+from verydeep.localization.protocol import USUAL_GRID, BoxProtocol, make_box_protocol
 
 BRIGHT = 0.998
 """Share of the pixels that have colours of their own in a map of a coordinate."""
@@ -37,8 +37,10 @@ def boxes_section(
     localizer: Localizer | Sequence[Localizer],
     source: Path | Image.Image | None = None,
     *,
+    protocol: str = "dense",
     scales: Sequence[int] | None = None,
     flip: bool | None = None,
+    grid: tuple[int, int] = USUAL_GRID,
     threshold: float | None = None,
 ) -> Section:
     """Draw where the box of the class that is asked about came from.
@@ -47,8 +49,10 @@ def boxes_section(
         subject: The picture, and the classification net that rates boxes.
         localizer: Box nets, of the same classes and input size.
         source: The picture before it was rescaled; None takes that of the subject.
+        protocol: ``dense`` or ``crops``; see :class:`verydeep.localization.protocol.BoxProtocol`.
         scales: Test scales Q in pixels; None takes those of the first box net.
         flip: Whether to look at mirror images too; None does as the classifier was tested.
+        grid: Rows and columns of ``crops``.
         threshold: Of the merging.
 
     Raises:
@@ -56,24 +60,25 @@ def boxes_section(
         PictureError: The picture cannot be read.
     """
     nets = [localizer] if isinstance(localizer, Localizer) else [*localizer]
-    protocol = make_box_protocol(
-        "dense",
+    how = make_box_protocol(
+        protocol,
         scales or nets[0].test_scales,
         flip=subject.model.test_flip if flip is None else flip,
         top=1,
         threshold=threshold,
+        grid=grid,
     )
     source = Image.fromarray(as_picture(subject.pixels)) if source is None else source
-    found = provenance([subject.model], nets, source, protocol, subject.label)
-    where = f"Q = {', '.join(map(str, protocol.used_scales))}{', mirrored too' * protocol.flip}"
+    found = provenance([subject.model], nets, source, how, subject.label)
+    where = f"Q = {', '.join(map(str, how.used_scales))}{', mirrored too' * how.flip}"
     return Section(
         name="boxes",
         title="Where the box came from",
-        lead=f"The box net's boxes of {subject.quoted} at every position (dense at {where}), each "
-        "rated by the posterior of the class there, merged greedily; the box with the largest sum "
-        f"is the answer (appendix A of the paper).{_not_drawn(found)}",
+        lead=f"The box net's boxes of {subject.quoted} at every position ({how.name} at {where}), "
+        "each rated by the posterior of the class there, merged greedily; the box with the largest "
+        f"sum is the answer (appendix A of the paper).{_not_drawn(found)}",
         panels=tuple(_panels(subject, nets, source, found)),
-        facts=_facts(subject, found, protocol),
+        facts=_facts(subject, found, how),
     )
 
 

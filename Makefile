@@ -34,9 +34,9 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
-# One thread a process: the tests are many and small.
+# One thread a process: the tests are many and small. A process without work takes some of the other.
 tests: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal $(TESTS)
 
 # Nothing is fetched. The variable is the theme's own way to leave out its notice about its successor.
 # With --quiet, warnings would not count, and --strict mean nothing.

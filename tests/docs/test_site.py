@@ -220,7 +220,7 @@ def address(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A chromium, if there is one."""
     executable = shutil.which("chromium") or shutil.which("google-chrome")
@@ -234,14 +234,25 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
+@pytest.fixture
+def context(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A window of it, which goes with the test: an open page goes on computing."""
+    opened = browser.new_context(**getattr(request, "param", {}))
+    yield opened
+    opened.close()
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "context", [{"viewport": {"width": 390, "height": 844}}], indirect=True, ids=["phone"]
+)
 def test_a_browser_asks_this_host_alone_and_no_page_is_wider_than_a_phone(
-    pages: dict[str, Reader], address: str, browser: Any
+    pages: dict[str, Reader], address: str, context: Any
 ) -> None:
     asked: list[str] = []
     said: list[str] = []
     wide: list[str] = []
-    tab = browser.new_page(viewport={"width": 390, "height": 844})
+    tab = context.new_page()
     tab.on("request", lambda request: asked.append(request.url))
     tab.on("pageerror", lambda error: said.append(str(error)))
     for name in pages:
@@ -257,13 +268,16 @@ def test_a_browser_asks_this_host_alone_and_no_page_is_wider_than_a_phone(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("palette", ["light", "dark"])
-def test_everyone_can_read_the_pages(
-    pages: dict[str, Reader], address: str, browser: Any, palette: str
-) -> None:
+@pytest.mark.parametrize(
+    "context",
+    [{"color_scheme": "light"}, {"color_scheme": "dark"}],
+    indirect=True,
+    ids=["light", "dark"],
+)
+def test_everyone_can_read_the_pages(pages: dict[str, Reader], address: str, context: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    tab = browser.new_context(color_scheme=palette).new_page()
+    tab = context.new_page()
     faults = []
     for name in pages:
         tab.goto(address + name)
@@ -274,8 +288,8 @@ def test_everyone_can_read_the_pages(
 
 
 @pytest.mark.slow
-def test_pages_open_from_the_disk(site: Path, browser: Any) -> None:
-    tab = browser.new_page()
+def test_pages_open_from_the_disk(site: Path, context: Any) -> None:
+    tab = context.new_page()
     said: list[str] = []
     failed: list[str] = []
     tab.on("console", lambda message: said.append(message.text))

@@ -13,7 +13,7 @@ from verydeep.checks.duplicates import find_duplicates
 from verydeep.checks.empty_folders import find_empty_folders
 from verydeep.checks.facts import Task, examine
 from verydeep.checks.file_rules import file_findings
-from verydeep.checks.findings import SEVERITIES, Evidence, Finding, plural
+from verydeep.checks.findings import SEVERITIES, Evidence, Finding
 from verydeep.checks.pictures import Pictures
 from verydeep.checks.reading import place_of, read
 from verydeep.checks.set_rules import set_findings
@@ -22,7 +22,7 @@ from verydeep.checks.summary import summarize
 from verydeep.data.loading import in_parallel
 from verydeep.data.samples import Dataset
 from verydeep.data.statistics import ColourStatistics, ColourSum
-from verydeep.errors import InputError
+from verydeep.errors import InputError, plural
 from verydeep.files import lies_within, make_folder
 from verydeep.progress import Progress
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from verydeep.checks.facts import Fault
-from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
+from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
 from verydeep.checks.pictures import Picture
 from verydeep.checks.sniff import FORMAT_OF_SUFFIX
 from verydeep.checks.strays import Stray
 from verydeep.data.samples import relative_name
 from verydeep.data.words import span
+from verydeep.errors import plural
 
 TINY = 32
 """Pixels; the smallest side that any of the nets takes."""

@@ -11,7 +11,6 @@ from verydeep.checks.duplicates import Duplicates
 from verydeep.checks.pictures import Picture
 from verydeep.checks.strays import Stray
 from verydeep.data.samples import Dataset
-from verydeep.errors import plural as plural  # noqa: PLC0414 - the rules take it from here
 
 Severity = Literal["error", "warning", "note"]
 """``error``: training would fail, or its figures would lie; ``warning``: look at it; ``note``."""

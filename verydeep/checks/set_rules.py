@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice, product
 
 from verydeep.checks.duplicates import Group, Near
-from verydeep.checks.findings import Evidence, Finding, Flagged, Severity, plural
+from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
 from verydeep.checks.pictures import Picture
 from verydeep.data.decode import shown
 from verydeep.data.samples import relative_name
+from verydeep.errors import plural
 
 FEW = 10
 """Training pictures of a class below which little can be learned."""

@@ -203,11 +203,8 @@ def pull(net: Localizer, source: Path | Image.Image, origin: Origin, label: int)
         raise PictureError(pictures.unreadable[0])
     pixels = torch.from_numpy(picture.at(origin.scale).copy()).permute(2, 0, 1)
     window = origin.view.window if origin.alone else Window(0, 0, *pixels.shape[1:])
-    rows, columns = (
-        slice(start, start + side)
-        for start, side in ((window.top, window.height), (window.left, window.width))
-    )
-    part, flip = pixels[:, rows, columns], origin.view.flip
+    x0, y0, x1, y1 = window.corners
+    part, flip = pixels[:, y0:y1, x0:x1], origin.view.flip
     shown = (part.flip(2) if flip else part)[None].float().requires_grad_()
     scores = Scores(net)
     maps = as_boxes(scores.net.score_map(scores.reading(shown)))
@@ -216,6 +213,6 @@ def pull(net: Localizer, source: Path | Image.Image, origin: Origin, label: int)
     factor, shift = (torch.tensor(each) for each in (origin.view.factor, origin.view.shift))
     slopes = torch.stack(found).cpu().abs().amax(1) / factor.abs().view(4, 1, 1)
     gradients = torch.zeros(4, *pixels.shape[1:])
-    gradients[:, rows, columns] = slopes.flip(2) if flip else slopes
+    gradients[:, y0:y1, x0:x1] = slopes.flip(2) if flip else slopes
     box = ((answer.detach().cpu() - shift) / factor).tolist()
     return Pull(pixels, (box[0], box[1], box[2], box[3]), gradients)

@@ -9,6 +9,8 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from verydeep.data.decode import decode
 from verydeep.data.layouts.coco import numbering
 from verydeep.data.members import Source
@@ -25,7 +27,7 @@ from verydeep.insight.reliability import draw_reliability
 from verydeep.localization.coco import Numbers, coco_results, coco_truth
 from verydeep.localization.locate import merging_of
 from verydeep.localization.protocol import USUAL_GRID, make_box_protocol
-from verydeep.localization.result import LocalizationResult, LocatedSample
+from verydeep.localization.result import LocalizationResult
 from verydeep.run.boxes import BoxBench
 
 
@@ -68,7 +70,9 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
     save_picture(gallery, folder / "gallery.png")
     if result.protocol != "center":
         ranked = sorted(result.answers, key=lambda answer: answer.overlap)
-        _draw_merging(result, bench, ranked[len(ranked) // 2], folder / "merging.png")
+        chosen = ranked[len(ranked) // 2]
+        picture = decode(places[chosen.name])
+        _draw_merging(result, bench, picture, chosen.label, folder / "merging.png")
 
 
 def _places(bench: BoxBench) -> dict[str, Source]:
@@ -94,9 +98,8 @@ def _numbers(
 
 
 def _draw_merging(
-    result: LocalizationResult, bench: BoxBench, answer: LocatedSample, path: Path
+    result: LocalizationResult, bench: BoxBench, picture: Image.Image, label: int, path: Path
 ) -> None:
-    picture = decode(_places(bench)[answer.name])
     protocol = make_box_protocol(
         result.protocol,
         result.scales,
@@ -104,7 +107,7 @@ def _draw_merging(
         grid=result.grid or USUAL_GRID,
         **result.merging,
     )
-    steps = merging_of(bench.classifiers, bench.nets, picture, protocol, answer.label)
+    steps = merging_of(bench.classifiers, bench.nets, picture, protocol, label)
     save_picture(draw_merging(picture, steps), path)
 
 

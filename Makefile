@@ -1,13 +1,14 @@
-# make demo   train and test a small net on built-in digits
-# make test   everything that a change must pass
-# make docs   the documentation as a site: site/index.html
-# They set up .venv/ first; the second time that takes no time.
+# make demo       train and test a small net on built-in digits
+# make test       check every change: style, types, imports, tests
+# make test-all   the same with the slow tests; needs Chromium, and skips nothing for a missing tool
+# make docs       build the documentation as a site: site/index.html
+# Each sets up .venv/ first; the second time that takes no time.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install demo test lint types imports tests docs clean
+.PHONY: install demo test test-all lint types imports tests tests-all docs clean
 
 install: $(STAMP)
 
@@ -24,6 +25,8 @@ demo: install
 
 test: lint types imports tests
 
+test-all: lint types imports tests-all
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -35,8 +38,13 @@ imports: install
 	$(BIN)/lint-imports
 
 # One thread a process: the tests are many and small. A process without work takes some of the other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
+
 tests: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal $(TESTS)
+	$(PYTEST) -m "not slow" $(TESTS)
+
+tests-all: install
+	$(PYTEST) --all-tools $(TESTS)
 
 # Nothing is fetched. The variable is the theme's own way to leave out its notice about its successor.
 # With --quiet, warnings would not count, and --strict mean nothing.

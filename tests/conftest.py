@@ -1,14 +1,19 @@
 """Settings for every test, and the pictures and runs that several of them share."""
 
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
 from sklearn.datasets import load_sample_images
-from tiny import Outcome, recipe, run_program, write_splits
+from tiny import Outcome, find_chromium, recipe, run_program, write_splits
+
+pytest_plugins = ["skips"]
 
 # The tests' tensors are small: handing them around between threads costs more than it saves, and
 # several times as much on a busy machine.
@@ -26,6 +31,28 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no folder shared/data beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_10(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten classes of Tiny ImageNet as folders, in a split ``train`` and a split ``val``."""
+    script = shared_data / "make-tiny-10"
+    if not script.is_file():
+        pytest.skip("there is no shared/data/make-tiny-10 beside the checkout")
+    folder = tmp_path_factory.mktemp("data")
+    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    return folder / "tiny-10"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window, for pages that people look at."""
+    program = find_chromium()
+    started = pytest.importorskip("playwright.sync_api").sync_playwright()
+    with started as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -44,6 +46,12 @@ def recipe(*settings: str) -> Recipe:
 def flags(*settings: str) -> list[str]:
     """Return the tiny recipe as arguments of ``verydeep train``."""
     return [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
+
+
+def find_chromium() -> str:
+    """Return the path of a Chromium or Chrome, or skip the test."""
+    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    return next(found, None) or pytest.skip("there is no Chromium")
 
 
 def write_class_folders(root: Path, count: int = 12, seed: int = 0, names: Any = COLOURS) -> Path:

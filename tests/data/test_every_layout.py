@@ -41,20 +41,21 @@ def tiny_pictures(path: Path, classes: int = 3) -> list[Laid]:
         pytest.skip(f"shared/data has no {path.name}")
     found = []
     with zipfile.ZipFile(path) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".JPEG"))
-        known = sorted({Path(name).parent.name for name in names if "/train/" in name})[:classes]
-        for split, count in (("train", TRAIN), ("val", VAL)):
-            for number, title in enumerate(known, start=1):
-                mine = [name for name in names if f"/{split}/{title}/" in name][:count]
-                wnid = f"n{number:02}"  # as most layouts call classes
-                found += [numbered(split, wnid, n, archive.read(o)) for n, o in enumerate(mine)]
+        names = sorted(name for name in archive.namelist() if "/train/" in name)
+        names = [name for name in names if name.endswith(".JPEG")]
+        known = sorted({name.split("/")[2] for name in names})[:classes]
+        for number, title in enumerate(known, start=1):
+            mine = [name for name in names if f"/{title}/" in name]
+            wnid = f"n{number:02}"  # as most layouts call classes
+            for split, chosen in (("train", mine[:TRAIN]), ("val", mine[-VAL:])):
+                found += [numbered(split, wnid, n, archive.read(o)) for n, o in enumerate(chosen)]
     return found
 
 
-@pytest.fixture(scope="module", params=["photographs", "tiny-10"])
+@pytest.fixture(scope="module", params=["photographs", "tiny-imagenet"])
 def pictures(request: pytest.FixtureRequest) -> Pictures:
-    if request.param == "tiny-10":
-        return tiny_pictures(request.getfixturevalue("shared_data") / "tiny-10.zip")
+    if request.param == "tiny-imagenet":
+        return tiny_pictures(request.getfixturevalue("shared_data") / "tiny-imagenet-40.zip")
     photographs: list[Image.Image] = request.getfixturevalue("photographs")
     return tiles(photographs, TRAIN, VAL)
 

@@ -347,9 +347,9 @@ def test_forty_classes_of_the_real_tiny_imagenet(shared_data: Path, tmp_path: Pa
                 assert name.split("/")[2] == dataset.classes[sample.label]
 
 
-def test_ten_classes_of_tiny_imagenet_as_folders(shared_data: Path, tmp_path: Path) -> None:
-    with open_zip(shared_data / "tiny-10.zip") as archive:
-        dataset = read_dataset(unpack_names(archive, tmp_path))
+@pytest.mark.slow
+def test_ten_classes_of_tiny_imagenet_as_folders(tiny_10: Path) -> None:
+    dataset = read_dataset(tiny_10)
     assert counts(dataset) == {"train": (500,) * 10, "val": (50,) * 10}
     assert "goldfish" in dataset.classes
 

@@ -227,20 +227,6 @@ SEARCHED = """() => {
 """A key is let go again and again: on a busy machine the search is not listening yet at first."""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A chromium, if there is one."""
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    if not executable:
-        pytest.skip("there is no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
 @pytest.fixture
 def context(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A window of it, which goes with the test: an open page goes on computing."""

@@ -57,15 +57,15 @@ def check_output(page: str, block: Block, printed: str) -> None:
         )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+def python_blocks(page: Path) -> list[Block]:
+    """Return the blocks of a page that are to be run."""
+    found = blocks(page.read_text("utf-8"))
+    return [block for block in found if block.language == "python" and block.not_run is None]
+
+
+@pytest.mark.parametrize("page", filter(python_blocks, PAGES), ids=name)
 def test_python_blocks_run(page: Path, tmp_path: Path, put: Put) -> None:
-    wanted = [
-        block
-        for block in blocks(page.read_text("utf-8"))
-        if block.language == "python" and block.not_run is None
-    ]
-    if not wanted:
-        pytest.skip("no Python block to run")
+    wanted = python_blocks(page)
     folder = tmp_path / "page"
     folder.mkdir()
     for prop in dict.fromkeys(prop for block in wanted for prop in block.props):

@@ -547,39 +547,33 @@ def test_a_request_from_python_has_no_command(model: Path, photos: Path, tmp_pat
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_shows_it_without_a_fault(
-    scheme: str, width: int, written: tuple[Path, dict[str, Any]]
+    scheme: str, width: int, written: tuple[Path, dict[str, Any]], browser: Any
 ) -> None:
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    if not executable:
-        pytest.skip("there is no chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="nor is axe")
     said: list[str] = []
     asked: list[str] = []
     # A caption with a long path must not make the page wider than the screen.
     assert max(len(one["source"]) for one in written[1]["pictures"]) > 60
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-        tab = context.new_page()
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto((written[0] / "index.html").as_uri())
-        tab.evaluate("for (const image of document.images) image.loading = 'eager'")
-        tab.evaluate("Promise.all([...document.images].map(image => image.decode()))")
-        assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth")
-        # A drawing is 6 inches wide: letters of 8 points are then at least 10 pixels high.
-        narrowest = tab.evaluate(
-            "Math.min(...[...document.querySelectorAll('.card img')].map(one => one.clientWidth))"
-        )
-        assert narrowest >= (560 if width == 390 else 390)
-        ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 22, 22)")
-        tab.keyboard.press("Tab")
-        assert tab.evaluate("document.activeElement.textContent") == "To the content"
-        found = axe.Axe().run(tab).response["violations"]
-        browser.close()
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    tab = context.new_page()
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto((written[0] / "index.html").as_uri())
+    tab.evaluate("for (const image of document.images) image.loading = 'eager'")
+    tab.evaluate("Promise.all([...document.images].map(image => image.decode()))")
+    assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth")
+    # A drawing is 6 inches wide: letters of 8 points are then at least 10 pixels high.
+    narrowest = tab.evaluate(
+        "Math.min(...[...document.querySelectorAll('.card img')].map(one => one.clientWidth))"
+    )
+    assert narrowest >= (560 if width == 390 else 390)
+    ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 22, 22)")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.textContent") == "To the content"
+    found = axe.Axe().run(tab).response["violations"]
+    context.close()
     assert said == []
     assert all(url.startswith("file://") for url in asked)
     assert [(one["id"], one["impact"]) for one in found] == []

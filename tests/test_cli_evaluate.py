@@ -429,6 +429,7 @@ def test_without_one_readable_picture_there_is_no_result(
 # ---- two processes ----
 
 
+@pytest.mark.slow
 def test_two_processes_give_one_result_of_every_picture_once(
     unsure: Path, verydeep: Program, tmp_path: Path
 ) -> None:

@@ -208,6 +208,7 @@ def growth(path: Path, out: Path) -> None:
     out.write_text(str(entry("VmHWM") - before), "utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in /proc")
 def test_memory_for_a_transparent_picture(tmp_path: Path) -> None:
     """The largest one allowed must stay below a GiB: 12 bytes a pixel."""

@@ -22,6 +22,8 @@ import verydeep
 from verydeep.cli import app
 from verydeep.recipe import Recipe, known_keys
 
+pytestmark = pytest.mark.slow
+
 BUILD = """
 import runpy, sys
 from run_page import refuse_network
@@ -235,7 +237,6 @@ def context(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     opened.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "context", [{"viewport": {"width": 390, "height": 844}}], indirect=True, ids=["phone"]
 )
@@ -260,7 +261,6 @@ def test_a_browser_asks_this_host_alone_and_no_page_is_wider_than_a_phone(
     assert not wide
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "context",
     [{"color_scheme": "light"}, {"color_scheme": "dark"}],
@@ -280,7 +280,6 @@ def test_everyone_can_read_the_pages(pages: dict[str, Reader], address: str, con
     assert not faults
 
 
-@pytest.mark.slow
 def test_pages_open_from_the_disk(site: Path, context: Any) -> None:
     tab = context.new_page()
     said: list[str] = []

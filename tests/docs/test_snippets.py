@@ -63,6 +63,7 @@ def python_blocks(page: Path) -> list[Block]:
     return [block for block in found if block.language == "python" and block.not_run is None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", filter(python_blocks, PAGES), ids=name)
 def test_python_blocks_run(page: Path, tmp_path: Path, put: Put) -> None:
     wanted = python_blocks(page)

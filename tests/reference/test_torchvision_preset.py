@@ -78,6 +78,7 @@ def test_the_papers_preset_rounds_otherwise_on_some_pictures_and_not_on_others(
     assert difference.min() < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

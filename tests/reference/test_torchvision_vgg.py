@@ -67,6 +67,7 @@ def pictures(count: int) -> Tensor:
     return torch.randn(count, 3, 224, 224, generator=generator, dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "their_name"), [("A", "vgg11"), ("B", "vgg13"), ("E", "vgg19")])
 def test_scores_are_torchvisions(name: str, their_name: str) -> None:
     net = ours(name)
@@ -82,6 +83,7 @@ def test_scores_are_torchvisions(name: str, their_name: str) -> None:
         torch.testing.assert_close(net(x), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_loss_gradients_and_a_step_of_d_are_those_of_torchvisions_vgg16() -> None:
     net = ours("D")
     twin = theirs("vgg16", renamed(net, VGG16))
@@ -114,6 +116,7 @@ def test_loss_gradients_and_a_step_of_d_are_those_of_torchvisions_vgg16() -> Non
             assert twins.sub_(parameter).norm() <= 1e-9 * 0.01 * gradient, key
 
 
+@pytest.mark.slow
 def test_activations_of_d_are_those_of_torchvisions_vgg16() -> None:
     net = ours("D")
     twin = theirs("vgg16", renamed(net, VGG16))

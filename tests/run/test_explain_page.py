@@ -544,6 +544,7 @@ def test_a_request_from_python_has_no_command(model: Path, photos: Path, tmp_pat
 # ---- in a browser ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_shows_it_without_a_fault(

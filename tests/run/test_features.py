@@ -216,6 +216,7 @@ def test_a_folder_that_cannot_be_written(
         write_probe(package.probe(found, C=1), tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_file(
     trained_run: Path, tmp_path: Path, verydeep: Program
 ) -> None:

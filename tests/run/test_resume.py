@@ -181,6 +181,7 @@ def wait(until: Callable[[], bool], process: BaseProcess | subprocess.Popen[Any]
         time.sleep(0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [pytest.param(case, marks=[BF16] if "bf16" in case else []) for case in CASES]
 )
@@ -255,6 +256,7 @@ TWO_EPOCHS = (
 )
 
 
+@pytest.mark.slow
 def test_a_cut_between_any_two_writes_loses_nothing(data: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     run_here(data, whole, *TWO_EPOCHS)
@@ -375,6 +377,7 @@ def be_the_leader(arguments: list[str], errors: Path) -> None:
     be_the_program(arguments, errors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_whole_group_can_be_asked(number: signal.Signals, data: Path, tmp_path: Path) -> None:
     """Ctrl-C and a batch system's stop reach the decoding processes, too."""

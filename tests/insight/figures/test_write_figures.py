@@ -121,6 +121,7 @@ def test_without_an_extra_the_figures_that_need_it_are_left_out(
         write_figures(tmp_path, ["attributions"])
 
 
+@pytest.mark.slow
 def test_the_same_figure_is_the_same_file(tmp_path: Path) -> None:
     names = ["receptive-field", "no-minimiser", "plateau"]
     for folder in ("one", "two"):

@@ -159,6 +159,7 @@ def test_the_galleries_show_the_right_pictures(tmp_path: Path) -> None:
     assert all(answers.names[n] in found.text for n in expected)
 
 
+@pytest.mark.slow
 def test_galleries_stay_below_a_megabyte_for_any_pictures(tmp_path: Path) -> None:
     answers = random_answers(80, ANIMALS)
     for number, name in enumerate(answers.names):

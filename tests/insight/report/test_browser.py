@@ -12,6 +12,7 @@ from verydeep.run.report import report
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 
+pytestmark = pytest.mark.slow
 ANIMALS = ("cat", "dog", "a bird of a rather long name, which has to be broken somewhere")
 
 

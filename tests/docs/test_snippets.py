@@ -64,7 +64,7 @@ def python_blocks(page: Path) -> list[Block]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", filter(python_blocks, PAGES), ids=name)
+@pytest.mark.parametrize("page", [*filter(python_blocks, PAGES)], ids=name)
 def test_python_blocks_run(page: Path, tmp_path: Path, put: Put) -> None:
     wanted = python_blocks(page)
     folder = tmp_path / "page"

@@ -294,11 +294,14 @@ def _portable(error: BaseException) -> BaseException:
 
 
 def _leave_stops_to_the_owner() -> None:
-    """Let Ctrl-C and SIGTERM reach the owner alone, which still wants the values under way.
+    """Let what asks for the end reach the owner alone, which still wants the values under way.
 
-    Ctrl-C and a batch system's SIGTERM go to all processes. A second SIGTERM ends the worker.
+    Ctrl-C, a closed terminal and a batch system's SIGTERM reach all processes. A second SIGTERM
+    ends the worker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _heed_the_next)
 
 

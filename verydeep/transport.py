@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -81,7 +80,7 @@ def can_share() -> bool:
         return False
     try:
         os.write(descriptor, b"ok")
-        return _mapped(descriptor, 2).tobytes() == b"ok"
+        return bytes(_mapped(descriptor, 2)) == b"ok"
     except (OSError, RuntimeError):
         return False
     finally:
@@ -94,7 +93,7 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         if type(value) is not Tensor or value.device.type != "cpu" or value.is_sparse:
             return NotImplemented
-        flat = value.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+        flat: Any = value.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
         return _tensor, (pickle.PickleBuffer(flat), value.dtype, tuple(value.shape))
 
 
@@ -148,14 +147,15 @@ def _receive_memory(connection: Connection, sizes: Sequence[int]) -> list[memory
     offsets = _offsets(sizes)
     descriptor = recv_handle(connection)
     try:
-        whole = memoryview(_mapped(descriptor, offsets[-1]))
+        whole = _mapped(descriptor, offsets[-1])
     finally:
         os.close(descriptor)
     return [whole[at : at + size] for at, size in zip(offsets[:-1], sizes, strict=True)]
 
 
-def _mapped(descriptor: int, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _mapped(descriptor: int, size: int) -> memoryview:
     # Python's own mmap would keep a descriptor open for as long as the values are kept.
     path = f"/proc/self/fd/{descriptor}"
-    storage = torch.UntypedStorage.from_file(path, shared=True, nbytes=size)
-    return torch.empty(0, dtype=torch.uint8).set_(storage).numpy()
+    storage: Any = torch.UntypedStorage.from_file(path, shared=True, nbytes=size)
+    numbers: Any = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()
+    return memoryview(numbers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -97,7 +97,7 @@ class Batches(Protocol):
     def steps(self) -> int:
         """Updates in an epoch."""
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
+    def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
         """Yield the micro-batches of an epoch, from the update ``start`` on."""
 
 
@@ -157,7 +157,7 @@ class TrainingBatches:
         """Updates in an epoch."""
         return steps_of_epoch(len(self.samples), self.batch)
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
+    def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
         """Yield the micro-batches of an epoch, from the update ``start`` on."""
         orders = list(self._orders(epoch, start))
         if self.store is not None:
@@ -196,7 +196,7 @@ def read_batches(source: Source[P], workers: int) -> Iterator[P]:
 
 def _pinned(part: P) -> P:
     """Return a part in memory that a GPU can copy from; a message stays as it is."""
-    return part if isinstance(part, str) else part.pin_memory()
+    return part if isinstance(part, str) else part.pin_memory()  # type: ignore[return-value]
 
 
 def _pinned_ahead(made: Workers[P]) -> Iterator[P]:

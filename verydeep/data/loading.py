@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -42,7 +42,7 @@ def load_pictures(
     *,
     workers: int | None = None,
     chunk: int = 16,
-) -> Iterator[Loaded[T]]:
+) -> Generator[Loaded[T], None, None]:
     """Decode files and prepare the pictures, in order, while the caller works on earlier ones.
 
     Args:
@@ -54,7 +54,10 @@ def load_pictures(
         chunk: Files that one process or thread reads at a time.
 
     Yields:
-        One entry a source, in their order.
+        One entry a source, in their order. Close the generator to end its processes sooner.
+
+    Raises:
+        WorkerError: A process was killed, or none can be started.
     """
     load = _Load(sources, prepare)
     yield from in_parallel(load, range(len(sources)), workers=workers, chunk=chunk)
@@ -66,7 +69,7 @@ def in_parallel(
     *,
     workers: int | None = None,
     chunk: int = 16,
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """Do the same with many files, in order, while the caller works on earlier results.
 
     Args:
@@ -77,7 +80,10 @@ def in_parallel(
         chunk: Items that one process or thread takes at a time.
 
     Yields:
-        One result an item, in their order.
+        One result an item, in their order. Close the generator to end its processes sooner.
+
+    Raises:
+        WorkerError: A process was killed, or none can be started.
     """
     chunks = [range(i, min(i + chunk, len(items))) for i in range(0, len(items), chunk)]
     processes = min(worker_count(workers, len(items)), len(chunks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -66,7 +66,7 @@ class StreamBatches:
         # A number that was settled holds on every machine: the order depends on it.
         return worker_count(None, self.pictures) if self.workers is None else self.workers
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
+    def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
         """Yield this rank's micro-batches of an epoch, from the update ``start`` on.
 
         Raises:

@@ -12,6 +12,7 @@ import typer
 
 from verydeep.cli_evaluate import EXAMPLES, evaluate
 from verydeep.cli_explain import EXPLAIN_EXAMPLES, explain
+from verydeep.cli_faults import complain, fault_of, flushed_output
 from verydeep.cli_features import FEATURES_EXAMPLES, PROBE_EXAMPLES, features, probe
 from verydeep.cli_options import (
     Boxes,
@@ -25,8 +26,9 @@ from verydeep.cli_options import (
     grid_in,
     sizes_in,
 )
-from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run, printable
-from verydeep.errors import DataError, InputError, VeryDeepError
+from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run
+from verydeep.errors import DataError, InputError
+from verydeep.training.signals import StopAtOnce
 
 app = typer.Typer(
     name="verydeep",
@@ -364,22 +366,28 @@ def figures(
 
 
 def main() -> None:
-    """Run the program; a fault of the input is one message, without traceback unless --debug."""
+    """Run the program; a fault is one message, without traceback unless --debug."""
     if hasattr(sys.stdout, "reconfigure"):
         # A file name in another encoding must not end the program half way.
         sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
+    signals = StopAtOnce()
     try:
-        app()
-    except VeryDeepError as error:
+        with signals, flushed_output():
+            app()
+    except SystemExit as end:
+        # Typer's answer to Ctrl-C and its like, which it gives without a word.
+        if end.code == 130:
+            complain(f"stopped by {signals.received}")
+        raise
+    except Exception as error:
+        fault = fault_of(error, sys.argv[1:])
+        if fault is None:
+            raise
         if debug:
             traceback.print_exc()
-        typer.echo(f"verydeep: {printable(str(error))}", err=True)
-        sys.exit(error.exit_code)
-    except SystemExit as end:
-        # Typer's answer to Ctrl-C, which it gives without a word.
-        if end.code == 130:
-            typer.echo("verydeep: interrupted", err=True)
-        raise
+        if fault.message:
+            complain(fault.message)
+        sys.exit(fault.exit_code)

@@ -18,8 +18,23 @@ Data = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")]
 Layout = Annotated[str | None, typer.Option(help="How the data lie; default: look at them.")]
+
+
+def _bounded(workers: int | None) -> int | None:
+    """Lower a number of processes that no machine can bear, and say so."""
+    if workers is None:
+        return None
+    from verydeep.data.loading import bounded_workers
+
+    bounded, word = bounded_workers(workers, "--workers")
+    if word:
+        typer.echo(word, err=True)
+    return bounded
+
+
 Workers = Annotated[
-    int | None, typer.Option(min=0, help="Decoding processes; default: one a core if many.")
+    int | None,
+    typer.Option(min=0, callback=_bounded, help="Decoding processes; default: one a core if many."),
 ]
 Boxes = Annotated[
     list[str] | None,

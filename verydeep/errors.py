@@ -11,8 +11,11 @@
     │   ├── ModelError            a model or run folder
     │   ├── SizeError             a picture too small for a net, an input size no net can have
     │   └── MissingExtra          an optional dependency; names its install line
+    ├── MachineError              the machine is at fault, not the input; exit code 1
+    │   ├── WorkerError           a reading process was killed, or none can be started
+    │   └── DiskError             no room on a disk, or a disk that fails
     ├── TrainingStopped           training ended early and kept its last good checkpoint
-    └── Interrupted               SIGINT or SIGTERM, after a checkpoint was written; exit code 130
+    └── Interrupted               a signal asked for the end; exit code 130
 
 An :class:`InputError` reads as one message: what is wrong, where, what was found, what to do.
 """
@@ -64,6 +67,18 @@ class MissingExtra(InputError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an extra: pip install 'verydeep[{extra}]'")
+
+
+class MachineError(VeryDeepError):
+    """The machine is at fault, not the input; the message says what may help."""
+
+
+class WorkerError(MachineError):
+    """A reading process was killed or crashed, or none can be started."""
+
+
+class DiskError(MachineError):
+    """A file cannot be written for lack of room, or because the disk fails."""
 
 
 class TrainingStopped(VeryDeepError):

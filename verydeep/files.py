@@ -2,35 +2,125 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import re
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from verydeep.errors import InputError
+from verydeep.errors import DiskError, InputError, VeryDeepError
 
 TEMPORARY = ".tmp"
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""No room on the disk, for this user, or in a file of this size."""
+
+_FAILING = frozenset({errno.EIO, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV})
+"""Faults of the machine; any other is that the file may not be written, or that its name is bad."""
+
+_PROBE = 2**20
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place in one step.
 
     A reader sees the old file or the new one, also when the machine stops in between.
+
+    Raises:
+        DiskError: There is no room, or the disk fails; the file is as it was.
+        InputError: Nothing may be written there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with told_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            with told_of(path, probe=temporary):
+                write(temporary)
+                _sync(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def told_of(path: Path, *, probe: Path | None = None) -> Iterator[None]:
+    """Say in a message of ours what keeps the system from writing to a path.
+
+    Args:
+        path: What is being written: a file, or the folder of several.
+        probe: A file beside it to write to if a library has failed without saying why.
+
+    Raises:
+        DiskError: There is no room, or the disk fails.
+        InputError: Nothing may be written there.
+    """
     try:
-        write(temporary)
-        _sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except VeryDeepError:
+        raise
+    except Exception as error:
+        number = _number_of(error)
+        if number is None and probe is not None:
+            number = _fault_of_disk(probe)
+        if number is None:
+            raise
+        raise write_error(path, number) from error
+
+
+def write_error(path: Path, number: int) -> VeryDeepError:
+    """Return the error for a path that cannot be written, from the system's number of the fault."""
+    reason = os.strerror(number)
+    if number in _FULL:
+        return DiskError(
+            f"{path}: no room on the disk ({reason}{_free(path)}); it has not been written, and "
+            "what stood there before is whole. Make room, or choose another folder"
+        )
+    if number in _FAILING:
+        return DiskError(f"{path}: the disk fails ({reason}); it has not been written")
+    return InputError(
+        f"{path}: cannot be written ({reason}): make it writable, or choose another folder"
+    )
+
+
+def is_no_room(error: OSError) -> bool:
+    """Return whether a disk is full, or a quota used up."""
+    return error.errno in _FULL
+
+
+def _number_of(error: Exception) -> int | None:
+    """Return the system's number of a fault; other libraries only have it in their words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)|\[Errno (\d+)\]", str(error))
+    return int(found[1] or found[2]) if found else None
+
+
+def _fault_of_disk(probe: Path) -> int | None:
+    try:
+        with probe.open("ab") as file:
+            file.write(bytes(_PROBE))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno
+    return None
+
+
+def _free(path: Path) -> str:
+    for folder in path.absolute().parents:
+        with contextlib.suppress(OSError):
+            return f", {shutil.disk_usage(folder).free / 1e6:,.0f} MB free"
+    return ""
 
 
 def make_folder(path: Path) -> None:
@@ -38,14 +128,20 @@ def make_folder(path: Path) -> None:
 
     Raises:
         InputError: It cannot be made, or nothing can be written there.
+        DiskError: There is no room.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in _FULL:
+            raise write_error(path, error.errno) from error
         raise InputError(f"{path}: no folder can be made there ({error.strerror})") from error
     try:
-        tempfile.TemporaryFile(dir=path).close()
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(b"room")
     except OSError as error:
+        if error.errno in _FULL:
+            raise write_error(path, error.errno) from error
         raise InputError(
             f"{path}: nothing can be written there ({error.strerror}): choose another folder"
         ) from error
@@ -64,9 +160,10 @@ def lies_within(path: Path, folder: Path) -> bool:
 
 
 def clear_temporaries(folder: Path) -> None:
-    """Remove what writes that were killed left in a folder and below."""
+    """Remove what writes that were killed left in a folder and below, if that is allowed."""
     for path in folder.rglob(f".*{TEMPORARY}"):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

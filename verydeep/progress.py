@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -43,7 +44,8 @@ class PlainProgress(Progress):
     def say(self, message: str) -> None:
         """Print a line."""
         self.last = time.monotonic()
-        print(message, file=sys.stderr, flush=True)  # noqa: T201
+        with contextlib.suppress(OSError):  # the terminal may be closed, or the log's disk full
+            print(message, file=sys.stderr, flush=True)  # noqa: T201
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Task]:
@@ -71,7 +73,8 @@ class RichProgress(Progress):
 
     def say(self, message: str) -> None:
         """Print a line above the bars."""
-        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        with contextlib.suppress(OSError):  # the terminal may be closed
+            self.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Task]:

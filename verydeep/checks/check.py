@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -150,8 +151,11 @@ def _examine(
     tasks = _Tasks(dataset, colours)
     pictures = Pictures(dataset.splits, dataset.root)
     sums = ColourSum()
-    with progress.task("check", len(tasks)) as bar:
-        for facts, moments in in_parallel(examine, tasks, workers=workers, chunk=32):
+    with (
+        progress.task("check", len(tasks)) as bar,
+        closing(in_parallel(examine, tasks, workers=workers, chunk=32)) as examined,
+    ):
+        for facts, moments in examined:
             pictures.add(facts)
             if moments is not None:
                 sums.add(moments)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -176,9 +177,12 @@ def _look_again(
 ) -> dict[int, Look]:
     indices = np.unique(pairs).tolist()
     looks = {}
-    with progress.task("compare", len(indices)) as task:
-        paths = [pictures[index].path for index in indices]
-        for loaded in load_pictures(paths, take_a_look, workers=workers):
+    paths = [pictures[index].path for index in indices]
+    with (
+        progress.task("compare", len(indices)) as task,
+        closing(load_pictures(paths, take_a_look, workers=workers)) as all_loaded,
+    ):
+        for loaded in all_loaded:
             task.update(loaded.index + 1)
             if loaded.value is not None:
                 looks[indices[loaded.index]] = loaded.value

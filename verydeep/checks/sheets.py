@@ -6,6 +6,7 @@ import random
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from verydeep.checks.pictures import Picture
@@ -72,8 +73,10 @@ def shrink_all(
     """Return small pictures as data URIs, by file; those that cannot be decoded are left out."""
     wanted = sorted(set(paths), key=str)
     found = {}
-    with (progress or Progress()).task("shrink", len(wanted)) as bar:
-        small = in_parallel(shrink, wanted, workers=workers)
+    with (
+        (progress or Progress()).task("shrink", len(wanted)) as bar,
+        closing(in_parallel(shrink, wanted, workers=workers)) as small,
+    ):
         for done, (path, uri) in enumerate(zip(wanted, small, strict=True), start=1):
             if uri:
                 found[path] = uri

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from verydeep.data.augment import (
     Augmentation,
@@ -22,16 +22,14 @@ from verydeep.data.augment import (
 from verydeep.data.crops import read_crop
 from verydeep.data.drawing import AnyCrop, Drawing, Size
 from verydeep.data.jpeg import quick_decoder
-from verydeep.data.loading import (
-    as_it_is,
-    leave_signals_to_the_parent,
-    own_generator,
-    worker_count,
-)
+from verydeep.data.loading import Dealt, worker_count
 from verydeep.data.plan import Indices, micro_batches, of_rank, plan_epoch, steps_of_epoch
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.store import PictureStore
 from verydeep.errors import PictureError
+from verydeep.processes import Source, Workers, in_worker
+
+P = TypeVar("P", bound="MicroBatch | str")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ class Batches(Protocol):
     def steps(self) -> int:
         """Updates in an epoch."""
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
+    def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
         """Yield the micro-batches of an epoch, from the update ``start`` on."""
 
 
@@ -159,16 +157,14 @@ class TrainingBatches:
         """Updates in an epoch."""
         return steps_of_epoch(len(self.samples), self.batch)
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
+    def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
         """Yield the micro-batches of an epoch, from the update ``start`` on."""
         orders = list(self._orders(epoch, start))
         if self.store is not None:
-            maker = _FromStore(self, self.store)
-            yield from (maker[order] for order in orders)
+            yield from map(_FromStore(self, self.store), orders)
             return
-        yield from batch_loader(
-            _FromFiles(self), worker_count(self.workers, len(self.samples)), orders
-        )
+        workers = min(worker_count(self.workers, len(self.samples)), len(orders))
+        yield from read_batches(Dealt(_FromFiles(self), orders), workers)
 
     def _orders(self, epoch: int, start: int) -> Iterator[_Order]:
         labels = self.samples.labels if self.balanced else None
@@ -182,22 +178,44 @@ class TrainingBatches:
                 yield _Order(epoch, part, step, share, last=number == len(parts))
 
 
-def batch_loader(
-    batches: Dataset[Any], workers: int, orders: Sequence[_Order] | None = None
-) -> DataLoader[Any]:
-    """Return what reads batches in other processes, in order."""
-    if workers:
-        quick_decoder()  # once for all of them
-    return DataLoader(
-        batches,
-        sampler=orders,
-        batch_size=None,
-        num_workers=workers,
-        collate_fn=as_it_is,
-        worker_init_fn=leave_signals_to_the_parent,
-        generator=own_generator(),
-        pin_memory=torch.cuda.is_available(),
-    )
+def read_batches(source: Source[P], workers: int) -> Iterator[P]:
+    """Yield the parts that workers make, a part of each in turn; 0 makes them in this process.
+
+    Raises:
+        WorkerError: A worker was killed, or none can be started.
+    """
+    pinned = torch.cuda.is_available()
+    if not workers:
+        parts = source(0, 1)
+        yield from map(_pinned, parts) if pinned else parts
+        return
+    quick_decoder()  # once for all of them
+    with Workers(source, workers) as made:
+        yield from _pinned_ahead(made) if pinned else made
+
+
+def _pinned(part: P) -> P:
+    """Return a part in memory that a GPU can copy from; a message stays as it is."""
+    return part if isinstance(part, str) else part.pin_memory()  # type: ignore[return-value]
+
+
+def _pinned_ahead(made: Workers[P]) -> Iterator[P]:
+    """Fetch and pin parts in a thread while the caller works on an earlier one."""
+    parts = map(_pinned, made)
+    device = torch.cuda.current_device()
+    pool = ThreadPoolExecutor(1, "verydeep-pin", torch.cuda.set_device, (device,))
+
+    def fetch() -> list[P]:
+        return list(islice(parts, 1))
+
+    try:
+        under_way: Future[list[P]] = pool.submit(fetch)
+        while found := under_way.result():
+            under_way = pool.submit(fetch)
+            yield from found
+    finally:
+        made.stop()
+        pool.shutdown(cancel_futures=True)
 
 
 class Crops(NamedTuple):
@@ -218,7 +236,7 @@ class Crops(NamedTuple):
     faults: list[str]
 
 
-class _Maker(Dataset[MicroBatch]):
+class _Maker:
     """Makes the micro-batch of an order, in this process or in a worker."""
 
     def __init__(self, batches: TrainingBatches) -> None:
@@ -227,7 +245,7 @@ class _Maker(Dataset[MicroBatch]):
         self.drawing = batches.drawing
         self.seed = batches.seed
 
-    def __getitem__(self, order: _Order) -> MicroBatch:
+    def __call__(self, order: _Order) -> MicroBatch:
         crops = self.cut(order)
         samples = [self.sample(draw) for draw in crops.draws]
         made = micro_batch_of(crops, samples, self.drawing, order.step)
@@ -275,13 +293,12 @@ def cut_sources(
         epoch: Of the run.
         reduced: Decode large JPEGs at a reduced size; see :func:`~verydeep.data.crops.read_crop`.
     """
-    alone = get_worker_info() is not None
-    batch = _room((len(sources), 3, side, side), shared=alone)
+    batch = torch.empty((len(sources), 3, side, side), dtype=torch.uint8)
     made = Crops(batch, [], [], [], [])
     for number, sample in sources:
         draw = _Draw(drawing, sample, sample_generator(seed, epoch, number))
         try:
-            pixels, crop = read_crop(sample.path, draw, reduced=reduced, quick=alone)
+            pixels, crop = read_crop(sample.path, draw, reduced=reduced, quick=in_worker())
         except PictureError as error:
             made.faults.append(str(error))
             continue
@@ -317,15 +334,6 @@ class _FromFiles(_Maker):
         return cut_sources(
             sources, self.drawing, side, self.seed, order.epoch, reduced=self.reduced
         )
-
-
-def _room(shape: tuple[int, ...], *, shared: bool) -> Tensor:
-    """Return an uint8 tensor to be filled; a shared one goes to another process without a copy."""
-    if not shared:
-        return torch.empty(shape, dtype=torch.uint8)
-    # As torch's own way of making a batch does; share_memory_() would copy.
-    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
-    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 
 class _FromStore(_Maker):

@@ -30,7 +30,8 @@ from PIL import Image
 
 from verydeep.data.cache import cache_folder
 from verydeep.data.samples import Box
-from verydeep.errors import DataError
+from verydeep.errors import DataError, DiskError
+from verydeep.files import is_no_room
 
 SIDE = 64
 """Width and height of every picture in pixels."""
@@ -104,6 +105,7 @@ def digits_folder(seed: int = 0, *, cache: Path | None = None) -> Path:
 
     Raises:
         DataError: The folder cannot be written.
+        DiskError: There is no room on the disk.
     """
     cache = cache or cache_folder()
     folder = cache / f"digits-v1-seed{seed}"
@@ -116,7 +118,8 @@ def digits_folder(seed: int = 0, *, cache: Path | None = None) -> Path:
         _write(make_digits(seed), temporary)
         _put_in_place(temporary, folder)
     except OSError as error:
-        raise DataError(
+        kind = DiskError if is_no_room(error) else DataError
+        raise kind(
             f"{cache}: the built-in digits cannot be written here ({error}); set VERYDEEP_CACHE "
             "to a folder that can be written, with 50 MB to spare"
         ) from error

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import signal
+import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
 
 from verydeep.data.decode import decode, shown
 from verydeep.data.members import Source
-from verydeep.errors import PictureError
+from verydeep.errors import PictureError, plural
+from verydeep.processes import Workers
 from verydeep.runtime import usable_cores
 
 S = TypeVar("S")
@@ -43,7 +42,7 @@ def load_pictures(
     *,
     workers: int | None = None,
     chunk: int = 16,
-) -> Iterator[Loaded[T]]:
+) -> Generator[Loaded[T], None, None]:
     """Decode files and prepare the pictures, in order, while the caller works on earlier ones.
 
     Args:
@@ -55,7 +54,10 @@ def load_pictures(
         chunk: Files that one process or thread reads at a time.
 
     Yields:
-        One entry a source, in their order.
+        One entry a source, in their order. Close the generator to end its processes sooner.
+
+    Raises:
+        WorkerError: A process was killed, or none can be started.
     """
     load = _Load(sources, prepare)
     yield from in_parallel(load, range(len(sources)), workers=workers, chunk=chunk)
@@ -67,7 +69,7 @@ def in_parallel(
     *,
     workers: int | None = None,
     chunk: int = 16,
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """Do the same with many files, in order, while the caller works on earlier results.
 
     Args:
@@ -78,35 +80,48 @@ def in_parallel(
         chunk: Items that one process or thread takes at a time.
 
     Yields:
-        One result an item, in their order.
+        One result an item, in their order. Close the generator to end its processes sooner.
+
+    Raises:
+        WorkerError: A process was killed, or none can be started.
     """
     chunks = [range(i, min(i + chunk, len(items))) for i in range(0, len(items), chunk)]
-    processes = worker_count(workers, len(items))
-    done = _Chunks(work, items)
+    processes = min(worker_count(workers, len(items)), len(chunks))
+    do_chunk = _Chunks(work, items)
     if not processes:
-        yield from _read_ahead(done, chunks)
+        yield from _read_ahead(do_chunk, chunks)
         return
-    loader = DataLoader(
-        done,
-        sampler=chunks,
-        batch_size=None,
-        num_workers=processes,
-        collate_fn=as_it_is,
-        worker_init_fn=leave_signals_to_the_parent,
-        generator=own_generator(),
-    )
-    for part in loader:
-        yield from part
+    with Workers(Dealt(do_chunk, chunks), processes) as parts:
+        for part in parts:
+            yield from part
 
 
-def _read_ahead(done: _Chunks[S, T], chunks: Sequence[range]) -> Iterator[T]:
+@dataclass(frozen=True)
+class Dealt(Generic[S, T]):
+    """What each of several workers does: the first takes tasks 0, n, 2n … of n workers.
+
+    Attributes:
+        work: What to do with a task.
+        tasks: All of them.
+    """
+
+    work: Callable[[S], T]
+    tasks: Sequence[S]
+
+    def __call__(self, worker: int, workers: int) -> Iterator[T]:
+        """Yield the results of one worker's tasks."""
+        for number in range(worker, len(self.tasks), workers):
+            yield self.work(self.tasks[number])
+
+
+def _read_ahead(do_chunk: _Chunks[S, T], chunks: Sequence[range]) -> Iterator[T]:
     """Read chunks in threads: decoding and resizing do not hold the interpreter."""
     threads = min(MOST_THREADS, usable_cores())
     under_way: deque[Future[list[T]]] = deque()
     pool = ThreadPoolExecutor(threads, "verydeep-decode")
     try:
         for chunk in chunks:
-            under_way.append(pool.submit(done.__getitem__, chunk))
+            under_way.append(pool.submit(do_chunk, chunk))
             if len(under_way) > threads:
                 yield from under_way.popleft().result()
         while under_way:
@@ -116,40 +131,48 @@ def _read_ahead(done: _Chunks[S, T], chunks: Sequence[range]) -> Iterator[T]:
 
 
 def worker_count(wish: int | None, files: int) -> int:
-    """Return how many processes read that many files; None decides by count and cores."""
+    """Return how many processes read that many files; None decides by count and cores.
+
+    There are never more than :func:`most_workers`.
+    """
+    if multiprocessing.current_process().daemon:  # which may start none
+        return 0
     if wish is not None:
-        return wish
+        return min(wish, most_workers())
     return 0 if files < WORTH_A_PROCESS or usable_cores() == 1 else usable_cores()
 
 
-def leave_signals_to_the_parent(worker: int) -> None:
-    """Let a stop reach the training process alone, which still wants the batches under way.
+def most_workers() -> int:
+    """Return the ceiling of reading processes: each takes memory, and cores are soon shared out.
 
-    Ctrl-C and a batch system's SIGTERM go to the whole group of processes.
+    Several for each core help where files come over a slow network.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return max(16, 4 * usable_cores())
 
 
-def own_generator() -> torch.Generator:
-    """Return a generator for a loader, which else would draw from torch's global one.
+def bounded_workers(wish: int | None, option: str) -> tuple[int | None, str]:
+    """Return a number of processes under the ceiling, and a word if it has been lowered.
 
-    The global one belongs to dropout: whether files are read must not change a training.
+    Args:
+        wish: What was asked for; None decides later.
+        option: What to call it in the word.
     """
-    return torch.Generator()
+    if wish is None or wish <= most_workers():
+        return wish, ""
+    cores = plural(usable_cores(), "core")
+    return most_workers(), (
+        f"{option}: {most_workers()} reading processes instead of {wish:,}, the most for {cores}"
+    )
 
 
-def as_it_is(value: T) -> T:
-    """Stand in for a collate function: nothing is stacked or converted."""
-    return value
+@dataclass(frozen=True)
+class _Chunks(Generic[S, T]):
+    """Does the same with several items, by their numbers."""
 
+    work: Callable[[S], T]
+    items: Sequence[S]
 
-class _Chunks(Dataset[list[T]], Generic[S, T]):
-    def __init__(self, work: Callable[[S], T], items: Sequence[S]) -> None:
-        self.work = work
-        self.items = items
-
-    def __getitem__(self, indices: range) -> list[T]:
+    def __call__(self, indices: range) -> list[T]:
         return [self.work(self.items[index]) for index in indices]
 
 

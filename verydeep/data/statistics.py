@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -125,18 +126,19 @@ def scan(
     room = Room(keep_on) if keep_on else None
     faults, left_out, kept, sizes = [], [], [], []
     colours = ColourSum()
-    for loaded in load_pictures(samples.paths, measure, workers=workers):
-        progress(loaded.index + 1)
-        if loaded.value is None:
-            faults.append(str(loaded.fault))
-            left_out.append(loaded.index)
-            continue
-        moments, picture, size = loaded.value
-        colours.add(moments)
-        if room and picture is not None:
-            room.take(picture.nbytes)
-            kept.append(picture)
-            sizes.append(size)
+    with closing(load_pictures(samples.paths, measure, workers=workers)) as all_loaded:
+        for loaded in all_loaded:
+            progress(loaded.index + 1)
+            if loaded.value is None:
+                faults.append(str(loaded.fault))
+                left_out.append(loaded.index)
+                continue
+            moments, picture, size = loaded.value
+            colours.add(moments)
+            if room and picture is not None:
+                room.take(picture.nbytes)
+                kept.append(picture)
+                sizes.append(size)
     check_unreadable(faults, len(samples), unreadable_limit)
     store = PictureStore(kept, keep_on, sizes) if keep_on else None
     good = samples.take(np.delete(np.arange(len(samples)), left_out))

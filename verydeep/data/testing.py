@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,13 +92,14 @@ class TestPictures:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __iter__(self) -> Iterator[TestPicture]:
+    def __iter__(self) -> Generator[TestPicture, None, None]:
         """Yield every readable picture once, in order."""
         self.unreadable.clear()
         prepare = _Measured(Rescale(self.scales, self.rounding, self.interpolation))
-        for loaded in load_pictures(self.pictures, prepare, workers=self.workers):
-            if loaded.value is None:
-                self.unreadable[loaded.index] = str(loaded.fault)
-            else:
-                size, pixels = loaded.value
-                yield TestPicture(loaded.index, self.scales, pixels, size)
+        with closing(load_pictures(self.pictures, prepare, workers=self.workers)) as all_loaded:
+            for loaded in all_loaded:
+                if loaded.value is None:
+                    self.unreadable[loaded.index] = str(loaded.fault)
+                else:
+                    size, pixels = loaded.value
+                    yield TestPicture(loaded.index, self.scales, pixels, size)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -144,22 +145,23 @@ def mix_answers(
     views = lru_cache(1024)(lambda part, *size: Counter(part.views(*size)))
     together = Together([net.pixels_at_once for net in nets], mixer.add)
     current = 0
-    for picture in pictures:
-        if picture.index // block != current:
-            together.flush()
-            current = picture.index // block
-        for part in parts:
-            pixels = picture.at(part.scale)
-            input_size = nets[part.net].input_size
-            shown: Counter[View] = views(part, *pixels.shape[:2], input_size)
-            for view, times in shown.items():
-                note = _Note(picture.index, part, times / shown.total())
-                together.add(part.net, view, pixels, (picture.index, part.scale), note)
+    with closing(iter(pictures)) as each:
+        for picture in each:
+            if picture.index // block != current:
+                together.flush()
+                current = picture.index // block
+            for part in parts:
+                pixels = picture.at(part.scale)
+                input_size = nets[part.net].input_size
+                shown: Counter[View] = views(part, *pixels.shape[:2], input_size)
+                for view, times in shown.items():
+                    note = _Note(picture.index, part, times / shown.total())
+                    together.add(part.net, view, pixels, (picture.index, part.scale), note)
+            if task:
+                task.update(picture.index + 1)
+        together.flush()
         if task:
-            task.update(picture.index + 1)
-    together.flush()
-    if task:
-        task.update(len(pictures))
+            task.update(len(pictures))
     if seconds is not None:
         seconds.update(mixer.seconds)
     return mixer.total

@@ -6,6 +6,7 @@ N pictures.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
@@ -75,17 +76,18 @@ def check_center(
     overlaps: list[float] = []
     faults: dict[int, str] = {}
     crop = CenterCrop(scale, model.input_size)
-    loaded = load_pictures([sample.path for sample in samples], crop, workers=workers)
-    while part := list(islice(loaded, max(1, model.pixels_at_once // model.input_size**2))):
-        faults |= {one.index: str(one.fault) for one in part if one.value is None}
-        shown = [(samples[one.index], *one.value) for one in part if one.value is not None]
-        for (sample, _, view), found in zip(shown, _answer(model, shown), strict=True):
-            true = torch.tensor(sample.boxes, dtype=torch.float64)
-            losses.append(float(loss(found, to_view(true[0], view))))
-            on_picture = clip(from_view(found.double(), view), *view.picture)
-            overlaps.append(float(iou(on_picture, true).max()))
-        if task:
-            task.update(part[-1].index + 1)
+    paths = [sample.path for sample in samples]
+    with closing(load_pictures(paths, crop, workers=workers)) as loaded:
+        while part := list(islice(loaded, max(1, model.pixels_at_once // model.input_size**2))):
+            faults |= {one.index: str(one.fault) for one in part if one.value is None}
+            shown = [(samples[one.index], *one.value) for one in part if one.value is not None]
+            for (sample, _, view), found in zip(shown, _answer(model, shown), strict=True):
+                true = torch.tensor(sample.boxes, dtype=torch.float64)
+                losses.append(float(loss(found, to_view(true[0], view))))
+                on_picture = clip(from_view(found.double(), view), *view.picture)
+                overlaps.append(float(iou(on_picture, true).max()))
+            if task:
+                task.update(part[-1].index + 1)
     if not overlaps:
         reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
         raise DataError(f"none of the {len(samples)} pictures to test on can be read:{reasons}")

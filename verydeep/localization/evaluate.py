@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from torch import Tensor
@@ -149,8 +150,9 @@ def training_baselines(samples: Sequence[Sample], workers: int | None = None) ->
     """
     chosen = samples[:: -(-len(samples) // ENOUGH) or 1]
     boxed = [sample for sample in chosen if sample.box]
-    sizes = in_parallel(_size, [sample.path for sample in boxed], workers=workers, chunk=256)
-    known = [(s.box, size) for s, size in zip(boxed, sizes, strict=True) if s.box and size]
+    paths = [sample.path for sample in boxed]
+    with closing(in_parallel(_size, paths, workers=workers, chunk=256)) as sizes:
+        known = [(s.box, size) for s, size in zip(boxed, sizes, strict=True) if s.box and size]
     if not known:
         return {}
     return fit_baselines(relative_boxes([box for box, _ in known], [size for _, size in known]))

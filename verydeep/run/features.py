@@ -18,7 +18,7 @@ from verydeep.classifier import Classifier, load
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset
 from verydeep.distributed import joined
-from verydeep.errors import DataError, InputError
+from verydeep.errors import DataError
 from verydeep.files import write_json, write_text
 from verydeep.progress import Progress
 from verydeep.run.test import Scales, protocol_for
@@ -157,17 +157,15 @@ def write_probe(result: ProbeResult, folder: Path) -> None:
     """Write what a linear SVM reached: ``probe.json``, and ``answers.csv`` with every picture.
 
     Raises:
-        InputError: The folder cannot be written.
+        InputError: The folder cannot be written to.
+        DiskError: There is no room on the disk.
     """
     answers = result.answers
     text = io.StringIO()
     rows = zip(answers.files, answers.labels, answers.guesses, strict=True)
     csv.writer(text, lineterminator="\n").writerows([("file", "class", "guess"), *rows])
-    try:
-        write_json(folder / "probe.json", result.to_dict())
-        write_text(folder / "answers.csv", text.getvalue())
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    write_json(folder / "probe.json", result.to_dict())
+    write_text(folder / "answers.csv", text.getvalue())
 
 
 @contextmanager

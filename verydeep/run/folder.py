@@ -57,6 +57,11 @@ class RunFolder:
         """Whether it has been trained and tested."""
         return (self.path / "metrics.json").is_file()
 
+    @property
+    def reported(self) -> bool:
+        """Whether the page has been written, the last of its files."""
+        return (self.path / "report.html").is_file()
+
     def prepare(self, *, resume: bool) -> None:
         """Make the folder for a new run, or check that there is one to go on with.
 

@@ -14,10 +14,11 @@ from torch import Tensor
 from verydeep.data.augment import Augmentation
 from verydeep.data.batches import Batches, TrainingBatches
 from verydeep.data.decode import shown
+from verydeep.data.loading import bounded_workers
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.statistics import Scan, scan
-from verydeep.errors import DataError, plural
+from verydeep.errors import DataError, MachineError, plural
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import VGG
 from verydeep.progress import Progress
@@ -31,6 +32,7 @@ from verydeep.run.folder import (
 )
 from verydeep.run.localize import inherit
 from verydeep.run.make import frozen_parts, make_net, make_optimizer
+from verydeep.run.report import report as write_report_again
 from verydeep.run.streamed import scan_stream, settle_stream, stream_batches
 from verydeep.run.task import Task
 from verydeep.run.tasks import task_of
@@ -78,8 +80,19 @@ def train(
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     run = RunFolder(Path(out).expanduser())
     run.prepare(resume=resume)
-    with StopAtOnce():
-        return _train_chain(DataSource(data, layout), recipe, run, progress)
+    with StopAtOnce("; if the run has begun, go on with the same command and --resume"):
+        try:
+            return _train_chain(DataSource(data, layout), recipe, run, progress)
+        except MachineError as error:
+            raise _with_way_on(error, run) from error
+
+
+def _with_way_on(error: MachineError, run: RunFolder) -> MachineError:
+    """Return the same error with what to do once the machine is in order."""
+    kept = "the last good checkpoint is kept; " if has_checkpoint(run.checkpoints) else ""
+    begun = run.started or (run.path / "stages").is_dir()
+    way = "the same command and --resume" if begun else "the same command"
+    return type(error)(f"{error} ({kept}then go on with {way})")
 
 
 def _train_chain(
@@ -104,9 +117,11 @@ def _train_one(
     """Train one net, or go on where its folder shows that it was left."""
     if run.finished:
         progress.say(f"{run.path} is finished already")
+        if not run.reported:  # it was killed between its last two files
+            progress.say(f"its report was missing and is written: {write_report_again(run.path)}")
         return dict(run.read("metrics.json"))
     resumed = run if run.started else None
-    recipe = recipe if resumed else inherit(recipe)
+    recipe = recipe if resumed else _bounded(inherit(recipe), progress)
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     recipe = _settle(recipe, machine)
     dataset = _read_data(data, recipe, resumed, progress)
@@ -135,6 +150,14 @@ def _train_one(
         training = Training(task, machine, scanned, net, run, progress)
         position = training.run()
     return finish(run, task, machine, position, progress)
+
+
+def _bounded(recipe: Recipe, progress: Progress) -> Recipe:
+    """Lower a number of reading processes that no machine can bear, and say so."""
+    workers, word = bounded_workers(recipe.data.workers, "data.workers")
+    if word:
+        progress.say(word)
+    return recipe.replace(data__workers=workers)
 
 
 def _settle(recipe: Recipe, machine: Machine) -> Recipe:

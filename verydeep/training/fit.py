@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -84,7 +85,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.position = Position()
-        self._signals = StopSignals()
+        self._signals = StopSignals(self.progress.say)
         self._saved_at = time.monotonic()
 
     def resume(self) -> bool:
@@ -120,8 +121,11 @@ class Loop:
             part.eval()
         position = self.position
         title = f"epoch {position.epoch + 1}"
-        with self.progress.task(title, self.batches.steps) as task:
-            for step, parts in self._steps():
+        with (
+            self.progress.task(title, self.batches.steps) as task,
+            closing(self.batches.epoch(position.epoch, position.step)) as all_parts,
+        ):
+            for step, parts in groupby(all_parts, key=lambda part: part.step):
                 started = time.monotonic()
                 self._set_rate()
                 self._update(parts)
@@ -132,10 +136,6 @@ class Loop:
                 self._check_signals()
                 if time.monotonic() - self._saved_at > 60 * self.checkpoint_minutes:
                     self.save()
-
-    def _steps(self) -> Iterator[tuple[int, Iterator[MicroBatch]]]:
-        parts = self.batches.epoch(self.position.epoch, self.position.step)
-        return groupby(parts, key=lambda part: part.step)
 
     def _update(self, parts: Iterator[MicroBatch]) -> None:
         """Take one step along the mean gradient over the pictures of all parts."""

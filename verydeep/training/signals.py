@@ -1,7 +1,8 @@
-"""Ctrl-C and SIGTERM as a wish to stop soon, not at once."""
+"""Ctrl-C, SIGTERM and a closed terminal as a wish to stop: soon, or at once."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -12,13 +13,26 @@ from verydeep.errors import Interrupted
 
 _Handlers = dict[signal.Signals, "signal._HANDLER"]
 
+_ENDINGS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+class _Stop(KeyboardInterrupt):
+    """Raised where a signal meets the program; nobody takes it for a fault of what they do."""
+
 
 def _handle(handler: Callable[[int, FrameType | None], None]) -> _Handlers:
-    """Set the handler of both signals, and return those before."""
+    """Set the handler of all that ask for the end, and return those before."""
     # Only the main thread of a program may set handlers; elsewhere signals are not ours.
     if threading.current_thread() is not threading.main_thread():
         return {}
-    return {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    return {
+        number: signal.signal(number, handler)
+        for number in _ENDINGS
+        # nohup asks to go on when the terminal is closed.
+        if not (number.name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN)
+    }
 
 
 def _restore(handlers: _Handlers) -> None:
@@ -27,7 +41,10 @@ def _restore(handlers: _Handlers) -> None:
 
 
 class _WhileEntered:
-    """Receives SIGINT and SIGTERM while it is entered."""
+    """Receives the signals while it is entered."""
+
+    received: str | None = None
+    """Name of the first of them."""
 
     def __enter__(self) -> Self:
         self._before = _handle(self._receive)
@@ -46,22 +63,60 @@ class _WhileEntered:
 
 
 class StopAtOnce(_WhileEntered):
-    """While entered, SIGINT and SIGTERM raise an error that says how to go on."""
+    """While entered, the signals end what is done, with an error that says how to go on.
+
+    Args:
+        then: What to do afterwards.
+    """
+
+    def __init__(self, then: str = "") -> None:
+        self.then = then
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Restore the handlers.
+
+        Raises:
+            Interrupted: One of the signals came.
+        """
+        super().__exit__(kind, error, traceback)
+        if isinstance(error, _Stop):
+            raise Interrupted(f"stopped by {self.received}{self.then}") from None
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        raise Interrupted(
-            f"stopped by {signal.Signals(number).name}; if the run has begun, go on with the same "
-            "command and --resume"
-        )
+        self.received = signal.Signals(number).name
+        raise _Stop
 
 
 class StopSignals(_WhileEntered):
-    """While entered, takes note of SIGINT and SIGTERM; a second one stops at once."""
+    """While entered, takes note of the signals and says so; a second one stops at once.
 
-    def __init__(self) -> None:
-        self.received: str | None = None
+    Args:
+        say: Prints a line.
+    """
+
+    def __init__(self, say: Callable[[str], object] = lambda message: None) -> None:
+        self.say = say
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
         if self.received:
-            raise KeyboardInterrupt
-        self.received = signal.Signals(number).name
+            # A closed terminal may say so twice, and a system that stops sends SIGTERM as well.
+            if name != "SIGHUP":
+                raise KeyboardInterrupt
+            return
+        self.received = name
+        self._tell(
+            f"{self.received}: finishing what is under way, then a checkpoint is saved; once more "
+            "stops at once"
+        )
+
+    def _tell(self, message: str) -> None:
+        try:
+            self.say(message)
+        except RuntimeError:  # the signal came amid the writing of another line
+            os.write(2, f"\n{message}\n".encode())

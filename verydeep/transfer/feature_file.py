@@ -63,16 +63,14 @@ def write_features(path: Path, parts: Iterable[FeaturePart], about: About) -> Ab
 
     Raises:
         InputError: The file cannot be written.
+        DiskError: There is no room on the disk.
         MissingExtra: pyarrow is needed, and not installed.
     """
     check_target(path)
     write = _write_parquet if path.suffix.lower() == ".parquet" else _write_npz
     unreadable: list[str] = []
     seen = _Watched(parts, unreadable)
-    try:
-        write_atomically(path, partial(write, parts=seen, about=about, unreadable=unreadable))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    write_atomically(path, partial(write, parts=seen, about=about, unreadable=unreadable))
     return replace(about, unreadable=tuple(unreadable))
 
 

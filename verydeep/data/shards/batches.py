@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from torch.utils.data import IterableDataset, get_worker_info
 
 from verydeep.data.augment import Augmentation
-from verydeep.data.batches import MicroBatch, batch_loader, cut_sources, micro_batch_of
+from verydeep.data.batches import MicroBatch, cut_sources, micro_batch_of, read_batches
 from verydeep.data.drawing import AnyCrop
 from verydeep.data.loading import worker_count
 from verydeep.data.plan import steps_of_epoch
@@ -64,33 +63,33 @@ class StreamBatches:
     @property
     def processes(self) -> int:
         """Reading processes of this rank; 0 reads in this one."""
-        return worker_count(self.workers, self.pictures)
+        # A number that was settled holds on every machine: the order depends on it.
+        return worker_count(None, self.pictures) if self.workers is None else self.workers
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[MicroBatch]:
+    def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
         """Yield this rank's micro-batches of an epoch, from the update ``start`` on.
 
         Raises:
             DataError: A shard cannot be read.
         """
-        # The loader asks its processes in turn. Each has the same number of parts of every update,
+        # Workers are asked in turn. Each has the same number of parts of every update,
         # so the parts of an update come one after the other.
-        for part in batch_loader(Reading(self, epoch, start), self.processes):
+        for part in read_batches(Reading(self, epoch, start), self.processes):
             if isinstance(part, str):
                 raise DataError(part)
             yield part
 
 
 @dataclass
-class Reading(IterableDataset[MicroBatch | str]):
-    """One pass of a reader; a fault ends it, as a text: exceptions would travel as tracebacks."""
+class Reading:
+    """One pass of a reader; a fault ends it, as a text."""
 
     batches: StreamBatches
     epoch: int
     start: int
 
-    def __iter__(self) -> Iterator[MicroBatch | str]:
-        info = get_worker_info()
-        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+    def __call__(self, worker: int, workers: int) -> Iterator[MicroBatch | str]:
+        """Yield what one of the processes of this rank reads."""
         try:
             yield from self.parts(worker, workers)
         except VeryDeepError as error:

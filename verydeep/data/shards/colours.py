@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 
 from verydeep.data.decode import decode
@@ -41,8 +42,11 @@ def measure_stream(
         progress.say(f"the colours are measured on the first {pictures:,} pictures")
     total, faults = ColourSum(), []
     places = [stream.places[number] for number in chosen]
-    with progress.task("measuring the training pictures", len(places)) as task:
-        for done, one in enumerate(in_parallel(_measure, places, workers=workers, chunk=1), 1):
+    with (
+        progress.task("measuring the training pictures", len(places)) as task,
+        closing(in_parallel(_measure, places, workers=workers, chunk=1)) as measured,
+    ):
+        for done, one in enumerate(measured, 1):
             if one.broken:
                 raise DataError(one.broken)
             total.join(one.colours)

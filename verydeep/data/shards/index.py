@@ -6,6 +6,7 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -121,8 +122,11 @@ def index_shards(
     if workers is None and len(places) >= WORTH_PROCESSES and not any(map(is_remote, places)):
         workers = worker_count(None, WORTH_A_PROCESS)
     found = []
-    with (progress or Progress()).task("looking through the shards", len(places)) as task:
-        for one in in_parallel(index_shard, places, workers=workers, chunk=1):
+    with (
+        (progress or Progress()).task("looking through the shards", len(places)) as task,
+        closing(in_parallel(index_shard, places, workers=workers, chunk=1)) as indexes,
+    ):
+        for one in indexes:
             if one.fault:
                 raise DataError(one.fault)
             found.append(one)

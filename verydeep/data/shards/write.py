@@ -7,9 +7,11 @@ the samples in the same order as the data set that they were made of.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import tarfile
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +25,7 @@ from verydeep.data.shards.manifest import DIGITS, NAME, Colours, Manifest, Shard
 from verydeep.data.shards.tar import BLOCK
 from verydeep.data.statistics import ColourSum, Measure, Moments, check_unreadable
 from verydeep.errors import DataError, PictureError
-from verydeep.files import lies_within, make_folder, write_json
+from verydeep.files import lies_within, make_folder, told_of, write_json
 from verydeep.progress import Progress
 
 LONGEST_SLUG = 60
@@ -107,26 +109,35 @@ def write_shards(
     Raises:
         DataError: The folder lies within the data or is not empty, or too many pictures are broken.
         InputError: Nothing can be written to the folder.
+        DiskError: There is no room on the disk; what was written is removed.
+        WorkerError: A reading process was killed.
     """
     folder = _empty_folder(Path(out).expanduser(), dataset.root)
     writing = _Writing(dataset, folder, samples, mebibytes * 2**20, seed, limit, workers)
     try:
-        for split in dataset.splits:
-            writing.write(split, progress or Progress())
+        with told_of(folder):
+            for split in dataset.splits:
+                writing.write(split, progress or Progress())
+        manifest = _manifest(writing)
+        write_json(folder / NAME, manifest.model_dump(mode="json"))
     except BaseException:
         for path in folder.iterdir():  # it was empty, so all of them are ours
-            path.unlink()
+            with contextlib.suppress(OSError):
+                path.unlink()
         raise
+    return Written(folder, manifest, writing.bytes, tuple(writing.faults))
+
+
+def _manifest(writing: _Writing) -> Manifest:
+    dataset = writing.dataset
     colours = writing.colours.statistics() if writing.colours.count else None
-    manifest = Manifest(
+    return Manifest(
         classes=dataset.classes,
         titles=dict(dataset.titles),
         splits=writing.splits,
         colours=colours and Colours(mean=colours.mean, covariance=colours.covariance),
         boxes=any(part.has_boxes for part in dataset.splits.values()),
     )
-    write_json(folder / NAME, manifest.model_dump(mode="json"))
-    return Written(folder, manifest, writing.bytes, tuple(writing.faults))
 
 
 def _empty_folder(out: Path, root: Path) -> Path:
@@ -164,8 +175,11 @@ class _Writing:
         counts = [0] * len(self.dataset.classes)
         shards = _Shards(self.folder, split, self.samples, self.bytes_each)
         work = _ReadAndMeasure(samples, colours=split in ("train", "all"))
-        with progress.task(f"writing {split}", len(samples)) as task, shards:
-            read = in_parallel(work, order.tolist(), workers=self.workers)
+        with (
+            progress.task(f"writing {split}", len(samples)) as task,
+            closing(in_parallel(work, order.tolist(), workers=self.workers)) as read,
+            shards,
+        ):
             for done, (number, one) in enumerate(zip(order.tolist(), read, strict=True), start=1):
                 if one.fault is not None:
                     faults.append(one.fault)
@@ -222,7 +236,11 @@ class _Shards:
         return self
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        self._close()
+        if error is None:
+            self._close()
+        elif self._open is not None:
+            with contextlib.suppress(OSError):  # as when the disk is full; the first error counts
+                self._open[0].close()
 
     def add(self, key: str, parts: dict[str, bytes]) -> None:
         """Add a sample, in a new shard if the one under way is full."""

@@ -26,7 +26,7 @@ from typing import Any
 from verydeep.data.layouts.common import Entry, assemble, counted, inside, name_inside, read_text
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Dataset
-from verydeep.data.words import SPLITS, box_or_none, corners
+from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError
 
 EXPORTED = "_annotations.coco.json"

@@ -30,7 +30,7 @@ from verydeep.data.shards.manifest import (
     parse_manifest,
 )
 from verydeep.data.shards.stream import ShardStream
-from verydeep.data.words import ORDER
+from verydeep.data.split_names import ORDER
 from verydeep.errors import DataError
 from verydeep.progress import Progress
 

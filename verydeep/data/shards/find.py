@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from verydeep.data.regular import open_regular
-from verydeep.data.words import SPLITS
 from verydeep.errors import DataError, MissingExtra
 
 MOST_SHARDS = 1_000_000

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from verydeep.data.members import Source
+from verydeep.data.name_forms import nfc
 from verydeep.data.pictures import has_pictures, subfolders
 from verydeep.data.samples import Dataset
+from verydeep.data.split_names import whole_split
+from verydeep.data.system_files import is_system_file
 from verydeep.errors import DataError
 
 
@@ -26,8 +29,15 @@ def find_empty_folders(dataset: Dataset) -> tuple[Path, ...]:
         folder
         for parent in parents
         for folder in _subfolders(parent)
-        if folder.name not in dataset.classes and not has_pictures(folder)
+        if not _is_named(folder, dataset) and not has_pictures(folder)
     )
+
+
+def _is_named(folder: Path, dataset: Dataset) -> bool:
+    """Return whether a folder bears the name of a class or of a split, or is the system's."""
+    name = nfc(folder.name)
+    named = name in dataset.classes or whole_split(name) is not None
+    return named or is_system_file(f"{name}/")
 
 
 def _subfolders(parent: Path) -> list[Path]:
@@ -47,6 +57,6 @@ def _parents(dataset: Dataset) -> Iterator[Path]:
 
 def _above(path: Source, name: str, root: Path) -> Iterator[Path]:
     for folder in path.parents if isinstance(path, Path) else ():
-        if folder.name == name and folder.parent.is_relative_to(root):
+        if nfc(folder.name) == name and folder.parent.is_relative_to(root):
             yield folder.parent
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice, product
 
+from verydeep.checks.class_rules import class_name_findings
 from verydeep.checks.duplicates import Group, Near
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
 from verydeep.checks.pictures import Picture
@@ -222,7 +223,10 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
             "least, or name their classes in a table with the columns file and label",
         )
         return
-    if evidence.undrawable:
+    yield from class_name_findings(evidence.dataset)
+    if not {"train", "all"} & set(evidence.dataset.splits):
+        yield _no_training(evidence)
+    elif evidence.undrawable:
         advice = "add pictures to that class, or give val/ and test/ folders yourself"
         yield Finding("no-split", "error", evidence.undrawable, 1, advice)
     classes = evidence.dataset.classes
@@ -233,6 +237,18 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
         yield from _missing(classes, split, counts)
     yield from _few(classes, usable.get("train") or usable.get("all") or [])
     yield from _empty_folders(evidence)
+
+
+def _no_training(evidence: Evidence) -> Finding:
+    found = ", ".join(f"{size:,} {name}" for name, size in evidence.dataset.sizes.items())
+    return Finding(
+        "no-training",
+        "error",
+        f"there are no training pictures, only {found}",
+        len(evidence.pictures),
+        "a model can be tested on them (verydeep evaluate --data); to train one, add a split "
+        "train, like train/<class>/",
+    )
 
 
 def _empty_folders(evidence: Evidence) -> Iterator[Finding]:

@@ -1,7 +1,8 @@
 """What classes may be called, whatever a data set lies in: the one place that judges it.
 
 Names stand in messages, on pages, in the model's folder, and in tables by which people compare
-models; so every class has a name of its own that can be printed.
+models; so every class has a name of its own that can be printed. Names are kept and compared in
+Unicode's normal form NFC: macOS writes ``café`` with other code points than Linux and Windows do.
 """
 
 from __future__ import annotations
@@ -9,24 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from verydeep.data.decode import shown
+from verydeep.data.name_forms import nfc
 from verydeep.errors import DataError, did_you_mean
 
 
 def check_class_names(
-    told: Iterable[tuple[str, str]], root: object, needs: str = "classes"
+    told: Iterable[tuple[str, str]], root: object, needs: str = "classes", least: int = 2
 ) -> tuple[str, ...]:
-    """Return the names of the classes, in the order given.
+    """Return the names of the classes in NFC, in the order given.
 
     Args:
         told: Every name, and where it is told of.
         root: The data set, for messages.
         needs: What there must be two of, in words.
+        least: How many classes there must be: one is enough where nothing is trained.
 
     Raises:
-        DataError: There are fewer than two, one cannot be printed, or one stands there twice.
+        DataError: There are too few, one cannot be printed, or one stands there twice.
     """
     places: dict[str, str] = {}
-    for name, place in told:
+    for given, place in told:
+        name = nfc(given)
         if not name.strip() or not name.isprintable():
             raise DataError(
                 f"{shown(place)}: a class needs a name of printable characters, got {name!r}"
@@ -36,7 +40,7 @@ def check_class_names(
                 f"{shown(place)}: two classes are called {name!r}; give each a name of its own"
             )
         places[name] = place
-    if len(places) < 2:
+    if len(places) < least:
         raise DataError(
             f"{shown(str(root))}: a classifier needs at least two {needs}; "
             f"found {', '.join(places) or 'none'}"

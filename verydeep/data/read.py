@@ -65,7 +65,8 @@ def read_dataset(
         validation_share: Share of each class that is cut off where there is no validation split.
         test_share: Likewise for the test, where nothing divides the pictures.
         seed: Of the rule that cuts.
-        draw: Whether to cut at all; if not, pictures that nothing divides are one split, ``all``.
+        draw: Whether to cut at all; if not, pictures that nothing divides are one split, ``all``,
+            and there may be no training pictures.
         layout: Name of the layout; None looks which it is.
         stream: Whether the training split of shards is to be a stream; None decides by where and
             how many they are.
@@ -84,6 +85,8 @@ def read_dataset(
             "(val-0000.tar), write the shards with verydeep shard, or read them by index "
             "(--set data.stream=false)"
         )
+    if draw and dataset.stream is None and not {"train", "all"} & set(dataset.splits):
+        raise _without_training(dataset)
     shares = {} if "val" in dataset.splits else {"val": validation_share}
     if set(dataset.splits) == {"all"}:
         shares["test"] = test_share
@@ -94,6 +97,16 @@ def read_dataset(
         dataset = replace(dataset, splits=kept | drawn, made_by_rule=True)
     order = [name for name in ("train", "val", "test", "all") if name in dataset.splits]
     return replace(dataset, splits={name: dataset.splits[name] for name in order})
+
+
+def _without_training(dataset: Dataset) -> DataError:
+    """Return what to raise where there is nothing to train on."""
+    found = ", ".join(f"{size:,} {name}" for name, size in dataset.sizes.items())
+    notes = "".join(f", {note}" for note in dataset.notes)
+    return DataError(
+        f"{dataset.place}: no training pictures; found {found or 'none'}{notes}. A model can be "
+        "tested on them (verydeep evaluate --data); training needs a split train too"
+    )
 
 
 def _read(source: DataSource, stream: bool | None, progress: Progress | None) -> Dataset:

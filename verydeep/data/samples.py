@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.members import Member, Source
+from verydeep.data.name_forms import alike, alike_in_words
 from verydeep.data.names import Names
 from verydeep.errors import DataError, did_you_mean
 
@@ -292,6 +293,7 @@ class Dataset:
         odd_boxes: What of the annotations' boxes was left out or changed.
         folders: Folders of which every picture, at any depth, should be a sample; None where lists
             name the pictures, beside which there may be others.
+        respelled: Classes whose name stands there in several of Unicode's normal forms.
         coco: The file or folder that COCO's tools know its pictures and classes by, if it was read
             from such; see :func:`verydeep.data.layouts.coco.numbering`.
     """
@@ -308,6 +310,7 @@ class Dataset:
     odd_boxes: tuple[OddBox, ...] = ()
     folders: tuple[Path, ...] | None = None
     coco: Path | None = None
+    respelled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         compact = {name: Samples.of(samples) for name, samples in self.splits.items()}
@@ -373,7 +376,9 @@ class Dataset:
         rule = " (drawn by rule)" if self.made_by_rule else ""
         streamed = ["training pictures as a stream"] if self.stream is not None else []
         boxed = ["boxes"] if boxes else []
-        notes = "".join(f", {note}" for note in (*streamed, *boxed, *self.notes))
+        groups = alike(self.classes)
+        odd = [alike_in_words(groups)] if groups else []
+        notes = "".join(f", {note}" for note in (*streamed, *boxed, *self.notes, *odd))
         classes = f", {len(self.classes)} classes" if any(self.classes) else ""
         return f"{self.layout}{classes}, {sizes}{rule}{notes}"
 

@@ -1,4 +1,4 @@
-"""How people write down splits and boxes, and what is made of it."""
+"""How people write down boxes, and what is made of it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,6 @@ from collections.abc import Sequence
 
 from verydeep.data.samples import Box
 from verydeep.errors import DataError
-
-SPLITS = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
-"""What people call splits, and what they are called here."""
-
-ORDER = ("train", "val", "test", "all")
-"""``all`` are pictures that nothing divides."""
 
 Corners = tuple[float, float, float, float]
 

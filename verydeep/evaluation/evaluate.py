@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from verydeep.data.geometry import Rounding
+from verydeep.data.name_forms import nfc
 from verydeep.data.samples import Dataset, Sample, Samples, relative_name
 from verydeep.data.testing import TestPictures
 from verydeep.distributed import Group, joined
@@ -248,11 +249,12 @@ def relabel(dataset: Dataset, split: str, classes: Sequence[str]) -> Samples:
     Raises:
         DataError: The model does not know a class of the data set.
     """
-    known = {name: label for label, name in enumerate(classes)}
-    unknown = [name for name in dataset.classes if name not in known]
+    exact = {name: label for label, name in enumerate(classes)}
+    known = {nfc(name): label for name, label in exact.items()} | exact
+    unknown = [name for name in dataset.classes if nfc(name) not in known]
     if unknown:
         raise DataError(
             f"{dataset.place}: the model does not know {len(unknown)} of its classes: "
             f"{', '.join(map(repr, unknown[:5]))}{did_you_mean(unknown[0], known)}"
         )
-    return dataset.split(split).relabelled([known[name] for name in dataset.classes])
+    return dataset.split(split).relabelled([known[nfc(name)] for name in dataset.classes])

@@ -24,9 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.data.layouts.common import Entry, assemble, counted, inside, name_inside, read_text
+from verydeep.data.layouts.folder_tree import split_folder
+from verydeep.data.layouts.ids import Key, Keys
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Dataset
-from verydeep.data.words import SPLITS, box_or_none, corners
+from verydeep.data.split_names import last_split, settled
+from verydeep.data.system_files import is_system_file
+from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError
 
 EXPORTED = "_annotations.coco.json"
@@ -65,8 +69,8 @@ class Numbering:
         categories: The ``id`` of a category, by its name; of several of one name the first.
     """
 
-    images: Mapping[str, int | str]
-    categories: Mapping[str, int | str]
+    images: Mapping[str, Key]
+    categories: Mapping[str, Key]
 
 
 def numbering(path: Path, pictures: Collection[str], split: str) -> Numbering | None:
@@ -92,7 +96,7 @@ def numbering(path: Path, pictures: Collection[str], split: str) -> Numbering | 
             for image in content.things
         }
         if images.keys() >= set(pictures):
-            categories: dict[str, int | str] = {}
+            categories: dict[str, Key] = {}
             for key, category in content.names.items():
                 categories.setdefault(category, key)
             return Numbering(images, categories)
@@ -114,7 +118,8 @@ def _begins_like_coco(path: Path) -> bool:
 
 
 def _files(root: Path) -> list[Path]:
-    every = sorted((root / "annotations").glob("*.json"))
+    found = sorted((root / "annotations").glob("*.json"))
+    every = [path for path in found if not is_system_file(path.name)]
     instances = [path for path in every if path.name.startswith("instances")]
     return instances or every or sorted(root.glob(f"*/{EXPORTED}"))
 
@@ -123,10 +128,10 @@ def _by_split(root: Path) -> dict[str, Path]:
     """Return the files of a folder by split."""
     found: dict[str, Path] = {}
     files = _files(root)
-    for file in files:
-        words = file.parent.name if file.name == EXPORTED else file.stem
-        named = [SPLITS[word] for word in re.findall("[a-z]+", words.lower()) if word in SPLITS]
-        split = named[-1] if named else "all"
+    words = {str(f): f.parent.name if f.name == EXPORTED else f.stem for f in files}
+    told = settled({file: last_split(word) or "all" for file, word in words.items()})
+    for name, split in told.items():
+        file = Path(name)
         if split in found or (split == "all" and len(files) > 1):
             raise DataError(
                 f"{root}: {file.name} is "
@@ -159,9 +164,9 @@ class _Content:
         things: Of the pictures that have any, by ``id``.
     """
 
-    names: dict[int | str, str]
-    images: dict[int | str, str]
-    things: dict[int | str, list[_Thing]]
+    names: dict[Key, str]
+    images: dict[Key, str]
+    things: dict[Key, list[_Thing]]
 
     @property
     def with_things(self) -> list[str]:
@@ -172,27 +177,29 @@ class _Content:
 def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
     """Return the pictures with an object, and how many are without."""
     content = _content(file)
-    images, things = content.images, content.things
+    images = content.images
+    things = {key: its for key, its in content.things.items() if not is_system_file(images[key])}
     kept = sorted(((images[image], image) for image in things), key=lambda one: one[0])
     folder = _folder(content.with_things, file, root, split)
     entries = [
         _entry(folder, name, f"{file}, image {image}", things[image]) for name, image in kept
     ]
-    return entries, len(images) - len(things)
+    return entries, sum(1 for key in images if key not in things)
 
 
 def _content(file: Path) -> _Content:
     content = _load(file)
     names = dict(_categories(content, file))
     images = dict(_images(content, file))
-    things: dict[int | str, list[_Thing]] = {}
+    known_images, known_categories = Keys(images), Keys(names)
+    things: dict[Key, list[_Thing]] = {}
     for place, annotation in _records(content, "annotations", file):
         if annotation.get("iscrowd"):
             continue
-        image = _field(annotation, "image_id", int | str, place)
-        category = _field(annotation, "category_id", int | str, place)
-        if image not in images or category not in names:
-            raise DataError(f"{place}: there is no image {image!r} or no category {category!r}")
+        image = _id(annotation, "image_id", place)
+        category = _id(annotation, "category_id", place)
+        image = known_images.key_of(image, "image", place)
+        category = known_categories.key_of(category, "category", place)
         area = _area(annotation, place)
         odd: list[str] = []
         thing = _Thing(area, names[category], _box(annotation, place, odd), odd)
@@ -238,16 +245,25 @@ def _field(record: dict[str, Any], key: str, kind: Any, place: str) -> Any:
     return value
 
 
-def _categories(content: dict[str, Any], file: Path) -> Iterator[tuple[int | str, str]]:
+def _id(record: dict[str, Any], key: str, place: str) -> Key:
+    """Return an id; a whole number may be written as ``7.0``."""
+    value = record.get(key)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    found: Key = _field(record, key, int | str, place)
+    return found
+
+
+def _categories(content: dict[str, Any], file: Path) -> Iterator[tuple[Key, str]]:
     for place, record in _records(content, "categories", file):
         name: str = _field(record, "name", str, place)
-        yield _field(record, "id", int | str, place), name.strip()
+        yield _id(record, "id", place), name.strip()
 
 
-def _images(content: dict[str, Any], file: Path) -> Iterator[tuple[int | str, str]]:
+def _images(content: dict[str, Any], file: Path) -> Iterator[tuple[Key, str]]:
     seen = set()
     for place, record in _records(content, "images", file):
-        key = _field(record, "id", int | str, place)
+        key = _id(record, "id", place)
         if key in seen:
             raise DataError(f"{place}: another image has id {key!r} too")
         seen.add(key)
@@ -285,7 +301,8 @@ def _folder(names: list[str], file: Path, root: Path, split: str) -> Path:
     tail = file.stem.rpartition("_")[2]
     images = root / "images"
     places = [file.parent] if file.name == EXPORTED else []
-    places += [root / tail, images / tail, root / split, images / split, images, root, file.parent]
+    places += [root / tail, images / tail, split_folder(root, split), split_folder(images, split)]
+    places += [images, root, file.parent]
     for place in places:
         if any(inside(place, name, str(file)).exists() for name in names[:10]):
             return place

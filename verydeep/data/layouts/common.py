@@ -6,6 +6,7 @@ every fault is a :class:`~verydeep.errors.DataError` that says where it stands.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from verydeep.data.class_names import check_class_names, check_titles, unknown_class
+from verydeep.data.layouts.on_disk import may_differ, on_disk, within
 from verydeep.data.layouts.places import Places
+from verydeep.data.name_forms import nfc
 from verydeep.data.names import first_repeated
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import (
@@ -28,12 +31,13 @@ from verydeep.data.samples import (
     SamplesBuilder,
     relative_name,
 )
-from verydeep.data.words import ORDER
+from verydeep.data.split_names import EVAL, ORDER, meaning_of_eval
 from verydeep.errors import DataError, plural
 
 _STROKES = re.compile(r"[/\\]")
 _ODD = frozenset(("", ".", ".."))
 _DRIVE = re.compile(r"[A-Za-z]:")
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Entry(NamedTuple):
@@ -70,14 +74,15 @@ def assemble(
         root: Folder that its pictures lie in.
         layout: How it lies on disk, in words.
         splits: Entries by name of the split; empty ones are left out. Classes are those of
-            ``train`` (of ``all``, if the entries are not divided), in order of their names.
+            ``train`` (of ``all``, if the entries are not divided; of all splits, if there are no
+            training pictures), in order of their names.
         titles: What to show people for a class.
         notes: What else is to be said of it.
 
     Raises:
-        DataError: There are no training pictures or fewer than two classes, a class has no name
-            that can be printed, another split has a class that training lacks, or a picture
-            stands in a split twice. (One that stands in two splits is let pass.)
+        DataError: There are no pictures or fewer than two classes, a class has no name that can be
+            printed, another split has a class that training lacks, or a picture stands in a split
+            twice. (One that stands in two splits is let pass.)
     """
     assembly = Assembly(root, layout)
     for split, entries in splits.items():
@@ -99,12 +104,15 @@ class Assembly:
         self.layout = layout
         self._splits: dict[str, _Split] = {}
         self._odd: list[OddBox] = []
+        self._spellings: dict[str, set[str]] = {}
 
     def add(self, split: str, entry: Entry) -> None:
         """Add a picture to a split."""
         if split not in self._splits:
             self._splits[split] = _Split(SamplesBuilder(self.root))
         self._splits[split].add(entry)
+        if not entry.name.isascii():
+            self._spellings.setdefault(nfc(entry.name), set()).add(entry.name)
         self._odd += [OddBox(Path(entry.path), reason) for reason in entry.odd]
 
     def first_place(self, split: str) -> str | None:
@@ -115,15 +123,10 @@ class Assembly:
         self, *, titles: Mapping[str, str] | None = None, notes: Iterable[str] = ()
     ) -> Dataset:
         """Return the data set; see :func:`assemble`."""
-        filled = {name: self._splits[name] for name in ORDER if name in self._splits}
-        whole = filled.get("train") or filled.get("all")
-        if not whole:
-            found = ", ".join(f"{len(split.places):,} {name}" for name, split in filled.items())
-            raise DataError(
-                f"{self.root}: {self.layout} without training pictures; found {found or 'none'}"
-            )
-        told = zip(whole.numbers, whole.firsts, strict=True)
-        classes = tuple(sorted(check_class_names(told, self.root)))
+        filled = self._filled()
+        if not filled:
+            raise DataError(f"{self.root}: {self.layout} without training pictures; found none")
+        classes = self._classes(filled)
         labels = {name: label for label, name in enumerate(classes)}
         for name, split in filled.items():
             split.check(name, self.root, labels)
@@ -133,10 +136,30 @@ class Assembly:
             self.layout,
             classes,
             {name: split.samples(labels) for name, split in filled.items()},
-            {name: title for name, title in (titles or {}).items() if name in labels},
+            {nfc(name): title for name, title in (titles or {}).items() if nfc(name) in labels},
             notes=tuple(notes),
             odd_boxes=tuple(self._odd),
+            respelled=tuple(name for name, forms in self._spellings.items() if len(forms) > 1),
         )
+
+    def _filled(self) -> dict[str, _Split]:
+        """Return the splits in order, with ``eval`` made the split that it means."""
+        meaning = meaning_of_eval(self._splits)
+        if EVAL in self._splits and meaning in self._splits:
+            raise DataError(
+                f"{self.first_place(EVAL)}: the split eval could mean val or test, but there are "
+                "both: name it after one of them"
+            )
+        splits = {meaning if name == EVAL else name: one for name, one in self._splits.items()}
+        return {name: splits[name] for name in ORDER if name in splits}
+
+    def _classes(self, filled: Mapping[str, _Split]) -> tuple[str, ...]:
+        """Return the classes: those of the training pictures or, where there are none, of all."""
+        whole = filled.get("train") or filled.get("all")
+        told: dict[str, str] = {}
+        for split in [whole] if whole else filled.values():
+            told = dict(zip(split.numbers, split.firsts, strict=True)) | told
+        return tuple(sorted(check_class_names(told.items(), self.root, least=2 if whole else 1)))
 
 
 @dataclass
@@ -150,7 +173,7 @@ class _Split:
     hashes: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, entry: Entry) -> None:
-        number = self.numbers.setdefault(entry.name, len(self.numbers))
+        number = self.numbers.setdefault(nfc(entry.name), len(self.numbers))
         if number == len(self.firsts):
             self.firsts.append(entry.place)
         path = str(entry.path)
@@ -175,7 +198,10 @@ class _Split:
 
 
 def inside(folder: Path, name: str, place: str) -> Path:
-    """Return the path of a file that is named relative to a folder, and is in it or below.
+    """Return the path of a file that is named in a folder, and is in it or below.
+
+    A name may be absolute if it leads into the folder. One that no file has as it stands is looked
+    for in the forms of :mod:`verydeep.data.layouts.on_disk`.
 
     Raises:
         DataError: The name leads elsewhere, or no file can have it.
@@ -185,6 +211,8 @@ def inside(folder: Path, name: str, place: str) -> Path:
 
 def name_inside(folder: Path, name: str, place: str) -> str:
     """Return the same as text, which takes a fifth of the time."""
+    if name[:1] == "/":
+        name = within(str(folder), name)
     parts = _STROKES.split(name)
     odd = not _ODD.isdisjoint(parts)
     if (odd and _leads_elsewhere(parts)) or _DRIVE.match(name) or "\0" in name:
@@ -197,6 +225,8 @@ def name_inside(folder: Path, name: str, place: str) -> str:
         raise DataError(f"{place}: no file can be called {name!r}") from error
     if odd:  # one name for one file, which may not stand there twice
         name = str(Path(name))
+    if may_differ(name):
+        return on_disk(str(folder), name)
     return os.path.join(folder, name)  # noqa: PTH118
 
 
@@ -207,16 +237,20 @@ def _leads_elsewhere(parts: Sequence[str]) -> bool:
 
 @contextlib.contextmanager
 def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
-    """Open a text in UTF-8, with or without a byte order mark.
+    """Open a text in UTF-8, with or without a byte order mark, or in UTF-16 with one.
 
     Raises:
         DataError: It cannot be read, now or later.
     """
+    encoding = "utf-8-sig"
     try:
         buffer = io.BufferedReader(open_regular(path))
-        with io.TextIOWrapper(buffer, encoding="utf-8-sig", newline=newline) as stream:
+        encoding = "utf-16" if buffer.peek(2)[:2] in _UTF_16 else encoding
+        with io.TextIOWrapper(buffer, encoding=encoding, newline=newline) as stream:
             yield stream
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
+        if encoding == "utf-16" or not isinstance(error, UnicodeDecodeError):
+            raise DataError(f"{path}: broken UTF-16 ({error}): save it as UTF-8") from error
         raise DataError(
             f"{path}: not in UTF-8 (byte {_first_fault(path)}: {error.reason}): save it as UTF-8"
         ) from error

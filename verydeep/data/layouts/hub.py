@@ -13,7 +13,7 @@ data set is run.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ from verydeep.data.decode import shown
 from verydeep.data.members import Member
 from verydeep.data.regular import check_regular
 from verydeep.data.samples import Dataset, Samples
-from verydeep.data.words import SPLITS
+from verydeep.data.split_names import settled, whole_split
 from verydeep.errors import DataError, MissingExtra, PictureError, did_you_mean
 from verydeep.progress import Progress
 
@@ -197,15 +197,17 @@ class HubRow(Member):
 
 def _dataset(found: Any, name: str, root: Path, columns: Mapping[str, str]) -> Dataset:
     by_split = dict(found) if isinstance(found, dict) else {"all": found}
-    known = {split: rows for split, rows in by_split.items() if split == "all" or split in SPLITS}
+    meanings = _meanings(by_split, name)
+    known = {split: rows for split, rows in by_split.items() if split in meanings}
     notes = [f"split {split} left alone" for split in by_split if split not in known]
     if not known:
         raise DataError(f"{name}: has only splits of other names: {', '.join(by_split)}")
-    whole = next(known[split] for split in _WHOLE if split in known)
+    first = next(split for meaning in _WHOLE for split in known if meanings[split] == meaning)
+    whole = known[first]
     image = _image_column(whole.features, name, columns.get("image"))
     label = _label_column(whole.features, name, columns.get("label"))
     labels = {split: _labels(rows, label, name) for split, rows in known.items()}
-    classes = _classes(next(labels[split] for split in _WHOLE if split in labels), name)
+    classes = _classes(labels[first], name)
     names = getattr(whole.features[label], "names", None)
     words = (names[number] if names else str(number) for number in classes)
     called = check_class_names(((word, name) for word in words), name)
@@ -215,12 +217,23 @@ def _dataset(found: Any, name: str, root: Path, columns: Mapping[str, str]) -> D
         if len(samples) < len(rows):
             notes.append(f"{len(rows) - len(samples):,} of {split} without a class left out")
         if len(samples):
-            splits[SPLITS.get(split, "all")] = samples
+            splits[meanings[split]] = samples
     return Dataset(root, "Hugging Face data set", called, splits, notes=tuple(notes))
 
 
-_WHOLE = ("train", "all", *SPLITS)
+_WHOLE = ("train", "all", "val", "test")
 """Splits in the order in which they say what the classes are."""
+
+
+def _meanings(names: Collection[str], data: str) -> dict[str, str]:
+    """Return the split that each name of one means; other names are left out."""
+    told = {name: split for name in names if (split := whole_split(name)) is not None}
+    found = settled(told) | ({"all": "all"} if "all" in names else {})
+    for split in _WHOLE:
+        same = [name for name in found if found[name] == split]
+        if len(same) > 1:
+            raise DataError(f"{data}: has the splits {' and '.join(same)}, which both mean {split}")
+    return found
 
 
 def _image_column(features: Mapping[str, Any], name: str, asked: str | None) -> str:

@@ -24,8 +24,10 @@ from pathlib import Path
 from verydeep.data.layouts.common import Entry, assemble, lines
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.layouts.solution import Solution
+from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.pictures import picture_names, pictures_in, subfolders
 from verydeep.data.samples import Box, Dataset
+from verydeep.data.system_files import is_system_file
 from verydeep.data.words import box_or_none
 from verydeep.errors import DataError
 
@@ -56,13 +58,16 @@ def read(path: Path) -> Dataset:
     small = _small_files(path)
     splits = {"train": _train(base, small), "val": _val(base, small)}
     dataset = assemble(path, "ILSVRC CLS-LOC layout", splits, titles=_titles(small))
-    pictures = base / "Data" / "CLS-LOC"
-    return replace(dataset, folders=(pictures / "train", pictures / "val"))
+    return replace(dataset, folders=(_pictures(base, "train"), _pictures(base, "val")))
 
 
 def _base(root: Path) -> Path | None:
     places = (root, root / "ILSVRC")
-    return next((p for p in places if (p / "Data" / "CLS-LOC" / "train").is_dir()), None)
+    return next((place for place in places if _pictures(place, "train").is_dir()), None)
+
+
+def _pictures(base: Path, split: str) -> Path:
+    return split_folder(base / "Data" / "CLS-LOC", split)
 
 
 def _small_files(root: Path) -> dict[str, Path]:
@@ -80,8 +85,8 @@ def _small_files(root: Path) -> dict[str, Path]:
 def _train(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
     solution = small.get("LOC_train_solution.csv")
     known: Objects = Solution(solution) if solution else {}
-    for folder in subfolders(base / "Data" / "CLS-LOC" / "train"):
-        objects = known if solution else _annotations(_notes(base) / "train" / folder.name)
+    for folder in subfolders(_pictures(base, "train")):
+        objects = known if solution else _annotations(_notes(base, "train") / folder.name)
         unknown: tuple[list[Object], str] = [], str(folder)
         for picture in picture_names(folder):
             own, place = objects.get(_stem(picture), unknown)
@@ -95,7 +100,7 @@ def _stem(picture: str) -> str:
 
 
 def _val(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
-    folder = base / "Data" / "CLS-LOC" / "val"
+    folder = _pictures(base, "val")
     pictures = list(pictures_in(folder)) if folder.is_dir() else []
     if not pictures:
         return
@@ -119,7 +124,7 @@ _TELL = (
 def _val_objects(base: Path, small: Mapping[str, Path], pictures: Sequence[Path]) -> Objects:
     if "LOC_val_solution.csv" in small:
         return Solution(small["LOC_val_solution.csv"])
-    annotations = _annotations(_notes(base) / "val")
+    annotations = _annotations(_notes(base, "val"))
     truth = next((small[name] for name in sorted(small) if _TRUTH.fullmatch(name)), None)
     if annotations or truth is None or "map_clsloc.txt" not in small:
         return annotations
@@ -129,12 +134,13 @@ def _val_objects(base: Path, small: Mapping[str, Path], pictures: Sequence[Path]
 _TRUTH = re.compile(r"ILSVRC\d+_(clsloc_)?validation_ground_truth\.txt")
 
 
-def _notes(base: Path) -> Path:
-    return base / "Annotations" / "CLS-LOC"
+def _notes(base: Path, split: str) -> Path:
+    return split_folder(base / "Annotations" / "CLS-LOC", split)
 
 
 def _annotations(folder: Path) -> dict[str, tuple[list[Object], str]]:
-    paths = sorted(folder.glob("*.xml")) if folder.is_dir() else []
+    every = sorted(folder.glob("*.xml")) if folder.is_dir() else []
+    paths = [path for path in every if not is_system_file(path.name)]
     return {path.stem: (read_objects(path), str(path)) for path in paths}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from verydeep.data.layouts import (
@@ -11,11 +12,21 @@ from verydeep.data.layouts import (
     coco,
     hub,
     ilsvrc,
+    part_folders,
     shards,
     split_folders,
+    splits_in_classes,
     table,
     tiny_imagenet,
     voc,
+)
+from verydeep.data.layouts.folder_reading import (
+    CLASS_FOLDERS,
+    PART_FOLDERS,
+    SPLIT_FOLDERS,
+    SPLITS_IN_CLASSES,
+    is_read_as,
+    reading_of,
 )
 from verydeep.data.layouts.named import NAMES
 from verydeep.data.samples import Dataset
@@ -76,16 +87,35 @@ LAYOUTS = (
         shards.read,
     ),
     Layout(
-        "split-folders",
-        "train/<class>/, val/<class>/, perhaps test/<class>/",
-        split_folders.recognise,
+        SPLIT_FOLDERS,
+        "train/<class>/, val/<class>/, perhaps test/<class>/; also Training/, test_set/ …",
+        partial(is_read_as, layout=SPLIT_FOLDERS),
         split_folders.read,
     ),
-    Layout("class-folders", "<class>/", class_folders.recognise, class_folders.read),
+    Layout(
+        SPLITS_IN_CLASSES,
+        "<class>/train/, <class>/val/, perhaps <class>/test/",
+        partial(is_read_as, layout=SPLITS_IN_CLASSES),
+        splits_in_classes.read,
+    ),
+    Layout(
+        PART_FOLDERS,
+        "<part>/<class>/, the same classes in every part; only if it is asked for",
+        part_folders.recognise,
+        part_folders.read,
+    ),
+    Layout(
+        CLASS_FOLDERS,
+        "<class>/",
+        partial(is_read_as, layout=CLASS_FOLDERS),
+        class_folders.read,
+    ),
 )
 """From the most particular to the least."""
 
 _BY_NAME = {layout.name: layout for layout in LAYOUTS}
+_OF_FOLDERS = frozenset((SPLIT_FOLDERS, SPLITS_IN_CLASSES, PART_FOLDERS, CLASS_FOLDERS))
+"""Those told by folders alone, which are looked at once for all of them."""
 
 
 def check_layout(name: str | None) -> None:
@@ -106,7 +136,8 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
     """Return the layout of a file or folder: the one named, or else the first that knows it.
 
     Raises:
-        DataError: There is nothing, none knows it, or its folders are data sets themselves.
+        DataError: There is nothing, none knows it, two fit it as well, or its folders are data sets
+            themselves.
     """
     if not path.exists():
         known = ", ".join(NAMES)
@@ -114,27 +145,38 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
         raise DataError(f"{path}: no such file or folder{did_you_mean(str(path), NAMES, kinds)}")
     if name is not None:
         return _BY_NAME[name]
-    found = next((layout for layout in LAYOUTS if layout.recognise(path)), None)
-    if found is None or found.name == "class-folders":
+    found = _particular(path)
+    if found is not None:
+        return found
+    reading = reading_of(path)
+    if reading.layout in (None, CLASS_FOLDERS):
         _refuse_sets_within(path)
-    if found is None:
+    if reading.doubt:
+        raise DataError(f"{path}: {reading.doubt}")
+    if reading.layout is None:
         raise DataError(
             f"{path}: none of the known layouts is recognised; found {_contents(path)}. Known "
             f"are:{_known()}"
         )
-    return found
+    return _BY_NAME[reading.layout]
+
+
+def _particular(path: Path) -> Layout | None:
+    """Return the first layout that knows a file or folder by more than its folders."""
+    asked = (layout for layout in LAYOUTS if layout.name not in _OF_FOLDERS)
+    return next((layout for layout in asked if layout.recognise(path)), None)
 
 
 def _refuse_sets_within(path: Path) -> None:
     """Refuse a folder whose folders are whole data sets: they would be taken for classes."""
     folders = sorted(child for child in path.iterdir() if child.is_dir()) if path.is_dir() else []
     for folder in folders:
-        for layout in LAYOUTS[:-2]:
-            if layout.recognise(folder):
-                raise DataError(
-                    f"{path}: {folder.name}/ in it is a data set itself, layout {layout.name}: "
-                    f"give {folder} as DATA (or, if it is a class, --layout class-folders)"
-                )
+        layout = _particular(folder)
+        if layout is not None:
+            raise DataError(
+                f"{path}: {folder.name}/ in it is a data set itself, layout {layout.name}: "
+                f"give {folder} as DATA (or, if it is a class, --layout {CLASS_FOLDERS})"
+            )
 
 
 def _known() -> str:

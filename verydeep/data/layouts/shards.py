@@ -17,10 +17,12 @@ import numpy as np
 
 from verydeep.data.class_names import check_class_names
 from verydeep.data.layouts.common import inside
+from verydeep.data.layouts.folder_tree import folders_in
+from verydeep.data.name_forms import nfc
 from verydeep.data.pictures import has_pictures
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Dataset, Samples
-from verydeep.data.shards.find import find_shards, is_pattern, is_remote, open_shard, split_of
+from verydeep.data.shards.find import find_shards, is_pattern, is_remote, open_shard
 from verydeep.data.shards.index import ShardIndex, index_shards, samples_of
 from verydeep.data.shards.manifest import (
     LONGEST,
@@ -30,7 +32,8 @@ from verydeep.data.shards.manifest import (
     parse_manifest,
 )
 from verydeep.data.shards.stream import ShardStream
-from verydeep.data.words import ORDER
+from verydeep.data.split_names import ORDER, last_split, settled
+from verydeep.data.system_files import is_system_file
 from verydeep.errors import DataError
 from verydeep.progress import Progress
 
@@ -46,9 +49,13 @@ def recognise(path: Path) -> bool:
         return path.suffix == ".tar" or (path.name == NAME and _is_manifest(path))
     if not path.is_dir() or _is_manifest(path / NAME):
         return path.is_dir()
-    folders = (path, *(path / split for split in ("train", "val", "test")))
+    folders = (path, *(folder for folder in folders_in(path) if last_split(folder.name)))
     # Beside pictures in folders, an archive is what they were unpacked from.
-    return any(any(folder.glob("*.tar")) for folder in folders) and not has_pictures(path)
+    return any(map(_has_shards, folders)) and not has_pictures(path)
+
+
+def _has_shards(folder: Path) -> bool:
+    return any(not is_system_file(path.name) for path in folder.glob("*.tar"))
 
 
 def _is_manifest(path: Path) -> bool:
@@ -185,15 +192,14 @@ class _Found:
         indexes = {
             name: index_shards(found, progress=self.progress) for name, found in splits.items()
         }
-        whole = "train" if "train" in indexes else "all"
-        if whole not in indexes:
-            raise DataError(f"{self.data}: shards without training pictures")
-        classes = _classes(root, indexes[whole])
+        whole = indexes.get("train") or indexes.get("all")
+        every = [one for found in indexes.values() for one in found]
+        classes = _classes(root, whole or every, least=2 if whole else 1)
         labels = {name: number for number, name in enumerate(classes)}
         stream = None
         if streams and "train" in splits:
             stream = _streamed(splits["train"], root, indexes["train"], labels)
-        incomplete = sum(one.incomplete for found in indexes.values() for one in found)
+        incomplete = sum(one.incomplete for one in every)
         return Dataset(
             Path(root),
             LAYOUT,
@@ -205,18 +211,23 @@ class _Found:
             },
             notes=(f"{incomplete:,} without picture or class left out",) if incomplete else (),
             stream=stream,
+            respelled=_respelled(every),
         )
 
     def _places(self) -> list[str]:
-        if is_pattern(self.data):
-            return find_shards(self.data)
         path = Path(self.data)
-        return sorted(map(str, path.rglob("*.tar"))) if path.is_dir() else [self.data]
+        if is_pattern(self.data) and (is_remote(self.data) or not path.exists()):
+            return find_shards(self.data)
+        if not path.is_dir():
+            return [self.data]
+        found = sorted(map(str, path.rglob("*.tar")))
+        return [place for place in found if not is_system_file(place.removeprefix(self.data))]
 
     def _by_split(self, places: Sequence[str], root: str) -> dict[str, list[str]]:
         splits: dict[str, list[str]] = {}
-        for place, name in zip(places, _names(places, root), strict=True):
-            splits.setdefault(split_of(name), []).append(place)
+        told = {name: last_split(name) or "all" for name in _names(places, root)}
+        for place, split in zip(places, settled(told).values(), strict=True):
+            splits.setdefault(split, []).append(place)
         if "all" in splits and len(splits) > 1:
             raise DataError(
                 f"{splits['all'][0]}: its name tells no split (train, val, test), but those of "
@@ -231,7 +242,10 @@ def _streamed(
     indexes: Sequence[ShardIndex],
     labels: Mapping[str, int],
 ) -> ShardStream:
-    counts: Counter[str] = sum((one.counts() for one in indexes), Counter())
+    counts: Counter[str] = Counter()
+    for one in indexes:
+        for name, count in one.counts().items():
+            counts[nfc(name)] += count
     return ShardStream(
         tuple(places),
         _names(places, root),
@@ -251,9 +265,16 @@ def _names(places: Sequence[str], root: str) -> tuple[str, ...]:
     return tuple(place.removeprefix(f"{root}/") for place in places)
 
 
-def _classes(root: str, indexes: Sequence[ShardIndex]) -> tuple[str, ...]:
+def _classes(root: str, indexes: Sequence[ShardIndex], least: int) -> tuple[str, ...]:
     """Return the classes in shards: numbers in their order, else words in theirs."""
-    words = sorted({name for one in indexes for name in one.classes})
-    found = check_class_names(((word, root) for word in words), root)
+    words = sorted({nfc(name) for one in indexes for name in one.classes})
+    found = check_class_names(((word, root) for word in words), root, least=least)
     numbers = all(name.isascii() and name.isdigit() for name in found)
     return tuple(sorted(found, key=int)) if numbers else found
+
+
+def _respelled(indexes: Sequence[ShardIndex]) -> tuple[str, ...]:
+    """Return the classes that stand in shards in several of Unicode's normal forms."""
+    spellings = {name for one in indexes for name in one.classes if not name.isascii()}
+    forms = Counter(map(nfc, spellings))
+    return tuple(sorted(name for name, count in forms.items() if count > 1))

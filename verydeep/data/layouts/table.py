@@ -3,14 +3,17 @@
 ========  ====================================================================================
 file      the picture, relative to the table's folder
 label     its class: a word or a whole number
-split     perhaps: train, val (valid, validation) or test; without it the split is drawn by rule
+split     perhaps: a word for a split, see :mod:`verydeep.data.split_names`; without it the split is
+          drawn by rule
 box       perhaps: ``x0 y0 x1 y1``, or four numbers as a list, or four columns of these names;
           x1 and y1 are the first pixels outside; may be empty
 ========  ====================================================================================
 
-Columns may come in any order and case; others are left alone. In CSV they are divided by commas,
-or by semicolons or tabs if there is no comma in the first line. A picture may not stand in a split
-twice. Samples keep the order of the table.
+Columns may come in any order and case, and under the names of
+:mod:`verydeep.data.layouts.columns`; others are left alone. In CSV they are divided by commas,
+semicolons or tabs, whichever divides the first line into such columns. A picture may not stand in a
+split twice. Samples keep the order of the table. Rows that name a file of the system, like
+``._1.jpg``, are left out and counted.
 """
 
 from __future__ import annotations
@@ -22,15 +25,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from verydeep.data.layouts.common import Assembly, Entry, lines, name_inside, opened_text
+from verydeep.data.layouts.columns import Columns, canonical, refuse_columns, used
+from verydeep.data.layouts.common import (
+    Assembly,
+    Entry,
+    counted,
+    lines,
+    name_inside,
+    opened_text,
+)
 from verydeep.data.regular import check_regular
 from verydeep.data.samples import Box, Dataset
-from verydeep.data.words import SPLITS, box_or_none, corners
-from verydeep.errors import DataError, MissingExtra, did_you_mean
+from verydeep.data.split_names import unknown_split, whole_split
+from verydeep.data.system_files import is_system_file
+from verydeep.data.words import box_or_none, corners
+from verydeep.errors import DataError, MissingExtra
 
 Row = Mapping[str, Any]
-NEEDED = ("file", "label")
-USED = (*NEEDED, "split", "box", *Box._fields)
 MOST_FAULTS = 20
 """Rows that cannot be used are told of all at once, up to so many."""
 _CORNERS = frozenset(Box._fields)
@@ -53,7 +64,13 @@ def read(path: Path) -> Dataset:
     folder = path.parent
     assembly = Assembly(folder, "a table")
     faults: list[str] = []
+    columns = Columns()
+    passed_over = 0
     for place, row in _READERS[path.suffix.lower()](path):
+        row = columns.renamed(row)
+        if is_system_file(str(row.get("file"))):
+            passed_over += 1
+            continue
         try:
             assembly.add(_split(row, place), _entry(folder, row, place))
         except DataError as error:
@@ -65,15 +82,26 @@ def read(path: Path) -> Dataset:
     undivided = assembly.first_place("all")
     if undivided and any(map(assembly.first_place, ("train", "val", "test"))):
         raise DataError(f"{undivided}: names no split, but other rows do; name it in all or none")
-    return assembly.dataset()
+    assembly.layout += columns.told
+    return assembly.dataset(notes=counted(passed_over, "of the system (._*) left out"))
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Row]]:
     with opened_text(path, newline="") as stream:
         heading = stream.readline()
         stream.seek(0)
-        divider = next((sign for sign in ",;\t" if sign in heading), ",")
+        divider = _divider(heading)
         yield from _divided_rows(stream, divider, path)
+
+
+def _divider(heading: str) -> str:
+    """Return what divides the first line into columns that can be used, else what stands in it."""
+    signs = [sign for sign in ",;\t" if sign in heading]
+    for sign in signs:
+        names = next(csv.reader([heading], delimiter=sign, skipinitialspace=True), [])
+        if Columns.of(map(canonical, names)):
+            return sign
+    return signs[0] if signs else ","
 
 
 def _divided_rows(stream: TextIO, divider: str, path: Path) -> Iterator[tuple[str, Row]]:
@@ -95,14 +123,17 @@ def _divided_rows(stream: TextIO, divider: str, path: Path) -> Iterator[tuple[st
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    for place, line in lines(path):
+    for number, (place, line) in enumerate(lines(path)):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{place}: no JSON ({error})") from error
         if not isinstance(row, dict):
             raise DataError(f"{place}: must be an object like {{'file': …, 'label': …}}")
-        yield place, {name.strip().lower(): value for name, value in row.items()}
+        named = {canonical(name): value for name, value in row.items()}
+        if number == 0:
+            refuse_columns([*named], place)
+        yield place, named
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
@@ -116,7 +147,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
         with parquet.ParquetFile(path) as file:
             names = list(file.schema_arrow.names)
             columns = _check_columns(names, path)
-            wanted = [name for name, column in zip(names, columns, strict=True) if column in USED]
+            wanted = [n for n, one in zip(names, columns, strict=True) if one in used(columns)]
             yield from _numbered_rows(file.iter_batches(columns=wanted), path)
     except (pyarrow.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path}: no Parquet ({error})") from error
@@ -125,7 +156,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
 def _numbered_rows(parts: Iterable[Any], path: Path) -> Iterator[tuple[str, Row]]:
     numbers = itertools.count(1)
     for part in parts:
-        names = [name.strip().lower() for name in part.schema.names]
+        names = [canonical(name) for name in part.schema.names]
         for row in part.to_pylist():
             yield f"{path}, row {next(numbers)}", dict(zip(names, row.values(), strict=True))
 
@@ -134,16 +165,8 @@ _READERS = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
 
 
 def _check_columns(given: list[str], path: Path) -> list[str]:
-    columns = [name.strip().lower() for name in given]
-    twice = [name for name in USED if columns.count(name) > 1]
-    if twice:
-        raise DataError(f"{path}: has the column {twice[0]!r} twice")
-    for name in NEEDED:
-        if name not in columns:
-            raise DataError(
-                f"{path}: needs a column {name!r}; it has {', '.join(columns) or 'none'}"
-                f"{did_you_mean(name, columns)}"
-            )
+    columns = [canonical(name) for name in given]
+    refuse_columns(columns, path)
     return columns
 
 
@@ -151,12 +174,9 @@ def _split(row: Row, place: str) -> str:
     given = row.get("split")
     if _is_empty(given):
         return "all"
-    split = SPLITS.get(given.strip().lower()) if isinstance(given, str) else None
+    split = whole_split(given) if isinstance(given, str) else None
     if split is None:
-        raise DataError(
-            f"{place}: split must be one of {', '.join(SPLITS)}, got {given!r} instead"
-            f"{did_you_mean(str(given), SPLITS)}"
-        )
+        raise unknown_split(given, place)
     return split
 
 

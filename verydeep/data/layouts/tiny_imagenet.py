@@ -7,6 +7,8 @@ from pathlib import Path
 
 from verydeep.data.class_names import check_class_names, check_titles
 from verydeep.data.layouts.common import inside, read_text
+from verydeep.data.layouts.folder_tree import split_folder
+from verydeep.data.name_forms import nfc
 from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset, OddBox, Sample, SamplesBuilder
 from verydeep.data.words import box_or_none, corners
@@ -15,7 +17,7 @@ from verydeep.errors import DataError
 
 def recognise(path: Path) -> bool:
     """Return whether the list of classes and the training pictures are there."""
-    return (path / "wnids.txt").is_file() and (path / "train").is_dir()
+    return (path / "wnids.txt").is_file() and split_folder(path, "train").is_dir()
 
 
 def read(path: Path) -> Dataset:
@@ -25,23 +27,24 @@ def read(path: Path) -> Dataset:
         DataError: A class has no training pictures, or a line cannot be read.
     """
     listed = path / "wnids.txt"
-    wnids = sorted(set(read_text(listed).split()))
+    training, validation = split_folder(path, "train"), split_folder(path, "val")
+    wnids = sorted(set(nfc(read_text(listed)).split()))
     classes = check_class_names(((wnid, str(listed)) for wnid in wnids), listed)
     labels = {wnid: label for label, wnid in enumerate(classes)}
     words = (row for _, row in _rows(path / "words.txt"))
-    titles = {row[0]: row[1] for row in words if len(row) == 2 and row[0] in labels}
+    titles = {nfc(row[0]): row[1] for row in words if len(row) == 2 and nfc(row[0]) in labels}
     check_titles(titles, path / "words.txt")
     train, val = SamplesBuilder(path), SamplesBuilder(path)
     odd: list[OddBox] = []
     for wnid, label in labels.items():
-        folder = inside(path / "train", wnid, str(listed))
+        folder = inside(training, wnid, str(listed))
         boxes = _boxes(folder, odd)
         pictures = list(pictures_in(folder / "images")) if folder.is_dir() else []
         if not pictures:
-            raise DataError(f"{path}: class {wnid} of wnids.txt has no pictures under train/")
+            raise DataError(f"{path}: class {wnid} of wnids.txt has no pictures under {training.name}/")
         for picture in pictures:
             train.add(picture, label, boxes.get(picture.name))
-    for sample in _read_annotations(path / "val", labels, odd):
+    for sample in _read_annotations(validation, labels, odd):
         val.add(sample.path, sample.label, sample.box)
     splits = {"train": train.samples()} | ({"val": val.samples()} if len(val) else {})
     return Dataset(
@@ -51,7 +54,7 @@ def read(path: Path) -> Dataset:
         splits,
         titles,
         odd_boxes=tuple(odd),
-        folders=(path / "train", path / "val"),
+        folders=(training, validation),
     )
 
 
@@ -62,13 +65,14 @@ def _read_annotations(folder: Path, labels: dict[str, int], odd: list[OddBox]) -
         place = f"{path}, line {number}"
         if len(row) < 2:
             raise DataError(f"{place}: must be a picture, a class and a box")
-        if row[1] not in labels:
+        label = labels.get(nfc(row[1]))
+        if label is None:
             raise DataError(f"{place}: class {row[1]!r} is not in wnids.txt")
         if row[0] in places:
             raise DataError(f"{place}: {row[0]} stands here twice, first in {places[row[0]]}")
         places[row[0]] = place
         picture = inside(folder / "images", row[0], place)
-        yield Sample(picture, labels[row[1]], _inclusive_box(row[2:], place, picture, odd))
+        yield Sample(picture, label, _inclusive_box(row[2:], place, picture, odd))
 
 
 def _boxes(folder: Path, odd: list[OddBox]) -> dict[str, Box | None]:

@@ -2,20 +2,25 @@
 
 A picture's class is that of its largest object, by the area of the box, and its box is that
 object's; of equal ones the first counts. Pictures without an object are left out and counted.
-``trainval.txt`` is read where ``train.txt`` is missing; without any list all annotated pictures are
-one set. Corners count pixels from 1 and are the last ones inside; a box here counts from 0 and ends
+``trainval.txt`` is read where ``train.txt`` is missing; lists may be named by any word for a split
+(``Training.txt``, ``valid.txt``); without any list all annotated pictures are one set. A line names a
+picture, which may have blanks in it, and perhaps a flag behind it. Corners count pixels from 1 and are the last ones inside; a box here counts from 0 and ends
 at the first pixel outside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from verydeep.data.layouts.common import Entry, assemble, counted, lines
+from verydeep.data.layouts.on_disk import on_disk
 from verydeep.data.layouts.pascal_xml import Object, read_objects
+from verydeep.data.name_forms import nfc
 from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset
+from verydeep.data.split_names import ORDER, SPLITS, settled
+from verydeep.data.system_files import is_system_file
 from verydeep.data.words import box_or_none, span
 from verydeep.errors import DataError
 
@@ -31,9 +36,9 @@ def read(path: Path) -> Dataset:
     Raises:
         DataError: A list, an annotation or a picture is missing or cannot be used.
     """
-    pictures = {picture.stem: picture for picture in pictures_in(path / "JPEGImages")}
+    pictures = {nfc(picture.stem): picture for picture in pictures_in(path / "JPEGImages")}
     splits, empty = {}, 0
-    for split, listed in _lists(path).items():
+    for split, listed in _lists(path, pictures).items():
         if split == "test" and not any(_annotation(path, name).is_file() for name in listed):
             continue  # as in the years whose answers are not public
         found = [_entry(path, name, pictures, place) for name, place in listed.items()]
@@ -43,34 +48,58 @@ def read(path: Path) -> Dataset:
     return assemble(path, "Pascal VOC layout", splits, notes=notes)
 
 
-def _lists(root: Path) -> dict[str, dict[str, str]]:
+def _lists(root: Path, pictures: Collection[str]) -> dict[str, dict[str, str]]:
     """Return the names of the pictures by split, each with the place that names it."""
-    folder = root / "ImageSets" / "Main"
-    train = next((n for n in ("train", "trainval") if (folder / f"{n}.txt").is_file()), None)
-    if train is None:
+    files = _files(root / "ImageSets" / "Main")
+    if not files:
         every = sorted((root / "Annotations").glob("*.xml"))
-        return {"all": {path.stem: str(path) for path in every}}
-    files = {"train": train} | ({"val": "val"} if train == "train" else {}) | {"test": "test"}
-    return {
-        split: _read_list(folder / f"{name}.txt")
-        for split, name in files.items()
-        if (folder / f"{name}.txt").is_file()
-    }
+        return {"all": {nfc(p.stem): str(p) for p in every if not is_system_file(p.name)}}
+    return {split: _read_list(files[split], pictures) for split in ORDER if split in files}
 
 
-def _read_list(path: Path) -> dict[str, str]:
-    """Return the pictures of a list; lists of one class have a column more, which is no matter."""
+def _files(folder: Path) -> dict[str, Path]:
+    """Return the list of each split, ``Train.txt``, ``validation.txt``; trainval in need of train.
+
+    Lists of one class, like ``cat_train.txt`` and ``train_val.txt``, are none.
+    """
+    every = sorted(folder.glob("*.txt"), key=lambda path: (path.stem not in ORDER, path.name))
+    words = {path: path.stem.lower() for path in every if path.stem.lower() in SPLITS}
+    both = [path for path, word in words.items() if word == "trainval"]
+    found: dict[str, Path] = {}
+    told = {str(path): SPLITS[word] for path, word in words.items() if path not in both}
+    for name, split in settled(told).items():
+        found.setdefault(split, Path(name))
+    if "train" not in found and both:
+        found = {"train": both[0]} | {name: path for name, path in found.items() if name == "test"}
+    return found
+
+
+def _read_list(path: Path, pictures: Collection[str]) -> dict[str, str]:
+    """Return the pictures of a list."""
     listed: dict[str, str] = {}
     for place, line in lines(path):
-        name = line.split()[0]
+        name = _listed_name(nfc(line), pictures)
+        if is_system_file(name):
+            continue
         if name in listed:
             raise DataError(f"{place}: {name} stands here twice, first in {listed[name]}")
         listed[name] = place
     return listed
 
 
+def _listed_name(line: str, pictures: Collection[str]) -> str:
+    """Return the picture that a line names: the whole line, or what stands before a flag.
+
+    Lists of one class have such a flag, -1, 0 or 1, in a column more, which is no matter.
+    """
+    before, _, flag = line.rpartition(" ")
+    flagged = before.rstrip() if flag in ("-1", "0", "1") else line
+    names = (line, flagged, line.split()[0])
+    return next((name for name in names if name in pictures), flagged)
+
+
 def _annotation(root: Path, name: str) -> Path:
-    return root / "Annotations" / f"{name}.xml"
+    return Path(on_disk(str(root / "Annotations"), f"{name}.xml"))
 
 
 def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> Entry | None:

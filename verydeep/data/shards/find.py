@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from verydeep.data.regular import open_regular
-from verydeep.data.words import SPLITS
 from verydeep.errors import DataError, MissingExtra
 
 MOST_SHARDS = 1_000_000
@@ -68,26 +67,60 @@ def find_shards(pattern: str) -> list[str]:
         DataError: There are none, or it cannot be asked.
     """
     found: list[str] = []
-    for place in expand(pattern):
-        found += _glob(place) if _WILD.search(place) else [place]
+    literal, rest = literal_part(pattern)
+    for ending in expand(rest):
+        place = literal + ending
+        found += _glob(place) if _WILD.search(ending) else [place]
         if len(found) > MOST_SHARDS:
             raise DataError(f"{pattern}: more than {MOST_SHARDS:,} shards")
     if not found:
-        raise DataError(f"{pattern}: there are no such shards")
+        raise DataError(f"{pattern}: there are no such shards, and no file or folder of that name")
     missing = next((p for p in found if not is_remote(p) and not os.path.exists(p)), None)  # noqa: PTH110
     if missing:
         raise DataError(f"{pattern}: there is no {missing}")
     return found
 
 
+def literal_part(pattern: str) -> tuple[str, str]:
+    """Divide a pattern behind the folders that are there, whatever signs their names have.
+
+    A folder ``pets [v2]`` is meant as it is called, not as a pattern for ``pets v`` and ``pets 2``.
+    """
+    if is_remote(pattern):
+        return "", pattern
+    parts = pattern.split("/")
+    known = 0
+    while known < len(parts) and os.path.lexists("/".join(parts[: known + 1]) or "/"):
+        known += 1
+    literal = "/".join(parts[:known])
+    return (literal, "") if known == len(parts) else (literal + "/" * bool(known), "/".join(parts[known:]))
+
+
 def _glob(place: str) -> list[str]:
     if not is_remote(place):
-        return sorted(glob.glob(place))  # noqa: PTH207
+        return sorted(_local(place))
     system, path = _system(place)
     try:
         return sorted(system.unstrip_protocol(found) for found in system.glob(path))
     except Exception as error:  # every file system has faults of its own
         raise DataError(f"{place}: cannot be listed ({error})") from error
+
+
+def _local(place: str) -> list[str]:
+    """Return the files that a pattern means, folder by folder: one that is there means itself."""
+    found = [""]
+    for number, part in enumerate(place.split("/")):
+        stroke = "/" if number else ""
+        found = [one for base in found for one in _below(base + stroke, part)]
+    return found
+
+
+def _below(base: str, part: str) -> list[str]:
+    if not part or os.path.lexists(base + part):
+        return [base + part]
+    if not _WILD.search(part):
+        return []
+    return [base + name for name in glob.glob(part, root_dir=base or None)]  # noqa: PTH207
 
 
 def open_shard(place: str) -> BinaryIO:
@@ -133,13 +166,3 @@ def _system(place: str) -> tuple[Any, str]:
     except ValueError as error:
         raise DataError(f"{place}: nothing can open it ({error})") from error
     return system, str(path)
-
-
-def split_of(name: str) -> str:
-    """Return the split that a shard's name tells, ``all`` if it tells none.
-
-    >>> split_of("imagenet1k-validation-03.tar"), split_of("train/007.tar"), split_of("7.tar")
-    ('val', 'train', 'all')
-    """
-    words = re.findall("[a-z]+", name.lower())
-    return next((SPLITS[word] for word in reversed(words) if word in SPLITS), "all")

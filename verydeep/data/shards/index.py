@@ -16,6 +16,7 @@ from verydeep.data.bounds import MAX_BYTES
 from verydeep.data.class_names import unknown_class
 from verydeep.data.loading import WORTH_A_PROCESS, in_parallel, worker_count
 from verydeep.data.members import Member
+from verydeep.data.name_forms import nfc
 from verydeep.data.names import Names
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Samples
@@ -155,11 +156,11 @@ def samples_of(
         DataError: A class is unknown.
     """
     for name, one in zip(names, indexes, strict=True):
-        unknown = next((label for label in one.classes if label not in labels), None)
+        unknown = next((label for label in one.classes if nfc(label) not in labels), None)
         if unknown is not None:
             raise unknown_class(unknown, labels, name)
     numbers = [
-        np.array([labels[name] for name in one.classes], np.int32)[np.asarray(one.labels)]
+        np.array([labels[nfc(name)] for name in one.classes], np.int32)[np.asarray(one.labels)]
         for one in indexes
     ]
     all_names = Names.joined(one.names for one in indexes)

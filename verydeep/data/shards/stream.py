@@ -15,6 +15,7 @@ import numpy as np
 
 from verydeep.data.class_names import unknown_class
 from verydeep.data.members import Member
+from verydeep.data.name_forms import nfc
 from verydeep.data.shards.find import open_shard
 from verydeep.data.shards.order import SECTION, Numbers, draws, located, shard_order
 from verydeep.data.shards.tar import TarPicture, pictures_in_shard
@@ -151,8 +152,9 @@ class ShardStream:
 
     def _hold(self, shard: int, number: int, picture: TarPicture) -> Held:
         name = f"{self.names[shard]}/{picture.name}"
-        if picture.label not in self.labels:
-            raise unknown_class(picture.label, self.labels, name)
+        class_name = nfc(picture.label)
+        if class_name not in self.labels:
+            raise unknown_class(class_name, self.labels, name)
         assert picture.data is not None
-        label = self.labels[picture.label]
+        label = self.labels[class_name]
         return Held(name, int(self.firsts[shard]) + number, label, picture.data)

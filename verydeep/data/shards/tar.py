@@ -6,7 +6,8 @@ The parts of a sample share a key, their name up to its first dot; what follows 
 
 A sample is a picture and a class (``cls``, ``class`` or ``label``: a number or a word); ``box`` is
 ours, ``x0 y0 x1 y1`` and so on, the main object first. Other parts are passed over unread, whatever
-is in them: nothing is unpickled. Names are never taken for paths and nothing is unpacked, so
+is in them: nothing is unpickled. Hidden files are none, like ``._000001.jpg`` that macOS puts before
+``000001.jpg``. Names are never taken for paths and nothing is unpacked, so
 ``../`` leads nowhere; links and devices hold no bytes and are passed over.
 """
 
@@ -23,6 +24,7 @@ from typing import BinaryIO, NamedTuple
 from verydeep.data.bounds import MAX_BYTES
 from verydeep.data.decode import SUFFIXES, shown
 from verydeep.data.samples import Box
+from verydeep.data.system_files import is_system_file
 from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError
 
@@ -257,10 +259,16 @@ def pictures_in_shard(
     """
     reader = TarReader(stream, place)
     number = 0
-    for _, files in groupby(reader.files(), key=lambda file: _key(file.name)):
+    visible = (file for file in reader.files() if not _is_hidden(file.name))
+    for _, files in groupby(visible, key=lambda file: _key(file.name)):
         picture = _sample(reader, files, wanted(number))
         number += picture is not None
         yield picture
+
+
+def _is_hidden(name: str) -> bool:
+    """Return whether a file is passed over, as hidden ones and those of systems are in folders."""
+    return name.rpartition("/")[2].startswith(".") or is_system_file(name)
 
 
 def _key(name: str) -> str:

@@ -1,0 +1,64 @@
+"""Rules for the names of classes: those of splits, and those that differ in hardly anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from verydeep.checks.findings import Finding, Flagged
+from verydeep.data.name_forms import alike
+from verydeep.data.samples import Dataset
+from verydeep.data.split_names import whole_split
+from verydeep.errors import plural
+
+
+def class_name_findings(dataset: Dataset) -> Iterator[Finding]:
+    """Yield what is odd about the names of the classes."""
+    yield from _splits(dataset.classes)
+    yield from _alike(dataset.classes)
+    yield from _respelled(dataset.respelled)
+
+
+def _splits(classes: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield a finding if classes are named like different splits; one alone may be a class."""
+    named = [(name, split) for name in classes if (split := whole_split(name)) is not None]
+    if len({split for _, split in named}) < 2:
+        return
+    yield Finding(
+        "split-classes",
+        "error",
+        f"{plural(len(named), 'class', 'classes')} named like splits: "
+        f"{', '.join(repr(name) for name, _ in named)}",
+        len(named),
+        "if they are splits, put a folder for each class into them (train/cat/, test/cat/) and "
+        "leave --layout away; if they are classes, give them names that tell what they show",
+        tuple(Flagged("", "", name, f"like the split {split}") for name, split in named),
+    )
+
+
+def _alike(classes: tuple[str, ...]) -> Iterator[Finding]:
+    groups = alike(classes)
+    if groups:
+        yield Finding(
+            "alike-classes",
+            "warning",
+            f"{plural(len(groups), 'group')} of classes whose names differ only in case or blanks: "
+            f"{'; '.join(', '.join(map(repr, group)) for group in groups[:5])}",
+            len(groups),
+            "if they mean the same, put their pictures into one class; if not, give them names "
+            "that people can tell apart",
+            tuple(Flagged("", "", name) for group in groups for name in group),
+        )
+
+
+def _respelled(names: tuple[str, ...]) -> Iterator[Finding]:
+    if names:
+        yield Finding(
+            "respelled-classes",
+            "warning",
+            f"{plural(len(names), 'class', 'classes')} written in several of Unicode's normal "
+            f"forms: {', '.join(map(repr, names[:5]))}",
+            len(names),
+            "their pictures are taken together, as the names look the same; rename the folders or "
+            "labels to one form if other programs are to agree",
+            tuple(Flagged("", "", name) for name in names),
+        )

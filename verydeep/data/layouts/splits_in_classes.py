@@ -1,0 +1,79 @@
+"""Splits under each class: ``cat/train/*.jpg``, ``cat/test/*.jpg``, ``dog/train/*.jpg`` …"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from verydeep.data.layouts.class_folders import (
+    checked_classes,
+    loose,
+    passed_over,
+    respelled,
+    samples_of,
+)
+from verydeep.data.layouts.folder_reading import splits_among
+from verydeep.data.layouts.folder_tree import Branch, branches
+from verydeep.data.name_forms import nfc
+from verydeep.data.samples import Dataset
+from verydeep.data.split_names import ORDER, spelled_out
+from verydeep.errors import DataError
+
+LAYOUT = "splits under each class"
+
+
+def read(path: Path) -> Dataset:
+    """Read the data set; the classes are those with training pictures or, without any, all.
+
+    Raises:
+        DataError: A class has two folders for a split, there are fewer than two classes, or one
+            that training lacks.
+    """
+    tops = branches(path)
+    folders: dict[str, list[tuple[str, Path]]] = {}
+    others: list[Path] = []
+    for top in tops:
+        splits = splits_among(child.name for child in top.children)
+        _refuse_twice(top, splits)
+        for child in top.children:
+            if child.name in splits:
+                folders.setdefault(splits[child.name], []).append((nfc(top.name), child))
+            else:
+                others.append(child)
+    if not folders:
+        raise DataError(
+            f"{path}: needs folders of splits in its folders of classes, like cat/train/ and "
+            f"cat/test/; found {', '.join(f'{top.name}/' for top in tops) or 'no pictures'}"
+        )
+    return _dataset(path, tops, folders, others)
+
+
+def _dataset(
+    path: Path,
+    tops: Sequence[Branch],
+    folders: dict[str, list[tuple[str, Path]]],
+    others: Sequence[Path],
+) -> Dataset:
+    named = {(f"{folder.name}/", s) for s, each in folders.items() for _, folder in each}
+    words = spelled_out(sorted(named))
+    whole = folders.get("train") or [one for each in folders.values() for one in each]
+    classes = checked_classes(whole, path, least=2 if "train" in folders else 1)
+    return Dataset(
+        path,
+        f"{LAYOUT} ({words})" if words else LAYOUT,
+        classes,
+        {s: samples_of(folders[s], path, classes) for s in ORDER if s in folders},
+        notes=(*passed_over(others), *loose([path, *(top.base for top in tops)])),
+        respelled=respelled((nfc(top.name), top.path) for top in tops),
+        folders=(path,),
+    )
+
+
+def _refuse_twice(top: Branch, splits: dict[str, str]) -> None:
+    known: dict[str, str] = {}
+    for name, split in splits.items():
+        if split in known:
+            raise DataError(
+                f"{top.path} has {known[split]}/ and {name}/: keep one of them, both mean {split}"
+            )
+        known[split] = name

@@ -1,0 +1,158 @@
+"""How people name the splits of a data set, and which split each name means.
+
+A name is read word by word, in any case of letters: ``Train_Data``, ``pets-train``, ``TestSet``,
+``instances_val2017``. A split word inside a longer word means nothing (``trainer``, ``contest``).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from verydeep.errors import DataError, did_you_mean
+
+ORDER = ("train", "val", "test", "all")
+"""``all`` are pictures that nothing divides."""
+
+EVAL = "eval"
+"""A split that means ``test`` beside a ``val``, and else ``val``; see :func:`meaning_of_eval`."""
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "trainval": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+    "tst": "test",
+    "dev": "val",
+    "development": "val",
+    "eval": EVAL,
+    "evaluation": EVAL,
+    "holdout": "test",
+    "heldout": "test",
+}
+"""Words for splits, in lower case, and the split that each means."""
+
+_WEAK = frozenset(("dev", "development", "eval", "evaluation", "holdout", "heldout"))
+"""Words that count only where no other does: COCO's ``test-dev`` is a test."""
+
+_TOGETHER = {
+    ("hold", "out"): "holdout",
+    ("held", "out"): "heldout",
+    ("train", "val"): "trainval",
+}
+_FILLERS = frozenset(
+    "set sets data dataset datasets image images img imgs picture pictures pic pics photo photos "
+    "split splits folder folders file files sample samples".split()
+)
+"""Words that change nothing about what a name means."""
+
+_GLUED = re.compile(r"(\w+?)(sets?|data|dataset|images|imgs|split)")
+_WORD = re.compile(r"\d+|[^\W\d_]+")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+class SplitName(NamedTuple):
+    """A name with a word for a split in it.
+
+    Attributes:
+        split: Which split the word means; perhaps :data:`EVAL`.
+        rest: The other words, fillers like ``data`` and ``set`` aside; numbers count only beside
+            words. A name without a rest means the split and nothing else.
+    """
+
+    split: str
+    rest: tuple[str, ...] = ()
+
+
+def split_name(name: str) -> SplitName | None:
+    """Return the split that a name tells, and what else it says; None if it tells no single one.
+
+    >>> split_name("Training_Data"), split_name("pets-Test")
+    (SplitName(split='train', rest=()), SplitName(split='test', rest=('pets',)))
+    >>> split_name("trainer"), split_name("train or test")
+    (None, None)
+    """
+    words = list(_words(name))
+    found = {SPLITS[word] for word in _counting(words)}
+    if len(found) != 1:
+        return None
+    rest = tuple(word for word in words if word not in SPLITS and word not in _FILLERS)
+    return SplitName(found.pop(), () if all(map(str.isdigit, rest)) else rest)
+
+
+def whole_split(name: str) -> str | None:
+    """Return the split that a whole name means; None if it says anything else too.
+
+    >>> [whole_split(name) for name in ("TEST", "hold-out set", "bullet_train")]
+    ['test', 'test', None]
+    """
+    found = split_name(name)
+    return found.split if found and not found.rest else None
+
+
+def last_split(name: str) -> str | None:
+    """Return the split that a file's name tells somewhere, by its last word for one.
+
+    >>> last_split("imagenet1k-validation-03.tar"), last_split("Train/007.tar"), last_split("7.tar")
+    ('val', 'train', None)
+    """
+    found = _counting(list(_words(name)))
+    return SPLITS[found[-1]] if found else None
+
+
+def meaning_of_eval(splits: Collection[str]) -> str:
+    """Return the split that ``eval`` means beside others.
+
+    >>> meaning_of_eval(["train", "eval"]), meaning_of_eval(["train", "val", "eval"])
+    ('val', 'test')
+    """
+    return "test" if "val" in splits else "val"
+
+
+def settled(splits: Mapping[str, str]) -> dict[str, str]:
+    """Return the split of every name, with :data:`EVAL` made the split that it means here."""
+    meaning = meaning_of_eval(splits.values())
+    return {name: meaning if split == EVAL else split for name, split in splits.items()}
+
+
+def unknown_split(name: object, place: str) -> DataError:
+    """Return what to raise for a split of an unknown name."""
+    words = [word for word in SPLITS if word not in ("trainval", "heldout")]
+    return DataError(
+        f"{place}: split must be one of {', '.join(words)}, got {name!r} instead"
+        f"{did_you_mean(str(name).strip().lower(), words)}"
+    )
+
+
+def spelled_out(names: Iterable[tuple[str, str]]) -> str:
+    """Return which name means which split, those aside that are the split's own.
+
+    >>> spelled_out([("Training/", "train"), ("val/", "val")])
+    'Training/ as train'
+    """
+    return ", ".join(f"{name} as {split}" for name, split in names if name.strip("/") != split)
+
+
+def _counting(words: Iterable[str]) -> list[str]:
+    """Return the words for splits among others, those that count."""
+    found = [word for word in words if word in SPLITS]
+    return [word for word in found if word not in _WEAK] or found
+
+
+def _words(name: str) -> Iterator[str]:
+    """Yield the words and numbers of a name, in lower case."""
+    plain = unicodedata.normalize("NFKC", name)
+    parts = [found.casefold() for found in _WORD.findall(_HUMP.sub(" ", plain))]
+    while parts:
+        pair = _TOGETHER.get(tuple(parts[:2]))  # type: ignore[arg-type]
+        word = pair or parts[0]
+        del parts[: 2 if pair else 1]
+        glued = _GLUED.fullmatch(word)
+        yield glued[1] if glued and glued[1] in SPLITS else word

@@ -281,7 +281,7 @@ def cut_sources(
     for number, sample in sources:
         draw = _Draw(drawing, sample, sample_generator(seed, epoch, number))
         try:
-            pixels, crop = read_crop(sample.path, draw, reduced=reduced, quick=alone)
+            pixels, crop = read_crop(sample.path, draw, reduced=reduced)
         except PictureError as error:
             made.faults.append(str(error))
             continue

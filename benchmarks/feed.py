@@ -177,7 +177,7 @@ def _levels_apart(file: Path, scale: int, theirs: Any) -> NDArray[np.int64]:
         top, left = (round((side - 224) / 2) for side in rescaled)
         return Crop(rescaled, Window(top, left, 224, 224), False, (0.0, 0.0, 0.0))
 
-    ours = read_crop(file, draw, reduced=False, quick=True)[0].numpy().astype(np.int64)
+    ours = read_crop(file, draw, reduced=False)[0].numpy().astype(np.int64)
     levels: NDArray[np.int64] = np.abs(ours - np.asarray(theirs)).ravel()
     return levels
 
@@ -217,7 +217,7 @@ def stages(files: Sequence[Path]) -> dict[str, float]:
 
     def whole() -> None:
         for file, crop in zip(files, crops, strict=True):
-            place.copy_(read_crop(file, lambda *size, crop=crop: crop, quick=True)[0])
+            place.copy_(read_crop(file, lambda *size, crop=crop: crop)[0])
 
     steps: dict[str, Callable[[], Any]] = {
         "header": header,
@@ -242,7 +242,7 @@ def large_photographs(files: Sequence[Path]) -> dict[str, dict[str, float]]:
 
         def read(reduced: bool, crop: Crop = crop) -> None:
             for content in contents:
-                read_crop(content, lambda *size: crop, reduced=reduced, quick=True)
+                read_crop(content, lambda *size: crop, reduced=reduced)
 
         times = {
             name: min(_times(partial(read, reduced), 3))

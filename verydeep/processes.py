@@ -156,11 +156,6 @@ class Workers(Generic[T]):
             worker.connection.close()
 
 
-def in_worker() -> bool:
-    """Return whether this process is a worker, which does nothing else."""
-    return multiprocessing.current_process().name.startswith(_NAME)
-
-
 _OPEN: weakref.WeakSet[Workers[Any]] = weakref.WeakSet()
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from verydeep.data import crops
+from verydeep.data import jpeg
 from verydeep.data.augment import Augmentation, Crop, cut, draw_crop, sample_generator
 from verydeep.data.crops import REDUCED, read_crop
 from verydeep.data.decode import decode, to_tensor
@@ -46,12 +47,14 @@ def apart(one: Tensor, other: Tensor) -> Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("quick", [False, True])
 def test_a_crop_is_cut_from_the_decoded_picture(
-    kind: str, quick: bool, photographs: list[Image.Image]
+    kind: str, quick: bool, photographs: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if not quick:
+        monkeypatch.setattr(jpeg, "quick_decoder", lambda: None)
     data = encode(photographs[0], kind)
     for scale in (48, 300, 500):
         draw = partial(crop_of, scale=scale)
-        found, crop = read_crop(data, draw, reduced=False, quick=quick)
+        found, crop = read_crop(data, draw, reduced=False)
         assert crop == draw(427, 640)
         assert torch.equal(found, cut(to_tensor(decode(data)), crop))
 
@@ -72,7 +75,7 @@ def test_a_turned_picture_is_cut_as_it_is_seen(
             assert (height, width) == upright.shape[1:]
             return replace(crop_of(height, width, index=index), flip=mirrored)
 
-        found, crop = read_crop(data, draw, quick=True)
+        found, crop = read_crop(data, draw)
         assert apart(found, cut(upright, crop)).max() <= 1
 
 
@@ -85,7 +88,7 @@ def test_an_oblong_crop_of_a_turned_picture(photographs: list[Image.Image]) -> N
             crop = crop_of(height, width, 300, 200)
             return replace(crop, window=crop.window._replace(height=90, width=60))
 
-        found, crop = read_crop(data, draw, quick=True)
+        found, crop = read_crop(data, draw)
         assert apart(found, cut(to_tensor(decode(data)), crop)).max() <= 1
 
 
@@ -181,6 +184,6 @@ def test_a_broken_file_is_refused_in_the_same_words(
         with pytest.raises(PictureError) as expected:
             decode(path)
         with pytest.raises(PictureError) as found:
-            read_crop(path, partial(crop_of, scale=26, size=24), reduced=reduced, quick=True)
+            read_crop(path, partial(crop_of, scale=26, size=24), reduced=reduced)
         assert str(found.value) == str(expected.value)
         assert str(found.value).startswith(f"{path}: ")

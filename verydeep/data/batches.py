@@ -27,7 +27,7 @@ from verydeep.data.plan import Indices, micro_batches, of_rank, plan_epoch, step
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.store import PictureStore
 from verydeep.errors import PictureError
-from verydeep.processes import Source, Workers, in_worker
+from verydeep.processes import Source, Workers
 
 P = TypeVar("P", bound="MicroBatch | str")
 
@@ -298,7 +298,7 @@ def cut_sources(
     for number, sample in sources:
         draw = _Draw(drawing, sample, sample_generator(seed, epoch, number))
         try:
-            pixels, crop = read_crop(sample.path, draw, reduced=reduced, quick=in_worker())
+            pixels, crop = read_crop(sample.path, draw, reduced=reduced)
         except PictureError as error:
             made.faults.append(str(error))
             continue

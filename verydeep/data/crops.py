@@ -24,7 +24,7 @@ Draw = Callable[[int, int], Crop]
 
 
 def read_crop(
-    source: Source | bytes, draw: Draw, *, reduced: bool = True, quick: bool = False
+    source: Source | bytes, draw: Draw, *, reduced: bool = True
 ) -> tuple[Tensor, Crop]:
     """Read a picture and cut a crop from it.
 
@@ -33,8 +33,6 @@ def read_crop(
         draw: Draws the crop, from the size that the whole picture has.
         reduced: Decode a JPEG far larger than the crop's scale at 1/2, 1/4 or 1/8 of its size,
             which the format allows at a fraction of the cost.
-        quick: Decode plain JPEGs by :mod:`verydeep.data.jpeg`, in a process of its own. The pixels
-            are the same.
 
     Returns:
         uint8 (3, h, w) and the crop that was drawn.
@@ -43,7 +41,7 @@ def read_crop(
         PictureError: As :func:`verydeep.data.decode.decode` does, for the same files.
     """
     with naming(source):
-        stored = _read(source, draw, reduced, quick)
+        stored = _read(source, draw, reduced)
     part = cut(stored.pixels, stored.turn.back(stored.crop), stored.extent)
     return stored.turn.upright(part, mirrored=stored.crop.flip), stored.crop
 
@@ -111,19 +109,21 @@ class _Stored:
     crop: Crop
 
 
-def _read(source: Source | bytes, draw: Draw, reduced: bool, quick: bool) -> _Stored:
+def _read(source: Source | bytes, draw: Draw, reduced: bool) -> _Stored:
     with opened(source) as picture:
-        if picture.format not in _JPEGS:
+        is_jpeg = picture.format in _JPEGS
+        if not is_jpeg:
             picture.load()  # how it lies may be said behind the pixels
         turn = _TURNS.get(orientation_of(picture), _UPRIGHT)
         width, height = picture.size
         extent: tuple[float, float] = height, width
         crop = draw(width, height) if turn.swap else draw(height, width)
         least = REDUCED * min(crop.rescaled)
-        drafted = picture.draft(None, (least, least)) if reduced else None
+        # Of other kinds a draft may be a thumbnail within the file, made by nobody knows what.
+        drafted = picture.draft(None, (least, least)) if reduced and is_jpeg else None
         if drafted:
             extent = drafted[1][3], drafted[1][2]
-        pixels = pixels_of_plain_jpeg(picture) if quick else None
+        pixels = pixels_of_plain_jpeg(picture)
         if pixels is None:
             picture.load()
             pixels = to_tensor(rgb_of(picture))

@@ -22,11 +22,14 @@ from verydeep.cli_options import (
     Precision,
     Threshold,
     Workers,
+    check_files,
     grid_in,
     sizes_in,
 )
 from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run, printable
 from verydeep.errors import DataError, InputError, VeryDeepError
+from verydeep.model_path import check_models, check_run
+from verydeep.option_names import flags_in_messages
 
 app = typer.Typer(
     name="verydeep",
@@ -203,7 +206,12 @@ def shard(
 )
 def train(
     data: Data,
-    out: Annotated[Path, typer.Option(help="The run folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder; default: runs/ and the name of DATA, with a number if it is taken."
+        ),
+    ] = None,
     net: Annotated[str | None, typer.Option(help="A, A-LRN, B, C, D or E.")] = None,
     recipe: Annotated[str, typer.Option(help="paper, small, localization, or a file.")] = "paper",
     settings: Annotated[
@@ -212,7 +220,9 @@ def train(
     init_from: Annotated[
         str | None, typer.Option(help="Model or run whose layers are copied where they fit.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, or with the latest.")
+    ] = False,
     epochs: Annotated[int | None, typer.Option(help="Ceiling of epochs.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness.")] = None,
     layout: Layout = None,
@@ -223,7 +233,6 @@ def train(
     """Train a net by a recipe, test it, and leave model, figures and report in a run folder."""
     from verydeep.progress import console_progress
     from verydeep.recipe import load_recipe
-    from verydeep.run.train import train as train_net
 
     flags = {
         "net.name": net,
@@ -235,9 +244,13 @@ def train(
     }
     given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     chosen = load_recipe(recipe, [*(settings or []), *given])
+    if not resume:
+        check_models(chosen.initialize.source)
+    from verydeep.run.train import train as train_net
+
     progress = console_progress()
-    metrics = train_net(data, chosen, out, resume=resume, layout=layout, progress=progress)
-    print_run(metrics, out, as_json)
+    result = train_net(data, chosen, out, resume=resume, layout=layout, progress=progress)
+    print_run(result.to_dict(), result.run, as_json)
 
 
 app.command(epilog=EXAMPLES)(evaluate)
@@ -276,6 +289,8 @@ def predict(
     precision: Precision = None,
 ) -> None:
     """Name what is on pictures, and with --boxes say where it is."""
+    check_models(model, *(boxes or ()))
+    check_files(files)
     from verydeep.progress import console_progress
     from verydeep.run.predict import draw_predictions
     from verydeep.run.predict import predict as predict_all
@@ -333,6 +348,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write report.html of a run again."""
+    check_run(run)
     from verydeep.progress import console_progress
     from verydeep.run.report import report as write_again
     from verydeep.run.report import report_as_dict
@@ -372,7 +388,8 @@ def main() -> None:
     if debug:
         sys.argv.remove("--debug")
     try:
-        app()
+        with flags_in_messages():
+            app()
     except VeryDeepError as error:
         if debug:
             traceback.print_exc()

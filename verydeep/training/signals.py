@@ -9,6 +9,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from verydeep.errors import Interrupted
+from verydeep.option_names import command_or_call, option
 
 _Handlers = dict[signal.Signals, "signal._HANDLER"]
 
@@ -51,7 +52,7 @@ class StopAtOnce(_WhileEntered):
     def _receive(self, number: int, frame: FrameType | None) -> None:
         raise Interrupted(
             f"stopped by {signal.Signals(number).name}; if the run has begun, go on with the same "
-            "command and --resume"
+            f"{command_or_call()} and {option('resume', True)}"
         )
 
 

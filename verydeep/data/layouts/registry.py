@@ -20,6 +20,7 @@ from verydeep.data.layouts import (
 from verydeep.data.layouts.named import NAMES
 from verydeep.data.samples import Dataset
 from verydeep.errors import DataError, did_you_mean
+from verydeep.option_names import option
 
 BUILT_IN = "built-in"
 """The layout of data sets that are given by name: :mod:`verydeep.data.layouts.named`."""
@@ -30,7 +31,7 @@ class Layout:
     """A way in which data sets lie on disk.
 
     Attributes:
-        name: What ``--layout`` calls it.
+        name: As the option ``layout`` takes it.
         looks: What it looks like, in a line.
         recognise: Whether a file or folder lies so.
         read: Reads the data set.
@@ -133,7 +134,8 @@ def _refuse_sets_within(path: Path) -> None:
             if layout.recognise(folder):
                 raise DataError(
                     f"{path}: {folder.name}/ in it is a data set itself, layout {layout.name}: "
-                    f"give {folder} as DATA (or, if it is a class, --layout class-folders)"
+                    f"give {folder} as DATA (or, if it is a class, "
+                    f"{option('layout', 'class-folders')})"
                 )
 
 

@@ -70,7 +70,8 @@ def trained(
 ) -> dict[str, Any]:
     """Train a net, or go on with it, or read what came of it."""
     started = (run / "recipe.yaml").is_file()
-    return train(data, load_recipe(recipe, settings), run, resume=started, progress=progress)
+    chosen = load_recipe(recipe, settings)
+    return train(data, chosen, run, resume=started, progress=progress).to_dict()
 
 
 def row(result: LocalizationResult, seconds: float | None = None) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from verydeep.evaluation.calibration import Calibration, temper
 from verydeep.evaluation.posteriors import Part, mix_posteriors
 from verydeep.evaluation.views import Dense
 from verydeep.model_card import model_card
-from verydeep.model_folder import find_model, read_model, write_model
-from verydeep.progress import Progress
+from verydeep.model_folder import read_model, write_model
+from verydeep.model_path import find_model
+from verydeep.progress import ProgressWish, choose_progress
 from verydeep.trained_net import TrainedNet, from_config
 
 USE = (
@@ -85,7 +86,7 @@ class Classifier(TrainedNet):
         top: int = 5,
         scales: Sequence[int] | None = None,
         flip: bool | None = None,
-        progress: Progress | None = None,
+        progress: ProgressWish = None,
     ) -> list[Prediction]:
         """Name what is on pictures.
 
@@ -95,7 +96,8 @@ class Classifier(TrainedNet):
             top: Classes to name, at most.
             scales: Test scales Q in pixels; None takes :attr:`test_scales`.
             flip: Whether to average with the mirror image; None takes :attr:`test_flip`.
-            progress: Where to report to; None is silent.
+            progress: Where to report to; None reports in a notebook and to a terminal, False is
+                silent, True reports anyway.
 
         Returns:
             One prediction a picture, in order. A file that cannot be read has a fault and no
@@ -105,6 +107,7 @@ class Classifier(TrainedNet):
             InputError: A file does not exist, an array has another shape, or a scale is too
                 small.
         """
+        progress = choose_progress(progress)
         sources = list(each_picture(pictures))
         scales = tuple(scales or self.test_scales)
         for scale in scales:
@@ -112,7 +115,7 @@ class Classifier(TrainedNet):
         tested = TestPictures(sources, scales)
         views = Dense(self.test_flip if flip is None else flip)
         mixture = {Part(0, scale, views): 1 / len(scales) for scale in scales}
-        with (progress or Progress()).task("naming pictures", len(sources)) as task:
+        with progress.task("naming pictures", len(sources)) as task:
             (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
         if self.calibration:
             likely = temper(likely, self.calibration.temperature)

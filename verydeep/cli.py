@@ -23,11 +23,14 @@ from verydeep.cli_options import (
     Precision,
     Threshold,
     Workers,
+    check_files,
     grid_in,
     sizes_in,
 )
 from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run
 from verydeep.errors import DataError, InputError
+from verydeep.model_path import check_models, check_run
+from verydeep.option_names import flags_in_messages
 from verydeep.training.signals import StopAtOnce
 
 app = typer.Typer(
@@ -205,7 +208,12 @@ def shard(
 )
 def train(
     data: Data,
-    out: Annotated[Path, typer.Option(help="The run folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder; default: runs/ and the name of DATA, with a number if it is taken."
+        ),
+    ] = None,
     net: Annotated[str | None, typer.Option(help="A, A-LRN, B, C, D or E.")] = None,
     recipe: Annotated[str, typer.Option(help="paper, small, localization, or a file.")] = "paper",
     settings: Annotated[
@@ -214,7 +222,9 @@ def train(
     init_from: Annotated[
         str | None, typer.Option(help="Model or run whose layers are copied where they fit.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, or with the latest.")
+    ] = False,
     epochs: Annotated[int | None, typer.Option(help="Ceiling of epochs.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness.")] = None,
     layout: Layout = None,
@@ -225,7 +235,6 @@ def train(
     """Train a net by a recipe, test it, and leave model, figures and report in a run folder."""
     from verydeep.progress import console_progress
     from verydeep.recipe import load_recipe
-    from verydeep.run.train import train as train_net
 
     flags = {
         "net.name": net,
@@ -237,9 +246,13 @@ def train(
     }
     given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     chosen = load_recipe(recipe, [*(settings or []), *given])
+    if not resume:
+        check_models(chosen.initialize.source)
+    from verydeep.run.train import train as train_net
+
     progress = console_progress()
-    metrics = train_net(data, chosen, out, resume=resume, layout=layout, progress=progress)
-    print_run(metrics, out, as_json)
+    result = train_net(data, chosen, out, resume=resume, layout=layout, progress=progress)
+    print_run(result.to_dict(), result.run, as_json)
 
 
 app.command(epilog=EXAMPLES)(evaluate)
@@ -278,6 +291,8 @@ def predict(
     precision: Precision = None,
 ) -> None:
     """Name what is on pictures, and with --boxes say where it is."""
+    check_models(model, *(boxes or ()))
+    check_files(files)
     from verydeep.progress import console_progress
     from verydeep.run.predict import draw_predictions
     from verydeep.run.predict import predict as predict_all
@@ -335,6 +350,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write report.html of a run again."""
+    check_run(run)
     from verydeep.progress import console_progress
     from verydeep.run.report import report as write_again
     from verydeep.run.report import report_as_dict
@@ -375,7 +391,7 @@ def main() -> None:
         sys.argv.remove("--debug")
     signals = StopAtOnce()
     try:
-        with signals, flushed_output():
+        with flags_in_messages(), signals, flushed_output():
             app()
     except SystemExit as end:
         # Typer's answer to Ctrl-C and its like, which it gives without a word.

@@ -20,6 +20,7 @@ from verydeep.cli_options import (
     scales_in,
 )
 from verydeep.cli_print import list_unreadable, print_result, progress_of
+from verydeep.model_path import check_models
 
 EXAMPLES = (
     "Examples:  verydeep evaluate runs/d   |   verydeep evaluate runs/d --protocol crops "
@@ -93,6 +94,7 @@ def evaluate(
     A box net by itself is told the true class; beside a classifier, with --boxes, the classifier
     says what to look for.
     """
+    check_models(*models, *(boxes or ()))
     from verydeep.distributed import joined
     from verydeep.run.measure import Request, explained, measure
 

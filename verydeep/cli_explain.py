@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from verydeep.cli_options import Boxes, Device, Json, Precision, sizes_in
+from verydeep.cli_options import Boxes, Device, Json, Precision, check_files, sizes_in
 from verydeep.cli_print import list_unreadable, print_result
+from verydeep.model_path import check_models
 
 EXPLAIN_EXAMPLES = (
     "Examples:  verydeep explain runs/a cat.jpg --out inside   |   verydeep explain runs/a cat.jpg "
@@ -111,6 +112,8 @@ def explain(
     channel and what a class looks like, if asked for. The page is index.html in --out, with its
     drawings as files beside it.
     """
+    check_models(model, *(boxes or ()))
+    check_files(files)
     from verydeep.progress import console_progress
     from verydeep.run.explain import ExplainRequest, explain_pictures
     from verydeep.tables.explain import explain_as_text

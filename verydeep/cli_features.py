@@ -18,6 +18,8 @@ from verydeep.cli_options import (
     scales_in,
 )
 from verydeep.cli_print import list_unreadable, print_result, progress_of
+from verydeep.errors import DataError
+from verydeep.model_path import check_models
 
 FEATURES_EXAMPLES = (
     "Examples:  verydeep features runs/d flowers --out flowers.parquet   |   verydeep features "
@@ -66,6 +68,7 @@ def features(
     The net is applied densely; the activations of its penultimate layer are averaged over
     positions, mirror image and scales, and divided by their Euclidean length.
     """
+    check_models(model)
     from verydeep.distributed import joined
     from verydeep.run.features import FeatureRequest, extract_features
     from verydeep.tables.features import features_as_text
@@ -111,6 +114,8 @@ def probe(
 
     C is chosen on the training split alone; the other split is looked at once, at the end.
     """
+    if not file.exists():  # told before the slow imports
+        raise DataError(f"{file}: no such file; verydeep features writes one")
     from verydeep.progress import console_progress
     from verydeep.run.features import write_probe
     from verydeep.tables.features import probe_as_text

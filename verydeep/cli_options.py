@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from verydeep.errors import InputError
+from verydeep.errors import InputError, PictureError
 
 Data = Annotated[
     str,
@@ -57,6 +60,17 @@ Threshold = Annotated[
 Precision = Annotated[
     str | None, typer.Option(help="bf16 or fp32; default: bf16 where it is native.")
 ]
+
+
+def check_files(files: Sequence[str]) -> None:
+    """Refuse pictures that do not exist, before anything slow is begun.
+
+    Raises:
+        PictureError: One does not.
+    """
+    for file in files:
+        if not os.path.lexists(Path(file)):
+            raise PictureError(f"{file}: no such file or folder")
 
 
 def scales_in(text: str | None) -> tuple[int, ...] | str | None:

@@ -4,7 +4,7 @@
 
     VeryDeepError                 anything this package raises on purpose; exit code 1
     ├── InputError                the user's input is at fault; exit code 2
-    │   ├── RecipeError           a recipe or a --set
+    │   ├── RecipeError           a recipe or one of its settings
     │   ├── DataError             a data set: layout, classes, splits
     │   │   └── PictureError      one picture that cannot be read
     │   │       └── PictureTooLarge  one that would cost too much to read
@@ -39,7 +39,7 @@ class InputError(VeryDeepError, ValueError):
 
 
 class RecipeError(InputError):
-    """A recipe or a ``--set`` that cannot be used; lists every fault at once."""
+    """A recipe or a setting that cannot be used; lists every fault at once."""
 
 
 class DataError(InputError):

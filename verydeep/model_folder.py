@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from verydeep.errors import InputError, ModelError
 from verydeep.files import write_atomically, write_text
+from verydeep.model_path import CARD, CONFIG, WEIGHTS, find_model
 from verydeep.nets import table
 from verydeep.nets.vgg import VGG
+from verydeep.option_names import option
 
 Task = Literal["classification", "localization"]
-
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
 class _Strict(BaseModel):
@@ -107,24 +107,6 @@ def write_model(folder: Path, net: VGG, config: ModelConfig, card: str) -> None:
     write_text(folder / CARD, card)
 
 
-def find_model(folder: str | Path) -> Path:
-    """Return the model folder that a model or run folder stands for.
-
-    Raises:
-        ModelError: It is neither.
-    """
-    path = Path(folder).expanduser()
-    for candidate in (path, path / "model"):
-        if (candidate / CONFIG).is_file():
-            return candidate
-    if (path / "recipe.yaml").is_file():
-        reason = "a run that has not finished its first epoch, so it has no model yet"
-    else:
-        reason = "neither a model folder (with config.json) nor a run folder"
-        reason = reason if path.exists() else "no such folder; give a model or run folder"
-    raise ModelError(f"{path}: {reason}")
-
-
 NAMES: dict[Task, str] = {"classification": "a classifier", "localization": "a box net"}
 
 
@@ -152,7 +134,8 @@ def read_model(folder: Path, task: Task) -> tuple[VGG, ModelConfig]:
     if config.task != task:
         raise ModelError(
             f"{folder}: holds {NAMES[config.task]} (task {config.task!r}), where "
-            f"{NAMES[task]} is needed; box nets are given with --boxes, beside classifiers"
+            f"{NAMES[task]} is needed; box nets are given with {option('boxes')}, beside "
+            "classifiers"
         )
     try:
         with torch.device("meta"):

@@ -7,8 +7,9 @@ once: each with its dotted path, what was found, and the nearest known key.
 from __future__ import annotations
 
 import copy
+import difflib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -23,6 +24,7 @@ from pydantic import (
     ValidationInfo,
     field_serializer,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -33,7 +35,9 @@ from verydeep.evaluation.protocol import (
     multiple_scales,
     single_scale,
 )
-from verydeep.nets import table
+from verydeep.nets import names, table
+from verydeep.option_names import in_program
+from verydeep.recipe_aliases import other_word
 from verydeep.recipe_rules import impossible_combinations
 from verydeep.yaml_text import dump_yaml, parse_yaml
 
@@ -58,6 +62,17 @@ class Section(BaseModel):
 class Net(Section):
     """Which of the six nets, and how large (Table 1)."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names(cls, values: Any) -> Any:
+        """Take ``vgg16`` for D, and ``vgg16_bn`` for D with batch normalisation."""
+        name = values.get("name") if isinstance(values, dict) else None
+        known = names.known_as(name)
+        if known is None:
+            return values
+        batch = {"norm": "batch"} if known.batch_norm else {}
+        return {**values, **batch, "name": known.name}
+
     name: NetName = Field("D", description="column of Table 1")
     input_size: int = Field(224, ge=table.SMALLEST_INPUT, description="side of a crop, pixels")
     width: float = Field(1.0, gt=0, description="factor on all channels and hidden units")
@@ -76,6 +91,17 @@ class Initialize(Section):
     stages: tuple[NetName, ...] = Field(
         (), description="nets trained first, each initialised from the one before"
     )
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _other_names(cls, value: Any) -> Any:
+        """Take ``vgg16`` for D."""
+        if not isinstance(value, list | tuple):
+            return value
+        known = [(name, names.known_as(name)) for name in value]
+        return tuple(
+            found.name if found and not found.batch_norm else name for name, found in known
+        )
 
 
 class Data(Section):
@@ -244,30 +270,46 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(name.stem for name in names if name.suffix == ".yaml"))
 
 
-def load_recipe(source: str | Path = "paper", settings: Iterable[str] = ()) -> Recipe:
+def load_recipe(
+    source: str | Path = "paper", settings: Iterable[str] | Mapping[str, Any] = ()
+) -> Recipe:
     """Read a shipped recipe or a file, and change single settings.
 
     Args:
         source: The name of a shipped recipe (:func:`shipped`), or the path of a YAML file.
-        settings: Changes as ``"training.epochs=30"``, the value in YAML.
+        settings: Changes as ``"training.epochs=30"``, the value in YAML; or values by dotted
+            path, as ``{"training.epochs": 30}``.
 
     Raises:
         RecipeError: Unknown keys, wrong types, impossible combinations: all in one message.
     """
     tree = _read(source)
-    faults = []
+    faults: list[str] = []
+    parsed = settings.items() if isinstance(settings, Mapping) else _parsed(settings, faults)
+    for path, value in parsed:
+        try:
+            _put(tree, path.strip().split("."), value)
+        except RecipeError as error:
+            faults.append(_changed(error))
+    return check(tree, faults, origin=str(source))
+
+
+def _parsed(settings: Iterable[str], faults: list[str]) -> Iterator[tuple[str, Any]]:
+    """Yield path and value of settings given as text; tell of those that are none."""
     for setting in settings:
         path, equals, text = setting.partition("=")
-        if not equals:
-            faults.append(f"--set {setting}: must be KEY=VALUE, like training.epochs=30")
-            continue
         try:
-            _put(tree, path.strip().split("."), parse_yaml(text))
+            if not equals:
+                faults.append(_changed(f"{setting}: must be KEY=VALUE, like training.epochs=30"))
+            else:
+                yield path, parse_yaml(text)
         except yaml.YAMLError:
-            faults.append(f"--set {path}: {text!r} is not a YAML value")
-        except RecipeError as error:
-            faults.append(f"--set {error}")
-    return check(tree, faults, origin=str(source))
+            faults.append(_changed(f"{path}: {text!r} is not a YAML value"))
+
+
+def _changed(fault: object) -> str:
+    """Return a fault of a single setting, as its reader gave it."""
+    return f"--set {fault}" if in_program() else str(fault)
 
 
 def check(tree: Mapping[str, Any], faults: Iterable[str] = (), *, origin: str = "") -> Recipe:
@@ -329,7 +371,7 @@ def _read_file(path: Path) -> str:
 def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
     path = ".".join(keys)
     if len(keys) != 2:
-        raise RecipeError(f"{path}: must be SECTION.KEY{did_you_mean(path, known_keys())}")
+        raise RecipeError(f"{path}: must be SECTION.KEY{_nearest(path)}")
     if tree.get(keys[0]) is None:  # also a section that is switched off
         tree[keys[0]] = {}
     section = tree[keys[0]]
@@ -357,20 +399,40 @@ def _section_class(annotation: Any) -> type[BaseModel]:
 def _describe(fault: Mapping[str, Any]) -> str:
     path = ".".join(str(part) for part in _setting(fault["loc"]))
     if fault["type"] == "extra_forbidden":
-        known = known_keys() if "." in path else tuple(Recipe.model_fields)
-        nearest = did_you_mean(path, known) or _same_key_elsewhere(path)
-        return f"{path}: unknown key{nearest}"
+        return f"{path}: unknown key{_nearest(path)}"
     message = str(fault["msg"])
     rule = message[0].lower() + message[1:].replace("Input should", "should")
     return f"{path}: {rule.replace('input should', 'must')}, got {fault['input']!r} instead"
 
 
-def _same_key_elsewhere(path: str) -> str:
-    """Help who wrote ``momentum: 0.8`` outside its section."""
-    key = path.rpartition(".")[2]
-    by_key = {known.rpartition(".")[2]: known for known in known_keys()}
-    hint = did_you_mean(key, by_key)
-    return f"; did you mean {by_key[hint.split(chr(39))[1]]!r}?" if hint else ""
+def _nearest(path: str) -> str:
+    """Return a hint at the setting that is meant by an unknown path, or nothing.
+
+    In this order: the same name in another section, the name of another library, a name spelt
+    alike in this section, a section spelt alike, a name spelt alike anywhere.
+
+    >>> _nearest("training.lr"), _nearest("epochs"), _nearest("trainig.momentum")
+    ("; did you mean 'training.learning_rate'?", "; did you mean 'training.epochs'?", \
+"; did you mean 'training.momentum'?")
+    """
+    section, _, key = path.rpartition(".")
+    elsewhere = [known for known in known_keys() if known.partition(".")[2] == key]
+    if elsewhere:
+        return _these(sorted(elsewhere, key=lambda known: not known.startswith(section)))
+    if word := other_word(key):
+        return word
+    if not section and (hint := did_you_mean(key, Recipe.model_fields)):
+        return hint
+    here = [known for known in known_keys() if known.startswith(f"{section}.")]
+    for known in (here, known_keys()):
+        by_key = {one.partition(".")[2]: one for one in known}
+        if near := difflib.get_close_matches(key, by_key, n=1, cutoff=0.6):
+            return f"; did you mean {by_key[near[0]]!r}?"
+    return did_you_mean(path, known_keys())
+
+
+def _these(keys: Sequence[str]) -> str:
+    return f"; did you mean {' or '.join(map(repr, keys))}?"
 
 
 def _setting(location: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from verydeep.nets.table import SMALLEST_INPUT
+from verydeep.option_names import option, placeholder
 
 if TYPE_CHECKING:
     from verydeep.recipe import Recipe
@@ -67,12 +68,12 @@ def _impossible_box_nets(recipe: Recipe) -> Iterator[str]:
     if boxes.fine_tune == "fc" and not initialize.source:
         yield (
             "localization.fine_tune: fc keeps the convolutions of a classifier as they are: name "
-            "it (--init-from MODEL), or train all layers"
+            f"it ({option('init_from', placeholder('MODEL'))}), or train all layers"
         )
     if initialize.stages:
         yield (
             "initialize.stages: leads up to a classifier; train that first, and give it to the box "
-            f"net with --init-from, got {list(initialize.stages)} instead"
+            f"net with {option('init_from')}, got {list(initialize.stages)} instead"
         )
     if recipe.training.label_smoothing:
         yield (

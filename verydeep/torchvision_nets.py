@@ -16,11 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from verydeep.errors import InputError, ModelError, did_you_mean
+from verydeep.model_path import TORCHVISION
 from verydeep.nets.dense import classify_densely
 from verydeep.runtime import Machine, choose_machine
 from verydeep.trained_net import pixels_at_once
-
-PREFIX = "torchvision/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +144,6 @@ def _fully_connected(net: nn.Module) -> nn.Sequential:
     return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.Dropout)))
 
 
-def is_torchvision(name: object) -> bool:
-    """Return whether a model is named as one of torchvision."""
-    return isinstance(name, str) and name.startswith(PREFIX)
-
-
 def torchvision_classifier(
     text: str,
     classes: Sequence[str],
@@ -173,11 +167,12 @@ def torchvision_classifier(
     """
     from torchvision import models
 
-    name, _, source = text.removeprefix(PREFIX).partition(":")
+    name, _, source = text.removeprefix(TORCHVISION).partition(":")
     known = models.list_models(module=models)
     if name not in known:
         raise ModelError(
-            f"{PREFIX}{name}: torchvision has no classifier of that name{did_you_mean(name, known)}"
+            f"{TORCHVISION}{name}: torchvision has no classifier of that name"
+            f"{did_you_mean(name, known)}"
         )
     published = models.get_model_weights(name)
     file = Path(source).expanduser() if source else None
@@ -238,8 +233,8 @@ def _published(name: str, weights: Any) -> nn.Module:
         return cast(nn.Module, get_model(name, weights=weights))
     except OSError as error:
         raise ModelError(
-            f"{PREFIX}{name}: its weights cannot be downloaded from {weights.url} ({error}); fetch "
-            f"them elsewhere and name the file: {PREFIX}{name}:FILE"
+            f"{TORCHVISION}{name}: its weights cannot be downloaded from {weights.url} ({error}); "
+            f"fetch them elsewhere and name the file: {TORCHVISION}{name}:FILE"
         ) from error
 
 
@@ -269,10 +264,11 @@ def _load(net: nn.Module, path: Path, name: str, classes: int) -> None:
 def _check_classes(name: str, known: Sequence[str] | None, classes: Sequence[str]) -> None:
     if known is None:
         raise ModelError(
-            f"{PREFIX}{name}: these published weights are no classifier's: they know no classes"
+            f"{TORCHVISION}{name}: these published weights are no classifier's: they know no "
+            "classes"
         )
     if len(known) != len(classes):
         raise ModelError(
-            f"{PREFIX}{name}: the published weights know {len(known)} classes, the data have "
+            f"{TORCHVISION}{name}: the published weights know {len(known)} classes, the data have "
             f"{len(classes)}"
         )

@@ -25,7 +25,7 @@ from verydeep.data.samples import Dataset
 from verydeep.data.statistics import ColourStatistics, ColourSum
 from verydeep.errors import InputError, plural
 from verydeep.files import lies_within, make_folder
-from verydeep.progress import Progress
+from verydeep.progress import Progress, ProgressWish, choose_progress
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def check(
     layout: str | None = None,
     colours: bool = True,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> Report:
     """Look a data set over before it is trained on. Nothing of it is changed.
 
@@ -101,7 +101,8 @@ def check(
             a training measures. Without, large JPEGs are decoded at a reduced size, which is
             several times as quick; they are still read to their end.
         workers: Decoding processes; None decides.
-        progress: Where to report to; None is silent.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Returns:
         The report; its ``exit_code`` is 2 if training would fail or its figures would lie.
@@ -110,10 +111,10 @@ def check(
         DataError: There is no such folder, or it has no layout that training can use.
         InputError: The limit is no share, or ``out`` lies within the data or cannot be written to.
     """
+    progress = choose_progress(progress)
     if not 0 <= limit <= 1:
         raise InputError(f"limit must be a share between 0 and 1, got {limit:g} instead")
     start = time.perf_counter()
-    progress = progress or Progress()
     dataset, undrawable = read(data, layout, progress)
     target = None if out is None else target_folder(Path(out), dataset.root)
     pictures, measured = _examine(dataset, colours, workers, progress)

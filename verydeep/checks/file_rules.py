@@ -15,6 +15,7 @@ from verydeep.checks.strays import Stray
 from verydeep.data.samples import relative_name
 from verydeep.data.words import span
 from verydeep.errors import plural
+from verydeep.option_names import option
 
 TINY = 32
 """Pixels; the smallest side that any of the nets takes."""
@@ -70,7 +71,7 @@ def _too_many_broken(evidence: Evidence, broken: Sequence[Picture]) -> Iterator[
                 f"the limit is {evidence.limit:.2%}",
                 counts[split],
                 "mend or remove them (they are listed by their faults); to go on without them "
-                "raise --limit here and data.unreadable_limit in training",
+                f"raise {option('limit')} here and data.unreadable_limit in training",
             )
 
 

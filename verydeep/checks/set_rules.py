@@ -12,6 +12,7 @@ from verydeep.checks.pictures import Picture
 from verydeep.data.decode import shown
 from verydeep.data.samples import relative_name
 from verydeep.errors import plural
+from verydeep.option_names import setting
 
 FEW = 10
 """Training pictures of a class below which little can be learned."""
@@ -298,7 +299,7 @@ def _few(classes: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
             f"the largest class has {high / low:.1f} times the pictures of the smallest "
             f"({classes[counts.index(high)]} {high:,}, {classes[counts.index(low)]} {low:,})",
             2,
-            "the net will prefer large classes: add pictures to small ones, or train with --set "
-            "data.balance=weights (or sampling), and look at the errors of each class, not at "
-            "their mean alone",
+            "the net will prefer large classes: add pictures to small ones, or train with "
+            f"{setting('data.balance', 'weights')} (or sampling), and look at the errors of each "
+            "class, not at their mean alone",
         )

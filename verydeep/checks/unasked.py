@@ -8,6 +8,7 @@ from pathlib import Path
 from verydeep.checks.check import Report, target_folder
 from verydeep.checks.page import WRITTEN, write_page
 from verydeep.errors import InputError
+from verydeep.option_names import option
 from verydeep.progress import Progress
 
 _UNUSUAL = re.compile(r"[^\w.]+")
@@ -37,7 +38,7 @@ def keep_lists(
         target = target_folder(folder, report.dataset.root)
         write_page(report, target, workers=workers, progress=progress)
     except (InputError, OSError) as error:
-        return f"no lists of the files were written ({error}): name a folder with --out"
+        return f"no lists of the files were written ({error}): name a folder with {option('out')}"
     return f"{folder / WRITTEN[0]} shows what was found, {folder / WRITTEN[1]} lists all files"
 
 

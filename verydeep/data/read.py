@@ -13,7 +13,8 @@ from verydeep.data.samples import Dataset
 from verydeep.data.shards.find import is_pattern, is_remote
 from verydeep.data.split import cut
 from verydeep.errors import DataError
-from verydeep.progress import Progress
+from verydeep.option_names import option, setting
+from verydeep.progress import Progress, ProgressWish, choose_progress
 
 HUB, SHARDS = "hub", "shards"
 
@@ -53,7 +54,7 @@ def read_dataset(
     draw: bool = True,
     layout: str | None = None,
     stream: bool | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> Dataset:
     """Read a data set: its classes, its splits, where its pictures are. No picture is opened.
 
@@ -70,20 +71,22 @@ def read_dataset(
         layout: Name of the layout; None looks which it is.
         stream: Whether the training split of shards is to be a stream; None decides by where and
             how many they are.
-        progress: Where to say that a data set is fetched; None is silent.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Raises:
         DataError: There is no such file or folder, it has none of the layouts, or its classes or
             splits cannot be used.
         MissingExtra: A Parquet file, without pyarrow.
     """
+    progress = choose_progress(progress)
     check_layout(layout)
     dataset = _read(DataSource(data, layout), stream, progress)
     if dataset.stream is not None and "val" not in dataset.splits:
         raise DataError(
             f"{dataset.place}: no validation split can be drawn from a stream; name shards for it "
             "(val-0000.tar), write the shards with verydeep shard, or read them by index "
-            "(--set data.stream=false)"
+            f"({setting('data.stream', False)})"
         )
     if draw and dataset.stream is None and not {"train", "all"} & set(dataset.splits):
         raise _without_training(dataset)
@@ -118,7 +121,7 @@ def _read(source: DataSource, stream: bool | None, progress: Progress | None) ->
         if source.layout is None and str(path) != "digits" and path.exists():
             raise DataError(
                 f"{path} is the name of a data set and of a file or folder here: for the latter "
-                f"give {path.resolve()}, for the former --layout {BUILT_IN}"
+                f"give {path.resolve()}, for the former {option('layout', BUILT_IN)}"
             )
         return replace(named.read(str(source.data), progress), layout_name=BUILT_IN)
     if source.layout == BUILT_IN:

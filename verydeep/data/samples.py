@@ -18,6 +18,7 @@ from verydeep.data.members import Member, Source
 from verydeep.data.name_forms import alike, alike_in_words
 from verydeep.data.names import Names
 from verydeep.errors import DataError, did_you_mean
+from verydeep.option_names import setting
 
 if TYPE_CHECKING:
     from verydeep.data.shards.stream import ShardStream
@@ -286,7 +287,7 @@ class Dataset:
             sequences are given, they are kept as :class:`Samples`.
         titles: What to show people for a class; the class's name where it is not in here.
         made_by_rule: The split was not found on disk but drawn; see :mod:`verydeep.data.split`.
-        layout_name: What ``--layout`` calls the layout.
+        layout_name: Name of the layout, as the option ``layout`` takes it.
         notes: What else is to be said of it, like how many pictures were left out.
         stream: The training split, if it is in shards that are read from front to back; ``splits``
             then lacks it.
@@ -325,7 +326,7 @@ class Dataset:
         if name == "train" and self.stream is not None:
             raise DataError(
                 f"{self.place}: its training pictures are a stream, which has no order of its own; "
-                "read them by index instead (--set data.stream=false)"
+                f"read them by index instead ({setting('data.stream', False)})"
             )
         if name not in self.splits:
             raise DataError(

@@ -21,6 +21,7 @@ from verydeep.data.loading import load_pictures
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.store import PictureStore, Room
 from verydeep.errors import DataError
+from verydeep.option_names import setting
 
 Pixels = NDArray[np.uint8]
 BLOCK = 2**16
@@ -157,11 +158,11 @@ def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
     listed += f"\n  and {len(faults) - 50} more" if len(faults) > 50 else ""
     if len(faults) == total:
         raise DataError(f"none of the {total} training pictures can be read:{listed}")
+    enough = math.ceil(1000 * len(faults) / total) / 1000
     raise DataError(
         f"{len(faults)} of {total} training pictures cannot be read, more than the "
         f"{limit:.1%} that data.unreadable_limit allows:{listed}\n"
-        "Mend or remove them, or raise the limit: "
-        f"--set data.unreadable_limit={math.ceil(1000 * len(faults) / total) / 1000:g}"
+        f"Mend or remove them, or raise the limit: {setting('data.unreadable_limit', enough)}"
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from verydeep.data.geometry import Window
 from verydeep.errors import DataError
+from verydeep.option_names import setting
 from verydeep.runtime import available_memory
 
 
@@ -76,6 +77,7 @@ class Room:
         self.left -= size
         if self.left < 0:
             raise DataError(
-                "the decoded pictures do not fit into memory: use --set data.cache=none, which "
+                "the decoded pictures do not fit into memory: use "
+                f"{setting('data.cache', 'none')}, which "
                 "reads them anew each epoch"
             )

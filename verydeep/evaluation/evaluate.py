@@ -21,6 +21,7 @@ from verydeep.errors import DataError, InputError, did_you_mean
 from verydeep.evaluation.posteriors import Mixture, Part, Scorer, mix_posteriors
 from verydeep.evaluation.protocol import Protocol
 from verydeep.evaluation.result import Answers, Calibrated, Result, make_result
+from verydeep.option_names import option
 from verydeep.progress import Progress
 
 
@@ -228,7 +229,7 @@ def check_tests(models: Sequence[Model], tests: Sequence[Test]) -> None:
         if protocol.name in ("dense", "both") and not models[net].any_size:
             raise InputError(
                 f"net {models[net].name} takes pictures of {models[net].input_size} pixels only; "
-                "test it by crops: --protocol center, crops, ten-crop or googlenet"
+                f"test it by crops: {option('protocol')} center, crops, ten-crop or googlenet"
             )
     if preset(tests) == "torchvision" and len({model.interpolation for model in models}) > 1:
         raise InputError("torchvision rescales for some of these models in another way than others")

@@ -101,7 +101,7 @@ class Result:
     answers: Answers = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as ``--json`` prints them."""
+        """Return plain values, as JSON holds them."""
         names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
         return {
             name: list(value) if isinstance(value := getattr(self, name), tuple) else value

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from verydeep.classifier import Classifier
+from verydeep.option_names import option
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,5 +52,5 @@ def too_large(height: int, width: int) -> str:
     """Return what to say of a picture with more than :data:`MOST_PIXELS`."""
     return (
         f"{width}x{height} pixels are too many to look inside a net with, which keeps every map: "
-        f"at most {MOST_PIXELS:,}; choose a smaller --size, or --center"
+        f"at most {MOST_PIXELS:,}; choose a smaller {option('scale')}, or {option('center', True)}"
     )

@@ -8,7 +8,6 @@ from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from matplotlib import font_manager
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from verydeep.data.samples import Box
@@ -235,4 +234,6 @@ def _ink(colour: str) -> str:
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """Return the font that matplotlib brings along, which has letters of many scripts."""
+    from matplotlib import font_manager  # slow, and needed here alone
+
     return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from verydeep.localization.head import as_boxes
 from verydeep.model_card import model_card
-from verydeep.model_folder import find_model, read_model, write_model
+from verydeep.model_folder import read_model, write_model
+from verydeep.model_path import find_model
 from verydeep.trained_net import TrainedNet, from_config
 
 USE = (

@@ -14,7 +14,7 @@ from verydeep.data.testing import TestPictures
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.locate import Located, locate
 from verydeep.localization.protocol import USUAL_GRID, make_box_protocol
-from verydeep.progress import Progress
+from verydeep.progress import ProgressWish, choose_progress
 
 
 def localize(
@@ -28,7 +28,7 @@ def localize(
     flip: bool | None = None,
     grid: tuple[int, int] = USUAL_GRID,
     threshold: float | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> list[Prediction]:
     """Name what is on pictures, and say where it is (appendix A, Testing 2).
 
@@ -42,7 +42,8 @@ def localize(
         flip: Whether to look at mirror images too; None does as the first classifier was tested.
         grid: Rows and columns of ``crops``.
         threshold: Of the merging; see :class:`verydeep.localization.merge.Merging`.
-        progress: Where to report to; None is silent.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Returns:
         One prediction a picture, in order, with a box for each class named.
@@ -50,6 +51,7 @@ def localize(
     Raises:
         InputError: A file does not exist, or the nets do not fit each other or the scales.
     """
+    progress = choose_progress(progress)
     models = [classifier] if isinstance(classifier, Classifier) else list(classifier)
     nets = [localizer] if isinstance(localizer, Localizer) else list(localizer)
     sources = list(each_picture(pictures))
@@ -62,7 +64,7 @@ def localize(
         grid=grid,
     )
     tested = TestPictures(sources, how.used_scales)
-    with (progress or Progress()).task("finding objects", len(sources)) as task:
+    with progress.task("finding objects", len(sources)) as task:
         found = locate(models, nets, tested, how, task=task)
     return [
         _prediction(models[0], source, found.get(index), tested.unreadable.get(index))

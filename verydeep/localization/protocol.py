@@ -11,6 +11,7 @@ from verydeep.evaluation.protocol import check_grid
 from verydeep.evaluation.views import Center, Dense, Grid, Views
 from verydeep.localization.merge import USUAL, Merging
 from verydeep.nets.table import STRIDE
+from verydeep.option_names import option
 
 BoxProtocolName = Literal["center", "dense", "crops"]
 
@@ -144,7 +145,10 @@ def make_box_protocol(
 def check_grid_use(grid: tuple[int, int], protocol: str | None) -> None:
     """Raise an InputError if a grid was chosen for a protocol that has none."""
     if grid != USUAL_GRID and protocol != "crops":
-        raise InputError("--grid is for crops: with --boxes give --protocol crops too")
+        raise InputError(
+            f"{option('grid')} is for crops: with {option('boxes')} give "
+            f"{option('protocol', 'crops')} too"
+        )
 
 
 def unseen_notice(protocol: BoxProtocol, input_size: int) -> str | None:
@@ -158,7 +162,8 @@ def unseen_notice(protocol: BoxProtocol, input_size: int) -> str | None:
     good = ", ".join(str(input_size + STRIDE * steps) for steps in range(3))
     return (
         f"dense at Q = {scales}: of the smaller side {pixels} pixels are in no window, {where}; "
-        f"none are lost at Q = {good}, …, nor by --protocol crops with rows and columns enough"
+        f"none are lost at Q = {good}, …, nor by {option('protocol', 'crops')} "
+        "with rows and columns enough"
     )
 
 

@@ -69,14 +69,22 @@ def check_name(name: str) -> str:
     Raises:
         InputError: There is no such net.
 
-    >>> check_name("a-lrn")
-    'A-LRN'
+    >>> check_name("a-lrn"), check_name("vgg16")
+    ('A-LRN', 'D')
     """
-    if name.upper() in TABLE_1:
-        return name.upper()
+    from verydeep.nets.names import known_as
+
+    known = known_as(name)
+    if known and not known.batch_norm:
+        return known.name
+    if known:
+        raise InputError(
+            f"{name!r} is net {known.name} with batch normalisation: give {known.name}, and switch "
+            "that on beside it"
+        )
     raise InputError(
-        f"there is no net {name!r}; the paper has {', '.join(NAMES)}"
-        f"{did_you_mean(name.upper(), NAMES)}"
+        f"there is no net {name!r}; the paper has {', '.join(NAMES)} (vgg11 is A, vgg13 B, "
+        f"vgg16 D, vgg19 E){did_you_mean(str(name).upper(), NAMES)}"
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import cast
+from typing import Never, cast
 
 from torch import Tensor, nn
 
@@ -17,6 +17,8 @@ from verydeep.nets import table
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.dense import classify_densely
 from verydeep.nets.initialize import initialize
+from verydeep.nets.keywords import one_of, refuse_unknown
+from verydeep.nets.names import known_as
 from verydeep.nets.strips import map_in_strips
 
 
@@ -187,49 +189,64 @@ class VGG(nn.Module):
 
 
 def vgg(
-    name: str,
-    classes: int = 1000,
+    name: str | int,
+    num_classes: int | None = None,
     *,
+    batch_norm: bool | None = None,
     input_size: int = 224,
     channels: int = 3,
     width: float = 1.0,
     hidden: int = table.HIDDEN,
     dropout: float = 0.5,
+    classes: int | None = None,
     norm: str | None = None,
+    **unknown: Never,
 ) -> VGG:
     """Make one of the paper's six nets, initialised after He and ready to train.
 
     Args:
-        name: ``A``, ``A-LRN``, ``B``, ``C``, ``D`` or ``E``, a column of Table 1.
-        classes: Number of classes K.
+        name: ``A``, ``A-LRN``, ``B``, ``C``, ``D`` or ``E``, a column of Table 1; or the name by
+            which other libraries know it: ``vgg16`` is D, ``vgg16_bn`` D with ``batch_norm``.
+        num_classes: Number of classes K; None makes 1000.
+        batch_norm: Whether batch normalisation stands behind every convolution (not in the
+            paper); None does as ``name`` says.
         input_size: Side in pixels of the square pictures that the fully connected layers are made
             for; at least 32. Larger pictures go through the dense form.
         channels: Channels of the pictures.
         width: Factor on the channels of every convolution and on ``hidden``, for small machines.
         hidden: Units of the two hidden fully connected layers, before ``width``.
         dropout: Share of those units that is dropped in training.
-        norm: ``"batch"`` puts batch normalisation behind every convolution (not in the paper).
+        classes: The same as ``num_classes``.
+        norm: ``"batch"`` is the same as ``batch_norm=True``.
+        unknown: Nothing else; a message names what was meant.
 
     Raises:
-        InputError: There is no such net or norm.
+        InputError: There is no such net, norm or keyword, or two keywords contradict each other.
         SizeError: ``input_size`` is below 32.
 
     >>> import torch
-    >>> net = vgg("A", classes=37, input_size=64, width=0.125)
+    >>> net = vgg("A", num_classes=37, input_size=64, width=0.125)
     >>> net(torch.zeros(2, 3, 64, 64)).shape
     torch.Size([2, 37])
     >>> net.score_map(torch.zeros(2, 3, 96, 128)).shape
     torch.Size([2, 37, 2, 3])
     """
+    refuse_unknown(unknown)
+    known = known_as(name)
+    count = one_of(num_classes, classes, "num_classes", "classes")
+    batch = None if norm is None else norm == "batch"
+    batch = one_of(batch_norm, batch, "batch_norm", "norm")
+    if batch is None:
+        batch = known is not None and known.batch_norm
     net = VGG(
-        name,
-        classes,
+        known.name if known else str(name),
+        1000 if count is None else count,
         input_size=input_size,
         channels=channels,
         width=width,
         hidden=hidden,
         dropout=dropout,
-        norm=norm,
+        norm=norm or ("batch" if batch else None),
     )
     initialize(net)
     return net

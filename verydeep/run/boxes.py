@@ -19,9 +19,10 @@ from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.protocol import USUAL_GRID, make_box_protocol, whole_scales
 from verydeep.localization.result import LocalizationResult
 from verydeep.model_folder import read_task
-from verydeep.progress import Progress
+from verydeep.model_path import is_torchvision
+from verydeep.option_names import option
+from verydeep.progress import Progress, ProgressWish, choose_progress
 from verydeep.run.test import Scales, data_for
-from verydeep.torchvision_nets import is_torchvision
 
 Folder = str | Path
 
@@ -36,8 +37,9 @@ def are_box_nets(models: Sequence[Folder]) -> bool:
     given = [not is_torchvision(model) and read_task(model) == "localization" for model in models]
     if any(given) and not all(given):
         raise InputError(
-            "box nets and classifiers cannot be fused: give box nets with --boxes, beside the "
-            f"classifiers that say what is on a picture; {models[given.index(True)]} is a box net"
+            f"box nets and classifiers cannot be fused: give box nets with {option('boxes')}, "
+            "beside the classifiers that say what is on a picture; "
+            f"{models[given.index(True)]} is a box net"
         )
     return any(given)
 
@@ -59,7 +61,7 @@ def evaluate_localization(
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> LocalizationResult:
     """Measure how often objects are found, by box nets alone or beside classifiers.
 
@@ -86,11 +88,13 @@ def evaluate_localization(
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         workers: Decoding processes; None decides.
-        progress: Where to report to; None is silent.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Raises:
         InputError: A model, the data or the protocol cannot be used.
     """
+    progress = choose_progress(progress)
     bench = set_up_boxes(models, boxes, data, split, layout, device, precision, progress)
     return rate_boxes(
         bench,

@@ -10,8 +10,9 @@ from verydeep.errors import InputError
 from verydeep.evaluation.calibration import Calibration, fit_temperature, temper
 from verydeep.evaluation.evaluate import evaluate_samples, relabel
 from verydeep.evaluation.topk import log_loss
-from verydeep.model_folder import find_model
-from verydeep.progress import Progress
+from verydeep.model_path import find_model
+from verydeep.option_names import in_program, option
+from verydeep.progress import ProgressWish, choose_progress
 from verydeep.run.test import Scales, data_for, protocol_for
 
 
@@ -30,7 +31,7 @@ def calibrate(
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> Calibration:
     """Fit the temperature of a model's probabilities on a split, and keep it with the model.
 
@@ -52,21 +53,23 @@ def calibrate(
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         workers: Decoding processes; None decides.
-        progress: Where to report to.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Raises:
         InputError: The split is the tested one, or the model or the data cannot be used.
     """
+    progress = choose_progress(progress)
     dataset = data_for([model], data, layout, progress)
     tested = tested or dataset.test_split
     dataset.split(tested)
     if split == tested:
         raise InputError(
             f"a temperature fitted on {split} cannot be judged on {split}: fit it on another split "
-            "than the tested one (--split names that)"
+            f"than the tested one ({option('split' if in_program() else 'tested')} names that)"
         )
     if split == "train":
-        (progress or Progress()).say(
+        progress.say(
             "the net was trained on these pictures and is surer of them than of others: a "
             "temperature fitted on pictures that it has not seen is better"
         )

@@ -27,7 +27,8 @@ from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.locate import check_nets
 from verydeep.localization.protocol import make_box_protocol
 from verydeep.nets.trace import check_layer
-from verydeep.progress import Progress, Task
+from verydeep.option_names import option
+from verydeep.progress import Progress, ProgressWish, Task, choose_progress
 from verydeep.run.hunt import Quarry, channel_in, hunt
 from verydeep.run.predict import free_name
 from verydeep.run.subjects import Found, Subjects, find_class
@@ -75,7 +76,7 @@ def explain(
     seed: int = 0,
     device: str | None = None,
     precision: str | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> dict[str, Any]:
     """Look inside a net: what it makes of pictures, layer by layer, as a page with drawings.
 
@@ -103,7 +104,8 @@ def explain(
         seed: Of what is drawn by lot.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
-        progress: Where to report to; None is silent.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Returns:
         What ``explain.json`` holds: the facts of every section of every picture, the files, and
@@ -114,6 +116,7 @@ def explain(
         PictureError: None of the pictures can be read.
         MissingExtra: A section that was asked for needs a package that is not installed.
     """
+    progress = choose_progress(progress)
     request = ExplainRequest(
         model=model,
         pictures=pictures,
@@ -174,10 +177,10 @@ def _choose(request: ExplainRequest) -> tuple[Choice, tuple[Channel, ...]]:
     if request.among is None and (channels or "exciting" in request.only):
         raise InputError(
             "what excites a channel most must be sought somewhere: name a folder of pictures, or "
-            "a data set, with --among"
+            f"a data set, with {option('among')}"
         )
     if ("boxes" in request.only or request.box_scales is not None) and not request.boxes:
-        raise InputError("where a box came from: name the box net with --boxes")
+        raise InputError(f"where a box came from: name the box net with {option('boxes')}")
     wanted = {
         "boxes": request.boxes or None,
         "exciting": request.among,
@@ -206,11 +209,13 @@ def _check_target(out: Path, given: Sequence[Picture]) -> None:
     for one in given:
         path = Path(one).expanduser() if isinstance(one, str | Path) else None
         if path and path.is_dir() and lies_within(out, path):
-            raise InputError(f"{out} lies within the pictures of {path}: choose another --out")
+            raise InputError(
+                f"{out} lies within the pictures of {path}: choose another {option('out')}"
+            )
         if path and path.is_file() and _same_folder(out, path.parent):
             raise InputError(
                 f"{out} is the folder of {path}, where a call on it would take the drawings for "
-                f"pictures: choose another --out, such as {out / 'inside'}"
+                f"pictures: choose another {option('out')}, such as {out / 'inside'}"
             )
 
 

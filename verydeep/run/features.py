@@ -20,7 +20,7 @@ from verydeep.data.samples import Dataset
 from verydeep.distributed import joined
 from verydeep.errors import DataError
 from verydeep.files import write_json, write_text
-from verydeep.progress import Progress
+from verydeep.progress import Progress, ProgressWish, choose_progress
 from verydeep.run.test import Scales, protocol_for
 from verydeep.transfer.descriptor import Descriptor, make_descriptor
 from verydeep.transfer.extract import FeaturePart, describe_dataset
@@ -63,7 +63,7 @@ class WrittenFeatures:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as ``--json`` prints them."""
+        """Return plain values, as JSON holds them."""
         about = self.about.to_dict()
         about["classes"] = len(self.about.classes)
         counted = {"file": str(self.path), "images": sum(self.splits.values())}
@@ -83,7 +83,7 @@ def features(
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> Features:
     """Describe every picture of a data set by a vector, for another classifier (appendix B).
 
@@ -105,16 +105,18 @@ def features(
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         workers: Decoding processes; None decides.
-        progress: Where to report to; None is silent.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Raises:
         InputError: The model, the data or a setting cannot be used.
         DataError: No picture can be read.
     """
+    progress = choose_progress(progress)
     request = FeatureRequest(
         model, data, scales, flip, layer, aggregate, layout, seed, device, precision, workers
     )
-    with _parts(request, progress or Progress()) as (about, parts):
+    with _parts(request, progress) as (about, parts):
         return _together(about, parts)
 
 

@@ -14,6 +14,7 @@ from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_nam
 from verydeep.data.statistics import ColourStatistics, Scan
 from verydeep.errors import DataError, ModelError
 from verydeep.files import clear_temporaries, make_folder, write_json, write_json_lines, write_text
+from verydeep.option_names import option
 from verydeep.recipe import Recipe, load_recipe
 
 BEFORE_THE_START = {"stages", "environment.json", "data.json"}
@@ -71,7 +72,8 @@ class RunFolder:
         """
         if self.started and not resume:
             raise ModelError(
-                f"{self.path} holds a run already: go on with --resume, or choose another --out"
+                f"{self.path} holds a run already: go on with {option('resume', True)}, or "
+                f"choose another {option('out')}"
             )
         inside = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
         if resume and self.path.is_dir():
@@ -80,13 +82,15 @@ class RunFolder:
             return
         if "stages" in inside and not resume:
             raise ModelError(
-                f"{self.path} holds a chain of nets under way: go on with --resume, or choose "
-                "another --out"
+                f"{self.path} holds a chain of nets under way: go on with "
+                f"{option('resume', True)}, or choose another {option('out')}"
             )
         if any(name not in BEFORE_THE_START and not name.startswith(".") for name in inside):
-            raise ModelError(f"{self.path} is not empty and no run: choose another --out")
+            raise ModelError(f"{self.path} is not empty and no run: choose another {option('out')}")
         if resume and not inside:
-            raise ModelError(f"{self.path}: no run to resume; leave --resume away to start one")
+            raise ModelError(
+                f"{self.path}: no run to resume; leave {option('resume', True)} away to start one"
+            )
         make_folder(self.path)
 
     def write_recipe(self, recipe: Recipe) -> None:

@@ -17,6 +17,7 @@ from verydeep.errors import DataError, InputError
 from verydeep.inside.exciting import Channel, Patches, most_exciting
 from verydeep.insight.explain.exciting import exciting_section
 from verydeep.insight.explain.section import Section
+from verydeep.option_names import in_program, option
 from verydeep.progress import Progress
 
 
@@ -103,7 +104,7 @@ def channel_in(text: str) -> Channel:
     layer, _, number = text.partition(":")
     if not (layer and number.isascii() and number.isdigit()):
         raise InputError(
-            f"--channel must be a layer and a number from 0 on, like conv3_3:17, got {text!r} "
-            "instead"
+            f"{option('channel' if in_program() else 'channels')} must be a layer and a number "
+            f"from 0 on, like conv3_3:17, got {text!r} instead"
         )
     return Channel(layer, int(number))

@@ -23,7 +23,8 @@ from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.record import located_rows
 from verydeep.localization.result import LocalizationResult
-from verydeep.model_folder import find_model, read_config
+from verydeep.model_folder import read_config
+from verydeep.model_path import find_model
 from verydeep.progress import Progress
 from verydeep.recipe import Localization as Settings
 from verydeep.recipe import Recipe

@@ -17,10 +17,8 @@ from verydeep.localization.result import LocalizationResult
 from verydeep.progress import Progress
 from verydeep.run.boxes import are_box_nets, rate_boxes, set_up_boxes
 from verydeep.run.calibrate import calibrate
-from verydeep.run.outputs import write_localization, write_result, write_table
 from verydeep.run.pictures import Pictures
 from verydeep.run.test import Scales, data_for, evaluate, evaluate_all
-from verydeep.run.views import explain_test
 from verydeep.tables.results import (
     calibration_as_text,
     explanation_as_text,
@@ -108,6 +106,8 @@ def explained(request: Request, picture: Path | None) -> Outcome:
     """
     if request.boxes or are_box_nets(request.models):
         raise InputError("--explain is for classifiers alone: leave --boxes away")
+    from verydeep.run.views import explain_test
+
     explanation = explain_test(
         request.models,
         request.data,
@@ -124,6 +124,8 @@ def _one(request: Request, progress: Progress) -> Outcome:
     protocol = request.protocol or "dense"
     result = evaluate(request.models, request.data, protocol, progress=progress, **settings)
     if request.out and is_first():
+        from verydeep.run.outputs import write_result  # draws, which is slow to import
+
         write_result(result, request.out)
         pictures = Pictures(None, lambda: data_for(request.models, request.data, request.layout))
         _write_page(result, request.out, result.answers.classes, pictures)
@@ -137,6 +139,8 @@ def _all(request: Request, progress: Progress) -> Outcome:
     settings = request.settings("scales", "preset")
     table = evaluate_all(request.models, request.data, progress=progress, **settings)
     if request.out and is_first():
+        from verydeep.run.outputs import write_table
+
         write_table(table, request.out)
     value = table.to_dict()
     return value, table_as_text(value) + request.where
@@ -171,6 +175,8 @@ def _boxes(request: Request, progress: Progress) -> Outcome:
         progress=progress,
     )
     if request.out and is_first():
+        from verydeep.run.outputs import write_localization
+
         write_localization(result, bench, request.out)
         pictures = Pictures(bench.dataset.root, lambda: bench.dataset)
         _write_page(result, request.out, bench.nets[0].classes, pictures)

@@ -15,7 +15,8 @@ from verydeep.insight.draw_boxes import PALETTE, Mark, draw_boxes
 from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
 from verydeep.localization.protocol import USUAL_GRID, check_grid_use
-from verydeep.progress import Progress
+from verydeep.option_names import option
+from verydeep.progress import ProgressWish, choose_progress
 
 LIKELY = 0.1
 """Classes that are less likely than this, and not the likeliest, get no box in a drawing."""
@@ -34,7 +35,7 @@ def predict(
     threshold: float | None = None,
     device: str | None = None,
     precision: str | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> list[Prediction]:
     """Name what is on pictures, and where it is if there are box nets to say so.
 
@@ -50,20 +51,25 @@ def predict(
         threshold: Of the merging of boxes.
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
-        progress: Where to report to; None is silent.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Raises:
         InputError: A model or a file cannot be used.
     """
+    progress = choose_progress(progress)
     classifier = load(model, device=device, precision=precision)
     if not boxes:
         if protocol or threshold is not None or grid != USUAL_GRID:
             raise InputError(
-                "--protocol, --grid and --threshold are of boxes: name a box net with --boxes"
+                f"{option('protocol')}, {option('grid')} and {option('threshold')} are of boxes: "
+                f"name a box net with {option('boxes')}"
             )
         return classifier.predict(pictures, top=top, scales=scales, flip=flip, progress=progress)
     if protocol not in (None, "dense", "crops"):
-        raise InputError(f"--protocol of boxes must be dense or crops, got {protocol!r} instead")
+        raise InputError(
+            f"{option('protocol')} of boxes must be dense or crops, got {protocol!r} instead"
+        )
     check_grid_use(grid, protocol)
     nets = [load_localizer(folder, device=device, precision=precision) for folder in boxes]
     return localize(

@@ -7,14 +7,15 @@ from typing import Any
 
 from verydeep.errors import ModelError
 from verydeep.insight.report.page import write_report
-from verydeep.progress import Progress
+from verydeep.option_names import option
+from verydeep.progress import Progress, ProgressWish, choose_progress
 from verydeep.run.folder import RunFolder, recorded_dataset
 from verydeep.run.pictures import Pictures
 from verydeep.run.tasks import task_of
 from verydeep.runtime import choose_machine
 
 
-def report(run: str | Path, *, test: bool = False, progress: Progress | None = None) -> Path:
+def report(run: str | Path, *, test: bool = False, progress: ProgressWish = None) -> Path:
     """Write ``report.html`` of a run again.
 
     Args:
@@ -22,7 +23,8 @@ def report(run: str | Path, *, test: bool = False, progress: Progress | None = N
         test: Test the model again first, for the answers that the galleries, the confusion and the
             calibration are made of. Runs of earlier versions kept none. Its figures stay as they
             were measured at the end of the training.
-        progress: Where to report to; None is silent.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Returns:
         The path of ``report.html``.
@@ -32,9 +34,10 @@ def report(run: str | Path, *, test: bool = False, progress: Progress | None = N
             it has not been tested yet, and should be tested again.
         InputError: The model or the data cannot be used for the test.
     """
+    progress = choose_progress(progress)
     folder = RunFolder(Path(run).expanduser())
     if test:
-        _test_again(folder, progress or Progress())
+        _test_again(folder, progress)
     return write_report(run, _pictures(folder))
 
 
@@ -61,8 +64,8 @@ def _pictures(folder: RunFolder) -> Pictures:
 def _test_again(folder: RunFolder, progress: Progress) -> None:
     if not folder.finished:
         raise ModelError(
-            f"{folder.path}: there is no finished run to test again; go on with it: "
-            "verydeep train … --resume"
+            f"{folder.path}: there is no finished run to test again; go on with its training: "
+            f"{option('resume', True)}"
         )
     recipe, data = folder.read_recipe(), recorded_dataset(folder.read("data.json"))
     task = task_of(recipe, data)

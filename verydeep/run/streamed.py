@@ -10,6 +10,7 @@ from verydeep.data.shards.colours import measure_stream
 from verydeep.data.shards.stream import ShardStream
 from verydeep.data.statistics import Scan
 from verydeep.errors import RecipeError
+from verydeep.option_names import setting
 from verydeep.progress import Progress
 from verydeep.recipe import Recipe
 
@@ -23,12 +24,12 @@ def settle_stream(recipe: Recipe, stream: ShardStream) -> Recipe:
     if recipe.data.cache != "none":
         raise RecipeError(
             f"data.cache: must be none for a stream, got {recipe.data.cache!r} instead; or read "
-            "the shards by index: --set data.stream=false"
+            f"the shards by index: {setting('data.stream', False)}"
         )
     if recipe.data.balance == "sampling":
         raise RecipeError(
             "data.balance: a stream cannot draw single pictures; must be none or weights, or read "
-            "the shards by index: --set data.stream=false"
+            f"the shards by index: {setting('data.stream', False)}"
         )
     workers = worker_count(recipe.data.workers, len(stream))
     return recipe.replace(data__stream=True, data__workers=workers)

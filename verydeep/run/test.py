@@ -26,12 +26,13 @@ from verydeep.evaluation.protocol import (
 )
 from verydeep.evaluation.result import Result
 from verydeep.evaluation.table import Table, measure_table
-from verydeep.progress import Progress
+from verydeep.model_path import is_torchvision
+from verydeep.option_names import option, placeholder
+from verydeep.progress import Progress, ProgressWish, choose_progress
 from verydeep.recipe import Recipe
 from verydeep.run.folder import RunFolder, recorded_dataset
 from verydeep.torchvision_nets import (
     TorchvisionClassifier,
-    is_torchvision,
     torchvision_classifier,
 )
 
@@ -72,7 +73,7 @@ def evaluate(
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> Result:
     """Measure the error of a model, or of several fused, on a data set.
 
@@ -97,11 +98,13 @@ def evaluate(
         device: Where to compute; None decides.
         precision: ``bf16`` or ``fp32``; None decides.
         workers: Decoding processes; None decides.
-        progress: Where to report to; None is silent.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Raises:
         InputError: A model, the data or the protocol cannot be used.
     """
+    progress = choose_progress(progress)
     bench = set_up(
         models, data, split, layout=layout, device=device, precision=precision, progress=progress
     )
@@ -134,12 +137,13 @@ def evaluate_all(
     device: str | None = None,
     precision: str | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> Table:
     """Measure models by every protocol, as in Tables 3 to 6 of the paper; pictures are read once.
 
     The arguments are those of :func:`evaluate`.
     """
+    progress = choose_progress(progress)
     bench = set_up(
         models, data, split, layout=layout, device=device, precision=precision, progress=progress
     )
@@ -262,13 +266,18 @@ def data_for(
     if data:
         return read_dataset(data, draw=False, layout=layout, progress=progress)
     if layout:
-        raise InputError("--layout says how --data lie on disk: give both, or none")
+        raise InputError(
+            f"{option('layout')} says how {option('data')} lie on disk: give both, or none"
+        )
     own = [model for model in models if not is_torchvision(model)]
     path = Path(own[0]).expanduser() if own and isinstance(own[0], str | Path) else None
     for folder in (path, path.parent) if path else ():
         if (folder / "data.json").is_file():
             return recorded_dataset(RunFolder(folder).read("data.json"))
-    raise InputError("the model is not part of a run, so name the data to test on: --data FOLDER")
+    raise InputError(
+        "the model is not part of a run, so name the data to test on: "
+        f"{option('data', placeholder('FOLDER'))}"
+    )
 
 
 def final_tests(

@@ -19,10 +19,14 @@ from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.statistics import Scan, scan
 from verydeep.errors import DataError, MachineError, plural
+from verydeep.model_path import check_models
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import VGG
-from verydeep.progress import Progress
-from verydeep.recipe import Recipe, load_recipe
+from verydeep.option_names import command_or_call, option
+from verydeep.progress import Progress, ProgressWish, choose_progress
+from verydeep.recipe import Recipe
+from verydeep.recipe_keywords import changed_recipe, keyword_settings
+from verydeep.run.default_out import default_out
 from verydeep.run.finish import finish
 from verydeep.run.folder import (
     RunFolder,
@@ -36,6 +40,7 @@ from verydeep.run.report import report as write_report_again
 from verydeep.run.streamed import scan_stream, settle_stream, stream_batches
 from verydeep.run.task import Task
 from verydeep.run.tasks import task_of
+from verydeep.run.train_result import TrainResult
 from verydeep.runtime import Machine, choose_machine, describe_environment
 from verydeep.trained_net import Preprocessing, TrainedNet
 from verydeep.training.checkpoint import Position, has_checkpoint
@@ -52,47 +57,73 @@ UNEQUAL = 3
 def train(
     data: str | Path,
     recipe: Recipe | str | Path = "paper",
-    out: str | Path = "runs/vgg",
+    out: str | Path | None = None,
     *,
     resume: bool = False,
     layout: str | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
+    settings: Mapping[str, Any] | None = None,
+    progress: ProgressWish = None,
+    **keywords: Any,
+) -> TrainResult:
     """Train a net on a data set by a recipe, test the best model, and leave a run folder.
 
     Args:
         data: A name, folder or file; see :func:`verydeep.data.read.read_dataset`.
         recipe: A recipe, the name of a shipped one, or a YAML file. A resumed run keeps its own.
-        out: The run folder.
+        out: The run folder; None takes the first free one of ``runs/DATA``, ``runs/DATA-2`` and
+            so on, or with ``resume`` the latest of them that is not finished.
         resume: Go on with the run in ``out``.
         layout: How the data lie on disk; None looks. A resumed run keeps its own.
-        progress: Where to report to; None is silent.
+        settings: Changes of the recipe by dotted path, as ``{"training.learning_rate": 0.01}``.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
+        keywords: Changes of the recipe by the name of the setting, as ``epochs=30``,
+            ``learning_rate=0.01``, ``net="A"``, ``init_from="runs/a"``; where several sections
+            have it, with the section, as ``data__flip=False``.
 
     Returns:
-        What ``metrics.json`` holds: the final test, ``epochs``, ``drops``, ``stopped_because``.
+        The run, and what ``metrics.json`` holds by key: the final test, ``epochs``, ``drops``,
+        ``stopped_because``.
 
     Raises:
-        InputError: The data, the recipe or the folder cannot be used.
+        InputError: The data, the recipe, a keyword or the folder cannot be used.
         TrainingStopped: The loss is not finite.
         Interrupted: A signal came; the run can be resumed.
     """
-    progress = progress or Progress()
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    run = RunFolder(Path(out).expanduser())
+    progress = choose_progress(progress)
+    recipe = changed_recipe(recipe, {**(settings or {}), **keyword_settings(keywords)})
+    if not resume:
+        check_models(recipe.initialize.source)
+    run = RunFolder(_run_path(data, out, resume=resume, progress=progress))
     run.prepare(resume=resume)
-    with StopAtOnce("; if the run has begun, go on with the same command and --resume"):
+    with StopAtOnce(f"; if the run has begun, go on with {_way_on()}"):
         try:
-            return _train_chain(DataSource(data, layout), recipe, run, progress)
+            metrics = _train_chain(DataSource(data, layout), recipe, run, progress)
         except MachineError as error:
             raise _with_way_on(error, run) from error
+    return TrainResult(run.path, metrics)
+
+
+def _way_on() -> str:
+    return f"the same {command_or_call()} and {option('resume', True)}"
 
 
 def _with_way_on(error: MachineError, run: RunFolder) -> MachineError:
     """Return the same error with what to do once the machine is in order."""
     kept = "the last good checkpoint is kept; " if has_checkpoint(run.checkpoints) else ""
     begun = run.started or (run.path / "stages").is_dir()
-    way = "the same command and --resume" if begun else "the same command"
+    way = _way_on() if begun else f"the same {command_or_call()}"
     return type(error)(f"{error} ({kept}then go on with {way})")
+
+
+def _run_path(
+    data: str | Path, out: str | Path | None, *, resume: bool, progress: Progress
+) -> Path:
+    if out is not None:
+        return Path(out).expanduser()
+    path = default_out(data, resume=resume)
+    progress.say(f"run {path}")
+    return path
 
 
 def _train_chain(

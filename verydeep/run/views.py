@@ -10,6 +10,7 @@ from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.explain import Explanation, explain
 from verydeep.insight.draw_views import draw_views
 from verydeep.insight.drawing import save_picture
+from verydeep.model_path import is_torchvision
 from verydeep.run.test import (
     AnyClassifier,
     Scales,
@@ -18,7 +19,6 @@ from verydeep.run.test import (
     protocol_for,
     set_up,
 )
-from verydeep.torchvision_nets import is_torchvision
 
 
 def explain_test(

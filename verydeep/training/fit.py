@@ -19,6 +19,7 @@ from verydeep.data.statistics import check_unreadable
 from verydeep.errors import Interrupted, TrainingStopped
 from verydeep.evaluation.titles import TITLES
 from verydeep.files import write_json_lines
+from verydeep.option_names import command_or_call, option, placeholder, setting
 from verydeep.progress import Progress, Task
 from verydeep.runtime import Machine
 from verydeep.training.checkpoint import (
@@ -249,7 +250,8 @@ class Loop:
             self.save()
         raise Interrupted(
             f"stopped by {self._signals.received} in epoch {self.position.epoch + 1}; "
-            f"a checkpoint is in {self._checkpoints}. Go on with the same command and --resume"
+            f"a checkpoint is in {self._checkpoints}. Go on with the same "
+            f"{command_or_call()} and {option('resume', True)}"
         )
 
     def _check_weights(self) -> None:
@@ -268,9 +270,10 @@ class Loop:
         )
         raise TrainingStopped(
             f"{what} in epoch {epoch}, update {update}, at a learning rate of "
-            f"{rate:g}. {kept}. Try a lower rate (--set training.learning_rate={rate / 10:g}), "
-            "a start from a shallower net (--init-from RUN), batch normalisation "
-            "(--set net.norm=batch), or --precision fp32"
+            f"{rate:g}. {kept}. Try a lower rate "
+            f"({setting('training.learning_rate', float(f'{rate / 10:g}'))}), "
+            f"a start from a shallower net ({option('init_from', placeholder('RUN'))}), batch "
+            f"normalisation ({setting('net.norm', 'batch')}), or {option('precision', 'fp32')}"
         )
 
     def _report(self, task: Task) -> None:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from verydeep.data.batches import MicroBatch
 from verydeep.localization.boxes import iou, to_corners
 from verydeep.localization.head import CORRECT_ABOVE, LOSSES, LossName, as_boxes, of_class
+from verydeep.option_names import option, setting
 
 
 class Objective(Protocol):
@@ -72,8 +73,8 @@ class Classification:
             return None
         return (
             "hint: the loss has stayed at that of a guess. Deep nets may need a better start: "
-            "train a shallower net first and give it with --init-from, or switch on batch "
-            "normalisation (--set net.norm=batch)"
+            f"train a shallower net first and give it with {option('init_from')}, or switch on "
+            f"batch normalisation ({setting('net.norm', 'batch')})"
         )
 
 

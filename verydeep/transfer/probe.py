@@ -27,7 +27,7 @@ from torch import Tensor
 from verydeep.errors import DataError, InputError
 from verydeep.evaluation.statistics import wilson_interval
 from verydeep.evaluation.topk import likeliest, topk_error
-from verydeep.progress import Progress, Task
+from verydeep.progress import ProgressWish, Task, choose_progress
 from verydeep.transfer.feature_file import read_features
 from verydeep.transfer.table import Features, Vectors
 
@@ -117,7 +117,7 @@ class ProbeResult:
     answers: ProbeAnswers = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as ``--json`` prints them."""
+        """Return plain values, as JSON holds them."""
         names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
         plain = {
             name: list(value) if isinstance(value := getattr(self, name), tuple) else value
@@ -133,7 +133,7 @@ def probe(
     folds: int = 5,
     seed: int = 0,
     split: str | None = None,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> ProbeResult:
     """Train a linear SVM on the training split's features and test it on another split's.
 
@@ -147,13 +147,15 @@ def probe(
             every class.
         seed: Of folds and solver.
         split: What to report; None takes ``test`` if there is one, else ``val``.
-        progress: Where to report to; None is silent.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Raises:
         DataError: There are no features, no training split or no other, one class only, or a class
             with fewer training pictures than folds.
         InputError: C or folds is out of range, or the split is the training split.
     """
+    progress = choose_progress(progress)
     started = time.perf_counter()
     features = features if isinstance(features, Features) else read_features(features)
     costs = _checked_costs(C)
@@ -168,7 +170,7 @@ def probe(
     if len(costs) > 1:
         _check_folds(folds, names, labels)
         title = f"cross-validation of C, {folds} folds"
-        with (progress or Progress()).task(title, len(costs) * folds) as task:
+        with progress.task(title, len(costs) * folds) as task:
             grid = _cross_validate(train.vectors, labels, costs, folds, seed, task)
     best = min(grid, key=lambda trial: (trial.error, trial.C)).C if grid else costs[0]
     svm, converged = _fit(train.vectors, labels, best, seed)

@@ -31,6 +31,7 @@ from verydeep.data.layouts.folder_reading import (
 from verydeep.data.layouts.named import NAMES
 from verydeep.data.samples import Dataset
 from verydeep.errors import DataError, did_you_mean
+from verydeep.option_names import option
 
 BUILT_IN = "built-in"
 """The layout of data sets that are given by name: :mod:`verydeep.data.layouts.named`."""
@@ -41,7 +42,7 @@ class Layout:
     """A way in which data sets lie on disk.
 
     Attributes:
-        name: What ``--layout`` calls it.
+        name: As the option ``layout`` takes it.
         looks: What it looks like, in a line.
         recognise: Whether a file or folder lies so.
         read: Reads the data set.
@@ -175,7 +176,7 @@ def _refuse_sets_within(path: Path) -> None:
         if layout is not None:
             raise DataError(
                 f"{path}: {folder.name}/ in it is a data set itself, layout {layout.name}: "
-                f"give {folder} as DATA (or, if it is a class, --layout {CLASS_FOLDERS})"
+                f"give {folder} as DATA (or, if it is a class, {option('layout', CLASS_FOLDERS)})"
             )
 
 

@@ -24,6 +24,7 @@ from verydeep.insight.explain.tiles import WIDTH
 from verydeep.insight.localization import MOST_PIXELS, draw_merging
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import USUAL_GRID, BoxProtocol, make_box_protocol
+from verydeep.option_names import option
 
 BRIGHT = 0.998
 """Share of the pixels that have colours of their own in a map of a coordinate."""
@@ -88,7 +89,7 @@ def _not_drawn(found: Provenance) -> str:
     if _merges(found):
         return ""
     first = "There is but one box" if len(found.origins) == 1 else "No two boxes match well enough"
-    return f" {first}: nothing is merged. More scales give more (--box-scales)."
+    return f" {first}: nothing is merged. More scales give more ({option('box_scales')})."
 
 
 def _merges(found: Provenance) -> int:

@@ -37,7 +37,7 @@ class Section:
         title: Its heading.
         lead: What is seen here and how it was made, in a sentence or two, with its source.
         panels: In order.
-        facts: The numbers behind the drawings, for ``--json``; plain values.
+        facts: The numbers behind the drawings, as plain values.
     """
 
     name: str

@@ -12,7 +12,7 @@ from verydeep.insight.drawing import save_picture
 from verydeep.insight.figures.registry import FIGURES, LectureFigure, chosen
 from verydeep.insight.figures.theme import theme
 from verydeep.pages import render
-from verydeep.progress import Progress
+from verydeep.progress import ProgressWish, choose_progress
 
 FORMATS = ("png", "svg")
 
@@ -22,7 +22,7 @@ def write_figures(
     only: Iterable[str] = (),
     *,
     dark: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressWish = None,
 ) -> dict[str, Any]:
     """Draw figures of the lecture into a folder.
 
@@ -33,7 +33,8 @@ def write_figures(
         out: The folder; it is made if need be.
         only: Names of figures; without any, all are drawn.
         dark: Draw for a dark page.
-        progress: Where to say how far it is; None says nothing.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
 
     Returns:
         ``out``; ``figures``, those drawn, each with its name, title, words and files; ``files``,
@@ -44,12 +45,13 @@ def write_figures(
         InputError: There is no figure of such a name, or the folder cannot be written to.
         MissingExtra: A figure of ``only`` needs one that is not installed.
     """
+    progress = choose_progress(progress)
     names = tuple(only)
     wanted, folder = chosen(names), Path(out).expanduser()
     left_out: dict[str, str] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (progress or Progress()).task("figures", len(wanted)) as task:
+        with progress.task("figures", len(wanted)) as task:
             for done, figure in enumerate(wanted, start=1):
                 try:
                     _write_figure(figure, folder, dark=dark)

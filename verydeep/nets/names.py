@@ -1,0 +1,42 @@
+"""What else people call the six nets: ``vgg16`` is net D, ``vgg16_bn`` net D with batch norm."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from verydeep.nets.table import TABLE_1
+
+BY_LAYERS = {"11": "A", "13": "B", "16": "D", "19": "E"}
+"""Nets by their layers with weights, as torchvision, timm and Keras name them; C has 16 as well."""
+
+_BATCH_NORM = re.compile(r"[-_ ]?(bn|batch[-_ ]?norm)$")
+_PREFIX = re.compile(r"^(vgg|net)?[-_ ]?")
+
+
+class Known(NamedTuple):
+    """A net that a name stands for.
+
+    Attributes:
+        name: Column of Table 1.
+        batch_norm: Whether the name asks for batch normalisation as well.
+    """
+
+    name: str
+    batch_norm: bool
+
+
+def known_as(name: object) -> Known | None:
+    """Return the net that a name stands for, or None.
+
+    >>> known_as("VGG-16"), known_as("vgg19_bn"), known_as("a-lrn"), known_as("resnet50")
+    (Known(name='D', batch_norm=False), Known(name='E', batch_norm=True), \
+Known(name='A-LRN', batch_norm=False), None)
+    """
+    if isinstance(name, bool) or not isinstance(name, str | int):
+        return None
+    word = str(name).strip().lower()
+    plain = _BATCH_NORM.sub("", word)
+    core = _PREFIX.sub("", plain).replace("_", "-")
+    letter = BY_LAYERS.get(core, core.upper())
+    return Known(letter, plain != word) if letter in TABLE_1 else None

@@ -1,11 +1,12 @@
 """Settings for every test, and the pictures and runs that several of them share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+from leftovers import adopt_orphans, descendants, left_since
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from tiny import Outcome, recipe, run_program, write_splits
@@ -17,6 +18,27 @@ torch.set_num_threads(1)
 # On a busy machine any example may take long; how long says nothing about the code.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+adopt_orphans()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Remember which processes there are before a test."""
+    item.stash[BEFORE] = descendants()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that leaves processes behind."""
+    result = yield
+    left = left_since(item.stash[BEFORE])
+    assert not left, f"processes are left behind: {left}"
+    return result
+
+
+BEFORE = pytest.StashKey[dict[int, str]]()
 
 
 @pytest.fixture(scope="session")

@@ -131,6 +131,8 @@ def start(words: Sequence[str], mark: str, errors: Path) -> subprocess.Popen[byt
             stdout=subprocess.DEVNULL,
             stderr=file,
             start_new_session=True,
+            # Under nohup the program would go on when the terminal is closed, as it should.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
 
 

@@ -93,7 +93,8 @@ def evaluate(
     A box net by itself is told the true class; beside a classifier, with --boxes, the classifier
     says what to look for.
     """
-    from verydeep.distributed import joined
+    from verydeep.distributed import is_first, joined
+    from verydeep.files import check_writable
     from verydeep.run.measure import Request, explained, measure
 
     request = Request(
@@ -116,6 +117,8 @@ def evaluate(
         workers=workers,
         out=out,
     )
+    if out is not None and is_first():
+        check_writable(out)
     with joined() as group:
         if explain or picture:
             value, text = explained(request, picture)

@@ -131,6 +131,8 @@ def start(words: Sequence[str], mark: str, errors: Path) -> subprocess.Popen[byt
             stdout=subprocess.DEVNULL,
             stderr=file,
             start_new_session=True,
+            # Under nohup the program would go on when the terminal is closed, as it should.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
 
 
@@ -221,6 +223,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--times", type=int, default=100, help="SIGKILLs of the program in all.")
     parser.add_argument("--others", type=int, default=5, help="Of each other kind, a verb.")
+    parser.add_argument("--verbs", nargs="*", help="Only these.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
@@ -233,6 +236,8 @@ def main() -> None:
         length_of(["train", str(data), "--out", str(run), *TINY, "--epochs", "1"], errors)
     known, chance = verbs(data, run), random.Random(chosen.seed)
     each = -(-chosen.times // len(known))
+    if chosen.verbs:
+        known = {verb: known[verb] for verb in chosen.verbs}
     plan = {"SIGKILL": each, **dict.fromkeys(("SIGTERM", "SIGHUP", "worker"), chosen.others)}
     results: dict[str, dict[str, Any]] = {}
     for verb, make in known.items():

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
+from leftovers import adopt_orphans, descendants, left_since
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from tiny import Outcome, find_chromium, recipe, run_program, write_splits
@@ -22,6 +23,27 @@ torch.set_num_threads(1)
 # On a busy machine any example may take long; how long says nothing about the code.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+adopt_orphans()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Remember which processes there are before a test."""
+    item.stash[BEFORE] = descendants()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that leaves processes behind."""
+    result = yield
+    left = left_since(item.stash[BEFORE])
+    assert not left, f"processes are left behind: {left}"
+    return result
+
+
+BEFORE = pytest.StashKey[dict[int, str]]()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,9 @@ CODES = {
     "ModelError": 2,
     "SizeError": 2,
     "MissingExtra": 2,
+    "MachineError": 1,
+    "WorkerError": 1,
+    "DiskError": 1,
     "TrainingStopped": 1,
     "Interrupted": 130,
 }

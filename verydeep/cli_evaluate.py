@@ -95,7 +95,8 @@ def evaluate(
     says what to look for.
     """
     check_models(*models, *(boxes or ()))
-    from verydeep.distributed import joined
+    from verydeep.distributed import is_first, joined
+    from verydeep.files import check_writable
     from verydeep.run.measure import Request, explained, measure
 
     request = Request(
@@ -118,6 +119,8 @@ def evaluate(
         workers=workers,
         out=out,
     )
+    if out is not None and is_first():
+        check_writable(out)
     with joined() as group:
         if explain or picture:
             value, text = explained(request, picture)

@@ -147,6 +147,18 @@ def make_folder(path: Path) -> None:
         ) from error
 
 
+def check_writable(folder: Path) -> None:
+    """Find out, before any other work, whether files can be written to a folder that need not exist.
+
+    Raises:
+        InputError: Nothing can be written there.
+        DiskError: There is no room.
+    """
+    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+    with told_of(folder), tempfile.TemporaryFile(dir=there) as file:
+        file.write(b"room")
+
+
 def lies_within(path: Path, folder: Path) -> bool:
     """Return whether a path, which need not exist, is a folder or lies in it.
 

@@ -7,12 +7,9 @@ notices at once.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import itertools
 import multiprocessing
-import multiprocessing.util  # its own work at exit must come after ours
-import os
 import pickle
 import signal
 import time
@@ -20,6 +17,7 @@ import traceback
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing import util
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType, TracebackType
@@ -58,8 +56,10 @@ class Workers(Generic[T]):
 
     def __init__(self, source: Source[T], count: int) -> None:
         self._workers: list[_Worker] = []
-        self._pid = os.getpid()
         self._stopping = False
+        # Runs at the end of the program, before multiprocessing ends what it calls daemons by a
+        # SIGTERM that they leave to us; and when nobody refers to this any more.
+        self._end = util.Finalize(self, _end_all, args=(self._workers,), exitpriority=10)
         _OPEN.add(self)
         try:
             for number in range(count):
@@ -128,15 +128,8 @@ class Workers(Generic[T]):
 
     def close(self) -> None:
         """End all workers; what they have not handed over is lost."""
-        if os.getpid() != self._pid:  # a copy in a process that the owner forked
-            return
         self._stopping = True
-        for worker in self._workers:
-            worker.connection.close()
-        deadline = time.monotonic() + _GRACE
-        while self._workers:
-            self._workers[-1].end(deadline)
-            self._workers.pop()
+        self._end()
         _OPEN.discard(self)
 
     def __enter__(self) -> Self:
@@ -159,11 +152,20 @@ class Workers(Generic[T]):
 _OPEN: weakref.WeakSet[Workers[Any]] = weakref.WeakSet()
 
 
-@atexit.register
-def _close_all() -> None:
-    """End workers whose values nobody has asked for to the end."""
-    for workers in list(_OPEN):
-        workers.close()
+def _end_all(workers: list[_Worker]) -> None:
+    """Close the pipes of workers, which ends them, and kill those that do not notice in time."""
+    deadline = time.monotonic() + _GRACE
+    try:
+        for worker in workers:
+            worker.connection.close()
+        for worker in workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+    finally:
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            worker.process.join()
+        workers.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +185,6 @@ class _Worker:
         # If it has ended, either its last values are here already, or that shows soon.
         with contextlib.suppress(OSError):
             self.connection.send_bytes(b"+")
-
-    def end(self, deadline: float) -> None:
-        self.process.join(max(0.0, deadline - time.monotonic()))
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.process.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ def _train_chain(
 ) -> dict[str, Any]:
     """Train the nets of ``initialize.stages``, each from the one before, and then the net."""
     if run.started:
-        return _train_one(data, run.read_recipe(), run, progress)
+        return _train_one(data, _resumed(run, recipe), run, progress)
     source = recipe.initialize.source
     for stage in recipe.initialize.stages:
         progress.say(f"stage {stage}, to initialise the next net:")
@@ -140,6 +140,17 @@ def _train_chain(
         _train_one(data, folder.read_recipe() if folder.started else staged, folder, progress)
         source = str(folder.path)
     return _train_one(data, recipe.replace(initialize__source=source), run, progress)
+
+
+def _resumed(run: RunFolder, asked: Recipe) -> Recipe:
+    """Return the recipe of a run, with the reading processes that are asked for now.
+
+    Their number changes no result, but for a stream, whose order depends on it.
+    """
+    recipe = run.read_recipe()
+    if asked.data.workers is None or recipe.data.stream:
+        return recipe
+    return recipe.replace(data__workers=asked.data.workers)
 
 
 def _train_one(
@@ -152,7 +163,9 @@ def _train_one(
             progress.say(f"its report was missing and is written: {write_report_again(run.path)}")
         return dict(run.read("metrics.json"))
     resumed = run if run.started else None
-    recipe = recipe if resumed else _bounded(inherit(recipe), progress)
+    recipe = recipe if resumed else inherit(recipe)
+    if not (resumed and recipe.data.stream):  # whose order depends on what was settled
+        recipe = _bounded(recipe, progress)
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     recipe = _settle(recipe, machine)
     dataset = _read_data(data, recipe, resumed, progress)

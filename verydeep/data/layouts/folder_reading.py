@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verydeep.data.layouts.folder_tree import Branch, branch, branches, has_own_pictures
-from verydeep.data.split_names import SplitName, settled, split_name, spelled_out
+from verydeep.data.split_names import SplitName, settled, spelled_out, split_name
 
 SPLIT_FOLDERS = "split-folders"
 SPLITS_IN_CLASSES = "splits-in-classes"
@@ -43,9 +43,21 @@ def reading_of(path: Path) -> Reading:
     if as_splits is not None:
         return as_splits
     if len(found) == 1:
-        inner = Reading(None) if has_own_pictures(path) else reading_of(found[0].path)
-        return inner if inner.layout == SPLIT_FOLDERS else Reading(CLASS_FOLDERS)
+        return _within(found[0], has_own_pictures(path))
     return _divided_classes(found) or _recurring(found) or Reading(CLASS_FOLDERS)
+
+
+def _within(only: Branch, beside_pictures: bool) -> Reading:
+    """Return the reading of a folder that has but one with pictures: no two classes."""
+    inner = Reading(None) if beside_pictures else reading_of(only.path)
+    if inner.layout == SPLIT_FOLDERS or len(only.children) < 2:
+        return inner if inner.layout == SPLIT_FOLDERS else Reading(CLASS_FOLDERS)
+    return Reading(
+        CLASS_FOLDERS,
+        f"a classifier needs at least two folders with pictures, and only {only.name}/ has some; "
+        f"if the classes are the folders in it ({_listed(only.children)}), give {only.path} as "
+        "DATA",
+    )
 
 
 def is_read_as(path: Path, layout: str) -> bool:

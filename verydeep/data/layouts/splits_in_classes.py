@@ -1,4 +1,4 @@
-"""Splits under each class: ``cat/train/*.jpg``, ``cat/test/*.jpg``, ``dog/train/*.jpg`` …"""
+"""Splits under each class: ``cat/train/*.jpg``, ``cat/test/*.jpg``, and so on."""
 
 from __future__ import annotations
 

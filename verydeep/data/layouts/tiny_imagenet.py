@@ -41,7 +41,9 @@ def read(path: Path) -> Dataset:
         boxes = _boxes(folder, odd)
         pictures = list(pictures_in(folder / "images")) if folder.is_dir() else []
         if not pictures:
-            raise DataError(f"{path}: class {wnid} of wnids.txt has no pictures under {training.name}/")
+            raise DataError(
+                f"{path}: class {wnid} of wnids.txt has no pictures under {training.name}/"
+            )
         for picture in pictures:
             train.add(picture, label, boxes.get(picture.name))
     for sample in _read_annotations(validation, labels, odd):

@@ -18,8 +18,8 @@ from verydeep.data.read import read_dataset
 from verydeep.data.samples import Box, Dataset, relative_name
 from verydeep.data.shards.find import expand, find_shards
 from verydeep.data.shards.write import write_shards
-from verydeep.data.statistics import scan
 from verydeep.data.split_names import last_split
+from verydeep.data.statistics import scan
 from verydeep.errors import DataError, InputError, MissingExtra
 
 

@@ -81,9 +81,9 @@ def splits_of(found: Sequence[Branch]) -> dict[str, str]:
     )
 
 
-def splits_among(names: Iterable[str]) -> dict[str, str]:
-    """Return those of some names that mean splits, each with its split: by the names alone."""
-    told = _told(names)
+def splits_within(found: Sequence[Branch]) -> dict[str, str]:
+    """Return the folders within some that mean splits, each with its split, by their names."""
+    told = _told(path.name for one in found for path in one.children)
     return settled(
         {
             name: its.split
@@ -148,7 +148,11 @@ def _one_split(one: Branch, split: str, others: Sequence[Branch]) -> Reading | N
 
 def _divided_classes(found: Sequence[Branch]) -> Reading | None:
     """Return the reading of ``cat/train/``, ``cat/test/``, ``dog/train/``, ``dog/test/``."""
-    splits = {one: splits_among(path.name for path in one.children) for one in found}
+    known = splits_within(found)
+    splits = {
+        one: {path.name: known[path.name] for path in one.children if path.name in known}
+        for one in found
+    }
     divided = [one for one in found if one.children and len(splits[one]) == len(one.children)]
     deep = next((one for one in divided if _has_classes(one)), None)
     if deep is not None:

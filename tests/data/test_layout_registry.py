@@ -20,13 +20,15 @@ ONE_OF_EACH = {
     "coco": ["d/t.json"],
     "shards": ["d/train-0000.tar", "d/val-0000.tar"],
     "split-folders": ["d/train/a/1.png", "d/val/a/1.png"],
+    "splits-in-classes": ["d/a/train/1.png", "d/b/train/1.png", "d/b/val/1.png"],
     "class-folders": ["d/a/1.png", "d/b/1.png", "d/all-of-it.tar"],
 }
 DATA = {"table": "t.csv", "coco": "d/t.json"}
 
 
 def test_every_layout_is_recognised_first_by_its_own_reader(tmp_path: Path) -> None:
-    assert [layout.name for layout in LAYOUTS] == [*ONE_OF_EACH]
+    found_by_looking = [layout.name for layout in LAYOUTS if layout.name != "part-folders"]
+    assert found_by_looking == [*ONE_OF_EACH]
     for name, files in ONE_OF_EACH.items():
         plant(tmp_path / name, *files)
         path = tmp_path / name / DATA.get(name, "d")

@@ -16,8 +16,9 @@ from shards.made import number_of, png, samples, write_tar
 from verydeep.data.decode import decode
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Box, Dataset, relative_name
-from verydeep.data.shards.find import expand, find_shards, split_of
+from verydeep.data.shards.find import expand, find_shards
 from verydeep.data.shards.write import write_shards
+from verydeep.data.split_names import last_split
 from verydeep.data.statistics import scan
 from verydeep.errors import DataError, InputError, MissingExtra
 
@@ -285,10 +286,15 @@ def test_braces_are_a_shells() -> None:
 
 @pytest.mark.parametrize(
     ("name", "split"),
-    [("train/01.tar", "train"), ("cats-valid-1.tar", "val"), ("training-1.tar", "all")],
+    [
+        ("train/01.tar", "train"),
+        ("cats-valid-1.tar", "val"),
+        ("Training-1.tar", "train"),
+        ("trainer-1.tar", None),
+    ],
 )
-def test_a_name_tells_the_split(name: str, split: str) -> None:
-    assert split_of(name) == split
+def test_a_name_tells_the_split(name: str, split: str | None) -> None:
+    assert last_split(name) == split
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file")  # webdataset leaves them to chance

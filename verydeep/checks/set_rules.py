@@ -236,7 +236,9 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
         usable[picture.split][picture.label] += picture.facts.fault is None
     for split, counts in usable.items():
         yield from _missing(classes, split, counts)
-    yield from _few(classes, usable.get("train") or usable.get("all") or [])
+    trained_on = usable.get("train") or usable.get("all")
+    if trained_on:
+        yield from _few(classes, trained_on)
     yield from _empty_folders(evidence)
 
 

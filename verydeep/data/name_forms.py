@@ -9,9 +9,9 @@ from verydeep.errors import plural
 
 
 def nfc(name: str) -> str:
-    """Return a name in Unicode's normal form NFC.
+    r"""Return a name in Unicode's normal form NFC.
 
-    >>> nfc("cafe\\u0301") == "caf\\u00e9"
+    >>> nfc("cafe\u0301") == "caf\u00e9"
     True
     """
     return name if name.isascii() else unicodedata.normalize("NFC", name)

@@ -107,8 +107,9 @@ def _without_training(dataset: Dataset) -> DataError:
     found = ", ".join(f"{size:,} {name}" for name, size in dataset.sizes.items())
     notes = "".join(f", {note}" for note in dataset.notes)
     return DataError(
-        f"{dataset.place}: no training pictures; found {found or 'none'}{notes}. A model can be "
-        "tested on them (verydeep evaluate --data); training needs a split train too"
+        f"{dataset.place}: {dataset.layout} without training pictures; found {found or 'none'}"
+        f"{notes}. A model can be tested on them (verydeep evaluate --data); training needs a "
+        "split train too"
     )
 
 

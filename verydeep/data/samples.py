@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from verydeep.data.members import Member, Source
 from verydeep.data.name_forms import alike, alike_in_words
 from verydeep.data.names import Names
-from verydeep.errors import DataError, did_you_mean
+from verydeep.errors import DataError, did_you_mean, plural
 from verydeep.option_names import setting
 
 if TYPE_CHECKING:
@@ -380,7 +380,8 @@ class Dataset:
         groups = alike(self.classes)
         odd = [alike_in_words(groups)] if groups else []
         notes = "".join(f", {note}" for note in (*streamed, *boxed, *self.notes, *odd))
-        classes = f", {len(self.classes)} classes" if any(self.classes) else ""
+        known = plural(len(self.classes), "class", "classes")
+        classes = f", {known}" if any(self.classes) else ""
         return f"{self.layout}{classes}, {sizes}{rule}{notes}"
 
 

@@ -48,8 +48,11 @@ _TOGETHER = {
     ("train", "val"): "trainval",
 }
 _FILLERS = frozenset(
-    "set sets data dataset datasets image images img imgs picture pictures pic pics photo photos "
-    "split splits folder folders file files sample samples".split()
+    (
+        *("set", "sets", "data", "dataset", "datasets", "split", "splits", "sample", "samples"),
+        *("image", "images", "img", "imgs", "picture", "pictures", "pic", "pics", "photo"),
+        *("photos", "folder", "folders", "file", "files"),
+    )
 )
 """Words that change nothing about what a name means."""
 

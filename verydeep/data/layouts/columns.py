@@ -1,8 +1,8 @@
 """What the columns of a table may be called, and which of them is used.
 
-A table of another program calls them ``filename``, ``image_path``, ``class`` …; the first of
-:data:`ALIASES` that is there counts. A column ``dataset`` or ``set`` may hold anything: it is a split
-only if the first row has a word for one in it.
+Another program calls them ``filename``, ``image_path``, ``class`` …; the first of :data:`ALIASES`
+that is there counts. A column ``dataset`` or ``set`` may hold anything: it is a split only if the
+first row has a word for one in it.
 """
 
 from __future__ import annotations
@@ -105,6 +105,6 @@ def refuse_columns(columns: Sequence[str], path: Path | str) -> None:
     for role in NEEDED:
         if not any(name in columns for name in ALIASES[role]):
             raise DataError(
-                f"{path}: needs a column {role!r} (or {', '.join(ALIASES[role][1:6])} …); it has "
-                f"{', '.join(columns) or 'none'}{did_you_mean(role, columns)}"
+                f"{path}: needs a column {role!r}; it has {', '.join(columns) or 'none'}"
+                f"{did_you_mean(role, columns)} (also taken: {', '.join(ALIASES[role][1:])})"
             )

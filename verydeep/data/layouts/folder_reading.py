@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verydeep.data.layouts.folder_tree import Branch, branch, branches, has_own_pictures
-from verydeep.data.split_names import SplitName, settled, split_name, spelled_out
+from verydeep.data.split_names import SplitName, settled, spelled_out, split_name
 
 SPLIT_FOLDERS = "split-folders"
 SPLITS_IN_CLASSES = "splits-in-classes"
@@ -43,9 +43,21 @@ def reading_of(path: Path) -> Reading:
     if as_splits is not None:
         return as_splits
     if len(found) == 1:
-        inner = Reading(None) if has_own_pictures(path) else reading_of(found[0].path)
-        return inner if inner.layout == SPLIT_FOLDERS else Reading(CLASS_FOLDERS)
+        return _within(found[0], has_own_pictures(path))
     return _divided_classes(found) or _recurring(found) or Reading(CLASS_FOLDERS)
+
+
+def _within(only: Branch, beside_pictures: bool) -> Reading:
+    """Return the reading of a folder that has but one with pictures: no two classes."""
+    inner = Reading(None) if beside_pictures else reading_of(only.path)
+    if inner.layout == SPLIT_FOLDERS or len(only.children) < 2:
+        return inner if inner.layout == SPLIT_FOLDERS else Reading(CLASS_FOLDERS)
+    return Reading(
+        CLASS_FOLDERS,
+        f"a classifier needs at least two folders with pictures, and only {only.name}/ has some; "
+        f"if the classes are the folders in it ({_listed(only.children)}), give {only.path} as "
+        "DATA",
+    )
 
 
 def is_read_as(path: Path, layout: str) -> bool:
@@ -69,9 +81,9 @@ def splits_of(found: Sequence[Branch]) -> dict[str, str]:
     )
 
 
-def splits_among(names: Iterable[str]) -> dict[str, str]:
-    """Return those of some names that mean splits, each with its split: by the names alone."""
-    told = _told(names)
+def splits_within(found: Sequence[Branch]) -> dict[str, str]:
+    """Return the folders within some that mean splits, each with its split, by their names."""
+    told = _told(path.name for one in found for path in one.children)
     return settled(
         {
             name: its.split
@@ -136,7 +148,11 @@ def _one_split(one: Branch, split: str, others: Sequence[Branch]) -> Reading | N
 
 def _divided_classes(found: Sequence[Branch]) -> Reading | None:
     """Return the reading of ``cat/train/``, ``cat/test/``, ``dog/train/``, ``dog/test/``."""
-    splits = {one: splits_among(path.name for path in one.children) for one in found}
+    known = splits_within(found)
+    splits = {
+        one: {path.name: known[path.name] for path in one.children if path.name in known}
+        for one in found
+    }
     divided = [one for one in found if one.children and len(splits[one]) == len(one.children)]
     deep = next((one for one in divided if _has_classes(one)), None)
     if deep is not None:

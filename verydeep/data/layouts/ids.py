@@ -1,4 +1,4 @@
-"""Ids by which records refer to each other, where one is written as text and the other as a number."""
+"""Ids by which records refer to each other, as numbers or as text."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Keys:
         texts = sum(isinstance(key, str) for key in self._known)
         kinds = {0: "numbers", len(self._known): "texts"}.get(texts, "numbers and texts")
         some = ", ".join(repr(key) for key, _ in zip(self._known, range(3), strict=False))
-        return f"there {'is' if len(self._known) == 1 else 'are'} {plural(len(self._known), 'id')}, {kinds} like {some}"
+        return f"ids of {plural(len(self._known), 'record')} are known, {kinds} like {some}"
 
 
 def _number(key: Key) -> int | None:

@@ -22,9 +22,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from verydeep.data.layouts.common import Entry, assemble, lines
+from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.layouts.solution import Solution
-from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.pictures import picture_names, pictures_in, subfolders
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.system_files import is_system_file

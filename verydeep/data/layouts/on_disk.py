@@ -1,6 +1,6 @@
-"""Which file on disk a name in a file of annotations means.
+r"""Which file on disk a name in a file of annotations means.
 
-Annotations travel between systems: a table written on Windows divides folders by ``\\``, and macOS
+Annotations travel between systems: a table written on Windows divides folders by ``\``, and macOS
 writes ``é`` in another of Unicode's normal forms. A name that no file has as it stands is tried in
 these forms, folder by folder.
 """

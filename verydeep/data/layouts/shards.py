@@ -186,6 +186,8 @@ class _Found:
 
     def dataset(self) -> Dataset:
         places = self._places()
+        if not places:
+            raise DataError(f"{self.data}: there are no shards (*.tar) in it")
         root = _common_folder(places)
         splits = self._by_split(places, root)
         streams = is_remote(self.data) if self.stream is None else self.stream

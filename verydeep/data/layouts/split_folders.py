@@ -1,7 +1,7 @@
 """A folder a class under each split: ``train/cat/*.jpg``, ``val/cat/*.jpg``, ``test/cat/*.jpg``.
 
-Folders are splits by :mod:`verydeep.data.split_names`: ``Training``, ``test_set``, ``pets-val``. The
-splits may lie one folder deeper, in a folder that holds nothing else.
+Folders are splits by :mod:`verydeep.data.split_names`: ``Training``, ``test_set``, ``pets-val``.
+They may lie one folder deeper, in a folder that holds nothing else.
 """
 
 from __future__ import annotations

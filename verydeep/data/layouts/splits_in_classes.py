@@ -1,4 +1,4 @@
-"""Splits under each class: ``cat/train/*.jpg``, ``cat/test/*.jpg``, ``dog/train/*.jpg`` …"""
+"""Splits under each class: ``cat/train/*.jpg``, ``cat/test/*.jpg``, and so on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verydeep.data.layouts.class_folders import (
     respelled,
     samples_of,
 )
-from verydeep.data.layouts.folder_reading import splits_among
+from verydeep.data.layouts.folder_reading import splits_within
 from verydeep.data.layouts.folder_tree import Branch, branches
 from verydeep.data.name_forms import nfc
 from verydeep.data.samples import Dataset
@@ -32,8 +32,9 @@ def read(path: Path) -> Dataset:
     tops = branches(path)
     folders: dict[str, list[tuple[str, Path]]] = {}
     others: list[Path] = []
+    known = splits_within(tops)
     for top in tops:
-        splits = splits_among(child.name for child in top.children)
+        splits = {path.name: known[path.name] for path in top.children if path.name in known}
         _refuse_twice(top, splits)
         for child in top.children:
             if child.name in splits:

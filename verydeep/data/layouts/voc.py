@@ -3,9 +3,9 @@
 A picture's class is that of its largest object, by the area of the box, and its box is that
 object's; of equal ones the first counts. Pictures without an object are left out and counted.
 ``trainval.txt`` is read where ``train.txt`` is missing; lists may be named by any word for a split
-(``Training.txt``, ``valid.txt``); without any list all annotated pictures are one set. A line names a
-picture, which may have blanks in it, and perhaps a flag behind it. Corners count pixels from 1 and are the last ones inside; a box here counts from 0 and ends
-at the first pixel outside.
+(``Training.txt``, ``valid.txt``); without any list all annotated pictures are one set. A line names
+a picture, which may have blanks in its name, and perhaps a flag. Corners count pixels from 1 and
+are the last ones inside; a box here counts from 0 and ends at the first pixel outside.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _listed_name(line: str, pictures: Collection[str]) -> str:
     """
     before, _, flag = line.rpartition(" ")
     flagged = before.rstrip() if flag in ("-1", "0", "1") else line
-    names = (line, flagged, line.split()[0])
+    names = (line, flagged, line.split(maxsplit=1)[0])
     return next((name for name in names if name in pictures), flagged)
 
 

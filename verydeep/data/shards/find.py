@@ -93,11 +93,9 @@ def literal_part(pattern: str) -> tuple[str, str]:
     while known < len(parts) and os.path.lexists("/".join(parts[: known + 1]) or "/"):
         known += 1
     literal = "/".join(parts[:known])
-    return (
-        (literal, "")
-        if known == len(parts)
-        else (literal + "/" * bool(known), "/".join(parts[known:]))
-    )
+    if known == len(parts):
+        return literal, ""
+    return literal + "/" * bool(known), "/".join(parts[known:])
 
 
 def _glob(place: str) -> list[str]:

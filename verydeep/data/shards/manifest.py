@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from verydeep.data.class_names import check_class_names, check_titles
 from verydeep.data.decode import shown
-from verydeep.data.statistics import ColourStatistics
 from verydeep.data.split_names import ORDER
+from verydeep.data.statistics import ColourStatistics
 from verydeep.errors import DataError, did_you_mean
 
 NAME = "dataset.json"

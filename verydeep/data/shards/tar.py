@@ -6,8 +6,8 @@ The parts of a sample share a key, their name up to its first dot; what follows 
 
 A sample is a picture and a class (``cls``, ``class`` or ``label``: a number or a word); ``box`` is
 ours, ``x0 y0 x1 y1`` and so on, the main object first. Other parts are passed over unread, whatever
-is in them: nothing is unpickled. Hidden files are none, like ``._000001.jpg`` that macOS puts before
-``000001.jpg``. Names are never taken for paths and nothing is unpacked, so
+is in them: nothing is unpickled. Hidden files, like the ``._000001.jpg`` of macOS, are no parts.
+Names are never taken for paths and nothing is unpacked, so
 ``../`` leads nowhere; links and devices hold no bytes and are passed over.
 """
 

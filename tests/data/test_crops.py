@@ -148,7 +148,7 @@ def test_a_reduced_picture_gives_nearly_the_same_crops(
 def test_enough_pixels_are_left(height: int, width: int, scale: int, orientation: int) -> None:
     data = encode(Image.new("RGB", (width, height)), "JPEG", exif=oriented(orientation))
     crop = partial(crop_of, scale=scale, size=8)
-    full, part = (crops._read(data, crop, reduced, True) for reduced in (False, True))
+    full, part = (crops._read(data, crop, reduced) for reduced in (False, True))
     assert full.pixels.shape == (3, height, width)
     assert full.extent == (height, width)
     assert full.crop == part.crop

@@ -23,9 +23,7 @@ Draw = Callable[[int, int], Crop]
 """From the height and width of an upright picture to what is cut from it."""
 
 
-def read_crop(
-    source: Source | bytes, draw: Draw, *, reduced: bool = True
-) -> tuple[Tensor, Crop]:
+def read_crop(source: Source | bytes, draw: Draw, *, reduced: bool = True) -> tuple[Tensor, Crop]:
     """Read a picture and cut a crop from it.
 
     Args:

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from verydeep.data.class_names import check_class_names, unknown_class
-from verydeep.data.pictures import has_pictures, picture_names, subfolders
-from verydeep.data.samples import Dataset, Samples, SamplesBuilder
+from verydeep.data.links import Links
+from verydeep.data.passed_over import PassedOver
+from verydeep.data.pictures import has_pictures, picture_names, refuse_unreadable, subfolders
+from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_name
+from verydeep.data.system_files import is_system_file, is_system_folder
 
 
 def recognise(path: Path) -> bool:
@@ -22,31 +25,71 @@ def read(path: Path) -> Dataset:
         DataError: There are fewer than two classes.
     """
     classes = class_names(path)
-    splits = {"all": samples_of(path, path, classes)}
-    return Dataset(path, "a folder a class", classes, splits, folders=(path,))
+    listing = Listing(path, [path], classes)
+    splits = {"all": listing.samples_of(path)}
+    notes = listing.notes
+    return Dataset(path, "a folder a class", classes, splits, folders=(path,), notes=notes)
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
     """Return the names of the folders with pictures.
 
     Raises:
-        DataError: There are fewer than two, or one has a name that cannot be printed.
+        DataError: There are fewer than two, one has a name that cannot be printed, or one has
+            pictures of which none can be read.
     """
-    told = ((path.name, str(path)) for path in subfolders(folder) if has_pictures(path))
+    told = []
+    for path in subfolders(folder):
+        if has_pictures(path):
+            told.append((path.name, str(path)))
+        else:
+            refuse_unreadable(path)
     return check_class_names(told, folder, "folders with pictures, a folder a class")
 
 
-def samples_of(folder: Path, root: Path, classes: Iterable[str]) -> Samples:
-    """Return the pictures of each class in a folder of a data set.
+class Listing:
+    """The pictures of each class in the folders of a data set, and what is passed over.
 
-    Raises:
-        DataError: A folder with pictures is none of the classes.
+    Args:
+        root: Of the data set.
+        tops: Folders that hold a folder of each class: the splits, or the data set itself.
+        classes: Names of the classes.
     """
-    labels = {name: label for label, name in enumerate(classes)}
-    builder = SamplesBuilder(root)
-    for path in subfolders(folder):
-        for picture in picture_names(path):
-            if path.name not in labels:
-                raise unknown_class(path.name, labels, path)
-            builder.add(picture, labels[path.name])
-    return builder.samples()
+
+    def __init__(self, root: Path, tops: Iterable[Path], classes: Iterable[str]) -> None:
+        tops = [*tops]
+        self._root = root
+        self._labels = {name: label for label, name in enumerate(classes)}
+        self._links = Links(lambda: [path for top in tops for path in subfolders(top)])
+        self._passed = PassedOver()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was passed over, and which links were followed, in words."""
+        return self._passed.notes
+
+    def samples_of(self, folder: Path) -> Samples:
+        """Return the pictures of each class in a folder of the data set.
+
+        Raises:
+            DataError: A folder with pictures is none of the classes, it has pictures of which none
+                can be read, or a link would give pictures two classes.
+        """
+        builder = SamplesBuilder(self._root)
+        self._count_beside(folder)
+        for path in subfolders(folder):
+            before = len(builder)
+            for picture in picture_names(path, self._passed, self._links):
+                if path.name not in self._labels:
+                    raise unknown_class(path.name, self._labels, path)
+                builder.add(picture, self._labels[path.name])
+            if len(builder) == before:
+                refuse_unreadable(path)
+                self._passed.empty.append(relative_name(path, self._root))
+        return builder.samples()
+
+    def _count_beside(self, folder: Path) -> None:
+        """Count what stands beside the folders of the classes and is passed over."""
+        for entry in folder.iterdir():
+            if is_system_folder(entry.name) or is_system_file(entry.name):
+                self._passed.hide(entry.name)

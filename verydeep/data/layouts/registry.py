@@ -18,6 +18,8 @@ from verydeep.data.layouts import (
     voc,
 )
 from verydeep.data.layouts.named import NAMES
+from verydeep.data.passed_over import PassedOver
+from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Dataset
 from verydeep.errors import DataError, did_you_mean
 
@@ -119,10 +121,18 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
         _refuse_sets_within(path)
     if found is None:
         raise DataError(
-            f"{path}: none of the known layouts is recognised; found {_contents(path)}. Known "
-            f"are:{_known()}"
+            f"{path}: none of the known layouts is recognised; found {_contents(path)}"
+            f"{_unreadable(path)}. Known are:{_known()}"
         )
     return found
+
+
+def _unreadable(path: Path) -> str:
+    """Return which pictures of kinds that are not read a folder holds, in words."""
+    passed = PassedOver()
+    for _ in pictures_in(path, passed) if path.is_dir() else ():
+        pass
+    return f"; not read are {passed.pictures_in_words()}" if passed.pictures else ""
 
 
 def _refuse_sets_within(path: Path) -> None:

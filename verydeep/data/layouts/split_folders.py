@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from verydeep.data.layouts.class_folders import class_names, samples_of
+from verydeep.data.layouts.class_folders import Listing, class_names
 from verydeep.data.pictures import has_pictures, subfolders
 from verydeep.data.samples import Dataset
 from verydeep.data.words import SPLITS
@@ -37,8 +37,9 @@ def read(path: Path) -> Dataset:
     if (path / "test").is_dir():
         folders["test"] = path / "test"
     classes = class_names(folders["train"])
-    splits = {name: samples_of(folder, path, classes) for name, folder in folders.items()}
+    listing = Listing(path, folders.values(), classes)
+    splits = {name: listing.samples_of(folder) for name, folder in folders.items()}
     # A test folder of unsorted pictures has no classes to test against.
     splits = {name: samples for name, samples in splits.items() if samples}
     layout = "a folder a class under each split"
-    return Dataset(path, layout, classes, splits, folders=(path,))
+    return Dataset(path, layout, classes, splits, folders=(path,), notes=listing.notes)

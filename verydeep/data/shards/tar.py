@@ -21,7 +21,8 @@ from itertools import groupby
 from typing import BinaryIO, NamedTuple
 
 from verydeep.data.bounds import MAX_BYTES
-from verydeep.data.decode import SUFFIXES, shown
+from verydeep.data.decode import shown
+from verydeep.data.formats import SUFFIXES
 from verydeep.data.samples import Box
 from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError

@@ -1,0 +1,91 @@
+"""Files and folders that systems, network drives and programs put among people's pictures.
+
+Thumbnails and recycle bins hold copies of the pictures, or pictures that were deleted; they are no
+part of a data set. Every walk over folders, every list and every archive passes them over. Names
+that begin with a dot are hidden ones of all kinds (``._x.jpg``, ``.Trash-1000``, ``.thumbnails``,
+``.AppleDouble``, ``.ipynb_checkpoints``, ``.picasaoriginals``, ``.@__thumb``, ``.DS_Store``).
+"""
+
+from __future__ import annotations
+
+import re
+
+FOLDERS = frozenset(
+    (
+        "@eadir",  # Synology
+        "@tmp",
+        "#recycle",
+        "#snapshot",
+        "@recycle",  # QNAP
+        "@recently-snapshot",
+        "@__thumb",
+        "@transcode",
+        "~snapshot",  # NetApp
+        "$recycle.bin",  # Windows
+        "system volume information",
+        "__macosx",  # archives packed on a Mac
+        "lost+found",  # Linux file systems
+    )
+)
+"""Names of folders, in lower case."""
+
+FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"))
+"""Names of files, in lower case."""
+
+_STROKES = re.compile(r"[/\\]")
+
+
+def is_system_folder(name: str) -> bool:
+    """Return whether a folder of this name is passed over.
+
+    >>> [is_system_folder(name) for name in ("@eaDir", "$RECYCLE.BIN", ".thumbnails", "thumbnails")]
+    [True, True, True, False]
+    """
+    return name.startswith(".") or name.lower() in FOLDERS
+
+
+def is_system_file(name: str) -> bool:
+    """Return whether a file of this name is passed over.
+
+    >>> [is_system_file(name) for name in ("._1.jpg", "Thumbs.db", "1.jpg")]
+    [True, True, False]
+    """
+    return name.startswith(".") or name.lower() in FILES
+
+
+def is_system_path(path: str) -> bool:
+    """Return whether a path, as archives and lists write it, leads to or through one of them.
+
+    >>> is_system_path("cat/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg"), is_system_path("./cat/1.jpg")
+    (True, False)
+    """
+    parts = [part for part in _STROKES.split(path) if part not in ("", ".", "..")]
+    return any(map(is_system_folder, parts)) or any(map(is_system_file, parts[-1:]))
+
+
+def kind_of(name: str) -> str:
+    """Return what to call a system file or folder where many are counted.
+
+    >>> kind_of("._1.jpg"), kind_of("@eaDir"), kind_of(".secret.jpg")
+    ('._*', '@eaDir', '.*')
+    """
+    if name.startswith("._"):
+        return "._*"
+    known = name.lower() in FOLDERS | FILES or name.lower() in _KNOWN_HIDDEN
+    return name if known else ".*" if name.startswith(".") else name
+
+
+_KNOWN_HIDDEN = frozenset(
+    (
+        ".ds_store",
+        ".@__thumb",
+        ".thumbnails",
+        ".appledouble",
+        ".ipynb_checkpoints",
+        ".picasaoriginals",
+        ".trash",
+        ".trash-1000",
+        ".trashes",
+        ".git",
+    )
+)

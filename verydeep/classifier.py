@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from verydeep.data.samples import Box
-from verydeep.data.sources import Picture, each_picture
+from verydeep.data.sources import Picture, list_pictures
 from verydeep.data.testing import TestPictures
 from verydeep.evaluation.calibration import Calibration, temper
 from verydeep.evaluation.posteriors import Part, mix_posteriors
@@ -108,7 +108,7 @@ class Classifier(TrainedNet):
                 small.
         """
         progress = choose_progress(progress)
-        sources = list(each_picture(pictures))
+        sources = list_pictures(pictures, progress)
         scales = tuple(scales or self.test_scales)
         for scale in scales:
             self.check_scale(scale)

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from verydeep.data import crops
-from verydeep.data import jpeg
+from verydeep.data import crops, jpeg
 from verydeep.data.augment import Augmentation, Crop, cut, draw_crop, sample_generator
 from verydeep.data.crops import REDUCED, read_crop
 from verydeep.data.decode import decode, to_tensor
@@ -148,7 +147,7 @@ def test_a_reduced_picture_gives_nearly_the_same_crops(
 def test_enough_pixels_are_left(height: int, width: int, scale: int, orientation: int) -> None:
     data = encode(Image.new("RGB", (width, height)), "JPEG", exif=oriented(orientation))
     crop = partial(crop_of, scale=scale, size=8)
-    full, part = (crops._read(data, crop, reduced, True) for reduced in (False, True))
+    full, part = (crops._read(data, crop, reduced) for reduced in (False, True))
     assert full.pixels.shape == (3, height, width)
     assert full.extent == (height, width)
     assert full.crop == part.crop

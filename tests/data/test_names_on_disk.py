@@ -22,7 +22,7 @@ from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset, Sample
 from verydeep.data.shards.find import find_shards, literal_part
 from verydeep.data.shards.write import write_shards
-from verydeep.data.system_files import is_system_file
+from verydeep.data.system_files import is_system_path
 from verydeep.errors import DataError
 from verydeep.evaluation.evaluate import relabel
 
@@ -381,4 +381,4 @@ def test_names_are_alike_if_they_are_without_case_and_blanks(one: str, other: st
     [("a/._x.jpg", True), ("__macosx/x.jpg", True), ("THUMBS.DB", True), ("a/_x.jpg", False)],
 )
 def test_files_of_systems(path: str, expected: bool) -> None:
-    assert is_system_file(path) is expected
+    assert is_system_path(path) is expected

@@ -12,7 +12,7 @@ from verydeep.data.name_forms import nfc
 from verydeep.data.pictures import has_pictures, subfolders
 from verydeep.data.samples import Dataset
 from verydeep.data.split_names import whole_split
-from verydeep.data.system_files import is_system_file
+from verydeep.data.system_files import is_system_folder
 from verydeep.errors import DataError
 
 
@@ -37,7 +37,7 @@ def _is_named(folder: Path, dataset: Dataset) -> bool:
     """Return whether a folder bears the name of a class or of a split, or is the system's."""
     name = nfc(folder.name)
     named = name in dataset.classes or whole_split(name) is not None
-    return named or is_system_file(f"{name}/")
+    return named or is_system_folder(name)
 
 
 def _subfolders(parent: Path) -> list[Path]:

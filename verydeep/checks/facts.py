@@ -9,14 +9,17 @@ from typing import Literal
 from PIL import Image, UnidentifiedImageError
 
 from verydeep.checks.hashes import perceptual_hash
-from verydeep.checks.sniff import HEAD, sniff
+from verydeep.checks.sniff import sniff
 from verydeep.data.bounds import open_metered
-from verydeep.data.decode import FORMATS, SIDEWAYS, opened, orientation_of, reason_of, upright_rgb
+from verydeep.data.decode import HEAD, SIDEWAYS, opened, orientation_of, reason_of, upright_rgb
+from verydeep.data.formats import FORMATS
 from verydeep.data.members import Source
 from verydeep.data.statistics import Measure, Moments
 from verydeep.errors import PictureError, PictureTooLarge, VeryDeepError
 
 Fault = Literal["empty", "no-picture", "too-large", "broken", "unreadable"]
+
+_NAMES = {"MPO": "JPEG", "HEIF": "HEIC"}  # as they are known, where Pillow's name is another
 
 ENOUGH = 128
 """Pixels a side that a JPEG keeps at least where its full size is not asked for."""
@@ -113,7 +116,7 @@ def _from_header(facts: Facts, picture: Image.Image) -> Facts:
     width, height = picture.size
     return replace(
         facts,
-        format="JPEG" if picture.format == "MPO" else picture.format,
+        format=_NAMES.get(str(picture.format), picture.format),
         mode=picture.mode,
         width=width,
         height=height,
@@ -127,7 +130,7 @@ def _from_pixels(
     facts: Facts, picture: Image.Image, whole: bool
 ) -> tuple[Facts, Image.Image | None]:
     """Add what is known once the pixels are read; a reduced JPEG too is read to its end."""
-    if not whole:
+    if not whole and facts.format == "JPEG":  # of others it may be a thumbnail in the file
         picture.draft(None, (ENOUGH, ENOUGH))
     picture.load()
     upright = upright_rgb(picture)

@@ -2,21 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT_OF_SUFFIX = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".jfif": "JPEG",
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".gif": "GIF",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
-"""What the content should be, by the ending in lower case."""
-
-HEAD = 64
-"""Bytes that are looked at."""
+from verydeep.data.formats import SUFFIXES_OF, box_format
 
 _STARTS = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -31,7 +17,7 @@ _STARTS = (
     (b"\x1f\x8b", "gzip"),
 )
 
-PICTURES = frozenset({*FORMAT_OF_SUFFIX.values(), "AVIF", "HEIC", "Photoshop"})
+PICTURES = frozenset({*SUFFIXES_OF, "Photoshop"})
 """What :func:`sniff` may answer that is a picture."""
 
 
@@ -43,8 +29,10 @@ def sniff(head: bytes) -> str | None:
     """
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[4:8] == b"ftyp":
-        return "AVIF" if head[8:12] in (b"avif", b"avis") else "HEIC"
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
+        return "PPM"
+    if boxes := box_format(head):
+        return boxes
     for start, name in _STARTS:
         if head.startswith(start):
             return name

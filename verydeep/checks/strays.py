@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.checks.sniff import HEAD, PICTURES, sniff
-from verydeep.data.decode import SUFFIXES
+from verydeep.checks.sniff import PICTURES, sniff
+from verydeep.data.decode import HEAD
+from verydeep.data.formats import SUFFIXES
 from verydeep.data.members import Member
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Dataset, relative_name

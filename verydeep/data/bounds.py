@@ -14,15 +14,22 @@ import re
 from itertools import islice
 from typing import BinaryIO, cast
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from verydeep.data.jpeg_header import read_header
 from verydeep.data.members import Member, Source
+from verydeep.data.png_text import Spans, spans_without_text
 from verydeep.data.regular import open_regular
 from verydeep.errors import PictureError, PictureTooLarge
 
 MAX_PIXELS = 89_478_485
 """The most pixels that are decoded; Pillow's own level of warning, a quarter GiB in RGB."""
+
+LONGEST = 32
+"""The most that the longer side of a picture is, in shorter ones.
+
+Rescaled to a smallest side of 256, a picture of 1x20000 would have 1.3 billion pixels.
+"""
 
 MAX_BYTES = 2**29
 """The most bytes of a file: the most pixels, with 48 bits each and without compression."""
@@ -34,7 +41,7 @@ PIXEL_READS = 2**20
 """Pieces that the pixels may be read in; a parser in Python takes about a second for them."""
 
 AT_ONCE = 2**26
-"""The most bytes of a WEBP file, of which several copies are made."""
+"""The most bytes of a file that is read at once: WEBP, AVIF and HEIC, with several copies."""
 
 MAX_SCANS = 1000
 """The most passes of a progressive JPEG; programs write about ten."""
@@ -132,7 +139,34 @@ def _checked(length: int) -> int:
     return length
 
 
-def check_size(picture: Image.Image, max_pixels: int) -> None:
+def plain_png(stream: Metered) -> Metered:
+    """Return a PNG without the texts and profiles that it need not have; see ``png_text``.
+
+    Raises:
+        PictureError: It has too many chunks.
+    """
+    spans = spans_without_text(stream)
+    if spans is None:
+        return stream
+    parts = Spans(stream, spans)
+    return Metered(cast(BinaryIO, parts), parts.length)
+
+
+def check_sides(width: int, height: int) -> None:
+    """Refuse a picture so thin that rescaling it would make millions of pixels of few.
+
+    Raises:
+        PictureError: It is.
+    """
+    shorter, longer = sorted((width, height))
+    if longer > LONGEST * shorter:
+        raise PictureError(
+            f"{width}x{height}: its sides are 1:{longer / max(1, shorter):,.0f}, more than the "
+            f"1:{LONGEST} allowed; cut it into pieces"
+        )
+
+
+def check_size(picture: ImageFile.ImageFile, max_pixels: int) -> None:
     """Refuse an opened picture that has too many pixels for its kind.
 
     Raises:
@@ -148,10 +182,14 @@ def check_size(picture: Image.Image, max_pixels: int) -> None:
         )
 
 
-def _share(picture: Image.Image) -> float | None:
+def _share(picture: ImageFile.ImageFile) -> float | None:
     """Return the share of :data:`MAX_PIXELS` that stays within the bounds; None for plain kinds."""
     if picture.format == "BMP" and picture.info.get("compression") in (1, 2):
         return 1 / 16  # Pillow unpacks run lengths in Python
+    if picture.format == "PPM" and picture.tile[0][0] != "raw":
+        return 1 / 16  # likewise
+    if picture.format in ("AVIF", "HEIF"):
+        return 3 / 4
     if picture.format == "WEBP":
         return 3 / 8  # five copies at a time
     colours_of_16_bits = picture.mode in ("RGB", "RGBA") and ";16" in _raw_mode(picture)

@@ -8,6 +8,7 @@ warned of. What a net sees of each kind of picture:
 8 bits, RGB                as it is
 grey, palette, 1 bit       the same colours in RGB
 16 bits                    the upper 8: black stays 0, white 65535 becomes 255 (12 bits alike)
+AVIF, HEIC                 10 and 12 bits as 8; the primary picture of several
 transparent                laid on white
 CMYK, YCbCr                by Pillow's fixed formulas; L*a*b* by its conversion to sRGB
 animated, many pages       the first
@@ -36,21 +37,21 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from verydeep.data.bounds import (
     MAX_PIXELS,
+    Metered,
     check_scans,
+    check_sides,
     check_size,
     check_strips,
     open_metered,
+    plain_png,
 )
+from verydeep.data.formats import FORMATS, HEIC, INSTALL_HEIC, box_format
 from verydeep.data.members import Source
+from verydeep.data.png_text import SIGNATURE
 from verydeep.errors import PictureError, VeryDeepError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""Names that Pillow knows the formats by; its other parsers never see the bytes."""
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"},
-)
-"""Endings of the files that are taken for pictures, in lower case."""
+HEAD = 64
+"""Bytes by which the kind of a file is told."""
 
 PART = 2**20
 """Pixels that are laid on white at once."""
@@ -134,15 +135,32 @@ def opened(
         Exception: Whatever a broken file makes Pillow raise, inside the ``with`` block as well;
             :func:`naming` puts it in words.
     """
-    with QUIET, open_metered(source) as stream:
-        if not stream.read(1):
+    with QUIET, open_metered(source) as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        if not head:
             raise PictureError("the file is empty")
-        with Image.open(stream, formats=FORMATS) as picture:
+        stream = plain_png(file) if head.startswith(SIGNATURE) else file
+        with _recognised(stream, head) as picture:
+            check_sides(*picture.size)
             check_size(picture, max_pixels)
             check_strips(picture, stream.length)
             stream.end_of_header()
             check_scans(picture, stream)
             yield picture
+
+
+def _recognised(stream: Metered, head: bytes) -> ImageFile.ImageFile:
+    """Return the picture in a file, whatever its ending says, its header read."""
+    if box_format(head) != HEIC:
+        return Image.open(stream, formats=FORMATS)
+    try:
+        # Pillow's own registry stays as it is: it belongs to the whole process.
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise PictureError(f"a HEIC picture: {INSTALL_HEIC}") from error
+    picture: ImageFile.ImageFile = HeifImageFile(stream)
+    return picture
 
 
 @contextmanager
@@ -222,7 +240,7 @@ def rgb_of(picture: Image.Image) -> Image.Image:
     mode = picture.mode
     if mode == "RGB" and "transparency" not in picture.info:
         return picture
-    if mode.startswith("I;16"):
+    if mode.startswith("I;16") or (mode == "I" and picture.format == "PPM"):
         return Image.fromarray(_upper_bits(picture)).convert("RGB")
     if mode in ("I", "F"):
         raise PictureError(

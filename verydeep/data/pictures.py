@@ -2,50 +2,73 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from verydeep.data.decode import SUFFIXES
-from verydeep.errors import DataError
+from verydeep.data.links import Links
+from verydeep.data.passed_over import PassedOver
+from verydeep.data.system_files import is_system_folder
+from verydeep.data.walk import Walk
+from verydeep.errors import DataError, plural
 
 
-def pictures_in(folder: Path) -> Iterator[Path]:
+def pictures_in(folder: Path, passed: PassedOver | None = None) -> Iterator[Path]:
     """Yield the pictures in a folder and below, by suffix, in order of their names.
+
+    Args:
+        folder: Where to look.
+        passed: Counts what is passed over: other files, those of systems and network drives, links.
 
     Raises:
         DataError: A folder cannot be read.
     """
-    return map(Path, picture_names(folder))
+    return map(Path, picture_names(folder, passed))
 
 
-def picture_names(folder: Path) -> Iterator[str]:
-    """Yield the same as text, which takes a third of the time."""
+def picture_names(
+    folder: Path, passed: PassedOver | None = None, links: Links | None = None
+) -> Iterator[str]:
+    """Yield the same as text, which takes a third of the time.
 
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: {error.strerror}") from error
+    Args:
+        folder: Where to look: the folder of a class, where there are classes.
+        passed: Counts what is passed over.
+        links: Of the whole data set, if there are classes.
 
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        begin = os.path.join(parent, "")  # noqa: PTH118
-        for name in sorted(files):
-            if not name.startswith(".") and name[name.rfind(".") :].lower() in SUFFIXES:
-                yield begin + name
+    Raises:
+        DataError: A folder cannot be read, or a link would give pictures two classes.
+    """
+    passed = PassedOver() if passed is None else passed
+    return iter(Walk(str(folder), passed, links or Links.within(folder)))
+
+
+def refuse_unreadable(folder: Path) -> None:
+    """Refuse the folder of a class that has pictures, but none of a kind that is read.
+
+    Raises:
+        DataError: It has.
+    """
+    passed = PassedOver()
+    if not any(True for _ in picture_names(folder, passed)) and passed.pictures:
+        raise DataError(
+            f"{folder}: none of its {plural(passed.pictures, 'picture')} can be read: "
+            f"{passed.pictures_in_words()}. Do that, or move the folder away"
+        )
 
 
 def has_pictures(folder: Path) -> bool:
     """Return whether there is a picture in a folder or below."""
-    return any(True for _ in pictures_in(folder))
+    return any(True for _ in picture_names(folder))
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder that are not hidden, in order of their names.
+    """Return the folders in a folder that are not hidden or a system's, in order of their names.
 
     Raises:
         DataError: One is a link to another, or to a folder that it lies in: the same pictures
             would have two classes.
     """
-    entries = (path for path in folder.iterdir() if not path.name.startswith("."))
+    entries = (path for path in folder.iterdir() if not is_system_folder(path.name))
     found = sorted((path for path in entries if path.is_dir()), key=lambda path: path.name)
     _refuse_same(found, folder.resolve())
     return found

@@ -44,7 +44,15 @@ def check_regular(path: str | Path) -> None:
     Raises:
         OSError: There is none, or it is something else; ``strerror`` says what.
     """
-    _check_mode(Path(path).stat().st_mode, path)
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError as error:
+        if Path(path).is_symlink():
+            target = str(Path(path).readlink())
+            reason = f"a link to {target!r}, which does not exist"
+            raise FileNotFoundError(errno.ENOENT, reason, str(path)) from error
+        raise
+    _check_mode(mode, path)
 
 
 def _check_mode(mode: int, path: str | Path) -> None:

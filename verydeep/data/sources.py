@@ -12,14 +12,41 @@ from PIL import Image
 from torch import Tensor
 
 from verydeep.data.decode import upright_rgb
+from verydeep.data.passed_over import PassedOver
 from verydeep.data.pictures import pictures_in
-from verydeep.errors import InputError, PictureError
+from verydeep.errors import InputError, PictureError, plural
+from verydeep.progress import Progress
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
 
 
-def each_picture(pictures: Picture | Iterable[Picture]) -> Iterator[Path | Image.Image]:
+def list_pictures(
+    pictures: Picture | Iterable[Picture], progress: Progress | None = None
+) -> list[Path | Image.Image]:
+    """Return every file or picture that is meant, and say what was passed over in folders.
+
+    Args:
+        pictures: What was given.
+        progress: Where to report to; None is silent.
+
+    Raises:
+        InputError: As for :func:`each_picture`.
+    """
+    passed = PassedOver()
+    found = list(each_picture(pictures, passed))
+    for note in passed.notes:
+        (progress or Progress()).say(note)
+    return found
+
+
+def each_picture(
+    pictures: Picture | Iterable[Picture], passed: PassedOver | None = None
+) -> Iterator[Path | Image.Image]:
     """Yield every file or picture that is meant; a folder stands for the pictures in it.
+
+    Args:
+        pictures: What was given.
+        passed: Counts what is passed over in folders.
 
     Raises:
         InputError: A file does not exist, or an array has another shape or type.
@@ -29,25 +56,32 @@ def each_picture(pictures: Picture | Iterable[Picture]) -> Iterator[Path | Image
     elif isinstance(pictures, Image.Image):
         yield upright_rgb(pictures)
     elif isinstance(pictures, str | Path):
-        yield from _files(Path(pictures))
+        yield from _files(Path(pictures), PassedOver() if passed is None else passed)
     elif isinstance(pictures, Iterable) and not isinstance(pictures, Tensor):
         for picture in pictures:
-            yield from each_picture(picture)
+            yield from each_picture(picture, passed)
     else:
         raise InputError(
             f"a picture must be a path, a PIL image or an array, got {type(pictures).__name__}"
         )
 
 
-def _files(path: Path) -> Sequence[Path]:
-    if not path.exists():
+def _files(path: Path, passed: PassedOver) -> Sequence[Path]:
+    if not path.exists() and not path.is_symlink():
         raise PictureError(f"{path}: no such file or folder")
     if not path.is_dir():
         return [path]
-    found = list(pictures_in(path))
-    if not found:
-        raise PictureError(f"{path}: no pictures in this folder")
-    return found
+    here = PassedOver()
+    found = list(pictures_in(path, here))
+    passed.add(here)
+    if found:
+        return found
+    if here.pictures:
+        raise PictureError(
+            f"{path}: none of the {plural(here.pictures, 'picture')} in this folder can be read: "
+            f"{here.pictures_in_words()}"
+        )
+    raise PictureError("; ".join([f"{path}: no pictures in this folder", *here.notes]))
 
 
 def _from_array(pixels: NDArray[Any]) -> Image.Image:

@@ -1,24 +1,95 @@
-"""Files that systems leave among pictures: ``._x.jpg`` of macOS, ``Thumbs.db``, ``__MACOSX/``.
+"""Files and folders that systems, network drives and programs put among people's pictures.
 
-Walks through folders pass over everything hidden. This is for names that come from elsewhere: the
-members of an archive, the rows of a table, what a pattern finds.
+Thumbnails and recycle bins hold copies of the pictures, or pictures that were deleted; they are no
+part of a data set. Every walk over folders, every list and every archive passes them over. Names
+that begin with a dot are hidden ones of all kinds (``._x.jpg``, ``.Trash-1000``, ``.thumbnails``,
+``.AppleDouble``, ``.ipynb_checkpoints``, ``.picasaoriginals``, ``.@__thumb``, ``.DS_Store``).
 """
 
 from __future__ import annotations
 
 import re
 
-_NAMES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"))
-_FOLDERS = frozenset(("__macosx", "@eadir", "$recycle.bin", "#recycle", "lost+found"))
+FOLDERS = frozenset(
+    (
+        "@eadir",  # Synology
+        "@tmp",
+        "#recycle",
+        "#snapshot",
+        "@recycle",  # QNAP
+        "@recently-snapshot",
+        "@__thumb",
+        "@transcode",
+        "~snapshot",  # NetApp
+        "$recycle.bin",  # Windows
+        "system volume information",
+        "__macosx",  # archives packed on a Mac
+        "lost+found",  # Linux file systems
+    )
+)
+"""Names of folders, in lower case."""
+
+FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"))
+"""Names of files, in lower case."""
+
 _STROKES = re.compile(r"[/\\]")
 
 
-def is_system_file(path: str) -> bool:
-    """Return whether a file of this path is none of the user's own.
+def is_system_folder(name: str) -> bool:
+    """Return whether a folder of this name is passed over.
 
-    >>> [is_system_file(path) for path in ("cat/._1.jpg", "__MACOSX/1.jpg", "cat/1.jpg")]
+    >>> [is_system_folder(name) for name in ("@eaDir", "$RECYCLE.BIN", ".thumbnails", "thumbnails")]
+    [True, True, True, False]
+    """
+    return name.startswith(".") or name.lower() in FOLDERS
+
+
+def is_system_file(name: str) -> bool:
+    """Return whether a file of this name is passed over.
+
+    >>> [is_system_file(name) for name in ("._1.jpg", "Thumbs.db", "1.jpg")]
     [True, True, False]
     """
-    *folders, name = _STROKES.split(path)
-    named = name.startswith("._") or name.lower() in _NAMES
-    return named or not _FOLDERS.isdisjoint(folder.lower() for folder in folders)
+    return name.startswith(".") or name.lower() in FILES
+
+
+def is_system_path(path: str) -> bool:
+    """Return whether a path, as archives and lists write it, leads to or through one of them.
+
+    A hidden file of no known system is one that the list names on purpose.
+
+    >>> [is_system_path(path) for path in ("cat/@eaDir/1.jpg", "cat/._1.jpg", ".cache/1.jpg")]
+    [True, True, False]
+    """
+    *folders, name = (part.lower() for part in _STROKES.split(path))
+    if name.startswith("._") or name in FILES or name == ".ds_store":
+        return True
+    return any(folder in FOLDERS or folder in _HIDDEN_FOLDERS for folder in folders)
+
+
+def kind_of(name: str) -> str:
+    """Return what to call a system file or folder where many are counted.
+
+    >>> kind_of("._1.jpg"), kind_of("@eaDir"), kind_of(".secret.jpg")
+    ('._*', '@eaDir', '.*')
+    """
+    if name.startswith("._"):
+        return "._*"
+    known = name.lower() in FOLDERS | FILES or name.lower() in _KNOWN_HIDDEN
+    return name if known else ".*" if name.startswith(".") else name
+
+
+_HIDDEN_FOLDERS = frozenset(
+    (
+        ".@__thumb",
+        ".thumbnails",
+        ".appledouble",
+        ".ipynb_checkpoints",
+        ".picasaoriginals",
+        ".trash",
+        ".trash-1000",
+        ".trashes",
+    )
+)
+
+_KNOWN_HIDDEN = _HIDDEN_FOLDERS | {".ds_store", ".git"}

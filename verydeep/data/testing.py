@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from verydeep.data.augment import rescale
+from verydeep.data.bounds import check_sides
 from verydeep.data.geometry import Rounding
 from verydeep.data.loading import load_pictures
 from verydeep.data.members import Source
@@ -50,7 +51,12 @@ class Rescale:
     interpolation: str = "bilinear"
 
     def __call__(self, picture: Image.Image) -> tuple[Pixels, ...]:
-        """Return the pixels (H, W, 3) at each scale."""
+        """Return the pixels (H, W, 3) at each scale.
+
+        Raises:
+            PictureError: It is too thin.
+        """
+        check_sides(*picture.size)  # one in memory was never opened
         filter_ = Image.Resampling[self.interpolation.upper()]
         return tuple(
             np.asarray(rescale(picture, scale, self.rounding, filter_)) for scale in self.scales

@@ -28,7 +28,8 @@ def thumbnail(source: Source, size: tuple[int, int]) -> str:
     """
     with naming(source), opened(source) as picture:
         side = max(size)
-        picture.draft(None, (side, side))
+        if picture.format in ("JPEG", "MPO"):
+            picture.draft(None, (side, side))
         picture.load()
         small = upright_rgb(picture)
         small.thumbnail(size, Image.Resampling.BILINEAR)

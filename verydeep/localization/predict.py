@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from verydeep.classifier import Classifier, Prediction
-from verydeep.data.sources import Picture, each_picture
+from verydeep.data.sources import Picture, list_pictures
 from verydeep.data.testing import TestPictures
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.locate import Located, locate
@@ -54,7 +54,7 @@ def localize(
     progress = choose_progress(progress)
     models = [classifier] if isinstance(classifier, Classifier) else list(classifier)
     nets = [localizer] if isinstance(localizer, Localizer) else list(localizer)
-    sources = list(each_picture(pictures))
+    sources = list_pictures(pictures, progress)
     how = make_box_protocol(
         protocol,
         scales or nets[0].test_scales,

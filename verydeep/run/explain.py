@@ -14,7 +14,7 @@ from PIL import Image
 
 from verydeep.classifier import Classifier, load
 from verydeep.data.decode import shown
-from verydeep.data.sources import Picture, each_picture
+from verydeep.data.sources import Picture, list_pictures
 from verydeep.errors import InputError, PictureError
 from verydeep.files import lies_within
 from verydeep.inside.exciting import Channel, strongest_channels
@@ -146,7 +146,7 @@ def explain_pictures(
     progress = progress or Progress()
     choice, channels = _choose(request)
     given = _given(request.pictures)
-    sources = [*each_picture(given)]
+    sources = list_pictures(given, progress)
     _check_target(out, given)
     for reason in choice.left_out:
         progress.say(f"left out: {reason}")

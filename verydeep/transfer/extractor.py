@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from verydeep.classifier import Classifier, load
-from verydeep.data.sources import Picture, each_picture
+from verydeep.data.sources import Picture, list_pictures
 from verydeep.data.testing import TestPictures
 from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.evaluate import block_size
@@ -83,7 +83,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         model, descriptor = self._made()
         if isinstance(X, np.ndarray) and (X.dtype.kind in "OU" or X.ndim == 4):
             X = list(X.ravel() if X.dtype.kind in "OU" else X)  # many, as cross-validation has them
-        pictures = TestPictures(list(each_picture(X)), descriptor.scales, self.workers)
+        pictures = TestPictures(list_pictures(X), descriptor.scales, self.workers)
         vectors = describe_pictures(model, pictures, descriptor, block=block_size(len(pictures)))
         if pictures.unreadable:
             reasons = [*pictures.unreadable.values()]

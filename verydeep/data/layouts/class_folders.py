@@ -7,9 +7,12 @@ from pathlib import Path
 
 from verydeep.data.class_names import check_class_names, unknown_class
 from verydeep.data.layouts.folder_tree import own_pictures
+from verydeep.data.links import Links
 from verydeep.data.name_forms import nfc
-from verydeep.data.pictures import has_pictures, picture_names, subfolders
-from verydeep.data.samples import Dataset, Samples, SamplesBuilder
+from verydeep.data.passed_over import PassedOver
+from verydeep.data.pictures import has_pictures, picture_names, refuse_unreadable, subfolders
+from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_name
+from verydeep.data.system_files import is_system_file, is_system_folder
 from verydeep.errors import plural
 
 ClassFolders = Sequence[tuple[str, Path]]
@@ -24,13 +27,14 @@ def read(path: Path) -> Dataset:
     """
     found = class_folders(path)
     classes = checked_classes(found, path)
-    splits = {"all": samples_of(found, path, classes)}
+    listing = Listing(path, [path], found, classes)
+    splits = {"all": listing.samples_of(found)}
     return Dataset(
         path,
         "a folder a class",
         classes,
         splits,
-        notes=tuple(loose([path])),
+        notes=listing.notes,
         respelled=respelled(found),
         folders=(path,),
     )
@@ -40,9 +44,15 @@ def class_folders(folder: Path) -> ClassFolders:
     """Return the folders with pictures in a folder, each as a class.
 
     Raises:
-        DataError: One is a link to another.
+        DataError: One is a link to another, or has pictures of which none can be read.
     """
-    return [(nfc(path.name), path) for path in subfolders(folder) if has_pictures(path)]
+    found = []
+    for path in subfolders(folder):
+        if has_pictures(path):
+            found.append((nfc(path.name), path))
+        else:
+            refuse_unreadable(path)
+    return found
 
 
 def checked_classes(found: ClassFolders, folder: Path, least: int = 2) -> tuple[str, ...]:
@@ -65,20 +75,54 @@ def respelled(found: Iterable[tuple[str, Path]]) -> tuple[str, ...]:
     return tuple(name for name, forms in spellings.items() if len(forms) > 1)
 
 
-def samples_of(found: ClassFolders, root: Path, classes: Iterable[str]) -> Samples:
-    """Return the pictures of class folders.
+class Listing:
+    """The pictures of the class folders of a data set, and what is passed over.
 
-    Raises:
-        DataError: A folder with pictures is none of the classes.
+    Args:
+        root: Of the data set.
+        tops: The folders that hold folders of classes.
+        found: The folders of the classes in all splits.
+        classes: Names of the classes.
     """
-    labels = {name: label for label, name in enumerate(classes)}
-    builder = SamplesBuilder(root)
-    for name, path in found:
-        for picture in picture_names(path):
-            if name not in labels:
-                raise unknown_class(name, labels, path)
-            builder.add(picture, labels[name])
-    return builder.samples()
+
+    def __init__(
+        self, root: Path, tops: Iterable[Path], found: ClassFolders, classes: Iterable[str]
+    ) -> None:
+        self._root = root
+        self._tops = [*tops]
+        self._labels = {name: label for label, name in enumerate(classes)}
+        self._links = Links(lambda: [path for _, path in found])
+        self._passed = PassedOver()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was passed over, and which links were followed, in words."""
+        for top in self._tops:
+            self._count_beside(top)
+        return (*loose(dict.fromkeys([self._root, *self._tops])), *self._passed.notes)
+
+    def samples_of(self, found: ClassFolders) -> Samples:
+        """Return the pictures of class folders.
+
+        Raises:
+            DataError: A folder with pictures is none of the classes, or a link would give pictures
+                two classes.
+        """
+        builder = SamplesBuilder(self._root)
+        for name, path in found:
+            for picture in picture_names(path, self._passed, self._links):
+                if name not in self._labels:
+                    raise unknown_class(name, self._labels, path)
+                builder.add(picture, self._labels[name])
+        return builder.samples()
+
+    def _count_beside(self, folder: Path) -> None:
+        """Count what stands beside the folders of the classes and is passed over."""
+        for entry in sorted(folder.iterdir()):
+            if is_system_folder(entry.name) or is_system_file(entry.name):
+                self._passed.hide(entry.name)
+            elif entry.is_dir() and not has_pictures(entry):
+                self._passed.empty.append(relative_name(entry, self._root))
 
 
 def loose(folders: Iterable[Path]) -> Iterator[str]:

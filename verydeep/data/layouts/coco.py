@@ -29,7 +29,7 @@ from verydeep.data.layouts.ids import Key, Keys
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.split_names import last_split, settled
-from verydeep.data.system_files import is_system_file
+from verydeep.data.system_files import is_system_path
 from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError
 
@@ -119,7 +119,7 @@ def _begins_like_coco(path: Path) -> bool:
 
 def _files(root: Path) -> list[Path]:
     found = sorted((root / "annotations").glob("*.json"))
-    every = [path for path in found if not is_system_file(path.name)]
+    every = [path for path in found if not is_system_path(path.name)]
     instances = [path for path in every if path.name.startswith("instances")]
     return instances or every or sorted(root.glob(f"*/{EXPORTED}"))
 
@@ -178,7 +178,7 @@ def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
     """Return the pictures with an object, and how many are without."""
     content = _content(file)
     images = content.images
-    things = {key: its for key, its in content.things.items() if not is_system_file(images[key])}
+    things = {key: its for key, its in content.things.items() if not is_system_path(images[key])}
     kept = sorted(((images[image], image) for image in things), key=lambda one: one[0])
     folder = _folder(content.with_things, file, root, split)
     entries = [

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from verydeep.data.decode import SUFFIXES
+from verydeep.data.formats import SUFFIXES
 from verydeep.data.name_forms import nfc
 from verydeep.data.pictures import has_pictures
 from verydeep.data.split_names import split_name, whole_split
+from verydeep.data.system_files import is_system_folder
 
 _WRAPPERS = frozenset(("images", "image", "imgs", "data", "dataset"))
 
@@ -72,9 +73,9 @@ def _wraps(outer: str, inner: str) -> bool:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Return the folders in a folder that are not hidden, in order of their names."""
+    """Return the folders in a folder that are not hidden or a system's, in order of their names."""
     with os.scandir(folder) as entries:
-        names = [one.name for one in entries if not one.name.startswith(".") and one.is_dir()]
+        names = [one.name for one in entries if one.is_dir() and not is_system_folder(one.name)]
     return [folder / name for name in sorted(names)]
 
 

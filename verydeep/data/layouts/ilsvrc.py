@@ -27,7 +27,7 @@ from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.layouts.solution import Solution
 from verydeep.data.pictures import picture_names, pictures_in, subfolders
 from verydeep.data.samples import Box, Dataset
-from verydeep.data.system_files import is_system_file
+from verydeep.data.system_files import is_system_path
 from verydeep.data.words import box_or_none
 from verydeep.errors import DataError
 
@@ -140,7 +140,7 @@ def _notes(base: Path, split: str) -> Path:
 
 def _annotations(folder: Path) -> dict[str, tuple[list[Object], str]]:
     every = sorted(folder.glob("*.xml")) if folder.is_dir() else []
-    paths = [path for path in every if not is_system_file(path.name)]
+    paths = [path for path in every if not is_system_path(path.name)]
     return {path.stem: (read_objects(path), str(path)) for path in paths}
 
 

@@ -7,13 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from verydeep.data.layouts.class_folders import (
-    checked_classes,
-    class_folders,
-    loose,
-    respelled,
-    samples_of,
-)
+from verydeep.data.layouts.class_folders import Listing, checked_classes, class_folders, respelled
 from verydeep.data.layouts.folder_tree import branches
 from verydeep.data.samples import Dataset
 
@@ -32,12 +26,14 @@ def read(path: Path) -> Dataset:
     parts = branches(path) if path.is_dir() else []
     found = [one for part in parts for one in class_folders(part.base)]
     classes = checked_classes(found, path)
+    listing = Listing(path, [part.base for part in parts], found, classes)
+    splits = {"all": listing.samples_of(found)}
     return Dataset(
         path,
         f"the same classes in {len(parts)} parts",
         classes,
-        {"all": samples_of(found, path, classes)},
-        notes=tuple(loose([path, *(part.base for part in parts)])),
+        splits,
+        notes=listing.notes,
         respelled=respelled(found),
         folders=(path,),
     )

@@ -29,6 +29,8 @@ from verydeep.data.layouts.folder_reading import (
     reading_of,
 )
 from verydeep.data.layouts.named import NAMES
+from verydeep.data.passed_over import PassedOver
+from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Dataset
 from verydeep.errors import DataError, did_you_mean
 from verydeep.option_names import option
@@ -156,8 +158,8 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
         raise DataError(f"{path}: {reading.doubt}")
     if reading.layout is None:
         raise DataError(
-            f"{path}: none of the known layouts is recognised; found {_contents(path)}. Known "
-            f"are:{_known()}"
+            f"{path}: none of the known layouts is recognised; found {_contents(path)}"
+            f"{_unreadable(path)}. Known are:{_known()}"
         )
     return _BY_NAME[reading.layout]
 
@@ -166,6 +168,14 @@ def _particular(path: Path) -> Layout | None:
     """Return the first layout that knows a file or folder by more than its folders."""
     asked = (layout for layout in LAYOUTS if layout.name not in _OF_FOLDERS)
     return next((layout for layout in asked if layout.recognise(path)), None)
+
+
+def _unreadable(path: Path) -> str:
+    """Return which pictures of kinds that are not read a folder holds, in words."""
+    passed = PassedOver()
+    for _ in pictures_in(path, passed) if path.is_dir() else ():
+        pass
+    return f"; not read are {passed.pictures_in_words()}" if passed.pictures else ""
 
 
 def _refuse_sets_within(path: Path) -> None:

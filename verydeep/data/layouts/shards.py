@@ -33,7 +33,7 @@ from verydeep.data.shards.manifest import (
 )
 from verydeep.data.shards.stream import ShardStream
 from verydeep.data.split_names import ORDER, last_split, settled
-from verydeep.data.system_files import is_system_file
+from verydeep.data.system_files import is_system_path
 from verydeep.errors import DataError
 from verydeep.progress import Progress
 
@@ -55,7 +55,7 @@ def recognise(path: Path) -> bool:
 
 
 def _has_shards(folder: Path) -> bool:
-    return any(not is_system_file(path.name) for path in folder.glob("*.tar"))
+    return any(not is_system_path(path.name) for path in folder.glob("*.tar"))
 
 
 def _is_manifest(path: Path) -> bool:
@@ -223,7 +223,7 @@ class _Found:
         if not path.is_dir():
             return [self.data]
         found = sorted(map(str, path.rglob("*.tar")))
-        return [place for place in found if not is_system_file(place.removeprefix(self.data))]
+        return [place for place in found if not is_system_path(place.removeprefix(self.data))]
 
     def _by_split(self, places: Sequence[str], root: str) -> dict[str, list[str]]:
         splits: dict[str, list[str]] = {}

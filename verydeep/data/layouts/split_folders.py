@@ -11,12 +11,11 @@ from pathlib import Path
 
 from verydeep.data.layouts.class_folders import (
     ClassFolders,
+    Listing,
     checked_classes,
     class_folders,
-    loose,
     passed_over,
     respelled,
-    samples_of,
 )
 from verydeep.data.layouts.folder_reading import splits_of
 from verydeep.data.layouts.folder_tree import Branch, branches
@@ -41,12 +40,15 @@ def read(path: Path) -> Dataset:
     others = [one.path for one in found if one not in chosen.values()]
     told = [(f"{one.path.relative_to(path)}/", split) for split, one in chosen.items()]
     words = spelled_out(told)
+    every = [one for each in folders.values() for one in each]
+    listing = Listing(path, [one.base for one in chosen.values()], every, classes)
+    splits = {split: listing.samples_of(each) for split, each in folders.items()}
     return Dataset(
         path,
         f"{LAYOUT} ({words})" if words else LAYOUT,
         classes,
-        {split: samples_of(each, path, classes) for split, each in folders.items()},
-        notes=(*passed_over(others), *loose([path, *(one.base for one in chosen.values())])),
+        splits,
+        notes=(*passed_over(others), *listing.notes),
         respelled=tuple(sorted({name for each in folders.values() for name in respelled(each)})),
         folders=(path,),
     )

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from verydeep.data.layouts.class_folders import (
-    checked_classes,
-    loose,
-    passed_over,
-    respelled,
-    samples_of,
-)
+from verydeep.data.layouts.class_folders import Listing, checked_classes, passed_over, respelled
 from verydeep.data.layouts.folder_reading import splits_within
 from verydeep.data.layouts.folder_tree import Branch, branches
 from verydeep.data.name_forms import nfc
@@ -59,12 +53,15 @@ def _dataset(
     words = spelled_out(sorted(named))
     whole = folders.get("train") or [one for each in folders.values() for one in each]
     classes = checked_classes(whole, path, least=2 if "train" in folders else 1)
+    every = [one for each in folders.values() for one in each]
+    listing = Listing(path, [path, *(top.base for top in tops)], every, classes)
+    splits = {split: listing.samples_of(folders[split]) for split in ORDER if split in folders}
     return Dataset(
         path,
         f"{LAYOUT} ({words})" if words else LAYOUT,
         classes,
-        {s: samples_of(folders[s], path, classes) for s in ORDER if s in folders},
-        notes=(*passed_over(others), *loose([path, *(top.base for top in tops)])),
+        splits,
+        notes=(*passed_over(others), *listing.notes),
         respelled=respelled((nfc(top.name), top.path) for top in tops),
         folders=(path,),
     )

@@ -37,7 +37,7 @@ from verydeep.data.layouts.common import (
 from verydeep.data.regular import check_regular
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.split_names import unknown_split, whole_split
-from verydeep.data.system_files import is_system_file
+from verydeep.data.system_files import is_system_path
 from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError, MissingExtra
 
@@ -68,7 +68,7 @@ def read(path: Path) -> Dataset:
     passed_over = 0
     for place, row in _READERS[path.suffix.lower()](path):
         row = columns.renamed(row)
-        if is_system_file(str(row.get("file"))):
+        if is_system_path(str(row.get("file"))):
             passed_over += 1
             continue
         try:

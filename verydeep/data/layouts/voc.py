@@ -20,7 +20,7 @@ from verydeep.data.name_forms import nfc
 from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.split_names import ORDER, SPLITS, settled
-from verydeep.data.system_files import is_system_file
+from verydeep.data.system_files import is_system_path
 from verydeep.data.words import box_or_none, span
 from verydeep.errors import DataError
 
@@ -53,7 +53,7 @@ def _lists(root: Path, pictures: Collection[str]) -> dict[str, dict[str, str]]:
     files = _files(root / "ImageSets" / "Main")
     if not files:
         every = sorted((root / "Annotations").glob("*.xml"))
-        return {"all": {nfc(p.stem): str(p) for p in every if not is_system_file(p.name)}}
+        return {"all": {nfc(p.stem): str(p) for p in every if not is_system_path(p.name)}}
     return {split: _read_list(files[split], pictures) for split in ORDER if split in files}
 
 
@@ -79,7 +79,7 @@ def _read_list(path: Path, pictures: Collection[str]) -> dict[str, str]:
     listed: dict[str, str] = {}
     for place, line in lines(path):
         name = _listed_name(nfc(line), pictures)
-        if is_system_file(name):
+        if is_system_path(name):
             continue
         if name in listed:
             raise DataError(f"{place}: {name} stands here twice, first in {listed[name]}")

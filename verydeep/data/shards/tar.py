@@ -22,9 +22,10 @@ from itertools import groupby
 from typing import BinaryIO, NamedTuple
 
 from verydeep.data.bounds import MAX_BYTES
-from verydeep.data.decode import SUFFIXES, shown
+from verydeep.data.decode import shown
+from verydeep.data.formats import SUFFIXES
 from verydeep.data.samples import Box
-from verydeep.data.system_files import is_system_file
+from verydeep.data.system_files import is_system_path
 from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError
 
@@ -268,7 +269,7 @@ def pictures_in_shard(
 
 def _is_hidden(name: str) -> bool:
     """Return whether a file is passed over, as hidden ones and those of systems are in folders."""
-    return name.rpartition("/")[2].startswith(".") or is_system_file(name)
+    return name.rpartition("/")[2].startswith(".") or is_system_path(name)
 
 
 def _key(name: str) -> str:

@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from verydeep.data.bounds import open_metered
-from verydeep.data.decode import SUFFIXES, decode, reason_of, shown
+from verydeep.data.decode import decode, reason_of, shown
+from verydeep.data.formats import SUFFIXES
 from verydeep.data.loading import in_parallel
 from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
 from verydeep.data.shards.manifest import DIGITS, NAME, Colours, Manifest, ShardEntry, SplitEntry

@@ -64,8 +64,8 @@ def lies_within(path: Path, folder: Path) -> bool:
 
 
 def clear_temporaries(folder: Path) -> None:
-    """Remove what writes that were killed left in a folder and below."""
-    for path in folder.rglob(f".*{TEMPORARY}"):
+    """Remove what writes that were killed left in a folder."""
+    for path in folder.glob(f".*{TEMPORARY}"):
         path.unlink(missing_ok=True)
 
 

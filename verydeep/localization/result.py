@@ -94,6 +94,9 @@ class LocalizationResult:
         comparison: The box nets against the best baseline, with the true class: its name
             (``baseline``), the pictures that only one of the two finds, and ``p_value`` of
             McNemar's exact test, the probability that equally good boxes differ at least as much.
+        trained_on: Pictures that one of the nets was trained on, which makes the error too low;
+            None if that is not known.
+        validated_on: Pictures by which the epoch of one of the nets was chosen; None likewise.
         answers: What was found on every picture; not in :meth:`to_dict`.
     """
 
@@ -122,6 +125,8 @@ class LocalizationResult:
     baselines: Mapping[str, Mapping[str, float]]
     comparison: Mapping[str, Any]
     answers: tuple[LocatedSample, ...] = field(repr=False, compare=False)
+    trained_on: int | None = None
+    validated_on: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as ``--json`` prints them."""

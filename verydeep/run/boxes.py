@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from verydeep.localization.protocol import USUAL_GRID, make_box_protocol, whole_
 from verydeep.localization.result import LocalizationResult
 from verydeep.model_folder import read_task
 from verydeep.progress import Progress
+from verydeep.run.overlap import Overlap, find_overlap
 from verydeep.run.test import Scales, data_for
 from verydeep.torchvision_nets import is_torchvision
 
@@ -116,6 +117,7 @@ class BoxBench:
         samples: Labels count into these.
         split: Name of the split.
         dataset: That they are of.
+        overlap: How many of the pictures the nets have seen before.
     """
 
     classifiers: tuple[Classifier, ...]
@@ -123,6 +125,7 @@ class BoxBench:
     samples: Samples
     split: str
     dataset: Dataset
+    overlap: Overlap
 
 
 def set_up_boxes(
@@ -146,10 +149,12 @@ def set_up_boxes(
     classifying, finding = (first, second) if second else ([], first)
     classifiers = [load(folder, device=device, precision=precision) for folder in classifying]
     nets = [load_localizer(folder, device=device, precision=precision) for folder in finding]
-    dataset = data_for([*finding, *classifying], data, layout, progress)
+    given = [*finding, *classifying]
+    dataset = data_for(given, data, layout, progress, split)
     name = split or dataset.test_split
     samples = relabel(dataset, name, nets[0].classes)
-    return BoxBench(tuple(classifiers), tuple(nets), samples, name, dataset)
+    overlap = find_overlap(given, samples, dataset.root, progress or Progress())
+    return BoxBench(tuple(classifiers), tuple(nets), samples, name, dataset, overlap)
 
 
 def rate_boxes(
@@ -182,7 +187,7 @@ def rate_boxes(
         most=most,
         grid=grid,
     )
-    return evaluate_boxes(
+    result = evaluate_boxes(
         bench.classifiers,
         bench.nets,
         bench.samples,
@@ -193,6 +198,7 @@ def rate_boxes(
         workers=workers,
         progress=progress,
     )
+    return replace(result, **asdict(bench.overlap))
 
 
 def _baselines(bench: BoxBench, workers: int | None) -> Mapping[str, Tensor]:

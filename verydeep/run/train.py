@@ -14,6 +14,7 @@ from torch import Tensor
 from verydeep.data.augment import Augmentation
 from verydeep.data.batches import Batches, TrainingBatches
 from verydeep.data.decode import shown
+from verydeep.data.fingerprint import record_splits, write_records
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.statistics import Scan, scan
@@ -22,13 +23,9 @@ from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import VGG
 from verydeep.progress import Progress
 from verydeep.recipe import Recipe, load_recipe
+from verydeep.run.data_record import record_data, recorded_colours, resumed_dataset
 from verydeep.run.finish import finish
-from verydeep.run.folder import (
-    RunFolder,
-    record_data,
-    recorded_colours,
-    resumed_dataset,
-)
+from verydeep.run.folder import PICTURES, RunFolder
 from verydeep.run.localize import inherit
 from verydeep.run.make import frozen_parts, make_net, make_optimizer
 from verydeep.run.streamed import scan_stream, settle_stream, stream_batches
@@ -77,8 +74,7 @@ def train(
     progress = progress or Progress()
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     run = RunFolder(Path(out).expanduser())
-    run.prepare(resume=resume)
-    with StopAtOnce():
+    with run.opened(resume=resume), StopAtOnce():
         return _train_chain(DataSource(data, layout), recipe, run, progress)
 
 
@@ -93,7 +89,8 @@ def _train_chain(
         progress.say(f"stage {stage}, to initialise the next net:")
         folder = RunFolder(run.path / "stages" / stage)
         staged = recipe.replace(net__name=stage, initialize__stages=[], initialize__source=source)
-        _train_one(data, folder.read_recipe() if folder.started else staged, folder, progress)
+        with folder.held():
+            _train_one(data, folder.read_recipe() if folder.started else staged, folder, progress)
         source = str(folder.path)
     return _train_one(data, recipe.replace(initialize__source=source), run, progress)
 
@@ -169,7 +166,7 @@ def _read_data(
             test_share=recipe.data.test_share,
             seed=recipe.training.seed,
         )
-    return resumed_dataset(resumed, source)
+    return resumed_dataset(resumed, source, progress)
 
 
 def _say_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
@@ -245,8 +242,10 @@ def _write_beginning(
     scanned: Scan,
 ) -> None:
     """Write what the run needs to be resumed; the recipe last, as it marks a run."""
+    records = record_splits(dataset)
     run.write("environment.json", describe_environment(machine))
-    run.write("data.json", record_data(source.data, dataset, scanned))
+    write_records(run.path / PICTURES, records)
+    run.write("data.json", record_data(source.data, dataset, scanned, records))
     run.write_recipe(recipe)
 
 

@@ -255,10 +255,23 @@ def _compared(test: Mapping[str, Any]) -> str:
 
 
 def calibration_as_text(calibration: dict[str, Any]) -> str:
-    """Return what was fitted, and on what."""
+    """Return what was fitted, on what, and whether it was kept."""
+    gain = calibration["gain"]
+    less = " (less by {:.4f} to {:.4f}, 95 % interval)".format(*gain) if gain else ""
+    kept = (
+        "kept with the model (--calibrate none removes it)"
+        if calibration["kept"]
+        else "not kept: too few pictures, or the probabilities are well calibrated already. The "
+        "model stays as it was"
+    )
     return (
         f"temperature {calibration['temperature']:.4f}, fitted on {calibration['images']:,} images "
         f"of {calibration['split']} ({calibration['protocol']}): loss there "
-        f"{calibration['loss_before']:.4f} before, {calibration['loss_after']:.4f} after; kept "
-        "with the model"
+        f"{calibration['loss_before']:.4f} before, {calibration['loss_held_out']:.4f} after, each "
+        f"picture held out from the fit{less}; {kept}"
     )
+
+
+def no_calibration_as_text(removed: bool) -> str:
+    """Return that a model has no temperature any more."""
+    return "the temperature was removed" if removed else "the model has no temperature"

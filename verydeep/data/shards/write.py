@@ -24,6 +24,8 @@ from verydeep.data.shards.tar import BLOCK
 from verydeep.data.statistics import ColourSum, Measure, Moments, check_unreadable
 from verydeep.errors import DataError, PictureError
 from verydeep.files import lies_within, make_folder, write_json
+from verydeep.locks import NAME as LOCK
+from verydeep.locks import hold
 from verydeep.progress import Progress
 
 LONGEST_SLUG = 60
@@ -108,13 +110,21 @@ def write_shards(
         DataError: The folder lies within the data or is not empty, or too many pictures are broken.
         InputError: Nothing can be written to the folder.
     """
-    folder = _empty_folder(Path(out).expanduser(), dataset.root)
+    folder = Path(out).expanduser()
+    _check_target(folder, dataset.root)
     writing = _Writing(dataset, folder, samples, mebibytes * 2**20, seed, limit, workers)
+    with hold(folder):
+        _check_empty(folder)
+        return _write(writing, progress or Progress())
+
+
+def _write(writing: _Writing, progress: Progress) -> Written:
+    dataset, folder = writing.dataset, writing.folder
     try:
         for split in dataset.splits:
-            writing.write(split, progress or Progress())
+            writing.write(split, progress)
     except BaseException:
-        for path in folder.iterdir():  # it was empty, so all of them are ours
+        for path in _inside(folder):  # it was empty, so all of them are ours
             path.unlink()
         raise
     colours = writing.colours.statistics() if writing.colours.count else None
@@ -129,13 +139,19 @@ def write_shards(
     return Written(folder, manifest, writing.bytes, tuple(writing.faults))
 
 
-def _empty_folder(out: Path, root: Path) -> Path:
+def _check_target(out: Path, root: Path) -> None:
     if lies_within(out, root):
         raise DataError(f"{out} lies within the data, which are not to be changed: choose another")
     make_folder(out)
-    if any(out.iterdir()):
+
+
+def _check_empty(out: Path) -> None:
+    if _inside(out):
         raise DataError(f"{out} is not empty: choose another folder, or remove what is in it")
-    return out
+
+
+def _inside(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name != LOCK]
 
 
 @dataclass

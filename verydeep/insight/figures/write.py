@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from verydeep.files import write_json, write_text
 from verydeep.insight.drawing import save_picture
 from verydeep.insight.figures.registry import FIGURES, LectureFigure, chosen
 from verydeep.insight.figures.theme import theme
+from verydeep.locks import hold
 from verydeep.pages import render
 from verydeep.progress import Progress
 
@@ -46,10 +47,21 @@ def write_figures(
     """
     names = tuple(only)
     wanted, folder = chosen(names), Path(out).expanduser()
+    with hold(folder):
+        return _write(folder, wanted, names, dark=dark, progress=progress or Progress())
+
+
+def _write(
+    folder: Path,
+    wanted: Sequence[LectureFigure],
+    names: Sequence[str],
+    *,
+    dark: bool,
+    progress: Progress,
+) -> dict[str, Any]:
     left_out: dict[str, str] = {}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (progress or Progress()).task("figures", len(wanted)) as task:
+        with progress.task("figures", len(wanted)) as task:
             for done, figure in enumerate(wanted, start=1):
                 try:
                     _write_figure(figure, folder, dark=dark)

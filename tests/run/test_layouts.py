@@ -137,9 +137,11 @@ def test_the_program_takes_a_layout(tmp_path: Path, verydeep: Program) -> None:
     as_classes = ("--data", data, "--layout", "class-folders", "--json")
     own = json.loads(verydeep("evaluate", run, *as_classes).out)
     assert (own["images"], own["split"], own["trained_on"]) == (2, "test", 0)
-    assert json.loads(verydeep("evaluate", run, "--data", data, "--json").out) | {
-        "seconds": own["seconds"]
-    } == own
+    assert (
+        json.loads(verydeep("evaluate", run, "--data", data, "--json").out)
+        | {"seconds": own["seconds"]}
+        == own
+    )
     whole = json.loads(verydeep("evaluate", run, *as_classes, "--split", "all").out)
     assert (whole["images"], whole["trained_on"], whole["validated_on"]) == (12, 8, 2)
     assert "give both, or none" in verydeep("evaluate", run, "--layout", "voc").err

@@ -33,7 +33,8 @@ def finish(
     model = task.load(run.model).on(machine)
     split, root = task.dataset.test_split, task.dataset.root
     seen = asdict(find_overlap([run.path], task.samples(split), root, progress))
-    results = [replace(result, **seen) for result in task.tests(model, progress)]
+    tested: list[Any] = [*task.tests(model, progress)]
+    results = [replace(result, **seen) for result in tested]
     chosen = task.chosen(results)
     metrics = {
         **chosen.to_dict(),

@@ -13,7 +13,8 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 import verydeep
-from verydeep.run.folder import RunFolder, recorded_dataset
+from verydeep.run.data_record import recorded_dataset
+from verydeep.run.folder import RunFolder
 
 ROWS, COLUMNS = 3, 8
 RIGHT, WRONG = "#0072B2", "#D55E00"  # Okabe & Ito: told apart with any colour vision
@@ -22,7 +23,7 @@ RIGHT, WRONG = "#0072B2", "#D55E00"  # Okabe & Ito: told apart with any colour v
 def main(run: Path, target: Path) -> None:
     """Draw every 41st test picture, with its likeliest class and that class's probability."""
     model = verydeep.load(run)
-    dataset = recorded_dataset(RunFolder(run).read("data.json"))
+    dataset = recorded_dataset(RunFolder(run))
     samples = dataset.split("test")[::41][: ROWS * COLUMNS]
     predictions = model.predict([sample.path for sample in samples], top=1, flip=False)
     figure = Figure(figsize=(COLUMNS * 1.25, ROWS * 1.5), layout="constrained")

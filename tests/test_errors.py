@@ -19,6 +19,7 @@ CODES = {
     "PictureError": 2,
     "PictureTooLarge": 2,
     "ModelError": 2,
+    "FolderInUse": 2,
     "SizeError": 2,
     "MissingExtra": 2,
     "MachineError": 1,

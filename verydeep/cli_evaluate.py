@@ -77,7 +77,9 @@ def evaluate(
     calibrate: Annotated[
         str | None,
         typer.Option(
-            metavar="SPLIT", help="Fit a temperature on this split first, and keep it in the model."
+            metavar="SPLIT",
+            help="Fit a temperature on this split first, and keep it in the model if it helps on "
+            "held-out pictures; none removes the one that is kept.",
         ),
     ] = None,
     out: Annotated[

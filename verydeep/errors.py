@@ -9,6 +9,7 @@
     │   │   └── PictureError      one picture that cannot be read
     │   │       └── PictureTooLarge  one that would cost too much to read
     │   ├── ModelError            a model or run folder
+    │   ├── FolderInUse           another process is writing there
     │   ├── SizeError             a picture too small for a net, an input size no net can have
     │   └── MissingExtra          an optional dependency; names its install line
     ├── MachineError              the machine is at fault, not the input; exit code 1
@@ -56,6 +57,10 @@ class PictureTooLarge(PictureError):
 
 class ModelError(InputError):
     """A folder that is no model or run, or one that does not fit the request."""
+
+
+class FolderInUse(InputError):
+    """Another process is writing to the folder; the message says which."""
 
 
 class SizeError(InputError):

@@ -148,7 +148,7 @@ def make_folder(path: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Find out, before any other work, whether files can be written to a folder that need not exist.
+    """Find out, before any other work, whether files can be written to a folder yet to be made.
 
     Raises:
         InputError: Nothing can be written there.
@@ -172,8 +172,8 @@ def lies_within(path: Path, folder: Path) -> bool:
 
 
 def clear_temporaries(folder: Path) -> None:
-    """Remove what writes that were killed left in a folder and below, if that is allowed."""
-    for path in folder.rglob(f".*{TEMPORARY}"):
+    """Remove what writes that were killed left in a folder, if that is allowed."""
+    for path in folder.glob(f".*{TEMPORARY}"):
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
 

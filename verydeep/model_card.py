@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from verydeep.evaluation.titles import has_top5
+
 if TYPE_CHECKING:
     from verydeep.trained_net import TrainedNet
 
@@ -59,5 +61,9 @@ def _flat(measured: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in measured.items():
         if isinstance(value, Mapping):
             yield from ((f"{key}: {inner}", what) for inner, what in _flat(value))
+        elif key.startswith("top5") and not has_top5(measured):
+            continue
+        elif key.endswith("_interval") and value:
+            yield f"{key} (95 %)", "{:.2f} to {:.2f}".format(*value)
         elif value is not None and value not in ((), []):
             yield key, value

@@ -53,6 +53,9 @@ class CalibrationConfig(_Strict):
     images: int = Field(ge=1)
     loss_before: float
     loss_after: float
+    loss_held_out: float | None = None
+    gain: tuple[float, float] | None = None
+    kept: Literal[True] = True
 
 
 class ModelConfig(_Strict):

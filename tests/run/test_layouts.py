@@ -13,7 +13,9 @@ from tiny import COLOURS, Outcome, flags, plant, recipe, strict_json, write_clas
 import verydeep
 from verydeep import train
 from verydeep.errors import DataError, InputError
-from verydeep.run.folder import RunFolder, recorded_dataset
+from verydeep.progress import Progress
+from verydeep.run.data_record import recorded_dataset
+from verydeep.run.folder import RunFolder
 
 Program = Callable[..., Outcome]
 QUICK = ("training.epochs=1",)
@@ -42,7 +44,7 @@ def test_a_run_on_a_table_reads_its_data_the_same_way_again(tmp_path: Path, divi
     record = strict_json((run / "data.json").read_text("utf-8"))
     assert (record["data"], record["root"]) == (str(table), str(tmp_path))
     assert (record["layout"], record["layout_name"]) == ("a table", "table")
-    again = recorded_dataset(RunFolder(run).read("data.json"))
+    again = recorded_dataset(RunFolder(run))
     assert again == before
     assert again.classes == ("blueish", "greenish", "redish")
     tested = verydeep.evaluate(run)
@@ -69,10 +71,15 @@ def test_records_of_earlier_versions_are_still_read(tmp_path: Path) -> None:
     data, run = write_class_folders(tmp_path / "data", 5), tmp_path / "run"
     train(data, recipe(*QUICK), run)
     record = RunFolder(run).read("data.json")
-    now = recorded_dataset(record)
-    for key in ("root", "layout_name"):
+    now = recorded_dataset(RunFolder(run))
+    for key in ("root", "layout_name", "fingerprints"):
         del record[key]
-    assert recorded_dataset(record).splits == now.splits
+    (run / "data.json").write_text(json.dumps(record))
+    (run / "pictures.npz").unlink()
+    assert recorded_dataset(RunFolder(run), Progress()).splits == now.splits
+    assert verydeep.evaluate(run).trained_on is None
+    (run / "metrics.json").unlink()
+    assert train(data, recipe(*QUICK), run, resume=True)["epochs"] == 1
 
 
 def test_a_run_remembers_every_box_of_a_picture_of_a_drawn_split(tmp_path: Path) -> None:
@@ -92,7 +99,7 @@ def test_a_run_remembers_every_box_of_a_picture_of_a_drawn_split(tmp_path: Path)
     before = verydeep.read_dataset(tmp_path / "set.json")
     assert {len(s.boxes) for split in before.splits for s in before.split(split)} == {1, 2, 3}
     train(tmp_path / "set.json", recipe(*QUICK), tmp_path / "run")
-    assert recorded_dataset(RunFolder(tmp_path / "run").read("data.json")) == before
+    assert recorded_dataset(RunFolder(tmp_path / "run")) == before
 
 
 def test_a_set_by_name_is_found_where_the_cache_is_now(
@@ -109,7 +116,7 @@ def test_a_set_by_name_is_found_where_the_cache_is_now(
     assert record["layout"] == "torchvision's MNIST"
     (tmp_path / "before").rename(tmp_path / "now")
     monkeypatch.setenv("VERYDEEP_CACHE", str(tmp_path / "now"))
-    for split, samples in recorded_dataset(record).splits.items():
+    for split, samples in recorded_dataset(RunFolder(run)).splits.items():
         assert len(samples) == record["counts"][split]
         assert all(sample.path.is_file() and sample.box for sample in samples)
     train("mnist", recipe(*QUICK), run, resume=True)
@@ -128,8 +135,15 @@ def test_the_program_takes_a_layout(tmp_path: Path, verydeep: Program) -> None:
     assert json.loads(outcome.out)["images"] == 2
     assert verydeep("evaluate", run, "--json").code == 0
     as_classes = ("--data", data, "--layout", "class-folders", "--json")
-    assert json.loads(verydeep("evaluate", run, *as_classes).out)["images"] == 12
-    assert verydeep("evaluate", run, "--data", data).code == 2
+    own = json.loads(verydeep("evaluate", run, *as_classes).out)
+    assert (own["images"], own["split"], own["trained_on"]) == (2, "test", 0)
+    assert (
+        json.loads(verydeep("evaluate", run, "--data", data, "--json").out)
+        | {"seconds": own["seconds"]}
+        == own
+    )
+    whole = json.loads(verydeep("evaluate", run, *as_classes, "--split", "all").out)
+    assert (whole["images"], whole["trained_on"], whole["validated_on"]) == (12, 8, 2)
     assert "give both, or none" in verydeep("evaluate", run, "--layout", "voc").err
     explained = verydeep("evaluate", run, "--explain", *as_classes)
     assert explained.code == 0

@@ -69,7 +69,7 @@ def test_a_run_is_complete(trained_run: Path) -> None:
     found = {str(path.relative_to(trained_run)) for path in trained_run.rglob("*")}
     assert found == {
         *("recipe.yaml", "environment.json", "data.json", "log.jsonl", "metrics.json"),
-        *("answers.jsonl", "report.html", "checkpoints", "checkpoints/last.pt"),
+        *("pictures.npz", "answers.jsonl", "report.html", "checkpoints", "checkpoints/last.pt"),
         *("model", "model/config.json", "model/model.safetensors", "model/README.md"),
     }
 

@@ -25,6 +25,7 @@ from verydeep.data.samples import Dataset
 from verydeep.data.statistics import ColourStatistics, ColourSum
 from verydeep.errors import InputError, plural
 from verydeep.files import lies_within, make_folder
+from verydeep.locks import hold
 from verydeep.progress import Progress, ProgressWish, choose_progress
 
 
@@ -129,7 +130,8 @@ def check(
     if target is not None:
         from verydeep.checks.page import write_page
 
-        write_page(report, target, workers=workers, progress=progress)
+        with hold(target):
+            write_page(report, target, workers=workers, progress=progress)
     return report
 
 

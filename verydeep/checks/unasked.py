@@ -8,6 +8,8 @@ from pathlib import Path
 from verydeep.checks.check import Report, target_folder
 from verydeep.checks.page import WRITTEN, write_page
 from verydeep.errors import InputError
+from verydeep.locks import NAME as LOCK
+from verydeep.locks import hold
 from verydeep.option_names import option
 from verydeep.progress import Progress
 
@@ -36,7 +38,8 @@ def keep_lists(
         if others:
             raise InputError(f"{folder} holds other things, like {others[0]!r}")
         target = target_folder(folder, report.dataset.root)
-        write_page(report, target, workers=workers, progress=progress)
+        with hold(target):
+            write_page(report, target, workers=workers, progress=progress)
     except (InputError, OSError) as error:
         return f"no lists of the files were written ({error}): name a folder with {option('out')}"
     return f"{folder / WRITTEN[0]} shows what was found, {folder / WRITTEN[1]} lists all files"
@@ -57,4 +60,4 @@ def _name(data: str) -> str:
 def _others(folder: Path) -> list[str]:
     """Return what is in a folder, if there is one, beside what a look-over writes."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path.name for path in found if path.name not in WRITTEN)
+    return sorted(path.name for path in found if path.name not in (*WRITTEN, LOCK))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 # As os.fsencode() and os.fsdecode() do, in a third of the time.
 _AS_FILES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
@@ -40,6 +41,22 @@ class Names(Sequence[str]):
             whole._ends.frombytes(ends.tobytes())
             whole._bytes += part._bytes
         return whole
+
+    @classmethod
+    def unpacked(cls, text: NDArray[np.uint8], ends: NDArray[np.int64]) -> Names:
+        """Return what :meth:`packed` gave."""
+        whole = cls()
+        whole._bytes += text.tobytes()
+        whole._ends = array("q", ends.tobytes())
+        return whole
+
+    def packed(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return the names as arrays: all bytes, and where each begins and the last ends.
+
+        >>> [values.tolist() for values in Names(["a", "bc"]).packed()]
+        [[97, 98, 99], [0, 1, 3]]
+        """
+        return np.frombuffer(bytes(self._bytes), np.uint8), np.array(self._ends, np.int64)
 
     def append(self, name: str) -> None:
         """Add a name."""

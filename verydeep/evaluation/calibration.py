@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from verydeep.evaluation.statistics import wilson_interval
+from verydeep.evaluation.topk import log_losses
 
 BINS = 15
 
@@ -97,9 +98,39 @@ def expected_calibration_error(posteriors: Tensor, labels: Tensor, bins: int = B
     >>> round(expected_calibration_error(likely, torch.tensor([0, 0])), 4)
     40.0
     """
-    ranges = [part for part in reliability(posteriors, labels, bins) if part.images]
-    total = sum(part.images for part in ranges)
-    gaps = (part.images * abs(part.confidence - part.accuracy) for part in ranges)
+    return _mean_gap(reliability(posteriors, labels, bins))
+
+
+DRAWS = 100
+"""Times that outcomes are drawn of a net that is perfectly calibrated."""
+
+
+def calibration_error_by_chance(confidence: Tensor, bins: int = BINS) -> float:
+    """Return the calibration error that a perfectly calibrated net shows on average, in percent.
+
+    The pictures of a range are right as often as the net says only on average: of few pictures, a
+    calibration error means little unless it is well above this.
+
+    Args:
+        confidence: Probability of the likeliest class, float64 (N,).
+        bins: Ranges.
+    """
+    if not len(confidence):
+        return float("nan")
+    lots = torch.Generator().manual_seed(0)
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    sure = torch.bincount(place, confidence, bins)
+    gaps = 0.0
+    for _ in range(DRAWS):
+        right = torch.rand(len(confidence), generator=lots, dtype=torch.float64) < confidence
+        gaps += float((torch.bincount(place, right.double(), bins) - sure).abs().sum())
+    return 100 * gaps / DRAWS / len(confidence)
+
+
+def _mean_gap(found: Iterable[Bin]) -> float:
+    parts = [part for part in found if part.images]
+    total = sum(part.images for part in parts)
+    gaps = (part.images * abs(part.confidence - part.accuracy) for part in parts)
     return 100 * sum(gaps) / total if total else float("nan")
 
 
@@ -113,7 +144,12 @@ class Calibration:
         protocol: How the posteriors were measured that it was fitted to.
         images: How many.
         loss_before: Mean −log probability of the true class there, in nats.
-        loss_after: The same with the temperature.
+        loss_after: The same with the temperature. As that was fitted to these very pictures, it is
+            never above ``loss_before``.
+        loss_held_out: The same, each picture at a temperature that was fitted to others; None of
+            models that were calibrated by earlier versions.
+        gain: 95 % interval of how much less that is than ``loss_before``, in nats; None likewise.
+        kept: Whether the temperature is of use; see :func:`fit_calibration`.
     """
 
     temperature: float
@@ -122,6 +158,45 @@ class Calibration:
     images: int
     loss_before: float
     loss_after: float
+    loss_held_out: float | None = None
+    gain: tuple[float, float] | None = None
+    kept: bool = True
+
+
+def fit_calibration(
+    posteriors: Tensor, labels: Tensor, *, split: str, protocol: str
+) -> Calibration:
+    """Fit a temperature, and find out on pictures that it was not fitted to whether it is of use.
+
+    It is to be kept if the loss of held-out pictures gets less by it, even if there were one
+    picture more: the surest one again, but wrong, its second class being the true one. Without that
+    picture, few mistakes among few pictures would tell the net to be as good as certain.
+
+    Args:
+        posteriors: (N, K), N ≥ 1.
+        labels: int64 (N,).
+        split: Name of the pictures.
+        protocol: How the posteriors were measured.
+    """
+    temperature = fit_temperature(posteriors, labels)
+    before = log_losses(posteriors, labels)
+    after = log_losses(temper(posteriors, temperature), labels)
+    held = cross_fitted(posteriors, labels) if len(labels) > 1 else before
+    gain = before - held
+    surest = posteriors[posteriors.max(1).values.argmax()][None]
+    second = surest.argsort(dim=1, descending=True, stable=True)[:, min(1, surest.shape[1] - 1)]
+    if_wrong = log_losses(surest, second) - log_losses(temper(surest, temperature), second)
+    return Calibration(
+        temperature=temperature,
+        split=split,
+        protocol=protocol,
+        images=len(labels),
+        loss_before=float(before.mean()),
+        loss_after=float(after.mean()),
+        loss_held_out=float(held.mean()),
+        gain=mean_interval(gain) if len(labels) > 1 else None,
+        kept=bool(gain.sum() > 0) and bool(gain.sum() + if_wrong.sum() > 0),
+    )
 
 
 def temper(posteriors: Tensor, temperature: float) -> Tensor:
@@ -161,6 +236,49 @@ def fit_temperature(posteriors: Tensor, labels: Tensor) -> float:
         loss, bounds=(1 / 20, 20), method="bounded", options={"xatol": 1e-6}
     )
     return 1 / float(found.x)
+
+
+FOLDS = 20
+"""Parts that pictures are divided into for cross-fitting, at most."""
+
+
+def cross_fitted(posteriors: Tensor, labels: Tensor, folds: int = FOLDS) -> Tensor:
+    """Return the loss of every picture at a temperature that was fitted to others, float64 (N,).
+
+    The pictures are divided into parts in which the classes are represented alike; each part in
+    turn is held out.
+
+    Args:
+        posteriors: (N, K), N ≥ 2.
+        labels: int64 (N,).
+        folds: How many parts; with fewer pictures, one picture is a part.
+    """
+    folds = min(folds, len(labels))
+    part = torch.empty_like(labels)
+    part[labels.argsort(stable=True)] = torch.arange(len(labels)) % folds
+    losses = torch.empty(len(labels), dtype=torch.float64)
+    for number in range(folds):
+        held = part == number
+        temperature = fit_temperature(posteriors[~held], labels[~held])
+        losses[held] = log_losses(temper(posteriors[held], temperature), labels[held])
+    return losses
+
+
+def mean_interval(values: Tensor, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the interval of a mean after Student.
+
+    Args:
+        values: At least two.
+        confidence: Share of all samples whose interval holds the true mean.
+
+    >>> [round(edge, 3) for edge in mean_interval(torch.tensor([1.0, 2.0, 3.0]))]
+    [-0.484, 4.484]
+    """
+    from scipy import stats
+
+    count, mean = len(values), float(values.mean())
+    reach = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * float(values.std()) / count**0.5
+    return mean - reach, mean + reach
 
 
 def _log(posteriors: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ N pictures, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +56,8 @@ class ClassErrors:
         images: Pictures of it.
         top1_error: Share of them taken for another, in percent; NaN without pictures.
         precision: Share of the pictures taken for it that are of it, in percent; NaN if none was.
+        recall: Share of its pictures that are taken for it, in percent; NaN without pictures.
+        f1: Harmonic mean of both, in percent; NaN if it neither occurs nor is guessed.
         mostly_taken_for: The other class that took most of them, and how many; None if none did.
     """
 
@@ -62,6 +65,8 @@ class ClassErrors:
     images: int
     top1_error: float
     precision: float
+    recall: float
+    f1: float
     mostly_taken_for: tuple[str, int] | None
 
 
@@ -75,13 +80,40 @@ def class_errors(confusion: Tensor, names: tuple[str, ...]) -> list[ClassErrors]
     images, taken, right = confusion.sum(1), confusion.sum(0), confusion.diagonal()
     others = confusion - torch.diag(right)
     most, other = others.max(1)
+    found = {
+        k: (names[guess], count)
+        for k, (guess, count) in enumerate(zip(other.tolist(), most.tolist(), strict=True))
+        if count
+    }
+    return rate_classes(names, images, taken, right, found)
+
+
+def rate_classes(
+    names: Sequence[str],
+    images: Tensor,
+    taken: Tensor,
+    right: Tensor,
+    mostly_taken_for: Mapping[int, tuple[str, int]],
+) -> list[ClassErrors]:
+    """Return the errors of every class from counts.
+
+    Args:
+        names: Of the K classes.
+        images: Pictures of each class, int64 (K,).
+        taken: Pictures taken for it, int64 (K,).
+        right: Pictures of it that were, int64 (K,).
+        mostly_taken_for: The other class that took most, and how many, by number of the class.
+    """
+    recall, precision, f1 = right / images, right / taken, 2 * right / (images + taken)
     return [
         ClassErrors(
             name,
             int(images[k]),
-            float(100 - 100 * right[k] / images[k]),
-            float(100 * right[k] / taken[k]),
-            (names[int(other[k])], int(most[k])) if most[k] else None,
+            float(100 - 100 * recall[k]),
+            float(100 * precision[k]),
+            float(100 * recall[k]),
+            float(100 * f1[k]),
+            mostly_taken_for.get(k),
         )
         for k, name in enumerate(names)
     ]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from verydeep.evaluation.calibration import BINS, Bin, reliability_of
-from verydeep.evaluation.confusion import ClassErrors
+from verydeep.evaluation.confusion import ClassErrors, rate_classes
 from verydeep.evaluation.result import Answers
 from verydeep.evaluation.topk import likeliest
 
@@ -97,11 +97,7 @@ class Record:
         most: dict[int, tuple[str, int]] = {}
         for true, guess, count in self.mistaken_pairs():
             most.setdefault(true, (self.classes[guess], count))
-        errors, precisions = 100 - 100 * right / images, 100 * right / taken
-        return [
-            ClassErrors(name, int(images[k]), float(errors[k]), float(precisions[k]), most.get(k))
-            for k, name in enumerate(self.classes)
-        ]
+        return rate_classes(self.classes, images, taken, right, most)
 
     def reliability(self, bins: int = BINS) -> list[Bin]:
         """Return confidence and accuracy in ranges of equal width."""

@@ -10,11 +10,16 @@ from typing import Protocol as Interface
 
 from torch import Tensor
 
-from verydeep.evaluation.calibration import Calibration, expected_calibration_error, temper
+from verydeep.evaluation.calibration import (
+    Calibration,
+    calibration_error_by_chance,
+    expected_calibration_error,
+    temper,
+)
 from verydeep.evaluation.protocol import Protocol
 from verydeep.evaluation.statistics import wilson_interval
 from verydeep.evaluation.steps import Described, steps, views_a_picture
-from verydeep.evaluation.topk import likeliest, log_loss, topk_error
+from verydeep.evaluation.topk import likeliest, log_loss, macro_f1, topk_error
 
 
 class Calibrated(Described, Interface):
@@ -61,8 +66,14 @@ class Result:
         top5_error: Pictures whose class was not among the five likeliest (K, if fewer).
         top1_interval: 95 % interval of the top-1 error (Wilson), in percent.
         top5_interval: The same of the top-5 error.
+        top1_accuracy: Pictures whose class was the likeliest, in percent: 100 − the top-1 error.
+        macro_f1: Mean F1 of the classes, in percent; see
+            :func:`verydeep.evaluation.topk.macro_f1`.
         loss: Mean −log probability of the true class, in nats.
         calibration_error: Mean distance of confidence and accuracy, in percent (15 bins).
+        calibration_error_by_chance: What that would be on average if the net were perfectly
+            calibrated: it is not zero, as few pictures in a range scatter.
+        classes: K, how many the net knows. With five or fewer, the top-5 error is 0 by definition.
         images: Pictures counted.
         unreadable: Names of those that could not be read; they are not counted.
         protocol: Name of the protocol.
@@ -77,6 +88,9 @@ class Result:
             without reading the pictures.
         calibrated: Temperature, loss and calibration error at the model's temperature, if it has
             one; None for fused models.
+        trained_on: Pictures that one of the nets was trained on, which makes the error too low;
+            None if that is not known.
+        validated_on: Pictures by which the epoch of one of the nets was chosen; None likewise.
         answers: What was made of every picture; not in :meth:`to_dict`.
     """
 
@@ -84,8 +98,12 @@ class Result:
     top5_error: float
     top1_interval: tuple[float, float]
     top5_interval: tuple[float, float]
+    top1_accuracy: float
+    macro_f1: float
     loss: float
     calibration_error: float
+    calibration_error_by_chance: float
+    classes: int
     images: int
     unreadable: tuple[str, ...]
     protocol: str
@@ -99,6 +117,8 @@ class Result:
     seconds: float
     calibrated: Mapping[str, float] | None
     answers: Answers = field(repr=False, compare=False)
+    trained_on: int | None = None
+    validated_on: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON holds them."""
@@ -136,8 +156,12 @@ def make_result(
         top5_error=errors[1],
         top1_interval=intervals[0],
         top5_interval=intervals[1],
+        top1_accuracy=100 - errors[0],
+        macro_f1=macro_f1(answers.guesses, labels),
         loss=log_loss(likely, labels),
         calibration_error=expected_calibration_error(likely, labels),
+        calibration_error_by_chance=calibration_error_by_chance(likely.double().max(1).values),
+        classes=len(answers.classes),
         images=count,
         unreadable=unreadable,
         protocol=protocols[0].name,

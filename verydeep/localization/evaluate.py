@@ -93,6 +93,7 @@ def evaluate_boxes(
         models=tuple(model.name for model in models),
         nets=tuple(net.name for net in nets),
         seconds=time.monotonic() - started,
+        classes=len(nets[0].classes),
     )
 
 

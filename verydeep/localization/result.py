@@ -20,6 +20,7 @@ from verydeep.localization.boxes import iou
 from verydeep.localization.head import CORRECT_ABOVE
 from verydeep.localization.locate import Guess, Located
 from verydeep.localization.protocol import BoxProtocol
+from verydeep.localization.verdict import verdict
 
 Interval = tuple[float, float]
 
@@ -92,8 +93,13 @@ class LocalizationResult:
             the picture: the mean box of the training set, the constant box that is right most often
             there, the whole picture, the central square (side √½ of the smallest side).
         comparison: The box nets against the best baseline, with the true class: its name
-            (``baseline``), the pictures that only one of the two finds, and ``p_value`` of
-            McNemar's exact test, the probability that equally good boxes differ at least as much.
+            (``baseline``), the pictures that only one of the two finds, ``p_value`` of McNemar's
+            exact test, the probability that equally good boxes differ at least as much, and
+            ``learned``, whether the nets find more, by more than chance.
+        classes: K, how many the nets know; None in results of earlier versions.
+        trained_on: Pictures that one of the nets was trained on, which makes the error too low;
+            None if that is not known.
+        validated_on: Pictures by which the epoch of one of the nets was chosen; None likewise.
         answers: What was found on every picture; not in :meth:`to_dict`.
     """
 
@@ -122,6 +128,9 @@ class LocalizationResult:
     baselines: Mapping[str, Mapping[str, float]]
     comparison: Mapping[str, Any]
     answers: tuple[LocatedSample, ...] = field(repr=False, compare=False)
+    classes: int | None = None
+    trained_on: int | None = None
+    validated_on: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON holds them."""
@@ -143,6 +152,7 @@ def make_localization_result(
     models: tuple[str, ...],
     nets: tuple[str, ...],
     seconds: float,
+    classes: int | None = None,
 ) -> LocalizationResult:
     """Return the result of a test.
 
@@ -156,6 +166,7 @@ def make_localization_result(
         models: Classification nets.
         nets: Box nets.
         seconds: Time that it took.
+        classes: K, how many the nets know.
     """
     overlaps, known = [answer.overlap for answer in answers], _baselines(answers, fitted)
     true_class, true_interval = _error([overlap > CORRECT_ABOVE for overlap in overlaps])
@@ -189,6 +200,7 @@ def make_localization_result(
         baselines={name: _worth(found) for name, found in known.items()},
         comparison=_comparison(overlaps, known),
         answers=tuple(answers),
+        classes=classes,
     )
 
 
@@ -231,12 +243,13 @@ def _comparison(
     wrong = {name: _missed(found) for name, found in known.items()}
     best = min(known, key=lambda name: (int(wrong[name].sum()), -sum(known[name])))
     compared = mcnemar(_missed(overlaps), wrong[best])
-    return {
+    found: dict[str, str | int | float] = {
         "baseline": best,
         "only_net_right": compared.only_second_wrong,
         "only_baseline_right": compared.only_first_wrong,
         "p_value": compared.p_value,
     }
+    return found | {"learned": verdict(found) is None}
 
 
 def _missed(overlaps: Sequence[float]) -> Tensor:

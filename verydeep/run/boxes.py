@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from verydeep.model_folder import read_task
 from verydeep.model_path import is_torchvision
 from verydeep.option_names import option
 from verydeep.progress import Progress, ProgressWish, choose_progress
+from verydeep.run.overlap import Overlap, find_overlap
 from verydeep.run.test import Scales, data_for
 
 Folder = str | Path
@@ -120,6 +121,7 @@ class BoxBench:
         samples: Labels count into these.
         split: Name of the split.
         dataset: That they are of.
+        overlap: How many of the pictures the nets have seen before.
     """
 
     classifiers: tuple[Classifier, ...]
@@ -127,6 +129,7 @@ class BoxBench:
     samples: Samples
     split: str
     dataset: Dataset
+    overlap: Overlap
 
 
 def set_up_boxes(
@@ -150,10 +153,12 @@ def set_up_boxes(
     classifying, finding = (first, second) if second else ([], first)
     classifiers = [load(folder, device=device, precision=precision) for folder in classifying]
     nets = [load_localizer(folder, device=device, precision=precision) for folder in finding]
-    dataset = data_for([*finding, *classifying], data, layout, progress)
+    given = [*finding, *classifying]
+    dataset = data_for(given, data, layout, progress, split)
     name = split or dataset.test_split
     samples = relabel(dataset, name, nets[0].classes)
-    return BoxBench(tuple(classifiers), tuple(nets), samples, name, dataset)
+    overlap = find_overlap(given, samples, dataset.root, progress or Progress())
+    return BoxBench(tuple(classifiers), tuple(nets), samples, name, dataset, overlap)
 
 
 def rate_boxes(
@@ -186,7 +191,7 @@ def rate_boxes(
         most=most,
         grid=grid,
     )
-    return evaluate_boxes(
+    result = evaluate_boxes(
         bench.classifiers,
         bench.nets,
         bench.samples,
@@ -197,6 +202,7 @@ def rate_boxes(
         workers=workers,
         progress=progress,
     )
+    return replace(result, **asdict(bench.overlap))
 
 
 def _baselines(bench: BoxBench, workers: int | None) -> Mapping[str, Tensor]:

@@ -9,6 +9,7 @@ from verydeep.files import write_json
 from verydeep.progress import Progress
 from verydeep.recipe import load_recipe
 from verydeep.run.boxes import evaluate_localization
+from verydeep.run.folder import RunFolder
 from verydeep.run.train import train
 from verydeep.tables.results import localization_as_text, run_as_text
 
@@ -33,6 +34,11 @@ def run_demo(out: Path, *, resume: bool = False, progress: Progress) -> dict[str
         InputError: The folder cannot be used.
         Interrupted: A signal came; the demo can be resumed.
     """
+    with RunFolder(out).opened(resume=resume):
+        return _run_demo(out, resume=resume, progress=progress)
+
+
+def _run_demo(out: Path, *, resume: bool, progress: Progress) -> dict[str, Any]:
     metrics = train("digits", "demo", out, resume=resume, progress=progress)
     folder = out / BOXES
     begun = folder.is_dir() and any(folder.iterdir())

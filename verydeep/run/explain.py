@@ -26,6 +26,7 @@ from verydeep.insight.figures.theme import theme
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.locate import check_nets
 from verydeep.localization.protocol import make_box_protocol
+from verydeep.locks import hold
 from verydeep.nets.trace import check_layer
 from verydeep.option_names import option
 from verydeep.progress import Progress, ProgressWish, Task, choose_progress
@@ -142,12 +143,24 @@ def explain_pictures(
     request: ExplainRequest, out: Path, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Write the page; see :func:`explain`."""
-    started = time.perf_counter()
     progress = progress or Progress()
     choice, channels = _choose(request)
     given = _given(request.pictures)
     sources = list_pictures(given, progress)
     _check_target(out, given)
+    with hold(out):
+        return _explain(request, out, sources, choice, channels, progress)
+
+
+def _explain(
+    request: ExplainRequest,
+    out: Path,
+    sources: Sequence[Any],
+    choice: Choice,
+    channels: tuple[Channel, ...],
+    progress: Progress,
+) -> dict[str, Any]:
+    started = time.perf_counter()
     for reason in choice.left_out:
         progress.say(f"left out: {reason}")
     model = _model(request)

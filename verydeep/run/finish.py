@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from verydeep.insight.report.page import write_report
 from verydeep.progress import Progress
 from verydeep.run.folder import RunFolder
+from verydeep.run.overlap import find_overlap
 from verydeep.run.pictures import Pictures
 from verydeep.run.task import Task
 from verydeep.runtime import Machine
@@ -30,7 +31,10 @@ def finish(
         What ``metrics.json`` holds.
     """
     model = task.load(run.model).on(machine)
-    results = task.tests(model, progress)
+    split, root = task.dataset.test_split, task.dataset.root
+    seen = asdict(find_overlap([run.path], task.samples(split), root, progress))
+    tested: list[Any] = [*task.tests(model, progress)]
+    results = [replace(result, **seen) for result in tested]
     chosen = task.chosen(results)
     metrics = {
         **chosen.to_dict(),

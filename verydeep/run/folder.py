@@ -1,23 +1,25 @@
-"""A run as a folder, and the record of the data that it was trained on."""
+"""A run as a folder: its files, and who may write them."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.read import DataSource, read_dataset
-from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_name
-from verydeep.data.statistics import ColourStatistics, Scan
-from verydeep.errors import DataError, ModelError
+from verydeep.errors import ModelError
 from verydeep.files import clear_temporaries, make_folder, write_json, write_json_lines, write_text
+from verydeep.locks import NAME as LOCK
+from verydeep.locks import hold
 from verydeep.option_names import option
 from verydeep.recipe import Recipe, load_recipe
 
-BEFORE_THE_START = {"stages", "environment.json", "data.json"}
+PICTURES = "pictures.npz"
+"""Name, size, class and boxes of every picture of the run, by split."""
+
+BEFORE_THE_START = {"stages", "environment.json", "data.json", PICTURES}
 """What may lie in the folder of a run that was stopped before it began; the recipe comes last."""
 
 
@@ -26,9 +28,9 @@ class RunFolder:
     """The files of a run.
 
     ``recipe.yaml`` (every setting), ``environment.json``, ``data.json`` (what was trained on),
-    ``log.jsonl`` (a line an epoch), ``checkpoints/``, ``model/`` (the best so far),
-    ``answers.jsonl`` (a line a picture of the final test), ``metrics.json`` (its figures),
-    ``report.html``.
+    ``pictures.npz`` (its pictures one by one; see :mod:`verydeep.data.fingerprint`), ``log.jsonl``
+    (a line an epoch), ``checkpoints/``, ``model/`` (the best so far), ``answers.jsonl`` (a line a
+    picture of the final test), ``metrics.json`` (its figures), ``report.html``.
 
     A line of ``answers.jsonl`` has ``file``, ``class`` and, of a classifier, ``probability`` (of
     that class), ``likeliest`` (five classes at most) and ``probabilities`` (theirs); of a box net
@@ -63,23 +65,48 @@ class RunFolder:
         """Whether the page has been written, the last of its files."""
         return (self.path / "report.html").is_file()
 
-    def prepare(self, *, resume: bool) -> None:
-        """Make the folder for a new run, or check that there is one to go on with.
+    @contextmanager
+    def opened(self, *, resume: bool) -> Iterator[None]:
+        """Hold the folder for a new run, or for one that is there to go on with.
+
+        Nobody else writes to it meanwhile; what killed writes have left is removed.
 
         Raises:
+            FolderInUse: Another process is training there.
             ModelError: A new run would write over an old one, or there is none to resume.
             InputError: Nothing can be written there.
         """
-        if self.started and not resume:
-            raise ModelError(
-                f"{self.path} holds a run already: go on with {option('resume', True)}, or "
-                f"choose another {option('out')}"
-            )
-        inside = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
-        if resume and self.path.is_dir():
-            clear_temporaries(self.path)
+        if not self.path.is_dir():
+            self._check(resume=resume)
+        make_folder(self.path)
+        with hold(self.path):
+            self._check(resume=resume)
+            if resume:
+                self._clear()
+            yield
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder of a run that is a part of another, begun or not."""
+        with hold(self.path):
+            self._clear()
+            yield
+
+    def _clear(self) -> None:
+        # Runs in folders below have locks of their own, and clear up for themselves.
+        for folder in (self.path, self.checkpoints, self.model):
+            clear_temporaries(folder)
+
+    def _check(self, *, resume: bool) -> None:
+        """Check that a new run may begin here, or that there is one to go on with."""
         if self.started:
+            if not resume:
+                raise ModelError(
+                    f"{self.path} holds a run already: go on with {option('resume', True)}, or "
+                    f"choose another {option('out')}"
+                )
             return
+        inside = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
         if "stages" in inside and not resume:
             raise ModelError(
                 f"{self.path} holds a chain of nets under way: go on with "
@@ -87,11 +114,10 @@ class RunFolder:
             )
         if any(name not in BEFORE_THE_START and not name.startswith(".") for name in inside):
             raise ModelError(f"{self.path} is not empty and no run: choose another {option('out')}")
-        if resume and not inside:
+        if resume and not inside - {LOCK}:
             raise ModelError(
                 f"{self.path}: no run to resume; leave {option('resume', True)} away to start one"
             )
-        make_folder(self.path)
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write the recipe with every setting."""
@@ -126,124 +152,3 @@ class RunFolder:
         path = self.path / "log.jsonl"
         lines = path.read_text("utf-8").splitlines() if path.is_file() else []
         return [json.loads(line) for line in lines]
-
-
-def record_data(data: str | Path, dataset: Dataset, scanned: Scan) -> dict[str, Any]:
-    """Return what a later test or resumption must know of the data, as plain values."""
-    assert scanned.colours is not None
-    return {
-        "data": DataSource(data, dataset.layout_name).lasting,
-        "root": place if "://" in (place := dataset.place) else str(dataset.root.resolve()),
-        "layout": dataset.layout,
-        "layout_name": dataset.layout_name,
-        "classes": list(dataset.classes),
-        "titles": dict(dataset.titles),
-        "stream": dataset.stream is not None,
-        "counts": dataset.sizes,
-        "fingerprint": fingerprint(dataset),
-        "colours": {
-            "mean": list(scanned.colours.mean),
-            "covariance": [list(row) for row in scanned.colours.covariance],
-        },
-        "unreadable": list(scanned.unreadable),
-        "left_out": list(scanned.left_out),
-        "drawn": _names(dataset) if dataset.made_by_rule else None,
-    }
-
-
-def recorded_colours(record: dict[str, Any]) -> ColourStatistics:
-    """Return the colours of the training set from the record."""
-    colours = record["colours"]
-    mean = tuple(colours["mean"])
-    return ColourStatistics(mean, tuple(tuple(row) for row in colours["covariance"]))
-
-
-def recorded_dataset(record: dict[str, Any]) -> Dataset:
-    """Return the data set of a run, with the splits as they were then.
-
-    Raises:
-        DataError: The data are no longer there.
-    """
-    layout = record.get("layout_name")  # runs of earlier versions have none
-    if record["drawn"] is None:
-        return read_dataset(record["data"], layout=layout, stream=record.get("stream", False))
-    dataset = read_dataset(record["data"], layout=layout, draw=False, stream=False)
-    classes = tuple(record["classes"])
-    return replace(
-        dataset,
-        classes=classes,
-        splits=_recorded_splits(record["drawn"], dataset, classes),
-        titles=record["titles"],
-        made_by_rule=True,
-    )
-
-
-def _recorded_splits(
-    drawn: dict[str, dict[str, list[str]]], dataset: Dataset, classes: Sequence[str]
-) -> dict[str, Samples]:
-    """Return splits as they were drawn: the pictures of those names, with their classes of then.
-
-    Raises:
-        DataError: A picture is no longer there.
-    """
-    there = {
-        relative_name(sample.path, dataset.root): sample
-        for samples in dataset.splits.values()
-        for sample in samples
-    }
-    splits = {}
-    for split, names_by_class in drawn.items():
-        builder = SamplesBuilder(dataset.root)
-        for label, class_name in enumerate(classes):
-            for name in names_by_class.get(class_name, ()):
-                if name not in there:
-                    raise DataError(f"{dataset.place}: {name} of the run is no longer there")
-                one = there[name]
-                builder.add(one.path, label, one.box, one.others)
-        splits[split] = builder.samples()
-    return splits
-
-
-def resumed_dataset(run: RunFolder, source: DataSource) -> Dataset:
-    """Return the data set of a run that is to go on, if it is what the run began with.
-
-    Raises:
-        DataError: Other data or another layout are given, or the training pictures have changed.
-    """
-    record = run.read("data.json")
-    layout = record.get("layout_name")
-    given = DataSource(source.data, source.layout or layout).lasting
-    if given != record["data"]:
-        raise DataError(f"{run.path} was trained on {record['data']}, not on {given}")
-    if source.layout not in (None, layout):
-        raise DataError(
-            f"{run.path} was trained on {given} in the layout {layout}, not {source.layout}"
-        )
-    dataset = recorded_dataset(record)
-    if fingerprint(dataset) != record["fingerprint"]:
-        raise DataError(
-            f"{record['data']}: the training pictures are not those that {run.path} began with; "
-            "put them back, or start a new run"
-        )
-    return dataset
-
-
-def fingerprint(dataset: Dataset) -> str:
-    """Return a hash over the names and classes of the training pictures."""
-    if dataset.stream is not None:
-        return dataset.stream.fingerprint()
-    digest = hashlib.sha256()
-    for sample in dataset.split("train"):
-        line = f"{dataset.classes[sample.label]}\t{relative_name(sample.path, dataset.root)}\n"
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def _names(dataset: Dataset) -> dict[str, dict[str, list[str]]]:
-    drawn: dict[str, dict[str, list[str]]] = {}
-    for split, samples in dataset.splits.items():
-        drawn[split] = {name: [] for name in dataset.classes}
-        for sample in samples:
-            name = relative_name(sample.path, dataset.root)
-            drawn[split][dataset.classes[sample.label]].append(name)
-    return drawn

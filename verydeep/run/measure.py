@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,26 @@ from verydeep.evaluation.result import Result
 from verydeep.insight.report.page import write_test_page
 from verydeep.localization.protocol import check_grid_use
 from verydeep.localization.result import LocalizationResult
+from verydeep.locks import hold
 from verydeep.progress import Progress
 from verydeep.run.boxes import are_box_nets, rate_boxes, set_up_boxes
-from verydeep.run.calibrate import calibrate
+from verydeep.run.calibrate import calibrate, forget_calibration
 from verydeep.run.pictures import Pictures
 from verydeep.run.test import Scales, data_for, evaluate, evaluate_all
 from verydeep.tables.results import (
     calibration_as_text,
     explanation_as_text,
     localization_as_text,
+    no_calibration_as_text,
     result_as_text,
     table_as_text,
 )
 
 ONLY_FOR_BOXES = ("boxes", "top", "threshold", "most")
 """Settings of a request that classifiers by themselves do not know."""
+
+NO_TEMPERATURE = "none"
+"""Given as the split to calibrate on, it removes the temperature that a model keeps."""
 
 ONLY_FOR_CLASSES = ("average", "preset")
 """Settings that box nets do not know."""
@@ -87,6 +93,21 @@ def measure(request: Request, progress: Progress, *, calibrate_on: str | None = 
     Raises:
         InputError: A model, the data or a setting cannot be used.
     """
+    with _held(request.out):
+        return _measure(request, progress, calibrate_on)
+
+
+@contextmanager
+def _held(out: Path | None) -> Iterator[None]:
+    """Hold the folder of a test's files; of several processes the first does."""
+    if out is None or not is_first():
+        yield
+        return
+    with hold(out):
+        yield
+
+
+def _measure(request: Request, progress: Progress, calibrate_on: str | None) -> Outcome:
     if request.boxes or are_box_nets(request.models):
         if calibrate_on:
             raise InputError("--calibrate is for classifiers alone: leave --boxes away")
@@ -108,14 +129,15 @@ def explained(request: Request, picture: Path | None) -> Outcome:
         raise InputError("--explain is for classifiers alone: leave --boxes away")
     from verydeep.run.views import explain_test
 
-    explanation = explain_test(
-        request.models,
-        request.data,
-        request.protocol or "dense",
-        picture=picture,
-        out=request.out,
-        **request.settings("workers"),
-    )
+    with _held(request.out):
+        explanation = explain_test(
+            request.models,
+            request.data,
+            request.protocol or "dense",
+            picture=picture,
+            out=request.out,
+            **request.settings("workers"),
+        )
     return explanation.to_dict(), explanation_as_text(explanation) + request.where
 
 
@@ -194,6 +216,9 @@ def _write_page(
 def _calibrate(request: Request, split: str, progress: Progress) -> Outcome:
     if len(request.models) > 1 or request.models[0].startswith("torchvision/"):
         raise InputError("--calibrate takes one model: its temperature is kept in its folder")
+    if split == NO_TEMPERATURE:
+        removed = forget_calibration(request.models[0])
+        return {"temperature": None, "removed": removed}, no_calibration_as_text(removed)
     calibration = calibrate(
         request.models[0],
         split,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from verydeep.errors import ModelError
+from verydeep.errors import FolderInUse, ModelError
 from verydeep.insight.report.page import write_report
+from verydeep.locks import hold
 from verydeep.option_names import option
 from verydeep.progress import Progress, ProgressWish, choose_progress
-from verydeep.run.folder import RunFolder, recorded_dataset
+from verydeep.run.data_record import recorded_dataset
+from verydeep.run.folder import RunFolder
 from verydeep.run.pictures import Pictures
 from verydeep.run.tasks import task_of
 from verydeep.runtime import choose_machine
@@ -37,8 +40,34 @@ def report(run: str | Path, *, test: bool = False, progress: ProgressWish = None
     progress = choose_progress(progress)
     folder = RunFolder(Path(run).expanduser())
     if test:
-        _test_again(folder, progress)
-    return write_report(run, _pictures(folder))
+        with hold(folder.path):
+            _test_again(folder, progress)
+    return _write(folder, run)
+
+
+def _write(folder: RunFolder, run: str | Path) -> Path:
+    """Write the page; once more if a training that goes on has gone further meanwhile.
+
+    A training may hold the folder: its curves can be looked at. Otherwise it is held, so that
+    nobody takes the page under way for what a killed write has left.
+    """
+    if not folder.started:
+        return write_report(run, _pictures(folder))  # which says so
+    with suppress(FolderInUse), hold(folder.path, brief=True, patience=0):
+        return write_report(run, _pictures(folder))
+    while True:
+        before = _state(folder)
+        page = write_report(run, _pictures(folder))
+        if _state(folder) == before:
+            return page
+
+
+def _state(folder: RunFolder) -> list[tuple[int, int] | None]:
+    """Return which files the page is made of; another list once one is written anew."""
+    names = ("log.jsonl", "answers.jsonl", "metrics.json")
+    files = [folder.path / name for name in names]
+    found = [path.stat() if path.is_file() else None for path in files]
+    return [one and (one.st_ino, one.st_mtime_ns) for one in found]
 
 
 def report_as_dict(page: Path) -> dict[str, Any]:
@@ -58,7 +87,7 @@ def report_as_dict(page: Path) -> dict[str, Any]:
 def _pictures(folder: RunFolder) -> Pictures:
     record = folder.read("data.json") if (folder.path / "data.json").is_file() else {}
     root = record.get("root") or record.get("data")  # runs of earlier versions have no root
-    return Pictures(Path(root) if root else None, lambda: recorded_dataset(record))
+    return Pictures(Path(root) if root else None, lambda: recorded_dataset(folder))
 
 
 def _test_again(folder: RunFolder, progress: Progress) -> None:
@@ -67,7 +96,7 @@ def _test_again(folder: RunFolder, progress: Progress) -> None:
             f"{folder.path}: there is no finished run to test again; go on with its training: "
             f"{option('resume', True)}"
         )
-    recipe, data = folder.read_recipe(), recorded_dataset(folder.read("data.json"))
+    recipe, data = folder.read_recipe(), recorded_dataset(folder, progress)
     task = task_of(recipe, data)
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     results = task.tests(task.load(folder.model).on(machine), progress)

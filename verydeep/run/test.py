@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from verydeep.classifier import Classifier, load
@@ -30,7 +30,8 @@ from verydeep.model_path import is_torchvision
 from verydeep.option_names import option, placeholder
 from verydeep.progress import Progress, ProgressWish, choose_progress
 from verydeep.recipe import Recipe
-from verydeep.run.folder import RunFolder, recorded_dataset
+from verydeep.run.data_record import is_own, recorded_dataset
+from verydeep.run.overlap import Overlap, find_overlap, run_of
 from verydeep.torchvision_nets import (
     TorchvisionClassifier,
     torchvision_classifier,
@@ -50,12 +51,14 @@ class Bench:
         samples: Labels count into the models' classes.
         split: Name of the split.
         root: Folder of the data.
+        overlap: How many of the pictures the models have seen before.
     """
 
     models: tuple[AnyClassifier, ...]
     samples: Samples
     split: str
     root: Path
+    overlap: Overlap
 
 
 def evaluate(
@@ -81,7 +84,7 @@ def evaluate(
         models: Model or run folders, loaded models, or ``torchvision/NAME`` (see
             :func:`verydeep.torchvision_nets.torchvision_classifier`).
         data: A name, folder or file, as for :func:`verydeep.read_dataset`; None takes the data of
-            the (first) run.
+            the (first) run. Where these are named, the splits are those of the run too.
         protocol: ``center``, ``dense``, ``crops``, ``both``, ``ten-crop`` or ``googlenet``; or a
             :class:`~verydeep.evaluation.protocol.Protocol`, which says all that follows on views.
         split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
@@ -114,7 +117,7 @@ def evaluate(
         )
         for model in bench.models
     ]
-    return evaluate_samples(
+    result = evaluate_samples(
         bench.models,
         bench.samples,
         protocols,
@@ -123,6 +126,7 @@ def evaluate(
         workers=workers,
         progress=progress,
     )
+    return replace(result, **asdict(bench.overlap))
 
 
 def evaluate_all(
@@ -152,7 +156,7 @@ def evaluate_all(
         model = bench.models[net]
         return protocol_for(model, name, scales=scales, flip=flip, grid=grid, average=average)
 
-    return measure_table(
+    table = measure_table(
         bench.models,
         bench.samples,
         choose,
@@ -161,6 +165,9 @@ def evaluate_all(
         workers=workers,
         progress=progress,
     )
+    seen = asdict(bench.overlap)
+    rows = (replace(row, result=replace(row.result, **seen)) for row in table.rows)
+    return replace(table, rows=tuple(rows))
 
 
 def set_up(
@@ -186,7 +193,7 @@ def set_up(
         for place, model in enumerate(given)
         if not is_torchvision(model)
     }
-    dataset = data_for(given, data, layout, progress)
+    dataset = data_for(given, data, layout, progress, split)
     known = next(iter(loaded.values())).classes if loaded else dataset.classes
     for place, model in enumerate(given):
         if is_torchvision(model):
@@ -195,7 +202,8 @@ def set_up(
             (progress or Progress()).say(f"torchvision's {made.name}: weights {made.weights}")
     name = split or dataset.test_split
     samples = relabel(dataset, name, known)
-    return Bench(tuple(loaded[i] for i in range(len(given))), samples, name, dataset.root)
+    overlap = find_overlap(given, samples, dataset.root, progress or Progress())
+    return Bench(tuple(loaded[i] for i in range(len(given))), samples, name, dataset.root, overlap)
 
 
 def load_model(
@@ -255,29 +263,44 @@ def data_for(
     data: str | Path | None,
     layout: str | None = None,
     progress: Progress | None = None,
+    split: str | None = None,
 ) -> Dataset:
     """Read the data to test on: those named, or else those of the first run among the models.
+
+    Args:
+        models: Model or run folders, or loaded models.
+        data: What was named.
+        layout: How it lies on disk.
+        progress: Where to say what has changed since a run began; None is silent.
+        split: The split that is asked for; None for the test's.
 
     Raises:
         DataError: They cannot be read.
         InputError: None are named, and no model is part of a run; or a layout is given without
             data.
     """
-    if data:
+    runs = [run for model in models if not is_torchvision(model) and (run := run_of(model))]
+    if data is None:
+        if layout:
+            raise InputError(
+                f"{option('layout')} says how {option('data')} lie on disk: give both, or none"
+            )
+        if not runs:
+            raise InputError(
+                "the model is not part of a run, so name the data to test on: "
+                f"{option('data', placeholder('FOLDER'))}"
+            )
+        return recorded_dataset(runs[0], progress, split)
+    own = next((run for run in runs if split != "all" and is_own(run, data, layout)), None)
+    if own is None:
         return read_dataset(data, draw=False, layout=layout, progress=progress)
-    if layout:
-        raise InputError(
-            f"{option('layout')} says how {option('data')} lie on disk: give both, or none"
+    dataset = recorded_dataset(own, progress, split)
+    if progress:
+        progress.say(
+            f"{own.path} was trained on a part of {data}: its own splits are taken "
+            f"({', '.join(f'{count:,} {name}' for name, count in dataset.sizes.items())})"
         )
-    own = [model for model in models if not is_torchvision(model)]
-    path = Path(own[0]).expanduser() if own and isinstance(own[0], str | Path) else None
-    for folder in (path, path.parent) if path else ():
-        if (folder / "data.json").is_file():
-            return recorded_dataset(RunFolder(folder).read("data.json"))
-    raise InputError(
-        "the model is not part of a run, so name the data to test on: "
-        f"{option('data', placeholder('FOLDER'))}"
-    )
+    return dataset
 
 
 def final_tests(

@@ -14,6 +14,7 @@ from torch import Tensor
 from verydeep.data.augment import Augmentation
 from verydeep.data.batches import Batches, TrainingBatches
 from verydeep.data.decode import shown
+from verydeep.data.fingerprint import record_splits, write_records
 from verydeep.data.loading import bounded_workers
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples
@@ -26,14 +27,10 @@ from verydeep.option_names import command_or_call, option
 from verydeep.progress import Progress, ProgressWish, choose_progress
 from verydeep.recipe import Recipe
 from verydeep.recipe_keywords import changed_recipe, keyword_settings
+from verydeep.run.data_record import record_data, recorded_colours, resumed_dataset
 from verydeep.run.default_out import default_out
 from verydeep.run.finish import finish
-from verydeep.run.folder import (
-    RunFolder,
-    record_data,
-    recorded_colours,
-    resumed_dataset,
-)
+from verydeep.run.folder import PICTURES, RunFolder
 from verydeep.run.localize import inherit
 from verydeep.run.make import frozen_parts, make_net, make_optimizer
 from verydeep.run.report import report as write_report_again
@@ -95,8 +92,8 @@ def train(
     if not resume:
         check_models(recipe.initialize.source)
     run = RunFolder(_run_path(data, out, resume=resume, progress=progress))
-    run.prepare(resume=resume)
-    with StopAtOnce(f"; if the run has begun, go on with {_way_on()}"):
+    stop = StopAtOnce(f"; if the run has begun, go on with {_way_on()}")
+    with run.opened(resume=resume), stop:
         try:
             metrics = _train_chain(DataSource(data, layout), recipe, run, progress)
         except MachineError as error:
@@ -137,7 +134,8 @@ def _train_chain(
         progress.say(f"stage {stage}, to initialise the next net:")
         folder = RunFolder(run.path / "stages" / stage)
         staged = recipe.replace(net__name=stage, initialize__stages=[], initialize__source=source)
-        _train_one(data, folder.read_recipe() if folder.started else staged, folder, progress)
+        with folder.held():
+            _train_one(data, folder.read_recipe() if folder.started else staged, folder, progress)
         source = str(folder.path)
     return _train_one(data, recipe.replace(initialize__source=source), run, progress)
 
@@ -236,7 +234,7 @@ def _read_data(
             test_share=recipe.data.test_share,
             seed=recipe.training.seed,
         )
-    return resumed_dataset(resumed, source)
+    return resumed_dataset(resumed, source, progress)
 
 
 def _say_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
@@ -312,8 +310,10 @@ def _write_beginning(
     scanned: Scan,
 ) -> None:
     """Write what the run needs to be resumed; the recipe last, as it marks a run."""
+    records = record_splits(dataset)
     run.write("environment.json", describe_environment(machine))
-    run.write("data.json", record_data(source.data, dataset, scanned))
+    write_records(run.path / PICTURES, records)
+    run.write("data.json", record_data(source.data, dataset, scanned, records))
     run.write_recipe(recipe)
 
 

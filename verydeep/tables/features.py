@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from verydeep.evaluation.titles import has_top5
 from verydeep.tables.align import align
 
 
@@ -45,7 +46,16 @@ def probe_as_text(result: dict[str, Any]) -> str:
         ("split", result["split"]),
         ("images", f"{result['images']:,}"),
         ("top-1 error", f"{result['top1_error']:.2f} %  (95 % interval {low:.2f} to {high:.2f})"),
-        ("top-5 error", f"{result['top5_error']:.2f} %  (95 % interval {low5:.2f} to {high5:.2f})"),
+        *(
+            [
+                (
+                    "top-5 error",
+                    f"{result['top5_error']:.2f} %  (95 % interval {low5:.2f} to {high5:.2f})",
+                )
+            ]
+            if has_top5(result)
+            else []
+        ),
         ("mean class recall", f"{result['mean_class_recall']:.2f} %"),
         ("seconds", f"{result['seconds']:.1f}"),
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from verydeep.evaluation.titles import has_top5, is_optimistic
+from verydeep.localization.verdict import verdict
 from verydeep.tables.align import Cells, align
 
 if TYPE_CHECKING:
@@ -27,10 +29,12 @@ def result_as_text(result: dict[str, Any]) -> str:
         ("views", f"{result['views']} of each picture"),
         ("split", result["split"]),
         ("images", f"{result['images']:,} counted, {len(result['unreadable'])} unreadable"),
+        *_beware(result),
         ("top-1 error", _error(result, 1)),
-        ("top-5 error", _error(result, 5)),
+        *([("top-5 error", _error(result, 5))] if has_top5(result) else []),
+        *_accuracy(result),
         ("loss", f"{result['loss']:.4f}"),
-        ("calibration error", f"{result['calibration_error']:.2f} %"),
+        ("calibration error", _calibration_error(result)),
     ]
     if result["calibrated"]:
         at = result["calibrated"]
@@ -43,6 +47,30 @@ def result_as_text(result: dict[str, Any]) -> str:
     rows += [("seconds", f"{result['seconds']:.1f}")]
     steps = "\n".join(f"  {place}. {step}" for place, step in enumerate(result["steps"], 1))
     return f"{align(rows, left=2)}\n\nHow:\n{steps}"
+
+
+def _beware(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a line if a test shows the net better than it is."""
+    reason = is_optimistic(result)
+    if reason:
+        yield "beware", reason
+
+
+def _accuracy(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield accuracy and F1; results of earlier versions have none."""
+    if result.get("top1_accuracy") is None:
+        return
+    low, high = (100 - edge for edge in reversed(result["top1_interval"]))
+    accuracy = result["top1_accuracy"]
+    yield "accuracy", f"{accuracy:.2f} %  (95 % interval {low:.2f} to {high:.2f})"
+    yield "macro F1", f"{result['macro_f1']:.2f} %"
+
+
+def _calibration_error(result: Mapping[str, Any]) -> str:
+    """Return it beside that of a perfect net: few pictures scatter."""
+    chance = result.get("calibration_error_by_chance")
+    beside = "" if chance is None else f"  (a perfectly calibrated net: {chance:.2f} % on average)"
+    return f"{result['calibration_error']:.2f} %{beside}"
 
 
 def _error(result: dict[str, Any], k: int) -> str:
@@ -69,6 +97,7 @@ def localization_as_text(result: dict[str, Any]) -> str:
             f"{result['images']:,} counted, {len(result['unreadable'])} unreadable, "
             f"{result['without_box']:,} without a box",
         ),
+        *_beware(result),
         *_box_errors(result),
         ("mean IoU", f"{result['mean_iou']:.3f}  (box of the true class)"),
     ]
@@ -97,7 +126,8 @@ def _box_errors(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def table_as_text(table: dict[str, Any]) -> str:
     """Return the table of all protocols, and the comparison of each with each."""
-    head = ("", "net", "protocol", "Q", "views", "top-1", "95 %", "top-5", "95 %", "seconds")
+    top5 = ("top-5", "95 %") if has_top5(table) else ()
+    head = ("", "net", "protocol", "Q", "views", "top-1", "95 %", "F1", *top5, "seconds")
     cells = [head, *(_test_cells(test) for test in table["tests"])]
     lines = align(cells, left=4).splitlines()
     titles = groupby(
@@ -109,15 +139,20 @@ def table_as_text(table: dict[str, Any]) -> str:
         [
             f"{table['images']:,} images of {table['split']}, {unreadable} unreadable; errors in "
             f"percent with 95 % intervals (Wilson); {table['seconds']:.1f} s in all",
+            *(f"beware: {reason}" for _, reason in _beware(table)),
             "",
             lines[0],
             *body,
             "",
             "p-values of McNemar's test of the top-1 errors, row against column; below .05 the two "
-            "differ by more than chance:",
+            "differ by more than chance; few: they differ on too few pictures to tell",
             _comparisons(table),
         ]
     )
+
+
+ENOUGH = 6
+"""Pictures on which only one of two tests is right, at least, for a p-value below .05."""
 
 
 def _test_cells(test: dict[str, Any]) -> Cells:
@@ -129,25 +164,37 @@ def _test_cells(test: dict[str, Any]) -> Cells:
         str(test["views"]),
         f"{test['top1_error']:.2f}",
         "{:.1f}-{:.1f}".format(*test["top1_interval"]),
-        f"{test['top5_error']:.2f}",
-        "{:.1f}-{:.1f}".format(*test["top5_interval"]),
+        f"{test['macro_f1']:.2f}",
+        *_top5_cells(test),
         f"{test['seconds']:.1f}",
     )
 
 
+def _top5_cells(test: dict[str, Any]) -> Cells:
+    if not has_top5(test):
+        return ()
+    return f"{test['top5_error']:.2f}", "{:.1f}-{:.1f}".format(*test["top5_interval"])
+
+
 def _comparisons(table: dict[str, Any]) -> str:
     names = [test["row"] for test in table["tests"]]
-    p_values = {(c["first"], c["second"]): c["p_value"] for c in table["comparisons"]}
+    compared = {(c["first"], c["second"]): c for c in table["comparisons"]}
     rows = [
-        (second, *(_p_value(p_values.get((first, second))) for first in names[:-1]))
+        (second, *(_compared_cell(compared.get((first, second))) for first in names[:-1]))
         for second in names[1:]
     ]
     return align([("", *names[:-1]), *rows])
 
 
-def _p_value(value: float | None) -> str:
-    if value is None:
+def _compared_cell(comparison: Mapping[str, Any] | None) -> str:
+    if comparison is None:
         return ""
+    if comparison["only_first_wrong"] + comparison["only_second_wrong"] < ENOUGH:
+        return "few"
+    return _p_value(comparison["p_value"])
+
+
+def _p_value(value: float) -> str:
     return "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
@@ -201,23 +248,28 @@ def _glance_cells(explanation: Explanation, glance: Glance, times: int) -> Cells
     )
 
 
-RUN_FIGURES = {
-    "top-1 error": ("top1_error", "{:.2f} %"),
-    "top-5 error": ("top5_error", "{:.2f} %"),
-    "localization error": ("localization_error", "{:.2f} %"),
-    "95 %": ("localization_interval", "{0[0]:.2f} to {0[1]:.2f}"),
-    "mean IoU": ("mean_iou", "{:.3f}"),
-    "loss": ("loss", "{:.4f}"),
-    "images": ("images", "{:,}"),
-}
-"""Columns of the tests of a run, as far as it has them: name in the metrics, and how to write."""
+RUN_FIGURES = (
+    ("top-1 error", "top1_error", "{:.2f} %"),
+    ("95 %", "top1_interval", "{0[0]:.2f} to {0[1]:.2f}"),
+    ("top-5 error", "top5_error", "{:.2f} %"),
+    ("localization error", "localization_error", "{:.2f} %"),
+    ("95 %", "localization_interval", "{0[0]:.2f} to {0[1]:.2f}"),
+    ("mean IoU", "mean_iou", "{:.3f}"),
+    ("loss", "loss", "{:.4f}"),
+    ("images", "images", "{:,}"),
+)
+"""Columns of the tests of a run, as far as it has them: title, name in the metrics, form."""
 
 
 def run_as_text(metrics: dict[str, Any], out: Path) -> str:
     """Return the end of a run: what was measured and where things are."""
     first = metrics["tests"][0]
-    shown = {title: how for title, how in RUN_FIGURES.items() if first.get(how[0]) is not None}
-    rows: list[Cells] = [("test", "split", *shown)]
+    shown = [
+        (title, name, form)
+        for title, name, form in RUN_FIGURES
+        if first.get(name) is not None and (name != "top5_error" or has_top5(first))
+    ]
+    rows: list[Cells] = [("test", "split", *(title for title, _, _ in shown))]
     for test in metrics["tests"]:
         name = f"{test['protocol']}, Q = {', '.join(str(q) for q in test['scales'])}"
         rows += [(name, test["split"], *_figures(test, shown))]
@@ -227,7 +279,7 @@ def run_as_text(metrics: dict[str, Any], out: Path) -> str:
         ]
     compared = "".join(f"\n{_compared(test)}" for test in metrics["tests"] if "comparison" in test)
     return (
-        f"{align(rows, left=2)}{compared}\n\n"
+        f"{align(rows, left=2)}{compared}{_of_run(metrics)}\n\n"
         f"{metrics['epochs']} epochs, {metrics['drops']} drops of the learning rate; ended because "
         f"of {metrics['stopped_because']}.\n"
         f"model   {out / 'model'} (epoch {metrics['best_epoch']}, the best on validation)\n"
@@ -235,8 +287,16 @@ def run_as_text(metrics: dict[str, Any], out: Path) -> str:
     )
 
 
-def _figures(measured: Mapping[str, Any], shown: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    for name, form in shown.values():
+def _of_run(metrics: Mapping[str, Any]) -> str:
+    """Return what else is to be said of the test by the run's protocol, in lines of their own."""
+    figures = ", ".join(" ".join(pair) for pair in _accuracy(metrics)).replace("%  (", "% (")
+    by = f"{metrics['protocol']}: {figures}" if figures else None
+    reason = is_optimistic(metrics) if "images" in metrics else None
+    return "".join(f"\n{line}" for line in (by, reason and f"beware: {reason}") if line)
+
+
+def _figures(measured: Mapping[str, Any], shown: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    for _, name, form in shown:
         yield form.format(measured[name]) if name in measured else ""
 
 
@@ -245,20 +305,35 @@ def _as_test(baseline: Mapping[str, float]) -> dict[str, float]:
 
 
 def _compared(test: Mapping[str, Any]) -> str:
-    """Return whether a box net beats the best box that knows nothing, in a line."""
+    """Return whether a box net beats the best box that knows nothing, in a line or two."""
     found = test["comparison"]
-    return (
+    compared = (
         f"with the true class, against the {found['baseline'].replace('_', ' ')}: right where the "
         f"other is not on {found['only_net_right']:,} and {found['only_baseline_right']:,} "
         f"pictures, p-value {_p_value(found['p_value'])} (McNemar)"
     )
+    said = verdict(found)
+    return f"{said}\n{compared}" if said else compared
 
 
 def calibration_as_text(calibration: dict[str, Any]) -> str:
-    """Return what was fitted, and on what."""
+    """Return what was fitted, on what, and whether it was kept."""
+    gain = calibration["gain"]
+    less = " (less by {:.4f} to {:.4f}, 95 % interval)".format(*gain) if gain else ""
+    kept = (
+        "kept with the model (--calibrate none removes it)"
+        if calibration["kept"]
+        else "not kept: too few pictures, or the probabilities are well calibrated already. The "
+        "model stays as it was"
+    )
     return (
         f"temperature {calibration['temperature']:.4f}, fitted on {calibration['images']:,} images "
         f"of {calibration['split']} ({calibration['protocol']}): loss there "
-        f"{calibration['loss_before']:.4f} before, {calibration['loss_after']:.4f} after; kept "
-        "with the model"
+        f"{calibration['loss_before']:.4f} before, {calibration['loss_held_out']:.4f} after, each "
+        f"picture held out from the fit{less}; {kept}"
     )
+
+
+def no_calibration_as_text(removed: bool) -> str:
+    """Return that a model has no temperature any more."""
+    return "the temperature was removed" if removed else "the model has no temperature"

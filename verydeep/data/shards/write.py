@@ -27,6 +27,8 @@ from verydeep.data.shards.tar import BLOCK
 from verydeep.data.statistics import ColourSum, Measure, Moments, check_unreadable
 from verydeep.errors import DataError, PictureError
 from verydeep.files import lies_within, make_folder, told_of, write_json
+from verydeep.locks import NAME as LOCK
+from verydeep.locks import hold
 from verydeep.progress import Progress
 
 LONGEST_SLUG = 60
@@ -113,16 +115,24 @@ def write_shards(
         DiskError: There is no room on the disk; what was written is removed.
         WorkerError: A reading process was killed.
     """
-    folder = _empty_folder(Path(out).expanduser(), dataset.root)
+    folder = Path(out).expanduser()
+    _check_target(folder, dataset.root)
     writing = _Writing(dataset, folder, samples, mebibytes * 2**20, seed, limit, workers)
+    with hold(folder):
+        _check_empty(folder)
+        return _write(writing, progress or Progress())
+
+
+def _write(writing: _Writing, progress: Progress) -> Written:
+    dataset, folder = writing.dataset, writing.folder
     try:
         with told_of(folder):
             for split in dataset.splits:
-                writing.write(split, progress or Progress())
+                writing.write(split, progress)
         manifest = _manifest(writing)
         write_json(folder / NAME, manifest.model_dump(mode="json"))
     except BaseException:
-        for path in folder.iterdir():  # it was empty, so all of them are ours
+        for path in _inside(folder):  # it was empty, so all of them are ours
             with contextlib.suppress(OSError):
                 path.unlink()
         raise
@@ -141,13 +151,19 @@ def _manifest(writing: _Writing) -> Manifest:
     )
 
 
-def _empty_folder(out: Path, root: Path) -> Path:
+def _check_target(out: Path, root: Path) -> None:
     if lies_within(out, root):
         raise DataError(f"{out} lies within the data, which are not to be changed: choose another")
     make_folder(out)
-    if any(out.iterdir()):
+
+
+def _check_empty(out: Path) -> None:
+    if _inside(out):
         raise DataError(f"{out} is not empty: choose another folder, or remove what is in it")
-    return out
+
+
+def _inside(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name != LOCK]
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from verydeep.files import write_json, write_text
 from verydeep.insight.drawing import save_picture
 from verydeep.insight.figures.registry import FIGURES, LectureFigure, chosen
 from verydeep.insight.figures.theme import theme
+from verydeep.locks import hold
 from verydeep.pages import render
-from verydeep.progress import ProgressWish, choose_progress
+from verydeep.progress import Progress, ProgressWish, choose_progress
 
 FORMATS = ("png", "svg")
 
@@ -48,9 +49,20 @@ def write_figures(
     progress = choose_progress(progress)
     names = tuple(only)
     wanted, folder = chosen(names), Path(out).expanduser()
+    with hold(folder):
+        return _write(folder, wanted, names, dark=dark, progress=progress)
+
+
+def _write(
+    folder: Path,
+    wanted: Sequence[LectureFigure],
+    names: Sequence[str],
+    *,
+    dark: bool,
+    progress: Progress,
+) -> dict[str, Any]:
     left_out: dict[str, str] = {}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with progress.task("figures", len(wanted)) as task:
             for done, figure in enumerate(wanted, start=1):
                 try:

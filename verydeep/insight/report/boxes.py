@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from verydeep.evaluation.statistics import wilson_interval
+from verydeep.evaluation.titles import has_top5
 from verydeep.insight.svg import Plot, linear
 from verydeep.localization.head import CORRECT_ABOVE
 from verydeep.localization.result import LocatedSample
@@ -95,9 +96,14 @@ def asked(test: Mapping[str, Any]) -> list[Asked]:
         f"one of the {min(5, test['top'])} likeliest classes": ("localization", "top5_error"),
         "the likeliest class": ("top1_localization", "top1_error"),
     }
+    # With five classes or fewer, one of the five likeliest is always the true one.
+    told = None if has_top5(test) else "top5_error"
     return [
         Asked(
-            name, test[f"{error}_error"], test[f"{error}_interval"], test[alone] if alone else None
+            name,
+            test[f"{error}_error"],
+            test[f"{error}_interval"],
+            test[alone] if alone not in (None, told) else None,
         )
         for name, (error, alone) in keys.items()
     ]

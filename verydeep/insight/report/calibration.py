@@ -26,11 +26,13 @@ class Calibration:
     words: str
 
 
-def calibration(bins: Sequence[Bin]) -> Calibration:
+def calibration(bins: Sequence[Bin], chance: float | None = None) -> Calibration:
     """Return how reliable probabilities are.
 
     Args:
         bins: Of equal width; at least one with pictures.
+        chance: Points that confidence and accuracy of a perfectly calibrated net are apart on
+            average, on so many pictures.
     """
     found = ranges(bins)
     images = sum(part.bin.images for part in found)
@@ -38,12 +40,19 @@ def calibration(bins: Sequence[Bin]) -> Calibration:
     error = 100 * sum(map(abs, gaps))
     surer = 100 * sum(gaps)
     how = "too sure" if surer > 0 else "too unsure"
+    by_chance = _by_chance(chance, images)
     words = (
-        f"Confidence and accuracy are {error:.1f} points apart on average. "
+        f"Confidence and accuracy are {error:.1f} points apart on average{by_chance}. "
         f"Over all pictures the net is {how} of itself by {abs(surer):.1f} points."
     )
     plots = (_accuracies(found, words), _counts(bins))
     return Calibration(plots, found, error, words)
+
+
+def _by_chance(chance: float | None, images: int) -> str:
+    if chance is None:
+        return ""
+    return f", {chance:.1f} points if the net were perfectly calibrated, on {images:,} pictures"
 
 
 def _accuracies(found: Sequence[Range], words: str) -> str:

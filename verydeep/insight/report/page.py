@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.errors import ModelError
+from verydeep.evaluation.calibration import calibration_error_by_chance
 from verydeep.evaluation.record import Record
 from verydeep.evaluation.result import Result
-from verydeep.evaluation.titles import TITLES, error_of
+from verydeep.evaluation.titles import TITLES, error_of, has_top5, is_optimistic
 from verydeep.files import write_text
 from verydeep.insight.report.boxes import asked, box_rows, compared, histogram, quantiles
 from verydeep.insight.report.calibration import calibration
@@ -28,6 +29,7 @@ from verydeep.insight.report.gallery import (
 from verydeep.insight.report.made import again, command_line, kind_of_run, made
 from verydeep.localization.record import located_from_rows
 from verydeep.localization.result import LocalizationResult, LocatedSample
+from verydeep.localization.verdict import verdict
 from verydeep.pages import render
 
 Parts = dict[str, Any]
@@ -66,6 +68,7 @@ def write_report(run: str | Path, find: Find) -> Path:
         data=data,
         metrics=metrics,
         tests=metrics.get("tests", []),
+        **_cautions({"classes": len(data["classes"]), **metrics}) if metrics else {},
         command=command_line(command) if command else None,
         again=again(data),
         kind=kind_of_run(recipe, command or ()),
@@ -110,12 +113,23 @@ def write_test_page(
         title=" and ".join([*test["models"], *test.get("nets", ())]),
         test=test,
         tests=[test],
+        **_cautions(test),
         answers=answers,
         boxes=boxes,
         command=command_line(command),
     )
     write_text(path, page)
     return path
+
+
+def _cautions(test: Mapping[str, Any]) -> Parts:
+    """Return what keeps a reader from taking a test for more than it is."""
+    return {
+        "has_top5": has_top5(test),
+        "beware": is_optimistic(test),
+        "verdict": verdict(test["comparison"]) if "comparison" in test else None,
+        "interval": test.get("top1_interval") or test.get("localization_interval"),
+    }
 
 
 def _learning(history: list[Parts], metrics: Parts) -> Parts:
@@ -179,7 +193,9 @@ def answer_parts(
         "classes": class_rows(record, titles),
         "groups": groups,
         "gone": all_gone(groups.values()),
-        "calibration": calibration(record.reliability()),
+        "calibration": calibration(
+            record.reliability(), calibration_error_by_chance(record.confidences[:, 0])
+        ),
     }
 
 

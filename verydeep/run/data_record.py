@@ -1,0 +1,289 @@
+"""The record that a run keeps of its data, and the comparison with what is there later."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from verydeep.data.changes import Changes, changes, compare_rows
+from verydeep.data.fingerprint import (
+    SplitRecord,
+    read_records,
+    record_samples,
+    record_splits,
+)
+from verydeep.data.read import DataSource, read_dataset
+from verydeep.data.samples import Dataset, Sample, Samples, SamplesBuilder, relative_name
+from verydeep.data.statistics import ColourStatistics, Scan
+from verydeep.errors import DataError, plural
+from verydeep.progress import Progress
+from verydeep.run.folder import PICTURES, RunFolder
+
+Drawn = Mapping[str, Mapping[str, Sequence[str]]]
+"""Names of the pictures by split and class, of splits that were drawn by rule."""
+
+
+def record_data(
+    data: str | Path, dataset: Dataset, scanned: Scan, records: Mapping[str, SplitRecord]
+) -> dict[str, Any]:
+    """Return what a later test or resumption must know of the data, as plain values."""
+    assert scanned.colours is not None
+    return {
+        "data": DataSource(data, dataset.layout_name).lasting,
+        "root": place if "://" in (place := dataset.place) else str(dataset.root.resolve()),
+        "layout": dataset.layout,
+        "layout_name": dataset.layout_name,
+        "classes": list(dataset.classes),
+        "titles": dict(dataset.titles),
+        "stream": dataset.stream is not None,
+        "counts": dataset.sizes,
+        "fingerprint": fingerprint(dataset),
+        "fingerprints": {split: record.digest() for split, record in records.items()},
+        "colours": {
+            "mean": list(scanned.colours.mean),
+            "covariance": [list(row) for row in scanned.colours.covariance],
+        },
+        "unreadable": list(scanned.unreadable),
+        "left_out": list(scanned.left_out),
+        "drawn": _names(dataset) if dataset.made_by_rule else None,
+    }
+
+
+def recorded_colours(record: dict[str, Any]) -> ColourStatistics:
+    """Return the colours of the training set from the record."""
+    colours = record["colours"]
+    mean = tuple(colours["mean"])
+    return ColourStatistics(mean, tuple(tuple(row) for row in colours["covariance"]))
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """The data of a run as they are now.
+
+    Attributes:
+        dataset: With the splits as they were then; of drawn ones without what is gone.
+        changes: What is not as it was when the run began, by split.
+        new: Pictures that splits drawn by rule do not know, as they came later.
+        known: Whether the run recorded its pictures one by one; those of earlier versions did not.
+    """
+
+    dataset: Dataset
+    changes: tuple[Changes, ...] = ()
+    new: int = 0
+    known: bool = True
+
+    def lines(self) -> str:
+        """Return the changes, a line each."""
+        return "".join(f"\n  {one}" for one in self.changes)
+
+
+def own_data(run: RunFolder, splits: Iterable[str] | None = None) -> OwnData:
+    """Read the data of a run and compare them with what it recorded.
+
+    Args:
+        run: Its folder.
+        splits: Which to compare; None compares all. That takes asking for the size of every file,
+            and in data sets of up to :data:`verydeep.data.fingerprint.HASHED` bytes reading it.
+
+    Raises:
+        DataError: The data are no longer there.
+        ModelError: The record is damaged.
+    """
+    record = run.read("data.json")
+    recorded = read_records(run.path / PICTURES)
+    if record["drawn"] is not None:
+        return _Drawn(record, recorded, splits).own()
+    layout = record.get("layout_name")  # runs of earlier versions have none
+    dataset = read_dataset(record["data"], layout=layout, stream=record.get("stream", False))
+    if recorded is None:
+        return OwnData(dataset, known=False)
+    asked = None if splits is None else set(splits)
+    hashed = any(one.hashed for one in recorded.values())
+    now = record_splits(_only(dataset, asked), hashed=hashed)
+    names = [name for name in dict.fromkeys((*recorded, *now)) if asked is None or name in asked]
+    found = (changes(name, recorded.get(name), now.get(name)) for name in names)
+    return OwnData(dataset, tuple(one for one in found if one))
+
+
+def is_own(run: RunFolder, data: str | Path, layout: str | None) -> bool:
+    """Return whether data are those of a run with splits that were drawn by rule.
+
+    They may be given by another name, or through a link.
+    """
+    record = run.read("data.json")
+    if record["drawn"] is None or layout not in (None, record.get("layout_name")):
+        return False
+    given = DataSource(data, layout).lasting
+    if given == record["data"]:
+        return True
+    try:
+        return Path(given).samefile(record["data"])
+    except OSError:
+        return False
+
+
+def recorded_dataset(
+    run: RunFolder, progress: Progress | None = None, split: str | None = None
+) -> Dataset:
+    """Return the data set of a run, with the splits as they were then, to test on it.
+
+    Changes are no reason not to test, but are said.
+
+    Args:
+        run: Its folder.
+        progress: Where to say what has changed; None says nothing and compares nothing.
+        split: Which split matters; None for those that are tested or fitted on.
+
+    Raises:
+        DataError: The data are no longer there.
+    """
+    if progress is None:
+        return own_data(run, splits=()).dataset
+    own = own_data(run, splits=[split] if split else ["val", "test"])
+    if own.changes:
+        progress.say(
+            f"{own.dataset.place}: the data are no longer those that {run.path} began with, so "
+            f"errors measured now and then differ in their pictures:{own.lines()}"
+        )
+    return own.dataset
+
+
+def resumed_dataset(run: RunFolder, source: DataSource, progress: Progress) -> Dataset:
+    """Return the data set of a run that is to go on, if it is what the run began with.
+
+    Raises:
+        DataError: Other data or another layout are given, or pictures of any split have changed.
+    """
+    record = run.read("data.json")
+    layout = record.get("layout_name")
+    given = DataSource(source.data, source.layout or layout).lasting
+    if given != record["data"]:
+        raise DataError(f"{run.path} was trained on {record['data']}, not on {given}")
+    if source.layout not in (None, layout):
+        raise DataError(
+            f"{run.path} was trained on {given} in the layout {layout}, not {source.layout}"
+        )
+    own = own_data(run)
+    same_training = fingerprint(own.dataset) == record["fingerprint"]
+    if own.changes or not same_training:
+        detail = own.lines() or (
+            "\n  the same training pictures, in another order" if own.known else ""
+        )
+        only_training = all(one.split == "train" for one in own.changes)
+        what = "training pictures" if only_training else "pictures"
+        raise DataError(
+            f"{record['data']}: the {what} are not those that {run.path} began with; put them "
+            f"back, or start a new run{':' if detail else ''}{detail}"
+        )
+    if own.new:
+        progress.say(
+            f"{plural(own.new, 'picture')} came to {record['data']} after {run.path} began; it "
+            "goes on without them"
+        )
+    return own.dataset
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Return a hash over the names and classes of the training pictures."""
+    if dataset.stream is not None:
+        return dataset.stream.fingerprint()
+    digest = hashlib.sha256()
+    for sample in dataset.split("train"):
+        line = f"{dataset.classes[sample.label]}\t{relative_name(sample.path, dataset.root)}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Data whose splits were drawn by rule: they are what was recorded, whatever came later."""
+
+    record: Mapping[str, Any]
+    recorded: Mapping[str, SplitRecord] | None
+    splits: Iterable[str] | None
+
+    def own(self) -> OwnData:
+        record = self.record
+        whole = read_dataset(
+            record["data"], layout=record.get("layout_name"), draw=False, stream=False
+        )
+        there = {relative_name(sample.path, whole.root): sample for sample in _all(whole)}
+        classes = tuple(record["classes"])
+        dataset = replace(
+            whole,
+            classes=classes,
+            splits=_recorded_splits(record["drawn"], there, whole.root, classes),
+            titles=record["titles"],
+            made_by_rule=True,
+        )
+        known = {
+            name
+            for by_class in record["drawn"].values()
+            for names in by_class.values()
+            for name in names
+        }
+        strange = [there[name] for name in there if name not in known]
+        found = tuple(self._changes(whole, there, strange))
+        return OwnData(dataset, found, len(strange), self.recorded is not None)
+
+    def _changes(
+        self, whole: Dataset, there: Mapping[str, Sample], strange: Sequence[Sample]
+    ) -> Iterator[Changes]:
+        drawn = self.record["drawn"]
+        for split in drawn if self.splits is None else [s for s in self.splits if s in drawn]:
+            names = [name for by_class in drawn[split].values() for name in by_class]
+            recorded = (self.recorded or {}).get(split)
+            if recorded is None:
+                gone = tuple(name for name in names if name not in there)
+                yield from [Changes(split, removed=gone)] if gone else []
+                continue
+            # What came later is not of the split, but a picture of it may have moved there.
+            held = [*(there[name] for name in names if name in there)]
+            gone = tuple(name for name in names if name not in there)
+            candidates = strange if gone else []
+            now = record_samples(Samples.of([*held, *candidates]), whole, hashed=recorded.hashed)
+            one = compare_rows(split, dict(recorded.rows()), dict(now.rows()))
+            one = replace(one, added=())
+            if one:
+                yield one
+
+
+def _only(dataset: Dataset, asked: set[str] | None) -> Dataset:
+    if asked is None:
+        return dataset
+    kept = {name: samples for name, samples in dataset.splits.items() if name in asked}
+    return replace(dataset, splits=kept, stream=dataset.stream if "train" in asked else None)
+
+
+def _all(dataset: Dataset) -> Iterator[Sample]:
+    for samples in dataset.splits.values():
+        yield from samples
+
+
+def _recorded_splits(
+    drawn: Drawn, there: Mapping[str, Sample], root: Path, classes: Sequence[str]
+) -> dict[str, Samples]:
+    """Return splits as they were drawn: the pictures of those names, with their classes of then."""
+    splits = {}
+    for split, names_by_class in drawn.items():
+        builder = SamplesBuilder(root)
+        for label, class_name in enumerate(classes):
+            for name in names_by_class.get(class_name, ()):
+                if name in there:
+                    one = there[name]
+                    builder.add(one.path, label, one.box, one.others)
+        splits[split] = builder.samples()
+    return splits
+
+
+def _names(dataset: Dataset) -> dict[str, dict[str, list[str]]]:
+    drawn: dict[str, dict[str, list[str]]] = {}
+    for split, samples in dataset.splits.items():
+        drawn[split] = {name: [] for name in dataset.classes}
+        for sample in samples:
+            name = relative_name(sample.path, dataset.root)
+            drawn[split][dataset.classes[sample.label]].append(name)
+    return drawn

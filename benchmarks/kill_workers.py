@@ -132,7 +132,7 @@ def start(words: Sequence[str], mark: str, errors: Path) -> subprocess.Popen[byt
             stderr=file,
             start_new_session=True,
             # Under nohup the program would go on when the terminal is closed, as it should.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
         )
 
 

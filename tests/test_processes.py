@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import shutil
@@ -33,6 +34,7 @@ def counting(worker: int, workers: int) -> Iterator[tuple[int, int]]:
 
 
 def endless(worker: int, workers: int) -> Iterator[int]:
+    faulthandler.disable()  # pytest's would print a traceback of each crash that is meant
     while True:
         yield os.getpid()
 

@@ -148,7 +148,7 @@ def make_folder(path: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Find out, before any other work, whether files can be written to a folder yet to be made.
+    """Find out, before any other work, whether a folder can be made or written to.
 
     Raises:
         InputError: Nothing can be written there.

@@ -154,7 +154,7 @@ def _words(name: str) -> Iterator[str]:
     plain = unicodedata.normalize("NFKC", name)
     parts = [found.casefold() for found in _WORD.findall(_HUMP.sub(" ", plain))]
     while parts:
-        pair = _TOGETHER.get(tuple(parts[:2]))  # type: ignore[arg-type]
+        pair = _TOGETHER.get(tuple(parts[:2]))
         word = pair or parts[0]
         del parts[: 2 if pair else 1]
         glued = _GLUED.fullmatch(word)

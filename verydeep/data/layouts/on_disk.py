@@ -41,7 +41,7 @@ def on_disk(folder: str, name: str) -> str:
 def _forms(folder: str, part: str) -> Iterator[str]:
     yield os.path.join(folder, part)  # noqa: PTH118
     for form in ("NFC", "NFD"):
-        yield os.path.join(folder, unicodedata.normalize(form, part))  # type: ignore[arg-type]  # noqa: PTH118
+        yield os.path.join(folder, unicodedata.normalize(form, part))  # noqa: PTH118
 
 
 def within(folder: str, path: str) -> str:

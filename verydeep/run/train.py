@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from verydeep.errors import DataError, plural
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import VGG
 from verydeep.progress import Progress
-from verydeep.recipe import Recipe, load_recipe
+from verydeep.recipe import Recipe, check, said_settings
+from verydeep.recipe_auto import AUTO, Said
+from verydeep.run.auto import choose_recipe
+from verydeep.run.extend import extend
 from verydeep.run.finish import finish
 from verydeep.run.folder import (
     RunFolder,
@@ -30,13 +33,14 @@ from verydeep.run.folder import (
     resumed_dataset,
 )
 from verydeep.run.localize import inherit
-from verydeep.run.make import frozen_parts, make_net, make_optimizer
+from verydeep.run.make import frozen_parts, make_net, make_optimizer, remedies_of
 from verydeep.run.streamed import scan_stream, settle_stream, stream_batches
 from verydeep.run.task import Task
 from verydeep.run.tasks import task_of
 from verydeep.runtime import Machine, choose_machine, describe_environment
 from verydeep.trained_net import Preprocessing, TrainedNet
 from verydeep.training.checkpoint import Position, has_checkpoint
+from verydeep.training.estimate import LONG, foreseen, time_steps
 from verydeep.training.fit import Loop
 from verydeep.training.logs import tensorboard_log
 from verydeep.training.memory import fitting_micro_batch
@@ -49,9 +53,10 @@ UNEQUAL = 3
 
 def train(
     data: str | Path,
-    recipe: Recipe | str | Path = "paper",
+    recipe: Recipe | str | Path = AUTO,
     out: str | Path = "runs/vgg",
     *,
+    settings: Iterable[str] = (),
     resume: bool = False,
     layout: str | None = None,
     progress: Progress | None = None,
@@ -60,8 +65,11 @@ def train(
 
     Args:
         data: A name, folder or file; see :func:`verydeep.data.read.read_dataset`.
-        recipe: A recipe, the name of a shipped one, or a YAML file. A resumed run keeps its own.
+        recipe: ``auto`` chooses for these data and this machine (:mod:`verydeep.recipe_auto`) and
+            says what and why; else a recipe, the name of a shipped one, or a YAML file.
         out: The run folder.
+        settings: Changes as ``"training.epochs=30"``, the value in YAML. A resumed run keeps its
+            recipe and takes from here a larger number of epochs alone.
         resume: Go on with the run in ``out``.
         layout: How the data lie on disk; None looks. A resumed run keeps its own.
         progress: Where to report to; None is silent.
@@ -75,19 +83,40 @@ def train(
         Interrupted: A signal came; the run can be resumed.
     """
     progress = progress or Progress()
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    auto = recipe == AUTO
+    said = said_settings(None if auto else recipe, settings)
+    chosen = None if auto else check(said, origin="" if isinstance(recipe, Recipe) else str(recipe))
     run = RunFolder(Path(out).expanduser())
     run.prepare(resume=resume)
     with StopAtOnce():
-        return _train_chain(DataSource(data, layout), recipe, run, progress)
+        source = DataSource(data, layout)
+        if run.started:
+            go_on = extend(run, said, progress)
+            return _train_one(source, run.read_recipe(), run, progress, go_on=go_on)
+        if chosen is None:
+            machine = choose_machine(*_machine_in(said))
+            undrawn = _read_undrawn(source, said, progress)
+            chosen = choose_recipe(source, undrawn, said, machine, progress)
+        return _train_chain(source, chosen, run, progress)
+
+
+def _machine_in(said: Said) -> tuple[str | None, str | None]:
+    training = said.get("training", {})
+    return training.get("device"), training.get("precision")
+
+
+def _read_undrawn(source: DataSource, said: Said, progress: Progress) -> Dataset:
+    """Read a data set as it is, to choose by; the splits that it lacks are drawn by the recipe."""
+    stream = said.get("data", {}).get("stream")
+    return read_dataset(
+        source.data, layout=source.layout, draw=False, stream=stream, progress=progress
+    )
 
 
 def _train_chain(
     data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress
 ) -> dict[str, Any]:
     """Train the nets of ``initialize.stages``, each from the one before, and then the net."""
-    if run.started:
-        return _train_one(data, run.read_recipe(), run, progress)
     source = recipe.initialize.source
     for stage in recipe.initialize.stages:
         progress.say(f"stage {stage}, to initialise the next net:")
@@ -99,7 +128,7 @@ def _train_chain(
 
 
 def _train_one(
-    data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress
+    data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress, *, go_on: bool = False
 ) -> dict[str, Any]:
     """Train one net, or go on where its folder shows that it was left."""
     if run.finished:
@@ -133,7 +162,7 @@ def _train_one(
         if not resumed:
             _write_beginning(run, data, recipe, machine, dataset, scanned)
         training = Training(task, machine, scanned, net, run, progress)
-        position = training.run()
+        position = training.run(go_on=go_on)
     return finish(run, task, machine, position, progress)
 
 
@@ -150,8 +179,15 @@ def _settle(recipe: Recipe, machine: Machine) -> Recipe:
         )
         fitting = fitting_micro_batch(sizes, recipe.training.batch, machine)
         recipe = recipe.replace(training__micro_batch=fitting)
+    keep = recipe.training.keep
+    if keep == "auto":
+        # A rate that ends at 0 needs no choice among epochs, and val then judges what it did not
+        # choose; the plateau schedule looks at val anyhow.
+        keep = "best" if recipe.training.schedule == "plateau" else "last"
     return recipe.replace(
-        training__device=str(machine.device), training__precision=machine.precision
+        training__device=str(machine.device),
+        training__precision=machine.precision,
+        training__keep=keep,
     )
 
 
@@ -267,17 +303,44 @@ class Training:
         self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
         self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def run(self) -> Position:
+    def run(self, *, go_on: bool = False) -> Position:
         """Train to the end, from the beginning or from the checkpoint."""
         loop = self._loop()
-        if loop.resume():
+        if loop.resume(go_on=go_on):
             self.progress.say(
                 f"resuming after {loop.position.epoch} epochs and {loop.position.step} updates"
             )
         if self.recipe.training.tensorboard:
             folder = self.run_folder.path / "tensorboard"
             loop.on_epoch = tensorboard_log(folder, loop.position.epoch)
+        self._foresee(loop)
         return loop.run()
+
+    def _foresee(self, loop: Loop) -> None:
+        """Say how long the epochs that are left will take, if there are any."""
+        left = loop.epochs - loop.position.epoch
+        if loop.position.stopped_because is not None or left < 1:
+            return
+        training = self.recipe.training
+        assert training.micro_batch is not None
+        times = time_steps(self.net, self.recipe.net.input_size, training.micro_batch, self.machine)
+        val = len(self.task.samples("val"))
+        epoch = loop.batches.pictures * times.training + val * times.validation
+        at_most = training.schedule == "plateau"
+        self.progress.say(foreseen(left, epoch, self.machine, at_most=at_most))
+        if left * epoch > LONG:
+            self.progress.say(self._quicker())
+
+    def _quicker(self) -> str:
+        """Return what would take less time than this run."""
+        ways = ["fewer epochs (--epochs)"]
+        if self.machine.device.type == "cpu":
+            ways.append("a GPU")
+            if self.recipe.net.input_size > 96:
+                ways.append("--recipe auto, which chooses a smaller net and smaller pictures")
+        else:
+            ways.append("a smaller net (--net A) or smaller pictures (net.input_size)")
+        return f"quicker: {', or '.join(ways)}"
 
     def _loop(self) -> Loop:
         training, objective = self.recipe.training, self.task.objective(self.scanned.samples)
@@ -294,7 +357,9 @@ class Training:
             machine=self.machine,
             epochs=training.epochs,
             folder=self.run_folder.path,
-            on_best=self._save_model,
+            on_keep=self._save_model,
+            keep_last=training.keep == "last",
+            remedies=remedies_of(self.recipe, self.machine),
             frozen=frozen,
             unreadable_limit=self.recipe.data.unreadable_limit,
             checkpoint_minutes=training.checkpoint_minutes,

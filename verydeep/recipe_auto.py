@@ -65,7 +65,7 @@ class _Amount(NamedTuple):
 
 
 AMOUNTS = (
-    _Amount(500, batch=16, rate=0.005, epochs=70),
+    _Amount(500, batch=16, rate=0.01, epochs=70),
     _Amount(2_000, batch=16, rate=0.01, epochs=60),
     _Amount(20_000, batch=64, rate=0.05, epochs=50),
     _Amount(100_000, batch=128, rate=0.05, epochs=30),
@@ -78,7 +78,7 @@ AMOUNTS = (
 
 
 class _Net(NamedTuple):
-    """The net for training sets of fewer than a number of pictures, on a GPU."""
+    """The net for training sets of fewer than a number of pictures."""
 
     below: float
     name: str
@@ -86,10 +86,13 @@ class _Net(NamedTuple):
     hidden: int
 
 
-SMALLEST_NET = _Net(0, "A", 0.375, 1024)
-
+NETS_ON_CPU = (
+    _Net(500, "A", 0.25, 1024),
+    _Net(float("inf"), "A", 0.375, 1024),
+)
 NETS_ON_GPU = (
-    _Net(10_000, *SMALLEST_NET[1:]),
+    _Net(500, "A", 0.25, 1024),
+    _Net(10_000, "A", 0.375, 1024),
     _Net(100_000, "B", 0.5, 2048),
     _Net(float("inf"), "D", 1.0, 4096),
 )
@@ -109,6 +112,8 @@ SIZES_ON_GPU = (
     _Size(224, 128, (128, 192)),
     _Size(float("inf"), 224, (256, 384)),
 )
+
+_FEWER_UNITS_OFF = 2_000
 
 FEW = 1_000
 """Below as many pictures, a tenth of them would be too few to test by."""
@@ -150,6 +155,8 @@ def _wanted(facts: Facts, said: Said) -> Iterator[Choice]:
         {"training.weight_decay": 0.001, "training.label_smoothing": 0.1},
         "more regularisation than the paper's, for fewer pictures",
     )
+    if facts.pictures < _FEWER_UNITS_OFF:
+        yield Choice({"net.dropout": 0.2}, "with half of the units off, so few updates do not do")
     yield _cache(facts, said)
     if not facts.mirrored:
         yield Choice({"data.flip": False, "test.flip": False}, "mirrored digits are no digits")
@@ -161,11 +168,9 @@ def _wanted(facts: Facts, said: Said) -> Iterator[Choice]:
 
 
 def _net(facts: Facts) -> Choice:
-    if facts.gpu:
-        net = _row(NETS_ON_GPU, facts.pictures)
-        reason = f"for {plural(facts.pictures, 'picture')} on a GPU"
-    else:
-        net, reason = SMALLEST_NET, "the shallowest net, three eighths as wide: quick on a CPU"
+    net = _row(NETS_ON_GPU if facts.gpu else NETS_ON_CPU, facts.pictures)
+    where = "a GPU" if facts.gpu else "a CPU, where the shallowest net is quick"
+    reason = f"for {plural(facts.pictures, 'picture')} on {where}"
     return Choice({"net.name": net.name, "net.width": net.width, "net.hidden": net.hidden}, reason)
 
 

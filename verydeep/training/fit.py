@@ -296,12 +296,13 @@ class Loop:
     def _tell(self, row: Row) -> None:
         best = self.position.best_epoch == row["epoch"] and not self.keep_last
         self.progress.say(epoch_line(row, self.objective.error, best=best))
-        losses = [row["train_loss"] for row in self.position.history]
+        # A net with much dropout may look stuck in training alone.
+        losses = [min(row["train_loss"], row["val_loss"]) for row in self.position.history]
         classes = self.objective.chance_of
         if classes and is_stuck(losses, classes, self.schedule.warm_after()):
+            chance = f"ln {classes} = {math.log(max(2, classes)):.2f}"
             self.progress.say(
-                f"hint: after {row['epoch']} epochs the training loss is still at chance level "
-                f"(ln {classes} = {math.log(max(2, classes)):.2f}); "
+                f"hint: after {row['epoch']} epochs the loss is still at chance level ({chance}); "
                 f"{self.remedies.when_stuck(self.schedule.highest)}"
             )
 

@@ -64,7 +64,7 @@ def is_stuck(losses: Sequence[float], classes: int, warm_after: float) -> bool:
     It is due once, after :data:`STUCK_EPOCHS` whole epochs without warm-up.
 
     Args:
-        losses: Mean training loss of every epoch so far.
+        losses: Mean loss of every epoch so far, the lower of training and validation.
         classes: K.
         warm_after: Epochs in which the learning rate rises, before it is at its highest.
 

@@ -54,7 +54,7 @@ def our_step(batch: int, precision: str | None) -> Callable[[], None]:
         machine=machine,
         epochs=1,
         folder=Path(),
-        on_best=lambda row: None,
+        on_keep=lambda row: None,
     )
     part = MicroBatch(
         pictures=torch.randint(256, (batch, 3, 224, 224), dtype=torch.uint8),

@@ -42,7 +42,7 @@ app = typer.Typer(
     help="The VGG system whole: six networks, the training recipe, the test protocols, for your "
     "own pictures.",
     epilog="Begin with:  verydeep demo   or, with a folder of pictures for each class:  "
-    "verydeep train pets --net A --recipe small --out runs/a",
+    "verydeep train pets --out runs/a",
 )
 
 
@@ -201,9 +201,9 @@ def shard(
 
 
 @app.command(
-    epilog="Examples:  verydeep train pets --out runs/d   |   verydeep train pets --net A "
-    "--recipe small --out runs/a   |   verydeep train pets --net B --recipe small "
-    "--init-from runs/a --out runs/b   |   verydeep train pets --out runs/d "
+    epilog="Examples:  verydeep train pets --out runs/a   |   verydeep train pets --epochs 100 "
+    "--out runs/a2   |   verydeep train pets --out runs/a --resume   |   verydeep train pets "
+    "--net B --init-from runs/a --out runs/b   |   verydeep train pets --recipe paper --out runs/d "
     "--set training.learning_rate=0.001 --set 'data.train_scale=[256, 512]'"
 )
 def train(
@@ -215,7 +215,13 @@ def train(
         ),
     ] = None,
     net: Annotated[str | None, typer.Option(help="A, A-LRN, B, C, D or E.")] = None,
-    recipe: Annotated[str, typer.Option(help="paper, small, localization, or a file.")] = "paper",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="auto (chosen for the data and this machine), paper, small, localization, or a "
+            "file."
+        ),
+    ] = "auto",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
     ] = None,
@@ -225,7 +231,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, or with the latest.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(help="Ceiling of epochs.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs, at most; with --resume a larger number trains on.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness.")] = None,
     layout: Layout = None,
     device: Device = None,
@@ -234,7 +242,6 @@ def train(
 ) -> None:
     """Train a net by a recipe, test it, and leave model, figures and report in a run folder."""
     from verydeep.progress import console_progress
-    from verydeep.recipe import load_recipe
 
     flags = {
         "net.name": net,
@@ -245,13 +252,19 @@ def train(
         "training.precision": precision,
     }
     given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
-    chosen = load_recipe(recipe, [*(settings or []), *given])
     if not resume:
-        check_models(chosen.initialize.source)
+        check_models(init_from)
     from verydeep.run.train import train as train_net
 
-    progress = console_progress()
-    result = train_net(data, chosen, out, resume=resume, layout=layout, progress=progress)
+    result = train_net(
+        data,
+        recipe,
+        out,
+        settings=[*(settings or []), *given],
+        resume=resume,
+        layout=layout,
+        progress=console_progress(),
+    )
     print_run(result.to_dict(), result.run, as_json)
 
 

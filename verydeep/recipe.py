@@ -175,6 +175,14 @@ class Training(Section):
     )
     warmup: float = Field(0.25, ge=0, lt=1, description="share of one-cycle that rises")
     epochs: int = Field(74, ge=1, description="ceiling; schedules other than plateau end here")
+    restarts: tuple[int, ...] = Field(
+        (), description="epochs after which a one-cycle or cosine begins again"
+    )
+    keep: Literal["auto", "best", "last"] = Field(
+        "auto",
+        description="the model: of the best epoch on val, or of the last; auto: best with "
+        "plateau, else last",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="not in the paper")
     tensorboard: bool = Field(False, description="log for TensorBoard too (an extra)")
     checkpoint_minutes: float = Field(10.0, gt=0, description="between checkpoints in an epoch")
@@ -284,6 +292,35 @@ def load_recipe(
         RecipeError: Unknown keys, wrong types, impossible combinations: all in one message.
     """
     tree = _read(source)
+    faults = _set(tree, settings)
+    return check(tree, faults, origin=str(source))
+
+
+def said_settings(
+    source: Recipe | str | Path | None, settings: Iterable[str] | Mapping[str, Any] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return what a recipe and single settings say, by section and key, and nothing else.
+
+    Args:
+        source: A recipe, the name of a shipped one, or a file; None says nothing.
+        settings: As for :func:`load_recipe`.
+
+    Raises:
+        RecipeError: Unknown keys and wrong values, all in one message. Settings that do not go
+            together are left to :func:`check`.
+    """
+    if isinstance(source, Recipe):
+        tree = source.model_dump(mode="json", exclude_unset=True)
+    else:
+        tree = {} if source is None else _read(source)
+    faults = _set(tree, settings)
+    recipe = check(tree, faults, origin="" if source is None else str(source), together=False)
+    said = recipe.model_dump(mode="json", exclude_unset=True)
+    return {section: values for section, values in said.items() if values is not None}
+
+
+def _set(tree: dict[str, Any], settings: Iterable[str] | Mapping[str, Any]) -> list[str]:
+    """Change settings in place; return what is wrong with them."""
     faults: list[str] = []
     parsed = settings.items() if isinstance(settings, Mapping) else _parsed(settings, faults)
     for path, value in parsed:
@@ -291,7 +328,7 @@ def load_recipe(
             _put(tree, path.strip().split("."), value)
         except RecipeError as error:
             faults.append(_changed(error))
-    return check(tree, faults, origin=str(source))
+    return faults
 
 
 def _parsed(settings: Iterable[str], faults: list[str]) -> Iterator[tuple[str, Any]]:
@@ -312,13 +349,20 @@ def _changed(fault: object) -> str:
     return f"--set {fault}" if in_program() else str(fault)
 
 
-def check(tree: Mapping[str, Any], faults: Iterable[str] = (), *, origin: str = "") -> Recipe:
+def check(
+    tree: Mapping[str, Any],
+    faults: Iterable[str] = (),
+    *,
+    origin: str = "",
+    together: bool = True,
+) -> Recipe:
     """Make a recipe from nested mappings, or raise one error that lists every fault.
 
     Args:
         tree: Sections by name, settings by name.
         faults: Found earlier, to be listed with the others.
         origin: Name of the recipe or file, for the message.
+        together: Whether the settings must go together, too.
 
     Raises:
         RecipeError: With a line for each fault.
@@ -332,7 +376,8 @@ def check(tree: Mapping[str, Any], faults: Iterable[str] = (), *, origin: str = 
         found += [_describe(dict(fault)) for fault in reversed(by_setting.values())]
         # What is left without the faulty settings may still not go together: say that as well.
         recipe = Recipe.model_validate(_without(tree, (fault["loc"] for fault in error.errors())))
-    found += impossible_combinations(recipe)
+    if together:
+        found += impossible_combinations(recipe)
     if found:
         place = f" in {origin}" if origin else ""
         lines = "".join(f"\n  {fault}" for fault in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from verydeep.nets.table import SMALLEST_INPUT
@@ -28,6 +29,17 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
         yield (
             f"training.micro_batch: must be at most training.batch ({training.batch}), "
             f"got {training.micro_batch} instead"
+        )
+    ends = (0, *training.restarts, training.epochs)
+    if any(end <= start for start, end in pairwise(ends)):
+        yield (
+            f"training.restarts: must rise between 0 and training.epochs ({training.epochs}), got "
+            f"{list(training.restarts)} instead"
+        )
+    if training.restarts and training.schedule == "plateau":
+        yield (
+            "training.restarts: is for the schedules one-cycle and cosine, got "
+            f"{list(training.restarts)} with plateau"
         )
     if data.cache == "device" and data.workers:
         yield (

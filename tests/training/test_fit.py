@@ -126,7 +126,7 @@ def make_loop(folder: Path, *settings: str, **changes: Any) -> Loop:
         "objective": Classification(K),
         "epochs": training.epochs,
         "folder": folder,
-        "on_best": lambda row: None,
+        "on_keep": lambda row: None,
         "checkpoint_minutes": 1e9,
     }
     return Loop(**parts | changes)
@@ -311,7 +311,7 @@ def test_the_best_is_the_lowest_of_the_watched_figure(tmp_path: Path) -> None:
         "plateau.patience=9",
         "training.epochs=7",
         validate=Validation(*values),
-        on_best=lambda row: best.append(row["epoch"]),
+        on_keep=lambda row: best.append(row["epoch"]),
     )
     position = loop.run()
     assert best == [1, 4, 7]
@@ -323,7 +323,7 @@ def test_the_error_can_be_watched_instead(tmp_path: Path) -> None:
     loop = make_loop(
         tmp_path,
         watch="top1_error",
-        on_best=lambda row: best.append(row["epoch"]),
+        on_keep=lambda row: best.append(row["epoch"]),
     )
     loop.run()
     assert best == [1]

@@ -90,14 +90,29 @@ def read_dataset(
         )
     if draw and dataset.stream is None and not {"train", "all"} & set(dataset.splits):
         raise _without_training(dataset)
+    if draw:
+        return draw_splits(dataset, validation_share, test_share, seed)
+    return _in_order(dataset)
+
+
+def draw_splits(dataset: Dataset, validation_share: float, test_share: float, seed: int) -> Dataset:
+    """Return a data set with the splits that it lacks, cut off by rule.
+
+    Raises:
+        DataError: A class has too few pictures to be in every split.
+    """
     shares = {} if "val" in dataset.splits else {"val": validation_share}
     if set(dataset.splits) == {"all"}:
         shares["test"] = test_share
-    if shares and draw:
+    if shares:
         whole = dataset.splits.get("train") or dataset.splits["all"]
         drawn = cut(whole, dataset.root, shares, seed, names=dataset.classes)
         kept = {name: samples for name, samples in dataset.splits.items() if name != "all"}
         dataset = replace(dataset, splits=kept | drawn, made_by_rule=True)
+    return _in_order(dataset)
+
+
+def _in_order(dataset: Dataset) -> Dataset:
     order = [name for name in ("train", "val", "test", "all") if name in dataset.splits]
     return replace(dataset, splits={name: dataset.splits[name] for name in order})
 

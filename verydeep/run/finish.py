@@ -1,4 +1,4 @@
-"""The end of a run: the best model is tested, and its figures, answers and report are written."""
+"""The end of a run: the kept model is tested, and its figures, answers and report are written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from verydeep.training.checkpoint import Position
 def finish(
     run: RunFolder, task: Task[Any], machine: Machine, position: Position, progress: Progress
 ) -> dict[str, Any]:
-    """Test the best model, and write the answers, the metrics, the model card and the report.
+    """Test the kept model, and write the answers, the metrics, the model card and the report.
 
     Args:
         run: Its folder.
@@ -36,15 +36,19 @@ def finish(
     tested: list[Any] = [*task.tests(model, progress)]
     results = [replace(result, **seen) for result in tested]
     chosen = task.chosen(results)
+    training = task.recipe.training
+    best = training.keep != "last"
     metrics = {
         **chosen.to_dict(),
         "epochs": position.epoch,
         "best_epoch": position.best_epoch,
+        "kept_epoch": position.best_epoch if best else position.epoch,
         "drops": position.history[-1]["drops"],
         "stopped_because": position.stopped_because,
         "training_seconds": sum(row["seconds"] for row in position.history),
         "unreadable_in_training": position.unreadable,
-        "selected_on": "val",
+        # The plateau schedule takes its drops and its end from val, whichever epoch is kept.
+        "selected_on": "val" if best or training.schedule == "plateau" else None,
         "tests": [result.to_dict() for result in results],
     }
     replace(model, measured=chosen.to_dict()).save(run.model)

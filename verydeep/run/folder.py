@@ -127,6 +127,10 @@ class RunFolder:
         """Read the recipe back."""
         return load_recipe(self.path / "recipe.yaml")
 
+    def unfinish(self) -> None:
+        """Let a finished run count as unfinished again."""
+        (self.path / "metrics.json").unlink(missing_ok=True)
+
     def write(self, name: str, value: Any) -> None:
         """Write a JSON file of the run."""
         write_json(self.path / name, value)

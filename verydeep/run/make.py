@@ -11,6 +11,8 @@ from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize
 from verydeep.nets.vgg import VGG
 from verydeep.progress import Progress
 from verydeep.recipe import Recipe
+from verydeep.runtime import Machine
+from verydeep.training.remedies import Remedies
 
 
 def make_net(
@@ -57,6 +59,15 @@ def frozen_parts(net: VGG, recipe: Recipe) -> tuple[torch.nn.Module, ...]:
     for part in parts:
         part.requires_grad_(False)
     return parts
+
+
+def remedies_of(recipe: Recipe, machine: Machine) -> Remedies:
+    """Return what a run could still change if its training goes wrong."""
+    return Remedies(
+        shallower=recipe.net.name not in ("A", "A-LRN") and recipe.initialize.source is None,
+        batch_norm=recipe.net.norm is None,
+        fp32=machine.precision != "fp32",
+    )
 
 
 def _check_copied(report: list[LayerOrigin], source: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,23 @@ from verydeep.data.loading import bounded_workers
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.statistics import Scan, scan
-from verydeep.errors import DataError, MachineError, plural
+from verydeep.errors import DataError, InputError, MachineError, plural
 from verydeep.model_path import check_models
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import VGG
 from verydeep.option_names import command_or_call, option
 from verydeep.progress import Progress, ProgressWish, choose_progress
-from verydeep.recipe import Recipe
-from verydeep.recipe_keywords import changed_recipe, keyword_settings
+from verydeep.recipe import Recipe, check, said_settings
+from verydeep.recipe_auto import AUTO, Said
+from verydeep.recipe_keywords import keyword_settings
+from verydeep.run.auto import choose_recipe
 from verydeep.run.data_record import record_data, recorded_colours, resumed_dataset
 from verydeep.run.default_out import default_out
+from verydeep.run.extend import extend
 from verydeep.run.finish import finish
 from verydeep.run.folder import PICTURES, RunFolder
 from verydeep.run.localize import inherit
-from verydeep.run.make import frozen_parts, make_net, make_optimizer
+from verydeep.run.make import frozen_parts, make_net, make_optimizer, remedies_of
 from verydeep.run.report import report as write_report_again
 from verydeep.run.streamed import scan_stream, settle_stream, stream_batches
 from verydeep.run.task import Task
@@ -41,6 +44,7 @@ from verydeep.run.train_result import TrainResult
 from verydeep.runtime import Machine, choose_machine, describe_environment
 from verydeep.trained_net import Preprocessing, TrainedNet
 from verydeep.training.checkpoint import Position, has_checkpoint
+from verydeep.training.estimate import LONG, foreseen, time_steps
 from verydeep.training.fit import Loop
 from verydeep.training.logs import tensorboard_log
 from verydeep.training.memory import fitting_micro_batch
@@ -53,12 +57,12 @@ UNEQUAL = 3
 
 def train(
     data: str | Path,
-    recipe: Recipe | str | Path = "paper",
+    recipe: Recipe | str | Path = AUTO,
     out: str | Path | None = None,
     *,
     resume: bool = False,
     layout: str | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | Iterable[str] | None = None,
     progress: ProgressWish = None,
     **keywords: Any,
 ) -> TrainResult:
@@ -66,12 +70,15 @@ def train(
 
     Args:
         data: A name, folder or file; see :func:`verydeep.data.read.read_dataset`.
-        recipe: A recipe, the name of a shipped one, or a YAML file. A resumed run keeps its own.
+        recipe: ``auto`` chooses for these data and this machine (:mod:`verydeep.recipe_auto`) and
+            says what and why; else a recipe, the name of a shipped one, or a YAML file.
         out: The run folder; None takes the first free one of ``runs/DATA``, ``runs/DATA-2`` and
             so on, or with ``resume`` the latest of them that is not finished.
         resume: Go on with the run in ``out``.
         layout: How the data lie on disk; None looks. A resumed run keeps its own.
-        settings: Changes of the recipe by dotted path, as ``{"training.learning_rate": 0.01}``.
+        settings: Changes of the recipe by dotted path, as ``{"training.learning_rate": 0.01}``, or
+            as on the command line, as ``["training.learning_rate=0.01"]``. A resumed run takes from
+            here a larger number of epochs alone.
         progress: Where to report to; None reports in a notebook and to a terminal, False is
             silent, True reports anyway.
         keywords: Changes of the recipe by the name of the setting, as ``epochs=30``,
@@ -88,17 +95,57 @@ def train(
         Interrupted: A signal came; the run can be resumed.
     """
     progress = choose_progress(progress)
-    recipe = changed_recipe(recipe, {**(settings or {}), **keyword_settings(keywords)})
+    auto = recipe == AUTO
+    said = said_settings(None if auto else recipe, _changes(settings, keywords))
+    chosen = None if auto else check(said, origin="" if isinstance(recipe, Recipe) else str(recipe))
     if not resume:
-        check_models(recipe.initialize.source)
+        check_models(said.get("initialize", {}).get("source"))
     run = RunFolder(_run_path(data, out, resume=resume, progress=progress))
     stop = StopAtOnce(f"; if the run has begun, go on with {_way_on()}")
     with run.opened(resume=resume), stop:
         try:
-            metrics = _train_chain(DataSource(data, layout), recipe, run, progress)
+            metrics = _begin_or_go_on(DataSource(data, layout), chosen, said, run, progress)
         except MachineError as error:
             raise _with_way_on(error, run) from error
     return TrainResult(run.path, metrics)
+
+
+def _changes(
+    settings: Mapping[str, Any] | Iterable[str] | None, keywords: Mapping[str, Any]
+) -> Mapping[str, Any] | Iterable[str]:
+    """Return changes of a recipe, whichever way they are given."""
+    if not keywords:
+        return settings or ()
+    if settings is not None and not isinstance(settings, Mapping):
+        raise InputError("settings must be a mapping where other changes are keywords")
+    return {**(settings or {}), **keyword_settings(keywords)}
+
+
+def _begin_or_go_on(
+    source: DataSource, chosen: Recipe | None, said: Said, run: RunFolder, progress: Progress
+) -> dict[str, Any]:
+    """Train by a recipe, or by the one that is chosen now; or go on with the run's own."""
+    if run.started:
+        go_on = extend(run, said, progress)
+        return _train_one(source, _resumed(run, said), run, progress, go_on=go_on)
+    if chosen is None:
+        machine = choose_machine(*_machine_in(said))
+        undrawn = _read_undrawn(source, said, progress)
+        chosen = choose_recipe(source, undrawn, said, machine, progress)
+    return _train_chain(source, chosen, run, progress)
+
+
+def _machine_in(said: Said) -> tuple[str | None, str | None]:
+    training = said.get("training", {})
+    return training.get("device"), training.get("precision")
+
+
+def _read_undrawn(source: DataSource, said: Said, progress: Progress) -> Dataset:
+    """Read a data set as it is, to choose by; the splits that it lacks are drawn by the recipe."""
+    stream = said.get("data", {}).get("stream")
+    return read_dataset(
+        source.data, layout=source.layout, draw=False, stream=stream, progress=progress
+    )
 
 
 def _way_on() -> str:
@@ -127,8 +174,6 @@ def _train_chain(
     data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress
 ) -> dict[str, Any]:
     """Train the nets of ``initialize.stages``, each from the one before, and then the net."""
-    if run.started:
-        return _train_one(data, _resumed(run, recipe), run, progress)
     source = recipe.initialize.source
     for stage in recipe.initialize.stages:
         progress.say(f"stage {stage}, to initialise the next net:")
@@ -140,19 +185,20 @@ def _train_chain(
     return _train_one(data, recipe.replace(initialize__source=source), run, progress)
 
 
-def _resumed(run: RunFolder, asked: Recipe) -> Recipe:
+def _resumed(run: RunFolder, said: Said) -> Recipe:
     """Return the recipe of a run, with the reading processes that are asked for now.
 
     Their number changes no result, but for a stream, whose order depends on it.
     """
     recipe = run.read_recipe()
-    if asked.data.workers is None or recipe.data.stream:
+    workers = said.get("data", {}).get("workers")
+    if workers is None or recipe.data.stream:
         return recipe
-    return recipe.replace(data__workers=asked.data.workers)
+    return recipe.replace(data__workers=workers)
 
 
 def _train_one(
-    data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress
+    data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress, *, go_on: bool = False
 ) -> dict[str, Any]:
     """Train one net, or go on where its folder shows that it was left."""
     if run.finished:
@@ -190,7 +236,7 @@ def _train_one(
         if not resumed:
             _write_beginning(run, data, recipe, machine, dataset, scanned)
         training = Training(task, machine, scanned, net, run, progress)
-        position = training.run()
+        position = training.run(go_on=go_on)
     return finish(run, task, machine, position, progress)
 
 
@@ -215,8 +261,15 @@ def _settle(recipe: Recipe, machine: Machine) -> Recipe:
         )
         fitting = fitting_micro_batch(sizes, recipe.training.batch, machine)
         recipe = recipe.replace(training__micro_batch=fitting)
+    keep = recipe.training.keep
+    if keep == "auto":
+        # A rate that ends at 0 needs no choice among epochs, and val then judges what it did not
+        # choose; the plateau schedule looks at val anyhow.
+        keep = "best" if recipe.training.schedule == "plateau" else "last"
     return recipe.replace(
-        training__device=str(machine.device), training__precision=machine.precision
+        training__device=str(machine.device),
+        training__precision=machine.precision,
+        training__keep=keep,
     )
 
 
@@ -334,17 +387,47 @@ class Training:
         self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
         self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def run(self) -> Position:
+    def run(self, *, go_on: bool = False) -> Position:
         """Train to the end, from the beginning or from the checkpoint."""
         loop = self._loop()
-        if loop.resume():
+        if loop.resume(go_on=go_on):
             self.progress.say(
                 f"resuming after {loop.position.epoch} epochs and {loop.position.step} updates"
             )
         if self.recipe.training.tensorboard:
             folder = self.run_folder.path / "tensorboard"
             loop.on_epoch = tensorboard_log(folder, loop.position.epoch)
+        self._foresee(loop)
         return loop.run()
+
+    def _foresee(self, loop: Loop) -> None:
+        """Say how long the epochs that are left will take, if there are any."""
+        left = loop.epochs - loop.position.epoch
+        if loop.position.stopped_because is not None or left < 1:
+            return
+        training = self.recipe.training
+        assert training.micro_batch is not None
+        times = time_steps(self.net, self.recipe.net.input_size, training.micro_batch, self.machine)
+        val = len(self.task.samples("val"))
+        epoch = loop.batches.pictures * times.training + val * times.validation
+        at_most = training.schedule == "plateau"
+        self.progress.say(foreseen(left, epoch, self.machine, at_most=at_most))
+        if left * epoch > LONG:
+            self.progress.say(self._quicker())
+
+    def _quicker(self) -> str:
+        """Return what would take less time than this run."""
+        ways = [f"fewer epochs ({option('epochs')})"]
+        if self.machine.device.type == "cpu":
+            ways.append("a GPU")
+            if self.recipe.net.input_size > 96:
+                chosen = option("recipe", "auto")
+                ways.append(f"{chosen}, which chooses a smaller net and smaller pictures")
+        else:
+            ways.append(
+                f"a smaller net ({option('net', 'A')}) or smaller pictures (net.input_size)"
+            )
+        return f"quicker: {', or '.join(ways)}"
 
     def _loop(self) -> Loop:
         training, objective = self.recipe.training, self.task.objective(self.scanned.samples)
@@ -361,7 +444,9 @@ class Training:
             machine=self.machine,
             epochs=training.epochs,
             folder=self.run_folder.path,
-            on_best=self._save_model,
+            on_keep=self._save_model,
+            keep_last=training.keep == "last",
+            remedies=remedies_of(self.recipe, self.machine),
             frozen=frozen,
             unreadable_limit=self.recipe.data.unreadable_limit,
             checkpoint_minutes=training.checkpoint_minutes,

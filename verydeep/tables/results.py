@@ -282,7 +282,7 @@ def run_as_text(metrics: dict[str, Any], out: Path) -> str:
         f"{align(rows, left=2)}{compared}{_of_run(metrics)}\n\n"
         f"{metrics['epochs']} epochs, {metrics['drops']} drops of the learning rate; ended because "
         f"of {metrics['stopped_because']}.\n"
-        f"model   {out / 'model'} (epoch {metrics['best_epoch']}, the best on validation)\n"
+        f"model   {out / 'model'} ({_kept(metrics)})\n"
         f"report  {out / 'report.html'}"
     )
 
@@ -293,6 +293,13 @@ def _of_run(metrics: Mapping[str, Any]) -> str:
     by = f"{metrics['protocol']}: {figures}" if figures else None
     reason = is_optimistic(metrics) if "images" in metrics else None
     return "".join(f"\n{line}" for line in (by, reason and f"beware: {reason}") if line)
+
+
+def _kept(metrics: Mapping[str, Any]) -> str:
+    """Return which epoch's weights the model has, and why; earlier runs always kept the best."""
+    epoch = metrics.get("kept_epoch", metrics["best_epoch"])
+    last = epoch == metrics["epochs"] and metrics.get("selected_on", "val") is None
+    return f"epoch {epoch}, {'the last' if last else 'the best on validation'}"
 
 
 def _figures(measured: Mapping[str, Any], shown: Iterable[tuple[str, str, str]]) -> Iterator[str]:

@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from verydeep.data.batches import Batches, MicroBatch
 from verydeep.data.statistics import check_unreadable
 from verydeep.errors import Interrupted, TrainingStopped
-from verydeep.evaluation.titles import TITLES
 from verydeep.files import write_json_lines
-from verydeep.option_names import command_or_call, option, placeholder, setting
+from verydeep.option_names import command_or_call, option
 from verydeep.progress import Progress, Task
 from verydeep.runtime import Machine
 from verydeep.training.checkpoint import (
@@ -29,6 +28,7 @@ from verydeep.training.checkpoint import (
     save_checkpoint,
 )
 from verydeep.training.objective import Objective
+from verydeep.training.remedies import Remedies, is_stuck
 from verydeep.training.schedule import Schedule
 from verydeep.training.signals import StopSignals
 
@@ -36,9 +36,6 @@ Row = dict[str, Any]
 
 SAID = 10
 """So many pictures that break during training are said; all are listed."""
-
-STUCK_EPOCHS = 3
-"""After so many epochs at the loss of a guess, a hint is due."""
 
 
 @dataclass
@@ -58,7 +55,9 @@ class Loop:
         machine: Device and precision.
         epochs: The ceiling.
         folder: The run folder, for checkpoints and the log.
-        on_best: Called with an epoch's row when it is the best so far.
+        on_keep: Called with an epoch's row when the net is the one to keep so far.
+        keep_last: Keep the net of the last epoch, whatever the validation says of others.
+        remedies: What could still be changed, for hints.
         frozen: Parts of the net that do not learn, nor measure statistics anew.
         unreadable_limit: Share of pictures that may break during training.
         checkpoint_minutes: Between checkpoints within an epoch.
@@ -77,7 +76,9 @@ class Loop:
     machine: Machine
     epochs: int
     folder: Path
-    on_best: Callable[[Row], None]
+    on_keep: Callable[[Row], None]
+    keep_last: bool = False
+    remedies: Remedies = field(default_factory=Remedies)
     frozen: Sequence[nn.Module] = ()
     unreadable_limit: float = 0.01
     checkpoint_minutes: float = 10.0
@@ -89,13 +90,21 @@ class Loop:
         self._signals = StopSignals(self.progress.say)
         self._saved_at = time.monotonic()
 
-    def resume(self) -> bool:
-        """Go on from the checkpoint in the run folder; return whether there was one."""
+    def resume(self, *, go_on: bool = False) -> bool:
+        """Go on from the checkpoint in the run folder; return whether there was one.
+
+        Args:
+            go_on: Train to the ceiling of epochs although the schedule had ended.
+        """
         found = load_checkpoint(self._checkpoints, self.net, self.optimizer)
         if found is None:
             return False
         state, self.position = found
         self.schedule.restore(state)
+        ended_by_ceiling = self.position.stopped_because == ceiling(self.position.epoch)
+        if self.position.epoch < self.epochs and (go_on or ended_by_ceiling):
+            self.position.stopped_because = None
+            self.schedule.go_on()
         self._write_log()
         return True
 
@@ -208,7 +217,7 @@ class Loop:
         self._note_best(row, measured)
         stop = self.schedule.end_epoch(measured[self.watch])
         if stop is None and position.epoch >= self.epochs:
-            stop = f"the ceiling of {self.epochs} epochs"
+            stop = ceiling(self.epochs)
         position.stopped_because = stop
         self.save()
         self._write_log()
@@ -219,10 +228,12 @@ class Loop:
     def _note_best(self, row: Row, measured: Mapping[str, float]) -> None:
         # The model is written before the checkpoint: a kill in between repeats the epoch, and the
         # same model is written again.
-        if measured[self.watch] < self.position.best:
+        best = measured[self.watch] < self.position.best
+        if best:
             self.position.best = measured[self.watch]
             self.position.best_epoch = row["epoch"]
-            self.on_best(row)
+        if best or self.keep_last:
+            self.on_keep(row)
 
     def save(self) -> None:
         """Write a checkpoint.
@@ -270,10 +281,7 @@ class Loop:
         )
         raise TrainingStopped(
             f"{what} in epoch {epoch}, update {update}, at a learning rate of "
-            f"{rate:g}. {kept}. Try a lower rate "
-            f"({setting('training.learning_rate', float(f'{rate / 10:g}'))}), "
-            f"a start from a shallower net ({option('init_from', placeholder('RUN'))}), batch "
-            f"normalisation ({setting('net.norm', 'batch')}), or {option('precision', 'fp32')}"
+            f"{rate:g}. {kept}. {self.remedies.when_not_finite(self.schedule.highest)}"
         )
 
     def _report(self, task: Task) -> None:
@@ -288,16 +296,37 @@ class Loop:
         return f"learning rate {rate:.3g}, {self.schedule.drops} drops{best}"
 
     def _tell(self, row: Row) -> None:
-        best = " (best)" if self.position.best_epoch == row["epoch"] else ""
-        error = row[f"val_{self.objective.error}"]
-        self.progress.say(
-            f"epoch {row['epoch']}: train loss {row['train_loss']:.3f}, "
-            f"val loss {row['val_loss']:.3f}, "
-            f"val {TITLES[self.objective.error]} {error:.2f} %{best}, "
-            f"learning rate {row['learning_rate']:.3g}, drops {row['drops']}, "
-            f"{row['images_per_second']:,.0f} images/s"
-        )
-        if row["epoch"] == STUCK_EPOCHS:
-            hint = self.objective.hint(min(row["train_loss"] for row in self.position.history))
-            if hint:
-                self.progress.say(hint)
+        best = self.position.best_epoch == row["epoch"] and not self.keep_last
+        self.progress.say(epoch_line(row, self.objective.error, best=best))
+        # A net with much dropout may look stuck in training alone.
+        losses = [min(row["train_loss"], row["val_loss"]) for row in self.position.history]
+        classes = self.objective.chance_of
+        if classes and is_stuck(losses, classes, self.schedule.warm_after()):
+            chance = f"ln {classes} = {math.log(max(2, classes)):.2f}"
+            self.progress.say(
+                f"hint: after {row['epoch']} epochs the loss is still at chance level ({chance}); "
+                f"{self.remedies.when_stuck(self.schedule.highest)}"
+            )
+
+
+def ceiling(epochs: int) -> str:
+    """Return the reason of an end that the recipe's number of epochs brought."""
+    return f"the ceiling of {epochs} epochs"
+
+
+def epoch_line(row: Mapping[str, Any], error: str, *, best: bool) -> str:
+    """Return an epoch's figures in one line of at most 80 columns.
+
+    >>> row = {"epoch": 2, "train_loss": 1.9254, "val_loss": 1.714, "learning_rate": 0.00493}
+    >>> epoch_line({**row, "val_top1_error": 57.6}, "top1_error", best=True)
+    'epoch 2: loss 1.925, val loss 1.714, val error 57.60 %, rate 0.00493 (best)'
+    """
+    return (
+        f"epoch {row['epoch']}: loss {_short(row['train_loss'])}, "
+        f"val loss {_short(row['val_loss'])}, val error {row[f'val_{error}']:.2f} %, "
+        f"rate {row['learning_rate']:.3g}{' (best)' if best else ''}"
+    )
+
+
+def _short(loss: float) -> str:
+    return f"{loss:.3f}" if loss < 100 else f"{loss:.3g}"

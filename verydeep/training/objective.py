@@ -5,7 +5,6 @@ N crops, K classes, G boxes a crop.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +14,6 @@ from torch.nn import functional as F
 from verydeep.data.batches import MicroBatch
 from verydeep.localization.boxes import iou, to_corners
 from verydeep.localization.head import CORRECT_ABOVE, LOSSES, LossName, as_boxes, of_class
-from verydeep.option_names import option, setting
 
 
 class Objective(Protocol):
@@ -31,8 +29,9 @@ class Objective(Protocol):
     def wrong(self, outputs: Tensor, batch: MicroBatch) -> Tensor:
         """Return whether the answer to every crop is wrong, bool (N,)."""
 
-    def hint(self, lowest_loss: float) -> str | None:
-        """Return a word to who trains, if the lowest loss so far shows that nothing is learned."""
+    @property
+    def chance_of(self) -> int | None:
+        """Number of classes K, if the loss of chance is ln K; None if it depends on the data."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,10 @@ class Classification:
         """Return whether the likeliest class is another, bool (N,)."""
         return outputs.argmax(1) != batch.labels
 
-    def hint(self, lowest_loss: float) -> str | None:
-        """Tell who trains of a loss that has stayed at that of a guess, ln K."""
-        guess = math.log(max(2, self.classes))
-        if abs(lowest_loss - guess) >= 0.03 * guess:
-            return None
-        return (
-            "hint: the loss has stayed at that of a guess. Deep nets may need a better start: "
-            f"train a shallower net first and give it with {option('init_from')}, or switch on "
-            f"batch normalisation ({setting('net.norm', 'batch')})"
-        )
+    @property
+    def chance_of(self) -> int:
+        """K."""
+        return self.classes
 
 
 @dataclass(frozen=True)
@@ -102,9 +95,9 @@ class Localization:
         overlap = iou(to_corners(_found(outputs, batch)), to_corners(batch.boxes))
         return overlap <= CORRECT_ABOVE
 
-    def hint(self, lowest_loss: float) -> str | None:
-        """Return None: the loss of a guess depends on the boxes."""
-        return None
+    @property
+    def chance_of(self) -> None:
+        """None: the loss of chance depends on the boxes."""
 
 
 def _found(outputs: Tensor, batch: MicroBatch) -> Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from verydeep.recipe import Recipe
@@ -15,11 +16,21 @@ class Schedule(Protocol):
     """Says the learning rate at every moment of a training, and when it is over."""
 
     @property
+    def highest(self) -> float:
+        """The highest learning rate."""
+
+    @property
     def drops(self) -> int:
         """Drops of the rate so far; 0 for a curve."""
 
     def rate(self, epochs_done: float) -> float:
         """Return the learning rate after so many epochs; a fraction counts the updates."""
+
+    def warm_after(self) -> float:
+        """Return the epochs after which the rate rises no more."""
+
+    def go_on(self) -> None:
+        """Train on although the schedule had ended."""
 
     def end_epoch(self, value: float) -> str | None:
         """Take note of an epoch's validation value; return why training is over, or None."""
@@ -49,6 +60,14 @@ class PlateauSchedule:
         """Return the learning rate, constant between drops."""
         return self.highest / self.factor**self.plateau.drops
 
+    def warm_after(self) -> float:
+        """Return 0: the rate never rises."""
+        return 0.0
+
+    def go_on(self) -> None:
+        """Wait for the end of the last plateau anew, at the lowest rate."""
+        self.plateau = replace(self.plateau, waited=0, ended=False)
+
     def end_epoch(self, value: float) -> str | None:
         """Take note of an epoch's validation value."""
         self.plateau = advance(self.plateau, value, self.rule)
@@ -66,18 +85,45 @@ class PlateauSchedule:
 
 
 class CurveSchedule:
-    """A curve over a number of epochs that is known beforehand; it never ends early."""
+    """A curve over a number of epochs that is known beforehand; it never ends early.
+
+    Args:
+        highest: The highest learning rate.
+        epochs: After which training ends.
+        curve: Factor on the rate (0 to 1) at each part of a cycle (0 to 1).
+        warmup: Part of a cycle in which the curve rises.
+        restarts: Epochs after which the curve begins again (Loshchilov & Hutter 2017); the cycles
+            are as long as these are apart.
+    """
 
     drops = 0
 
-    def __init__(self, highest: float, epochs: int, curve: Callable[[float], float]) -> None:
+    def __init__(
+        self,
+        highest: float,
+        epochs: int,
+        curve: Callable[[float], float],
+        *,
+        warmup: float = 0.0,
+        restarts: Sequence[int] = (),
+    ) -> None:
         self.highest = highest
-        self.epochs = epochs
         self.curve = curve
+        self.warmup = warmup
+        self.bounds = (0, *restarts, epochs)
 
     def rate(self, epochs_done: float) -> float:
         """Return the learning rate at this point of the curve."""
-        return self.highest * self.curve(epochs_done / self.epochs)
+        cycle = min(bisect.bisect_right(self.bounds, epochs_done), len(self.bounds) - 1)
+        start, end = self.bounds[cycle - 1], self.bounds[cycle]
+        return self.highest * self.curve((epochs_done - start) / (end - start))
+
+    def warm_after(self) -> float:
+        """Return the epochs after which the first cycle falls."""
+        return self.warmup * self.bounds[1]
+
+    def go_on(self) -> None:
+        """Take nothing: the curve follows from the epoch."""
 
     def end_epoch(self, value: float) -> str | None:
         """Go on until the epochs are over."""
@@ -123,10 +169,14 @@ def make_schedule(recipe: Recipe) -> Schedule:
             rule = PlateauRule(plateau.patience, plateau.drops, plateau.min_improvement)
             return PlateauSchedule(training.learning_rate, plateau.factor, rule)
         case "cosine":
-            return CurveSchedule(training.learning_rate, training.epochs, cosine)
+            return CurveSchedule(
+                training.learning_rate, training.epochs, cosine, restarts=training.restarts
+            )
         case "one-cycle":
             return CurveSchedule(
                 training.learning_rate,
                 training.epochs,
                 lambda progress: one_cycle(progress, training.warmup),
+                warmup=training.warmup,
+                restarts=training.restarts,
             )

@@ -1,0 +1,117 @@
+"""How long a training will take: a few steps of the net at hand are timed before it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from verydeep.runtime import Machine
+
+PROBE = {"cpu": 16, "cuda": 64}
+"""Pictures of a timed step at most, by kind of device."""
+
+STEPS = 2
+"""Timed steps, after one that only warms up."""
+
+LONG = 2 * 3600
+"""Seconds after which a quicker way is worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTimes:
+    """Seconds a picture, in a training step and in validation."""
+
+    training: float
+    validation: float
+
+
+def time_steps(net: nn.Module, size: int, micro_batch: int, machine: Machine) -> PictureTimes:
+    """Time forward and backward passes of random pictures; the net stays as it was.
+
+    Args:
+        net: On the machine's device.
+        size: Side of its input, pixels.
+        micro_batch: Pictures that go through it at once in training.
+        machine: Device and precision.
+    """
+    count = min(micro_batch, PROBE.get(machine.device.type, 16))
+    with torch.random.fork_rng(), _restored(net):
+        x = torch.randn(count, 3, size, size, device=machine.device)
+        x = x.to(memory_format=torch.channels_last)
+        seconds = [_step(net.train(), x, machine) for _ in range(1 + STEPS)]
+        with torch.inference_mode():
+            validation = _forward(net.eval(), x, machine)
+    return PictureTimes(min(seconds[1:]) / count, validation / count)
+
+
+def _step(net: nn.Module, x: torch.Tensor, machine: Machine) -> float:
+    started = time.perf_counter()
+    with machine.autocast():
+        scores = net(x)
+    scores.float().square().mean().backward()
+    _wait(machine)
+    net.zero_grad(set_to_none=True)
+    return time.perf_counter() - started
+
+
+def _forward(net: nn.Module, x: torch.Tensor, machine: Machine) -> float:
+    started = time.perf_counter()
+    with machine.autocast():
+        net(x)
+    _wait(machine)
+    return time.perf_counter() - started
+
+
+def _wait(machine: Machine) -> None:
+    if machine.device.type == "cuda":
+        torch.cuda.synchronize(machine.device)
+
+
+@contextmanager
+def _restored(net: nn.Module) -> Iterator[None]:
+    """Give the net its running statistics back."""
+    kept = [buffer.clone() for buffer in net.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in zip(net.buffers(), kept, strict=True):
+                buffer.copy_(before)
+        net.zero_grad(set_to_none=True)
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration to two digits at most.
+
+    >>> [in_words(s) for s in (0.3, 8.4, 75, 260, 5400, 40 * 3600, 1e6)]
+    ['under 1 s', '8 s', '75 s', '4 min', '1.5 h', '40 h', '12 days']
+    """
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        hours = seconds / 3600
+        return f"{hours:.1f} h" if hours < 9.95 else f"{hours:.0f} h"
+    return f"{seconds / 86400:.0f} days"
+
+
+def foreseen(epochs: int, seconds_an_epoch: float, machine: Machine, *, at_most: bool) -> str:
+    """Return how long a training will take, in a line.
+
+    >>> machine = Machine(torch.device("cpu"), "bf16")
+    >>> foreseen(30, 8.0, machine, at_most=False)
+    'about 4 min: 30 epochs of 8 s on cpu, bf16'
+    """
+    up_to = "at most " if at_most else ""
+    return (
+        f"{up_to}about {in_words(epochs * seconds_an_epoch)}: {up_to}{epochs} epochs of "
+        f"{in_words(seconds_an_epoch)} on {machine}"
+    )

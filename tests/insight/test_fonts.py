@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,13 @@ def only_dejavu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def one_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[fonts.Face]:
     """A machine with a font that has 猫 and 狗: the signs of DejaVu's A and B."""
-    font = TTFont(DEJAVU)
-    for table in font["cmap"].tables:
-        table.cmap = {ord("猫"): "A", ord("狗"): "B"}
-    for record in font["name"].names:
-        record.string = record.toUnicode().replace("DejaVu Sans", "Cats and Dogs")
     path = tmp_path / "cats.ttf"
-    font.save(path)
+    with TTFont(DEJAVU) as font:
+        for table in font["cmap"].tables:
+            table.cmap = {ord("猫"): "A", ord("狗"): "B"}
+        for record in font["name"].names:
+            record.string = record.toUnicode().replace("DejaVu Sans", "Cats and Dogs")
+        font.save(path)
     before = [*font_manager.fontManager.ttflist]
     font_manager.fontManager.addfont(path)
     face = fonts.Face("Cats and Dogs", str(path), 0)
@@ -54,7 +55,6 @@ def one_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[fonts.
     yield face
     fonts._fallbacks.cache_clear()
     font_manager.fontManager.ttflist[:] = before
-    font_manager._findfont_cached.cache_clear()  # type: ignore[attr-defined]
 
 
 def pixels(figure: Figure, path: Path) -> np.ndarray:
@@ -139,21 +139,24 @@ def test_scripts_that_must_be_shaped_become_numbers_where_nothing_shapes_them(
     assert fonts.name_or_number("قطة", 3) == "قطة"
 
 
+@cache
+def signs_of(face: fonts.Face) -> set[int]:
+    with TTFont(face.path, fontNumber=face.index, lazy=True) as font:
+        return set(font.getBestCmap())
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
 def test_what_is_drawn_is_in_a_font_by_another_reader(name: str) -> None:
     """A name that is kept whole has every sign in a font, as fontTools reads its table."""
     text = fonts.name_or_number(name, 1)
-    maps = [
-        TTFont(face.path, fontNumber=face.index, lazy=True).getBestCmap()
-        for face in fonts.faces_for(text)
-    ]
+    maps = [signs_of(face) for face in fonts.faces_for(text)]
     signs = {sign for sign in text if not sign.isspace() and sign not in fonts.IGNORABLE}
     assert all(any(ord(sign) in known for known in maps) for sign in signs)
     assert text.isprintable() or set(text) & fonts.IGNORABLE
 
 
 def test_the_parts_of_a_label_are_the_whole_label() -> None:
-    for name in (*NAMES, "", "e\u0301 猫 👨‍👩‍👧 कुत्ता"):
+    for name in ("猫", "кот", "", "e\u0301 猫 👨‍👩‍👧 कुत्ता"):
         assert "".join(part for part, _ in fonts.runs(name)) == name
         for part, face in fonts.runs(name):
             assert ImageFont.truetype(face.path, 12, index=face.index).getlength(part) >= 0

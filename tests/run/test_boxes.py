@@ -584,7 +584,7 @@ def test_only_the_likeliest_class_and_those_asked_for_get_a_box_in_a_drawing(
     assert marked == [drawn]
 
 
-def test_draw_above_needs_a_folder(verydeep: Any) -> None:
+def test_draw_above_needs_a_folder(verydeep: Program) -> None:
     found = verydeep("predict", "runs/a", "a.png", "--boxes", "runs/b", "--draw-above", "0.2")
     assert found.code == 2
     assert "--out" in found.err

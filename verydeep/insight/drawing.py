@@ -10,15 +10,20 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
+from matplotlib.text import Text
 
 from verydeep.files import write_atomically
 from verydeep.insight.fonts import letter
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#767676"
 """Of the palette of Okabe & Ito."""
+
+DARK_PAPER, LIGHT_INK = "#161616", "#ececec"
+"""Of drawings on a dark page, whose colours these are."""
 
 
 def save_picture(
@@ -40,6 +45,23 @@ def save_picture(
             path, lambda file: figure.savefig(file, format=kind, dpi=dots, metadata=notes)
         )
     return path
+
+
+def darken(figure: Figure) -> None:
+    """Turn black letters and lines on white paper into light ones on dark paper.
+
+    Args:
+        figure: Drawn for a light page. Pictures, and what has a colour, stay as they are.
+    """
+    figure.patch.set_facecolor(DARK_PAPER)
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and to_rgb(text.get_color()) == (0, 0, 0):
+            text.set_color(LIGHT_INK)
+    for axes in figure.axes:
+        axes.patch.set_facecolor(DARK_PAPER)
+        axes.tick_params(which="both", color=LIGHT_INK, labelcolor=LIGHT_INK)
+        for spine in axes.spines.values():
+            spine.set_edgecolor(LIGHT_INK)
 
 
 def plain_axes(axes: Any) -> None:

@@ -127,7 +127,7 @@ def runs(text: str) -> Iterator[tuple[str, Face]]:
 
 def main_face() -> Face:
     """Return the font that Matplotlib brings along."""
-    return Face(MAIN, font_manager.findfont(MAIN), 0)
+    return Face(MAIN, str(font_manager.findfont(MAIN)), 0)
 
 
 @cache

@@ -15,10 +15,10 @@ from verydeep.insight.explain.tiles import DOTS, WIDTH
 from verydeep.insight.fonts import name_or_number
 from verydeep.progress import Progress
 
-SIDE = 3.0
+SIDE = 2.1
 """Inches of the picture."""
 
-LONGEST = 40
+LONGEST = 26
 """Letters of the class above it."""
 
 
@@ -91,7 +91,7 @@ def _draw(found: ClassModel, title: str) -> Figure:
     figure = Figure(figsize=(WIDTH, tall), dpi=DOTS)
     picture = figure.add_axes((0, 0, SIDE / WIDTH, high / tall), anchor="NW")
     show(picture, as_picture(found.pixels), shortened(title, LONGEST), smooth=True)
-    axes = figure.add_axes((0.6, 0.5 / tall, 0.38, (high - 0.5) / tall))
+    axes = figure.add_axes((0.64, 0.5 / tall, 0.34, (high - 0.5) / tall))
     axes.plot(range(len(found.scores)), found.scores, color=BLUE)
     axes.set_title("the score, step by step", fontsize=LETTERS, loc="left", pad=3)
     axes.set_xlabel("steps", fontsize=LETTERS)

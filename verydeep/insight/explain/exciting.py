@@ -17,10 +17,10 @@ from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import DOTS, HEAD, WIDTH
 from verydeep.insight.fonts import key_to_numbers, name_or_number
 
-LONGEST = 32
+LONGEST = 20
 """Letters of a file's name above its patch."""
 
-BEYOND = 0.9
+BEYOND = 0.5
 """Grey of what lies beyond a picture's edge."""
 
 

@@ -14,7 +14,7 @@ from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import DOTS, WIDTH, Tile, draw_tiles
 from verydeep.insight.fonts import key_to_numbers, name_or_number
 
-LONGEST, LONGEST_BESIDE = 10, 40
+LONGEST, LONGEST_BESIDE = 8, 24
 """Letters of a class above its map, and beside its bar."""
 
 STRONGEST = 16

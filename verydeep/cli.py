@@ -298,7 +298,16 @@ def predict(
     grid: Annotated[str, typer.Option(help="Rows x columns of crops.")] = "5x5",
     threshold: Threshold = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the pictures with their boxes drawn.")
+        Path | None,
+        typer.Option(help="Folder for the pictures with the box of the likeliest class drawn."),
+    ] = None,
+    draw_above: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Draw the boxes of other classes that are at least this likely, too, like 0.2.",
+        ),
     ] = None,
     device: Device = None,
     precision: Precision = None,
@@ -315,6 +324,8 @@ def predict(
         raise InputError("--json and --csv exclude each other")
     if out and not boxes:
         raise InputError("--out draws boxes: name a box net with --boxes")
+    if draw_above is not None and not out:
+        raise InputError("--draw-above is about drawn boxes: name a folder for them with --out")
     predictions = predict_all(
         model,
         files,
@@ -331,7 +342,7 @@ def predict(
     )
     list_unreadable([str(p.fault) for p in predictions if p.fault])
     if out:
-        draw_predictions(predictions, out)
+        draw_predictions(predictions, out, draw_above)
     if as_csv:
         print_csv(predictions)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -37,9 +36,10 @@ def print_run(metrics: dict[str, Any], out: Path, as_json: bool) -> None:
 
 def print_csv(predictions: list[Prediction]) -> None:
     """Print predictions as CSV."""
+    from verydeep.csv_text import csv_text
     from verydeep.tables.predictions import predictions_as_rows
 
-    csv.writer(sys.stdout, lineterminator="\n").writerows(predictions_as_rows(predictions))
+    sys.stdout.write(csv_text(predictions_as_rows(predictions)))
 
 
 def _are(count: int) -> str:

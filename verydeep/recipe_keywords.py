@@ -44,21 +44,6 @@ def keyword_settings(keywords: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def changed_recipe(recipe: Recipe | str | Path, settings: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with other values.
-
-    Args:
-        recipe: A recipe, the name of a shipped one, or a YAML file.
-        settings: Values by dotted path.
-
-    Raises:
-        RecipeError: It cannot be read, or a path or a value is wrong.
-    """
-    if not isinstance(recipe, Recipe):
-        return load_recipe(recipe, settings)
-    return recipe.replace(**{path.replace(".", "__"): value for path, value in settings.items()})
-
-
 def _path(keyword: str) -> str:
     path = SHORT.get(keyword, keyword.replace("__", "."))
     if path in known_keys():

@@ -120,12 +120,6 @@ def test_the_lists_name_every_file(written: tuple[Report, Path]) -> None:
     assert json.loads((folder / "findings.json").read_text("utf-8")) == report.to_dict()
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx"])
-def test_no_cell_is_a_formula(cell: str) -> None:
-    assert page._plain(cell) == f"'{cell}"
-    assert page._plain("a=1") == "a=1"
-
-
 def test_the_choice_is_seeded_and_of_usable_training_pictures(
     written: tuple[Report, Path],
 ) -> None:

@@ -111,10 +111,12 @@ def check_on_canvas(label: Label, size: tuple[int, int]) -> None:
     x0, y0, x1, y1 = label.place
     assert 0 <= x0 <= x1 < size[0]
     assert 0 <= y0 <= y1 < size[1]
-    left, _, right, _ = label.font.getbbox(label.text, anchor="ls")
+    assert "".join(part for part, _ in label.runs) == label.text
     if label.text:
-        assert x0 <= label.start[0] + left
-        assert label.start[0] + right <= x1 + 1
+        (first, font), *_ = label.runs
+        assert x0 <= label.start[0] + font.getbbox(first, anchor="ls")[0]
+        long = sum(font.getlength(part) for part, font in label.runs)
+        assert label.start[0] + long <= x1 + 1
         assert y0 <= label.start[1] <= y1 + 1
 
 

@@ -553,10 +553,21 @@ def test_the_demo_goes_on_where_it_was_left(
 
 
 @pytest.mark.parametrize(
-    ("likely", "drawn"), [((0.7, 0.2, 0.05), 2), ((0.09, 0.08, 0.07), 1), ((0.4, 0.3, 0.3), 3)]
+    ("likely", "above", "drawn"),
+    [
+        ((0.4, 0.3, 0.3), None, 1),
+        ((0.9, 0.06, 0.04), None, 1),
+        ((0.7, 0.2, 0.05), 0.2, 2),
+        ((0.09, 0.08, 0.07), 0.5, 1),
+        ((0.4, 0.3, 0.3), 0.0, 3),
+    ],
 )
-def test_unlikely_classes_get_no_box_in_a_drawing(
-    likely: tuple[float, ...], drawn: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_only_the_likeliest_class_and_those_asked_for_get_a_box_in_a_drawing(
+    likely: tuple[float, ...],
+    above: float | None,
+    drawn: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
     marked: list[int] = []
@@ -569,5 +580,11 @@ def test_unlikely_classes_get_no_box_in_a_drawing(
     ranking = tuple(zip("abc", likely, strict=True))
     boxes = (Box(0, 0, 9, 9), Box(1, 1, 9, 9), Box(2, 2, 9, 9))
     prediction = Prediction(tmp_path / "a.png", ranking, boxes=boxes)
-    draw_predictions([prediction], tmp_path / "drawn")
+    draw_predictions([prediction], tmp_path / "drawn", above)
     assert marked == [drawn]
+
+
+def test_draw_above_needs_a_folder(verydeep: Program) -> None:
+    found = verydeep("predict", "runs/a", "a.png", "--boxes", "runs/b", "--draw-above", "0.2")
+    assert found.code == 2
+    assert "--out" in found.err

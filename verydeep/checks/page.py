@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 from verydeep.checks.findings import Finding, Flagged
 from verydeep.checks.pictures import Picture
 from verydeep.checks.sheets import choose_sheets, shrink_all
+from verydeep.csv_text import csv_text
 from verydeep.data.decode import shown
 from verydeep.files import write_json, write_text
 from verydeep.pages import render
@@ -82,7 +81,7 @@ def write_page(
     )
     html, table, values = (folder / name for name in WRITTEN)
     write_text(html, page)
-    write_text(table, _csv(report.findings))
+    write_text(table, csv_text([COLUMNS, *_rows(report.findings)]))
     write_json(values, report.to_dict())
     return html
 
@@ -117,17 +116,8 @@ def _mean_colour(report: Report) -> str | None:
     return "rgb({:.0f} {:.0f} {:.0f})".format(*colours["mean"])
 
 
-def _csv(findings: tuple[Finding, ...]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
+def _rows(findings: tuple[Finding, ...]) -> Iterator[tuple[str, ...]]:
     for finding in findings:
         for f in finding.files or (Flagged("", reason=finding.title),):
             row = (f.file, f.split, f.class_name, f.reason, f.other, finding.advice)
-            writer.writerow((finding.severity, finding.key, *map(_plain, row)))
-    return buffer.getvalue()
-
-
-def _plain(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+            yield (finding.severity, finding.key, *row)

@@ -9,8 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from verydeep.insight.drawing import shortened
+from verydeep.insight.fonts import key_to_numbers, name_or_number
+
 MOST_NAMES, MOST_NUMBERS = 60, 25
 """Classes up to which their names, and the counts in the cells, can be read."""
+
+LONGEST = 30
+"""Letters of a name beside the matrix."""
 
 
 def draw_confusion(confusion: Tensor, names: Sequence[str]) -> Figure:
@@ -18,7 +24,7 @@ def draw_confusion(confusion: Tensor, names: Sequence[str]) -> Figure:
 
     Args:
         confusion: int64 (K, K).
-        names: Of the K classes.
+        names: Of the K classes. ``no. 3`` stands for the third if no font has its letters.
     """
     counts = confusion.numpy()
     images = counts.sum(1, keepdims=True)
@@ -31,10 +37,16 @@ def draw_confusion(confusion: Tensor, names: Sequence[str]) -> Figure:
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class (%)")
     axes.set(xlabel="taken for", ylabel="true class")
     if classes <= MOST_NAMES:
+        drawn = [
+            shortened(name_or_number(name, number), LONGEST)
+            for number, name in enumerate(names, start=1)
+        ]
         # A name is a name, also one with dollar signs.
         slanted: Any = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-        axes.set_xticks(range(classes), names, **slanted, parse_math=False)
-        axes.set_yticks(range(classes), names, parse_math=False)
+        axes.set_xticks(range(classes), drawn, **slanted, parse_math=False)
+        axes.set_yticks(range(classes), drawn, parse_math=False)
+        if key_to_numbers(dict(enumerate(names, start=1))):
+            axes.set_xlabel("taken for (no. 1: the class of the first line of classes.csv)")
     if classes <= MOST_NUMBERS:
         for row, column in np.argwhere(counts > 0):
             dark = share[row, column] > 55

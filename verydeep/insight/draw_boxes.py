@@ -11,6 +11,7 @@ from typing import NamedTuple
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from verydeep.data.samples import Box
+from verydeep.insight.fonts import Face, runs
 
 TRUE, FOUND = "#009e73", "#e69f00"
 """Green and orange of the palette of Okabe & Ito; true boxes are dashed besides."""
@@ -73,9 +74,10 @@ def draw_boxes(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
             label = fit_label(mark.label, place, size, line, taken)
             taken.append(label.place)
             canvas.rectangle(label.place, fill=mark.colour, outline=DARK)
-            canvas.text(
-                label.start, label.text, fill=_ink(mark.colour), font=label.font, anchor="ls"
-            )
+            x, y = label.start
+            for text, font in label.runs:
+                canvas.text((x, y), text, fill=_ink(mark.colour), font=font, anchor="ls")
+                x += round(font.getlength(text))
     return drawn
 
 
@@ -106,6 +108,10 @@ Place = tuple[int, int, int, int]
 """A rectangle of the canvas: first and last pixels, all inside."""
 
 
+Run = tuple[str, ImageFont.FreeTypeFont]
+"""Letters and their font."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """A label in its place.
@@ -114,13 +120,13 @@ class Label:
         text: What is left of it.
         place: Its ground.
         start: Left end of the line that the letters stand on.
-        font: Of the letters.
+        runs: Its parts, each with the font of its letters.
     """
 
     text: str
     place: Place
     start: tuple[int, int]
-    font: ImageFont.FreeTypeFont
+    runs: tuple[Run, ...]
 
 
 def fit_label(
@@ -136,16 +142,17 @@ def fit_label(
         taken: Places of other labels.
     """
     width, height = size
-    font = _font(max(8, min(round(min(size) / 22), 40)))
+    letters = max(8, min(round(min(size) / 22), 40))
     margin = max(2, line)
-    text = _shortened(" ".join(text.split()), font, width - 2 * margin)
-    ascent, descent = font.getmetrics()
-    wide = min(width, int(font.getlength(text)) + 1 + 2 * margin)
+    text = _shortened(" ".join(text.split()), letters, width - 2 * margin)
+    lettered = _runs(text, letters)
+    ascent, descent = map(max, zip(*(font.getmetrics() for _, font in lettered), strict=True))
+    wide = min(width, int(_length(lettered)) + 1 + 2 * margin)
     high = min(height, ascent + descent + margin)
     places = [_within(corner, wide, high, size) for corner in _corners(frame, wide, high)]
     place = min(places, key=lambda one: sum(_common(one, other) for other in taken))
     start = (place[0] + margin, place[1] + ascent + margin // 2)
-    return Label(text, place, start, font)
+    return Label(text, place, start, lettered)
 
 
 def _corners(frame: Place, wide: int, high: int) -> Iterator[tuple[int, int]]:
@@ -172,10 +179,18 @@ def _common(a: Place, b: Place) -> int:
     return max(0, wide) * max(0, high)
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
-    if font.getlength(text) <= room:
+def _runs(text: str, size: int) -> tuple[Run, ...]:
+    return tuple((part, _font(face, size)) for part, face in runs(text))
+
+
+def _length(lettered: Sequence[Run]) -> float:
+    return sum(font.getlength(text) for text, font in lettered)
+
+
+def _shortened(text: str, size: int, room: int) -> str:
+    if _length(_runs(text, size)) <= room:
         return text
-    while text and font.getlength(text + "…") > room:
+    while text and _length(_runs(text + "…", size)) > room:
         text = text[:-1]
     return text.rstrip() + "…" if text else ""
 
@@ -232,8 +247,5 @@ def _ink(colour: str) -> str:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Return the font that matplotlib brings along, which has letters of many scripts."""
-    from matplotlib import font_manager  # slow, and needed here alone
-
-    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
+def _font(face: Face, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(face.path, size, index=face.index)

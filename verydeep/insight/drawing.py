@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
+from matplotlib.text import Text
 
 from verydeep.files import write_atomically
+from verydeep.insight.fonts import letter
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#767676"
 """Of the palette of Okabe & Ito."""
+
+DARK_PAPER, LIGHT_INK = "#161616", "#ececec"
+"""Of drawings on a dark page, whose colours these are."""
 
 
 def save_picture(
     figure: Figure, path: Path, dots: int = 150, notes: Mapping[str, str | None] | None = None
 ) -> Path:
-    """Write a figure, whole or not at all; letters that the font lacks become boxes.
+    """Write a figure, whole or not at all; its texts fall back to fonts of the system.
 
     Args:
         figure: What is drawn.
@@ -30,12 +38,30 @@ def save_picture(
         notes: Kept within the file, such as its title.
     """
     kind = path.suffix.removeprefix(".")
+    letter(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         write_atomically(
             path, lambda file: figure.savefig(file, format=kind, dpi=dots, metadata=notes)
         )
     return path
+
+
+def darken(figure: Figure) -> None:
+    """Turn black letters and lines on white paper into light ones on dark paper.
+
+    Args:
+        figure: Drawn for a light page. Pictures, and what has a colour, stay as they are.
+    """
+    figure.patch.set_facecolor(DARK_PAPER)
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and to_rgb(text.get_color()) == (0, 0, 0):
+            text.set_color(LIGHT_INK)
+    for axes in figure.axes:
+        axes.patch.set_facecolor(DARK_PAPER)
+        axes.tick_params(which="both", color=LIGHT_INK, labelcolor=LIGHT_INK)
+        for spine in axes.spines.values():
+            spine.set_edgecolor(LIGHT_INK)
 
 
 def plain_axes(axes: Any) -> None:
@@ -119,7 +145,18 @@ def number(value: float, form: str = ".3g") -> str:
 def shortened(name: str, longest: int) -> str:
     """Return so many letters of a name at most, the last of them an ellipsis if some are missing.
 
-    >>> shortened("Norwich terrier", 10)
-    'Norwich t…'
+    East Asian letters, which are twice as wide, count as two.
+
+    >>> shortened("Norwich terrier", 10), shortened("挪威梗犬", 6), shortened("cat", 3)
+    ('Norwich t…', '挪威…', 'cat')
     """
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+    if sum(map(_letters_wide, name)) <= longest:
+        return name
+    ends = accumulate(map(_letters_wide, name))
+    return "".join(sign for sign, end in zip(name, ends, strict=True) if end < longest) + "…"
+
+
+def _letters_wide(sign: str) -> int:
+    if unicodedata.category(sign) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1

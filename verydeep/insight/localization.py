@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from verydeep.insight.draw_boxes import Mark, draw_boxes, reduced, true_mark
-from verydeep.insight.drawing import BLUE, ORANGE, outline
+from verydeep.insight.drawing import BLUE, ORANGE, outline, shortened
+from verydeep.insight.fonts import name_or_number
 from verydeep.localization.merge import Merged
 from verydeep.localization.result import LocatedSample
 
@@ -34,7 +35,8 @@ def draw_gallery(
 ) -> Figure:
     """Draw the pictures on which the box of the true class was best, and those where it was worst.
 
-    True boxes are green and dashed, boxes that were found orange.
+    True boxes are green and dashed, boxes that were found orange. ``no. 3`` stands for the third
+    class if no font has the letters of its name.
 
     Args:
         answers: What was found.
@@ -70,7 +72,7 @@ def answer_marks(answer: LocatedSample) -> list[Mark]:
 def _draw_answer(axes: Any, answer: LocatedSample, picture: Image.Image, name: str) -> None:
     drawn = draw_boxes(*reduced(picture, answer_marks(answer), MOST_PIXELS))
     axes.imshow(np.asarray(drawn))
-    short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    short = shortened(name_or_number(name, answer.label + 1), LONGEST_NAME)
     missing = ", no box" if answer.located.given and answer.located.given.box is None else ""
     axes.set_title(f"{short}\nIoU {answer.overlap:.2f}{missing}", fontsize=8, parse_math=False)
 

@@ -15,7 +15,9 @@ its module begins with ``{% extends "base.html" %}`` and fills these blocks:
 =============  ====================================================================
 
 ``{% from "macros.html" import wide %}`` gives ``{% call wide("label") %}<table>…{% endcall %}``:
-what may be wider than a telephone scrolls by itself, with the keyboard as well.
+what may be wider than a telephone scrolls by itself, with the keyboard as well. Names of files are
+written ``{{ name|file_name }}``, and names of classes within ``<bdi>``: one that runs from right to
+left turns nothing around it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+LONGEST_ENDING = 8
+"""Letters of the ending of a file name; what is longer is a part of the name."""
 
 
 def render(package: str, name: str, **values: Any) -> str:
@@ -48,10 +54,27 @@ def _environment(package: str) -> Environment:
         files = (resources.files(place) / name for place in (package, __name__))
         return next((file.read_text("utf-8") for file in files if file.is_file()), None)
 
-    return Environment(
+    environment = Environment(
         loader=FunctionLoader(load),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["file_name"] = file_name
+    return environment
+
+
+def file_name(name: str) -> Markup:
+    """Return the name of a file that may be broken anywhere but in its ending.
+
+    >>> print(file_name("photos/a <long> name.jpeg"))
+    <bdi>photos/a &lt;long&gt; na<span class="ending">me.jpeg</span></bdi>
+    """
+    stem, dot, ending = name.rpartition(".")
+    if not dot or not stem or not 0 < len(ending) <= LONGEST_ENDING:
+        return Markup("<bdi>{}</bdi>").format(name)
+    kept = 2 if stem[-2:].isprintable() and "/" not in stem[-2:] else 0
+    parts = (stem[:-kept], stem[-kept:]) if kept else (stem, "")
+    last = f"{parts[1]}{dot}{ending}"
+    return Markup('<bdi>{}<span class="ending">{}</span></bdi>').format(parts[0], last)

@@ -37,8 +37,8 @@ def extend(run: RunFolder, said: Said, progress: Progress) -> bool:
         return False
     if wanted < planned:
         progress.say(
-            f"not taken: {option('epochs', wanted)}; {run.path} was begun with {planned}, and a resumed run "
-            "can only be given more"
+            f"not taken: {option('epochs', wanted)}; {run.path} was begun with {planned}, and a "
+            "resumed run can only be given more"
         )
         return False
     progress.say(f"{run.path} trains on to epoch {wanted}: {_how(recipe, wanted)}")

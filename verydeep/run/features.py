@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from verydeep.classifier import Classifier, load
+from verydeep.csv_text import csv_text
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset
 from verydeep.distributed import joined
@@ -163,11 +162,9 @@ def write_probe(result: ProbeResult, folder: Path) -> None:
         DiskError: There is no room on the disk.
     """
     answers = result.answers
-    text = io.StringIO()
     rows = zip(answers.files, answers.labels, answers.guesses, strict=True)
-    csv.writer(text, lineterminator="\n").writerows([("file", "class", "guess"), *rows])
     write_json(folder / "probe.json", result.to_dict())
-    write_text(folder / "answers.csv", text.getvalue())
+    write_text(folder / "answers.csv", csv_text([("file", "class", "guess"), *rows]))
 
 
 @contextmanager

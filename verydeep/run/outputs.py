@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from verydeep.csv_text import csv_text, digits
 from verydeep.data.decode import decode
 from verydeep.data.layouts.coco import numbering
 from verydeep.data.members import Source
@@ -119,15 +118,15 @@ def _box_rows(result: LocalizationResult, classes: Sequence[str]) -> Iterable[Se
     yield ("file", "class", "iou", *Box._fields, *numbered)
     for answer in result.answers:
         given = answer.located.given
-        row: list[Any] = [answer.name, classes[answer.label], f"{answer.overlap:.6f}"]
+        row: list[Any] = [answer.name, classes[answer.label], digits(answer.overlap, ".6f")]
         row += _edges(given.box if given else None)
         for guess in answer.located.guesses:
-            row += [classes[guess.label], f"{guess.probability:.9g}", *_edges(guess.box)]
+            row += [classes[guess.label], digits(guess.probability, ".9g"), *_edges(guess.box)]
         yield row
 
 
 def _edges(box: Box | None) -> list[str]:
-    return [f"{edge:.3f}" for edge in box] if box else [""] * len(Box._fields)
+    return [digits(edge, ".3f") for edge in box] if box else [""] * len(Box._fields)
 
 
 def _posterior_rows(answers: Answers) -> Iterable[Sequence[Any]]:
@@ -137,8 +136,8 @@ def _posterior_rows(answers: Answers) -> Iterable[Sequence[Any]]:
         answers.names, answers.labels.tolist(), guesses, answers.posteriors, strict=True
     ):
         # Nine digits say a float32 exactly.
-        digits = (f"{value:.9g}" for value in likely.tolist())
-        yield (name, answers.classes[label], answers.classes[guess], *digits)
+        shares = (digits(value, ".9g") for value in likely.tolist())
+        yield (name, answers.classes[label], answers.classes[guess], *shares)
 
 
 def _write_classes(answers: Answers, folder: Path) -> None:
@@ -168,6 +167,4 @@ def _write_reliability(result: Result, folder: Path) -> None:
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(rows))

@@ -12,14 +12,12 @@ from verydeep.data.sources import Picture
 from verydeep.errors import InputError
 from verydeep.files import write_atomically
 from verydeep.insight.draw_boxes import PALETTE, Mark, draw_boxes
+from verydeep.insight.fonts import name_or_number
 from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
 from verydeep.localization.protocol import USUAL_GRID, check_grid_use
 from verydeep.option_names import option
 from verydeep.progress import ProgressWish, choose_progress
-
-LIKELY = 0.1
-"""Classes that are less likely than this, and not the likeliest, get no box in a drawing."""
 
 
 def predict(
@@ -86,11 +84,19 @@ def predict(
     )
 
 
-def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> None:
-    """Write every picture with the boxes found on it, as ``NAME.png``.
+def draw_predictions(
+    predictions: Sequence[Prediction], folder: Path, above: float | None = None
+) -> None:
+    """Write every picture with the box of its likeliest class, as ``NAME.png``.
 
-    Drawn are the box of the likeliest class and those of others that are likely as well
-    (:data:`LIKELY`). Of files with the same name, the second becomes ``NAME-2.png``.
+    Of files with the same name, the second becomes ``NAME-2.png``. A class whose name is in letters
+    that no font of this machine has is drawn by its rank: ``no. 1`` is the likeliest.
+
+    Args:
+        predictions: What was found.
+        folder: Where to.
+        above: Draw the boxes of other classes that are at least this likely, too, from 0 to 1;
+            None draws none of them.
 
     Raises:
         InputError: The folder cannot be written.
@@ -100,7 +106,7 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> None:
         if prediction.source is None or prediction.fault:
             continue
         # The likeliest last, above the others.
-        drawn = draw_boxes(decode(prediction.source), [*_marks(prediction)][::-1])
+        drawn = draw_boxes(decode(prediction.source), [*_marks(prediction, above)][::-1])
         name = free_name(prediction.source.stem, taken)
         try:
             write_atomically(folder / f"{name}.png", partial(drawn.save, format="PNG"))
@@ -108,11 +114,13 @@ def draw_predictions(predictions: Sequence[Prediction], folder: Path) -> None:
             raise InputError(f"{folder}: cannot be written ({error})") from error
 
 
-def _marks(prediction: Prediction) -> Iterator[Mark]:
+def _marks(prediction: Prediction, above: float | None) -> Iterator[Mark]:
     ranked = zip(prediction.ranking, prediction.boxes, strict=True)
     for place, ((name, probability), box) in enumerate(ranked):
-        if box and (place == 0 or probability >= LIKELY):
-            yield Mark(box, f"{name}, {100 * probability:.0f} %", PALETTE[place % len(PALETTE)])
+        if box and (place == 0 or (above is not None and probability >= above)):
+            drawn = name_or_number(name, place + 1, pillow=True)
+            label = f"{drawn}, {100 * probability:.0f} %"
+            yield Mark(box, label, PALETTE[place % len(PALETTE)])
 
 
 def free_name(stem: str, taken: set[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from verydeep.csv_text import digits
 from verydeep.data.decode import shown
 from verydeep.data.samples import Box
 
@@ -61,6 +62,6 @@ def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]
     for prediction in predictions:
         row = [str(prediction.source)]
         for (name, probability), box in _placed(prediction):
-            row += [name, f"{probability:.6f}"]
-            row += [f"{edge:.2f}" for edge in box] if box else [""] * len(edges)
+            row += [name, digits(probability, ".6f")]
+            row += [digits(edge, ".2f") for edge in box] if box else [""] * len(edges)
         yield row + [""] * (1 + len(head) - len(row))

@@ -192,7 +192,7 @@ def _draw_guided(pixels: Tensor, colours: Tensor, heat: Tensor) -> Figure:
     most = max(float(np.quantile(heat.numpy(), BRIGHT)), torch.finfo(heat.dtype).tiny)
     figure, (first, second, third) = beside(pixels.shape[-2:], 3)
     show(first, as_picture(pixels), "the picture")
-    show(second, as_picture((colours / most).clamp(-1, 1) / 2 + 0.5), "in colours, 0 is grey")
+    show(second, as_picture((colours / most).clamp(-1, 1) / 2 + 0.5), "0 is grey")
     bright = (heat / most).clamp(0, 1).expand_as(colours)
-    show(third, as_picture(bright), f"absolute, white: {most:.1g} a level")
+    show(third, as_picture(bright), f"absolute, to {most:.1g}")
     return figure

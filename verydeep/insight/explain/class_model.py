@@ -8,14 +8,18 @@ from matplotlib.figure import Figure
 
 from verydeep.inside.class_model import USUAL_ASCENT, Ascent, ClassModel, class_model
 from verydeep.inside.subject import Subject
-from verydeep.insight.drawing import BLUE, plain_axes
+from verydeep.insight.drawing import BLUE, plain_axes, shortened
 from verydeep.insight.explain.heat import LETTERS, as_picture, show
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import DOTS, WIDTH
+from verydeep.insight.fonts import name_or_number
 from verydeep.progress import Progress
 
-SIDE = 3.0
+SIDE = 2.1
 """Inches of the picture."""
+
+LONGEST = 26
+"""Letters of the class above it."""
 
 
 def class_model_section(
@@ -48,7 +52,7 @@ def class_model_section(
         alt=f"A picture made so that the score of {subject.quoted} is large: it went from "
         f"{found.scores[0]:.3g} to {found.score:.3g} in {settings.steps} steps, where the class "
         f"has a probability of {sure}.",
-        figure=_draw(found, subject.title),
+        figure=_draw(found, name_or_number(subject.title, subject.label + 1)),
         caption="Shapes and colours that recur are what the net knows the class by, often many "
         "times over and upside down: it is rewarded for every one. It is no photograph, no mean of "
         f"the training pictures, and another seed gives another. Probability: {sure}. Shown as "
@@ -86,8 +90,8 @@ def _draw(found: ClassModel, title: str) -> Figure:
     tall = high + 0.25
     figure = Figure(figsize=(WIDTH, tall), dpi=DOTS)
     picture = figure.add_axes((0, 0, SIDE / WIDTH, high / tall), anchor="NW")
-    show(picture, as_picture(found.pixels), title, smooth=True)
-    axes = figure.add_axes((0.6, 0.5 / tall, 0.38, (high - 0.5) / tall))
+    show(picture, as_picture(found.pixels), shortened(title, LONGEST), smooth=True)
+    axes = figure.add_axes((0.64, 0.5 / tall, 0.34, (high - 0.5) / tall))
     axes.plot(range(len(found.scores)), found.scores, color=BLUE)
     axes.set_title("the score, step by step", fontsize=LETTERS, loc="left", pad=3)
     axes.set_xlabel("steps", fontsize=LETTERS)

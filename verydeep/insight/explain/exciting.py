@@ -15,11 +15,12 @@ from verydeep.insight.drawing import number as printed
 from verydeep.insight.explain.heat import as_picture, show
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import DOTS, HEAD, WIDTH
+from verydeep.insight.fonts import key_to_numbers, name_or_number
 
-LONGEST = 32
+LONGEST = 20
 """Letters of a file's name above its patch."""
 
-BEYOND = 0.9
+BEYOND = 0.5
 """Grey of what lies beyond a picture's edge."""
 
 
@@ -66,8 +67,12 @@ def _panel(channel: Channel, patches: Sequence[Patch], name: Callable[[int], str
         f"the most exciting first: {listed}.",
         figure=_draw(patches, name),
         caption=f"A unit of this layer sees {side}x{side} pixels. What lies beyond the edge of a "
-        "picture is grey.",
+        f"picture is grey. {_key(patches, name)}".rstrip(),
     )
+
+
+def _key(patches: Sequence[Patch], name: Callable[[int], str]) -> str:
+    return key_to_numbers({number: name(p.index) for number, p in enumerate(patches, start=1)})
 
 
 def _draw(patches: Sequence[Patch], name: Callable[[int], str]) -> Figure:
@@ -84,7 +89,8 @@ def _draw(patches: Sequence[Patch], name: Callable[[int], str]) -> Figure:
     for number, (values, patch) in enumerate(zip(_aligned(patches), patches, strict=True)):
         row, column = divmod(number, 2)
         near, whole = (place(row, 2 * column + which) for which in (0, 1))
-        title = f"{printed(patch.unit.value)}  {shortened(name(patch.index), LONGEST)}"
+        file = shortened(name_or_number(name(patch.index), number + 1), LONGEST)
+        title = f"{printed(patch.unit.value)}  {file}"
         show(near, values, title)
         _draw_whole(whole, patch)
     return figure

@@ -25,7 +25,7 @@ LETTERS = 8
 ONE_SIGN, TWO_SIGNS = "viridis", "PuOr"
 """Maps of colours that all eyes tell apart, of what is never negative and of what may be."""
 
-ROOM = 0.85
+ROOM = 0.75
 """Inches for the scale of colours."""
 
 
@@ -57,7 +57,7 @@ def draw_heat(
     figure, (first, second, third) = beside(pixels.shape[-2:], 3, ROOM)
     show(first, as_picture(pixels), "the picture")
     show(second, drawn, "the map")
-    show(third, over, "the map over the picture")
+    show(third, over, "both")
     x, y, _ = peak(heat)
     for axes in (second, third):
         axes.plot(x + 0.5, y + 0.5, "o", mfc="none", mec="white", ms=8, mew=2.4)

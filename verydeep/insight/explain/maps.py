@@ -12,9 +12,10 @@ from verydeep.inside.subject import Subject
 from verydeep.insight.drawing import BLUE, number, plain_axes, shortened
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import DOTS, WIDTH, Tile, draw_tiles
+from verydeep.insight.fonts import key_to_numbers, name_or_number
 
-LONGEST = 10
-"""Letters of a class above its map."""
+LONGEST, LONGEST_BESIDE = 8, 24
+"""Letters of a class above its map, and beside its bar."""
 
 STRONGEST = 16
 """Channels of a layer that are drawn."""
@@ -70,7 +71,7 @@ def _panel(subject: Subject, found: LayerMap) -> Panel:
         f"{_name(subject, units[-1])}, the last of them, {units[-1].value:.3g}. "
         f"{100 * found.active_share:.0f} % of all values are above 0.",
         figure=_draw_maps(subject, found, units) if spread else _draw_bars(subject, units),
-        caption=_caption(found, spread=spread),
+        caption=f"{_caption(found, spread=spread)} {_key(subject, units)}".rstrip(),
     )
 
 
@@ -83,6 +84,10 @@ def _caption(found: LayerMap, *, spread: bool) -> str:
         f"{100 * found.active_share:.0f} % of the layer's values are above 0; channels without "
         f"any: {found.silent_channels} of {channels}.{marks}"
     )
+
+
+def _key(subject: Subject, units: Sequence[Unit]) -> str:
+    return key_to_numbers({unit.channel + 1: _name(subject, unit) for unit in units})
 
 
 def _draw_maps(subject: Subject, found: LayerMap, units: Sequence[Unit]) -> Figure:
@@ -103,7 +108,7 @@ def _draw_bars(subject: Subject, units: Sequence[Unit]) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.5 + 0.22 * len(units)), dpi=DOTS, layout="constrained")
     axes = figure.add_subplot()
     axes.barh(range(len(units)), [unit.value for unit in units], color=BLUE)
-    names = [_name(subject, unit) for unit in units]
+    names = [shortened(_drawn(subject, unit), LONGEST_BESIDE) for unit in units]
     axes.set_yticks(range(len(units)), names, fontsize=9, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel(_unit(units[0].layer), fontsize=9)
@@ -118,8 +123,12 @@ def _unit(layer: str) -> str:
 
 def _short(subject: Subject, unit: Unit) -> str:
     """Return what there is room for above a small map."""
-    name = _name(subject, unit) if unit.layer == "fc8" else str(unit.channel)
+    name = _drawn(subject, unit) if unit.layer == "fc8" else str(unit.channel)
     return shortened(name, LONGEST)
+
+
+def _drawn(subject: Subject, unit: Unit) -> str:
+    return name_or_number(_name(subject, unit), unit.channel + 1)
 
 
 def _name(subject: Subject, unit: Unit) -> str:

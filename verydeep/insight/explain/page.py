@@ -12,7 +12,7 @@ from PIL import Image
 
 from verydeep.files import write_atomically, write_json, write_text
 from verydeep.inside.subject import Subject
-from verydeep.insight.drawing import save_picture
+from verydeep.insight.drawing import darken, save_picture
 from verydeep.insight.explain.measured import measured_in_words
 from verydeep.insight.explain.section import Panel, Section
 from verydeep.insight.explain.tiles import DOTS
@@ -33,6 +33,7 @@ class Shown:
         alt: What it shows, in words.
         caption: Below it.
         file: Relative to the page.
+        dark: The same for a dark page.
         width: In pixels.
         height: In pixels.
     """
@@ -42,6 +43,7 @@ class Shown:
     alt: str
     caption: str
     file: str
+    dark: str
     width: int
     height: int
 
@@ -162,18 +164,23 @@ def sections_as_dict(sections: Iterable[Written]) -> dict[str, Any]:
 
 
 def write_section(section: Section, folder: Path, key: str) -> Written:
-    """Write the drawings of a section as ``key/PANEL.png`` into the page's folder."""
+    """Write the drawings of a section into the page's folder, each for a light and a dark page.
+
+    Their names are ``key/PANEL.png`` and ``key/PANEL-dark.png``.
+    """
     panels = tuple(_write_panel(panel, folder, key) for panel in section.panels)
     return Written(section.name, section.title, section.lead, panels, section.facts)
 
 
 def _write_panel(panel: Panel, folder: Path, key: str) -> Shown:
-    file = f"{key}/{panel.name}.png"
+    file, dark = f"{key}/{panel.name}.png", f"{key}/{panel.name}-dark.png"
     notes = {"Title": panel.title, "Description": panel.alt}
     save_picture(panel.figure, folder / file, dots=DOTS, notes=notes)
+    darken(panel.figure)
+    save_picture(panel.figure, folder / dark, dots=DOTS, notes=notes)
     with Image.open(folder / file) as image:
         width, height = image.size
-    return Shown(panel.name, panel.title, panel.alt, panel.caption, file, width, height)
+    return Shown(panel.name, panel.title, panel.alt, panel.caption, file, dark, width, height)
 
 
 def write_part(

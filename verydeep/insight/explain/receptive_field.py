@@ -95,8 +95,8 @@ def _draw(subject: Subject, one: Sight) -> Figure:
         for line in (axes.xaxis, axes.yaxis):
             line.set_major_locator(MaxNLocator(5, integer=True))
             line.label.set_size(8)
-    left.set_title("what it can see", fontsize=9)
-    right.set_title("what it answers to", fontsize=9)
+    left.set_title("can see", fontsize=9)
+    right.set_title("answers to", fontsize=9)
     return figure
 
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from verydeep.insight.drawing import ORANGE, colour_scale
 
-WIDTH = 6.0
-"""Of a drawing, in inches; small, so that its letters can be read on a telephone as well."""
+WIDTH = 4.4
+"""Of a drawing, in inches: letters of 8 points are 9 pixels on a telephone 360 pixels wide."""
 
-DOTS = 150
+DOTS = 200
 """For an inch."""
 
 HEAD = 0.22
 """Inches above a small picture, for its words."""
 
-SCALE = 0.8
+SCALE = 0.7
 """Inches beside the pictures, for the scale of colours."""
 
 TALLEST = 2.5

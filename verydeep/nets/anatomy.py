@@ -39,7 +39,7 @@ class Part:
     stride: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Anatomy:
     """A net, measured layer by layer; the sums over all its layers."""
 

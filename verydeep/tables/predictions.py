@@ -10,7 +10,7 @@ from verydeep.data.decode import shown
 from verydeep.data.samples import Box
 
 if TYPE_CHECKING:
-    from verydeep.classifier import Prediction
+    from verydeep.prediction import Prediction
 
 
 def predictions_as_text(predictions: Sequence[Prediction]) -> str:

@@ -47,6 +47,12 @@ class Anatomy:
     input_size: int
     parts: tuple[Part, ...]
 
+    def __repr__(self) -> str:
+        return (
+            f"Anatomy(net {self.name}, input size {self.input_size}, {self.parameters:,} "
+            f"parameters, {self.multiply_adds:,} multiply-adds)"
+        )
+
     @property
     def parameters(self) -> int:
         """Weights and biases of all layers."""

@@ -18,11 +18,11 @@ class ExplainResult(Summary, MappingResult):
 
     Attributes:
         out: Folder of the page and its drawings.
-        values: What ``explain.json`` holds.
+        content: What ``explain.json`` holds.
     """
 
     out: Path
-    values: Mapping[str, Any]
+    content: Mapping[str, Any]
 
     @property
     def page(self) -> Path:
@@ -32,16 +32,16 @@ class ExplainResult(Summary, MappingResult):
     @property
     def pictures(self) -> list[dict[str, Any]]:
         """The facts of every picture, section by section."""
-        return list(self.values["pictures"])
+        return list(self.content["pictures"])
 
     @property
     def unreadable(self) -> list[str]:
         """Pictures that were left out, with reasons."""
-        return list(self.values["unreadable"])
+        return list(self.content["unreadable"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``explain.json`` holds."""
-        return dict(self.values)
+        return dict(self.content)
 
     def facts(self) -> Rows:
         """Yield the facts to show."""

@@ -18,7 +18,9 @@ from verydeep.cli_options import (
     Device,
     Json,
     Layout,
+    Net,
     Precision,
+    RecipeName,
     Workers,
 )
 from verydeep.cli_predict import PREDICT_EXAMPLES, predict
@@ -208,15 +210,8 @@ def train(
             help="Run folder; default: runs/ and the name of DATA, with a number if it is taken."
         ),
     ] = None,
-    net: Annotated[
-        str | None, typer.Option(help="A, A-LRN, B, C, D or E.", autocompletion=nets_beginning)
-    ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            help="paper, small, localization, or a file.", autocompletion=recipes_beginning
-        ),
-    ] = "paper",
+    net: Net = None,
+    recipe: RecipeName = "paper",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
     ] = None,

@@ -30,8 +30,8 @@ def find_model(folder: str | Path) -> Path:
     path = Path(folder).expanduser()
     if is_torchvision(str(folder)) and not path.exists():
         raise ModelError(
-            f"{folder}: nets of torchvision can be evaluated, alone or fused with your own, but not "
-            "yet used here, where a model or run folder is needed"
+            f"{folder}: nets of torchvision can be evaluated, alone or fused with your own, but "
+            "not yet used here, where a model or run folder is needed"
         )
     for candidate in (path, path / "model"):
         if (candidate / CONFIG).is_file():

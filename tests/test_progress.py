@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import sys
+import types
+from pathlib import Path
 
 import pytest
+from tiny import recipe
 
+import verydeep
 from verydeep import progress as module
-from verydeep.progress import PlainProgress, Progress, RichProgress, console_progress
+from verydeep.progress import (
+    NotebookProgress,
+    PlainProgress,
+    Progress,
+    RichProgress,
+    choose_progress,
+    console_progress,
+)
 
 Captured = pytest.CaptureFixture[str]
 
@@ -109,3 +120,71 @@ def test_bars_go_when_the_work_fails(capsys: Captured) -> None:
     with progress.task("testing", 5) as task:
         task.update(5)
     assert capsys.readouterr().out == ""
+
+
+class TestPython:
+    """What functions called from Python report to."""
+
+    def test_a_script_in_the_background_is_silent(self) -> None:
+        assert type(choose_progress(None)) is Progress
+
+    def test_a_terminal_shows_bars(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        assert type(choose_progress(None)) is RichProgress
+        assert type(choose_progress(False)) is Progress
+
+    def test_a_wish_is_granted(self) -> None:
+        mine = Progress()
+        assert choose_progress(mine) is mine
+        assert type(choose_progress(True)) is PlainProgress
+        assert type(choose_progress(False)) is Progress
+
+    def test_of_several_processes_one_reports(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        monkeypatch.setenv("RANK", "1")
+        assert type(choose_progress(None)) is Progress
+
+    def test_no_stderr_at_all_is_silent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stderr", None)  # pythonw
+        assert type(choose_progress(None)) is Progress
+
+    @pytest.mark.parametrize(("kernel", "there"), [(object(), True), (None, False)])
+    def test_a_notebook_is_told_from_a_prompt(
+        self, kernel: object, there: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shell = types.SimpleNamespace(kernel=kernel)
+        ipython = types.SimpleNamespace(get_ipython=lambda: shell)
+        monkeypatch.setitem(sys.modules, "IPython", ipython)
+        wanted = NotebookProgress if there else Progress
+        assert type(choose_progress(None)) is wanted
+
+    def test_a_notebook_has_one_line_that_changes(self, clock: Clock, capsys: Captured) -> None:
+        progress = NotebookProgress()
+        with progress.task("training", 10) as task:
+            for second in range(3):
+                clock.now = second
+                task.update(second, "x" * (3 - second))
+            progress.say("epoch 1")
+        out, err = capsys.readouterr()
+        assert err == ""
+        shown = [part.rstrip() for part in out.replace("\n", "\r").split("\r") if part.strip()]
+        assert shown == ["training: 1 of 10 xx", "training: 2 of 10 x", "epoch 1"]
+
+    def test_short_work_shows_no_bar(self, clock: Clock, capsys: Captured) -> None:
+        progress = RichProgress(seconds=0.5)
+        with progress.task("quick", 2) as task:
+            task.update(1)
+            assert not progress._live.live.is_started
+            clock.now = 1.0
+            task.update(2)
+            assert progress._live.live.is_started
+
+
+def test_training_speaks_when_it_is_told_to(
+    pictures: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    chosen = recipe("training.epochs=1", "training.precision=fp32", "data.workers=0")
+    verydeep.train(pictures, chosen, tmp_path / "a", progress=True)
+    assert "epoch 1" in capsys.readouterr().err
+    verydeep.train(pictures, chosen, tmp_path / "b")
+    assert capsys.readouterr() == ("", "")

@@ -272,8 +272,8 @@ def test_every_fault_is_listed_at_once_with_path_value_and_nearest_key(tmp_path:
         "data.crop": ["'random' or 'center'", "got 'left'"],
         "test.scales": ["224", "got 100"],
         "plateau.pateince": ["unknown", "did you mean 'plateau.patience'?"],
-        "--set momentum": ["SECTION.KEY", "did you mean 'training.momentum'?"],
-        "--set training.epochs": ["KEY=VALUE"],
+        "momentum": ["SECTION.KEY", "did you mean 'training.momentum'?"],
+        "training.epochs": ["KEY=VALUE"],
     }
     assert {fault.partition(": ")[0] for fault in found} == set(wanted)
     assert len(found) == len(wanted)

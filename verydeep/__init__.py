@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from verydeep.checks.check import Report as Report
     from verydeep.checks.check import check as check
     from verydeep.classifier import Classifier as Classifier
-    from verydeep.classifier import Prediction as Prediction
     from verydeep.classifier import load as load
     from verydeep.data.read import read_dataset as read_dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from verydeep.nets.initialize import initialize as initialize
     from verydeep.nets.vgg import VGG as VGG
     from verydeep.nets.vgg import vgg as vgg
+    from verydeep.prediction import Prediction as Prediction
     from verydeep.recipe import Recipe as Recipe
     from verydeep.recipe import load_recipe as load_recipe
     from verydeep.run.boxes import evaluate_localization as evaluate_localization
@@ -52,7 +52,7 @@ _HOMES = {
     "Features": "verydeep.transfer.table",
     "LocalizationResult": "verydeep.localization.result",
     "Localizer": "verydeep.localization.localizer",
-    "Prediction": "verydeep.classifier",
+    "Prediction": "verydeep.prediction",
     "ProbeResult": "verydeep.transfer.probe",
     "Protocol": "verydeep.evaluation.protocol",
     "Recipe": "verydeep.recipe",

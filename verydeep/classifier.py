@@ -8,18 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from verydeep.data.samples import Box
 from verydeep.data.sources import Picture, list_pictures
 from verydeep.data.testing import TestPictures
+from verydeep.errors import PictureError
 from verydeep.evaluation.calibration import Calibration, temper
 from verydeep.evaluation.posteriors import Part, mix_posteriors
 from verydeep.evaluation.views import Dense
 from verydeep.model_card import model_card
 from verydeep.model_folder import read_model, write_model
 from verydeep.model_path import find_model
+from verydeep.prediction import Prediction, Predictions
 from verydeep.progress import ProgressWish, choose_progress
 from verydeep.trained_net import TrainedNet, from_config
 
@@ -31,30 +36,7 @@ USE = (
 """How to use a classifier, for its model card."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a model sees on one picture.
-
-    Attributes:
-        source: The file; None for a picture from memory.
-        ranking: The most likely classes, each with its probability, the likeliest first.
-        fault: Why the picture could not be read; None if it could.
-        boxes: Where each of these classes is, in pixels of the upright picture; empty if no box
-            net was asked, None for a class of which it found none.
-    """
-
-    source: Path | None
-    ranking: tuple[tuple[str, float], ...]
-    fault: str | None = None
-    boxes: tuple[Box | None, ...] = ()
-
-    @property
-    def label(self) -> str | None:
-        """Name of the likeliest class; None if the picture could not be read."""
-        return self.ranking[0][0] if self.ranking else None
-
-
-@dataclass
+@dataclass(repr=False)
 class Classifier(TrainedNet):
     """A net with all that is needed to name what is on a picture.
 
@@ -87,7 +69,7 @@ class Classifier(TrainedNet):
         scales: Sequence[int] | None = None,
         flip: bool | None = None,
         progress: ProgressWish = None,
-    ) -> list[Prediction]:
+    ) -> Predictions:
         """Name what is on pictures.
 
         Args:
@@ -119,19 +101,46 @@ class Classifier(TrainedNet):
             (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
         if self.calibration:
             likely = temper(likely, self.calibration.temperature)
-        probabilities, labels = likely.topk(min(top, len(self.classes)))
-        rankings = [
-            tuple(zip((self.title(label) for label in k), p, strict=True))
-            for p, k in zip(probabilities.tolist(), labels.tolist(), strict=True)
-        ]
-        return [
-            Prediction(
-                source if isinstance(source, Path) else None,
-                () if index in tested.unreadable else rankings[index],
-                tested.unreadable.get(index),
-            )
+        return Predictions(
+            self._prediction(source, likely[index], tested.unreadable.get(index), top)
             for index, source in enumerate(sources)
-        ]
+        )
+
+    def predict_proba(
+        self, pictures: Picture | Iterable[Picture], **options: Any
+    ) -> NDArray[np.float32]:
+        """Return the probability of every class on pictures.
+
+        Args:
+            pictures: As for :meth:`predict`.
+            options: As for :meth:`predict`, but ``top``.
+
+        Returns:
+            float32 (N, K), columns in the order of :attr:`classes`; rows sum to one.
+
+        Raises:
+            PictureError: One of the pictures cannot be read.
+        """
+        found = self.predict(pictures, top=1, **options)
+        if faults := [str(one.fault) for one in found if one.fault]:
+            raise PictureError("\n".join(["pictures without probabilities:", *faults]))
+        rows = [one.probabilities for one in found if one.probabilities is not None]
+        return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
+
+    def _prediction(
+        self, source: Path | Image.Image, likely: Tensor, fault: str | None, top: int
+    ) -> Prediction:
+        file = source if isinstance(source, Path) else None
+        if fault:
+            return Prediction(file, (), fault)
+        values, labels = likely.topk(min(top, len(self.classes)))
+        ranking = zip(map(self.title, labels.tolist()), values.tolist(), strict=True)
+        return Prediction(
+            file,
+            tuple(ranking),
+            class_name=self.classes[int(labels[0])],
+            probabilities=likely.numpy().astype(np.float32),
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""

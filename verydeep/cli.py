@@ -15,20 +15,19 @@ from verydeep.cli_explain import EXPLAIN_EXAMPLES, explain
 from verydeep.cli_faults import complain, fault_of, flushed_output
 from verydeep.cli_features import FEATURES_EXAMPLES, PROBE_EXAMPLES, features, probe
 from verydeep.cli_options import (
-    Boxes,
     Data,
     Device,
     Json,
     Layout,
+    Net,
     Precision,
-    Threshold,
+    RecipeName,
     Workers,
-    check_files,
-    grid_in,
-    sizes_in,
 )
-from verydeep.cli_print import list_unreadable, print_csv, print_result, print_run
-from verydeep.errors import DataError, InputError
+from verydeep.cli_predict import PREDICT_EXAMPLES, predict
+from verydeep.cli_print import list_unreadable, print_result, print_run
+from verydeep.cli_runs import RUNS_EXAMPLES, runs
+from verydeep.errors import DataError
 from verydeep.model_path import check_models, check_run
 from verydeep.option_names import flags_in_messages
 from verydeep.training.signals import StopAtOnce
@@ -36,7 +35,6 @@ from verydeep.training.signals import StopAtOnce
 app = typer.Typer(
     name="verydeep",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The VGG system whole: six networks, the training recipe, the test protocols, for your "
@@ -214,14 +212,8 @@ def train(
             help="Run folder; default: runs/ and the name of DATA, with a number if it is taken."
         ),
     ] = None,
-    net: Annotated[str | None, typer.Option(help="A, A-LRN, B, C, D or E.")] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            help="auto (chosen for the data and this machine), paper, small, localization, or a "
-            "file."
-        ),
-    ] = "auto",
+    net: Net = None,
+    recipe: RecipeName = "auto",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
     ] = None,
@@ -271,93 +263,11 @@ def train(
 app.command(epilog=EXAMPLES)(evaluate)
 
 
-@app.command(
-    epilog="Examples:  verydeep predict runs/a cat.jpg   |   verydeep predict runs/a photos/ "
-    "--top 3 --csv > photos.csv   |   verydeep predict runs/a photos/ --boxes runs/boxes "
-    "--out drawn"
-)
-def predict(
-    model: Annotated[str, typer.Argument(help="Model or run folder.")],
-    files: Annotated[list[str], typer.Argument(help="Pictures; a folder stands for those in it.")],
-    top: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
-    as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV a picture.")] = False,
-    boxes: Boxes = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="Of the boxes: dense (default), or crops.")
-    ] = None,
-    scales: Annotated[
-        str | None, typer.Option(help="Q, like 256 or 256,384,512; default: as tested.")
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option(
-            "--flip/--no-flip", help="Look at mirror images too; default: as the model was tested."
-        ),
-    ] = None,
-    grid: Annotated[str, typer.Option(help="Rows x columns of crops.")] = "5x5",
-    threshold: Threshold = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the pictures with the box of the likeliest class drawn."),
-    ] = None,
-    draw_above: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Draw the boxes of other classes that are at least this likely, too, like 0.2.",
-        ),
-    ] = None,
-    device: Device = None,
-    precision: Precision = None,
-) -> None:
-    """Name what is on pictures, and with --boxes say where it is."""
-    check_models(model, *(boxes or ()))
-    check_files(files)
-    from verydeep.progress import console_progress
-    from verydeep.run.predict import draw_predictions
-    from verydeep.run.predict import predict as predict_all
-    from verydeep.tables import predictions as tables
-
-    if as_json and as_csv:
-        raise InputError("--json and --csv exclude each other")
-    if out and not boxes:
-        raise InputError("--out draws boxes: name a box net with --boxes")
-    if draw_above is not None and not out:
-        raise InputError("--draw-above is about drawn boxes: name a folder for them with --out")
-    predictions = predict_all(
-        model,
-        files,
-        boxes=boxes or (),
-        top=top,
-        protocol=protocol,
-        scales=None if scales is None else sizes_in(scales, "--scales must be whole numbers"),
-        flip=flip,
-        grid=grid_in(grid),
-        threshold=threshold,
-        device=device,
-        precision=precision,
-        progress=console_progress(),
-    )
-    list_unreadable([str(p.fault) for p in predictions if p.fault])
-    if out:
-        draw_predictions(predictions, out, draw_above)
-    if as_csv:
-        print_csv(predictions)
-    else:
-        print_result(
-            tables.predictions_as_json(predictions),
-            tables.predictions_as_text(predictions),
-            as_json,
-        )
-    if all(prediction.fault for prediction in predictions):
-        raise InputError("none of the pictures can be read")
-
-
+app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=EXPLAIN_EXAMPLES)(explain)
 app.command(epilog=FEATURES_EXAMPLES)(features)
 app.command(epilog=PROBE_EXAMPLES)(probe)
+app.command(epilog=RUNS_EXAMPLES)(runs)
 
 
 @app.command(epilog="Examples:  verydeep report runs/a   |   verydeep report runs/old --test")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from verydeep.cli_completion import protocols_beginning
 from verydeep.cli_options import (
     Boxes,
     Device,
@@ -47,7 +48,8 @@ def evaluate(
         str | None,
         typer.Option(
             help="dense (default), center, crops, both, ten-crop, googlenet, or all of them; with "
-            "--boxes: dense, crops or center; of a box net alone: center."
+            "--boxes: dense, crops or center; of a box net alone: center.",
+            autocompletion=protocols_beginning,
         ),
     ] = None,
     scales: Scales = None,
@@ -96,7 +98,8 @@ def evaluate(
     A box net by itself is told the true class; beside a classifier, with --boxes, the classifier
     says what to look for.
     """
-    check_models(*models, *(boxes or ()))
+    check_models(*models, torchvision=True)
+    check_models(*(boxes or ()))
     from verydeep.distributed import is_first, joined
     from verydeep.files import check_writable
     from verydeep.run.measure import Request, explained, measure

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from verydeep.cli_completion import layouts_beginning, nets_beginning, recipes_beginning
 from verydeep.errors import InputError, PictureError
 
 Data = Annotated[
@@ -20,7 +21,20 @@ Data = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")]
-Layout = Annotated[str | None, typer.Option(help="How the data lie; default: look at them.")]
+Net = Annotated[
+    str | None, typer.Option(help="A, A-LRN, B, C, D or E.", autocompletion=nets_beginning)
+]
+RecipeName = Annotated[
+    str,
+    typer.Option(
+        help="auto (chosen for the data and this machine), paper, small, localization, or a file.",
+        autocompletion=recipes_beginning,
+    ),
+]
+Layout = Annotated[
+    str | None,
+    typer.Option(help="How the data lie; default: look at them.", autocompletion=layouts_beginning),
+]
 
 
 def _bounded(workers: int | None) -> int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from verydeep.classifier import Prediction
+    from verydeep.prediction import Prediction
     from verydeep.progress import Progress
 
 

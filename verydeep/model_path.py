@@ -28,20 +28,29 @@ def find_model(folder: str | Path) -> Path:
         ModelError: It is neither.
     """
     path = Path(folder).expanduser()
+    if is_torchvision(str(folder)) and not path.exists():
+        raise ModelError(
+            f"{folder}: nets of torchvision can be evaluated, alone or fused with your own, but "
+            "not yet used here, where a model or run folder is needed"
+        )
     for candidate in (path, path / "model"):
         if (candidate / CONFIG).is_file():
             return candidate
     raise ModelError(f"{path}: {_reason(path)}")
 
 
-def check_models(*models: object) -> None:
+def check_models(*models: object, torchvision: bool = False) -> None:
     """Refuse paths that hold no model, before anything slow is begun; other values pass.
+
+    Args:
+        models: Paths, or anything else.
+        torchvision: Whether names of torchvision's nets pass as well.
 
     Raises:
         ModelError: There is no model at one of the paths.
     """
     for model in models:
-        if isinstance(model, str | Path) and not is_torchvision(model):
+        if isinstance(model, str | Path) and not (torchvision and is_torchvision(model)):
             find_model(model)
 
 

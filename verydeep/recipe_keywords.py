@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from verydeep.errors import RecipeError, did_you_mean
-from verydeep.recipe import Recipe, known_keys, load_recipe
+from verydeep.recipe import known_keys
 from verydeep.recipe_aliases import KEYS, other_word
 
 SHORT = {"net": "net.name", "init_from": "initialize.source"}

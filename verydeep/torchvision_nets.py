@@ -41,7 +41,7 @@ class Evaluation:
     interpolation: str
 
 
-@dataclass
+@dataclass(repr=False)
 class TorchvisionClassifier:
     """A net of ``torchvision.models`` with what is needed to test it.
 
@@ -74,6 +74,12 @@ class TorchvisionClassifier:
         mean, deviation = self.evaluation.mean, self.evaluation.deviation
         self._mean = 255 * torch.tensor(mean, device=device).view(3, 1, 1)
         self._deviation = 255 * torch.tensor(deviation, device=device).view(3, 1, 1)
+
+    def __repr__(self) -> str:
+        return (
+            f"TorchvisionClassifier({self.name}, {len(self.classes):,} classes, weights "
+            f"{self.weights}, on {self.machine})"
+        )
 
     @property
     def input_size(self) -> int:

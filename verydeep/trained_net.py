@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from verydeep.errors import InputError
+from verydeep.errors import InputError, plural
 from verydeep.model_folder import ModelConfig, PreprocessingConfig, Task, describe_net
 from verydeep.nets.trace import trace
 from verydeep.nets.vgg import VGG
@@ -59,7 +59,7 @@ class Preprocessing:
         return x.add_(offset.view(-1, 3, 1, 1)).div_(self.divisor)
 
 
-@dataclass
+@dataclass(repr=False)
 class TrainedNet:
     """A net with all that is needed to show it pictures.
 
@@ -92,6 +92,13 @@ class TrainedNet:
     def __post_init__(self) -> None:
         self._engine: VGG | None = None
         self._exact: Self | None = None
+
+    def __repr__(self) -> str:
+        classes = plural(len(self.classes), "class", "classes")
+        return (
+            f"{type(self).__name__}(net {self.name}, {classes}, input size {self.input_size}, "
+            f"on {self.machine})"
+        )
 
     @property
     def name(self) -> str:

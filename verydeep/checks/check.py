@@ -27,10 +27,14 @@ from verydeep.errors import InputError, plural
 from verydeep.files import lies_within, make_folder
 from verydeep.locks import hold
 from verydeep.progress import Progress, ProgressWish, choose_progress
+from verydeep.summary import Rows, Summary
+
+SHOWN = 5
+"""Findings that a report shows of itself at the prompt, at most."""
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Summary):
     """What a look-over of a data set found.
 
     Attributes:
@@ -62,6 +66,14 @@ class Report:
         if self.exit_code:
             return f"Not fit for training yet ({found}): mend the errors first"
         return f"Fit for training ({found})"
+
+    def facts(self) -> Rows:
+        """Yield the facts to show."""
+        yield "data", self.data
+        yield "images", self.dataset.describe()
+        yield "verdict", self.verdict
+        for finding in self.findings[:SHOWN]:
+            yield finding.severity, finding.title
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""

@@ -19,6 +19,7 @@ from verydeep.data.name_forms import alike, alike_in_words
 from verydeep.data.names import Names
 from verydeep.errors import DataError, did_you_mean, plural
 from verydeep.option_names import setting
+from verydeep.summary import Rows, Summary, listed
 
 if TYPE_CHECKING:
     from verydeep.data.shards.stream import ShardStream
@@ -274,8 +275,8 @@ class OddBox:
     reason: str
 
 
-@dataclass(frozen=True)
-class Dataset:
+@dataclass(frozen=True, repr=False)
+class Dataset(Summary):
     """Pictures in splits, with the classes that all splits share.
 
     Attributes:
@@ -316,6 +317,14 @@ class Dataset:
     def __post_init__(self) -> None:
         compact = {name: Samples.of(samples) for name, samples in self.splits.items()}
         object.__setattr__(self, "splits", compact)
+
+    def facts(self) -> Rows:
+        """Yield the facts to show."""
+        yield "data", self.place
+        yield "layout", self.layout
+        yield "classes", f"{len(self.classes):,} ({listed(self.classes)})"
+        for name, size in self.sizes.items():
+            yield name, plural(size, "image")
 
     def split(self, name: str) -> Samples:
         """Return the samples of a split.

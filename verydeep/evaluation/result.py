@@ -20,6 +20,7 @@ from verydeep.evaluation.protocol import Protocol
 from verydeep.evaluation.statistics import wilson_interval
 from verydeep.evaluation.steps import Described, steps, views_a_picture
 from verydeep.evaluation.topk import likeliest, log_loss, macro_f1, topk_error
+from verydeep.summary import Rows, Summary, percent
 
 
 class Calibrated(Described, Interface):
@@ -57,8 +58,8 @@ class Answers:
         return self.guesses != self.labels
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Summary):
     """What a test measured, and how.
 
     Attributes:
@@ -119,6 +120,17 @@ class Result:
     answers: Answers = field(repr=False, compare=False)
     trained_on: int | None = None
     validated_on: int | None = None
+
+    def facts(self) -> Rows:
+        """Yield the facts to show."""
+        yield "top-1 error", percent(self.top1_error, self.top1_interval)
+        if len(self.answers.classes) > 5:
+            yield "top-5 error", percent(self.top5_error, self.top5_interval)
+        yield "images", f"{self.images:,} of {self.split}"
+        if self.unreadable:
+            yield "unreadable", len(self.unreadable)
+        yield "protocol", f"{self.protocol}, Q = {', '.join(map(str, self.scales))}"
+        yield "net", " + ".join(self.models)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON holds them."""

@@ -11,11 +11,13 @@ from string import ascii_lowercase
 from typing import Any
 
 from verydeep.data.samples import Sample
+from verydeep.errors import plural
 from verydeep.evaluation.evaluate import Model, Test, evaluate_tests
 from verydeep.evaluation.protocol import Protocol
 from verydeep.evaluation.result import Result
 from verydeep.evaluation.statistics import Comparison, mcnemar
 from verydeep.progress import Progress
+from verydeep.summary import html_table, percent
 
 Choose = Callable[[int, str, str | None], Protocol]
 """From number of a model, protocol and scales (``single``, ``multi`` or None) to the protocol."""
@@ -47,7 +49,7 @@ class Row:
     result: Result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """All tests of the given models on one split.
 
@@ -72,6 +74,21 @@ class Table:
         wrong = {row.letter: row.result.answers.wrong for row in self.rows}
         for first, second in combinations(self.rows, 2):
             yield first, second, mcnemar(wrong[first.letter], wrong[second.letter])
+
+    def __repr__(self) -> str:
+        best = min(row.result.top1_error for row in self.rows)
+        return f"Table({plural(len(self.rows), 'test')}, top-1 error from {percent(best)})"
+
+    def _repr_html_(self) -> str:
+        head = ("", "net", "protocol", "scales", "top-1 error")
+        return html_table((self._cells(row) for row in self.rows), head)
+
+    @staticmethod
+    def _cells(row: Row) -> tuple[str, ...]:
+        one = row.result
+        scales = ", ".join(map(str, one.scales))
+        error = percent(one.top1_error, one.top1_interval)
+        return (row.letter, " + ".join(one.models), one.protocol, scales, error)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; at the top those of :attr:`best_known`, but for the whole."""

@@ -26,7 +26,7 @@ USE = (
 """How to use a box net, for its model card."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Localizer(TrainedNet):
     """A box net with all that is needed to show it pictures (appendix A).
 

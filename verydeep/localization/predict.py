@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from verydeep.classifier import Classifier, Prediction
+from verydeep.classifier import Classifier
 from verydeep.data.sources import Picture, list_pictures
 from verydeep.data.testing import TestPictures
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.locate import Located, locate
 from verydeep.localization.protocol import USUAL_GRID, make_box_protocol
+from verydeep.prediction import Prediction, Predictions
 from verydeep.progress import ProgressWish, choose_progress
 
 
@@ -29,7 +30,7 @@ def localize(
     grid: tuple[int, int] = USUAL_GRID,
     threshold: float | None = None,
     progress: ProgressWish = None,
-) -> list[Prediction]:
+) -> Predictions:
     """Name what is on pictures, and say where it is (appendix A, Testing 2).
 
     Args:
@@ -66,10 +67,10 @@ def localize(
     tested = TestPictures(sources, how.used_scales)
     with progress.task("finding objects", len(sources)) as task:
         found = locate(models, nets, tested, how, task=task)
-    return [
+    return Predictions(
         _prediction(models[0], source, found.get(index), tested.unreadable.get(index))
         for index, source in enumerate(sources)
-    ]
+    )
 
 
 def _prediction(
@@ -81,4 +82,5 @@ def _prediction(
         tuple((model.title(guess.label), float(guess.probability or 0)) for guess in guesses),
         fault,
         boxes=tuple(guess.box for guess in guesses),
+        class_name=model.classes[guesses[0].label] if guesses else None,
     )

@@ -21,6 +21,7 @@ from verydeep.localization.head import CORRECT_ABOVE
 from verydeep.localization.locate import Guess, Located
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.verdict import verdict
+from verydeep.summary import Rows, Summary, percent
 
 Interval = tuple[float, float]
 
@@ -59,8 +60,8 @@ class LocatedSample:
         return guess.label == self.label and self.overlap_of(guess.box) > CORRECT_ABOVE
 
 
-@dataclass(frozen=True)
-class LocalizationResult:
+@dataclass(frozen=True, repr=False)
+class LocalizationResult(Summary):
     """What a test of boxes measured, and how. Errors and intervals (95 %, Wilson) in percent.
 
     Attributes:
@@ -131,6 +132,14 @@ class LocalizationResult:
     classes: int | None = None
     trained_on: int | None = None
     validated_on: int | None = None
+
+    def facts(self) -> Rows:
+        """Yield the facts to show."""
+        yield "localization error", percent(self.localization_error, self.localization_interval)
+        yield "mean IoU", f"{self.mean_iou:.3f}"
+        yield "images", f"{self.images:,} of {self.split}"
+        yield "protocol", f"{self.protocol}, Q = {', '.join(map(str, self.scales))}"
+        yield "box net", " + ".join(self.nets)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON holds them."""

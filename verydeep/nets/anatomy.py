@@ -39,13 +39,19 @@ class Part:
     stride: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Anatomy:
     """A net, measured layer by layer; the sums over all its layers."""
 
     name: str
     input_size: int
     parts: tuple[Part, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"Anatomy(net {self.name}, input size {self.input_size}, {self.parameters:,} "
+            f"parameters, {self.multiply_adds:,} multiply-adds)"
+        )
 
     @property
     def parameters(self) -> int:

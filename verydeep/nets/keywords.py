@@ -42,7 +42,7 @@ def refuse_unknown(unknown: Iterable[str]) -> None:
             raise UnknownKeyword(
                 f"vgg() has no keyword {keyword!r}: it makes a net that is not trained yet. Load "
                 "your own model with verydeep.load(FOLDER); torchvision's nets, pretrained on "
-                "ImageNet, go by a name like 'torchvision/vgg16:DEFAULT' where a model is taken"
+                "ImageNet, can be evaluated by a name like 'torchvision/vgg16:DEFAULT'"
             )
         meant = ELSEWHERE.get(keyword)
         hint = f"; did you mean {meant!r}?" if meant else did_you_mean(keyword, KEYWORDS)

@@ -30,6 +30,7 @@ from verydeep.locks import hold
 from verydeep.nets.trace import check_layer
 from verydeep.option_names import option
 from verydeep.progress import Progress, ProgressWish, Task, choose_progress
+from verydeep.run.explain_result import ExplainResult
 from verydeep.run.hunt import Quarry, channel_in, hunt
 from verydeep.run.predict import free_name
 from verydeep.run.subjects import Found, Subjects, find_class
@@ -78,7 +79,7 @@ def explain(
     device: str | None = None,
     precision: str | None = None,
     progress: ProgressWish = None,
-) -> dict[str, Any]:
+) -> ExplainResult:
     """Look inside a net: what it makes of pictures, layer by layer, as a page with drawings.
 
     Args:
@@ -109,8 +110,8 @@ def explain(
             silent, True reports anyway.
 
     Returns:
-        What ``explain.json`` holds: the facts of every section of every picture, the files, and
-        what was left out.
+        The page, and by key what ``explain.json`` holds: the facts of every section of every
+        picture, the files, and what was left out.
 
     Raises:
         InputError: The model, a picture's path or a setting cannot be used.
@@ -136,7 +137,8 @@ def explain(
         device=device,
         precision=precision,
     )
-    return explain_pictures(request, Path(out).expanduser(), progress)
+    folder = Path(out).expanduser()
+    return ExplainResult(folder, explain_pictures(request, folder, progress))
 
 
 def explain_pictures(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from verydeep.classifier import Prediction, load
+from verydeep.classifier import load
 from verydeep.data.decode import decode
 from verydeep.data.sources import Picture
 from verydeep.errors import InputError
@@ -17,6 +17,7 @@ from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
 from verydeep.localization.protocol import USUAL_GRID, check_grid_use
 from verydeep.option_names import option
+from verydeep.prediction import Prediction, Predictions
 from verydeep.progress import ProgressWish, choose_progress
 
 
@@ -34,7 +35,7 @@ def predict(
     device: str | None = None,
     precision: str | None = None,
     progress: ProgressWish = None,
-) -> list[Prediction]:
+) -> Predictions:
     """Name what is on pictures, and where it is if there are box nets to say so.
 
     Args:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verydeep.html_table import html_table
+from verydeep.errors import plural
 from verydeep.mapping_result import MappingResult
+from verydeep.summary import Rows, Summary, percent
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class TrainResult(MappingResult):
+class TrainResult(Summary, MappingResult):
     """A finished run: where it is, and what ``metrics.json`` holds, by attribute or by key.
 
     Attributes:
@@ -78,23 +79,12 @@ class TrainResult(MappingResult):
         """Return what ``metrics.json`` holds."""
         return dict(self.metrics)
 
-    def __repr__(self) -> str:
-        return (
-            f"TrainResult({self._error()} on {self.images:,} images of {self.split}, "
-            f"{self.epochs} epochs, run={str(self.run)!r})"
-        )
-
-    def _repr_html_(self) -> str:
-        rows = [
-            ("error", f"{self._error()} on {self.images:,} images of {self.split}"),
-            ("epochs", f"{self.epochs} (best: {self.best_epoch}); {self.stopped_because}"),
-            ("model", self.model),
-            ("report", self.report),
-        ]
-        return html_table(rows)
-
-    def _error(self) -> str:
-        name = "top-1" if self.top1_error is not None else "localization"
-        error = self.localization_error if self.top1_error is None else self.top1_error
-        interval = "" if self.interval is None else " ({:.1f} to {:.1f})".format(*self.interval)
-        return f"{name} error {error:.2f} %{interval}"
+    def facts(self) -> Rows:
+        """Yield the facts to show."""
+        if self.top1_error is not None:
+            yield "top-1 error", percent(self.top1_error, self.interval)
+        if self.localization_error is not None:
+            yield "localization error", percent(self.localization_error, self.interval)
+        yield "tested on", f"{plural(self.images, 'image')} of {self.split}"
+        yield "epochs", self.epochs
+        yield "run", self.run

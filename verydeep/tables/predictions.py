@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from verydeep.csv_text import digits
 from verydeep.data.decode import shown
 from verydeep.data.samples import Box
+from verydeep.tables.align import align
 
 if TYPE_CHECKING:
-    from verydeep.classifier import Prediction
+    from verydeep.prediction import Prediction
 
 
-def predictions_as_text(predictions: Sequence[Prediction]) -> str:
-    """Return a block of lines a picture."""
+def predictions_as_text(
+    predictions: Sequence[Prediction], sorted_into: Mapping[str, int] | None = None
+) -> str:
+    """Return a block of lines a picture; of sorted pictures a line a folder instead."""
+    if sorted_into is not None:
+        rows = [(name, f"{count:,}") for name, count in sorted_into.items()]
+        return align([("folder", "images"), *rows])
     return "\n".join(line for prediction in predictions for line in _prediction_lines(prediction))
 
 
@@ -33,9 +39,12 @@ def _placed(prediction: Prediction) -> Iterator[tuple[tuple[str, float], Box | N
     return zip_longest(prediction.ranking, prediction.boxes)
 
 
-def predictions_as_json(predictions: Sequence[Prediction]) -> dict[str, Any]:
+def predictions_as_json(
+    predictions: Sequence[Prediction], sorted_into: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """Return the predictions as plain values; boxes as x0, y0, x1, y1 in pixels."""
-    return {
+    sorting = {} if sorted_into is None else {"sorted": dict(sorted_into)}
+    return sorting | {
         "predictions": [
             {
                 "file": str(prediction.source),

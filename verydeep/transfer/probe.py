@@ -28,6 +28,7 @@ from verydeep.errors import DataError, InputError
 from verydeep.evaluation.statistics import wilson_interval
 from verydeep.evaluation.topk import likeliest, topk_error
 from verydeep.progress import ProgressWish, Task, choose_progress
+from verydeep.summary import Rows, Summary, percent
 from verydeep.transfer.feature_file import read_features
 from verydeep.transfer.table import Features, Vectors
 
@@ -68,8 +69,8 @@ class ProbeAnswers:
     guesses: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class ProbeResult:
+@dataclass(frozen=True, repr=False)
+class ProbeResult(Summary):
     """What a linear SVM on features reached, and how.
 
     Attributes:
@@ -115,6 +116,13 @@ class ProbeResult:
     features: dict[str, Any]
     seconds: float
     answers: ProbeAnswers = field(repr=False, compare=False)
+
+    def facts(self) -> Rows:
+        """Yield the facts to show."""
+        yield "top-1 error", percent(self.top1_error, self.top1_interval)
+        yield "mean class recall", percent(self.mean_class_recall)
+        yield "images", f"{self.images:,} of {self.split}"
+        yield "C", f"{self.C:g}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON holds them."""

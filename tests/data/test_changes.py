@@ -29,7 +29,7 @@ from verydeep.errors import DataError
 
 KINDS = ("removed", "added", "relabelled", "resized", "rewritten", "reboxed")
 
-names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0'\\\""), min_size=1, max_size=8)
 rows = st.builds(
     Row, st.sampled_from("abc"), st.integers(1, 50), st.integers(0, 3), st.integers(1, 9)
 )
@@ -60,7 +60,7 @@ def test_one_change_is_noticed_and_named(before: dict[str, Row], data: st.DataOb
     found = compare_rows("val", before, after)
     assert counts(found) == {kind: 1}
     assert name in getattr(found, kind)[0]
-    assert ascii(name)[1:-1] in str(found) or name in str(found) or repr(name) in str(found)
+    assert repr(name)[1:-1] in str(found)
     assert not compare_rows("val", before, before)
 
 

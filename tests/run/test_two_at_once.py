@@ -96,7 +96,7 @@ def test_of_two_that_start_at_once_one_wins(data: Path, tmp_path: Path) -> None:
 def test_a_stage_of_a_chain_that_is_under_way_is_left_alone(
     data: Path, tmp_path: Path, verydeep: Program
 ) -> None:
-    run, chain = tmp_path / "run", ("--set", "initialize.stages=[A]")
+    run, chain = tmp_path / "run", ("--net", "B", "--set", "initialize.stages=[A]")
     with training(data, run, *chain, part="stages/A") as first:
         outcome = verydeep("train", data, "--out", run / "stages" / "A", *LONG, "--resume")
         assert (outcome.code, str(first.pid) in outcome.err) == (2, True)

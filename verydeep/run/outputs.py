@@ -121,6 +121,7 @@ def _box_rows(result: LocalizationResult, classes: Sequence[str]) -> Iterable[Se
         row: list[Any] = [answer.name, classes[answer.label], digits(answer.overlap, ".6f")]
         row += _edges(given.box if given else None)
         for guess in answer.located.guesses:
+            assert guess.probability is not None  # a classifier has named the class
             row += [classes[guess.label], digits(guess.probability, ".9g"), *_edges(guess.box)]
         yield row
 

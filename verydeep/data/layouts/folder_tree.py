@@ -75,8 +75,16 @@ def _wraps(outer: str, inner: str) -> bool:
 def folders_in(folder: Path) -> list[Path]:
     """Return the folders in a folder that are not hidden or a system's, in order of their names."""
     with os.scandir(folder) as entries:
-        names = [one.name for one in entries if one.is_dir() and not is_system_folder(one.name)]
+        names = [one.name for one in entries if _is_folder(one) and not is_system_folder(one.name)]
     return [folder / name for name in sorted(names)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder; a link that leads in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def own_pictures(folder: Path) -> Iterator[str]:
@@ -84,7 +92,7 @@ def own_pictures(folder: Path) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for one in entries:
             suffix = one.name[one.name.rfind(".") :].lower()
-            if suffix in SUFFIXES and not one.name.startswith(".") and not one.is_dir():
+            if suffix in SUFFIXES and not one.name.startswith(".") and not _is_folder(one):
                 yield one.name
 
 

@@ -167,7 +167,7 @@ def trial(
     except subprocess.TimeoutExpired:
         tally.hung += 1
     if what == "worker":
-        tally.messages[errors.read_text().strip().splitlines()[-1][:60]] += 1
+        tally.messages[errors.read_text().strip().rpartition("\n")[2][:60]] += 1
     deadline = time.monotonic() + LATER
     while (left := processes(mark)) and time.monotonic() < deadline:
         time.sleep(0.05)

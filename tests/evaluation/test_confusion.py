@@ -70,9 +70,13 @@ def test_the_class_that_took_most_is_named(table: list[list[int]]) -> None:
 def test_a_class_without_pictures_has_no_error_and_one_never_guessed_no_precision() -> None:
     confusion = torch.tensor([[2, 1, 0], [0, 0, 0], [3, 1, 0]])
     first, second, third = class_errors(confusion, ("cat", "dog", "eel"))
-    assert first == ClassErrors("cat", 3, pytest.approx(100 / 3), 40, ("dog", 1))
+    assert first == ClassErrors(
+        "cat", 3, pytest.approx(100 / 3), 40, pytest.approx(200 / 3), 50, ("dog", 1)
+    )
     assert math.isnan(second.top1_error)
     assert (second.images, second.precision, second.mostly_taken_for) == (0, 0, None)
+    assert math.isnan(second.recall)
+    assert (second.f1, third.f1) == (0, 0)
     assert math.isnan(third.precision)
     assert (third.images, third.top1_error, third.mostly_taken_for) == (4, 100, ("cat", 3))
 
@@ -91,4 +95,4 @@ def test_no_pictures_make_a_matrix_of_zeros() -> None:
 def test_a_single_class_is_never_confused() -> None:
     matrix = confusion_matrix(torch.ones(4, 1), torch.zeros(4, dtype=torch.long))
     assert matrix.tolist() == [[4]]
-    assert class_errors(matrix, ("cat",)) == [ClassErrors("cat", 4, 0, 100, None)]
+    assert class_errors(matrix, ("cat",)) == [ClassErrors("cat", 4, 0, 100, 100, 100, None)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
-from verydeep.evaluation.topk import topk_error
+from verydeep.evaluation.topk import macro_f1, topk_error
 
 
 def drawn(seed: int, count: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,12 +47,17 @@ def test_errors_and_precision_are_scikit_learns(classes: int) -> None:
     how = {"labels": range(classes), "average": None, "zero_division": math.nan}
     recall = metrics.recall_score(labels.numpy(), guesses, **how)
     precision = metrics.precision_score(labels.numpy(), guesses, **how)
+    f1 = metrics.f1_score(labels.numpy(), guesses, **how)
     errors = class_errors(confusion_matrix(likely, labels), names(classes))
     assert tuple(one.name for one in errors) == names(classes)
     for k, one in enumerate(errors):
         assert one.images == (labels == k).sum()
         assert one.top1_error == pytest.approx(100 * (1 - recall[k]), abs=1e-4, nan_ok=True)
         assert one.precision == pytest.approx(100 * precision[k], abs=1e-4, nan_ok=True)
+        assert one.recall == pytest.approx(100 * recall[k], nan_ok=True)
+        assert one.f1 == pytest.approx(100 * f1[k], nan_ok=True)
+    expected = metrics.f1_score(labels.numpy(), guesses, average="macro", zero_division=0)
+    assert macro_f1(likely.argmax(1), labels) == pytest.approx(100 * expected)
 
 
 @given(table=st.lists(st.lists(st.integers(0, 5), min_size=4, max_size=4), min_size=4, max_size=4))

@@ -42,8 +42,12 @@ def result(**changes: Any) -> dict[str, Any]:
         "top5_error": 7.125,
         "top1_interval": [23.65, 25.166],
         "top5_interval": [6.68, 7.59],
+        "top1_accuracy": 75.6,
+        "macro_f1": 71.234,
+        "classes": 37,
         "loss": 0.98765,
         "calibration_error": 3.456,
+        "calibration_error_by_chance": 1.5,
         "calibrated": None,
         "seconds": 61.26,
         "steps": ["rescale: so", "views: thus"],
@@ -89,8 +93,10 @@ def test_a_result_says_what_was_measured_and_how() -> None:
         "images": "12,345 counted, 2 unreadable",
         "top-1 error": "24.40 %  (95 % interval 23.65 to 25.17)",
         "top-5 error": "7.12 %  (95 % interval 6.68 to 7.59)",
+        "accuracy": "75.60 %  (95 % interval 74.83 to 76.35)",
+        "macro F1": "71.23 %",
         "loss": "0.9877",
-        "calibration error": "3.46 %",
+        "calibration error": "3.46 %  (a perfectly calibrated net: 1.50 % on average)",
         "seconds": "61.3",
     }
     assert text.endswith("\n\nHow:\n  1. rescale: so\n  2. views: thus")
@@ -122,7 +128,10 @@ def table(p_values: dict[tuple[str, str], float]) -> dict[str, Any]:
     ]
     pairs = [("a", "b"), ("a", "c"), ("b", "c")]
     comparisons = [
-        {"first": first, "second": second, "p_value": p_values.get((first, second), 0.5)}
+        {
+            **{"first": first, "second": second, "p_value": p_values.get((first, second), 0.5)},
+            **{"only_first_wrong": 40, "only_second_wrong": 40},
+        }
         for first, second in pairs
     ]
     return {**tests[-1], "protocol": "all", "tests": tests, "comparisons": comparisons}
@@ -135,17 +144,42 @@ def test_the_table_has_a_line_for_every_test_under_its_title() -> None:
     assert lines[0].endswith("61.3 s in all")
     head = lines[2]
     assert head.split() == [
-        *("net", "protocol", "Q", "views", "top-1", "95", "%", "top-5", "95", "%", "seconds"),
+        *("net", "protocol", "Q", "views", "top-1", "95", "%", "F1"),
+        *("top-5", "95", "%", "seconds"),
     ]
     body = lines[3 : lines.index("", lines.index("fusion"))]
     assert [re.split(r"\s{2,}", line) for line in body] == [
         [""],
         ["one scale"],
-        ["a", "D", "dense", "256, 384", "4", "30.00", "29.0-31.1", "7.12", "6.7-7.6", "61.3"],
-        ["b", "E", "dense", "256", "4", "24.40", "23.6-25.2", "7.12", "6.7-7.6", "5.0"],
+        [
+            "a",
+            "D",
+            "dense",
+            "256, 384",
+            "4",
+            "30.00",
+            "29.0-31.1",
+            "71.23",
+            "7.12",
+            "6.7-7.6",
+            "61.3",
+        ],
+        ["b", "E", "dense", "256", "4", "24.40", "23.6-25.2", "71.23", "7.12", "6.7-7.6", "5.0"],
         [""],
         ["fusion"],
-        ["c", "D+E", "both", "256, 384", "312", "24.40", "23.6-25.2", "7.12", "6.7-7.6", "61.3"],
+        [
+            "c",
+            "D+E",
+            "both",
+            "256, 384",
+            "312",
+            "24.40",
+            "23.6-25.2",
+            "71.23",
+            "7.12",
+            "6.7-7.6",
+            "61.3",
+        ],
     ]
 
 
@@ -181,6 +215,35 @@ def test_p_values_are_given_to_three_digits(value: float, text: str) -> None:
     ]
     assert len(lines[-3]) == len(lines[-1])
     assert "row against column" in lines[-4]
+
+
+def test_too_few_pictures_have_no_p_value() -> None:
+    value = table({("a", "c"): 0.0625})
+    value["comparisons"][1] |= {"only_first_wrong": 5, "only_second_wrong": 0}
+    assert table_as_text(value).splitlines()[-1].split() == ["c", "few", ".500"]
+
+
+def test_of_five_classes_no_top5_error_is_shown() -> None:
+    few = result(classes=5)
+    assert "top-5" not in result_as_text(few)
+    assert "top-5" in result_as_text(result(classes=6))
+    tests = [{**few, "row": row, "table": "one scale"} for row in "ab"]
+    assert "top-5" not in table_as_text({**few, "tests": tests, "comparisons": []})
+    ended = {"epochs": 1, "drops": 0, "stopped_because": "it", "best_epoch": 1}
+    assert "top-5" not in run_as_text({**few, "tests": [few], **ended}, Path("run"))
+
+
+def test_an_error_that_is_too_low_says_so() -> None:
+    assert "beware" not in result_as_text(result(trained_on=0, validated_on=0))
+    trained = result_as_text(result(images=180, trained_on=144, validated_on=18))
+    assert re.search(r"^beware +trained on 144 of these 180 pictures", trained, re.MULTILINE)
+    chosen = result_as_text(result(images=18, trained_on=0, validated_on=18))
+    assert re.search(r"^beware +18 of these 18 pictures also chose the epoch", chosen, re.MULTILINE)
+    few = result(images=18, split="val", selected_on="val")
+    ended = {"epochs": 1, "drops": 0, "stopped_because": "it", "best_epoch": 1}
+    text = run_as_text({**few, "tests": [few], **ended}, Path("run"))
+    assert "18 of these 18 pictures also chose the epoch" in text
+    assert "accuracy 75.60 % (95 % interval" in text
 
 
 # ---- an explanation ----
@@ -303,9 +366,9 @@ def test_the_end_of_a_run_says_where_things_are() -> None:
     }
     lines = run_as_text(metrics, Path("runs/d")).splitlines()
     assert [re.split(r"\s{2,}", line) for line in lines[:3]] == [
-        ["test", "split", "top-1 error", "top-5 error", "loss", "images"],
-        ["center, Q = 36", "test", "24.40 %", "7.12 %", "0.9877", "12,345"],
-        ["dense, Q = 256, 384", "test", "24.40 %", "7.12 %", "0.9877", "12,345"],
+        ["test", "split", "top-1 error", "95 %", "top-5 error", "loss", "images"],
+        ["center, Q = 36", "test", "24.40 %", "23.65 to 25.17", "7.12 %", "0.9877", "12,345"],
+        ["dense, Q = 256, 384", "test", "24.40 %", "23.65 to 25.17", "7.12 %", "0.9877", "12,345"],
     ]
     assert len({len(line) for line in lines[:3]}) == 1
     rest = "\n".join(lines[3:])
@@ -354,6 +417,14 @@ def test_a_box_net_stands_beside_boxes_that_know_nothing() -> None:
     assert lines[4] == compared
     alone = localization_as_text(test).splitlines()
     assert alone[-1] == compared
+    for change, word in (
+        ({"only_net_right": 3, "only_baseline_right": 3, "p_value": 1.0}, "has learned nothing"),
+        ({"only_net_right": 5, "only_baseline_right": 2, "p_value": 0.45}, "nothing shows"),
+    ):
+        weak = {**test, "comparison": test["comparison"] | change}
+        assert word in localization_as_text(weak)
+        assert word in run_as_text(metrics | {"tests": [weak]}, Path("runs/boxes"))
+        assert word not in localization_as_text(test)
     earlier = {key: value for key, value in test.items() if key not in ("baselines", "comparison")}
     assert compared not in run_as_text(metrics | {"tests": [earlier]}, Path("runs/boxes"))
 
@@ -367,9 +438,12 @@ def test_a_temperature_says_what_it_was_fitted_on() -> None:
             "images": 5000,
             "loss_before": 1.0,
             "loss_after": 0.87654,
+            "loss_held_out": 0.89,
+            "gain": (0.1, 0.12),
+            "kept": True,
         }
     )
-    assert text == (
-        "temperature 1.2346, fitted on 5,000 images of val (dense at Q = 36): loss there 1.0000 "
-        "before, 0.8765 after; kept with the model"
-    )
+    for part in ("temperature 1.2346", "5,000 images of val (dense at Q = 36)", "1.0000", "0.8900"):
+        assert part in text
+    assert "0.1000 to 0.1200" in text
+    assert "--calibrate none" in text

@@ -14,11 +14,15 @@ from torch import Tensor
 
 from verydeep.evaluation.calibration import (
     BINS,
+    calibration_error_by_chance,
+    cross_fitted,
     expected_calibration_error,
+    fit_calibration,
     fit_temperature,
     reliability,
     temper,
 )
+from verydeep.evaluation.topk import log_loss
 
 
 def soft_max(scores: np.ndarray) -> np.ndarray:
@@ -228,3 +232,66 @@ def test_one_picture_and_probabilities_of_zero_can_be_fitted() -> None:
     for label in (0, 1):
         found = fit_temperature(torch.tensor([[1.0, 0.0]]), torch.tensor([label]))
         assert 0.05 <= found <= 20
+
+
+# ---- is a temperature of use? ----
+
+
+def drawn(images: int, scale: float, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Posteriors of three classes whose scores are ``scale`` times those of a calibrated net."""
+    lots = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 3, (images,), generator=lots)
+    scores = torch.randn(images, 3, generator=lots, dtype=torch.float64)
+    scores[torch.arange(images), labels] += 1.5
+    return (1.5 * scale * scores).softmax(1).float(), labels
+
+
+def test_cross_fitting_holds_every_picture_out() -> None:
+    likely, labels = drawn(9, 2.0, seed=1)
+    held = cross_fitted(likely, labels)  # nine parts of one picture each
+    for number in range(9):
+        others = [other for other in range(9) if other != number]
+        temperature = fit_temperature(likely[others], labels[others])
+        tempered = likely[number].double() ** (1 / temperature)
+        loss = -float((tempered[labels[number]] / tempered.sum()).log())
+        assert float(held[number]) == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize(("scale", "kept"), [(3.0, True), (0.4, True), (1.0, False)])
+def test_a_temperature_is_kept_where_it_is_needed(scale: float, kept: bool) -> None:
+    likely, labels = drawn(500, scale)
+    found = fit_calibration(likely, labels, split="val", protocol="dense")
+    assert found.kept is kept
+    assert found.loss_held_out is not None
+    assert found.loss_after <= found.loss_held_out
+    assert (found.loss_held_out < found.loss_before) or not kept
+
+
+def test_few_mistakes_do_not_make_a_net_certain() -> None:
+    """The fault that this guards against: fitted to 18 pictures, the loss of others rose."""
+    worse = kept = 0
+    for seed in range(30):
+        likely, labels = drawn(18, 0.7, seed)
+        if (likely.argmax(1) == labels).all():
+            continue
+        found = fit_calibration(likely, labels, split="val", protocol="dense")
+        others, truth = drawn(2000, 0.7, seed + 1000)
+        before, after = (log_loss(p, truth) for p in (others, temper(others, found.temperature)))
+        worse += after > before + 0.1
+        kept += found.kept and after > before + 0.1
+    assert worse > 3
+    assert kept == 0
+
+
+def test_a_calibrated_net_shows_a_calibration_error_on_few_pictures() -> None:
+    likely, _ = drawn(40, 1.0)
+    lots = torch.Generator().manual_seed(5)
+    found = []
+    for _ in range(200):
+        # Outcomes drawn by the net's own probabilities: it is perfectly calibrated.
+        labels = torch.multinomial(likely, 1, generator=lots)[:, 0]
+        found.append(expected_calibration_error(likely, labels))
+    by_chance = calibration_error_by_chance(likely.double().max(1).values)
+    assert by_chance == pytest.approx(sum(found) / len(found), rel=0.1)
+    many, _ = drawn(4000, 1.0)
+    assert calibration_error_by_chance(many.double().max(1).values) < by_chance / 4

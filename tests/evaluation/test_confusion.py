@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
-from verydeep.evaluation.topk import topk_error
+from verydeep.evaluation.topk import macro_f1, topk_error
 
 
 def drawn(seed: int, count: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,12 +47,17 @@ def test_errors_and_precision_are_scikit_learns(classes: int) -> None:
     how = {"labels": range(classes), "average": None, "zero_division": math.nan}
     recall = metrics.recall_score(labels.numpy(), guesses, **how)
     precision = metrics.precision_score(labels.numpy(), guesses, **how)
+    f1 = metrics.f1_score(labels.numpy(), guesses, **how)
     errors = class_errors(confusion_matrix(likely, labels), names(classes))
     assert tuple(one.name for one in errors) == names(classes)
     for k, one in enumerate(errors):
         assert one.images == (labels == k).sum()
         assert one.top1_error == pytest.approx(100 * (1 - recall[k]), abs=1e-4, nan_ok=True)
         assert one.precision == pytest.approx(100 * precision[k], abs=1e-4, nan_ok=True)
+        assert one.recall == pytest.approx(100 * recall[k], nan_ok=True)
+        assert one.f1 == pytest.approx(100 * f1[k], nan_ok=True)
+    expected = metrics.f1_score(labels.numpy(), guesses, average="macro", zero_division=0)
+    assert macro_f1(likely.argmax(1), labels) == pytest.approx(100 * expected)
 
 
 @given(table=st.lists(st.lists(st.integers(0, 5), min_size=4, max_size=4), min_size=4, max_size=4))
@@ -70,9 +75,13 @@ def test_the_class_that_took_most_is_named(table: list[list[int]]) -> None:
 def test_a_class_without_pictures_has_no_error_and_one_never_guessed_no_precision() -> None:
     confusion = torch.tensor([[2, 1, 0], [0, 0, 0], [3, 1, 0]])
     first, second, third = class_errors(confusion, ("cat", "dog", "eel"))
-    assert first == ClassErrors("cat", 3, pytest.approx(100 / 3), 40, ("dog", 1))
+    assert first == ClassErrors(
+        "cat", 3, pytest.approx(100 / 3), 40, pytest.approx(200 / 3), 50, ("dog", 1)
+    )
     assert math.isnan(second.top1_error)
     assert (second.images, second.precision, second.mostly_taken_for) == (0, 0, None)
+    assert math.isnan(second.recall)
+    assert (second.f1, third.f1) == (0, 0)
     assert math.isnan(third.precision)
     assert (third.images, third.top1_error, third.mostly_taken_for) == (4, 100, ("cat", 3))
 
@@ -91,4 +100,4 @@ def test_no_pictures_make_a_matrix_of_zeros() -> None:
 def test_a_single_class_is_never_confused() -> None:
     matrix = confusion_matrix(torch.ones(4, 1), torch.zeros(4, dtype=torch.long))
     assert matrix.tolist() == [[4]]
-    assert class_errors(matrix, ("cat",)) == [ClassErrors("cat", 4, 0, 100, None)]
+    assert class_errors(matrix, ("cat",)) == [ClassErrors("cat", 4, 0, 100, 100, 100, None)]

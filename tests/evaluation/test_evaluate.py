@@ -270,7 +270,7 @@ def test_several_tests_at_once_are_each_alone(
         ours, theirs = result.to_dict(), alone.to_dict()
         assert ours.pop("seconds") > 0
         assert theirs.pop("seconds") > 0
-        for name in ("loss", "calibration_error"):
+        for name in ("loss", "calibration_error", "calibration_error_by_chance"):
             assert ours.pop(name) == pytest.approx(theirs.pop(name), rel=1e-5, abs=1e-6)
         assert ours == theirs
         assert ours["images"] == 17

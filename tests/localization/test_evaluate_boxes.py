@@ -231,6 +231,7 @@ def test_baselines_are_what_simple_boxes_are_worth(samples: list[Sample]) -> Non
         "only_net_right": only_net,
         "only_baseline_right": only_other,
         "p_value": pytest.approx(sum(as_far) / 2**differing),
+        "learned": False,
     }
     assert overlaps["mean_box"][0] > 0.5  # else the errors above would all be alike
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import optimize
-from tiny import strict_json, write_class_folders
+from tiny import Outcome, strict_json, write_class_folders
 
 import verydeep
 from verydeep.errors import DataError, InputError, ModelError
-from verydeep.evaluation.calibration import temper
+from verydeep.evaluation.calibration import Calibration, fit_calibration, temper
 from verydeep.progress import Progress
 from verydeep.run.calibrate import calibrate
 from verydeep.run.test import evaluate
@@ -49,6 +50,12 @@ def kept(run: Path) -> dict | None:
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def program(request: pytest.FixtureRequest) -> Callable[..., Outcome]:
+    """The program as a function; the package has its name here."""
+    return request.getfixturevalue("verydeep")
 
 
 # ---- what is fitted ----
@@ -225,3 +232,27 @@ def test_what_is_not_there_is_refused(run: Path, pictures: Path, tmp_path: Path)
 def test_torchvisions_nets_have_no_folder_to_keep_it_in(pictures: Path) -> None:
     with pytest.raises(ModelError):
         calibrate("torchvision/squeezenet1_1", "val", pictures, workers=0, **CPU)
+
+
+def test_a_temperature_can_be_removed(run: Path, program: Callable[..., Outcome]) -> None:
+    calibrate(run, "val", workers=0, **CPU)
+    assert kept(run) is not None
+    for said in ("was removed", "has no temperature"):
+        outcome = program("evaluate", run, "--calibrate", "none", "--precision", "fp32")
+        assert outcome.code == 0
+        assert said in outcome.out
+        assert kept(run) is None
+
+
+def test_a_temperature_of_no_use_is_not_kept(
+    run: Path, program: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def useless(posteriors: torch.Tensor, labels: torch.Tensor, **how: str) -> Calibration:
+        return dataclasses.replace(fit_calibration(posteriors, labels, **how), kept=False)
+
+    monkeypatch.setattr("verydeep.run.calibrate.fit_calibration", useless)
+    before = content(run)
+    outcome = program("evaluate", run, "--calibrate", "val", "--precision", "fp32")
+    assert outcome.code == 0
+    assert "not kept" in outcome.out
+    assert content(run) == before

@@ -153,9 +153,9 @@ def test_a_class_without_pictures_and_one_that_nothing_is_taken_for(
     answers = made_up(("a", "b", "c"), [0, 1, 1], likely)
     records = write(written.result, answers, tmp_path).records("classes.csv")
     assert [list(record.values()) for record in records] == [
-        ["a", "1", "0.0", "50.0", "", ""],
-        ["b", "2", "50.0", "100.0", "a", "1"],
-        ["c", "0", "nan", "nan", "", ""],
+        ["a", "1", "0.0", "50.0", "100.0", "66.66666666666666", "", ""],
+        ["b", "2", "50.0", "100.0", "50.0", "66.66666666666666", "a", "1"],
+        ["c", "0", "nan", "nan", "nan", "nan", "", ""],
     ]
 
 

@@ -104,6 +104,7 @@ def rate_classes(
         right: Pictures of it that were, int64 (K,).
         mostly_taken_for: The other class that took most, and how many, by number of the class.
     """
+    right = right.double()
     recall, precision, f1 = right / images, right / taken, 2 * right / (images + taken)
     return [
         ClassErrors(

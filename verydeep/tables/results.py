@@ -264,11 +264,7 @@ RUN_FIGURES = (
 def run_as_text(metrics: dict[str, Any], out: Path) -> str:
     """Return the end of a run: what was measured and where things are."""
     first = metrics["tests"][0]
-    shown = [
-        (title, name, form)
-        for title, name, form in RUN_FIGURES
-        if first.get(name) is not None and (name != "top5_error" or has_top5(first))
-    ]
+    shown = [(title, name, form) for title, name, form in RUN_FIGURES if _is_column(name, first)]
     rows: list[Cells] = [("test", "split", *(title for title, _, _ in shown))]
     for test in metrics["tests"]:
         name = f"{test['protocol']}, Q = {', '.join(str(q) for q in test['scales'])}"
@@ -285,6 +281,14 @@ def run_as_text(metrics: dict[str, Any], out: Path) -> str:
         f"model   {out / 'model'} ({_kept(metrics)})\n"
         f"report  {out / 'report.html'}"
     )
+
+
+def _is_column(name: str, test: Mapping[str, Any]) -> bool:
+    """Return whether the tests of a run have a figure; box nets have no top-1 error."""
+    if name == "top5_error" and not has_top5(test):
+        return False
+    needed = "top1_error" if name == "top1_interval" else name
+    return test.get(needed) is not None
 
 
 def _of_run(metrics: Mapping[str, Any]) -> str:

@@ -63,7 +63,7 @@ def test_the_matrix_counts_every_picture(tmp_path: Path, count: int) -> None:
 def test_the_errors_of_classes_come_with_counts_the_largest_first(tmp_path: Path) -> None:
     answers = random_answers(300, ANIMALS)
     found = page(classified(tmp_path / "run", tmp_path, answers))
-    rows = [row for row in found.rows if len(row) == 7 and row[0] in ANIMALS]
+    rows = [row for row in found.rows if len(row) == 9 and row[0] in ANIMALS]
     assert len(rows) == 3
     for row in rows:
         mine = answers.labels == ANIMALS.index(row[0])
@@ -88,7 +88,7 @@ def test_a_thousand_classes_are_folded_and_have_no_matrix(tmp_path: Path) -> Non
     assert 'class="matrix"' not in text
     assert "the 10 worst of 1,000" in found.text
     assert "All 1,000 classes" in found.text
-    assert len([row for row in found.rows if len(row) == 7 and row[0].startswith("n0")]) == 1010
+    assert len([row for row in found.rows if len(row) == 9 and row[0].startswith("n0")]) == 1010
     pairs = [row for row in found.rows if len(row) == 3 and row[0].startswith("n")]
     assert len(pairs) == 20
     assert len(text) < 1_000_000
@@ -97,7 +97,7 @@ def test_a_thousand_classes_are_folded_and_have_no_matrix(tmp_path: Path) -> Non
 def test_a_class_without_pictures_has_no_error(tmp_path: Path) -> None:
     answers = random_answers(2, ANIMALS)
     found = page(classified(tmp_path / "run", tmp_path, answers))
-    *_, last = (row for row in found.rows if len(row) == 7 and row[0] in ANIMALS)
+    *_, last = (row for row in found.rows if len(row) == 9 and row[0] in ANIMALS)
     assert (last[0], last[1], last[2], last[4]) == ("owl", "–", "–", "0")
 
 

@@ -51,7 +51,10 @@ def test_it_says_what_was_measured(run: Path) -> None:
         low, high = test["top1_interval"]
         assert row[3].strip() == f"{test['top1_error']:.2f}"
         assert f"({low:.1f} to {high:.1f})" in found.text
-        assert row[5:8] == [f"{test['loss']:.3f}", "12", "0"]
+        rates = [test["top1_accuracy"], test["macro_f1"]]
+        assert row[4:6] == [f"{rate:.2f}" for rate in rates]
+        assert row[6:9] == [f"{test['loss']:.3f}", "12", "0"]
+    assert "top-5" not in found.text  # of three classes
     epochs = [row for row in found.rows if row[0].isdigit() and len(row) == 8]
     assert [row[0] for row in epochs] == [str(entry["epoch"]) for entry in log]
     assert [row[2] for row in epochs] == [f"{entry['train_loss']:.3f}" for entry in log]

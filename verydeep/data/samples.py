@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from verydeep.data.members import Member, Source
 from verydeep.data.names import Names
+from verydeep.data.passed_over import PassedOver
 from verydeep.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -287,6 +288,7 @@ class Dataset:
         made_by_rule: The split was not found on disk but drawn; see :mod:`verydeep.data.split`.
         layout_name: What ``--layout`` calls the layout.
         notes: What else is to be said of it, like how many pictures were left out.
+        passed_over: What was passed over in its folders, and which links were followed.
         stream: The training split, if it is in shards that are read from front to back; ``splits``
             then lacks it.
         odd_boxes: What of the annotations' boxes was left out or changed.
@@ -304,6 +306,7 @@ class Dataset:
     made_by_rule: bool = False
     layout_name: str | None = None
     notes: tuple[str, ...] = ()
+    passed_over: PassedOver = field(default_factory=PassedOver)
     stream: ShardStream | None = None
     odd_boxes: tuple[OddBox, ...] = ()
     folders: tuple[Path, ...] | None = None
@@ -373,7 +376,9 @@ class Dataset:
         rule = " (drawn by rule)" if self.made_by_rule else ""
         streamed = ["training pictures as a stream"] if self.stream is not None else []
         boxed = ["boxes"] if boxes else []
-        notes = "".join(f", {note}" for note in (*streamed, *boxed, *self.notes))
+        notes = "".join(
+            f", {note}" for note in (*streamed, *boxed, *self.notes, *self.passed_over.notes)
+        )
         classes = f", {len(self.classes)} classes" if any(self.classes) else ""
         return f"{self.layout}{classes}, {sizes}{rule}{notes}"
 

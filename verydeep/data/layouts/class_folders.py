@@ -27,8 +27,9 @@ def read(path: Path) -> Dataset:
     classes = class_names(path)
     listing = Listing(path, [path], classes)
     splits = {"all": listing.samples_of(path)}
-    notes = listing.notes
-    return Dataset(path, "a folder a class", classes, splits, folders=(path,), notes=notes)
+    return Dataset(
+        path, "a folder a class", classes, splits, folders=(path,), passed_over=listing.passed
+    )
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
@@ -54,6 +55,9 @@ class Listing:
         root: Of the data set.
         tops: Folders that hold a folder of each class: the splits, or the data set itself.
         classes: Names of the classes.
+
+    Attributes:
+        passed: What was passed over, and which links were followed.
     """
 
     def __init__(self, root: Path, tops: Iterable[Path], classes: Iterable[str]) -> None:
@@ -61,12 +65,7 @@ class Listing:
         self._root = root
         self._labels = {name: label for label, name in enumerate(classes)}
         self._links = Links(lambda: [path for top in tops for path in subfolders(top)])
-        self._passed = PassedOver()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was passed over, and which links were followed, in words."""
-        return self._passed.notes
+        self.passed = PassedOver()
 
     def samples_of(self, folder: Path) -> Samples:
         """Return the pictures of each class in a folder of the data set.
@@ -79,17 +78,17 @@ class Listing:
         self._count_beside(folder)
         for path in subfolders(folder):
             before = len(builder)
-            for picture in picture_names(path, self._passed, self._links):
+            for picture in picture_names(path, self.passed, self._links):
                 if path.name not in self._labels:
                     raise unknown_class(path.name, self._labels, path)
                 builder.add(picture, self._labels[path.name])
             if len(builder) == before:
                 refuse_unreadable(path)
-                self._passed.empty.append(relative_name(path, self._root))
+                self.passed.empty.append(relative_name(path, self._root))
         return builder.samples()
 
     def _count_beside(self, folder: Path) -> None:
         """Count what stands beside the folders of the classes and is passed over."""
         for entry in folder.iterdir():
             if is_system_folder(entry.name) or is_system_file(entry.name):
-                self._passed.hide(entry.name)
+                self.passed.hide(entry.name)

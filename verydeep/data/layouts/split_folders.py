@@ -42,4 +42,4 @@ def read(path: Path) -> Dataset:
     # A test folder of unsorted pictures has no classes to test against.
     splits = {name: samples for name, samples in splits.items() if samples}
     layout = "a folder a class under each split"
-    return Dataset(path, layout, classes, splits, folders=(path,), notes=listing.notes)
+    return Dataset(path, layout, classes, splits, folders=(path,), passed_over=listing.passed)

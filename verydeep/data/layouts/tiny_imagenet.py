@@ -7,6 +7,7 @@ from pathlib import Path
 
 from verydeep.data.class_names import check_class_names, check_titles
 from verydeep.data.layouts.common import inside, read_text
+from verydeep.data.passed_over import PassedOver
 from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset, OddBox, Sample, SamplesBuilder
 from verydeep.data.words import box_or_none, corners
@@ -33,10 +34,11 @@ def read(path: Path) -> Dataset:
     check_titles(titles, path / "words.txt")
     train, val = SamplesBuilder(path), SamplesBuilder(path)
     odd: list[OddBox] = []
+    passed = PassedOver()
     for wnid, label in labels.items():
         folder = inside(path / "train", wnid, str(listed))
         boxes = _boxes(folder, odd)
-        pictures = list(pictures_in(folder / "images")) if folder.is_dir() else []
+        pictures = list(pictures_in(folder / "images", passed)) if folder.is_dir() else []
         if not pictures:
             raise DataError(f"{path}: class {wnid} of wnids.txt has no pictures under train/")
         for picture in pictures:
@@ -52,6 +54,7 @@ def read(path: Path) -> Dataset:
         titles,
         odd_boxes=tuple(odd),
         folders=(path / "train", path / "val"),
+        passed_over=passed,
     )
 
 

@@ -130,7 +130,7 @@ def test_a_truncated_file_is_broken(tmp_path: Path, name: str, share: float, col
         (b"<html>404</html>", "no-picture", "web page"),
         (b"not a picture\n", "no-picture", "holds text"),
         (b"%PDF-1.7\n\x80", "no-picture", "holds PDF"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "no-picture", "holds HEIC"),
+        (b"\0\0\0\x18ftypqt  \0\0\0\0", "no-picture", "holds a film"),
         (bytes(100), "no-picture", "not a picture"),
         (b"\x89PNG\r\n\x1a\n", "broken", "PNG|broken"),
     ],

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from verydeep.data.bounds import MAX_PIXELS, Metered
-from verydeep.data.decode import QUIET, SUFFIXES, decode, shown, to_tensor
+from verydeep.data.decode import QUIET, decode, shown, to_tensor
+from verydeep.data.formats import SUFFIXES
 from verydeep.errors import Interrupted, PictureError
 
 GREYS = np.array([[0, 1, 127], [128, 254, 255]], np.uint8)
@@ -342,7 +343,7 @@ def test_empty_file(tmp_path: Path) -> None:
         b"\0",
         b"hello",
         b"<svg/>",
-        b"P6 1 1 255 abc",  # Pillow could read this one
+        b"qoif" + bytes(14),  # Pillow could read this one
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n",  # and would call Ghostscript for this
         b"\xff\xd8\xff",
         b"\x89PNG\r\n\x1a\n",

@@ -95,15 +95,16 @@ def test_a_webp_of_a_declared_size_is_refused(side: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
-def test_a_text_that_unpacks_to_much_is_refused(kind: bytes) -> None:
+def test_a_text_that_unpacks_to_much_is_passed_over(kind: bytes) -> None:
     begin = {b"zTXt": b"k\0\0", b"iTXt": b"k\0\1\0\0\0", b"iCCP": b"k\0\0"}[kind]
     packed = zlib.compress(bytes(50_000_000))
-    assert "too large" in fault(png(4, 4, chunk(kind, begin + packed)))
+    plain, found = decode(png(4, 4)), decode(png(4, 4, chunk(kind, begin + packed)))
+    assert np.array_equal(np.asarray(found), np.asarray(plain))
 
 
-def test_many_large_texts_are_refused() -> None:
+def test_many_large_texts_are_passed_over() -> None:
     text = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1_000_000)))
-    assert "Too much memory used in text chunks" in fault(png(4, 4, text * 80))
+    assert decode(png(4, 4, text * 80)).size == (4, 4)
 
 
 def test_pixels_that_unpack_to_more_than_declared_end_with_the_picture() -> None:
@@ -223,7 +224,7 @@ def test_memory_for_a_transparent_picture(tmp_path: Path) -> None:
     assert int(out.read_text("utf-8")) < 12 * 4000 * 3000
 
 
-@pytest.mark.parametrize("size", [(3000, 700), (2_200_000, 1), (1, 70_000)])
+@pytest.mark.parametrize("size", [(3000, 700), (9000, 300), (300, 9000)])
 def test_laying_on_white_part_by_part_changes_nothing(size: tuple[int, int]) -> None:
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
@@ -255,7 +256,10 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "socket": (_socket, "a socket, not a file"),
     "device": (lambda path: path.symlink_to("/dev/zero"), "a device, not a file"),
     "folder": (lambda path: path.mkdir(), "Is a directory"),
-    "dangling": (lambda path: path.symlink_to("gone.jpg"), "No such file or directory"),
+    "dangling": (
+        lambda path: path.symlink_to("gone.jpg"),
+        "a link to 'gone.jpg', which does not exist",
+    ),
     "loop": (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
     "empty": (lambda path: path.touch(), "the file is empty"),
 }
@@ -357,7 +361,7 @@ def test_a_class_that_links_to_another_class(tmp_path: Path) -> None:
         read_dataset(root)
 
 
-def test_links_below_a_class_are_not_followed(tmp_path: Path) -> None:
+def test_links_below_a_class_to_what_is_read_anyway_are_not_followed(tmp_path: Path) -> None:
     root = write_class_folders(tmp_path, 10)
     (root / "red" / "up").symlink_to("../..")
     (root / "red" / "self").symlink_to("self")
@@ -367,6 +371,8 @@ def test_links_below_a_class_are_not_followed(tmp_path: Path) -> None:
     dataset = read_dataset(root, draw=False)
     assert dataset.classes == ("blue", "green", "red")
     assert dataset.count("all") == (10, 10, 10)
+    assert dataset.passed_over.repeated == ["red/blue.jpg", "red/up"]
+    assert dataset.passed_over.dangling == ["red/self"]
 
 
 def test_empty_classes(tmp_path: Path) -> None:

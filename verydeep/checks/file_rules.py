@@ -10,8 +10,8 @@ from pathlib import Path
 from verydeep.checks.facts import Fault
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
 from verydeep.checks.pictures import Picture
-from verydeep.checks.sniff import FORMAT_OF_SUFFIX
 from verydeep.checks.strays import Stray
+from verydeep.data.formats import FORMAT_OF_SUFFIX, remedy
 from verydeep.data.samples import relative_name
 from verydeep.data.words import span
 from verydeep.errors import plural
@@ -57,6 +57,7 @@ def file_findings(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(key, severity, whole, len(odd[key]), advice, tuple(odd[key]))
     yield from _boxes(evidence)
     yield from _strays(evidence)
+    yield from _passed_over(evidence)
 
 
 def _too_many_broken(evidence: Evidence, broken: Sequence[Picture]) -> Iterator[Finding]:
@@ -230,6 +231,24 @@ def _outside(lost: Sequence[Stray], listed: bool) -> Finding:
     return Finding("outside", "warning", title, len(lost), advice, files)
 
 
+def _cure(hidden: Sequence[Stray]) -> str:
+    unread = remedy(stray.suffix for stray in hidden)
+    return unread or "rename or convert them to .jpg or .png"
+
+
+def _passed_over(evidence: Evidence) -> Iterator[Finding]:
+    """Yield systems' files and folders, and links; files of other kinds are among the strays."""
+    passed = evidence.dataset.passed_over
+    if passed.others:
+        count = passed.system.total() + len(passed.dangling) + len(passed.repeated)
+        advice = "nothing to do, unless pictures of the data set are among them"
+        title = f"passed over: {', '.join(passed.others)}"
+        yield Finding("passed-over", "note", title, count, advice)
+    for title in passed.links:
+        advice = "nothing to do, if the pictures behind them belong to the data set"
+        yield Finding("links", "note", title, len(passed.followed), advice)
+
+
 def _strays(evidence: Evidence) -> Iterator[Finding]:
     lost = [stray for stray in evidence.strays if stray.picture]
     if lost:
@@ -241,7 +260,7 @@ def _strays(evidence: Evidence) -> Iterator[Finding]:
             "warning",
             f"{plural(len(hidden), 'picture')} under endings that are not taken for pictures",
             len(hidden),
-            "training passes over them: rename or convert them to .jpg or .png",
+            f"training passes over them: {_cure(hidden)}",
             tuple(Flagged(s.name, reason=f"{s.content} inside") for s in hidden),
         )
     others = [stray for stray in evidence.strays if not stray.picture and not stray.hidden]

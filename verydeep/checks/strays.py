@@ -20,6 +20,7 @@ from verydeep.data.formats import SUFFIXES
 from verydeep.data.members import Member
 from verydeep.data.regular import open_regular
 from verydeep.data.samples import Dataset, relative_name
+from verydeep.data.system_files import is_system_file, is_system_folder
 from verydeep.progress import Progress
 
 ANNOTATIONS = frozenset({"wnids.txt", "words.txt", "val_annotations.txt", "boxes.csv"})
@@ -66,7 +67,9 @@ def find_strays(dataset: Dataset, progress: Progress | None = None) -> tuple[Str
         found: list[Stray] = []
         seen = 0
         for paths in _folders(dataset.folders, known):
-            found += [_stray(path, dataset.root) for path in known.others(paths)]
+            found += [
+                _stray(path, dataset.root) for path in known.others(paths) if not path.is_symlink()
+            ]
             seen += len(paths)
             bar.update(min(seen, samples))
     return tuple(found)
@@ -112,12 +115,12 @@ def _folders(own: tuple[Path, ...] | None, known: _Known) -> Iterator[list[Path]
         return
     for top in own:
         for parent, folders, files in os.walk(top):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = sorted(name for name in folders if not is_system_folder(name))
             yield _visible(parent, files)
 
 
 def _visible(parent: str, files: list[str]) -> list[Path]:
-    return [Path(parent, name) for name in sorted(files) if not name.startswith(".")]
+    return [Path(parent, name) for name in sorted(files) if not is_system_file(name)]
 
 
 def _stray(path: Path, root: Path) -> Stray:

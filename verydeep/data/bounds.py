@@ -156,11 +156,11 @@ def check_sides(width: int, height: int) -> None:
     """Refuse a picture so thin that rescaling it would make millions of pixels of few.
 
     Raises:
-        PictureError: It is.
+        PictureTooLarge: It is.
     """
     shorter, longer = sorted((width, height))
     if longer > LONGEST * shorter:
-        raise PictureError(
+        raise PictureTooLarge(
             f"{width}x{height}: its sides are 1:{longer / max(1, shorter):,.0f}, more than the "
             f"1:{LONGEST} allowed; cut it into pieces"
         )

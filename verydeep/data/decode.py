@@ -142,11 +142,11 @@ def opened(
             raise PictureError("the file is empty")
         stream = plain_png(file) if head.startswith(SIGNATURE) else file
         with _recognised(stream, head) as picture:
-            check_sides(*picture.size)
             check_size(picture, max_pixels)
             check_strips(picture, stream.length)
             stream.end_of_header()
             check_scans(picture, stream)
+            check_sides(*picture.size)
             yield picture
 
 

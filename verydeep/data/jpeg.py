@@ -1,8 +1,9 @@
 """Plain JPEGs straight to an array, in three quarters of the time that Pillow takes.
 
 ``simplejpeg`` and Pillow decode by the same library, so the pixels are the same; they differ in
-what they refuse. ``simplejpeg`` therefore decodes only pictures whose header Pillow has read and the
-bounds have passed, and whose segments are so regular that no two parsers can disagree about them. Pillow decodes everything else, everything that ``simplejpeg`` refuses, and everything where
+what they refuse. ``simplejpeg`` therefore decodes only pictures whose header Pillow has read and
+the bounds have passed, and whose segments are so regular that no two parsers can disagree about
+them. Pillow decodes everything else, everything that ``simplejpeg`` refuses, and everything where
 ``simplejpeg`` is not installed. Its refusals are the ones that people see.
 """
 

@@ -58,9 +58,20 @@ class PassedOver:
     @property
     def notes(self) -> tuple[str, ...]:
         """All of it in words; nothing if there is nothing to say."""
-        parts = [*self._files(), *self._others()]
+        files = [*self._files(), *_listed("folder", self.empty, " without pictures")]
+        parts = [*files, *self.others]
         passed = (f"passed over: {', '.join(parts)}",) if parts else ()
-        return (*_listed("linked folder", self.followed, " followed"), *passed)
+        return (*self.links, *passed)
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """The links that were followed, in words."""
+        return tuple(_listed("linked folder", self.followed, " followed"))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What is neither a file of another kind nor an empty folder, in words."""
+        return tuple(self._others())
 
     def pictures_in_words(self) -> str:
         """Return the pictures among the files, and what makes them readable."""
@@ -86,7 +97,6 @@ class PassedOver:
             names = [name for name, _ in self.system.most_common(NAMED)]
             count = plural(self.system.total(), "hidden or system item")
             yield f"{count} ({_some(names, len(self.system))})"
-        yield from _listed("folder", self.empty, " without pictures")
         yield from _listed("dangling link", self.dangling, "")
         yield from _listed("link", self.repeated, " to what is read anyway")
 

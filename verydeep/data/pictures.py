@@ -39,7 +39,7 @@ def picture_names(
         DataError: A folder cannot be read, or a link would give pictures two classes.
     """
     passed = PassedOver() if passed is None else passed
-    return iter(Walk(str(folder), passed, links or Links.within(folder)))
+    return iter(Walk(str(folder), passed, links or Links(lambda: [folder])))
 
 
 def refuse_unreadable(folder: Path) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from verydeep.data.members import Member, Source
 from verydeep.data.name_forms import alike, alike_in_words
 from verydeep.data.names import Names
+from verydeep.data.passed_over import PassedOver
 from verydeep.errors import DataError, did_you_mean, plural
 from verydeep.option_names import setting
 from verydeep.summary import Rows, Summary, listed
@@ -290,6 +291,7 @@ class Dataset(Summary):
         made_by_rule: The split was not found on disk but drawn; see :mod:`verydeep.data.split`.
         layout_name: Name of the layout, as the option ``layout`` takes it.
         notes: What else is to be said of it, like how many pictures were left out.
+        passed_over: What was passed over in its folders, and which links were followed.
         stream: The training split, if it is in shards that are read from front to back; ``splits``
             then lacks it.
         odd_boxes: What of the annotations' boxes was left out or changed.
@@ -308,6 +310,7 @@ class Dataset(Summary):
     made_by_rule: bool = False
     layout_name: str | None = None
     notes: tuple[str, ...] = ()
+    passed_over: PassedOver = field(default_factory=PassedOver)
     stream: ShardStream | None = None
     odd_boxes: tuple[OddBox, ...] = ()
     folders: tuple[Path, ...] | None = None
@@ -388,7 +391,8 @@ class Dataset(Summary):
         boxed = ["boxes"] if boxes else []
         groups = alike(self.classes)
         odd = [alike_in_words(groups)] if groups else []
-        notes = "".join(f", {note}" for note in (*streamed, *boxed, *self.notes, *odd))
+        told = (*streamed, *boxed, *self.notes, *self.passed_over.notes, *odd)
+        notes = "".join(f", {note}" for note in told)
         known = plural(len(self.classes), "class", "classes")
         classes = f", {known}" if any(self.classes) else ""
         return f"{self.layout}{classes}, {sizes}{rule}{notes}"

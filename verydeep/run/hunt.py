@@ -9,9 +9,10 @@ from pathlib import Path
 from verydeep.classifier import Classifier
 from verydeep.data.decode import shown
 from verydeep.data.members import Source
-from verydeep.data.pictures import has_pictures, pictures_in
+from verydeep.data.pictures import has_pictures
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import relative_name
+from verydeep.data.sources import list_pictures
 from verydeep.data.testing import TestPictures
 from verydeep.errors import DataError, InputError
 from verydeep.inside.exciting import Channel, Patches, most_exciting
@@ -89,7 +90,7 @@ def _sources(
 ) -> tuple[Path, Sequence[Source]]:
     folder = Path(among).expanduser()
     if folder.is_dir() and has_pictures(folder):
-        return folder, [*pictures_in(folder)]
+        return folder, [path for path in list_pictures(folder, progress) if isinstance(path, Path)]
     dataset = read_dataset(among, seed=seed, draw=False, stream=False, progress=progress)
     paths = [path for samples in dataset.splits.values() for path in samples.paths]
     return dataset.root, paths

@@ -35,6 +35,7 @@ def read(path: Path) -> Dataset:
         classes,
         splits,
         notes=listing.notes,
+        passed_over=listing.passed,
         respelled=respelled(found),
         folders=(path,),
     )
@@ -83,6 +84,9 @@ class Listing:
         tops: The folders that hold folders of classes.
         found: The folders of the classes in all splits.
         classes: Names of the classes.
+
+    Attributes:
+        passed: What was passed over, and which links were followed.
     """
 
     def __init__(
@@ -92,14 +96,14 @@ class Listing:
         self._tops = [*tops]
         self._labels = {name: label for label, name in enumerate(classes)}
         self._links = Links(lambda: [path for _, path in found])
-        self._passed = PassedOver()
+        self.passed = PassedOver()
+        for top in self._tops:
+            self._count_beside(top)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was passed over, and which links were followed, in words."""
-        for top in self._tops:
-            self._count_beside(top)
-        return (*loose(dict.fromkeys([self._root, *self._tops])), *self._passed.notes)
+        """A note on the pictures that are in no class."""
+        return tuple(loose(dict.fromkeys([self._root, *self._tops])))
 
     def samples_of(self, found: ClassFolders) -> Samples:
         """Return the pictures of class folders.
@@ -110,7 +114,7 @@ class Listing:
         """
         builder = SamplesBuilder(self._root)
         for name, path in found:
-            for picture in picture_names(path, self._passed, self._links):
+            for picture in picture_names(path, self.passed, self._links):
                 if name not in self._labels:
                     raise unknown_class(name, self._labels, path)
                 builder.add(picture, self._labels[name])
@@ -120,9 +124,9 @@ class Listing:
         """Count what stands beside the folders of the classes and is passed over."""
         for entry in sorted(folder.iterdir()):
             if is_system_folder(entry.name) or is_system_file(entry.name):
-                self._passed.hide(entry.name)
+                self.passed.hide(entry.name)
             elif entry.is_dir() and not has_pictures(entry):
-                self._passed.empty.append(relative_name(entry, self._root))
+                self.passed.empty.append(relative_name(entry, self._root))
 
 
 def loose(folders: Iterable[Path]) -> Iterator[str]:
@@ -132,7 +136,7 @@ def loose(folders: Iterable[Path]) -> Iterator[str]:
         yield f"{plural(count, 'picture')} in no class folder left out"
 
 
-def passed_over(folders: Iterable[Path]) -> Iterator[str]:
+def unread(folders: Iterable[Path]) -> Iterator[str]:
     """Yield a note on each folder with pictures that is not read."""
     for folder in folders:
         count = sum(1 for _ in picture_names(folder))

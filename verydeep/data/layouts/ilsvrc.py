@@ -25,6 +25,8 @@ from verydeep.data.layouts.common import Entry, assemble, lines
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.layouts.solution import Solution
+from verydeep.data.links import Links
+from verydeep.data.passed_over import PassedOver
 from verydeep.data.pictures import picture_names, pictures_in, subfolders
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.system_files import is_system_path
@@ -56,9 +58,11 @@ def read(path: Path) -> Dataset:
     if base is None:
         raise DataError(f"{path}: there is no Data/CLS-LOC/train/ in it")
     small = _small_files(path)
-    splits = {"train": _train(base, small), "val": _val(base, small)}
+    passed = PassedOver()
+    splits = {"train": _train(base, small, passed), "val": _val(base, small, passed)}
     dataset = assemble(path, "ILSVRC CLS-LOC layout", splits, titles=_titles(small))
-    return replace(dataset, folders=(_pictures(base, "train"), _pictures(base, "val")))
+    folders = (_pictures(base, "train"), _pictures(base, "val"))
+    return replace(dataset, folders=folders, passed_over=passed)
 
 
 def _base(root: Path) -> Path | None:
@@ -82,13 +86,15 @@ def _small_files(root: Path) -> dict[str, Path]:
     return found
 
 
-def _train(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
+def _train(base: Path, small: Mapping[str, Path], passed: PassedOver) -> Iterator[Entry]:
     solution = small.get("LOC_train_solution.csv")
     known: Objects = Solution(solution) if solution else {}
-    for folder in subfolders(_pictures(base, "train")):
+    top = _pictures(base, "train")
+    links = Links(lambda: subfolders(top))
+    for folder in subfolders(top):
         objects = known if solution else _annotations(_notes(base, "train") / folder.name)
         unknown: tuple[list[Object], str] = [], str(folder)
-        for picture in picture_names(folder):
+        for picture in picture_names(folder, passed, links):
             own, place = objects.get(_stem(picture), unknown)
             box, others, odd = _boxes(own, folder.name)
             yield Entry(picture, folder.name, box, place, others, odd)
@@ -99,9 +105,9 @@ def _stem(picture: str) -> str:
     return picture.rpartition("/")[2].rpartition(".")[0]
 
 
-def _val(base: Path, small: Mapping[str, Path]) -> Iterator[Entry]:
+def _val(base: Path, small: Mapping[str, Path], passed: PassedOver) -> Iterator[Entry]:
     folder = _pictures(base, "val")
-    pictures = list(pictures_in(folder)) if folder.is_dir() else []
+    pictures = list(pictures_in(folder, passed)) if folder.is_dir() else []
     if not pictures:
         return
     objects = _val_objects(base, small, pictures)

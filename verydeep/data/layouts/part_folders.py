@@ -34,6 +34,7 @@ def read(path: Path) -> Dataset:
         classes,
         splits,
         notes=listing.notes,
+        passed_over=listing.passed,
         respelled=respelled(found),
         folders=(path,),
     )

@@ -14,8 +14,8 @@ from verydeep.data.layouts.class_folders import (
     Listing,
     checked_classes,
     class_folders,
-    passed_over,
     respelled,
+    unread,
 )
 from verydeep.data.layouts.folder_reading import splits_of
 from verydeep.data.layouts.folder_tree import Branch, branches
@@ -48,7 +48,8 @@ def read(path: Path) -> Dataset:
         f"{LAYOUT} ({words})" if words else LAYOUT,
         classes,
         splits,
-        notes=(*passed_over(others), *listing.notes),
+        notes=(*unread(others), *listing.notes),
+        passed_over=listing.passed,
         respelled=tuple(sorted({name for each in folders.values() for name in respelled(each)})),
         folders=(path,),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from verydeep.data.layouts.class_folders import Listing, checked_classes, passed_over, respelled
+from verydeep.data.layouts.class_folders import Listing, checked_classes, respelled, unread
 from verydeep.data.layouts.folder_reading import splits_within
 from verydeep.data.layouts.folder_tree import Branch, branches
 from verydeep.data.name_forms import nfc
@@ -61,7 +61,8 @@ def _dataset(
         f"{LAYOUT} ({words})" if words else LAYOUT,
         classes,
         splits,
-        notes=(*passed_over(others), *listing.notes),
+        notes=(*unread(others), *listing.notes),
+        passed_over=listing.passed,
         respelled=respelled((nfc(top.name), top.path) for top in tops),
         folders=(path,),
     )

@@ -9,6 +9,7 @@ from verydeep.data.class_names import check_class_names, check_titles
 from verydeep.data.layouts.common import inside, read_text
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.name_forms import nfc
+from verydeep.data.passed_over import PassedOver
 from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset, OddBox, Sample, SamplesBuilder
 from verydeep.data.words import box_or_none, corners
@@ -36,10 +37,11 @@ def read(path: Path) -> Dataset:
     check_titles(titles, path / "words.txt")
     train, val = SamplesBuilder(path), SamplesBuilder(path)
     odd: list[OddBox] = []
+    passed = PassedOver()
     for wnid, label in labels.items():
         folder = inside(training, wnid, str(listed))
         boxes = _boxes(folder, odd)
-        pictures = list(pictures_in(folder / "images")) if folder.is_dir() else []
+        pictures = list(pictures_in(folder / "images", passed)) if folder.is_dir() else []
         if not pictures:
             raise DataError(
                 f"{path}: class {wnid} of wnids.txt has no pictures under {training.name}/"
@@ -57,6 +59,7 @@ def read(path: Path) -> Dataset:
         titles,
         odd_boxes=tuple(odd),
         folders=(training, validation),
+        passed_over=passed,
     )
 
 

@@ -588,7 +588,7 @@ def signalling(number: signal.Signals, *at: int) -> Heard:
     return Heard(send)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("at", [1, 3, 4])
 def test_a_signal_ends_the_update_and_writes_a_checkpoint(
     number: signal.Signals, at: int, tmp_path: Path
@@ -624,6 +624,47 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         loop.run()
     assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_answered_at_once(number: signal.Signals, tmp_path: Path) -> None:
+    """The word comes from amid the update that is still to be finished."""
+    heard = Heard()
+    loop = make_loop(tmp_path, progress=heard)
+    prepare, at_once = loop.prepare, []
+
+    def signal_amid(pictures: Tensor, factors: Tensor) -> Tensor:
+        if not at_once:
+            signal.raise_signal(number)
+            at_once.append(list(heard.said))
+        return prepare(pictures, factors)
+
+    loop.prepare = signal_amid
+    with pytest.raises(Interrupted):
+        loop.run()
+    assert number.name in at_once[0][-1]
+    assert loop.position.step == 1
+
+
+def test_a_terminal_that_is_closed_twice_still_gets_its_checkpoint(tmp_path: Path) -> None:
+    def twice(title: str, done: float) -> None:
+        if title.startswith("epoch"):
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+
+    with pytest.raises(Interrupted, match="SIGHUP"):
+        make_loop(tmp_path, progress=Heard(twice)).run()
+
+
+def test_under_nohup_a_closed_terminal_is_nothing(tmp_path: Path) -> None:
+    def close(title: str, done: float) -> None:
+        signal.raise_signal(signal.SIGHUP)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert make_loop(tmp_path, epochs=1, progress=Heard(close)).run().epoch == 1
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_after_the_last_update_keeps_the_end(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_one_picture_and_probabilities_of_zero_can_be_fitted() -> None:
 # ---- is a temperature of use? ----
 
 
-def drawn(images: int, scale: float, seed: int = 0) -> tuple[Tensor, Tensor]:
+def scored(images: int, scale: float, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Posteriors of three classes whose scores are ``scale`` times those of a calibrated net."""
     lots = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 3, (images,), generator=lots)
@@ -247,7 +247,7 @@ def drawn(images: int, scale: float, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def test_cross_fitting_holds_every_picture_out() -> None:
-    likely, labels = drawn(9, 2.0, seed=1)
+    likely, labels = scored(9, 2.0, seed=1)
     held = cross_fitted(likely, labels)  # nine parts of one picture each
     for number in range(9):
         others = [other for other in range(9) if other != number]
@@ -257,25 +257,24 @@ def test_cross_fitting_holds_every_picture_out() -> None:
         assert float(held[number]) == pytest.approx(loss, rel=1e-4)
 
 
-@pytest.mark.parametrize(("scale", "kept"), [(3.0, True), (0.4, True), (1.0, False)])
-def test_a_temperature_is_kept_where_it_is_needed(scale: float, kept: bool) -> None:
-    likely, labels = drawn(500, scale)
+@pytest.mark.parametrize("scale", [3.0, 0.4])
+def test_a_temperature_is_kept_where_it_is_needed(scale: float) -> None:
+    likely, labels = scored(500, scale)
     found = fit_calibration(likely, labels, split="val", protocol="dense")
-    assert found.kept is kept
+    assert found.kept
     assert found.loss_held_out is not None
-    assert found.loss_after <= found.loss_held_out
-    assert (found.loss_held_out < found.loss_before) or not kept
+    assert found.loss_after <= found.loss_held_out < found.loss_before
 
 
 def test_few_mistakes_do_not_make_a_net_certain() -> None:
     """The fault that this guards against: fitted to 18 pictures, the loss of others rose."""
     worse = kept = 0
     for seed in range(30):
-        likely, labels = drawn(18, 0.7, seed)
+        likely, labels = scored(18, 0.7, seed)
         if (likely.argmax(1) == labels).all():
             continue
         found = fit_calibration(likely, labels, split="val", protocol="dense")
-        others, truth = drawn(2000, 0.7, seed + 1000)
+        others, truth = scored(2000, 0.7, seed + 1000)
         before, after = (log_loss(p, truth) for p in (others, temper(others, found.temperature)))
         worse += after > before + 0.1
         kept += found.kept and after > before + 0.1
@@ -284,7 +283,7 @@ def test_few_mistakes_do_not_make_a_net_certain() -> None:
 
 
 def test_a_calibrated_net_shows_a_calibration_error_on_few_pictures() -> None:
-    likely, _ = drawn(40, 1.0)
+    likely, _ = scored(40, 1.0)
     lots = torch.Generator().manual_seed(5)
     found = []
     for _ in range(200):
@@ -293,5 +292,5 @@ def test_a_calibrated_net_shows_a_calibration_error_on_few_pictures() -> None:
         found.append(expected_calibration_error(likely, labels))
     by_chance = calibration_error_by_chance(likely.double().max(1).values)
     assert by_chance == pytest.approx(sum(found) / len(found), rel=0.1)
-    many, _ = drawn(4000, 1.0)
+    many, _ = scored(4000, 1.0)
     assert calibration_error_by_chance(many.double().max(1).values) < by_chance / 4

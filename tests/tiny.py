@@ -43,7 +43,8 @@ def recipe(*settings: str) -> Recipe:
 
 def flags(*settings: str) -> list[str]:
     """Return the tiny recipe as arguments of ``verydeep train``."""
-    return [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
+    chosen = [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
+    return ["--recipe", "paper", *chosen]
 
 
 def write_class_folders(root: Path, count: int = 12, seed: int = 0, names: Any = COLOURS) -> Path:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verydeep.errors import RecipeError
-from verydeep.recipe import Recipe, check, known_keys
+from verydeep.recipe import Recipe, check, known_keys, load_recipe
 from verydeep.recipe_auto import Facts, auto_recipe
 
 PICTURES = (3, 100, 180, 499, 500, 999, 1_999, 2_000, 5_000, 30_000, 250_000, 1_281_167)
@@ -134,3 +134,10 @@ def test_settings_that_contradict_one_another_are_refused() -> None:
         chosen(Facts(180, 3), net={"input_size": 96}, data={"train_scale": 64})
     with pytest.raises(RecipeError, match="localization"):
         chosen(Facts(180, 3), localization={"per_class": True})
+
+
+def test_thousands_of_small_pictures_on_a_cpu_get_the_recipe_small() -> None:
+    ours = chosen(Facts(5_000, 10, 64, 64 * 64)).model_dump()
+    small = load_recipe("small").model_dump()
+    del ours["plateau"], small["plateau"]  # of another schedule
+    assert ours == small

@@ -45,7 +45,8 @@ def recipe(*settings: str) -> Recipe:
 
 def flags(*settings: str) -> list[str]:
     """Return the tiny recipe as arguments of ``verydeep train``."""
-    return [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
+    chosen = [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
+    return ["--recipe", "paper", *chosen]
 
 
 def find_chromium() -> str:

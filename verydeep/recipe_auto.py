@@ -69,7 +69,7 @@ AMOUNTS = (
     _Amount(2_000, batch=16, rate=0.01, epochs=60),
     _Amount(20_000, batch=64, rate=0.05, epochs=50),
     _Amount(100_000, batch=128, rate=0.05, epochs=30),
-    _Amount(float("inf"), batch=256, rate=0.1, epochs=20),
+    _Amount(float("inf"), batch=256, rate=0.05, epochs=20),
 )
 """Batch, highest rate and epochs of one cycle, for nets with batch normalisation.
 

@@ -143,16 +143,40 @@ def test_the_metrics_are_those_of_a_test_by_itself(protocol: str, trained_run: P
     assert again == noted
 
 
-def test_the_model_is_that_of_the_best_epoch(trained_run: Path) -> None:
-    rows = log(trained_run)
-    assert [row["epoch"] for row in rows] == list(range(1, 21))
-    best = min(rows, key=lambda row: row["val_loss"])
-    assert metrics(trained_run)["best_epoch"] == best["epoch"]
-    again = verydeep.evaluate(
-        trained_run, protocol="center", split="val", flip=False, device="cpu", precision="fp32"
+@pytest.mark.parametrize(
+    ("schedule", "keep", "last", "selected_on"),
+    [
+        ("plateau", "auto", False, "val"),
+        ("plateau", "last", True, "val"),  # its drops and its end come from val
+        ("cosine", "auto", True, None),
+        ("one-cycle", "auto", True, None),
+        ("one-cycle", "best", False, "val"),
+    ],
+)
+def test_the_model_is_that_of_the_epoch_that_the_rule_names(
+    schedule: str, keep: str, last: bool, selected_on: str | None, tmp_path: Path
+) -> None:
+    data = write_splits(tmp_path / "data", train=4, val=4, test=0)
+    settings = (
+        *("training.epochs=6", "training.precision=fp32", "plateau.patience=9"),
+        *(f"training.schedule={schedule}", f"training.keep={keep}"),
     )
-    assert again.loss == pytest.approx(best["val_loss"], rel=1e-5)
-    assert again.top1_error == pytest.approx(best["val_top1_error"])
+    found = train(data, recipe(*settings), tmp_path / "run")
+    rows = log(tmp_path / "run")
+    best = min(rows, key=lambda row: row["val_loss"])
+    kept = rows[-1] if last else best
+    assert (found["best_epoch"], found["kept_epoch"]) == (best["epoch"], kept["epoch"])
+    assert found["selected_on"] == selected_on
+    assert load_recipe(tmp_path / "run" / "recipe.yaml").training.keep == (
+        "last" if last else "best"
+    )
+    again = verydeep.evaluate(
+        tmp_path / "run", protocol="center", split="val", flip=False, device="cpu", precision="fp32"
+    )
+    assert again.loss == pytest.approx(kept["val_loss"], rel=1e-5)
+    assert again.top1_error == pytest.approx(kept["val_top1_error"])
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert ("optimistic" in page) == (selected_on == "val")
 
 
 def test_the_model_knows_what_was_measured(trained_run: Path) -> None:

@@ -25,12 +25,14 @@ from verydeep.data.batches import TrainingBatches
 from verydeep.data.samples import Sample
 from verydeep.data.store import PictureStore
 from verydeep.errors import Interrupted, TrainingStopped
+from verydeep.evaluation.titles import TITLES
 from verydeep.nets.vgg import VGG, vgg
 from verydeep.progress import Progress
 from verydeep.runtime import choose_machine
 from verydeep.training.checkpoint import load_checkpoint
-from verydeep.training.fit import Loop
+from verydeep.training.fit import Loop, epoch_line
 from verydeep.training.objective import Classification
+from verydeep.training.remedies import Remedies
 from verydeep.training.schedule import CurveSchedule, cosine, make_schedule
 
 K = 3
@@ -318,6 +320,20 @@ def test_the_best_is_the_lowest_of_the_watched_figure(tmp_path: Path) -> None:
     assert (position.best, position.best_epoch) == (0.1, 7)
 
 
+def test_the_last_is_kept_if_that_is_the_rule(tmp_path: Path) -> None:
+    kept: list[int] = []
+    loop = make_loop(
+        tmp_path,
+        *("plateau.patience=9", "training.epochs=4"),
+        validate=Validation(1.0, 0.1, 2.0, 3.0),
+        keep_last=True,
+        on_keep=lambda row: kept.append(row["epoch"]),
+    )
+    position = loop.run()
+    assert kept == [1, 2, 3, 4]
+    assert position.best_epoch == 2
+
+
 def test_the_error_can_be_watched_instead(tmp_path: Path) -> None:
     best: list[int] = []
     loop = make_loop(
@@ -352,10 +368,16 @@ class Bursts:
     drops = 0
 
     def __init__(self, at: float, rate: float = 1e38) -> None:
-        self.at, self.burst = at, rate
+        self.at, self.burst, self.highest = at, rate, 0.01
 
     def rate(self, epochs_done: float) -> float:
         return self.burst if epochs_done == self.at else 0.01
+
+    def warm_after(self) -> float:
+        return 0.0
+
+    def go_on(self) -> None:
+        pass
 
     def end_epoch(self, value: float) -> str | None:
         return None
@@ -461,6 +483,7 @@ def test_a_loss_stuck_at_that_of_a_guess_gets_a_hint_after_three_epochs(tmp_path
         "training.epochs=5",
         net=fresh,
         progress=heard,
+        validate=Validation(math.log(K)),
     ).run()
     hints = [place for place, line in enumerate(heard.said) if line.startswith("hint")]
     assert hints == [3]
@@ -475,7 +498,49 @@ def test_a_loss_far_above_that_of_a_guess_is_not_called_one(tmp_path: Path) -> N
     loop = make_loop(tmp_path, "training.learning_rate=1e-12", net=net, progress=heard)
     position = loop.run()
     assert min(row["train_loss"] for row in position.history) > 3 * math.log(K)
-    assert not any("that of a guess" in line for line in heard.said)
+    assert not any("hint" in line for line in heard.said)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_no_hint_is_given_while_the_rate_rises_nor_twice(schedule: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    fresh = vgg("A", K, input_size=32, width=0.125, hidden=64)
+    heard = Heard()
+    make_loop(
+        tmp_path,
+        *("training.learning_rate=1e-12", "training.epochs=10", f"training.schedule={schedule}"),
+        *("training.warmup=0.35",),
+        net=fresh,
+        progress=heard,
+        validate=Validation(math.log(K)),
+        remedies=Remedies(batch_norm=False),
+    ).run()
+    (place,) = [place for place, line in enumerate(heard.said) if line.startswith("hint")]
+    assert heard.said[place - 1].startswith(f"epoch {7 if schedule == 'one-cycle' else 3}:")
+    assert "norm" not in heard.said[place]
+
+
+def test_no_hint_is_given_where_the_validation_shows_that_something_is_learned(
+    tmp_path: Path,
+) -> None:
+    """With many units off, the training loss alone may stay where it was."""
+    torch.manual_seed(0)
+    fresh = vgg("A", K, input_size=32, width=0.125, hidden=64)
+    heard = Heard()
+    settings = ("training.learning_rate=1e-12", "training.epochs=5")
+    validation = Validation(math.log(K), 0.8)
+    make_loop(tmp_path, *settings, net=fresh, progress=heard, validate=validation).run()
+    assert not any("hint" in line for line in heard.said)
+
+
+@pytest.mark.parametrize("best", [False, True])
+@pytest.mark.parametrize("error", [*TITLES])
+@pytest.mark.parametrize("value", [1e-5, 0.12345, 99.9999, 12345.678, 1e30])
+def test_an_epoch_takes_one_line_of_eighty_columns(value: float, error: str, best: bool) -> None:
+    row = {"epoch": 1000, "train_loss": value, "val_loss": value, "learning_rate": 1.41e-08}
+    line = epoch_line(row | {f"val_{error}": 100.0}, error, best=best)
+    assert len(line) <= 80
+    assert ("(best)" in line) == best
 
 
 def test_a_loss_that_falls_gets_no_hint(tmp_path: Path) -> None:

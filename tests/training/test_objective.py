@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -59,7 +62,10 @@ def test_an_overlap_of_a_half_is_wrong() -> None:
     assert not bool(Localization().wrong(more, batch(true)).any())
 
 
-def test_a_hint_is_given_at_the_loss_of_a_guess_alone() -> None:
-    assert "--init-from" in str(Classification(10).hint(2.30))
-    assert Classification(10).hint(1.9) is None
-    assert Localization().hint(2.30) is None
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_of_equal_scores_is_chance_level(smoothing: float) -> None:
+    objective = Classification(K, smoothing)
+    loss = objective.losses(torch.zeros(N, K), batch()).mean().item()
+    assert objective.chance_of is not None
+    assert loss == pytest.approx(math.log(objective.chance_of))
+    assert Localization().chance_of is None

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import recipe
 
+from verydeep.errors import RecipeError
 from verydeep.training.plateau import PlateauRule
 from verydeep.training.schedule import (
     CurveSchedule,
@@ -32,6 +33,29 @@ def rates(scheduler: torch.optim.lr_scheduler.LRScheduler, count: int) -> Iterat
         yield scheduler.get_last_lr()[0]
         scheduler.optimizer.step()
         scheduler.step()
+
+
+# ---- restarts ----
+
+
+@pytest.mark.parametrize("name", ["one-cycle", "cosine"])
+def test_a_curve_begins_again_after_each_restart(name: str) -> None:
+    settings = ("training.epochs=9", f"training.schedule={name}")
+    whole = make_schedule(recipe(*settings, "training.restarts=[2, 5]"))
+    assert whole.warm_after() == pytest.approx(0.5 if name == "one-cycle" else 0)
+    for start, length in ((0, 2), (2, 3), (5, 4)):
+        alone = make_schedule(recipe(f"training.epochs={length}", f"training.schedule={name}"))
+        for done in (0, 0.3, 0.99 * length):
+            assert whole.rate(start + done) == pytest.approx(alone.rate(done))
+    assert whole.rate(9) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("restarts", ["[0]", "[3, 2]", "[3, 3]", "[9]", "[-1]"])
+def test_restarts_rise_within_the_training(restarts: str) -> None:
+    with pytest.raises(RecipeError, match=r"training\.restarts"):
+        recipe(*("training.schedule=cosine", "training.epochs=9", f"training.restarts={restarts}"))
+    with pytest.raises(RecipeError, match=r"plateau"):
+        recipe("training.epochs=9", "training.restarts=[3]")
 
 
 # ---- plateau ----

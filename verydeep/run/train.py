@@ -51,6 +51,9 @@ from verydeep.training.memory import fitting_micro_batch
 from verydeep.training.schedule import make_schedule
 from verydeep.training.signals import StopAtOnce
 
+FEW_UPDATES = 300
+"""Fewer updates in all are worth a word: too few for a net to learn from a random start."""
+
 UNEQUAL = 3
 """The largest class this many times the smallest is worth a word."""
 
@@ -221,6 +224,7 @@ def _train_one(
         f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
         f"{recipe.training.micro_batch} at a time"
     )
+    _say_few_updates(dataset, recipe, progress)
     task = task_of(recipe, dataset)
     scanned = _scan(dataset, task, machine, resumed, progress)
     with torch.random.fork_rng():
@@ -302,6 +306,18 @@ def _say_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
         "sampling": "every class is drawn as often as any other (data.balance=sampling)",
     }[recipe.data.balance]
     progress.say(f"classes have from {least:,} to {most:,} training pictures: {remedy}")
+
+
+def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
+    """Tell of a training of so few updates that a net hardly learns from a random start."""
+    training = recipe.training
+    updates = training.epochs * -(-dataset.sizes["train"] // training.batch)
+    if updates < FEW_UPDATES and recipe.initialize.source is None:
+        progress.say(
+            f"only {plural(updates, 'update')} in {plural(training.epochs, 'epoch')}: a smaller "
+            "batch (--set training.batch=16, with a rate to match) or more epochs fit a set this "
+            "small; --recipe auto chooses both"
+        )
 
 
 def _scan(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from verydeep.errors import plural
 from verydeep.runtime import Machine
 
 PROBE = {"cpu": 16, "cuda": 64}
@@ -112,6 +113,6 @@ def foreseen(epochs: int, seconds_an_epoch: float, machine: Machine, *, at_most:
     """
     up_to = "at most " if at_most else ""
     return (
-        f"{up_to}about {in_words(epochs * seconds_an_epoch)}: {up_to}{epochs} epochs of "
+        f"{up_to or 'about '}{in_words(epochs * seconds_an_epoch)}: {plural(epochs, 'epoch')} of "
         f"{in_words(seconds_an_epoch)} on {machine}"
     )

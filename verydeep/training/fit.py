@@ -329,4 +329,6 @@ def epoch_line(row: Mapping[str, Any], error: str, *, best: bool) -> str:
 
 
 def _short(loss: float) -> str:
-    return f"{loss:.3f}" if loss < 100 else f"{loss:.3g}"
+    if loss < 10:
+        return f"{loss:.3f}"
+    return f"{loss:.3g}" if loss < 1000 else f"{loss:.0e}"

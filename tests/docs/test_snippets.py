@@ -129,7 +129,7 @@ def test_command_lines_parse(page: Path) -> None:
     ("words", "said"),
     [
         (["trian", "pets", "--out", "o"], "No such command"),
-        (["train", "pets"], "out"),
+        (["figures"], "out"),
         (["train", "pets", "--out", "o", "--nte", "A"], "No such option"),
         (["train", "pets", "--out", "o", "--epochs", "many"], "integer"),
         (["train", "pets", "--out", "o", "--set", "training.epoch=3"], "training.epochs"),

@@ -63,6 +63,7 @@ class Seen(HTMLParser):
         self.words: list[str] = []
         self.feed(html)
         self.close()
+        self.cells = [cell.strip() for cell in self.cells]
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         self.tags.add(tag)

@@ -9,7 +9,7 @@ from verydeep.data.decode import shown
 ENTITIES = {sign: f"&#{ord(sign)};" for sign in "&<>`|$~#!"}
 """Signs of HTML, code, tables, formulas, links and headings, for readers of every dialect."""
 
-MARKS = re.compile(r"[\\*\[\]]|(?<!\w)_|_(?!\w)")
+MARKS = re.compile(r"[\\*\[\]]|(?<![^\W_])_|_(?![^\W_])")
 """Signs of emphasis and links; a stroke within a word is none."""
 
 

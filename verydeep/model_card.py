@@ -83,7 +83,8 @@ def _is_measure(key: str, value: Any) -> bool:
 
 
 def _title(key: str) -> str:
-    return escape_markdown(TITLES.get(key) or key.replace("_", " "))
+    words = key.replace("top1_", "top-1 ").replace("top5_", "top-5 ").replace("_", " ")
+    return escape_markdown(TITLES.get(key, words))
 
 
 def _value(key: str, value: Any) -> str:
@@ -99,11 +100,8 @@ def _how_measured(measured: Mapping[str, Any]) -> Iterator[str]:
     """Yield in sentences on which pictures and by which protocol it was measured."""
     said = []
     if "images" in measured:
-        on = (
-            f" of the split {escape_markdown(str(measured['split']))}"
-            if "split" in measured
-            else ""
-        )
+        split = escape_markdown(str(measured.get("split", "")))
+        on = f" of the split {split}" * bool(split)
         said.append(f"Measured on {plural(measured['images'], 'picture')}{on}.")
     if "protocol" in measured:
         scales = ", ".join(map(str, measured.get("scales") or ()))
@@ -130,16 +128,14 @@ def _preprocessing(model: TrainedNet) -> Iterator[str]:
     yield f"- RGB from 0 to 255, minus the mean {mean}, divided by {model.preprocessing.divisor:g}."
     yield f"- Trained at S = {' to '.join(map(str, low_high))} pixels (smallest side)."
     scales = ", ".join(map(str, model.test_scales))
-    yield (
-        f"- Used at Q = {scales} pixels (smallest side), {'with' if model.test_flip else 'without'} "
-        "mirror images, unless told otherwise."
-    )
+    mirrored = "with" if model.test_flip else "without"
+    yield f"- Used at Q = {scales} pixels (smallest side), {mirrored} mirror images by default."
 
 
 def _classes(model: TrainedNet) -> Iterator[str]:
     titles = [escape_markdown(model.title(label)) for label in range(len(model.classes))]
     if len(titles) > IN_A_TABLE:
-        yield ", ".join(titles)
+        yield f"By number, from 0: {', '.join(titles)}"
         return
     named = any(model.title(k) != name for k, name in enumerate(model.classes))
     head = ("number", "class", *["name in the data"] * named)
@@ -152,7 +148,7 @@ def _classes(model: TrainedNet) -> Iterator[str]:
 def _limits(model: TrainedNet) -> Iterator[str]:
     yield (
         f"It knows these {plural(len(model.classes), 'class', 'classes')} alone: a picture of "
-        "anything else gets one of them, too, often with a high probability. The figures above hold "
-        "for pictures like those of the test; expect more errors on others. Which licence the "
-        "training pictures and this model have is not recorded here."
+        "anything else gets one of them, too, often with a high probability. What was measured "
+        "holds for pictures like those of the test; expect more errors on others. The licences of the "
+        "training pictures and of this model are not recorded here."
     )

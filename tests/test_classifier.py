@@ -298,9 +298,18 @@ def test_the_card_says_what_the_model_is(trained_run: Path, model: Classifier) -
     card = (trained_run / "model" / "README.md").read_text("utf-8")
     metrics = json.loads((trained_run / "metrics.json").read_text())
     count = sum(math.prod(parameter.shape) for parameter in model.net.parameters())
-    for part in ("net A", "32x32", "32 to 40", f"{count:,} parameters", "blue, green, red"):
+    for part in (
+        "net A",
+        "32x32",
+        "32 to 40",
+        f"{count:,} parameters",
+        "| 0 | blue |",
+        "| 2 | red |",
+    ):
         assert part in card
     assert f"| {metrics['loss']:.4g} |" in card
+    assert f"| {metrics['top1_error']:.2f} % |" in card
+    assert "[" not in card.replace("prediction in model.predict", "")
     namespace: dict[str, Any] = {}
     code = card.partition("```python\n")[2].partition("```")[0]
     code = code.replace("path/to/this/folder", str(trained_run))

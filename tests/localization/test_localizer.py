@@ -50,7 +50,7 @@ def test_a_box_net_comes_back_bit_for_bit(per_class: bool, tmp_path: Path) -> No
     assert read_task(tmp_path / "model") == "localization"
     card = (tmp_path / "model" / "README.md").read_text("utf-8")
     assert ("PCR" if per_class else "SCR") in card
-    assert "| baselines: mean_box: error | 60 |" in card
+    assert "| to compare: mean box, error | 60.00 % | |" in card
 
 
 @pytest.mark.parametrize("per_class", [True, False], ids=["PCR", "SCR"])
@@ -87,6 +87,10 @@ def test_in_bf16_boxes_are_not_rounded_to_it(size: tuple[int, int]) -> None:
     torch.testing.assert_close(found.flatten(1, 2).double(), by_hand, rtol=1e-4, atol=1e-5)
 
 
+def section(card: str, heading: str) -> list[str]:
+    return card.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
+
+
 def test_the_card_says_nothing_of_what_was_not_measured(tmp_path: Path) -> None:
     measured = {
         "localization_error": 1.5,
@@ -98,12 +102,11 @@ def test_the_card_says_nothing_of_what_was_not_measured(tmp_path: Path) -> None:
     }
     dataclasses.replace(box_net(per_class=False), measured=measured).save(tmp_path)
     card = (tmp_path / "README.md").read_text("utf-8")
-    rows = [line for line in card.splitlines() if line.startswith("| ")]
+    rows = [line for line in section(card, "Measured") if line.startswith("| ")]
     assert rows == [
-        "| what | value |",
-        "| localization_error | 1.5 |",
-        "| flip | False |",
-        "| without_box | 0 |",
+        "| measure | value | 95 % interval |",
+        "| localization error | 1.50 % |  |",
+        "| without box | 0 |  |",
     ]
 
 

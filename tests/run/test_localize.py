@@ -85,7 +85,7 @@ def test_a_run_is_complete(
     report = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert "localization error" in report
     assert "top-1" not in report
-    assert "localization_error" in (tmp_path / "run" / "model" / "README.md").read_text("utf-8")
+    assert "localization error" in (tmp_path / "run" / "model" / "README.md").read_text("utf-8")
 
 
 def test_a_box_net_learns_where_squares_are(trained_run: Path, tmp_path: Path) -> None:

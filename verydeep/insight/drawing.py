@@ -25,6 +25,9 @@ BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#767676"
 DARK_PAPER, LIGHT_INK = "#161616", "#ececec"
 """Of drawings on a dark page, whose colours these are."""
 
+DARK_INK = 0.3
+"""Red, green and blue of letters that could not be read on it are below that."""
+
 
 def save_picture(
     figure: Figure, path: Path, dots: int = 150, notes: Mapping[str, str | None] | None = None
@@ -42,7 +45,10 @@ def save_picture(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         write_atomically(
-            path, lambda file: figure.savefig(file, format=kind, dpi=dots, metadata=notes)
+            path,
+            lambda file: figure.savefig(
+                file, format=kind, dpi=dots, metadata=notes, facecolor=figure.get_facecolor()
+            ),
         )
     return path
 
@@ -55,7 +61,7 @@ def darken(figure: Figure) -> None:
     """
     figure.patch.set_facecolor(DARK_PAPER)
     for text in figure.findobj(Text):
-        if isinstance(text, Text) and to_rgb(text.get_color()) == (0, 0, 0):
+        if isinstance(text, Text) and max(to_rgb(text.get_color())) < DARK_INK:
             text.set_color(LIGHT_INK)
     for axes in figure.axes:
         axes.patch.set_facecolor(DARK_PAPER)

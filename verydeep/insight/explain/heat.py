@@ -25,7 +25,7 @@ LETTERS = 8
 ONE_SIGN, TWO_SIGNS = "viridis", "PuOr"
 """Maps of colours that all eyes tell apart, of what is never negative and of what may be."""
 
-ROOM = 0.75
+ROOM = 0.95
 """Inches for the scale of colours."""
 
 

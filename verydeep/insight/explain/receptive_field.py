@@ -93,7 +93,7 @@ def _draw(subject: Subject, one: Sight) -> Figure:
         axes.tick_params(labelsize=8, length=2)
         axes.set_xlabel("pixels")
         for line in (axes.xaxis, axes.yaxis):
-            line.set_major_locator(MaxNLocator(5, integer=True))
+            line.set_major_locator(MaxNLocator(3, integer=True))
             line.label.set_size(8)
     left.set_title("can see", fontsize=9)
     right.set_title("answers to", fontsize=9)

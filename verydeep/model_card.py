@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import plural
-from verydeep.evaluation.titles import TITLES, has_top5
+from verydeep.evaluation.titles import TITLES
 from verydeep.markdown_text import escape_markdown
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _measured(model: TrainedNet) -> Iterator[str]:
         return
     yield from ("| measure | value | 95 % interval |", "|---|---|---|")
     for key, value in measured.items():
-        if not _is_measure(key, value) or (key.startswith("top5") and not has_top5(measured)):
+        if not _is_measure(key, value) or (key.startswith("top5") and len(model.classes) <= 5):
             continue
         interval = measured.get(key.replace("_error", "_interval")) if "_error" in key else None
         between = "{:.1f} to {:.1f} %".format(*interval) if interval else ""
@@ -149,6 +149,6 @@ def _limits(model: TrainedNet) -> Iterator[str]:
     yield (
         f"It knows these {plural(len(model.classes), 'class', 'classes')} alone: a picture of "
         "anything else gets one of them, too, often with a high probability. What was measured "
-        "holds for pictures like those of the test; expect more errors on others. The licences of the "
-        "training pictures and of this model are not recorded here."
+        "holds for pictures like those of the test; expect more errors on others. The licences of "
+        "the training pictures and of this model are not recorded here."
     )

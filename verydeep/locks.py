@@ -67,7 +67,9 @@ class Holder:
     def this(*, brief: bool) -> Holder:
         """Return this process."""
         program, *rest = sys.argv or [""]
-        words = [Path(program).name or "python", *map(without_secret, rest)]
+        path = Path(program)
+        name = path.parent.name if path.name == "__main__.py" else path.name
+        words = [name or "python", *map(without_secret, rest)]
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         return Holder(os.getpid(), socket.gethostname(), since, shlex.join(words), brief)
 

@@ -330,7 +330,7 @@ def _compared(test: Mapping[str, Any]) -> str:
 def calibration_as_text(calibration: dict[str, Any]) -> str:
     """Return what was fitted, on what, and whether it was kept."""
     gain = calibration["gain"]
-    less = " (less by {:.4f} to {:.4f}, 95 % interval)".format(*gain) if gain else ""
+    less = " (a gain of {:.4f} to {:.4f}, 95 % interval)".format(*gain) if gain else ""
     kept = (
         "kept with the model (--calibrate none removes it)"
         if calibration["kept"]

@@ -20,13 +20,17 @@ except ImportError:
         "fuzz/decode.py needs atheris, which is not part of verydeep[dev]: pip install atheris"
     )
 
-with atheris.instrument_imports(include=["PIL", "verydeep.data.decode", "verydeep.data.bounds"]):
+with atheris.instrument_imports(
+    include=["PIL", "verydeep.data.decode", "verydeep.data.bounds", "verydeep.data.png_text"]
+):
     from PIL import (  # noqa: F401 - else imported, and not followed, at the first picture
+        AvifImagePlugin,
         BmpImagePlugin,
         GifImagePlugin,
         JpegImagePlugin,
         MpoImagePlugin,
         PngImagePlugin,
+        PpmImagePlugin,
         TiffImagePlugin,
         WebPImagePlugin,
     )

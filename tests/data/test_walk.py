@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from verydeep.checks import strays
 from verydeep.checks.check import check
 from verydeep.data import walk
 from verydeep.data.formats import SUFFIXES, SUFFIXES_OF
@@ -46,6 +46,7 @@ def pets(tmp_path: Path) -> Path:
 def without_heic(monkeypatch: pytest.MonkeyPatch) -> None:
     left = SUFFIXES - {*SUFFIXES_OF["HEIC"]}
     monkeypatch.setattr(walk, "SUFFIXES", left)
+    monkeypatch.setattr(strays, "SUFFIXES", left)
     monkeypatch.setattr("verydeep.data.formats.SUFFIXES", left)
 
 
@@ -240,7 +241,7 @@ def test_the_order_is_that_of_the_names(pets: Path) -> None:
     assert found == [*files, "cat/a/2.png", "cat/b/1.png"]
 
 
-def test_the_program_without_the_extra(pets: Path, write: Callable[..., None] = print) -> None:
+def test_the_program_without_the_extra(pets: Path) -> None:
     (pets / "cat" / "1.heic").write_bytes(b"x")
     code = (
         "import sys; sys.modules['pillow_heif'] = None\n"

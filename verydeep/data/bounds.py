@@ -187,7 +187,7 @@ def _share(picture: ImageFile.ImageFile) -> float | None:
     if picture.format == "BMP" and picture.info.get("compression") in (1, 2):
         return 1 / 16  # Pillow unpacks run lengths in Python
     if picture.format == "PPM" and picture.tile[0][0] != "raw":
-        return 1 / 16  # likewise
+        return 1 / 512  # text, or values up to another number than 255: likewise, one by one
     if picture.format in ("AVIF", "HEIF"):
         return 3 / 4
     if picture.format == "WEBP":

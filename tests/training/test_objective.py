@@ -60,6 +60,6 @@ def test_an_overlap_of_a_half_is_wrong() -> None:
 
 
 def test_a_hint_is_given_at_the_loss_of_a_guess_alone() -> None:
-    assert "--init-from" in str(Classification(10).hint(2.30))
+    assert "init_from=" in str(Classification(10).hint(2.30))
     assert Classification(10).hint(1.9) is None
     assert Localization().hint(2.30) is None

@@ -302,7 +302,7 @@ def test_a_limit_is_a_share(limit: float, data: Path) -> None:
 def test_imbalance_names_the_setting_that_helps(data: Path) -> None:
     many(data)
     advice = only(check(data), "imbalance").advice
-    assert "--set data.balance=weights (or sampling)" in advice
+    assert "data__balance='weights' (or sampling)" in advice
     for how in ("weights", "sampling"):
         assert load_recipe("paper", [f"data.balance={how}"]).data.balance == how
 

@@ -85,7 +85,7 @@ def test_room_ends_when_the_share_of_memory_is_taken(
     whole = int(1000 * share)
     room.take(whole - 100)
     room.take(100)
-    with pytest.raises(DataError, match=r"do not fit into memory.*--set data\.cache=none"):
+    with pytest.raises(DataError, match=r"do not fit into memory.*data__cache='none'"):
         room.take(1)
 
 

@@ -175,7 +175,7 @@ def test_a_folder_of_the_same_name_is_not_passed_over(monkeypatch: pytest.Monkey
     monkeypatch.setattr(datasets, "MNIST", Arrays)
     plant(Path("mnist"), "a/1.png", "b/1.png")
     here = Path("mnist").resolve()
-    with pytest.raises(DataError, match=f"give {here}, for the former --layout built-in"):
+    with pytest.raises(DataError, match=f"give {here}, for the former layout='built-in'"):
         read_dataset("mnist")
     assert read_dataset(here, draw=False).classes == ("a", "b")
     assert read_dataset("mnist", draw=False, layout="class-folders").classes == ("a", "b")

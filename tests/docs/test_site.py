@@ -207,6 +207,22 @@ def test_search_knows_the_pages(site: Path) -> None:
     assert not any("<math" in document["text"] for document in index["docs"])
 
 
+@pytest.mark.parametrize(
+    "word", ["softmax", "pretrained", "ONNX", "fine-tune", "GPU", "vgg16", "logits", "export"]
+)
+def test_search_finds_what_people_look_for(word: str, site: Path) -> None:
+    """The words as the search splits them: the theme's own separator, whole and in lower case."""
+    index = json.loads((site / "search" / "search_index.json").read_text("utf-8"))
+    separator = re.compile(index["config"]["separator"])
+    wanted = [part for part in separator.split(word.lower()) if part]
+    found = [
+        document["location"]
+        for document in index["docs"]
+        if set(wanted) <= set(separator.split(f"{document['title']} {document['text']}".lower()))
+    ]
+    assert any(place.startswith("how-to/questions.html") for place in found)
+
+
 @pytest.fixture(scope="session")
 def address(site: Path) -> Iterator[str]:
     """Where a server on this machine shows the site."""

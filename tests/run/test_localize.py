@@ -267,7 +267,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 ) -> None:
     chosen = box_recipe(trained_run, "training.epochs=3", *settings)
     train(boxed, chosen, tmp_path / "whole")
-    with pytest.raises(Interrupted, match="--resume"):
+    with pytest.raises(Interrupted, match="resume=True"):
         train(boxed, chosen, tmp_path / "run", progress=Stopping(title))
     train(boxed, chosen, tmp_path / "run", resume=True)
     ours, theirs = tensors(tmp_path / "run"), tensors(tmp_path / "whole")

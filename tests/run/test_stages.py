@@ -103,7 +103,7 @@ def test_layers_do_come_from_the_stage_before(pictures: Path, tmp_path: Path) ->
 def test_a_chain_goes_on_where_it_stopped(
     stop_in: int, whole: tuple[Path, list[str]], pictures: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(Interrupted, match="--resume"):
+    with pytest.raises(Interrupted, match="resume=True"):
         train(pictures, chain(), tmp_path / "run", progress=Stopping(stop_in))
     assert not (tmp_path / "run" / "metrics.json").exists()
     progress = Stopping()
@@ -142,7 +142,7 @@ def test_a_chain_under_way_can_be_resumed_and_the_message_says_so(
 ) -> None:
     with pytest.raises(Interrupted):
         train(pictures, chain(), tmp_path / "run", progress=Stopping(1))
-    with pytest.raises(ModelError, match="--resume"):
+    with pytest.raises(ModelError, match="resume=True"):
         train(pictures, chain(), tmp_path / "run")
 
 

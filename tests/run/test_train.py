@@ -309,7 +309,7 @@ def test_large_jpegs_are_decoded_at_a_reduced_size_if_wanted(
 
 def test_a_run_is_not_written_over(trained_run: Path, pictures: Path) -> None:
     before = weights(trained_run)
-    with pytest.raises(ModelError, match=r"holds a run already.*--resume.*--out"):
+    with pytest.raises(ModelError, match=r"holds a run already.*resume=True.*out="):
         train(pictures, recipe(*QUICK), trained_run)
     assert weights(trained_run) == before
 
@@ -432,7 +432,7 @@ def test_a_stop_at_any_time_says_how_to_go_on(
     title: str, number: signal.Signals, pictures: Path, tmp_path: Path
 ) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(Interrupted, match="--resume") as error:
+    with pytest.raises(Interrupted, match="resume=True") as error:
         train(pictures, recipe(*QUICK), tmp_path / "run", progress=Signalling(title, number))
     assert number.name in str(error.value)
     assert signal.getsignal(number) == before
@@ -491,7 +491,7 @@ def test_a_broken_validation_picture_is_told_of_besides_a_test_split(tmp_path: P
     (data / "val" / "blue" / "01.png").write_bytes(b"")
     said = Said()
     found = train(data, recipe(*QUICK), tmp_path / "run", progress=said)
-    assert "val/blue/01.png" in json.dumps(found) + "\n".join(said.lines)
+    assert "val/blue/01.png" in json.dumps(found.to_dict()) + "\n".join(said.lines)
 
 
 def test_a_validation_set_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

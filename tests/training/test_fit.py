@@ -406,10 +406,10 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path: Path) -> None:
         "epoch 2, update 2",
         "learning rate of 0.03",
         f"checkpoint is kept in {tmp_path / 'checkpoints'}",
-        "--set training.learning_rate=0.003",
-        "--init-from",
+        "training__learning_rate=0.003",
+        "init_from=",
         "net.norm=batch",
-        "--precision fp32",
+        "precision='fp32'",
     ):
         assert part in message
     assert error.value.exit_code == 1
@@ -487,7 +487,7 @@ def test_a_loss_stuck_at_that_of_a_guess_gets_a_hint_after_three_epochs(tmp_path
     ).run()
     hints = [place for place, line in enumerate(heard.said) if line.startswith("hint")]
     assert hints == [3]
-    for part in ("shallower", "--init-from", "net.norm=batch"):
+    for part in ("shallower", "init_from=", "net__norm='batch'"):
         assert part in heard.said[3]
 
 
@@ -666,7 +666,7 @@ def test_a_signal_ends_the_update_and_writes_a_checkpoint(
     for part in (
         number.name,
         str(tmp_path / "checkpoints"),
-        "--resume",
+        "resume=True",
         f"epoch {1 + (at - 1) // 2}",
     ):
         assert part in str(error.value)
@@ -738,7 +738,7 @@ def test_a_signal_after_the_last_update_keeps_the_end(tmp_path: Path) -> None:
         return {"loss": 1.0, "top1_error": 50.0, "top5_error": 0.0}
 
     loop = make_loop(tmp_path, epochs=1, validate=validate)
-    with pytest.raises(Interrupted, match="--resume"):
+    with pytest.raises(Interrupted, match="resume=True"):
         loop.run()
     other = make_loop(tmp_path, epochs=1)
     assert other.resume()

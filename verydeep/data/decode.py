@@ -159,7 +159,7 @@ def _recognised(stream: Metered, head: bytes) -> ImageFile.ImageFile:
         from pillow_heif import HeifImageFile
     except ImportError as error:
         raise PictureError(f"a HEIC picture: {INSTALL_HEIC}") from error
-    picture: ImageFile.ImageFile = HeifImageFile(stream)
+    picture: ImageFile.ImageFile = HeifImageFile(stream)  # type: ignore[no-untyped-call]
     return picture
 
 

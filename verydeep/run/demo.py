@@ -48,7 +48,7 @@ def _run_demo(out: Path, *, resume: bool, progress: Progress) -> dict[str, Any]:
     dense = evaluate_localization(out, folder, progress=progress).to_dict()
     write_json(folder / "dense.json", dense)
     kept = {key: center[key] for key in ("localization_error", "mean_iou")}
-    return metrics.to_dict() | kept | {"localization": {"center": center.to_dict(), "dense": dense}}
+    return dict(metrics) | kept | {"localization": {"center": dict(center), "dense": dense}}
 
 
 def demo_as_text(metrics: dict[str, Any], out: Path) -> str:

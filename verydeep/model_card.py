@@ -149,6 +149,6 @@ def _limits(model: TrainedNet) -> Iterator[str]:
     yield (
         f"It knows these {plural(len(model.classes), 'class', 'classes')} alone: a picture of "
         "anything else gets one of them, too, often with a high probability. What was measured "
-        "holds for pictures like those of the test; expect more errors on others. The licences of the "
-        "training pictures and of this model are not recorded here."
+        "holds for pictures like those of the test; expect more errors on others. The licences of "
+        "the training pictures and of this model are not recorded here."
     )

@@ -61,6 +61,7 @@ class Seen(HTMLParser):
         self.tags: set[str] = set()
         self.cells: list[str] = []
         self.words: list[str] = []
+        self.in_cell = False
         self.feed(html)
         self.close()
         self.cells = [cell.strip() for cell in self.cells]
@@ -69,11 +70,15 @@ class Seen(HTMLParser):
         self.tags.add(tag)
         if tag in ("td", "th"):
             self.cells.append("")
+            self.in_cell = True
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
-        if self.cells:
+        if self.in_cell:
             self.cells[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_cell &= tag not in ("td", "th")
 
     @property
     def text(self) -> str:

@@ -12,10 +12,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from verydeep.insight.figures.registry import FIGURES
 
 FIGURE = re.compile(r'<p><img alt="([^"]*)" src="([^"]*?)images/lecture/([\w-]+)\.png" ?/?></p>')
 KNOWN = {figure.name: figure for figure in FIGURES}
+DOTS = 150
+"""Pixels of a figure for an inch."""
+
 DARK = Path(__file__).resolve().parents[1] / "images" / "lecture-dark"
 
 # A warning of mkdocs makes a strict build fail.
@@ -35,8 +40,15 @@ def _figure(found: re.Match[str]) -> str:
     light, dark = (f"{root}images/{folder}/{name}.png" for folder in ("lecture", "lecture-dark"))
     figure = KNOWN[name]
     return (
-        f'<figure class="lecture"><a href="{light}" title="in full size">'
+        f'<figure class="lecture" style="--inches: {_inches(name):g}">'
+        f'<a href="{light}" title="in full size">'
         f'<img alt="{alt}" src="{light}#only-light"><img alt="{alt}" src="{dark}#only-dark"></a>'
         f"<figcaption><strong>{escape(figure.title)}.</strong> {escape(figure.shows)}</figcaption>"
         "</figure>"
     )
+
+
+def _inches(name: str) -> float:
+    """Return how wide a figure was drawn, by which its letters can be kept large enough."""
+    with Image.open(DARK / f"{name}.png") as picture:
+        return float(picture.width) / DOTS

@@ -16,8 +16,9 @@ DECAYS = (0.0, 5e-4)
 def draw_minimiser() -> Figure:
     """Draw the data, and how norm and loss go with and without weight decay."""
     points, labels = separable_points()
-    figure = Figure(figsize=(12, 4.4), layout="constrained")
-    data, norm, loss = figure.subplots(1, 3)
+    # As narrow as a telephone needs it to be, so that letters can be read there.
+    figure = Figure(figsize=(5.5, 10), layout="constrained")
+    data, norm, loss = figure.subplots(3, 1, height_ratios=(1.1, 1, 1))
     _draw_points(data, points, labels)
     for place, decay in enumerate(DECAYS):
         seen = descend(points, labels, decay)
@@ -44,4 +45,4 @@ def _draw_points(axes: Any, points: Tensor, labels: Tensor) -> None:
         axes.plot(x, y, marker, color=f"C{2 + label}", label=f"class {label + 1}", ms=7)
     axes.set(xlabel="first feature", ylabel="second feature")
     axes.set_aspect("equal", adjustable="datalim")  # as high as its neighbours
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower left")

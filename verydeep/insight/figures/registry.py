@@ -52,9 +52,9 @@ FIGURES = (
         "Soft-max depends on differences of scores alone, and comes as near to 0 and 1 as one "
         "likes without ever reaching them.",
         "2.1",
-        "Left: a map over two scores from −6 to 6; lines of equal value run parallel to the "
+        "Above: a map over two scores from −6 to 6; lines of equal value run parallel to the "
         "diagonal, from 0 at the upper left to 1 at the lower right, with 0.5 on the diagonal. "
-        "Right: along x₂ = 0 an S-shaped curve from 0.002 to 0.998 through 0.5 at x₁ = 0.",
+        "Below: along x₂ = 0 an S-shaped curve from 0.002 to 0.998 through 0.5 at x₁ = 0.",
         draw_soft_max,
     ),
     LectureFigure(
@@ -63,8 +63,8 @@ FIGURES = (
         "The loss of a wrong answer grows like the difference of the scores, that of a right one "
         "falls towards 0 without reaching it.",
         "3.1",
-        "Left: a map over two scores from −6 to 6, the first one of the true class; the loss is 12 "
-        "at the upper left, 0.69 on the diagonal and nearly 0 at the lower right. Right: along "
+        "Above: a map over two scores from −6 to 6, the first one of the true class; the loss is "
+        "12 at the upper left, 0.69 on the diagonal and nearly 0 at the lower right. Below: along "
         "x₂ = 0 the curve falls from 6 beside the line −x₁, through ln 2 at x₁ = 0, to nearly 0.",
         draw_loss,
     ),
@@ -119,9 +119,9 @@ FIGURES = (
         "On data that a line can separate, the weights grow for ever and the loss goes on falling; "
         "weight decay lets both settle.",
         "3.1",
-        "Left: two classes of points on either side of a slanted gap. Middle: the norm of the "
-        "weights over 10,000 steps; without decay it keeps rising like the logarithm of the steps, "
-        "with decay 0.0005 it levels off. Right: without decay the loss falls on a straight line "
+        "Above: two classes of points on either side of a slanted gap. In the middle: the norm of "
+        "the weights over 10,000 steps; without decay it keeps rising like the logarithm of the steps, "
+        "with decay 0.0005 it levels off. Below: without decay the loss falls on a straight line "
         "in doubly logarithmic axes, with decay it levels off.",
         draw_minimiser,
     ),

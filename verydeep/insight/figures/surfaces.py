@@ -55,21 +55,22 @@ def _plane_and_line(
     *,
     aside: float,
 ) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    # As narrow as a telephone needs it to be, so that letters can be read there.
+    figure = Figure(figsize=(5.5, 8.2), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=(1.25, 1))
     axis, points = plane()
     values = function(points).reshape(len(axis), len(axis)).numpy()
     extent = (-LIMIT, LIMIT, -LIMIT, LIMIT)
-    image = left.imshow(values, origin="lower", extent=extent, cmap="viridis", vmin=0, vmax=most)
-    _contours(left, axis.numpy(), values, levels, aside)
-    left.axhline(0, color="white", lw=1.2, ls="--")
-    left.set(xlabel="score x₁", ylabel="score x₂", xticks=TICKS, yticks=TICKS)
-    left.set_title(f"{title}, over the plane")
-    figure.colorbar(image, ax=left, shrink=0.9, label=title)
-    right.plot(axis.numpy(), function(along(axis)).numpy(), color="C0")
-    right.set(xlabel="score x₁", ylabel=title, xticks=TICKS, xlim=(-LIMIT, LIMIT))
-    right.set_title("along x₂ = 0")
-    return figure, right
+    image = above.imshow(values, origin="lower", extent=extent, cmap="viridis", vmin=0, vmax=most)
+    _contours(above, axis.numpy(), values, levels, aside)
+    above.axhline(0, color="white", lw=1.2, ls="--")
+    above.set(xlabel="score x₁", ylabel="score x₂", xticks=TICKS, yticks=TICKS)
+    above.set_title(f"{title}, over the plane")
+    figure.colorbar(image, ax=above, shrink=0.9, label=title)
+    below.plot(axis.numpy(), function(along(axis)).numpy(), color="C0")
+    below.set(xlabel="score x₁", ylabel=title, xticks=TICKS, xlim=(-LIMIT, LIMIT))
+    below.set_title("along x₂ = 0")
+    return figure, below
 
 
 def _contours(axes: Any, axis: Array, values: Array, levels: Sequence[float], aside: float) -> None:

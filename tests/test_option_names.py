@@ -33,13 +33,18 @@ def strings(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
+def names_a_flag(text: str) -> bool:
+    """Return whether a text names a flag of this program; other programs have only flags."""
+    return bool(FLAG.search(text)) and text != "--set " and "docker run" not in text
+
+
 def test_no_message_of_the_core_names_a_flag_by_itself() -> None:
     found = []
     for path in sorted(SOURCES.rglob("*.py")):
         name = path.relative_to(SOURCES).as_posix()
         if not name.startswith(OF_THE_PROGRAM):
             texts = strings(ast.parse(path.read_text("utf-8")))
-            found += [(name, text) for text in texts if FLAG.search(text) and text != "--set "]
+            found += [(name, text) for text in texts if names_a_flag(text)]
     assert found == []
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from verydeep.errors import RecipeError, plural
 from verydeep.nets.table import SMALLEST_INPUT
+from verydeep.option_names import option
 from verydeep.recipe import Recipe, check
 
 AUTO = "auto"
@@ -126,7 +127,9 @@ def auto_recipe(facts: Facts, said: Said) -> tuple[Recipe, tuple[Choice, ...]]:
         RecipeError: The given settings do not go together, or ask for a box net.
     """
     if said.get("localization") is not None:
-        raise RecipeError("recipe auto is for classifiers; for a box net, --recipe localization")
+        raise RecipeError(
+            f"recipe auto is for classifiers; a box net takes {option('recipe', 'localization')}"
+        )
     chosen = tuple(choose(facts, said))
     tree = {section: dict(settings) for section, settings in said.items()}
     for choice in chosen:

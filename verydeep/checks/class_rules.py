@@ -9,6 +9,7 @@ from verydeep.data.name_forms import alike
 from verydeep.data.samples import Dataset
 from verydeep.data.split_names import whole_split
 from verydeep.errors import plural
+from verydeep.option_names import option
 
 
 def class_name_findings(dataset: Dataset) -> Iterator[Finding]:
@@ -30,7 +31,7 @@ def _splits(classes: tuple[str, ...]) -> Iterator[Finding]:
         f"{', '.join(repr(name) for name, _ in named)}",
         len(named),
         "if they are splits, put a folder for each class into them (train/cat/, test/cat/) and "
-        "leave --layout away; if they are classes, give them names that tell what they show",
+        f"leave {option('layout')} away; if they are classes, give them names that tell what they show",
         tuple(Flagged("", "", name, f"like the split {split}") for name, split in named),
     )
 

@@ -249,7 +249,7 @@ def _no_training(evidence: Evidence) -> Finding:
         "error",
         f"there are no training pictures, only {found}",
         len(evidence.pictures),
-        "a model can be tested on them (verydeep evaluate --data); to train one, add a split "
+        "a model can be tested on them (verydeep evaluate); to train one, add a split "
         "train, like train/<class>/",
     )
 

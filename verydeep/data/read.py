@@ -123,7 +123,7 @@ def _without_training(dataset: Dataset) -> DataError:
     notes = "".join(f", {note}" for note in dataset.notes)
     return DataError(
         f"{dataset.place}: {dataset.layout} without training pictures; found {found or 'none'}"
-        f"{notes}. A model can be tested on them (verydeep evaluate --data); training needs a "
+        f"{notes}. A model can be tested on them (verydeep evaluate); training needs a "
         "split train too"
     )
 

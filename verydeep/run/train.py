@@ -23,7 +23,7 @@ from verydeep.errors import DataError, InputError, MachineError, plural
 from verydeep.model_path import check_models
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import VGG
-from verydeep.option_names import command_or_call, option
+from verydeep.option_names import command_or_call, option, setting
 from verydeep.progress import Progress, ProgressWish, choose_progress
 from verydeep.recipe import Recipe, check, said_settings
 from verydeep.recipe_auto import AUTO, Said
@@ -315,8 +315,8 @@ def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> No
     if updates < FEW_UPDATES and recipe.initialize.source is None:
         progress.say(
             f"only {plural(updates, 'update')} in {plural(training.epochs, 'epoch')}: a smaller "
-            "batch (--set training.batch=16, with a rate to match) or more epochs fit a set this "
-            "small; --recipe auto chooses both"
+            f"batch ({setting('training.batch', 16)}, with a rate to match) or more epochs fit a "
+            f"set this small; {option('recipe', 'auto')} chooses both"
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from verydeep.data.layouts.folder_tree import Branch, branch, branches, has_own_pictures
 from verydeep.data.split_names import SplitName, settled, spelled_out, split_name
+from verydeep.option_names import option
 
 SPLIT_FOLDERS = "split-folders"
 SPLITS_IN_CLASSES = "splits-in-classes"
@@ -123,7 +124,7 @@ def _as_splits(found: Sequence[Branch]) -> Reading | None:
             CLASS_FOLDERS,
             f"folders are named like splits, but pictures lie in them, not folders of classes. "
             f"They are either splits ({words}), which need a folder a class in each (train/cat/, "
-            f"test/cat/); or classes ({folders}): then give --layout {CLASS_FOLDERS}",
+            f"test/cat/); or classes ({folders}): then give {option('layout', CLASS_FOLDERS)}",
         )
     return None
 
@@ -141,8 +142,8 @@ def _one_split(one: Branch, split: str, others: Sequence[Branch]) -> Reading | N
     return Reading(
         SPLIT_FOLDERS,
         f"can be read in two ways: {one.name}/ as the split {split}, with the classes {inner}: "
-        f"then give --layout {SPLIT_FOLDERS}, or move the other folders away; or the classes are "
-        f"{outer}: then give --layout {CLASS_FOLDERS}",
+        f"then give {option('layout', SPLIT_FOLDERS)}, or move the other folders away; or the classes are "
+        f"{outer}: then give {option('layout', CLASS_FOLDERS)}",
     )
 
 
@@ -159,7 +160,7 @@ def _divided_classes(found: Sequence[Branch]) -> Reading | None:
         return Reading(
             CLASS_FOLDERS,
             f"{deep.name}/ in it is a data set itself, layout {SPLIT_FOLDERS}: give {deep.path} as "
-            f"DATA (or, if it is a class, --layout {SPLITS_IN_CLASSES})",
+            f"DATA (or, if it is a class, {option('layout', SPLITS_IN_CLASSES)})",
         )
     if len(divided) == len(found) and not any(one.is_loose for one in found):
         return Reading(SPLITS_IN_CLASSES)
@@ -170,9 +171,9 @@ def _divided_classes(found: Sequence[Branch]) -> Reading | None:
     return Reading(
         CLASS_FOLDERS,
         f"can be read in two ways: classes that are divided into splits, as {example.name}/ is "
-        f"into {_folders(splits[example])}: then give --layout {SPLITS_IN_CLASSES}, which leaves "
+        f"into {_folders(splits[example])}: then give {option('layout', SPLITS_IN_CLASSES)}, which leaves "
         f"out what lies in no split (in {rest}); or a folder a class with all pictures below it, "
-        f"and splits drawn by rule: then give --layout {CLASS_FOLDERS}",
+        f"and splits drawn by rule: then give {option('layout', CLASS_FOLDERS)}",
     )
 
 
@@ -194,8 +195,8 @@ def _recurring(found: Sequence[Branch]) -> Reading | None:
     return Reading(
         CLASS_FOLDERS,
         f"the same folders recur in {_folders(one.name for one in nested)}. The classes are "
-        f"either {inner}, in parts that are no splits: then give --layout {PART_FOLDERS}, or name "
-        f"the parts train/, val/, test/; or they are {outer}: then give --layout {CLASS_FOLDERS}",
+        f"either {inner}, in parts that are no splits: then give {option('layout', PART_FOLDERS)}, or name "
+        f"the parts train/, val/, test/; or they are {outer}: then give {option('layout', CLASS_FOLDERS)}",
     )
 
 

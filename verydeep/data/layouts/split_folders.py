@@ -22,6 +22,7 @@ from verydeep.data.layouts.folder_tree import Branch, branches
 from verydeep.data.samples import Dataset
 from verydeep.data.split_names import ORDER, spelled_out
 from verydeep.errors import DataError
+from verydeep.option_names import option
 
 LAYOUT = "a folder a class under each split"
 
@@ -86,8 +87,8 @@ def _by_split(folder: Path, found: Sequence[Branch]) -> dict[str, Branch]:
         if split in chosen:
             raise DataError(
                 f"{folder} has {chosen[split].name}/ and {one.name}/: keep one of them, both mean "
-                f"{_IN_FULL[split]} (--layout part-folders takes their classes together, "
-                "--layout class-folders takes each for a class)"
+                f"{_IN_FULL[split]} ({option('layout', 'part-folders')} takes their classes "
+                f"together, {option('layout', 'class-folders')} takes each for a class)"
             )
         chosen[split] = one
     return {split: chosen[split] for split in ORDER if split in chosen}

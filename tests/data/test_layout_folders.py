@@ -155,7 +155,7 @@ AMBIGUOUS = {
 @pytest.mark.parametrize("kind", AMBIGUOUS)
 def test_two_readings_are_spelled_out_and_neither_taken(tmp_path: Path, kind: str) -> None:
     plant(tmp_path, *AMBIGUOUS[kind])
-    with pytest.raises(DataError, match="--layout class-folders") as refusal:
+    with pytest.raises(DataError, match="layout='class-folders'") as refusal:
         read_dataset(tmp_path)
     message = str(refusal.value)
     assert message.startswith(f"{tmp_path}: ")

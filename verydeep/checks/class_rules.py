@@ -31,7 +31,8 @@ def _splits(classes: tuple[str, ...]) -> Iterator[Finding]:
         f"{', '.join(repr(name) for name, _ in named)}",
         len(named),
         "if they are splits, put a folder for each class into them (train/cat/, test/cat/) and "
-        f"leave {option('layout')} away; if they are classes, give them names that tell what they show",
+        f"leave {option('layout')} away; if they are classes, give them names that tell what they "
+        "show",
         tuple(Flagged("", "", name, f"like the split {split}") for name, split in named),
     )
 

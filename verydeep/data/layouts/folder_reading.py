@@ -142,8 +142,8 @@ def _one_split(one: Branch, split: str, others: Sequence[Branch]) -> Reading | N
     return Reading(
         SPLIT_FOLDERS,
         f"can be read in two ways: {one.name}/ as the split {split}, with the classes {inner}: "
-        f"then give {option('layout', SPLIT_FOLDERS)}, or move the other folders away; or the classes are "
-        f"{outer}: then give {option('layout', CLASS_FOLDERS)}",
+        f"then give {option('layout', SPLIT_FOLDERS)}, or move the other folders away; or the "
+        f"classes are {outer}: then give {option('layout', CLASS_FOLDERS)}",
     )
 
 
@@ -171,9 +171,9 @@ def _divided_classes(found: Sequence[Branch]) -> Reading | None:
     return Reading(
         CLASS_FOLDERS,
         f"can be read in two ways: classes that are divided into splits, as {example.name}/ is "
-        f"into {_folders(splits[example])}: then give {option('layout', SPLITS_IN_CLASSES)}, which leaves "
-        f"out what lies in no split (in {rest}); or a folder a class with all pictures below it, "
-        f"and splits drawn by rule: then give {option('layout', CLASS_FOLDERS)}",
+        f"into {_folders(splits[example])}: then give {option('layout', SPLITS_IN_CLASSES)}, which "
+        f"leaves out what lies in no split (in {rest}); or a folder a class with all pictures "
+        f"below it, and splits drawn by rule: then give {option('layout', CLASS_FOLDERS)}",
     )
 
 
@@ -195,8 +195,9 @@ def _recurring(found: Sequence[Branch]) -> Reading | None:
     return Reading(
         CLASS_FOLDERS,
         f"the same folders recur in {_folders(one.name for one in nested)}. The classes are "
-        f"either {inner}, in parts that are no splits: then give {option('layout', PART_FOLDERS)}, or name "
-        f"the parts train/, val/, test/; or they are {outer}: then give {option('layout', CLASS_FOLDERS)}",
+        f"either {inner}, in parts that are no splits: then give "
+        f"{option('layout', PART_FOLDERS)}, or name the parts train/, val/, test/; or they are "
+        f"{outer}: then give {option('layout', CLASS_FOLDERS)}",
     )
 
 

@@ -120,9 +120,9 @@ FIGURES = (
         "weight decay lets both settle.",
         "3.1",
         "Above: two classes of points on either side of a slanted gap. In the middle: the norm of "
-        "the weights over 10,000 steps; without decay it keeps rising like the logarithm of the steps, "
-        "with decay 0.0005 it levels off. Below: without decay the loss falls on a straight line "
-        "in doubly logarithmic axes, with decay it levels off.",
+        "the weights over 10,000 steps; without decay it keeps rising like the logarithm of the "
+        "steps, with decay 0.0005 it levels off. Below: without decay the loss falls on a straight "
+        "line in doubly logarithmic axes, with decay it levels off.",
         draw_minimiser,
     ),
     LectureFigure(

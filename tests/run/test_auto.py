@@ -80,7 +80,11 @@ def test_facts_are_those_of_the_pictures(tmp_path: Path) -> None:
     (folder / "red" / "03.png").write_bytes(b"broken")
     cpu = choose_machine("cpu", "fp32")
     facts = facts_of(DataSource(folder), read_dataset(folder, draw=False), cpu)
-    sizes = [Image.open(p).size for p in folder.rglob("*.png") if p.stat().st_size > 9]
+    sizes = []
+    for path in folder.rglob("*.png"):
+        if path.stat().st_size > 9:
+            with Image.open(path) as picture:
+                sizes.append(picture.size)
     middle = sorted(min(size) for size in sizes)[len(sizes) // 2]
     assert (facts.pictures, facts.classes, facts.side) == (18, 3, middle)
     assert (facts.undivided, facts.streamed, facts.mirrored, facts.gpu) == (

@@ -26,7 +26,7 @@ import re
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -159,8 +159,8 @@ def _recognised(stream: Metered, head: bytes) -> ImageFile.ImageFile:
         from pillow_heif import HeifImageFile
     except ImportError as error:
         raise PictureError(f"a HEIC picture: {INSTALL_HEIC}") from error
-    picture: ImageFile.ImageFile = HeifImageFile(stream)  # type: ignore[no-untyped-call]
-    return picture
+    heic: Callable[[Metered], ImageFile.ImageFile] = HeifImageFile  # without types of its own
+    return heic(stream)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class Reader(HTMLParser):
         self.open: list[str] = []
         self.references: list[str] = []
         self.words: list[str] = []
+        self.in_name = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in VOID:
@@ -45,7 +46,11 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        if self.in_name and self.words:
+            self.words[-1] += data
+        else:
+            self.words.append(data)
+        self.in_name = "bdi" in self.open
 
 
 NASTY = '<b>&"quoted" =1.jpg'

@@ -59,7 +59,7 @@ def test_figures_come_light_and_dark_with_words_and_a_link(root: str) -> None:
     plain = f'<p><img alt="A &amp; B" src="{root}images/lecture/lrn.png" /></p>'
     made = figures.on_page_content(f"<p>x</p>{plain}<p>y</p>")
     (one,) = (figure for figure in FIGURES if figure.name == "lrn")
-    assert made.startswith('<p>x</p><figure class="lecture"><a ')
+    assert made.startswith('<p>x</p><figure class="lecture" style="--inches: 11"><a ')
     assert made.endswith("</figcaption></figure><p>y</p>")
     assert f'href="{root}images/lecture/lrn.png"' in made
     for kind, folder in (("light", "lecture"), ("dark", "lecture-dark")):

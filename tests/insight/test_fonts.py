@@ -141,7 +141,7 @@ def test_scripts_that_must_be_shaped_become_numbers_where_nothing_shapes_them(
 
 @cache
 def signs_of(face: fonts.Face) -> set[int]:
-    with TTFont(face.path, fontNumber=face.index, lazy=True) as font:
+    with TTFont(face.path, fontNumber=face.number, lazy=True) as font:
         return set(font.getBestCmap())
 
 
@@ -159,4 +159,4 @@ def test_the_parts_of_a_label_are_the_whole_label() -> None:
     for name in ("猫", "кот", "", "e\u0301 猫 👨‍👩‍👧 कुत्ता"):
         assert "".join(part for part, _ in fonts.runs(name)) == name
         for part, face in fonts.runs(name):
-            assert ImageFont.truetype(face.path, 12, index=face.index).getlength(part) >= 0
+            assert ImageFont.truetype(face.path, 12, index=face.number).getlength(part) >= 0

@@ -248,4 +248,4 @@ def _ink(colour: str) -> str:
 
 @cache
 def _font(face: Face, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(face.path, size, index=face.index)
+    return ImageFont.truetype(face.path, size, index=face.number)

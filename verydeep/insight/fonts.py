@@ -43,12 +43,12 @@ class Face:
     Attributes:
         family: Its name.
         path: Of the file.
-        index: In the file, which may hold several.
+        number: In the file, which may hold several, from 0.
     """
 
     family: str
     path: str
-    index: int
+    number: int
 
 
 def name_or_number(name: str, number: int, *, pillow: bool = False) -> str:
@@ -190,7 +190,7 @@ def _just_installed() -> list[Face]:
 @cache
 def _open(face: Face) -> FT2Font | None:
     try:
-        font = FT2Font(face.path, face_index=face.index) if face.index else FT2Font(face.path)
+        font = FT2Font(face.path, face_index=face.number) if face.number else FT2Font(face.path)
         font.set_size(12, 72)
     except Exception:  # a damaged font is passed over, whatever FreeType says of it
         return None

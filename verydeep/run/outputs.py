@@ -121,8 +121,9 @@ def _box_rows(result: LocalizationResult, classes: Sequence[str]) -> Iterable[Se
         row: list[Any] = [answer.name, classes[answer.label], digits(answer.overlap, ".6f")]
         row += _edges(given.box if given else None)
         for guess in answer.located.guesses:
-            assert guess.probability is not None  # a classifier has named the class
-            row += [classes[guess.label], digits(guess.probability, ".9g"), *_edges(guess.box)]
+            likely = guess.probability
+            shown = "" if likely is None else digits(likely, ".9g")
+            row += [classes[guess.label], shown, *_edges(guess.box)]
         yield row
 
 

@@ -177,7 +177,7 @@ def test_patches_are_drawn_in_one_place_whatever_is_cut_off() -> None:
         assert f"p{patch.index}.png {patch.unit.value:.3g}" in section.panels[0].alt
         beyond = np.ones(values.shape[:2], bool)
         beyond[y : y + height, x : x + width] = False
-        assert (values[beyond] == 0.9).all()
+        assert (values[beyond] == 0.5).all()
     assert section.facts["channels"][0]["patches"][0]["file"] == f"p{patches[0].index}.png"
 
 

@@ -17,12 +17,14 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.references: list[str] = []
         self.words: list[str] = []
+        self.inline = False
         self.rows: list[list[str]] = []
         self.feed(text)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.inline = self.words != [] and (tag == "bdi" or "bdi" in self.open)
         self.tags.append(tag)
         for name, value in attrs:
             if name.rpartition(":")[2] in ("src", "href", "srcset", "data", "action", "poster"):
@@ -42,10 +44,15 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.inline = tag == "bdi" or "bdi" in self.open
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
-        if self.open and self.open[-1] in ("td", "th"):
+        if self.inline:
+            self.words[-1] += data
+        else:
+            self.words.append(data)
+        self.inline = False
+        if self.open and (self.open[-1] in ("td", "th") or "bdi" in self.open[-2:]):
             self.rows[-1][-1] += data
 
     @property

@@ -71,16 +71,16 @@ def resnet18(data: Path, held: Path, classes: list[str], seed: int) -> tuple[flo
     started = time.perf_counter()
     for _ in range(EPOCHS):
         net.train()
-        for step in torch.randperm(len(x)).split(BATCH):
+        for step in torch.split(torch.randperm(len(x)), BATCH):
             batch = scaled(torch.stack([augment(picture) for picture in x[step]]))
             optimizer.zero_grad()
-            nn.functional.cross_entropy(net(batch), y[step]).backward()
+            torch.autograd.backward(nn.functional.cross_entropy(net(batch), y[step]))
             optimizer.step()
     seconds = time.perf_counter() - started
     x, y = pictures_of(held, classes)
     net.eval()
     with torch.inference_mode():
-        answers = torch.cat([net(scaled(part)).argmax(1) for part in x.split(BATCH)])
+        answers = torch.cat([net(scaled(part)).argmax(1) for part in torch.split(x, BATCH)])
     return 100 * float((answers != y).float().mean()), seconds
 
 

@@ -108,6 +108,11 @@ def test_what_a_resumed_run_does_not_take_is_compared_by_value() -> None:
     recipe = load_recipe("small")
     said = {"data": {"train_scale": [64, 96]}, "training": {"epochs": 9, "device": None}}
     assert not list(ignored(recipe, said))
+    chain = recipe.replace(
+        net__name="B", initialize__stages=["A"], initialize__source="runs/b/stages/A"
+    )
+    assert not list(ignored(chain, {"initialize": {"source": "runs/other"}}))
+    assert list(ignored(recipe, {"initialize": {"source": "runs/other"}}))
     (line,) = ignored(recipe, {"data": {"train_scale": 64}})
     assert "data.train_scale" in line
     assert yaml.safe_load("[64, 96]") == recipe.model_dump(mode="json")["data"]["train_scale"]

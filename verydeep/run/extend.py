@@ -70,9 +70,11 @@ def ignored(recipe: Recipe, said: Said) -> Iterator[str]:
         own = getattr(recipe, section)
         for key, value in settings.items():
             path = f"{section}.{key}"
-            # null leaves it to the program, which has decided; sources of a chain follow from it.
+            # null leaves it to the program, which has decided.
             if path == EPOCHS or value is None or own is None:
                 continue
+            if path == "initialize.source" and recipe.initialize.stages:
+                continue  # it was that of the first net of the chain
             kept = own.model_dump(mode="json")[key]
             if value != kept:
                 yield f"not taken: {path}={value}; a resumed run keeps its own ({kept})"

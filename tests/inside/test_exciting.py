@@ -86,7 +86,7 @@ def test_broken_and_huge_pictures_are_listed_and_the_others_found(tmp_path: Path
     found = most_exciting(classifier(), pictures, [CHANNELS[0]])
     assert sorted(patch.index for patch in found[CHANNELS[0]]) == [0, 1, 2]
     assert sorted(pictures.unreadable) == [3, 4]
-    assert "4.png: 17000x64 pixels are too many" in pictures.unreadable[4]
+    assert "4.png: 17000x64" in pictures.unreadable[4]
 
 
 def test_the_strongest_channel_of_each_block() -> None:

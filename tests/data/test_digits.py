@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits, load_sample_images
 from verydeep.data import digits
 from verydeep.data.decode import decode
 from verydeep.data.digits import COUNTS, Digit, digits_folder, make_digits
-from verydeep.errors import DataError
+from verydeep.errors import DataError, DiskError
 
 FEW = {"train": 100, "val": 20, "test": 30}
 
@@ -298,7 +298,7 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(digits, "make_digits", few)
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(DataError, match="No space left on device"):
+    with pytest.raises(DiskError, match="No space left on device"):
         digits_folder(0, cache=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -76,7 +76,7 @@ def test_both_files_are_pictures_that_bear_their_words(
     folder, _ = written
     with Image.open(folder / f"{figure.name}.png") as image:
         assert image.format == "PNG"
-        assert 1200 <= image.width <= 2000
+        assert 800 <= image.width <= 2000
         assert (image.info["Title"], image.info["Description"]) == (figure.title, figure.alt)
     text = (folder / f"{figure.name}.svg").read_text("utf-8")
     assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from dataclasses import fields
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -354,3 +355,27 @@ def test_pictures_on_their_way_to_a_gpu_are_pinned(
     }
     assert moved.pictures is not part.pictures
     assert same(moved, part)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3, None])
+def test_parts_for_a_gpu_are_fetched_and_pinned_in_a_thread(
+    taken: int | None, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = list(from_files(samples, workers=2).epoch(0))
+    threads: list[str] = []
+
+    def pin(tensor: Tensor) -> Tensor:
+        threads.append(threading.current_thread().name)
+        return tensor.clone()
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(Tensor, "pin_memory", pin)
+    parts = from_files(samples, workers=2).epoch(0)
+    found = list(islice(parts, taken))
+    parts.close()
+    assert len(found) == (len(expected) if taken is None else taken)
+    assert all(map(same, found, expected))
+    assert {name.rpartition("_")[0] for name in threads} == ({"verydeep-pin"} if found else set())
+    assert not [t for t in threading.enumerate() if t.name.startswith("verydeep-pin")]

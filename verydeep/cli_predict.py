@@ -76,13 +76,6 @@ def predict(
     precision: Precision = None,
 ) -> None:
     """Name what is on pictures, and with --boxes say where it is."""
-    check_models(model, *(boxes or ()))
-    check_files(files)
-    from verydeep.progress import console_progress
-    from verydeep.run.predict import draw_predictions
-    from verydeep.run.predict import predict as predict_all
-    from verydeep.tables import predictions as tables
-
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
     if out and not boxes:
@@ -91,6 +84,13 @@ def predict(
         raise InputError("--draw-above is about drawn boxes: name a folder for them with --out")
     if not sort and (least is not None or move):
         raise InputError("--least and --move are of --sort: name the folder to sort into")
+    check_models(model, *(boxes or ()))
+    check_files(files)
+    from verydeep.progress import console_progress
+    from verydeep.run.predict import draw_predictions
+    from verydeep.run.predict import predict as predict_all
+    from verydeep.tables import predictions as tables
+
     progress = console_progress()
     predictions = predict_all(
         model,

@@ -105,11 +105,16 @@ def fault_of(command: Command) -> str | None:
 
 def check_settings(verb: str, values: dict[str, object]) -> None:
     """Raise if a recipe that comes with the package has no such settings, or refuses a value."""
-    from verydeep.recipe import load_recipe, shipped
+    from verydeep.recipe import load_recipe, said_settings, shipped
 
-    if verb == "train" and values["recipe"] in shipped():
-        source = ["initialize.source='model'"] if values["init_from"] else []
-        load_recipe(values["recipe"], [*source, *(values["settings"] or ())])
+    if verb != "train":
+        return
+    source = ["initialize.source='model'"] if values["init_from"] else []
+    settings = [*source, *(values["settings"] or ())]
+    if values["recipe"] == "auto":
+        said_settings(None, settings)
+    elif values["recipe"] in shipped():
+        load_recipe(values["recipe"], settings)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -429,7 +429,7 @@ def test_a_model_without_its_run_needs_data(
 ) -> None:
     shutil.copytree(trained_run / "model", tmp_path / "alone")
     for lonely in (model, tmp_path / "alone"):
-        with pytest.raises(InputError, match="--data"):
+        with pytest.raises(InputError, match="data="):
             verydeep.evaluate(lonely)
     with pytest.raises(InputError, match="at least one model"):
         verydeep.evaluate([])

@@ -101,7 +101,7 @@ def test_facts_are_those_of_the_pictures(tmp_path: Path) -> None:
 def test_few_updates_are_pointed_out_unless_layers_are_copied(tmp_path: Path) -> None:
     data, said = write_splits(tmp_path / "data"), Said()
     train(data, "paper", tmp_path / "run", settings=(*TINY, "net.name=A"), progress=said)
-    assert any("--recipe auto" in line and "updates" in line for line in said.lines)
+    assert any("recipe='auto'" in line and "updates" in line for line in said.lines)
 
 
 def test_what_a_resumed_run_does_not_take_is_compared_by_value() -> None:

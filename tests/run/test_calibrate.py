@@ -224,7 +224,7 @@ def test_what_is_not_there_is_refused(run: Path, pictures: Path, tmp_path: Path)
     with pytest.raises(ModelError, match="no such folder"):
         calibrate(tmp_path / "nowhere", "val", pictures, workers=0, **CPU)
     shutil.copytree(run / "model", tmp_path / "alone")
-    with pytest.raises(InputError, match="--data"):
+    with pytest.raises(InputError, match="data="):
         calibrate(tmp_path / "alone", "val", workers=0, **CPU)
     assert kept(run) is None
 

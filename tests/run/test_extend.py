@@ -88,7 +88,7 @@ def test_no_more_epochs_than_it_has_leave_a_finished_run_as_it_is(
     found, said = go_on(data, run, f"training.epochs={epochs}")
     assert found == metrics(run)
     assert result(run) == before
-    assert any(f"--epochs {epochs}" in line for line in said) == (epochs < 2)
+    assert any(f"epochs={epochs}" in line for line in said) == (epochs < 2)
 
 
 def test_settings_that_are_not_taken_are_named(data: Path, tmp_path: Path) -> None:

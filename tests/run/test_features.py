@@ -201,6 +201,7 @@ def test_faults_of_the_user(
 
 
 def test_costs_that_are_no_numbers(verydeep: Program, tmp_path: Path) -> None:
+    (tmp_path / "x.npz").touch()
     outcome = verydeep("probe", tmp_path / "x.npz", "--C", "1;2")
     assert (outcome.code, outcome.out) == (2, "")
     assert "--C must be a number like 10, or several like 0.1,1,10, got '1;2'" in outcome.err

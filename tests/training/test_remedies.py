@@ -14,10 +14,10 @@ from verydeep.training.remedies import STUCK_EPOCHS, Remedies, is_stuck
 def test_a_remedy_is_named_if_it_is_left(shallower: bool, norm: bool, fp32: bool) -> None:
     remedies = Remedies(shallower, norm, fp32)
     for said in (remedies.when_stuck(0.02), remedies.when_not_finite(0.02)):
-        assert ("net.norm=batch" in said) == norm
-        assert ("--init-from" in said) == shallower
-        assert "training.learning_rate=0.002" in said
-    assert ("--precision fp32" in remedies.when_not_finite(0.02)) == fp32
+        assert ("net__norm='batch'" in said) == norm
+        assert ("init_from=" in said) == shallower
+        assert "training__learning_rate=0.002" in said
+    assert ("precision='fp32'" in remedies.when_not_finite(0.02)) == fp32
 
 
 @pytest.mark.parametrize("warm", [0.0, 0.3, 1.0, 17.5])

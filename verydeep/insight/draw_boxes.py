@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from verydeep.data.samples import Box
-from verydeep.insight.fonts import Face, runs
+
+if TYPE_CHECKING:
+    from verydeep.insight.fonts import Face
 
 TRUE, FOUND = "#009e73", "#e69f00"
 """Green and orange of the palette of Okabe & Ito; true boxes are dashed besides."""
@@ -180,6 +182,8 @@ def _common(a: Place, b: Place) -> int:
 
 
 def _runs(text: str, size: int) -> tuple[Run, ...]:
+    from verydeep.insight.fonts import runs  # brings matplotlib, which is slow
+
     return tuple((part, _font(face, size)) for part, face in runs(text))
 
 

@@ -344,7 +344,7 @@ def test_several_models_are_fused(trained_run: Path, verydeep: Program) -> None:
 def test_evaluate_for_people(trained_run: Path, verydeep: Program) -> None:
     outcome = verydeep("evaluate", trained_run)
     assert (outcome.code, outcome.err) == (0, "")
-    for part in ("dense, Q = 36, with mirror image", "12 counted, 0 unreadable", "top-5 error"):
+    for part in ("dense, Q = 36, with mirror image", "12 counted, 0 unreadable", "accuracy"):
         assert part in outcome.out
 
 

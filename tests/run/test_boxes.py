@@ -235,12 +235,12 @@ def test_a_test_leaves_files_that_others_read(
     assert "one of the 3 likeliest classes" in table_of_errors
     rows = table(out / "boxes.csv")
     assert len(rows) == 12
+    plain = re.sub(r"</?(?:bdi|wbr|span)[^>]*>", "", page)
     for row in rows:
         right = row["class_1"] == row["class"]
         guess = "recognised" if right else f"taken for {row['class_1']}"
         guess += f", {100 * float(row['probability_1']):.0f} %"
-        words = rf"<small>{re.escape(guess)}</small><small>.{{0,40}}{re.escape(row['file'])}"
-        assert re.search(words, page)
+        assert f"<small>{guess}</small><small>{row['file']}</small>" in plain
     truth = {row["file"]: row for row in table(boxed)}
     edges = ("x0", "y0", "x1", "y1")
     overlaps = []

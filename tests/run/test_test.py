@@ -239,7 +239,7 @@ def test_torchvisions_nets_by_themselves_take_the_classes_of_the_data(tmp_path: 
     two = write_class_folders(tmp_path / "two", 2, names=["green", "red"])
     bench = set_up(TORCHVISION, two, **CPU)
     assert bench.models[0].classes == ("green", "red")
-    with pytest.raises(InputError, match="--data"):
+    with pytest.raises(InputError, match="data="):
         set_up(TORCHVISION, None, **CPU)
 
 
@@ -253,7 +253,7 @@ def test_what_cannot_be_tested_is_refused(
     with pytest.raises(ModelError, match="did you mean"):
         set_up("torchvision/resnet19", pictures)
     shutil.copytree(trained_run / "model", tmp_path / "alone")
-    with pytest.raises(InputError, match="--data"):
+    with pytest.raises(InputError, match="data="):
         set_up(tmp_path / "alone", None)
 
 

@@ -71,11 +71,17 @@ def find_overlap(
             trained = known if trained is None else trained | known
         chosen = pictures.within(records["val"]) if "val" in records else None
         if chosen is not None:
+            chosen &= _chose_epoch(run)
             validated = chosen if validated is None else validated | chosen
     return Overlap(
         None if trained is None else int(trained.sum()),
         None if validated is None else int(validated.sum()),
     )
+
+
+def _chose_epoch(run: RunFolder) -> bool:
+    """Return whether the validation pictures of a run chose the epoch that was kept."""
+    return not run.started or run.read_recipe().training.keep != "last"
 
 
 def _records(run: RunFolder) -> dict[str, SplitRecord] | None:

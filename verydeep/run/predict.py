@@ -12,7 +12,6 @@ from verydeep.data.sources import Picture
 from verydeep.errors import InputError
 from verydeep.files import write_atomically
 from verydeep.insight.draw_boxes import PALETTE, Mark, draw_boxes
-from verydeep.insight.fonts import name_or_number
 from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
 from verydeep.localization.protocol import USUAL_GRID, check_grid_use
@@ -116,6 +115,8 @@ def draw_predictions(
 
 
 def _marks(prediction: Prediction, above: float | None) -> Iterator[Mark]:
+    from verydeep.insight.fonts import name_or_number  # brings matplotlib, which is slow
+
     ranked = zip(prediction.ranking, prediction.boxes, strict=True)
     for place, ((name, probability), box) in enumerate(ranked):
         if box and (place == 0 or (above is not None and probability >= above)):

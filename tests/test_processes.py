@@ -21,7 +21,7 @@ from tiny import apart
 
 from verydeep import processes
 from verydeep.errors import DataError, MissingExtra, WorkerError
-from verydeep.processes import AHEAD, Workers, in_worker
+from verydeep.processes import AHEAD, Workers
 from verydeep.transport import SHARED_FROM
 
 SLOW = pytest.mark.slow  # each process imports torch anew
@@ -81,12 +81,6 @@ def test_only_so_much_is_made_ahead(tmp_path: Path) -> None:
     with Workers(noting, 1) as workers:
         for taken, _ in enumerate(workers, start=1):
             assert len(list(tmp_path.iterdir())) <= taken + AHEAD
-
-
-def test_who_is_a_worker() -> None:
-    assert not in_worker()
-    with Workers(lambda worker, workers: iter([in_worker()]), 1) as workers:
-        assert list(workers) == [True]
 
 
 @pytest.mark.parametrize(

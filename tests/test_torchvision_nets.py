@@ -25,10 +25,10 @@ from verydeep.data.samples import Sample
 from verydeep.errors import InputError, ModelError
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import make_protocol
+from verydeep.model_path import is_torchvision
 from verydeep.torchvision_nets import (
     Evaluation,
     TorchvisionClassifier,
-    is_torchvision,
     torchvision_classifier,
 )
 

@@ -11,7 +11,8 @@ from tiny import recipe
 import verydeep
 from verydeep.errors import InputError, ModelError, RecipeError
 from verydeep.progress import Progress
-from verydeep.recipe_keywords import changed_recipe, keyword_settings
+from verydeep.recipe import check, said_settings
+from verydeep.recipe_keywords import keyword_settings
 from verydeep.run.default_out import default_out, run_name
 
 QUICK = {"epochs": 1, "precision": "fp32", "workers": 0}
@@ -69,9 +70,9 @@ def test_all_unknown_keywords_are_told_at_once() -> None:
 def test_a_recipe_a_name_and_a_file_take_settings(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("training: {batch: 8}\n")
     for given in ("paper", tmp_path / "mine.yaml", recipe()):
-        assert changed_recipe(given, {"training.epochs": 2}).training.epochs == 2
+        assert check(said_settings(given, {"training.epochs": 2})).training.epochs == 2
     with pytest.raises(RecipeError, match=r"training\.epochs"):
-        changed_recipe("paper", {"training.epochs": 0})
+        said_settings("paper", {"training.epochs": 0})
 
 
 def test_a_training_by_keywords(
@@ -89,7 +90,7 @@ def test_a_training_by_keywords(
     assert verydeep.load(found.model).classes == ("blue", "green", "red")
     assert found.report.is_file()
     assert len(repr(found)) < 200
-    assert verydeep.train(pictures, recipe(), resume=True) == found
+    assert verydeep.train(pictures, resume=True) == found
 
 
 def test_a_wrong_model_to_begin_with_leaves_nothing(

@@ -109,6 +109,7 @@ def test_temporaries_of_a_run_below_are_not_touched(data: Path, tmp_path: Path) 
     (below / ".model.tmp").write_bytes(b"under way")
     (run / "recipe.yaml").write_text("net: {name: A}\n")
     (run / "metrics.json").write_text("{}")
+    (run / "report.html").touch()
     train(data, "paper", run, resume=True)
     assert (below / ".model.tmp").exists()
 

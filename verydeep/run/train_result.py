@@ -41,8 +41,13 @@ class TrainResult(Summary, MappingResult):
 
     @property
     def best_epoch(self) -> int:
-        """The epoch whose model was kept, from 1."""
+        """The best epoch on validation, from 1."""
         return int(self.metrics["best_epoch"])
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose model was kept, from 1."""
+        return int(self.metrics.get("kept_epoch", self.best_epoch))
 
     @property
     def stopped_because(self) -> str:

@@ -15,7 +15,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 PATIENCE = 5.0
 """Seconds that processes have to end."""
 
-SERVANTS = ("node", "chrome", "chromium", "headless_shell", "chrome_crashpad")
+SERVANTS = ("node", "chrome", "chromium", "headless_shell", "chrome_crashpad_handler")
 """A browser and its driver serve many tests."""
 
 
@@ -32,7 +32,7 @@ def descendants() -> dict[int, str]:
         with contextlib.suppress(OSError):
             name, _, rest = (folder / "stat").read_text("utf-8", "replace").rpartition(")")
             state, parent = rest.split()[:2]
-            if state != "Z" and name.partition("(")[2].split()[0] not in SERVANTS:
+            if state != "Z" and not _is_servant(name.partition("(")[2], folder):
                 parents[int(folder.name)] = int(parent)
     found: dict[int, str] = {}
     for pid in parents:
@@ -44,6 +44,14 @@ def descendants() -> dict[int, str]:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 found[pid] = b" ".join(words).decode("utf-8", "replace").strip()
     return found
+
+
+def _is_servant(name: str, folder: Path) -> bool:
+    """Return whether a process is one of a browser, by its name or that of its program."""
+    program = (folder / "cmdline").read_bytes().split(b"\0")[0].decode("utf-8", "replace")
+    return not {name.split()[0], Path(program.split()[0] if program else "").name}.isdisjoint(
+        SERVANTS
+    )
 
 
 def _helpers() -> tuple[int | None, ...]:

@@ -150,7 +150,8 @@ def test_every_drawing_is_a_file_that_the_page_shows_with_words(
     told = {file for picture in value["pictures"] for file in drawings(picture["sections"])}
     told |= set(drawings(value["net_sections"]))
     pictures = {f"{picture['folder']}/picture.png" for picture in value["pictures"]}
-    assert told | pictures == files
+    dark = {file.replace(".png", "-dark.png") for file in told}
+    assert told | pictures | dark == files
     for image in page.images:
         assert len(image["alt"]) > 20
         with Image.open(folder / image["src"]) as drawn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from PIL import Image
 
 from verydeep.evaluation.calibration import Bin, reliability
 from verydeep.insight.confusion import draw_confusion
-from verydeep.insight.drawing import plain_axes, save_picture
+from verydeep.insight.drawing import darken, plain_axes, save_picture
+from verydeep.insight.figures.theme import theme
 from verydeep.insight.reliability import draw_reliability
 
 NAN = float("nan")
@@ -174,3 +176,19 @@ def test_plain_axes_have_neither_top_nor_right() -> None:
     plain_axes(axes)
     shown = {side for side, spine in axes.spines.items() if spine.get_visible()}
     assert shown == {"left", "bottom"}
+
+
+@pytest.mark.parametrize("themed", [False, True])
+def test_a_darkened_figure_has_dark_paper_and_light_letters(themed: bool, tmp_path: Path) -> None:
+    with theme() if themed else contextlib.nullcontext():
+        figure = Figure(figsize=(2, 1), layout="constrained")
+        axes = figure.add_subplot()
+        axes.imshow(np.zeros((4, 4, 3)))
+        axes.set_title("x")
+        darken(figure)
+        with Image.open(save_picture(figure, tmp_path / "x.png")) as image:
+            colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20) or ()}
+            assert image.convert("RGB").getpixel((1, 1)) == (0x16,) * 3
+    assert max(map(max, colours)) > 0xC0
+    assert (0, 0, 0) in colours  # the picture itself stays as it was
+    assert (255, 255, 255) not in colours

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from html import escape, unescape
 from importlib import resources
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jinja2 import TemplateNotFound, UndefinedError
 
 from verydeep.insight.figures.theme import DARK, LIGHT
-from verydeep.pages import render
+from verydeep.pages import file_name, render
 
 SCHEMES = ("light", "dark", "print")
 
@@ -81,3 +84,19 @@ def test_dark_is_the_same_whether_asked_for_or_preferred() -> None:
 def test_drawings_and_pages_have_the_same_ground() -> None:
     assert (colours("light")["paper"], colours("dark")["paper"]) == (LIGHT[1], DARK[1])
     assert (colours("light")["ink"], colours("dark")["ink"]) == (LIGHT[0], DARK[0])
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_the_name_of_a_file_is_escaped_and_whole(name: str) -> None:
+    """Whatever the name, its markup is a span around an ending, and its text the name."""
+    made = str(file_name(name))
+    marks = re.findall(r"<[^>]*>", made)
+    assert set(marks) <= {"<bdi>", "</bdi>", '<span class="ending">', "</span>"}
+    assert unescape(re.sub(r"<[^>]*>", "", made)) == unescape(escape(name))
+
+
+def test_an_ending_is_in_one_piece() -> None:
+    assert '<span class="ending">05.jpg</span>' in file_name("a/IMG_0005.jpg")
+    assert "span" not in file_name("no ending") + file_name(".hidden") + file_name(
+        "a.long.name here"
+    )

@@ -31,7 +31,7 @@ def _prediction_lines(prediction: Prediction) -> Iterator[str]:
     yield shown(str(prediction.source))
     for (name, probability), box in _placed(prediction):
         where = "   from {:.0f},{:.0f} to {:.0f},{:.0f}".format(*box) if box else ""
-        yield f"  {100 * probability:5.1f} %  {name}{where}"
+        yield f"  {100 * probability:5.1f} %  {shown(name)}{where}"
 
 
 def _placed(prediction: Prediction) -> Iterator[tuple[tuple[str, float], Box | None]]:

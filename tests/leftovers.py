@@ -48,11 +48,9 @@ def descendants() -> dict[int, str]:
 
 def _is_servant(name: str, folder: Path) -> bool:
     """Return whether a process is one of a browser, by its name or that of its program."""
-    program = (folder / "cmdline").read_bytes().split(b"\0")[0].decode("utf-8", "replace")
-    return not {
-        name.split(maxsplit=1)[0],
-        Path(program.split()[0] if program else "").name,
-    }.isdisjoint(SERVANTS)
+    words = (folder / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+    program = Path(words[0].split(" ", 1)[0]).name
+    return name.split(maxsplit=1)[0] in SERVANTS or program in SERVANTS
 
 
 def _helpers() -> tuple[int | None, ...]:

@@ -386,7 +386,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path: Path) -> None:
         f"checkpoint is kept in {tmp_path / 'checkpoints'}",
         "training__learning_rate=0.003",
         "init_from=",
-        "net.norm=batch",
+        "net__norm='batch'",
         "precision='fp32'",
     ):
         assert part in message

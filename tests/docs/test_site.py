@@ -22,8 +22,6 @@ import verydeep
 from verydeep.cli import app
 from verydeep.recipe import Recipe, known_keys
 
-pytestmark = pytest.mark.slow
-
 BUILD = """
 import runpy, sys
 from run_page import refuse_network
@@ -211,13 +209,13 @@ def test_search_knows_the_pages(site: Path) -> None:
     "word", ["softmax", "pretrained", "ONNX", "fine-tune", "GPU", "vgg16", "logits", "export"]
 )
 def test_search_finds_what_people_look_for(word: str, site: Path) -> None:
-    """Words as the search has them: split by the theme's separator, trimmed, in lower case."""
+    """The words as the search splits and trims them: the theme's separator, lunr's trimmer."""
     index = json.loads((site / "search" / "search_index.json").read_text("utf-8"))
-    separator = re.compile(index["config"]["separator"])
+    separator = index["config"]["separator"]
 
     def words(text: str) -> set[str]:
-        plain = re.sub(r"<[^>]+>", " ", text.lower())
-        return {re.sub(r"^\W+|\W+$", "", part) for part in separator.split(plain)} - {""}
+        plain = re.sub(r"<[^>]*>", " ", text.lower())
+        return {re.sub(r"^\W+|\W+$", "", part) for part in re.split(separator, plain)} - {""}
 
     found = [
         document["location"]
@@ -249,6 +247,20 @@ SEARCHED = """() => {
 """A key is let go again and again: on a busy machine the search is not listening yet at first."""
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A chromium, if there is one."""
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    if not executable:
+        pytest.skip("there is no chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        running = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
 @pytest.fixture
 def context(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A window of it, which goes with the test: an open page goes on computing."""
@@ -257,6 +269,7 @@ def context(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     opened.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "context", [{"viewport": {"width": 390, "height": 844}}], indirect=True, ids=["phone"]
 )
@@ -281,6 +294,7 @@ def test_a_browser_asks_this_host_alone_and_no_page_is_wider_than_a_phone(
     assert not wide
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "context",
     [{"color_scheme": "light"}, {"color_scheme": "dark"}],
@@ -300,6 +314,7 @@ def test_everyone_can_read_the_pages(pages: dict[str, Reader], address: str, con
     assert not faults
 
 
+@pytest.mark.slow
 def test_pages_open_from_the_disk(site: Path, context: Any) -> None:
     tab = context.new_page()
     said: list[str] = []

@@ -22,6 +22,8 @@ import verydeep
 from verydeep.cli import app
 from verydeep.recipe import Recipe, known_keys
 
+pytestmark = pytest.mark.slow
+
 BUILD = """
 import runpy, sys
 from run_page import refuse_network
@@ -247,20 +249,6 @@ SEARCHED = """() => {
 """A key is let go again and again: on a busy machine the search is not listening yet at first."""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A chromium, if there is one."""
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    if not executable:
-        pytest.skip("there is no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
 @pytest.fixture
 def context(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A window of it, which goes with the test: an open page goes on computing."""
@@ -269,7 +257,6 @@ def context(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     opened.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "context", [{"viewport": {"width": 390, "height": 844}}], indirect=True, ids=["phone"]
 )
@@ -294,7 +281,6 @@ def test_a_browser_asks_this_host_alone_and_no_page_is_wider_than_a_phone(
     assert not wide
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "context",
     [{"color_scheme": "light"}, {"color_scheme": "dark"}],
@@ -314,7 +300,6 @@ def test_everyone_can_read_the_pages(pages: dict[str, Reader], address: str, con
     assert not faults
 
 
-@pytest.mark.slow
 def test_pages_open_from_the_disk(site: Path, context: Any) -> None:
     tab = context.new_page()
     said: list[str] = []

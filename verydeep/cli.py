@@ -380,7 +380,7 @@ def main() -> None:
     except SystemExit as end:
         # Typer's answer to Ctrl-C and its like, which it gives without a word.
         if end.code == 130:
-            complain(f"stopped by {signals.received}")
+            complain(f"stopped by {signals.received}" if signals.received else "interrupted")
         raise
     except Exception as error:
         fault = fault_of(error, sys.argv[1:])

@@ -140,11 +140,7 @@ def _checked(length: int) -> int:
 
 
 def plain_png(stream: Metered) -> Metered:
-    """Return a PNG without the texts and profiles that it need not have; see ``png_text``.
-
-    Raises:
-        PictureError: It has too many chunks.
-    """
+    """Return a PNG without the texts and profiles that it need not have; see ``png_text``."""
     spans = spans_without_text(stream)
     if spans is None:
         return stream

@@ -12,8 +12,6 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from verydeep.errors import PictureError
-
 if TYPE_CHECKING:
     from verydeep.data.bounds import Metered
 
@@ -23,7 +21,7 @@ MOST_TEXT, ALL_TEXT = 2**16, 2**20
 """Bytes of a text that is kept, unpacked; and of all of them."""
 
 MOST_CHUNKS = 2**18
-"""Chunks of a file, at most; programs write one for 8 KiB or more."""
+"""Chunks that are looked at; programs write one for 8 KiB or more."""
 
 _TEXTS, _PROFILE = (b"tEXt", b"zTXt", b"iTXt"), b"iCCP"
 
@@ -36,9 +34,6 @@ def spans_without_text(stream: Metered) -> list[Span] | None:
 
     Args:
         stream: The file; it is left at its beginning.
-
-    Raises:
-        PictureError: It has more chunks than any program writes.
     """
     spans, begin, texts, dropped = list[Span](), 0, 0, False
     for place, length, kind in _chunks(stream):
@@ -64,7 +59,6 @@ def _chunks(stream: Metered) -> Iterator[tuple[int, int, bytes]]:
             return
         yield place, length, head[4:]
         place += length
-    raise PictureError(f"more than the {MOST_CHUNKS:,} chunks allowed; save it anew")
 
 
 def _text_in(stream: Metered, place: int, length: int, kind: bytes) -> int:

@@ -124,6 +124,14 @@ def test_a_phones_folder_of_nothing_but_heic_names_the_install_line(tmp_path: Pa
         read_dataset(tmp_path)
 
 
+@pytest.mark.usefixtures("without_heic")
+def test_each_kind_has_a_remedy_of_its_own(tmp_path: Path) -> None:
+    for name in ("1.heic", "2.hif", "3.cr2"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(PictureError, match=r"\(pip install .*\), 1 .cr2 \(convert"):
+        list_pictures(tmp_path)
+
+
 def test_what_a_folder_holds_else_is_said_before_prediction(pets: Path) -> None:
     (pets / "1.nef").write_bytes(b"x")
     said: list[str] = []

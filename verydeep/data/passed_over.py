@@ -75,13 +75,16 @@ class PassedOver:
 
     def pictures_in_words(self) -> str:
         """Return the pictures among the files, and what makes them readable."""
-        counts = {suffix: n for suffix, n in self.endings.items() if is_picture_name(suffix)}
-        found = ", ".join(_by_ending(counts, len(counts)))
-        cure = remedy(counts)
-        return f"{found} ({cure})" if cure else found
+        return ", ".join(self._pictures())
 
     def _files(self) -> Iterator[str]:
         """Yield the files by ending: pictures first, all of them, then the most frequent others."""
+        yield from self._pictures()
+        others = {k: n for k, n in self.endings.items() if not is_picture_name(k)}
+        yield from _by_ending(others, NAMED)
+
+    def _pictures(self) -> Iterator[str]:
+        """Yield the pictures by ending, those together that the same remedy makes readable."""
         groups: dict[str, dict[str, int]] = {}
         for suffix, count in self.endings.items():
             if is_picture_name(suffix):
@@ -89,8 +92,6 @@ class PassedOver:
         for cure, counts in sorted(groups.items(), reverse=True):
             parts = _by_ending(counts, len(counts))
             yield ", ".join(parts) + (f" ({cure})" if cure else "")
-        others = {k: n for k, n in self.endings.items() if not is_picture_name(k)}
-        yield from _by_ending(others, NAMED)
 
     def _others(self) -> Iterator[str]:
         if self.system:

@@ -320,6 +320,29 @@ def test_the_best_is_the_lowest_of_the_watched_figure(tmp_path: Path) -> None:
     assert (position.best, position.best_epoch) == (0.1, 7)
 
 
+def test_the_time_left_is_known_from_the_first_update_on(tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    class Noting(Heard):
+        @contextmanager
+        def task(self, title: str, total: int) -> Iterator[Any]:
+            yield NotingTask(title)
+
+    class NotingTask:
+        def __init__(self, title: str) -> None:
+            self.title = title
+
+        def update(self, done: float, note: str = "") -> None:
+            if self.title == "training":
+                notes.append(note)
+
+    loop = make_loop(tmp_path, "training.epochs=2", progress=Noting())
+    loop.run()
+    assert len(notes) == 2 * loop.batches.steps
+    assert all(" left, learning rate" in note for note in notes)
+    assert notes[-1].startswith("under 1 s left")
+
+
 def test_the_last_is_kept_if_that_is_the_rule(tmp_path: Path) -> None:
     kept: list[int] = []
     loop = make_loop(

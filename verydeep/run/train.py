@@ -51,6 +51,9 @@ from verydeep.training.memory import fitting_micro_batch
 from verydeep.training.schedule import make_schedule
 from verydeep.training.signals import StopAtOnce
 
+SMALL_BATCH = 16
+"""Pictures an update that suit the smallest sets."""
+
 FEW_UPDATES = 300
 """Fewer updates in all are worth a word: too few for a net to learn from a random start."""
 
@@ -224,7 +227,8 @@ def _train_one(
         f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
         f"{recipe.training.micro_batch} at a time"
     )
-    _say_few_updates(dataset, recipe, progress)
+    if not resumed:
+        _say_few_updates(dataset, recipe, progress)
     task = task_of(recipe, dataset)
     scanned = _scan(dataset, task, machine, resumed, progress)
     with torch.random.fork_rng():
@@ -312,10 +316,11 @@ def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> No
     """Tell of a training of so few updates that a net hardly learns from a random start."""
     training = recipe.training
     updates = training.epochs * -(-dataset.sizes["train"] // training.batch)
-    if updates < FEW_UPDATES and recipe.initialize.source is None:
+    smaller = training.batch > SMALL_BATCH
+    if smaller and updates < FEW_UPDATES and recipe.initialize.source is None:
         progress.say(
             f"only {plural(updates, 'update')} in {plural(training.epochs, 'epoch')}: a smaller "
-            f"batch ({setting('training.batch', 16)}, with a rate to match) or more epochs fit a "
+            f"batch ({setting('training.batch', SMALL_BATCH)}, with a rate to match) or more epochs fit a "
             f"set this small; {option('recipe', 'auto')} chooses both"
         )
 

@@ -27,6 +27,7 @@ from verydeep.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from verydeep.training.estimate import in_words
 from verydeep.training.objective import Objective
 from verydeep.training.remedies import Remedies, is_stuck
 from verydeep.training.schedule import Schedule
@@ -88,7 +89,8 @@ class Loop:
     def __post_init__(self) -> None:
         self.position = Position()
         self._signals = StopSignals(self.progress.say)
-        self._saved_at = time.monotonic()
+        self._saved_at = self._begun_at = time.monotonic()
+        self._begun_after = 0.0
 
     def resume(self, *, go_on: bool = False) -> bool:
         """Go on from the checkpoint in the run folder; return whether there was one.
@@ -116,6 +118,7 @@ class Loop:
             DataError: Too many pictures have broken since training began.
             Interrupted: A signal came; a checkpoint was written.
         """
+        self._begun_at, self._begun_after = time.monotonic(), self._done
         with (
             self._signals,
             self.progress.task("training", self.epochs) as task,
@@ -141,7 +144,7 @@ class Loop:
                 self._update(parts)
                 position.step = step + 1
                 position.sums.seconds += time.monotonic() - started
-                whole.update(position.epoch + position.step / self.batches.steps, self._describe())
+                whole.update(self._done, f"{self._left()}, {self._describe()}")
                 self._report(task)
                 self._check_signals()
                 if time.monotonic() - self._saved_at > 60 * self.checkpoint_minutes:
@@ -289,6 +292,16 @@ class Loop:
         speed = sums.pictures / max(1e-9, sums.seconds)
         loss = sums.loss / max(1, sums.pictures)
         task.update(self.position.step, f"loss {loss:.3f}, {speed:,.0f} images/s")
+
+    @property
+    def _done(self) -> float:
+        """Epochs done; a fraction counts the updates."""
+        return self.position.epoch + self.position.step / self.batches.steps
+
+    def _left(self) -> str:
+        """Return how long the training goes on, by its speed since it was started."""
+        done, seconds = self._done - self._begun_after, time.monotonic() - self._begun_at
+        return f"{in_words(seconds / done * (self.epochs - self._done))} left"
 
     def _describe(self) -> str:
         rate = self.optimizer.param_groups[0]["lr"]

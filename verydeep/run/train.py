@@ -320,8 +320,8 @@ def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> No
     if smaller and updates < FEW_UPDATES and recipe.initialize.source is None:
         progress.say(
             f"only {plural(updates, 'update')} in {plural(training.epochs, 'epoch')}: a smaller "
-            f"batch ({setting('training.batch', SMALL_BATCH)}, with a rate to match) or more epochs "
-            f"fit a set this small; {option('recipe', 'auto')} chooses both"
+            f"batch ({setting('training.batch', SMALL_BATCH)}, with a rate to match) or more "
+            f"epochs fit a set this small; {option('recipe', 'auto')} chooses both"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -62,8 +63,15 @@ class _WhileEntered:
         raise NotImplementedError
 
 
+_AGAIN = 0.05
+"""Seconds after which a signal whose exception Python has dropped is sent once more."""
+
+
 class StopAtOnce(_WhileEntered):
     """While entered, the signals end what is done, with an error that says how to go on.
+
+    Python drops an exception that is raised amid a finalizer or the collection of garbage, and
+    tells ``sys.unraisablehook``. The signal is then sent again, so that it is never lost.
 
     Args:
         then: What to do afterwards.
@@ -71,6 +79,14 @@ class StopAtOnce(_WhileEntered):
 
     def __init__(self, then: str = "") -> None:
         self.then = then
+        self._entered = False
+
+    def __enter__(self) -> Self:
+        """Take over the handlers."""
+        self._hook = sys.unraisablehook
+        sys.unraisablehook = self._dropped
+        self._entered = True
+        return super().__enter__()
 
     def __exit__(
         self,
@@ -83,13 +99,27 @@ class StopAtOnce(_WhileEntered):
         Raises:
             Interrupted: One of the signals came.
         """
+        self._entered = False
+        sys.unraisablehook = self._hook
         super().__exit__(kind, error, traceback)
         if isinstance(error, _Stop):
             raise Interrupted(f"stopped by {self.received}{self.then}") from None
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number).name
-        raise _Stop
+        raise _Stop(number)
+
+    def _dropped(self, dropped: sys.UnraisableHookArgs) -> None:
+        if isinstance(dropped.exc_value, _Stop):
+            again = threading.Timer(_AGAIN, self._send, dropped.exc_value.args)
+            again.daemon = True
+            again.start()
+        else:
+            self._hook(dropped)
+
+    def _send(self, number: int) -> None:
+        if self._entered:
+            os.kill(os.getpid(), number)
 
 
 class StopSignals(_WhileEntered):

@@ -69,7 +69,7 @@ def write(path: Path, samples: int, seed: int) -> None:
 
 def measure(folder: Path) -> dict[str, Any]:
     """Read the data set and take its first batches, at the beginning and in mid-epoch."""
-    from verydeep.data.augment import Augmentation
+    from verydeep.data.pipeline.augment import Augmentation
     from verydeep.data.read import read_dataset
     from verydeep.data.shards.batches import StreamBatches
 
@@ -117,7 +117,7 @@ def main() -> None:
     found = measure(options.folder)
     print(json.dumps(found, indent=2))
     if options.out:
-        from verydeep.runtime import choose_machine, describe_environment
+        from verydeep.system.device import choose_machine, describe_environment
 
         environment = describe_environment(choose_machine("cpu", "fp32"))
         result = {"what": "a billion samples as a stream", **found, "environment": environment}

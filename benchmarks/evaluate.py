@@ -29,15 +29,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import vgg16
 from torchvision.transforms import v2
 
-from verydeep.classifier import Classifier
 from verydeep.data.geometry import View, rescaled_size
 from verydeep.data.samples import Sample
+from verydeep.evaluation.description import views_a_picture
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import Protocol
-from verydeep.evaluation.steps import views_a_picture
+from verydeep.models.classifier import Classifier
+from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import VGG, vgg
-from verydeep.runtime import choose_machine, describe_environment
-from verydeep.trained_net import Preprocessing
+from verydeep.system.device import choose_machine, describe_environment
 
 PROTOCOLS = (
     Protocol("center", (256,), flip=False),

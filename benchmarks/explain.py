@@ -25,10 +25,10 @@ from typing import Any
 import torch
 from PIL import Image
 
-from verydeep.classifier import Classifier
+from verydeep.models.classifier import Classifier
+from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
-from verydeep.runtime import choose_machine, describe_environment
-from verydeep.trained_net import Preprocessing
+from verydeep.system.device import choose_machine, describe_environment
 
 CLASSES, SCALE = 1000, 256
 WAYS = {"center at 224": ("--center", "--size", "224"), f"whole at {SCALE}": ()}

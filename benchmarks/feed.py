@@ -36,14 +36,14 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
 
-from verydeep.data.augment import Augmentation, Crop, cut, draw_crop, sample_generator
-from verydeep.data.batches import TrainingBatches
-from verydeep.data.crops import read_crop
-from verydeep.data.decode import decode, opened, to_tensor
 from verydeep.data.geometry import Window
-from verydeep.data.jpeg import pixels_of_plain_jpeg
+from verydeep.data.images.decode import decode, opened, to_tensor
+from verydeep.data.images.fast_jpeg import pixels_of_plain_jpeg
+from verydeep.data.pipeline.augment import Augmentation, Crop, cut, draw_crop, sample_generator
+from verydeep.data.pipeline.batches import TrainingBatches
+from verydeep.data.pipeline.read_crop import read_crop
 from verydeep.data.samples import Sample
-from verydeep.runtime import choose_machine, describe_environment
+from verydeep.system.device import choose_machine, describe_environment
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -34,7 +34,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
-from verydeep.runtime import choose_machine, describe_environment
+from verydeep.system.device import choose_machine, describe_environment
 
 TINY = (
     *("--net", "A", "--set", "net.width=0.125", "--set", "net.input_size=32"),

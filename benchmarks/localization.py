@@ -27,9 +27,9 @@ from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset
 from verydeep.data.shards.write import write_shards
 from verydeep.localization.result import LocalizationResult
-from verydeep.progress import Progress, console_progress
-from verydeep.recipe import load_recipe
-from verydeep.runtime import choose_machine, describe_environment
+from verydeep.recipe.recipe import load_recipe
+from verydeep.system.device import choose_machine, describe_environment
+from verydeep.system.progress import Progress, console_progress
 
 TINY = "goldfish,lion,Egyptian cat,Arabian camel,dragonfly,gondola,pretzel,remote control,seashore"
 WAYS = {

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import verydeep
-from verydeep.cli_options import grid_in
+from verydeep.cli.options import grid_in
 from verydeep.localization.protocol import USUAL_GRID
-from verydeep.run.boxes import rate_boxes, set_up_boxes
-from verydeep.runtime import choose_machine, describe_environment
+from verydeep.run.testing.boxes import rate_boxes, set_up_boxes
+from verydeep.system.device import choose_machine, describe_environment
 
 KEYS = (
     *("protocol", "grid", "scales", "flip", "localization_error", "localization_interval"),

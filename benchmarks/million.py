@@ -277,7 +277,7 @@ def main() -> None:
         found[name] = json.loads(done.stdout)
         print(name, found[name], flush=True)
     if options.out:
-        from verydeep.runtime import choose_machine, describe_environment
+        from verydeep.system.device import choose_machine, describe_environment
 
         result = {
             "what": "the index of a made-up data set",

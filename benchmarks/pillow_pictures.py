@@ -24,9 +24,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.decode import decode
+from verydeep.data.images.decode import decode
 from verydeep.errors import PictureError
-from verydeep.runtime import choose_machine, describe_environment
+from verydeep.system.device import choose_machine, describe_environment
 
 SECONDS = 2.0
 BYTES = 2**30

@@ -26,10 +26,10 @@ from torchvision import models
 from torchvision.transforms import v2
 
 import verydeep
-from verydeep.evaluation.statistics import wilson_interval
-from verydeep.files import write_json
-from verydeep.progress import PlainProgress
-from verydeep.runtime import choose_machine, describe_environment
+from verydeep.evaluation.significance import wilson_interval
+from verydeep.system.device import choose_machine, describe_environment
+from verydeep.system.files import write_json
+from verydeep.system.progress import PlainProgress
 
 EPOCHS, BATCH, RATE, SIZE = 30, 32, 1e-3, 64
 """Of the script."""

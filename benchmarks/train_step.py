@@ -23,19 +23,19 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from verydeep.runtime import choose_machine, describe_environment
+from verydeep.system.device import choose_machine, describe_environment
 
 SIDES = ("verydeep", "torchvision")
 
 
 def our_step(batch: int, precision: str | None) -> Callable[[], None]:
-    """Return the update of :class:`verydeep.training.fit.Loop` on a batch of random crops."""
-    from verydeep.data.batches import MicroBatch
+    """Return the update of :class:`verydeep.training.loop.Loop` on a batch of random crops."""
+    from verydeep.data.pipeline.batches import MicroBatch
+    from verydeep.models.trained_net import Preprocessing
     from verydeep.nets.vgg import vgg
-    from verydeep.recipe import Recipe
-    from verydeep.run.make import make_optimizer
-    from verydeep.trained_net import Preprocessing
-    from verydeep.training.fit import Loop
+    from verydeep.recipe.recipe import Recipe
+    from verydeep.run.training.setup import make_optimizer
+    from verydeep.training.loop import Loop
     from verydeep.training.objective import Classification
 
     machine = choose_machine(precision=precision)

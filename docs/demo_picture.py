@@ -14,7 +14,7 @@ from PIL import Image
 
 import verydeep
 from verydeep.run.data_record import recorded_dataset
-from verydeep.run.folder import RunFolder
+from verydeep.training.run_folder import RunFolder
 
 ROWS, COLUMNS = 3, 8
 RIGHT, WRONG = "#0072B2", "#D55E00"  # Okabe & Ito: told apart with any colour vision

@@ -21,7 +21,12 @@ except ImportError:
     )
 
 with atheris.instrument_imports(
-    include=["PIL", "verydeep.data.decode", "verydeep.data.bounds", "verydeep.data.png_text"]
+    include=[
+        "PIL",
+        "verydeep.data.images.decode",
+        "verydeep.data.images.limits",
+        "verydeep.data.images.png_text",
+    ]
 ):
     from PIL import (  # noqa: F401 - else imported, and not followed, at the first picture
         AvifImagePlugin,
@@ -35,7 +40,7 @@ with atheris.instrument_imports(
         WebPImagePlugin,
     )
 
-    from verydeep.data.decode import decode
+    from verydeep.data.images.decode import decode
     from verydeep.errors import PictureError
 
 LIMITS = ("-timeout=2", "-rss_limit_mb=2048", "-max_len=20000")

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 
-from verydeep.data.bounds import MAX_SCANS
+from verydeep.data.images.limits import MAX_SCANS
 
 SMALL = Image.fromarray(np.arange(16 * 24 * 3, dtype=np.uint8).reshape(16, 24, 3))
 HUGE = 60_000

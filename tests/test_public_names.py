@@ -80,7 +80,7 @@ LOADED = f"print(*sorted(set({HEAVY}) & set(sys.modules)))"
     [
         "import verydeep",
         "import verydeep; dir(verydeep)",
-        "import verydeep.cli",
+        "import verydeep.cli.app",
         "from verydeep import anatomy; anatomy('D')",
         "from verydeep import load_recipe; load_recipe()",
     ],
@@ -118,7 +118,7 @@ def test_statistics_are_imported_where_they_are_used_alone(module: str) -> None:
 def test_help_and_tables_come_without_torch(arguments: list[str]) -> None:
     code = (
         "import sys\n"
-        "from verydeep.cli import main\n"
+        "from verydeep.cli.app import main\n"
         f"sys.argv = ['verydeep', *{arguments}]\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"

@@ -11,7 +11,7 @@ import torch
 
 import verydeep
 from verydeep.errors import PictureError
-from verydeep.prediction import Prediction, Predictions
+from verydeep.models.prediction import Prediction, Predictions
 
 EVIL = "<script>alert(1)</script>"
 

@@ -55,8 +55,8 @@ def test_mypy_sees_an_editable_install(tmp_path: Path) -> None:
     )
     lines = done.stdout.splitlines()
     revealed = [line.partition("Revealed type is ")[2] for line in lines if "Revealed" in line]
-    assert "verydeep.run.train_result.TrainResult" in revealed[0]
+    assert "verydeep.run.training.result.TrainResult" in revealed[0]
     assert "Any" not in revealed[1]
-    assert revealed[2:] == ['"verydeep.prediction.Prediction"', '"verydeep.nets.vgg.VGG"']
+    assert revealed[2:] == ['"verydeep.models.prediction.Prediction"', '"verydeep.nets.vgg.VGG"']
     (error,) = [line for line in lines if "error:" in line]
     assert "script.py:10" in error  # the keyword that is misspelt

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from verydeep.data.samples import Dataset
-from verydeep.recipe import Recipe, load_recipe
+from verydeep.recipe.recipe import Recipe, load_recipe
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 SIZES = ((40, 48), (48, 40), (44, 44), (60, 41))
@@ -119,7 +119,7 @@ class Outcome(NamedTuple):
 
 def run_program(arguments: Sequence[str]) -> int:
     """Run the program in this process and return its exit code."""
-    from verydeep.cli import main
+    from verydeep.cli.app import main
 
     before, sys.argv = sys.argv, ["verydeep", *arguments]
     try:
@@ -135,7 +135,11 @@ def apart(target: Callable[..., object], *arguments: object) -> BaseProcess:
     """Start a process of its own, from a fork server that has the slow imports behind it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["verydeep.cli", "verydeep.run.train", "torch._dynamo"]  # which optimisers import
+        [
+            "verydeep.cli.app",
+            "verydeep.run.training.train",
+            "torch._dynamo",
+        ]  # which optimisers import
     )
     process = context.Process(target=target, args=arguments)
     process.start()

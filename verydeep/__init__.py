@@ -13,71 +13,71 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from verydeep.checks.check import Report as Report
     from verydeep.checks.check import check as check
-    from verydeep.classifier import Classifier as Classifier
-    from verydeep.classifier import load as load
     from verydeep.data.read import read_dataset as read_dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
+    from verydeep.evaluation.all_protocols import Table as Table
     from verydeep.evaluation.protocol import Protocol as Protocol
     from verydeep.evaluation.result import Result as Result
-    from verydeep.evaluation.table import Table as Table
     from verydeep.localization.localizer import Localizer as Localizer
     from verydeep.localization.localizer import load_localizer as load_localizer
     from verydeep.localization.predict import localize as localize
     from verydeep.localization.result import LocalizationResult as LocalizationResult
+    from verydeep.models.classifier import Classifier as Classifier
+    from verydeep.models.classifier import load as load
+    from verydeep.models.prediction import Prediction as Prediction
     from verydeep.nets.anatomy import anatomy as anatomy
     from verydeep.nets.initialize import copy_layers as copy_layers
     from verydeep.nets.initialize import initialize as initialize
     from verydeep.nets.vgg import VGG as VGG
     from verydeep.nets.vgg import vgg as vgg
-    from verydeep.prediction import Prediction as Prediction
-    from verydeep.recipe import Recipe as Recipe
-    from verydeep.recipe import load_recipe as load_recipe
-    from verydeep.run.boxes import evaluate_localization as evaluate_localization
-    from verydeep.run.calibrate import calibrate as calibrate
+    from verydeep.recipe.recipe import Recipe as Recipe
+    from verydeep.recipe.recipe import load_recipe as load_recipe
     from verydeep.run.explain import explain as explain
     from verydeep.run.features import features as features
-    from verydeep.run.test import evaluate as evaluate
-    from verydeep.run.test import evaluate_all as evaluate_all
-    from verydeep.run.train import train as train
-    from verydeep.transfer.extractor import FeatureExtractor as FeatureExtractor
+    from verydeep.run.testing.boxes import evaluate_localization as evaluate_localization
+    from verydeep.run.testing.calibrate import calibrate as calibrate
+    from verydeep.run.testing.evaluate import evaluate as evaluate
+    from verydeep.run.testing.evaluate import evaluate_all as evaluate_all
+    from verydeep.run.training.train import train as train
+    from verydeep.transfer.features import Features as Features
     from verydeep.transfer.probe import ProbeResult as ProbeResult
     from verydeep.transfer.probe import probe as probe
-    from verydeep.transfer.table import Features as Features
+    from verydeep.transfer.sklearn import FeatureExtractor as FeatureExtractor
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Classifier": "verydeep.classifier",
-    "FeatureExtractor": "verydeep.transfer.extractor",
-    "Features": "verydeep.transfer.table",
+    "Classifier": "verydeep.models.classifier",
+    "FeatureExtractor": "verydeep.transfer.sklearn",
+    "Features": "verydeep.transfer.features",
     "LocalizationResult": "verydeep.localization.result",
     "Localizer": "verydeep.localization.localizer",
-    "Prediction": "verydeep.prediction",
+    "Prediction": "verydeep.models.prediction",
     "ProbeResult": "verydeep.transfer.probe",
     "Protocol": "verydeep.evaluation.protocol",
-    "Recipe": "verydeep.recipe",
+    "Recipe": "verydeep.recipe.recipe",
     "Report": "verydeep.checks.check",
     "Result": "verydeep.evaluation.result",
-    "Table": "verydeep.evaluation.table",
+    "Table": "verydeep.evaluation.all_protocols",
     "VGG": "verydeep.nets.vgg",
     "VeryDeepError": "verydeep.errors",
     "anatomy": "verydeep.nets.anatomy",
-    "calibrate": "verydeep.run.calibrate",
+    "calibrate": "verydeep.run.testing.calibrate",
     "check": "verydeep.checks.check",
     "copy_layers": "verydeep.nets.initialize",
-    "evaluate": "verydeep.run.test",
-    "evaluate_all": "verydeep.run.test",
-    "evaluate_localization": "verydeep.run.boxes",
+    "evaluate": "verydeep.run.testing.evaluate",
+    "evaluate_all": "verydeep.run.testing.evaluate",
+    "evaluate_localization": "verydeep.run.testing.boxes",
     "explain": "verydeep.run.explain",
     "features": "verydeep.run.features",
     "initialize": "verydeep.nets.initialize",
-    "load": "verydeep.classifier",
+    "load": "verydeep.models.classifier",
     "load_localizer": "verydeep.localization.localizer",
-    "load_recipe": "verydeep.recipe",
+    "load_recipe": "verydeep.recipe.recipe",
     "localize": "verydeep.localization.predict",
     "probe": "verydeep.transfer.probe",
     "read_dataset": "verydeep.data.read",
-    "train": "verydeep.run.train",
+    "train": "verydeep.run.training.train",
     "vgg": "verydeep.nets.vgg",
 }
 

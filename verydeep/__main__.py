@@ -1,5 +1,5 @@
 """``python -m verydeep`` is ``verydeep``."""
 
-from verydeep.cli import main
+from verydeep.cli.app import main
 
 main()

@@ -117,3 +117,12 @@ def plural(count: int, one: str, many: str = "") -> str:
     ('1 file', '2,000 files', '2 classes')
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def printable(name: object) -> str:
+    """Return a name or a path as it can stand in a line of a message, whatever it is made of.
+
+    >>> print(printable("cats/1.jpg"), printable("two" + chr(10) + "lines.jpg").count(chr(10)))
+    cats/1.jpg 0
+    """
+    return str(name) if str(name).isprintable() else repr(str(name))

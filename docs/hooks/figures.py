@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from verydeep.insight.figures.registry import FIGURES
+from verydeep.visualization.lecture.figures import FIGURES
 
 FIGURE = re.compile(r'<p><img alt="([^"]*)" src="([^"]*?)images/lecture/([\w-]+)\.png" ?/?></p>')
 KNOWN = {figure.name: figure for figure in FIGURES}

@@ -22,7 +22,7 @@ def on_page_markdown(markdown: str, **kwargs: Any) -> str:
 
 def command_line() -> str:
     """Return a section for each verb: what it does, how it is called, its options, examples."""
-    from verydeep.cli import app
+    from verydeep.cli.app import app
 
     group: Any = typer.main.get_command(app)
     outer = group.make_context("verydeep", ["--version"], resilient_parsing=True)
@@ -56,7 +56,7 @@ def _plain(text: str) -> str:
 
 def recipe_keys() -> str:
     """Return a section for each section of a recipe, with a table of its keys."""
-    from verydeep.recipe import Recipe
+    from verydeep.recipe.recipe import Recipe
 
     schema = Recipe.model_json_schema()
     sections = {name: schema["$defs"][_class_of(value)] for name, value in _sections(schema)}
@@ -132,9 +132,9 @@ def _number(value: dict[str, Any]) -> str:
 
 def recipes() -> str:
     """Return the recipes that come with the package, as they are."""
-    from verydeep.recipe import shipped
+    from verydeep.recipe.recipe import shipped
 
-    folder = resources.files("verydeep") / "recipes"
+    folder = resources.files("verydeep.recipe") / "shipped"
     files = [(name, (folder / f"{name}.yaml").read_text("utf-8").strip()) for name in shipped()]
     return "\n".join(f"### `{name}`\n\n```yaml\n{text}\n```\n" for name, text in files)
 

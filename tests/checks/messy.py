@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from verydeep.checks.facts import Task, examine
-from verydeep.checks.pictures import Picture
+from verydeep.checks.facts_table import Picture
+from verydeep.checks.file_facts import Task, examine
 from verydeep.data.samples import Sample, Samples
 
 

@@ -18,10 +18,10 @@ from verydeep.checks import check as check_module
 from verydeep.checks.check import Report
 from verydeep.checks.duplicates import Duplicates, Near
 from verydeep.checks.findings import Finding
+from verydeep.data.pipeline.colour_statistics import scan
 from verydeep.data.read import read_dataset
-from verydeep.data.statistics import scan
 from verydeep.errors import DataError, InputError
-from verydeep.recipe import load_recipe
+from verydeep.recipe.recipe import load_recipe
 
 
 @pytest.fixture

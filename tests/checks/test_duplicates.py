@@ -16,8 +16,7 @@ from PIL import Image, ImageEnhance
 from checks import messy
 from checks.messy import save, scene, seen
 from verydeep.checks.duplicates import Duplicates, Group, find_duplicates, near_pairs
-from verydeep.checks.hashes import NEAR, distance
-from verydeep.checks.likeness import ALIKE, take_a_look
+from verydeep.checks.perceptual_hash import ALIKE, NEAR, distance, take_a_look
 
 
 def all_with_all(hashes: NDArray[np.uint64]) -> list[list[int]]:

@@ -13,11 +13,11 @@ from typing import TypeVar
 import pytest
 from hostile import ENDLESS, OTHERS, VAST
 
-from verydeep.checks.facts import Task, examine
-from verydeep.checks.sheets import shrink
-from verydeep.data import bounds
-from verydeep.data.bounds import MAX_BYTES
-from verydeep.data.decode import decode
+from verydeep.checks.contact_sheets import shrink
+from verydeep.checks.file_facts import Task, examine
+from verydeep.data.images import limits as bounds
+from verydeep.data.images.decode import decode
+from verydeep.data.images.limits import MAX_BYTES
 from verydeep.errors import PictureError
 
 T = TypeVar("T")

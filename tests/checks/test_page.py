@@ -18,7 +18,7 @@ from checks.messy import clean_splits, save, scene
 from verydeep import check
 from verydeep.checks import page
 from verydeep.checks.check import Report
-from verydeep.checks.sheets import HEIGHT, choose_sheets, shrink
+from verydeep.checks.contact_sheets import HEIGHT, choose_sheets, shrink
 from verydeep.data.samples import relative_name
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}

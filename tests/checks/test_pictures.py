@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.checks.facts import Facts
-from verydeep.checks.pictures import FactsTable, Pictures
+from verydeep.checks.facts_table import FactsTable, Pictures
+from verydeep.checks.file_facts import Facts
 from verydeep.data.samples import Box, Sample, Samples
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)

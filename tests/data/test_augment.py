@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as transforms
 
-from verydeep.data import augment
-from verydeep.data.augment import (
+from verydeep.data.geometry import Window, center_window, rescaled_size
+from verydeep.data.pipeline import augment
+from verydeep.data.pipeline.augment import (
     Augmentation,
     Crop,
     cut,
@@ -26,7 +27,6 @@ from verydeep.data.augment import (
     rescale,
     sample_generator,
 )
-from verydeep.data.geometry import Window, center_window, rescaled_size
 from verydeep.errors import PictureError
 
 BILINEAR = Image.Resampling.BILINEAR

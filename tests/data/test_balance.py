@@ -15,12 +15,12 @@ from tiny import COLOURS, recipe, write_class_folders
 from torch.nn import functional as F
 
 import verydeep
-from verydeep.data.augment import Augmentation
-from verydeep.data.balance import balanced_draws, class_weights
-from verydeep.data.batches import MicroBatch, TrainingBatches
-from verydeep.data.plan import plan_epoch
+from verydeep.data.pipeline.augment import Augmentation
+from verydeep.data.pipeline.balance import balanced_draws, class_weights
+from verydeep.data.pipeline.batches import MicroBatch, TrainingBatches
+from verydeep.data.pipeline.sampling import plan_epoch
 from verydeep.data.read import read_dataset
-from verydeep.progress import Progress
+from verydeep.system.progress import Progress
 from verydeep.training.objective import Classification
 
 some_labels = st.lists(st.integers(0, 4), min_size=1, max_size=60)

@@ -19,12 +19,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from verydeep.data.augment import Augmentation, cut, draw_crop, sample_generator
-from verydeep.data.batches import MicroBatch, TrainingBatches
-from verydeep.data.decode import decode, to_tensor
+from verydeep.data.images.decode import decode, to_tensor
+from verydeep.data.pipeline.augment import Augmentation, cut, draw_crop, sample_generator
+from verydeep.data.pipeline.batches import MicroBatch, TrainingBatches
+from verydeep.data.pipeline.colour_statistics import scan
+from verydeep.data.pipeline.image_cache import PictureStore
 from verydeep.data.samples import Sample
-from verydeep.data.statistics import scan
-from verydeep.data.store import PictureStore
 
 CPU = torch.device("cpu")
 COUNT = 11

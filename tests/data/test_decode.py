@@ -21,10 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from verydeep.data.bounds import MAX_PIXELS, Metered
-from verydeep.data.decode import QUIET, decode, shown, to_tensor
-from verydeep.data.formats import SUFFIXES
-from verydeep.errors import Interrupted, PictureError
+from verydeep.data.images.decode import QUIET, decode, to_tensor
+from verydeep.data.images.formats import SUFFIXES
+from verydeep.data.images.limits import MAX_PIXELS, Metered
+from verydeep.errors import Interrupted, PictureError, printable
 
 GREYS = np.array([[0, 1, 127], [128, 254, 255]], np.uint8)
 COLOURS = np.array(
@@ -309,7 +309,7 @@ def test_suffixes() -> None:
 def fault(source: Path | bytes) -> str:
     with pytest.raises(PictureError) as caught:
         decode(source)
-    name = "<bytes>" if isinstance(source, bytes) else shown(source)
+    name = "<bytes>" if isinstance(source, bytes) else printable(source)
     assert str(caught.value).startswith(f"{name}: ")
     return str(caught.value).removeprefix(f"{name}: ")
 

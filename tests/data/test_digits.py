@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
-from verydeep.data import digits
-from verydeep.data.decode import decode
-from verydeep.data.digits import COUNTS, Digit, digits_folder, make_digits
+from verydeep.data.builtin import digits
+from verydeep.data.builtin.digits import COUNTS, Digit, digits_folder, make_digits
+from verydeep.data.images.decode import decode
 from verydeep.errors import DataError, DiskError
 
 FEW = {"train": 100, "val": 20, "test": 30}

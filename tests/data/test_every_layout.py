@@ -26,7 +26,7 @@ from tiny import recipe
 from torch import Tensor
 
 from verydeep import check, train
-from verydeep.data.decode import decode
+from verydeep.data.images.decode import decode
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset
 

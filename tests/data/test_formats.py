@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from verydeep.data import decode as decoding
-from verydeep.data.decode import decode, upright_size
-from verydeep.data.formats import SUFFIXES, box_format, remedy
+from verydeep.data.images import decode as decoding
+from verydeep.data.images.decode import decode, upright_size
+from verydeep.data.images.formats import SUFFIXES, box_format, remedy
 from verydeep.errors import PictureError
 
 pillow_heif = pytest.importorskip("pillow_heif")

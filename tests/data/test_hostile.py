@@ -45,13 +45,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny import COLOURS, Outcome, apart, flags, strict_json, write_class_folders, write_splits
 
-from verydeep.data import bounds
-from verydeep.data.bounds import AT_ONCE, MAX_BYTES, MAX_PIXELS, MAX_SCANS
-from verydeep.data.decode import decode, shown
-from verydeep.data.loading import load_pictures
+from verydeep.data.images import limits as bounds
+from verydeep.data.images.decode import decode
+from verydeep.data.images.limits import AT_ONCE, MAX_BYTES, MAX_PIXELS, MAX_SCANS
+from verydeep.data.pipeline.workers import load_pictures
 from verydeep.data.read import read_dataset
-from verydeep.errors import DataError, PictureError
-from verydeep.run import train as train_module
+from verydeep.errors import DataError, PictureError, printable
+from verydeep.run.training import train as train_module
 
 SECONDS = 10.0
 """Of a processor that others share; work without a bound takes minutes."""
@@ -314,7 +314,7 @@ def odd_names(folder: Path) -> list[str]:
 def test_every_name_is_one_line_in_a_message(tmp_path: Path) -> None:
     for name in odd_names(tmp_path):
         (tmp_path / name).touch()
-        assert fault(tmp_path / name) == f"{shown(tmp_path / name)}: the file is empty"
+        assert fault(tmp_path / name) == f"{printable(tmp_path / name)}: the file is empty"
         assert fault(tmp_path / name).isprintable()
     refusing = load_pictures([tmp_path / NAMES[1]], lambda picture: 0, workers=0)
     assert "\n" not in next(iter(refusing)).fault

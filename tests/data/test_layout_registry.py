@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tiny import plant
 
-from verydeep.data.layouts.registry import LAYOUTS
 from verydeep.data.read import read_dataset
+from verydeep.data.registry import LAYOUTS
 from verydeep.errors import DataError
 
 ONE_OF_EACH = {

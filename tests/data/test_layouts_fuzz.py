@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import plant
 
-from verydeep.data.layouts.common import inside
+from verydeep.data.layouts.assemble import inside
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset
 from verydeep.errors import DataError

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from tiny import counts, listed, plant
 
-from verydeep.data import digits
-from verydeep.data.layouts.registry import LAYOUTS
-from verydeep.data.pictures import pictures_in
+from verydeep.data.builtin import digits
+from verydeep.data.images.image_files import pictures_in
 from verydeep.data.read import read_dataset
+from verydeep.data.registry import LAYOUTS
 from verydeep.data.samples import Box, Dataset, Sample
 from verydeep.errors import DataError
 

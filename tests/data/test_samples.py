@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.data.names import Names
 from verydeep.data.samples import Box, Dataset, Sample, Samples, SamplesBuilder
+from verydeep.data.string_array import Names
 
 names = st.text(
     st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=9

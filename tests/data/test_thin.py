@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from verydeep.checks.facts import Task, examine
-from verydeep.data.bounds import LONGEST
-from verydeep.data.crops import read_crop
-from verydeep.data.decode import decode, upright_size
-from verydeep.data.testing import TestPictures
+from verydeep.checks.file_facts import Task, examine
+from verydeep.data.images.decode import decode, upright_size
+from verydeep.data.images.limits import LONGEST
+from verydeep.data.pipeline.read_crop import read_crop
+from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import PictureTooLarge
 
 THIN = [(1, 20_000), (20_000, 1), (3, 50_000), (LONGEST + 1, 1)]

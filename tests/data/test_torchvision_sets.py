@@ -12,10 +12,10 @@ from PIL import Image
 from tiny import counts, listed, plant
 from torchvision import datasets
 
+from verydeep.data.builtin.torchvision_sets import SETS, torchvision_folder
 from verydeep.data.read import DataSource, read_dataset
-from verydeep.data.torchvision_sets import SETS, torchvision_folder
 from verydeep.errors import DataError
-from verydeep.progress import Progress
+from verydeep.system.progress import Progress
 
 
 class Listening(Progress):

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from verydeep.checks import strays
+from verydeep.checks import unlisted_files as strays
 from verydeep.checks.check import check
-from verydeep.data import walk
-from verydeep.data.formats import SUFFIXES, SUFFIXES_OF
-from verydeep.data.passed_over import PassedOver
-from verydeep.data.pictures import pictures_in
+from verydeep.data.folders import walk
+from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.folders.system_files import is_system_file, is_system_folder, is_system_path
+from verydeep.data.images.formats import SUFFIXES, SUFFIXES_OF
+from verydeep.data.images.image_files import pictures_in
+from verydeep.data.images.inputs import list_pictures
 from verydeep.data.read import read_dataset
-from verydeep.data.sources import list_pictures
-from verydeep.data.system_files import is_system_file, is_system_folder, is_system_path
 from verydeep.errors import DataError, PictureError
-from verydeep.progress import Progress
+from verydeep.system.progress import Progress
 
 SYSTEMS = (
     "@eaDir", "#recycle", "@Recycle", "@Recently-Snapshot", ".@__thumb", "$RECYCLE.BIN",
@@ -47,7 +47,7 @@ def without_heic(monkeypatch: pytest.MonkeyPatch) -> None:
     left = SUFFIXES - {*SUFFIXES_OF["HEIC"]}
     monkeypatch.setattr(walk, "SUFFIXES", left)
     monkeypatch.setattr(strays, "SUFFIXES", left)
-    monkeypatch.setattr("verydeep.data.formats.SUFFIXES", left)
+    monkeypatch.setattr("verydeep.data.images.formats.SUFFIXES", left)
 
 
 def counts(root: Path) -> tuple[tuple[int, ...], str]:

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from tiny import write_boxed
 
-from verydeep.recipe import load_recipe
+from verydeep.recipe.recipe import load_recipe
 
 # The build's own modules are no package.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "hooks"))

@@ -13,8 +13,8 @@ import roles
 import theme
 import yaml
 
-from verydeep.insight.figures.registry import FIGURES
-from verydeep.recipe import Recipe, known_keys, shipped
+from verydeep.recipe.recipe import Recipe, known_keys, shipped
+from verydeep.visualization.lecture.figures import FIGURES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ROWS = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", generated.recipe_keys(), re.MULTILINE))

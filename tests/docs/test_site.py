@@ -19,8 +19,8 @@ import pytest
 from markdown_pages import ROOT, documents
 
 import verydeep
-from verydeep.cli import app
-from verydeep.recipe import Recipe, known_keys
+from verydeep.cli.app import app
+from verydeep.recipe.recipe import Recipe, known_keys
 
 pytestmark = pytest.mark.slow
 
@@ -163,7 +163,7 @@ def test_what_pages_import_from_inside_has_its_reference(pages: dict[str, Reader
         )
         for name in names.split(",")
     }
-    assert "verydeep.inside.attribution.saliency" in named
+    assert "verydeep.inspection.attribution.saliency" in named
     assert named <= pages["reference/inside.html"].ids
 
 

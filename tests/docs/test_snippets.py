@@ -87,7 +87,7 @@ def test_fences_say_what_they_hold(page: Path) -> None:
 
 def fault_of(command: Command) -> str | None:
     """Say why the program would refuse a command line before doing anything, if it would."""
-    from verydeep.cli import app
+    from verydeep.cli.app import app
 
     group = typer.main.get_command(app)
     try:
@@ -105,7 +105,7 @@ def fault_of(command: Command) -> str | None:
 
 def check_settings(verb: str, values: dict[str, object]) -> None:
     """Raise if a recipe that comes with the package has no such settings, or refuses a value."""
-    from verydeep.recipe import load_recipe, said_settings, shipped
+    from verydeep.recipe.recipe import load_recipe, said_settings, shipped
 
     if verb != "train":
         return

@@ -22,7 +22,7 @@ from verydeep.evaluation.calibration import (
     reliability,
     temper,
 )
-from verydeep.evaluation.topk import log_loss
+from verydeep.evaluation.metrics import log_loss
 
 
 def soft_max(scores: np.ndarray) -> np.ndarray:

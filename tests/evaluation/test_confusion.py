@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
-from verydeep.evaluation.topk import macro_f1, topk_error
+from verydeep.evaluation.metrics import macro_f1, topk_error
 
 
 def drawn(seed: int, count: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:

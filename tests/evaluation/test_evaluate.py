@@ -34,7 +34,7 @@ from verydeep.evaluation.posteriors import Part
 from verydeep.evaluation.protocol import NAMES, make_protocol
 from verydeep.evaluation.result import Answers
 from verydeep.evaluation.views import Center, Dense, Grid
-from verydeep.trained_net import Preprocessing
+from verydeep.models.trained_net import Preprocessing
 
 
 @pytest.fixture(scope="module")

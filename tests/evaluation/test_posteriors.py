@@ -20,17 +20,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from verydeep.classifier import Classifier
 from verydeep.data.geometry import View, Window
-from verydeep.data.testing import TestPictures
-from verydeep.evaluation import together as waiting_views
+from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.evaluation import view_batching as waiting_views
 from verydeep.evaluation.posteriors import Part, mix_posteriors
 from verydeep.evaluation.protocol import Protocol, make_protocol
-from verydeep.evaluation.together import show
+from verydeep.evaluation.view_batching import show
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop
+from verydeep.models.classifier import Classifier
+from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
-from verydeep.runtime import choose_machine
-from verydeep.trained_net import Preprocessing
+from verydeep.system.device import choose_machine
 
 SIZES = ((41, 60), (90, 70), (44, 44), (64, 64), (40, 48), (20, 30))
 K = 4

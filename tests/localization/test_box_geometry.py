@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou, clip_boxes_to_image
 
-from verydeep.data.augment import Augmentation, cut, draw_crop, sample_generator
 from verydeep.data.geometry import Window
-from verydeep.localization.boxes import (
+from verydeep.data.pipeline.augment import Augmentation, cut, draw_crop, sample_generator
+from verydeep.localization.box_geometry import (
     View,
     area,
     clip,

@@ -19,9 +19,9 @@ from torchvision.ops import box_iou
 
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Box
-from verydeep.localization.boxes import iou_matrix
-from verydeep.localization.coco import Numbers, coco_results, coco_truth
-from verydeep.localization.locate import Guess, Located
+from verydeep.localization.box_geometry import iou_matrix
+from verydeep.localization.coco_export import Numbers, coco_results, coco_truth
+from verydeep.localization.detect import Guess, Located
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocatedSample, make_localization_result
 

@@ -17,14 +17,14 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from verydeep.data.samples import Box, Sample
-from verydeep.distributed import Group
 from verydeep.errors import DataError, PictureError
-from verydeep.evaluation.statistics import wilson_interval
+from verydeep.evaluation.significance import wilson_interval
 from verydeep.localization import evaluate as evaluation
 from verydeep.localization.baselines import constant_box, fit_baselines
 from verydeep.localization.evaluate import evaluate_boxes, training_baselines
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
+from verydeep.system.distributed import Group
 
 CLASSES = ("blue", "green", "red")
 DENSE, CENTER = BoxProtocol("dense", (64,)), BoxProtocol("center", (64,))
@@ -271,7 +271,7 @@ def test_the_mean_box_of_a_training_set_is_relative_to_upright_pictures(
 
 
 def test_the_size_of_a_picture_that_is_none(tmp_path: Path) -> None:
-    from verydeep.data.decode import upright_size
+    from verydeep.data.images.decode import upright_size
 
     (tmp_path / "x.png").write_bytes(b"PNG")
     with pytest.raises(PictureError, match=r"x\.png: not a picture"):

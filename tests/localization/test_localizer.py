@@ -11,10 +11,10 @@ import torch
 
 from verydeep.errors import ModelError
 from verydeep.localization.localizer import Localizer, load_localizer
-from verydeep.model_folder import read_task
+from verydeep.models.folder import read_task
+from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
-from verydeep.runtime import choose_machine
-from verydeep.trained_net import Preprocessing
+from verydeep.system.device import choose_machine
 
 K = 3
 

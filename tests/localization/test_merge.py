@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from naive import Corners, match, reference
 from torch import Tensor
 
-from verydeep.localization.boxes import iou
+from verydeep.localization.box_geometry import iou
 from verydeep.localization.merge import Merging, merge, merge_steps
 
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from verydeep.data.augment import Augmentation, Crop, cut, draw_crop, sample_generator
-from verydeep.data.batches import MicroBatch, TrainingBatches
-from verydeep.data.decode import to_tensor
+from verydeep.data.images.decode import to_tensor
+from verydeep.data.pipeline.augment import Augmentation, Crop, cut, draw_crop, sample_generator
+from verydeep.data.pipeline.batches import MicroBatch, TrainingBatches
+from verydeep.data.pipeline.colour_statistics import scan
 from verydeep.data.samples import Box, Sample
-from verydeep.data.statistics import scan
-from verydeep.localization.boxes import visible_share
-from verydeep.localization.crops import ObjectCrop, view_of
+from verydeep.localization.box_geometry import visible_share
+from verydeep.localization.object_crop import ObjectCrop, view_of
 
 SIDE = 48
 JITTER = Augmentation(size=SIDE, scale=(56, 112))

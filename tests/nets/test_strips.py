@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 import verydeep
 from verydeep.nets.anatomy import anatomy
-from verydeep.nets.strips import Strip, cut_line, map_in_strips
 from verydeep.nets.table import NAMES
+from verydeep.nets.tiling import Strip, cut_line, map_in_strips
 
 LENGTHS = st.integers(32, 3000)
 LONGEST = st.integers(0, 1500)

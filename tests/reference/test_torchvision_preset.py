@@ -15,7 +15,7 @@ from torchvision.models import get_model_weights
 from verydeep.data.samples import Sample
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import make_protocol
-from verydeep.torchvision_nets import TorchvisionClassifier, torchvision_classifier
+from verydeep.models.torchvision import TorchvisionClassifier, torchvision_classifier
 
 SIZES = (
     *((256, 256), (300, 451), (451, 300), (257, 259), (375, 500), (500, 333)),
@@ -91,7 +91,7 @@ def test_every_net_is_tested_as_torchvision_publishes_it(
     name: str, net: TorchvisionClassifier, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What differs between nets is what they are shown; the weights may be those of any.
-    monkeypatch.setattr("verydeep.torchvision_nets._make", lambda *_: net.net)
+    monkeypatch.setattr("verydeep.models.torchvision._make", lambda *_: net.net)
     other = torchvision_classifier(
         f"torchvision/{name}", net.classes, device="cpu", precision="fp32"
     )

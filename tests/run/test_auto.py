@@ -14,10 +14,10 @@ import verydeep
 from verydeep import train
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.errors import RecipeError
-from verydeep.recipe import load_recipe
-from verydeep.run.auto import facts_of
-from verydeep.run.extend import ignored
-from verydeep.runtime import choose_machine
+from verydeep.recipe.recipe import load_recipe
+from verydeep.run.training.auto import facts_of
+from verydeep.run.training.extend import ignored
+from verydeep.system.device import choose_machine
 
 TINY = (
     *("net.width=0.125", "net.hidden=16", "net.input_size=32", "training.epochs=2"),

@@ -21,18 +21,18 @@ from tiny import Outcome, strict_json, write_boxed
 
 import verydeep
 from verydeep import train
-from verydeep.classifier import Classifier, Prediction, load
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Box
 from verydeep.evaluation.protocol import multiple_scales
-from verydeep.localization.center import check_center
 from verydeep.localization.head import LOSSES
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.predict import localize
 from verydeep.localization.result import LocalizationResult
-from verydeep.progress import Progress
-from verydeep.recipe import load_recipe
+from verydeep.localization.validation import check_center
+from verydeep.models.classifier import Classifier, Prediction, load
+from verydeep.recipe.recipe import load_recipe
 from verydeep.run.predict import draw_predictions
+from verydeep.system.progress import Progress
 
 Program = Callable[..., Outcome]
 
@@ -416,7 +416,7 @@ def test_a_prediction_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said = Counting()
-    monkeypatch.setattr("verydeep.progress.console_progress", lambda: said)
+    monkeypatch.setattr("verydeep.system.progress.console_progress", lambda: said)
     boxes = ("--boxes", box_run) if with_boxes else ()
     only_json(verydeep("predict", trained_run, *tests, *boxes, "--json"))
     title = "finding objects" if with_boxes else "naming pictures"

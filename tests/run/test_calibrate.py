@@ -17,9 +17,9 @@ from tiny import Outcome, strict_json, write_class_folders
 import verydeep
 from verydeep.errors import DataError, InputError, ModelError
 from verydeep.evaluation.calibration import Calibration, fit_calibration, temper
-from verydeep.progress import Progress
-from verydeep.run.calibrate import calibrate
-from verydeep.run.test import evaluate
+from verydeep.run.testing.calibrate import calibrate
+from verydeep.run.testing.evaluate import evaluate
+from verydeep.system.progress import Progress
 
 CPU = {"device": "cpu", "precision": "fp32"}
 
@@ -250,7 +250,7 @@ def test_a_temperature_of_no_use_is_not_kept(
     def useless(posteriors: torch.Tensor, labels: torch.Tensor, **how: str) -> Calibration:
         return dataclasses.replace(fit_calibration(posteriors, labels, **how), kept=False)
 
-    monkeypatch.setattr("verydeep.run.calibrate.fit_calibration", useless)
+    monkeypatch.setattr("verydeep.run.testing.calibrate.fit_calibration", useless)
     before = content(run)
     outcome = program("evaluate", run, "--calibrate", "val", "--precision", "fp32")
     assert outcome.code == 0

@@ -19,14 +19,14 @@ from PIL import Image
 from tiny import Outcome, strict_json
 
 import verydeep as package
-from verydeep.classifier import Classifier, load
 from verydeep.errors import InputError, MissingExtra, PictureError
-from verydeep.insight.explain import registry
+from verydeep.inspection.subject import find_class
 from verydeep.localization.localizer import Localizer, load_localizer
+from verydeep.models.classifier import Classifier, load
+from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.run.explain import ExplainRequest, explain_pictures
-from verydeep.run.subjects import find_class
-from verydeep.trained_net import Preprocessing
+from verydeep.visualization.inspection import sections as registry
 
 Program = Callable[..., Outcome]
 VOID = {"meta", "img", "br", "link", "hr", "input"}

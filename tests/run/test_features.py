@@ -18,7 +18,7 @@ from verydeep import FeatureExtractor
 from verydeep.errors import DataError, InputError
 from verydeep.run.features import FeatureRequest, extract_features
 from verydeep.transfer import extract
-from verydeep.transfer.feature_file import read_features
+from verydeep.transfer.storage import read_features
 
 Program = Callable[..., Outcome]
 

@@ -10,10 +10,10 @@ from tiny import recipe
 
 import verydeep
 from verydeep.errors import InputError, ModelError, RecipeError
-from verydeep.progress import Progress
-from verydeep.recipe import check, said_settings
-from verydeep.recipe_keywords import keyword_settings
-from verydeep.run.default_out import default_out, run_name
+from verydeep.recipe.keywords import keyword_settings
+from verydeep.recipe.recipe import check, said_settings
+from verydeep.run.training.default_out import default_out, run_name
+from verydeep.system.progress import Progress
 
 QUICK = {"epochs": 1, "precision": "fp32", "workers": 0}
 

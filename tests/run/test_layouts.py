@@ -13,9 +13,9 @@ from tiny import COLOURS, Outcome, flags, plant, recipe, strict_json, write_clas
 import verydeep
 from verydeep import train
 from verydeep.errors import DataError, InputError
-from verydeep.progress import Progress
 from verydeep.run.data_record import recorded_dataset
-from verydeep.run.folder import RunFolder
+from verydeep.system.progress import Progress
+from verydeep.training.run_folder import RunFolder
 
 Program = Callable[..., Outcome]
 QUICK = ("training.epochs=1",)

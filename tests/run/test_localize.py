@@ -17,8 +17,8 @@ import verydeep
 from verydeep import train
 from verydeep.errors import DataError, Interrupted, ModelError, RecipeError
 from verydeep.localization.localizer import load_localizer
-from verydeep.progress import Progress
-from verydeep.recipe import Recipe, load_recipe
+from verydeep.recipe.recipe import Recipe, load_recipe
+from verydeep.system.progress import Progress
 
 SETTINGS = (
     "data.flip=false",

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from tiny import write_splits
 
+from verydeep.data.images.thumbnails import thumbnail
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset, relative_name
 from verydeep.data.shards.write import write_shards
-from verydeep.data.thumbnails import thumbnail
 from verydeep.errors import DataError
-from verydeep.run.pictures import Pictures
+from verydeep.run.picture_finder import Pictures
 
 
 def never() -> Dataset:

@@ -25,7 +25,7 @@ from tiny import apart, be_the_program, flags, run_program, strict_json, write_s
 
 from verydeep.data.read import read_dataset
 from verydeep.data.shards.write import write_shards
-from verydeep.runtime import multiplies_bf16
+from verydeep.system.device import multiplies_bf16
 
 CPU = torch.device("cpu")
 BF16 = pytest.mark.skipif(not multiplies_bf16(CPU), reason="bf16 is slow here")
@@ -395,7 +395,7 @@ def test_the_whole_group_can_be_asked(number: signal.Signals, data: Path, tmp_pa
 
 def be_stopped_while_testing(arguments: list[str], errors: Path, number: signal.Signals) -> None:
     """Be the program, and get a signal when training is over and the final test begins."""
-    from verydeep.run import task
+    from verydeep.run.training import task
 
     def final_tests(*arguments: object) -> None:
         os.kill(os.getpid(), number)

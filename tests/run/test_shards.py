@@ -11,7 +11,7 @@ from tiny import apart, be_the_program, flags, recipe, run_program, strict_json,
 from verydeep import train
 from verydeep.data.layouts import shards as shard_layout
 from verydeep.errors import DataError, RecipeError
-from verydeep.run.test import evaluate
+from verydeep.run.testing.evaluate import evaluate
 
 FAST = (
     "training.epochs=2",

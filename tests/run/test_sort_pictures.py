@@ -11,7 +11,7 @@ import pytest
 from tiny import Outcome
 
 from verydeep.errors import InputError
-from verydeep.prediction import Prediction
+from verydeep.models.prediction import Prediction
 from verydeep.run.sort_pictures import sort_pictures
 
 Program = Callable[..., Outcome]

@@ -14,8 +14,8 @@ from tiny import recipe
 
 from verydeep import load, train
 from verydeep.errors import Interrupted, ModelError
-from verydeep.progress import Progress
-from verydeep.recipe import Recipe, load_recipe
+from verydeep.recipe.recipe import Recipe, load_recipe
+from verydeep.system.progress import Progress
 
 
 class Stopping(Progress):

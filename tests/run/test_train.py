@@ -29,8 +29,8 @@ from verydeep.errors import (
     RecipeError,
     VeryDeepError,
 )
-from verydeep.progress import Progress
-from verydeep.recipe import known_keys, load_recipe
+from verydeep.recipe.recipe import known_keys, load_recipe
+from verydeep.system.progress import Progress
 
 QUICK = ("training.epochs=1", "training.precision=fp32")
 

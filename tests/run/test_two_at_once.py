@@ -16,9 +16,9 @@ from tiny import Outcome, apart, be_the_program, flags, strict_json, write_split
 from verydeep.data.read import read_dataset
 from verydeep.data.shards.write import write_shards
 from verydeep.errors import FolderInUse
-from verydeep.locks import NAME
 from verydeep.run.report import report
-from verydeep.run.train import train
+from verydeep.run.training.train import train
+from verydeep.system.locks import NAME
 
 Program = Callable[..., Outcome]
 

@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 from tiny import write_splits
 
-from verydeep.data.decode import decode
+from verydeep.data.images.decode import decode
 from verydeep.data.read import read_dataset
 from verydeep.data.shards.write import write_shards
 from verydeep.errors import DataError

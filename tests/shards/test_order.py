@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.data.shards import order
-from verydeep.data.shards.order import draws, located, section_order, stretch
+from verydeep.data.shards import sampling as order
+from verydeep.data.shards.sampling import draws, located, section_order, stretch
 
 totals = st.integers(0, 400)
 readers = st.integers(1, 17)

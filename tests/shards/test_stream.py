@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.made import number_of, samples, write_stream, write_tar
-from verydeep.data.augment import Augmentation
-from verydeep.data.batches import MicroBatch
+from verydeep.data.pipeline.augment import Augmentation
+from verydeep.data.pipeline.batches import MicroBatch
 from verydeep.data.shards.batches import Reading, StreamBatches
 from verydeep.errors import DataError
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from verydeep.nets.vgg import vgg
-from verydeep.runtime import choose_machine
+from verydeep.system.device import choose_machine
 from verydeep.training.estimate import foreseen, in_words, time_steps
 
 

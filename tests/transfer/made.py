@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from verydeep.classifier import Classifier
+from verydeep.models.classifier import Classifier
+from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
-from verydeep.runtime import choose_machine
-from verydeep.trained_net import Preprocessing
-from verydeep.transfer.table import About, Features
+from verydeep.system.device import choose_machine
+from verydeep.transfer.features import About, Features
 
 SIZES = ((41, 60), (90, 70), (44, 44), (64, 64), (40, 48), (20, 30), (33, 150))
 

@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from transfer.made import classifier, noise
-from verydeep.data.testing import TestPictures
+from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError
-from verydeep.trained_net import PIXELS_AT_MOST, PIXELS_AT_ONCE
+from verydeep.models.trained_net import PIXELS_AT_MOST, PIXELS_AT_ONCE
 from verydeep.transfer.descriptor import Descriptor, describe_pictures, make_descriptor
 
 

@@ -14,9 +14,9 @@ from tiny import strict_json
 
 from transfer.made import blobs
 from verydeep.errors import DataError, InputError
-from verydeep.evaluation.statistics import wilson_interval
+from verydeep.evaluation.significance import wilson_interval
+from verydeep.transfer.features import Features
 from verydeep.transfer.probe import Trial, mean_class_recall, probe
-from verydeep.transfer.table import Features
 
 THREE = {
     "train": {"cat": 30, "dog": 25, "elk": 40},

@@ -10,24 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
+from verydeep.checks.dataset_rules import set_findings
 from verydeep.checks.duplicates import find_duplicates
-from verydeep.checks.empty_folders import find_empty_folders
-from verydeep.checks.facts import Task, examine
+from verydeep.checks.facts_table import Pictures
+from verydeep.checks.file_facts import Task, examine
 from verydeep.checks.file_rules import file_findings
 from verydeep.checks.findings import SEVERITIES, Evidence, Finding
-from verydeep.checks.pictures import Pictures
-from verydeep.checks.reading import place_of, read
-from verydeep.checks.set_rules import set_findings
-from verydeep.checks.strays import find_strays
+from verydeep.checks.open_dataset import place_of, read
 from verydeep.checks.summary import summarize
-from verydeep.data.loading import in_parallel
+from verydeep.checks.unlisted_files import find_empty_folders, find_strays
+from verydeep.data.pipeline.colour_statistics import ColourStatistics, ColourSum
+from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Dataset
-from verydeep.data.statistics import ColourStatistics, ColourSum
 from verydeep.errors import InputError, plural
-from verydeep.files import lies_within, make_folder
-from verydeep.locks import hold
-from verydeep.progress import Progress, ProgressWish, choose_progress
-from verydeep.summary import Rows, Summary
+from verydeep.system.files import lies_within, make_folder
+from verydeep.system.locks import hold
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.system.summary import Rows, Summary
 
 SHOWN = 5
 """Findings that a report shows of itself at the prompt, at most."""

@@ -9,7 +9,7 @@ from verydeep.data.name_forms import alike
 from verydeep.data.samples import Dataset
 from verydeep.data.split_names import whole_split
 from verydeep.errors import plural
-from verydeep.option_names import option
+from verydeep.system.option_names import option
 
 
 def class_name_findings(dataset: Dataset) -> Iterator[Finding]:

@@ -1,9 +1,9 @@
 """The same picture in several files: exact by bytes or pixels, near by hash and a second look.
 
-Two hashes that differ in at most :data:`~verydeep.checks.hashes.NEAR` = 6 of 64 bits have at least
-two of their eight bytes in common. So the files are sorted by each of the 28 pairs of bytes, and
-only those that share such a pair are compared, not all with all. What is close enough is decoded
-again and compared by its pixels, which tells chance likeness from copies.
+Two hashes that differ in at most :data:`~verydeep.checks.perceptual_hash.NEAR` = 6 of 64 bits have
+at least two of their eight bytes in common. So the files are sorted by each of the 28 pairs of
+bytes, and only those that share such a pair are compared, not all with all. What is close enough is
+decoded again and compared by its pixels, which tells chance likeness from copies.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.checks.hashes import NEAR, distance
-from verydeep.checks.likeness import ALIKE, Look, take_a_look
-from verydeep.checks.pictures import Picture
-from verydeep.data.loading import load_pictures
-from verydeep.progress import Progress
+from verydeep.checks.facts_table import Picture
+from verydeep.checks.perceptual_hash import ALIKE, NEAR, Look, distance, take_a_look
+from verydeep.data.pipeline.workers import load_pictures
+from verydeep.system.progress import Progress
 
 Pairs = NDArray[np.int64]
 

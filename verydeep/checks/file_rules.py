@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from verydeep.checks.facts import Fault
+from verydeep.checks.facts_table import Picture
+from verydeep.checks.file_facts import Fault
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
-from verydeep.checks.pictures import Picture
-from verydeep.checks.strays import Stray
-from verydeep.data.formats import FORMAT_OF_SUFFIX, remedy
+from verydeep.checks.unlisted_files import Stray
+from verydeep.data.annotations import span
+from verydeep.data.images.formats import FORMAT_OF_SUFFIX, remedy
 from verydeep.data.samples import relative_name
-from verydeep.data.words import span
 from verydeep.errors import plural
-from verydeep.option_names import option
+from verydeep.system.option_names import option
 
 TINY = 32
 """Pixels; the smallest side that any of the nets takes."""

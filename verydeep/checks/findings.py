@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from verydeep.checks.duplicates import Duplicates
-from verydeep.checks.pictures import Picture
-from verydeep.checks.strays import Stray
+from verydeep.checks.facts_table import Picture
+from verydeep.checks.unlisted_files import Stray
 from verydeep.data.samples import Dataset
 
 Severity = Literal["error", "warning", "note"]

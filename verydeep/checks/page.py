@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from verydeep.checks.contact_sheets import choose_sheets, shrink_all
+from verydeep.checks.facts_table import Picture
 from verydeep.checks.findings import Finding, Flagged
-from verydeep.checks.pictures import Picture
-from verydeep.checks.sheets import choose_sheets, shrink_all
-from verydeep.csv_text import csv_text
-from verydeep.data.decode import shown
-from verydeep.files import write_json, write_text
-from verydeep.pages import render
-from verydeep.progress import Progress
+from verydeep.errors import printable
+from verydeep.system.csv_text import csv_text
+from verydeep.system.files import write_json, write_text
+from verydeep.system.pages import render
+from verydeep.system.progress import Progress
 
 if TYPE_CHECKING:
     from verydeep.checks.check import Report
@@ -74,7 +74,7 @@ def write_page(
         findings=report.findings,
         examples={f.key: list(_examples(f, by_name)) for f in report.findings},
         listed=LISTED,
-        shown=shown,
+        printable=printable,
         sheets=sheets,
         small=small,
         mean_colour=_mean_colour(report),

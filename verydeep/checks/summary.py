@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.checks.pictures import Picture
+from verydeep.checks.facts_table import Picture
+from verydeep.data.pipeline.colour_statistics import ColourStatistics
 from verydeep.data.samples import Dataset
-from verydeep.data.statistics import ColourStatistics
 
 QUANTILES = {
     "min": 0.0,

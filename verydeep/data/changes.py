@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from verydeep.data.decode import shown
 from verydeep.data.fingerprint import UNKNOWN, Row, SplitRecord
+from verydeep.errors import printable
 
 NAMED = 5
 """Pictures that are named of each kind of change."""
@@ -53,7 +53,7 @@ class Changes:
     def __str__(self) -> str:
         """Return a line: counts and some names of each kind."""
         parts = [
-            f"{len(names):,} {kind} ({', '.join(shown(name) for name in names[:NAMED])}"
+            f"{len(names):,} {kind} ({', '.join(printable(name) for name in names[:NAMED])}"
             f"{', …' if len(names) > NAMED else ''})"
             for kind, names in self._kinds()
             if names

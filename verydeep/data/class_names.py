@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from verydeep.data.decode import shown
 from verydeep.data.name_forms import nfc
-from verydeep.errors import DataError, did_you_mean
+from verydeep.errors import DataError, did_you_mean, printable
 
 
 def check_class_names(
@@ -33,16 +32,16 @@ def check_class_names(
         name = nfc(given)
         if not name.strip() or not name.isprintable():
             raise DataError(
-                f"{shown(place)}: a class needs a name of printable characters, got {name!r}"
+                f"{printable(place)}: a class needs a name of printable characters, got {name!r}"
             )
         if name in places:
             raise DataError(
-                f"{shown(place)}: two classes are called {name!r}; give each a name of its own"
+                f"{printable(place)}: two classes are called {name!r}; give each a name of its own"
             )
         places[name] = place
     if len(places) < least:
         raise DataError(
-            f"{shown(str(root))}: a classifier needs at least two {needs}; "
+            f"{printable(str(root))}: a classifier needs at least two {needs}; "
             f"found {', '.join(places) or 'none'}"
         )
     return tuple(places)
@@ -57,11 +56,11 @@ def check_titles(titles: Mapping[str, str], place: object) -> None:
     odd = next((title for title in titles.values() if not title.isprintable()), None)
     if odd is not None:
         raise DataError(
-            f"{shown(str(place))}: what is shown for a class must be printable, got {odd!r}"
+            f"{printable(str(place))}: what is shown for a class must be printable, got {odd!r}"
         )
 
 
 def unknown_class(name: str, known: Iterable[str], place: object) -> DataError:
     """Return what to raise for a picture of a class that training lacks."""
     hint = did_you_mean(name, known, "every class needs training pictures")
-    return DataError(f"{shown(str(place))}: there is no training class {name!r}{hint}")
+    return DataError(f"{printable(str(place))}: there is no training class {name!r}{hint}")

@@ -21,16 +21,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.loading import in_parallel
-from verydeep.data.members import Member, Source
-from verydeep.data.names import Names
-from verydeep.data.regular import open_regular
+from verydeep.data.images.member import Member, Source
+from verydeep.data.images.regular_file import open_regular
+from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
-from verydeep.data.shards.find import is_remote
 from verydeep.data.shards.index import TarMember
+from verydeep.data.shards.paths import is_remote
 from verydeep.data.shards.stream import ShardStream
+from verydeep.data.string_array import Names
 from verydeep.errors import DataError, PictureError
-from verydeep.files import write_atomically
+from verydeep.system.files import write_atomically
 
 HASHED = 2**30
 """Bytes of all pictures up to which their contents are hashed."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from verydeep.data.layouts import named
+from verydeep.data.builtin import named
 from verydeep.data.layouts.hub import is_hub_id, read_id
-from verydeep.data.layouts.registry import BUILT_IN, check_layout, find_layout
 from verydeep.data.layouts.shards import read_shards
+from verydeep.data.registry import BUILT_IN, check_layout, find_layout
 from verydeep.data.samples import Dataset
-from verydeep.data.shards.find import is_pattern, is_remote
+from verydeep.data.shards.paths import is_pattern, is_remote
 from verydeep.data.split import cut
 from verydeep.errors import DataError
-from verydeep.option_names import option, setting
-from verydeep.progress import Progress, ProgressWish, choose_progress
+from verydeep.system.option_names import option, setting
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
 
 HUB, SHARDS = "hub", "shards"
 
@@ -60,9 +60,9 @@ def read_dataset(
 
     Args:
         data: A name (``digits``, the built-in set, or one of
-            :data:`verydeep.data.torchvision_sets.SETS`, which is fetched once), an id of the
-            Hugging Face Hub (``hf:owner/name``), a pattern of shards, or a file or folder in one
-            of the layouts of :mod:`verydeep.data.layouts.registry`.
+            :data:`verydeep.data.builtin.torchvision_sets.SETS`, which is fetched once), an id of
+            the Hugging Face Hub (``hf:owner/name``), a pattern of shards, or a file or folder in
+            one of the layouts of :mod:`verydeep.data.registry`.
         validation_share: Share of each class that is cut off where there is no validation split.
         test_share: Likewise for the test, where nothing divides the pictures.
         seed: Of the rule that cuts.

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.members import Member, Source
+from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.images.member import Member, Source
 from verydeep.data.name_forms import alike, alike_in_words
-from verydeep.data.names import Names
-from verydeep.data.passed_over import PassedOver
+from verydeep.data.string_array import Names
 from verydeep.errors import DataError, did_you_mean, plural
-from verydeep.option_names import setting
-from verydeep.summary import Rows, Summary, listed
+from verydeep.system.option_names import setting
+from verydeep.system.summary import Rows, Summary, listed
 
 if TYPE_CHECKING:
     from verydeep.data.shards.stream import ShardStream

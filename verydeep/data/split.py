@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verydeep.data.members import Source
+from verydeep.data.images.member import Source
 from verydeep.data.samples import Sample, Samples, relative_name
 from verydeep.errors import DataError
 

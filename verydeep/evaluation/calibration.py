@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from verydeep.evaluation.statistics import wilson_interval
-from verydeep.evaluation.topk import log_losses
+from verydeep.evaluation.metrics import log_losses
+from verydeep.evaluation.significance import wilson_interval
 
 BINS = 15
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from verydeep.evaluation.topk import likeliest
+from verydeep.evaluation.metrics import likeliest
 
 
 def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from verydeep.data.geometry import Rounding
 from verydeep.data.name_forms import nfc
+from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Dataset, Sample, Samples, relative_name
-from verydeep.data.testing import TestPictures
-from verydeep.distributed import Group, joined
 from verydeep.errors import DataError, InputError, did_you_mean
 from verydeep.evaluation.posteriors import Mixture, Part, Scorer, mix_posteriors
 from verydeep.evaluation.protocol import Protocol
 from verydeep.evaluation.result import Answers, Calibrated, Result, make_result
-from verydeep.option_names import option
-from verydeep.progress import Progress
+from verydeep.system.distributed import Group, joined
+from verydeep.system.option_names import option
+from verydeep.system.progress import Progress
 
 
 class Model(Scorer, Calibrated, Interface):

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from verydeep.data.geometry import View
-from verydeep.data.testing import TestPictures
+from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.evaluation.protocol import Average
-from verydeep.evaluation.together import Together
+from verydeep.evaluation.view_batching import Together
 from verydeep.evaluation.views import Views
-from verydeep.progress import Task
+from verydeep.system.progress import Task
 
 
 class Scorer(Protocol):

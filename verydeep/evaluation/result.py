@@ -16,11 +16,11 @@ from verydeep.evaluation.calibration import (
     expected_calibration_error,
     temper,
 )
+from verydeep.evaluation.description import Described, steps, views_a_picture
+from verydeep.evaluation.metrics import likeliest, log_loss, macro_f1, topk_error
 from verydeep.evaluation.protocol import Protocol
-from verydeep.evaluation.statistics import wilson_interval
-from verydeep.evaluation.steps import Described, steps, views_a_picture
-from verydeep.evaluation.topk import likeliest, log_loss, macro_f1, topk_error
-from verydeep.summary import Rows, Summary, percent
+from verydeep.evaluation.significance import wilson_interval
+from verydeep.system.summary import Rows, Summary, percent
 
 
 class Calibrated(Described, Interface):
@@ -69,7 +69,7 @@ class Result(Summary):
         top5_interval: The same of the top-5 error.
         top1_accuracy: Pictures whose class was the likeliest, in percent: 100 − the top-1 error.
         macro_f1: Mean F1 of the classes, in percent; see
-            :func:`verydeep.evaluation.topk.macro_f1`.
+            :func:`verydeep.evaluation.metrics.macro_f1`.
         loss: Mean −log probability of the true class, in nats.
         calibration_error: Mean distance of confidence and accuracy, in percent (15 bins).
         calibration_error_by_chance: What that would be on average if the net were perfectly

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from verydeep.data.geometry import Window
 from verydeep.data.samples import Box
-from verydeep.localization.boxes import View, from_view, iou_matrix, to_corners, to_view
+from verydeep.localization.box_geometry import View, from_view, iou_matrix, to_corners, to_view
 from verydeep.localization.head import CORRECT_ABOVE
 
 CENTRAL_SQUARE = math.sqrt(0.5)

@@ -9,24 +9,24 @@ from pathlib import Path
 
 from torch import Tensor
 
-from verydeep.data.decode import upright_size
-from verydeep.data.loading import in_parallel
-from verydeep.data.members import Source
+from verydeep.data.images.decode import upright_size
+from verydeep.data.images.member import Source
+from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Sample, relative_name
-from verydeep.data.testing import TestPictures
-from verydeep.distributed import Group, joined
 from verydeep.errors import DataError, PictureError
 from verydeep.evaluation.evaluate import Model, block_size
 from verydeep.localization.baselines import fit_baselines, relative_boxes
-from verydeep.localization.locate import Located, check_nets, locate
+from verydeep.localization.dense_outputs import BoxNet
+from verydeep.localization.detect import Located, check_nets, locate
 from verydeep.localization.protocol import BoxProtocol, unseen_notice
 from verydeep.localization.result import (
     LocalizationResult,
     LocatedSample,
     make_localization_result,
 )
-from verydeep.localization.sighting import BoxNet
-from verydeep.progress import Progress
+from verydeep.system.distributed import Group, joined
+from verydeep.system.progress import Progress
 
 
 def evaluate_boxes(

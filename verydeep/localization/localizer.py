@@ -12,10 +12,10 @@ from pathlib import Path
 from torch import Tensor
 
 from verydeep.localization.head import as_boxes
-from verydeep.model_card import model_card
-from verydeep.model_folder import read_model, write_model
-from verydeep.model_path import find_model
-from verydeep.trained_net import TrainedNet, from_config
+from verydeep.models.card import model_card
+from verydeep.models.folder import read_model, write_model
+from verydeep.models.path import find_model
+from verydeep.models.trained_net import TrainedNet, from_config
 
 USE = (
     'classifier = verydeep.load("path/to/a/classifier")',

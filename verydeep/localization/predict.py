@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from verydeep.classifier import Classifier
-from verydeep.data.sources import Picture, list_pictures
-from verydeep.data.testing import TestPictures
+from verydeep.data.images.inputs import Picture, list_pictures
+from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.localization.detect import Located, locate
 from verydeep.localization.localizer import Localizer
-from verydeep.localization.locate import Located, locate
 from verydeep.localization.protocol import USUAL_GRID, make_box_protocol
-from verydeep.prediction import Prediction, Predictions
-from verydeep.progress import ProgressWish, choose_progress
+from verydeep.models.classifier import Classifier
+from verydeep.models.prediction import Prediction, Predictions
+from verydeep.system.progress import ProgressWish, choose_progress
 
 
 def localize(

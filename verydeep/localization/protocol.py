@@ -11,7 +11,7 @@ from verydeep.evaluation.protocol import check_grid
 from verydeep.evaluation.views import Center, Dense, Grid, Views
 from verydeep.localization.merge import USUAL, Merging
 from verydeep.nets.table import STRIDE
-from verydeep.option_names import option
+from verydeep.system.option_names import option
 
 BoxProtocolName = Literal["center", "dense", "crops"]
 

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from verydeep.data.samples import Box
-from verydeep.evaluation.statistics import mcnemar, wilson_interval
+from verydeep.evaluation.significance import mcnemar, wilson_interval
 from verydeep.localization.baselines import baselines
-from verydeep.localization.boxes import iou
+from verydeep.localization.box_geometry import iou
+from verydeep.localization.detect import Guess, Located
 from verydeep.localization.head import CORRECT_ABOVE
-from verydeep.localization.locate import Guess, Located
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.verdict import verdict
-from verydeep.summary import Rows, Summary, percent
+from verydeep.system.summary import Rows, Summary, percent
 
 Interval = tuple[float, float]
 

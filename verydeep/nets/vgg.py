@@ -19,7 +19,7 @@ from verydeep.nets.dense import classify_densely
 from verydeep.nets.initialize import initialize
 from verydeep.nets.keywords import one_of, refuse_unknown
 from verydeep.nets.names import known_as
-from verydeep.nets.strips import map_in_strips
+from verydeep.nets.tiling import map_in_strips
 
 
 class VGG(nn.Module):

@@ -15,12 +15,12 @@ from verydeep.data.fingerprint import (
     record_samples,
     record_splits,
 )
+from verydeep.data.pipeline.colour_statistics import ColourStatistics, Scan
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Dataset, Sample, Samples, SamplesBuilder, relative_name
-from verydeep.data.statistics import ColourStatistics, Scan
 from verydeep.errors import DataError, plural
-from verydeep.progress import Progress
-from verydeep.run.folder import PICTURES, RunFolder
+from verydeep.system.progress import Progress
+from verydeep.training.run_folder import PICTURES, RunFolder
 
 Drawn = Mapping[str, Mapping[str, Sequence[str]]]
 """Names of the pictures by split and class, of splits that were drawn by rule."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from verydeep.files import write_json
-from verydeep.progress import Progress
-from verydeep.recipe import load_recipe
-from verydeep.run.boxes import evaluate_localization
-from verydeep.run.folder import RunFolder
-from verydeep.run.train import train
-from verydeep.tables.results import localization_as_text, run_as_text
+from verydeep.recipe.recipe import load_recipe
+from verydeep.run.testing.boxes import evaluate_localization
+from verydeep.run.training.train import train
+from verydeep.system.files import write_json
+from verydeep.system.progress import Progress
+from verydeep.training.run_folder import RunFolder
 
 BOXES = "localization"
 """Folder of the box net's run, in that of the classifier's."""
@@ -49,15 +48,3 @@ def _run_demo(out: Path, *, resume: bool, progress: Progress) -> dict[str, Any]:
     write_json(folder / "dense.json", dense)
     kept = {key: center[key] for key in ("localization_error", "mean_iou")}
     return dict(metrics) | kept | {"localization": {"center": dict(center), "dense": dense}}
-
-
-def demo_as_text(metrics: dict[str, Any], out: Path) -> str:
-    """Return the end of a demo: what was measured and where things are."""
-    found = metrics["localization"]
-    return "\n\n".join(
-        [
-            "What is it?\n" + run_as_text(metrics, out),
-            "Where is it, if one knows what?\n" + run_as_text(found["center"], out / BOXES),
-            "What is it, and where?\n" + localization_as_text(found["dense"]),
-        ]
-    )

@@ -12,28 +12,33 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from verydeep.classifier import Classifier, load
-from verydeep.data.decode import shown
-from verydeep.data.sources import Picture, list_pictures
-from verydeep.errors import InputError, PictureError
-from verydeep.files import lies_within
-from verydeep.inside.exciting import Channel, strongest_channels
-from verydeep.inside.layers import check_channel
-from verydeep.inside.subject import Subject
-from verydeep.insight.explain.page import Head, Part, Written, write_page, write_part, write_section
-from verydeep.insight.explain.registry import Choice, Entry, Options, choose
-from verydeep.insight.figures.theme import theme
+from verydeep.data.images.inputs import Picture, list_pictures
+from verydeep.errors import InputError, PictureError, printable
+from verydeep.inspection.layers import check_channel
+from verydeep.inspection.subject import Found, Subject, Subjects, find_class
+from verydeep.inspection.top_activations import Channel, strongest_channels
+from verydeep.localization.detect import check_nets
 from verydeep.localization.localizer import Localizer, load_localizer
-from verydeep.localization.locate import check_nets
 from verydeep.localization.protocol import make_box_protocol
-from verydeep.locks import hold
-from verydeep.nets.trace import check_layer
-from verydeep.option_names import option
-from verydeep.progress import Progress, ProgressWish, Task, choose_progress
+from verydeep.models.classifier import Classifier, load
+from verydeep.nets.layer_outputs import check_layer
+from verydeep.run.channel_search import Quarry, channel_in, hunt
 from verydeep.run.explain_result import ExplainResult
-from verydeep.run.hunt import Quarry, channel_in, hunt
 from verydeep.run.predict import free_name
-from verydeep.run.subjects import Found, Subjects, find_class
+from verydeep.system.files import lies_within
+from verydeep.system.locks import hold
+from verydeep.system.option_names import option
+from verydeep.system.progress import Progress, ProgressWish, Task, choose_progress
+from verydeep.visualization.inspection.page import (
+    Head,
+    Part,
+    Written,
+    write_page,
+    write_part,
+    write_section,
+)
+from verydeep.visualization.inspection.sections import Choice, Entry, Options, choose
+from verydeep.visualization.lecture.theme import theme
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +101,8 @@ def explain(
         scale: Smallest side that a picture is rescaled to; None takes the first that the model
             was tested at, or with ``center`` the net's input size.
         center: Show the net the central square of its input size alone, not the whole picture.
-        only: Names of sections, see :data:`verydeep.insight.explain.registry.ENTRIES`; without
-            any, all that are about the picture, and the first filters.
+        only: Names of sections, see :data:`verydeep.visualization.inspection.sections.ENTRIES`;
+            without any, all that are about the picture, and the first filters.
         boxes: Box nets, or their model or run folders: where their box came from is then on the
             page.
         box_scales: Test scales of the box nets, in pixels; None takes those of the first.
@@ -362,7 +367,7 @@ class _Maker:
                 written.append(self.of_class[of_class])
             else:
                 written.append(self._make(entry, subject, options, key))
-        file = shown(found.source) if isinstance(found.source, Path) else "memory"
+        file = printable(found.source) if isinstance(found.source, Path) else "memory"
         return write_part(subject, file, key, written, self.out)
 
     def _make(self, entry: Entry, subject: Subject, options: Options, key: str) -> Written:
@@ -378,7 +383,7 @@ def _head(
 ) -> Head:
     given = request.model
     return Head(
-        model=f"net {model.name} in memory" if isinstance(given, Classifier) else shown(given),
+        model=f"net {model.name} in memory" if isinstance(given, Classifier) else printable(given),
         net=model.name,
         classes=len(model.classes),
         input_size=model.input_size,

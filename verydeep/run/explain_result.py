@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.errors import plural
-from verydeep.mapping_result import MappingResult
-from verydeep.summary import Rows, Summary, listed
+from verydeep.system.mapping_result import MappingResult
+from verydeep.system.summary import Rows, Summary, listed
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from verydeep.classifier import Classifier, load
-from verydeep.csv_text import csv_text
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset
-from verydeep.distributed import joined
 from verydeep.errors import DataError
-from verydeep.files import write_json, write_text
-from verydeep.progress import Progress, ProgressWish, choose_progress
-from verydeep.run.test import Scales, protocol_for
+from verydeep.models.classifier import Classifier, load
+from verydeep.run.testing.evaluate import Scales, protocol_for
+from verydeep.system.csv_text import csv_text
+from verydeep.system.distributed import joined
+from verydeep.system.files import write_json, write_text
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.transfer.descriptor import Descriptor, make_descriptor
 from verydeep.transfer.extract import FeaturePart, describe_dataset
-from verydeep.transfer.feature_file import check_target, write_features
+from verydeep.transfer.features import About, Features
 from verydeep.transfer.probe import ProbeResult
-from verydeep.transfer.table import About, Features
+from verydeep.transfer.storage import check_target, write_features
 
 
 @dataclass(frozen=True)

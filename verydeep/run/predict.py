@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from verydeep.classifier import load
-from verydeep.data.decode import decode
-from verydeep.data.sources import Picture
+from verydeep.data.images.decode import decode
+from verydeep.data.images.inputs import Picture
 from verydeep.errors import InputError
-from verydeep.files import write_atomically
-from verydeep.insight.draw_boxes import PALETTE, Mark, draw_boxes
 from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
 from verydeep.localization.protocol import USUAL_GRID, check_grid_use
-from verydeep.option_names import option
-from verydeep.prediction import Prediction, Predictions
-from verydeep.progress import ProgressWish, choose_progress
+from verydeep.models.classifier import load
+from verydeep.models.prediction import Prediction, Predictions
+from verydeep.system.files import write_atomically
+from verydeep.system.option_names import option
+from verydeep.system.progress import ProgressWish, choose_progress
+from verydeep.visualization.plots.boxes import PALETTE, Mark, draw_boxes
 
 
 def predict(
@@ -115,7 +115,9 @@ def draw_predictions(
 
 
 def _marks(prediction: Prediction, above: float | None) -> Iterator[Mark]:
-    from verydeep.insight.fonts import name_or_number  # brings matplotlib, which is slow
+    from verydeep.visualization.plots.fonts import (
+        name_or_number,  # brings matplotlib, which is slow
+    )
 
     ranked = zip(prediction.ranking, prediction.boxes, strict=True)
     for place, ((name, probability), box) in enumerate(ranked):

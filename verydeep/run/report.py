@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.errors import FolderInUse, ModelError
-from verydeep.insight.report.page import write_report
-from verydeep.locks import hold
-from verydeep.option_names import option
-from verydeep.progress import Progress, ProgressWish, choose_progress
 from verydeep.run.data_record import recorded_dataset
-from verydeep.run.folder import RunFolder
-from verydeep.run.pictures import Pictures
-from verydeep.run.tasks import task_of
-from verydeep.runtime import choose_machine
+from verydeep.run.picture_finder import Pictures
+from verydeep.run.training.setup import task_of
+from verydeep.system.device import choose_machine
+from verydeep.system.locks import hold
+from verydeep.system.option_names import option
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.training.run_folder import RunFolder
+from verydeep.visualization.report.page import write_report
 
 
 def report(run: str | Path, *, test: bool = False, progress: ProgressWish = None) -> Path:

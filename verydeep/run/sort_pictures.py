@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from verydeep.errors import InputError
-from verydeep.prediction import Prediction
-from verydeep.progress import Progress
+from verydeep.models.prediction import Prediction
+from verydeep.system.progress import Progress
 
 UNSURE = "unsure"
 """Folder of pictures whose likeliest class is less likely than asked for."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from verydeep.errors import ModelError
-from verydeep.files import write_atomically
+from verydeep.system.files import write_atomically
 
 FILE = "last.pt"
 

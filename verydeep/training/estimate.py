@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from verydeep.errors import plural
-from verydeep.runtime import Machine
+from verydeep.system.device import Machine
 
 PROBE = {"cpu": 16, "cuda": 64}
 """Pictures of a timed step at most, by kind of device."""

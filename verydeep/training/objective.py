@@ -11,8 +11,8 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn import functional as F
 
-from verydeep.data.batches import MicroBatch
-from verydeep.localization.boxes import iou, to_corners
+from verydeep.data.pipeline.batches import MicroBatch
+from verydeep.localization.box_geometry import iou, to_corners
 from verydeep.localization.head import CORRECT_ABOVE, LOSSES, LossName, as_boxes, of_class
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verydeep.option_names import option, placeholder, setting
+from verydeep.system.option_names import option, placeholder, setting
 
 STUCK_EPOCHS = 3
 """Epochs at chance level, after the warm-up, before a hint is due."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
-from verydeep.recipe import Recipe
+from verydeep.recipe.recipe import Recipe
 from verydeep.training.plateau import PlateauRule, PlateauState, advance
 
 

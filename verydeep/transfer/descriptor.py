@@ -12,13 +12,13 @@ from typing import Literal, get_args
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from verydeep.data.testing import TestPictures
+from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, did_you_mean
 from verydeep.evaluation.posteriors import Part, mix_answers
 from verydeep.evaluation.protocol import make_protocol
 from verydeep.evaluation.views import Dense
-from verydeep.progress import Task
-from verydeep.trained_net import TrainedNet
+from verydeep.models.trained_net import TrainedNet
+from verydeep.system.progress import Task
 
 Aggregate = Literal["mean", "stack"]
 

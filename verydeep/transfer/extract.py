@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Dataset, Samples, relative_name
-from verydeep.data.testing import TestPictures
-from verydeep.distributed import Group
 from verydeep.evaluation.evaluate import block_size
-from verydeep.progress import Progress, Task
-from verydeep.trained_net import TrainedNet
+from verydeep.models.trained_net import TrainedNet
+from verydeep.system.distributed import Group
+from verydeep.system.progress import Progress, Task
 from verydeep.transfer.descriptor import Descriptor, describe_pictures
-from verydeep.transfer.table import Vectors
+from verydeep.transfer.features import Vectors
 
 PART_BYTES = 64 * 2**20
 """Vectors that are kept in memory at a time."""

@@ -25,12 +25,12 @@ from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from verydeep.errors import DataError, InputError
-from verydeep.evaluation.statistics import wilson_interval
-from verydeep.evaluation.topk import likeliest, topk_error
-from verydeep.progress import ProgressWish, Task, choose_progress
-from verydeep.summary import Rows, Summary, percent
-from verydeep.transfer.feature_file import read_features
-from verydeep.transfer.table import Features, Vectors
+from verydeep.evaluation.metrics import likeliest, topk_error
+from verydeep.evaluation.significance import wilson_interval
+from verydeep.system.progress import ProgressWish, Task, choose_progress
+from verydeep.system.summary import Rows, Summary, percent
+from verydeep.transfer.features import Features, Vectors
+from verydeep.transfer.storage import read_features
 
 GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Values of C to choose from. Vectors of length one ask for larger ones than standardised data."""

@@ -2,5 +2,5 @@
 
 ``recognise(path)`` looks at names alone (and at the first bytes of a JSON file); ``read(path)``
 lists the pictures with their classes and boxes and opens none of them. The order in which layouts
-are asked stands in :mod:`verydeep.data.layouts.registry`.
+are asked stands in :mod:`verydeep.data.registry`.
 """

@@ -6,13 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from verydeep.data.class_names import check_class_names, unknown_class
+from verydeep.data.folders.links import Links
+from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.folders.system_files import is_system_file, is_system_folder
+from verydeep.data.images.image_files import (
+    has_pictures,
+    picture_names,
+    refuse_unreadable,
+    subfolders,
+)
 from verydeep.data.layouts.folder_tree import own_pictures
-from verydeep.data.links import Links
 from verydeep.data.name_forms import nfc
-from verydeep.data.passed_over import PassedOver
-from verydeep.data.pictures import has_pictures, picture_names, refuse_unreadable, subfolders
 from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_name
-from verydeep.data.system_files import is_system_file, is_system_folder
 from verydeep.errors import plural
 
 ClassFolders = Sequence[tuple[str, Path]]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from verydeep.data.layouts.folder_tree import Branch, branch, branches, has_own_pictures
 from verydeep.data.split_names import SplitName, settled, spelled_out, split_name
-from verydeep.option_names import option
+from verydeep.system.option_names import option
 
 SPLIT_FOLDERS = "split-folders"
 SPLITS_IN_CLASSES = "splits-in-classes"

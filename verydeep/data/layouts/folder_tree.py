@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from verydeep.data.formats import SUFFIXES
+from verydeep.data.folders.system_files import is_system_folder
+from verydeep.data.images.formats import SUFFIXES
+from verydeep.data.images.image_files import has_pictures
 from verydeep.data.name_forms import nfc
-from verydeep.data.pictures import has_pictures
 from verydeep.data.split_names import split_name, whole_split
-from verydeep.data.system_files import is_system_folder
 
 _WRAPPERS = frozenset(("images", "image", "imgs", "data", "dataset"))
 

@@ -23,15 +23,14 @@ from urllib.parse import parse_qsl
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.bounds import open_metered
 from verydeep.data.class_names import check_class_names, unknown_class
-from verydeep.data.decode import shown
-from verydeep.data.members import Member
-from verydeep.data.regular import check_regular
+from verydeep.data.images.limits import open_metered
+from verydeep.data.images.member import Member
+from verydeep.data.images.regular_file import check_regular
 from verydeep.data.samples import Dataset, Samples
 from verydeep.data.split_names import settled, whole_split
-from verydeep.errors import DataError, MissingExtra, PictureError, did_you_mean
-from verydeep.progress import Progress
+from verydeep.errors import DataError, MissingExtra, PictureError, did_you_mean, printable
+from verydeep.system.progress import Progress
 
 SCHEME = "hf:"
 PATIENCE = 10
@@ -139,7 +138,7 @@ def _reachable() -> bool:
 def _cache() -> str:
     from huggingface_hub import constants
 
-    return shown(str(constants.HF_HOME))
+    return printable(str(constants.HF_HOME))
 
 
 def _package(data: str) -> Any:

@@ -21,16 +21,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from verydeep.data.layouts.common import Entry, assemble, lines
+from verydeep.data.annotations import box_or_none
+from verydeep.data.folders.links import Links
+from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.images.image_files import picture_names, pictures_in, subfolders
+from verydeep.data.layouts.assemble import Entry, assemble, lines
 from verydeep.data.layouts.folder_tree import split_folder
+from verydeep.data.layouts.ilsvrc_boxes import Solution
 from verydeep.data.layouts.pascal_xml import Object, read_objects
-from verydeep.data.layouts.solution import Solution
-from verydeep.data.links import Links
-from verydeep.data.passed_over import PassedOver
-from verydeep.data.pictures import picture_names, pictures_in, subfolders
 from verydeep.data.samples import Box, Dataset
-from verydeep.data.system_files import is_system_path
-from verydeep.data.words import box_or_none
 from verydeep.errors import DataError
 
 BULKY = {"Data", "Annotations", "ImageSets"}

@@ -10,8 +10,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import NamedTuple
 
-from verydeep.data.regular import open_regular
-from verydeep.data.words import Corners, corners
+from verydeep.data.annotations import Corners, corners
+from verydeep.data.images.regular_file import open_regular
 from verydeep.errors import DataError
 
 MAX_BYTES = 4 * 2**20

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from verydeep.data.class_names import check_class_names
-from verydeep.data.layouts.common import inside
+from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.images.image_files import has_pictures
+from verydeep.data.images.regular_file import open_regular
+from verydeep.data.layouts.assemble import inside
 from verydeep.data.layouts.folder_tree import folders_in
 from verydeep.data.name_forms import nfc
-from verydeep.data.pictures import has_pictures
-from verydeep.data.regular import open_regular
 from verydeep.data.samples import Dataset, Samples
-from verydeep.data.shards.find import find_shards, is_pattern, is_remote, open_shard
 from verydeep.data.shards.index import ShardIndex, index_shards, samples_of
 from verydeep.data.shards.manifest import (
     LONGEST,
@@ -31,11 +31,11 @@ from verydeep.data.shards.manifest import (
     looks_like_manifest,
     parse_manifest,
 )
+from verydeep.data.shards.paths import find_shards, is_pattern, is_remote, open_shard
 from verydeep.data.shards.stream import ShardStream
 from verydeep.data.split_names import ORDER, last_split, settled
-from verydeep.data.system_files import is_system_path
 from verydeep.errors import DataError
-from verydeep.progress import Progress
+from verydeep.system.progress import Progress
 
 STREAM_FROM = 2_000_000
 """More training pictures than this are read as a stream, unless the recipe says otherwise."""
@@ -77,7 +77,7 @@ def read_shards(
 
     Args:
         data: A folder, a shard, a manifest, or a pattern; see
-            :mod:`verydeep.data.shards.find`.
+            :mod:`verydeep.data.shards.paths`.
         stream: Whether the training split is to be a stream; None decides.
         progress: Where to report to.
 

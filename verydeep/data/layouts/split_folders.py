@@ -22,7 +22,7 @@ from verydeep.data.layouts.folder_tree import Branch, branches
 from verydeep.data.samples import Dataset
 from verydeep.data.split_names import ORDER, spelled_out
 from verydeep.errors import DataError
-from verydeep.option_names import option
+from verydeep.system.option_names import option
 
 LAYOUT = "a folder a class under each split"
 

@@ -25,8 +25,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from verydeep.data.layouts.columns import Columns, canonical, refuse_columns, used
-from verydeep.data.layouts.common import (
+from verydeep.data.annotations import box_or_none, corners
+from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.images.regular_file import check_regular
+from verydeep.data.layouts.assemble import (
     Assembly,
     Entry,
     counted,
@@ -34,11 +36,9 @@ from verydeep.data.layouts.common import (
     name_inside,
     opened_text,
 )
-from verydeep.data.regular import check_regular
+from verydeep.data.layouts.columns import Columns, canonical, refuse_columns, used
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.split_names import unknown_split, whole_split
-from verydeep.data.system_files import is_system_path
-from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError, MissingExtra
 
 Row = Mapping[str, Any]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from verydeep.data.annotations import box_or_none, corners
 from verydeep.data.class_names import check_class_names, check_titles
-from verydeep.data.layouts.common import inside, read_text
+from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.images.image_files import pictures_in
+from verydeep.data.layouts.assemble import inside, read_text
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.name_forms import nfc
-from verydeep.data.passed_over import PassedOver
-from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset, OddBox, Sample, SamplesBuilder
-from verydeep.data.words import box_or_none, corners
 from verydeep.errors import DataError
 
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from verydeep.data.layouts.common import Entry, assemble, counted, lines
+from verydeep.data.annotations import box_or_none, span
+from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.images.image_files import pictures_in
+from verydeep.data.layouts.assemble import Entry, assemble, counted, lines
 from verydeep.data.layouts.on_disk import on_disk
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.name_forms import nfc
-from verydeep.data.pictures import pictures_in
 from verydeep.data.samples import Box, Dataset
 from verydeep.data.split_names import ORDER, SPLITS, settled
-from verydeep.data.system_files import is_system_path
-from verydeep.data.words import box_or_none, span
 from verydeep.errors import DataError
 
 

@@ -9,13 +9,13 @@ from itertools import islice
 
 import numpy as np
 
-from verydeep.data.augment import Augmentation
-from verydeep.data.batches import MicroBatch, cut_sources, micro_batch_of, read_batches
-from verydeep.data.drawing import AnyCrop
-from verydeep.data.loading import worker_count
-from verydeep.data.plan import steps_of_epoch
+from verydeep.data.pipeline.augment import Augmentation
+from verydeep.data.pipeline.batches import MicroBatch, cut_sources, micro_batch_of, read_batches
+from verydeep.data.pipeline.crop_policy import AnyCrop
+from verydeep.data.pipeline.sampling import steps_of_epoch
+from verydeep.data.pipeline.workers import worker_count
 from verydeep.data.samples import Sample
-from verydeep.data.shards.order import given, given_before, stretch
+from verydeep.data.shards.sampling import given, given_before, stretch
 from verydeep.data.shards.stream import Held, ShardStream
 from verydeep.errors import DataError, VeryDeepError
 

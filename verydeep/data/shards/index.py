@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.bounds import MAX_BYTES
 from verydeep.data.class_names import unknown_class
-from verydeep.data.loading import WORTH_A_PROCESS, in_parallel, worker_count
-from verydeep.data.members import Member
+from verydeep.data.images.limits import MAX_BYTES
+from verydeep.data.images.member import Member
+from verydeep.data.images.regular_file import open_regular
 from verydeep.data.name_forms import nfc
-from verydeep.data.names import Names
-from verydeep.data.regular import open_regular
+from verydeep.data.pipeline.workers import WORTH_A_PROCESS, in_parallel, worker_count
 from verydeep.data.samples import Box, Samples
-from verydeep.data.shards.find import is_remote, open_shard
 from verydeep.data.shards.manifest import DIGITS
+from verydeep.data.shards.paths import is_remote, open_shard
 from verydeep.data.shards.tar import pictures_in_shard
+from verydeep.data.string_array import Names
 from verydeep.errors import DataError, PictureError
-from verydeep.progress import Progress
+from verydeep.system.progress import Progress
 
 WORTH_PROCESSES = 16
 """Fewer shards than this are looked through sooner than processes are started."""

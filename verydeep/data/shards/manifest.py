@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from verydeep.data.class_names import check_class_names, check_titles
-from verydeep.data.decode import shown
+from verydeep.data.pipeline.colour_statistics import ColourStatistics
 from verydeep.data.split_names import ORDER
-from verydeep.data.statistics import ColourStatistics
-from verydeep.errors import DataError, did_you_mean
+from verydeep.errors import DataError, did_you_mean, printable
 
 NAME = "dataset.json"
 LONGEST = 2**28
@@ -149,7 +148,7 @@ def parse_manifest(text: bytes, place: str) -> Manifest:
         where = ".".join(map(str, fault["loc"]))
         reason = fault["msg"].removeprefix("Value error, ")
         raise DataError(
-            f"{place}: no manifest of shards ({shown(where) or 'the whole'}: {reason}); "
+            f"{place}: no manifest of shards ({printable(where) or 'the whole'}: {reason}); "
             "write the shards anew with verydeep shard"
         ) from error
 

@@ -1,7 +1,7 @@
 """The training split of shards as a stream: read from front to back, without an index.
 
 What is held in memory is a few numbers a shard and the shuffle buffers, however many samples there
-are. Which sample is met when follows from :mod:`verydeep.data.shards.order`.
+are. Which sample is met when follows from :mod:`verydeep.data.shards.sampling`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from itertools import islice
 import numpy as np
 
 from verydeep.data.class_names import unknown_class
-from verydeep.data.members import Member
+from verydeep.data.images.member import Member
 from verydeep.data.name_forms import nfc
-from verydeep.data.shards.find import open_shard
-from verydeep.data.shards.order import SECTION, Numbers, draws, located, shard_order
+from verydeep.data.pipeline.colour_statistics import ColourStatistics
+from verydeep.data.shards.paths import open_shard
+from verydeep.data.shards.sampling import SECTION, Numbers, draws, located, shard_order
 from verydeep.data.shards.tar import TarPicture, pictures_in_shard
-from verydeep.data.statistics import ColourStatistics
 from verydeep.errors import DataError
 
 
@@ -88,7 +88,7 @@ class ShardStream:
         """Yield the samples of a stretch of an epoch's line, as a shuffle buffer hands them out.
 
         Args:
-            stretch: Places on the line; see :mod:`verydeep.data.shards.order`.
+            stretch: Places on the line; see :mod:`verydeep.data.shards.sampling`.
             buffer: Samples that are held at most.
             seed: Of the run.
             epoch: Of the run.

@@ -21,13 +21,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import BinaryIO, NamedTuple
 
-from verydeep.data.bounds import MAX_BYTES
-from verydeep.data.decode import shown
-from verydeep.data.formats import SUFFIXES
+from verydeep.data.annotations import box_or_none, corners
+from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.images.formats import SUFFIXES
+from verydeep.data.images.limits import MAX_BYTES
 from verydeep.data.samples import Box
-from verydeep.data.system_files import is_system_path
-from verydeep.data.words import box_or_none, corners
-from verydeep.errors import DataError
+from verydeep.errors import DataError, printable
 
 BLOCK = tarfile.BLOCKSIZE
 CLASS_PARTS = ("cls", "class", "label")
@@ -302,7 +301,7 @@ def _sample(reader: TarReader, files: Iterator[File], wanted: bool) -> TarPictur
 
 
 def _text(reader: TarReader, file: File) -> str:
-    place = f"{reader.place}/{shown(file.name)}"
+    place = f"{reader.place}/{printable(file.name)}"
     if file.size > LONGEST_TEXT:
         raise DataError(f"{place}: {file.size:,} bytes are no class; a number or a word is")
     try:
@@ -314,7 +313,7 @@ def _text(reader: TarReader, file: File) -> str:
 def _boxes(reader: TarReader, file: File) -> Iterator[Box]:
     words = _text(reader, file).split()
     for first in range(0, len(words), 4):
-        four = corners(words[first : first + 4], f"{reader.place}/{shown(file.name)}")
+        four = corners(words[first : first + 4], f"{reader.place}/{printable(file.name)}")
         box = box_or_none(*four)
         if box is not None:
             yield box

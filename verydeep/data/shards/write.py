@@ -17,19 +17,19 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from verydeep.data.bounds import open_metered
-from verydeep.data.decode import decode, reason_of, shown
-from verydeep.data.formats import SUFFIXES
-from verydeep.data.loading import in_parallel
+from verydeep.data.images.decode import decode, reason_of
+from verydeep.data.images.formats import SUFFIXES
+from verydeep.data.images.limits import open_metered
+from verydeep.data.pipeline.colour_statistics import ColourSum, Measure, Moments, check_unreadable
+from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
 from verydeep.data.shards.manifest import DIGITS, NAME, Colours, Manifest, ShardEntry, SplitEntry
 from verydeep.data.shards.tar import BLOCK
-from verydeep.data.statistics import ColourSum, Measure, Moments, check_unreadable
-from verydeep.errors import DataError, PictureError
-from verydeep.files import lies_within, make_folder, told_of, write_json
-from verydeep.locks import NAME as LOCK
-from verydeep.locks import hold
-from verydeep.progress import Progress
+from verydeep.errors import DataError, PictureError, printable
+from verydeep.system.files import lies_within, make_folder, told_of, write_json
+from verydeep.system.locks import NAME as LOCK
+from verydeep.system.locks import hold
+from verydeep.system.progress import Progress
 
 LONGEST_SLUG = 60
 
@@ -79,9 +79,9 @@ class _ReadAndMeasure:
                 data = stream.read()
             picture = decode(data)
         except PictureError as error:
-            return _Read(fault=f"{shown(source)}: {str(error).removeprefix('<bytes>: ')}")
+            return _Read(fault=f"{printable(source)}: {str(error).removeprefix('<bytes>: ')}")
         except OSError as error:
-            return _Read(fault=f"{shown(source)}: {reason_of(error)}")
+            return _Read(fault=f"{printable(source)}: {reason_of(error)}")
         measure = Measure(keep=False, largest_scale=None)
         return _Read(data, measure(picture)[0] if self.colours else None)
 

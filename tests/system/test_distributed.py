@@ -1,0 +1,218 @@
+"""Alone and in pairs: what processes add up and tell each other, over real connections."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from tiny import apart
+from torch import distributed
+
+from verydeep.system.distributed import Group, is_first, joined
+
+PATIENCE = 60  # seconds until processes are taken for stuck
+
+
+class Told(NamedTuple):
+    """A small value of a class of ours."""
+
+    name: str
+    seconds: dict[int, float]
+
+
+@pytest.fixture(autouse=True)
+def without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# ---- alone ----
+
+
+def test_a_process_that_nobody_started_with_others_is_alone() -> None:
+    with joined() as group:
+        assert group == Group() == Group(0, 1)
+        assert not distributed.is_initialized()
+    assert is_first()
+
+
+def test_one_process_of_one_is_alone_and_connects_to_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("MASTER_ADDR", "host.invalid")
+    monkeypatch.setenv("MASTER_PORT", "1")
+    with joined() as group:
+        assert group == Group(0, 1)
+        assert not distributed.is_initialized()
+
+
+def test_who_is_alone_sums_and_gathers_what_it_has() -> None:
+    value = torch.tensor([1.5, -2.0])
+    assert Group().sum(value) is value
+    assert value.tolist() == [1.5, -2.0]
+    told = Told("a", {1: 2.0})
+    (found,) = Group().gather(told)
+    assert found is told
+
+
+@pytest.mark.parametrize(("rank", "first"), [("0", True), ("1", False), ("10", False)])
+def test_the_first_is_number_zero(rank: str, first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", rank)
+    assert is_first()  # nobody else is there
+    monkeypatch.setenv("WORLD_SIZE", "11")
+    assert is_first() == first
+
+
+def test_a_group_is_a_value() -> None:
+    assert len({Group(0, 2), Group(1, 2), Group(0, 2)}) == 2
+    with pytest.raises(AttributeError):
+        Group().rank = 1
+
+
+# ---- together ----
+
+
+def be_one_of_many(act: Callable[[], Any], rank: int, size: int, port: int, results: Path) -> None:
+    """Be a process as torchrun starts it; what it finds goes to a file."""
+    os.environ |= {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    torch.set_num_threads(1)
+    try:
+        found = act()
+    except BaseException:
+        results.write_text(json.dumps({"error": traceback.format_exc()}))
+        sys.exit(1)
+    results.write_text(json.dumps({"found": found}))
+
+
+def together(act: Callable[[], Any], size: int, folder: Path) -> list[Any]:
+    """Return what each of several processes found."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    files = [folder / f"{rank}.json" for rank in range(size)]
+    processes = [
+        apart(be_one_of_many, act, rank, size, port, file) for rank, file in enumerate(files)
+    ]
+    try:
+        deadline = time.monotonic() + PATIENCE
+        for process in processes:
+            process.join(max(0, deadline - time.monotonic()))
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.kill()
+                process.join()
+    outcomes = [
+        json.loads(file.read_text()) if file.exists() else {"error": "it ended with no word"}
+        for file in files
+    ]
+    errors = [outcome["error"] for outcome in outcomes if "error" in outcome]
+    assert not errors, "\n".join(errors)
+    assert [process.exitcode for process in processes] == [0] * size
+    return [outcome["found"] for outcome in outcomes]
+
+
+def sum_and_gather() -> dict[str, Any]:
+    with joined() as group:
+        rank = group.rank
+        floats = torch.tensor([[1.5, 2.0], [0.0, -1.0]]) * (rank + 1)
+        total = group.sum(floats)
+        told = group.gather(Told(f"rank {rank}", {rank: 0.5 * rank}))
+        return {
+            "group": [rank, group.size],
+            "first": is_first(),
+            "backend": distributed.get_backend(),
+            "same": total is floats,
+            "floats": total.tolist(),
+            "whole": group.sum(torch.tensor([2**60 + rank])).tolist(),
+            "told": [[value.name, list(value.seconds.items())] for value in told],
+            "types": [type(value) is Told for value in told],
+            # Faults are of other sizes in every process.
+            "sizes": [
+                len(value) for value in group.gather(dict.fromkeys(range(rank * 50), "fault"))
+            ],
+        }
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_all_know_the_sum_and_what_each_has_told(size: int, tmp_path: Path) -> None:
+    found = together(sum_and_gather, size, tmp_path)
+    factor = sum(range(1, size + 1))
+    for rank, one in enumerate(found):
+        assert one["group"] == [rank, size]
+        assert one["first"] == (rank == 0)
+        assert one["backend"] == "gloo"
+        assert one["same"]
+        assert one["floats"] == [[1.5 * factor, 2.0 * factor], [0.0, -1.0 * factor]]
+        assert one["whole"] == [size * 2**60 + sum(range(size))]
+        assert one["told"] == [[f"rank {other}", [[other, 0.5 * other]]] for other in range(size)]
+        assert all(one["types"])
+        assert one["sizes"] == [50 * other for other in range(size)]
+
+
+def join_again_and_again() -> list[Any]:
+    found: list[Any] = []
+    for turn in range(10):
+        with joined() as group:
+            found.append(group.sum(torch.tensor(turn + group.rank)).item())
+        found.append(distributed.is_initialized())
+    return found
+
+
+def test_a_group_that_parted_can_join_again(tmp_path: Path) -> None:
+    found = together(join_again_and_again, 2, tmp_path)
+    assert found == [[value for n in range(10) for value in (2 * n + 1, False)]] * 2
+
+
+def join_within() -> list[Any]:
+    found: list[Any] = []
+    with joined() as outer:
+        with joined() as inner:
+            found.append(inner == outer == Group(int(os.environ["RANK"]), 2))
+        found += [distributed.is_initialized(), outer.gather(outer.rank)]
+    return [*found, distributed.is_initialized()]
+
+
+def test_who_is_joined_already_stays_so(tmp_path: Path) -> None:
+    assert together(join_within, 2, tmp_path) == [[True, True, [0, 1], False]] * 2
+
+
+def use_a_group_of_the_callers() -> list[Any]:
+    distributed.init_process_group("gloo")
+    with joined() as group:
+        found = group.gather(group.rank)
+    still = distributed.is_initialized()
+    distributed.destroy_process_group()
+    return [found, still]
+
+
+def test_a_group_that_the_caller_has_made_is_used_and_left_to_it(tmp_path: Path) -> None:
+    assert together(use_a_group_of_the_callers, 2, tmp_path) == [[[0, 1], True]] * 2
+
+
+def fail_inside() -> list[Any]:
+    try:
+        with joined():
+            raise ZeroDivisionError
+    except ZeroDivisionError:
+        return [distributed.is_initialized()]
+
+
+def test_an_error_inside_parts_the_group(tmp_path: Path) -> None:
+    assert together(fail_inside, 2, tmp_path) == [[False]] * 2

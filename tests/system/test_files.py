@@ -1,0 +1,145 @@
+"""Files are the old ones or the new ones, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny import apart
+
+from verydeep.errors import InputError
+from verydeep.system.files import (
+    lies_within,
+    make_folder,
+    write_atomically,
+    write_json,
+    write_json_lines,
+    write_text,
+)
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def test_a_new_file_stands_in_new_folders_and_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "c.txt"
+    write_text(path, "Grüße\n")
+    assert path.read_bytes() == "Grüße\n".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_text(path, "old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half of the n")
+        assert path.read_text() == "old"
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_rights_are_those_of_any_new_file(mask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "file", "")
+    finally:
+        after = os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+    assert after == mask
+
+
+@in_one_folder
+@given(value=values)
+def test_json_comes_back(value: object, tmp_path: Path) -> None:
+    write_json(tmp_path / "value.json", value)
+    assert json.loads((tmp_path / "value.json").read_text("utf-8")) == value
+
+
+@in_one_folder
+@given(rows=st.lists(values, max_size=5))
+def test_json_lines_are_a_value_a_line(rows: list[object], tmp_path: Path) -> None:
+    write_json_lines(tmp_path / "rows.jsonl", rows)
+    text = (tmp_path / "rows.jsonl").read_text("utf-8")
+    assert [json.loads(line) for line in text.split("\n")[:-1]] == rows
+    assert text == "" or text.endswith("\n")
+
+
+def test_a_file_name_in_another_encoding_comes_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    write_json(tmp_path / "names.json", [name])
+    assert json.loads((tmp_path / "names.json").read_text("utf-8")) == [name]
+
+
+def _write_forever(path: Path) -> None:
+    for number in range(10**9):
+        write_json(path, [number] * 20000)
+
+
+def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    write_json(path, [-1] * 20000)
+    chance = random.Random(0)
+    for _ in range(6):
+        start = path.stat().st_ino
+        process = apart(_write_forever, path)
+        deadline = time.monotonic() + 60
+        while not (replaced := path.stat().st_ino != start) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.02))
+        process.kill()
+        process.join()
+        process.close()
+        assert replaced
+        value = json.loads(path.read_text())
+        assert value == [value[0]] * 20000
+
+
+def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert not list((tmp_path / "a" / "b").iterdir())
+
+
+@pytest.mark.parametrize("below", [".", "x"])
+def test_no_folder_can_be_made_below_a_file(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file.*: no folder can be made there \(\w"):
+        make_folder(tmp_path / "file" / below)
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("verydeep.system.files.tempfile.TemporaryFile", refuse)
+    with pytest.raises(InputError) as caught:
+        make_folder(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: nothing can be written there (Permission denied): choose another folder"
+    )
+
+
+def test_what_lies_within_what(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to("data")
+    assert lies_within(tmp_path / "data", tmp_path / "data")
+    assert lies_within(tmp_path / "link" / "new", tmp_path / "data")
+    assert lies_within(tmp_path / "other" / ".." / "data" / "new", tmp_path / "data")
+    assert not lies_within(tmp_path / "data-2", tmp_path / "data")

@@ -1,0 +1,92 @@
+"""Small pictures for a page: a contact sheet a class, and those that a finding is about."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from verydeep.checks.facts_table import Picture
+from verydeep.data.images.member import Source
+from verydeep.data.images.thumbnails import thumbnail
+from verydeep.data.pipeline.workers import in_parallel
+from verydeep.data.samples import Dataset
+from verydeep.errors import PictureError
+from verydeep.system.progress import Progress
+
+HEIGHT = 96
+"""Pixels of a small picture, whose width is at most twice that."""
+
+MOST_ON_A_PAGE = 1000
+"""Small pictures on all sheets together, at most; two a class in any case."""
+
+MOST_A_CLASS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A few pictures of one class."""
+
+    title: str
+    pictures: tuple[Picture, ...]
+    total: int
+
+
+def choose_sheets(
+    dataset: Dataset, pictures: Sequence[Picture], *, seed: int = 0
+) -> tuple[Sheet, ...]:
+    """Choose a few usable training pictures of every class.
+
+    Args:
+        dataset: The data set.
+        pictures: All of its files.
+        seed: Another seed chooses others.
+    """
+    by_class: dict[int, array[int]] = defaultdict(lambda: array("q"))
+    for number, picture in enumerate(pictures):
+        if picture.facts.fault is None and picture.split in ("train", "all"):
+            by_class[picture.label].append(number)
+    each = max(2, min(MOST_A_CLASS, MOST_ON_A_PAGE // len(dataset.classes)))
+    return tuple(
+        Sheet(
+            dataset.title(label),
+            _choose(pictures, by_class[label], each, seed),
+            len(by_class[label]),
+        )
+        for label in range(len(dataset.classes))
+    )
+
+
+def _choose(
+    pictures: Sequence[Picture], numbers: Sequence[int], count: int, seed: int
+) -> tuple[Picture, ...]:
+    chosen = random.Random(seed).sample(numbers, min(count, len(numbers)))
+    return tuple(sorted((pictures[number] for number in chosen), key=lambda one: one.name))
+
+
+def shrink_all(
+    paths: Iterable[Source], *, workers: int | None = None, progress: Progress | None = None
+) -> dict[Source, str]:
+    """Return small pictures as data URIs, by file; those that cannot be decoded are left out."""
+    wanted = sorted(set(paths), key=str)
+    found = {}
+    with (
+        (progress or Progress()).task("shrink", len(wanted)) as bar,
+        closing(in_parallel(shrink, wanted, workers=workers)) as small,
+    ):
+        for done, (path, uri) in enumerate(zip(wanted, small, strict=True), start=1):
+            if uri:
+                found[path] = uri
+            bar.update(done)
+    return found
+
+
+def shrink(path: Source) -> str | None:
+    """Return a small picture as a JPEG in a data URI; None if it cannot be decoded."""
+    try:
+        return thumbnail(path, (2 * HEIGHT, HEIGHT))
+    except PictureError:  # what is wrong with it stands among the findings
+        return None

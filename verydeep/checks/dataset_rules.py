@@ -1,0 +1,306 @@
+"""Rules for the set as a whole: repetitions, leakage, contradicting labels, and its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice, product
+
+from verydeep.checks.class_rules import class_name_findings
+from verydeep.checks.duplicates import Group, Near
+from verydeep.checks.facts_table import Picture
+from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
+from verydeep.data.samples import relative_name
+from verydeep.errors import plural, printable
+from verydeep.system.option_names import setting
+
+FEW = 10
+"""Training pictures of a class below which little can be learned."""
+
+IMBALANCE = 10.0
+"""Largest class over smallest from which the set is called uneven."""
+
+Relation = Callable[[Picture, Picture], bool]
+
+
+def set_findings(evidence: Evidence) -> Iterator[Finding]:
+    """Yield what is wrong or odd with the set as a whole."""
+    yield from _exact(evidence)
+    yield from _near(evidence)
+    yield from _classes(evidence)
+
+
+def _leaks(one: Picture, other: Picture) -> bool:
+    """Return whether exactly one of the two is trained on."""
+    return (one.split == "train") != (other.split == "train")
+
+
+def _contradicts(one: Picture, other: Picture) -> bool:
+    return one.label != other.label
+
+
+def _crosses(one: Picture, other: Picture) -> bool:
+    return one.split != other.split
+
+
+_EXACT: tuple[tuple[str, Severity, Relation, str, str], ...] = (
+    (
+        "contradiction",
+        "error",
+        _contradicts,
+        "the same picture under different classes",
+        "at most one of the labels is right: keep that file and remove the others (or all)",
+    ),
+    (
+        "leakage",
+        "error",
+        _leaks,
+        "the same picture in train and in val or test",
+        "the error on them would be too good: remove the copies, best those in train",
+    ),
+    (
+        "shared",
+        "warning",
+        _crosses,
+        "the same picture in val and in test",
+        "the choice of the epoch sees a part of the test: remove the copies in val",
+    ),
+    (
+        "duplicates",
+        "warning",
+        lambda one, other: True,
+        "the same picture several times in one split and class",
+        "it counts as often as it is there: keep one of each",
+    ),
+)
+
+_NEAR: tuple[tuple[str, Severity, Relation, str, str], ...] = (
+    (
+        "near-leakage",
+        "error",
+        _leaks,
+        "nearly the same picture in train and in val or test",
+        "look at them: if they are copies (saved again, resized, brightened), remove one of "
+        "each; frames of one film or burst belong into one split",
+    ),
+    (
+        "near-shared",
+        "warning",
+        _crosses,
+        "nearly the same picture in val and in test",
+        "look at them: if they are copies, remove those in val",
+    ),
+    (
+        "near-contradiction",
+        "error",
+        _contradicts,
+        "nearly the same picture under different classes",
+        "look at them: if they are copies, keep the one with the right label",
+    ),
+    (
+        "near-duplicates",
+        "note",
+        lambda one, other: True,
+        "nearly the same picture in one split and class",
+        "harmless in small numbers; keep one of each if many come from one source",
+    ),
+)
+"""How bad a finding is where one of its pairs is certain; errors are warnings where none is."""
+
+
+def _exact(evidence: Evidence) -> Iterator[Finding]:
+    """Yield the groups of equal pictures; one that leaks and contradicts is named under both."""
+    for key, severity, relation, what, advice in _EXACT:
+        flagged: list[Flagged] = []
+        count = 0
+        for group in evidence.duplicates.groups:
+            found = list(_members(evidence, group, key, relation))
+            flagged += found
+            count += bool(found)
+        if count:
+            title = f"{plural(count, 'picture')} repeated: {what} ({plural(len(flagged), 'file')})"
+            yield Finding(key, severity, title, count, advice, tuple(flagged))
+
+
+def _members(evidence: Evidence, group: Group, key: str, relation: Relation) -> Iterator[Flagged]:
+    """Yield the files of a group if the finding is about it, each with one it repeats."""
+    members = [evidence.pictures[index] for index in group.members]
+    kind = _kind(members)
+    if key in ("shared", "duplicates") and key not in kind:
+        return
+    for picture in members:
+        others = (p for p in members if p is not picture and relation(picture, p))
+        other = next(others, None)
+        if other:
+            where = f"same {group.equal} as {printable(other.name)} ({_place(evidence, other)})"
+            yield evidence.flag(picture, where, other.name)
+
+
+def _kind(members: list[Picture]) -> set[str]:
+    """Return which of the milder findings a group belongs to: those that no error covers."""
+    splits = {picture.split for picture in members}
+    if len({picture.label for picture in members}) > 1 or ("train" in splits and len(splits) > 1):
+        return set()
+    return {"shared"} if len(splits) > 1 else {"duplicates"}
+
+
+def _near(evidence: Evidence) -> Iterator[Finding]:
+    """Yield the near pairs; one that leaks and contradicts is named under both."""
+    pairs: dict[str, list[tuple[Near, Flagged]]] = {key: [] for key, *_ in _NEAR}
+    groups = {index: g.members for g in evidence.duplicates.groups for index in g.members}
+    for near in evidence.duplicates.near:
+        for key, one, other in _relations(evidence, groups, near):
+            reason = (
+                f"like {printable(one.name)} ({_place(evidence, one)}): {near.bits} of 64 bits "
+                f"differ, correlation {near.likeness:.3f}"
+            )
+            pairs[key].append((near, evidence.flag(other, reason, one.name)))
+    for key, severity, _, what, advice in _NEAR:
+        if pairs[key]:
+            yield _near_finding(key, severity, pairs[key], what, advice)
+    if not evidence.duplicates.complete:
+        yield Finding(
+            "near-incomplete",
+            "note",
+            "so many pictures are alike that not all pairs were looked at",
+            len(evidence.duplicates.near),
+            "remove some of the near duplicates and check again",
+        )
+
+
+def _near_finding(
+    key: str, severity: Severity, pairs: list[tuple[Near, Flagged]], what: str, advice: str
+) -> Finding:
+    """Return the finding of some near pairs: an error only if there are certain ones, named first.
+
+    A likeness that is no more than that may be chance, and does not make a set unfit.
+    """
+    pairs = sorted(pairs, key=lambda pair: not pair[0].certain)
+    certain = sum(near.certain for near, _ in pairs)
+    title = f"{plural(len(pairs), 'pair')}: {what}"
+    if severity == "error":
+        title += f", {certain:,} surely copied" if certain else ""
+        severity = "error" if certain else "warning"
+    return Finding(key, severity, title, len(pairs), advice, tuple(flagged for _, flagged in pairs))
+
+
+def _relations(
+    evidence: Evidence, groups: dict[int, tuple[int, ...]], near: Near
+) -> list[tuple[str, Picture, Picture]]:
+    """Return the findings that a near pair gives, each with two of its copies that give it."""
+    ones, others = (
+        _places([evidence.pictures[index] for index in groups.get(number, (number,))])
+        for number in (near.first, near.second)
+    )
+    found = []
+    for key, _, relation, *_ in _NEAR:
+        related = ((key, *pair) for pair in product(ones, others) if relation(*pair))
+        found += list(islice(related, 1))
+    worse = [one for one in found if one[0] not in _MILDER]
+    return worse or found[:1]
+
+
+_MILDER = ("near-shared", "near-duplicates")
+"""What a pair is only named under if nothing worse is to be said of it."""
+
+
+def _places(copies: list[Picture]) -> list[Picture]:
+    """Return one of the copies for each split and class that they are in."""
+    return list({(picture.split, picture.label): picture for picture in copies}.values())
+
+
+def _place(evidence: Evidence, picture: Picture) -> str:
+    return ", ".join(filter(None, (picture.split, evidence.dataset.classes[picture.label])))
+
+
+def _classes(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.classless:
+        yield Finding(
+            "no-classes",
+            "error",
+            "the pictures have no classes",
+            len(evidence.pictures),
+            "a classifier learns from a folder for each class: move them into such folders, two at "
+            "least, or name their classes in a table with the columns file and label",
+        )
+        return
+    yield from class_name_findings(evidence.dataset)
+    if not {"train", "all"} & set(evidence.dataset.splits):
+        yield _no_training(evidence)
+    elif evidence.undrawable:
+        advice = "add pictures to that class, or give val/ and test/ folders yourself"
+        yield Finding("no-split", "error", evidence.undrawable, 1, advice)
+    classes = evidence.dataset.classes
+    usable = {split: [0] * len(classes) for split in evidence.dataset.splits}
+    for picture in evidence.pictures:
+        usable[picture.split][picture.label] += picture.facts.fault is None
+    for split, counts in usable.items():
+        yield from _missing(classes, split, counts)
+    trained_on = usable.get("train") or usable.get("all")
+    if trained_on:
+        yield from _few(classes, trained_on)
+    yield from _empty_folders(evidence)
+
+
+def _no_training(evidence: Evidence) -> Finding:
+    found = ", ".join(f"{size:,} {name}" for name, size in evidence.dataset.sizes.items())
+    return Finding(
+        "no-training",
+        "error",
+        f"there are no training pictures, only {found}",
+        len(evidence.pictures),
+        "a model can be tested on them (verydeep evaluate); to train one, add a split "
+        "train, like train/<class>/",
+    )
+
+
+def _empty_folders(evidence: Evidence) -> Iterator[Finding]:
+    empty = evidence.empty_folders
+    if empty:
+        names = [relative_name(folder, evidence.dataset.root) for folder in empty]
+        yield Finding(
+            "empty-folder",
+            "warning",
+            f"{plural(len(empty), 'folder')} without a picture beside those of the classes",
+            len(empty),
+            "training knows no class of that name: put its pictures there, or remove the folder",
+            tuple(Flagged(f"{name}/") for name in names),
+        )
+
+
+def _missing(classes: tuple[str, ...], split: str, counts: list[int]) -> Iterator[Finding]:
+    missing = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if missing:
+        yield Finding(
+            "missing-class",
+            "error" if split in ("train", "all") else "warning",
+            f"{plural(len(missing), 'class', 'classes')} without a usable picture in {split}",
+            len(missing),
+            f"add pictures of {'it' if len(missing) == 1 else 'them'} to {split}; the error there "
+            "says nothing about a class that is missing",
+            tuple(Flagged("", split, name) for name in missing),
+        )
+
+
+def _few(classes: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
+    few = [(name, n) for name, n in zip(classes, counts, strict=True) if 0 < n < FEW]
+    if few:
+        yield Finding(
+            "few-pictures",
+            "warning",
+            f"{plural(len(few), 'class', 'classes')} with fewer than {FEW} training pictures",
+            len(few),
+            "little can be learned from so few: add some, or merge the class with another",
+            tuple(Flagged("", "train", name, plural(count, "picture")) for name, count in few),
+        )
+    low, high = min(counts, default=0), max(counts, default=0)
+    if low and high / low >= IMBALANCE:
+        yield Finding(
+            "imbalance",
+            "warning",
+            f"the largest class has {high / low:.1f} times the pictures of the smallest "
+            f"({classes[counts.index(high)]} {high:,}, {classes[counts.index(low)]} {low:,})",
+            2,
+            "the net will prefer large classes: add pictures to small ones, or train with "
+            f"{setting('data.balance', 'weights')} (or sampling), and look at the errors of each "
+            "class, not at their mean alone",
+        )

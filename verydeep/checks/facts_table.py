@@ -1,0 +1,156 @@
+"""Every file of a data set with its facts: some 50 bytes each, beside the samples themselves.
+
+As objects they would take more than a kilobyte each, which a set of a million files makes a
+gigabyte of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from struct import Struct
+from typing import cast, overload
+
+from verydeep.checks.file_facts import Facts, Fault
+from verydeep.data.images.member import Source
+from verydeep.data.samples import Box, Samples, relative_name
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A file of the data set, with its place in it.
+
+    Attributes:
+        samples: The split that it is in.
+        number: Which of them it is.
+        root: Folder of the data set.
+        split: Name of the split.
+        label: Number of the class.
+        facts: What the file is.
+    """
+
+    samples: Samples = field(compare=False, repr=False)
+    number: int
+    root: Path = field(compare=False, repr=False)
+    split: str
+    label: int
+    facts: Facts
+
+    @property
+    def path(self) -> Source:
+        """Where it is."""
+        return self.samples[self.number].path
+
+    @property
+    def name(self) -> str:
+        """Its path within the data set."""
+        return relative_name(self.path, self.root)
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """Where objects of its class are, if known, the main one first."""
+        return self.samples[self.number].boxes
+
+
+class Pictures(Sequence[Picture]):
+    """The files of all splits, in order; their facts are added one after the other.
+
+    Args:
+        splits: The samples of every split.
+        root: Folder of the data set.
+    """
+
+    def __init__(self, splits: Mapping[str, Samples], root: Path) -> None:
+        self._splits = [(name, samples, samples.labels) for name, samples in splits.items()]
+        self._root = root
+        self._facts = FactsTable()
+
+    def add(self, facts: Facts) -> None:
+        """Add what the next file is."""
+        self._facts.append(facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    @overload
+    def __getitem__(self, index: int) -> Picture: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Picture]: ...
+    def __getitem__(self, index: int | slice) -> Picture | Sequence[Picture]:
+        """Return a picture, or a list of some."""
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        facts, number = self._facts[index], index
+        for split, samples, labels in self._splits:
+            if number < len(samples):
+                return Picture(samples, number, self._root, split, int(labels[number]), facts)
+            number -= len(samples)
+        raise IndexError(index)
+
+    def __iter__(self) -> Iterator[Picture]:
+        place = 0
+        for split, samples, labels in self._splits:
+            for number, label in enumerate(labels.tolist()):
+                yield Picture(samples, number, self._root, split, label, self._facts[place])
+                place += 1
+
+
+_ROW = Struct("<q16sQqqBBBB")
+"""Length, digest, hash, width, height, then numbers of format, mode and fault, and flags."""
+
+_FLAGS = ("animated", "turned", "deep", "alpha")
+_HASHED, _DIGESTED = 16, 32
+
+
+class FactsTable:
+    """Facts in a block of bytes; what is seldom or of few kinds is kept beside it."""
+
+    def __init__(self) -> None:
+        self._rows = bytearray()
+        self._words: list[str | None] = [None]  # formats, modes, faults
+        self._numbers: dict[str | None, int] = {None: 0}
+        self._reasons: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows) // _ROW.size
+
+    def append(self, facts: Facts) -> None:
+        """Add the facts of a file."""
+        if facts.reason:
+            self._reasons[len(self)] = facts.reason
+        flags = sum(1 << bit for bit, name in enumerate(_FLAGS) if getattr(facts, name))
+        flags += _HASHED * (facts.hash is not None) + _DIGESTED * bool(facts.digest)
+        words = (self._number(word) for word in (facts.format, facts.mode, facts.fault))
+        sizes = (facts.width, facts.height)
+        self._rows += _ROW.pack(facts.length, facts.digest, facts.hash or 0, *sizes, *words, flags)
+
+    def _number(self, word: str | None) -> int:
+        if word not in self._numbers:
+            self._numbers[word] = len(self._words)
+            self._words.append(word)
+        return self._numbers[word]
+
+    def __getitem__(self, index: int) -> Facts:
+        """Return the facts of a file."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"there are no facts {index} among {len(self)}")
+        row = _ROW.unpack_from(self._rows, index * _ROW.size)
+        length, digest, hashed, width, height, *words, flags = row
+        kind, mode, fault = (self._words[number] for number in words)
+        animated, turned, deep, alpha = (bool(flags >> bit & 1) for bit in range(len(_FLAGS)))
+        return Facts(
+            length,
+            digest if flags & _DIGESTED else b"",
+            cast("Fault | None", fault),
+            self._reasons.get(index, ""),
+            kind,
+            mode or "",
+            width,
+            height,
+            animated,
+            turned,
+            deep,
+            alpha,
+            hashed if flags & _HASHED else None,
+        )

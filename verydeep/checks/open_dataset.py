@@ -1,0 +1,75 @@
+"""A data set as it is to be looked over: also one that training would refuse to split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from verydeep.checks.findings import Finding
+from verydeep.data.images.image_files import pictures_in
+from verydeep.data.read import read_dataset
+from verydeep.data.registry import LAYOUTS
+from verydeep.data.samples import Dataset, SamplesBuilder
+from verydeep.errors import DataError
+from verydeep.system.progress import Progress
+
+
+def read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
+    """Return the data set, and why it cannot be split if so.
+
+    Raises:
+        DataError: There is no such folder, or it has no layout that training can use and is no
+            folder of pictures either.
+    """
+    try:
+        return read_dataset(data, layout=layout, stream=False, progress=progress), ""
+    except DataError as error:
+        flat = None if layout else _flat(Path(data).expanduser())
+        if flat is not None:
+            return flat, ""
+        try:
+            return read_dataset(data, draw=False, layout=layout, stream=False), str(error)
+        except DataError:
+            raise error from None
+
+
+def _flat(path: Path) -> Dataset | None:
+    """Return the pictures in a folder that has none of the layouts; None if there are none."""
+    try:
+        if not path.is_dir() or any(layout.recognise(path) for layout in LAYOUTS):
+            return None
+        pictures = list(pictures_in(path))
+    except (DataError, OSError):
+        return None
+    if not pictures:
+        return None
+    builder = SamplesBuilder(path)
+    for picture in pictures:
+        builder.add(picture, 0)
+    splits = {"all": builder.samples()}
+    what = "a folder of pictures without classes"
+    return Dataset(path, what, ("",), splits, {"": "all pictures"}, folders=(path,))
+
+
+def place_of(data: str | Path, dataset: Dataset) -> str:
+    """Return what to call the data: a file by its own name, of which a folder may have several."""
+    return str(data) if Path(data).expanduser().is_file() else str(dataset.root)
+
+
+def refusal_as_dict(data: str | Path, error: DataError) -> dict[str, Any]:
+    """Return a report, as that of a data set is, on data of which no data set can be made."""
+    advice = "mend it, and check again; nothing else was looked at"
+    finding = Finding("layout", "error", str(error), 1, advice)
+    return {
+        "data": str(data),
+        "describe": "",
+        "layout": None,
+        "splits": {},
+        "drawn_by_rule": False,
+        "exit_code": error.exit_code,
+        "verdict": "Not fit for training yet: it cannot be read as a data set",
+        "findings": [finding.to_dict()],
+        "statistics": None,
+        "seconds": 0.0,
+        "files_per_second": 0.0,
+    }

@@ -1,0 +1,106 @@
+"""A perceptual hash: 64 bits that stay when a picture is saved again, resized or brightened.
+
+The picture in grey, shrunk to 32x32; the 64 lowest frequencies of its cosine transform without the
+mean; a bit says whether a frequency is in their upper half (after Zauner 2010, who calls it pHash).
+Turned, mirrored or cropped pictures get other hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIDE = 32
+"""The picture is shrunk to this square first."""
+
+LEAST_CONTRAST = 2.0
+"""Grey levels; below this deviation a picture is too even for its frequencies to mean anything."""
+
+NEAR = 6
+"""Bits in which two hashes of one picture may differ."""
+
+
+def _cosines(count: int) -> NDArray[np.float64]:
+    """Return the orthonormal cosine transform's first rows, (count, SIDE)."""
+    frequency, place = np.arange(count)[:, None], np.arange(SIDE)[None]
+    rows = np.cos(np.pi * frequency * (2 * place + 1) / (2 * SIDE)) * np.sqrt(2 / SIDE)
+    rows[0] /= np.sqrt(2)
+    return np.asarray(rows)
+
+
+def _lowest(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of the lowest frequencies without the mean, diagonal by diagonal."""
+    grid = [(row, column) for row in range(SIDE) for column in range(SIDE)]
+    order = sorted(grid, key=lambda place: (sum(place), place[0]))[1 : count + 1]
+    rows, columns = zip(*order, strict=True)
+    return np.array(rows), np.array(columns)
+
+
+_ROWS, _COLUMNS = _lowest(64)
+_COSINES = _cosines(int(max(_ROWS.max(), _COLUMNS.max())) + 1)
+
+
+def perceptual_hash(picture: Image.Image) -> int | None:
+    """Return the hash of an upright RGB picture; None if it is nearly one colour."""
+    small = picture.resize((SIDE, SIDE), Image.Resampling.BOX).convert("L")
+    grey = np.asarray(small, dtype=np.float64)
+    values = grey.ravel()
+    # Whole numbers, whose sums are exact; np.std would take a tenth of the time of a small picture.
+    mean, square = float(values.sum()) / values.size, float(values @ values) / values.size
+    if square - mean**2 < LEAST_CONTRAST**2:
+        return None
+    frequencies = (_COSINES @ grey @ _COSINES.T)[_ROWS, _COLUMNS]
+    bits = np.packbits(frequencies >= np.partition(frequencies, 32)[32])
+    return int.from_bytes(bits.tobytes(), "big")
+
+
+def distance(first: int, second: int) -> int:
+    """Return the number of bits in which two hashes differ.
+
+    >>> distance(0b1011, 0b0010)
+    2
+    """
+    return (first ^ second).bit_count()
+
+
+SIDE = 16
+"""Pictures are compared at this size, in colour."""
+
+ALIKE = 0.95
+"""Correlation from which two pictures count as nearly the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What two pictures are compared by.
+
+    Attributes:
+        pixels: Hash of size and all pixels.
+        small: uint8 (SIDE * SIDE * 3,), the shrunken picture.
+    """
+
+    pixels: bytes
+    small: NDArray[np.uint8]
+
+    def likeness(self, other: Look) -> float:
+        """Return the correlation of two pictures, -1 to 1; brightness and contrast cancel out."""
+        first, second = _centred(self.small), _centred(other.small)
+        return float(first @ second)
+
+
+def take_a_look(picture: Image.Image) -> Look:
+    """Return what an upright RGB picture is compared by."""
+    digest = hashlib.blake2b(repr(picture.size).encode(), digest_size=16)
+    digest.update(picture.tobytes())
+    small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
+    return Look(digest.digest(), np.asarray(small).reshape(-1).copy())
+
+
+def _centred(small: NDArray[np.uint8]) -> NDArray[np.float64]:
+    values = small - small.mean()
+    norm = float(np.linalg.norm(values))
+    return np.asarray(values / norm if norm else values)

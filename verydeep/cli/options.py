@@ -1,0 +1,141 @@
+"""Options that several verbs of the program share, and what is read out of their words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verydeep.cli.completion import layouts_beginning, nets_beginning, recipes_beginning
+from verydeep.errors import InputError, PictureError
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder with a folder a class; a table; COCO, VOC, ImageNet, shards; hf:owner/name; "
+        "a name like digits."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")]
+Net = Annotated[
+    str | None, typer.Option(help="A, A-LRN, B, C, D or E.", autocompletion=nets_beginning)
+]
+RecipeName = Annotated[
+    str,
+    typer.Option(
+        help="auto (chosen for the data and this machine), paper, small, localization, or a file.",
+        autocompletion=recipes_beginning,
+    ),
+]
+Layout = Annotated[
+    str | None,
+    typer.Option(help="How the data lie; default: look at them.", autocompletion=layouts_beginning),
+]
+
+
+def _bounded(workers: int | None) -> int | None:
+    """Lower a number of processes that no machine can bear, and say so."""
+    if workers is None:
+        return None
+    from verydeep.data.pipeline.workers import bounded_workers
+
+    bounded, word = bounded_workers(workers, "--workers")
+    if word:
+        typer.echo(word, err=True)
+    return bounded
+
+
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, callback=_bounded, help="Decoding processes; default: one a core if many."),
+]
+Boxes = Annotated[
+    list[str] | None,
+    typer.Option(metavar="RUN", help="Box net that says where things are; may be repeated."),
+]
+Scales = Annotated[
+    str | None,
+    typer.Option(
+        help="Q, like 256 or 256,384,512; or the paper's for the training scale: single or "
+        "multi. Default: as at the end of training, or the protocol's own."
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="The worst match of two boxes that are merged: −1 (equal boxes only) to 1; "
+        "default −0.5."
+    ),
+]
+Precision = Annotated[
+    str | None, typer.Option(help="bf16 or fp32; default: bf16 where it is native.")
+]
+
+
+def check_files(files: Sequence[str]) -> None:
+    """Refuse pictures that do not exist, before anything slow is begun.
+
+    Raises:
+        PictureError: One does not.
+    """
+    for file in files:
+        if not os.path.lexists(Path(file)):
+            raise PictureError(f"{file}: no such file or folder")
+
+
+def scales_in(text: str | None) -> tuple[int, ...] | str | None:
+    """Return test scales from ``single``, ``multi`` or numbers with commas between them.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if text is None or text in ("single", "multi"):
+        return text
+    return sizes_in(text, "--scales must be single, multi, or whole numbers")
+
+
+def sizes_in(text: str, rule: str) -> tuple[int, ...]:
+    """Return whole numbers with commas between them.
+
+    Args:
+        text: What was given.
+        rule: Which option it was, and what it must be.
+
+    Raises:
+        InputError: They are none.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{rule} like 256 or 256,384,512, got {text!r} instead") from None
+
+
+def costs_in(text: str) -> tuple[float, ...]:
+    """Return values of an SVM's C from numbers with commas between them.
+
+    Raises:
+        InputError: They are none.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--C must be a number like 10, or several like 0.1,1,10, got {text!r} instead"
+        ) from None
+
+
+def grid_in(text: str) -> tuple[int, int]:
+    """Return rows and columns from ``5x5`` or ``5``.
+
+    Raises:
+        InputError: It is neither.
+    """
+    rows, _, columns = text.partition("x")
+    try:
+        return int(rows), int(columns or rows)
+    except ValueError:
+        raise InputError(f"--grid must be like 5x5 or 3x4, got {text!r} instead") from None

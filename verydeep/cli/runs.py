@@ -1,0 +1,30 @@
+"""The verb ``runs``: the runs of a folder side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verydeep.cli.options import Json
+from verydeep.cli.output import print_result
+
+RUNS_EXAMPLES = "Examples:  verydeep runs   |   verydeep runs studies --json"
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder with runs in it.")] = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """List runs with their errors, the best first.
+
+    An unfinished run shows its best error on validation, a broken one what is wrong with it.
+    Errors of different data, splits or numbers of images do not compare.
+    """
+    from verydeep.cli.text.runs import runs_as_text
+    from verydeep.training.run_list import list_runs
+
+    found = list_runs(folder.expanduser())
+    text = runs_as_text(found) if found else f"{folder}: no runs"
+    print_result({"runs": [one.to_dict() for one in found]}, text, as_json)

@@ -1,0 +1,76 @@
+"""What a model sees on pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from verydeep.cli.text.columns import align
+from verydeep.data.samples import Box
+from verydeep.errors import printable
+from verydeep.system.csv_text import digits
+
+if TYPE_CHECKING:
+    from verydeep.models.prediction import Prediction
+
+
+def predictions_as_text(
+    predictions: Sequence[Prediction], sorted_into: Mapping[str, int] | None = None
+) -> str:
+    """Return a block of lines a picture; of sorted pictures a line a folder instead."""
+    if sorted_into is not None:
+        rows = [(name, f"{count:,}") for name, count in sorted_into.items()]
+        return align([("folder", "images"), *rows])
+    return "\n".join(line for prediction in predictions for line in _prediction_lines(prediction))
+
+
+def _prediction_lines(prediction: Prediction) -> Iterator[str]:
+    if prediction.fault:
+        return
+    yield printable(str(prediction.source))
+    for (name, probability), box in _placed(prediction):
+        where = "   from {:.0f},{:.0f} to {:.0f},{:.0f}".format(*box) if box else ""
+        yield f"  {100 * probability:5.1f} %  {printable(name)}{where}"
+
+
+def _placed(prediction: Prediction) -> Iterator[tuple[tuple[str, float], Box | None]]:
+    """Yield the classes of a ranking, each with its box."""
+    return zip_longest(prediction.ranking, prediction.boxes)
+
+
+def predictions_as_json(
+    predictions: Sequence[Prediction], sorted_into: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Return the predictions as plain values; boxes as x0, y0, x1, y1 in pixels."""
+    sorting = {} if sorted_into is None else {"sorted": dict(sorted_into)}
+    return sorting | {
+        "predictions": [
+            {
+                "file": str(prediction.source),
+                "classes": [
+                    {"class": k, "probability": p}
+                    | ({"box": list(box) if box else None} if prediction.boxes else {})
+                    for (k, p), box in _placed(prediction)
+                ],
+            }
+            for prediction in predictions
+            if not prediction.fault
+        ],
+        "unreadable": [str(p.source) for p in predictions if p.fault],
+    }
+
+
+def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]]:
+    """Yield rows for a CSV file: a head, then a line a picture."""
+    count = max((len(p.ranking) for p in predictions), default=0)
+    edges = Box._fields if any(prediction.boxes for prediction in predictions) else ()
+    columns = ("class", "probability", *edges)
+    head = [f"{what}_{place}" for place in range(1, count + 1) for what in columns]
+    yield ["file", *head]
+    for prediction in predictions:
+        row = [str(prediction.source)]
+        for (name, probability), box in _placed(prediction):
+            row += [name, digits(probability, ".6f")]
+            row += [digits(edge, ".2f") for edge in box] if box else [""] * len(edges)
+        yield row + [""] * (1 + len(head) - len(row))

@@ -1,0 +1,45 @@
+"""Runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from verydeep.cli.text.columns import align
+from verydeep.training.run_list import RunSummary
+
+
+def runs_as_text(runs: Sequence[RunSummary]) -> str:
+    """Return a line a run."""
+    head = ("run", "net", "data", "state", "error", "of", "date", "epochs")
+    return align([head, *map(_row, runs)], left=7)
+
+
+def _row(one: RunSummary) -> tuple[str, ...]:
+    return (
+        _shown(one.run),
+        one.net or "",
+        _shown(one.data or ""),
+        one.state,
+        _shown(one.fault or "")[:40] if one.state == "broken" else _error(one),
+        f"{one.images:,} {one.split}" if one.images is not None else one.split or "",
+        one.date[:16].replace("T", " "),
+        f"{one.epochs:,}",
+    )
+
+
+def _error(one: RunSummary) -> str:
+    if one.error is None:
+        return "none yet"
+    interval = "" if one.interval is None else " ({:.1f} to {:.1f})".format(*one.interval)
+    boxes = " of boxes" if one.measure == "localization" else ""
+    return f"{one.error:.2f} %{boxes}{interval}"
+
+
+def _shown(text: str, most: int = 60) -> str:
+    r"""Return text on one line that can do nothing to a terminal, its beginning cut if long.
+
+    >>> _shown("a\x1b[2J"), len(_shown("x" * 100))
+    ('a\\x1b[2J', 60)
+    """
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return plain if len(plain) <= most else "…" + plain[1 - most :]

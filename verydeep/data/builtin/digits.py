@@ -1,0 +1,274 @@
+"""The built-in data set: handwritten digits to be found and read on photographs.
+
+Everything in it is real but the putting together: the 1797 digits of 8x8 pixels that scikit-learn
+ships (people's handwriting, from the UCI repository) lie at random places and sizes, in ink of a
+random colour, on patches of scikit-learn's two photographs. The true box of each is known, so one
+small set serves classification and localization.
+
+Nothing learned by heart helps: no digit is in two splits, and the patches for training are cut
+from the right part of the photographs, those for validation and test from the left. Every class
+has an equal share of a split, every digit of a split is used about equally often.
+
+A picture depends on the seed, its split and its number alone: the same versions of NumPy and
+Pillow draw the same pixels on every machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import shutil
+import uuid
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from verydeep.data.builtin.cache import cache_folder
+from verydeep.data.samples import Box
+from verydeep.errors import DataError, DiskError
+from verydeep.system.files import is_no_room
+
+SIDE = 64
+"""Width and height of every picture in pixels."""
+
+CLASSES = 10
+COUNTS = {"train": 4000, "val": 600, "test": 1000}
+"""Pictures in each split."""
+
+HELD_OUT = {"val": 30, "test": 30}
+"""Digits of each class that only that split uses; training has the rest, about 120 a class."""
+
+STRIPS = {"train": (0.4, 1.0), "val": (0.0, 0.4), "test": (0.0, 0.4)}
+"""The part of each photograph's width that a split cuts its patches from."""
+
+PATCH_SIDES = (64, 128)
+"""Least and greatest side of a patch, in pixels of the photograph."""
+
+DIGIT_SIDES = (28, 40)
+"""Least and greatest side of a digit's own square (its 8x8 pixels), in pixels of the picture."""
+
+STEEPER = [min(max(2 * ink - 112, 0), 255) for ink in range(256)]
+"""What becomes of ink when a digit was blown up: else the loops of an 8 would run full."""
+
+VISIBLE = 64
+"""Ink that covers more than this, of 255, is seen: the box is drawn around it."""
+
+CONTRAST = 104
+"""Least distance between the luminance of the ink and the mean beneath it, of 255."""
+
+SOFTENING = 0.65
+"""How far a patch is drawn towards its mean colour, so that its own edges hide no stroke."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """One picture of the set.
+
+    Attributes:
+        pixels: uint8 (64, 64, 3).
+        label: The digit, 0 to 9.
+        split: ``train``, ``val`` or ``test``.
+        original: Number of the 8x8 digit in scikit-learn's set.
+        use: How often that digit was used before.
+        box: The tight box around the ink that is seen.
+    """
+
+    pixels: Pixels
+    label: int
+    split: str
+    original: int
+    use: int
+    box: Box
+
+    @property
+    def file(self) -> str:
+        """Where it stands in the folder of the set."""
+        return f"{self.split}/{self.label}/{self.split}_{self.original:04}_{self.use}.png"
+
+
+def digits_folder(seed: int = 0, *, cache: Path | None = None) -> Path:
+    """Return the folder of the set, which is made when first asked for (a few seconds).
+
+    In it stand ``{train,val,test}/{0..9}/*.png`` and ``boxes.csv`` (file, x0, y0, x1, y1).
+
+    Args:
+        seed: Of everything random in it.
+        cache: Where such folders are kept; None takes the environment variable
+            ``VERYDEEP_CACHE`` or, without it, the user's cache folder.
+
+    Raises:
+        DataError: The folder cannot be written.
+        DiskError: There is no room on the disk.
+    """
+    cache = cache or cache_folder()
+    folder = cache / f"digits-v1-seed{seed}"
+    if folder.is_dir():
+        return folder
+    # Written beside its place under a name of its own, so that what stands in that place is
+    # whole, whoever is killed and however many processes begin at once.
+    temporary = cache / f".{folder.name}-{uuid.uuid4().hex}"
+    try:
+        _write(make_digits(seed), temporary)
+        _put_in_place(temporary, folder)
+    except OSError as error:
+        kind = DiskError if is_no_room(error) else DataError
+        raise kind(
+            f"{cache}: the built-in digits cannot be written here ({error}); set VERYDEEP_CACHE "
+            "to a folder that can be written, with 50 MB to spare"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def make_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator[Digit]:
+    """Draw the set, without touching a file.
+
+    Args:
+        seed: Of everything random in it.
+        counts: Pictures of each split, multiples of 10; fewer are the first of the whole set.
+
+    Yields:
+        The pictures, split by split, the classes in turn.
+    """
+    digits, labels = _digits()
+    originals = _divide(labels, seed)
+    for number, split in enumerate(COUNTS, start=1):
+        strips = [_strip(photograph, *STRIPS[split]) for photograph in _photographs()]
+        for index in range(counts.get(split, 0)):
+            use, label = divmod(index, CLASSES)
+            own = originals[split][label]
+            original = int(own[use % len(own)])
+            generator = np.random.Generator(np.random.PCG64([seed, number, index]))
+            pixels, box = draw(digits[original], strips, generator)
+            yield Digit(pixels, label, split, original, use // len(own), box)
+
+
+def draw(
+    digit: Pixels, photographs: list[Image.Image], generator: np.random.Generator
+) -> tuple[Pixels, Box]:
+    """Draw one picture.
+
+    Args:
+        digit: (10, 10), 255 where there is ink; its outermost pixels are a frame without any.
+        photographs: What patches are cut from.
+        generator: Of patch, size, place and colour.
+
+    Returns:
+        The picture, (64, 64, 3), and the box of the digit.
+    """
+    picture = draw_patch(photographs, generator)
+    ink = place_ink(digit, generator)
+    seen = np.asarray(ink) > VISIBLE
+    beneath = luminance(np.asarray(picture)[seen]).mean()
+    picture.paste(draw_colour(float(beneath), generator), mask=ink)
+    return np.asarray(picture), tight_box(seen)
+
+
+def draw_patch(photographs: list[Image.Image], generator: np.random.Generator) -> Image.Image:
+    """Cut a square of random place and size from one of the photographs; bring it to 64x64."""
+    photograph = photographs[generator.integers(len(photographs))]
+    side = int(generator.integers(PATCH_SIDES[0], PATCH_SIDES[1] + 1))
+    left = int(generator.integers(photograph.width - side + 1))
+    top = int(generator.integers(photograph.height - side + 1))
+    square = (left, top, left + side, top + side)
+    patch = photograph.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=square)
+    mean = patch.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    return Image.blend(patch, Image.new("RGB", patch.size, mean), SOFTENING)
+
+
+def place_ink(digit: Pixels, generator: np.random.Generator) -> Image.Image:
+    """Return how much ink is where, grey 64x64: the digit at a random size and place."""
+    side = int(generator.integers(DIGIT_SIDES[0], DIGIT_SIDES[1] + 1)) * 10 // 8
+    left, top = generator.integers(SIDE - side + 1, size=2).tolist()
+    smooth = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
+    ink = Image.new("L", (SIDE, SIDE))
+    ink.paste(smooth.point(STEEPER), (left, top))
+    return ink
+
+
+def draw_colour(beneath: float, generator: np.random.Generator) -> tuple[int, ...]:
+    """Draw a colour whose luminance is far from the mean of what lies beneath."""
+    while True:
+        colours = generator.integers(256, size=(16, 3))
+        far = colours[np.abs(luminance(colours) - beneath) >= CONTRAST]
+        if len(far):
+            return tuple(far[0].tolist())
+
+
+def luminance(colours: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the luminance of colours (..., 3), 0 to 255, by the weights of ITU-R BT.601."""
+    weights: NDArray[np.float64] = np.array([0.299, 0.587, 0.114])
+    return np.asarray(np.dot(colours, weights))
+
+
+def tight_box(seen: NDArray[np.bool_]) -> Box:
+    """Return the smallest box around all that is seen."""
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    return Box(*(float(edge) for edge in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)))
+
+
+def _divide(labels: NDArray[np.int64], seed: int) -> dict[str, list[NDArray[np.int64]]]:
+    """Return the numbers of the digits by split and class, in random order."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    shuffled = [generator.permutation(np.flatnonzero(labels == k)) for k in range(CLASSES)]
+    first, second = HELD_OUT["val"], HELD_OUT["val"] + HELD_OUT["test"]
+    return {
+        "train": [own[second:] for own in shuffled],
+        "val": [own[:first] for own in shuffled],
+        "test": [own[first:second] for own in shuffled],
+    }
+
+
+def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the digits, (1797, 10, 10) with 255 for full ink, and what they are.
+
+    Around each is a frame without ink, so that strokes at its edge fade like all others.
+    """
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    ink = (data.images * 255 / 16).astype(np.uint8)
+    return np.pad(ink, ((0, 0), (1, 1), (1, 1))), data.target
+
+
+@functools.cache
+def _photographs() -> list[Image.Image]:
+    from sklearn.datasets import load_sample_images
+
+    return [Image.fromarray(image) for image in load_sample_images().images]
+
+
+def _strip(photograph: Image.Image, start: float, end: float) -> Image.Image:
+    width, height = photograph.size
+    return photograph.crop((int(start * width), 0, int(end * width), height))
+
+
+def _write(digits: Iterator[Digit], folder: Path) -> None:
+    for split in COUNTS:
+        for label in range(CLASSES):
+            (folder / split / str(label)).mkdir(parents=True)
+    with (folder / "boxes.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["file", *Box._fields])
+        for digit in digits:
+            # Photographs hardly repeat themselves: Huffman coding alone is quicker, and smaller.
+            Image.fromarray(digit.pixels).save(
+                folder / digit.file, compress_level=1, compress_type=zlib.Z_HUFFMAN_ONLY
+            )
+            table.writerow([digit.file, *digit.box])
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was first, with the same pictures
+            raise

@@ -1,0 +1,47 @@
+"""Data sets that have a name instead of a place: the built-in digits, and torchvision's."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+from verydeep.data.builtin.digits import digits_folder
+from verydeep.data.builtin.torchvision_sets import SETS, TABLE, torchvision_folder
+from verydeep.data.images.member import Source
+from verydeep.data.layouts import split_folders, table
+from verydeep.data.samples import Box, Dataset, Samples
+from verydeep.system.progress import Progress
+
+NAMES = ("digits", *SETS)
+
+
+def read(name: str, progress: Progress | None = None) -> Dataset:
+    """Read one of :data:`NAMES`; it is made or fetched when first asked for.
+
+    Raises:
+        DataError: It cannot be fetched or written.
+    """
+    if name == "digits":
+        dataset = _with_boxes(split_folders.read(digits_folder()))
+        return replace(dataset, layout="built-in digits")
+    folder = torchvision_folder(name, progress)
+    return replace(table.read(folder / TABLE), layout=f"torchvision's {SETS[name].title}")
+
+
+def _with_boxes(dataset: Dataset) -> Dataset:
+    """Add the boxes of ``boxes.csv`` in the data set's folder."""
+    boxes: dict[Source, Box] = dict(_boxes(dataset.root))
+    splits = {
+        name: Samples.of(replace(sample, box=boxes[sample.path]) for sample in samples)
+        for name, samples in dataset.splits.items()
+    }
+    return replace(dataset, splits=splits)
+
+
+def _boxes(folder: Path) -> list[tuple[Path, Box]]:
+    with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
+        return [
+            (folder / row["file"], Box(*(float(row[key]) for key in Box._fields)))
+            for row in csv.DictReader(file)
+        ]

@@ -1,0 +1,1 @@
+"""Walk over folders of images: links, system files, and what is passed over."""

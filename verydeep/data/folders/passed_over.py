@@ -1,0 +1,120 @@
+"""A count of what a walk over folders passed over, in words for the first line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from verydeep.data.folders.system_files import kind_of
+from verydeep.data.images.formats import is_picture_name, remedy
+from verydeep.errors import plural
+
+NAMED = 3
+"""Endings, folders or links that a line names of each kind, at most."""
+
+
+@dataclass
+class PassedOver:
+    """Files and folders that are not read, and links.
+
+    Attributes:
+        endings: Files by their ending in lower case, empty for none.
+        system: Files and folders of systems, network drives and programs, and hidden ones.
+        empty: Names of folders without a picture, where folders stand for classes.
+        dangling: Links that lead nowhere.
+        repeated: Links to what is read anyway.
+        followed: Links to folders elsewhere, which are read.
+    """
+
+    endings: Counter[str] = field(default_factory=Counter)
+    system: Counter[str] = field(default_factory=Counter)
+    empty: list[str] = field(default_factory=list)
+    dangling: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    followed: list[str] = field(default_factory=list)
+
+    def file(self, name: str) -> None:
+        """Count a file whose ending is not that of a readable picture."""
+        dot = name.rfind(".")
+        self.endings[name[dot:].lower() if dot > 0 else ""] += 1
+
+    def hide(self, name: str) -> None:
+        """Count a system's file or folder."""
+        self.system[kind_of(name)] += 1
+
+    def add(self, other: PassedOver) -> None:
+        """Count what another walk passed over, too."""
+        self.endings += other.endings
+        self.system += other.system
+        for name in ("empty", "dangling", "repeated", "followed"):
+            getattr(self, name).extend(getattr(other, name))
+
+    @property
+    def pictures(self) -> int:
+        """How many of the files are pictures by their ending."""
+        return sum(count for suffix, count in self.endings.items() if is_picture_name(suffix))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All of it in words; nothing if there is nothing to say."""
+        files = [*self._files(), *_listed("folder", self.empty, " without pictures")]
+        parts = [*files, *self.others]
+        passed = (f"passed over: {', '.join(parts)}",) if parts else ()
+        return (*self.links, *passed)
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """The links that were followed, in words."""
+        return tuple(_listed("linked folder", self.followed, " followed"))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What is neither a file of another kind nor an empty folder, in words."""
+        return tuple(self._others())
+
+    def pictures_in_words(self) -> str:
+        """Return the pictures among the files, and what makes them readable."""
+        return ", ".join(self._pictures())
+
+    def _files(self) -> Iterator[str]:
+        """Yield the files by ending: pictures first, all of them, then the most frequent others."""
+        yield from self._pictures()
+        others = {k: n for k, n in self.endings.items() if not is_picture_name(k)}
+        yield from _by_ending(others, NAMED)
+
+    def _pictures(self) -> Iterator[str]:
+        """Yield the pictures by ending, those together that the same remedy makes readable."""
+        groups: dict[str, dict[str, int]] = {}
+        for suffix, count in self.endings.items():
+            if is_picture_name(suffix):
+                groups.setdefault(remedy([suffix]), {})[suffix] = count
+        for cure, counts in sorted(groups.items(), reverse=True):
+            parts = _by_ending(counts, len(counts))
+            yield ", ".join(parts) + (f" ({cure})" if cure else "")
+
+    def _others(self) -> Iterator[str]:
+        if self.system:
+            names = [name for name, _ in self.system.most_common(NAMED)]
+            count = plural(self.system.total(), "hidden or system item")
+            yield f"{count} ({_some(names, len(self.system))})"
+        yield from _listed("dangling link", self.dangling, "")
+        yield from _listed("link", self.repeated, " to what is read anyway")
+
+
+def _by_ending(counts: Mapping[str, int], most: int) -> Iterable[str]:
+    """Return the most frequent endings, each with its count, and the others together."""
+    ordered = Counter(counts).most_common()
+    parts = [f"{count:,} {suffix or 'without an ending'}" for suffix, count in ordered[:most]]
+    rest = sum(count for _, count in ordered[most:])
+    return [*parts, f"{rest:,} others"] if rest else parts
+
+
+def _listed(what: str, names: list[str], how: str) -> Iterator[str]:
+    if names:
+        yield f"{plural(len(names), what)}{how} ({_some(names[:NAMED], len(names))})"
+
+
+def _some(names: list[str], total: int) -> str:
+    more = f" and {total - len(names):,} more" if total > len(names) else ""
+    return ", ".join(names) + more

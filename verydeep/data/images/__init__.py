@@ -1,0 +1,1 @@
+"""One image: decode it safely, name its kind, find it on disk."""

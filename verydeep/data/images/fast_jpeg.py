@@ -1,0 +1,88 @@
+"""Plain JPEGs straight to an array, in three quarters of the time that Pillow takes.
+
+``simplejpeg`` and Pillow decode by the same library, so the pixels are the same; they differ in
+what they refuse. ``simplejpeg`` therefore decodes only pictures whose header Pillow has read and
+the bounds have passed, and whose segments are so regular that no two parsers can disagree about
+them. Pillow decodes everything else, everything that ``simplejpeg`` refuses, and everything where
+``simplejpeg`` is not installed. Its refusals are the ones that people see.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from torch import Tensor
+
+from verydeep.data.images.jpeg_header import read_header
+from verydeep.data.images.limits import Metered
+
+MOST_PIXELS = 2**24
+"""Larger pictures go by Pillow: a broken one would be decoded twice, to say why."""
+
+Decoder = Callable[[bytes], NDArray[np.uint8]]
+"""From the bytes of a JPEG to uint8 (H, W, 3). Raises a ValueError for any fault of the file."""
+
+
+def pixels_of_plain_jpeg(picture: ImageFile.ImageFile) -> Tensor | None:
+    """Return the pixels of a JPEG as Pillow would, if that can be had sooner and is certain.
+
+    Args:
+        picture: Opened by :func:`verydeep.data.images.decode.opened`; its pixels are not loaded.
+
+    Returns:
+        uint8 (3, H, W), not turned, the channels closest in memory; None if Pillow is to decide.
+    """
+    width, height = picture.size
+    if picture.format != "JPEG" or picture.mode not in ("L", "RGB") or width * height > MOST_PIXELS:
+        return None
+    decoder, stream = quick_decoder(), picture.fp
+    if decoder is None or not isinstance(stream, Metered):
+        return None
+    header = read_header(stream.content)
+    if header is None or header[:2] != picture.size:  # odd, or to be decoded at a reduced size
+        return None
+    try:
+        pixels = decoder(stream.content)
+    except ValueError:
+        return None
+    if pixels.shape != (height, width, 3):
+        return None
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+@functools.cache
+def quick_decoder() -> Decoder | None:
+    """Return simplejpeg's decoder; None if it is absent, or its pixels here are not Pillow's."""
+    try:
+        from simplejpeg import decode_jpeg
+    except ImportError:
+        return None
+    try:
+        return decode_jpeg if all(_agrees(decode_jpeg, how) for how in _WAYS) else None
+    except (TypeError, ValueError):
+        return None
+
+
+_WAYS: tuple[dict[str, Any], ...] = (
+    {"subsampling": 0},
+    {"subsampling": 1},
+    {"subsampling": 2},
+    {"progressive": True},
+)
+
+
+def _agrees(decoder: Decoder, options: dict[str, Any]) -> bool:
+    """Return whether a picture of noise, saved in some way, comes out as from Pillow."""
+    noise = np.random.Generator(np.random.Philox(0)).integers(0, 256, (61, 83, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "JPEG", **options)
+    found = decoder(stream.getvalue())
+    with Image.open(stream) as picture:
+        return np.array_equal(found, np.asarray(picture))

@@ -1,0 +1,94 @@
+"""What people give as pictures: paths, folders, PIL images, arrays, and lists of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.images.decode import upright_rgb
+from verydeep.data.images.image_files import pictures_in
+from verydeep.errors import InputError, PictureError, plural
+from verydeep.system.progress import Progress
+
+Picture = str | Path | Image.Image | NDArray[np.uint8]
+
+
+def list_pictures(
+    pictures: Picture | Iterable[Picture], progress: Progress | None = None
+) -> list[Path | Image.Image]:
+    """Return every file or picture that is meant, and say what was passed over in folders.
+
+    Args:
+        pictures: What was given.
+        progress: Where to report to; None is silent.
+
+    Raises:
+        InputError: As for :func:`each_picture`.
+    """
+    passed = PassedOver()
+    found = list(each_picture(pictures, passed))
+    for note in passed.notes:
+        (progress or Progress()).say(note)
+    return found
+
+
+def each_picture(
+    pictures: Picture | Iterable[Picture], passed: PassedOver | None = None
+) -> Iterator[Path | Image.Image]:
+    """Yield every file or picture that is meant; a folder stands for the pictures in it.
+
+    Args:
+        pictures: What was given.
+        passed: Counts what is passed over in folders.
+
+    Raises:
+        InputError: A file does not exist, or an array has another shape or type.
+    """
+    if isinstance(pictures, np.ndarray):
+        yield _from_array(pictures)
+    elif isinstance(pictures, Image.Image):
+        yield upright_rgb(pictures)
+    elif isinstance(pictures, str | Path):
+        yield from _files(Path(pictures), PassedOver() if passed is None else passed)
+    elif isinstance(pictures, Iterable) and not isinstance(pictures, Tensor):
+        for picture in pictures:
+            yield from each_picture(picture, passed)
+    else:
+        raise InputError(
+            f"a picture must be a path, a PIL image or an array, got {type(pictures).__name__}"
+        )
+
+
+def _files(path: Path, passed: PassedOver) -> Sequence[Path]:
+    if not path.exists() and not path.is_symlink():
+        raise PictureError(f"{path}: no such file or folder")
+    if not path.is_dir():
+        return [path]
+    here = PassedOver()
+    found = list(pictures_in(path, here))
+    passed.add(here)
+    if found:
+        return found
+    if here.pictures:
+        raise PictureError(
+            f"{path}: none of the {plural(here.pictures, 'picture')} in this folder can be read: "
+            f"{here.pictures_in_words()}"
+        )
+    raise PictureError("; ".join([f"{path}: no pictures in this folder", *here.notes]))
+
+
+def _from_array(pixels: NDArray[Any]) -> Image.Image:
+    coloured = pixels.ndim == 3 and pixels.shape[2] == 3
+    if pixels.dtype != np.uint8 or not (coloured or pixels.ndim == 2) or not pixels.size:
+        raise InputError(
+            "a picture as an array must be uint8 of shape (H, W) or (H, W, 3), "
+            f"got {pixels.dtype} of shape {pixels.shape} instead"
+        )
+    return Image.fromarray(pixels).convert("RGB")

@@ -1,0 +1,244 @@
+"""Training crops: rescale, crop, mirror and shift the colours of a picture (sections 2.1, 3.1).
+
+What is drawn and how it is applied are apart: :func:`draw_crop` makes all random choices,
+:func:`cut` applies them to one picture (on the way from a file) and :func:`cut_batch` to many at
+once, on any device. Both resample with the same filter: bilinear, widened when the picture shrinks.
+
+N images, H height, W width, h, w sides of a crop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from verydeep.data.geometry import Rounding, Window, center_window, rescaled_size
+from verydeep.data.images.limits import MAX_PIXELS
+from verydeep.errors import PictureError
+
+WORTH_MORE = 4
+"""Times the pixels of a crop that torch makes before Pillow, which makes no others, is sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What may happen to a training picture.
+
+    Attributes:
+        size: Side of a crop in pixels, the net's ``input_size``.
+        scale: Training scale S as a range (low, high) in pixels, drawn uniformly for each picture;
+            low = high is a fixed S.
+        random_crop: Cut anywhere; else from the centre.
+        flip: Mirror every other crop.
+        colour_shift: Deviation of the factors αₖ in Krizhevsky's RGB shift Σₖ αₖ λₖ pₖ; None for
+            no shift.
+    """
+
+    size: int
+    scale: tuple[int, int]
+    random_crop: bool = True
+    flip: bool = True
+    colour_shift: float | None = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One crop of one picture, all choices made.
+
+    Attributes:
+        rescaled: Height and width of the whole picture after rescaling.
+        window: The crop's place on the rescaled picture.
+        flip: Whether it is mirrored.
+        shift: Factors αₖ along the three principal axes of the training pixels.
+    """
+
+    rescaled: tuple[int, int]
+    window: Window
+    flip: bool
+    shift: tuple[float, float, float]
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """Return the source of randomness of one picture in one epoch.
+
+    It depends on these three numbers alone: not on the order of the pictures, the number of
+    processes, or where an interrupted run went on.
+    """
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, epoch, index]))
+
+
+def draw_crop(
+    augmentation: Augmentation, height: int, width: int, generator: np.random.Generator
+) -> Crop:
+    """Draw a crop of a picture of that size.
+
+    Args:
+        augmentation: What may happen.
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
+        generator: Always asked for the same count of numbers, whatever is switched on.
+    """
+    scale, top, left, mirror = generator.random(4)
+    shift = generator.standard_normal(3) * (augmentation.colour_shift or 0.0)
+    low, high = augmentation.scale
+    rescaled = rescaled_size(height, width, low + int(scale * (high - low + 1)))
+    window = center_window(*rescaled, augmentation.size)
+    if augmentation.random_crop:
+        window = window._replace(
+            top=int(top * (rescaled[0] - augmentation.size + 1)),
+            left=int(left * (rescaled[1] - augmentation.size + 1)),
+        )
+    flip = augmentation.flip and bool(mirror < 0.5)
+    return Crop(rescaled, window, flip, (float(shift[0]), float(shift[1]), float(shift[2])))
+
+
+def cut(pixels: Tensor, crop: Crop, extent: tuple[float, float] | None = None) -> Tensor:
+    """Return the crop of a picture.
+
+    Args:
+        pixels: uint8 (3, H, W), the picture.
+        crop: What to cut.
+        extent: Height and width of the picture, in these pixels, if their last row and column hold
+            only a part of a pixel, as those of a JPEG decoded at a reduced size; None for H and W.
+
+    Returns:
+        uint8 (3, h, w).
+    """
+    top, left, height, width = crop.window
+    # torch's filter is the quicker one, but only begins in the upper left corner.
+    from_corner = (top + height) * (left + width) <= WORTH_MORE * height * width
+    resample = _cut_from_corner if from_corner else _cut_box
+    part = resample(pixels, crop, extent or (pixels.shape[1], pixels.shape[2]))
+    return part.flip(2) if crop.flip else part
+
+
+def _cut_from_corner(pixels: Tensor, crop: Crop, extent: tuple[float, float]) -> Tensor:
+    """Return the crop, not mirrored, from all that lies above and left of its lower right end."""
+    top, left, height, width = crop.window
+    scales = [after / before for after, before in zip(crop.rescaled, extent, strict=True)]
+    ends = [top + height, left + width]
+    # Lines of as many pixels as before are copied, whatever the scale: then one pixel more.
+    sides = [
+        end + (end == before and scale != 1)
+        for end, before, scale in zip(ends, pixels.shape[1:], scales, strict=True)
+    ]
+    # What interpolate() calls; that cannot be told both where to end and which scale to take.
+    part: Tensor = torch.ops.aten._upsample_bilinear2d_aa(pixels[None], sides, False, *scales)
+    return part[0, :, top : ends[0], left : ends[1]]
+
+
+def _cut_box(pixels: Tensor, crop: Crop, extent: tuple[float, float]) -> Tensor:
+    """Return the crop, not mirrored, by Pillow from the part of the picture that it needs."""
+    window = crop.window
+    y, x = (before / after for before, after in zip(extent, crop.rescaled, strict=True))
+    top, bottom = _reach(window.top, window.height, y, pixels.shape[1])
+    left, right = _reach(window.left, window.width, x, pixels.shape[2])
+    part = Image.fromarray(pixels[:, top:bottom, left:right].permute(1, 2, 0).numpy())
+    box = (
+        window.left * x - left,
+        window.top * y - top,
+        min((window.left + window.width) * x - left, part.width),
+        min((window.top + window.height) * y - top, part.height),
+    )
+    found = part.resize((window.width, window.height), Image.Resampling.BILINEAR, box=box)
+    return torch.from_numpy(np.array(found)).permute(2, 0, 1)
+
+
+def rescale(
+    picture: Image.Image,
+    scale: int,
+    rounding: Rounding = "nearest",
+    filter_: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
+    """Return the whole picture with its smallest side brought to ``scale``.
+
+    Raises:
+        PictureError: It is so long that it would have too many pixels.
+    """
+    height, width = rescaled_size(picture.height, picture.width, scale, rounding)
+    if height * width > MAX_PIXELS:
+        raise PictureError(
+            f"{picture.width}x{picture.height} would be {width}x{height} pixels at scale {scale}, "
+            f"more than {MAX_PIXELS:,}; crop it"
+        )
+    if (height, width) == (picture.height, picture.width):
+        return picture
+    return picture.resize((width, height), filter_)
+
+
+def source_window(crop: Crop, height: int, width: int) -> Window:
+    """Return the part of a picture of that size that a crop is made from."""
+    window = crop.window
+    top, bottom = _reach(window.top, window.height, height / crop.rescaled[0], height)
+    left, right = _reach(window.left, window.width, width / crop.rescaled[1], width)
+    return Window(top, left, bottom - top, right - left)
+
+
+def _reach(start: int, length: int, ratio: float, size: int) -> tuple[int, int]:
+    """Return the first pixel that a part of the new line depends on, and the first beyond."""
+    support = max(ratio, 1.0)
+    first = math.floor((start + 0.5) * ratio - support)
+    beyond = math.ceil((start + length - 0.5) * ratio + support)
+    return max(0, first), min(size, beyond)
+
+
+def cut_batch(
+    pictures: Tensor, sizes: Tensor, crops: Sequence[Crop], corners: Tensor | None = None
+) -> Tensor:
+    """Return the crops of many pictures, each as two small matrix products (rows, then columns).
+
+    Args:
+        pictures: uint8 (N, 3, H, W), pictures or the parts of them that the crops need; what is
+            smaller stands in the upper left corner.
+        sizes: (N, 2), height and width of every whole picture, on any device.
+        crops: N crops, all of one size h x w.
+        corners: (N, 2), row and column at which the parts begin; None if they are whole.
+
+    Returns:
+        uint8 (N, 3, h, w) on the pictures' device.
+    """
+    device = pictures.device
+    windows = torch.tensor([crop.window for crop in crops], device=device)
+    rescaled = torch.tensor([crop.rescaled for crop in crops], device=device)
+    flips = torch.tensor([crop.flip for crop in crops], device=device)
+    height, width = pictures.shape[-2:]
+    sizes = sizes.to(device)
+    begin = torch.zeros_like(sizes) if corners is None else corners.to(device)
+    lines = [
+        _resampling(
+            sizes[:, axis],
+            rescaled[:, axis],
+            windows[:, axis],
+            crops[0].window[2 + axis],
+            torch.arange(padded, device=device) + begin[:, axis, None],
+        )
+        for axis, padded in enumerate((height, width))
+    ]
+    rows, columns = lines
+    columns = torch.where(flips[:, None, None], columns.flip(1), columns)
+    part = rows[:, None] @ pictures.float() @ columns.mT[:, None]
+    return part.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _resampling(before: Tensor, after: Tensor, start: Tensor, length: int, old: Tensor) -> Tensor:
+    """Return matrices (N, length, M) that take M pixels of a line to a part of the new line.
+
+    Args:
+        before: (N,) sizes of the lines.
+        after: (N,) sizes of the whole new lines.
+        start: (N,) first pixels of the parts.
+        length: Size of every part.
+        old: (N, M) numbers of the pixels; those beyond a line's size weigh nothing.
+    """
+    ratio = (before / after)[:, None, None]
+    new = torch.arange(length, device=start.device)[None, :, None] + start[:, None, None]
+    old = old[:, None, :]
+    distance = (old + 0.5 - (new + 0.5) * ratio).abs() / ratio.clamp(min=1.0)
+    weights = (1 - distance).clamp(min=0.0) * (old < before[:, None, None])
+    return weights / weights.sum(-1, keepdim=True)

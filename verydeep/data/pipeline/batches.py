@@ -1,0 +1,377 @@
+"""Training batches: the crops of an epoch, in the order of its plan, ready for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from verydeep.data.images.fast_jpeg import quick_decoder
+from verydeep.data.pipeline.augment import (
+    Augmentation,
+    Crop,
+    cut_batch,
+    sample_generator,
+    source_window,
+)
+from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing, Size
+from verydeep.data.pipeline.image_cache import PictureStore
+from verydeep.data.pipeline.read_crop import read_crop
+from verydeep.data.pipeline.sampling import (
+    Indices,
+    micro_batches,
+    of_rank,
+    plan_epoch,
+    steps_of_epoch,
+)
+from verydeep.data.pipeline.workers import Dealt, worker_count
+from verydeep.data.samples import Sample, Samples
+from verydeep.errors import PictureError
+from verydeep.system.processes import Source, Workers
+
+P = TypeVar("P", bound="MicroBatch | str")
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Crops that go through the net at once.
+
+    Attributes:
+        pictures: uint8 (N, 3, h, w).
+        labels: int64 (N,).
+        shifts: float32 (N, 3), factors α of the colour shift.
+        step: Number of the update within the epoch that they belong to.
+        share: Their share of that update's pictures.
+        last: Whether the update is complete with them.
+        unreadable: Pictures that could be read once, but not now: name and reason.
+        boxes: float32 (N, 4), where on the crops the objects are: centre x, centre y, width,
+            height, relative to the crop; None if that is not to be learned.
+    """
+
+    pictures: Tensor
+    labels: Tensor
+    shifts: Tensor
+    step: int
+    share: float
+    last: bool
+    unreadable: tuple[str, ...] = ()
+    boxes: Tensor | None = None
+
+    def pin_memory(self) -> MicroBatch:
+        """Return the same in memory that a GPU can copy from while it computes."""
+        return self._with(Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """Return the same on a device."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> MicroBatch:
+        return replace(
+            self,
+            pictures=change(self.pictures),
+            labels=change(self.labels),
+            shifts=change(self.shifts),
+            boxes=None if self.boxes is None else change(self.boxes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Which draws a micro-batch is made of; draw d is of picture d modulo their number."""
+
+    epoch: int
+    indices: Indices
+    step: int
+    share: float
+    last: bool
+
+
+class Batches(Protocol):
+    """A training set, epoch by epoch."""
+
+    @property
+    def pictures(self) -> int:
+        """Pictures in an epoch."""
+
+    @property
+    def steps(self) -> int:
+        """Updates in an epoch."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
+        """Yield the micro-batches of an epoch, from the update ``start`` on."""
+
+
+class TrainingBatches:
+    """The training set as batches of augmented crops.
+
+    Args:
+        samples: The training set; every picture can be read.
+        augmentation: What may happen to a picture.
+        batch: Pictures an update.
+        micro_batch: Pictures at once.
+        seed: Of the order and the augmentation.
+        store: The decoded pictures; None decodes the files, each epoch anew.
+        workers: Decoding processes, without a store; None decides.
+        balanced: Draw every class as often as any other, instead of every picture once.
+        reduced: Decode large JPEG files at a reduced size; see
+            :mod:`verydeep.data.pipeline.read_crop`.
+        drawing: How crops are drawn; None takes any.
+        rank: Which of the processes that train together this is.
+        world: How many they are.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        augmentation: Augmentation,
+        *,
+        batch: int,
+        micro_batch: int,
+        seed: int,
+        store: PictureStore | None = None,
+        workers: int | None = None,
+        balanced: bool = False,
+        reduced: bool = True,
+        drawing: Drawing | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.samples = Samples.of(samples)
+        self.augmentation = augmentation
+        self.batch = batch
+        self.micro_batch = micro_batch
+        self.seed = seed
+        self.store = store
+        self.workers = workers
+        self.balanced = balanced
+        self.reduced = reduced
+        self.drawing = drawing or AnyCrop(augmentation)
+        self.rank, self.world = rank, world
+
+    @property
+    def pictures(self) -> int:
+        """Pictures in an epoch."""
+        return len(self.samples)
+
+    @property
+    def steps(self) -> int:
+        """Updates in an epoch."""
+        return steps_of_epoch(len(self.samples), self.batch)
+
+    def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
+        """Yield the micro-batches of an epoch, from the update ``start`` on."""
+        orders = list(self._orders(epoch, start))
+        if self.store is not None:
+            yield from map(_FromStore(self, self.store), orders)
+            return
+        workers = min(worker_count(self.workers, len(self.samples)), len(orders))
+        yield from read_batches(Dealt(_FromFiles(self), orders), workers)
+
+    def _orders(self, epoch: int, start: int) -> Iterator[_Order]:
+        labels = self.samples.labels if self.balanced else None
+        plan = plan_epoch(len(self.samples), self.batch, self.seed, epoch, labels)
+        for step, indices in list(enumerate(plan))[start:]:
+            mine = of_rank(indices, self.rank, self.world)
+            parts = list(micro_batches(mine, self.micro_batch))
+            for number, part in enumerate(parts, start=1):
+                # The mean over ranks of what each adds up is that over all pictures.
+                share = len(part) * self.world / len(indices)
+                yield _Order(epoch, part, step, share, last=number == len(parts))
+
+
+def read_batches(source: Source[P], workers: int) -> Iterator[P]:
+    """Yield the parts that workers make, a part of each in turn; 0 makes them in this process.
+
+    Raises:
+        WorkerError: A worker was killed, or none can be started.
+    """
+    pinned = torch.cuda.is_available()
+    if not workers:
+        parts = source(0, 1)
+        yield from map(_pinned, parts) if pinned else parts
+        return
+    quick_decoder()  # once for all of them
+    with Workers(source, workers) as made:
+        yield from _pinned_ahead(made) if pinned else made
+
+
+def _pinned(part: P) -> P:
+    """Return a part in memory that a GPU can copy from; a message stays as it is."""
+    return part if isinstance(part, str) else part.pin_memory()  # type: ignore[return-value]
+
+
+def _pinned_ahead(made: Workers[P]) -> Iterator[P]:
+    """Fetch and pin parts in a thread while the caller works on an earlier one."""
+    parts = map(_pinned, made)
+    device = torch.cuda.current_device()
+    pool = ThreadPoolExecutor(1, "verydeep-pin", torch.cuda.set_device, (device,))
+
+    def fetch() -> list[P]:
+        return list(islice(parts, 1))
+
+    try:
+        under_way: Future[list[P]] = pool.submit(fetch)
+        while found := under_way.result():
+            under_way = pool.submit(fetch)
+            yield from found
+    finally:
+        made.stop()
+        pool.shutdown(cancel_futures=True)
+
+
+class Crops(NamedTuple):
+    """Crops of pictures.
+
+    Attributes:
+        pictures: uint8 (N, 3, h, w).
+        crops: How they were drawn.
+        draws: The numbers of their pictures.
+        originals: Sizes of the upright pictures.
+        faults: Pictures that could not be read.
+    """
+
+    pictures: Tensor
+    crops: list[Crop]
+    draws: list[int]
+    originals: list[Size]
+    faults: list[str]
+
+
+class _Maker:
+    """Makes the micro-batch of an order, in this process or in a worker."""
+
+    def __init__(self, batches: TrainingBatches) -> None:
+        self.samples = batches.samples
+        self.augmentation = batches.augmentation
+        self.drawing = batches.drawing
+        self.seed = batches.seed
+
+    def __call__(self, order: _Order) -> MicroBatch:
+        crops = self.cut(order)
+        samples = [self.sample(draw) for draw in crops.draws]
+        made = micro_batch_of(crops, samples, self.drawing, order.step)
+        return replace(made, share=order.share, last=order.last)
+
+    def cut(self, order: _Order) -> Crops:
+        raise NotImplementedError
+
+    def sample(self, draw: int) -> Sample:
+        return self.samples[draw % len(self.samples)]
+
+
+def micro_batch_of(
+    crops: Crops, samples: Sequence[Sample], drawing: Drawing, step: int
+) -> MicroBatch:
+    """Return crops and what is to be learned of them as the whole of an update."""
+    return MicroBatch(
+        pictures=crops.pictures,
+        labels=torch.tensor([sample.label for sample in samples], dtype=torch.long),
+        shifts=torch.tensor([c.shift for c in crops.crops], dtype=torch.float32).view(-1, 3),
+        step=step,
+        share=1.0,
+        last=True,
+        unreadable=tuple(crops.faults),
+        boxes=drawing.boxes(samples, crops.originals, crops.crops),
+    )
+
+
+def cut_sources(
+    sources: Sequence[tuple[int, Sample]],
+    drawing: Drawing,
+    side: int,
+    seed: int,
+    epoch: int,
+    *,
+    reduced: bool = True,
+) -> Crops:
+    """Decode pictures and cut a crop of each; the number of a picture decides which.
+
+    Args:
+        sources: Numbers of the pictures, and what is known of them.
+        drawing: Draws the crops.
+        side: Of a crop, in pixels.
+        seed: Of the run.
+        epoch: Of the run.
+        reduced: Decode large JPEGs at a reduced size; see
+            :func:`~verydeep.data.pipeline.read_crop.read_crop`.
+    """
+    batch = torch.empty((len(sources), 3, side, side), dtype=torch.uint8)
+    made = Crops(batch, [], [], [], [])
+    for number, sample in sources:
+        draw = _Draw(drawing, sample, sample_generator(seed, epoch, number))
+        try:
+            pixels, crop = read_crop(sample.path, draw, reduced=reduced)
+        except PictureError as error:
+            made.faults.append(str(error))
+            continue
+        batch[len(made.crops)] = pixels
+        made.crops.append(crop)
+        made.draws.append(number)
+        made.originals.append(draw.size)
+    return made._replace(pictures=batch[: len(made.crops)])
+
+
+@dataclass
+class _Draw:
+    """Draws the crop of one picture, once its size is known."""
+
+    drawing: Drawing
+    sample: Sample
+    generator: np.random.Generator
+    size: Size = (0, 0)
+
+    def __call__(self, height: int, width: int) -> Crop:
+        self.size = (height, width)
+        return self.drawing.crop(self.sample, self.size, self.size, self.generator)
+
+
+class _FromFiles(_Maker):
+    def __init__(self, batches: TrainingBatches) -> None:
+        super().__init__(batches)
+        self.reduced = batches.reduced
+
+    def cut(self, order: _Order) -> Crops:
+        sources = [(draw, self.sample(draw)) for draw in order.indices.tolist()]
+        side = self.augmentation.size
+        return cut_sources(
+            sources, self.drawing, side, self.seed, order.epoch, reduced=self.reduced
+        )
+
+
+class _FromStore(_Maker):
+    def __init__(self, batches: TrainingBatches, store: PictureStore) -> None:
+        super().__init__(batches)
+        self.store = store
+
+    def cut(self, order: _Order) -> Crops:
+        draws = order.indices.tolist()
+        if not draws:  # An update smaller than the number of processes leaves some without.
+            side = self.augmentation.size
+            return Crops(self.store.block.new_empty((0, 3, side, side)), [], [], [], [])
+        numbers = (order.indices % len(self.samples)).tolist()
+        sizes = self.store.sizes[torch.tensor(numbers)]
+        originals = [(h, w) for h, w in self.store.originals[torch.tensor(numbers)].tolist()]
+        crops = [
+            self.drawing.crop(
+                self.sample(draw),
+                (height, width),
+                original,
+                sample_generator(self.seed, order.epoch, draw),
+            )
+            for draw, (height, width), original in zip(
+                draws, sizes.tolist(), originals, strict=True
+            )
+        ]
+        windows = [
+            source_window(crop, height, width)
+            for crop, (height, width) in zip(crops, sizes.tolist(), strict=True)
+        ]
+        corners = torch.tensor([window[:2] for window in windows])
+        parts = self.store.gather(numbers, windows)
+        return Crops(cut_batch(parts, sizes, crops, corners), crops, draws, originals, [])

@@ -1,0 +1,111 @@
+"""Whole pictures for testing and prediction, rescaled to every test scale."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from verydeep.data.geometry import Rounding
+from verydeep.data.images.limits import check_sides
+from verydeep.data.images.member import Source
+from verydeep.data.pipeline.augment import rescale
+from verydeep.data.pipeline.workers import load_pictures
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class TestPicture:
+    """One picture at every test scale.
+
+    Attributes:
+        index: Its number in the list that was asked for.
+        scales: Q, the smallest sides it was rescaled to.
+        pixels: uint8 (H, W, 3) for each of them.
+        size: Height and width of the upright picture, before it was rescaled.
+    """
+
+    __test__ = False  # not a test for pytest to collect
+
+    index: int
+    scales: tuple[int, ...]
+    pixels: tuple[Pixels, ...]
+    size: tuple[int, int]
+
+    def at(self, scale: int) -> Pixels:
+        """Return the pixels (H, W, 3) at a scale."""
+        return self.pixels[self.scales.index(scale)]
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """Brings a picture to every test scale; runs where the file is decoded."""
+
+    scales: tuple[int, ...]
+    rounding: Rounding = "nearest"
+    interpolation: str = "bilinear"
+
+    def __call__(self, picture: Image.Image) -> tuple[Pixels, ...]:
+        """Return the pixels (H, W, 3) at each scale.
+
+        Raises:
+            PictureError: It is too thin.
+        """
+        check_sides(*picture.size)  # one in memory was never opened
+        filter_ = Image.Resampling[self.interpolation.upper()]
+        return tuple(
+            np.asarray(rescale(picture, scale, self.rounding, filter_)) for scale in self.scales
+        )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Rescales a picture, and tells its size before that."""
+
+    rescale: Rescale
+
+    def __call__(self, picture: Image.Image) -> tuple[tuple[int, int], tuple[Pixels, ...]]:
+        return (picture.height, picture.width), self.rescale(picture)
+
+
+@dataclass
+class TestPictures:
+    """A list of pictures, rescaled to every test scale.
+
+    Attributes:
+        pictures: Files, or pictures in memory.
+        scales: Test scales Q, in pixels.
+        workers: Decoding processes for files.
+        rounding: Of the longer side.
+        interpolation: ``bilinear``, as in the paper's time, or ``bicubic``.
+        unreadable: Number and reason of the files that could not be read, known after a pass.
+    """
+
+    __test__ = False
+
+    pictures: Sequence[Source | Image.Image]
+    scales: tuple[int, ...]
+    workers: int | None = None
+    rounding: Rounding = "nearest"
+    interpolation: str = "bilinear"
+    unreadable: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __iter__(self) -> Generator[TestPicture, None, None]:
+        """Yield every readable picture once, in order."""
+        self.unreadable.clear()
+        prepare = _Measured(Rescale(self.scales, self.rounding, self.interpolation))
+        with closing(load_pictures(self.pictures, prepare, workers=self.workers)) as all_loaded:
+            for loaded in all_loaded:
+                if loaded.value is None:
+                    self.unreadable[loaded.index] = str(loaded.fault)
+                else:
+                    size, pixels = loaded.value
+                    yield TestPicture(loaded.index, self.scales, pixels, size)

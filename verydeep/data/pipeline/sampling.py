@@ -1,0 +1,65 @@
+"""In which order an epoch meets the pictures: a pure function of seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from verydeep.data.pipeline.balance import balanced_draws
+
+Indices = NDArray[np.int64]
+
+
+def steps_of_epoch(count: int, batch: int) -> int:
+    """Return the number of updates in an epoch.
+
+    >>> steps_of_epoch(5000, 256)
+    20
+    """
+    return -(-count // batch)
+
+
+def plan_epoch(
+    count: int, batch: int, seed: int, epoch: int, balance: ArrayLike | None = None
+) -> list[Indices]:
+    """Return the pictures of every update of an epoch: each picture exactly once.
+
+    The steps differ by at most one picture, so that none is a small remainder with a noisy
+    gradient.
+
+    Args:
+        count: Pictures in the training set.
+        batch: Pictures an update, at most.
+        seed: Of the run.
+        epoch: Number of the epoch; each has an order of its own.
+        balance: The pictures' labels, to draw every class as often as any other instead; see
+            :func:`~verydeep.data.pipeline.balance.balanced_draws` for what the numbers mean then.
+
+    >>> [len(step) for step in plan_epoch(10, 4, seed=0, epoch=0)]
+    [4, 3, 3]
+    """
+    generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 1, epoch, 0]))
+    if balance is None:
+        order = generator.permutation(count)
+    else:
+        order = generator.permutation(balanced_draws(balance, generator))
+    return np.array_split(order, steps_of_epoch(count, batch))
+
+
+def of_rank(step: Indices, rank: int, world: int) -> Indices:
+    """Return what one of several processes that train together takes of a step.
+
+    >>> [of_rank(np.arange(5), rank, 2).tolist() for rank in range(2)]
+    [[0, 1, 2], [3, 4]]
+    """
+    return np.array_split(step, world)[rank]
+
+
+def micro_batches(step: Indices, micro_batch: int) -> Iterator[Indices]:
+    """Yield the parts of a step that go through the net at once, as even as they can be.
+
+    One of no pictures is still one part: it says that the step is complete.
+    """
+    yield from np.array_split(step, max(1, -(-len(step) // micro_batch)))

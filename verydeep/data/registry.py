@@ -1,0 +1,203 @@
+"""The layouts in the order in which they are asked whether they know what they see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from verydeep.data.builtin.named import NAMES
+from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.images.image_files import pictures_in
+from verydeep.data.layouts import (
+    class_folders,
+    coco,
+    hub,
+    ilsvrc,
+    part_folders,
+    shards,
+    split_folders,
+    splits_in_classes,
+    table,
+    tiny_imagenet,
+    voc,
+)
+from verydeep.data.layouts.folder_reading import (
+    CLASS_FOLDERS,
+    PART_FOLDERS,
+    SPLIT_FOLDERS,
+    SPLITS_IN_CLASSES,
+    is_read_as,
+    reading_of,
+)
+from verydeep.data.samples import Dataset
+from verydeep.errors import DataError, did_you_mean
+from verydeep.system.option_names import option
+
+BUILT_IN = "built-in"
+"""The layout of data sets that are given by name: :mod:`verydeep.data.builtin.named`."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way in which data sets lie on disk.
+
+    Attributes:
+        name: As the option ``layout`` takes it.
+        looks: What it looks like, in a line.
+        recognise: Whether a file or folder lies so.
+        read: Reads the data set.
+    """
+
+    name: str
+    looks: str
+    recognise: Callable[[Path], bool]
+    read: Callable[[Path], Dataset]
+
+
+LAYOUTS = (
+    Layout(
+        "table",
+        "a .csv, .jsonl or .parquet file with columns file, label, perhaps split and box",
+        table.recognise,
+        table.read,
+    ),
+    Layout(
+        "hub",
+        "a data set of the Hugging Face Hub saved on disk; or by id: hf:owner/name",
+        hub.recognise,
+        hub.read,
+    ),
+    Layout(
+        "tiny-imagenet",
+        "wnids.txt, train/<wnid>/images/, val/val_annotations.txt",
+        tiny_imagenet.recognise,
+        tiny_imagenet.read,
+    ),
+    Layout("ilsvrc", "Data/CLS-LOC/{train/<wnid>,val}/", ilsvrc.recognise, ilsvrc.read),
+    Layout("voc", "JPEGImages/, Annotations/*.xml, ImageSets/Main/", voc.recognise, voc.read),
+    Layout(
+        "coco",
+        "a .json file, or annotations/*.json with pictures beside it",
+        coco.recognise,
+        coco.read,
+    ),
+    Layout(
+        "shards",
+        "*.tar, train/*.tar, perhaps dataset.json beside them; or a pattern: train-{000..146}.tar",
+        shards.recognise,
+        shards.read,
+    ),
+    Layout(
+        SPLIT_FOLDERS,
+        "train/<class>/, val/<class>/, perhaps test/<class>/; also Training/, test_set/ …",
+        partial(is_read_as, layout=SPLIT_FOLDERS),
+        split_folders.read,
+    ),
+    Layout(
+        SPLITS_IN_CLASSES,
+        "<class>/train/, <class>/val/, perhaps <class>/test/",
+        partial(is_read_as, layout=SPLITS_IN_CLASSES),
+        splits_in_classes.read,
+    ),
+    Layout(
+        PART_FOLDERS,
+        "<part>/<class>/, the same classes in every part; only if it is asked for",
+        part_folders.recognise,
+        part_folders.read,
+    ),
+    Layout(
+        CLASS_FOLDERS,
+        "<class>/",
+        partial(is_read_as, layout=CLASS_FOLDERS),
+        class_folders.read,
+    ),
+)
+"""From the most particular to the least."""
+
+_BY_NAME = {layout.name: layout for layout in LAYOUTS}
+_OF_FOLDERS = frozenset((SPLIT_FOLDERS, SPLITS_IN_CLASSES, PART_FOLDERS, CLASS_FOLDERS))
+"""Those told by folders alone, which are looked at once for all of them."""
+
+
+def check_layout(name: str | None) -> None:
+    """Refuse a layout that there is none of.
+
+    Raises:
+        DataError: With those that there are.
+    """
+    if name is not None and name != BUILT_IN and name not in _BY_NAME:
+        known = [*_BY_NAME, BUILT_IN]
+        raise DataError(
+            f"layout must be one of {', '.join(known)}, got {name!r} instead"
+            f"{did_you_mean(name, known)}"
+        )
+
+
+def find_layout(path: Path, name: str | None = None) -> Layout:
+    """Return the layout of a file or folder: the one named, or else the first that knows it.
+
+    Raises:
+        DataError: There is nothing, none knows it, two fit it as well, or its folders are data sets
+            themselves.
+    """
+    if not path.exists():
+        known = ", ".join(NAMES)
+        kinds = f"DATA is one of {known}, or lies in one of these layouts:{_known()}"
+        raise DataError(f"{path}: no such file or folder{did_you_mean(str(path), NAMES, kinds)}")
+    if name is not None:
+        return _BY_NAME[name]
+    found = _particular(path)
+    if found is not None:
+        return found
+    reading = reading_of(path)
+    if reading.layout in (None, CLASS_FOLDERS):
+        _refuse_sets_within(path)
+    if reading.doubt:
+        raise DataError(f"{path}: {reading.doubt}")
+    if reading.layout is None:
+        raise DataError(
+            f"{path}: none of the known layouts is recognised; found {_contents(path)}"
+            f"{_unreadable(path)}. Known are:{_known()}"
+        )
+    return _BY_NAME[reading.layout]
+
+
+def _particular(path: Path) -> Layout | None:
+    """Return the first layout that knows a file or folder by more than its folders."""
+    asked = (layout for layout in LAYOUTS if layout.name not in _OF_FOLDERS)
+    return next((layout for layout in asked if layout.recognise(path)), None)
+
+
+def _unreadable(path: Path) -> str:
+    """Return which pictures of kinds that are not read a folder holds, in words."""
+    passed = PassedOver()
+    for _ in pictures_in(path, passed) if path.is_dir() else ():
+        pass
+    return f"; not read are {passed.pictures_in_words()}" if passed.pictures else ""
+
+
+def _refuse_sets_within(path: Path) -> None:
+    """Refuse a folder whose folders are whole data sets: they would be taken for classes."""
+    folders = sorted(child for child in path.iterdir() if child.is_dir()) if path.is_dir() else []
+    for folder in folders:
+        layout = _particular(folder)
+        if layout is not None:
+            raise DataError(
+                f"{path}: {folder.name}/ in it is a data set itself, layout {layout.name}: "
+                f"give {folder} as DATA (or, if it is a class, {option('layout', CLASS_FOLDERS)})"
+            )
+
+
+def _known() -> str:
+    return "".join(f"\n  {layout.name}: {layout.looks}" for layout in LAYOUTS)
+
+
+def _contents(path: Path) -> str:
+    """Return what stands in a folder, in a few words."""
+    if not path.is_dir():
+        return f"a file that ends in {path.suffix!r}" if path.suffix else "a file without an ending"
+    names = sorted(f"{p.name}{'/' if p.is_dir() else ''}" for p in path.iterdir())
+    more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more if names else "nothing in it"

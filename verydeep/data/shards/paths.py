@@ -1,0 +1,170 @@
+"""Shards by a pattern: ``train-{000..146}.tar``, ``*.tar``, on this machine or through fsspec."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+from verydeep.data.images.regular_file import open_regular
+from verydeep.errors import DataError, MissingExtra
+
+MOST_SHARDS = 1_000_000
+"""More than this many names in braces are a slip of the pen."""
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_WILD = re.compile(r"[*?[]")
+
+
+def is_pattern(data: str) -> bool:
+    """Return whether a text stands for shards: it has braces, wildcards or a scheme.
+
+    >>> [is_pattern(data) for data in ("pets", "pets/{0..9}.tar", "s3://bucket/pets")]
+    [False, True, True]
+    """
+    return is_remote(data) or bool(_WILD.search(data)) or bool(_BRACES.search(data))
+
+
+def is_remote(place: str) -> bool:
+    """Return whether a place is named by a URL, which fsspec opens."""
+    return "://" in place
+
+
+def expand(pattern: str) -> Iterator[str]:
+    """Yield the texts that braces stand for, as a shell does.
+
+    >>> list(expand("{train,val}-{08..10}.tar"))[1:4]
+    ['train-09.tar', 'train-10.tar', 'val-08.tar']
+    """
+    braces = _BRACES.search(pattern)
+    if braces is None:
+        yield pattern
+        return
+    for middle in _alternatives(braces[1]):
+        yield from expand(pattern[: braces.start()] + middle + pattern[braces.end() :])
+
+
+def _alternatives(inside: str) -> Iterator[str]:
+    numbers = _RANGE.fullmatch(inside)
+    if numbers is None:
+        yield from inside.split(",")
+        return
+    first, last = int(numbers[1]), int(numbers[2])
+    if abs(last - first) >= MOST_SHARDS:
+        raise DataError(f"{{{inside}}}: more than {MOST_SHARDS:,} shards")
+    for number in range(first, last + 1) if first <= last else range(first, last - 1, -1):
+        yield f"{number:0{len(numbers[1])}}"
+
+
+def find_shards(pattern: str) -> list[str]:
+    """Return the shards that a pattern stands for.
+
+    Raises:
+        DataError: There are none, or it cannot be asked.
+    """
+    found: list[str] = []
+    literal, rest = literal_part(pattern)
+    for ending in expand(rest):
+        place = literal + ending
+        found += _glob(place) if _WILD.search(ending) else [place]
+        if len(found) > MOST_SHARDS:
+            raise DataError(f"{pattern}: more than {MOST_SHARDS:,} shards")
+    if not found:
+        raise DataError(f"{pattern}: there are no such shards, and no file or folder of that name")
+    missing = next((p for p in found if not is_remote(p) and not os.path.exists(p)), None)  # noqa: PTH110
+    if missing:
+        raise DataError(f"{pattern}: there is no {missing}")
+    return found
+
+
+def literal_part(pattern: str) -> tuple[str, str]:
+    """Divide a pattern behind the folders that are there, whatever signs their names have.
+
+    A folder ``pets [v2]`` is meant as it is called, not as a pattern for ``pets v`` and ``pets 2``.
+    """
+    if is_remote(pattern):
+        return "", pattern
+    parts = pattern.split("/")
+    known = 0
+    while known < len(parts) and os.path.lexists("/".join(parts[: known + 1]) or "/"):
+        known += 1
+    literal = "/".join(parts[:known])
+    if known == len(parts):
+        return literal, ""
+    return literal + "/" * bool(known), "/".join(parts[known:])
+
+
+def _glob(place: str) -> list[str]:
+    if not is_remote(place):
+        return sorted(_local(place))
+    system, path = _system(place)
+    try:
+        return sorted(system.unstrip_protocol(found) for found in system.glob(path))
+    except Exception as error:  # every file system has faults of its own
+        raise DataError(f"{place}: cannot be listed ({error})") from error
+
+
+def _local(place: str) -> list[str]:
+    """Return the files that a pattern means, folder by folder: one that is there means itself."""
+    found = [""]
+    for number, part in enumerate(place.split("/")):
+        stroke = "/" if number else ""
+        found = [one for base in found for one in _below(base + stroke, part)]
+    return found
+
+
+def _below(base: str, part: str) -> list[str]:
+    if not part or os.path.lexists(base + part):
+        return [base + part]
+    if not _WILD.search(part):
+        return []
+    return [base + name for name in glob.glob(part, root_dir=base or None)]  # noqa: PTH207
+
+
+def open_shard(place: str) -> BinaryIO:
+    """Open a shard, or another file beside it, to be read.
+
+    Raises:
+        DataError: It cannot be opened.
+    """
+    try:
+        if not is_remote(place):
+            return io.BufferedReader(open_regular(place))
+        system, path = _system(place)
+        return cast(BinaryIO, system.open(path, "rb"))
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{place}: cannot be opened ({_reason(error, place)})") from error
+
+
+def _reason(error: BaseException, place: str) -> str:
+    """Return why a file cannot be opened; fsspec may say but its name, and why beneath."""
+    found: BaseException | None = error
+    while found is not None:
+        text = " ".join(str(getattr(found, "strerror", None) or found).split())
+        if hasattr(found, "status"):  # a server's answer, which as text names the place too
+            text = f"{found.status} {getattr(found, 'message', '')}"
+        if text and text != place:
+            return text
+        found = found.__cause__ or found.__context__
+    return "no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
+
+
+def _system(place: str) -> tuple[Any, str]:
+    """Return the file system of a URL, and the path in it."""
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtra(f"{place}: a shard elsewhere", "shards") from error
+    try:
+        system, path = fsspec.core.url_to_fs(place)
+    except ImportError as error:
+        raise DataError(f"{place}: {error}") from error
+    except ValueError as error:
+        raise DataError(f"{place}: nothing can open it ({error})") from error
+    return system, str(path)

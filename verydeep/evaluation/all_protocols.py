@@ -1,0 +1,183 @@
+"""Every protocol over the given models at once, laid out as Tables 3 to 6 of the paper."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+from verydeep.data.samples import Sample
+from verydeep.errors import plural
+from verydeep.evaluation.evaluate import Model, Test, evaluate_tests
+from verydeep.evaluation.protocol import Protocol
+from verydeep.evaluation.result import Result
+from verydeep.evaluation.significance import Comparison, mcnemar
+from verydeep.system.progress import Progress
+from verydeep.system.summary import html_table, percent
+
+Choose = Callable[[int, str, str | None], Protocol]
+"""From number of a model, protocol and scales (``single``, ``multi`` or None) to the protocol."""
+
+SINGLE, MULTI, TOGETHER, FUSION, OTHERS = (
+    "one scale, dense (Table 3)",
+    "several scales, dense (Table 4)",
+    "dense, crops and both, several scales (Table 5)",
+    "fusion (Table 6)",
+    "other protocols of that time",
+)
+
+
+_STRENGTH = {"both": 2, "crops": 1}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One test of the table.
+
+    Attributes:
+        letter: What it is called in comparisons.
+        table: Which part of the table it stands in.
+        result: What was measured.
+    """
+
+    letter: str
+    table: str
+    result: Result
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """All tests of the given models on one split.
+
+    Attributes:
+        rows: In order of the paper's tables.
+        seconds: Time that all of it took.
+    """
+
+    rows: tuple[Row, ...]
+    seconds: float
+
+    @property
+    def best_known(self) -> Row:
+        """The row of the paper's strongest protocol: dense and crops, of most nets fused."""
+        return max(
+            self.rows,
+            key=lambda row: (len(row.result.models), _STRENGTH.get(row.result.protocol, 0)),
+        )
+
+    def comparisons(self) -> Iterator[tuple[Row, Row, Comparison]]:
+        """Yield every pair of rows with McNemar's test of their top-1 errors."""
+        wrong = {row.letter: row.result.answers.wrong for row in self.rows}
+        for first, second in combinations(self.rows, 2):
+            yield first, second, mcnemar(wrong[first.letter], wrong[second.letter])
+
+    def __repr__(self) -> str:
+        best = min(row.result.top1_error for row in self.rows)
+        return f"Table({plural(len(self.rows), 'test')}, top-1 error from {percent(best)})"
+
+    def _repr_html_(self) -> str:
+        head = ("", "net", "protocol", "scales", "top-1 error")
+        return html_table((self._cells(row) for row in self.rows), head)
+
+    @staticmethod
+    def _cells(row: Row) -> tuple[str, ...]:
+        one = row.result
+        scales = ", ".join(map(str, one.scales))
+        error = percent(one.top1_error, one.top1_interval)
+        return (row.letter, " + ".join(one.models), one.protocol, scales, error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; at the top those of :attr:`best_known`, but for the whole."""
+        results = [row.result for row in self.rows]
+        return {
+            **self.best_known.result.to_dict(),
+            "protocol": "all",
+            "scales": sorted({scale for result in results for scale in result.scales}),
+            "seconds": self.seconds,
+            "top_row": self.best_known.letter,
+            "tests": [
+                {"row": row.letter, "table": row.table, **row.result.to_dict()} for row in self.rows
+            ],
+            "comparisons": [
+                {"first": first.letter, "second": second.letter, **asdict(comparison)}
+                for first, second, comparison in self.comparisons()
+            ],
+        }
+
+
+def measure_table(
+    models: Sequence[Model],
+    samples: Sequence[Sample],
+    choose: Choose,
+    *,
+    split: str = "",
+    root: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Table:
+    """Measure models by every protocol, each picture read once and each view shown once.
+
+    Args:
+        models: Of the same classes.
+        samples: What to test on.
+        choose: Gives the protocols.
+        split: Name of the split, for the results.
+        root: Folder that the names of unreadable pictures are relative to.
+        workers: Decoding processes.
+        progress: Where to report to.
+
+    Raises:
+        InputError: The models' classes differ, or no picture can be read.
+    """
+    started = time.monotonic()
+    plan = list(_plan(models, choose))
+    results = evaluate_tests(
+        models,
+        samples,
+        [test for _, test in plan],
+        split=split,
+        root=root,
+        workers=workers,
+        progress=progress,
+    )
+    rows = (
+        Row(_letter(place), table, result)
+        for place, ((table, _), result) in enumerate(zip(plan, results, strict=True))
+    )
+    return Table(tuple(rows), time.monotonic() - started)
+
+
+def _plan(models: Sequence[Model], choose: Choose) -> Iterator[tuple[str, Test]]:
+    each = range(len(models))
+    dense = [net for net in each if models[net].any_size]
+
+    def test(name: str, scales: str | None, *nets: int) -> Test:
+        return Test(tuple((net, choose(net, name, scales)) for net in nets))
+
+    yield from ((SINGLE, test("dense", "single", net)) for net in dense)
+    yield from ((MULTI, test("dense", "multi", net)) for net in dense)
+    for net in each:
+        # Dense at several scales stands in Table 4 already.
+        yield TOGETHER, test("crops", "multi", net)
+        if net in dense:
+            yield TOGETHER, test("both", "multi", net)
+    if len(models) > 1:
+        fused = ("dense", "crops", "both") if len(dense) == len(models) else ("crops",)
+        yield from ((FUSION, test(name, "multi", *each)) for name in fused)
+    yield from ((OTHERS, test("center", "single", net)) for net in each)
+    others = ("ten-crop", "googlenet")
+    yield from ((OTHERS, test(name, None, net)) for net in each for name in others)
+
+
+def _letter(place: int) -> str:
+    """Return a, b and so on to z, then aa, ab.
+
+    >>> _letter(0), _letter(25), _letter(26)
+    ('a', 'z', 'aa')
+    """
+    more, place = divmod(place, len(ascii_lowercase))
+    return (ascii_lowercase[more - 1] if more else "") + ascii_lowercase[place]

@@ -1,0 +1,197 @@
+"""A test of one picture, step by step: its views, the sizes of their maps, and every average.
+
+h, w sides of a score map, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from verydeep.data.geometry import View
+from verydeep.data.images.member import Source
+from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
+from verydeep.errors import PictureError
+from verydeep.evaluation.description import steps
+from verydeep.evaluation.evaluate import Model, Test, check_tests, rescaling
+from verydeep.evaluation.posteriors import ANSWERS
+from verydeep.evaluation.protocol import Protocol
+from verydeep.evaluation.view_batching import show
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One view, and what a net made of it.
+
+    Attributes:
+        view: Which part of the rescaled picture.
+        map_size: h and w of the score map.
+        likely: Posterior of this view alone, (K,).
+    """
+
+    view: View
+    map_size: tuple[int, int]
+    likely: Tensor
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The views of one kind at one scale, shown to one net.
+
+    Attributes:
+        net: Number of the net.
+        model: Its name.
+        kind: Kind of the views, in a word.
+        input_size: Side of the net's crops, in pixels.
+        slides: Whether the net answers densely at many positions.
+        scale: Q, in pixels.
+        pixels: The rescaled picture, uint8 (H, W, 3).
+        glances: View by view.
+        likely: What they are averaged to, (K,).
+    """
+
+    net: int
+    model: str
+    kind: str
+    input_size: int
+    slides: bool
+    scale: int
+    pixels: Pixels
+    glances: tuple[Glance, ...]
+    likely: Tensor
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A test of one picture.
+
+    Attributes:
+        source: The file; None for a picture from memory.
+        steps: The test in words.
+        stages: In order: net by net, scale by scale.
+        likely: Posterior at the end, (K,).
+        classes: Names of the K classes.
+    """
+
+    source: Source | None
+    steps: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    likely: Tensor
+    classes: tuple[str, ...]
+
+    def guess(self, likely: Tensor) -> tuple[str, float]:
+        """Return the likeliest class and its probability."""
+        label = int(likely.argmax())
+        return self.classes[label], float(likely[label])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; windows as top, left, height, width, in pixels."""
+        return {
+            "file": None if self.source is None else str(self.source),
+            "steps": list(self.steps),
+            "stages": [
+                {
+                    "net": stage.net,
+                    "model": stage.model,
+                    "kind": stage.kind,
+                    "scale": stage.scale,
+                    "rescaled": list(stage.pixels.shape[:2]),
+                    "views": [
+                        {
+                            "window": list(glance.view.window),
+                            "flip": glance.view.flip,
+                            "shown": list(glance.view.shown),
+                            "map": list(glance.map_size),
+                            **self._guess(glance.likely),
+                        }
+                        for glance in stage.glances
+                    ],
+                    **self._guess(stage.likely),
+                }
+                for stage in self.stages
+            ],
+            **self._guess(self.likely),
+        }
+
+    def _guess(self, likely: Tensor) -> dict[str, Any]:
+        name, probability = self.guess(likely)
+        return {"class": name, "probability": probability}
+
+
+def explain(
+    models: Sequence[Model], protocols: Sequence[Protocol], source: Source | Image.Image
+) -> Explanation:
+    """Test one picture, view by view, and keep what happens on the way.
+
+    Args:
+        models: Of the same classes.
+        protocols: One for each model.
+        source: The picture.
+
+    Raises:
+        PictureError: It cannot be read.
+        InputError: A scale is too small for a net.
+    """
+    tests = [Test(tuple(enumerate(protocols)))]
+    check_tests(models, tests)
+    scales = tuple(sorted({scale for protocol in protocols for scale in protocol.scales}))
+    pictures = TestPictures([source], scales, 0, *rescaling(models, tests))
+    picture = next(iter(pictures), None)
+    if picture is None:
+        raise PictureError(pictures.unreadable[0])
+    nets = [
+        [*_stages(net, model, protocol, picture)]
+        for net, (model, protocol) in enumerate(zip(models, protocols, strict=True))
+    ]
+    answers = torch.stack(
+        [torch.stack([answer for _, answer in stages]).mean(0) for stages in nets]
+    )
+    return Explanation(
+        source=None if isinstance(source, Image.Image) else source,
+        steps=steps(models, protocols),
+        stages=tuple(stage for stages in nets for stage, _ in stages),
+        likely=_posterior(answers.mean(0), protocols[0]),
+        classes=models[0].classes,
+    )
+
+
+def _stages(
+    net: int, model: Model, protocol: Protocol, picture: TestPicture
+) -> Iterator[tuple[Stage, Tensor]]:
+    """Yield each stage with its average, which may be of scores or of posteriors."""
+    for scale in protocol.scales:
+        for kind in protocol.kinds:
+            pixels = picture.at(scale)
+            height, width, _ = pixels.shape
+            glances, answers = [], []
+            for view in kind(height, width, model.input_size):
+                shown = torch.from_numpy(show(pixels, view).copy()).permute(2, 0, 1)
+                maps = model.score_map(shown[None]).cpu()
+                (answer,) = ANSWERS[protocol.average](maps)
+                size = (maps.shape[2], maps.shape[3])
+                glances.append(Glance(view, size, _posterior(answer, protocol)))
+                answers.append(answer)
+            mean = torch.stack(answers).mean(0)
+            name = type(kind).__name__.removesuffix("Crops").lower()
+            likely = _posterior(mean, protocol)
+            stage = Stage(
+                net=net,
+                model=model.name,
+                kind=name,
+                input_size=model.input_size,
+                slides=model.slides,
+                scale=scale,
+                pixels=pixels,
+                glances=tuple(glances),
+                likely=likely,
+            )
+            yield stage, mean
+
+
+def _posterior(answer: Tensor, protocol: Protocol) -> Tensor:
+    return answer.softmax(0) if protocol.average == "scores" else answer

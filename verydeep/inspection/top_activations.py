@@ -1,0 +1,176 @@
+"""The pictures, and the places on them, that excite a channel most.
+
+N pictures of a group; h, w sides of a layer's map.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from verydeep.data.geometry import View, Window
+from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.errors import printable
+from verydeep.evaluation.view_batching import Together
+from verydeep.inspection.activations import BLOCKS, LayerMap, Unit, activations
+from verydeep.inspection.layers import check_channel
+from verydeep.inspection.receptive_field import Field, theoretical_field
+from verydeep.inspection.subject import MOST_PIXELS, Subject, too_large
+from verydeep.models.classifier import Classifier
+from verydeep.system.progress import Progress
+
+
+class Channel(NamedTuple):
+    """A channel of a layer."""
+
+    layer: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.layer}:{self.number}"
+
+
+def strongest_channels(subject: Subject) -> tuple[Channel, ...]:
+    """Return the strongest channel of each block, for the picture."""
+    strongest = (found.strongest(1)[0] for found in activations(subject, BLOCKS))
+    return tuple(Channel(unit.layer, unit.channel) for unit in strongest)
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """What a unit saw when it answered strongly.
+
+    Attributes:
+        index: Number of the picture.
+        unit: The unit.
+        field: Its theoretical receptive field on the rescaled picture.
+        pixels: uint8 (3, H, W), the visible part of that field.
+        size: Height and width of the rescaled picture.
+        thumbnail: uint8 (3, h, w), the whole of it, made smaller.
+    """
+
+    index: int
+    unit: Unit
+    field: Field
+    pixels: Tensor
+    size: tuple[int, int]
+    thumbnail: Tensor
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; the rectangle as top, left, height and width."""
+        return {**self.unit.to_dict(), "visible_field": list(self.field.visible)}
+
+
+Patches = Mapping[Channel, Sequence[Patch]]
+"""What excites channels, the strongest first."""
+
+THUMBNAIL = 192
+"""Of the longer side of a picture that is kept with its patch, in pixels."""
+
+
+def most_exciting(
+    model: Classifier,
+    pictures: TestPictures,
+    channels: Sequence[Channel],
+    *,
+    top: int = 9,
+    progress: Progress | None = None,
+) -> Patches:
+    """Return the patches that excite channels most, one a picture, the strongest first.
+
+    Pictures go through the net as they are read, several of one size together; no more of them is
+    kept than the patches that lead so far.
+
+    Args:
+        model: The net; it computes in its precision.
+        pictures: Where to look, at one test scale; of several, the first. Those that cannot be
+            read, or are too large, are in ``pictures.unreadable`` afterwards.
+        channels: Of any layers.
+        top: Patches a channel, at most.
+        progress: Where to report to.
+
+    Raises:
+        InputError: The net has no such channel.
+    """
+    for channel in channels:
+        check_channel(model.net, *channel)
+    leaders = {channel: _Leaders(model, channel, top) for channel in channels}
+    layers = {channel.layer for channel in channels}
+
+    def work(net: int, printable: Tensor, indices: Sequence[int]) -> None:
+        maps = model.maps(printable, layers)
+        for channel, leading in leaders.items():
+            leading.add(printable, maps[channel.layer][:, channel.number].cpu(), indices)
+
+    together = Together[int]([model.pixels_at_once], work)
+    large: dict[int, str] = {}
+    with (progress or Progress()).task("pictures", len(pictures)) as task:
+        for done, picture in enumerate(pictures, start=1):
+            pixels = picture.pixels[0]
+            height, width, _ = pixels.shape
+            if height * width > MOST_PIXELS:
+                large[picture.index] = (
+                    f"{_name(pictures, picture.index)}: {too_large(height, width)}"
+                )
+            else:
+                view = View(Window(0, 0, height, width))
+                together.add(0, view, pixels, (picture.index, picture.scales[0]), picture.index)
+            task.update(done)
+        together.flush()
+    pictures.unreadable.update(large)
+    return {channel: leading.ranked() for channel, leading in leaders.items()}
+
+
+def _name(pictures: TestPictures, index: int) -> str:
+    source = pictures.pictures[index]
+    return f"picture {index + 1}" if isinstance(source, Image.Image) else printable(source)
+
+
+def thumbnail(pixels: Tensor) -> Tensor:
+    """Return a picture, uint8 (3, H, W), no side of which is longer than :data:`THUMBNAIL`."""
+    height, width = pixels.shape[1:]
+    factor = THUMBNAIL / max(height, width)
+    if factor >= 1:
+        return pixels.clone()
+    size = [max(1, round(side * factor)) for side in (height, width)]
+    small = F.interpolate(pixels[None].float(), size, mode="bilinear", antialias=True)[0]
+    return small.round().clamp(0, 255).to(torch.uint8)
+
+
+class _Leaders:
+    """The patches that excite a channel most, of all pictures so far."""
+
+    def __init__(self, model: Classifier, channel: Channel, top: int) -> None:
+        self.model, self.channel, self.top = model, channel, top
+        self.heap: list[tuple[float, int, Patch]] = []
+
+    def add(self, printable: Tensor, values: Tensor, indices: Sequence[int]) -> None:
+        """Look at pictures, uint8 (N, 3, H, W), and the channel's answers to them, (N, h, w)."""
+        for pixels, answers, index in zip(printable, values, indices, strict=True):
+            peak = LayerMap(self.channel.layer, answers[None]).peak(0)
+            # Of equal answers the first picture counts, whichever is looked at first.
+            rank = (peak.value, -index)
+            if len(self.heap) == self.top and rank < self.heap[0][:2]:
+                continue
+            patch = self._cut(pixels, peak._replace(channel=self.channel.number), index)
+            keep = heapq.heappushpop if len(self.heap) == self.top else heapq.heappush
+            keep(self.heap, (*rank, patch))
+
+    def _cut(self, pixels: Tensor, unit: Unit, index: int) -> Patch:
+        height, width = pixels.shape[1:]
+        field = theoretical_field(
+            self.model.net, unit.layer, unit.row, unit.column, (height, width)
+        )
+        x0, y0, x1, y1 = field.visible.corners
+        patch = pixels[:, y0:y1, x0:x1].clone()
+        return Patch(index, unit, field, patch, (height, width), thumbnail(pixels))
+
+    def ranked(self) -> tuple[Patch, ...]:
+        return tuple(patch for *_, patch in sorted(self.heap, key=lambda e: e[:2], reverse=True))

@@ -1,0 +1,110 @@
+"""Boxes as COCO's tools read them: true ones, and those that were found.
+
+Boxes are (left, top, width, height) in pixels. Images and categories have the numbers of the
+user's own file of annotations, if the pictures were named by one; else they are numbered from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from verydeep.data.samples import Box
+from verydeep.localization.detect import Located
+from verydeep.localization.result import LocatedSample
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What pictures and classes are called by number.
+
+    Attributes:
+        images: The ``image_id`` of every picture, in order.
+        categories: The ``category_id`` of every class, by its label; a class without is left out.
+    """
+
+    images: Sequence[int | str]
+    categories: Mapping[int, int | str]
+
+    @classmethod
+    def from_one(cls, images: int, classes: int) -> Numbers:
+        """Return the numbers of so many pictures and classes, in order."""
+        categories = {label: label + 1 for label in range(classes)}
+        return cls(range(1, images + 1), categories)
+
+
+def coco_truth(
+    answers: Sequence[LocatedSample], classes: Sequence[str], numbers: Numbers | None = None
+) -> dict[str, Any]:
+    """Return the true boxes of pictures, as a file of annotations holds them.
+
+    Args:
+        answers: Pictures.
+        classes: Names of the classes.
+        numbers: Of both; None numbers them from 1.
+    """
+    numbers = numbers or Numbers.from_one(len(answers), len(classes))
+    images = [
+        {"id": number, "file_name": answer.name, "height": height, "width": width}
+        for number, answer in zip(numbers.images, answers, strict=True)
+        for height, width in (answer.located.size,)
+    ]
+    every = [
+        (number, numbers.categories[answer.label], box)
+        for number, answer in zip(numbers.images, answers, strict=True)
+        for box in answer.boxes
+    ]
+    annotations = [
+        {
+            "id": place,
+            "image_id": image,
+            "category_id": category,
+            "bbox": _sides(box),
+            "area": (box.x1 - box.x0) * (box.y1 - box.y0),
+            "iscrowd": 0,
+        }
+        for place, (image, category, box) in enumerate(every, start=1)
+    ]
+    categories = [
+        {"id": number, "name": classes[label]} for label, number in numbers.categories.items()
+    ]
+    return {
+        "info": {"description": "true boxes of the pictures that were tested"},
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
+    }
+
+
+def coco_results(
+    found: Sequence[Located], classes: int, numbers: Numbers | None = None
+) -> list[dict[str, Any]]:
+    """Return what was found, as a file of results holds it.
+
+    The score is the posterior of the class in the picture, which is comparable between pictures of
+    any size; where nothing classifies, the box of the class that was asked for has 1.
+
+    Args:
+        found: On every picture.
+        classes: How many there are, K.
+        numbers: Of pictures and classes; None numbers them from 1.
+    """
+    return list(_results(found, numbers or Numbers.from_one(len(found), classes)))
+
+
+def _results(found: Sequence[Located], numbers: Numbers) -> Iterator[dict[str, Any]]:
+    for image, located in zip(numbers.images, found, strict=True):
+        asked = (located.given,) if located.given else ()
+        for guess in located.guesses or asked:
+            if guess.box and guess.label in numbers.categories:
+                yield {
+                    "image_id": image,
+                    "category_id": numbers.categories[guess.label],
+                    "bbox": _sides(guess.box),
+                    "score": 1.0 if guess.probability is None else guess.probability,
+                }
+
+
+def _sides(box: Box) -> list[float]:
+    return [box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0]

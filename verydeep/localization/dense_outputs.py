@@ -1,0 +1,242 @@
+"""What nets say of a picture at every position: classification nets and box nets side by side.
+
+N pictures of a group, K classes, G boxes a position (1 or K), P boxes in all; h, w sides of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from typing import Protocol as Interface
+
+import torch
+from torch import Tensor
+
+from verydeep.data.pipeline.rescaled import TestPicture, TestPictures
+from verydeep.evaluation.evaluate import Model
+from verydeep.evaluation.posteriors import ANSWERS
+from verydeep.evaluation.view_batching import Together
+from verydeep.localization.box_geometry import View, area, boxes_on_picture, clip, first_view
+from verydeep.localization.protocol import BoxProtocol
+from verydeep.system.progress import Task
+
+KEPT_BYTES = 256 * 2**20
+"""Answers that may wait in memory for the other views of their pictures."""
+
+
+class Net(Interface):
+    """All that is asked of any net here: one that classifies, or one that finds boxes."""
+
+    @property
+    def name(self) -> str:
+        """Name of the net."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of its K classes."""
+
+    @property
+    def input_size(self) -> int:
+        """Side of its crops, in pixels."""
+
+    @property
+    def pixels_at_once(self) -> int:
+        """Pixels of all pictures that should go through it together."""
+
+    def check_scale(self, scale: int) -> None:
+        """Raise an InputError if it cannot be tested at a scale."""
+
+
+class BoxNet(Net, Interface):
+    """All that is asked of a box net."""
+
+    @property
+    def per_class(self) -> bool:
+        """Whether it has a box for each class (G = K) or one for all (G = 1)."""
+
+    def outputs(self, pictures: Tensor) -> Tensor:
+        """Return boxes (N, G, 4, h, w), centre and size relative to the crop, from uint8."""
+
+
+class Answer(NamedTuple):
+    """What the nets say of one view.
+
+    Attributes:
+        first: What a net sees at position (0, 0).
+        likely: Posteriors at every position, the mean of all classification nets, (K, h, w).
+        boxes: Of each box net, (G, 4, h, w).
+    """
+
+    first: View
+    likely: Tensor
+    boxes: tuple[Tensor, ...]
+
+
+@dataclass
+class Sighting:
+    """What the nets say of one picture.
+
+    Attributes:
+        size: Its height and width.
+        views: How many views there are.
+        answers: Of every view.
+        total: Sum of the views' posteriors (scores averaged over positions), (K,); None without
+            classification nets.
+    """
+
+    size: tuple[int, int]
+    views: int
+    answers: list[Answer] = field(default_factory=list)
+    total: Tensor | None = None
+
+    @property
+    def posterior(self) -> Tensor | None:
+        """The picture's posterior, float32 (K,): the mean over its views."""
+        return None if self.total is None else self.total / self.views
+
+    def candidates(self, labels: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return the boxes of classes at all positions, clipped to the picture.
+
+        Boxes without area, and those that are no numbers, are left out.
+
+        Args:
+            labels: L classes; more than one only if all box nets have one box for all classes.
+
+        Returns:
+            float64 (P, 4), corners in pixels of the picture, and how likely each class is there,
+            float64 (P, L).
+        """
+        boxes, likely = [torch.empty(0, 4)], [torch.empty(0, len(labels))]
+        for answer in self.answers:
+            for maps in answer.boxes:
+                assert len(maps) == 1 or len(labels) == 1
+                own = maps[labels] if len(maps) > 1 else maps
+                boxes.append(boxes_on_picture(own.double(), answer.first).reshape(-1, 4))
+                likely.append(answer.likely[list(labels)].flatten(1).T)
+        found, good = on_picture(torch.cat(boxes).double(), self.size)
+        return found[good], torch.cat(likely).double()[good]
+
+
+def on_picture(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return boxes (…, 4) clipped to a picture, and which of them are any, bool (…).
+
+    Boxes without area are none, nor are those that are no numbers.
+    """
+    clipped = clip(boxes, *size)
+    return clipped, clipped.isfinite().all(-1) & (area(clipped) > 0)
+
+
+def sight(
+    models: Sequence[Model],
+    nets: Sequence[BoxNet],
+    pictures: TestPictures,
+    protocol: BoxProtocol,
+    *,
+    block: int = 256,
+    task: Task | None = None,
+) -> Iterator[tuple[int, Sighting]]:
+    """Show pictures to nets.
+
+    Pictures go through in blocks of neighbours, views of one size together, as in
+    :func:`verydeep.evaluation.posteriors.mix_posteriors`.
+
+    Args:
+        models: Classification nets; without any, all classes count the same everywhere.
+        nets: Box nets, of the same classes and input size.
+        pictures: Rescaled to every scale of the protocol. Which are unreadable it knows afterwards.
+        protocol: Views and scales.
+        block: Pictures in a block.
+        task: Told how many pictures are done.
+
+    Yields:
+        Number and sighting of every readable picture, each as soon as all its views were shown.
+    """
+    desk = _Desk(models, nets, protocol)
+    every: list[Net] = [*models, *nets]
+    together = Together([min(net.pixels_at_once for net in every)], desk.add)
+    current = 0
+    for picture in pictures:
+        if picture.index // block != current or desk.kept > KEPT_BYTES:
+            together.flush()
+            current = picture.index // block
+        desk.take(picture, together)
+        yield from desk.done()
+        if task:
+            task.update(picture.index + 1)
+    together.flush()
+    yield from desk.done()
+    assert not desk.open, "a view was never shown"
+    assert not desk.kept, "answers are still kept"
+    if task:
+        task.update(len(pictures))
+
+
+class _Note(NamedTuple):
+    row: int
+    first: View
+
+
+class _Desk:
+    """Puts together what belongs to one picture."""
+
+    def __init__(
+        self, models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxProtocol
+    ) -> None:
+        self.models = models
+        self.nets = nets
+        self.protocol = protocol
+        self.open: dict[int, Sighting] = {}
+        self.kept = 0
+
+    def take(self, picture: TestPicture, together: Together[_Note]) -> None:
+        """Hand in all views of a picture."""
+        size, shown = self.nets[0].input_size, []
+        for scale in self.protocol.used_scales:
+            height, width, _ = picture.at(scale).shape
+            shown += [(scale, view) for view in self.protocol.views(height, width, size)]
+        self.open[picture.index] = Sighting(picture.size, len(shown))
+        for scale, view in shown:
+            pixels = picture.at(scale)
+            height, width, _ = pixels.shape
+            first = first_view(picture.size, (height, width), view, size)
+            together.add(0, view, pixels, (picture.index, scale), _Note(picture.index, first))
+
+    def add(self, _: int, shown: Tensor, notes: Sequence[_Note]) -> None:
+        """Show views to all nets, and put their answers to those of the same pictures."""
+        boxes = [net.outputs(shown).cpu() for net in self.nets]
+        maps = [model.score_map(shown).cpu() for model in self.models]
+        h, w = boxes[0].shape[-2:]
+        likely = (
+            torch.stack([scores.softmax(1) for scores in maps]).mean(0)
+            if maps
+            else torch.ones(len(notes), len(self.nets[0].classes), h, w)
+        )
+        for place, note in enumerate(notes):
+            own = tuple(_part(each, place) for each in boxes)
+            answer = Answer(note.first, _part(likely, place), own)
+            self.open[note.row].answers.append(answer)
+            self.kept += _bytes(answer)
+        if maps:
+            whole = torch.stack([ANSWERS["paper"](scores) for scores in maps]).mean(0)
+            for note, posterior in zip(notes, whole, strict=True):
+                sighting = self.open[note.row]
+                before = sighting.total
+                sighting.total = posterior if before is None else before + posterior
+
+    def done(self) -> Iterator[tuple[int, Sighting]]:
+        """Yield the pictures whose views have all been shown, and forget them."""
+        complete = [row for row, seen in self.open.items() if len(seen.answers) == seen.views]
+        for row in complete:
+            sighting = self.open.pop(row)
+            self.kept -= sum(map(_bytes, sighting.answers))
+            yield row, sighting
+
+
+def _part(group: Tensor, place: int) -> Tensor:
+    """Return one of a group that does not keep the others in memory."""
+    return group[place] if len(group) == 1 else group[place].clone()
+
+
+def _bytes(answer: Answer) -> int:
+    return sum(tensor.nbytes for tensor in (answer.likely, *answer.boxes))

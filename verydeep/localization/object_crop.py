@@ -1,0 +1,80 @@
+"""Training crops for box nets: the box follows the crop, and the crop keeps enough of the object.
+
+N crops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from verydeep.data.geometry import Window
+from verydeep.data.pipeline.augment import Augmentation, Crop, draw_crop
+from verydeep.data.pipeline.crop_policy import Size
+from verydeep.data.samples import Box, Sample
+from verydeep.localization.box_geometry import View, to_view, visible_share
+
+TRIES = 10
+"""Crops that are drawn of a picture before one is moved onto the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCrop:
+    """Crops on which enough of the object is seen, with its box.
+
+    The paper does not say what becomes of a crop that loses its object. Here: it is drawn anew, up
+    to :data:`TRIES` times in all, until a share ``visible`` of the box's area lies on it. If none
+    does, the last one is moved onto the middle of the box, as far as the picture allows, which
+    shows as much of it as a crop of that size can. The box is not clipped: the part of an object
+    that is seen tells where the rest of it is.
+
+    What is drawn depends on seed, epoch and number of the picture alone, as for any crop.
+
+    Attributes:
+        augmentation: What may happen to a picture.
+        visible: Least share of the box's area that is seen, 0 to 1.
+    """
+
+    augmentation: Augmentation
+    visible: float = 0.5
+
+    def crop(
+        self, sample: Sample, size: Size, original: Size, generator: np.random.Generator
+    ) -> Crop:
+        """Draw a crop of a picture that has a box."""
+        assert sample.box is not None
+        box = torch.tensor(sample.box, dtype=torch.float64)
+        for _ in range(TRIES):
+            crop = draw_crop(self.augmentation, *size, generator)
+            if float(visible_share(box, view_of(crop, original))) >= self.visible:
+                return crop
+        return onto(sample.box, original, crop)
+
+    def boxes(
+        self, samples: Sequence[Sample], originals: Sequence[Size], crops: Sequence[Crop]
+    ) -> Tensor:
+        """Return where the objects are: centre and size relative to the crop, float32 (N, 4)."""
+        if not crops:
+            return torch.empty(0, 4)
+        given = torch.tensor([sample.box for sample in samples], dtype=torch.float64)
+        views = [view_of(crop, size) for crop, size in zip(crops, originals, strict=True)]
+        return to_view(given, views).float()
+
+
+def view_of(crop: Crop, original: Size) -> View:
+    """Return a crop of a picture, whose size is ``original``, as a view."""
+    return View(original, crop.rescaled, crop.window, crop.flip)
+
+
+def onto(box: Box, original: Size, crop: Crop) -> Crop:
+    """Return the crop moved so that the box's middle is in its middle, but within the picture."""
+    whole = View(original, crop.rescaled, Window(0, 0, *crop.rescaled))
+    x, y, *_ = to_view(torch.tensor(box, dtype=torch.float64), whole).tolist()
+    window, (height, width) = crop.window, crop.rescaled
+    top = min(max(round(y * height - window.height / 2), 0), height - window.height)
+    left = min(max(round(x * width - window.width / 2), 0), width - window.width)
+    return replace(crop, window=window._replace(top=top, left=left))

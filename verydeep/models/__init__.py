@@ -1,0 +1,1 @@
+"""Trained nets with their classes and preprocessing: load, save, predict."""

@@ -1,0 +1,154 @@
+"""The model card: what a model is, what was measured, how to use it; for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from verydeep.errors import plural
+from verydeep.evaluation.metrics import TITLES
+from verydeep.system.markdown import escape_markdown
+
+if TYPE_CHECKING:
+    from verydeep.models.trained_net import TrainedNet
+
+IN_A_TABLE = 60
+"""Classes up to which each has a line of its own."""
+
+PERCENT = ("top1_accuracy", "macro_f1", "calibration_error", "calibration_error_by_chance")
+"""Measures in percent, besides all errors."""
+
+HOW = (
+    *("images", "unreadable", "split", "protocol", "scales", "flip", "grid", "average", "views"),
+    *("steps", "models", "nets", "seconds", "classes", "baselines", "calibrated", "top", "merging"),
+    *("trained_on", "validated_on"),
+)
+"""What says how a test was made; all else of it is a measure."""
+
+
+def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") -> str:
+    """Return the model card in Markdown; names of classes and files are escaped.
+
+    Args:
+        model: The trained net.
+        use: Lines of Python that use it.
+        answers: What it was trained to tell of its classes.
+    """
+    sections = {
+        "Use": ["```python", "import verydeep", "", *use, "```"],
+        "Measured": [*_measured(model)],
+        "Preprocessing": [*_preprocessing(model)],
+        "Classes": [*_classes(model)],
+        "Limits": [*_limits(model)],
+    }
+    lines = [f"# VGG net {model.net.name}, {len(model.classes)} {answers}", "", *_what_it_is(model)]
+    for heading, body in sections.items():
+        lines += ["", f"## {heading}", "", *body]
+    return "\n".join(lines) + "\n"
+
+
+def _what_it_is(model: TrainedNet) -> Iterator[str]:
+    net = model.net
+    yield (
+        f"Net {net.name} of Simonyan & Zisserman (2014), made for {net.input_size}x{net.input_size}"
+        f" RGB crops, width {net.width:g}, norm {net.norm or 'none'}; "
+        f"{sum(p.numel() for p in net.parameters()):,} parameters. Trained with verydeep on "
+        "photographs of the classes below; the run's `recipe.yaml` and `data.json` say how and on "
+        "which."
+    )
+
+
+def _measured(model: TrainedNet) -> Iterator[str]:
+    measured = model.measured
+    if not measured:
+        yield "Nothing yet: `verydeep evaluate` measures it."
+        return
+    yield from ("| measure | value | 95 % interval |", "|---|---|---|")
+    for key, value in measured.items():
+        if not _is_measure(key, value) or (key.startswith("top5") and len(model.classes) <= 5):
+            continue
+        interval = measured.get(key.replace("_error", "_interval")) if "_error" in key else None
+        between = "{:.1f} to {:.1f} %".format(*interval) if interval else ""
+        yield f"| {_title(key)} | {_value(key, value)} | {between} |"
+    for name, baseline in (measured.get("baselines") or {}).items():
+        for key, value in baseline.items():
+            what = f"to compare: {name.replace('_', ' ')}, {_title(key)}"
+            yield f"| {escape_markdown(what)} | {_value(key, value)} | |"
+    yield from _how_measured(measured)
+
+
+def _is_measure(key: str, value: Any) -> bool:
+    plain = value is not None and isinstance(value, int | float | str)
+    return plain and key not in HOW and not key.endswith("_interval")
+
+
+def _title(key: str) -> str:
+    words = key.replace("top1_", "top-1 ").replace("top5_", "top-5 ").replace("_", " ")
+    return escape_markdown(TITLES.get(key, words))
+
+
+def _value(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        error = key.endswith("error") or key in PERCENT
+        return f"{value:.2f} %" if error else f"{value:,}" if type(value) is int else f"{value:.4g}"
+    return escape_markdown(str(value))
+
+
+def _how_measured(measured: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in sentences on which pictures and by which protocol it was measured."""
+    said = []
+    if "images" in measured:
+        split = escape_markdown(str(measured.get("split", "")))
+        on = f" of the split {split}" * bool(split)
+        said.append(f"Measured on {plural(measured['images'], 'picture')}{on}.")
+    if "protocol" in measured:
+        scales = ", ".join(map(str, measured.get("scales") or ()))
+        at = f" at scales Q = {scales} pixels" * bool(scales)
+        mirrored = "with" if measured.get("flip") else "without"
+        protocol = escape_markdown(str(measured["protocol"]))
+        said.append(f"Test protocol: {protocol}{at}, {mirrored} mirror images.")
+    if measured.get("unreadable"):
+        said.append(f"Not counted, as they cannot be read: {len(measured['unreadable']):,}.")
+    if measured.get("trained_on"):
+        seen = plural(measured["trained_on"], "of these pictures", "of these pictures")
+        said.append(f"The net was trained on {seen}: its error on new ones is larger.")
+    if said:
+        yield from ("", " ".join(said))
+    if measured.get("steps"):
+        yield ""
+        for number, step in enumerate(measured["steps"], start=1):
+            yield f"{number}. {escape_markdown(str(step))}"
+
+
+def _preprocessing(model: TrainedNet) -> Iterator[str]:
+    low_high = sorted(set(model.train_scale))
+    mean = ", ".join(f"{value:.2f}" for value in model.preprocessing.mean)
+    yield f"- RGB from 0 to 255, minus the mean {mean}, divided by {model.preprocessing.divisor:g}."
+    yield f"- Trained at S = {' to '.join(map(str, low_high))} pixels (smallest side)."
+    scales = ", ".join(map(str, model.test_scales))
+    mirrored = "with" if model.test_flip else "without"
+    yield f"- Used at Q = {scales} pixels (smallest side), {mirrored} mirror images by default."
+
+
+def _classes(model: TrainedNet) -> Iterator[str]:
+    titles = [escape_markdown(model.title(label)) for label in range(len(model.classes))]
+    if len(titles) > IN_A_TABLE:
+        yield f"By number, from 0: {', '.join(titles)}"
+        return
+    named = any(model.title(k) != name for k, name in enumerate(model.classes))
+    head = ("number", "class", *["name in the data"] * named)
+    yield from (f"| {' | '.join(head)} |", f"|{'---|' * len(head)}")
+    for label, title in enumerate(titles):
+        more = f" {escape_markdown(model.classes[label])} |" if named else ""
+        yield f"| {label} | {title} |{more}"
+
+
+def _limits(model: TrainedNet) -> Iterator[str]:
+    yield (
+        f"It knows these {plural(len(model.classes), 'class', 'classes')} alone: a picture of "
+        "anything else gets one of them, too, often with a high probability. What was measured "
+        "holds for pictures like those of the test; expect more errors on others. The licences of "
+        "the training pictures and of this model are not recorded here."
+    )

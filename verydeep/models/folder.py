@@ -1,0 +1,174 @@
+"""A model on disk: ``config.json``, ``model.safetensors`` and a model card, nothing executable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from verydeep.errors import InputError, ModelError
+from verydeep.models.path import CARD, CONFIG, WEIGHTS, find_model
+from verydeep.nets import table
+from verydeep.nets.vgg import VGG
+from verydeep.system.files import write_atomically, write_text
+from verydeep.system.option_names import option
+
+Task = Literal["classification", "localization"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NetConfig(_Strict):
+    """The arguments that :class:`verydeep.nets.vgg.VGG` was made with, without the classes."""
+
+    name: str
+    input_size: int = Field(ge=table.SMALLEST_INPUT, le=4096)
+    channels: Literal[3] = 3
+    width: float = Field(gt=0, le=16)
+    hidden: int = Field(ge=1, le=2**20)
+    dropout: float = Field(ge=0, lt=1)
+    norm: Literal["batch"] | None = None
+
+
+class PreprocessingConfig(_Strict):
+    """What happens to RGB pixels from 0 to 255: ``(RGB - mean) / divisor``."""
+
+    mean: tuple[float, float, float]
+    divisor: float = Field(gt=0)
+
+
+class CalibrationConfig(_Strict):
+    """The temperature of the probabilities, and what it was fitted on."""
+
+    temperature: float = Field(gt=0)
+    split: str
+    protocol: str
+    images: int = Field(ge=1)
+    loss_before: float
+    loss_after: float
+    loss_held_out: float | None = None
+    gain: tuple[float, float] | None = None
+    kept: Literal[True] = True
+
+
+class ModelConfig(_Strict):
+    """Everything about a model but its weights; ``config.json``."""
+
+    format: Literal[1] = 1
+    task: Task = "classification"
+    net: NetConfig
+    classes: tuple[str, ...]
+    titles: dict[str, str] = {}
+    preprocessing: PreprocessingConfig
+    train_scale: tuple[int, int]
+    test_scales: tuple[int, ...]
+    test_flip: bool = True
+    measured: dict[str, Any] | None = None
+    calibration: CalibrationConfig | None = None
+    per_class: bool | None = None
+    baselines: dict[str, tuple[float, float, float, float]] = {}
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the net's last layer gives: scores, or four for each box."""
+        if self.task == "classification":
+            return len(self.classes)
+        return 4 * (len(self.classes) if self.per_class else 1)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ModelConfig:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes: a name stands there twice")
+        if not self.test_scales:
+            raise ValueError("test_scales: at least one")
+        if not all(self.net.input_size <= scale <= 2**14 for scale in self.test_scales):
+            raise ValueError(f"test_scales: from {self.net.input_size} to {2**14} pixels")
+        if (self.per_class is None) != (self.task == "classification"):
+            raise ValueError("per_class: true or false for a box net, else null")
+        return self
+
+
+def describe_net(net: VGG) -> NetConfig:
+    """Return the arguments to make a net like this one."""
+    return NetConfig(**{key: getattr(net, key) for key in NetConfig.model_fields})
+
+
+def write_model(folder: Path, net: VGG, config: ModelConfig, card: str) -> None:
+    """Write a model folder, each file whole or not at all; the weights first."""
+    weights = {name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}
+    write_atomically(
+        folder / WEIGHTS, lambda path: save_file(weights, path, metadata={"format": "pt"})
+    )
+    write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
+    write_text(folder / CARD, card)
+
+
+NAMES: dict[Task, str] = {"classification": "a classifier", "localization": "a box net"}
+
+
+def read_task(folder: str | Path) -> Task:
+    """Return what a model or run folder's net was trained for.
+
+    Raises:
+        ModelError: The folder is neither, or is broken.
+    """
+    return read_config(find_model(folder)).task
+
+
+def read_model(folder: Path, task: Task) -> tuple[VGG, ModelConfig]:
+    """Read a model folder.
+
+    Args:
+        folder: As :func:`write_model` wrote it.
+        task: What its net must have been trained for.
+
+    Raises:
+        ModelError: A file is missing or broken, the weights do not fit the net, or it was trained
+            for another task.
+    """
+    config = read_config(folder)
+    if config.task != task:
+        raise ModelError(
+            f"{folder}: holds {NAMES[config.task]} (task {config.task!r}), where "
+            f"{NAMES[task]} is needed; box nets are given with {option('boxes')}, beside "
+            "classifiers"
+        )
+    try:
+        with torch.device("meta"):
+            net = VGG(classes=config.outputs, **config.net.model_dump())
+        # On the meta device nothing is allocated; the weights move in as they are.
+        net.load_state_dict(load_file(folder / WEIGHTS), assign=True)
+        net.float()
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder}: {WEIGHTS} is missing") from error
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{folder / WEIGHTS}: cannot be read ({error})") from error
+    except InputError as error:
+        raise ModelError(f"{folder / CONFIG}: {error}") from error
+    except RuntimeError as error:
+        raise ModelError(f"{folder}: {WEIGHTS} does not fit {CONFIG}: {error}") from error
+    return net, config
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Read what a model folder says of its net.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    path = folder / CONFIG
+    try:
+        return ModelConfig.model_validate(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        reason: object = error
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
+        raise ModelError(f"{path}: not a model's configuration ({reason})") from error

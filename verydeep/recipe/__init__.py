@@ -1,0 +1,1 @@
+"""Every setting of a training, checked; the recipes that come with the package."""

@@ -1,0 +1,237 @@
+"""Recipe ``auto``: settings chosen from facts of the data and the machine, each with its reason.
+
+The choice is a pure function of coarse facts. No time is measured for it, so that equal machines
+choose alike; how long the training will take is measured afterwards and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from verydeep.errors import RecipeError, plural
+from verydeep.nets.table import SMALLEST_INPUT
+from verydeep.recipe.recipe import Recipe, check
+from verydeep.system.option_names import option
+
+AUTO = "auto"
+
+Said = Mapping[str, Mapping[str, Any]]
+"""Settings that are given, by section and key; they are not chosen."""
+
+CACHE_BYTES = 2**29
+"""Decoded pictures of up to this size are kept in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the choice depends on.
+
+    Attributes:
+        pictures: To train on, before any are cut off for validation.
+        classes: K.
+        side: Smallest side of a typical picture, pixels; None if it cannot be known beforehand.
+        pixels: Of a typical picture; None likewise.
+        undivided: No split is given: validation and test pictures are drawn.
+        streamed: The training pictures are read from front to back.
+        mirrored: A mirror image shows the same class; not so for digits.
+        gpu: A GPU computes.
+    """
+
+    pictures: int
+    classes: int
+    side: int | None = None
+    pixels: int | None = None
+    undivided: bool = False
+    streamed: bool = False
+    mirrored: bool = True
+    gpu: bool = False
+
+
+class Choice(NamedTuple):
+    """Settings by dotted path, and why they were chosen, in a line."""
+
+    settings: Mapping[str, Any]
+    reason: str
+
+
+class _Amount(NamedTuple):
+    """What fits training sets of fewer than a number of pictures."""
+
+    below: float
+    batch: int
+    rate: float
+    epochs: int
+
+
+AMOUNTS = (
+    _Amount(500, batch=16, rate=0.01, epochs=70),
+    _Amount(2_000, batch=16, rate=0.01, epochs=60),
+    _Amount(20_000, batch=64, rate=0.05, epochs=50),
+    _Amount(100_000, batch=128, rate=0.05, epochs=30),
+    _Amount(float("inf"), batch=256, rate=0.05, epochs=20),
+)
+"""Batch, highest rate and epochs of one cycle, for nets with batch normalisation.
+
+``docs/results/small_sets.json`` has what the first row came to, ``small-a.json`` the third.
+"""
+
+
+class _Net(NamedTuple):
+    """The net for training sets of fewer than a number of pictures."""
+
+    below: float
+    name: str
+    width: float
+    hidden: int
+
+
+NETS_ON_CPU = (
+    _Net(500, "A", 0.25, 1024),
+    _Net(float("inf"), "A", 0.375, 1024),
+)
+NETS_ON_GPU = (
+    _Net(500, "A", 0.25, 1024),
+    _Net(10_000, "A", 0.375, 1024),
+    _Net(100_000, "B", 0.5, 2048),
+    _Net(float("inf"), "D", 1.0, 4096),
+)
+
+
+class _Size(NamedTuple):
+    """Input size and training scale S for pictures whose smallest side is below a number."""
+
+    below: float
+    input_size: int
+    scale: tuple[int, int]
+
+
+SIZES_ON_CPU = (_Size(128, 64, (64, 96)), _Size(float("inf"), 96, (96, 144)))
+SIZES_ON_GPU = (
+    _Size(128, 64, (64, 96)),
+    _Size(224, 128, (128, 192)),
+    _Size(float("inf"), 224, (256, 384)),
+)
+
+_FEWER_UNITS_OFF = 2_000
+
+FEW = 1_000
+"""Below as many pictures, a tenth of them would be too few to test by."""
+
+
+def auto_recipe(facts: Facts, said: Said) -> tuple[Recipe, tuple[Choice, ...]]:
+    """Return a recipe for these facts with the settings that are given, and what was chosen.
+
+    Raises:
+        RecipeError: The given settings do not go together, or ask for a box net.
+    """
+    if said.get("localization") is not None:
+        raise RecipeError(
+            f"recipe auto is for classifiers; a box net takes {option('recipe', 'localization')}"
+        )
+    chosen = tuple(choose(facts, said))
+    tree = {section: dict(settings) for section, settings in said.items()}
+    for choice in chosen:
+        for path, value in choice.settings.items():
+            section, key = path.split(".")
+            tree.setdefault(section, {})[key] = value
+    return check(tree, origin=AUTO), chosen
+
+
+def choose(facts: Facts, said: Said) -> Iterator[Choice]:
+    """Yield what is chosen where nothing is given."""
+    for settings, reason in _wanted(facts, said):
+        left = {path: value for path, value in settings.items() if not _is_said(said, path)}
+        if left:
+            yield Choice(left, reason)
+
+
+def _wanted(facts: Facts, said: Said) -> Iterator[Choice]:
+    yield _net(facts)
+    yield Choice(
+        {"net.norm": "batch"}, "so that the net learns from a random start (not in the paper)"
+    )
+    yield from _size(facts, said)
+    yield _updates(facts, said)
+    yield Choice(
+        {"training.weight_decay": 0.001, "training.label_smoothing": 0.1},
+        "more regularisation than the paper's, for fewer pictures",
+    )
+    if facts.pictures < _FEWER_UNITS_OFF:
+        yield Choice({"net.dropout": 0.2}, "with half of the units off, so few updates do not do")
+    yield _cache(facts, said)
+    if not facts.mirrored:
+        yield Choice({"data.flip": False, "test.flip": False}, "mirrored digits are no digits")
+    if facts.undivided and facts.pictures < FEW:
+        yield Choice(
+            {"data.validation_share": 0.2, "data.test_share": 0.0},
+            "few pictures: one held-out fifth, on which nothing is selected, is the test",
+        )
+
+
+def _net(facts: Facts) -> Choice:
+    net = _row(NETS_ON_GPU if facts.gpu else NETS_ON_CPU, facts.pictures)
+    where = "a GPU" if facts.gpu else "a CPU, where the shallowest net is quick"
+    reason = f"for {plural(facts.pictures, 'picture')} on {where}"
+    return Choice({"net.name": net.name, "net.width": net.width, "net.hidden": net.hidden}, reason)
+
+
+def _size(facts: Facts, said: Said) -> Iterator[Choice]:
+    sizes = SIZES_ON_GPU if facts.gpu else SIZES_ON_CPU
+    size = _row(sizes, facts.side) if facts.side is not None else sizes[-1 if facts.gpu else 0]
+    given_size, given_scale = _get(said, "net.input_size"), _get(said, "data.train_scale")
+    low, high = size.scale
+    if isinstance(given_size, int):
+        low, high = max(given_size, SMALLEST_INPUT), max(given_size, SMALLEST_INPUT) * 3 // 2
+    side = size.input_size
+    if given_scale is not None:
+        low, high = given_scale if isinstance(given_scale, list | tuple) else (given_scale,) * 2
+        side = max(SMALLEST_INPUT, min(side, low // 32 * 32))
+    typical = "pictures of a size not known yet"
+    if facts.side is not None:
+        typical = f"pictures are typically {facts.side} pixels on the smaller side"
+    yield Choice({"net.input_size": side, "data.train_scale": [low, high]}, typical)
+    yield Choice({"test.scales": sorted({low, high})}, "tested at both ends of the training scale")
+
+
+def _updates(facts: Facts, said: Said) -> Choice:
+    amount = _row(AMOUNTS, facts.pictures)
+    batch = max(amount.batch, _get(said, "training.micro_batch") or 1)
+    given = _get(said, "training.batch") or batch
+    rate = float(f"{amount.rate * given / amount.batch:.3g}")
+    plateau = _get(said, "training.schedule") == "plateau"
+    epochs = 74 if plateau else amount.epochs
+    updates = -(-facts.pictures // given)
+    return Choice(
+        {
+            "training.schedule": "one-cycle",
+            "training.batch": batch,
+            "training.learning_rate": rate,
+            "training.epochs": epochs,
+        },
+        f"about {plural(updates, 'update')} an epoch from {plural(facts.pictures, 'picture')}",
+    )
+
+
+def _cache(facts: Facts, said: Said) -> Choice:
+    size = None if facts.pixels is None else 3 * facts.pixels * facts.pictures
+    if facts.streamed or size is None or size > CACHE_BYTES or _get(said, "data.workers"):
+        return Choice({"data.cache": "none"}, "pictures are read anew each epoch")
+    return Choice(
+        {"data.cache": "device"}, f"the pictures fit into memory ({size / 2**20:,.0f} MB)"
+    )
+
+
+def _row(rows: Any, value: float) -> Any:
+    return next(row for row in rows if value < row.below)
+
+
+def _get(said: Said, path: str) -> Any:
+    section, key = path.split(".")
+    return (said.get(section) or {}).get(key)
+
+
+def _is_said(said: Said, path: str) -> bool:
+    section, key = path.split(".")
+    return key in (said.get(section) or {})

@@ -1,0 +1,98 @@
+"""Settings of a recipe that are well by themselves, but not together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from verydeep.nets.table import SMALLEST_INPUT
+from verydeep.system.option_names import option, placeholder
+
+if TYPE_CHECKING:
+    from verydeep.recipe.recipe import Recipe
+
+
+def impossible_combinations(recipe: Recipe) -> Iterator[str]:
+    """Yield a fault for each setting that others forbid: its path, the rule, what was found."""
+    net, data, training = recipe.net, recipe.data, recipe.training
+    low, high = data.train_scale
+    size = _smallest_crop(recipe)
+    if low > high:
+        yield f"data.train_scale: the range must rise, got [{low}, {high}] instead"
+    if low < size:
+        yield (
+            f"data.train_scale: must be at least net.input_size ({size}), so that a "
+            f"crop fits into the rescaled picture; got {low} instead"
+        )
+    if training.micro_batch is not None and training.micro_batch > training.batch:
+        yield (
+            f"training.micro_batch: must be at most training.batch ({training.batch}), "
+            f"got {training.micro_batch} instead"
+        )
+    ends = (0, *training.restarts, training.epochs)
+    if any(end <= start for start, end in pairwise(ends)):
+        yield (
+            f"training.restarts: must rise between 0 and training.epochs ({training.epochs}), got "
+            f"{list(training.restarts)} instead"
+        )
+    if training.restarts and training.schedule == "plateau":
+        yield (
+            "training.restarts: is for the schedules one-cycle and cosine, got "
+            f"{list(training.restarts)} with plateau"
+        )
+    if data.cache == "device" and data.workers:
+        yield (
+            "data.workers: must be null or 0 with data.cache=device, which decodes once and then "
+            f"augments on the device; got {data.workers} instead"
+        )
+    if data.validation_share + data.test_share >= 1:
+        yield (
+            "data.validation_share: with data.test_share it must leave pictures to train on "
+            f"(sum below 1), got {data.validation_share} + {data.test_share} instead"
+        )
+    if len(set(recipe.initialize.stages)) < len(recipe.initialize.stages):
+        yield (f"initialize.stages: each net once, got {list(recipe.initialize.stages)} instead")
+    if net.name in recipe.initialize.stages:
+        yield (
+            f"initialize.stages: must not name the net that they lead up to ({net.name}), got "
+            f"{list(recipe.initialize.stages)} instead"
+        )
+    yield from _impossible_box_nets(recipe)
+    given = recipe.test.scales
+    for scale in given if isinstance(given, tuple) else ():
+        if scale < size:
+            yield f"test.scales: must be at least {size}, got {scale} instead"
+
+
+def _smallest_crop(recipe: Recipe) -> int:
+    """Return the net's input size, or the least there is while a classifier is still to tell it."""
+    told_later = recipe.localization is not None and recipe.initialize.source is not None
+    if told_later and "input_size" not in recipe.net.model_fields_set:
+        return SMALLEST_INPUT
+    return recipe.net.input_size
+
+
+def _impossible_box_nets(recipe: Recipe) -> Iterator[str]:
+    boxes, initialize = recipe.localization, recipe.initialize
+    if boxes is None:
+        return
+    if boxes.fine_tune == "fc" and not initialize.source:
+        yield (
+            "localization.fine_tune: fc keeps the convolutions of a classifier as they are: name "
+            f"it ({option('init_from', placeholder('MODEL'))}), or train all layers"
+        )
+    if initialize.stages:
+        yield (
+            "initialize.stages: leads up to a classifier; train that first, and give it to the box "
+            f"net with {option('init_from')}, got {list(initialize.stages)} instead"
+        )
+    if recipe.training.label_smoothing:
+        yield (
+            "training.label_smoothing: must be 0 for a box net, whose loss knows no classes, got "
+            f"{recipe.training.label_smoothing} instead"
+        )
+    if recipe.data.stream:
+        yield "data.stream: must be false or null for a box net, got true instead"
+    if recipe.data.balance == "weights":
+        yield "data.balance: must be none or sampling for a box net, got 'weights' instead"

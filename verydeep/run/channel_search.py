@@ -1,0 +1,110 @@
+"""The hunt for pictures that excite channels, through a folder or a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from verydeep.data.images.image_files import has_pictures
+from verydeep.data.images.inputs import list_pictures
+from verydeep.data.images.member import Source
+from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.data.read import read_dataset
+from verydeep.data.samples import relative_name
+from verydeep.errors import DataError, InputError, printable
+from verydeep.inspection.top_activations import Channel, Patches, most_exciting
+from verydeep.models.classifier import Classifier
+from verydeep.system.option_names import in_program, option
+from verydeep.system.progress import Progress
+from verydeep.visualization.inspection.section import Section
+from verydeep.visualization.inspection.top_activations import exciting_section
+
+
+@dataclass(frozen=True, eq=False)
+class Quarry:
+    """What a hunt found.
+
+    Attributes:
+        among: Where, as it was given.
+        root: The folder that the pictures' names begin behind.
+        sources: The pictures.
+        found: The patches that excite each channel most.
+        unreadable: Reasons why pictures were left out.
+    """
+
+    among: str
+    root: Path
+    sources: Sequence[Source]
+    found: Patches
+    unreadable: tuple[str, ...]
+
+    def section(self, channels: Iterable[Channel]) -> Section:
+        """Draw what was found for channels."""
+        return exciting_section(
+            {channel: self.found[channel] for channel in channels},
+            lambda index: printable(relative_name(self.sources[index], self.root)),
+            among=self.among,
+            count=len(self.sources) - len(self.unreadable),
+        )
+
+
+def hunt(
+    model: Classifier,
+    among: str | Path,
+    channels: Iterable[Channel],
+    *,
+    scale: int,
+    top: int = 9,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Quarry:
+    """Look through pictures for those that excite channels most.
+
+    Args:
+        model: The net.
+        among: A folder, which stands for all pictures in it and below, or a data set, which
+            stands for all its splits.
+        channels: Of any layers.
+        scale: Smallest side that the pictures are rescaled to, in pixels.
+        top: Patches a channel, at most.
+        seed: Of the rule that draws splits where there are none.
+        progress: Where to report to.
+
+    Raises:
+        InputError: There is no such data set or channel.
+        DataError: None of the pictures can be read.
+    """
+    root, sources = _sources(among, seed, progress)
+    pictures = TestPictures(sources, (scale,))
+    found = most_exciting(model, pictures, [*channels], top=top, progress=progress)
+    faults = tuple(pictures.unreadable[index] for index in sorted(pictures.unreadable))
+    if len(faults) == len(sources):
+        raise DataError(f"{printable(among)}: none of the pictures can be read")
+    return Quarry(printable(str(among)), root, sources, found, faults)
+
+
+def _sources(
+    among: str | Path, seed: int, progress: Progress | None
+) -> tuple[Path, Sequence[Source]]:
+    folder = Path(among).expanduser()
+    if folder.is_dir() and has_pictures(folder):
+        return folder, [path for path in list_pictures(folder, progress) if isinstance(path, Path)]
+    dataset = read_dataset(among, seed=seed, draw=False, stream=False, progress=progress)
+    paths = [path for samples in dataset.splits.values() for path in samples.paths]
+    return dataset.root, paths
+
+
+def channel_in(text: str) -> Channel:
+    """Return a channel from ``conv3_3:17``.
+
+    Raises:
+        InputError: It is none.
+    """
+    layer, _, number = text.partition(":")
+    if not (layer and number.isascii() and number.isdigit()):
+        raise InputError(
+            f"{option('channel' if in_program() else 'channels')} must be a layer and a number "
+            f"from 0 on, like conv3_3:17, got {text!r} instead"
+        )
+    return Channel(layer, int(number))

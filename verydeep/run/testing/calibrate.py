@@ -1,0 +1,162 @@
+"""A temperature for a model's probabilities, fitted on pictures and kept in its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from verydeep.data.samples import Dataset, Samples
+from verydeep.errors import InputError, plural
+from verydeep.evaluation.calibration import Calibration, fit_calibration
+from verydeep.evaluation.evaluate import evaluate_samples, relabel
+from verydeep.evaluation.result import Result
+from verydeep.models.classifier import load
+from verydeep.models.path import find_model
+from verydeep.run.testing.evaluate import Scales, data_for, protocol_for
+from verydeep.run.testing.overlap import find_overlap, run_of
+from verydeep.system.distributed import is_first, joined
+from verydeep.system.locks import hold
+from verydeep.system.option_names import in_program, option
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
+
+
+def calibrate(
+    model: str | Path,
+    split: str,
+    data: str | Path | None = None,
+    protocol: str = "dense",
+    *,
+    tested: str | None = None,
+    scales: Scales = None,
+    flip: bool | None = None,
+    grid: tuple[int, int] = (5, 5),
+    average: str = "paper",
+    layout: str | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    workers: int | None = None,
+    progress: ProgressWish = None,
+) -> Calibration:
+    """Fit the temperature of a model's probabilities on a split, and keep it if it is of use.
+
+    It is kept with the model if it lowers the loss of pictures that it was not fitted to (see
+    :func:`verydeep.evaluation.calibration.fit_calibration`); what was kept before it is replaced.
+    From then on :meth:`Classifier.predict` gives calibrated probabilities, and tests report loss
+    and calibration error at that temperature besides those without. If it is of no use, the model
+    stays as it was, and ``kept`` of the result is false.
+
+    Args:
+        model: Model or run folder, which is written to.
+        split: Pictures to fit on; those that the net was trained on would make it too sure.
+        data: A name, folder or file; None takes the data of the run.
+        protocol: How the posteriors are measured.
+        tested: The split that errors are reported for; fitting on it is refused. None takes that
+            which a test takes by default.
+        scales: As for :func:`verydeep.evaluate`, as are the next three.
+        flip: Whether mirror images are averaged in.
+        grid: Rows and columns of crops.
+        average: What is averaged.
+        layout: How ``data`` lie on disk; None looks.
+        device: Where to compute; None decides.
+        precision: ``bf16`` or ``fp32``; None decides.
+        workers: Decoding processes; None decides.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
+
+    Raises:
+        InputError: The split is the tested one, the model or the data cannot be used, or another
+            process is writing to the model's folder.
+    """
+    progress = choose_progress(progress)
+    dataset = data_for([model], data, layout, progress, split)
+    with _held(model), joined() as group:
+        _check_split(split, tested or dataset.test_split, dataset)
+        loaded = load(model, device=device, precision=precision)
+        samples = relabel(dataset, split, loaded.classes)
+        _say_trained_on(model, samples, dataset, progress)
+        chosen = protocol_for(
+            loaded, protocol, scales=scales, flip=flip, grid=grid, average=average
+        )
+        result = evaluate_samples(
+            [loaded],
+            samples,
+            chosen,
+            split=split,
+            root=dataset.root,
+            workers=workers,
+            progress=progress,
+        )
+        fitted = _fit(result, str(chosen))
+        if fitted.kept and group.rank == 0:
+            dataclasses.replace(loaded, calibration=fitted).save(find_model(model))
+        group.gather(None)  # nobody loads the model before it is written
+        return fitted
+
+
+def _check_split(split: str, tested: str, dataset: Dataset) -> None:
+    dataset.split(tested)
+    if split == tested:
+        raise InputError(
+            f"a temperature fitted on {split} cannot be judged on {split}: fit it on another split "
+            f"than the tested one ({option('split' if in_program() else 'tested')} names that)"
+        )
+
+
+def _say_trained_on(
+    model: str | Path, samples: Samples, dataset: Dataset, progress: Progress
+) -> None:
+    known = find_overlap([model], samples, dataset.root, Progress()).trained_on
+    if known:
+        progress.say(
+            f"the net was trained on {known:,} of these {plural(len(samples), 'picture')} and is "
+            "surer of them than of others: a temperature fitted on pictures that it has not seen "
+            "is better"
+        )
+
+
+def _fit(result: Result, protocol: str) -> Calibration:
+    answers = result.answers
+    if not answers.wrong.any():
+        raise InputError(
+            f"all {result.images} pictures of {result.split} are recognised, so nothing tells how "
+            "sure the net may be: fit on more pictures, or harder ones"
+        )
+    return fit_calibration(
+        answers.posteriors, answers.labels, split=result.split, protocol=protocol
+    )
+
+
+def forget_calibration(model: str | Path) -> bool:
+    """Remove the temperature that a model keeps.
+
+    Args:
+        model: Model or run folder, which is written to.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InputError: It is no model, or another process is writing to its folder.
+    """
+    with _held(model):
+        loaded = load(model, device="cpu", precision="fp32")
+        if loaded.calibration is None:
+            return False
+        with joined() as group:
+            if group.rank == 0:
+                dataclasses.replace(loaded, calibration=None).save(find_model(model))
+            group.gather(None)
+        return True
+
+
+@contextmanager
+def _held(model: str | Path) -> Iterator[None]:
+    """Hold the folder of a model, or of the run that it belongs to; of processes the first does."""
+    if not is_first():
+        yield
+        return
+    run = run_of(model)
+    with hold(run.path if run else find_model(model)):
+        yield

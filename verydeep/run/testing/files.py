@@ -1,0 +1,172 @@
+"""The files of a test: what people need for their own statistics, and pictures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from verydeep.data.images.decode import decode
+from verydeep.data.images.member import Source
+from verydeep.data.layouts.coco import numbering
+from verydeep.data.samples import Box, relative_name
+from verydeep.evaluation.all_protocols import Table
+from verydeep.evaluation.calibration import BINS, Bin, reliability, temper
+from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
+from verydeep.evaluation.result import Answers, Result
+from verydeep.localization.coco_export import Numbers, coco_results, coco_truth
+from verydeep.localization.detect import merging_of
+from verydeep.localization.protocol import USUAL_GRID, make_box_protocol
+from verydeep.localization.result import LocalizationResult
+from verydeep.run.testing.boxes import BoxBench
+from verydeep.system.csv_text import csv_text, digits
+from verydeep.system.files import write_json, write_text
+from verydeep.visualization.plots.confusion import draw_confusion
+from verydeep.visualization.plots.localization import draw_gallery, draw_merging
+from verydeep.visualization.plots.reliability import draw_reliability
+from verydeep.visualization.plots.style import save_picture
+
+
+def write_result(result: Result, folder: Path) -> None:
+    """Write all that is known of a test.
+
+    ``result.json``; ``posteriors.csv``, a line a picture; ``classes.csv``, the errors of every
+    class; ``confusion.csv`` and ``.png``; ``reliability.csv`` and ``.png``.
+    """
+    write_json(folder / "result.json", result.to_dict())
+    answers = result.answers
+    _write_csv(folder / "posteriors.csv", _posterior_rows(answers))
+    _write_classes(answers, folder)
+    _write_reliability(result, folder)
+
+
+def write_table(table: Table, folder: Path) -> None:
+    """Write the table of all protocols, and each of its tests to a folder named by its letter."""
+    write_json(folder / "result.json", table.to_dict())
+    for row in table.rows:
+        write_result(row.result, folder / row.letter)
+
+
+def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path) -> None:
+    """Write all that is known of a test of boxes.
+
+    ``result.json``; ``boxes.csv``, a line a picture; ``coco_truth.json`` and ``coco_results.json``
+    as COCO's tools read them, with the numbers of the data's own file if they are COCO's;
+    ``gallery.png``, the best and the worst; unless the true class was told, ``merging.png``, how
+    the boxes of a picture are merged, the one of the median overlap.
+    """
+    net, places = bench.nets[0], _places(bench)
+    write_json(folder / "result.json", result.to_dict())
+    _write_csv(folder / "boxes.csv", _box_rows(result, net.classes))
+    numbers = _numbers(result, bench, places)
+    write_json(folder / "coco_truth.json", coco_truth(result.answers, net.classes, numbers))
+    located = [answer.located for answer in result.answers]
+    write_json(folder / "coco_results.json", coco_results(located, len(net.classes), numbers))
+    gallery = draw_gallery(result.answers, lambda answer: decode(places[answer.name]), net.title)
+    save_picture(gallery, folder / "gallery.png")
+    if result.protocol != "center":
+        ranked = sorted(result.answers, key=lambda answer: answer.overlap)
+        chosen = ranked[len(ranked) // 2]
+        picture = decode(places[chosen.name])
+        _draw_merging(result, bench, picture, chosen.label, folder / "merging.png")
+
+
+def _places(bench: BoxBench) -> dict[str, Source]:
+    """Return where pictures are, by the names that a result has for them."""
+    return {relative_name(sample.path, bench.dataset.root): sample.path for sample in bench.samples}
+
+
+def _numbers(
+    result: LocalizationResult, bench: BoxBench, places: Mapping[str, Source]
+) -> Numbers | None:
+    """Return what the data's own file calls pictures and classes; None if there is no such file."""
+    if bench.dataset.coco is None:
+        return None
+    pictures = [str(places[answer.name]) for answer in result.answers]
+    found = numbering(bench.dataset.coco, pictures, bench.split)
+    if found is None:
+        return None
+    labels = enumerate(bench.nets[0].classes)
+    categories = {
+        label: found.categories[name] for label, name in labels if name in found.categories
+    }
+    return Numbers([found.images[picture] for picture in pictures], categories)
+
+
+def _draw_merging(
+    result: LocalizationResult, bench: BoxBench, picture: Image.Image, label: int, path: Path
+) -> None:
+    protocol = make_box_protocol(
+        result.protocol,
+        result.scales,
+        flip=result.flip,
+        grid=result.grid or USUAL_GRID,
+        **result.merging,
+    )
+    steps = merging_of(bench.classifiers, bench.nets, picture, protocol, label)
+    save_picture(draw_merging(picture, steps), path)
+
+
+def _box_rows(result: LocalizationResult, classes: Sequence[str]) -> Iterable[Sequence[Any]]:
+    """Yield the box of the true class, its overlap, and the likeliest classes with their boxes."""
+    guessed = max((len(answer.located.guesses) for answer in result.answers), default=0)
+    head = (*("class", "probability"), *Box._fields)
+    numbered = (f"{name}_{place}" for place in range(1, guessed + 1) for name in head)
+    yield ("file", "class", "iou", *Box._fields, *numbered)
+    for answer in result.answers:
+        given = answer.located.given
+        row: list[Any] = [answer.name, classes[answer.label], digits(answer.overlap, ".6f")]
+        row += _edges(given.box if given else None)
+        for guess in answer.located.guesses:
+            likely = guess.probability
+            shown = "" if likely is None else digits(likely, ".9g")
+            row += [classes[guess.label], shown, *_edges(guess.box)]
+        yield row
+
+
+def _edges(box: Box | None) -> list[str]:
+    return [digits(edge, ".3f") for edge in box] if box else [""] * len(Box._fields)
+
+
+def _posterior_rows(answers: Answers) -> Iterable[Sequence[Any]]:
+    yield ("file", "class", "likeliest", *answers.classes)
+    guesses = answers.guesses.tolist()
+    for name, label, guess, likely in zip(
+        answers.names, answers.labels.tolist(), guesses, answers.posteriors, strict=True
+    ):
+        # Nine digits say a float32 exactly.
+        shares = (digits(value, ".9g") for value in likely.tolist())
+        yield (name, answers.classes[label], answers.classes[guess], *shares)
+
+
+def _write_classes(answers: Answers, folder: Path) -> None:
+    confusion = confusion_matrix(answers.posteriors, answers.labels)
+    errors = class_errors(confusion, answers.classes)
+    head = [*(part.name for part in fields(ClassErrors)), "of_them"]
+    rows = ((*astuple(e)[:-1], *(e.mostly_taken_for or ("", ""))) for e in errors)
+    _write_csv(folder / "classes.csv", [head, *rows])
+    counts = zip(answers.classes, confusion.tolist(), strict=True)
+    table = [(name, *row) for name, row in counts]
+    _write_csv(folder / "confusion.csv", [("true class", *answers.classes), *table])
+    save_picture(draw_confusion(confusion, answers.classes), folder / "confusion.png")
+
+
+def _write_reliability(result: Result, folder: Path) -> None:
+    answers = result.answers
+    curves = {"as measured": reliability(answers.posteriors, answers.labels, BINS)}
+    if result.calibrated:
+        temperature = result.calibrated["temperature"]
+        tempered = temper(answers.posteriors, temperature)
+        name = f"at temperature {temperature:.3f}"
+        curves[name] = reliability(tempered, answers.labels, BINS)
+    head = ("curve", *(part.name for part in fields(Bin)))
+    rows = [(name, *astuple(part)) for name, bins in curves.items() for part in bins]
+    _write_csv(folder / "reliability.csv", [head, *rows])
+    save_picture(draw_reliability(curves), folder / "reliability.png")
+
+
+def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    write_text(path, csv_text(rows))

@@ -1,0 +1,171 @@
+"""Pictures of a test that the nets were trained on: an error on them is too low.
+
+What a net was trained on stands in its run's folder. A picture is known again by its content where
+that was recorded, wherever it lies and whatever it is called; in larger data sets by its size and
+by its name within the data, as far as both names go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verydeep.data.fingerprint import UNKNOWN, SplitRecord, hash_contents, read_records, sizes_of
+from verydeep.data.samples import Samples, relative_name
+from verydeep.errors import DataError, plural
+from verydeep.models.folder import read_config
+from verydeep.models.path import CONFIG, find_model
+from verydeep.system.progress import Progress
+from verydeep.training.run_folder import PICTURES, RunFolder
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How many of the pictures of a test were seen before.
+
+    Attributes:
+        trained_on: Those that one of the nets was trained on; None if nothing is known of that.
+        validated_on: Those by which the epoch of one of the nets was chosen; None likewise.
+    """
+
+    trained_on: int | None = None
+    validated_on: int | None = None
+
+
+def run_of(model: object) -> RunFolder | None:
+    """Return the run that a model or run folder belongs to; None if it belongs to none."""
+    if not isinstance(model, str | Path):
+        return None
+    path = Path(model).expanduser()
+    found = (folder for folder in (path, path.parent) if (folder / "data.json").is_file())
+    folder = next(found, None)
+    return None if folder is None else RunFolder(folder)
+
+
+def find_overlap(
+    models: Iterable[object], samples: Samples, root: Path, progress: Progress
+) -> Overlap:
+    """Count the pictures that nets were trained on, or chosen by, and say so if there are some.
+
+    Args:
+        models: Model or run folders; others are not known of.
+        samples: What they are to be tested on.
+        root: Folder that the names of the pictures are relative to.
+        progress: Where to warn.
+    """
+    pictures = _Pictures(samples, root)
+    trained = validated = None
+    for model in models:
+        run = run_of(model)
+        records = run and _records(run)
+        if not run or not records:
+            continue
+        known = pictures.within(_learned_from(run, records["train"]))
+        if known is not None:
+            _warn(run, int(known.sum()), len(samples), progress)
+            trained = known if trained is None else trained | known
+        chosen = pictures.within(records["val"]) if "val" in records else None
+        if chosen is not None:
+            chosen &= _chose_epoch(run)
+            validated = chosen if validated is None else validated | chosen
+    return Overlap(
+        None if trained is None else int(trained.sum()),
+        None if validated is None else int(validated.sum()),
+    )
+
+
+def _chose_epoch(run: RunFolder) -> bool:
+    """Return whether the validation pictures of a run chose the epoch that was kept."""
+    return not run.started or run.read_recipe().training.keep != "last"
+
+
+def _records(run: RunFolder) -> dict[str, SplitRecord] | None:
+    with suppress(DataError):
+        return read_records(run.path / PICTURES)
+    return None
+
+
+def _learned_from(run: RunFolder, record: SplitRecord) -> SplitRecord:
+    """Return the pictures that a run's net learns from: of a box net those with a box."""
+    if not (run.model / CONFIG).is_file():
+        return record
+    if read_config(find_model(run.path)).task == "classification":
+        return record
+    return _taken(record, record.boxes != 0)
+
+
+def _taken(record: SplitRecord, which: NDArray[np.bool_]) -> SplitRecord:
+    numbers = np.flatnonzero(which).tolist()
+    names = type(record.names)(record.names[number] for number in numbers)
+    columns = ("labels", "sizes", "boxes", "contents")
+    return replace(record, names=names, **{name: getattr(record, name)[which] for name in columns})
+
+
+def _warn(run: RunFolder, known: int, tested: int, progress: Progress) -> None:
+    if known:
+        progress.say(
+            f"{run.path} was trained on {known:,} of {plural(tested, 'picture')} to test on: the "
+            "error on them is too low; test on pictures that it has not seen"
+        )
+
+
+class _Pictures:
+    """The pictures of a test; what is needed of their files is read once."""
+
+    def __init__(self, samples: Samples, root: Path) -> None:
+        self.samples = samples
+        self.root = root
+        self.sizes = sizes_of(samples)
+        self.contents: dict[int, int] = {}
+
+    def within(self, record: SplitRecord) -> NDArray[np.bool_] | None:
+        """Return which of them are in a record, bool (N,); None if that cannot be told."""
+        if record.stream or not len(record):
+            return None
+        candidates = np.flatnonzero(np.isin(self.sizes, record.sizes))
+        found = np.zeros(len(self.samples), np.bool_)
+        if record.hashed:
+            contents = self._contents(candidates.tolist())
+            known = record.contents[record.contents != 0]
+            found[candidates] = np.isin(contents, known)
+        elif (record.sizes == UNKNOWN).all():
+            return None
+        else:
+            by_name = _ByName(record, self.sizes)
+            found[candidates] = [*self._named(candidates.tolist(), by_name)]
+        return found
+
+    def _contents(self, numbers: Sequence[int]) -> NDArray[np.uint64]:
+        new = [number for number in numbers if number not in self.contents]
+        hashes = hash_contents(self.samples.take(new).paths).tolist()
+        self.contents |= dict(zip(new, hashes, strict=True))
+        return np.array([self.contents[number] for number in numbers], np.uint64)
+
+    def _named(self, numbers: Sequence[int], known: _ByName) -> Iterator[bool]:
+        for number in numbers:
+            name = relative_name(self.samples[number].path, self.root)
+            yield known.has(name, int(self.sizes[number]))
+
+
+class _ByName:
+    """The names and sizes of a record, of those sizes that are asked about."""
+
+    def __init__(self, record: SplitRecord, sizes: NDArray[np.int64]) -> None:
+        asked = np.isin(record.sizes, sizes[sizes != UNKNOWN])
+        self.names: dict[tuple[str, int], list[str]] = {}
+        for number in np.flatnonzero(asked).tolist():
+            name = record.names[number]
+            key = (PurePosixPath(name).name, int(record.sizes[number]))
+            self.names.setdefault(key, []).append(name)
+
+    def has(self, name: str, size: int) -> bool:
+        """Return whether there is a picture of that size whose name ends like this one."""
+        there = self.names.get((PurePosixPath(name).name, size), ())
+        return any(
+            f"/{one}".endswith(f"/{name}") or f"/{name}".endswith(f"/{one}") for one in there
+        )

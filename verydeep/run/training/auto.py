@@ -1,0 +1,122 @@
+"""Recipe ``auto`` for a data set: the facts that it depends on, and what it says of its choices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from verydeep.data.images.decode import upright_size
+from verydeep.data.read import DataSource
+from verydeep.data.samples import Dataset
+from verydeep.errors import PictureError, plural
+from verydeep.models.folder import read_config
+from verydeep.models.path import find_model
+from verydeep.recipe.auto import Choice, Facts, Said, auto_recipe
+from verydeep.recipe.recipe import Recipe
+from verydeep.system.device import Machine
+from verydeep.system.progress import Progress
+
+LOOKED_AT = 64
+"""Pictures whose size is looked up, evenly spread over the data set."""
+
+NOT_MIRRORED = ("digits", "mnist")
+"""Data sets by name whose classes are not those of their mirror images."""
+
+INHERITED = ("name", "input_size", "width", "hidden", "norm")
+
+
+def choose_recipe(
+    source: DataSource, dataset: Dataset, said: Said, machine: Machine, progress: Progress
+) -> Recipe:
+    """Return the recipe that fits a data set and a machine, and say each choice with its reason.
+
+    Args:
+        source: What was given as DATA.
+        dataset: Read from it, without splits drawn.
+        said: Settings that are given.
+        machine: That will train.
+        progress: Where to say what is chosen.
+
+    Raises:
+        RecipeError: The given settings do not go together.
+        ModelError: The model to begin with cannot be read.
+    """
+    facts = facts_of(source, dataset, machine)
+    given, inherited = _with_source(said)
+    recipe, choices = auto_recipe(facts, given)
+    progress.say(
+        f"recipe auto, for {plural(facts.pictures, 'picture')} of "
+        f"{plural(facts.classes, 'class', 'classes')} on {'a GPU' if facts.gpu else 'a CPU'}:"
+    )
+    for choice in (*inherited, *choices):
+        progress.say("\n".join(_lines(choice)))
+    return recipe
+
+
+def facts_of(source: DataSource, dataset: Dataset, machine: Machine) -> Facts:
+    """Return what the choice of a recipe depends on."""
+    split = "train" if "train" in dataset.sizes else next(iter(dataset.sizes))
+    sizes = list(_sizes(dataset, split))
+    return Facts(
+        pictures=dataset.sizes[split],
+        classes=len(dataset.classes),
+        side=int(np.median([min(size) for size in sizes])) if sizes else None,
+        pixels=int(np.median([height * width for height, width in sizes])) if sizes else None,
+        undivided=set(dataset.sizes) == {"all"},
+        streamed=dataset.stream is not None,
+        mirrored=not (source.is_named and str(source.data) in NOT_MIRRORED),
+        gpu=machine.device.type != "cpu",
+    )
+
+
+def _sizes(dataset: Dataset, split: str) -> Iterator[tuple[int, int]]:
+    """Yield the sizes of some pictures; those that cannot be read are told of later."""
+    if dataset.stream is not None:
+        return
+    samples = dataset.split(split)
+    spread = np.linspace(0, len(samples) - 1, min(LOOKED_AT, len(samples))).astype(int)
+    for number in spread.tolist():
+        try:
+            yield upright_size(samples[number].path)
+        except PictureError:
+            continue
+
+
+def _with_source(said: Said) -> tuple[Said, tuple[Choice, ...]]:
+    """Return the settings with what a net must share with the one whose layers it begins with."""
+    source = (said.get("initialize") or {}).get("source")
+    if source is None:
+        return said, ()
+    config = read_config(find_model(source))
+    theirs = {key: value for key, value in config.net.model_dump().items() if key in INHERITED}
+    net: Mapping[str, Any] = said.get("net") or {}
+    taken = {key: value for key, value in theirs.items() if key not in net}
+    data = dict(said.get("data") or {})
+    scale = {} if "train_scale" in data else {"train_scale": list(config.train_scale)}
+    paths = {f"net.{key}": value for key, value in taken.items()}
+    paths |= {f"data.{key}": value for key, value in scale.items()}
+    given = {**said, "net": {**taken, **net}, "data": {**data, **scale}}
+    return given, (Choice(paths, f"as in {source}"),) if paths else ()
+
+
+def _lines(choice: Choice) -> Iterator[str]:
+    """Yield a choice in lines of at most 80 columns, as far as its words allow.
+
+    >>> list(_lines(Choice({"net.name": "A", "data.flip": True}, "why")))
+    ['  net.name=A data.flip=true: why']
+    """
+    settings = " ".join(f"{path}={_plain(value)}" for path, value in choice.settings.items())
+    whole = f"  {settings}: {choice.reason}"
+    if len(whole) <= 80:
+        yield whole
+    else:
+        yield f"  {settings}:"
+        yield f"      {choice.reason}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "[" + ",".join(map(str, value)) + "]" if isinstance(value, list) else str(value)

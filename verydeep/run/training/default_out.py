@@ -1,0 +1,79 @@
+"""Where a training that names no folder leaves its run: ``runs/pets``, then ``runs/pets-2``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from verydeep.errors import ModelError
+from verydeep.system.option_names import option, placeholder
+
+RUNS = Path("runs")
+"""Folder of the runs, in the current one."""
+
+
+def default_out(data: str | Path, *, resume: bool = False, runs: Path = RUNS) -> Path:
+    """Return the folder for a run on some data, named after them.
+
+    Args:
+        data: As given: a name, folder or file.
+        resume: Whether a run is to go on: then the latest one that has not been finished, or
+            else the latest.
+        runs: Folder of the runs.
+
+    Raises:
+        ModelError: There is no run to go on with.
+
+    >>> default_out("pictures/my pets.csv", runs=Path("nowhere"))
+    PosixPath('nowhere/my-pets')
+    """
+    name = run_name(data)
+    if resume:
+        return _latest(name, runs)
+    folder, number = runs / name, 1
+    while _taken(folder):
+        number += 1
+        folder = runs / f"{name}-{number}"
+    return folder
+
+
+def run_name(data: str | Path) -> str:
+    """Return the name of a run on some data: letters, digits, dots and hyphens.
+
+    >>> run_name("hf:owner/Pets"), run_name("/data/pets/"), run_name("s3://b/t-{000..9}.tar?k=1")
+    ('Pets', 'pets', 't')
+    """
+    text = re.sub(r"\?.*|[{*\[].*", "", str(data)) if "://" in str(data) else str(data)
+    text = str(Path(text).expanduser().resolve()) if text in (".", "..") else text
+    last = re.split(r"[/\\:]", text.rstrip("/\\"))[-1]
+    stem = re.sub(r"\.(csv|tsv|jsonl?|parquet|tar|ya?ml|txt)$", "", last)
+    stem = re.sub(r"[{*\[].*", "", stem)
+    return re.sub(r"[^\w.]+", "-", stem).strip("-._") or "run"
+
+
+def _latest(name: str, runs: Path) -> Path:
+    numbered = re.compile(re.escape(name) + r"(-\d+)?")
+    begun = [
+        folder
+        for folder in (runs.iterdir() if runs.is_dir() else ())
+        if numbered.fullmatch(folder.name) and _begun(folder)
+    ]
+    if not begun:
+        raise ModelError(
+            f"{runs / name}: no run to resume; name its folder with "
+            f"{option('out', placeholder('RUN'))}, or leave {option('resume', True)} away to "
+            "start one"
+        )
+    unfinished = [folder for folder in begun if not (folder / "metrics.json").exists()]
+    return max(unfinished or begun, key=lambda folder: folder.stat().st_mtime)
+
+
+def _begun(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("recipe.yaml", "stages", "data.json"))
+
+
+def _taken(path: Path) -> bool:
+    """Return whether something is there; a folder that a failed start left empty is free."""
+    if not path.is_dir():
+        return path.exists() or path.is_symlink()
+    return any(not inside.name.startswith(".") for inside in path.iterdir())

@@ -1,0 +1,80 @@
+"""What ``--resume`` does with settings that a run did not begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from verydeep.recipe.recipe import Recipe
+from verydeep.system.option_names import option
+from verydeep.system.progress import Progress
+from verydeep.training.run_folder import RunFolder
+
+EPOCHS = "training.epochs"
+
+Said = Mapping[str, Mapping[str, Any]]
+"""Settings that were given, by section and key."""
+
+
+def extend(run: RunFolder, said: Said, progress: Progress) -> bool:
+    """Give a run that was begun the further epochs asked for; return whether it is to train on.
+
+    Its recipe is written with the new number of epochs. A curve of the learning rate keeps its
+    shape up to where it would have ended and then begins again; the plateau schedule goes on. All
+    else in ``said`` that differs from the run is said and not taken.
+
+    Args:
+        run: Begun, perhaps finished.
+        said: The settings given with ``--resume``.
+        progress: Where to say what is done.
+    """
+    recipe = run.read_recipe()
+    for fault in ignored(recipe, said):
+        progress.say(fault)
+    wanted = said.get("training", {}).get("epochs")
+    planned = recipe.training.epochs
+    if wanted is None or wanted == planned:
+        return False
+    if wanted < planned:
+        progress.say(
+            f"not taken: {option('epochs', wanted)}; {run.path} was begun with {planned}, and a "
+            "resumed run can only be given more"
+        )
+        return False
+    progress.say(f"{run.path} trains on to epoch {wanted}: {_how(recipe, wanted)}")
+    # The metrics mark a finished run. Without them and with the old recipe it is tested again.
+    run.unfinish()
+    run.write_recipe(_longer(recipe, wanted))
+    return True
+
+
+def _longer(recipe: Recipe, wanted: int) -> Recipe:
+    training = recipe.training
+    if training.schedule == "plateau":
+        return recipe.replace(training__epochs=wanted)
+    restarts = [*training.restarts, training.epochs]
+    return recipe.replace(training__epochs=wanted, training__restarts=restarts)
+
+
+def _how(recipe: Recipe, wanted: int) -> str:
+    planned = recipe.training.epochs
+    if recipe.training.schedule == "plateau":
+        return "the learning rate goes on from where it stands"
+    cycle = f"epochs {planned + 1} to {wanted} are a new {recipe.training.schedule} cycle"
+    return f"{cycle}, from the weights of epoch {planned}"
+
+
+def ignored(recipe: Recipe, said: Said) -> Iterator[str]:
+    """Yield a line for each setting given that differs from a run's own, other than its epochs."""
+    for section, settings in said.items():
+        own = getattr(recipe, section)
+        for key, value in settings.items():
+            path = f"{section}.{key}"
+            # null leaves it to the program, which has decided.
+            if path == EPOCHS or value is None or own is None:
+                continue
+            if path == "initialize.source" and recipe.initialize.stages:
+                continue  # it was that of the first net of the chain
+            kept = own.model_dump(mode="json")[key]
+            if value != kept:
+                yield f"not taken: {path}={value}; a resumed run keeps its own ({kept})"

@@ -1,0 +1,59 @@
+"""The end of a run: the kept model is tested, and its figures, answers and report are written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from verydeep.run.picture_finder import Pictures
+from verydeep.run.testing.overlap import find_overlap
+from verydeep.run.training.task import Task
+from verydeep.system.device import Machine
+from verydeep.system.progress import Progress
+from verydeep.training.checkpoint import Position
+from verydeep.training.run_folder import RunFolder
+from verydeep.visualization.report.page import write_report
+
+
+def finish(
+    run: RunFolder, task: Task[Any], machine: Machine, position: Position, progress: Progress
+) -> dict[str, Any]:
+    """Test the kept model, and write the answers, the metrics, the model card and the report.
+
+    Args:
+        run: Its folder.
+        task: What it is for.
+        machine: Where to compute.
+        position: Where the training ended.
+        progress: Where to report to.
+
+    Returns:
+        What ``metrics.json`` holds.
+    """
+    model = task.load(run.model).on(machine)
+    split, root = task.dataset.test_split, task.dataset.root
+    seen = asdict(find_overlap([run.path], task.samples(split), root, progress))
+    tested: list[Any] = [*task.tests(model, progress)]
+    results = [replace(result, **seen) for result in tested]
+    chosen = task.chosen(results)
+    training = task.recipe.training
+    best = training.keep != "last"
+    metrics = {
+        **chosen.to_dict(),
+        "epochs": position.epoch,
+        "best_epoch": position.best_epoch,
+        "kept_epoch": position.best_epoch if best else position.epoch,
+        "drops": position.history[-1]["drops"],
+        "stopped_because": position.stopped_because,
+        "training_seconds": sum(row["seconds"] for row in position.history),
+        "unreadable_in_training": position.unreadable,
+        # The plateau schedule takes its drops and its end from val, whichever epoch is kept.
+        "selected_on": "val" if best or training.schedule == "plateau" else None,
+        "tests": [result.to_dict() for result in results],
+    }
+    replace(model, measured=chosen.to_dict()).save(run.model)
+    run.write_lines("answers.jsonl", task.answers(chosen))
+    # The metrics mark a finished run: they come after all that is measured.
+    run.write("metrics.json", metrics)
+    write_report(run.path, Pictures(task.dataset.root, lambda: task.dataset))
+    return metrics

@@ -1,0 +1,95 @@
+"""A finished training as Python hands it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verydeep.errors import plural
+from verydeep.system.mapping_result import MappingResult
+from verydeep.system.summary import Rows, Summary, percent
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TrainResult(Summary, MappingResult):
+    """A finished run: where it is, and what ``metrics.json`` holds, by attribute or by key.
+
+    Attributes:
+        run: The run folder.
+        metrics: What ``metrics.json`` holds.
+    """
+
+    run: Path
+    metrics: Mapping[str, Any]
+
+    @property
+    def model(self) -> Path:
+        """Folder of the best model, for :func:`verydeep.load`."""
+        return self.run / "model"
+
+    @property
+    def report(self) -> Path:
+        """The report, an HTML page."""
+        return self.run / "report.html"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained."""
+        return int(self.metrics["epochs"])
+
+    @property
+    def best_epoch(self) -> int:
+        """The best epoch on validation, from 1."""
+        return int(self.metrics["best_epoch"])
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose model was kept, from 1."""
+        return int(self.metrics.get("kept_epoch", self.best_epoch))
+
+    @property
+    def stopped_because(self) -> str:
+        """Why the training ended."""
+        return str(self.metrics["stopped_because"])
+
+    @property
+    def top1_error(self) -> float | None:
+        """Top-1 error of the final test, in percent; None for a box net."""
+        return self.metrics.get("top1_error")
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the error of the final test, in percent."""
+        found = self.metrics.get("top1_interval") or self.metrics.get("localization_interval")
+        return (found[0], found[1]) if found else None
+
+    @property
+    def localization_error(self) -> float | None:
+        """Localization error of the final test, in percent; None for a classifier."""
+        return self.metrics.get("localization_error")
+
+    @property
+    def images(self) -> int:
+        """Images of the final test."""
+        return int(self.metrics["images"])
+
+    @property
+    def split(self) -> str:
+        """Split that was tested."""
+        return str(self.metrics["split"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``metrics.json`` holds."""
+        return dict(self.metrics)
+
+    def facts(self) -> Rows:
+        """Yield the facts to show."""
+        if self.top1_error is not None:
+            yield "top-1 error", percent(self.top1_error, self.interval)
+        if self.localization_error is not None:
+            yield "localization error", percent(self.localization_error, self.interval)
+        yield "tested on", f"{plural(self.images, 'image')} of {self.split}"
+        yield "epochs", self.epochs
+        yield "run", self.run

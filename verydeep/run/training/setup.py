@@ -1,0 +1,98 @@
+"""The net and the optimiser of a recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from verydeep.data.samples import Dataset
+from verydeep.errors import ModelError
+from verydeep.models.classifier import Classifier, load
+from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize
+from verydeep.nets.vgg import VGG
+from verydeep.recipe.recipe import Recipe
+from verydeep.run.training.localization import ToLocalize
+from verydeep.run.training.task import Task, ToClassify
+from verydeep.system.device import Machine
+from verydeep.system.progress import Progress
+from verydeep.training.remedies import Remedies
+
+
+def make_net(
+    recipe: Recipe, dataset: Dataset, progress: Progress, *, outputs: int, initialized: bool = True
+) -> VGG:
+    """Make the recipe's net for a data set, and initialise it unless told not to.
+
+    Args:
+        recipe: Of the run.
+        dataset: Whose classes it tells.
+        progress: Where to say which layers are copied.
+        outputs: How many numbers its last layer gives.
+        initialized: Whether to initialise it.
+
+    Raises:
+        ModelError: The model to begin with cannot be read, or no layer of it fits.
+    """
+    net = VGG(classes=outputs, **recipe.net.model_dump())
+    if not initialized:
+        return net
+    initialize(net, recipe.initialize.scheme, variance=recipe.initialize.variance)
+    source = recipe.initialize.source
+    if source:
+        shallower = load(source, device="cpu", precision="fp32")
+        refuse = _new_layers(recipe, shallower, dataset)
+        report = copy_layers(shallower.net, net, recipe.initialize.layers, refuse=refuse)
+        _check_copied(report, source)
+        progress.say(f"from {source} (net {shallower.net.name}):")
+        for origin in report:
+            progress.say(f"  {origin}")
+    return net
+
+
+def _new_layers(recipe: Recipe, given: Classifier, dataset: Dataset) -> dict[str, str]:
+    """Return the layers that must not be copied, and why."""
+    if recipe.localization:
+        return {"fc8": "it tells boxes"}
+    return {} if given.classes == dataset.classes else {"fc8": "the classes differ"}
+
+
+def frozen_parts(net: VGG, recipe: Recipe) -> tuple[torch.nn.Module, ...]:
+    """Return the parts of the net that are not to learn, and keep gradients from them."""
+    parts = (net.features,) if recipe.localization and recipe.localization.fine_tune == "fc" else ()
+    for part in parts:
+        part.requires_grad_(False)
+    return parts
+
+
+def remedies_of(recipe: Recipe, machine: Machine) -> Remedies:
+    """Return what a run could still change if its training goes wrong."""
+    return Remedies(
+        shallower=recipe.net.name not in ("A", "A-LRN") and recipe.initialize.source is None,
+        batch_norm=recipe.net.norm is None,
+        fp32=machine.precision != "fp32",
+    )
+
+
+def _check_copied(report: list[LayerOrigin], source: str) -> None:
+    if not any(origin.copied for origin in report):
+        reasons = "".join(f"\n  {origin}" for origin in report)
+        raise ModelError(f"{source}: no layer of it fits this net:{reasons}")
+
+
+def make_optimizer(net: torch.nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """Return the paper's optimiser: SGD with momentum and L2 penalty on all that learns."""
+    training = recipe.training
+    learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    return torch.optim.SGD(
+        learning,
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+        fused=all(parameter.device.type in ("cpu", "cuda") for parameter in learning),
+    )
+
+
+def task_of(recipe: Recipe, dataset: Dataset) -> Task[Any]:
+    """Return what a run of a recipe is for: to tell classes, or boxes."""
+    return (ToLocalize if recipe.localization else ToClassify)(recipe, dataset)

@@ -1,0 +1,533 @@
+"""From a data set and a recipe to a trained, tested model in a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from verydeep.data.fingerprint import record_splits, write_records
+from verydeep.data.pipeline.augment import Augmentation
+from verydeep.data.pipeline.batches import Batches, TrainingBatches
+from verydeep.data.pipeline.colour_statistics import Scan, scan
+from verydeep.data.pipeline.workers import bounded_workers
+from verydeep.data.read import DataSource, read_dataset
+from verydeep.data.samples import Dataset, Samples
+from verydeep.errors import DataError, InputError, MachineError, plural, printable
+from verydeep.models.path import check_models
+from verydeep.models.trained_net import Preprocessing, TrainedNet
+from verydeep.nets.anatomy import anatomy
+from verydeep.nets.vgg import VGG
+from verydeep.recipe.auto import AUTO, Said
+from verydeep.recipe.keywords import keyword_settings
+from verydeep.recipe.recipe import Recipe, check, said_settings
+from verydeep.run.data_record import record_data, recorded_colours, resumed_dataset
+from verydeep.run.report import report as write_report_again
+from verydeep.run.training.auto import choose_recipe
+from verydeep.run.training.data import scan_stream, settle_stream, stream_batches
+from verydeep.run.training.default_out import default_out
+from verydeep.run.training.extend import extend
+from verydeep.run.training.finish import finish
+from verydeep.run.training.localization import inherit
+from verydeep.run.training.result import TrainResult
+from verydeep.run.training.setup import frozen_parts, make_net, make_optimizer, remedies_of, task_of
+from verydeep.run.training.task import Task
+from verydeep.system.device import Machine, choose_machine, describe_environment
+from verydeep.system.option_names import command_or_call, option, setting
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.training.checkpoint import Position, has_checkpoint
+from verydeep.training.estimate import LONG, foreseen, time_steps
+from verydeep.training.loop import Loop
+from verydeep.training.micro_batch import fitting_micro_batch
+from verydeep.training.run_folder import PICTURES, RunFolder
+from verydeep.training.schedule import make_schedule
+from verydeep.training.signals import StopAtOnce
+from verydeep.training.tensorboard import tensorboard_log
+
+SMALL_BATCH = 16
+"""Pictures an update that suit the smallest sets."""
+
+FEW_UPDATES = 300
+"""Fewer updates in all are worth a word: too few for a net to learn from a random start."""
+
+UNEQUAL = 3
+"""The largest class this many times the smallest is worth a word."""
+
+
+def train(
+    data: str | Path,
+    recipe: Recipe | str | Path = AUTO,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    layout: str | None = None,
+    settings: Mapping[str, Any] | Iterable[str] | None = None,
+    progress: ProgressWish = None,
+    **keywords: Any,
+) -> TrainResult:
+    """Train a net on a data set by a recipe, test the best model, and leave a run folder.
+
+    Args:
+        data: A name, folder or file; see :func:`verydeep.data.read.read_dataset`.
+        recipe: ``auto`` chooses for these data and this machine (:mod:`verydeep.recipe.auto`) and
+            says what and why; else a recipe, the name of a shipped one, or a YAML file.
+        out: The run folder; None takes the first free one of ``runs/DATA``, ``runs/DATA-2`` and
+            so on, or with ``resume`` the latest of them that is not finished.
+        resume: Go on with the run in ``out``.
+        layout: How the data lie on disk; None looks. A resumed run keeps its own.
+        settings: Changes of the recipe by dotted path, as ``{"training.learning_rate": 0.01}``, or
+            as on the command line, as ``["training.learning_rate=0.01"]``. A resumed run takes from
+            here a larger number of epochs alone.
+        progress: Where to report to; None reports in a notebook and to a terminal, False is
+            silent, True reports anyway.
+        keywords: Changes of the recipe by the name of the setting, as ``epochs=30``,
+            ``learning_rate=0.01``, ``net="A"``, ``init_from="runs/a"``; where several sections
+            have it, with the section, as ``data__flip=False``.
+
+    Returns:
+        The run, and what ``metrics.json`` holds by key: the final test, ``epochs``, ``drops``,
+        ``stopped_because``.
+
+    Raises:
+        InputError: The data, the recipe, a keyword or the folder cannot be used.
+        TrainingStopped: The loss is not finite.
+        Interrupted: A signal came; the run can be resumed.
+    """
+    progress = choose_progress(progress)
+    auto = recipe == AUTO
+    said = said_settings(None if auto else recipe, _changes(settings, keywords))
+    chosen = None if auto else check(said, origin="" if isinstance(recipe, Recipe) else str(recipe))
+    if not resume:
+        check_models(said.get("initialize", {}).get("source"))
+    run = RunFolder(_run_path(data, out, resume=resume, progress=progress))
+    stop = StopAtOnce(f"; if the run has begun, go on with {_way_on()}")
+    with run.opened(resume=resume), stop:
+        try:
+            metrics = _begin_or_go_on(DataSource(data, layout), chosen, said, run, progress)
+        except MachineError as error:
+            raise _with_way_on(error, run) from error
+    return TrainResult(run.path, metrics)
+
+
+def _changes(
+    settings: Mapping[str, Any] | Iterable[str] | None, keywords: Mapping[str, Any]
+) -> Mapping[str, Any] | Iterable[str]:
+    """Return changes of a recipe, whichever way they are given."""
+    if not keywords:
+        return settings or ()
+    if settings is not None and not isinstance(settings, Mapping):
+        raise InputError("settings must be a mapping where other changes are keywords")
+    return {**(settings or {}), **keyword_settings(keywords)}
+
+
+def _begin_or_go_on(
+    source: DataSource, chosen: Recipe | None, said: Said, run: RunFolder, progress: Progress
+) -> dict[str, Any]:
+    """Train by a recipe, or by the one that is chosen now; or go on with the run's own."""
+    if run.started:
+        go_on = extend(run, said, progress)
+        return _train_one(source, _resumed(run, said), run, progress, go_on=go_on)
+    if chosen is None:
+        machine = choose_machine(*_machine_in(said))
+        undrawn = _read_undrawn(source, said, progress)
+        chosen = choose_recipe(source, undrawn, said, machine, progress)
+    return _train_chain(source, chosen, run, progress)
+
+
+def _machine_in(said: Said) -> tuple[str | None, str | None]:
+    training = said.get("training", {})
+    return training.get("device"), training.get("precision")
+
+
+def _read_undrawn(source: DataSource, said: Said, progress: Progress) -> Dataset:
+    """Read a data set as it is, to choose by; the splits that it lacks are drawn by the recipe."""
+    stream = said.get("data", {}).get("stream")
+    return read_dataset(
+        source.data, layout=source.layout, draw=False, stream=stream, progress=progress
+    )
+
+
+def _way_on() -> str:
+    return f"the same {command_or_call()} and {option('resume', True)}"
+
+
+def _with_way_on(error: MachineError, run: RunFolder) -> MachineError:
+    """Return the same error with what to do once the machine is in order."""
+    kept = "the last good checkpoint is kept; " if has_checkpoint(run.checkpoints) else ""
+    begun = run.started or (run.path / "stages").is_dir()
+    way = _way_on() if begun else f"the same {command_or_call()}"
+    return type(error)(f"{error} ({kept}then go on with {way})")
+
+
+def _run_path(
+    data: str | Path, out: str | Path | None, *, resume: bool, progress: Progress
+) -> Path:
+    if out is not None:
+        return Path(out).expanduser()
+    path = default_out(data, resume=resume)
+    progress.say(f"run {path}")
+    return path
+
+
+def _train_chain(
+    data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress
+) -> dict[str, Any]:
+    """Train the nets of ``initialize.stages``, each from the one before, and then the net."""
+    source = recipe.initialize.source
+    for stage in recipe.initialize.stages:
+        progress.say(f"stage {stage}, to initialise the next net:")
+        folder = RunFolder(run.path / "stages" / stage)
+        staged = recipe.replace(net__name=stage, initialize__stages=[], initialize__source=source)
+        with folder.held():
+            _train_one(data, folder.read_recipe() if folder.started else staged, folder, progress)
+        source = str(folder.path)
+    return _train_one(data, recipe.replace(initialize__source=source), run, progress)
+
+
+def _resumed(run: RunFolder, said: Said) -> Recipe:
+    """Return the recipe of a run, with the reading processes that are asked for now.
+
+    Their number changes no result, but for a stream, whose order depends on it.
+    """
+    recipe = run.read_recipe()
+    workers = said.get("data", {}).get("workers")
+    if workers is None or recipe.data.stream:
+        return recipe
+    return recipe.replace(data__workers=workers)
+
+
+def _train_one(
+    data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress, *, go_on: bool = False
+) -> dict[str, Any]:
+    """Train one net, or go on where its folder shows that it was left."""
+    if run.finished:
+        progress.say(f"{run.path} is finished already")
+        if not run.reported:  # it was killed between its last two files
+            progress.say(f"its report was missing and is written: {write_report_again(run.path)}")
+        return dict(run.read("metrics.json"))
+    resumed = run if run.started else None
+    recipe = recipe if resumed else inherit(recipe)
+    if not (resumed and recipe.data.stream):  # whose order depends on what was settled
+        recipe = _bounded(recipe, progress)
+    machine = choose_machine(recipe.training.device, recipe.training.precision)
+    recipe = _settle(recipe, machine)
+    dataset = _read_data(data, recipe, resumed, progress)
+    progress.say(f"{dataset.place}: {dataset.describe()}")
+    _say_balance(dataset, recipe, progress)
+    if dataset.stream is not None:
+        recipe = settle_stream(recipe, dataset.stream)
+    progress.say(
+        f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
+        f"{recipe.training.micro_batch} at a time"
+    )
+    if not resumed:
+        _say_few_updates(dataset, recipe, progress)
+    task = task_of(recipe, dataset)
+    scanned = _scan(dataset, task, machine, resumed, progress)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.training.seed)
+        # A run that was stopped before its first checkpoint begins anew, from the same seed.
+        net = make_net(
+            recipe,
+            dataset,
+            progress,
+            outputs=task.outputs,
+            initialized=not has_checkpoint(run.checkpoints),
+        )
+        if not resumed:
+            _write_beginning(run, data, recipe, machine, dataset, scanned)
+        training = Training(task, machine, scanned, net, run, progress)
+        position = training.run(go_on=go_on)
+    return finish(run, task, machine, position, progress)
+
+
+def _bounded(recipe: Recipe, progress: Progress) -> Recipe:
+    """Lower a number of reading processes that no machine can bear, and say so."""
+    workers, word = bounded_workers(recipe.data.workers, "data.workers")
+    if word:
+        progress.say(word)
+    return recipe.replace(data__workers=workers)
+
+
+def _settle(recipe: Recipe, machine: Machine) -> Recipe:
+    """Put the machine's choices into the recipe, so that the run can be repeated and resumed."""
+    net = recipe.net
+    if recipe.training.micro_batch is None:
+        sizes = anatomy(
+            net.name,
+            input_size=net.input_size,
+            width=net.width,
+            hidden=net.hidden,
+            norm=net.norm,
+        )
+        fitting = fitting_micro_batch(sizes, recipe.training.batch, machine)
+        recipe = recipe.replace(training__micro_batch=fitting)
+    keep = recipe.training.keep
+    if keep == "auto":
+        # A rate that ends at 0 needs no choice among epochs, and val then judges what it did not
+        # choose; the plateau schedule looks at val anyhow.
+        keep = "best" if recipe.training.schedule == "plateau" else "last"
+    return recipe.replace(
+        training__device=str(machine.device),
+        training__precision=machine.precision,
+        training__keep=keep,
+    )
+
+
+def _read_data(
+    source: DataSource, recipe: Recipe, resumed: RunFolder | None, progress: Progress
+) -> Dataset:
+    if resumed is None:
+        return read_dataset(
+            source.data,
+            layout=source.layout,
+            progress=progress,
+            # Boxes come with single pictures: a stream has none.
+            stream=False if recipe.localization else recipe.data.stream,
+            validation_share=recipe.data.validation_share,
+            test_share=recipe.data.test_share,
+            seed=recipe.training.seed,
+        )
+    return resumed_dataset(resumed, source, progress)
+
+
+def _say_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
+    """Tell of classes of very unequal size, and of what the recipe does about them."""
+    counts = dataset.count("train")
+    least, most = min(counts), max(counts)
+    if most < UNEQUAL * least:
+        return
+    remedy = {
+        "none": "their errors count alike in the training; see data.balance (weights or sampling)",
+        "weights": "errors of small classes weigh more in the loss (data.balance=weights)",
+        "sampling": "every class is drawn as often as any other (data.balance=sampling)",
+    }[recipe.data.balance]
+    progress.say(f"classes have from {least:,} to {most:,} training pictures: {remedy}")
+
+
+def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
+    """Tell of a training of so few updates that a net hardly learns from a random start."""
+    training = recipe.training
+    updates = training.epochs * -(-dataset.sizes["train"] // training.batch)
+    smaller = training.batch > SMALL_BATCH
+    if smaller and updates < FEW_UPDATES and recipe.initialize.source is None:
+        progress.say(
+            f"only {plural(updates, 'update')} in {plural(training.epochs, 'epoch')}: a smaller "
+            f"batch ({setting('training.batch', SMALL_BATCH)}, with a rate to match) or more "
+            f"epochs fit a set this small; {option('recipe', 'auto')} chooses both"
+        )
+
+
+def _scan(
+    dataset: Dataset,
+    task: Task[Any],
+    machine: Machine,
+    resumed: RunFolder | None,
+    progress: Progress,
+) -> Scan:
+    """Read the training pictures once; a resumed run that keeps none reads its own record."""
+    if dataset.stream is not None:
+        if resumed is not None:
+            return Scan(recorded_colours(resumed.read("data.json")), Samples.of(()))
+        return scan_stream(dataset.stream, task.recipe, progress)
+    recipe, samples = task.recipe, task.samples("train")
+    if len(samples) < len(dataset.split("train")):
+        progress.say(
+            f"{len(dataset.split('train')) - len(samples):,} of {len(dataset.split('train')):,} "
+            "training pictures have no box and are left out"
+        )
+    kept = {"none": None, "ram": torch.device("cpu"), "device": machine.device}[recipe.data.cache]
+    if resumed and kept is None:
+        record = resumed.read("data.json")
+        good = samples.take(np.delete(np.arange(len(samples)), record["left_out"]))
+        return Scan(recorded_colours(record), good, tuple(record["unreadable"]))
+    low, high = recipe.data.train_scale
+    with progress.task("reading the training pictures", len(samples)) as reading:
+        scanned = scan(
+            samples,
+            keep_on=kept,
+            largest_scale=high if low == high else None,
+            unreadable_limit=recipe.data.unreadable_limit,
+            workers=recipe.data.workers,
+            progress=reading.update,
+        )
+    if resumed is None:
+        scanned = replace(scanned, colours=task.colours(scanned.colours))
+    elif list(scanned.left_out) != resumed.read("data.json")["left_out"]:
+        raise DataError(
+            f"{dataset.place}: other training pictures can be read now than when {resumed.path} "
+            "began; put them back as they were, or start a new run"
+        )
+    else:
+        scanned = replace(scanned, colours=recorded_colours(resumed.read("data.json")))
+    if scanned.unreadable:
+        broken = plural(len(scanned.unreadable), "picture")
+        progress.say(f"{broken} cannot be read, left out of training:")
+        for fault in scanned.unreadable:
+            progress.say(f"  {fault}")
+    return scanned
+
+
+def _write_beginning(
+    run: RunFolder,
+    source: DataSource,
+    recipe: Recipe,
+    machine: Machine,
+    dataset: Dataset,
+    scanned: Scan,
+) -> None:
+    """Write what the run needs to be resumed; the recipe last, as it marks a run."""
+    records = record_splits(dataset)
+    run.write("environment.json", describe_environment(machine))
+    write_records(run.path / PICTURES, records)
+    run.write("data.json", record_data(source.data, dataset, scanned, records))
+    run.write_recipe(recipe)
+
+
+@dataclass
+class Training:
+    """The parts of a run put together: the loop with its batches, validation and outputs."""
+
+    task: Task[Any]
+    machine: Machine
+    scanned: Scan
+    net: VGG
+    run_folder: RunFolder
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.recipe = self.task.recipe
+        self.unreadable: tuple[str, ...] = ()
+        self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
+        self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run(self, *, go_on: bool = False) -> Position:
+        """Train to the end, from the beginning or from the checkpoint."""
+        loop = self._loop()
+        if loop.resume(go_on=go_on):
+            self.progress.say(
+                f"resuming after {loop.position.epoch} epochs and {loop.position.step} updates"
+            )
+        if self.recipe.training.tensorboard:
+            folder = self.run_folder.path / "tensorboard"
+            loop.on_epoch = tensorboard_log(folder, loop.position.epoch)
+        self._foresee(loop)
+        return loop.run()
+
+    def _foresee(self, loop: Loop) -> None:
+        """Say how long the epochs that are left will take, if there are any."""
+        left = loop.epochs - loop.position.epoch
+        if loop.position.stopped_because is not None or left < 1:
+            return
+        training = self.recipe.training
+        assert training.micro_batch is not None
+        times = time_steps(self.net, self.recipe.net.input_size, training.micro_batch, self.machine)
+        val = len(self.task.samples("val"))
+        epoch = loop.batches.pictures * times.training + val * times.validation
+        at_most = training.schedule == "plateau"
+        self.progress.say(foreseen(left, epoch, self.machine, at_most=at_most))
+        if left * epoch > LONG:
+            self.progress.say(self._quicker())
+
+    def _quicker(self) -> str:
+        """Return what would take less time than this run."""
+        ways = [f"fewer epochs ({option('epochs')})"]
+        if self.machine.device.type == "cpu":
+            ways.append("a GPU")
+            if self.recipe.net.input_size > 96:
+                chosen = option("recipe", "auto")
+                ways.append(f"{chosen}, which chooses a smaller net and smaller pictures")
+        else:
+            ways.append(
+                f"a smaller net ({option('net', 'A')}) or smaller pictures (net.input_size)"
+            )
+        return f"quicker: {', or '.join(ways)}"
+
+    def _loop(self) -> Loop:
+        training, objective = self.recipe.training, self.task.objective(self.scanned.samples)
+        frozen = frozen_parts(self.net, self.recipe)
+        return Loop(
+            net=self.net,
+            optimizer=make_optimizer(self.net, self.recipe),
+            schedule=make_schedule(self.recipe),
+            batches=self._batches(),
+            prepare=self._prepare(),
+            validate=self._validate,
+            objective=objective,
+            watch={"loss": "loss", "accuracy": objective.error}[self.recipe.plateau.monitor],
+            machine=self.machine,
+            epochs=training.epochs,
+            folder=self.run_folder.path,
+            on_keep=self._save_model,
+            keep_last=training.keep == "last",
+            remedies=remedies_of(self.recipe, self.machine),
+            frozen=frozen,
+            unreadable_limit=self.recipe.data.unreadable_limit,
+            checkpoint_minutes=training.checkpoint_minutes,
+            progress=self.progress,
+        )
+
+    def _batches(self) -> Batches:
+        data, training = self.recipe.data, self.recipe.training
+        assert training.micro_batch is not None
+        augmentation = Augmentation(
+            size=self.recipe.net.input_size,
+            scale=data.train_scale,
+            random_crop=data.crop == "random",
+            flip=data.flip,
+            colour_shift=data.colour_shift,
+        )
+        if self.task.dataset.stream is not None:
+            return stream_batches(self.task.dataset.stream, augmentation, self.recipe)
+        return TrainingBatches(
+            self.scanned.samples,
+            augmentation,
+            batch=training.batch,
+            micro_batch=training.micro_batch,
+            seed=training.seed,
+            store=self.scanned.store,
+            workers=data.workers,
+            balanced=data.balance == "sampling",
+            reduced=data.reduced_decoding,
+            drawing=self.task.drawing(augmentation),
+        )
+
+    def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
+        axes = torch.from_numpy(self.scanned.colours.shift_axes()).to(self.machine.device)
+        return lambda pictures, factors: self.preprocessing(pictures, factors @ axes.T)
+
+    def _validate(self) -> Mapping[str, float]:
+        measured: Mapping[str, float]
+        measured, unreadable = self.task.validate(self.model(), self.progress)
+        for name in unreadable:
+            if name not in self.unreadable:
+                where = printable(name)
+                self.progress.say(f"cannot be read and is left out of validation: {where}")
+        self.unreadable = unreadable
+        return measured
+
+    def _save_model(self, row: dict[str, Any]) -> None:
+        kept = {k: value for k, value in row.items() if k == "epoch" or k.startswith("val_")}
+        self.model(kept).save(self.run_folder.model)
+
+    def model(self, measured: dict[str, Any] | None = None) -> TrainedNet:
+        """Return the net as it is now, as something that can be tested and saved."""
+        dataset = self.task.dataset
+        parts = {
+            "net": self.net,
+            "classes": dataset.classes,
+            "preprocessing": self.preprocessing,
+            "train_scale": self.recipe.data.train_scale,
+            "test_scales": self.recipe.test_scales,
+            "test_flip": self.recipe.test.flip,
+            "titles": dataset.titles,
+            "measured": measured,
+            "machine": self.machine,
+        }
+        model: TrainedNet = self.task.model(parts)
+        return model

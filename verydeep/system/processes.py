@@ -1,0 +1,299 @@
+"""Worker processes: what they make comes in order, and none of them outlives its owner.
+
+A worker may be killed at any moment, as systems do when memory runs out. Each therefore has a pipe
+of its own and shares no lock with the others: its end is the end of its pipe, which the owner
+notices at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import multiprocessing
+import pickle
+import signal
+import time
+import traceback
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import util
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import FrameType, TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
+
+import torch
+
+from verydeep.errors import InputError, WorkerError
+from verydeep.system.parent_watch import Owner, end_with
+from verydeep.system.transport import can_share, receive, send
+
+T = TypeVar("T")
+
+Source = Callable[[int, int], Iterator[T]]
+"""From a worker's number and how many workers there are to what this one makes."""
+
+AHEAD = 2
+"""Values that a worker makes before the first of them has been asked for."""
+
+_NAME = "verydeep-worker"
+
+_GRACE = 1.0
+"""Seconds that workers have to end by themselves before they are killed."""
+
+
+class Workers(Generic[T]):
+    """Processes that each make values, which the owner takes from them in turn.
+
+    Args:
+        source: Called in each worker. Must be picklable where processes are not forked.
+        count: How many processes.
+
+    Raises:
+        WorkerError: The system starts no more processes.
+    """
+
+    def __init__(self, source: Source[T], count: int) -> None:
+        self._workers: list[_Worker] = []
+        self._stopping = False
+        # Runs at the end of the program, before multiprocessing ends what it calls daemons by a
+        # SIGTERM that they leave to us; and when nobody refers to this any more.
+        self._end = util.Finalize(self, _end_all, args=(self._workers,), exitpriority=10)
+        _OPEN.add(self)
+        try:
+            for number in range(count):
+                self._start(source, _Place(number, count))
+        except OSError as error:
+            self.close()
+            raise WorkerError(
+                f"the system starts no more than {len(self._workers)} reading processes "
+                f"({error.strerror or error})"
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, source: Source[T], place: _Place) -> None:
+        ours, theirs = multiprocessing.Pipe()
+        try:
+            process = multiprocessing.get_context().Process(
+                target=_work,
+                args=(theirs, source, place, Owner.here(), can_share()),
+                name=f"{_NAME}-{place.number}",
+                daemon=True,
+            )
+            # Known before it is started: a forked process closes the owner's ends that it inherits.
+            self._workers.append(_Worker(ours, cast(BaseProcess, process)))
+            try:
+                process.start()
+            except BaseException:
+                self._workers.pop()
+                ours.close()
+                raise
+        finally:
+            theirs.close()
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield a value of each worker in turn, until the one whose turn it is has no more.
+
+        Raises:
+            WorkerError: A worker was killed, or crashed.
+        """
+        for worker in itertools.cycle(self._workers):
+            message = self._next_of(worker)
+            if message is None:
+                return
+            if isinstance(message, _Failure):
+                raise message.error from _RemoteTraceback(message.text)
+            worker.ask_for_more()
+            yield message.value
+
+    def _next_of(self, worker: _Worker) -> _Value | _Failure | None:
+        try:
+            while not worker.connection.poll(1.0):
+                if self._stopping:
+                    return None
+                if not worker.process.is_alive() and not worker.connection.poll(0):
+                    raise EOFError
+            return cast("_Value | _Failure | None", receive(worker.connection))
+        except (EOFError, OSError) as error:
+            if self._stopping:
+                return None
+            raise _loss_of(worker.process) from error
+
+    def stop(self) -> None:
+        """Let another thread that waits for a value wait no more."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """End all workers; what they have not handed over is lost."""
+        self._stopping = True
+        self._end()
+        _OPEN.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def forget(self) -> None:
+        """Close the ends of the owner in a process that inherited them."""
+        for worker in self._workers:
+            worker.connection.close()
+
+
+_OPEN: weakref.WeakSet[Workers[Any]] = weakref.WeakSet()
+
+
+def _end_all(workers: list[_Worker]) -> None:
+    """Close the pipes of workers, which ends them, and kill those that do not notice in time."""
+    deadline = time.monotonic() + _GRACE
+    try:
+        for worker in workers:
+            worker.connection.close()
+        for worker in workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+    finally:
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            worker.process.join()
+        workers.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """One worker, as its owner sees it."""
+
+    connection: Connection
+    process: BaseProcess
+
+    def ask_for_more(self) -> None:
+        # If it has ended, either its last values are here already, or that shows soon.
+        with contextlib.suppress(OSError):
+            self.connection.send_bytes(b"+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """An exception of a worker, with its traceback as a text."""
+
+    error: BaseException
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> _Failure:
+        return cls(_portable(error), "".join(traceback.format_exception(error)))
+
+
+class _RemoteTraceback(Exception):
+    """Shows where in a worker an exception was raised, as the cause of that exception."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"\n{text}")
+
+
+def _loss_of(process: BaseProcess) -> WorkerError:
+    """Return an error that says how a worker has ended, and most likely why."""
+    process.join(5)
+    code = process.exitcode
+    if code is None or code >= 0:
+        return WorkerError(f"a reading process ended before its work was done (exit code {code})")
+    number = -code
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    if name == "SIGKILL":
+        return WorkerError("a reading process was killed (SIGKILL), most likely for lack of memory")
+    if name == "SIGBUS":
+        return WorkerError(
+            "a reading process found no room in shared memory (SIGBUS): give a container more of "
+            "it (docker run --shm-size=2g)"
+        )
+    return WorkerError(f"a reading process was ended by {name}")
+
+
+# ---- in the worker ----
+
+
+def _work(
+    connection: Connection, source: Source[Any], place: _Place, owner: Owner, shared: bool
+) -> None:
+    """Be a worker: make values and hand them over as they are asked for."""
+    for others in list(_OPEN):
+        others.forget()
+    _OPEN.clear()
+    end_with(owner)
+    _leave_stops_to_the_owner()
+    torch.set_num_threads(1)
+    messages = _messages(source, place)
+    try:
+        for number in itertools.count():
+            if number >= AHEAD:
+                connection.recv_bytes()  # one of the earlier values has been taken
+            message = next(messages)
+            try:
+                send(connection, message, shared=shared)
+            except ConnectionError:
+                raise
+            except Exception as error:  # a value that cannot travel
+                message = _Failure.of(error)
+                send(connection, message)
+            if not isinstance(message, _Value):
+                return
+    except (EOFError, ConnectionError):  # the owner wants no more
+        pass
+
+
+def _messages(source: Source[Any], place: _Place) -> Iterator[_Value | _Failure | None]:
+    try:
+        for value in source(place.number, place.count):
+            yield _Value(value)
+        yield None
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        yield _Failure.of(error)
+
+
+def _portable(error: BaseException) -> BaseException:
+    """Return an exception that can travel: itself, or one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    except Exception:
+        if isinstance(error, InputError):
+            return InputError(str(error))
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _leave_stops_to_the_owner() -> None:
+    """Let what asks for the end reach the owner alone, which still wants the values under way.
+
+    Ctrl-C, a closed terminal and a batch system's SIGTERM reach all processes. A second SIGTERM
+    ends the worker.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _heed_the_next)
+
+
+def _heed_the_next(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)

@@ -1,0 +1,160 @@
+"""Runs in a folder, for comparison; read from their small files, without torch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from verydeep.errors import ModelError
+from verydeep.system.yaml import parse_yaml
+
+State = Literal["finished", "unfinished", "broken"]
+
+DEPTH = 3
+"""Folders below the given one that are looked into."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run.
+
+    Attributes:
+        run: Its folder.
+        state: ``finished``, ``unfinished`` (it can be resumed), or ``broken``.
+        net: Column of Table 1; None where that cannot be told.
+        data: What it was trained on.
+        epochs: Epochs done.
+        error: Top-1 error of its final test, in percent; of a box net the localization error; of
+            an unfinished run the best on validation.
+        interval: 95 % interval of a final test's error.
+        measure: What ``error`` is: ``top-1`` or ``localization``.
+        split: What the error was measured on.
+        images: How many of it.
+        date: Last change, ISO 8601, local time.
+        fault: What is wrong with a broken run.
+    """
+
+    run: str
+    state: State
+    net: str | None = None
+    data: str | None = None
+    epochs: int = 0
+    error: float | None = None
+    interval: tuple[float, float] | None = None
+    measure: str = "top-1"
+    split: str | None = None
+    images: int | None = None
+    date: str = ""
+    fault: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def list_runs(folder: Path) -> list[RunSummary]:
+    """Return the runs in a folder and below, the best first; unfinished and broken ones last.
+
+    Raises:
+        ModelError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such folder; give a folder with runs in it")
+    order: tuple[State, ...] = ("finished", "unfinished", "broken")
+    return sorted(
+        (summarize(run) for run in find_runs(folder)),
+        key=lambda one: (
+            order.index(one.state),
+            one.measure,
+            one.error is None,
+            one.error or 0.0,
+            one.run,
+        ),
+    )
+
+
+def find_runs(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """Yield the run folders in a folder and below, that folder itself included."""
+    if (folder / "recipe.yaml").is_file() or (folder / "metrics.json").is_file():
+        yield folder
+    if not depth:
+        return
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return
+    for path in inside:
+        passed_over = path.name in ("model", "checkpoints") or path.name.startswith(".")
+        if not passed_over and not path.is_symlink():
+            yield from find_runs(path, depth - 1)
+
+
+def summarize(run: Path) -> RunSummary:
+    """Return what is to be said of a run; a broken one has a fault."""
+    date = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(_changed(run)))
+    try:
+        recipe = parse_yaml((run / "recipe.yaml").read_text("utf-8"))
+        return _read(run, dict(recipe), date)
+    except Exception as error:  # any file of a stranger's run may hold anything
+        fault = f"{type(error).__name__}: {error}".splitlines()[0]
+        return RunSummary(str(run), "broken", date=date, fault=fault)
+
+
+def _read(run: Path, recipe: dict[str, Any], date: str) -> RunSummary:
+    data = run / "data.json"
+    common: dict[str, Any] = {
+        "run": str(run),
+        "net": str(recipe["net"]["name"]),
+        "data": str(_json(data)["data"]) if data.is_file() else None,
+        "date": date,
+        "measure": "localization" if recipe.get("localization") else "top-1",
+    }
+    metrics = run / "metrics.json"
+    if metrics.is_file():
+        return _finished(_json(metrics), common)
+    rows = _rows(run / "log.jsonl")
+    errors = [float(row["val_top1_error"]) for row in rows if "val_top1_error" in row]
+    best = min(errors, default=None)
+    return RunSummary(**common, state="unfinished", epochs=len(rows), error=best, split="val")
+
+
+def _finished(metrics: dict[str, Any], common: dict[str, Any]) -> RunSummary:
+    name = {"top-1": "top1", "localization": "localization"}[common["measure"]]
+    low, high = metrics[f"{name}_interval"]
+    return RunSummary(
+        **common,
+        state="finished",
+        epochs=int(metrics["epochs"]),
+        error=float(metrics[f"{name}_error"]),
+        interval=(float(low), float(high)),
+        split=str(metrics["split"]),
+        images=int(metrics["images"]),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path.name} is damaged") from error
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Return the epochs of a log; its last line may be cut off."""
+    rows = []
+    for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
+        try:
+            rows.append(dict(json.loads(line)))
+        except ValueError:
+            break
+    return rows
+
+
+def _changed(run: Path) -> float:
+    """Return when the run last did something."""
+    files = [run / name for name in ("metrics.json", "log.jsonl", "recipe.yaml")]
+    return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)

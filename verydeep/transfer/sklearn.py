@@ -1,0 +1,137 @@
+"""Features for scikit-learn: a transformer from pictures to vectors.
+
+N pictures, D numbers of a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from verydeep.data.images.inputs import Picture, list_pictures
+from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.errors import InputError, PictureError
+from verydeep.evaluation.evaluate import block_size
+from verydeep.models.classifier import Classifier, load
+from verydeep.transfer.descriptor import Descriptor, describe_pictures, make_descriptor
+from verydeep.transfer.features import Vectors
+
+
+class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turns pictures into features, as a step of a scikit-learn pipeline.
+
+    ``make_pipeline(FeatureExtractor("runs/a"), LinearSVC())`` is the paper's classifier for other
+    data sets (appendix B). Nothing is learned from the pictures; settings are checked when the
+    first are transformed. A copy or a pickle holds the settings; it loads the model again.
+
+    Args:
+        model: Model or run folder, or a loaded classifier.
+        scales: Q, in pixels; None takes those that the model was tested at.
+        flip: Whether to average with the mirror image; None does as when the model was tested.
+        layer: ``fc7``, ``fc6`` or ``pool5``.
+        aggregate: ``mean`` or ``stack``, of scales; see
+            :class:`verydeep.transfer.descriptor.Descriptor`.
+        device: Where to compute; None decides. Not for a loaded classifier, which has its own.
+        precision: ``bf16`` or ``fp32``; None decides. Likewise.
+        workers: Decoding processes; None decides.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Classifier | None = None,
+        *,
+        scales: Sequence[int] | None = None,
+        flip: bool | None = None,
+        layer: str = "fc7",
+        aggregate: str = "mean",
+        device: str | None = None,
+        precision: str | None = None,
+        workers: int | None = None,
+    ) -> None:
+        self.model = model
+        self.scales = scales
+        self.flip = flip
+        self.layer = layer
+        self.aggregate = aggregate
+        self.device = device
+        self.precision = precision
+        self.workers = workers
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:
+        """Learn nothing."""
+        return self
+
+    def transform(self, X: Picture | Iterable[Picture]) -> Vectors:
+        """Return the features of pictures.
+
+        Args:
+            X: As for :meth:`verydeep.Classifier.predict`: paths, PIL images or arrays; a folder
+                stands for the pictures in it.
+
+        Returns:
+            float32 (N, D), rows of length one.
+
+        Raises:
+            InputError: The model or a setting cannot be used.
+            PictureError: A picture cannot be read; a row cannot be left out of a pipeline.
+        """
+        model, descriptor = self._made()
+        if isinstance(X, np.ndarray) and (X.dtype.kind in "OU" or X.ndim == 4):
+            X = list(X.ravel() if X.dtype.kind in "OU" else X)  # many, as cross-validation has them
+        pictures = TestPictures(list_pictures(X), descriptor.scales, self.workers)
+        vectors = describe_pictures(model, pictures, descriptor, block=block_size(len(pictures)))
+        if pictures.unreadable:
+            reasons = [*pictures.unreadable.values()]
+            raise PictureError(
+                f"{len(reasons)} of {len(pictures)} pictures cannot be read:\n  "
+                + "\n  ".join(reasons[:10])
+            )
+        return vectors.numpy()
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the names of the D numbers, like ``fc7_0``; if stacked, ``fc7_256_0``."""
+        model, descriptor = self._made()
+        return np.array(descriptor.names(model), dtype=object)
+
+    def _made(self) -> tuple[Classifier, Descriptor]:
+        """Return the model and what it is to compute."""
+        model = self.model if isinstance(self.model, Classifier) else self._load(self.model)
+        descriptor = make_descriptor(
+            model,
+            scales=self.scales,
+            flip=self.flip,
+            layer=self.layer,
+            aggregate=self.aggregate,
+        )
+        return model, descriptor
+
+    def _load(self, folder: str | Path | None) -> Classifier:
+        """Return the model of the folder, loaded once for the same settings."""
+        if folder is None:
+            raise InputError("FeatureExtractor needs a model: a folder, or a loaded classifier")
+        wanted = (folder, self.device, self.precision)
+        known = getattr(self, "_loaded", None)
+        if known is None or known[0] != wanted:
+            model = load(folder, device=self.device, precision=self.precision)
+            known = self._loaded = (wanted, model)
+        return cast(Classifier, known[1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_loaded"}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.no_validation = True
+        tags.input_tags.two_d_array = False
+        tags.transformer_tags.preserves_dtype = []
+        return tags

@@ -1,0 +1,219 @@
+"""Features on disk: Parquet for every tool there is, or NumPy's ``.npz``, which needs no extra.
+
+Both are written a part at a time, whole or not at all. A Parquet file has the columns ``file``,
+``split``, ``label`` and ``vector`` (a list of D float32), and how the features were made as JSON in
+the file's metadata under ``verydeep``; an ``.npz`` has arrays ``file``, ``split``, ``label``,
+``vector`` (N, D), and that JSON as ``about``.
+
+N pictures, D numbers of a picture.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from verydeep.errors import DataError, InputError, MissingExtra
+from verydeep.system.files import write_atomically
+from verydeep.transfer.extract import FeaturePart
+from verydeep.transfer.features import FORMAT, About, Features
+
+KEY = b"verydeep"
+ENDINGS = (".parquet", ".npz")
+COLUMNS = ("file", "split", "label")
+
+
+def check_target(path: Path) -> None:
+    """Refuse a file that features cannot be written to, before they are computed.
+
+    Raises:
+        InputError: Its name has another ending, or it is a folder.
+        MissingExtra: It is a Parquet file, and pyarrow is not installed.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(
+            f"{path}: features are written as {' or '.join(ENDINGS)}, got {path.suffix!r} instead"
+        )
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name a file in it")
+    if path.suffix.lower() == ".parquet":
+        _parquet(path)
+
+
+def write_features(path: Path, parts: Iterable[FeaturePart], about: About) -> About:
+    """Write features as they come.
+
+    Args:
+        path: Ends in ``.parquet`` or ``.npz``.
+        parts: Of dimension ``about.dimension``.
+        about: How they are made.
+
+    Returns:
+        The same with the names of unreadable pictures.
+
+    Raises:
+        InputError: The file cannot be written.
+        DiskError: There is no room on the disk.
+        MissingExtra: pyarrow is needed, and not installed.
+    """
+    check_target(path)
+    write = _write_parquet if path.suffix.lower() == ".parquet" else _write_npz
+    unreadable: list[str] = []
+    seen = _Watched(parts, unreadable)
+    write_atomically(path, partial(write, parts=seen, about=about, unreadable=unreadable))
+    return replace(about, unreadable=tuple(unreadable))
+
+
+def read_features(path: str | Path) -> Features:
+    """Read a file of features.
+
+    Raises:
+        DataError: There is no such file, or it holds something else.
+        MissingExtra: It is a Parquet file, and pyarrow is not installed.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; verydeep features writes one")
+    if path.suffix.lower() not in ENDINGS:
+        raise DataError(f"{path}: features are in files that end in {' or '.join(ENDINGS)}")
+    read = _read_parquet if path.suffix.lower() == ".parquet" else _read_npz
+    about, columns, vectors = read(path)
+    if vectors.dtype.kind != "f":
+        raise DataError(f"{path}: vectors are numbers, got {vectors.dtype} instead")
+    files, splits, labels = (np.asarray(column, np.str_) for column in columns)
+    features = Features(files, splits, labels, np.asarray(vectors, np.float32), _about(about, path))
+    lengths = {len(column) for column in (files, splits, labels)}
+    if lengths != {len(vectors)} or features.vectors.shape[1:] != (features.about.dimension,):
+        raise DataError(
+            f"{path}: vectors of shape {features.vectors.shape} for {len(features.files)} files "
+            f"of {features.about.dimension} numbers each"
+        )
+    if not np.isfinite(features.vectors).all():
+        raise DataError(f"{path}: holds numbers that are infinite or none (NaN)")
+    return features
+
+
+class _Watched:
+    """Parts, and along the way the names of what could not be read."""
+
+    def __init__(self, parts: Iterable[FeaturePart], unreadable: list[str]) -> None:
+        self.parts = parts
+        self.unreadable = unreadable
+
+    def __iter__(self) -> Any:
+        for part in self.parts:
+            self.unreadable += part.unreadable
+            yield part
+
+
+def _write_parquet(path: Path, parts: _Watched, about: About, unreadable: list[str]) -> None:
+    pyarrow, parquet = _parquet(path)
+    vector = pyarrow.list_(pyarrow.float32(), about.dimension)
+    schema = pyarrow.schema([*((name, pyarrow.string()) for name in COLUMNS), ("vector", vector)])
+    with parquet.ParquetWriter(path, schema) as writer:
+        for part in parts:
+            numbers = pyarrow.array(part.vectors.ravel())
+            rows = pyarrow.FixedSizeListArray.from_arrays(numbers, about.dimension)
+            splits = [part.split] * len(part.files)
+            texts = [pyarrow.array(c, pyarrow.string()) for c in (part.files, splits, part.labels)]
+            writer.write_table(pyarrow.table([*texts, rows], schema=schema))
+        whole = replace(about, unreadable=tuple(unreadable))
+        writer.add_key_value_metadata({KEY: json.dumps(whole.to_dict()).encode()})
+
+
+def _read_parquet(path: Path) -> tuple[Any, list[Any], Any]:
+    pyarrow, parquet = _parquet(path)
+    try:
+        with parquet.ParquetFile(path) as file:
+            text = (file.metadata.metadata or {}).get(KEY)
+            if text is None:
+                raise DataError(_OTHER.format(path=path))
+            about = json.loads(text)
+            table = file.read([*COLUMNS, "vector"])
+            columns = [table[name].to_pylist() for name in COLUMNS]
+            numbers = table["vector"].combine_chunks().flatten().to_numpy()
+            return about, columns, numbers.reshape(len(table), -1 if len(table) else 0)
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+def _write_npz(path: Path, parts: _Watched, about: About, unreadable: list[str]) -> None:
+    files, splits, labels = [], [], []
+    with tempfile.TemporaryFile(dir=path.parent) as vectors:
+        # How many there are, which stands before them, is known when the last has been read.
+        for part in parts:
+            vectors.write(part.vectors.tobytes())
+            files += part.files
+            splits += [part.split] * len(part.files)
+            labels += part.labels
+        whole = json.dumps(replace(about, unreadable=tuple(unreadable)).to_dict())
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            texts = dict(zip(COLUMNS, (files, splits, labels), strict=True))
+            for name, column in (texts | {"about": whole}).items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.array(column, np.str_))
+            with archive.open("vector.npy", "w", force_zip64=True) as member:
+                _copy_array(vectors, member, (len(files), about.dimension))
+
+
+def _copy_array(numbers: IO[bytes], member: IO[bytes], shape: tuple[int, int]) -> None:
+    """Write float32 numbers from a file as an array of NumPy's format."""
+    head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(member, head)
+    numbers.seek(0)
+    shutil.copyfileobj(numbers, member, 2**20)
+
+
+def _read_npz(path: Path) -> tuple[Any, list[Any], Any]:
+    if not zipfile.is_zipfile(path):  # NumPy would advise to load it as a pickle
+        raise DataError(f"{path}: cannot be read (no .npz file, or its end is missing)")
+    try:
+        # NumPy would leave a broken file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if "about" not in arrays:
+                raise DataError(_OTHER.format(path=path))
+            about = json.loads(str(arrays["about"]))
+            return about, [arrays[name] for name in COLUMNS], arrays["vector"]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+_OTHER = "{path}: not written by verydeep features: it does not say how its vectors were made"
+
+
+def _about(values: Any, path: Path) -> About:
+    try:
+        about = About.from_dict(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
+        raise DataError(f"{path}: does not say how its vectors were made ({reason})") from error
+    if about.format != FORMAT:
+        raise DataError(
+            f"{path}: written in format {about.format}, by verydeep {about.version}; this one "
+            f"reads format {FORMAT}"
+        )
+    return about
+
+
+def _parquet(path: Path) -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtra(f"{path}: Parquet (.npz does not)", "parquet") from error
+    return pyarrow, parquet

@@ -1,0 +1,136 @@
+"""The feature maps of a picture, drawn: the strongest channels of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from verydeep.inspection.activations import DEFAULT_LAYERS, LayerMap, Unit, activations
+from verydeep.inspection.subject import Subject
+from verydeep.visualization.inspection.section import Panel, Section
+from verydeep.visualization.inspection.tiles import DOTS, WIDTH, Tile, draw_tiles
+from verydeep.visualization.plots.fonts import key_to_numbers, name_or_number
+from verydeep.visualization.plots.style import BLUE, number, plain_axes, shortened
+
+LONGEST, LONGEST_BESIDE = 8, 24
+"""Letters of a class above its map, and beside its bar."""
+
+STRONGEST = 16
+"""Channels of a layer that are drawn."""
+
+
+def maps_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
+    """Draw what layers answer to the picture.
+
+    Args:
+        subject: The picture.
+        layers: Besides those that are always drawn, :data:`DEFAULT_LAYERS`.
+
+    Raises:
+        InputError: The net has no such layer.
+    """
+    maps = activations(subject, (*DEFAULT_LAYERS, *layers))
+    return Section(
+        name="maps",
+        title="Feature maps, deeper and deeper",
+        lead=f"What the strongest {STRONGEST} channels of a layer answer at every position of the "
+        "picture: behind each of the five blocks (section 2.1 of the paper), behind the "
+        "penultimate layer, and the scores before the soft-max. Channels are ranked by their "
+        f"largest value, counted from 0, and computed in {subject.model.machine.precision}.",
+        panels=tuple(_panel(subject, found) for found in maps),
+        facts={"precision": subject.model.machine.precision, "layers": [*map(_facts, maps)]},
+    )
+
+
+def _facts(found: LayerMap) -> dict[str, Any]:
+    channels, height, width = found.values.shape
+    return {
+        "layer": found.layer,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "active_share": found.active_share,
+        "silent_channels": found.silent_channels,
+        "strongest": [unit.to_dict() for unit in found.strongest(STRONGEST)],
+    }
+
+
+def _panel(subject: Subject, found: LayerMap) -> Panel:
+    channels, height, width = found.values.shape
+    units = found.strongest(STRONGEST)
+    spread = height * width > 1
+    first = units[0]
+    where = f" at row {first.row}, column {first.column}" if spread else ""
+    return Panel(
+        name=f"maps-{found.layer.replace('_', '-')}",
+        title=f"{found.layer}: {channels} channels of {width}x{height}",
+        alt=f"The {len(units)} strongest of {channels} channels of {found.layer}: "
+        f"{_name(subject, first)} answers {first.value:.3g}{where}, "
+        f"{_name(subject, units[-1])}, the last of them, {units[-1].value:.3g}. "
+        f"{100 * found.active_share:.0f} % of all values are above 0.",
+        figure=_draw_maps(subject, found, units) if spread else _draw_bars(subject, units),
+        caption=f"{_caption(found, spread=spread)} {_key(subject, units)}".rstrip(),
+    )
+
+
+def _caption(found: LayerMap, *, spread: bool) -> str:
+    channels = len(found.values)
+    marks = " Above each map stand its channel and largest value, which a ring marks." * spread
+    if found.layer == "fc8":
+        return f"The scores before the soft-max.{marks}"
+    return (
+        f"{100 * found.active_share:.0f} % of the layer's values are above 0; channels without "
+        f"any: {found.silent_channels} of {channels}.{marks}"
+    )
+
+
+def _key(subject: Subject, units: Sequence[Unit]) -> str:
+    return key_to_numbers({unit.channel + 1: _name(subject, unit) for unit in units})
+
+
+def _draw_maps(subject: Subject, found: LayerMap, units: Sequence[Unit]) -> Figure:
+    tiles = [
+        Tile(
+            found.values[unit.channel].numpy(),
+            f"{_short(subject, unit)}: {number(unit.value, '.2g')}",
+            (unit.row, unit.column),
+        )
+        for unit in units
+    ]
+    drawn = found.values[[unit.channel for unit in units]]
+    scale = (float(drawn.min()), float(drawn.max()))
+    return draw_tiles(tiles, 4, scale=scale, unit=_unit(found.layer))
+
+
+def _draw_bars(subject: Subject, units: Sequence[Unit]) -> Figure:
+    figure = Figure(figsize=(WIDTH, 0.5 + 0.22 * len(units)), dpi=DOTS, layout="constrained")
+    axes = figure.add_subplot()
+    axes.barh(range(len(units)), [unit.value for unit in units], color=BLUE)
+    names = [shortened(_drawn(subject, unit), LONGEST_BESIDE) for unit in units]
+    axes.set_yticks(range(len(units)), names, fontsize=9, parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlabel(_unit(units[0].layer), fontsize=9)
+    axes.tick_params(axis="x", labelsize=9)
+    plain_axes(axes)
+    return figure
+
+
+def _unit(layer: str) -> str:
+    return "score" if layer == "fc8" else "activation"
+
+
+def _short(subject: Subject, unit: Unit) -> str:
+    """Return what there is room for above a small map."""
+    name = _drawn(subject, unit) if unit.layer == "fc8" else str(unit.channel)
+    return shortened(name, LONGEST)
+
+
+def _drawn(subject: Subject, unit: Unit) -> str:
+    return name_or_number(_name(subject, unit), unit.channel + 1)
+
+
+def _name(subject: Subject, unit: Unit) -> str:
+    """Return what a channel is called: a class by its title, others by their number."""
+    return subject.model.title(unit.channel) if unit.layer == "fc8" else f"channel {unit.channel}"

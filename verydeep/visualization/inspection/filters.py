@@ -1,0 +1,77 @@
+"""The filters of the first convolution, drawn in their colours."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from verydeep.inspection.activations import first_filters
+from verydeep.inspection.subject import Subject
+from verydeep.visualization.inspection.section import Panel, Section
+from verydeep.visualization.inspection.tiles import Tile, draw_tiles
+from verydeep.visualization.plots.style import number
+
+LEGEND = 0.7
+"""Inches for the scale of the weights."""
+
+
+def filters_section(subject: Subject) -> Section:
+    """Draw all filters of ``conv1_1`` of the net that the picture stands in front of."""
+    weights = first_filters(subject.model)
+    largest = float(weights.abs().max())
+    norms = weights.flatten(1).norm(dim=1)
+    count, strongest = len(weights), int(norms.argmax())
+    return Section(
+        name="filters",
+        title="The first filters",
+        lead="The weights of conv1_1 as colours: what a filter answers most to. All other "
+        "convolutions read channels that are no colours, and cannot be drawn so.",
+        panels=(
+            Panel(
+                name="filters",
+                title=f"conv1_1: {count} filters of 3x3 pixels",
+                alt=f"{count} filters of 3x3 coloured fields. Their weights reach from "
+                f"{float(weights.min()):.3g} to {float(weights.max()):.3g}; the longest filter is "
+                f"channel {strongest} with a norm of {float(norms[strongest]):.3g}.",
+                figure=_draw(weights.permute(0, 2, 3, 1).numpy(), largest),
+                caption=f"Red, green and blue each reach from {number(-largest)} (dark) over 0 "
+                f"(half) to {largest:.3g} (full), for all filters alike: grey is a weight of "
+                "0 in all three. Numbers are channels.",
+            ),
+        ),
+        facts={
+            "layer": "conv1_1",
+            "filters": count,
+            "largest": largest,
+            "norms": norms.tolist(),
+        },
+    )
+
+
+def _draw(weights: NDArray[np.float32], largest: float) -> Figure:
+    colours = 0.5 + weights / (2 * largest or 1.0)
+    tiles = [Tile(colour, str(channel)) for channel, colour in enumerate(colours)]
+    figure = draw_tiles(tiles, 8, scale=None)
+    _draw_legend(figure, largest)
+    return figure
+
+
+def _draw_legend(figure: Figure, largest: float) -> None:
+    """Draw below what a weight of one colour looks like if the other two weights are 0."""
+    above = figure.get_figheight()
+    figure.set_figheight(above + LEGEND)
+    for axes in figure.axes:
+        axes.set_position((0, LEGEND / (above + LEGEND), 1, above / (above + LEGEND)))
+    ramp = np.linspace(0, 1, 64)
+    for channel, name in enumerate(("red", "green", "blue")):
+        colours = np.full((1, 64, 3), 0.5)
+        colours[0, :, channel] = ramp
+        axes = figure.add_axes(
+            (0.03 + 0.33 * channel, 0.3 / (above + LEGEND), 0.27, 0.13 / (above + LEGEND))
+        )
+        axes.imshow(colours, extent=(-largest, largest, 0, 1), aspect="auto")
+        axes.set_yticks([])
+        axes.set_xticks([-largest, 0, largest], [number(x, ".2g") for x in (-largest, 0, largest)])
+        axes.tick_params(labelsize=8)
+        axes.set_title(f"weight of {name}", fontsize=8, pad=3)

@@ -1,0 +1,155 @@
+"""A picture, a map of it, and the map over the picture, side by side."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from verydeep.inspection.heatmap import Peak, half_area, peak, strongest_ninth
+from verydeep.visualization.inspection.tiles import DOTS, WIDTH
+from verydeep.visualization.plots.style import ORANGE, colour_scale
+
+Pixels = NDArray[Any]
+
+LETTERS = 8
+"""Size of the letters, in points."""
+
+ONE_SIGN, TWO_SIGNS = "viridis", "PuOr"
+"""Maps of colours that all eyes tell apart, of what is never negative and of what may be."""
+
+ROOM = 0.95
+"""Inches for the scale of colours."""
+
+
+def as_picture(pixels: Tensor) -> Pixels:
+    """Return colours (H, W, 3) from a picture (3, H, W)."""
+    return pixels.permute(1, 2, 0).numpy()
+
+
+def draw_heat(
+    pixels: Tensor, heat: Tensor, unit: str, *, signed: bool = False, most: float | None = None
+) -> Figure:
+    """Draw a picture, a map, and the map over the picture in grey.
+
+    Args:
+        pixels: uint8 (3, H, W).
+        heat: (H, W).
+        unit: Of the map, in words, at the scale of colours.
+        signed: Whether values below 0 are drawn in colours of their own.
+        most: Value of the last colour; None takes the largest. What is beyond has that colour.
+    """
+    values = heat.numpy()
+    most = most or float(np.abs(values).max() if signed else values.max()) or 1.0
+    norm = Normalize(-most if signed else 0, most)
+    colours = colormaps[TWO_SIGNS if signed else ONE_SIGN]
+    drawn = colours(norm(values))[..., :3]
+    weight = np.clip(np.abs(values) / most, 0, 1)[..., None] ** 0.5 * 0.8
+    grey = np.repeat((as_picture(pixels) @ [0.299, 0.587, 0.114] / 255)[..., None], 3, 2)
+    over = grey * (1 - weight) + drawn * weight
+    figure, (first, second, third) = beside(pixels.shape[-2:], 3, ROOM)
+    show(first, as_picture(pixels), "the picture")
+    show(second, drawn, "the map")
+    show(third, over, "both")
+    x, y, _ = peak(heat)
+    for axes in (second, third):
+        axes.plot(x + 0.5, y + 0.5, "o", mfc="none", mec="white", ms=8, mew=2.4)
+        axes.plot(x + 0.5, y + 0.5, "o", mfc="none", mec=ORANGE, ms=8, mew=1.2)
+    extend = "max" if float(values.max()) > most * 1.001 else "neither"
+    _scale(figure, ScalarMappable(norm, colours), unit, extend)
+    return figure
+
+
+def beside(shape: Any, count: int, room: float = 0.0) -> tuple[Figure, list[Any]]:
+    """Return a figure with places for pictures of one shape (H, W) in a row, each with a title.
+
+    Args:
+        shape: Height and width of the pictures.
+        count: Of them.
+        room: Inches that are kept free at the right.
+    """
+    height, width = shape
+    gap, head = 0.08, 0.24
+    side = (WIDTH - room - gap * (count - 1)) / count
+    high = side * min(2.5, height / width)
+    figure = Figure(figsize=(WIDTH, high + head), dpi=DOTS)
+    places = [
+        figure.add_axes(
+            (number * (side + gap) / WIDTH, 0, side / WIDTH, high / (high + head)), anchor="NW"
+        )
+        for number in range(count)
+    ]
+    return figure, places
+
+
+def show(
+    axes: Any,
+    picture: Pixels,
+    title: str,
+    *,
+    smooth: bool = False,
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Draw colours (H, W, 3) in their place.
+
+    Args:
+        axes: The place.
+        picture: The colours.
+        title: Above it.
+        smooth: Whether pixels are drawn as the smooth picture that they sample.
+        size: Height and width that the axes count; None takes those of the picture.
+    """
+    height, width = size or picture.shape[:2]
+    axes.imshow(
+        picture,
+        extent=(0, width, height, 0),
+        interpolation="bicubic" if smooth else "nearest" if height < 300 else "antialiased",
+    )
+    axes.set_title(title, fontsize=LETTERS, loc="left", pad=3, parse_math=False)
+    axes.set_axis_off()
+
+
+def _scale(figure: Figure, mappable: Any, unit: str, extend: str) -> None:
+    low = figure.get_figheight() < 1.6  # too low for the words in one line
+    high = 0.66 if low else 0.8
+    place = figure.add_axes(((WIDTH - ROOM + 0.1) / WIDTH, 0.05, 0.1 / WIDTH, high))
+    words = textwrap.fill(unit, 10) if low else unit
+    colour_scale(mappable, place, words, LETTERS, extend=extend)
+
+
+def in_words(heat: Tensor) -> str:
+    """Return where a map is strongest and how it is spread, in two sentences.
+
+    >>> import torch
+    >>> in_words(torch.eye(3))
+    'The peak is at x = 1, y = 1 (1). The upper left ninth holds 33 % of it, and half of it lies \
+on 22 % of the area.'
+    """
+    top = peak(heat)
+    if top.value <= 0:
+        return "It is 0 or less everywhere."
+    place, share = strongest_ninth(heat)
+    return (
+        f"The peak is at x = {top.x}, y = {top.y} ({top.value:.2g}). The {place} ninth holds "
+        f"{100 * share:.0f} % of it, and half of it lies on {100 * half_area(heat):.0f} % of "
+        "the area."
+    )
+
+
+def heat_facts(heat: Tensor) -> dict[str, Any]:
+    """Return the same as plain values."""
+    top: Peak = peak(heat)
+    place, share = strongest_ninth(heat)
+    return {
+        "peak": {"x": top.x, "y": top.y, "value": top.value},
+        "strongest_ninth": place,
+        "strongest_ninth_share": share,
+        "half_area": half_area(heat),
+    }

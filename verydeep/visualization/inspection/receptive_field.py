@@ -1,0 +1,144 @@
+"""Receptive fields drawn on the picture: what a unit can see, and what it answers to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from verydeep.data.geometry import Window
+from verydeep.inspection.activations import BLOCKS
+from verydeep.inspection.receptive_field import MASS, Sight, sights
+from verydeep.inspection.subject import Subject
+from verydeep.visualization.inspection.section import Panel, Section
+from verydeep.visualization.inspection.tiles import DOTS, WIDTH
+from verydeep.visualization.plots.style import ORANGE, colour_scale, outline
+
+SQUARE = "white"
+"""Of the square that holds most of the gradients, on the dark colours of the scale."""
+
+SMALL = 0.1
+"""Share of the picture's sides below which a field has a ring around it, in which it is found."""
+
+
+def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
+    """Draw what the strongest unit of each layer sees of the picture.
+
+    Args:
+        subject: The picture.
+        layers: Besides those that are always drawn, :data:`BLOCKS`.
+
+    Raises:
+        InputError: The net has no such layer.
+    """
+    found = sights(subject, (*BLOCKS, *layers))
+    return Section(
+        name="receptive-field",
+        title="What a unit sees",
+        lead="Left, orange on the picture: the theoretical receptive field of the strongest unit "
+        "of a layer, all that it could depend on (section 2.3 of the paper); a ring helps to find "
+        "a small one. Right, that field enlarged: by how much the unit changes with each pixel, "
+        "|gradient| summed over red, green and blue, which is its effective receptive field (Luo "
+        "et al., 2016); colours are stretched by a square root, so that small gradients show. The "
+        f"dashed square holds {100 * MASS:.0f} % of them: the middle of a field has more ways to a "
+        "unit than its rim. Gradients are computed in fp32.",
+        panels=tuple(_panel(subject, one) for one in found),
+        facts={"precision": "fp32", "mass": MASS, "layers": [one.to_dict() for one in found]},
+    )
+
+
+def _panel(subject: Subject, one: Sight) -> Panel:
+    unit, (whole, visible) = one.unit, one.field
+    words = (
+        f"Channel {unit.channel} at row {unit.row}, column {unit.column} of {unit.layer} sees "
+        f"{whole.width}x{whole.height} pixels{_outside(whole, visible)}."
+    )
+    if one.effective_side is None:
+        share = "No pixel changes it: all gradients are 0."
+    else:
+        share = (
+            f"{100 * MASS:.0f} % of its gradients lie in a square of {one.effective_side} pixels "
+            f"around the middle of the field, {100 * (one.central_share or 0):.0f} % in the middle "
+            "quarter of the field's area."
+        )
+    return Panel(
+        name=f"field-{unit.layer.replace('_', '-')}",
+        title=f"{unit.layer}: channel {unit.channel}, the strongest with {unit.value:.3g}",
+        alt=f"{words} {share}",
+        figure=_draw(subject, one),
+        caption=f"{words} {share}",
+    )
+
+
+def _outside(whole: Window, visible: Window) -> str:
+    if whole == visible:
+        return ""
+    return f", of which {visible.width}x{visible.height} lie on the picture"
+
+
+def _draw(subject: Subject, one: Sight) -> Figure:
+    visible = one.field.visible
+    figure, (left, right, beside) = _places(subject.pixels.shape[1:], visible[2:])
+    height, width = subject.pixels.shape[1:]
+    left.imshow(subject.pixels.permute(1, 2, 0).numpy(), extent=(0, width, height, 0))
+    outline(left, visible.corners, ORANGE, 2.0)
+    if max(visible.height / height, visible.width / width) < SMALL:
+        _ring(left, visible)
+    left.set(xlim=(0, width), ylim=(height, 0), ylabel="pixels")
+    _draw_gradient(right, beside, one)
+    for axes in (left, right):
+        axes.tick_params(labelsize=8, length=2)
+        axes.set_xlabel("pixels")
+        for line in (axes.xaxis, axes.yaxis):
+            line.set_major_locator(MaxNLocator(3, integer=True))
+            line.label.set_size(8)
+    left.set_title("can see", fontsize=9)
+    right.set_title("answers to", fontsize=9)
+    return figure
+
+
+def _ring(axes: Any, window: Window) -> None:
+    """Draw a ring around what is too small to be found on the picture."""
+    x0, y0, x1, y1 = window.corners
+    for colour, width in (("black", 3.0), (ORANGE, 1.6)):
+        axes.plot((x0 + x1) / 2, (y0 + y1) / 2, "o", mfc="none", mec=colour, ms=22, mew=width)
+
+
+def _places(first: Sequence[int], second: Sequence[int]) -> tuple[Figure, list[Any]]:
+    """Return axes for two pictures of these heights and widths, and for a scale of colours."""
+    ratios = [min(max(width / height, 0.4), 2.5) for height, width in (first, second)]
+    high = (WIDTH - 1.98) / sum(ratios)
+    tall = high + 0.74
+    left, right = (high * ratio for ratio in ratios)
+    figure = Figure(figsize=(WIDTH, tall), dpi=DOTS)
+    places = ((0.52, left), (0.96 + left, right), (1.08 + left + right, 0.13))
+    return figure, [
+        figure.add_axes((x / WIDTH, 0.42 / tall, wide / WIDTH, high / tall)) for x, wide in places
+    ]
+
+
+def _draw_gradient(axes: Any, beside: Any, one: Sight) -> None:
+    top, left, height, width = one.field.visible
+    part = one.gradient[top : top + height, left : left + width].numpy()
+    image = axes.imshow(
+        part,
+        extent=(left, left + width, top + height, top),
+        cmap="viridis",
+        norm=PowerNorm(0.5, 0, float(part.max()) or 1.0),
+        interpolation="nearest",
+    )
+    if one.effective_side:
+        square = _square(one.field.whole, one.effective_side)
+        outline(axes, square.corners, SQUARE, 1.6, style="--", halo=False)
+    axes.set(xlim=(left, left + width), ylim=(top + height, top))
+    colour_scale(image, beside, "|gradient|", 8)
+
+
+def _square(whole: Window, side: int) -> Window:
+    """Return the square of that side in the middle of a field."""
+    return Window(
+        whole.top + (whole.height - side) // 2, whole.left + (whole.width - side) // 2, side, side
+    )

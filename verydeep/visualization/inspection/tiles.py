@@ -1,0 +1,104 @@
+"""Small pictures in rows, each with words above it, all on one scale of colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from verydeep.visualization.plots.style import ORANGE, colour_scale
+
+WIDTH = 4.4
+"""Of a drawing, in inches: letters of 8 points are 9 pixels on a telephone 360 pixels wide."""
+
+DOTS = 200
+"""For an inch."""
+
+HEAD = 0.22
+"""Inches above a small picture, for its words."""
+
+SCALE = 0.7
+"""Inches beside the pictures, for the scale of colours."""
+
+TALLEST = 2.5
+"""Times as high as wide a small picture is drawn at most."""
+
+
+class Tile(NamedTuple):
+    """A small picture.
+
+    Attributes:
+        values: (h, w), drawn in the common colours; or colours (h, w, 3) from 0 to 1.
+        title: Above it.
+        place: Row and column of what is marked with a ring; None marks nothing.
+    """
+
+    values: NDArray[Any]
+    title: str = ""
+    place: tuple[int, int] | None = None
+
+
+def draw_tiles(
+    tiles: Sequence[Tile], columns: int, *, scale: tuple[float, float] | None, unit: str = ""
+) -> Figure:
+    """Draw small pictures in rows.
+
+    Args:
+        tiles: The pictures, of one shape.
+        columns: In a row.
+        scale: Values of the first and the last colour of viridis; None for pictures in colours.
+        unit: Words at the scale of colours.
+    """
+    height, width = tiles[0].values.shape[:2]
+    ratio = min(height / width, TALLEST)
+    columns = min(columns, len(tiles))
+    rows = -(-len(tiles) // columns)
+    # The plane of the drawing: a small picture is 1 wide, and has a margin and room for words.
+    room = WIDTH - (SCALE if scale else 0.0)
+    inch = columns * 1.06 / room
+    head = HEAD * inch
+    across, down = columns * 1.06, rows * (ratio + head) + 0.05 * inch
+    figure = Figure(figsize=(WIDTH, down / inch), dpi=DOTS)
+    axes = figure.add_axes((0, 0, room / WIDTH, 1))
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        _draw_tile(axes, tile, (column * 1.06 + 0.03, row * (ratio + head) + head), ratio, scale)
+    axes.set(xlim=(0, across), ylim=(down, 0), aspect="auto")
+    axes.set_axis_off()
+    if scale:
+        place = figure.add_axes((room / WIDTH + 0.012, 0.06, 0.025, 0.86))
+        colour_scale(axes.images[0], place, unit, 9)
+    return figure
+
+
+def _draw_tile(
+    axes: Any,
+    tile: Tile,
+    corner: tuple[float, float],
+    ratio: float,
+    scale: tuple[float, float] | None,
+) -> None:
+    x, y = corner
+    low, high = scale or (None, None)
+    axes.imshow(
+        tile.values,
+        extent=(x, x + 1, y + ratio, y),
+        cmap="viridis",
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+    )
+    # Names may hold dollar signs, which are no mathematics.
+    axes.text(x, y - 0.015 * ratio, tile.title, fontsize=9, va="bottom", parse_math=False)
+    if tile.place:
+        height, width = tile.values.shape[:2]
+        row, column = tile.place
+        at = (x + (column + 0.5) / width, y + (row + 0.5) / height * ratio)
+        # A ring at the edge would reach into its neighbour, or into the words above.
+        inside = Rectangle((x, y), 1, ratio, transform=axes.transData)
+        for colour, line in (("white", 2.2), (ORANGE, 1.1)):
+            (ring,) = axes.plot(*at, "o", mfc="none", mec=colour, ms=7, mew=line)
+            ring.set_clip_path(inside)

@@ -1,0 +1,90 @@
+"""What local response normalisation does to neighbouring channels (sections 2.1 and 4.1)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from verydeep.nets.vgg import VGG
+from verydeep.visualization.lecture.theme import soft_colour
+
+CHANNELS = 32
+RESPONSE = 100.0
+"""Of an ordinary channel; pixels run from 0 to 255."""
+
+
+@cache
+def lrn() -> nn.Module:
+    """Return the normalisation of net A-LRN."""
+    net = VGG("A-LRN", 1, input_size=32, width=1 / 64, hidden=64)
+    return dict(net.named_layers())["lrn1"]
+
+
+def normalize(responses: Tensor) -> Tensor:
+    """Return what the layer makes of the responses (N, C) of C channels at N places."""
+    with torch.no_grad():
+        answer: Tensor = lrn()(responses[:, :, None, None])
+    return answer[:, :, 0, 0]
+
+
+def uneven_responses() -> Tensor:
+    """Return responses (1, C) alike but for one strong channel, and a row of three."""
+    responses = torch.full((1, CHANNELS), RESPONSE)
+    responses[0, 9] = 8 * RESPONSE
+    responses[0, 20:23] = 4 * RESPONSE
+    return responses
+
+
+def kept(response: float, neighbours: Tensor) -> Tensor:
+    """Return the share (N,) of a response that is left beside one neighbour.
+
+    Args:
+        response: Of the channel in the middle of five.
+        neighbours: (N,) responses of the channel beside it; the other three are silent.
+    """
+    channels = torch.zeros(len(neighbours), 5)
+    channels[:, 2] = response
+    channels[:, 3] = neighbours
+    return normalize(channels)[:, 2] / response
+
+
+def draw_normalization() -> Figure:
+    """Draw responses before and after, and what is left of one beside a strong neighbour."""
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    grid: Any = figure.add_gridspec(2, 2, width_ratios=(1.35, 1))
+    before, after = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 0])
+    _draw_responses(before, after)
+    _draw_kept(figure.add_subplot(grid[:, 1]))
+    return figure
+
+
+def _draw_responses(before: Any, after: Any) -> None:
+    responses = uneven_responses()
+    for axes, values, title, colour in (
+        (before, responses, "before", "C0"),
+        (after, normalize(responses), "after LRN", "C1"),
+    ):
+        axes.bar(range(CHANNELS), values[0].tolist(), color=colour)
+        axes.set(ylabel="response", xlim=(-1, CHANNELS))
+        axes.set_title(title, loc="left")
+    after.set_xlabel("channel")
+    before.tick_params(labelbottom=False)
+
+
+def _draw_kept(axes: Any) -> None:
+    neighbours = torch.linspace(0, 10 * RESPONSE, 201)
+    for place, response in enumerate((10.0, 100.0, 300.0)):
+        shares = 100 * kept(response, neighbours).numpy()
+        dashes = ("-", "--", "-.")[place]
+        axes.plot(
+            neighbours.numpy(), shares, f"C{place}", ls=dashes, label=f"a response of {response:g}"
+        )
+    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
+    axes.axhline(100 * 2**-0.75, color=soft_colour(), lw=1.2, ls=":")
+    axes.text(990, 60.5, "alone and weak: 2$^{-0.75}$ = 59 %", ha="right", fontsize=11)
+    axes.set(xlabel="response of one neighbouring channel", ylabel="what LRN leaves (%)")
+    axes.set(xlim=(0, 1000), ylim=(0, 66))

@@ -1,0 +1,60 @@
+"""Light and dark: colours that all eyes tell apart, on either page.
+
+Figures name no colour but ``C0`` to ``C4``, which a theme fills with the palette of Okabe & Ito,
+darker or lighter where letters in them must stand out from the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib as mpl
+from cycler import cycler
+
+from verydeep.visualization.plots.style import BLUE, ORANGE
+
+LIGHT = ("#1b1b1b", "#ffffff", "#767676", (BLUE, ORANGE, "#009e73", "#a85485", "#1b1b1b"))
+DARK = ("#ececec", "#161616", "#9a9a9a", ("#56b4e9", "#e69f00", "#18b98b", "#cc79a7", "#f0e442"))
+"""Ink, paper, lines that stand back, and the palette."""
+
+
+def theme(*, dark: bool = False) -> AbstractContextManager[None]:
+    """Return a context in which figures are made and saved for a light or a dark page."""
+    ink, paper, soft, palette = DARK if dark else LIGHT
+    context: AbstractContextManager[None] = mpl.rc_context(_settings(ink, paper, soft, palette))
+    return context
+
+
+def _settings(ink: str, paper: str, soft: str, palette: Sequence[str]) -> Any:
+    inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    papered = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+    return {
+        **dict.fromkeys(inked, ink),
+        **dict.fromkeys(papered, paper),
+        "grid.color": soft,
+        "grid.alpha": 0.35,
+        "axes.prop_cycle": cycler(color=palette),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.family": ["DejaVu Sans"],
+        "font.size": 12,
+        "axes.titlesize": 12,
+        "legend.frameon": False,
+        "figure.constrained_layout.w_pad": 0.1,
+        "figure.constrained_layout.h_pad": 0.1,
+        "lines.linewidth": 2,
+        # Names within an SVG are drawn by lot otherwise: the same figure is the same file.
+        "svg.hashsalt": "verydeep",
+    }
+
+
+def soft_colour() -> str:
+    """Return the colour of lines that stand back, in the theme at hand."""
+    return str(mpl.rcParams["grid.color"])
+
+
+def paper_colour() -> str:
+    """Return the colour of the page, in the theme at hand."""
+    return str(mpl.rcParams["axes.facecolor"])

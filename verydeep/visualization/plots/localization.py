@@ -1,0 +1,131 @@
+"""What localization did, to be looked at: the best and the worst, and merging step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from verydeep.localization.merge import Merged
+from verydeep.localization.result import LocatedSample
+from verydeep.visualization.plots.boxes import Mark, draw_boxes, reduced, true_mark
+from verydeep.visualization.plots.fonts import name_or_number
+from verydeep.visualization.plots.style import BLUE, ORANGE, outline, shortened
+
+SIDE = 2.3
+"""Of a panel, in inches."""
+
+MOST_PIXELS = 700
+"""Of the longer side of a picture in a panel; photographs would fill the memory."""
+
+LONGEST_NAME = 26
+"""Letters of a class that stand above a panel."""
+
+
+def draw_gallery(
+    answers: Sequence[LocatedSample],
+    read: Callable[[LocatedSample], Image.Image],
+    title: Callable[[int], str],
+    *,
+    count: int = 12,
+    columns: int = 6,
+) -> Figure:
+    """Draw the pictures on which the box of the true class was best, and those where it was worst.
+
+    True boxes are green and dashed, boxes that were found orange. ``no. 3`` stands for the third
+    class if no font has the letters of its name.
+
+    Args:
+        answers: What was found.
+        read: Gives the picture of an answer, mode RGB.
+        title: Gives the name of a class.
+        count: Best ones, and worst ones, at most; no picture stands in both.
+        columns: Pictures in a row.
+    """
+    ranked = sorted(answers, key=lambda answer: -answer.overlap)
+    count = min(count, max(1, len(ranked) // 2))
+    groups = {"best": ranked[:count], "worst": ranked[count:][-count:][::-1]}
+    rows = [-(-len(group) // columns) for group in groups.values()]
+    size = (columns * SIDE, sum(rows) * (SIDE + 0.45) + 0.8)
+    figure = Figure(figsize=size, layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=[max(1, row) for row in rows])
+    for part, (name, group), row in zip(parts, groups.items(), rows, strict=True):
+        part.suptitle(f"the {name} {len(group)}, by overlap (IoU) with a true box", fontsize=11)
+        panels = part.subplots(max(1, row), columns, squeeze=False).ravel()
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, answer in zip(panels, group, strict=False):
+            _draw_answer(axes, answer, read(answer), title(answer.label))
+    return figure
+
+
+def answer_marks(answer: LocatedSample) -> list[Mark]:
+    """Return true boxes, and the one that was found of the true class, to be drawn."""
+    given = answer.located.given
+    found = [Mark(given.box, f"{answer.overlap:.2f}")] if given and given.box else []
+    return [*map(true_mark, answer.boxes), *found]
+
+
+def _draw_answer(axes: Any, answer: LocatedSample, picture: Image.Image, name: str) -> None:
+    drawn = draw_boxes(*reduced(picture, answer_marks(answer), MOST_PIXELS))
+    axes.imshow(np.asarray(drawn))
+    short = shortened(name_or_number(name, answer.label + 1), LONGEST_NAME)
+    missing = ", no box" if answer.located.given and answer.located.given.box is None else ""
+    axes.set_title(f"{short}\nIoU {answer.overlap:.2f}{missing}", fontsize=8, parse_math=False)
+
+
+def draw_merging(
+    picture: Image.Image, steps: Sequence[Merged], *, panels: int = 6, column: int | None = None
+) -> Figure:
+    """Draw boxes while they are merged: at the start, at the end, and evenly in between.
+
+    The two that are merged next are blue; at the end the box with the largest score is orange. The
+    stronger a line, the larger its score.
+
+    Args:
+        picture: On which the boxes were found, mode RGB.
+        steps: As :func:`verydeep.localization.merge.merge_steps` yields them, at least one.
+        panels: Steps to draw, at most.
+        column: Class whose scores count, where there are several.
+    """
+    chosen = np.unique(np.linspace(0, len(steps) - 1, min(panels, len(steps))).round().astype(int))
+    columns = min(3, len(chosen))
+    rows = -(-len(chosen) // columns)
+    ratio = min(2.0, max(0.5, picture.height / picture.width))
+    figure = Figure(figsize=(columns * 3.4, rows * (3.4 * ratio + 0.5)), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in places:
+        axes.set_axis_off()
+    for axes, number in zip(places, chosen, strict=False):
+        _draw_step(axes, picture, steps[number], int(number), column)
+    return figure
+
+
+def _draw_step(
+    axes: Any, picture: Image.Image, step: Merged, number: int, column: int | None
+) -> None:
+    scores = step.scores if step.scores.dim() == 1 else step.scores[:, column or 0]
+    extent = (0, picture.width, picture.height, 0)
+    small, _ = reduced(picture, [], MOST_PIXELS)
+    axes.imshow(np.asarray(small), extent=extent, alpha=0.75, interpolation="bicubic")
+    axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))
+    most = max(float(scores.max()), 1e-12) if len(scores) else 1.0
+    best = int(scores.argmax()) if len(scores) and step.pair is None else None
+    order = sorted(range(len(scores)), key=lambda row: (row in (step.pair or (best,)), scores[row]))
+    for row in order:
+        special = ORANGE if row == best else BLUE if row in (step.pair or ()) else None
+        strength = float(scores[row]) / most
+        outline(
+            axes,
+            step.boxes[row].tolist(),
+            special or "white",
+            2.4 if special else 0.8 + strength,
+            alpha=1.0 if special else 0.35 + 0.5 * strength,
+        )
+    merges = f"{number} merge" + ("" if number == 1 else "s")
+    boxes = f"{len(scores)} box" + ("" if len(scores) == 1 else "es")
+    then = "end" if step.match is None else f"next match {step.match:.2f}".replace("-", "−")
+    axes.set_title(f"after {merges}: {boxes}, {then}", fontsize=9)

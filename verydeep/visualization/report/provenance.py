@@ -1,0 +1,119 @@
+"""How a run was made: command, seed, data, colours, versions, machine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import yaml
+
+from verydeep.errors import ModelError
+from verydeep.system.device import without_secret
+from verydeep.system.yaml import parse_yaml
+
+UNIMPORTANT = ("command", "versions")
+"""Keys of ``environment.json`` that stand elsewhere on the page."""
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return a command as it can be typed, the program by its name alone.
+
+    >>> print(command_line(["/opt/venv/bin/verydeep", "train", "my pets"]))
+    verydeep train 'my pets'
+    >>> print(command_line(["/opt/x/verydeep/__main__.py", "nets"]))
+    python -m verydeep nets
+    """
+    program, *rest = words
+    path = PurePath(program)
+    if path.name == "__main__.py":
+        return shlex.join(["python", "-m", path.parent.name, *map(without_secret, rest)])
+    name = path.name if path.name == "verydeep" else f"python {shlex.quote(program)}"
+    return " ".join([name, shlex.join(map(without_secret, rest))]).strip()
+
+
+def again(data: Mapping[str, Any]) -> str:
+    """Return the command that makes a run like it, from the recipe in its folder.
+
+    Args:
+        data: ``data.json`` of the run.
+    """
+    source, layout = without_secret(str(data["data"])), data.get("layout_name")
+    words = ["verydeep", "train", source, *(["--layout", str(layout)] if layout else [])]
+    return shlex.join([*words, "--recipe", "recipe.yaml", "--out", "again"])
+
+
+def made(
+    environment: Mapping[str, Any], data: Mapping[str, Any], recipe: str
+) -> list[tuple[str, str]]:
+    """Return what a reader must know to make the run again, in lines of a name and a value.
+
+    Args:
+        environment: ``environment.json`` of the run.
+        data: ``data.json``.
+        recipe: ``recipe.yaml``.
+
+    Raises:
+        ModelError: The recipe is no YAML.
+    """
+    training = _section(recipe, "training")
+    colours = data.get("colours", {}).get("mean")
+    lines = [
+        ("seed", training.get("seed")),
+        ("data", without_secret(str(data["data"]))),
+        ("layout", data["layout"]),
+        ("fingerprint of the training pictures (SHA-256)", data.get("fingerprint")),
+        (
+            "mean RGB, subtracted from every pixel",
+            ", ".join(f"{value:.2f}" for value in colours) if colours else None,
+        ),
+        ("versions", _versions(environment)),
+        *(
+            (key.replace("_", " "), value)
+            for key, value in environment.items()
+            if key not in UNIMPORTANT
+        ),
+    ]
+    return [(name, _plain(value)) for name, value in lines if value is not None]
+
+
+def kind_of_run(recipe: str, command: Sequence[str]) -> str:
+    """Return which net was trained, and by which recipe if the command names one.
+
+    Args:
+        recipe: ``recipe.yaml`` of the run.
+        command: That started it; may be empty.
+
+    Raises:
+        ModelError: The recipe is no YAML.
+
+    >>> kind_of_run("net: {name: D, input_size: 64, width: 0.5}", ["verydeep", "train", "pets"])
+    'Net D for 64x64 pixels, 0.5 times as wide'
+    """
+    net = _section(recipe, "net")
+    side, width = net.get("input_size"), net.get("width", 1)
+    parts = [f"Net {net['name']} for {side}x{side} pixels"] if "name" in net else []
+    parts += [f"{width:g} times as wide"] if width != 1 else []
+    parts += [f"with {net['norm']} normalisation"] if net.get("norm") else []
+    flag = command.index("--recipe") + 1 if "--recipe" in command else len(command)
+    parts += [f"recipe {PurePath(command[flag]).name}"] if flag < len(command) else []
+    return ", ".join(parts)
+
+
+def _section(recipe: str, name: str) -> Mapping[str, Any]:
+    try:
+        tree = parse_yaml(recipe)
+    except yaml.YAMLError as error:
+        raise ModelError(f"recipe.yaml: cannot be read ({error})") from error
+    section = tree.get(name) if isinstance(tree, dict) else None
+    return section if isinstance(section, dict) else {}
+
+
+def _versions(environment: Mapping[str, Any]) -> str | None:
+    versions = environment.get("versions") or {}
+    return ", ".join(f"{name} {version}" for name, version in versions.items()) or None
+
+
+def _plain(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -33,26 +33,26 @@ from verydeep.data.geometry import View, rescaled_size
 from verydeep.data.samples import Sample
 from verydeep.evaluation.description import views_a_picture
 from verydeep.evaluation.evaluate import evaluate_samples
-from verydeep.evaluation.protocol import Protocol
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.classifier import Classifier
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import VGG, vgg
 from verydeep.system.device import choose_machine, describe_environment
 
 PROTOCOLS = (
-    Protocol("center", (256,), flip=False),
-    Protocol("dense", (256,)),
-    Protocol("dense", (256, 384, 512)),
-    Protocol("crops", (256,)),
-    Protocol("crops", (256, 384, 512)),
-    Protocol("both", (256, 384, 512)),
-    Protocol("ten-crop", (256,)),
-    Protocol("googlenet", (256, 288, 320, 352)),
+    TestProtocol("center", (256,), flip=False),
+    TestProtocol("dense", (256,)),
+    TestProtocol("dense", (256, 384, 512)),
+    TestProtocol("crops", (256,)),
+    TestProtocol("crops", (256, 384, 512)),
+    TestProtocol("both", (256, 384, 512)),
+    TestProtocol("ten-crop", (256,)),
+    TestProtocol("googlenet", (256, 288, 320, 352)),
 )
 
 
 def measure(
-    protocol: Protocol, files: Sequence[Path], budget: int, rounds: int, model: Classifier
+    protocol: TestProtocol, files: Sequence[Path], budget: int, rounds: int, model: Classifier
 ) -> dict[str, Any]:
     """Return the rates of both sides for one protocol."""
     views = views_a_picture([protocol])
@@ -108,7 +108,9 @@ class Loop:
         )
 
     @torch.inference_mode()
-    def seconds_a_picture(self, protocol: Protocol, files: Sequence[Path], least: int = 6) -> float:
+    def seconds_a_picture(
+        self, protocol: TestProtocol, files: Sequence[Path], least: int = 6
+    ) -> float:
         """Return the time of one picture, from that of ``least`` or more views."""
         kinds: dict[tuple[int, Any], float] = {}
         for scale in protocol.scales:
@@ -149,7 +151,7 @@ def size_of(file: Path) -> tuple[int, int]:
         return picture.height, picture.width
 
 
-def multiply_adds(protocol: Protocol, file: Path) -> float:
+def multiply_adds(protocol: TestProtocol, file: Path) -> float:
     """Return the products that a protocol takes for one picture, equal views counted once."""
     return float(
         sum(

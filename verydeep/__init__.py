@@ -11,13 +11,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verydeep.checks.check import Report as Report
+    from verydeep.checks.check import CheckReport as CheckReport
     from verydeep.checks.check import check as check
     from verydeep.data.read import read_dataset as read_dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
-    from verydeep.evaluation.all_protocols import Table as Table
-    from verydeep.evaluation.protocol import Protocol as Protocol
-    from verydeep.evaluation.result import Result as Result
+    from verydeep.evaluation.all_protocols import EvaluationTable as EvaluationTable
+    from verydeep.evaluation.protocol import TestProtocol as TestProtocol
+    from verydeep.evaluation.result import EvaluationResult as EvaluationResult
     from verydeep.localization.localizer import Localizer as Localizer
     from verydeep.localization.localizer import load_localizer as load_localizer
     from verydeep.localization.predict import localize as localize

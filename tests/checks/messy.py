@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from verydeep.checks.facts_table import Picture
-from verydeep.checks.file_facts import Task, examine
+from verydeep.checks.facts_table import ImageFacts
+from verydeep.checks.file_facts import FileTask, examine
 from verydeep.data.samples import Sample, Samples
 
 
@@ -42,10 +42,10 @@ def clean_splits(root: Path, train: int = 12, val: int = 3) -> Path:
     return root
 
 
-def seen(path: Path, split: str = "train", label: int = 0, *, colours: bool = True) -> Picture:
+def seen(path: Path, split: str = "train", label: int = 0, *, colours: bool = True) -> ImageFacts:
     """Return a file with its facts."""
-    facts, _ = examine(Task(path, colours))
-    return Picture(Samples.of([Sample(path, label)]), 0, path.parent, split, label, facts)
+    facts, _ = examine(FileTask(path, colours))
+    return ImageFacts(Samples.of([Sample(path, label)]), 0, path.parent, split, label, facts)
 
 
 def state(root: Path) -> dict[str, tuple[str, int, int]]:

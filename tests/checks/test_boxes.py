@@ -11,12 +11,12 @@ import pytest
 from checks.layouts import HEIGHT, WIDTH, Boxes, coco, ilsvrc, table, tiny_imagenet, voc
 from checks.messy import scene
 from verydeep import check
-from verydeep.checks.check import Report
+from verydeep.checks.check import CheckReport
 
 ON = f"{WIDTH}x{HEIGHT} pixels"
 
 
-def reasons(report: Report) -> dict[str, list[str]]:
+def reasons(report: CheckReport) -> dict[str, list[str]]:
     """Return what was said of boxes, by the names of the pictures without folder and ending."""
     told: dict[str, list[str]] = {}
     for finding in report.findings:

@@ -15,7 +15,7 @@ from checks.messy import clean_splits, save, scene, state
 from checks.test_facts import bomb
 from verydeep import check
 from verydeep.checks import check as check_module
-from verydeep.checks.check import Report
+from verydeep.checks.check import CheckReport
 from verydeep.checks.duplicates import Duplicates, Near
 from verydeep.checks.findings import Finding
 from verydeep.data.pipeline.colour_statistics import scan
@@ -29,11 +29,11 @@ def data(tmp_path: Path) -> Path:
     return clean_splits(tmp_path / "pets")
 
 
-def keys(report: Report) -> set[str]:
+def keys(report: CheckReport) -> set[str]:
     return {finding.key for finding in report.findings}
 
 
-def only(report: Report, key: str) -> Finding:
+def only(report: CheckReport, key: str) -> Finding:
     (finding,) = (finding for finding in report.findings if finding.key == key)
     return finding
 

@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from checks.messy import save, scene, seen
-from verydeep.checks.file_facts import Facts, Task, examine
+from verydeep.checks.file_facts import FileFacts, FileTask, examine
 from verydeep.checks.perceptual_hash import distance
 from verydeep.data.images.decode import decode
 from verydeep.data.pipeline.colour_statistics import Measure
 from verydeep.errors import PictureError
 
 
-def facts_of(path: Path, *, colours: bool = True) -> Facts:
+def facts_of(path: Path, *, colours: bool = True) -> FileFacts:
     return seen(path, colours=colours).facts
 
 
@@ -110,7 +110,7 @@ def test_several_frames_are_noted(tmp_path: Path, name: str) -> None:
 
 def test_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
-    assert facts_of(tmp_path / "a.jpg") == Facts(fault="empty", reason="the file is empty")
+    assert facts_of(tmp_path / "a.jpg") == FileFacts(fault="empty", reason="the file is empty")
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.gif", "a.bmp"])
@@ -180,9 +180,9 @@ def test_faults_are_those_that_training_has(tmp_path: Path) -> None:
 
 def test_colours_are_measured_as_training_measures_them(tmp_path: Path) -> None:
     path = save(scene(9, 640, 480), tmp_path / "a.jpg")
-    _, moments = examine(Task(path, True))
+    _, moments = examine(FileTask(path, True))
     expected = Measure(keep=False, largest_scale=None)(decode(path))[0]
     assert moments is not None
     np.testing.assert_array_equal(moments[0], expected[0])
     np.testing.assert_array_equal(moments[1], expected[1])
-    assert examine(Task(path, False))[1] is None
+    assert examine(FileTask(path, False))[1] is None

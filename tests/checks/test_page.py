@@ -17,7 +17,7 @@ from PIL import Image
 from checks.messy import clean_splits, save, scene
 from verydeep import check
 from verydeep.checks import page
-from verydeep.checks.check import Report
+from verydeep.checks.check import CheckReport
 from verydeep.checks.contact_sheets import HEIGHT, choose_sheets, shrink
 from verydeep.data.samples import relative_name
 
@@ -57,7 +57,7 @@ NASTY = '<b>&"quoted" =1.jpg'
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[CheckReport, Path]:
     folder = tmp_path_factory.mktemp("page")
     root = clean_splits(folder / "pets & <co>")
     shutil.copy(root / "train/cat/00.jpg", root / "val/dog/x.jpg")
@@ -73,7 +73,7 @@ def read(path: Path) -> Reader:
     return reader
 
 
-def test_the_page_is_well_formed_and_loads_nothing(written: tuple[Report, Path]) -> None:
+def test_the_page_is_well_formed_and_loads_nothing(written: tuple[CheckReport, Path]) -> None:
     reader = read(written[1])
     assert reader.open == []
     assert reader.references
@@ -85,7 +85,7 @@ def test_the_page_is_well_formed_and_loads_nothing(written: tuple[Report, Path])
     assert 'name="viewport"' in text
 
 
-def test_the_page_says_what_was_found(written: tuple[Report, Path]) -> None:
+def test_the_page_says_what_was_found(written: tuple[CheckReport, Path]) -> None:
     report, folder = written
     words = " ".join(read(folder).words)
     for finding in report.findings:
@@ -95,7 +95,7 @@ def test_the_page_says_what_was_found(written: tuple[Report, Path]) -> None:
     assert NASTY in words
 
 
-def test_the_pictures_are_small_jpegs(written: tuple[Report, Path]) -> None:
+def test_the_pictures_are_small_jpegs(written: tuple[CheckReport, Path]) -> None:
     for uri in set(read(written[1]).references):
         with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as picture:
             assert picture.format == "JPEG"
@@ -104,13 +104,13 @@ def test_the_pictures_are_small_jpegs(written: tuple[Report, Path]) -> None:
             assert not picture.getexif()
 
 
-def test_a_pair_is_shown_once(written: tuple[Report, Path]) -> None:
+def test_a_pair_is_shown_once(written: tuple[CheckReport, Path]) -> None:
     text = (written[1] / "check.html").read_text("utf-8")
     leaks = text[text.index("in train and in val") :]
     assert leaks[: leaks.index("</section>")].count("<figure") == 1
 
 
-def test_the_lists_name_every_file(written: tuple[Report, Path]) -> None:
+def test_the_lists_name_every_file(written: tuple[CheckReport, Path]) -> None:
     report, folder = written
     with (folder / "findings.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -126,7 +126,7 @@ def test_the_lists_name_every_file(written: tuple[Report, Path]) -> None:
 
 
 def test_the_choice_is_seeded_and_of_usable_training_pictures(
-    written: tuple[Report, Path],
+    written: tuple[CheckReport, Path],
 ) -> None:
     report, _ = written
     one, same = (choose_sheets(report.dataset, report.pictures, seed=3) for _ in range(2))

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.checks.facts_table import FactsTable, Pictures
-from verydeep.checks.file_facts import Facts
+from verydeep.checks.facts_table import DatasetFacts
+from verydeep.checks.file_facts import FileFacts
 from verydeep.data.samples import Box, Sample, Samples
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 FACTS = st.builds(
-    Facts,
+    FileFacts,
     length=st.integers(0, 2**63 - 1),
     digest=st.one_of(st.just(b""), st.binary(min_size=16, max_size=16)),
     fault=st.sampled_from([None, "empty", "broken", "unreadable"]),
@@ -29,8 +29,8 @@ FACTS = st.builds(
 
 
 @given(st.lists(FACTS, max_size=9))
-def test_facts_come_back_as_they_were(facts: list[Facts]) -> None:
-    table = FactsTable()
+def test_facts_come_back_as_they_were(facts: list[FileFacts]) -> None:
+    table = DatasetFacts()
     for one in facts:
         table.append(one)
     assert [table[index] for index in range(len(table))] == facts
@@ -42,9 +42,9 @@ def test_pictures_stand_in_their_splits() -> None:
     root = Path("pets")
     train = [Sample(root / f"a/{n}.jpg", n % 2, Box(0, 0, n + 1, 5)) for n in range(5)]
     val = [Sample(root / "b/x.jpg", 1), Sample(Path("elsewhere/y.jpg"), 0)]
-    pictures = Pictures({"train": Samples.of(train), "val": Samples.of(val)}, root)
+    pictures = DatasetFacts({"train": Samples.of(train), "val": Samples.of(val)}, root)
     for number in range(7):
-        pictures.add(Facts(length=number))
+        pictures.add(FileFacts(length=number))
     expected = [
         *((f"a/{n}.jpg", "train", n % 2, (Box(0, 0, n + 1, 5),), n) for n in range(5)),
         ("b/x.jpg", "val", 1, (), 5),

@@ -10,7 +10,7 @@ import pytest
 from checks.layouts import Boxes, coco, ilsvrc, table, tiny_imagenet, voc
 from checks.messy import clean_splits, save, scene
 from verydeep import check
-from verydeep.checks.check import Report
+from verydeep.checks.check import CheckReport
 from verydeep.data.layouts.table import read
 from verydeep.errors import DataError
 
@@ -38,7 +38,7 @@ OWN: dict[str, tuple[Callable[[Path, Boxes], Path], list[str], list[str], str]] 
 }
 
 
-def found(report: Report, key: str) -> dict[str, str]:
+def found(report: CheckReport, key: str) -> dict[str, str]:
     """Return the files of a finding, with its severity."""
     return {
         file.file: finding.severity

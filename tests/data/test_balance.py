@@ -97,7 +97,7 @@ def test_files_and_memory_agree_on_a_balanced_epoch(cache: str, unequal: Path) -
     said: list[str] = []
 
     class Told(Progress):
-        def say(self, message: str) -> None:
+        def log(self, message: str) -> None:
             said.append(message)
 
     chosen = recipe("data.balance=sampling", f"data.cache={cache}", "training.epochs=1")

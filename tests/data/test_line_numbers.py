@@ -7,7 +7,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.data.layouts.line_numbers import Places
+from verydeep.data.layouts.line_numbers import LineNumbers
 
 NUMBERS = st.integers(0, 10**20).map(str) | st.from_regex(r"[0-9]{1,4}", fullmatch=True)
 TEXTS = st.tuples(st.sampled_from(["a, line", "b", ""]), NUMBERS).map(" ".join)
@@ -15,7 +15,7 @@ TEXTS = st.tuples(st.sampled_from(["a, line", "b", ""]), NUMBERS).map(" ".join)
 
 @given(st.lists(TEXTS | st.sampled_from(["", " ", "x", "x y", "1", "٣ ٣", "a -1"])))
 def test_the_same_texts_come_back(texts: list[str]) -> None:
-    places = Places()
+    places = LineNumbers()
     for text in texts:
         places.append(text)
     assert [places[number] for number in range(len(places))] == texts
@@ -23,7 +23,7 @@ def test_the_same_texts_come_back(texts: list[str]) -> None:
 
 def test_lines_of_a_file_and_pictures_of_a_folder_take_a_few_bytes_each() -> None:
     tracemalloc.start()
-    places = Places()
+    places = LineNumbers()
     before = tracemalloc.get_traced_memory()[0]
     for number in range(10_000):
         places.append(f"/a/folder/that/is/called/something/long/table.csv, line {number}")

@@ -137,7 +137,7 @@ def test_what_a_folder_holds_else_is_said_before_prediction(pets: Path) -> None:
     said: list[str] = []
 
     class Listening(Progress):
-        def say(self, message: str) -> None:
+        def log(self, message: str) -> None:
             said.append(message)
 
     assert len(list_pictures([pets, pets / "cat" / "0.png"], Listening())) == 7

@@ -16,9 +16,9 @@ from verydeep.data.pipeline import workers as loading
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError, InputError
 from verydeep.evaluation import all_protocols as module
-from verydeep.evaluation.all_protocols import Table, measure_table
+from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
 from verydeep.evaluation.evaluate import evaluate_samples
-from verydeep.evaluation.protocol import Protocol, make_protocol
+from verydeep.evaluation.protocol import TestProtocol, make_protocol
 from verydeep.models.classifier import Classifier
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
@@ -91,18 +91,18 @@ def samples(pictures: Path) -> list[Sample]:
     ]
 
 
-def choose(net: int, name: str, scales: str | None) -> Protocol:
+def choose(net: int, name: str, scales: str | None) -> TestProtocol:
     return make_protocol(name, SCALES[net][scales] if scales else OWN[name], grid=(2, 2))
 
 
 @pytest.fixture(scope="module")
 def measure(
     models: list[Classifier], samples: list[Sample], pictures: Path
-) -> Callable[[int], Table]:
+) -> Callable[[int], EvaluationTable]:
     """The table of the first nets, measured once."""
-    found: dict[int, Table] = {}
+    found: dict[int, EvaluationTable] = {}
 
-    def table(count: int) -> Table:
+    def table(count: int) -> EvaluationTable:
         if count not in found:
             how = {"split": "test", "root": pictures, "workers": 0}
             found[count] = measure_table(models[:count], samples, choose, **how)
@@ -259,7 +259,7 @@ def test_unreadable_pictures_are_named_in_every_row(
 def test_a_scale_below_the_input_size_is_refused(
     models: list[Classifier], samples: list[Sample]
 ) -> None:
-    def too_small(net: int, name: str, scales: str | None) -> Protocol:
+    def too_small(net: int, name: str, scales: str | None) -> TestProtocol:
         return make_protocol(name, (31,))
 
     with pytest.raises(InputError, match="at least 32"):

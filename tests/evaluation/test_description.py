@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verydeep.evaluation.description import steps, views_a_picture, views_a_scale
-from verydeep.evaluation.protocol import NAMES, Protocol, make_protocol, usual_scales
+from verydeep.evaluation.protocol import NAMES, TestProtocol, make_protocol, usual_scales
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop, Views
 
 THREE = (256, 384, 512)
@@ -161,7 +161,7 @@ def test_how_a_net_answers_densely_is_said_where_it_does(name: str) -> None:
 # ---- averages ----
 
 
-def averages(nets: int, protocol: Protocol) -> tuple[str, ...]:
+def averages(nets: int, protocol: TestProtocol) -> tuple[str, ...]:
     """Return the steps behind the last view and answer."""
     found = steps([Net(str(number)) for number in range(nets)], [protocol] * nets)
     about_views = ("rescale: ", "views: ", "answers densely: ")

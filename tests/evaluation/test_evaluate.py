@@ -30,7 +30,7 @@ from verydeep.evaluation.evaluate import (
     evaluate_tests,
     relabel,
 )
-from verydeep.evaluation.posteriors import Part
+from verydeep.evaluation.posteriors import ViewGroup
 from verydeep.evaluation.protocol import NAMES, make_protocol
 from verydeep.evaluation.result import Answers
 from verydeep.evaluation.views import Center, Dense, Grid
@@ -287,11 +287,11 @@ def test_a_mixture_weighs_nets_then_scales_and_kinds_alike() -> None:
         ((0, make_protocol("both", (36, 48), grid=(2, 3))), (2, make_protocol("center", (40,))))
     )
     assert test.mixture() == {
-        Part(0, 36, Dense(flip=True)): 1 / 8,
-        Part(0, 36, Grid(2, 3, flip=True)): 1 / 8,
-        Part(0, 48, Dense(flip=True)): 1 / 8,
-        Part(0, 48, Grid(2, 3, flip=True)): 1 / 8,
-        Part(2, 40, Center(flip=True)): 1 / 2,
+        ViewGroup(0, 36, Dense(flip=True)): 1 / 8,
+        ViewGroup(0, 36, Grid(2, 3, flip=True)): 1 / 8,
+        ViewGroup(0, 48, Dense(flip=True)): 1 / 8,
+        ViewGroup(0, 48, Grid(2, 3, flip=True)): 1 / 8,
+        ViewGroup(2, 40, Center(flip=True)): 1 / 2,
     }
 
 

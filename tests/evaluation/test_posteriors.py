@@ -23,8 +23,8 @@ from torch import Tensor
 from verydeep.data.geometry import View, Window
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.evaluation import view_batching as waiting_views
-from verydeep.evaluation.posteriors import Part, mix_posteriors
-from verydeep.evaluation.protocol import Protocol, make_protocol
+from verydeep.evaluation.posteriors import ViewGroup, mix_posteriors
+from verydeep.evaluation.protocol import TestProtocol, make_protocol
 from verydeep.evaluation.view_batching import show
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop
 from verydeep.models.classifier import Classifier
@@ -179,7 +179,7 @@ def answer(scores: np.ndarray, average: str) -> np.ndarray:
     return mean(positions) if average == "scores" else soft_max(mean(positions))
 
 
-def by_hand(nets: list[Which], protocol: Protocol) -> np.ndarray:
+def by_hand(nets: list[Which], protocol: TestProtocol) -> np.ndarray:
     """Return the posteriors of all pictures of :func:`noise`."""
     kinds = ("dense", "crops") if protocol.name == "both" else (protocol.name,)
     rows = []
@@ -199,9 +199,9 @@ def by_hand(nets: list[Which], protocol: Protocol) -> np.ndarray:
     return soft_max(np.array(rows).T).T if protocol.average == "scores" else np.array(rows)
 
 
-def mixture(nets: int, protocol: Protocol) -> dict[Part, float]:
+def mixture(nets: int, protocol: TestProtocol) -> dict[ViewGroup, float]:
     parts = [
-        Part(net, scale, kind)
+        ViewGroup(net, scale, kind)
         for net in range(nets)
         for scale in protocol.scales
         for kind in protocol.kinds
@@ -209,7 +209,7 @@ def mixture(nets: int, protocol: Protocol) -> dict[Part, float]:
     return dict.fromkeys(parts, 1 / len(parts))
 
 
-def mixed(models: Sequence, images: Sequence, protocol: Protocol, **options: object) -> Tensor:
+def mixed(models: Sequence, images: Sequence, protocol: TestProtocol, **options: object) -> Tensor:
     pictures = TestPictures(images, protocol.scales)
     weights = mixture(len(models), protocol)
     (likely,) = mix_posteriors(models, K, pictures, [weights], average=protocol.average, **options)
@@ -343,7 +343,11 @@ def test_several_mixtures_at_once_are_each_alone(images: list[Image.Image]) -> N
         mixture(2, make_protocol("both", (40, 56), grid=(2, 3))),
         mixture(1, make_protocol("dense", (56,))),
         mixture(2, make_protocol("crops", (40,), grid=(2, 3), flip=False)),
-        {Part(1, 40, Center()): 0.7, Part(0, 56, TenCrop()): 0.2, Part(0, 40, Dense()): 0.1},
+        {
+            ViewGroup(1, 40, Center()): 0.7,
+            ViewGroup(0, 56, TenCrop()): 0.2,
+            ViewGroup(0, 40, Dense()): 0.1,
+        },
         mixture(1, make_protocol("googlenet", (56,))),
     ]
     together = mix_posteriors(models, K, TestPictures(images, (40, 56)), single)
@@ -355,7 +359,11 @@ def test_several_mixtures_at_once_are_each_alone(images: list[Image.Image]) -> N
 
 def test_the_weights_of_a_mixture_are_its_shares(images: list[Image.Image]) -> None:
     models = [classifier(*A), classifier(*B)]
-    shares = {Part(1, 40, Center()): 0.7, Part(0, 56, TenCrop()): 0.2, Part(0, 40, Dense()): 0.1}
+    shares = {
+        ViewGroup(1, 40, Center()): 0.7,
+        ViewGroup(0, 56, TenCrop()): 0.2,
+        ViewGroup(0, 40, Dense()): 0.1,
+    }
     (ours,) = mix_posteriors(models, K, TestPictures(images, (40, 56)), [shares])
     theirs = (
         0.7 * by_hand([B], make_protocol("center", (40,)))
@@ -425,7 +433,9 @@ def plain(count: int, height: int, width: int, seed: int = 0) -> list[Image.Imag
     return [Image.fromarray(pixels) for pixels in generator.integers(0, 256, shape, np.uint8)]
 
 
-def shades_mixed(net: Shades, images: list[Image.Image], *parts: Part, **how: object) -> Tensor:
+def shades_mixed(
+    net: Shades, images: list[Image.Image], *parts: ViewGroup, **how: object
+) -> Tensor:
     pictures = TestPictures(images, tuple({part.scale for part in parts}))
     weights = dict.fromkeys(parts, 1 / len(parts))
     (likely,) = mix_posteriors([net], 3, pictures, [weights], **how)
@@ -434,7 +444,7 @@ def shades_mixed(net: Shades, images: list[Image.Image], *parts: Part, **how: ob
 
 def test_a_net_that_is_no_vgg_works() -> None:
     images = plain(3, 16, 24)
-    likely = shades_mixed(Shades(), images, Part(0, 16, Dense()))
+    likely = shades_mixed(Shades(), images, ViewGroup(0, 16, Dense()))
     for row, image in zip(likely, images, strict=True):
         colour = np.asarray(image, np.float64).mean((0, 1)) / 100
         np.testing.assert_allclose(row.numpy(), soft_max(colour), rtol=0, atol=1e-6)
@@ -458,7 +468,7 @@ def test_equal_views_are_shown_once_and_weigh_as_often_as_they_occur(
 ) -> None:
     net = Shades()
     images = plain(2, *size)
-    likely = shades_mixed(net, images, Part(0, min(size), kind))
+    likely = shades_mixed(net, images, ViewGroup(0, min(size), kind))
     assert net.shown == 2 * different
     for image, row in zip(images, likely, strict=True):
         pixels = np.asarray(image)
@@ -477,7 +487,7 @@ def mean_of_shades(views: list[np.ndarray]) -> np.ndarray:
 
 def test_parts_that_tests_share_are_shown_once() -> None:
     net, images = Shades(), plain(3, 16, 24)
-    crops, dense = Part(0, 16, Grid(2, 2)), Part(0, 16, Dense())
+    crops, dense = ViewGroup(0, 16, Grid(2, 2)), ViewGroup(0, 16, Dense())
     tests = [{crops: 1.0}, {dense: 1.0}, {crops: 0.5, dense: 0.5}]
     likely = mix_posteriors([net], 3, TestPictures(images, (16,)), tests)
     assert net.shown == 3 * (8 + 2)
@@ -486,30 +496,30 @@ def test_parts_that_tests_share_are_shown_once() -> None:
 
 def test_views_of_one_size_go_through_together_from_all_scales_and_pictures() -> None:
     net, images = Shades(), plain(3, 16, 24)
-    shades_mixed(net, images, Part(0, 16, Grid(2, 2)), Part(0, 24, Center()))
+    shades_mixed(net, images, ViewGroup(0, 16, Grid(2, 2)), ViewGroup(0, 24, Center()))
     assert [tuple(batch.shape) for batch in net.batches] == [(3 * (8 + 2), 3, 8, 8)]
 
 
 def test_a_batch_has_no_more_pixels_than_the_net_wants() -> None:
     net, images = Shades(pixels_at_once=5 * 16 * 24), plain(12, 16, 24)
-    shades_mixed(net, images, Part(0, 16, Dense(flip=False)))
+    shades_mixed(net, images, ViewGroup(0, 16, Dense(flip=False)))
     assert net.sizes == [5, 5, 2]
     # A picture that has too many by itself is shown alone.
     net = Shades(pixels_at_once=100)
-    shades_mixed(net, images, Part(0, 16, Dense(flip=False)))
+    shades_mixed(net, images, ViewGroup(0, 16, Dense(flip=False)))
     assert net.sizes == [1] * 12
 
 
 def test_nothing_waits_beyond_its_block() -> None:
     net, images = Shades(), plain(10, 16, 24)
-    shades_mixed(net, images, Part(0, 16, Dense(flip=False)), block=4)
+    shades_mixed(net, images, ViewGroup(0, 16, Dense(flip=False)), block=4)
     assert net.sizes == [4, 4, 2]
 
 
 def test_views_that_wait_are_shown_before_they_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    images, part = plain(11, 16, 24), Part(0, 16, Dense(flip=False))
+    images, part = plain(11, 16, 24), ViewGroup(0, 16, Dense(flip=False))
     net = Shades()
     patient = shades_mixed(net, images, part)
     assert net.sizes == [11]
@@ -524,7 +534,7 @@ def test_pictures_of_other_sizes_count_in_what_waits(monkeypatch: pytest.MonkeyP
     images = [
         image for pair in zip(plain(4, 16, 16), plain(4, 16, 24), strict=True) for image in pair
     ]
-    part = Part(0, 16, Dense(flip=False))
+    part = ViewGroup(0, 16, Dense(flip=False))
     net = Shades()
     shades_mixed(net, images, part)
     assert net.sizes == [4, 4]
@@ -541,7 +551,7 @@ def test_a_picture_counts_once_in_what_waits_however_many_its_views(
     """Its views are windows of the same memory."""
     monkeypatch.setattr(waiting_views, "PENDING_BYTES", 3 * 16 * 24 * 3)
     net = Shades()
-    shades_mixed(net, plain(3, 16, 24), Part(0, 16, Grid(2, 2, flip=False)))
+    shades_mixed(net, plain(3, 16, 24), ViewGroup(0, 16, Grid(2, 2, flip=False)))
     assert net.sizes == [12]
 
 
@@ -549,13 +559,17 @@ def test_pictures_that_have_been_shown_no_longer_count(monkeypatch: pytest.Monke
     """A batch that fills up makes room for those that still wait."""
     monkeypatch.setattr(waiting_views, "PENDING_BYTES", 4 * 16 * 24 * 3)
     net = Shades(pixels_at_once=3 * 16 * 24)
-    shades_mixed(net, plain(12, 16, 24), Part(0, 16, Dense(flip=False)))
+    shades_mixed(net, plain(12, 16, 24), ViewGroup(0, 16, Dense(flip=False)))
     assert net.sizes == [3, 3, 3, 3]
 
 
 def test_the_seconds_of_every_part_are_told() -> None:
-    parts = [Part(0, 16, Dense()), Part(0, 20, Grid(2, 2)), Part(0, 16, GoogLeNetCrops())]
-    seconds: dict[Part, float] = {}
+    parts = [
+        ViewGroup(0, 16, Dense()),
+        ViewGroup(0, 20, Grid(2, 2)),
+        ViewGroup(0, 16, GoogLeNetCrops()),
+    ]
+    seconds: dict[ViewGroup, float] = {}
     shades_mixed(Shades(), plain(3, 16, 24), *parts, seconds=seconds)
     assert set(seconds) == set(parts)
     assert all(spent > 0 for spent in seconds.values())
@@ -571,7 +585,9 @@ class Count:
 
 def test_the_task_is_told_how_many_are_done() -> None:
     task = Count()
-    shades_mixed(Shades(), plain(7, 16, 24), Part(0, 16, Dense()), Part(0, 20, Dense()), task=task)
+    shades_mixed(
+        Shades(), plain(7, 16, 24), ViewGroup(0, 16, Dense()), ViewGroup(0, 20, Dense()), task=task
+    )
     assert all(one <= next_one for one, next_one in pairwise(task.seen))
     assert task.seen[-1] == 7
 

@@ -14,7 +14,7 @@ from verydeep.errors import InputError
 from verydeep.evaluation.protocol import (
     MOST_ON_A_LINE,
     NAMES,
-    Protocol,
+    TestProtocol,
     in_proportion,
     make_protocol,
     multiple_scales,
@@ -111,7 +111,7 @@ def test_what_is_allowed_is_kept_as_it_was_given(
     name: Any, scales: list[int], flip: bool, grid: tuple[int, int], average: Any
 ) -> None:
     made = make_protocol(name, scales, flip=flip, grid=grid, average=average)
-    assert made == Protocol(name, tuple(scales), flip, grid, average, "paper")
+    assert made == TestProtocol(name, tuple(scales), flip, grid, average, "paper")
 
 
 # ---- the value ----
@@ -122,7 +122,7 @@ def test_left_alone_a_protocol_is_the_papers() -> None:
     assert (made.flip, made.grid, made.average, made.preset) == (True, (5, 5), "paper", "paper")
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(Protocol), ids=lambda field: field.name)
+@pytest.mark.parametrize("field", dataclasses.fields(TestProtocol), ids=lambda field: field.name)
 def test_a_protocol_cannot_be_changed(field: dataclasses.Field[Any]) -> None:
     made = make_protocol("dense", (256,))
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -130,7 +130,7 @@ def test_a_protocol_cannot_be_changed(field: dataclasses.Field[Any]) -> None:
 
 
 def test_equal_protocols_are_one_key_and_others_are_others() -> None:
-    def all_of_them() -> list[Protocol]:
+    def all_of_them() -> list[TestProtocol]:
         return [
             make_protocol(name, scales, flip=flip, grid=grid, average=average)
             for name, scales, flip, grid, average in itertools.product(
@@ -172,7 +172,7 @@ def test_each_protocol_has_its_kinds_of_views(
 
 
 def test_every_name_has_kinds() -> None:
-    assert all(Protocol(name, (256,)).kinds for name in NAMES)
+    assert all(TestProtocol(name, (256,)).kinds for name in NAMES)
 
 
 def test_the_central_crop_rounds_as_torchvision_only_with_its_preset() -> None:
@@ -184,26 +184,26 @@ def test_the_central_crop_rounds_as_torchvision_only_with_its_preset() -> None:
 @pytest.mark.parametrize(
     ("protocol", "words"),
     [
-        (Protocol("dense", (256, 384)), "dense at Q = 256, 384, with mirror images"),
-        (Protocol("center", (256,), flip=False), "center at Q = 256, without mirror images"),
-        (Protocol("crops", (9,), grid=(3, 4)), "crops 3x4 at Q = 9, with mirror images"),
-        (Protocol("both", (9,)), "both 5x5 at Q = 9, with mirror images"),
-        (Protocol("ten-crop", (9,), grid=(3, 4)), "ten-crop at Q = 9, with mirror images"),
+        (TestProtocol("dense", (256, 384)), "dense at Q = 256, 384, with mirror images"),
+        (TestProtocol("center", (256,), flip=False), "center at Q = 256, without mirror images"),
+        (TestProtocol("crops", (9,), grid=(3, 4)), "crops 3x4 at Q = 9, with mirror images"),
+        (TestProtocol("both", (9,)), "both 5x5 at Q = 9, with mirror images"),
+        (TestProtocol("ten-crop", (9,), grid=(3, 4)), "ten-crop at Q = 9, with mirror images"),
         (
-            Protocol("dense", (9,), average="scores"),
+            TestProtocol("dense", (9,), average="scores"),
             "dense at Q = 9, with mirror images, scores averaged everywhere",
         ),
         (
-            Protocol("dense", (9,), average="posteriors"),
+            TestProtocol("dense", (9,), average="posteriors"),
             "dense at Q = 9, with mirror images, posteriors averaged everywhere",
         ),
         (
-            Protocol("center", (9,), flip=False, preset="torchvision"),
+            TestProtocol("center", (9,), flip=False, preset="torchvision"),
             "center at Q = 9, without mirror images, rounded as torchvision does",
         ),
     ],
 )
-def test_a_protocol_says_what_it_does(protocol: Protocol, words: str) -> None:
+def test_a_protocol_says_what_it_does(protocol: TestProtocol, words: str) -> None:
     assert str(protocol) == words
 
 

@@ -19,7 +19,7 @@ from verydeep.data.geometry import View
 from verydeep.data.samples import Sample
 from verydeep.errors import InputError, ModelError, PictureError
 from verydeep.evaluation.evaluate import evaluate_samples
-from verydeep.evaluation.protocol import NAMES, Protocol, make_protocol
+from verydeep.evaluation.protocol import NAMES, TestProtocol, make_protocol
 from verydeep.evaluation.walkthrough import Explanation, Stage, explain
 from verydeep.models.torchvision import Evaluation, TorchvisionClassifier
 from verydeep.models.trained_net import Preprocessing
@@ -54,7 +54,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def protocol(name: str, scales: tuple[int, ...] = (40, 52), **how: Any) -> Protocol:
+def protocol(name: str, scales: tuple[int, ...] = (40, 52), **how: Any) -> TestProtocol:
     return make_protocol(name, scales, grid=(2, 3), **how)
 
 

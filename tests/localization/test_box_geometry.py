@@ -13,7 +13,7 @@ from torchvision.ops import box_convert, box_iou, clip_boxes_to_image
 from verydeep.data.geometry import Window
 from verydeep.data.pipeline.augment import Augmentation, cut, draw_crop, sample_generator
 from verydeep.localization.box_geometry import (
-    View,
+    PlacedView,
     area,
     clip,
     from_view,
@@ -31,7 +31,7 @@ BOXES = st.lists(st.tuples(*[NUMBERS] * 4), min_size=1, max_size=8).map(
     lambda rows: torch.tensor(rows, dtype=torch.float64)
 )
 VIEWS = st.builds(
-    View,
+    PlacedView,
     SIZES,
     SIZES,
     st.builds(
@@ -95,7 +95,7 @@ def test_clipping_is_that_of_torchvision(boxes: Tensor, size: tuple[int, int]) -
 
 
 @given(BOXES, VIEWS)
-def test_from_the_picture_to_a_view_and_back(boxes: Tensor, view: View) -> None:
+def test_from_the_picture_to_a_view_and_back(boxes: Tensor, view: PlacedView) -> None:
     relative = to_view(boxes, view)
     # Windows far away or tiny magnify the last bits: the bound is relative to what is added.
     magnitude = max(4000.0, *(abs(s / f) for s, f in zip(view.shift, view.factor, strict=True)))
@@ -103,7 +103,7 @@ def test_from_the_picture_to_a_view_and_back(boxes: Tensor, view: View) -> None:
 
 
 @given(BOXES, VIEWS)
-def test_from_a_view_to_the_picture_and_back(boxes: Tensor, view: View) -> None:
+def test_from_a_view_to_the_picture_and_back(boxes: Tensor, view: PlacedView) -> None:
     relative = boxes / 1000
     magnitude = max(2.0, *(abs(s) for s in view.shift))
     back = to_view(from_view(relative, view), view)
@@ -111,7 +111,7 @@ def test_from_a_view_to_the_picture_and_back(boxes: Tensor, view: View) -> None:
 
 
 @given(st.lists(VIEWS, min_size=1, max_size=4))
-def test_many_views_at_once_are_each_view_by_itself(views: list[View]) -> None:
+def test_many_views_at_once_are_each_view_by_itself(views: list[PlacedView]) -> None:
     boxes = random_boxes(len(views) * 3, 2).double().reshape(len(views), 3, 4)
     together = to_view(boxes, views)
     apart = torch.stack([to_view(box, view) for box, view in zip(boxes, views, strict=True)])
@@ -122,12 +122,12 @@ def test_many_views_at_once_are_each_view_by_itself(views: list[View]) -> None:
 
 
 def test_the_middle_of_a_crop_is_a_half() -> None:
-    view = View((100, 200), (50, 100), Window(10, 30, 20, 40))
+    view = PlacedView((100, 200), (50, 100), Window(10, 30, 20, 40))
     whole = torch.tensor([60.0, 20.0, 140.0, 60.0])
     assert to_view(whole, view).tolist() == pytest.approx([0.5, 0.5, 1.0, 1.0])
     left_half = torch.tensor([60.0, 20.0, 100.0, 60.0])
     assert to_view(left_half, view).tolist() == pytest.approx([0.25, 0.5, 0.5, 1.0])
-    mirrored = View(view.picture, view.rescaled, view.window, flip=True)
+    mirrored = PlacedView(view.picture, view.rescaled, view.window, flip=True)
     assert to_view(left_half, mirrored).tolist() == pytest.approx([0.75, 0.5, 0.5, 1.0])
 
 
@@ -140,7 +140,7 @@ def test_boxes_follow_the_pixels_through_a_training_crop(index: int) -> None:
     augmentation = Augmentation(size=256, scale=(280, 400))
     crop = draw_crop(augmentation, 200, 240, sample_generator(0, 0, index))
     shown = cut(pixels, crop)[0].numpy() > 127
-    view = View((200, 240), crop.rescaled, crop.window, crop.flip)
+    view = PlacedView((200, 240), crop.rescaled, crop.window, crop.flip)
     expected = clip(to_corners(to_view(box, view)) * 256, 256, 256)
     rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
     found = torch.tensor([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
@@ -155,10 +155,12 @@ def test_the_crops_of_that_test_are_mirrored_and_not() -> None:
 
 @given(VIEWS, st.integers(0, 50), st.integers(0, 50), st.integers(1, 40), st.integers(1, 40))
 def test_visible_share_against_counted_pixels(
-    view: View, left: int, top: int, width: int, height: int
+    view: PlacedView, left: int, top: int, width: int, height: int
 ) -> None:
     """With a picture that is not rescaled, whole pixels can be counted."""
-    plain = View((100, 100), (100, 100), Window(*(x % 60 + 1 for x in view.window)), view.flip)
+    plain = PlacedView(
+        (100, 100), (100, 100), Window(*(x % 60 + 1 for x in view.window)), view.flip
+    )
     box = np.zeros((200, 200), bool)
     box[top : top + height, left : left + width] = True
     y, x, h, w = plain.window
@@ -168,6 +170,6 @@ def test_visible_share_against_counted_pixels(
 
 
 def test_an_empty_box_is_not_visible() -> None:
-    view = View((10, 10), (10, 10), Window(0, 0, 10, 10))
+    view = PlacedView((10, 10), (10, 10), Window(0, 0, 10, 10))
     assert visible_share(torch.tensor([3.0, 3.0, 3.0, 8.0]), view).item() == 0
     assert area(torch.tensor([5.0, 5.0, 1.0, 1.0])).item() == 0

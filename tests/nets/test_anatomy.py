@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from verydeep.errors import InputError, SizeError
-from verydeep.nets.anatomy import Part, anatomy
+from verydeep.nets.anatomy import LayerAnatomy, anatomy
 from verydeep.nets.dense import classify_densely
 from verydeep.nets.table import NAMES
 from verydeep.nets.vgg import VGG
@@ -84,7 +84,7 @@ def observe(net: VGG, x: Tensor) -> dict[str, dict[str, object]]:
     return seen
 
 
-def as_observed(part: Part) -> dict[str, object]:
+def as_observed(part: LayerAnatomy) -> dict[str, object]:
     noted: dict[str, object] = {
         "channels": part.channels,
         "size": (part.size, part.size),

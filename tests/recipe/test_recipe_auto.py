@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verydeep.errors import RecipeError
-from verydeep.recipe.auto import Facts, auto_recipe
+from verydeep.recipe.auto import DataFacts, auto_recipe
 from verydeep.recipe.recipe import Recipe, check, known_keys, load_recipe
 
 PICTURES = (3, 100, 180, 499, 500, 999, 1_999, 2_000, 5_000, 30_000, 250_000, 1_281_167)
@@ -19,7 +19,7 @@ SIDES = (None, 1, 28, 64, 127, 128, 223, 224, 480, 4000)
 NETS = ("A", "A-LRN", "B", "C", "D", "E")
 
 facts = st.builds(
-    Facts,
+    DataFacts,
     pictures=st.integers(1, 10**8),
     classes=st.integers(1, 10**5),
     side=st.none() | st.integers(1, 10**5),
@@ -31,12 +31,12 @@ facts = st.builds(
 )
 
 
-def chosen(known: Facts, **said: Any) -> Recipe:
+def chosen(known: DataFacts, **said: Any) -> Recipe:
     return auto_recipe(known, said)[0]
 
 
 @given(facts)
-def test_any_facts_give_a_valid_recipe_each_setting_with_its_reason(known: Facts) -> None:
+def test_any_facts_give_a_valid_recipe_each_setting_with_its_reason(known: DataFacts) -> None:
     recipe, choices = auto_recipe(known, {})
     assert check(recipe.model_dump(mode="json")) == recipe
     assert auto_recipe(known, {}) == (recipe, choices)
@@ -53,7 +53,7 @@ def test_any_facts_give_a_valid_recipe_each_setting_with_its_reason(known: Facts
 def test_more_pictures_never_mean_a_smaller_net_or_batch_nor_more_epochs(
     side: int | None, gpu: bool
 ) -> None:
-    recipes = [chosen(Facts(count, 3, side, gpu=gpu)) for count in PICTURES]
+    recipes = [chosen(DataFacts(count, 3, side, gpu=gpu)) for count in PICTURES]
     for fewer, more in pairwise(recipes):
         assert NETS.index(fewer.net.name) <= NETS.index(more.net.name)
         assert (fewer.net.width, fewer.net.hidden) <= (more.net.width, more.net.hidden)
@@ -63,16 +63,16 @@ def test_more_pictures_never_mean_a_smaller_net_or_batch_nor_more_epochs(
 
 def test_larger_pictures_never_mean_smaller_crops_and_a_gpu_never_a_smaller_net() -> None:
     for count, gpu in product(PICTURES, (False, True)):
-        sizes = [chosen(Facts(count, 3, side, gpu=gpu)).net.input_size for side in SIDES[1:]]
+        sizes = [chosen(DataFacts(count, 3, side, gpu=gpu)).net.input_size for side in SIDES[1:]]
         assert sizes == sorted(sizes)
     for count, side in product(PICTURES, SIDES):
-        cpu, gpu_one = (chosen(Facts(count, 3, side, gpu=gpu)) for gpu in (False, True))
+        cpu, gpu_one = (chosen(DataFacts(count, 3, side, gpu=gpu)) for gpu in (False, True))
         assert cpu.net.input_size <= gpu_one.net.input_size
         assert cpu.net.width <= gpu_one.net.width
 
 
 def test_a_small_set_on_a_cpu_takes_the_shallowest_net_small_crops_and_many_updates() -> None:
-    recipe = chosen(Facts(180, 3, 375, 375 * 500, undivided=True))
+    recipe = chosen(DataFacts(180, 3, 375, 375 * 500, undivided=True))
     assert (recipe.net.name, recipe.net.norm) == ("A", "batch")
     assert recipe.net.input_size <= 96
     training = recipe.training
@@ -80,13 +80,13 @@ def test_a_small_set_on_a_cpu_takes_the_shallowest_net_small_crops_and_many_upda
     assert 144 / training.batch * training.epochs > 500
     # A fifth is held back, in one split: a tenth would be 18 pictures.
     assert (recipe.data.validation_share, recipe.data.test_share) == (0.2, 0.0)
-    assert chosen(Facts(180, 3, 375)).data.test_share == Recipe().data.test_share
+    assert chosen(DataFacts(180, 3, 375)).data.test_share == Recipe().data.test_share
 
 
 def test_digits_are_not_mirrored_nor_streams_cached_nor_huge_sets() -> None:
-    digits = chosen(Facts(5_000, 10, 28, 28 * 28, mirrored=False))
+    digits = chosen(DataFacts(5_000, 10, 28, 28 * 28, mirrored=False))
     assert (digits.data.flip, digits.test.flip) == (False, False)
-    small = Facts(1_000, 10, 64, 64 * 64)
+    small = DataFacts(1_000, 10, 64, 64 * 64)
     assert chosen(small).data.cache == "device"
     for large in (replace(small, streamed=True), replace(small, pixels=10**7)):
         assert chosen(large).data.cache == "none"
@@ -114,7 +114,7 @@ SAID: list[dict[str, dict[str, Any]]] = [
 @pytest.mark.parametrize("said", SAID, ids=str)
 def test_what_is_given_stands_and_the_rest_goes_with_it(said: dict[str, dict[str, Any]]) -> None:
     for count, side, gpu in product(PICTURES, SIDES, (False, True)):
-        recipe, choices = auto_recipe(Facts(count, 3, side, 10**4, gpu=gpu), said)
+        recipe, choices = auto_recipe(DataFacts(count, 3, side, 10**4, gpu=gpu), said)
         tree = recipe.model_dump(mode="json")
         given_paths = set()
         for section, settings in said.items():
@@ -124,20 +124,20 @@ def test_what_is_given_stands_and_the_rest_goes_with_it(said: dict[str, dict[str
 
 
 def test_the_rate_goes_with_the_batch() -> None:
-    known = Facts(180, 3, 64)
+    known = DataFacts(180, 3, 64)
     ours, doubled = chosen(known), chosen(known, training={"batch": 32})
     assert doubled.training.learning_rate == pytest.approx(2 * ours.training.learning_rate)
 
 
 def test_settings_that_contradict_one_another_are_refused() -> None:
     with pytest.raises(RecipeError, match=r"data\.train_scale"):
-        chosen(Facts(180, 3), net={"input_size": 96}, data={"train_scale": 64})
+        chosen(DataFacts(180, 3), net={"input_size": 96}, data={"train_scale": 64})
     with pytest.raises(RecipeError, match="localization"):
-        chosen(Facts(180, 3), localization={"per_class": True})
+        chosen(DataFacts(180, 3), localization={"per_class": True})
 
 
 def test_thousands_of_small_pictures_on_a_cpu_get_the_recipe_small() -> None:
-    ours = chosen(Facts(5_000, 10, 64, 64 * 64)).model_dump()
+    ours = chosen(DataFacts(5_000, 10, 64, 64 * 64)).model_dump()
     small = load_recipe("small").model_dump()
     del ours["plateau"], small["plateau"]  # of another schedule
     assert ours == small

@@ -12,7 +12,7 @@ from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset, relative_name
 from verydeep.data.shards.write import write_shards
 from verydeep.errors import DataError
-from verydeep.run.picture_finder import Pictures
+from verydeep.run.picture_finder import PictureFinder
 
 
 def never() -> Dataset:
@@ -20,7 +20,7 @@ def never() -> Dataset:
 
 
 def test_a_file_is_found_without_reading_the_data_set(pictures: Path) -> None:
-    find = Pictures(pictures, never)
+    find = PictureFinder(pictures, never)
     assert find("test/red/00.png") == pictures / "test" / "red" / "00.png"
 
 
@@ -28,7 +28,7 @@ def test_members_of_shards_are_found_and_can_be_decoded(tmp_path: Path) -> None:
     dataset = read_dataset(write_splits(tmp_path / "data", 3, 2, 2))
     write_shards(dataset, tmp_path / "shards")
     shards = read_dataset(tmp_path / "shards", stream=False)
-    find = Pictures(shards.root, lambda: shards)
+    find = PictureFinder(shards.root, lambda: shards)
     for path in shards.split("test").paths:
         found = find(relative_name(path, shards.root))
         assert str(found) == str(path)
@@ -39,6 +39,9 @@ def test_what_is_gone_is_a_fault(pictures: Path) -> None:
     def gone() -> Dataset:
         raise DataError("no folder")
 
-    for find in (Pictures(pictures, lambda: read_dataset(pictures)), Pictures(None, gone)):
+    for find in (
+        PictureFinder(pictures, lambda: read_dataset(pictures)),
+        PictureFinder(None, gone),
+    ):
         with pytest.raises(DataError, match=r"red/99\.png is no longer there"):
             find("test/red/99.png")

@@ -122,7 +122,7 @@ def test_a_chain_goes_on_between_its_stages(
         def say(self, message: str) -> None:
             if message.startswith("stage B"):
                 raise KeyboardInterrupt
-            super().say(message)
+            super().log(message)
 
     with pytest.raises(KeyboardInterrupt):
         train(pictures, chain(), tmp_path / "run", progress=Cut())

@@ -18,7 +18,7 @@ from tiny import strict_json, write_class_folders
 import verydeep
 from verydeep import Classifier
 from verydeep.evaluation.calibration import BINS, Calibration, temper
-from verydeep.evaluation.result import Answers, Result
+from verydeep.evaluation.result import Answers, EvaluationResult
 from verydeep.models.trained_net import Preprocessing
 from verydeep.run.testing.evaluate import evaluate, evaluate_all
 from verydeep.run.testing.files import write_result, write_table
@@ -32,7 +32,7 @@ FILES = {
 class Written(NamedTuple):
     """A test and the folder of its files."""
 
-    result: Result
+    result: EvaluationResult
     folder: Path
 
     def rows(self, name: str) -> list[list[str]]:
@@ -69,7 +69,7 @@ def made_up(names: tuple[str, ...], labels: list[int], likely: list[list[float]]
     return Answers(files, torch.tensor(labels), torch.tensor(likely), names)
 
 
-def write(result: Result, answers: Answers, folder: Path) -> Written:
+def write(result: EvaluationResult, answers: Answers, folder: Path) -> Written:
     changed = dataclasses.replace(result, answers=answers)
     write_result(changed, folder)
     return Written(changed, folder)

@@ -39,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_message_is_a_line_on_stderr(capsys: Captured) -> None:
-    PlainProgress().say("epoch 1: [red]100 %[/red]")
+    PlainProgress().log("epoch 1: [red]100 %[/red]")
     assert capsys.readouterr() == ("", "epoch 1: [red]100 %[/red]\n")
 
 
@@ -63,7 +63,7 @@ def test_a_message_breaks_the_silence(clock: Clock, capsys: Captured) -> None:
     progress = PlainProgress()
     with progress.task("outer", 9) as outer, progress.task("inner", 9) as inner:
         clock.now = 29
-        progress.say("here")
+        progress.log("here")
         clock.now = 58
         inner.update(1)
         outer.update(1)
@@ -76,7 +76,7 @@ def test_a_message_breaks_the_silence(clock: Clock, capsys: Captured) -> None:
 def test_the_base_says_nothing(capsys: Captured) -> None:
     progress = Progress()
     with progress.task("training", 3) as task:
-        progress.say("here")
+        progress.log("here")
         task.update(1, "note")
     assert capsys.readouterr() == ("", "")
 
@@ -100,7 +100,7 @@ def test_bars_show_tasks_within_tasks_and_leave_the_messages(
             with progress.task("epoch 3", 10) as inner:
                 inner.update(7, "loss 0.5")
                 progress._live.refresh()
-            progress.say(message)
+            progress.log(message)
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count(message) == 2
@@ -164,7 +164,7 @@ class TestPython:
             for second in range(3):
                 clock.now = second
                 task.update(second, "x" * (3 - second))
-            progress.say("epoch 1")
+            progress.log("epoch 1")
         out, err = capsys.readouterr()
         assert err == ""
         shown = [part.rstrip() for part in out.replace("\n", "\r").split("\r") if part.strip()]

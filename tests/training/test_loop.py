@@ -46,7 +46,7 @@ class Heard(Progress):
         self.said: list[str] = []
         self.act = act
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         self.said.append(message)
 
     @contextmanager

@@ -12,8 +12,8 @@ from typing import Any, overload
 
 from verydeep.checks.dataset_rules import set_findings
 from verydeep.checks.duplicates import find_duplicates
-from verydeep.checks.facts_table import Pictures
-from verydeep.checks.file_facts import Task, examine
+from verydeep.checks.facts_table import DatasetFacts
+from verydeep.checks.file_facts import FileTask, examine
 from verydeep.checks.file_rules import file_findings
 from verydeep.checks.findings import SEVERITIES, Evidence, Finding
 from verydeep.checks.open_dataset import place_of, read
@@ -33,7 +33,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True, repr=False)
-class Report(Summary):
+class CheckReport(Summary):
     """What a look-over of a data set found.
 
     Attributes:
@@ -50,7 +50,7 @@ class Report(Summary):
     findings: tuple[Finding, ...]
     summary: dict[str, Any]
     seconds: float
-    pictures: Pictures = field(repr=False)
+    pictures: DatasetFacts = field(repr=False)
 
     @property
     def exit_code(self) -> int:
@@ -100,7 +100,7 @@ def check(
     colours: bool = True,
     workers: int | None = None,
     progress: ProgressWish = None,
-) -> Report:
+) -> CheckReport:
     """Look a data set over before it is trained on. Nothing of it is changed.
 
     Args:
@@ -137,7 +137,9 @@ def check(
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     summary = summarize(dataset, pictures, measured)
     seconds = time.perf_counter() - start
-    report = Report(place_of(data, dataset), dataset, tuple(findings), summary, seconds, pictures)
+    report = CheckReport(
+        place_of(data, dataset), dataset, tuple(findings), summary, seconds, pictures
+    )
     if target is not None:
         from verydeep.checks.page import write_page
 
@@ -161,9 +163,9 @@ def target_folder(out: Path, root: Path) -> Path:
 
 def _examine(
     dataset: Dataset, colours: bool, workers: int | None, progress: Progress
-) -> tuple[Pictures, ColourStatistics | None]:
+) -> tuple[DatasetFacts, ColourStatistics | None]:
     tasks = _Tasks(dataset, colours)
-    pictures = Pictures(dataset.splits, dataset.root)
+    pictures = DatasetFacts(dataset.splits, dataset.root)
     sums = ColourSum()
     with (
         progress.task("check", len(tasks)) as bar,
@@ -177,7 +179,7 @@ def _examine(
     return pictures, sums.statistics() if sums.count else None
 
 
-class _Tasks(Sequence[Task]):
+class _Tasks(Sequence[FileTask]):
     """All files of a data set, each made a task when its turn comes."""
 
     def __init__(self, dataset: Dataset, colours: bool) -> None:
@@ -188,14 +190,14 @@ class _Tasks(Sequence[Task]):
         return sum(len(samples) for _, samples in self._splits)
 
     @overload
-    def __getitem__(self, index: int) -> Task: ...
+    def __getitem__(self, index: int) -> FileTask: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Task]: ...
-    def __getitem__(self, index: int | slice) -> Task | Sequence[Task]:
+    def __getitem__(self, index: slice) -> Sequence[FileTask]: ...
+    def __getitem__(self, index: int | slice) -> FileTask | Sequence[FileTask]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         for split, samples in self._splits:
             if index < len(samples):
-                return Task(samples[index].path, self._colours and split in ("train", "all"))
+                return FileTask(samples[index].path, self._colours and split in ("train", "all"))
             index -= len(samples)
         raise IndexError(index)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from verydeep.checks.facts_table import Picture
-from verydeep.data.images.member import Source
+from verydeep.checks.facts_table import ImageFacts
+from verydeep.data.images.member import ImageSource
 from verydeep.data.images.thumbnails import thumbnail
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Dataset
@@ -31,12 +31,12 @@ class Sheet:
     """A few pictures of one class."""
 
     title: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ImageFacts, ...]
     total: int
 
 
 def choose_sheets(
-    dataset: Dataset, pictures: Sequence[Picture], *, seed: int = 0
+    dataset: Dataset, pictures: Sequence[ImageFacts], *, seed: int = 0
 ) -> tuple[Sheet, ...]:
     """Choose a few usable training pictures of every class.
 
@@ -61,15 +61,15 @@ def choose_sheets(
 
 
 def _choose(
-    pictures: Sequence[Picture], numbers: Sequence[int], count: int, seed: int
-) -> tuple[Picture, ...]:
+    pictures: Sequence[ImageFacts], numbers: Sequence[int], count: int, seed: int
+) -> tuple[ImageFacts, ...]:
     chosen = random.Random(seed).sample(numbers, min(count, len(numbers)))
     return tuple(sorted((pictures[number] for number in chosen), key=lambda one: one.name))
 
 
 def shrink_all(
-    paths: Iterable[Source], *, workers: int | None = None, progress: Progress | None = None
-) -> dict[Source, str]:
+    paths: Iterable[ImageSource], *, workers: int | None = None, progress: Progress | None = None
+) -> dict[ImageSource, str]:
     """Return small pictures as data URIs, by file; those that cannot be decoded are left out."""
     wanted = sorted(set(paths), key=str)
     found = {}
@@ -84,7 +84,7 @@ def shrink_all(
     return found
 
 
-def shrink(path: Source) -> str | None:
+def shrink(path: ImageSource) -> str | None:
     """Return a small picture as a JPEG in a data URI; None if it cannot be decoded."""
     try:
         return thumbnail(path, (2 * HEIGHT, HEIGHT))

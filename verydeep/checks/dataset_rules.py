@@ -7,7 +7,7 @@ from itertools import islice, product
 
 from verydeep.checks.class_rules import class_name_findings
 from verydeep.checks.duplicates import Group, Near
-from verydeep.checks.facts_table import Picture
+from verydeep.checks.facts_table import ImageFacts
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
 from verydeep.data.samples import relative_name
 from verydeep.errors import plural, printable
@@ -19,7 +19,7 @@ FEW = 10
 IMBALANCE = 10.0
 """Largest class over smallest from which the set is called uneven."""
 
-Relation = Callable[[Picture, Picture], bool]
+Relation = Callable[[ImageFacts, ImageFacts], bool]
 
 
 def set_findings(evidence: Evidence) -> Iterator[Finding]:
@@ -29,16 +29,16 @@ def set_findings(evidence: Evidence) -> Iterator[Finding]:
     yield from _classes(evidence)
 
 
-def _leaks(one: Picture, other: Picture) -> bool:
+def _leaks(one: ImageFacts, other: ImageFacts) -> bool:
     """Return whether exactly one of the two is trained on."""
     return (one.split == "train") != (other.split == "train")
 
 
-def _contradicts(one: Picture, other: Picture) -> bool:
+def _contradicts(one: ImageFacts, other: ImageFacts) -> bool:
     return one.label != other.label
 
 
-def _crosses(one: Picture, other: Picture) -> bool:
+def _crosses(one: ImageFacts, other: ImageFacts) -> bool:
     return one.split != other.split
 
 
@@ -135,7 +135,7 @@ def _members(evidence: Evidence, group: Group, key: str, relation: Relation) -> 
             yield evidence.flag(picture, where, other.name)
 
 
-def _kind(members: list[Picture]) -> set[str]:
+def _kind(members: list[ImageFacts]) -> set[str]:
     """Return which of the milder findings a group belongs to: those that no error covers."""
     splits = {picture.split for picture in members}
     if len({picture.label for picture in members}) > 1 or ("train" in splits and len(splits) > 1):
@@ -185,7 +185,7 @@ def _near_finding(
 
 def _relations(
     evidence: Evidence, groups: dict[int, tuple[int, ...]], near: Near
-) -> list[tuple[str, Picture, Picture]]:
+) -> list[tuple[str, ImageFacts, ImageFacts]]:
     """Return the findings that a near pair gives, each with two of its copies that give it."""
     ones, others = (
         _places([evidence.pictures[index] for index in groups.get(number, (number,))])
@@ -203,12 +203,12 @@ _MILDER = ("near-shared", "near-duplicates")
 """What a pair is only named under if nothing worse is to be said of it."""
 
 
-def _places(copies: list[Picture]) -> list[Picture]:
+def _places(copies: list[ImageFacts]) -> list[ImageFacts]:
     """Return one of the copies for each split and class that they are in."""
     return list({(picture.split, picture.label): picture for picture in copies}.values())
 
 
-def _place(evidence: Evidence, picture: Picture) -> str:
+def _place(evidence: Evidence, picture: ImageFacts) -> str:
     return ", ".join(filter(None, (picture.split, evidence.dataset.classes[picture.label])))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from verydeep.checks.check import Report, target_folder
+from verydeep.checks.check import CheckReport, target_folder
 from verydeep.checks.page import WRITTEN, write_page
 from verydeep.errors import InputError
 from verydeep.system.locks import NAME as LOCK
@@ -17,7 +17,7 @@ _UNUSUAL = re.compile(r"[^\w.]+")
 
 
 def keep_lists(
-    report: Report, *, workers: int | None = None, progress: Progress | None = None
+    report: CheckReport, *, workers: int | None = None, progress: Progress | None = None
 ) -> str:
     """Write page and lists of a set with errors to ``NAME-check`` in the current folder.
 

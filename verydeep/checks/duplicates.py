@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.checks.facts_table import Picture
+from verydeep.checks.facts_table import ImageFacts
 from verydeep.checks.perceptual_hash import ALIKE, NEAR, Look, distance, take_a_look
 from verydeep.data.pipeline.workers import load_pictures
 from verydeep.system.progress import Progress
@@ -75,7 +75,7 @@ class Duplicates:
 
 
 def find_duplicates(
-    pictures: Sequence[Picture],
+    pictures: Sequence[ImageFacts],
     *,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -145,7 +145,7 @@ def _ordered(pairs: set[tuple[int, int]]) -> Pairs:
 
 
 def _by_bytes(
-    pictures: Sequence[Picture],
+    pictures: Sequence[ImageFacts],
 ) -> tuple[list[list[int]], NDArray[np.int64], NDArray[np.uint64]]:
     """Return groups of equal bytes, and of what has a hash, once each, the numbers and hashes."""
     digests, hashes = bytearray(), np.zeros(len(pictures), np.uint64)
@@ -172,7 +172,7 @@ def _by_bytes(
 
 
 def _look_again(
-    pictures: Sequence[Picture], pairs: Pairs, workers: int | None, progress: Progress
+    pictures: Sequence[ImageFacts], pairs: Pairs, workers: int | None, progress: Progress
 ) -> dict[int, Look]:
     indices = np.unique(pairs).tolist()
     looks = {}
@@ -199,7 +199,7 @@ def _join_equal_pixels(pairs: Pairs, looks: dict[int, Look]) -> dict[int, int]:
 
 
 def _near(
-    pictures: Sequence[Picture], pairs: Pairs, looks: dict[int, Look], heads: dict[int, int]
+    pictures: Sequence[ImageFacts], pairs: Pairs, looks: dict[int, Look], heads: dict[int, int]
 ) -> Iterator[Near]:
     seen = set()
     for first, second in pairs.tolist():
@@ -214,7 +214,7 @@ def _near(
 
 
 def _groups(
-    pictures: Sequence[Picture], same: list[list[int]], heads: dict[int, int]
+    pictures: Sequence[ImageFacts], same: list[list[int]], heads: dict[int, int]
 ) -> Iterator[Group]:
     joined: dict[int, set[int]] = defaultdict(set)
     for index, head in heads.items():

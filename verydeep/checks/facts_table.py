@@ -12,13 +12,13 @@ from pathlib import Path
 from struct import Struct
 from typing import cast, overload
 
-from verydeep.checks.file_facts import Facts, Fault
-from verydeep.data.images.member import Source
+from verydeep.checks.file_facts import Fault, FileFacts
+from verydeep.data.images.member import ImageSource
 from verydeep.data.samples import Box, Samples, relative_name
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageFacts:
     """A file of the data set, with its place in it.
 
     Attributes:
@@ -35,10 +35,10 @@ class Picture:
     root: Path = field(compare=False, repr=False)
     split: str
     label: int
-    facts: Facts
+    facts: FileFacts
 
     @property
-    def path(self) -> Source:
+    def path(self) -> ImageSource:
         """Where it is."""
         return self.samples[self.number].path
 
@@ -53,7 +53,7 @@ class Picture:
         return self.samples[self.number].boxes
 
 
-class Pictures(Sequence[Picture]):
+class DatasetFacts(Sequence[ImageFacts]):
     """The files of all splits, in order; their facts are added one after the other.
 
     Args:
@@ -66,7 +66,7 @@ class Pictures(Sequence[Picture]):
         self._root = root
         self._facts = FactsTable()
 
-    def add(self, facts: Facts) -> None:
+    def add(self, facts: FileFacts) -> None:
         """Add what the next file is."""
         self._facts.append(facts)
 
@@ -74,25 +74,25 @@ class Pictures(Sequence[Picture]):
         return len(self._facts)
 
     @overload
-    def __getitem__(self, index: int) -> Picture: ...
+    def __getitem__(self, index: int) -> ImageFacts: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Picture]: ...
-    def __getitem__(self, index: int | slice) -> Picture | Sequence[Picture]:
+    def __getitem__(self, index: slice) -> Sequence[ImageFacts]: ...
+    def __getitem__(self, index: int | slice) -> ImageFacts | Sequence[ImageFacts]:
         """Return a picture, or a list of some."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         facts, number = self._facts[index], index
         for split, samples, labels in self._splits:
             if number < len(samples):
-                return Picture(samples, number, self._root, split, int(labels[number]), facts)
+                return ImageFacts(samples, number, self._root, split, int(labels[number]), facts)
             number -= len(samples)
         raise IndexError(index)
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[ImageFacts]:
         place = 0
         for split, samples, labels in self._splits:
             for number, label in enumerate(labels.tolist()):
-                yield Picture(samples, number, self._root, split, label, self._facts[place])
+                yield ImageFacts(samples, number, self._root, split, label, self._facts[place])
                 place += 1
 
 
@@ -115,7 +115,7 @@ class FactsTable:
     def __len__(self) -> int:
         return len(self._rows) // _ROW.size
 
-    def append(self, facts: Facts) -> None:
+    def append(self, facts: FileFacts) -> None:
         """Add the facts of a file."""
         if facts.reason:
             self._reasons[len(self)] = facts.reason
@@ -131,7 +131,7 @@ class FactsTable:
             self._words.append(word)
         return self._numbers[word]
 
-    def __getitem__(self, index: int) -> Facts:
+    def __getitem__(self, index: int) -> FileFacts:
         """Return the facts of a file."""
         if not 0 <= index < len(self):
             raise IndexError(f"there are no facts {index} among {len(self)}")
@@ -139,7 +139,7 @@ class FactsTable:
         length, digest, hashed, width, height, *words, flags = row
         kind, mode, fault = (self._words[number] for number in words)
         animated, turned, deep, alpha = (bool(flags >> bit & 1) for bit in range(len(_FLAGS)))
-        return Facts(
+        return FileFacts(
             length,
             digest if flags & _DIGESTED else b"",
             cast("Fault | None", fault),

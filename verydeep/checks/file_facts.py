@@ -20,7 +20,7 @@ from verydeep.data.images.decode import (
 )
 from verydeep.data.images.formats import FORMATS
 from verydeep.data.images.limits import open_metered
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.colour_statistics import Measure, Moments
 from verydeep.errors import PictureError, PictureTooLarge, VeryDeepError
 
@@ -33,7 +33,7 @@ ENOUGH = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FileFacts:
     """What a file is.
 
     Attributes:
@@ -68,33 +68,33 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class FileTask:
     """One file to look at; with ``colours`` all of its pixels are decoded and measured."""
 
-    path: Source
+    path: ImageSource
     colours: bool
 
 
-def examine(task: Task) -> tuple[Facts, Moments | None]:
+def examine(task: FileTask) -> tuple[FileFacts, Moments | None]:
     """Look at a file, and measure its colours if that is asked for. Nothing is raised."""
     try:
         with open_metered(task.path) as stream:
             head = stream.read(HEAD)
             stream.seek(0)
             digest = hashlib.file_digest(stream, "blake2b").digest()[:16]
-            facts = Facts(length=stream.length, digest=digest)
+            facts = FileFacts(length=stream.length, digest=digest)
     except PictureTooLarge as refusal:
-        return Facts(fault="too-large", reason=str(refusal)), None
+        return FileFacts(fault="too-large", reason=str(refusal)), None
     except PictureError as refusal:
-        return Facts(fault="unreadable", reason=str(refusal)), None
+        return FileFacts(fault="unreadable", reason=str(refusal)), None
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
-        return Facts(fault="unreadable", reason=reason_of(error)), None
+        return FileFacts(fault="unreadable", reason=reason_of(error)), None
     if not head:
-        return Facts(fault="empty", reason="the file is empty"), None
+        return FileFacts(fault="empty", reason="the file is empty"), None
     return _examine(task, facts, head)
 
 
-def _examine(task: Task, facts: Facts, head: bytes) -> tuple[Facts, Moments | None]:
+def _examine(task: FileTask, facts: FileFacts, head: bytes) -> tuple[FileFacts, Moments | None]:
     facts, upright = _decode(task, facts, head)
     if upright is None:
         return facts, None
@@ -102,7 +102,7 @@ def _examine(task: Task, facts: Facts, head: bytes) -> tuple[Facts, Moments | No
     return replace(facts, hash=perceptual_hash(upright)), moments
 
 
-def _decode(task: Task, facts: Facts, head: bytes) -> tuple[Facts, Image.Image | None]:
+def _decode(task: FileTask, facts: FileFacts, head: bytes) -> tuple[FileFacts, Image.Image | None]:
     """Return what a file is, and its upright picture, at a reduced size unless it is measured."""
     try:
         with opened(task.path) as picture:
@@ -118,7 +118,7 @@ def _decode(task: Task, facts: Facts, head: bytes) -> tuple[Facts, Image.Image |
         return _broken(facts, head, error), None
 
 
-def _from_header(facts: Facts, picture: Image.Image) -> Facts:
+def _from_header(facts: FileFacts, picture: Image.Image) -> FileFacts:
     """Add what the header says."""
     width, height = picture.size
     return replace(
@@ -134,8 +134,8 @@ def _from_header(facts: Facts, picture: Image.Image) -> Facts:
 
 
 def _from_pixels(
-    facts: Facts, picture: Image.Image, whole: bool
-) -> tuple[Facts, Image.Image | None]:
+    facts: FileFacts, picture: Image.Image, whole: bool
+) -> tuple[FileFacts, Image.Image | None]:
     """Add what is known once the pixels are read; a reduced JPEG too is read to its end."""
     if not whole and facts.format == "JPEG":  # of others it may be a thumbnail in the file
         picture.draft(None, (ENOUGH, ENOUGH))
@@ -156,7 +156,7 @@ def _several(picture: Image.Image) -> bool:
         return True
 
 
-def _broken(facts: Facts, head: bytes, error: Exception) -> Facts:
+def _broken(facts: FileFacts, head: bytes, error: Exception) -> FileFacts:
     reason = reason_of(error)
     if isinstance(error, Image.DecompressionBombError):
         return replace(facts, fault="too-large", reason=reason)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from verydeep.checks.facts_table import Picture
+from verydeep.checks.facts_table import ImageFacts
 from verydeep.checks.file_facts import Fault
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
 from verydeep.checks.unlisted_files import Stray
@@ -60,7 +60,7 @@ def file_findings(evidence: Evidence) -> Iterator[Finding]:
     yield from _passed_over(evidence)
 
 
-def _too_many_broken(evidence: Evidence, broken: Sequence[Picture]) -> Iterator[Finding]:
+def _too_many_broken(evidence: Evidence, broken: Sequence[ImageFacts]) -> Iterator[Finding]:
     counts = Counter(picture.split for picture in broken)
     for split, total in evidence.dataset.sizes.items():
         share = counts[split] / total if total else 0.0
@@ -76,7 +76,7 @@ def _too_many_broken(evidence: Evidence, broken: Sequence[Picture]) -> Iterator[
             )
 
 
-def _faults(evidence: Evidence, broken: Sequence[Picture]) -> Iterator[Finding]:
+def _faults(evidence: Evidence, broken: Sequence[ImageFacts]) -> Iterator[Finding]:
     for fault, (what, advice) in _FAULTS.items():
         found = [picture for picture in broken if picture.facts.fault == fault]
         if found:
@@ -85,12 +85,12 @@ def _faults(evidence: Evidence, broken: Sequence[Picture]) -> Iterator[Finding]:
             yield Finding(fault, "warning", title, len(found), advice, flagged)
 
 
-def _misnamed(picture: Picture) -> bool:
+def _misnamed(picture: ImageFacts) -> bool:
     named = FORMAT_OF_SUFFIX.get(os.path.splitext(str(picture.path))[1].lower())  # noqa: PTH122
     return named is not None and named != picture.facts.format
 
 
-def _seen(key: str, picture: Picture) -> str:
+def _seen(key: str, picture: ImageFacts) -> str:
     """Return what was seen of an odd picture."""
     facts = picture.facts
     if key == "misnamed":
@@ -100,7 +100,7 @@ def _seen(key: str, picture: Picture) -> str:
     return facts.format or "" if key in ("animated", "turned") else facts.mode
 
 
-_ODD: tuple[tuple[str, Severity, Callable[[Picture], bool], str, str], ...] = (
+_ODD: tuple[tuple[str, Severity, Callable[[ImageFacts], bool], str, str], ...] = (
     (
         "misnamed",
         "warning",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from verydeep.checks.duplicates import Duplicates
-from verydeep.checks.facts_table import Picture
+from verydeep.checks.facts_table import ImageFacts
 from verydeep.checks.unlisted_files import Stray
 from verydeep.data.samples import Dataset
 
@@ -77,7 +77,7 @@ class Evidence:
     """
 
     dataset: Dataset
-    pictures: Sequence[Picture]
+    pictures: Sequence[ImageFacts]
     duplicates: Duplicates
     strays: Sequence[Stray]
     limit: float
@@ -89,7 +89,7 @@ class Evidence:
         """Whether the pictures have no classes."""
         return not any(self.dataset.classes)
 
-    def flag(self, picture: Picture, reason: str = "", other: str = "") -> Flagged:
+    def flag(self, picture: ImageFacts, reason: str = "", other: str = "") -> Flagged:
         """Return a picture as one of a finding's files."""
         class_name = self.dataset.classes[picture.label]
         return Flagged(picture.name, picture.split, class_name, reason, other)

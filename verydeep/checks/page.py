@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verydeep.checks.contact_sheets import choose_sheets, shrink_all
-from verydeep.checks.facts_table import Picture
+from verydeep.checks.facts_table import ImageFacts
 from verydeep.checks.findings import Finding, Flagged
 from verydeep.errors import printable
 from verydeep.system.csv_text import csv_text
@@ -17,7 +17,7 @@ from verydeep.system.pages import render
 from verydeep.system.progress import Progress
 
 if TYPE_CHECKING:
-    from verydeep.checks.check import Report
+    from verydeep.checks.check import CheckReport
 
 SHOWN = 12
 """Files of a finding that are shown as pictures, at most."""
@@ -49,7 +49,11 @@ class Example:
 
 
 def write_page(
-    report: Report, folder: Path, *, workers: int | None = None, progress: Progress | None = None
+    report: CheckReport,
+    folder: Path,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write the page and the lists of files.
 
@@ -86,7 +90,7 @@ def write_page(
     return html
 
 
-def _concerned(report: Report) -> Iterator[Picture]:
+def _concerned(report: CheckReport) -> Iterator[ImageFacts]:
     """Yield the pictures that the page shows with its findings."""
     names = {
         name
@@ -108,7 +112,7 @@ def _examples(finding: Finding, small: dict[str, str]) -> Iterator[Example]:
             yield Example(flagged, small[flagged.file], small.get(other, ""))
 
 
-def _mean_colour(report: Report) -> str | None:
+def _mean_colour(report: CheckReport) -> str | None:
     """Return the mean colour as style sheets write it."""
     colours = report.summary["colours"]
     if colours is None:

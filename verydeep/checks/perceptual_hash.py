@@ -67,7 +67,7 @@ def distance(first: int, second: int) -> int:
     return (first ^ second).bit_count()
 
 
-SIDE = 16
+COLOUR_SIDE = 16
 """Pictures are compared at this size, in colour."""
 
 ALIKE = 0.95
@@ -80,7 +80,7 @@ class Look:
 
     Attributes:
         pixels: Hash of size and all pixels.
-        small: uint8 (SIDE * SIDE * 3,), the shrunken picture.
+        small: uint8 (COLOUR_SIDE * COLOUR_SIDE * 3,), the shrunken picture.
     """
 
     pixels: bytes
@@ -96,7 +96,7 @@ def take_a_look(picture: Image.Image) -> Look:
     """Return what an upright RGB picture is compared by."""
     digest = hashlib.blake2b(repr(picture.size).encode(), digest_size=16)
     digest.update(picture.tobytes())
-    small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
+    small = picture.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX)
     return Look(digest.digest(), np.asarray(small).reshape(-1).copy())
 
 

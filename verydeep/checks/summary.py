@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.checks.facts_table import Picture
+from verydeep.checks.facts_table import ImageFacts
 from verydeep.data.pipeline.colour_statistics import ColourStatistics
 from verydeep.data.samples import Dataset
 
@@ -26,7 +26,7 @@ QUANTILES = {
 
 
 def summarize(
-    dataset: Dataset, pictures: Sequence[Picture], colours: ColourStatistics | None
+    dataset: Dataset, pictures: Sequence[ImageFacts], colours: ColourStatistics | None
 ) -> dict[str, Any]:
     """Return the figures of a data set as plain values.
 

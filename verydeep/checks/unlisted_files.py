@@ -19,7 +19,7 @@ from verydeep.data.folders.system_files import is_system_file, is_system_folder
 from verydeep.data.images.decode import HEAD
 from verydeep.data.images.formats import SUFFIXES
 from verydeep.data.images.image_files import has_pictures, subfolders
-from verydeep.data.images.member import Member, Source
+from verydeep.data.images.member import ImageSource, Member
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.name_forms import nfc
 from verydeep.data.samples import Dataset, relative_name
@@ -179,7 +179,7 @@ def _parents(dataset: Dataset) -> Iterator[Path]:
             yield from _above(sample.path, dataset.classes[sample.label], dataset.root)
 
 
-def _above(path: Source, name: str, root: Path) -> Iterator[Path]:
+def _above(path: ImageSource, name: str, root: Path) -> Iterator[Path]:
     for folder in path.parents if isinstance(path, Path) else ():
         if nfc(folder.name) == name and folder.parent.is_relative_to(root):
             yield folder.parent

@@ -151,7 +151,7 @@ def check(
     print_result(value, check_as_text(value, out), as_json)
     if report.exit_code:
         if out is None:
-            progress.say(keep_lists(report, workers=workers, progress=progress))
+            progress.log(keep_lists(report, workers=workers, progress=progress))
         raise typer.Exit(report.exit_code)
 
 
@@ -185,7 +185,7 @@ def shard(
 
     progress = console_progress()
     dataset = read_dataset(data, layout=layout, seed=seed, stream=False, progress=progress)
-    progress.say(f"{dataset.place}: {dataset.describe()}")
+    progress.log(f"{dataset.place}: {dataset.describe()}")
     written = write_shards(
         dataset,
         out,

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.images.member import Member, Source
+from verydeep.data.images.member import ImageSource, Member
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
@@ -166,7 +166,7 @@ def sizes_of(samples: Samples) -> NDArray[np.int64]:
     return np.array([*in_parallel(_size, samples.paths, workers=0, chunk=256)], np.int64)
 
 
-def _size(source: Source) -> int:
+def _size(source: ImageSource) -> int:
     """Return the bytes of a picture; a file that is gone has none."""
     if isinstance(source, TarMember):
         return source.size
@@ -178,12 +178,12 @@ def _size(source: Source) -> int:
         return 0
 
 
-def hash_contents(sources: Sequence[Source]) -> NDArray[np.uint64]:
+def hash_contents(sources: Sequence[ImageSource]) -> NDArray[np.uint64]:
     """Return a hash of the content of every picture, 0 where it cannot be read, uint64 (N,)."""
     return np.array([*in_parallel(_hash_content, sources, workers=0, chunk=64)], np.uint64)
 
 
-def _hash_content(source: Source) -> int:
+def _hash_content(source: ImageSource) -> int:
     if isinstance(source, TarMember) and is_remote(source.shard):
         return 0
     try:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.folders.passed_over import PassedOver
-from verydeep.data.images.member import Member, Source
+from verydeep.data.images.member import ImageSource, Member
 from verydeep.data.name_forms import alike, alike_in_words
 from verydeep.data.string_array import Names
 from verydeep.errors import DataError, did_you_mean, plural
@@ -48,7 +48,7 @@ class Sample:
         others: Further objects of the same class; a box that is found is right by any of them.
     """
 
-    path: Source
+    path: ImageSource
     label: int
     box: Box | None = None
     others: tuple[Box, ...] = ()
@@ -59,11 +59,11 @@ class Sample:
         return (self.box, *self.others) if self.box else ()
 
 
-class Places(Protocol):
+class Provenance(Protocol):
     """Where many pictures are, by number."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> Source: ...
+    def __getitem__(self, index: int, /) -> ImageSource: ...
 
 
 class Samples(Sequence[Sample]):
@@ -82,7 +82,7 @@ class Samples(Sequence[Sample]):
 
     def __init__(
         self,
-        places: Places,
+        places: Provenance,
         labels: NDArray[np.int32],
         boxes: NDArray[np.float64] | None = None,
         others: Mapping[int, tuple[Box, ...]] | None = None,
@@ -140,7 +140,7 @@ class Samples(Sequence[Sample]):
         return self._labels[self._order]
 
     @property
-    def paths(self) -> Sequence[Source]:
+    def paths(self) -> Sequence[ImageSource]:
         """Where their pictures are."""
         return _Paths(self)
 
@@ -197,7 +197,7 @@ class SamplesBuilder:
 
     def add(
         self,
-        place: Source | str,
+        place: ImageSource | str,
         label: int,
         box: Box | None = None,
         others: tuple[Box, ...] = (),
@@ -224,7 +224,7 @@ class SamplesBuilder:
     def samples(self) -> Samples:
         """Return what was added."""
         assert not (self._members and len(self._names)), "files or members, not both"
-        places: Places = self._members or Files(self.root, self._names)
+        places: Provenance = self._members or Files(self.root, self._names)
         boxes = None
         if self._boxes:
             boxes = np.full((len(self), 4), np.nan)
@@ -246,7 +246,7 @@ class Files:
         return Path(self.root, self.names[index])
 
 
-class _Paths(Sequence[Source]):
+class _Paths(Sequence[ImageSource]):
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
 
@@ -254,10 +254,10 @@ class _Paths(Sequence[Source]):
         return len(self._samples)
 
     @overload
-    def __getitem__(self, index: int) -> Source: ...
+    def __getitem__(self, index: int) -> ImageSource: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Source]: ...
-    def __getitem__(self, index: int | slice) -> Source | Sequence[Source]:
+    def __getitem__(self, index: slice) -> Sequence[ImageSource]: ...
+    def __getitem__(self, index: int | slice) -> ImageSource | Sequence[ImageSource]:
         if isinstance(index, slice):
             return self._samples[index].paths
         return self._samples[index].path
@@ -272,7 +272,7 @@ class OddBox:
         reason: What is the matter with it, and what was done.
     """
 
-    path: Source
+    path: ImageSource
     reason: str
 
 
@@ -398,7 +398,7 @@ class Dataset(Summary):
         return f"{self.layout}{classes}, {sizes}{rule}{notes}"
 
 
-def relative_name(place: Source, root: Path) -> str:
+def relative_name(place: ImageSource, root: Path) -> str:
     """Return how to name a picture to people: its path within the data set."""
     if isinstance(place, Path) and place.is_relative_to(root):
         return place.relative_to(root).as_posix()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.samples import Sample, Samples, relative_name
 from verydeep.errors import DataError
 
@@ -66,7 +66,7 @@ def cut(
     }
 
 
-def _in_order_of_names(numbers: Sequence[int], places: Mapping[int, Source]) -> list[int]:
+def _in_order_of_names(numbers: Sequence[int], places: Mapping[int, ImageSource]) -> list[int]:
     return sorted(numbers, key=lambda number: str(places[number]).split("/"))
 
 

@@ -13,13 +13,13 @@ from typing import Any
 from verydeep.data.samples import Sample
 from verydeep.errors import plural
 from verydeep.evaluation.evaluate import Model, Test, evaluate_tests
-from verydeep.evaluation.protocol import Protocol
-from verydeep.evaluation.result import Result
+from verydeep.evaluation.protocol import TestProtocol
+from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.significance import Comparison, mcnemar
 from verydeep.system.progress import Progress
 from verydeep.system.summary import html_table, percent
 
-Choose = Callable[[int, str, str | None], Protocol]
+Choose = Callable[[int, str, str | None], TestProtocol]
 """From number of a model, protocol and scales (``single``, ``multi`` or None) to the protocol."""
 
 SINGLE, MULTI, TOGETHER, FUSION, OTHERS = (
@@ -46,11 +46,11 @@ class Row:
 
     letter: str
     table: str
-    result: Result
+    result: EvaluationResult
 
 
 @dataclass(frozen=True, repr=False)
-class Table:
+class EvaluationTable:
     """All tests of the given models on one split.
 
     Attributes:
@@ -118,7 +118,7 @@ def measure_table(
     root: Path | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> Table:
+) -> EvaluationTable:
     """Measure models by every protocol, each picture read once and each view shown once.
 
     Args:
@@ -148,7 +148,7 @@ def measure_table(
         Row(_letter(place), table, result)
         for place, ((table, _), result) in enumerate(zip(plan, results, strict=True))
     )
-    return Table(tuple(rows), time.monotonic() - started)
+    return EvaluationTable(tuple(rows), time.monotonic() - started)
 
 
 def _plan(models: Sequence[Model], choose: Choose) -> Iterator[tuple[str, Test]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol as Interface
 
-from verydeep.evaluation.protocol import Protocol
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop, Views
 
 
@@ -39,7 +39,7 @@ def views_a_scale(views: Views) -> int:
     return len(views(4, 6, 2))
 
 
-def views_a_picture(protocols: Sequence[Protocol]) -> int:
+def views_a_picture(protocols: Sequence[TestProtocol]) -> int:
     """Return how many views of a picture a test shows to its nets, over all scales.
 
     >>> views_a_picture([Protocol("both", (256, 384, 512))])
@@ -51,7 +51,7 @@ def views_a_picture(protocols: Sequence[Protocol]) -> int:
     )
 
 
-def steps(models: Sequence[Described], protocols: Sequence[Protocol]) -> tuple[str, ...]:
+def steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> tuple[str, ...]:
     """Return the steps of a test, in order.
 
     Args:
@@ -61,7 +61,7 @@ def steps(models: Sequence[Described], protocols: Sequence[Protocol]) -> tuple[s
     return tuple(_steps(models, protocols))
 
 
-def _steps(models: Sequence[Described], protocols: Sequence[Protocol]) -> Iterator[str]:
+def _steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> Iterator[str]:
     first = protocols[0]
     for model, protocol in zip(models, protocols, strict=True):
         who = f"net {model.name}: " if len(models) > 1 else ""
@@ -81,7 +81,7 @@ def _steps(models: Sequence[Described], protocols: Sequence[Protocol]) -> Iterat
     yield from _averages(first, len(models), max(len(p.scales) for p in protocols))
 
 
-def _averages(protocol: Protocol, nets: int, scales: int) -> Iterator[str]:
+def _averages(protocol: TestProtocol, nets: int, scales: int) -> Iterator[str]:
     within = {
         "mirror images": protocol.flip,
         "crops": protocol.name in ("crops", "both", "ten-crop", "googlenet"),

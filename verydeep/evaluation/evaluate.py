@@ -17,9 +17,9 @@ from verydeep.data.name_forms import nfc
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Dataset, Sample, Samples, relative_name
 from verydeep.errors import DataError, InputError, did_you_mean
-from verydeep.evaluation.posteriors import Mixture, Part, Scorer, mix_posteriors
-from verydeep.evaluation.protocol import Protocol
-from verydeep.evaluation.result import Answers, Calibrated, Result, make_result
+from verydeep.evaluation.posteriors import Mixture, Scorer, ViewGroup, mix_posteriors
+from verydeep.evaluation.protocol import TestProtocol
+from verydeep.evaluation.result import Answers, Calibrated, EvaluationResult, make_result
 from verydeep.system.distributed import Group, joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
@@ -54,18 +54,18 @@ class Test:
 
     __test__ = False  # not a test for pytest to collect
 
-    members: tuple[tuple[int, Protocol], ...]
+    members: tuple[tuple[int, TestProtocol], ...]
 
     @property
-    def protocols(self) -> tuple[Protocol, ...]:
+    def protocols(self) -> tuple[TestProtocol, ...]:
         """The protocols, in the order of the nets."""
         return tuple(protocol for _, protocol in self.members)
 
     def mixture(self) -> Mixture:
         """Return the weights of all parts: nets weigh the same, as do their scales and kinds."""
-        weights: dict[Part, float] = {}
+        weights: dict[ViewGroup, float] = {}
         for net, protocol in self.members:
-            parts = [Part(net, q, kind) for q in protocol.scales for kind in protocol.kinds]
+            parts = [ViewGroup(net, q, kind) for q in protocol.scales for kind in protocol.kinds]
             weights |= {part: 1 / len(self.members) / len(parts) for part in parts}
         return weights
 
@@ -73,13 +73,13 @@ class Test:
 def evaluate_samples(
     models: Sequence[Model],
     samples: Sequence[Sample],
-    protocol: Protocol | Sequence[Protocol],
+    protocol: TestProtocol | Sequence[TestProtocol],
     *,
     split: str = "",
     root: Path | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> Result:
+) -> EvaluationResult:
     """Test models on samples; every picture is counted exactly once.
 
     Args:
@@ -96,7 +96,7 @@ def evaluate_samples(
             be read.
     """
     started = time.monotonic()
-    protocols = [protocol] * len(models) if isinstance(protocol, Protocol) else protocol
+    protocols = [protocol] * len(models) if isinstance(protocol, TestProtocol) else protocol
     if len(protocols) != len(models):
         raise InputError(f"{len(models)} models need as many protocols, got {len(protocols)}")
     test = Test(tuple(enumerate(protocols)))
@@ -115,7 +115,7 @@ def evaluate_tests(
     root: Path | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> list[Result]:
+) -> list[EvaluationResult]:
     """Make several tests of the same pictures at once; what they share is computed once.
 
     Under ``torchrun`` every process takes a share of the pictures and returns the whole result.
@@ -163,7 +163,7 @@ def _share(
     split: str,
     workers: int | None,
     progress: Progress | None,
-) -> tuple[Tensor, dict[int, str], dict[Part, float]]:
+) -> tuple[Tensor, dict[int, str], dict[ViewGroup, float]]:
     """Compute this process's share of the posteriors, and put all shares together.
 
     Returns:
@@ -177,7 +177,7 @@ def _share(
     pictures = TestPictures(
         samples.take(mine).paths, tuple(scales), workers, *rescaling(models, tests)
     )
-    own: dict[Part, float] = {}
+    own: dict[ViewGroup, float] = {}
     with (progress or Progress()).task(f"testing {split}".strip(), len(mine)) as task:
         likely = mix_posteriors(
             models,

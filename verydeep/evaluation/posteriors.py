@@ -24,7 +24,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.evaluation.protocol import Average
 from verydeep.evaluation.view_batching import Together
 from verydeep.evaluation.views import Views
-from verydeep.system.progress import Task
+from verydeep.system.progress import ProgressTask
 
 
 class Scorer(Protocol):
@@ -43,7 +43,7 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ViewGroup:
     """One kind of views at one scale, shown to one net; its views weigh the same.
 
     Attributes:
@@ -57,7 +57,7 @@ class Part:
     views: Views
 
 
-Mixture = Mapping[Part, float]
+Mixture = Mapping[ViewGroup, float]
 """A test: parts by weight; the weights sum to one."""
 
 
@@ -65,7 +65,7 @@ class _Note(NamedTuple):
     """What a view counts for: a picture's number, and the weight within its part."""
 
     row: int
-    part: Part
+    part: ViewGroup
     weight: float
 
 
@@ -77,8 +77,8 @@ def mix_posteriors(
     *,
     average: Average = "paper",
     block: int = 256,
-    task: Task | None = None,
-    seconds: dict[Part, float] | None = None,
+    task: ProgressTask | None = None,
+    seconds: dict[ViewGroup, float] | None = None,
 ) -> Tensor:
     """Return the class probabilities of pictures in several tests.
 
@@ -91,7 +91,7 @@ def mix_posteriors(
         classes: K.
         pictures: Rescaled to every scale of the mixtures. Which are unreadable it knows afterwards.
         mixtures: The tests.
-        average: What is averaged; see :class:`~verydeep.evaluation.protocol.Protocol`.
+        average: What is averaged; see :class:`~verydeep.evaluation.protocol.TestProtocol`.
         block: Pictures in a block.
         task: Told how many pictures are done.
         seconds: Filled with the time that each part took.
@@ -122,8 +122,8 @@ def mix_answers(
     answer: Callable[[Tensor], Tensor],
     *,
     block: int = 256,
-    task: Task | None = None,
-    seconds: dict[Part, float] | None = None,
+    task: ProgressTask | None = None,
+    seconds: dict[ViewGroup, float] | None = None,
 ) -> Tensor:
     """Return weighted means over views of whatever is made of a net's maps.
 
@@ -181,7 +181,7 @@ class _Mixer:
         self.mixtures = mixtures
         self.answer = answer
         self.total = total
-        self.seconds: dict[Part, float] = defaultdict(float)
+        self.seconds: dict[ViewGroup, float] = defaultdict(float)
 
     def add(self, net: int, shown: Tensor, notes: Sequence[_Note]) -> None:
         """Show views to a net, and add up what it answers."""

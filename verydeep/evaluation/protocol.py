@@ -17,7 +17,7 @@ NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class TestProtocol:
     """A way to test.
 
     Attributes:
@@ -81,7 +81,7 @@ def make_protocol(
     grid: tuple[int, int] = (5, 5),
     average: str = "paper",
     preset: str = "paper",
-) -> Protocol:
+) -> TestProtocol:
     """Return a protocol, checked.
 
     Raises:
@@ -100,7 +100,7 @@ def make_protocol(
             f"preset torchvision is its way of taking the central crop; protocol {name} has none"
         )
     rows, columns = grid
-    return Protocol(name, tuple(scales), flip, (rows, columns), average, preset)  # type: ignore[arg-type]
+    return TestProtocol(name, tuple(scales), flip, (rows, columns), average, preset)  # type: ignore[arg-type]
 
 
 MOST_ON_A_LINE = 100

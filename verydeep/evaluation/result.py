@@ -18,7 +18,7 @@ from verydeep.evaluation.calibration import (
 )
 from verydeep.evaluation.description import Described, steps, views_a_picture
 from verydeep.evaluation.metrics import likeliest, log_loss, macro_f1, topk_error
-from verydeep.evaluation.protocol import Protocol
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.significance import wilson_interval
 from verydeep.system.summary import Rows, Summary, percent
 
@@ -59,7 +59,7 @@ class Answers:
 
 
 @dataclass(frozen=True, repr=False)
-class Result(Summary):
+class EvaluationResult(Summary):
     """What a test measured, and how.
 
     Attributes:
@@ -143,13 +143,13 @@ class Result(Summary):
 
 def make_result(
     models: Sequence[Calibrated],
-    protocols: Sequence[Protocol],
+    protocols: Sequence[TestProtocol],
     answers: Answers,
     *,
     unreadable: tuple[str, ...],
     split: str,
     seconds: float,
-) -> Result:
+) -> EvaluationResult:
     """Return the result of a test.
 
     Args:
@@ -163,7 +163,7 @@ def make_result(
     likely, labels, count = answers.posteriors, answers.labels, len(answers.labels)
     errors = [topk_error(likely, labels, k) for k in (1, 5)]
     intervals = [wilson_interval(round(error * count / 100), count) for error in errors]
-    return Result(
+    return EvaluationResult(
         top1_error=errors[0],
         top5_error=errors[1],
         top1_interval=intervals[0],

@@ -14,13 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from verydeep.data.geometry import View
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.description import steps
 from verydeep.evaluation.evaluate import Model, Test, check_tests, rescaling
 from verydeep.evaluation.posteriors import ANSWERS
-from verydeep.evaluation.protocol import Protocol
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.view_batching import show
 
 
@@ -78,7 +78,7 @@ class Explanation:
         classes: Names of the K classes.
     """
 
-    source: Source | None
+    source: ImageSource | None
     steps: tuple[str, ...]
     stages: tuple[Stage, ...]
     likely: Tensor
@@ -124,7 +124,7 @@ class Explanation:
 
 
 def explain(
-    models: Sequence[Model], protocols: Sequence[Protocol], source: Source | Image.Image
+    models: Sequence[Model], protocols: Sequence[TestProtocol], source: ImageSource | Image.Image
 ) -> Explanation:
     """Test one picture, view by view, and keep what happens on the way.
 
@@ -161,7 +161,7 @@ def explain(
 
 
 def _stages(
-    net: int, model: Model, protocol: Protocol, picture: TestPicture
+    net: int, model: Model, protocol: TestProtocol, picture: TestPicture
 ) -> Iterator[tuple[Stage, Tensor]]:
     """Yield each stage with its average, which may be of scores or of posteriors."""
     for scale in protocol.scales:
@@ -193,5 +193,5 @@ def _stages(
             yield stage, mean
 
 
-def _posterior(answer: Tensor, protocol: Protocol) -> Tensor:
+def _posterior(answer: Tensor, protocol: TestProtocol) -> Tensor:
     return answer.softmax(0) if protocol.average == "scores" else answer

@@ -24,8 +24,8 @@ from verydeep.data.samples import Box
 from verydeep.errors import PictureError
 from verydeep.evaluation.evaluate import Model
 from verydeep.inspection.differentiable import Scores
-from verydeep.localization.box_geometry import View, boxes_on_picture, position_view
-from verydeep.localization.dense_outputs import Sighting, on_picture
+from verydeep.localization.box_geometry import PlacedView, boxes_on_picture, position_view
+from verydeep.localization.dense_outputs import DenseOutputs, on_picture
 from verydeep.localization.detect import sight_one
 from verydeep.localization.head import as_boxes
 from verydeep.localization.localizer import Localizer
@@ -50,7 +50,7 @@ class Origin:
     """
 
     net: int
-    view: View
+    view: PlacedView
     row: int
     column: int
     box: Box
@@ -152,7 +152,7 @@ def merged_from(boxes: Tensor, steps: Sequence[Merged]) -> list[list[int]]:
     return members
 
 
-def _origins(sighting: Sighting, label: int, *, alone: bool) -> Iterator[Origin]:
+def _origins(sighting: DenseOutputs, label: int, *, alone: bool) -> Iterator[Origin]:
     """Yield a class's boxes in the order in which they are merged, without those without area."""
     for answer in sighting.answers:
         for net, maps in enumerate(answer.boxes):

@@ -153,18 +153,18 @@ def objective(net: nn.Module, x: Tensor, label: int, penalty: float) -> tuple[Te
     return score - penalty * x.square().mean(), score
 
 
-def smooth(x: Tensor, deviation: float) -> Tensor:
+def smooth(x: Tensor, std: float) -> Tensor:
     """Return pictures (N, C, H, W) smoothed by a Gaussian, cut at three deviations.
 
     Args:
         x: The pictures; beyond their edges they are continued by their outermost pixels.
-        deviation: Standard deviation in pixels; 0 smooths nothing.
+        std: Standard deviation in pixels; 0 smooths nothing.
     """
-    if not deviation:
+    if not std:
         return x
-    reach = max(1, round(3 * deviation))
+    reach = max(1, round(3 * std))
     places = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
-    weights = torch.exp(-((places / deviation) ** 2) / 2)
+    weights = torch.exp(-((places / std) ** 2) / 2)
     window = (weights / weights.sum()).expand(x.shape[1], 1, 1, -1)
     x = F.conv2d(F.pad(x, (reach, reach, 0, 0), "replicate"), window, groups=x.shape[1])
     window = window.transpose(2, 3)

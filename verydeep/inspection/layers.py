@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from verydeep.errors import InputError
-from verydeep.nets.anatomy import Part, anatomy
+from verydeep.nets.anatomy import LayerAnatomy, anatomy
 from verydeep.nets.layer_outputs import check_layer
 from verydeep.nets.vgg import VGG
 
 
-def parts_of(net: VGG) -> tuple[Part, ...]:
+def parts_of(net: VGG) -> tuple[LayerAnatomy, ...]:
     """Return every layer of a net, measured for its input size, in the order of the net."""
     return anatomy(
         net.name,

@@ -35,7 +35,7 @@ class Field(NamedTuple):
 
     Attributes:
         whole: In the unpadded plane: its sides are those of
-            :attr:`verydeep.nets.anatomy.Part.receptive_field`, its corner may lie outside.
+            :attr:`verydeep.nets.anatomy.LayerAnatomy.receptive_field`, its corner may lie outside.
         visible: The part of it that lies on the picture: no other pixel has any influence.
     """
 

@@ -10,16 +10,22 @@ from torch import Tensor
 
 from verydeep.data.geometry import Window
 from verydeep.data.samples import Box
-from verydeep.localization.box_geometry import View, from_view, iou_matrix, to_corners, to_view
+from verydeep.localization.box_geometry import (
+    PlacedView,
+    from_view,
+    iou_matrix,
+    to_corners,
+    to_view,
+)
 from verydeep.localization.head import CORRECT_ABOVE
 
 CENTRAL_SQUARE = math.sqrt(0.5)
 """Side of the central square as a share of the picture's smallest side: half a square's area."""
 
 
-def whole_view(size: tuple[int, int]) -> View:
+def whole_view(size: tuple[int, int]) -> PlacedView:
     """Return a picture of that height and width as a view of itself."""
-    return View(size, size, Window(0, 0, *size))
+    return PlacedView(size, size, Window(0, 0, *size))
 
 
 def relative_boxes(boxes: Sequence[Box], sizes: Sequence[tuple[int, int]]) -> Tensor:

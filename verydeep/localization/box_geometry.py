@@ -23,7 +23,7 @@ from verydeep.nets.table import STRIDE
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PlacedView:
     """What a net is shown, and where on the picture that is.
 
     Attributes:
@@ -111,7 +111,7 @@ def clip(boxes: Tensor, height: float, width: float) -> Tensor:
     return torch.minimum(boxes.clamp(min=0), most)
 
 
-def to_view(boxes: Tensor, view: View | Sequence[View]) -> Tensor:
+def to_view(boxes: Tensor, view: PlacedView | Sequence[PlacedView]) -> Tensor:
     """Return where boxes on the picture are in what a net is shown.
 
     Args:
@@ -126,7 +126,7 @@ def to_view(boxes: Tensor, view: View | Sequence[View]) -> Tensor:
     return to_center(boxes) * factor + shift
 
 
-def from_view(relative: Tensor, view: View | Sequence[View]) -> Tensor:
+def from_view(relative: Tensor, view: PlacedView | Sequence[PlacedView]) -> Tensor:
     """Return where on the picture boxes are that a net has found; the inverse of :func:`to_view`.
 
     Args:
@@ -140,7 +140,7 @@ def from_view(relative: Tensor, view: View | Sequence[View]) -> Tensor:
     return to_corners((relative - shift) / factor)
 
 
-def visible_share(box: Tensor, view: View | Sequence[View]) -> Tensor:
+def visible_share(box: Tensor, view: PlacedView | Sequence[PlacedView]) -> Tensor:
     """Return which share (...) of the area of boxes is shown, 0 to 1; 0 of empty boxes.
 
     Args:
@@ -153,13 +153,13 @@ def visible_share(box: Tensor, view: View | Sequence[View]) -> Tensor:
     return torch.where(whole > 0, visible / whole, torch.zeros_like(whole))
 
 
-def _placement(boxes: Tensor, view: View | Sequence[View]) -> tuple[Tensor, Tensor]:
+def _placement(boxes: Tensor, view: PlacedView | Sequence[PlacedView]) -> tuple[Tensor, Tensor]:
     """Return factor and shift, (4,) of one view or (N, 1, ..., 4) of N."""
-    views = [view] if isinstance(view, View) else view
+    views = [view] if isinstance(view, PlacedView) else view
     numbers = torch.tensor(
         [(each.factor, each.shift) for each in views], dtype=boxes.dtype, device=boxes.device
     )
-    if isinstance(view, View):
+    if isinstance(view, PlacedView):
         return numbers[0, 0], numbers[0, 1]
     shape = (len(views), *(1 for _ in boxes.shape[1:-1]), 4)
     return numbers[:, 0].reshape(shape), numbers[:, 1].reshape(shape)
@@ -167,7 +167,7 @@ def _placement(boxes: Tensor, view: View | Sequence[View]) -> tuple[Tensor, Tens
 
 def first_view(
     picture: tuple[int, int], rescaled: tuple[int, int], shown: geometry.View, input_size: int
-) -> View:
+) -> PlacedView:
     """Return what a net sees at position (0, 0) of what it is shown.
 
     Args:
@@ -180,10 +180,10 @@ def first_view(
     top, left, _, width = shown.window
     if shown.flip:  # the first window of the mirror image is the last of the picture
         left += width - input_size
-    return View(picture, rescaled, Window(top, left, input_size, input_size), shown.flip)
+    return PlacedView(picture, rescaled, Window(top, left, input_size, input_size), shown.flip)
 
 
-def position_view(first: View, row: int, column: int) -> View:
+def position_view(first: PlacedView, row: int, column: int) -> PlacedView:
     """Return what a net sees at a position of its dense answer.
 
     >>> view = View((90, 160), (90, 160), Window(0, 96, 64, 64), flip=True)
@@ -196,7 +196,7 @@ def position_view(first: View, row: int, column: int) -> View:
     return replace(first, window=moved)
 
 
-def boxes_on_picture(maps: Tensor, first: View) -> Tensor:
+def boxes_on_picture(maps: Tensor, first: PlacedView) -> Tensor:
     """Return where on the picture the boxes of a dense answer are.
 
     Args:

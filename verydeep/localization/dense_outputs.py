@@ -17,9 +17,9 @@ from verydeep.data.pipeline.rescaled import TestPicture, TestPictures
 from verydeep.evaluation.evaluate import Model
 from verydeep.evaluation.posteriors import ANSWERS
 from verydeep.evaluation.view_batching import Together
-from verydeep.localization.box_geometry import View, area, boxes_on_picture, clip, first_view
+from verydeep.localization.box_geometry import PlacedView, area, boxes_on_picture, clip, first_view
 from verydeep.localization.protocol import BoxProtocol
-from verydeep.system.progress import Task
+from verydeep.system.progress import ProgressTask
 
 KEPT_BYTES = 256 * 2**20
 """Answers that may wait in memory for the other views of their pictures."""
@@ -68,13 +68,13 @@ class Answer(NamedTuple):
         boxes: Of each box net, (G, 4, h, w).
     """
 
-    first: View
+    first: PlacedView
     likely: Tensor
     boxes: tuple[Tensor, ...]
 
 
 @dataclass
-class Sighting:
+class DenseOutputs:
     """What the nets say of one picture.
 
     Attributes:
@@ -127,15 +127,15 @@ def on_picture(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return clipped, clipped.isfinite().all(-1) & (area(clipped) > 0)
 
 
-def sight(
+def dense_outputs(
     models: Sequence[Model],
     nets: Sequence[BoxNet],
     pictures: TestPictures,
     protocol: BoxProtocol,
     *,
     block: int = 256,
-    task: Task | None = None,
-) -> Iterator[tuple[int, Sighting]]:
+    task: ProgressTask | None = None,
+) -> Iterator[tuple[int, DenseOutputs]]:
     """Show pictures to nets.
 
     Pictures go through in blocks of neighbours, views of one size together, as in
@@ -152,7 +152,7 @@ def sight(
     Yields:
         Number and sighting of every readable picture, each as soon as all its views were shown.
     """
-    desk = _Desk(models, nets, protocol)
+    desk = _Collector(models, nets, protocol)
     every: list[Net] = [*models, *nets]
     together = Together([min(net.pixels_at_once for net in every)], desk.add)
     current = 0
@@ -174,10 +174,10 @@ def sight(
 
 class _Note(NamedTuple):
     row: int
-    first: View
+    first: PlacedView
 
 
-class _Desk:
+class _Collector:
     """Puts together what belongs to one picture."""
 
     def __init__(
@@ -186,7 +186,7 @@ class _Desk:
         self.models = models
         self.nets = nets
         self.protocol = protocol
-        self.open: dict[int, Sighting] = {}
+        self.open: dict[int, DenseOutputs] = {}
         self.kept = 0
 
     def take(self, picture: TestPicture, together: Together[_Note]) -> None:
@@ -195,7 +195,7 @@ class _Desk:
         for scale in self.protocol.used_scales:
             height, width, _ = picture.at(scale).shape
             shown += [(scale, view) for view in self.protocol.views(height, width, size)]
-        self.open[picture.index] = Sighting(picture.size, len(shown))
+        self.open[picture.index] = DenseOutputs(picture.size, len(shown))
         for scale, view in shown:
             pixels = picture.at(scale)
             height, width, _ = pixels.shape
@@ -224,7 +224,7 @@ class _Desk:
                 before = sighting.total
                 sighting.total = posterior if before is None else before + posterior
 
-    def done(self) -> Iterator[tuple[int, Sighting]]:
+    def done(self) -> Iterator[tuple[int, DenseOutputs]]:
         """Yield the pictures whose views have all been shown, and forget them."""
         complete = [row for row, seen in self.open.items() if len(seen.answers) == seen.views]
         for row in complete:

@@ -27,10 +27,10 @@ from verydeep.data.samples import Box
 from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.evaluate import Model
 from verydeep.evaluation.metrics import likeliest
-from verydeep.localization.dense_outputs import BoxNet, Net, Sighting, sight
+from verydeep.localization.dense_outputs import BoxNet, DenseOutputs, Net, dense_outputs
 from verydeep.localization.merge import Merged, Merging, merge, merge_steps
 from verydeep.localization.protocol import BoxProtocol
-from verydeep.system.progress import Task
+from verydeep.system.progress import ProgressTask
 
 
 class Guess(NamedTuple):
@@ -73,7 +73,7 @@ def locate(
     *,
     labels: Mapping[int, int] | None = None,
     block: int = 256,
-    task: Task | None = None,
+    task: ProgressTask | None = None,
 ) -> dict[int, Located]:
     """Find objects on pictures.
 
@@ -95,7 +95,7 @@ def locate(
     """
     check_nets(models, nets, protocol)
     wanted = labels or {}
-    seen = sight(models, nets, pictures, protocol, block=block, task=task)
+    seen = dense_outputs(models, nets, pictures, protocol, block=block, task=task)
     return {row: _located(sighting, protocol, wanted.get(row)) for row, sighting in seen}
 
 
@@ -128,7 +128,7 @@ def sight_one(
     nets: Sequence[BoxNet],
     source: Path | Image.Image,
     protocol: BoxProtocol,
-) -> Sighting:
+) -> DenseOutputs:
     """Return what nets say of one picture; the arguments are as above.
 
     Raises:
@@ -137,7 +137,7 @@ def sight_one(
     """
     check_nets(models, nets, protocol)
     pictures = TestPictures([source], protocol.used_scales, 0)
-    seen = [sighting for _, sighting in sight(models, nets, pictures, protocol)]
+    seen = [sighting for _, sighting in dense_outputs(models, nets, pictures, protocol)]
     if not seen:
         raise PictureError(pictures.unreadable[0])
     return seen[0]
@@ -175,7 +175,7 @@ def check_nets(models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxPro
             raise InputError(f"net {model.name} does not answer densely at many positions")
 
 
-def _located(sighting: Sighting, protocol: BoxProtocol, label: int | None) -> Located:
+def _located(sighting: DenseOutputs, protocol: BoxProtocol, label: int | None) -> Located:
     posterior = sighting.posterior
     top = [] if posterior is None else likeliest(posterior[None], protocol.top)[0].tolist()
     labels = [*dict.fromkeys([*top, *([] if label is None else [label])])]
@@ -189,7 +189,7 @@ def _located(sighting: Sighting, protocol: BoxProtocol, label: int | None) -> Lo
 
 
 def best_boxes(
-    sighting: Sighting, labels: Sequence[int], merging: Merging
+    sighting: DenseOutputs, labels: Sequence[int], merging: Merging
 ) -> dict[int, tuple[Box | None, float]]:
     """Return the best merged box of each class and its score; (None, 0) where there is no box."""
     # Boxes that all classes share need merging but once.

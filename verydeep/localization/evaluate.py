@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from verydeep.data.images.decode import upright_size
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Sample, relative_name
@@ -73,7 +73,7 @@ def evaluate_boxes(
     progress = progress or Progress()
     notice = unseen_notice(protocol, nets[0].input_size)
     if notice:
-        progress.say(notice)
+        progress.log(notice)
     with joined() as group:
         found, faults = _share(models, nets, boxed, protocol, group, split, workers, progress)
     if not found:
@@ -159,7 +159,7 @@ def training_baselines(samples: Sequence[Sample], workers: int | None = None) ->
     return fit_baselines(relative_boxes([box for box, _ in known], [size for _, size in known]))
 
 
-def _size(path: Source) -> tuple[int, int] | None:
+def _size(path: ImageSource) -> tuple[int, int] | None:
     try:
         return upright_size(path)
     except PictureError:

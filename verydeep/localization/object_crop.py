@@ -16,7 +16,7 @@ from verydeep.data.geometry import Window
 from verydeep.data.pipeline.augment import Augmentation, Crop, draw_crop
 from verydeep.data.pipeline.crop_policy import Size
 from verydeep.data.samples import Box, Sample
-from verydeep.localization.box_geometry import View, to_view, visible_share
+from verydeep.localization.box_geometry import PlacedView, to_view, visible_share
 
 TRIES = 10
 """Crops that are drawn of a picture before one is moved onto the object."""
@@ -65,14 +65,14 @@ class ObjectCrop:
         return to_view(given, views).float()
 
 
-def view_of(crop: Crop, original: Size) -> View:
+def view_of(crop: Crop, original: Size) -> PlacedView:
     """Return a crop of a picture, whose size is ``original``, as a view."""
-    return View(original, crop.rescaled, crop.window, crop.flip)
+    return PlacedView(original, crop.rescaled, crop.window, crop.flip)
 
 
 def onto(box: Box, original: Size, crop: Crop) -> Crop:
     """Return the crop moved so that the box's middle is in its middle, but within the picture."""
-    whole = View(original, crop.rescaled, Window(0, 0, *crop.rescaled))
+    whole = PlacedView(original, crop.rescaled, Window(0, 0, *crop.rescaled))
     x, y, *_ = to_view(torch.tensor(box, dtype=torch.float64), whole).tolist()
     window, (height, width) = crop.window, crop.rescaled
     top = min(max(round(y * height - window.height / 2), 0), height - window.height)

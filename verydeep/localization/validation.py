@@ -21,10 +21,10 @@ from verydeep.data.pipeline.augment import rescale
 from verydeep.data.pipeline.workers import load_pictures
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError
-from verydeep.localization.box_geometry import View, clip, from_view, iou, to_view
+from verydeep.localization.box_geometry import PlacedView, clip, from_view, iou, to_view
 from verydeep.localization.head import CORRECT_ABOVE, of_class
 from verydeep.localization.localizer import Localizer
-from verydeep.system.progress import Task
+from verydeep.system.progress import ProgressTask
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def check_center(
     loss: Callable[[Tensor, Tensor], Tensor],
     *,
     workers: int | None = None,
-    task: Task | None = None,
+    task: ProgressTask | None = None,
 ) -> tuple[CenterFigures, dict[int, str]]:
     """Ask a box net for the boxes of true classes on central crops, and rate them.
 
@@ -104,17 +104,19 @@ class CenterCrop:
     scale: int
     side: int
 
-    def __call__(self, picture: Image.Image) -> tuple[NDArray[np.uint8], View]:
+    def __call__(self, picture: Image.Image) -> tuple[NDArray[np.uint8], PlacedView]:
         """Return the crop, uint8 (side, side, 3), and where it is."""
         pixels = np.asarray(rescale(picture, self.scale))
         rescaled = (pixels.shape[0], pixels.shape[1])
         window = center_window(*rescaled, self.side)
-        view = View((picture.height, picture.width), rescaled, window)
+        view = PlacedView((picture.height, picture.width), rescaled, window)
         top, left, height, width = window
         return pixels[top : top + height, left : left + width].copy(), view
 
 
-def _answer(model: Localizer, shown: Sequence[tuple[Sample, NDArray[np.uint8], View]]) -> Tensor:
+def _answer(
+    model: Localizer, shown: Sequence[tuple[Sample, NDArray[np.uint8], PlacedView]]
+) -> Tensor:
     if not shown:
         return torch.empty(0, 4)
     pictures = torch.from_numpy(np.stack([crop for _, crop, _ in shown])).permute(0, 3, 1, 2)

@@ -19,7 +19,7 @@ from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.calibration import Calibration, temper
-from verydeep.evaluation.posteriors import Part, mix_posteriors
+from verydeep.evaluation.posteriors import ViewGroup, mix_posteriors
 from verydeep.evaluation.views import Dense
 from verydeep.models.card import model_card
 from verydeep.models.folder import read_model, write_model
@@ -96,7 +96,7 @@ class Classifier(TrainedNet):
             self.check_scale(scale)
         tested = TestPictures(sources, scales)
         views = Dense(self.test_flip if flip is None else flip)
-        mixture = {Part(0, scale, views): 1 / len(scales) for scale in scales}
+        mixture = {ViewGroup(0, scale, views): 1 / len(scales) for scale in scales}
         with progress.task("naming pictures", len(sources)) as task:
             (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
         if self.calibration:

@@ -18,7 +18,7 @@ from verydeep.nets.vgg import VGG
 from verydeep.system.files import write_atomically, write_text
 from verydeep.system.option_names import option
 
-Task = Literal["classification", "localization"]
+TaskName = Literal["classification", "localization"]
 
 
 class _Strict(BaseModel):
@@ -62,7 +62,7 @@ class ModelConfig(_Strict):
     """Everything about a model but its weights; ``config.json``."""
 
     format: Literal[1] = 1
-    task: Task = "classification"
+    task: TaskName = "classification"
     net: NetConfig
     classes: tuple[str, ...]
     titles: dict[str, str] = {}
@@ -110,10 +110,10 @@ def write_model(folder: Path, net: VGG, config: ModelConfig, card: str) -> None:
     write_text(folder / CARD, card)
 
 
-NAMES: dict[Task, str] = {"classification": "a classifier", "localization": "a box net"}
+NAMES: dict[TaskName, str] = {"classification": "a classifier", "localization": "a box net"}
 
 
-def read_task(folder: str | Path) -> Task:
+def read_task(folder: str | Path) -> TaskName:
     """Return what a model or run folder's net was trained for.
 
     Raises:
@@ -122,7 +122,7 @@ def read_task(folder: str | Path) -> Task:
     return read_config(find_model(folder)).task
 
 
-def read_model(folder: Path, task: Task) -> tuple[VGG, ModelConfig]:
+def read_model(folder: Path, task: TaskName) -> tuple[VGG, ModelConfig]:
     """Read a model folder.
 
     Args:

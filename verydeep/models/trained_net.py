@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from verydeep.errors import InputError, plural
-from verydeep.models.folder import ModelConfig, PreprocessingConfig, Task, describe_net
+from verydeep.models.folder import ModelConfig, PreprocessingConfig, TaskName, describe_net
 from verydeep.nets.layer_outputs import trace
 from verydeep.nets.vgg import VGG
 from verydeep.system.device import Machine, choose_machine
@@ -210,7 +210,7 @@ class TrainedNet:
         """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
         raise NotImplementedError
 
-    def config(self, task: Task, **more: Any) -> ModelConfig:
+    def config(self, task: TaskName, **more: Any) -> ModelConfig:
         """Return what is to be written of it beside its weights."""
         return ModelConfig(
             task=task,

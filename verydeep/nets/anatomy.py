@@ -14,7 +14,7 @@ from verydeep.nets.table import Layer
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LayerAnatomy:
     """One layer of a net, measured.
 
     Attributes:
@@ -45,7 +45,7 @@ class Anatomy:
 
     name: str
     input_size: int
-    parts: tuple[Part, ...]
+    parts: tuple[LayerAnatomy, ...]
 
     def __repr__(self) -> str:
         return (
@@ -109,7 +109,7 @@ def anatomy(
     return Anatomy(name, input_size, tuple(measure(layers, input_size)))
 
 
-def measure(layers: Iterable[Layer], size: int) -> Iterator[Part]:
+def measure(layers: Iterable[Layer], size: int) -> Iterator[LayerAnatomy]:
     """Yield every layer with its measures, for a square input of that side in pixels."""
     field, stride = 1, 1
     for layer in layers:
@@ -119,7 +119,7 @@ def measure(layers: Iterable[Layer], size: int) -> Iterator[Part]:
         field += (layer.kernel - 1) * stride
         stride *= layer.stride
         size //= layer.stride
-        yield Part(
+        yield LayerAnatomy(
             layer=layer,
             channels=layer.outputs,
             size=size,

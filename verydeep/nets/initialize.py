@@ -48,15 +48,15 @@ def initialize(
     Raises:
         InputError: There is no such scheme.
     """
-    if scheme not in _DEVIATIONS:
+    if scheme not in _STD:
         raise InputError(f"initialisation must be he, glorot or normal, got {scheme!r} instead")
     layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     for layer in layers:
         fan_in, fan_out = fans(layer.weight)
-        deviation = _DEVIATIONS[scheme](fan_in, fan_out, variance)
+        std = _STD[scheme](fan_in, fan_out, variance)
         if layer is layers[-1] and scheme == "he":
-            deviation *= LAST_LAYER_GAIN
-        layer.weight.normal_(0.0, deviation, generator=generator)
+            std *= LAST_LAYER_GAIN
+        layer.weight.normal_(0.0, std, generator=generator)
         if layer.bias is not None:
             layer.bias.zero_()
     for module in net.modules():
@@ -64,7 +64,7 @@ def initialize(
             module.reset_parameters()
 
 
-_DEVIATIONS: dict[str, Callable[[int, int, float], float]] = {
+_STD: dict[str, Callable[[int, int, float], float]] = {
     "he": lambda fan_in, fan_out, variance: math.sqrt(2 / fan_in),
     "glorot": lambda fan_in, fan_out, variance: math.sqrt(2 / (fan_in + fan_out)),
     "normal": lambda fan_in, fan_out, variance: math.sqrt(variance),

@@ -25,7 +25,7 @@ CACHE_BYTES = 2**29
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DataFacts:
     """What the choice depends on.
 
     Attributes:
@@ -120,7 +120,7 @@ FEW = 1_000
 """Below as many pictures, a tenth of them would be too few to test by."""
 
 
-def auto_recipe(facts: Facts, said: Said) -> tuple[Recipe, tuple[Choice, ...]]:
+def auto_recipe(facts: DataFacts, said: Said) -> tuple[Recipe, tuple[Choice, ...]]:
     """Return a recipe for these facts with the settings that are given, and what was chosen.
 
     Raises:
@@ -139,7 +139,7 @@ def auto_recipe(facts: Facts, said: Said) -> tuple[Recipe, tuple[Choice, ...]]:
     return check(tree, origin=AUTO), chosen
 
 
-def choose(facts: Facts, said: Said) -> Iterator[Choice]:
+def choose(facts: DataFacts, said: Said) -> Iterator[Choice]:
     """Yield what is chosen where nothing is given."""
     for settings, reason in _wanted(facts, said):
         left = {path: value for path, value in settings.items() if not _is_said(said, path)}
@@ -147,7 +147,7 @@ def choose(facts: Facts, said: Said) -> Iterator[Choice]:
             yield Choice(left, reason)
 
 
-def _wanted(facts: Facts, said: Said) -> Iterator[Choice]:
+def _wanted(facts: DataFacts, said: Said) -> Iterator[Choice]:
     yield _net(facts)
     yield Choice(
         {"net.norm": "batch"}, "so that the net learns from a random start (not in the paper)"
@@ -170,14 +170,14 @@ def _wanted(facts: Facts, said: Said) -> Iterator[Choice]:
         )
 
 
-def _net(facts: Facts) -> Choice:
+def _net(facts: DataFacts) -> Choice:
     net = _row(NETS_ON_GPU if facts.gpu else NETS_ON_CPU, facts.pictures)
     where = "a GPU" if facts.gpu else "a CPU, where the shallowest net is quick"
     reason = f"for {plural(facts.pictures, 'picture')} on {where}"
     return Choice({"net.name": net.name, "net.width": net.width, "net.hidden": net.hidden}, reason)
 
 
-def _size(facts: Facts, said: Said) -> Iterator[Choice]:
+def _size(facts: DataFacts, said: Said) -> Iterator[Choice]:
     sizes = SIZES_ON_GPU if facts.gpu else SIZES_ON_CPU
     size = _row(sizes, facts.side) if facts.side is not None else sizes[-1 if facts.gpu else 0]
     given_size, given_scale = _get(said, "net.input_size"), _get(said, "data.train_scale")
@@ -195,7 +195,7 @@ def _size(facts: Facts, said: Said) -> Iterator[Choice]:
     yield Choice({"test.scales": sorted({low, high})}, "tested at both ends of the training scale")
 
 
-def _updates(facts: Facts, said: Said) -> Choice:
+def _updates(facts: DataFacts, said: Said) -> Choice:
     amount = _row(AMOUNTS, facts.pictures)
     batch = max(amount.batch, _get(said, "training.micro_batch") or 1)
     given = _get(said, "training.batch") or batch
@@ -214,7 +214,7 @@ def _updates(facts: Facts, said: Said) -> Choice:
     )
 
 
-def _cache(facts: Facts, said: Said) -> Choice:
+def _cache(facts: DataFacts, said: Said) -> Choice:
     size = None if facts.pixels is None else 3 * facts.pixels * facts.pictures
     if facts.streamed or size is None or size > CACHE_BYTES or _get(said, "data.workers"):
         return Choice({"data.cache": "none"}, "pictures are read anew each epoch")

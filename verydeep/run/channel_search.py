@@ -8,7 +8,7 @@ from pathlib import Path
 
 from verydeep.data.images.image_files import has_pictures
 from verydeep.data.images.inputs import list_pictures
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import relative_name
@@ -22,7 +22,7 @@ from verydeep.visualization.inspection.top_activations import exciting_section
 
 
 @dataclass(frozen=True, eq=False)
-class Quarry:
+class ChannelMatches:
     """What a hunt found.
 
     Attributes:
@@ -35,7 +35,7 @@ class Quarry:
 
     among: str
     root: Path
-    sources: Sequence[Source]
+    sources: Sequence[ImageSource]
     found: Patches
     unreadable: tuple[str, ...]
 
@@ -49,7 +49,7 @@ class Quarry:
         )
 
 
-def hunt(
+def search_channels(
     model: Classifier,
     among: str | Path,
     channels: Iterable[Channel],
@@ -58,7 +58,7 @@ def hunt(
     top: int = 9,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Quarry:
+) -> ChannelMatches:
     """Look through pictures for those that excite channels most.
 
     Args:
@@ -81,12 +81,12 @@ def hunt(
     faults = tuple(pictures.unreadable[index] for index in sorted(pictures.unreadable))
     if len(faults) == len(sources):
         raise DataError(f"{printable(among)}: none of the pictures can be read")
-    return Quarry(printable(str(among)), root, sources, found, faults)
+    return ChannelMatches(printable(str(among)), root, sources, found, faults)
 
 
 def _sources(
     among: str | Path, seed: int, progress: Progress | None
-) -> tuple[Path, Sequence[Source]]:
+) -> tuple[Path, Sequence[ImageSource]]:
     folder = Path(among).expanduser()
     if folder.is_dir() and has_pictures(folder):
         return folder, [path for path in list_pictures(folder, progress) if isinstance(path, Path)]

@@ -144,7 +144,7 @@ def recorded_dataset(
         return own_data(run, splits=()).dataset
     own = own_data(run, splits=[split] if split else ["val", "test"])
     if own.changes:
-        progress.say(
+        progress.log(
             f"{own.dataset.place}: the data are no longer those that {run.path} began with, so "
             f"errors measured now and then differ in their pictures:{own.lines()}"
         )
@@ -179,7 +179,7 @@ def resumed_dataset(run: RunFolder, source: DataSource, progress: Progress) -> D
             f"back, or start a new run{':' if detail else ''}{detail}"
         )
     if own.new:
-        progress.say(
+        progress.log(
             f"{plural(own.new, 'picture')} came to {record['data']} after {run.path} began; it "
             "goes on without them"
         )

@@ -42,7 +42,7 @@ def _run_demo(out: Path, *, resume: bool, progress: Progress) -> dict[str, Any]:
     folder = out / BOXES
     begun = folder.is_dir() and any(folder.iterdir())
     recipe = load_recipe("demo-localization").replace(initialize__source=str(out))
-    progress.say("the box net, which begins with the classifier:")
+    progress.log("the box net, which begins with the classifier:")
     center = train("digits", recipe, folder, resume=resume and begun, progress=progress)
     dense = evaluate_localization(out, folder, progress=progress).to_dict()
     write_json(folder / "dense.json", dense)

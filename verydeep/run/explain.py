@@ -22,16 +22,16 @@ from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.protocol import make_box_protocol
 from verydeep.models.classifier import Classifier, load
 from verydeep.nets.layer_outputs import check_layer
-from verydeep.run.channel_search import Quarry, channel_in, hunt
+from verydeep.run.channel_search import ChannelMatches, channel_in, search_channels
 from verydeep.run.explain_result import ExplainResult
 from verydeep.run.predict import free_name
 from verydeep.system.files import lies_within
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
-from verydeep.system.progress import Progress, ProgressWish, Task, choose_progress
+from verydeep.system.progress import Progress, ProgressTask, ProgressWish, choose_progress
 from verydeep.visualization.inspection.page import (
     Head,
-    Part,
+    PictureSections,
     Written,
     write_page,
     write_part,
@@ -169,7 +169,7 @@ def _explain(
 ) -> dict[str, Any]:
     started = time.perf_counter()
     for reason in choice.left_out:
-        progress.say(f"left out: {reason}")
+        progress.log(f"left out: {reason}")
     model = _model(request)
     nets = _box_nets(request, model)
     subjects = _subjects(request, model, sources)
@@ -286,14 +286,14 @@ def _hunt(
     channels: tuple[Channel, ...],
     choice: Choice,
     progress: Progress,
-) -> Quarry | None:
+) -> ChannelMatches | None:
     """Seek what excites the channels, or the strongest ones of all pictures, in one pass."""
     if request.among is None or not any(entry.name == "exciting" for entry in choice.entries):
         return None
     if not channels:
         strongest = (strongest_channels(subject) for subject, _ in subjects)
         channels = tuple(dict.fromkeys(channel for one in strongest for channel in one))
-    return hunt(
+    return search_channels(
         subjects.model,
         request.among,
         channels,
@@ -306,7 +306,7 @@ def _hunt(
 
 def _options(
     request: ExplainRequest,
-    found: Quarry | None,
+    found: ChannelMatches | None,
     channels: tuple[Channel, ...],
     nets: tuple[Localizer, ...],
     progress: Progress,
@@ -342,7 +342,7 @@ class _Maker:
         self.of_class: dict[tuple[str, int], Written] = {}
         self.taken = {"net"}
 
-    def write(self, subjects: Subjects, progress: Progress) -> list[Part]:
+    def write(self, subjects: Subjects, progress: Progress) -> list[PictureSections]:
         """Write the drawings of all pictures, and return what the page says of them."""
         parts = []
         with progress.task("sections", len(subjects) * len(self.entries)) as task:
@@ -350,7 +350,7 @@ class _Maker:
                 parts.append(self._write(found, task, done * len(self.entries)))
         return parts
 
-    def _write(self, found: Found, task: Task, done: int) -> Part:
+    def _write(self, found: Found, task: ProgressTask, done: int) -> PictureSections:
         subject = found.subject
         options = replace(self.options, source=found.source)
         key = free_name(_slug(subject.name), self.taken)
@@ -379,7 +379,7 @@ def _head(
     model: Classifier,
     subjects: Subjects,
     choice: Choice,
-    found: Quarry | None,
+    found: ChannelMatches | None,
 ) -> Head:
     given = request.model
     return Head(

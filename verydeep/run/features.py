@@ -186,7 +186,7 @@ def _parts(
     dataset = read_dataset(
         request.data, layout=request.layout, seed=request.seed, stream=False, progress=progress
     )
-    progress.say(f"{dataset.place}: {dataset.describe()}")
+    progress.log(f"{dataset.place}: {dataset.describe()}")
     about = _about(request, model, dataset, descriptor)
     with joined() as group:
         yield (

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.samples import Dataset, relative_name
 from verydeep.errors import DataError
 
 
-class Pictures:
+class PictureFinder:
     """Finds the pictures of a data set by the names that tests have for them.
 
     A file that lies where its name says is found without reading the data set, which may be large.
@@ -25,7 +25,7 @@ class Pictures:
         self.root = root
         self.read = read
 
-    def __call__(self, name: str) -> Source:
+    def __call__(self, name: str) -> ImageSource:
         """Return where a picture is.
 
         Raises:
@@ -43,7 +43,7 @@ class Pictures:
         return self.read()
 
     @cached_property
-    def _places(self) -> dict[str, Source]:
+    def _places(self) -> dict[str, ImageSource]:
         try:
             dataset = self.dataset
         except (DataError, OSError):

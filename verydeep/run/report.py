@@ -8,7 +8,7 @@ from typing import Any
 
 from verydeep.errors import FolderInUse, ModelError
 from verydeep.run.data_record import recorded_dataset
-from verydeep.run.picture_finder import Pictures
+from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.training.setup import task_of
 from verydeep.system.device import choose_machine
 from verydeep.system.locks import hold
@@ -84,10 +84,10 @@ def report_as_dict(page: Path) -> dict[str, Any]:
     return {"report": str(page), **(folder.read("metrics.json") if tested else {})}
 
 
-def _pictures(folder: RunFolder) -> Pictures:
+def _pictures(folder: RunFolder) -> PictureFinder:
     record = folder.read("data.json") if (folder.path / "data.json").is_file() else {}
     root = record.get("root") or record.get("data")  # runs of earlier versions have no root
-    return Pictures(Path(root) if root else None, lambda: recorded_dataset(folder))
+    return PictureFinder(Path(root) if root else None, lambda: recorded_dataset(folder))
 
 
 def _test_again(folder: RunFolder, progress: Progress) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 
-class Task(Protocol):
+class ProgressTask(Protocol):
     """One piece of work whose end can be foreseen."""
 
     def update(self, done: float, note: str = "") -> None:
@@ -24,11 +24,11 @@ class Task(Protocol):
 class Progress:
     """Says nothing; the base of those that do."""
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Print a line."""
 
     @contextmanager
-    def task(self, title: str, total: int) -> Iterator[Task]:
+    def task(self, title: str, total: int) -> Iterator[ProgressTask]:
         """Follow a piece of work of that many parts."""
         yield _Silent()
 
@@ -49,14 +49,14 @@ class PlainProgress(Progress):
         self.seconds = seconds
         self.last = time.monotonic()
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Print a line."""
         self.last = time.monotonic()
         with contextlib.suppress(OSError):  # the terminal may be closed, or the log's disk full
             print(message, file=sys.stderr, flush=True)  # noqa: T201
 
     @contextmanager
-    def task(self, title: str, total: int) -> Iterator[Task]:
+    def task(self, title: str, total: int) -> Iterator[ProgressTask]:
         """Follow a piece of work of that many parts."""
         yield _Lines(self, title, total)
 
@@ -67,7 +67,7 @@ class _Lines:
 
     def update(self, done: float, note: str = "") -> None:
         if time.monotonic() >= self.progress.last + self.progress.seconds:
-            self.progress.say(f"{self.title}: {int(done):,} of {self.total:,} {note}".rstrip())
+            self.progress.log(f"{self.title}: {int(done):,} of {self.total:,} {note}".rstrip())
 
 
 class NotebookProgress(Progress):
@@ -77,13 +77,13 @@ class NotebookProgress(Progress):
         self.seconds = seconds
         self._shown = 0
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Print a line above the one that changes."""
         self._clear()
         print(message, flush=True)  # noqa: T201
 
     @contextmanager
-    def task(self, title: str, total: int) -> Iterator[Task]:
+    def task(self, title: str, total: int) -> Iterator[ProgressTask]:
         """Follow a piece of work of that many parts."""
         try:
             yield _Line(self, title, total)
@@ -126,13 +126,13 @@ class RichProgress(Progress):
         self.seconds = seconds
         self._live: Any = None
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Print a line above the bars."""
         with contextlib.suppress(OSError):  # the terminal may be closed
             self.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
-    def task(self, title: str, total: int) -> Iterator[Task]:
+    def task(self, title: str, total: int) -> Iterator[ProgressTask]:
         """Show a bar; tasks within tasks stand below one another."""
         if self._live is not None:
             yield from self._bar(title, total)
@@ -151,7 +151,7 @@ class RichProgress(Progress):
         if live and not live.live.is_started and time.monotonic() - self._begun >= self.seconds:
             live.start()
 
-    def _bar(self, title: str, total: int) -> Iterator[Task]:
+    def _bar(self, title: str, total: int) -> Iterator[ProgressTask]:
         live = self._live
         number = live.add_task(title, total=total, note="")
         self.wake()

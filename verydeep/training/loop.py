@@ -20,7 +20,7 @@ from verydeep.errors import Interrupted, TrainingStopped
 from verydeep.system.device import Machine
 from verydeep.system.files import write_json_lines
 from verydeep.system.option_names import command_or_call, option
-from verydeep.system.progress import Progress, Task
+from verydeep.system.progress import Progress, ProgressTask
 from verydeep.training.checkpoint import (
     EpochSums,
     Position,
@@ -88,7 +88,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.position = Position()
-        self._signals = StopSignals(self.progress.say)
+        self._signals = StopSignals(self.progress.log)
         self._saved_at = self._begun_at = time.monotonic()
         self._begun_after = 0.0
 
@@ -128,7 +128,7 @@ class Loop:
                 self._end_epoch()
         return self.position
 
-    def _train_epoch(self, whole: Task) -> None:
+    def _train_epoch(self, whole: ProgressTask) -> None:
         self.net.train()
         for part in self.frozen:
             part.eval()
@@ -169,9 +169,9 @@ class Loop:
                 continue
             listed.append(fault)
             if len(listed) <= SAID:
-                self.progress.say(f"cannot be read and is left out of training: {fault}")
+                self.progress.log(f"cannot be read and is left out of training: {fault}")
             elif len(listed) == SAID + 1:
-                self.progress.say("and more, which metrics.json will list")
+                self.progress.log("and more, which metrics.json will list")
         check_unreadable(listed, self.batches.pictures, self.unreadable_limit)
 
     def _accumulate(self, part: MicroBatch) -> None:
@@ -287,7 +287,7 @@ class Loop:
             f"{rate:g}. {kept}. {self.remedies.when_not_finite(self.schedule.highest)}"
         )
 
-    def _report(self, task: Task) -> None:
+    def _report(self, task: ProgressTask) -> None:
         sums = self.position.sums
         speed = sums.pictures / max(1e-9, sums.seconds)
         loss = sums.loss / max(1, sums.pictures)
@@ -310,13 +310,13 @@ class Loop:
 
     def _tell(self, row: Row) -> None:
         best = self.position.best_epoch == row["epoch"] and not self.keep_last
-        self.progress.say(epoch_line(row, self.objective.error, best=best))
+        self.progress.log(epoch_line(row, self.objective.error, best=best))
         # A net with much dropout may look stuck in training alone.
         losses = [min(row["train_loss"], row["val_loss"]) for row in self.position.history]
         classes = self.objective.chance_of
         if classes and is_stuck(losses, classes, self.schedule.warm_after()):
             chance = f"ln {classes} = {math.log(max(2, classes)):.2f}"
-            self.progress.say(
+            self.progress.log(
                 f"hint: after {row['epoch']} epochs the loss is still at chance level ({chance}); "
                 f"{self.remedies.when_stuck(self.schedule.highest)}"
             )

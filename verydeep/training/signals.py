@@ -126,11 +126,11 @@ class StopSignals(_WhileEntered):
     """While entered, takes note of the signals and says so; a second one stops at once.
 
     Args:
-        say: Prints a line.
+        log: Prints a line.
     """
 
-    def __init__(self, say: Callable[[str], object] = lambda message: None) -> None:
-        self.say = say
+    def __init__(self, log: Callable[[str], object] = lambda message: None) -> None:
+        self.log = log
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
@@ -147,6 +147,6 @@ class StopSignals(_WhileEntered):
 
     def _tell(self, message: str) -> None:
         try:
-            self.say(message)
+            self.log(message)
         except RuntimeError:  # the signal came amid the writing of another line
             os.write(2, f"\n{message}\n".encode())

@@ -14,11 +14,11 @@ from torch.nn.functional import normalize
 
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, did_you_mean
-from verydeep.evaluation.posteriors import Part, mix_answers
+from verydeep.evaluation.posteriors import ViewGroup, mix_answers
 from verydeep.evaluation.protocol import make_protocol
 from verydeep.evaluation.views import Dense
 from verydeep.models.trained_net import TrainedNet
-from verydeep.system.progress import Task
+from verydeep.system.progress import ProgressTask
 
 Aggregate = Literal["mean", "stack"]
 
@@ -90,7 +90,7 @@ def describe_pictures(
     descriptor: Descriptor,
     *,
     block: int = 256,
-    task: Task | None = None,
+    task: ProgressTask | None = None,
 ) -> Tensor:
     """Return a vector for each picture.
 
@@ -108,7 +108,7 @@ def describe_pictures(
     Returns:
         float32 (N, D) on the CPU, rows of length one; zero for unreadable pictures.
     """
-    parts = [Part(0, scale, Dense(descriptor.flip)) for scale in descriptor.scales]
+    parts = [ViewGroup(0, scale, Dense(descriptor.flip)) for scale in descriptor.scales]
     mixtures = [{part: 1.0} for part in parts]
     if descriptor.aggregate == "mean":
         mixtures = [{part: 1 / len(parts) for part in parts}]

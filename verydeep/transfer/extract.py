@@ -17,7 +17,7 @@ from verydeep.data.samples import Dataset, Samples, relative_name
 from verydeep.evaluation.evaluate import block_size
 from verydeep.models.trained_net import TrainedNet
 from verydeep.system.distributed import Group
-from verydeep.system.progress import Progress, Task
+from verydeep.system.progress import Progress, ProgressTask
 from verydeep.transfer.descriptor import Descriptor, describe_pictures
 from verydeep.transfer.features import Vectors
 
@@ -83,7 +83,7 @@ def describe_dataset(
 class _Onward:
     """Tells of a share of a part of the work as progress in the whole."""
 
-    task: Task
+    task: ProgressTask
     start: int
     processes: int
 
@@ -99,7 +99,7 @@ def _share(
     group: Group,
     block: int,
     workers: int | None,
-    task: Task,
+    task: ProgressTask,
 ) -> tuple[Tensor, set[int]]:
     """Compute this process's blocks of some samples, and put all processes' together.
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from verydeep.errors import DataError, InputError
 from verydeep.evaluation.metrics import likeliest, topk_error
 from verydeep.evaluation.significance import wilson_interval
-from verydeep.system.progress import ProgressWish, Task, choose_progress
+from verydeep.system.progress import ProgressTask, ProgressWish, choose_progress
 from verydeep.system.summary import Rows, Summary, percent
 from verydeep.transfer.features import Features, Vectors
 from verydeep.transfer.storage import read_features
@@ -263,7 +263,12 @@ def _check_folds(folds: int, names: NDArray[np.str_], labels: Labels) -> None:
 
 
 def _cross_validate(
-    vectors: Vectors, labels: Labels, costs: Sequence[float], folds: int, seed: int, task: Task
+    vectors: Vectors,
+    labels: Labels,
+    costs: Sequence[float],
+    folds: int,
+    seed: int,
+    task: ProgressTask,
 ) -> tuple[Trial, ...]:
     """Try every C on the same folds."""
     cut = StratifiedKFold(folds, shuffle=True, random_state=seed)

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from verydeep.data.geometry import Window
-from verydeep.evaluation.protocol import NAMES, Protocol
+from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.significance import wilson_interval
 from verydeep.evaluation.views import Dense
 from verydeep.nets.vgg import VGG
@@ -37,7 +37,7 @@ from verydeep.visualization.lecture.receptive_field import growth
 @pytest.mark.parametrize("name", ["center", "crops", "ten-crop", "googlenet"])
 def test_pixels_are_shown_as_often_as_views_hold_them(name: str) -> None:
     height, width, size = 40, 53, 32
-    protocol = Protocol(name, (height,), grid=(3, 4))
+    protocol = TestProtocol(name, (height,), grid=(3, 4))
     (kind,) = protocol.kinds
     views = kind(height, width, size)
     counts = np.zeros((height, width))
@@ -59,15 +59,15 @@ def test_dense_positions_are_those_of_the_score_map() -> None:
 
 
 def test_both_is_the_mean_of_its_halves() -> None:
-    halves = [share_shown(Protocol(name, (256,)), 256, 341, 224) for name in ("dense", "crops")]
-    both = share_shown(Protocol("both", (256,)), 256, 341, 224)
+    halves = [share_shown(TestProtocol(name, (256,)), 256, 341, 224) for name in ("dense", "crops")]
+    both = share_shown(TestProtocol("both", (256,)), 256, 341, 224)
     assert both == pytest.approx((halves[0] + halves[1]) / 2)
 
 
 def test_what_is_said_of_the_borders() -> None:
     (figure,) = chosen(["views"])
     never = {
-        name: int((share_shown(Protocol(name, (256,)), 256, 341, 224).max(0) == 0).sum())
+        name: int((share_shown(TestProtocol(name, (256,)), 256, 341, 224).max(0) == 0).sum())
         for name in NAMES
     }
     assert never["dense"] == 21
@@ -84,7 +84,7 @@ def test_each_protocol_has_a_panel_with_its_windows() -> None:
     assert outlines == [1, 8, 25, 31, 5, 18]  # both: two windows are in dense and crops
     for axes, name in zip(panels, NAMES, strict=True):
         (image,) = axes.images
-        shares = share_shown(Protocol(name, (256,)), 256, 341, 224)
+        shares = share_shown(TestProtocol(name, (256,)), 256, 341, 224)
         assert np.asarray(image.get_array()) == pytest.approx(100 * shares)
 
 

@@ -111,10 +111,10 @@ def random_answers(
 
 def classified(folder: Path, data: Path, answers: Answers) -> Path:
     """Write a finished run of a classifier."""
-    from verydeep.evaluation.protocol import Protocol
+    from verydeep.evaluation.protocol import TestProtocol
 
     begin_run(folder, data, answers.classes)
-    protocol = Protocol("center", (32,), flip=False)
+    protocol = TestProtocol("center", (32,), flip=False)
     result = make_result(
         [Described()], [protocol], answers, unreadable=(), split="test", seconds=1.5
     ).to_dict()

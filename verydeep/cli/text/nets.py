@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from verydeep.cli.text.columns import Cells, align
-from verydeep.nets.anatomy import Anatomy, Part
+from verydeep.nets.anatomy import Anatomy, LayerAnatomy
 from verydeep.nets.table import TABLE_1, weight_layers
 
 
@@ -102,7 +102,7 @@ def _sums(net: Anatomy) -> dict[str, int]:
     }
 
 
-def _layer_cells(part: Part, net: Anatomy) -> Cells:
+def _layer_cells(part: LayerAnatomy, net: Anatomy) -> Cells:
     flat = part.layer.name[-1] in "678" and part.layer.kind != "pool" and part.size == 1
     output = f"{part.channels}" if flat else f"{part.channels}x{part.size}x{part.size}"
     return (

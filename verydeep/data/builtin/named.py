@@ -8,7 +8,7 @@ from pathlib import Path
 
 from verydeep.data.builtin.digits import digits_folder
 from verydeep.data.builtin.torchvision_sets import SETS, TABLE, torchvision_folder
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.layouts import split_folders, table
 from verydeep.data.samples import Box, Dataset, Samples
 from verydeep.system.progress import Progress
@@ -31,7 +31,7 @@ def read(name: str, progress: Progress | None = None) -> Dataset:
 
 def _with_boxes(dataset: Dataset) -> Dataset:
     """Add the boxes of ``boxes.csv`` in the data set's folder."""
-    boxes: dict[Source, Box] = dict(_boxes(dataset.root))
+    boxes: dict[ImageSource, Box] = dict(_boxes(dataset.root))
     splits = {
         name: Samples.of(replace(sample, box=boxes[sample.path]) for sample in samples)
         for name, samples in dataset.splits.items()

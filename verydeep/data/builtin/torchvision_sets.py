@@ -113,13 +113,13 @@ def torchvision_folder(name: str, progress: Progress | None = None) -> Path:
     folder = cache / f"{name}-v1"
     if folder.is_dir():
         return folder
-    say = (progress or Progress()).say
+    log = (progress or Progress()).log
     try:
         with _alone(cache, name):
             if not folder.is_dir():  # else another process was first
-                say(f"{known.title} is fetched from {known.site}, once")
+                log(f"{known.title} is fetched from {known.site}, once")
                 _make(known, cache, folder)
-                say(f"{known.title} is kept in {folder}")
+                log(f"{known.title} is kept in {folder}")
     except _FAULTS as error:
         raise DataError(
             f"{name}: cannot be fetched from {known.site} and kept in {cache} ({error}). Check the "

@@ -46,7 +46,7 @@ from verydeep.data.images.limits import (
     open_metered,
     plain_png,
 )
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.images.png_text import SIGNATURE
 from verydeep.errors import PictureError, VeryDeepError, printable
 
@@ -82,7 +82,7 @@ _NONSENSE = (
 )
 
 
-def decode(source: Source | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(source: ImageSource | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a picture.
 
     Args:
@@ -105,7 +105,7 @@ def decode(source: Source | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Ima
     return upright
 
 
-def upright_size(source: Source | bytes) -> tuple[int, int]:
+def upright_size(source: ImageSource | bytes) -> tuple[int, int]:
     """Return height and width of a picture, turned upright, from its header.
 
     Raises:
@@ -118,7 +118,7 @@ def upright_size(source: Source | bytes) -> tuple[int, int]:
 
 @contextmanager
 def opened(
-    source: Source | bytes, *, max_pixels: int = MAX_PIXELS
+    source: ImageSource | bytes, *, max_pixels: int = MAX_PIXELS
 ) -> Iterator[ImageFile.ImageFile]:
     """Open a picture, its header read and every limit in force.
 
@@ -165,7 +165,7 @@ def _recognised(stream: Metered, head: bytes) -> ImageFile.ImageFile:
 
 
 @contextmanager
-def naming(source: Source | bytes) -> Iterator[None]:
+def naming(source: ImageSource | bytes) -> Iterator[None]:
     """Turn whatever reading a picture raises into a PictureError that names it."""
     name = "<bytes>" if isinstance(source, bytes) else printable(source)
     try:
@@ -189,7 +189,9 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
-def _read(source: Source | bytes, max_pixels: int) -> tuple[Image.Image, Image.Transpose | None]:
+def _read(
+    source: ImageSource | bytes, max_pixels: int
+) -> tuple[Image.Image, Image.Transpose | None]:
     """Return the picture in RGB and how it is to be turned; the one in the file is let go."""
     with opened(source, max_pixels=max_pixels) as picture:
         picture.load()

@@ -35,7 +35,7 @@ def list_pictures(
     passed = PassedOver()
     found = list(each_picture(pictures, passed))
     for note in passed.notes:
-        (progress or Progress()).say(note)
+        (progress or Progress()).log(note)
     return found
 
 

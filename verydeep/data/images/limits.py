@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 from PIL import ExifTags, Image, ImageFile
 
 from verydeep.data.images.jpeg_header import read_header
-from verydeep.data.images.member import Member, Source
+from verydeep.data.images.member import ImageSource, Member
 from verydeep.data.images.png_text import Spans, spans_without_text
 from verydeep.data.images.regular_file import open_regular
 from verydeep.errors import PictureError, PictureTooLarge
@@ -112,7 +112,7 @@ class Metered(io.BufferedReader):
         return self._content
 
 
-def open_metered(source: Source | bytes) -> Metered:
+def open_metered(source: ImageSource | bytes) -> Metered:
     """Open a picture's file, or its bytes, or what holds them.
 
     Raises:

@@ -23,5 +23,5 @@ class Member(ABC):
         """
 
 
-Source = Path | Member
+ImageSource = Path | Member
 """Where a picture is."""

@@ -8,13 +8,13 @@ import io
 from PIL import Image
 
 from verydeep.data.images.decode import naming, opened, upright_rgb
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 
 QUALITY = 72
 """Of the small JPEGs."""
 
 
-def thumbnail(source: Source, size: tuple[int, int]) -> str:
+def thumbnail(source: ImageSource, size: tuple[int, int]) -> str:
     """Return a small picture, upright and without metadata, as a JPEG in a ``data:`` address.
 
     Smaller pictures stay as they are. A large JPEG is decoded at a fraction of its size.

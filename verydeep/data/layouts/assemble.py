@@ -19,7 +19,7 @@ from typing import NamedTuple, TextIO
 
 from verydeep.data.class_names import check_class_names, check_titles, unknown_class
 from verydeep.data.images.regular_file import open_regular
-from verydeep.data.layouts.line_numbers import Places
+from verydeep.data.layouts.line_numbers import LineNumbers
 from verydeep.data.layouts.on_disk import may_differ, on_disk, within
 from verydeep.data.name_forms import nfc
 from verydeep.data.samples import (
@@ -167,7 +167,7 @@ class _Split:
     """The pictures of a split, with classes numbered as they come."""
 
     builder: SamplesBuilder
-    places: Places = field(default_factory=Places)
+    places: LineNumbers = field(default_factory=LineNumbers)
     numbers: dict[str, int] = field(default_factory=dict)
     firsts: list[str] = field(default_factory=list)
     hashes: array[int] = field(default_factory=lambda: array("q"))

@@ -86,7 +86,7 @@ def read_id(data: str, progress: Progress | None = None) -> Dataset:
     unknown = next((key for key in columns if key not in ("image", "label")), None)
     if unknown or not name:
         raise DataError(f"{data}: must be like hf:owner/name or hf:owner/name:config?label=column")
-    (progress or Progress()).say(f"{name}: from the Hugging Face Hub, or its cache on this machine")
+    (progress or Progress()).log(f"{name}: from the Hugging Face Hub, or its cache on this machine")
     try:
         with _without_retries(hub):
             fetched = hub.load_dataset(name, config or None)

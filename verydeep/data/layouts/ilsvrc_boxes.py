@@ -17,7 +17,7 @@ import numpy as np
 
 from verydeep.data.annotations import Corners, corners
 from verydeep.data.layouts.assemble import lines
-from verydeep.data.layouts.line_numbers import Places
+from verydeep.data.layouts.line_numbers import LineNumbers
 from verydeep.data.layouts.pascal_xml import Object
 from verydeep.data.string_array import Names, first_repeated
 from verydeep.errors import DataError
@@ -41,7 +41,7 @@ class Solution(Mapping[str, Row]):
 
     def __init__(self, path: Path) -> None:
         self._names = Names()
-        self._places = Places()
+        self._places = LineNumbers()
         self._ends = array("q", [0])
         self._wnids: list[str] = []
         self._numbers: dict[str, int] = {}

@@ -9,7 +9,7 @@ from verydeep.data.string_array import Names
 _LONGEST_NUMBER = 18  # digits that fit eight bytes
 
 
-class Places:
+class LineNumbers:
     """Texts that mostly end in a number, or are that of the entry before.
 
     >>> places = Places()

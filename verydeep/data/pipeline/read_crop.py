@@ -11,7 +11,7 @@ from torch import Tensor
 from verydeep.data.geometry import Window
 from verydeep.data.images.decode import naming, opened, orientation_of, rgb_of, to_tensor
 from verydeep.data.images.fast_jpeg import pixels_of_plain_jpeg
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.augment import Crop, cut
 
 REDUCED = 2
@@ -23,7 +23,9 @@ Draw = Callable[[int, int], Crop]
 """From the height and width of an upright picture to what is cut from it."""
 
 
-def read_crop(source: Source | bytes, draw: Draw, *, reduced: bool = True) -> tuple[Tensor, Crop]:
+def read_crop(
+    source: ImageSource | bytes, draw: Draw, *, reduced: bool = True
+) -> tuple[Tensor, Crop]:
     """Read a picture and cut a crop from it.
 
     Args:
@@ -107,7 +109,7 @@ class _Stored:
     crop: Crop
 
 
-def _read(source: Source | bytes, draw: Draw, reduced: bool) -> _Stored:
+def _read(source: ImageSource | bytes, draw: Draw, reduced: bool) -> _Stored:
     with opened(source) as picture:
         is_jpeg = picture.format in _JPEGS
         if not is_jpeg:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from verydeep.data.geometry import Rounding
 from verydeep.data.images.limits import check_sides
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.augment import rescale
 from verydeep.data.pipeline.workers import load_pictures
 
@@ -88,7 +88,7 @@ class TestPictures:
 
     __test__ = False
 
-    pictures: Sequence[Source | Image.Image]
+    pictures: Sequence[ImageSource | Image.Image]
     scales: tuple[int, ...]
     workers: int | None = None
     rounding: Rounding = "nearest"

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from PIL import Image
 
 from verydeep.data.images.decode import decode
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.errors import PictureError, plural, printable
 from verydeep.system.device import usable_cores
 from verydeep.system.processes import Workers
@@ -37,7 +37,7 @@ class Loaded(Generic[T]):
 
 
 def load_pictures(
-    sources: Sequence[Source | Image.Image],
+    sources: Sequence[ImageSource | Image.Image],
     prepare: Callable[[Image.Image], T],
     *,
     workers: int | None = None,
@@ -180,7 +180,7 @@ class _Chunks(Generic[S, T]):
 class _Load(Generic[T]):
     """Decodes and prepares one of the sources, by its number."""
 
-    sources: Sequence[Source | Image.Image]
+    sources: Sequence[ImageSource | Image.Image]
     prepare: Callable[[Image.Image], T]
 
     def __call__(self, index: int) -> Loaded[T]:

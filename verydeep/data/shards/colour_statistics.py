@@ -44,7 +44,7 @@ def measure_stream(
     chosen = [n for n, first in enumerate(stream.firsts[:-1].tolist()) if first < ENOUGH]
     pictures = int(stream.firsts[len(chosen)])
     if pictures < len(stream):
-        progress.say(f"the colours are measured on the first {pictures:,} pictures")
+        progress.log(f"the colours are measured on the first {pictures:,} pictures")
     total, faults = ColourSum(), []
     places = [stream.places[number] for number in chosen]
     with (

@@ -11,7 +11,7 @@ from verydeep.data.samples import Dataset, Samples
 from verydeep.errors import InputError, plural
 from verydeep.evaluation.calibration import Calibration, fit_calibration
 from verydeep.evaluation.evaluate import evaluate_samples, relabel
-from verydeep.evaluation.result import Result
+from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import load
 from verydeep.models.path import find_model
 from verydeep.run.testing.evaluate import Scales, data_for, protocol_for
@@ -109,14 +109,14 @@ def _say_trained_on(
 ) -> None:
     known = find_overlap([model], samples, dataset.root, Progress()).trained_on
     if known:
-        progress.say(
+        progress.log(
             f"the net was trained on {known:,} of these {plural(len(samples), 'picture')} and is "
             "surer of them than of others: a temperature fitted on pictures that it has not seen "
             "is better"
         )
 
 
-def _fit(result: Result, protocol: str) -> Calibration:
+def _fit(result: EvaluationResult, protocol: str) -> Calibration:
     answers = result.answers
     if not answers.wrong.any():
         raise InputError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset, Samples
 from verydeep.errors import InputError
-from verydeep.evaluation.all_protocols import Table, measure_table
+from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
 from verydeep.evaluation.evaluate import (
     Test,
     evaluate_samples,
@@ -17,14 +17,14 @@ from verydeep.evaluation.evaluate import (
     relabel,
 )
 from verydeep.evaluation.protocol import (
-    Protocol,
+    TestProtocol,
     in_proportion,
     make_protocol,
     multiple_scales,
     single_scale,
     usual_scales,
 )
-from verydeep.evaluation.result import Result
+from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import Classifier, load
 from verydeep.models.path import is_torchvision
 from verydeep.models.torchvision import (
@@ -38,7 +38,7 @@ from verydeep.system.option_names import option, placeholder
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 
 AnyClassifier = Classifier | TorchvisionClassifier
-Source = str | Path | Classifier | TorchvisionClassifier
+ModelSource = str | Path | Classifier | TorchvisionClassifier
 Scales = Sequence[int] | str | None
 
 
@@ -62,9 +62,9 @@ class Bench:
 
 
 def evaluate(
-    models: Source | Sequence[Source],
+    models: ModelSource | Sequence[ModelSource],
     data: str | Path | None = None,
-    protocol: str | Protocol = "dense",
+    protocol: str | TestProtocol = "dense",
     *,
     split: str | None = None,
     scales: Scales = None,
@@ -77,7 +77,7 @@ def evaluate(
     precision: str | None = None,
     workers: int | None = None,
     progress: ProgressWish = None,
-) -> Result:
+) -> EvaluationResult:
     """Measure the error of a model, or of several fused, on a data set.
 
     Args:
@@ -86,7 +86,7 @@ def evaluate(
         data: A name, folder or file, as for :func:`verydeep.read_dataset`; None takes the data of
             the (first) run. Where these are named, the splits are those of the run too.
         protocol: ``center``, ``dense``, ``crops``, ``both``, ``ten-crop`` or ``googlenet``; or a
-            :class:`~verydeep.evaluation.protocol.Protocol`, which says all that follows on views.
+            :class:`~verydeep.evaluation.protocol.TestProtocol`, which says all of the views.
         split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
         scales: Test scales Q in pixels; ``single`` or ``multi`` for the paper's, which depend on
             each model's training scale; None takes those that the model was tested at, or the
@@ -94,7 +94,7 @@ def evaluate(
         flip: Whether to average with mirror images; None does as when the model was tested.
         grid: Rows and columns of the crops.
         average: ``paper``, ``scores`` or ``posteriors``; see
-            :class:`~verydeep.evaluation.protocol.Protocol`.
+            :class:`~verydeep.evaluation.protocol.TestProtocol`.
         preset: ``paper``, or ``torchvision`` for its published evaluation, bit by bit: rescaled to
             256 for crops of 224, central crop, no mirror image.
         layout: How ``data`` lie on disk; None looks.
@@ -130,7 +130,7 @@ def evaluate(
 
 
 def evaluate_all(
-    models: Source | Sequence[Source],
+    models: ModelSource | Sequence[ModelSource],
     data: str | Path | None = None,
     *,
     split: str | None = None,
@@ -142,7 +142,7 @@ def evaluate_all(
     precision: str | None = None,
     workers: int | None = None,
     progress: ProgressWish = None,
-) -> Table:
+) -> EvaluationTable:
     """Measure models by every protocol, as in Tables 3 to 6 of the paper; pictures are read once.
 
     The arguments are those of :func:`evaluate`.
@@ -152,7 +152,7 @@ def evaluate_all(
         models, data, split, layout=layout, device=device, precision=precision, progress=progress
     )
 
-    def choose(net: int, name: str, scales: Scales) -> Protocol:
+    def choose(net: int, name: str, scales: Scales) -> TestProtocol:
         model = bench.models[net]
         return protocol_for(model, name, scales=scales, flip=flip, grid=grid, average=average)
 
@@ -171,7 +171,7 @@ def evaluate_all(
 
 
 def set_up(
-    models: Source | Sequence[Source],
+    models: ModelSource | Sequence[ModelSource],
     data: str | Path | None,
     split: str | None = None,
     *,
@@ -185,7 +185,7 @@ def set_up(
     Raises:
         InputError: A model or the data cannot be used.
     """
-    given = [models] if isinstance(models, Source) else list(models)
+    given = [models] if isinstance(models, ModelSource) else list(models)
     if not given:
         raise InputError("give at least one model to evaluate")
     loaded = {
@@ -199,7 +199,7 @@ def set_up(
         if is_torchvision(model):
             made = torchvision_classifier(str(model), known, device=device, precision=precision)
             loaded[place] = made
-            (progress or Progress()).say(f"torchvision's {made.name}: weights {made.weights}")
+            (progress or Progress()).log(f"torchvision's {made.name}: weights {made.weights}")
     name = split or dataset.test_split
     samples = relabel(dataset, name, known)
     overlap = find_overlap(given, samples, dataset.root, progress or Progress())
@@ -207,7 +207,7 @@ def set_up(
 
 
 def load_model(
-    model: Source, device: str | None = None, precision: str | None = None
+    model: ModelSource, device: str | None = None, precision: str | None = None
 ) -> AnyClassifier:
     """Load a model or run folder; a loaded model is left as it is.
 
@@ -221,20 +221,20 @@ def load_model(
 
 def protocol_for(
     model: AnyClassifier,
-    name: str | Protocol,
+    name: str | TestProtocol,
     *,
     scales: Scales = None,
     flip: bool | None = None,
     grid: tuple[int, int] = (5, 5),
     average: str = "paper",
     preset: str = "paper",
-) -> Protocol:
+) -> TestProtocol:
     """Return a protocol for a model, with its own scales where none are given.
 
     Raises:
         InputError: There is no such protocol.
     """
-    if isinstance(name, Protocol):
+    if isinstance(name, TestProtocol):
         return name
     if scales == "single":
         scales = single_scale(model.train_scale)
@@ -259,7 +259,7 @@ def _resize_size(model: AnyClassifier) -> int:
 
 
 def data_for(
-    models: Sequence[Source],
+    models: Sequence[ModelSource],
     data: str | Path | None,
     layout: str | None = None,
     progress: Progress | None = None,
@@ -296,7 +296,7 @@ def data_for(
         return read_dataset(data, draw=False, layout=layout, progress=progress)
     dataset = recorded_dataset(own, progress, split)
     if progress:
-        progress.say(
+        progress.log(
             f"{own.path} was trained on a part of {data}: its own splits are taken "
             f"({', '.join(f'{count:,} {name}' for name, count in dataset.sizes.items())})"
         )
@@ -305,7 +305,7 @@ def data_for(
 
 def final_tests(
     model: Classifier, dataset: Dataset, recipe: Recipe, progress: Progress
-) -> list[Result]:
+) -> list[EvaluationResult]:
     """Test the model of a run densely, by the centre crop and as its recipe says."""
     split, test = dataset.test_split, recipe.test
     protocols = [

@@ -10,13 +10,13 @@ from typing import Any
 from PIL import Image
 
 from verydeep.data.images.decode import decode
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.layouts.coco import numbering
 from verydeep.data.samples import Box, relative_name
-from verydeep.evaluation.all_protocols import Table
+from verydeep.evaluation.all_protocols import EvaluationTable
 from verydeep.evaluation.calibration import BINS, Bin, reliability, temper
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
-from verydeep.evaluation.result import Answers, Result
+from verydeep.evaluation.result import Answers, EvaluationResult
 from verydeep.localization.coco_export import Numbers, coco_results, coco_truth
 from verydeep.localization.detect import merging_of
 from verydeep.localization.protocol import USUAL_GRID, make_box_protocol
@@ -30,7 +30,7 @@ from verydeep.visualization.plots.reliability import draw_reliability
 from verydeep.visualization.plots.style import save_picture
 
 
-def write_result(result: Result, folder: Path) -> None:
+def write_result(result: EvaluationResult, folder: Path) -> None:
     """Write all that is known of a test.
 
     ``result.json``; ``posteriors.csv``, a line a picture; ``classes.csv``, the errors of every
@@ -43,7 +43,7 @@ def write_result(result: Result, folder: Path) -> None:
     _write_reliability(result, folder)
 
 
-def write_table(table: Table, folder: Path) -> None:
+def write_table(table: EvaluationTable, folder: Path) -> None:
     """Write the table of all protocols, and each of its tests to a folder named by its letter."""
     write_json(folder / "result.json", table.to_dict())
     for row in table.rows:
@@ -74,13 +74,13 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
         _draw_merging(result, bench, picture, chosen.label, folder / "merging.png")
 
 
-def _places(bench: BoxBench) -> dict[str, Source]:
+def _places(bench: BoxBench) -> dict[str, ImageSource]:
     """Return where pictures are, by the names that a result has for them."""
     return {relative_name(sample.path, bench.dataset.root): sample.path for sample in bench.samples}
 
 
 def _numbers(
-    result: LocalizationResult, bench: BoxBench, places: Mapping[str, Source]
+    result: LocalizationResult, bench: BoxBench, places: Mapping[str, ImageSource]
 ) -> Numbers | None:
     """Return what the data's own file calls pictures and classes; None if there is no such file."""
     if bench.dataset.coco is None:
@@ -154,7 +154,7 @@ def _write_classes(answers: Answers, folder: Path) -> None:
     save_picture(draw_confusion(confusion, answers.classes), folder / "confusion.png")
 
 
-def _write_reliability(result: Result, folder: Path) -> None:
+def _write_reliability(result: EvaluationResult, folder: Path) -> None:
     answers = result.answers
     curves = {"as measured": reliability(answers.posteriors, answers.labels, BINS)}
     if result.calibrated:

@@ -18,10 +18,10 @@ from verydeep.cli.text.results import (
     table_as_text,
 )
 from verydeep.errors import InputError
-from verydeep.evaluation.result import Result
+from verydeep.evaluation.result import EvaluationResult
 from verydeep.localization.protocol import check_grid_use
 from verydeep.localization.result import LocalizationResult
-from verydeep.run.picture_finder import Pictures
+from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.boxes import are_box_nets, rate_boxes, set_up_boxes
 from verydeep.run.testing.calibrate import calibrate, forget_calibration
 from verydeep.run.testing.evaluate import Scales, data_for, evaluate, evaluate_all
@@ -149,7 +149,9 @@ def _one(request: Request, progress: Progress) -> Outcome:
         from verydeep.run.testing.files import write_result  # draws, which is slow to import
 
         write_result(result, request.out)
-        pictures = Pictures(None, lambda: data_for(request.models, request.data, request.layout))
+        pictures = PictureFinder(
+            None, lambda: data_for(request.models, request.data, request.layout)
+        )
         _write_page(result, request.out, result.answers.classes, pictures)
     value = result.to_dict()
     return value, result_as_text(value) + request.where
@@ -200,14 +202,17 @@ def _boxes(request: Request, progress: Progress) -> Outcome:
         from verydeep.run.testing.files import write_localization
 
         write_localization(result, bench, request.out)
-        pictures = Pictures(bench.dataset.root, lambda: bench.dataset)
+        pictures = PictureFinder(bench.dataset.root, lambda: bench.dataset)
         _write_page(result, request.out, bench.nets[0].classes, pictures)
     value = result.to_dict()
     return value, localization_as_text(value) + request.where
 
 
 def _write_page(
-    result: Result | LocalizationResult, out: Path, classes: Sequence[str], pictures: Pictures
+    result: EvaluationResult | LocalizationResult,
+    out: Path,
+    classes: Sequence[str],
+    pictures: PictureFinder,
 ) -> None:
     titles = pictures.dataset.titles
     write_test_page(result, out / "report.html", classes, titles, pictures, sys.argv)

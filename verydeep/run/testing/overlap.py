@@ -108,7 +108,7 @@ def _taken(record: SplitRecord, which: NDArray[np.bool_]) -> SplitRecord:
 
 def _warn(run: RunFolder, known: int, tested: int, progress: Progress) -> None:
     if known:
-        progress.say(
+        progress.log(
             f"{run.path} was trained on {known:,} of {plural(tested, 'picture')} to test on: the "
             "error on them is too low; test on pictures that it has not seen"
         )

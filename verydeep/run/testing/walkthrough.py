@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from verydeep.data.images.member import Source as Place
+from verydeep.data.images.member import ImageSource as Place
 from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.walkthrough import Explanation, explain
 from verydeep.models.path import is_torchvision
 from verydeep.run.testing.evaluate import (
     AnyClassifier,
+    ModelSource,
     Scales,
-    Source,
     load_model,
     protocol_for,
     set_up,
@@ -22,7 +22,7 @@ from verydeep.visualization.plots.views import draw_views
 
 
 def explain_test(
-    models: Source | Sequence[Source],
+    models: ModelSource | Sequence[ModelSource],
     data: str | Path | None = None,
     protocol: str = "dense",
     *,
@@ -73,7 +73,7 @@ def explain_test(
 
 
 def _given(
-    models: Source | Sequence[Source],
+    models: ModelSource | Sequence[ModelSource],
     data: str | Path | None,
     picture: str | Path | None,
     split: str | None,
@@ -82,7 +82,7 @@ def _given(
     precision: str | None,
 ) -> tuple[Sequence[AnyClassifier], Place]:
     """Load the nets, and find the picture: with one at hand, nets of ours need no data."""
-    given = [models] if isinstance(models, Source) else list(models)
+    given = [models] if isinstance(models, ModelSource) else list(models)
     if picture is None or any(is_torchvision(model) for model in given):
         bench = set_up(given, data, split, layout=layout, device=device, precision=precision)
         return bench.models, Path(picture) if picture else bench.samples[0].path

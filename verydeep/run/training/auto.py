@@ -13,7 +13,7 @@ from verydeep.data.samples import Dataset
 from verydeep.errors import PictureError, plural
 from verydeep.models.folder import read_config
 from verydeep.models.path import find_model
-from verydeep.recipe.auto import Choice, Facts, Said, auto_recipe
+from verydeep.recipe.auto import Choice, DataFacts, Said, auto_recipe
 from verydeep.recipe.recipe import Recipe
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
@@ -46,20 +46,20 @@ def choose_recipe(
     facts = facts_of(source, dataset, machine)
     given, inherited = _with_source(said)
     recipe, choices = auto_recipe(facts, given)
-    progress.say(
+    progress.log(
         f"recipe auto, for {plural(facts.pictures, 'picture')} of "
         f"{plural(facts.classes, 'class', 'classes')} on {'a GPU' if facts.gpu else 'a CPU'}:"
     )
     for choice in (*inherited, *choices):
-        progress.say("\n".join(_lines(choice)))
+        progress.log("\n".join(_lines(choice)))
     return recipe
 
 
-def facts_of(source: DataSource, dataset: Dataset, machine: Machine) -> Facts:
+def facts_of(source: DataSource, dataset: Dataset, machine: Machine) -> DataFacts:
     """Return what the choice of a recipe depends on."""
     split = "train" if "train" in dataset.sizes else next(iter(dataset.sizes))
     sizes = list(_sizes(dataset, split))
-    return Facts(
+    return DataFacts(
         pictures=dataset.sizes[split],
         classes=len(dataset.classes),
         side=int(np.median([min(size) for size in sizes])) if sizes else None,

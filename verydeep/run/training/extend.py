@@ -30,18 +30,18 @@ def extend(run: RunFolder, said: Said, progress: Progress) -> bool:
     """
     recipe = run.read_recipe()
     for fault in ignored(recipe, said):
-        progress.say(fault)
+        progress.log(fault)
     wanted = said.get("training", {}).get("epochs")
     planned = recipe.training.epochs
     if wanted is None or wanted == planned:
         return False
     if wanted < planned:
-        progress.say(
+        progress.log(
             f"not taken: {option('epochs', wanted)}; {run.path} was begun with {planned}, and a "
             "resumed run can only be given more"
         )
         return False
-    progress.say(f"{run.path} trains on to epoch {wanted}: {_how(recipe, wanted)}")
+    progress.log(f"{run.path} trains on to epoch {wanted}: {_how(recipe, wanted)}")
     # The metrics mark a finished run. Without them and with the old recipe it is tested again.
     run.unfinish()
     run.write_recipe(_longer(recipe, wanted))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from verydeep.run.picture_finder import Pictures
+from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.overlap import find_overlap
-from verydeep.run.training.task import Task
+from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
 from verydeep.training.checkpoint import Position
@@ -16,7 +16,11 @@ from verydeep.visualization.report.page import write_report
 
 
 def finish(
-    run: RunFolder, task: Task[Any], machine: Machine, position: Position, progress: Progress
+    run: RunFolder,
+    task: TrainingTask[Any],
+    machine: Machine,
+    position: Position,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Test the kept model, and write the answers, the metrics, the model card and the report.
 
@@ -55,5 +59,5 @@ def finish(
     run.write_lines("answers.jsonl", task.answers(chosen))
     # The metrics mark a finished run: they come after all that is measured.
     run.write("metrics.json", metrics)
-    write_report(run.path, Pictures(task.dataset.root, lambda: task.dataset))
+    write_report(run.path, PictureFinder(task.dataset.root, lambda: task.dataset))
     return metrics

@@ -27,7 +27,7 @@ from verydeep.models.folder import read_config
 from verydeep.models.path import find_model
 from verydeep.recipe.recipe import Localization as Settings
 from verydeep.recipe.recipe import Recipe
-from verydeep.run.training.task import Figures, Parts, Task, Tested
+from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
 from verydeep.system.progress import Progress
 from verydeep.training.objective import Localization, Objective
 
@@ -39,7 +39,7 @@ FOLLOWING = ("net.dropout", "data.train_scale")
 
 
 @dataclass(frozen=True)
-class ToLocalize(Task[Localizer]):
+class LocalizationTask(TrainingTask[Localizer]):
     """To tell boxes. Pictures without a box are left out."""
 
     @property

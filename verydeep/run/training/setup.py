@@ -12,8 +12,8 @@ from verydeep.models.classifier import Classifier, load
 from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize
 from verydeep.nets.vgg import VGG
 from verydeep.recipe.recipe import Recipe
-from verydeep.run.training.localization import ToLocalize
-from verydeep.run.training.task import Task, ToClassify
+from verydeep.run.training.localization import LocalizationTask
+from verydeep.run.training.task import ClassificationTask, TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
 from verydeep.training.remedies import Remedies
@@ -44,9 +44,9 @@ def make_net(
         refuse = _new_layers(recipe, shallower, dataset)
         report = copy_layers(shallower.net, net, recipe.initialize.layers, refuse=refuse)
         _check_copied(report, source)
-        progress.say(f"from {source} (net {shallower.net.name}):")
+        progress.log(f"from {source} (net {shallower.net.name}):")
         for origin in report:
-            progress.say(f"  {origin}")
+            progress.log(f"  {origin}")
     return net
 
 
@@ -93,6 +93,6 @@ def make_optimizer(net: torch.nn.Module, recipe: Recipe) -> torch.optim.SGD:
     )
 
 
-def task_of(recipe: Recipe, dataset: Dataset) -> Task[Any]:
+def task_of(recipe: Recipe, dataset: Dataset) -> TrainingTask[Any]:
     """Return what a run of a recipe is for: to tell classes, or boxes."""
-    return (ToLocalize if recipe.localization else ToClassify)(recipe, dataset)
+    return (LocalizationTask if recipe.localization else ClassificationTask)(recipe, dataset)

@@ -18,8 +18,8 @@ from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing
 from verydeep.data.samples import Dataset, Sample, Samples
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.predictions_log import Record
-from verydeep.evaluation.protocol import Protocol as Views
-from verydeep.evaluation.result import Result
+from verydeep.evaluation.protocol import TestProtocol as Views
+from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import Classifier, load
 from verydeep.models.trained_net import TrainedNet
 from verydeep.recipe.recipe import Recipe
@@ -48,7 +48,7 @@ class Tested(Protocol):
 
 
 @dataclass(frozen=True)
-class Task(ABC, Generic[M]):
+class TrainingTask(ABC, Generic[M]):
     """What tells one kind of training from another; M is the kind of model that it leaves.
 
     Attributes:
@@ -110,7 +110,7 @@ class Task(ABC, Generic[M]):
 
 
 @dataclass(frozen=True)
-class ToClassify(Task[Classifier]):
+class ClassificationTask(TrainingTask[Classifier]):
     """To tell classes."""
 
     @property
@@ -162,6 +162,6 @@ class ToClassify(Task[Classifier]):
         """Test densely, by the centre crop and as the recipe says."""
         return final_tests(model, self.dataset, self.recipe, progress)
 
-    def answers(self, result: Result) -> Iterator[dict[str, Any]]:
+    def answers(self, result: EvaluationResult) -> Iterator[dict[str, Any]]:
         """Yield the true class and the likeliest ones of every picture."""
         return Record.of(result.answers).rows()

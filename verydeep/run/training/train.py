@@ -36,7 +36,7 @@ from verydeep.run.training.finish import finish
 from verydeep.run.training.localization import inherit
 from verydeep.run.training.result import TrainResult
 from verydeep.run.training.setup import frozen_parts, make_net, make_optimizer, remedies_of, task_of
-from verydeep.run.training.task import Task
+from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine, choose_machine, describe_environment
 from verydeep.system.option_names import command_or_call, option, setting
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -170,7 +170,7 @@ def _run_path(
     if out is not None:
         return Path(out).expanduser()
     path = default_out(data, resume=resume)
-    progress.say(f"run {path}")
+    progress.log(f"run {path}")
     return path
 
 
@@ -180,7 +180,7 @@ def _train_chain(
     """Train the nets of ``initialize.stages``, each from the one before, and then the net."""
     source = recipe.initialize.source
     for stage in recipe.initialize.stages:
-        progress.say(f"stage {stage}, to initialise the next net:")
+        progress.log(f"stage {stage}, to initialise the next net:")
         folder = RunFolder(run.path / "stages" / stage)
         staged = recipe.replace(net__name=stage, initialize__stages=[], initialize__source=source)
         with folder.held():
@@ -206,9 +206,9 @@ def _train_one(
 ) -> dict[str, Any]:
     """Train one net, or go on where its folder shows that it was left."""
     if run.finished:
-        progress.say(f"{run.path} is finished already")
+        progress.log(f"{run.path} is finished already")
         if not run.reported:  # it was killed between its last two files
-            progress.say(f"its report was missing and is written: {write_report_again(run.path)}")
+            progress.log(f"its report was missing and is written: {write_report_again(run.path)}")
         return dict(run.read("metrics.json"))
     resumed = run if run.started else None
     recipe = recipe if resumed else inherit(recipe)
@@ -217,11 +217,11 @@ def _train_one(
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     recipe = _settle(recipe, machine)
     dataset = _read_data(data, recipe, resumed, progress)
-    progress.say(f"{dataset.place}: {dataset.describe()}")
+    progress.log(f"{dataset.place}: {dataset.describe()}")
     _say_balance(dataset, recipe, progress)
     if dataset.stream is not None:
         recipe = settle_stream(recipe, dataset.stream)
-    progress.say(
+    progress.log(
         f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
         f"{recipe.training.micro_batch} at a time"
     )
@@ -250,7 +250,7 @@ def _bounded(recipe: Recipe, progress: Progress) -> Recipe:
     """Lower a number of reading processes that no machine can bear, and say so."""
     workers, word = bounded_workers(recipe.data.workers, "data.workers")
     if word:
-        progress.say(word)
+        progress.log(word)
     return recipe.replace(data__workers=workers)
 
 
@@ -307,7 +307,7 @@ def _say_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
         "weights": "errors of small classes weigh more in the loss (data.balance=weights)",
         "sampling": "every class is drawn as often as any other (data.balance=sampling)",
     }[recipe.data.balance]
-    progress.say(f"classes have from {least:,} to {most:,} training pictures: {remedy}")
+    progress.log(f"classes have from {least:,} to {most:,} training pictures: {remedy}")
 
 
 def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
@@ -316,7 +316,7 @@ def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> No
     updates = training.epochs * -(-dataset.sizes["train"] // training.batch)
     smaller = training.batch > SMALL_BATCH
     if smaller and updates < FEW_UPDATES and recipe.initialize.source is None:
-        progress.say(
+        progress.log(
             f"only {plural(updates, 'update')} in {plural(training.epochs, 'epoch')}: a smaller "
             f"batch ({setting('training.batch', SMALL_BATCH)}, with a rate to match) or more "
             f"epochs fit a set this small; {option('recipe', 'auto')} chooses both"
@@ -325,7 +325,7 @@ def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> No
 
 def _scan(
     dataset: Dataset,
-    task: Task[Any],
+    task: TrainingTask[Any],
     machine: Machine,
     resumed: RunFolder | None,
     progress: Progress,
@@ -337,7 +337,7 @@ def _scan(
         return scan_stream(dataset.stream, task.recipe, progress)
     recipe, samples = task.recipe, task.samples("train")
     if len(samples) < len(dataset.split("train")):
-        progress.say(
+        progress.log(
             f"{len(dataset.split('train')) - len(samples):,} of {len(dataset.split('train')):,} "
             "training pictures have no box and are left out"
         )
@@ -367,9 +367,9 @@ def _scan(
         scanned = replace(scanned, colours=recorded_colours(resumed.read("data.json")))
     if scanned.unreadable:
         broken = plural(len(scanned.unreadable), "picture")
-        progress.say(f"{broken} cannot be read, left out of training:")
+        progress.log(f"{broken} cannot be read, left out of training:")
         for fault in scanned.unreadable:
-            progress.say(f"  {fault}")
+            progress.log(f"  {fault}")
     return scanned
 
 
@@ -393,7 +393,7 @@ def _write_beginning(
 class Training:
     """The parts of a run put together: the loop with its batches, validation and outputs."""
 
-    task: Task[Any]
+    task: TrainingTask[Any]
     machine: Machine
     scanned: Scan
     net: VGG
@@ -410,7 +410,7 @@ class Training:
         """Train to the end, from the beginning or from the checkpoint."""
         loop = self._loop()
         if loop.resume(go_on=go_on):
-            self.progress.say(
+            self.progress.log(
                 f"resuming after {loop.position.epoch} epochs and {loop.position.step} updates"
             )
         if self.recipe.training.tensorboard:
@@ -430,9 +430,9 @@ class Training:
         val = len(self.task.samples("val"))
         epoch = loop.batches.pictures * times.training + val * times.validation
         at_most = training.schedule == "plateau"
-        self.progress.say(foreseen(left, epoch, self.machine, at_most=at_most))
+        self.progress.log(foreseen(left, epoch, self.machine, at_most=at_most))
         if left * epoch > LONG:
-            self.progress.say(self._quicker())
+            self.progress.log(self._quicker())
 
     def _quicker(self) -> str:
         """Return what would take less time than this run."""
@@ -507,7 +507,7 @@ class Training:
         for name in unreadable:
             if name not in self.unreadable:
                 where = printable(name)
-                self.progress.say(f"cannot be read and is left out of validation: {where}")
+                self.progress.log(f"cannot be read and is left out of validation: {where}")
         self.unreadable = unreadable
         return measured
 

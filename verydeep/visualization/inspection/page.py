@@ -73,7 +73,7 @@ class Likely(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
+class PictureSections:
     """What the page says of one picture.
 
     Attributes:
@@ -184,13 +184,13 @@ def _write_panel(panel: Panel, folder: Path, key: str) -> Shown:
 
 def write_part(
     subject: Subject, source: str, key: str, sections: Sequence[Written], folder: Path
-) -> Part:
+) -> PictureSections:
     """Write the picture as the net is shown it, and return what the page says of it."""
     file = f"{key}/picture.png"
     picture = Image.fromarray(np.ascontiguousarray(subject.pixels.permute(1, 2, 0).numpy()))
     write_atomically(folder / file, lambda path: picture.save(path, format="PNG"))
     net = subject.model.net
-    return Part(
+    return PictureSections(
         key=key,
         name=subject.name,
         source=source,
@@ -220,7 +220,12 @@ def _ranking(subject: Subject) -> tuple[Likely, ...]:
 
 
 def write_page(
-    head: Head, parts: Sequence[Part], net: Sequence[Written], folder: Path, *, seconds: float
+    head: Head,
+    parts: Sequence[PictureSections],
+    net: Sequence[Written],
+    folder: Path,
+    *,
+    seconds: float,
 ) -> dict[str, Any]:
     """Write ``index.html`` and ``explain.json``.
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from verydeep.data.geometry import Window, rescaled_size
-from verydeep.evaluation.protocol import NAMES, Protocol
+from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.views import Dense, Views
 from verydeep.nets.table import STRIDE, final_map
 from verydeep.visualization.plots.style import outline
@@ -44,7 +44,9 @@ def windows(kind: Views, height: int, width: int, size: int) -> Iterator[Window]
             yield Window(row * STRIDE, column * STRIDE, size, size)
 
 
-def share_shown(protocol: Protocol, height: int, width: int, size: int) -> npt.NDArray[np.float64]:
+def share_shown(
+    protocol: TestProtocol, height: int, width: int, size: int
+) -> npt.NDArray[np.float64]:
     """Return the weight of the views that show each pixel, 0 to 1, (H, W), at one scale."""
     total = np.zeros((height, width))
     for kind in protocol.kinds:
@@ -60,7 +62,7 @@ def draw_shown() -> Figure:
     figure = Figure(figsize=(12, 6.2), layout="constrained")
     panels = figure.subplots(2, 3)
     for axes, name in zip(panels.flat, NAMES, strict=True):
-        protocol = Protocol(name, (Q,))
+        protocol = TestProtocol(name, (Q,))
         image = axes.imshow(
             100 * share_shown(protocol, height, width, INPUT),
             extent=(0, width, height, 0),

@@ -86,8 +86,8 @@ def with_random_classifier(model: Classifier, seed: int = 0) -> Classifier:
     net = copy.deepcopy(model.net)
     for name in ("fc6", "fc7", "fc8"):
         weight = net.get_parameter(f"classifier.{name}.weight")
-        deviation = (2 / weight.shape[1]) ** 0.5
-        torch.nn.init.normal_(weight, 0, deviation, generator=generator)
+        std = (2 / weight.shape[1]) ** 0.5
+        torch.nn.init.normal_(weight, 0, std, generator=generator)
     return as_model(net)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from verydeep.data.images.member import Source
+from verydeep.data.images.member import ImageSource
 from verydeep.data.images.thumbnails import thumbnail
 from verydeep.data.samples import Box
 from verydeep.errors import DataError, PictureError
@@ -18,7 +18,7 @@ SHOWN = 12
 SIZE = (200, 160)
 """Width and height that a small picture fits into: 36 of them take less than a megabyte."""
 
-Find = Callable[[str], Source]
+Find = Callable[[str], ImageSource]
 """From the name of a picture to where it is; raises a DataError if it is no longer there."""
 
 

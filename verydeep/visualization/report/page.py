@@ -12,7 +12,7 @@ from verydeep.errors import ModelError
 from verydeep.evaluation.calibration import calibration_error_by_chance
 from verydeep.evaluation.metrics import TITLES, error_of, has_top5, is_optimistic
 from verydeep.evaluation.predictions_log import Record
-from verydeep.evaluation.result import Result
+from verydeep.evaluation.result import EvaluationResult
 from verydeep.localization.predictions_log import located_from_rows
 from verydeep.localization.result import LocalizationResult, LocatedSample
 from verydeep.localization.verdict import verdict
@@ -83,7 +83,7 @@ def write_report(run: str | Path, find: Find) -> Path:
 
 
 def write_test_page(
-    result: Result | LocalizationResult,
+    result: EvaluationResult | LocalizationResult,
     path: Path,
     classes: Sequence[str],
     titles: Mapping[str, str],
@@ -103,7 +103,7 @@ def write_test_page(
     test, small = result.to_dict(), small_pictures(find)
     shown = [titles.get(name, name) for name in classes]
     answers = boxes = None
-    if isinstance(result, Result):
+    if isinstance(result, EvaluationResult):
         answers = answer_parts(Record.of(result.answers), shown, test, small)
     else:
         boxes = box_parts(result.answers, shown, test, small)

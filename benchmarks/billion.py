@@ -2,7 +2,7 @@
 
     python benchmarks/billion.py FOLDER --out docs/results/billion.json
 
-Makes up a data set in FOLDER: two shards of 10,000 pictures, and 100,000 names for them (hard
+Makes up a data set in FOLDER: two shards of 10,000 images, and 100,000 names for them (hard
 links, so that it takes 50 MB), which the program cannot tell from 100,000 shards. Then reads the
 first batches of an epoch, and those from its middle on, as after an interruption.
 """
@@ -54,7 +54,7 @@ def make(folder: Path) -> None:
 
 
 def write(path: Path, samples: int, seed: int) -> None:
-    """Write a shard of noisy pictures whose brightness tells their class."""
+    """Write a shard of noisy images whose brightness tells their class."""
     generator = np.random.default_rng(seed)
     with tarfile.open(path, "w") as archive:
         for number in range(samples):

@@ -111,7 +111,7 @@ class Loop:
     def seconds_a_picture(
         self, protocol: TestProtocol, files: Sequence[Path], least: int = 6
     ) -> float:
-        """Return the time of one picture, from that of ``least`` or more views."""
+        """Return the time of one image, from that of ``least`` or more views."""
         kinds: dict[tuple[int, Any], float] = {}
         for scale in protocol.scales:
             for kind in protocol.kinds:
@@ -146,13 +146,13 @@ class Loop:
 
 @cache
 def size_of(file: Path) -> tuple[int, int]:
-    """Return height and width of a picture."""
+    """Return height and width of an image."""
     with Image.open(file) as picture:
         return picture.height, picture.width
 
 
 def multiply_adds(protocol: TestProtocol, file: Path) -> float:
-    """Return the products that a protocol takes for one picture, equal views counted once."""
+    """Return the products that a protocol takes for one image, equal views counted once."""
     return float(
         sum(
             products(*view.shown)
@@ -165,7 +165,7 @@ def multiply_adds(protocol: TestProtocol, file: Path) -> float:
 
 @cache
 def products(height: int, width: int) -> int:
-    """Return the multiply-adds of net D on a picture of that size, counted by PyTorch."""
+    """Return the multiply-adds of net D on an image of that size, counted by PyTorch."""
     with torch.device("meta"):
         net = VGG("D")
         counter = FlopCounterMode(display=False)

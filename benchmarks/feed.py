@@ -11,7 +11,7 @@ resized: once as it is, with the prefetcher that normalises in the receiving pro
 without what that adds, so that uint8 is handed over. Ours hands over uint8, which the device
 normalises.
 
-That all of them make the same picture is seen first: one window of every photograph, cut by each.
+That all of them make the same image is seen first: one window of every photograph, cut by each.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ class Photographs(Dataset[torch.Tensor]):
 
 
 def read_pil(file: Path) -> Image.Image:
-    """Read a picture as torchvision's ImageFolder does."""
+    """Read an image as torchvision's ImageFolder does."""
     with file.open("rb") as stream:
         return Image.open(stream).convert("RGB")
 
 
 def read_tensor(file: Path) -> torch.Tensor:
-    """Read a picture by torchvision's own decoder."""
+    """Read an image by torchvision's own decoder."""
     picture: torch.Tensor = decode_image(str(file), mode=ImageReadMode.RGB)
     return picture
 
@@ -142,7 +142,7 @@ def differences(files: Sequence[Path]) -> dict[str, dict[str, float]]:
     """Return how far our crop of a window is from that of each other pipeline, in grey levels.
 
     Raises:
-        AssertionError: They do not make the same picture within rounding.
+        AssertionError: They do not make the same image within rounding.
     """
     resize = v2.Compose([v2.Resize(256, antialias=True), v2.CenterCrop(224)])
     to_pixels = v2.PILToTensor()
@@ -194,7 +194,7 @@ def rate(batches: Batches, workers: int, count: int) -> float:
 
 
 def stages(files: Sequence[Path]) -> dict[str, float]:
-    """Return the milliseconds a picture of each of our steps, in one process."""
+    """Return the milliseconds an image of each of our steps, in one process."""
     torch.set_num_threads(1)
     augmentation = Augmentation(size=224, scale=(256, 256))
     pictures = [to_tensor(decode(file)) for file in files]

@@ -2,7 +2,7 @@
 
     python benchmarks/kill_workers.py FOLDER --times 100 --out docs/results/kill_workers.json
 
-Makes up 1,400 small pictures in FOLDER and trains a small net on them. Then starts every verb that
+Makes up 1,400 small images in FOLDER and trains a small net on them. Then starts every verb that
 reads with worker processes, two of them, and at a random moment of its run kills the program with
 SIGKILL, SIGTERM or SIGHUP, or one of its workers with SIGKILL. Says how often a process of it was
 still there five seconds later, which of the files that it left would not open, and, where a worker

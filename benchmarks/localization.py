@@ -6,7 +6,7 @@ Takes a classifier of some classes of DATA, or trains one (net A, recipe small),
 that begin with it, in the ways of Table 8: one box for all classes (SCR) or one a class (PCR), with
 the fully connected layers alone fine-tuned or all of them. Tests each with the class told (Testing
 1), the best of them beside the classifier at one scale and at several, and fused (Testing 2, Table
-9). Runs, and the pictures with the classes chosen, are kept in WORK: started anew, it goes on where
+9). Runs, and the images with the classes chosen, are kept in WORK: started anew, it goes on where
 it stopped.
 """
 

@@ -1,10 +1,10 @@
-"""Time and memory of the index of ImageNet's size: 1.28 million training and 50,000 other pictures.
+"""Time and memory of the index of ImageNet's size: 1.28 million training and 50,000 other images.
 
     python benchmarks/million.py FOLDER --out docs/results/million.json
 
-Makes up a data set in FOLDER (empty files: no picture is opened to index them) in several layouts,
+Makes up a data set in FOLDER (empty files: no image is opened to index them) in several layouts,
 and reads each in a process of its own. Boxes are as many as ImageNet has: some 544,500 training
-pictures have one, a tenth of them two. Memory is what the process grows by, at most, after the
+images have one, a tenth of them two. Memory is what the process grows by, at most, after the
 package is imported; processes that look through shards have some more. The files stay for another
 run, 4 GB with the shards; remove FOLDER afterwards. ``--classes 100`` makes a tenth of it.
 """
@@ -26,14 +26,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 TRAIN, VAL, BOXED = 1281, 50, 0.4251
-"""Pictures a class, and the share of the training pictures that have boxes."""
+"""Images a class, and the share of the training images that have boxes."""
 
 SHARD = 10_000
 BOXES = ("10 20 200 180", "30 40 110 120")
 
 
 class Picture(NamedTuple):
-    """A picture of the set: its file, its class, its split, and how many boxes it has."""
+    """An image of the set: its file, its class, its split, and how many boxes it has."""
 
     file: str
     name: str
@@ -42,7 +42,7 @@ class Picture(NamedTuple):
 
 
 def pictures(classes: int) -> Iterator[Picture]:
-    """Yield the pictures of the set."""
+    """Yield the images of the set."""
     chance = random.Random(0)
     for number in range(classes):
         name = f"n{number:08}"
@@ -138,7 +138,7 @@ def make_ilsvrc(folder: Path, classes: int) -> Path:
 
 
 def make_coco(folder: Path, classes: int) -> Path:
-    """Write COCO's files, an object for each box and for each picture without."""
+    """Write COCO's files, an object for each box and for each image without."""
     root = folder / "coco"
     (root / "annotations").mkdir(parents=True)
     for split in ("train", "val"):
@@ -163,7 +163,7 @@ def make_coco(folder: Path, classes: int) -> Path:
 
 
 def make_shards(folder: Path, classes: int) -> Path:
-    """Write shards as ``verydeep shard`` does, but with empty pictures, class by class."""
+    """Write shards as ``verydeep shard`` does, but with empty images, class by class."""
     root = folder / "shards"
     root.mkdir()
     splits = {}
@@ -207,7 +207,7 @@ MAKERS: dict[str, Callable[[Path, int], Path]] = {
     "shards by index": make_shards,
     "COCO": make_coco,
 }
-"""What makes a layout, after the folders, in whose files the others' pictures are."""
+"""What makes a layout, after the folders, in whose files the others' images are."""
 
 
 def make(folder: Path, name: str, classes: int) -> Path:

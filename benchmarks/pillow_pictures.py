@@ -1,11 +1,11 @@
-"""Every picture of Pillow's own test suite through our decoder: what becomes of it, at what cost.
+"""Every image of Pillow's own test suite through our decoder: what becomes of it, at what cost.
 
     python benchmarks/pillow_pictures.py Tests/images --out docs/results/pillow_pictures.json
 
 The folder ``Tests/images`` is part of Pillow's source package. It holds more than a thousand files
 of all formats, many of them broken on purpose, crashers found by fuzzing among them. Each file is
 decoded in a process of its own, which is ended after 2 s and may ask for 1 GiB of memory on top of
-what it began with. Whatever is neither a picture nor a ``PictureError`` is a fault of ours, and
+what it began with. Whatever is neither an image nor a ``PictureError`` is a fault of ours, and
 makes this program end with 1.
 """
 

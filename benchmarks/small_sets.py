@@ -5,7 +5,7 @@
 POOL has ``train/<class>`` and ``val/<class>``. For each seed, ``--pictures`` of each class are
 drawn from its training split and put into a folder a class. verydeep trains on them by the recipe
 that it chooses (it holds a fifth back); the script trains on all of them for 30 epochs. Both are
-then tested on all pictures of ``val`` of these classes, which neither has seen. Nothing is fetched.
+then tested on all images of ``val`` of these classes, which neither has seen. Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ EPOCHS, BATCH, RATE, SIZE = 30, 32, 1e-3, 64
 
 
 def draw(pool: Path, classes: list[str], pictures: int, seed: int, out: Path) -> None:
-    """Copy some training pictures of each class into a folder a class."""
+    """Copy some training images of each class into a folder a class."""
     chance = random.Random(seed)
     for name in classes:
         (out / name).mkdir(parents=True)
@@ -45,7 +45,7 @@ def draw(pool: Path, classes: list[str], pictures: int, seed: int, out: Path) ->
 
 
 def pictures_of(folder: Path, classes: list[str]) -> tuple[Tensor, Tensor]:
-    """Return all pictures of a folder a class, uint8 (N, 3, h, w), and their labels."""
+    """Return all images of a folder a class, uint8 (N, 3, h, w), and their labels."""
     read = v2.Compose([v2.PILToTensor(), v2.Resize(SIZE), v2.CenterCrop(SIZE)])
     found = [
         (read(Image.open(path).convert("RGB")), label)

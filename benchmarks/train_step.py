@@ -2,9 +2,9 @@
 
     python benchmarks/train_step.py --batch 8 --out docs/results/train_step.json
 
-Both sides take the same batch of 224x224 pictures on the same machine, turn about, each round in a
+Both sides take the same batch of 224x224 images on the same machine, turn about, each round in a
 process of its own, so that the peak of memory is its own too. Ours is the real training loop's
-update from uint8 crops; theirs starts from float pictures that are ready.
+update from uint8 crops; theirs starts from float images that are ready.
 """
 
 from __future__ import annotations

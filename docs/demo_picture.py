@@ -1,4 +1,4 @@
-"""Draw the picture of the README: test digits as the demo's model reads them.
+"""Draw the image of the README: test digits as the demo's model reads them.
 
 python docs/demo_picture.py runs/demo docs/images/demo.png
 """
@@ -21,7 +21,7 @@ RIGHT, WRONG = "#0072B2", "#D55E00"  # Okabe & Ito: told apart with any colour v
 
 
 def main(run: Path, target: Path) -> None:
-    """Draw every 41st test picture, with its likeliest class and that class's probability."""
+    """Draw every 41st test image, with its likeliest class and that class's probability."""
     model = verydeep.load(run)
     dataset = recorded_dataset(RunFolder(run))
     samples = dataset.split("test")[::41][: ROWS * COLUMNS]

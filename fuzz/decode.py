@@ -3,8 +3,8 @@
     pip install atheris
     python fuzz/decode.py -max_total_time=60 CORPUS
 
-``CORPUS`` is a folder of small pictures to begin with; finds that reach new code are added to it.
-Whatever is neither a picture in RGB nor a ``PictureError``, takes longer than 2 s or more than
+``CORPUS`` is a folder of small images to begin with; finds that reach new code are added to it.
+Whatever is neither an image in RGB nor a ``PictureError``, takes longer than 2 s or more than
 1 GiB, ends the search, and the bytes are left in the current folder. Python code is followed branch
 by branch; the decoders in C are not, but libFuzzer still sees them crash.
 """
@@ -28,7 +28,7 @@ with atheris.instrument_imports(
         "verydeep.data.images.png_text",
     ]
 ):
-    from PIL import (  # noqa: F401 - else imported, and not followed, at the first picture
+    from PIL import (  # noqa: F401 - else imported, and not followed, at the first image
         AvifImagePlugin,
         BmpImagePlugin,
         GifImagePlugin,

@@ -7,7 +7,7 @@
 ``tar`` reads the bytes as a shard, from a file and from a pipe; checksums of headers are mended
 first, or nearly every change would end at the first header. ``layouts`` takes the first byte for
 the number of a file of annotations in :data:`FILES` and writes the others into it, among the
-pictures of a small data set, and reads that. ``CORPUS`` is a folder to keep finds in; without one
+images of a small data set, and reads that. ``CORPUS`` is a folder to keep finds in; without one
 nothing is kept. Whatever is neither a data set nor a ``DataError``, takes longer than 2 s or more
 than 1 GiB, ends the search, and the bytes are left in the current folder.
 """
@@ -110,7 +110,7 @@ def one_file(root: Path, data: bytes) -> None:
 
 
 def plant(root: Path) -> None:
-    """Make small data sets, whose pictures nobody opens."""
+    """Make small data sets, whose images nobody opens."""
     for name in (*PICTURES, *(name for name, _ in FILES)):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
     for name in PICTURES:

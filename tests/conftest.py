@@ -1,4 +1,4 @@
-"""Settings for every test, and the pictures and runs that several of them share."""
+"""Settings for every test, and the images and runs that several of them share."""
 
 import subprocess
 import sys
@@ -85,7 +85,7 @@ def photographs() -> list[Image.Image]:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes with 8 training, 4 validation and 4 test pictures each; not to be changed."""
+    """Three classes with 8 training, 4 validation and 4 test images each; not to be changed."""
     return write_splits(tmp_path_factory.mktemp("data") / "pictures")
 
 

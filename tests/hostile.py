@@ -1,4 +1,4 @@
-"""Pictures that ask for more than they hold: small files that would cost minutes or gigabytes."""
+"""Images that ask for more than they hold: small files that would cost minutes or gigabytes."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ INHERENT = (
     "there is no folder shared/data",
     "needs Windows",
 )
-"""How the reasons begin that no installation changes. Real pictures may not be distributed."""
+"""How the reasons begin that no installation changes. Real images may not be distributed."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,4 +1,4 @@
-"""What many tests need: tiny folders of pictures, a tiny recipe, the program as a function."""
+"""What many tests need: tiny folders of images, a tiny recipe, the program as a function."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SETTINGS = (
     "training.epochs=3",
     "training.device=cpu",
 )
-"""A net of 146 K weights that takes pictures from 32 pixels on; dropout 0.5 as in the paper."""
+"""A net of 146 K weights that takes images from 32 pixels on; dropout 0.5 as in the paper."""
 
 
 def recipe(*settings: str) -> Recipe:
@@ -56,7 +56,7 @@ def find_chromium() -> str:
 
 
 def write_class_folders(root: Path, count: int = 12, seed: int = 0, names: Any = COLOURS) -> Path:
-    """Write noisy pictures of a few sizes, whose colour tells their class."""
+    """Write noisy images of a few sizes, whose colour tells their class."""
     generator = np.random.default_rng(seed)
     for name in names:
         (root / name).mkdir(parents=True)
@@ -89,7 +89,7 @@ def plant(root: Path, *names: str) -> Path:
 
 
 def listed(dataset: Dataset, split: str) -> list[tuple[str, str]]:
-    """The name of every picture of a split and the name of its class."""
+    """The name of every image of a split and the name of its class."""
     return [
         (sample.path.relative_to(dataset.root).as_posix(), dataset.classes[sample.label])
         for sample in dataset.split(split)
@@ -157,7 +157,7 @@ def write_boxed(root: Path, count: int = 24, without_box: int = 0, seed: int = 0
     """Write grey noise with a square of the class's colour, and a table with its box.
 
     Returns:
-        The table; the first ``without_box`` pictures of the training split have no box in it.
+        The table; the first ``without_box`` images of the training split have no box in it.
     """
     generator = np.random.default_rng(seed)
     root.mkdir(parents=True, exist_ok=True)

@@ -6,11 +6,11 @@
     ├── InputError                the user's input is at fault; exit code 2
     │   ├── RecipeError           a recipe or one of its settings
     │   ├── DataError             a data set: layout, classes, splits
-    │   │   └── PictureError      one picture that cannot be read
+    │   │   └── PictureError      one image that cannot be read
     │   │       └── PictureTooLarge  one that would cost too much to read
     │   ├── ModelError            a model or run folder
     │   ├── FolderInUse           another process is writing there
-    │   ├── SizeError             a picture too small for a net, an input size no net can have
+    │   ├── SizeError             an image too small for a net, an input size no net can have
     │   └── MissingExtra          an optional dependency; names its install line
     ├── MachineError              the machine is at fault, not the input; exit code 1
     │   ├── WorkerError           a reading process was killed, or none can be started
@@ -48,11 +48,11 @@ class DataError(InputError):
 
 
 class PictureError(DataError):
-    """One picture that cannot be read."""
+    """One image that cannot be read."""
 
 
 class PictureTooLarge(PictureError):
-    """One picture of more bytes or pixels than are ever read."""
+    """One image of more bytes or pixels than are ever read."""
 
 
 class ModelError(InputError):
@@ -64,7 +64,7 @@ class FolderInUse(InputError):
 
 
 class SizeError(InputError):
-    """A picture too small for a net, or an input size no net can have."""
+    """An image too small for a net, or an input size no net can have."""
 
 
 class MissingExtra(InputError):
@@ -102,7 +102,7 @@ def did_you_mean(found: str, known: Iterable[str], then: str = "") -> str:
     >>> did_you_mean("A-LNR", ["A", "A-LRN", "B"])
     "; did you mean 'A-LRN'?"
     >>> did_you_mean("cta", ["cat"], "add pictures"), did_you_mean("x", ["cat"], "add pictures")
-    ("; did you mean 'cat'? Add pictures", '; add pictures')
+    ("; did you mean 'cat'? Add images", '; add images')
     """
     nearest = difflib.get_close_matches(found, list(known), n=1, cutoff=0.6)
     if not nearest:

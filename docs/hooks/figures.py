@@ -1,6 +1,6 @@
 """Figures of the lecture in its pages: the light and the dark drawing, and words below.
 
-A page names the light picture alone, ``![…](../images/lecture/NAME.png)``; the title and the
+A page names the light image alone, ``![…](../images/lecture/NAME.png)``; the title and the
 sentence below are those of ``verydeep figures``, so that each has one source.
 """
 
@@ -28,7 +28,7 @@ log = logging.getLogger("mkdocs.hooks.figures")
 
 
 def on_page_content(html: str, **kwargs: Any) -> str:
-    """Put a figure with a caption, a link to its full size, in the place of such pictures."""
+    """Put a figure with a caption, a link to its full size, in the place of such images."""
     return FIGURE.sub(_figure, html)
 
 

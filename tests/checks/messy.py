@@ -1,4 +1,4 @@
-"""Pictures for tests of the look-over: smooth scenes that differ, and copies made from them."""
+"""Images for tests of the look-over: smooth scenes that differ, and copies made from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verydeep.data.samples import Sample, Samples
 
 
 def scene(seed: int, width: int = 120, height: int = 90) -> Image.Image:
-    """Return a colourful picture with structure at many scales, like a photograph's."""
+    """Return a colourful image with structure at many scales, like a photograph's."""
     generator = np.random.default_rng(seed)
     total = np.zeros((height, width, 3))
     for cells in (2, 4, 8, 16):
@@ -25,7 +25,7 @@ def scene(seed: int, width: int = 120, height: int = 90) -> Image.Image:
 
 
 def save(picture: Image.Image, path: Path, **how: object) -> Path:
-    """Save a picture, and make the folders it stands in."""
+    """Save an image, and make the folders it stands in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path, **how)
     return path

@@ -17,7 +17,7 @@ ON = f"{WIDTH}x{HEIGHT} pixels"
 
 
 def reasons(report: CheckReport) -> dict[str, list[str]]:
-    """Return what was said of boxes, by the names of the pictures without folder and ending."""
+    """Return what was said of boxes, by the names of the images without folder and ending."""
     told: dict[str, list[str]] = {}
     for finding in report.findings:
         assert finding.key in ("boxes", "missing-class", "no-pictures")
@@ -45,7 +45,7 @@ ODD: dict[str, tuple[Callable[[Path, Boxes], Path], Boxes, dict[str, list[str]]]
         },
         {
             "cat02": [f"box (8, 8) to (3, 20) {EMPTY}"],
-            "cat03": ["box (-5, 4) to (30, 30) begins beyond the picture: cut at its edge"],
+            "cat03": ["box (-5, 4) to (30, 30) begins beyond the image: cut at its edge"],
             "cat04": [f"box (0, 0) to (121, 90) on {ON}"],
             "cat05": [f"box (6, 8) to (30, 5) {EMPTY}", f"box (49, 49) to (60, 99) on {ON}"],
         },

@@ -110,7 +110,7 @@ def test_the_same_pixels_in_other_bytes_are_a_group(tmp_path: Path) -> None:
 
 
 def test_different_pictures_are_not_near(tmp_path: Path) -> None:
-    """No false alarm among 120 pictures, 7,140 pairs."""
+    """No false alarm among 120 images, 7,140 pairs."""
     pictures = [seen(save(scene(seed), tmp_path / f"{seed}.jpg")) for seed in range(120)]
     assert find_duplicates(pictures) == Duplicates()
 

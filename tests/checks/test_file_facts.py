@@ -1,4 +1,4 @@
-"""What one file is: each kind of oddity, each kind of fault, by pictures made here."""
+"""What one file is: each kind of oddity, each kind of fault, by images made here."""
 
 from __future__ import annotations
 
@@ -128,10 +128,10 @@ def test_a_truncated_file_is_broken(tmp_path: Path, name: str, share: float, col
     ("content", "fault", "reason"),
     [
         (b"<html>404</html>", "no-picture", "web page"),
-        (b"not a picture\n", "no-picture", "holds text"),
+        (b"not an image\n", "no-picture", "holds text"),
         (b"%PDF-1.7\n\x80", "no-picture", "holds PDF"),
         (b"\0\0\0\x18ftypqt  \0\0\0\0", "no-picture", "holds a film"),
-        (bytes(100), "no-picture", "not a picture"),
+        (bytes(100), "no-picture", "not an image"),
         (b"\x89PNG\r\n\x1a\n", "broken", "PNG|broken"),
     ],
 )

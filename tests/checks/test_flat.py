@@ -1,4 +1,4 @@
-"""A folder of pictures without classes: looked over all the same, and unfit for training."""
+"""A folder of images without classes: looked over all the same, and unfit for training."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def test_a_flat_folder_is_looked_over(photos: Path, tmp_path: Path) -> None:
     assert "a folder for each class" in found["no-classes"].advice
     assert found["duplicates"].files[0].reason == "same pixels as again.png (all)"
     value = report.to_dict()
-    assert value["describe"] == "a folder of pictures without classes, 14 all"
+    assert value["describe"] == "a folder of images without classes, 14 all"
     assert value["splits"] == {"all": 14}
     page = (tmp_path / "out/check.html").read_text("utf-8")
-    assert "all pictures" in page
+    assert "all images" in page
     assert page.count("data:image/jpeg") >= 8
 
 
@@ -55,7 +55,7 @@ def test_training_does_not_take_it(photos: Path) -> None:
 
 
 def test_a_named_layout_is_insisted_on(photos: Path) -> None:
-    with pytest.raises(DataError, match="at least two folders with pictures"):
+    with pytest.raises(DataError, match="at least two folders with images"):
         check(photos, layout="class-folders")
 
 

@@ -62,7 +62,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[CheckReport, Path
     root = clean_splits(folder / "pets & <co>")
     shutil.copy(root / "train/cat/00.jpg", root / "val/dog/x.jpg")
     save(Image.open(root / "train/cat/01.jpg"), root / "train/cat/y.jpg", quality=70)
-    (root / "train/cat" / NASTY).write_text("no picture")
+    (root / "train/cat" / NASTY).write_text("no image")
     return check(root, out=folder / "out"), folder / "out"
 
 

@@ -1,4 +1,4 @@
-"""The perceptual hash: stays for copies, differs for other pictures, follows its definition."""
+"""The perceptual hash: stays for copies, differs for other images, follows its definition."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_leakage_ends_with_2_and_says_what_to_do(data: Path, verydeep: Program) 
     shutil.copy(data / "train/cat/00.jpg", data / "val/cat/x.jpg")
     outcome = verydeep("check", data)
     assert (outcome.code, outcome.err) == (2, KEPT)
-    assert "ERROR  1 picture repeated: the same picture in train and in val or test" in outcome.out
+    assert "ERROR  1 image repeated: the same image in train and in val or test" in outcome.out
     assert "val/cat/x.jpg: same bytes as train/cat/00.jpg (train, cat)" in outcome.out
     assert "remove the copies" in outcome.out
     assert outcome.out.endswith(
@@ -119,7 +119,7 @@ def test_a_set_of_nothing_but_broken_files_can_be_shown(data: Path, verydeep: Pr
         path.write_text("broken")
     outcome = verydeep("check", data)
     assert outcome.code == 2
-    assert "2 classes without a usable picture in train" in outcome.out
+    assert "2 classes without a usable image in train" in outcome.out
     assert "24 of 24 files of train cannot be used" in outcome.out
 
 
@@ -291,7 +291,7 @@ def test_what_writing_shards_leaves_out_is_said_to_be_left_out(
     (data / "val/cat/00.jpg").write_bytes(b"broken")
     outcome = verydeep("shard", data, tmp_path / "out", "--limit", "0.5")
     assert outcome.code == 0
-    assert "1 picture cannot be read and is left out:\n" in outcome.err
+    assert "1 image cannot be read and is left out:\n" in outcome.err
     (data / "val/cat/01.jpg").write_bytes(b"broken")
     outcome = verydeep("shard", data, tmp_path / "again", "--limit", "0.5")
-    assert "2 pictures cannot be read and are left out:\n" in outcome.err
+    assert "2 images cannot be read and are left out:\n" in outcome.err

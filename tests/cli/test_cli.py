@@ -356,7 +356,7 @@ def test_unreadable_pictures_are_listed_on_stderr(
     outcome = verydeep("evaluate", trained_run, "--data", data, "--json")
     found = only_json(outcome)
     assert (found["unreadable"], found["images"]) == (["red/00.png"], 5)
-    assert "1 picture cannot be read" in outcome.err
+    assert "1 image cannot be read" in outcome.err
     assert "  red/00.png\n" in outcome.err
 
 
@@ -389,7 +389,7 @@ def test_a_folder_that_is_no_model(tmp_path: Path, verydeep: Program) -> None:
 
 @pytest.fixture
 def holiday(tmp_path: Path) -> Path:
-    """A folder of three pictures, of which one is broken, and something else."""
+    """A folder of three images, of which one is broken, and something else."""
     folder = write_class_folders(tmp_path / "holiday", 1)
     (folder / "green" / "00.png").write_bytes(b"broken")
     (folder / "notes.txt").write_text("sunny")
@@ -407,7 +407,7 @@ def test_predictions_as_json(trained_run: Path, holiday: Path, verydeep: Program
         assert prediction["classes"][0]["class"] == name
         assert len(prediction["classes"]) == 2
         assert 1 / 3 < prediction["classes"][0]["probability"] <= 1
-    assert "1 picture cannot be read" in outcome.err
+    assert "1 image cannot be read" in outcome.err
 
 
 def test_predictions_as_csv(trained_run: Path, holiday: Path, verydeep: Program) -> None:
@@ -455,7 +455,7 @@ def test_faults_of_a_prediction_are_messages(
     broken = verydeep("predict", trained_run, holiday / "green", "--json")
     assert broken.code == 2
     assert only_json(broken)["predictions"] == []
-    assert broken.err.splitlines()[-1] == "verydeep: none of the pictures can be read"
+    assert broken.err.splitlines()[-1] == "verydeep: none of the images can be read"
 
 
 def test_a_file_name_in_another_encoding_does_not_end_a_prediction(

@@ -412,7 +412,7 @@ def test_torchvisions_faults_are_messages_too(
 def test_a_picture_that_is_broken_cannot_be_explained(
     verydeep: Program, unsure: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "p.png").write_bytes(b"no picture")
+    (tmp_path / "p.png").write_bytes(b"no image")
     assert "p.png" in fault(verydeep("evaluate", unsure, "--picture", tmp_path / "p.png"))
 
 
@@ -421,9 +421,9 @@ def test_without_one_readable_picture_there_is_no_result(
 ) -> None:
     data = write_class_folders(tmp_path / "data", 1)
     for path in data.rglob("*.png"):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     message = fault(verydeep("evaluate", unsure, "--data", data, *FP32))
-    assert "none of the 3 pictures to test on can be read" in message
+    assert "none of the 3 images to test on can be read" in message
 
 
 # ---- two processes ----
@@ -434,10 +434,10 @@ def test_two_processes_give_one_result_of_every_picture_once(
     unsure: Path, verydeep: Program, tmp_path: Path
 ) -> None:
     data = write_splits(tmp_path / "data", train=1, val=1, test=9)
-    # Of 27 pictures eight neighbours go through together: number 4 and 11 in another process each.
+    # Of 27 images eight neighbours go through together: number 4 and 11 in another process each.
     broken = ("test/blue/04.png", "test/green/02.png")
     for name in broken:
-        (data / name).write_bytes(b"no picture")
+        (data / name).write_bytes(b"no image")
     arguments = ("evaluate", str(unsure), "--data", str(data), *FP32, "--json")
     alone = verydeep(*arguments, "--out", tmp_path / "alone")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -453,7 +453,7 @@ def test_two_processes_give_one_result_of_every_picture_once(
     found, expected = strict_json(done.stdout), strict_json(alone.out)
     assert without_seconds(found) == without_seconds(expected)
     assert (found["images"], found["unreadable"]) == (25, list(broken))
-    assert done.stderr.count("2 pictures cannot be read") == 1
+    assert done.stderr.count("2 images cannot be read") == 1
     for name in broken:
         assert done.stderr.count(f"  {name}\n") == 1
     for name in ("posteriors.csv", "classes.csv", "confusion.csv", "reliability.csv"):

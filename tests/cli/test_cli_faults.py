@@ -148,7 +148,7 @@ def test_a_hundred_thousand_workers_are_not_started(
         for word in VERBS[verb](pictures, trained_run, tmp_path / "out")
     ]
     outcome = verydeep(*words)
-    assert outcome.code in (0, 2), outcome.err  # 2: what check says of the pictures
+    assert outcome.code in (0, 2), outcome.err  # 2: what check says of the images
     assert max(counts) <= 16
     assert "100,000" in outcome.err
     assert " 16 " in outcome.err
@@ -340,7 +340,7 @@ def test_a_signal_ends_a_verb_with_a_word(
     verydeep: Program,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It comes while a picture is decoded, where any exception would mean a broken file."""
+    """It comes while an image is decoded, where any exception would mean a broken file."""
 
     sent: list[int] = []
 
@@ -349,7 +349,7 @@ def test_a_signal_ends_a_verb_with_a_word(
             sent.append(number)
             os.kill(os.getpid(), number)
         time.sleep(0.05)
-        raise OSError("a broken picture")
+        raise OSError("a broken image")
 
     monkeypatch.setattr("PIL.Image.Image.load", send)
     before = {each: signal.getsignal(each) for each in (number, signal.SIGTERM)}

@@ -88,7 +88,7 @@ def test_a_result_says_what_was_measured_and_how() -> None:
     assert found == {
         "net": "D",
         "protocol": "dense, Q = 256, 384, with mirror images",
-        "views": "4 of each picture",
+        "views": "4 of each image",
         "split": "test",
         "images": "12,345 counted, 2 unreadable",
         "top-1 error": "24.40 %  (95 % interval 23.65 to 25.17)",
@@ -236,13 +236,13 @@ def test_of_five_classes_no_top5_error_is_shown() -> None:
 def test_an_error_that_is_too_low_says_so() -> None:
     assert "beware" not in result_as_text(result(trained_on=0, validated_on=0))
     trained = result_as_text(result(images=180, trained_on=144, validated_on=18))
-    assert re.search(r"^beware +trained on 144 of these 180 pictures", trained, re.MULTILINE)
+    assert re.search(r"^beware +trained on 144 of these 180 images", trained, re.MULTILINE)
     chosen = result_as_text(result(images=18, trained_on=0, validated_on=18))
-    assert re.search(r"^beware +18 of these 18 pictures also chose the epoch", chosen, re.MULTILINE)
+    assert re.search(r"^beware +18 of these 18 images also chose the epoch", chosen, re.MULTILINE)
     few = result(images=18, split="val", selected_on="val")
     ended = {"epochs": 1, "drops": 0, "stopped_because": "it", "best_epoch": 1}
     text = run_as_text({**few, "tests": [few], **ended}, Path("run"))
-    assert "18 of these 18 pictures also chose the epoch" in text
+    assert "18 of these 18 images also chose the epoch" in text
     assert "accuracy 75.60 % (95 % interval" in text
 
 
@@ -250,7 +250,7 @@ def test_an_error_that_is_too_low_says_so() -> None:
 
 
 class Net:
-    """A net that looks at the mean of a picture, at every position."""
+    """A net that looks at the mean of an image, at every position."""
 
     classes = tuple(sorted(COLOURS))
     calibration = None
@@ -349,7 +349,7 @@ def test_one_view_is_not_called_several(picture: Path) -> None:
 def test_a_picture_in_memory_is_called_that(picture: Path) -> None:
     with Image.open(picture) as image:
         explanation = explain([Net()], [make_protocol("center", (32,))], image.copy())
-    assert explanation_as_text(explanation).startswith("a picture in memory\n")
+    assert explanation_as_text(explanation).startswith("an image in memory\n")
     assert torch.allclose(explanation.likely.sum(), torch.tensor(1.0))
 
 
@@ -398,7 +398,7 @@ def test_a_box_net_stands_beside_boxes_that_know_nothing() -> None:
     }
     compared = (
         "with the true class, against the mean box: right where the other is not on 1,055 and 22 "
-        "pictures, p-value .012 (McNemar)"
+        "images, p-value .012 (McNemar)"
     )
     metrics = {
         "tests": [test],
@@ -412,7 +412,7 @@ def test_a_box_net_stands_beside_boxes_that_know_nothing() -> None:
         ["test", "split", "localization error", "95 %", "mean IoU", "images"],
         ["center, Q = 64", "test", "32.60 %", "28.64 to 36.83", "0.596", "12,345"],
         ["mean box", "39.20 %", "0.484"],
-        ["whole picture", "44.00 %", "0.540"],
+        ["whole image", "44.00 %", "0.540"],
     ]
     assert lines[4] == compared
     alone = localization_as_text(test).splitlines()

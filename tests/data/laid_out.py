@@ -1,4 +1,4 @@
-"""A small set of real pictures, laid out in every way that is read."""
+"""A small set of real images, laid out in every way that is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from verydeep.data.shards.write import write_shards
 
 
 class Laid(NamedTuple):
-    """A picture of the set.
+    """An image of the set.
 
     Names begin with the class, so that every layout keeps them in the same order.
     """
@@ -34,13 +34,13 @@ Pictures = Sequence[Laid]
 
 
 def numbered(split: str, wnid: str, number: int, data: bytes) -> Laid:
-    """Return a picture with a name and a box of its own."""
+    """Return an image with a name and a box of its own."""
     box = (number, 2 * number, 40 + number, 30 + number)
     return Laid(split, wnid, f"{wnid}_{split}_{number:02}.jpg", data, box)
 
 
 def tiles(photographs: Iterable[Image.Image], train: int, val: int) -> list[Laid]:
-    """Return pictures of 64x64 out of large ones, which are their classes."""
+    """Return images of 64x64 out of large ones, which are their classes."""
     found = []
     for wnid, photograph in enumerate(photographs, start=1):
         for number in range(train + val):
@@ -143,7 +143,7 @@ def coco(root: Path, pictures: Pictures) -> Path:
 
 
 def rows_of(root: Path, pictures: Pictures) -> list[dict[str, Any]]:
-    """Write the pictures beside a table, and return its rows."""
+    """Write the images beside a table, and return its rows."""
     for one in pictures:
         put(root / "pictures" / one.name, one.data)
     return [

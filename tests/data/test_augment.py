@@ -200,7 +200,7 @@ def noise(height: int, width: int, seed: int = 0) -> Image.Image:
 
 
 def pictures(kind: str, photographs: list[Image.Image]) -> list[Image.Image]:
-    """Pictures that the scales of :data:`CASES` shrink, enlarge and leave as they are."""
+    """Images that the scales of :data:`CASES` shrink, enlarge and leave as they are."""
     if kind == "noise":
         return [noise(64, 64), noise(100, 233), noise(301, 97), noise(40, 400)]
     return [
@@ -280,7 +280,7 @@ def test_a_cut_is_the_whole_picture_rescaled_and_then_cropped(
 def test_every_place_on_an_enlarged_or_shrunk_picture_can_be_cut(
     size: tuple[int, int], photographs: list[Image.Image]
 ) -> None:
-    """Also where the crop ends at as many pixels as the picture had before."""
+    """Also where the crop ends at as many pixels as the image had before."""
     picture = photographs[0].resize(size, BILINEAR)
     rescaled = rescaled_size(picture.height, picture.width, 32)
     places = [(t, left) for t in range(rescaled[0] - 23) for left in range(rescaled[1] - 23)]
@@ -294,7 +294,7 @@ def test_every_place_on_an_enlarged_or_shrunk_picture_can_be_cut(
 def test_the_last_place_on_any_panorama_can_be_cut(
     size: tuple[int, int], upright: bool, scale: int
 ) -> None:
-    """Its box ends at the picture's edge; one rounding further and Pillow would refuse it.
+    """Its box ends at the image's edge; one rounding further and Pillow would refuse it.
 
     And what lies left of it is far too much to be made along.
     """

@@ -1,4 +1,4 @@
-"""Balance: every class as often, every picture of a class as often, nothing drawn twice alike."""
+"""Balance: every class as often, every image of a class as often, nothing drawn twice alike."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_balanced_epoch_is_shuffled_and_repeatable(
 
 @pytest.fixture
 def unequal(tmp_path: Path) -> Path:
-    """A folder with twelve pictures of one class and three of each other."""
+    """A folder with twelve images of one class and three of each other."""
     root = write_class_folders(tmp_path / "data" / "train", 12)
     write_class_folders(tmp_path / "data" / "val", 3, seed=1)
     for name in [*COLOURS][1:]:
@@ -104,7 +104,7 @@ def test_files_and_memory_agree_on_a_balanced_epoch(cache: str, unequal: Path) -
     out = unequal.parent / cache
     metrics = verydeep.train(unequal, chosen, out, progress=Told())
     assert metrics["images"] == 9
-    assert any("from 3 to 12 training pictures: every class is drawn" in line for line in said)
+    assert any("from 3 to 12 training images: every class is drawn" in line for line in said)
 
 
 def test_a_weighted_loss_is_the_mean_of_weighted_losses(unequal: Path) -> None:

@@ -46,7 +46,7 @@ def originals(photographs: list[Image.Image]) -> list[Image.Image]:
 
 @pytest.fixture
 def samples(tmp_path: Path, originals: list[Image.Image]) -> list[Sample]:
-    """The originals as files; the label is the number of the picture."""
+    """The originals as files; the label is the number of the image."""
     for number, picture in enumerate(originals):
         picture.save(tmp_path / f"{number}.png")
     return [Sample(tmp_path / f"{number}.png", number) for number in range(COUNT)]
@@ -97,7 +97,7 @@ def largest_difference(some: TrainingBatches, others: TrainingBatches) -> int:
     return largest
 
 
-# The pictures
+# The images
 
 
 @pytest.mark.parametrize("make", [from_files, from_memory])
@@ -130,7 +130,7 @@ def test_shrunk_pictures_in_memory_give_the_same_crops_at_the_scale_they_have(
 
 
 def test_a_panorama_does_not_pad_the_batch() -> None:
-    """Only what a crop needs is gathered, however long its picture is."""
+    """Only what a crop needs is gathered, however long its image is."""
     long = [np.zeros((64, 64, 3), np.uint8)] * 3 + [np.zeros((64, 4000, 3), np.uint8)]
     store = PictureStore(long, torch.device("cpu"))
     sizes: list[torch.Size] = []
@@ -143,7 +143,7 @@ def test_a_panorama_does_not_pad_the_batch() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_a_picture_keeps_its_label(device: str) -> None:
-    """Pictures of one colour each: the crop tells which picture it is from."""
+    """Images of one colour each: the crop tells which image it is from."""
     solid = [np.full((20 + n, 33 - n, 3), 20 * n, np.uint8) for n in range(COUNT)]
     samples = [Sample(Path(f"{n}.png"), n) for n in range(COUNT)]
     store = PictureStore(solid, torch.device(device))
@@ -267,7 +267,7 @@ def test_the_number_of_processes_changes_no_bit(
     for sample, original in zip(samples, originals, strict=True):
         factor = 1 + sample.label % 5  # some are decoded at a reduced size
         original.resize((factor * original.width, factor * original.height)).save(sample.path, kind)
-    samples[4].path.write_bytes(b"no picture")
+    samples[4].path.write_bytes(b"no image")
     alone, one, many = (from_files(samples, workers=workers) for workers in (0, 1, 2))
     assert all_same(alone.epoch(0), many.epoch(0))
     assert all_same(one.epoch(0), many.epoch(0))
@@ -293,7 +293,7 @@ def test_large_jpegs_are_reduced_only_if_that_is_wanted(
 def test_loading_leaves_the_programs_random_numbers_alone(
     workers: int, samples: list[Sample]
 ) -> None:
-    """They belong to dropout: a training must not depend on how its pictures were loaded."""
+    """They belong to dropout: a training must not depend on how its images were loaded."""
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
     first = list(from_files(samples, workers=workers).epoch(0))
     assert torch.equal(torch.get_rng_state(), before[0])

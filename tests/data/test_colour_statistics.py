@@ -36,7 +36,7 @@ def write(folder: Path, pictures: list[Image.Image]) -> list[Sample]:
 
 def break_files(samples: list[Sample], numbers: list[int]) -> None:
     for number in numbers:
-        samples[number].path.write_bytes(b"no picture")
+        samples[number].path.write_bytes(b"no image")
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_mean_and_covariance_are_those_of_all_pixels(
 def test_each_picture_counts_alike_whatever_its_size(mixed: list[Sample]) -> None:
     colours = scan(mixed).colours
     pixels = [colours_of(sample.path) for sample in mixed]
-    # The same as if each pixel had the weight 1 / (pixels of its picture).
+    # The same as if each pixel had the weight 1 / (pixels of its image).
     weights = np.concatenate([np.full(len(one), 1 / len(one)) for one in pixels])
     everything = np.concatenate(pixels)
     mean = np.average(everything, axis=0, weights=weights)
@@ -190,7 +190,7 @@ def test_more_broken_pictures_than_the_limit_are_refused_and_listed(mixed: list[
     with pytest.raises(DataError) as refusal:
         scan(mixed, unreadable_limit=0.249)
     message = str(refusal.value)
-    assert "2 of 8 training pictures cannot be read" in message
+    assert "2 of 8 training images cannot be read" in message
     assert "24.9%" in message
     assert [str(sample.path) in message for sample in mixed] == [
         number in (1, 5) for number in range(8)
@@ -199,7 +199,7 @@ def test_more_broken_pictures_than_the_limit_are_refused_and_listed(mixed: list[
 
 def test_no_picture_that_can_be_read_is_refused_whatever_the_limit(mixed: list[Sample]) -> None:
     break_files(mixed, list(range(8)))
-    with pytest.raises(DataError, match="none of the 8 training pictures can be read"):
+    with pytest.raises(DataError, match="none of the 8 training images can be read"):
         scan(mixed, unreadable_limit=1.0)
 
 
@@ -229,7 +229,7 @@ def test_the_limit_that_the_message_suggests_would_do(total: int, data: st.DataO
     check_unreadable(faults, total, suggested)
 
 
-# Kept pictures
+# Kept images
 
 
 def test_kept_pictures_are_the_decoded_ones(mixed: list[Sample]) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of every kind against pixels worked out by hand; broken ones, however broken."""
+"""Images of every kind against pixels worked out by hand; broken ones, however broken."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def tiff(
     return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + b"\0\0\0\0" + data
 
 
-# What each kind of picture becomes.
+# What each kind of image becomes.
 
 
 @pytest.mark.parametrize("kind", LOSSLESS)
@@ -351,7 +351,7 @@ def test_empty_file(tmp_path: Path) -> None:
     ],
 )
 def test_not_a_picture(data: bytes) -> None:
-    assert fault(data).startswith("not a picture in one of the formats JPEG, PNG,")
+    assert fault(data).startswith("not an image in one of the formats JPEG, PNG,")
 
 
 def test_cut_off_picture_says_so() -> None:
@@ -513,7 +513,7 @@ def attempt(source: bytes | Path) -> bool:
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_cut_off_anywhere(kind: str) -> None:
-    """A picture comes out whole (what was cut off is not part of it) or not at all."""
+    """An image comes out whole (what was cut off is not part of it) or not at all."""
     data = WHOLE[kind]
     whole = pixels(data)
     for end in range(0, len(data), max(1, len(data) // 150)):

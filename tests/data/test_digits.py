@@ -1,4 +1,4 @@
-"""The built-in digits: what is promised of the pictures, the splits and the folder."""
+"""The built-in digits: what is promised of the images, the splits and the folder."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_training_patches_come_from_elsewhere() -> None:
 def ink_and_patch(picture: Digit, entropy: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return where the ink is, (64, 64), and the patch without it, (64, 64, 3).
 
-    The picture is drawn twice more, in black and in white: ink is where the two differ.
+    The image is drawn twice more, in black and in white: ink is where the two differ.
     """
     start, end = (round(640 * share) for share in digits.STRIPS[picture.split])
     strips = [Image.fromarray(photo[:, start:end]) for photo in load_sample_images().images]

@@ -1,4 +1,4 @@
-"""The same real pictures in every layout: read alike, judged alike, and trained on bit for bit."""
+"""The same real images in every layout: read alike, judged alike, and trained on bit for bit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TRAIN, VAL = 6, 3
 
 
 def tiny_pictures(path: Path, classes: int = 3) -> list[Laid]:
-    """Return a few real pictures of Tiny ImageNet."""
+    """Return a few real images of Tiny ImageNet."""
     if not path.is_file():
         pytest.skip(f"shared/data has no {path.name}")
     found = []
@@ -117,7 +117,7 @@ def test_a_layout_is_what_the_folders_are(
 def test_folders_that_nothing_divides_are_what_such_a_table_is(
     pictures: Pictures, tmp_path: Path
 ) -> None:
-    """The rule that draws the splits goes by the pictures' names within the set."""
+    """The rule that draws the splits goes by the images' names within the set."""
     folders = class_folders(tmp_path / "folders", pictures)
     rows = (f"{one.wnid}/{one.name},{one.wnid}\n" for one in sorted(pictures, key=by_name))
     table = class_folders(tmp_path / "table", pictures) / "table.csv"

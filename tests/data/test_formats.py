@@ -21,7 +21,7 @@ needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow witho
 
 
 def halves(height: int = 64, width: int = 96) -> Image.Image:
-    """Return a picture that is red above and blue below."""
+    """Return an image that is red above and blue below."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[: height // 2, :, 0], pixels[height // 2 :, :, 2] = 250, 250
     return Image.fromarray(pixels)
@@ -145,7 +145,7 @@ def test_pillows_registry_stays_as_it_is() -> None:
 def test_a_film_is_no_picture() -> None:
     film = b"\0\0\0\x18ftypisom\0\0\0\0mp42" + bytes(100)
     assert box_format(film) == "a film"
-    with pytest.raises(PictureError, match="not a picture"):
+    with pytest.raises(PictureError, match="not an image"):
         decode(film)
 
 

@@ -72,7 +72,7 @@ def watchdog() -> Iterator[None]:
 
 
 def fault(source: Path | bytes) -> str:
-    """Return why a picture is refused; to find out must not take long."""
+    """Return why an image is refused; to find out must not take long."""
     started = time.process_time()
     with pytest.raises(PictureError) as caught:
         decode(source)
@@ -139,7 +139,7 @@ def test_a_jpeg_with_many_passes_is_decoded() -> None:
 
 
 def test_what_lies_behind_a_jpeg_is_no_pass() -> None:
-    """Phones append films to pictures; they hold every pair of bytes."""
+    """Phones append films to images; they hold every pair of bytes."""
     data = encode(SMALL, "JPEG", progressive=True)
     behind = data + b"\xff\xda" * (2 * MAX_SCANS)
     assert np.array_equal(np.asarray(decode(behind)), np.asarray(decode(data)))
@@ -357,7 +357,7 @@ def test_a_class_that_links_to_what_it_lies_in(tmp_path: Path, target: str) -> N
 def test_a_class_that_links_to_another_class(tmp_path: Path) -> None:
     root = write_class_folders(tmp_path, 10)
     (root / "azure").symlink_to("blue")
-    with pytest.raises(DataError, match=r"azure' links to 'blue', so the same pictures"):
+    with pytest.raises(DataError, match=r"azure' links to 'blue', so the same images"):
         read_dataset(root)
 
 
@@ -443,7 +443,7 @@ def test_a_run_refuses_too_many_of_them(tmp_path: Path, verydeep: Callable[..., 
     _pipe(data / "train" / "red" / "x.jpg")
     ended = verydeep("train", data, "--out", tmp_path / "run", *QUICK)
     assert ended.code == 2
-    assert "1 of 25 training pictures cannot be read, more than the 1.0%" in ended.err
+    assert "1 of 25 training images cannot be read, more than the 1.0%" in ended.err
     assert "x.jpg: a named pipe, not a file" in ended.err
     assert "Traceback" not in ended.err
 
@@ -544,7 +544,7 @@ def test_too_many_that_break_during_training_end_it(
     after_the_scan((data / "train" / "red" / "03.png").unlink)
     ended = verydeep("train", data, "--out", tmp_path / "run", *QUICK)
     assert ended.code == 2
-    assert "1 of 24 training pictures cannot be read" in ended.err
+    assert "1 of 24 training images cannot be read" in ended.err
     assert "03.png: No such file or directory" in ended.err
     assert "Traceback" not in ended.err
 
@@ -613,7 +613,7 @@ def becomes(data: bytes) -> Image.Image | PictureError:
 @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(SEEDS), st.lists(EDITS, min_size=1, max_size=6))
 def test_whatever_is_done_to_a_file(seed: bytes, harm: list[Edit]) -> None:
-    """A picture in RGB or a PictureError: nothing else is raised, nothing is warned of."""
+    """An image in RGB or a PictureError: nothing else is raised, nothing is warned of."""
     with warnings.catch_warnings(record=True) as leaked:
         warnings.simplefilter("always")
         found = becomes(mutate(seed, harm))

@@ -1,4 +1,4 @@
-"""The store of decoded pictures against the pictures themselves."""
+"""The store of decoded images against the images themselves."""
 
 from __future__ import annotations
 

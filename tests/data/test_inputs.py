@@ -1,4 +1,4 @@
-"""What people give as pictures: each way to give one, nested as they like, and what is refused."""
+"""What people give as images: each way to give one, nested as they like, and what is refused."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def gradient(height: int = 4, width: int = 5) -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two pictures, one of them below, and a file that is none."""
+    """Two images, one of them below, and a file that is none."""
     (tmp_path / "below").mkdir()
     Image.new("RGB", (3, 2), RED).save(tmp_path / "a.png")
     Image.new("RGB", (3, 2), BLUE).save(tmp_path / "below" / "b.png")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     return tmp_path
 
 
@@ -85,7 +85,7 @@ def test_lists_of_lists_are_taken_in_order(folder: Path) -> None:
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=r"gone\.png: no such file or folder"):
         list(each_picture(tmp_path / "gone.png"))
-    with pytest.raises(PictureError, match="no pictures in this folder"):
+    with pytest.raises(PictureError, match="no images in this folder"):
         list(each_picture([tmp_path]))
 
 

@@ -65,7 +65,7 @@ def test_the_largest_object_names_the_picture(tmp_path: Path) -> None:
     boxes = [sample.box for split in dataset.splits for sample in dataset.split(split)]
     assert boxes == [Box(5, 5, 7, 7), None, Box(1, 2, 4, 6), Box(0.5, 1, 2.5, 4.25)]
     assert dataset.describe() == (
-        "COCO layout, 2 classes, 3 train, 1 val, boxes, 2 pictures without an object left out"
+        "COCO layout, 2 classes, 3 train, 1 val, boxes, 2 images without an object left out"
     )
 
 
@@ -153,7 +153,7 @@ def test_other_json_files_do_not_hide_class_folders(tmp_path: Path) -> None:
     [
         (["a.json", "b.json"], r"b\.json is no split by name|a\.json is no split by name"),
         (["train_a.json", "train_b.json"], r"train_b\.json is train like train_a\.json"),
-        (["val.json"], "without training pictures; found 1 val"),
+        (["val.json"], "without training images; found 1 val"),
     ],
 )
 def test_files_that_make_no_splits_are_refused(
@@ -191,8 +191,8 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         (changed("annotations", [annotation(0, 9, [])]), "no category 9"),
         (changed("annotations", [annotation(0, 17, [1, 2])]), "a box must be four numbers"),
         (changed("annotations", [annotation(0, 17, "abcd", area=1)]), "a box must be a list"),  # type: ignore[arg-type]
-        (content(annotation(0, 17, [1, 2, 3, 4])), "its pictures, like '000.jpg', are in none of"),
-        (content(), "without training pictures"),
+        (content(annotation(0, 17, [1, 2, 3, 4])), "its images, like '000.jpg', are in none of"),
+        (content(), "without training images"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, value: Any, words: str) -> None:

@@ -223,15 +223,15 @@ def test_what_is_passed_over_is_counted_in_the_first_line(tmp_path: Path) -> Non
     plant(tmp_path, *in_each(["train", "test"], ["cat", "dog"]), *many("Val", 4), *many("raw/x", 5))
     plant(tmp_path, "1.jpg", "train/2.jpg", "notes/a.txt", "._3.jpg")
     told = read(tmp_path).describe()
-    assert "Val/ passed over (4 pictures)" in told
-    assert "raw/ passed over (5 pictures)" in told
-    assert "2 pictures in no class folder left out" in told
+    assert "Val/ passed over (4 images)" in told
+    assert "raw/ passed over (5 images)" in told
+    assert "2 images in no class folder left out" in told
     assert "notes" not in told
 
 
 def test_a_folder_beside_train_alone_is_passed_over_with_a_word(tmp_path: Path) -> None:
     plant(tmp_path, *in_each(["train"], ["cat", "dog"]), *many("unlabelled", 7))
-    assert "unlabelled/ passed over (7 pictures)" in read(tmp_path).describe()
+    assert "unlabelled/ passed over (7 images)" in read(tmp_path).describe()
 
 
 def test_files_of_the_system_are_neither_pictures_nor_classes(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_files_of_the_system_are_neither_pictures_nor_classes(tmp_path: Path) ->
     assert "passed over: " in dataset.describe()
 
 
-# Without training pictures
+# Without training images
 
 
 @pytest.mark.parametrize("split", ["test", "val", "Testing"])
@@ -252,7 +252,7 @@ def test_a_split_alone_is_that_split(tmp_path: Path, split: str) -> None:
     dataset = read(tmp_path)
     name = {"Testing": "test"}.get(split, split)
     assert (counts(dataset), dataset.test_split) == ({name: (3, 3)}, name)
-    with pytest.raises(DataError, match=f"without training pictures; found 6 {name}"):
+    with pytest.raises(DataError, match=f"without training images; found 6 {name}"):
         read_dataset(tmp_path)
 
 
@@ -270,7 +270,7 @@ def test_a_test_alone_is_tested_on(
     assert run_program(["evaluate", str(trained_run), *arguments]) == 0
     assert '"images": 6' in capsys.readouterr().out
     assert run_program(["train", str(given), "--out", str(tmp_path / "r"), *flags()]) == 2
-    assert "without training pictures" in capsys.readouterr().err
+    assert "without training images" in capsys.readouterr().err
 
 
 def test_a_test_alone_is_not_called_fit(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed file")
 
 
 def rows(count: int, classes: int = 3, **more: Any) -> Any:
-    """Return a split whose pictures are of one colour, which is their number."""
+    """Return a split whose images are of one colour, which is their number."""
     pictures = [Image.fromarray(np.full((40, 40, 3), n, np.uint8)) for n in range(count)]
     columns = {"image": pictures, "label": [n % classes for n in range(count)], **more}
     names = ["zebra", "ant", "cat", "unused"][: classes + 1]
@@ -96,13 +96,13 @@ def test_rows_without_a_class_are_left_out(tmp_path: Path) -> None:
 
 def test_a_row_without_a_picture_is_unreadable_not_fatal(tmp_path: Path) -> None:
     features = hub.Features({"image": hub.Image(), "label": hub.ClassLabel(names=["a", "b"])})
-    pictures = [None, {"bytes": b"no picture", "path": None}]
+    pictures = [None, {"bytes": b"no image", "path": None}]
     some = hub.Dataset.from_dict({"image": pictures * 2, "label": [0, 1, 1, 0]}, features=features)
     hub.DatasetDict({"train": some, "test": some}).save_to_disk(tmp_path / "s")
     first, second, *_ = read_dataset(tmp_path / "s", draw=False).split("train").paths
     for path, message in (
-        (first, "train/0: the row holds no picture"),
-        (second, "train/1: not a picture"),
+        (first, "train/0: the row holds no image"),
+        (second, "train/1: not an image"),
     ):
         with pytest.raises(PictureError, match=message):
             decode(path)
@@ -121,7 +121,7 @@ def test_a_row_may_name_a_file(tmp_path: Path) -> None:
     ("more", "drop", "message"),
     [
         ({}, "label", "no columns of class labels among image; name one"),
-        ({}, "image", "no columns of pictures among label"),
+        ({}, "image", "no columns of images among label"),
     ],
 )
 def test_columns_that_are_missing_are_asked_for(

@@ -156,7 +156,7 @@ def test_the_devkits_numbers_need_their_map(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("ILSVRC2012_validation_ground_truth.txt", "1\n", "has 1 lines for 2 pictures of val"),
+        ("ILSVRC2012_validation_ground_truth.txt", "1\n", "has 1 lines for 2 images of val"),
         ("ILSVRC2012_validation_ground_truth.txt", "1\n3\n", "line 2: '3' is no number of"),
         ("map_clsloc.txt", "n02 1\n", r"map_clsloc\.txt, line 1: must be a wnid, a number and"),
     ],
@@ -173,8 +173,8 @@ def test_a_devkit_that_cannot_be_used_is_refused(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("x", "must be a picture, a comma"),
-        ("x,n01 1 2 3", "must be a picture, a comma"),
+        ("x", "must be an image, a comma"),
+        ("x,n01 1 2 3", "must be an image, a comma"),
         ("x,n01 1 2 3 b", "a box must be four numbers"),
         ("ILSVRC2012_val_00000002,n01", "stands here twice, first in .*line 2"),
     ],

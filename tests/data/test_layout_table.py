@@ -1,4 +1,4 @@
-"""Tables of pictures: CSV, JSON lines and Parquet that tell the same, and what is refused."""
+"""Tables of images: CSV, JSON lines and Parquet that tell the same, and what is refused."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_without_splits_they_are_drawn(tmp_path: Path, splits: list[str] | None)
 
 def test_too_few_of_a_class_to_split_are_refused_by_its_name(tmp_path: Path) -> None:
     rows = [{"file": f"p/{n}.png", "label": "rare" if n < 2 else "other"} for n in range(40)]
-    with pytest.raises(DataError, match=r"p: class rare has 2 picture\(s\): too few to split"):
+    with pytest.raises(DataError, match=r"p: class rare has 2 image\(s\): too few to split"):
         read_dataset(write_table(tmp_path / "t.csv", rows))
 
 
@@ -149,7 +149,7 @@ def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
         ("file,lable\n1.png,a\n", "needs a column 'label'; it has file, lable; did you mean"),
         ("file,label,file\n1.png,a,b\n", "has the column 'file' twice"),
         ("file,label\n1.png,a\n2.png\n", "line 3: label must be a word"),
-        ("file,label\n1.png,a\n,b\n", "line 3: file must name a picture"),
+        ("file,label\n1.png,a\n,b\n", "line 3: file must name an image"),
         ("file,label\n1.png,a,b,c\n", "line 2: has 4 columns, the first line 2"),
         ('file,label\n1.png,"a\n', "no CSV"),
         ("file,label\n/etc/1.png,a\n", "line 2: '/etc/1.png' is no file in"),
@@ -161,7 +161,7 @@ def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
         ("file,label\n1.png,a\n2.png,b\n1.png,b\n", "line 4: 1.png stands in all twice, first in"),
         ("file,label\nx/1.png,a\n2.png,b\n./x//1.png,b\n", "line 4: x/1.png stands in all twice"),
         ("file,label\n1.png,a\n2.png,a\n", "at least two classes; found a"),
-        ("file,label\n", "without training pictures; found none"),
+        ("file,label\n", "without training images; found none"),
         ("file,label,split\n1.png,a,trian\n", "line 2: split must be one of.*did you mean 'train'"),
         (
             "file,label,split\n1.png,a,train\n2.png,b,\n",
@@ -197,7 +197,7 @@ def test_a_csv_that_cannot_be_used_is_refused_with_its_line(
         ('{"file": "2.png"}', "line 2: label must be a word or a whole number, got None"),
         ('{"file": "2.png", "label": true}', "got True instead"),
         ('{"file": "2.png", "label": 1.0}', "got 1.0 instead"),
-        ('{"file": 2, "label": "a"}', "line 2: file must name a picture, got 2"),
+        ('{"file": 2, "label": "a"}', "line 2: file must name an image, got 2"),
         ('{"file": "2.png", "label": "a", "box": 3}', "line 2: a box must be four numbers, got 3"),
         ('{"file": "2.png", "label": "a", "box": [1e400, 0, 1, 1]}', "four finite numbers"),
         ('{"file": "2.png", "label": "a", "split": 1}', "line 2: split must be one of"),

@@ -59,7 +59,7 @@ def test_the_largest_object_names_the_picture(tmp_path: Path) -> None:
     # Its pixels count from 1 and its corners are inside; ours from 0, and the last outside.
     assert boxes == [Box(0, 0, 11, 10), Box(2, 3, 30, 40), Box(44.7, 1, 50, 60), (4, 4, 5, 5), None]
     assert dataset.describe() == (
-        "Pascal VOC layout, 2 classes, 2 train, 2 val, 1 test, boxes, 1 picture without an object "
+        "Pascal VOC layout, 2 classes, 2 train, 2 val, 1 test, boxes, 1 image without an object "
         "left out"
     )
 
@@ -99,11 +99,11 @@ def test_the_folder_above_is_not_taken_for_classes(tmp_path: Path) -> None:
     ("lists", "words"),
     [
         ({"train": ["p1", "p1"]}, r"train\.txt, line 2: p1 stands here twice, first in"),
-        ({"train": ["p1", "p9"]}, r"train\.txt, line 2: there is no picture 'p9'"),
-        ({"train": ["p1", "../p1"]}, r"train\.txt, line 2: there is no picture '../p1'"),
+        ({"train": ["p1", "p9"]}, r"train\.txt, line 2: there is no image 'p9'"),
+        ({"train": ["p1", "../p1"]}, r"train\.txt, line 2: there is no image '../p1'"),
         ({"train": ["p1"]}, "at least two classes; found dog"),
-        ({"train": []}, "without training pictures"),
-        ({"val": ["p1"], "train": ["p5"]}, "without training pictures; found 1 val"),
+        ({"train": []}, "without training images"),
+        ({"val": ["p1"], "train": ["p5"]}, "without training images; found 1 val"),
     ],
 )
 def test_lists_that_cannot_be_used_are_refused(

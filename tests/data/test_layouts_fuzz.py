@@ -36,7 +36,7 @@ FUZZ = settings(max_examples=120)
 
 
 def reads_or_refuses(write: Callable[[Path], Path]) -> None:
-    """Let a file be written into a folder with pictures, read it, and look at what comes out."""
+    """Let a file be written into a folder with images, read it, and look at what comes out."""
     with tempfile.TemporaryDirectory() as folder:
         root = plant(Path(folder), "1.jpg", "2.jpg", "a/3.jpg")
         end_well(write(root), root)

@@ -144,7 +144,7 @@ def test_rows_of_system_files_are_left_out(tmp_path: Path) -> None:
     rows = "._1.jpg,a\n__MACOSX/x/1.jpg,a\n1.jpg,a\n2.jpg,b\nx/Thumbs.db,b\n"
     dataset = table(tmp_path, f"file,label\n{rows}")
     assert listed(dataset, "all") == [("1.jpg", "a"), ("2.jpg", "b")]
-    assert "3 pictures of the system" in dataset.describe()
+    assert "3 images of the system" in dataset.describe()
 
 
 # Pascal VOC
@@ -174,7 +174,7 @@ def test_a_listed_name_may_have_blanks(tmp_path: Path, text: str) -> None:
 
 
 def test_a_listed_name_that_is_missing_is_told_whole(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no picture 'no such'"):
+    with pytest.raises(DataError, match="there is no image 'no such'"):
         read_dataset(voc(tmp_path, {"train": "no such 1\n"}))
 
 

@@ -1,4 +1,4 @@
-"""Layouts on disk: trees of empty files, since no picture is opened, and real data sets."""
+"""Layouts on disk: trees of empty files, since no image is opened, and real data sets."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_class_that_training_lacks_is_refused(tmp_path: Path, split: str) -> N
 
 def test_a_class_whose_training_folder_is_empty_is_refused(tmp_path: Path) -> None:
     plant(tmp_path, "train/a/1.png", "train/b/1.png", "train/c/", "val/a/1.png", "val/c/1.png")
-    with pytest.raises(DataError, match="every class needs training pictures"):
+    with pytest.raises(DataError, match="every class needs training images"):
         read_dataset(tmp_path)
 
 
@@ -155,7 +155,7 @@ def test_undrawn_training_pictures_stay_together(tmp_path: Path) -> None:
 
 def test_too_few_pictures_to_split_are_refused(tmp_path: Path) -> None:
     plant(tmp_path, *many("cat", 30), *many("dog", 2))
-    with pytest.raises(DataError, match=r"dog has 2 picture\(s\): too few to split"):
+    with pytest.raises(DataError, match=r"dog has 2 image\(s\): too few to split"):
         read_dataset(tmp_path)
 
 
@@ -164,7 +164,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     assert read_dataset(tmp_path).classes == ("bus", "train")
 
 
-# What counts as a picture
+# What counts as an image
 
 
 def test_pictures_are_told_by_their_suffix_wherever_they_lie(tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_tiny_imagenet_without_words_shows_the_names_of_its_classes(tiny: Path) 
 def test_tiny_imagenet_without_training_pictures_is_refused(tiny: Path) -> None:
     for path in tiny.glob("train/*/images/*"):
         path.unlink()
-    with pytest.raises(DataError, match=r"class n01 of wnids\.txt has no pictures under train/"):
+    with pytest.raises(DataError, match=r"class n01 of wnids\.txt has no images under train/"):
         read_dataset(tiny)
 
 
@@ -310,7 +310,7 @@ def test_an_annotation_may_have_no_box(tiny: Path) -> None:
 
 
 def unpack_names(archive: zipfile.ZipFile, folder: Path) -> Path:
-    """Write the archive's texts; its pictures become empty files, since none is opened."""
+    """Write the archive's texts; its images become empty files, since none is opened."""
     for info in archive.infolist():
         path = folder / info.filename
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -337,7 +337,7 @@ def test_forty_classes_of_the_real_tiny_imagenet(shared_data: Path, tmp_path: Pa
         for sample in samples:
             assert 0 <= sample.box.x0 < sample.box.x1 <= 64
             assert 0 <= sample.box.y0 < sample.box.y1 <= 64
-        # Boxes that fill the picture end at 64, and are the most frequent of all.
+        # Boxes that fill the image end at 64, and are the most frequent of all.
         assert Counter(sample.box for sample in samples).most_common(1)[0][0] == (0, 0, 64, 64)
         for sample in samples[::997]:
             name = sample.path.relative_to(tmp_path).as_posix()
@@ -405,9 +405,9 @@ NO_CLASSES = [[], ["1.png", "2.png"], ["cat/", "dog/"], ["cat/a.txt"]]
 @pytest.mark.parametrize("files", NO_CLASSES)
 def test_splits_without_training_classes_are_refused(tmp_path: Path, files: list[str]) -> None:
     plant(tmp_path, "train/", *[f"train/{name}" for name in files], "val/cat/1.png")
-    with pytest.raises(DataError, match="without training pictures; found 1 val") as refusal:
+    with pytest.raises(DataError, match="without training images; found 1 val") as refusal:
         read_dataset(tmp_path)
-    assert ("train/ passed over (2 pictures)" in str(refusal.value)) == ("1.png" in files)
+    assert ("train/ passed over (2 images)" in str(refusal.value)) == ("1.png" in files)
 
 
 @pytest.mark.parametrize("files", NO_CLASSES)
@@ -435,7 +435,7 @@ def test_a_class_whose_name_cannot_be_printed_is_refused(tmp_path: Path, name: s
 @pytest.mark.parametrize("below", ["", "train/"])
 def test_one_class_is_refused(tmp_path: Path, below: str) -> None:
     plant(tmp_path, f"{below}cat/1.png", f"{below}dog/")
-    with pytest.raises(DataError, match=r"at least two folders with pictures.*found cat$"):
+    with pytest.raises(DataError, match=r"at least two folders with images.*found cat$"):
         read_dataset(tmp_path)
 
 

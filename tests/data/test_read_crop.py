@@ -181,7 +181,7 @@ def test_a_broken_file_is_refused_in_the_same_words(
 ) -> None:
     path = tmp_path / "a.jpg"
     data = encode(photographs[0], kind)
-    for content in (data[: len(data) // 2], data[:30], b"", b"no picture"):
+    for content in (data[: len(data) // 2], data[:30], b"", b"no image"):
         path.write_bytes(content)
         with pytest.raises(PictureError) as expected:
             decode(path)

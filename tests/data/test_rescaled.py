@@ -1,4 +1,4 @@
-"""Whole pictures for testing: each exactly once, in order, at every scale, rescaled by Pillow."""
+"""Whole images for testing: each exactly once, in order, at every scale, rescaled by Pillow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Size = tuple[int, int]
 
 
 def solid(number: int, size: Size) -> Image.Image:
-    """A picture of height, width ``size`` whose colour is its number."""
+    """An image of height, width ``size`` whose colour is its number."""
     return Image.new("RGB", size[::-1], colour(number))
 
 
@@ -32,7 +32,7 @@ def colour(number: int) -> tuple[int, int, int]:
 
 
 def sources_of(sizes: list[Size | None]) -> list[Path | Image.Image]:
-    """Solid pictures, and in the place of None a file that is not there."""
+    """Solid images, and in the place of None a file that is not there."""
     return [
         Path(f"missing-{number}.png") if size is None else solid(number, size)
         for number, size in enumerate(sizes)
@@ -40,13 +40,13 @@ def sources_of(sizes: list[Size | None]) -> list[Path | Image.Image]:
 
 
 def is_the_longer_side(length: int, size: Size, scale: int, rounding: Rounding) -> bool:
-    """Tell whether a rescaled picture is as long as it should be, in whole numbers alone."""
+    """Tell whether a rescaled image is as long as it should be, in whole numbers alone."""
     if rounding == "down":
         return length == max(size) * scale // min(size)
     return 2 * abs(length * min(size) - max(size) * scale) <= min(size)
 
 
-# ---- a list of pictures ----
+# ---- a list of images ----
 
 
 @given(st.lists(SIZES | MISSING, max_size=40), SCALES, st.sampled_from(["nearest", "down"]))
@@ -100,7 +100,7 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path, rounding: Round
     files = [tmp_path / f"{number}.png" for number in range(40)]
     for number, file in enumerate(files):
         solid(number, (4 + number % 3, 5)).save(file)
-    files[9].write_bytes(b"no picture")
+    files[9].write_bytes(b"no image")
     passes = []
     for workers in (0, 2):
         pictures = TestPictures(files, (5, 8), workers=workers, rounding=rounding)
@@ -117,7 +117,7 @@ def test_a_picture_too_long_to_be_rescaled_is_a_fault_of_its_own() -> None:
     pictures = TestPictures([solid(0, (4, 4)), line, solid(2, (4, 4))], (256,), workers=0)
     assert [picture.index for picture in pictures] == [0, 2]
     assert pictures.unreadable == {
-        1: "a picture in memory: 33x1: its sides are 1:33, more than the 1:32 allowed; cut it into "
+        1: "an image in memory: 33x1: its sides are 1:33, more than the 1:32 allowed; cut it into "
         "pieces"
     }
 
@@ -129,7 +129,7 @@ def test_no_pictures_are_an_empty_list() -> None:
     assert pictures.unreadable == {}
 
 
-# ---- one picture ----
+# ---- one image ----
 
 
 def test_a_picture_is_asked_for_its_pixels_by_scale() -> None:

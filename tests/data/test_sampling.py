@@ -66,5 +66,5 @@ def test_neighbours_are_shuffled_across_steps() -> None:
         any({0, 1} <= set(step.tolist()) for step in plan_epoch(40, 10, seed=0, epoch=epoch))
         for epoch in range(2000)
     )
-    # Two given pictures share a step of 10 among 40 with probability 9/39.
+    # Two given images share a step of 10 among 40 with probability 9/39.
     assert stats.binomtest(together, 2000, 9 / 39).pvalue > 1e-3

@@ -1,4 +1,4 @@
-"""Pictures too thin to be rescaled: refused by name before any memory is spent."""
+"""Images too thin to be rescaled: refused by name before any memory is spent."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def grey(value: int) -> Image.Image:
 
 
 class Arrays:
-    """Like CIFAR-10: pictures in memory, splits by a flag; it prints."""
+    """Like CIFAR-10: images in memory, splits by a flag; it prints."""
 
     fetched: ClassVar[list[bool]] = []
     classes: ClassVar[list[str]] = ["T-shirt/top", "Bag"]

@@ -110,7 +110,7 @@ def test_a_class_of_nothing_but_heic_is_an_error_that_names_it(split: str, tmp_p
     eels = root / split / "eel"
     (eels / "0.png").unlink()
     (eels / "1.heic").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"eel: none of its 1 picture .*verydeep\[heic\]"):
+    with pytest.raises(DataError, match=r"eel: none of its 1 image .*verydeep\[heic\]"):
         read_dataset(root, draw=False)
 
 
@@ -118,7 +118,7 @@ def test_a_class_of_nothing_but_heic_is_an_error_that_names_it(split: str, tmp_p
 def test_a_phones_folder_of_nothing_but_heic_names_the_install_line(tmp_path: Path) -> None:
     for number in range(40):
         (tmp_path / f"IMG_{number}.HEIC").write_bytes(b"x")
-    with pytest.raises(PictureError, match=r"40 pictures.*verydeep\[heic\]"):
+    with pytest.raises(PictureError, match=r"40 images.*verydeep\[heic\]"):
         list_pictures(tmp_path)
     with pytest.raises(DataError, match=r"40 .heic .*verydeep\[heic\]"):
         read_dataset(tmp_path)
@@ -227,7 +227,7 @@ def test_links_that_lead_nowhere_are_named(pets: Path) -> None:
     (pets / "cat" / "7.png").symlink_to("gone.png")
     dataset = read_dataset(pets, draw=False)
     assert dataset.passed_over.dangling == ["cat/more"]
-    assert dataset.count("all") == (4, 3)  # it has a picture's name: reading it says what it lacks
+    assert dataset.count("all") == (4, 3)  # it has an image's name: reading it says what it lacks
     told = {f.key: str(f.to_dict()) for f in check(pets, colours=False).findings}
     assert "gone.png" in told["unreadable"]
 

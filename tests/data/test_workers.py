@@ -1,4 +1,4 @@
-"""Loading by threads and by processes: the same pictures, in order, with the faults by name."""
+"""Loading by threads and by processes: the same images, in order, with the faults by name."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_files_and_pictures_in_memory_may_be_mixed(files: list[Path], workers: i
 def test_what_the_preparation_refuses_is_a_fault_too() -> None:
     found = list(load_pictures([solid(n) for n in range(7)], refuse_thirds, workers=0))
     assert [loaded.value for loaded in found] == [None, 1, 2, None, 4, 5, None]
-    assert found[3].fault == "a picture in memory: no 3"
+    assert found[3].fault == "an image in memory: no 3"
 
 
 def test_a_mistake_of_ours_is_not_hidden_as_a_fault_of_the_file() -> None:
@@ -283,7 +283,7 @@ def test_an_interrupt_of_the_caller_leaves_no_thread_behind(cores: Callable[[int
 def test_what_was_not_begun_when_the_caller_stops_never_is(
     cores: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one thread is held in the second picture, the third waits; then the caller goes."""
+    """The one thread is held in the second image, the third waits; then the caller goes."""
     cores(1)
     begun, go_on = threading.Event(), threading.Event()
     prepared: list[int] = []

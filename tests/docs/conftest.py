@@ -1,4 +1,4 @@
-"""What pages take for granted: pictures, runs, files, under the names that the pages give them."""
+"""What pages take for granted: images, runs, files, under the names that the pages give them."""
 
 import shutil
 import sys

@@ -238,21 +238,21 @@ def test_what_tests_share_is_shown_once(
         return score_map(self, views)
 
     monkeypatch.setattr(Classifier, "score_map", counting)
-    measure_table(models, samples[:1], choose, workers=0)  # a picture of 40x48
-    # Whole pictures at three scales, with mirror images, for Tables 3 to 6 together.
+    measure_table(models, samples[:1], choose, workers=0)  # an image of 40x48
+    # Whole images at three scales, with mirror images, for Tables 3 to 6 together.
     assert (shown["A", False], shown["B", False]) == (6, 6)
 
 
 def test_unreadable_pictures_are_named_in_every_row(
     models: list[Classifier], samples: list[Sample], tmp_path: Path
 ) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     chosen = [samples[0], Sample(tmp_path / "broken.png", 1), samples[-1]]
     table = measure_table(models[:1], chosen, choose, root=tmp_path, workers=0)
     for row in table.rows:
         assert (row.result.images, row.result.unreadable) == (2, ("broken.png",))
     assert table.to_dict()["unreadable"] == ["broken.png"]
-    with pytest.raises(DataError, match="none of the 1 pictures"):
+    with pytest.raises(DataError, match="none of the 1 images"):
         measure_table(models[:1], chosen[1:2], choose, workers=0)
 
 

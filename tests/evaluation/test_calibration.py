@@ -1,4 +1,4 @@
-"""Calibration, against loops over bins and against the soft-max of scores by its formula."""
+"""Calibration, against loops over bins and against the softmax of scores by its formula."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def two_classes(confidences: list[float]) -> Tensor:
 
 
 def by_hand(posteriors: Tensor, labels: Tensor, bins: int) -> list[tuple[int, float, float]]:
-    """Return pictures, confidence and accuracy of each range."""
+    """Return images, confidence and accuracy of each range."""
     found = []
     for number in range(bins):
         low, high = number / bins, (number + 1) / bins
@@ -248,7 +248,7 @@ def scored(images: int, scale: float, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def test_cross_fitting_holds_every_picture_out() -> None:
     likely, labels = scored(9, 2.0, seed=1)
-    held = cross_fitted(likely, labels)  # nine parts of one picture each
+    held = cross_fitted(likely, labels)  # nine parts of one image each
     for number in range(9):
         others = [other for other in range(9) if other != number]
         temperature = fit_temperature(likely[others], labels[others])
@@ -267,7 +267,7 @@ def test_a_temperature_is_kept_where_it_is_needed(scale: float) -> None:
 
 
 def test_few_mistakes_do_not_make_a_net_certain() -> None:
-    """The fault that this guards against: fitted to 18 pictures, the loss of others rose."""
+    """The fault that this guards against: fitted to 18 images, the loss of others rose."""
     worse = kept = 0
     for seed in range(30):
         likely, labels = scored(18, 0.7, seed)

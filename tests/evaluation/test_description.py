@@ -104,10 +104,10 @@ def test_the_papers_best_test_of_one_net() -> None:
     assert steps([Net()], [make_protocol("both", THREE)]) == (
         "rescale: smallest side to Q = 256, 384, 512 pixels, longer side in proportion, to the "
         "nearest pixel; bilinear, antialiased",
-        "views: the whole picture, with mirror images: 2 a scale",
+        "views: the whole image, with mirror images: 2 a scale",
         "views: 5x5 crops of 224x224 on a regular grid, with mirror images: 50 a scale",
         "answers densely: as convolutions",
-        "scores averaged over the positions of a map, before the soft-max",
+        "scores averaged over the positions of a map, before the softmax",
         "soft-max",
         "posteriors averaged over mirror images, then crops, then dense and crops, then scales",
     )
@@ -118,7 +118,7 @@ def test_the_plainest_test_has_nothing_to_average() -> None:
         "rescale: smallest side to Q = 64 pixels, longer side in proportion, to the nearest "
         "pixel; bilinear, antialiased",
         "views: the central 64x64 crop: 1 a scale",
-        "scores averaged over the positions of a map, before the soft-max",
+        "scores averaged over the positions of a map, before the softmax",
         "soft-max",
     )
 
@@ -134,7 +134,7 @@ def test_torchvisions_test_is_rounded_down() -> None:
     ("name", "words"),
     [
         ("center", "the central 96x96 crop, with mirror images: 2 a scale"),
-        ("dense", "the whole picture, with mirror images: 2 a scale"),
+        ("dense", "the whole image, with mirror images: 2 a scale"),
         ("crops", "3x4 crops of 96x96 on a regular grid, with mirror images: 24 a scale"),
         (
             "ten-crop",
@@ -192,7 +192,7 @@ def test_the_three_averages_in_words(
         return averages(nets, make_protocol(name, scales, flip=flip, average=average))
 
     paper = (
-        "scores averaged over the positions of a map, before the soft-max",
+        "scores averaged over the positions of a map, before the softmax",
         "soft-max",
         f"posteriors averaged {listed}",
     )
@@ -200,10 +200,10 @@ def test_the_three_averages_in_words(
     then = f", then {listed}" if over else ""
     assert found("scores") == (
         f"scores averaged over the positions of a map{then}",
-        "soft-max, once at the end",
+        "softmax, once at the end",
     )
     assert found("posteriors") == (
-        "soft-max at every position",
+        "softmax at every position",
         f"posteriors averaged over the positions of a map{then}",
     )
 
@@ -214,13 +214,13 @@ def test_of_several_nets_each_step_names_its_own_and_the_averages_are_common() -
     assert steps(nets, protocols) == (
         "net D: rescale: smallest side to Q = 256 pixels, longer side in proportion, to the "
         "nearest pixel; bilinear, antialiased",
-        "net D: views: the whole picture, with mirror images: 2 a scale",
+        "net D: views: the whole image, with mirror images: 2 a scale",
         "net D: answers densely: as convolutions",
         "net E: rescale: smallest side to Q = 64, 96 pixels, longer side in proportion, to the "
         "nearest pixel; bilinear, antialiased",
-        "net E: views: the whole picture, with mirror images: 2 a scale",
+        "net E: views: the whole image, with mirror images: 2 a scale",
         "net E: answers densely: by sliding",
-        "scores averaged over the positions of a map, before the soft-max",
+        "scores averaged over the positions of a map, before the softmax",
         "soft-max",
         "posteriors averaged over mirror images, then scales, then nets",
     )

@@ -1,4 +1,4 @@
-"""A data set through models: every picture exactly once, labels by name, several tests at once."""
+"""A data set through models: every image exactly once, labels by name, several tests at once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def samples(root: Path, split: str) -> list[Sample]:
 
 
 def mislabelled(root: Path) -> list[Sample]:
-    """List pictures of which some labels are wrong on purpose, so that no error is 0 or 100 %."""
+    """List images of which some labels are wrong on purpose, so that no error is 0 or 100 %."""
     return [
         dataclasses.replace(sample, label=(sample.label + (place % 3 == 0)) % 3)
         for place, sample in enumerate([*samples(root, "train"), *samples(root, "test")])
@@ -139,7 +139,7 @@ def test_a_result_is_plain_values(model: Classifier, pictures: Path) -> None:
 def test_pictures_of_which_none_can_be_read_are_refused(model: Classifier, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"")
     chosen = [Sample(tmp_path / "broken.png", 0)]
-    with pytest.raises(DataError, match=r"none of the 1 pictures.*\n.*broken\.png: .*empty"):
+    with pytest.raises(DataError, match=r"none of the 1 images.*\n.*broken\.png: .*empty"):
         evaluate_samples([model], chosen, make_protocol("dense", (36,)))
 
 

@@ -1,7 +1,7 @@
 """Averages over positions, views, scales and nets, against one view at a time through the net.
 
 The reference finds the views with geometry of its own, rescales with Pillow, calls the net itself,
-applies the soft-max by its formula, and adds up in loops and float64, every view as often as it
+applies the softmax by its formula, and adds up in loops and float64, every view as often as it
 occurs.
 """
 
@@ -93,7 +93,7 @@ def images() -> list[Image.Image]:
 
 @cache
 def rescaled(number: int, scale: int) -> Image.Image:
-    """Return a picture of :func:`noise` with its smallest side at a scale."""
+    """Return an image of :func:`noise` with its smallest side at a scale."""
     image = noise()[number]
     short = min(image.size)
     size = [max(scale, round(side * scale / short)) for side in image.size]
@@ -108,7 +108,7 @@ def places(room: int, count: int) -> list[int]:
 
 
 def boxes(kind: str, width: int, height: int, side: int, grid: tuple[int, int]) -> Iterator[tuple]:
-    """Yield the views of a picture as Pillow's boxes, with the size that each is shown at."""
+    """Yield the views of an image as Pillow's boxes, with the size that each is shown at."""
 
     def crop(left: int, top: int) -> tuple:
         return (left, top, left + side, top + side), (side, side)
@@ -180,7 +180,7 @@ def answer(scores: np.ndarray, average: str) -> np.ndarray:
 
 
 def by_hand(nets: list[Which], protocol: TestProtocol) -> np.ndarray:
-    """Return the posteriors of all pictures of :func:`noise`."""
+    """Return the posteriors of all images of :func:`noise`."""
     kinds = ("dense", "crops") if protocol.name == "both" else (protocol.name,)
     rows = []
     for number in range(len(SIZES)):
@@ -239,7 +239,7 @@ def test_averages_are_those_by_hand(
     protocol = make_protocol(kind, scales, flip=flip, grid=grid, average=average)
     ours = mixed([classifier(*which) for which in nets], images, protocol)
     theirs = by_hand(nets, protocol)
-    assert theirs.std(0).min() > 2e-3  # the pictures do differ to the nets
+    assert theirs.std(0).min() > 2e-3  # the images do differ to the nets
     assert ours.dtype == torch.float32
     np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=2e-5)
 
@@ -377,7 +377,7 @@ def test_the_weights_of_a_mixture_are_its_shares(images: list[Image.Image]) -> N
 def test_rows_sum_to_one_and_those_of_unreadable_files_to_zero(
     average: str, images: list[Image.Image], tmp_path: Path
 ) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     images[0].save(tmp_path / "good.png")
     files = [tmp_path / "broken.png", tmp_path / "good.png", tmp_path / "broken.png"]
     pictures = TestPictures(files, (40, 56))
@@ -406,7 +406,7 @@ def test_no_pictures_give_no_rows() -> None:
 
 
 class Shades:
-    """No VGG: its score of a colour is that colour's mean, in each 8x8 square of a picture."""
+    """No VGG: its score of a colour is that colour's mean, in each 8x8 square of an image."""
 
     def __init__(self, pixels_at_once: int = 2**30) -> None:
         self.input_size = 8
@@ -504,7 +504,7 @@ def test_a_batch_has_no_more_pixels_than_the_net_wants() -> None:
     net, images = Shades(pixels_at_once=5 * 16 * 24), plain(12, 16, 24)
     shades_mixed(net, images, ViewGroup(0, 16, Dense(flip=False)))
     assert net.sizes == [5, 5, 2]
-    # A picture that has too many by itself is shown alone.
+    # An image that has too many by itself is shown alone.
     net = Shades(pixels_at_once=100)
     shades_mixed(net, images, ViewGroup(0, 16, Dense(flip=False)))
     assert net.sizes == [1] * 12

@@ -1,6 +1,6 @@
-"""Views of rescaled pictures against plain loops and torchvision's crops.
+"""Views of rescaled images against plain loops and torchvision's crops.
 
-Where a reference shows pixels, no two pixels of the picture are equal: equal views are then equal
+Where a reference shows pixels, no two pixels of the image are equal: equal views are then equal
 windows, and a wrong mirror image cannot hide.
 """
 
@@ -51,7 +51,7 @@ EDGES = [
 
 
 def numbered(height: int, width: int) -> Tensor:
-    """Return a picture (1, H, W) of which no two pixels are equal."""
+    """Return an image (1, H, W) of which no two pixels are equal."""
     return torch.arange(height * width).view(1, height, width)
 
 

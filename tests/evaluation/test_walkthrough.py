@@ -1,4 +1,4 @@
-"""A test of one picture, view by view, against the test itself and against naive means."""
+"""A test of one image, view by view, against the test itself and against naive means."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def other(model: Classifier) -> Classifier:
 
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of 61x44 whose halves have other colours: no two views look the same."""
+    """An image of 61x44 whose halves have other colours: no two views look the same."""
     pixels = np.random.default_rng(4).normal(0, 40, (44, 61, 3))
     pixels[:, :35] += COLOURS["red"]
     pixels[:, 35:] += COLOURS["blue"]
@@ -231,7 +231,7 @@ def test_the_plain_values_say_the_same_and_can_be_written(
 
 def test_a_picture_that_is_broken_is_refused_by_name(model: Classifier, tmp_path: Path) -> None:
     path = tmp_path / "broken.png"
-    path.write_bytes(b"this is no picture")
+    path.write_bytes(b"this is no image")
     with pytest.raises(PictureError, match=r"broken\.png"):
         explain([model], [protocol("dense")], path)
     with pytest.raises(PictureError, match=r"gone\.png"):
@@ -252,7 +252,7 @@ def test_nets_of_other_classes_are_refused_as_in_a_test(model: Classifier, pictu
 def test_a_net_of_one_size_is_refused_densely_as_in_a_test(picture: Path) -> None:
     how = Evaluation(224, 256, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
     net = TorchvisionClassifier("vit_b_16", nn.Identity(), ("a",), how, "random")
-    with pytest.raises(InputError, match="takes pictures of 224 pixels only"):
+    with pytest.raises(InputError, match="takes images of 224 pixels only"):
         explain([net], [make_protocol("dense", (256,))], picture)
 
 

@@ -1,4 +1,4 @@
-"""Tiny nets in front of pictures of noise, for tests that look inside."""
+"""Tiny nets in front of images of noise, for tests that look inside."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verydeep.system.device import choose_machine
 K = 5
 MEAN, DIVISOR = (120.0, 110.0, 100.0), 50.0
 SIZES = ((64, 64), (75, 101))
-"""Of a crop, and of a picture on which a net of 64 pixels answers at 1x2 positions."""
+"""Of a crop, and of an image on which a net of 64 pixels answers at 1x2 positions."""
 
 
 def tiny_net(name: str = "A", norm: str | None = None, seed: int = 0, input_size: int = 64) -> VGG:
@@ -55,7 +55,7 @@ def ask(net: VGG, size: tuple[int, int], label: int = 2, precision: str = "fp32"
 
 
 def ask_of(net: VGG, shown: Tensor, label: int, precision: str = "fp32") -> Subject:
-    """Ask about a class on a picture, uint8 (3, H, W)."""
+    """Ask about a class on an image, uint8 (3, H, W)."""
     model = classifier(net, precision)
     likely = model.score_map(shown[None]).mean((2, 3)).softmax(1)[0]
     return Subject(model, "noise", shown, likely, label)

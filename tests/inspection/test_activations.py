@@ -21,7 +21,7 @@ def noise(height: int, width: int, seed: int = 0) -> Tensor:
 
 
 def hooked(net: VGG, x: Tensor) -> dict[str, Tensor]:
-    """Return the output of every module of a forward pass on a picture of the input size."""
+    """Return the output of every module of a forward pass on an image of the input size."""
     found: dict[str, Tensor] = {}
     for name, module in net.named_layers():
         module.register_forward_hook(

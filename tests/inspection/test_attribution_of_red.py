@@ -42,7 +42,7 @@ def net_that_sees_red() -> VGG:
 
 
 def with_red_square(left: int, top: int) -> tuple[Tensor, Box]:
-    """A grey picture of noise with a square of 16 red pixels a side."""
+    """A grey image of noise with a square of 16 red pixels a side."""
     shown = pixels((SIDE, SIDE)).float().mean(0, keepdim=True).expand(3, -1, -1).clone()
     shown[:, top : top + 16, left : left + 16] = torch.tensor([230.0, 40, 30]).view(3, 1, 1)
     return shown.to(torch.uint8), Box(left, top, left + 16, top + 16)

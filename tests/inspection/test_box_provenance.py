@@ -166,7 +166,7 @@ def test_the_pull_is_the_slope_of_the_box_on_the_picture(*, per_class: bool, fli
 
 
 def test_pixels_outside_a_crop_do_not_pull() -> None:
-    """Those inside do as if the crop were a picture of its own."""
+    """Those inside do as if the crop were an image of its own."""
     model, net = models()
     image = picture((90, 160))
     found = provenance([model], [net], image, BoxProtocol("crops", (90,), grid=(2, 3)), 1)

@@ -28,7 +28,7 @@ SHORT = replace(USUAL_ASCENT, steps=12)
 
 
 def lively() -> Classifier:
-    """A net whose scores depend much on the picture, and little on their biases."""
+    """A net whose scores depend much on the image, and little on their biases."""
     net = tiny_net(seed=3)
     net.classifier.fc8.weight.data.mul_(20)
     return classifier(net)

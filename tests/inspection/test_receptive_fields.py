@@ -31,7 +31,7 @@ def net_of(name: str) -> VGG:
 def brute_force(net: VGG, layer: str, place: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """Return (H, W): whether the units at a place change, bit for bit, if that pixel does.
 
-    Every pixel is changed alone, up and down, and the picture goes through the net anew; all
+    Every pixel is changed alone, up and down, and the image goes through the net anew; all
     passes are of one shape, as sums are rounded in another order in another shape.
     """
     x = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(5))

@@ -1,4 +1,4 @@
-"""What excites channels most: a plain search over all pictures finds the same patches."""
+"""What excites channels most: a plain search over all images finds the same patches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHANNELS = [Channel("conv1_1", 3), Channel("pool3", 5), Channel("pool5", 40), Ch
 
 
 def naive(images: list[Image.Image], channel: Channel, top: int) -> list[tuple[int, float]]:
-    """Return number and largest value of the pictures that excite a channel most."""
+    """Return number and largest value of the images that excite a channel most."""
     model = classifier()
     answers = []
     for index, image in enumerate(images):
@@ -85,7 +85,7 @@ def test_of_equal_pictures_the_first_counts() -> None:
 def test_broken_and_huge_pictures_are_listed_and_the_others_found(tmp_path: Path) -> None:
     for number, image in enumerate(noise(SIZES[:3])):
         image.save(tmp_path / f"{number}.png")
-    (tmp_path / "3.png").write_text("no picture")
+    (tmp_path / "3.png").write_text("no image")
     Image.new("RGB", (17000, 64)).save(tmp_path / "4.png")
     pictures = TestPictures(sorted(tmp_path.iterdir()), (64,))
     found = most_exciting(classifier(), pictures, [CHANNELS[0]])

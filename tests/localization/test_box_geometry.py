@@ -1,4 +1,4 @@
-"""Boxes: overlap against torchvision, conversion to views and back, against a picture's pixels."""
+"""Boxes: overlap against torchvision, conversion to views and back, against an image's pixels."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_the_crops_of_that_test_are_mirrored_and_not() -> None:
 def test_visible_share_against_counted_pixels(
     view: PlacedView, left: int, top: int, width: int, height: int
 ) -> None:
-    """With a picture that is not rescaled, whole pixels can be counted."""
+    """With an image that is not rescaled, whole pixels can be counted."""
     plain = PlacedView(
         (100, 100), (100, 100), Window(*(x % 60 + 1 for x in view.window)), view.flip
     )

@@ -40,7 +40,7 @@ def near(box: Box, generator: np.random.Generator) -> Box:
 
 
 def random_answers(count: int, most_boxes: int) -> list[LocatedSample]:
-    """Make pictures on which about half of the boxes are found."""
+    """Make images on which about half of the boxes are found."""
     generator = np.random.default_rng(0)
     answers = []
     for number in range(count):

@@ -68,7 +68,7 @@ def test_every_position_is_the_net_on_its_crop(input_size: int, flip: bool) -> N
 @pytest.mark.parametrize("shown", [*SHOWN, View(Window(7, 30, 120, 140), flip=True)])
 def test_a_marker_is_found_at_the_same_place_from_every_position(shown: View) -> None:
     """Each position tells where the marker is in its own window; all mean one place."""
-    size, marker = 64, (40.0, 25.0, 61.0, 39.0)  # corners on the rescaled picture
+    size, marker = 64, (40.0, 25.0, 61.0, 39.0)  # corners on the rescaled image
     inside = np.zeros(RESCALED, bool)
     inside[25:39, 40:61] = True
     part = inside[shown.window.top :, shown.window.left :]

@@ -91,10 +91,10 @@ def by_hand(
     protocol: BoxProtocol,
     label: int,
 ) -> Located:
-    """Find one class on one picture; windows, boxes and sums are computed in plain numbers."""
+    """Find one class on one image; windows, boxes and sums are computed in plain numbers."""
     height, width = picture.height, picture.width
     posterior = np.zeros(K)
-    seen = []  # of every position and box net: posteriors, boxes of all classes on the picture
+    seen = []  # of every position and box net: posteriors, boxes of all classes on the image
     views = 0
     for scale in protocol.scales:
         short = min(height, width)

@@ -1,4 +1,4 @@
-"""Tests of boxes on pictures with rectangles, which stand-in nets see, so that all is known."""
+"""Tests of boxes on images with rectangles, which stand-in nets see, so that all is known."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Seeing:
 
 
 def draw(path: Path, size: tuple[int, int], box: Box, colour: int) -> Path:
-    """Write a dark picture of height, width ``size`` with a rectangle of a class's colour."""
+    """Write a dark image of height, width ``size`` with a rectangle of a class's colour."""
     pixels = np.full((*size, 3), 20, np.uint8)
     x0, y0, x1, y1 = map(int, box)
     pixels[y0:y1, x0:x1, 2 - colour] = 250
@@ -79,11 +79,11 @@ def draw(path: Path, size: tuple[int, int], box: Box, colour: int) -> Path:
 
 @pytest.fixture
 def samples(tmp_path: Path) -> list[Sample]:
-    """Eight pictures of which six can be counted; their names tell what is wrong with some."""
+    """Eight images of which six can be counted; their names tell what is wrong with some."""
     wide, tall = (128, 192), (160, 128)
     at = Box(40, 30, 80, 90)
     elsewhere = Box(90, 100, 110, 120)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
 
     def sample(name: str, label: int, *boxes: Box, seen: int | None = None) -> Sample:
         size = tall if label == 2 else wide
@@ -261,7 +261,7 @@ def test_the_mean_box_of_a_training_set_is_relative_to_upright_pictures(
     expected = np.mean([(0.2, 0.3, 0.2, 0.2), (0.4, 0.15, 0.4, 0.1)], 0)
     assert mean.tolist() == pytest.approx(expected)
     assert training_baselines(boxed[2:]) == {}
-    monkeypatch.setattr(evaluation, "ENOUGH", 2)  # of three pictures, the first and the third
+    monkeypatch.setattr(evaluation, "ENOUGH", 2)  # of three images, the first and the third
     third = training_baselines(
         [boxed[0], boxed[1], Sample(tmp_path / "a.png", 0, Box(0, 0, 100, 50))]
     )["mean_box"]
@@ -274,7 +274,7 @@ def test_the_size_of_a_picture_that_is_none(tmp_path: Path) -> None:
     from verydeep.data.images.decode import upright_size
 
     (tmp_path / "x.png").write_bytes(b"PNG")
-    with pytest.raises(PictureError, match=r"x\.png: not a picture"):
+    with pytest.raises(PictureError, match=r"x\.png: not an image"):
         upright_size(tmp_path / "x.png")
     with pytest.raises(PictureError, match=r"y\.png"):
         upright_size(tmp_path / "y.png")
@@ -298,7 +298,7 @@ def test_a_result_is_plain_values(samples: list[Sample]) -> None:
 
 
 def test_pictures_that_tell_nothing_are_refused(samples: list[Sample]) -> None:
-    with pytest.raises(DataError, match="none of the 1 pictures to test on has a box"):
+    with pytest.raises(DataError, match="none of the 1 images to test on has a box"):
         evaluate_boxes([], [Seeing()], samples[2:3], CENTER)
     with pytest.raises(DataError, match=r"can be read:\n.*broken\.png"):
         evaluate_boxes([], [Seeing()], samples[5:6], CENTER)

@@ -37,7 +37,7 @@ def paint(height: int, width: int, box: Box) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    """Pictures of several sizes, each with one white box; labels are their numbers."""
+    """Images of several sizes, each with one white box; labels are their numbers."""
     folder = tmp_path_factory.mktemp("boxes")
     generator = np.random.default_rng(4)
     made = []
@@ -88,7 +88,7 @@ def of_store(samples: list[Sample], augmentation: Augmentation, **more: Any) -> 
 def test_the_box_is_where_the_pixels_of_the_object_are(
     make: Any, augmentation: Augmentation, samples: list[Sample]
 ) -> None:
-    """At a fixed scale the store keeps shrunk pictures: boxes are still in original pixels."""
+    """At a fixed scale the store keeps shrunk images: boxes are still in original pixels."""
     mirrored = 0
     for epoch in range(3):
         for part in make(samples, augmentation).epoch(epoch):
@@ -164,7 +164,7 @@ def test_a_crop_shows_enough_or_as_much_as_can_be(
 
 
 def test_the_first_crop_that_shows_enough_is_taken() -> None:
-    """Whatever is drawn again goes on with the numbers of the same picture."""
+    """Whatever is drawn again goes on with the numbers of the same image."""
     size, box = (120, 200), Box(0, 0, 30, 30)
     later = 0
     for number in range(200):

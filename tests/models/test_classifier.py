@@ -1,4 +1,4 @@
-"""A model as people use it: pictures of any origin in, names out; folders there and back."""
+"""A model as people use it: images of any origin in, names out; folders there and back."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_folder_stands_for_the_pictures_in_it(model: Classifier, tmp_path: Pat
     for name in ("b.png", "a.PNG", "sub/c.jpg", ".hidden.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(pixels()).save(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     found = [p.source for p in model.predict(str(tmp_path))]
     assert found == [tmp_path / name for name in ("a.PNG", "b.png", "sub/c.jpg")]
 
@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_read_has_a_fault_and_the_others_none(
 def test_what_is_not_there_is_an_error(model: Classifier, tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=r"nowhere\.png: no such file"):
         model.predict([pixels(), tmp_path / "nowhere.png"])
-    with pytest.raises(PictureError, match="no pictures in this folder"):
+    with pytest.raises(PictureError, match="no images in this folder"):
         model.predict(tmp_path)
 
 

@@ -144,7 +144,7 @@ def test_what_was_measured_is_a_table_with_intervals_and_no_python() -> None:
     place = seen.cells.index("top-1 error")
     assert seen.cells[place + 1 : place + 3] == ["12.50 %", "8.1 to 18.9 %"]
     assert "top-5" not in card
-    for word in ("160 pictures", "split test", "dense", "32, 48 pixels", "with mirror images"):
+    for word in ("160 images", "split test", "dense", "32, 48 pixels", "with mirror images"):
         assert word in seen.text
     assert not set("[]{}") & set(card)
     assert {"ol", "table"} <= seen.tags

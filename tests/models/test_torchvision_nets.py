@@ -1,4 +1,4 @@
-"""Nets of torchvision: their names, their weights, and what they answer on a picture of any size.
+"""Nets of torchvision: their names, their weights, and what they answer on an image of any size.
 
 Nothing here downloads: where weights would be published ones, the test makes them.
 """
@@ -93,7 +93,7 @@ def test_a_model_is_torchvisions_by_its_name_alone(name: object, known: bool) ->
         ("ResNet18", "did you mean 'resnet18'"),
         ("", "no classifier of that name"),
         ("qqqqq:DEFAULT", "torchvision/qqqqq: torchvision has no classifier of that name"),
-        ("fcn_resnet50", "no classifier of that name"),  # it names pixels, not pictures
+        ("fcn_resnet50", "no classifier of that name"),  # it names pixels, not images
     ],
 )
 def test_a_net_that_torchvision_does_not_have_is_refused(name: str, words: str) -> None:
@@ -288,7 +288,7 @@ def test_a_file_of_published_weights_answers_as_the_published_net(
 ) -> None:
     weights = other_weights("googlenet", 1000)
     for weight in weights.values():
-        if weight.dim() > 1:  # so that something of the picture reaches the end
+        if weight.dim() > 1:  # so that something of the image reaches the end
             weight.normal_(0, (2 / weight[0].numel()) ** 0.5)
     # Known by its name.
     file = tmp_path / Path(models.get_model_weights("googlenet").DEFAULT.url).name
@@ -416,7 +416,7 @@ def test_nets_of_one_size_are_not_tested_densely(name: str, protocol: str, tmp_p
     assert net.density.startswith("not at all")
     folder = write_class_folders(tmp_path, 1, names=["red"]) / "red"
     samples = [Sample(path, 0) for path in folder.iterdir()]
-    with pytest.raises(InputError, match=f"net {name} takes pictures of 224 pixels only; .*center"):
+    with pytest.raises(InputError, match=f"net {name} takes images of 224 pixels only; .*center"):
         evaluate_samples([net], samples, make_protocol(protocol, (256,)))
 
 

@@ -62,7 +62,7 @@ def test_sums_are_those_that_torchvision_publishes(
 
 
 def observe(net: VGG, x: Tensor) -> dict[str, dict[str, object]]:
-    """Send one picture through a net and note what every layer put out, held and multiplied."""
+    """Send one image through a net and note what every layer put out, held and multiplied."""
     seen: dict[str, dict[str, object]] = {}
     for name, module in net.named_layers():
 
@@ -124,11 +124,11 @@ def test_every_part_of_a_full_net_is_what_a_forward_pass_shows(name: str, input_
 
 
 def supports(name: str, side: int) -> dict[str, Tensor]:
-    """Find the pixels of a picture that reach two neighbouring values of every layer.
+    """Find the pixels of an image that reach two neighbouring values of every layer.
 
-    The net has one channel a layer and positive weights and pictures, so that no gradient cancels
+    The net has one channel a layer and positive weights and images, so that no gradient cancels
     and no ReLU closes; its pools average instead of choosing, so that every path counts. The two
-    values lie on a diagonal near the middle of a map; each is asked of its own copy of the picture.
+    values lie on a diagonal near the middle of a map; each is asked of its own copy of the image.
 
     Returns:
         (2, side, side) for each layer, True at the pixels with a gradient.
@@ -171,7 +171,7 @@ def test_receptive_field_and_stride_are_those_of_gradients(name: str) -> None:
     assert [part.layer.name for part in whole.parts] == list(found)
     for part in whole.parts:
         (corner, seen), (next_corner, next_seen) = (square(s) for s in found[part.layer.name])
-        assert min(corner) > 0, "the picture is too small to show the whole support"
+        assert min(corner) > 0, "the image is too small to show the whole support"
         assert max(next_corner) + next_seen < side
         assert seen == next_seen == part.receptive_field, part.layer.name
         steps = (next_corner[0] - corner[0], next_corner[1] - corner[1])

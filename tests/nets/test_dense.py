@@ -1,8 +1,8 @@
 """The dense form against fully connected layers that slide over the last map, one by one.
 
-A score of the dense form is *not* in general the score of a crop of the picture: at the border of
-a crop the convolutions see zeros, in the middle of a larger picture the pixels around it. The two
-must agree on the last map, and on the picture itself only for kernels that see one pixel.
+A score of the dense form is *not* in general the score of a crop of the image: at the border of
+a crop the convolutions see zeros, in the middle of a larger image the pixels around it. The two
+must agree on the last map, and on the image itself only for kernels that see one pixel.
 """
 
 import pytest
@@ -211,7 +211,7 @@ def test_in_parts_every_window_is_shown_once_and_in_its_place(
     with torch.no_grad():
         torch.testing.assert_close(found, slide(net, maps), rtol=1e-9, atol=1e-12)
     assert sum(rows) == count * (down + 1) * (right + 1)
-    assert max(rows) <= max(at_once, count)  # one position of all pictures cannot be halved
+    assert max(rows) <= max(at_once, count)  # one position of all images cannot be halved
 
 
 def test_a_map_of_just_as_many_windows_as_allowed_is_not_cut(

@@ -1,4 +1,4 @@
-"""Pictures strip by strip against whole pictures, and strips against what cells see.
+"""Images strip by strip against whole images, and strips against what cells see.
 
 What a cell of the last map sees is found here by walking back through the layers as PyTorch has
 them, one kernel at a time, without a formula for receptive fields.
@@ -134,7 +134,7 @@ def test_strips_by_hand() -> None:
     ]
 
 
-# ---- pictures ----
+# ---- images ----
 
 
 @pytest.mark.parametrize("norm", [None, "batch"])

@@ -43,7 +43,7 @@ def local_response_norm(x: Tensor) -> Tensor:
     return result
 
 
-# What a picture meets in each net, written out by hand: the number of a convolution's block and
+# What an image meets in each net, written out by hand: the number of a convolution's block and
 # place (a 1x1 one in brackets), P for a pool, N for the local response normalisation.
 WAYS = {
     "A": "11 P 21 P 31 32 P 41 42 P 51 52 P",

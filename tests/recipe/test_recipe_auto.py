@@ -78,7 +78,7 @@ def test_a_small_set_on_a_cpu_takes_the_shallowest_net_small_crops_and_many_upda
     training = recipe.training
     assert training.schedule == "one-cycle"
     assert 144 / training.batch * training.epochs > 500
-    # A fifth is held back, in one split: a tenth would be 18 pictures.
+    # A fifth is held back, in one split: a tenth would be 18 images.
     assert (recipe.data.validation_share, recipe.data.test_share) == (0.2, 0.0)
     assert chosen(DataFacts(180, 3, 375)).data.test_share == Recipe().data.test_share
 

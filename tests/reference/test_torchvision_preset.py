@@ -1,4 +1,4 @@
-"""Preset torchvision against torchvision's own transforms and forward, picture by picture."""
+"""Preset torchvision against torchvision's own transforms and forward, image by image."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_a_recipe_is_chosen_said_and_written(tmp_path: Path) -> None:
     assert "net.width" not in text  # it was given
     first_epoch = next(n for n, line in enumerate(said.lines) if line.startswith("epoch 1:"))
     assert any("2 epochs of" in line for line in said.lines[:first_epoch])
-    # A fifth of ten pictures of three classes, in one split; nothing was selected on it.
+    # A fifth of ten images of three classes, in one split; nothing was selected on it.
     assert (found["split"], found["images"], found["selected_on"]) == ("val", 6, None)
     again = train(data, out=tmp_path / "again", settings=TINY)
     assert again["top1_error"] == found["top1_error"]

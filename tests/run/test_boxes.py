@@ -268,7 +268,7 @@ def test_a_test_leaves_files_that_others_read(
 
 
 def write_own_coco(table_of: Path, folder: Path) -> Path:
-    """Write the test pictures in COCO's layout with numbers of its own and two boxes each."""
+    """Write the test images in COCO's layout with numbers of its own and two boxes each."""
     (folder / "annotations").mkdir(parents=True)
     (folder / "images").mkdir()
     images, annotations = [], []
@@ -311,10 +311,10 @@ def test_results_can_be_scored_against_the_users_own_file(
     evaluation.evaluate()
     evaluation.accumulate()
     recall = evaluation.eval["recall"][0, :, 0, -1]
-    # All three classes are guessed: a picture is right if its class's box meets one of its two.
+    # All three classes are guessed: an image is right if its class's box meets one of its two.
     assert found["top"] == 3
     right = round(found["images"] * (100 - found["localization_error"]) / 100)
-    assert sum(recall * 8) == pytest.approx(right)  # 4 pictures of each class
+    assert sum(recall * 8) == pytest.approx(right)  # 4 images of each class
     truth = COCO(str(tmp_path / "out" / "coco_truth.json"))
     assert sorted(truth.getImgIds()) == sorted(coco.getImgIds())
     assert {c["id"]: c["name"] for c in truth.loadCats(truth.getCatIds())} == {
@@ -419,7 +419,7 @@ def test_a_prediction_says_how_far_it_is(
     monkeypatch.setattr("verydeep.system.progress.console_progress", lambda: said)
     boxes = ("--boxes", box_run) if with_boxes else ()
     only_json(verydeep("predict", trained_run, *tests, *boxes, "--json"))
-    title = "finding objects" if with_boxes else "naming pictures"
+    title = "finding objects" if with_boxes else "naming images"
     assert (said.total, said.done) == ({title: 4}, {title: 4})
 
 
@@ -492,7 +492,7 @@ def test_an_unreadable_picture_is_named_beside_the_others(
     trained_run: Path, box_run: Path, tests: list[Path], tmp_path: Path, verydeep: Program
 ) -> None:
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     words = ("predict", trained_run, broken, tests[0], "--boxes", box_run)
     outcome = verydeep(*words, "--json", "--out", tmp_path / "drawn")
     found = only_json(outcome)
@@ -532,7 +532,7 @@ def test_the_demo_goes_on_where_it_was_left(
                 copy = out / path.relative_to(run)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(path.read_bytes())
-        if source is None:  # the digits have boxes; these pictures have none
+        if source is None:  # the digits have boxes; these images have none
             (out / "data.json").write_bytes((box_run / "data.json").read_bytes())
         return dict(strict_json((run / "metrics.json").read_text("utf-8")))
 

@@ -211,7 +211,7 @@ def test_a_split_without_errors_tells_nothing(trained_run: Path, tmp_path: Path)
     shutil.copytree(trained_run, run)
     assert evaluate(run, split="val", workers=0, **CPU).top1_error == 0
     before = content(run)
-    with pytest.raises(InputError, match="all 12 pictures of val are recognised"):
+    with pytest.raises(InputError, match="all 12 images of val are recognised"):
         calibrate(run, "val", workers=0, **CPU)
     assert content(run) == before
 

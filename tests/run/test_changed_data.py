@@ -84,7 +84,7 @@ def test_a_drawn_split_names_what_is_gone_and_takes_nothing_new(
     command = ("train", pets, "--out", run, *flags(*QUICK), "--resume")
     resumed = verydeep(*command)
     assert resumed.code == 0
-    assert "1 picture came to" in resumed.err
+    assert "1 image came to" in resumed.err
     (run / "metrics.json").unlink()
     gone, moved = drawn["val"]["red"][0], drawn["test"]["red"][0]
     (pets / gone).unlink()

@@ -175,7 +175,7 @@ def test_what_is_not_there_is_refused(name: str, how: dict, words: str) -> None:
         protocol_for(classifier(), name, **how)
 
 
-# ---- models and pictures ----
+# ---- models and images ----
 
 
 def test_a_run_is_tested_on_its_own_test_split(trained_run: Path, pictures: Path) -> None:

@@ -36,7 +36,7 @@ ODD = "$x^ cat\n\udcff 猫.png"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small net that takes pictures from 32 pixels on."""
+    """The folder of a small net that takes images from 32 pixels on."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models") / "a"
     Classifier(
@@ -52,7 +52,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five pictures of noise of different sizes, one of them with an odd name."""
+    """Five images of noise of different sizes, one of them with an odd name."""
     folder = tmp_path_factory.mktemp("photos") / ("a_folder_whose_name_does_not_end" * 2)
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -275,7 +275,7 @@ def test_the_strongest_channels_are_hunted_among_all(
         for channel in exciting["channels"]:
             best = channel["patches"][0]
             assert channel["channel"] == first[channel["layer"]]["channel"]
-            # The picture itself is among them, so the best is at least as good.
+            # The image itself is among them, so the best is at least as good.
             assert best["value"] >= first[channel["layer"]]["value"] - 1e-5
             assert len(channel["patches"]) == 2
 
@@ -301,7 +301,7 @@ def test_the_centre_alone_can_be_shown(model: Path, photos: Path, tmp_path: Path
 def test_pictures_from_memory_and_a_loaded_model(model: Path, tmp_path: Path) -> None:
     images = [Image.new("RGB", (40, 40), "red"), np.zeros((50, 40), np.uint8)]
     value = package.explain(load(model), iter(images), tmp_path, only=["maps"], label="n02")
-    assert [picture["name"] for picture in value["pictures"]] == ["picture 1", "picture 2"]
+    assert [picture["name"] for picture in value["pictures"]] == ["image 1", "image 2"]
     assert [picture["source"] for picture in value["pictures"]] == ["memory"] * 2
     assert {picture["class"] for picture in value["pictures"]} == {"<dog>"}
     assert value["model"] == "net A in memory"
@@ -366,7 +366,7 @@ def test_a_box_net_says_where_its_box_came_from(
 def test_broken_pictures_are_listed_and_the_others_explained(
     model: Path, photos: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "broken.png").write_text("no picture")
+    (tmp_path / "broken.png").write_text("no image")
     Image.new("RGB", (32 * 40000, 32)).save(tmp_path / "long.png")
     files = [tmp_path / "broken.png", photos / "b.png", tmp_path / "long.png"]
     value = package.explain(model, files, tmp_path / "out", only=["maps"], scale=32)
@@ -374,7 +374,7 @@ def test_broken_pictures_are_listed_and_the_others_explained(
     assert len(value["unreadable"]) == 2
     assert "broken.png" in value["unreadable"][0]
     assert "long.png: 1280000x32" in value["unreadable"][1]
-    with pytest.raises(PictureError, match=r"none of the pictures can be looked into:\n.*broken"):
+    with pytest.raises(PictureError, match=r"none of the images can be looked into:\n.*broken"):
         package.explain(model, files[0], tmp_path / "none")
 
 
@@ -434,7 +434,7 @@ def test_nothing_is_written_among_the_pictures(
     before = sorted(photos.rglob("*"))
     outcome = verydeep("explain", model, photos, "--out", photos / "inside")
     assert outcome.code == 2
-    assert "lies within the pictures" in outcome.err
+    assert "lies within the images" in outcome.err
     assert sorted(photos.rglob("*")) == before
     outcome = verydeep("explain", model, photos / "b.png", "--out", photos)
     assert outcome.code == 2
@@ -487,7 +487,7 @@ def test_without_captum_its_sections_are_left_out_unless_asked_for(
         ),
         (
             {"top1_error": 12.34, "protocol": "dense", "images": 1234, "loss": 1.0},
-            "12.3 % top-1 error (dense, 1,234 pictures)",
+            "12.3 % top-1 error (dense, 1,234 images)",
         ),
         ({"top1_error": 7.0}, "7.0 % top-1 error"),
         ({"loss": 1.0}, "not tested yet"),
@@ -526,13 +526,13 @@ def test_the_verb_prints_one_json_object(
 def test_the_verb_speaks_to_people(
     model: Path, photos: Path, tmp_path: Path, verydeep: Program
 ) -> None:
-    (tmp_path / "broken.png").write_text("no picture")
+    (tmp_path / "broken.png").write_text("no image")
     files = [photos / "b.png", tmp_path / "broken.png"]
     outcome = verydeep("explain", model, *files, "--out", tmp_path / "x", "--only", "filters")
     assert outcome.code == 0
     assert str(tmp_path / "x" / "index.html") in outcome.out
     assert "b.png" in outcome.out
-    assert "1 picture cannot be read" in outcome.err
+    assert "1 image cannot be read" in outcome.err
 
 
 def test_a_request_from_python_has_no_command(model: Path, photos: Path, tmp_path: Path) -> None:

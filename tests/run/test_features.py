@@ -1,4 +1,4 @@
-"""Features of a data set: every picture once, in order, by its name, however it is computed."""
+"""Features of a data set: every image once, in order, by its name, however it is computed."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_unreadable_pictures_are_listed_and_have_no_row(
     data = Path(shutil.copytree(pictures, tmp_path / "data"))
     broken = ("train/green/03.png", "test/red/00.png")
     for name in broken:
-        (data / name).write_bytes(b"no picture")
+        (data / name).write_bytes(b"no image")
     found = package.features(trained_run, data, **CPU)
     assert found.about.unreadable == broken
     assert len(found) == len(set(found.files)) == 46
@@ -110,10 +110,10 @@ def test_unreadable_pictures_are_listed_and_have_no_row(
 def test_no_picture_that_can_be_read(trained_run: Path, tmp_path: Path) -> None:
     data = write_class_folders(tmp_path / "data", 5)
     for path in data.rglob("*.png"):
-        path.write_bytes(b"no picture")
-    with pytest.raises(DataError, match="none of the pictures can be read"):
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError, match="none of the images can be read"):
         package.features(trained_run, data, **CPU)
-    with pytest.raises(DataError, match="none of the pictures can be read"):
+    with pytest.raises(DataError, match="none of the images can be read"):
         extract_features(FeatureRequest(trained_run, data, **CPU), tmp_path / "x.npz")
     assert not (tmp_path / "x.npz").exists()
 
@@ -224,7 +224,7 @@ def test_two_processes_write_the_same_file(
     data = write_class_folders(tmp_path / "data", 14)
     broken = ("blue/04.png", "green/02.png")
     for name in broken:
-        (data / name).write_bytes(b"no picture")
+        (data / name).write_bytes(b"no image")
     arguments = ("features", str(trained_run), str(data), *FP32, "--json")
     alone = verydeep(*arguments, "--out", tmp_path / "alone.npz")
     assert alone.code == 0, alone.err

@@ -22,7 +22,7 @@ QUICK = ("training.epochs=1",)
 
 
 def write_table(root: Path, *, divided: bool) -> Path:
-    """Write pictures whose folders say nothing, and a table that tells classes and boxes."""
+    """Write images whose folders say nothing, and a table that tells classes and boxes."""
     write_class_folders(root / "pictures", 8)
     path = root / "colours.csv"
     with path.open("w", newline="") as file:
@@ -63,7 +63,7 @@ def test_a_run_goes_on_with_its_table_alone(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"was trained on {table}, not on"):
         train(tmp_path / "pictures", recipe(*QUICK), run, resume=True)
     table.write_text(table.read_text().replace("00.png,blueish", "00.png,redish"))
-    with pytest.raises(DataError, match="the training pictures are not those"):
+    with pytest.raises(DataError, match="the training images are not those"):
         train(table, recipe(*QUICK), run, resume=True)
 
 

@@ -1,4 +1,4 @@
-"""Whole runs of box nets on tiny tables of pictures."""
+"""Whole runs of box nets on tiny tables of images."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_a_box_net_can_begin_from_nothing(boxed: Path, tmp_path: Path) -> None:
     assert train(boxed, chosen, tmp_path / "run")["images"] == 12
 
 
-# ---- pictures without a box ----
+# ---- images without a box ----
 
 
 def test_pictures_without_a_box_are_left_out_and_counted(trained_run: Path, tmp_path: Path) -> None:
@@ -230,16 +230,16 @@ def test_pictures_without_a_box_are_left_out_and_counted(trained_run: Path, tmp_
     for cache in ("none", "device"):
         out = tmp_path / cache
         train(data, box_recipe(trained_run, f"data.cache={cache}"), out, progress=said)
-        # 19 pictures remain: each is a nineteenth of the training error.
+        # 19 images remain: each is a nineteenth of the training error.
         error = log(out)[0]["train_localization_error"] * 0.19
         assert error == pytest.approx(round(error), abs=1e-9)
     left_out = [line for line in said.lines if "have no box and are left out" in line]
-    assert left_out == ["5 of 24 training pictures have no box and are left out"] * 2
+    assert left_out == ["5 of 24 training images have no box and are left out"] * 2
 
 
 def test_data_without_boxes_are_refused(trained_run: Path, tmp_path: Path) -> None:
     data = write_class_folders(tmp_path / "data", 6)
-    with pytest.raises(DataError, match="no picture of split 'train' has a box"):
+    with pytest.raises(DataError, match="no image of split 'train' has a box"):
         train(data, box_recipe(trained_run), tmp_path / "run")
 
 

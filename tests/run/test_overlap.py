@@ -1,4 +1,4 @@
-"""Pictures that a net was trained on are counted, whatever they are called, wherever they lie."""
+"""Images that a net was trained on are counted, whatever they are called, wherever they lie."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUICK = ("training.epochs=1", "training.precision=fp32")
 
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty pictures without splits, and a run on them: 24 to train, 3 to validate, 3 to test."""
+    """Thirty images without splits, and a run on them: 24 to train, 3 to validate, 3 to test."""
     root = tmp_path_factory.mktemp("overlap")
     write_class_folders(root / "pets", 10)
     train(root / "pets", recipe(*QUICK), root / "run")
@@ -63,7 +63,7 @@ def test_training_pictures_are_counted(pets: Path, evaluate: Callable) -> None:
         assert said.count("too low") == 1
     whole, said = evaluate("--data", pets, "--split", "all")
     assert seen(whole) == (30, 24, 3)
-    assert "24 of 30 pictures" in said
+    assert "24 of 30 images" in said
 
 
 def test_copies_are_known_again(pets: Path, evaluate: Callable, tmp_path: Path) -> None:

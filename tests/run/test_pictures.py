@@ -1,4 +1,4 @@
-"""Where the pictures of a test are: files by their names, members through the data set."""
+"""Where the images of a test are: files by their names, members through the data set."""
 
 from __future__ import annotations
 

@@ -309,7 +309,7 @@ def test_a_broken_picture_is_left_out_after_resumption_too(
 
 
 def test_a_cached_picture_that_broke_since_is_noticed(tmp_path: Path) -> None:
-    """Without it every later picture would have another number, and so another crop."""
+    """Without it every later image would have another number, and so another crop."""
     mine = write_splits(tmp_path / "data", train=12, val=2, test=2)
     run, settings = tmp_path / "run", (*TWO_EPOCHS, "data.cache=device")
     settings = (*settings, "data.unreadable_limit=0.1")

@@ -1,4 +1,4 @@
-"""Training from shards: by index the same bits as from the folder, as a stream the pictures."""
+"""Training from shards: by index the same bits as from the folder, as a stream the images."""
 
 from __future__ import annotations
 

@@ -254,7 +254,7 @@ def test_a_test_is_written_over_an_older_one(written: Written, tmp_path: Path) -
 
 def test_unreadable_pictures_have_no_line(unsure: Classifier, tmp_path: Path) -> None:
     data = write_class_folders(tmp_path / "data", 3)
-    (data / "green" / "01.png").write_bytes(b"no picture")
+    (data / "green" / "01.png").write_bytes(b"no image")
     result = evaluate(unsure, data, "center", workers=0)
     write_result(result, tmp_path / "out")
     names = [row["file"] for row in Written(result, tmp_path / "out").records("posteriors.csv")]

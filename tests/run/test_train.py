@@ -200,7 +200,7 @@ def test_a_single_folder_of_classes_is_split_and_the_split_noted(tmp_path: Path)
     names = {split: noted["drawn"][split] for split in ("train", "val", "test")}
     listed = [name for classes in names.values() for files in classes.values() for name in files]
     assert sorted(listed) == sorted(str(path.relative_to(data)) for path in data.rglob("*.png"))
-    # Pictures that come later are in no split of this run.
+    # Images that come later are in no split of this run.
     write_class_folders(tmp_path / "more", 3, seed=9)
     for name in COLOURS:
         for path in (tmp_path / "more" / name).iterdir():
@@ -255,7 +255,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
 def test_the_seed_is_that_of_the_augmentation_which_can_be_switched_off(
     switch: str, random: bool, trained_run: Path, pictures: Path, tmp_path: Path
 ) -> None:
-    """All runs begin with the same net and show it all pictures in one update."""
+    """All runs begin with the same net and show it all images in one update."""
     settings = (
         *("net.norm=batch", "net.dropout=0", "training.batch=24", "training.micro_batch=24"),
         *("data.train_scale=40", "data.crop=center", "data.flip=false", "data.colour_shift=null"),
@@ -374,12 +374,12 @@ def test_changed_training_files_are_refused_on_resumption(unfinished: tuple[Path
     data, run = unfinished
     extra = data / "train" / "red" / "extra.png"
     shutil.copy(data / "train" / "red" / "00.png", extra)
-    with pytest.raises(DataError, match="training pictures are not those"):
+    with pytest.raises(DataError, match="training images are not those"):
         train(data, recipe(*QUICK), run, resume=True)
     extra.unlink()
     moved = data / "train" / "blue" / "02.png"
     moved.rename(data / "train" / "red" / "02-blue.png")
-    with pytest.raises(DataError, match="training pictures are not those"):
+    with pytest.raises(DataError, match="training images are not those"):
         train(data, recipe(*QUICK), run, resume=True)
     (data / "train" / "red" / "02-blue.png").rename(moved)
     assert train(data, recipe(*QUICK), run, resume=True)["epochs"] == 1
@@ -430,7 +430,7 @@ class Signalling(Progress):
             yield silent
 
 
-@pytest.mark.parametrize("title", ["reading the training pictures", "epoch 1", "testing test"])
+@pytest.mark.parametrize("title", ["reading the training images", "epoch 1", "testing test"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_at_any_time_says_how_to_go_on(
     title: str, number: signal.Signals, pictures: Path, tmp_path: Path
@@ -441,18 +441,18 @@ def test_a_stop_at_any_time_says_how_to_go_on(
     assert number.name in str(error.value)
     assert signal.getsignal(number) == before
     begun = (tmp_path / "run" / "recipe.yaml").exists()
-    assert begun == (title != "reading the training pictures")
+    assert begun == (title != "reading the training images")
     train(pictures, recipe(*QUICK), tmp_path / "run", resume=begun)
 
 
-# ---- broken pictures ----
+# ---- broken images ----
 
 
 def test_more_than_one_percent_of_broken_pictures_stop_a_training(tmp_path: Path) -> None:
     data = write_splits(tmp_path / "data", train=34, val=1, test=0)
     for name in ("00", "33"):
         (data / "train" / "green" / f"{name}.png").write_bytes(b"\x89PNG")
-    with pytest.raises(DataError, match="2 of 102 training pictures cannot be read") as error:
+    with pytest.raises(DataError, match="2 of 102 training images cannot be read") as error:
         train(data, recipe(*QUICK), tmp_path / "run")
     for part in ("green/00.png", "green/33.png", "1.0%", "data.unreadable_limit"):
         assert part in str(error.value)
@@ -472,9 +472,9 @@ def test_one_broken_picture_of_two_hundred_is_listed_and_left_out(
     train(data, recipe(*settings), tmp_path / "run", progress=said)
     (noted,) = strict_json((tmp_path / "run" / "data.json").read_text("utf-8"))["unreadable"]
     assert str(broken) in noted
-    assert any("1 picture cannot be read" in line for line in said.lines)
+    assert any("1 image cannot be read" in line for line in said.lines)
     assert any(str(broken) in line for line in said.lines)
-    # 200 pictures remain, and each is a 200th of the training error.
+    # 200 images remain, and each is a 200th of the training error.
     error = log(tmp_path / "run")[0]["train_top1_error"]
     assert error * 2 == pytest.approx(round(error * 2), abs=1e-9)
     assert metrics(tmp_path / "run")["unreadable_in_training"] == []
@@ -507,7 +507,7 @@ def test_a_validation_set_that_cannot_be_read_is_refused(tmp_path: Path) -> None
 
 
 class Vandal(Progress):
-    """Breaks a training picture when the first epoch begins."""
+    """Breaks a training image when the first epoch begins."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -522,7 +522,7 @@ class Vandal(Progress):
 
 @pytest.fixture
 def vandalized(tmp_path: Path) -> dict[str, Any]:
-    """The metrics of a run during which a picture broke."""
+    """The metrics of a run during which an image broke."""
     data = write_splits(tmp_path / "data", train=8, val=1, test=0)
     vandal = Vandal(data / "train" / "green" / "03.png")
     settings = (*QUICK, "training.epochs=2", "data.unreadable_limit=0.1")

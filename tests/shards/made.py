@@ -1,4 +1,4 @@
-"""Small shards for tests: real pictures whose pixels tell which one they are."""
+"""Small shards for tests: real images whose pixels tell which one they are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Parts = Iterable[tuple[str, bytes]]
 
 
 def png(number: int, side: int = 8) -> bytes:
-    """Return a picture of one colour, which holds a number below 2^16."""
+    """Return an image of one colour, which holds a number below 2^16."""
     pixels = np.full((side, side, 3), (number // 256, number % 256, 0), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -24,7 +24,7 @@ def png(number: int, side: int = 8) -> bytes:
 
 
 def number_of(pixels: np.ndarray) -> int:
-    """Return the number that a crop (3, h, w) of such a picture holds."""
+    """Return the number that a crop (3, h, w) of such an image holds."""
     return int(pixels[0, 0, 0]) * 256 + int(pixels[1, 0, 0])
 
 

@@ -80,7 +80,7 @@ def test_shards_behind_a_web_server(tmp_path: Path, address: str, asked: list[st
     assert whole.sizes == here.sizes
     for one, other in zip(whole.split("val"), here.split("val"), strict=True):
         assert decode(one.path).tobytes() == decode(other.path).tobytes()
-    assert asked  # a single picture is no whole shard
+    assert asked  # a single image is no whole shard
     read = [one.data for one in whole.stream.read(range(27), buffer=9, seed=0, epoch=0)]
     assert sorted(read) == sorted(one.path.read() for one in here.split("train"))  # type: ignore[union-attr]
 

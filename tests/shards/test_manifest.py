@@ -87,8 +87,8 @@ MUTATIONS: dict[str, tuple[Callable[[Content], object], str]] = {
         _put(*TRAIN, "shards", 0, "samples", value=10**30),
         r"\(splits\.train\.shards\.0\.samples: .*less than or equal to",
     ),
-    "no train": (_drop_train, "splits: no training pictures; found val, test"),
-    "no splits": (_put("splits", value={}), "splits: no training pictures; found none"),
+    "no train": (_drop_train, "splits: no training images; found val, test"),
+    "no splits": (_put("splits", value={}), "splits: no training images; found none"),
     "an unknown split": (
         _rename,
         "splits: must be among train, val, test, all, got 'vall' instead; did you mean 'val'",
@@ -112,7 +112,7 @@ MUTATIONS: dict[str, tuple[Callable[[Content], object], str]] = {
     ),
     "counts of other classes": (
         _shift,
-        "tells of 3 pictures of class blue in val, but the shards hold 4",
+        "tells of 3 images of class blue in val, but the shards hold 4",
     ),
     "a mean of nothing": (_put("colours", "mean", 0, value=math.nan), r"\(colours\.mean\.0: "),
     "an endless mean": (_put("colours", "mean", 2, value=math.inf), r"\(colours\.mean\.2: "),

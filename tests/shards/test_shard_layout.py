@@ -178,7 +178,7 @@ def test_words_are_classes_too_and_incomplete_samples_are_counted(tmp_path: Path
     write_tar(tmp_path / "s.tar", [*labelled, ("x.png", png(0)), ("y.txt", b"a caption")])
     whole = read_dataset(tmp_path / "s.tar")
     assert whole.classes == ("cat", "dog")
-    assert "2 without picture or class left out" in whole.describe()
+    assert "2 without image or class left out" in whole.describe()
 
 
 def test_a_stream_needs_a_validation_split(tmp_path: Path) -> None:

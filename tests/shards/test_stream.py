@@ -165,12 +165,12 @@ def test_what_was_handed_out_is_not_read_again(
 
 def test_an_unreadable_picture_is_named_and_passed_over(tmp_path: Path) -> None:
     stream = write_stream(tmp_path, [4])
-    parts = [*samples(range(3)), ("00003.png", b"no picture"), ("00003.cls", b"0")]
+    parts = [*samples(range(3)), ("00003.png", b"no image"), ("00003.cls", b"0")]
     write_tar(tmp_path / "train-000.tar", parts)
     made = list(batches(stream).epoch(0))
     assert sorted(numbers(made)) == [0, 1, 2]
     (fault,) = [fault for part in made for fault in part.unreadable]
-    assert fault.startswith("train-000.tar/00003.png: not a picture")
+    assert fault.startswith("train-000.tar/00003.png: not an image")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

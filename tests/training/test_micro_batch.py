@@ -1,4 +1,4 @@
-"""How many pictures go through a net at once."""
+"""How many images go through a net at once."""
 
 from __future__ import annotations
 

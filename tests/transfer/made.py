@@ -1,4 +1,4 @@
-"""A small net with settled statistics, pictures of noise, and made-up features."""
+"""A small net with settled statistics, images of noise, and made-up features."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def classifier(input_size: int = 64) -> Classifier:
 
 
 def noise(sizes: tuple[tuple[int, int], ...] = SIZES) -> list[Image.Image]:
-    """Return noise in a colour of its own on each picture, of these heights and widths."""
+    """Return noise in a colour of its own on each image, of these heights and widths."""
     generator = np.random.default_rng(0)
     pixels = (
         generator.normal(generator.integers(0, 256, 3), 60, (height, width, 3)).clip(0, 255)

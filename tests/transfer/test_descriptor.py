@@ -1,4 +1,4 @@
-"""Vectors of pictures, against the net's own layers asked window by window in float64."""
+"""Vectors of images, against the net's own layers asked window by window in float64."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def described(pictures: list[Image.Image], descriptor: Descriptor) -> Tensor:
 
 
 def naive(picture: Image.Image, descriptor: Descriptor) -> Tensor:
-    """Return the vector of a picture: loops over scales, mirror images and positions."""
+    """Return the vector of an image: loops over scales, mirror images and positions."""
     net = copy.deepcopy(classifier().net).double()
     scales = []
     for scale in descriptor.scales:
@@ -114,7 +114,7 @@ def test_vectors_have_length_one(height: int, width: int, layer: str, aggregate:
 
 
 def test_with_mirror_images_a_mirrored_picture_has_the_same_vector() -> None:
-    # Scale 64 leaves pictures of 64 rows as they are: rescaling cannot make a difference.
+    # Scale 64 leaves images of 64 rows as they are: rescaling cannot make a difference.
     pictures = noise(((64, 64), (64, 100), (64, 131)))
     mirrored = [ImageOps.mirror(picture) for picture in pictures]
     both, one = Descriptor((64,), True), Descriptor((64,), False)

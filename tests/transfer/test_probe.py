@@ -173,7 +173,7 @@ def test_a_single_c_needs_no_folds(hard: Features) -> None:
 
 
 def test_a_solver_that_gives_up_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Noise with as many numbers as pictures, and one step to solve it.
+    # Noise with as many numbers as images, and one step to solve it.
     monkeypatch.setattr("verydeep.transfer.probe.MOST_ITERATIONS", 1)
     noise = blobs({"train": {"a": 20, "b": 20}, "test": {"a": 5, "b": 5}}, dimension=64, spread=3)
     found = probe(noise, C=[100.0, 1000.0])
@@ -186,7 +186,7 @@ def test_a_solver_that_gives_up_is_told_of(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_too_few_pictures_for_the_folds() -> None:
     features = blobs({"train": {"cat": 9, "dog": 4}, "test": {"cat": 3, "dog": 3}})
-    message = "5 folds need 5 training pictures of each class, but class 'dog' has 4"
+    message = "5 folds need 5 training images of each class, but class 'dog' has 4"
     with pytest.raises(DataError, match=message):
         probe(features)
     assert probe(features, folds=4).folds == 4

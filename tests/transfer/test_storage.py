@@ -23,7 +23,7 @@ BOTH = pytest.mark.parametrize("ending", [".parquet", ".npz"])
 
 
 def parts() -> list[FeaturePart]:
-    """Return two splits in three parts; one of them has no picture that could be read."""
+    """Return two splits in three parts; one of them has no image that could be read."""
     numbers = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     return [
         FeaturePart("train", ("cat/1.png", "cat/ü .png"), ("cat", "cat"), numbers[:2], ("x.png",)),

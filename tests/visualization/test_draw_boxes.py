@@ -1,4 +1,4 @@
-"""Boxes on pictures: lines where they belong, labels that are on the picture and can be read."""
+"""Boxes on images: lines where they belong, labels that are on the image and can be read."""
 
 from __future__ import annotations
 

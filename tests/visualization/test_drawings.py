@@ -190,5 +190,5 @@ def test_a_darkened_figure_has_dark_paper_and_light_letters(themed: bool, tmp_pa
             colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20) or ()}
             assert image.convert("RGB").getpixel((1, 1)) == (0x16,) * 3
     assert max(map(max, colours)) > 0xC0
-    assert (0, 0, 0) in colours  # the picture itself stays as it was
+    assert (0, 0, 0) in colours  # the image itself stays as it was
     assert (255, 255, 255) not in colours

@@ -20,7 +20,7 @@ from verydeep.visualization.plots.style import BLUE, ORANGE, save_picture
 
 
 def answer(number: int, share: float) -> LocatedSample:
-    """Make a picture on which a box overlaps the true one by a share."""
+    """Make an image on which a box overlaps the true one by a share."""
     found = Guess(0, 0.9, Box(0, 0, 40 * share, 40) if share else None, 1.0)
     return LocatedSample(
         str(number), number % 2, (Box(0, 0, 40, 40),), Located((50, 60), (), found)

@@ -149,7 +149,7 @@ def check(
 
 
 def target_folder(out: Path, root: Path) -> Path:
-    """Return the folder to write to, which must not lie among the pictures.
+    """Return the folder to write to, which must not lie among the images.
 
     Raises:
         InputError: It does, or cannot be made.

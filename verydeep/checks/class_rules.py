@@ -46,7 +46,7 @@ def _alike(classes: tuple[str, ...]) -> Iterator[Finding]:
             f"{plural(len(groups), 'group')} of classes whose names differ only in case or blanks: "
             f"{'; '.join(', '.join(map(repr, group)) for group in groups[:5])}",
             len(groups),
-            "if they mean the same, put their pictures into one class; if not, give them names "
+            "if they mean the same, put their images into one class; if not, give them names "
             "that people can tell apart",
             tuple(Flagged("", "", name) for group in groups for name in group),
         )
@@ -60,7 +60,7 @@ def _respelled(names: tuple[str, ...]) -> Iterator[Finding]:
             f"{plural(len(names), 'class', 'classes')} written in several of Unicode's normal "
             f"forms: {', '.join(map(repr, names[:5]))}",
             len(names),
-            "their pictures are taken together, as the names look the same; rename the folders or "
+            "their images are taken together, as the names look the same; rename the folders or "
             "labels to one form if other programs are to agree",
             tuple(Flagged("", "", name) for name in names),
         )

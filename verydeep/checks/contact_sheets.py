@@ -1,4 +1,4 @@
-"""Small pictures for a page: a contact sheet a class, and those that a finding is about."""
+"""Small images for a page: a contact sheet a class, and those that a finding is about."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from verydeep.errors import PictureError
 from verydeep.system.progress import Progress
 
 HEIGHT = 96
-"""Pixels of a small picture, whose width is at most twice that."""
+"""Pixels of a small image, whose width is at most twice that."""
 
 MOST_ON_A_PAGE = 1000
-"""Small pictures on all sheets together, at most; two a class in any case."""
+"""Small images on all sheets together, at most; two a class in any case."""
 
 MOST_A_CLASS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A few pictures of one class."""
+    """A few images of one class."""
 
     title: str
     pictures: tuple[ImageFacts, ...]
@@ -38,7 +38,7 @@ class Sheet:
 def choose_sheets(
     dataset: Dataset, pictures: Sequence[ImageFacts], *, seed: int = 0
 ) -> tuple[Sheet, ...]:
-    """Choose a few usable training pictures of every class.
+    """Choose a few usable training images of every class.
 
     Args:
         dataset: The data set.
@@ -70,7 +70,7 @@ def _choose(
 def shrink_all(
     paths: Iterable[ImageSource], *, workers: int | None = None, progress: Progress | None = None
 ) -> dict[ImageSource, str]:
-    """Return small pictures as data URIs, by file; those that cannot be decoded are left out."""
+    """Return small images as data URIs, by file; those that cannot be decoded are left out."""
     wanted = sorted(set(paths), key=str)
     found = {}
     with (
@@ -85,7 +85,7 @@ def shrink_all(
 
 
 def shrink(path: ImageSource) -> str | None:
-    """Return a small picture as a JPEG in a data URI; None if it cannot be decoded."""
+    """Return a small image as a JPEG in a data URI; None if it cannot be decoded."""
     try:
         return thumbnail(path, (2 * HEIGHT, HEIGHT))
     except PictureError:  # what is wrong with it stands among the findings

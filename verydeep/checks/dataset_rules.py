@@ -14,7 +14,7 @@ from verydeep.errors import plural, printable
 from verydeep.system.option_names import setting
 
 FEW = 10
-"""Training pictures of a class below which little can be learned."""
+"""Training images of a class below which little can be learned."""
 
 IMBALANCE = 10.0
 """Largest class over smallest from which the set is called uneven."""
@@ -47,28 +47,28 @@ _EXACT: tuple[tuple[str, Severity, Relation, str, str], ...] = (
         "contradiction",
         "error",
         _contradicts,
-        "the same picture under different classes",
+        "the same image under different classes",
         "at most one of the labels is right: keep that file and remove the others (or all)",
     ),
     (
         "leakage",
         "error",
         _leaks,
-        "the same picture in train and in val or test",
+        "the same image in train and in val or test",
         "the error on them would be too good: remove the copies, best those in train",
     ),
     (
         "shared",
         "warning",
         _crosses,
-        "the same picture in val and in test",
+        "the same image in val and in test",
         "the choice of the epoch sees a part of the test: remove the copies in val",
     ),
     (
         "duplicates",
         "warning",
         lambda one, other: True,
-        "the same picture several times in one split and class",
+        "the same image several times in one split and class",
         "it counts as often as it is there: keep one of each",
     ),
 )
@@ -78,7 +78,7 @@ _NEAR: tuple[tuple[str, Severity, Relation, str, str], ...] = (
         "near-leakage",
         "error",
         _leaks,
-        "nearly the same picture in train and in val or test",
+        "nearly the same image in train and in val or test",
         "look at them: if they are copies (saved again, resized, brightened), remove one of "
         "each; frames of one film or burst belong into one split",
     ),
@@ -86,21 +86,21 @@ _NEAR: tuple[tuple[str, Severity, Relation, str, str], ...] = (
         "near-shared",
         "warning",
         _crosses,
-        "nearly the same picture in val and in test",
+        "nearly the same image in val and in test",
         "look at them: if they are copies, remove those in val",
     ),
     (
         "near-contradiction",
         "error",
         _contradicts,
-        "nearly the same picture under different classes",
+        "nearly the same image under different classes",
         "look at them: if they are copies, keep the one with the right label",
     ),
     (
         "near-duplicates",
         "note",
         lambda one, other: True,
-        "nearly the same picture in one split and class",
+        "nearly the same image in one split and class",
         "harmless in small numbers; keep one of each if many come from one source",
     ),
 )
@@ -108,7 +108,7 @@ _NEAR: tuple[tuple[str, Severity, Relation, str, str], ...] = (
 
 
 def _exact(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the groups of equal pictures; one that leaks and contradicts is named under both."""
+    """Yield the groups of equal images; one that leaks and contradicts is named under both."""
     for key, severity, relation, what, advice in _EXACT:
         flagged: list[Flagged] = []
         count = 0
@@ -117,7 +117,7 @@ def _exact(evidence: Evidence) -> Iterator[Finding]:
             flagged += found
             count += bool(found)
         if count:
-            title = f"{plural(count, 'picture')} repeated: {what} ({plural(len(flagged), 'file')})"
+            title = f"{plural(count, 'image')} repeated: {what} ({plural(len(flagged), 'file')})"
             yield Finding(key, severity, title, count, advice, tuple(flagged))
 
 
@@ -161,7 +161,7 @@ def _near(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "near-incomplete",
             "note",
-            "so many pictures are alike that not all pairs were looked at",
+            "so many images are alike that not all pairs were looked at",
             len(evidence.duplicates.near),
             "remove some of the near duplicates and check again",
         )
@@ -217,7 +217,7 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "no-classes",
             "error",
-            "the pictures have no classes",
+            "the images have no classes",
             len(evidence.pictures),
             "a classifier learns from a folder for each class: move them into such folders, two at "
             "least, or name their classes in a table with the columns file and label",
@@ -227,7 +227,7 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
     if not {"train", "all"} & set(evidence.dataset.splits):
         yield _no_training(evidence)
     elif evidence.undrawable:
-        advice = "add pictures to that class, or give val/ and test/ folders yourself"
+        advice = "add images to that class, or give val/ and test/ folders yourself"
         yield Finding("no-split", "error", evidence.undrawable, 1, advice)
     classes = evidence.dataset.classes
     usable = {split: [0] * len(classes) for split in evidence.dataset.splits}
@@ -246,7 +246,7 @@ def _no_training(evidence: Evidence) -> Finding:
     return Finding(
         "no-training",
         "error",
-        f"there are no training pictures, only {found}",
+        f"there are no training images, only {found}",
         len(evidence.pictures),
         "a model can be tested on them (verydeep evaluate); to train one, add a split "
         "train, like train/<class>/",
@@ -260,9 +260,9 @@ def _empty_folders(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "empty-folder",
             "warning",
-            f"{plural(len(empty), 'folder')} without a picture beside those of the classes",
+            f"{plural(len(empty), 'folder')} without an image beside those of the classes",
             len(empty),
-            "training knows no class of that name: put its pictures there, or remove the folder",
+            "training knows no class of that name: put its images there, or remove the folder",
             tuple(Flagged(f"{name}/") for name in names),
         )
 
@@ -273,9 +273,9 @@ def _missing(classes: tuple[str, ...], split: str, counts: list[int]) -> Iterato
         yield Finding(
             "missing-class",
             "error" if split in ("train", "all") else "warning",
-            f"{plural(len(missing), 'class', 'classes')} without a usable picture in {split}",
+            f"{plural(len(missing), 'class', 'classes')} without a usable image in {split}",
             len(missing),
-            f"add pictures of {'it' if len(missing) == 1 else 'them'} to {split}; the error there "
+            f"add images of {'it' if len(missing) == 1 else 'them'} to {split}; the error there "
             "says nothing about a class that is missing",
             tuple(Flagged("", split, name) for name in missing),
         )
@@ -287,20 +287,20 @@ def _few(classes: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
         yield Finding(
             "few-pictures",
             "warning",
-            f"{plural(len(few), 'class', 'classes')} with fewer than {FEW} training pictures",
+            f"{plural(len(few), 'class', 'classes')} with fewer than {FEW} training images",
             len(few),
             "little can be learned from so few: add some, or merge the class with another",
-            tuple(Flagged("", "train", name, plural(count, "picture")) for name, count in few),
+            tuple(Flagged("", "train", name, plural(count, "image")) for name, count in few),
         )
     low, high = min(counts, default=0), max(counts, default=0)
     if low and high / low >= IMBALANCE:
         yield Finding(
             "imbalance",
             "warning",
-            f"the largest class has {high / low:.1f} times the pictures of the smallest "
+            f"the largest class has {high / low:.1f} times the images of the smallest "
             f"({classes[counts.index(high)]} {high:,}, {classes[counts.index(low)]} {low:,})",
             2,
-            "the net will prefer large classes: add pictures to small ones, or train with "
+            "the net will prefer large classes: add images to small ones, or train with "
             f"{setting('data.balance', 'weights')} (or sampling), and look at the errors of each "
             "class, not at their mean alone",
         )

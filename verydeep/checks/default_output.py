@@ -26,7 +26,7 @@ def keep_lists(
 
     Args:
         report: What was found.
-        workers: Decoding processes for the small pictures.
+        workers: Decoding processes for the small images.
         progress: Where to report to; None is silent.
 
     Returns:

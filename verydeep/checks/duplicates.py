@@ -1,4 +1,4 @@
-"""The same picture in several files: exact by bytes or pixels, near by hash and a second look.
+"""The same image in several files: exact by bytes or pixels, near by hash and a second look.
 
 Two hashes that differ in at most :data:`~verydeep.checks.perceptual_hash.NEAR` = 6 of 64 bits have
 at least two of their eight bytes in common. So the files are sorted by each of the 28 pairs of
@@ -29,7 +29,7 @@ MOST_PAIRS = 100_000
 """Near pairs that are looked at, at most: the frames of a film are all like one another."""
 
 CERTAIN_BITS = 2
-"""Bits of two hashes that differ at most where one picture is surely a copy of the other..."""
+"""Bits of two hashes that differ at most where one image is surely a copy of the other..."""
 
 CERTAIN_LIKENESS = 0.99
 """... and the correlation that the two have at least."""
@@ -37,7 +37,7 @@ CERTAIN_LIKENESS = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Files that hold the very same picture: numbers of pictures, and what is equal."""
+    """Files that hold the very same image: numbers of images, and what is equal."""
 
     members: tuple[int, ...]
     equal: Literal["bytes", "pixels"]
@@ -45,13 +45,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Two files that hold nearly the same picture.
+    """Two files that hold nearly the same image.
 
     Attributes:
-        first: Number of the one picture.
+        first: Number of the one image.
         second: Number of the other.
         bits: In which the hashes differ.
-        likeness: Correlation of the shrunken pictures.
+        likeness: Correlation of the shrunken images.
     """
 
     first: int
@@ -61,7 +61,7 @@ class Near:
 
     @property
     def certain(self) -> bool:
-        """Whether the two are copies beyond doubt: no two pictures of real sets are so alike."""
+        """Whether the two are copies beyond doubt: no two images of real sets are so alike."""
         return self.bits <= CERTAIN_BITS and self.likeness >= CERTAIN_LIKENESS
 
 
@@ -80,7 +80,7 @@ def find_duplicates(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Duplicates:
-    """Find the repetitions among pictures.
+    """Find the repetitions among images.
 
     Args:
         pictures: All files that were looked at, of all splits.
@@ -189,7 +189,7 @@ def _look_again(
 
 
 def _join_equal_pixels(pairs: Pairs, looks: dict[int, Look]) -> dict[int, int]:
-    """Return, for pictures whose pixels equal those of an earlier one, the number of that one."""
+    """Return, for images whose pixels equal those of an earlier one, the number of that one."""
     first_with: dict[bytes, int] = {}
     return {
         index: first_with.setdefault(looks[index].pixels, index)

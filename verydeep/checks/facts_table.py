@@ -78,7 +78,7 @@ class DatasetFacts(Sequence[ImageFacts]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[ImageFacts]: ...
     def __getitem__(self, index: int | slice) -> ImageFacts | Sequence[ImageFacts]:
-        """Return a picture, or a list of some."""
+        """Return an image, or a list of some."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         facts, number = self._facts[index], index

@@ -43,7 +43,7 @@ class FileFacts:
         reason: The same in words.
         format: Pillow's name of what it holds, whatever its ending; None if that is unknown.
         mode: Pillow's mode of its pixels.
-        width: Of the upright picture, pixels; 0 if unknown.
+        width: Of the upright image, pixels; 0 if unknown.
         height: Likewise.
         animated: Whether it has several frames or pages.
         turned: Whether EXIF says that it must be turned or mirrored.
@@ -103,7 +103,7 @@ def _examine(task: FileTask, facts: FileFacts, head: bytes) -> tuple[FileFacts, 
 
 
 def _decode(task: FileTask, facts: FileFacts, head: bytes) -> tuple[FileFacts, Image.Image | None]:
-    """Return what a file is, and its upright picture, at a reduced size unless it is measured."""
+    """Return what a file is, and its upright image, at a reduced size unless it is measured."""
     try:
         with opened(task.path) as picture:
             facts = _from_header(facts, picture)
@@ -112,7 +112,7 @@ def _decode(task: FileTask, facts: FileFacts, head: bytes) -> tuple[FileFacts, I
         return replace(facts, fault="too-large", reason=str(refusal)), None
     except PictureError as refusal:
         return replace(facts, fault="broken", reason=str(refusal)), None
-    except VeryDeepError:  # a signal's doing, not the picture's
+    except VeryDeepError:  # a signal's doing, not the image's
         raise
     except Exception as error:  # a broken file can make Pillow raise almost anything
         return _broken(facts, head, error), None

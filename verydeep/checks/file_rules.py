@@ -21,12 +21,12 @@ TINY = 32
 """Pixels; the smallest side that any of the nets takes."""
 
 HUGE = 10_000_000
-"""Pixels; decoding such a picture takes about a tenth of a second, each epoch anew."""
+"""Pixels; decoding such an image takes about a tenth of a second, each epoch anew."""
 
 _FAULTS: dict[Fault, tuple[str, str]] = {
     "empty": ("empty", "fetch or export them again, or remove them"),
     "no-picture": (
-        "no pictures inside, whatever their names say",
+        "no images inside, whatever their names say",
         "remove them; if they are HEIC, AVIF or the like, convert them to JPEG or PNG",
     ),
     "too-large": (
@@ -53,7 +53,7 @@ def file_findings(evidence: Evidence) -> Iterator[Finding]:
                 odd[key].append(evidence.flag(picture, _seen(key, picture)))
     for key, severity, _, title, advice in _ODD:
         if odd[key]:
-            whole = f"{plural(len(odd[key]), 'picture')} {title}"
+            whole = f"{plural(len(odd[key]), 'image')} {title}"
             yield Finding(key, severity, whole, len(odd[key]), advice, tuple(odd[key]))
     yield from _boxes(evidence)
     yield from _strays(evidence)
@@ -91,7 +91,7 @@ def _misnamed(picture: ImageFacts) -> bool:
 
 
 def _seen(key: str, picture: ImageFacts) -> str:
-    """Return what was seen of an odd picture."""
+    """Return what was seen of an odd image."""
     facts = picture.facts
     if key == "misnamed":
         return f"{facts.format} inside, named {Path(picture.name).suffix}"
@@ -188,9 +188,9 @@ def _boxes(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "boxes",
             "warning",
-            f"{plural(len(flagged), 'box', 'boxes')} empty or beyond the picture",
+            f"{plural(len(flagged), 'box', 'boxes')} empty or beyond the image",
             len(flagged),
-            "mend them in the file of boxes: x0 < x1 and y0 < y1, in pixels of the upright picture",
+            "mend them in the file of boxes: x0 < x1 and y0 < y1, in pixels of the upright image",
             flagged,
         )
 
@@ -220,7 +220,7 @@ def _wrong_boxes(evidence: Evidence) -> Iterator[Flagged]:
 
 
 def _outside(lost: Sequence[Stray], listed: bool) -> Finding:
-    pictures = plural(len(lost), "picture")
+    pictures = plural(len(lost), "image")
     files = tuple(Flagged(stray.name) for stray in lost)
     if listed:  # whoever wrote the lists may well have meant it
         title = f"{pictures} beside the others that no list of the data set names"
@@ -241,11 +241,11 @@ def _passed_over(evidence: Evidence) -> Iterator[Finding]:
     passed = evidence.dataset.passed_over
     if passed.others:
         count = passed.system.total() + len(passed.dangling) + len(passed.repeated)
-        advice = "nothing to do, unless pictures of the data set are among them"
+        advice = "nothing to do, unless images of the data set are among them"
         title = f"passed over: {', '.join(passed.others)}"
         yield Finding("passed-over", "note", title, count, advice)
     for title in passed.links:
-        advice = "nothing to do, if the pictures behind them belong to the data set"
+        advice = "nothing to do, if the images behind them belong to the data set"
         yield Finding("links", "note", title, len(passed.followed), advice)
 
 
@@ -258,7 +258,7 @@ def _strays(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "hidden",
             "warning",
-            f"{plural(len(hidden), 'picture')} under endings that are not taken for pictures",
+            f"{plural(len(hidden), 'image')} under endings that are not taken for images",
             len(hidden),
             f"training passes over them: {_cure(hidden)}",
             tuple(Flagged(s.name, reason=f"{s.content} inside") for s in hidden),
@@ -270,7 +270,7 @@ def _strays(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "no-pictures",
             "note",
-            f"{plural(len(others), 'file')} beside the pictures: {counted}",
+            f"{plural(len(others), 'file')} beside the images: {counted}",
             len(others),
             "nothing to do: training passes over them",
             tuple(Flagged(stray.name, reason=stray.content or "") for stray in others),

@@ -1,4 +1,4 @@
-"""What a file that is no picture is instead, from its first bytes."""
+"""What a file that is no image is instead, from its first bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STARTS = (
 )
 
 PICTURES = frozenset({*SUFFIXES_OF, "Photoshop"})
-"""What :func:`sniff` may answer that is a picture."""
+"""What :func:`sniff` may answer that is an image."""
 
 
 def sniff(head: bytes) -> str | None:

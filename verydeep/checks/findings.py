@@ -73,7 +73,7 @@ class Evidence:
         strays: Files that are no samples.
         limit: Share of broken files of a split above which training refuses.
         undrawable: Why no splits can be cut from it, if so.
-        empty_folders: Folders without a picture among those of the classes.
+        empty_folders: Folders without an image among those of the classes.
     """
 
     dataset: Dataset
@@ -86,10 +86,10 @@ class Evidence:
 
     @property
     def classless(self) -> bool:
-        """Whether the pictures have no classes."""
+        """Whether the images have no classes."""
         return not any(self.dataset.classes)
 
     def flag(self, picture: ImageFacts, reason: str = "", other: str = "") -> Flagged:
-        """Return a picture as one of a finding's files."""
+        """Return an image as one of a finding's files."""
         class_name = self.dataset.classes[picture.label]
         return Flagged(picture.name, picture.split, class_name, reason, other)

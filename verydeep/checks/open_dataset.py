@@ -19,7 +19,7 @@ def read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Data
 
     Raises:
         DataError: There is no such folder, or it has no layout that training can use and is no
-            folder of pictures either.
+            folder of images either.
     """
     try:
         return read_dataset(data, layout=layout, stream=False, progress=progress), ""
@@ -34,7 +34,7 @@ def read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Data
 
 
 def _flat(path: Path) -> Dataset | None:
-    """Return the pictures in a folder that has none of the layouts; None if there are none."""
+    """Return the images in a folder that has none of the layouts; None if there are none."""
     try:
         if not path.is_dir() or any(layout.recognise(path) for layout in LAYOUTS):
             return None
@@ -47,8 +47,8 @@ def _flat(path: Path) -> Dataset | None:
     for picture in pictures:
         builder.add(picture, 0)
     splits = {"all": builder.samples()}
-    what = "a folder of pictures without classes"
-    return Dataset(path, what, ("",), splits, {"": "all pictures"}, folders=(path,))
+    what = "a folder of images without classes"
+    return Dataset(path, what, ("",), splits, {"": "all images"}, folders=(path,))
 
 
 def place_of(data: str | Path, dataset: Dataset) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from verydeep.checks.check import CheckReport
 
 SHOWN = 12
-"""Files of a finding that are shown as pictures, at most."""
+"""Files of a finding that are shown as images, at most."""
 
 LISTED = 200
 """Files of a finding that the page names, at most; the lists beside it name all."""
@@ -41,7 +41,7 @@ COLUMNS = ("severity", "finding", "file", "split", "class", "reason", "other", "
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A file of a finding with its small picture, and the one it repeats."""
+    """A file of a finding with its small image, and the one it repeats."""
 
     flagged: Flagged
     small: str
@@ -60,7 +60,7 @@ def write_page(
     Args:
         report: What was found.
         folder: Where to, outside of the data set.
-        workers: Decoding processes for the small pictures.
+        workers: Decoding processes for the small images.
         progress: Where to report to; None is silent.
 
     Returns:
@@ -91,7 +91,7 @@ def write_page(
 
 
 def _concerned(report: CheckReport) -> Iterator[ImageFacts]:
-    """Yield the pictures that the page shows with its findings."""
+    """Yield the images that the page shows with its findings."""
     names = {
         name
         for finding in report.findings

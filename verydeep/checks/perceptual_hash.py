@@ -1,8 +1,8 @@
-"""A perceptual hash: 64 bits that stay when a picture is saved again, resized or brightened.
+"""A perceptual hash: 64 bits that stay when an image is saved again, resized or brightened.
 
-The picture in grey, shrunk to 32x32; the 64 lowest frequencies of its cosine transform without the
+The image in grey, shrunk to 32x32; the 64 lowest frequencies of its cosine transform without the
 mean; a bit says whether a frequency is in their upper half (after Zauner 2010, who calls it pHash).
-Turned, mirrored or cropped pictures get other hashes.
+Turned, mirrored or cropped images get other hashes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIDE = 32
-"""The picture is shrunk to this square first."""
+"""The image is shrunk to this square first."""
 
 LEAST_CONTRAST = 2.0
-"""Grey levels; below this deviation a picture is too even for its frequencies to mean anything."""
+"""Grey levels; below this deviation an image is too even for its frequencies to mean anything."""
 
 NEAR = 6
-"""Bits in which two hashes of one picture may differ."""
+"""Bits in which two hashes of one image may differ."""
 
 
 def _cosines(count: int) -> NDArray[np.float64]:
@@ -45,11 +45,11 @@ _COSINES = _cosines(int(max(_ROWS.max(), _COLUMNS.max())) + 1)
 
 
 def perceptual_hash(picture: Image.Image) -> int | None:
-    """Return the hash of an upright RGB picture; None if it is nearly one colour."""
+    """Return the hash of an upright RGB image; None if it is nearly one colour."""
     small = picture.resize((SIDE, SIDE), Image.Resampling.BOX).convert("L")
     grey = np.asarray(small, dtype=np.float64)
     values = grey.ravel()
-    # Whole numbers, whose sums are exact; np.std would take a tenth of the time of a small picture.
+    # Whole numbers, whose sums are exact; np.std would take a tenth of the time of a small image.
     mean, square = float(values.sum()) / values.size, float(values @ values) / values.size
     if square - mean**2 < LEAST_CONTRAST**2:
         return None
@@ -68,32 +68,32 @@ def distance(first: int, second: int) -> int:
 
 
 COLOUR_SIDE = 16
-"""Pictures are compared at this size, in colour."""
+"""Images are compared at this size, in colour."""
 
 ALIKE = 0.95
-"""Correlation from which two pictures count as nearly the same."""
+"""Correlation from which two images count as nearly the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What two pictures are compared by.
+    """What two images are compared by.
 
     Attributes:
         pixels: Hash of size and all pixels.
-        small: uint8 (COLOUR_SIDE * COLOUR_SIDE * 3,), the shrunken picture.
+        small: uint8 (COLOUR_SIDE * COLOUR_SIDE * 3,), the shrunken image.
     """
 
     pixels: bytes
     small: NDArray[np.uint8]
 
     def likeness(self, other: Look) -> float:
-        """Return the correlation of two pictures, -1 to 1; brightness and contrast cancel out."""
+        """Return the correlation of two images, -1 to 1; brightness and contrast cancel out."""
         first, second = _centred(self.small), _centred(other.small)
         return float(first @ second)
 
 
 def take_a_look(picture: Image.Image) -> Look:
-    """Return what an upright RGB picture is compared by."""
+    """Return what an upright RGB image is compared by."""
     digest = hashlib.blake2b(repr(picture.size).encode(), digest_size=16)
     digest.update(picture.tobytes())
     small = picture.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX)

@@ -1,4 +1,4 @@
-"""The data set in figures: sizes, shapes, formats, pictures a class, colours."""
+"""The data set in figures: sizes, shapes, formats, images a class, colours."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def summarize(
     Args:
         dataset: The data set.
         pictures: All of its files.
-        colours: Of its training pictures; None if they were not measured.
+        colours: Of its training images; None if they were not measured.
     """
     formats, modes = Counter[str](), Counter[str]()
     sizes, length = array("q"), 0
@@ -65,7 +65,7 @@ def summarize(
 
 
 def _sizes(sizes: NDArray[np.float64]) -> dict[str, dict[str, float]] | None:
-    """Return quantiles of the upright pictures' measures; aspect ratio is width over height.
+    """Return quantiles of the upright images' measures; aspect ratio is width over height.
 
     Args:
         sizes: (N, 2), widths and heights.

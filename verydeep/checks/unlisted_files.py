@@ -1,7 +1,7 @@
 """Files that lie in a data set's folders and are none of its samples.
 
-Which folders are its own, its layout says: those of which every picture should be a sample, or,
-where lists name the pictures, those in which they name some.
+Which folders are its own, its layout says: those of which every image should be a sample, or,
+where lists name the images, those in which they name some.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
 ANNOTATIONS = frozenset({"wnids.txt", "words.txt", "val_annotations.txt", "boxes.csv"})
-"""Files that a layout has beside its pictures."""
+"""Files that a layout has beside its images."""
 
 AT_ONCE = 10_000
 """Paths that are held as objects, at most."""
@@ -42,7 +42,7 @@ class Stray:
         name: Its path within the data set.
         suffix: Its ending in lower case; empty if it has none.
         content: What it holds, if its first bytes tell.
-        picture: Whether its ending is that of a picture: it lies where no class is.
+        picture: Whether its ending is that of an image: it lies where no class is.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Stray:
 
     @property
     def hidden(self) -> bool:
-        """Whether it is a picture that its ending hides."""
+        """Whether it is an image that its ending hides."""
         return not self.picture and self.content in PICTURES
 
 
@@ -64,7 +64,7 @@ def find_strays(dataset: Dataset, progress: Progress | None = None) -> tuple[Str
         progress: Where to report to; None is silent.
     """
     if any(isinstance(path, Member) for s in dataset.splits.values() for path in s.paths[:1]):
-        return ()  # what lies there are the archives that hold the pictures
+        return ()  # what lies there are the archives that hold the images
     samples = sum(dataset.sizes.values())
     with (progress or Progress()).task("look around", samples) as bar:
         known = _Known(dataset)
@@ -141,7 +141,7 @@ def _content(path: Path) -> str | None:
 
 
 def find_empty_folders(dataset: Dataset) -> tuple[Path, ...]:
-    """Find the folders beside those of the classes that have no picture.
+    """Find the folders beside those of the classes that have no image.
 
     One that is named after a class is left out: that the class is missing from a split is said of
     the class.
@@ -172,7 +172,7 @@ def _subfolders(parent: Path) -> list[Path]:
 
 
 def _parents(dataset: Dataset) -> Iterator[Path]:
-    """Yield the folders in which a class has a folder of its name, from one picture of each."""
+    """Yield the folders in which a class has a folder of its name, from one image of each."""
     for samples in dataset.splits.values():
         for number in np.unique(samples.labels, return_index=True)[1].tolist():
             sample = samples[number]

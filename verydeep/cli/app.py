@@ -40,8 +40,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The VGG system whole: six networks, the training recipe, the test protocols, for your "
-    "own pictures.",
-    epilog="Begin with:  verydeep demo   or, with a folder of pictures for each class:  "
+    "own images.",
+    epilog="Begin with:  verydeep demo   or, with a folder of images for each class:  "
     "verydeep train pets --out runs/a",
 )
 
@@ -123,7 +123,7 @@ def check(
     """Look a data set over before training: broken files, duplicates, leakage, odd classes.
 
     Nothing of it is changed. The exit code is 2 if training would fail or its figures would lie:
-    too many broken files, the same picture in train and in val or test, or under two classes. Then
+    too many broken files, the same image in train and in val or test, or under two classes. Then
     lists of the files are kept in DATA-check/ in the current folder, unless --out says where.
     """
     from verydeep.checks.check import check as check_data
@@ -176,7 +176,7 @@ def shard(
 ) -> None:
     """Write a data set as tar shards, which are read from front to back however many they are.
 
-    Pictures stay as they are, byte by byte; broken ones are left out and listed. Any program that
+    Images stay as they are, byte by byte; broken ones are left out and listed. Any program that
     knows WebDataset can read the shards.
     """
     from verydeep.data.read import read_dataset
@@ -279,7 +279,7 @@ def report(
         bool,
         typer.Option(
             "--test",
-            help="Test the model again first, for the pictures and the confusion; a run of an "
+            help="Test the model again first, for the images and the confusion; a run of an "
             "earlier version kept no answers.",
         ),
     ] = False,
@@ -297,18 +297,18 @@ def report(
 
 @app.command(
     epilog="Examples:  verydeep figures --out figures   |   verydeep figures --out figures --dark "
-    "--only soft-max --only loss"
+    "--only softmax --only loss"
 )
 def figures(
-    out: Annotated[Path, typer.Option(help="Folder for the pictures and a page with them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the images and a page with them.")],
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A figure to draw, as soft-max; may be repeated."),
+        typer.Option(metavar="NAME", help="A figure to draw, as softmax; may be repeated."),
     ] = None,
     dark: Annotated[bool, typer.Option("--dark/--light", help="For dark or light pages.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Draw the figures of the lecture: soft-max, loss, parameters, receptive fields and more."""
+    """Draw the figures of the lecture: softmax, loss, parameters, receptive fields and more."""
     from verydeep.system.progress import console_progress
     from verydeep.visualization.lecture.write import write_figures
 

@@ -71,21 +71,21 @@ def evaluate(
         typer.Option(min=1, help="Boxes of a class that are merged at most; default 1000."),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show one picture's test step by step instead.")
+        bool, typer.Option("--explain", help="Show one image's test step by step instead.")
     ] = False,
     picture: Annotated[
-        Path | None, typer.Option(help="The picture to explain; default: the first.")
+        Path | None, typer.Option(help="The image to explain; default: the first.")
     ] = None,
     calibrate: Annotated[
         str | None,
         typer.Option(
             metavar="SPLIT",
             help="Fit a temperature on this split first, and keep it in the model if it helps on "
-            "held-out pictures; none removes the one that is kept.",
+            "held-out images; none removes the one that is kept.",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for every posterior, per-class errors, pictures.")
+        Path | None, typer.Option(help="Folder for every posterior, per-class errors, images.")
     ] = None,
     layout: Layout = None,
     device: Device = None,

@@ -1,4 +1,4 @@
-"""The verb ``explain``: what happens inside a net, from a picture deeper and deeper."""
+"""The verb ``explain``: what happens inside a net, from an image deeper and deeper."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXPLAIN_EXAMPLES = (
 
 def explain(
     model: Annotated[str, typer.Argument(help="Model or run folder of a classifier.")],
-    files: Annotated[list[str], typer.Argument(help="Pictures; a folder stands for those in it.")],
+    files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     out: Annotated[Path, typer.Option(help="Folder for the page and its drawings.")],
     label: Annotated[
         str | None,
@@ -57,7 +57,7 @@ def explain(
             "--channel, the strongest of each block.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Pictures shown for a channel.")] = 9,
+    top: Annotated[int, typer.Option(min=1, help="Images shown for a channel.")] = 9,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -72,7 +72,7 @@ def explain(
         typer.Option(
             "--scale",
             "--size",
-            help="Smallest side the picture is rescaled to; default: the first the model was "
+            help="Smallest side the image is rescaled to; default: the first the model was "
             "tested at, or with --center the net's input size.",
         ),
     ] = None,
@@ -84,7 +84,7 @@ def explain(
         str | None,
         typer.Option(
             metavar="Q,Q,…",
-            help="Smallest sides the picture is rescaled to for the box nets, as 64,96; "
+            help="Smallest sides the image is rescaled to for the box nets, as 64,96; "
             "default: those they were tested at.",
         ),
     ] = None,
@@ -107,7 +107,7 @@ def explain(
     precision: Precision = None,
     as_json: Json = False,
 ) -> None:
-    """Look inside a net: what it makes of a picture, layer by layer, as a page to open.
+    """Look inside a net: what it makes of an image, layer by layer, as a page to open.
 
     Feature maps, receptive fields, which pixels a class hangs on, first filters; what excites a
     channel and what a class looks like, if asked for. The page is index.html in --out, with its
@@ -145,8 +145,8 @@ def explain(
 
 
 def explain_as_text(value: dict[str, Any]) -> str:
-    """Return what was written of each picture, and where."""
-    rows = [("picture", "likeliest", "", "sections")]
+    """Return what was written of each image, and where."""
+    rows = [("image", "likeliest", "", "sections")]
     for picture in value["pictures"]:
         likeliest = picture["ranking"][0]
         share = f"{100 * likeliest['probability']:.1f} %"

@@ -18,8 +18,8 @@ from verydeep.errors import VeryDeepError, WorkerError
 _FEWER_WORKERS = {
     "train": "--set data.workers=0 takes none, --set training.micro_batch=16 less memory",
     "demo": "close other programs",
-    "predict": "fewer than 1,024 pictures at a time are read without them",
-    "explain": "fewer than 1,024 pictures at a time are read without them",
+    "predict": "fewer than 1,024 images at a time are read without them",
+    "explain": "fewer than 1,024 images at a time are read without them",
 }
 """What helps in a verb without ``--workers`` if its reading processes are killed."""
 
@@ -73,7 +73,7 @@ def fault_of(error: Exception, words: Sequence[str]) -> Fault | None:
     if isinstance(cause, OSError):
         return _fault_of_system(cause)
     if isinstance(error, MemoryError) or _is_torchs_lack_of_memory(error):
-        help_ = _LESS_MEMORY.get(verb, "close other programs, or take smaller pictures")
+        help_ = _LESS_MEMORY.get(verb, "close other programs, or take smaller images")
         return Fault(f"there is not enough memory: {help_} (--debug shows where)")
     return None
 

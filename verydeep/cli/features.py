@@ -63,7 +63,7 @@ def features(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Describe every picture of a data set by a vector, for another classifier.
+    """Describe every image of a data set by a vector, for another classifier.
 
     The net is applied densely; the activations of its penultimate layer are averaged over
     positions, mirror image and scales, and divided by their Euclidean length.

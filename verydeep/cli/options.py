@@ -77,7 +77,7 @@ Precision = Annotated[
 
 
 def check_files(files: Sequence[str]) -> None:
-    """Refuse pictures that do not exist, before anything slow is begun.
+    """Refuse images that do not exist, before anything slow is begun.
 
     Raises:
         PictureError: One does not.

@@ -56,11 +56,11 @@ def printable(text: str) -> str:
 
 
 def list_unreadable(names: list[str] | tuple[str, ...], outcome: str = "not counted") -> None:
-    """Tell of pictures that were left out, on stderr, and what became of them."""
+    """Tell of images that were left out, on stderr, and what became of them."""
     from verydeep.errors import plural
 
     if names:
-        head = f"{plural(len(names), 'picture')} cannot be read and {_are(len(names))} {outcome}:"
+        head = f"{plural(len(names), 'image')} cannot be read and {_are(len(names))} {outcome}:"
         typer.echo(head, err=True)
         for name in names:
             typer.echo(f"  {printable(name)}", err=True)

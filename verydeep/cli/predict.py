@@ -30,10 +30,10 @@ PREDICT_EXAMPLES = (
 
 def predict(
     model: Annotated[str, typer.Argument(help="Model or run folder.")],
-    files: Annotated[list[str], typer.Argument(help="Pictures; a folder stands for those in it.")],
+    files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
     as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV a picture.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV an image.")] = False,
     boxes: Boxes = None,
     protocol: Annotated[
         str | None, typer.Option(help="Of the boxes: dense (default), or crops.")
@@ -51,7 +51,7 @@ def predict(
     threshold: Threshold = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the pictures with the box of the likeliest class drawn."),
+        typer.Option(help="Folder for the images with the box of the likeliest class drawn."),
     ] = None,
     draw_above: Annotated[
         float | None,
@@ -75,7 +75,7 @@ def predict(
     device: Device = None,
     precision: Precision = None,
 ) -> None:
-    """Name what is on pictures, and with --boxes say where it is."""
+    """Name what is on images, and with --boxes say where it is."""
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
     if out and not boxes:
@@ -125,4 +125,4 @@ def predict(
             as_json,
         )
     if all(prediction.fault for prediction in predictions):
-        raise InputError("none of the pictures can be read")
+        raise InputError("none of the images can be read")

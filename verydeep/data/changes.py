@@ -1,4 +1,4 @@
-"""What has changed in a split since it was recorded, picture by picture."""
+"""What has changed in a split since it was recorded, image by image."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from verydeep.data.fingerprint import UNKNOWN, Row, SplitRecord
 from verydeep.errors import printable
 
 NAMED = 5
-"""Pictures that are named of each kind of change."""
+"""Images that are named of each kind of change."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The pictures of a split that are not as they were; each is in one of the lists.
+    """The images of a split that are not as they were; each is in one of the lists.
 
     Attributes:
         split: Its name.
@@ -25,7 +25,7 @@ class Changes:
         resized: Of those whose file has another size.
         rewritten: Of those of the same size with another content.
         reboxed: Of those with other boxes.
-        things: What they are: pictures, or shards.
+        things: What they are: images, or shards.
     """
 
     split: str
@@ -35,7 +35,7 @@ class Changes:
     resized: tuple[str, ...] = ()
     rewritten: tuple[str, ...] = ()
     reboxed: tuple[str, ...] = ()
-    things: str = "picture"
+    things: str = "image"
 
     def __bool__(self) -> bool:
         return any(names for _, names in self._kinds())
@@ -74,13 +74,13 @@ def changes(split: str, then: SplitRecord | None, now: SplitRecord | None) -> Ch
     before = dict(then.rows()) if then is not None else {}
     after = dict(now.rows()) if now is not None else {}
     stream = any(record is not None and record.stream for record in (then, now))
-    return compare_rows(split, before, after, things="shard" if stream else "picture")
+    return compare_rows(split, before, after, things="shard" if stream else "image")
 
 
 def compare_rows(
-    split: str, before: Mapping[str, Row], after: Mapping[str, Row], *, things: str = "picture"
+    split: str, before: Mapping[str, Row], after: Mapping[str, Row], *, things: str = "image"
 ) -> Changes:
-    """Return what has changed, from what was known of each picture by its name and what is now."""
+    """Return what has changed, from what was known of each image by its name and what is now."""
     removed = [name for name in before if name not in after]
     added = [name for name in after if name not in before]
     moved = dict(_moved(removed, added, before, after))
@@ -126,7 +126,7 @@ def _moved(
     before: Mapping[str, Row],
     after: Mapping[str, Row],
 ) -> Iterable[tuple[str, str]]:
-    """Yield pictures that were moved to another class's folder: their names then and now.
+    """Yield images that were moved to another class's folder: their names then and now.
 
     Those have the same size, and the same content or, if that is not known, the same file name. Of
     several candidates none is taken.

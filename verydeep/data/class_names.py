@@ -61,6 +61,6 @@ def check_titles(titles: Mapping[str, str], place: object) -> None:
 
 
 def unknown_class(name: str, known: Iterable[str], place: object) -> DataError:
-    """Return what to raise for a picture of a class that training lacks."""
-    hint = did_you_mean(name, known, "every class needs training pictures")
+    """Return what to raise for an image of a class that training lacks."""
+    hint = did_you_mean(name, known, "every class needs training images")
     return DataError(f"{printable(str(place))}: there is no training class {name!r}{hint}")

@@ -1,11 +1,11 @@
-"""A record of every picture of a data set, to tell later whether it is still the same.
+"""A record of every image of a data set, to tell later whether it is still the same.
 
-Kept of each picture: its name, its size in bytes, its class, and hashes of its boxes and, in data
+Kept of each image: its name, its size in bytes, its class, and hashes of its boxes and, in data
 sets of up to :data:`HASHED` bytes, of its content. When a file was changed last says nothing: a
-copy has another time. In a larger data set a picture that is replaced by one of the same name, size
+copy has another time. In a larger data set an image that is replaced by one of the same name, size
 and class goes unnoticed.
 
-N pictures, K classes.
+N images, K classes.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from verydeep.errors import DataError, PictureError
 from verydeep.system.files import write_atomically
 
 HASHED = 2**30
-"""Bytes of all pictures up to which their contents are hashed."""
+"""Bytes of all images up to which their contents are hashed."""
 
 HASHED_ROWS = 20_000
-"""Pictures up to which the same is done with those whose size is not known without reading them."""
+"""Images up to which the same is done with those whose size is not known without reading them."""
 
 UNKNOWN = -1
-"""Size of a picture that nobody knows without reading it."""
+"""Size of an image that nobody knows without reading it."""
 
 _COLUMNS = ("labels", "sizes", "boxes", "contents")
 
 
 class Row(NamedTuple):
-    """What is known of a picture; its class by name."""
+    """What is known of an image; its class by name."""
 
     label: str
     size: int
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """The pictures of a split.
+    """The images of a split.
 
     Attributes:
         names: Within the data set, N; of a stream, the names of its shards.
@@ -103,7 +103,7 @@ def record_splits(dataset: Dataset, *, hashed: bool | None = None) -> dict[str, 
     """Return the record of every split of a data set.
 
     Args:
-        dataset: The pictures.
+        dataset: The images.
         hashed: Whether to read their contents; None decides by their size.
     """
     sizes = {name: sizes_of(samples) for name, samples in dataset.splits.items()}
@@ -119,10 +119,10 @@ def record_splits(dataset: Dataset, *, hashed: bool | None = None) -> dict[str, 
 
 
 def record_samples(samples: Samples, dataset: Dataset, *, hashed: bool) -> SplitRecord:
-    """Return the record of some pictures of a data set.
+    """Return the record of some images of a data set.
 
     Args:
-        samples: The pictures.
+        samples: The images.
         dataset: That they are of.
         hashed: Whether to read their contents.
     """
@@ -162,12 +162,12 @@ def _worth_hashing(sizes: Iterable[NDArray[np.int64]]) -> bool:
 
 
 def sizes_of(samples: Samples) -> NDArray[np.int64]:
-    """Return the bytes of every picture, int64 (N,); see :class:`SplitRecord`."""
+    """Return the bytes of every image, int64 (N,); see :class:`SplitRecord`."""
     return np.array([*in_parallel(_size, samples.paths, workers=0, chunk=256)], np.int64)
 
 
 def _size(source: ImageSource) -> int:
-    """Return the bytes of a picture; a file that is gone has none."""
+    """Return the bytes of an image; a file that is gone has none."""
     if isinstance(source, TarMember):
         return source.size
     if isinstance(source, Member):
@@ -179,7 +179,7 @@ def _size(source: ImageSource) -> int:
 
 
 def hash_contents(sources: Sequence[ImageSource]) -> NDArray[np.uint64]:
-    """Return a hash of the content of every picture, 0 where it cannot be read, uint64 (N,)."""
+    """Return a hash of the content of every image, 0 where it cannot be read, uint64 (N,)."""
     return np.array([*in_parallel(_hash_content, sources, workers=0, chunk=64)], np.uint64)
 
 

@@ -1,4 +1,4 @@
-"""Sizes, windows and views of rescaled pictures: pure arithmetic, for training and testing."""
+"""Sizes, windows and views of rescaled images: pure arithmetic, for training and testing."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Window(NamedTuple):
 
 
 class View(NamedTuple):
-    """What a net is shown of a rescaled picture.
+    """What a net is shown of a rescaled image.
 
     Attributes:
-        window: The part of the picture.
+        window: The part of the image.
         flip: Whether it is mirrored.
         side: Side of the square that the part is resized to, in pixels; None shows it as it is.
     """
@@ -44,7 +44,7 @@ class View(NamedTuple):
 def rescaled_size(
     height: int, width: int, scale: int, rounding: Rounding = "nearest"
 ) -> tuple[int, int]:
-    """Return the size of a picture whose smallest side is brought to ``scale``.
+    """Return the size of an image whose smallest side is brought to ``scale``.
 
     Isotropic up to rounding: the longer side is rounded to whole pixels, or down as torchvision's
     ``Resize`` does it.

@@ -56,7 +56,7 @@ def read_dataset(
     stream: bool | None = None,
     progress: ProgressWish = None,
 ) -> Dataset:
-    """Read a data set: its classes, its splits, where its pictures are. No picture is opened.
+    """Read a data set: its classes, its splits, where its images are. No image is opened.
 
     Args:
         data: A name (``digits``, the built-in set, or one of
@@ -64,10 +64,10 @@ def read_dataset(
             the Hugging Face Hub (``hf:owner/name``), a pattern of shards, or a file or folder in
             one of the layouts of :mod:`verydeep.data.registry`.
         validation_share: Share of each class that is cut off where there is no validation split.
-        test_share: Likewise for the test, where nothing divides the pictures.
+        test_share: Likewise for the test, where nothing divides the images.
         seed: Of the rule that cuts.
-        draw: Whether to cut at all; if not, pictures that nothing divides are one split, ``all``,
-            and there may be no training pictures.
+        draw: Whether to cut at all; if not, images that nothing divides are one split, ``all``,
+            and there may be no training images.
         layout: Name of the layout; None looks which it is.
         stream: Whether the training split of shards is to be a stream; None decides by where and
             how many they are.
@@ -99,7 +99,7 @@ def draw_splits(dataset: Dataset, validation_share: float, test_share: float, se
     """Return a data set with the splits that it lacks, cut off by rule.
 
     Raises:
-        DataError: A class has too few pictures to be in every split.
+        DataError: A class has too few images to be in every split.
     """
     shares = {} if "val" in dataset.splits else {"val": validation_share}
     if set(dataset.splits) == {"all"}:
@@ -122,7 +122,7 @@ def _without_training(dataset: Dataset) -> DataError:
     found = ", ".join(f"{size:,} {name}" for name, size in dataset.sizes.items())
     notes = "".join(f", {note}" for note in dataset.notes)
     return DataError(
-        f"{dataset.place}: {dataset.layout} without training pictures; found {found or 'none'}"
+        f"{dataset.place}: {dataset.layout} without training images; found {found or 'none'}"
         f"{notes}. A model can be tested on them (verydeep evaluate); training needs a "
         "split train too"
     )

@@ -79,7 +79,7 @@ LAYOUTS = (
     Layout("voc", "JPEGImages/, Annotations/*.xml, ImageSets/Main/", voc.recognise, voc.read),
     Layout(
         "coco",
-        "a .json file, or annotations/*.json with pictures beside it",
+        "a .json file, or annotations/*.json with images beside it",
         coco.recognise,
         coco.read,
     ),
@@ -171,7 +171,7 @@ def _particular(path: Path) -> Layout | None:
 
 
 def _unreadable(path: Path) -> str:
-    """Return which pictures of kinds that are not read a folder holds, in words."""
+    """Return which images of kinds that are not read a folder holds, in words."""
     passed = PassedOver()
     for _ in pictures_in(path, passed) if path.is_dir() else ():
         pass

@@ -1,4 +1,4 @@
-"""What a data set is: pictures with a class and perhaps a box, in splits that share classes."""
+"""What a data set is: images with a class and perhaps a box, in splits that share classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SCHEME = re.compile(r"^([a-z][a-z0-9+.:]+):/(?!/)")
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of the upright picture; x1 and y1 are the first pixels outside."""
+    """A rectangle in pixels of the upright image; x1 and y1 are the first pixels outside."""
 
     x0: float
     y0: float
@@ -39,7 +39,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture: where it is, its class and, if known, where on it the object is.
+    """One image: where it is, its class and, if known, where on it the object is.
 
     Attributes:
         path: The file.
@@ -55,12 +55,12 @@ class Sample:
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """The objects of the picture's class, the main one first; none if its box is unknown."""
+        """The objects of the image's class, the main one first; none if its box is unknown."""
         return (self.box, *self.others) if self.box else ()
 
 
 class Provenance(Protocol):
-    """Where many pictures are, by number."""
+    """Where many images are, by number."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> ImageSource: ...
@@ -69,14 +69,14 @@ class Provenance(Protocol):
 class Samples(Sequence[Sample]):
     """Many samples, kept in arrays: a million of them in some 100 MiB.
 
-    As Python objects they would take ten times as much, and every process that reads pictures
+    As Python objects they would take ten times as much, and every process that reads images
     would soon have a copy of its own, as counting references writes to their memory.
 
     Args:
-        places: Where the pictures are.
+        places: Where the images are.
         labels: (N,), their classes.
-        boxes: (N, 4), NaN where there is none; None if no picture has one.
-        others: Further boxes of the few pictures that have some.
+        boxes: (N, 4), NaN where there is none; None if no image has one.
+        others: Further boxes of the few images that have some.
         order: (M,), which of the places, labels and boxes these samples are; None for all.
     """
 
@@ -141,7 +141,7 @@ class Samples(Sequence[Sample]):
 
     @property
     def paths(self) -> Sequence[ImageSource]:
-        """Where their pictures are."""
+        """Where their images are."""
         return _Paths(self)
 
     @property
@@ -164,7 +164,7 @@ class Samples(Sequence[Sample]):
         return self._with_order(self._order[np.asarray(numbers, dtype=np.int64)])
 
     def relabelled(self, labels: Sequence[int]) -> Samples:
-        """Return the same pictures with class ``labels[k]`` instead of k."""
+        """Return the same images with class ``labels[k]`` instead of k."""
         new = np.asarray(labels, np.int32)[self._labels]
         return Samples(self._places, new, self._boxes, self._others, self._order)
 
@@ -202,7 +202,7 @@ class SamplesBuilder:
         box: Box | None = None,
         others: tuple[Box, ...] = (),
     ) -> None:
-        """Add a picture: a file, as a path or as text, or a member."""
+        """Add an image: a file, as a path or as text, or a member."""
         if isinstance(place, Member):
             self._members.append(place)
         else:
@@ -268,7 +268,7 @@ class OddBox:
     """A box that the annotations have and no sample: an empty one, or one that was cut.
 
     Attributes:
-        path: The picture that it is told of.
+        path: The image that it is told of.
         reason: What is the matter with it, and what was done.
     """
 
@@ -278,10 +278,10 @@ class OddBox:
 
 @dataclass(frozen=True, repr=False)
 class Dataset(Summary):
-    """Pictures in splits, with the classes that all splits share.
+    """Images in splits, with the classes that all splits share.
 
     Attributes:
-        root: The folder that its pictures lie in.
+        root: The folder that its images lie in.
         layout: How it lies on disk, in words.
         classes: Names of the K classes; a sample's label counts into them. They are those of the
             training split, in order of their names.
@@ -290,15 +290,15 @@ class Dataset(Summary):
         titles: What to show people for a class; the class's name where it is not in here.
         made_by_rule: The split was not found on disk but drawn; see :mod:`verydeep.data.split`.
         layout_name: Name of the layout, as the option ``layout`` takes it.
-        notes: What else is to be said of it, like how many pictures were left out.
+        notes: What else is to be said of it, like how many images were left out.
         passed_over: What was passed over in its folders, and which links were followed.
         stream: The training split, if it is in shards that are read from front to back; ``splits``
             then lacks it.
         odd_boxes: What of the annotations' boxes was left out or changed.
-        folders: Folders of which every picture, at any depth, should be a sample; None where lists
-            name the pictures, beside which there may be others.
+        folders: Folders of which every image, at any depth, should be a sample; None where lists
+            name the images, beside which there may be others.
         respelled: Classes whose name stands there in several of Unicode's normal forms.
-        coco: The file or folder that COCO's tools know its pictures and classes by, if it was read
+        coco: The file or folder that COCO's tools know its images and classes by, if it was read
             from such; see :func:`verydeep.data.layouts.coco.numbering`.
     """
 
@@ -337,7 +337,7 @@ class Dataset(Summary):
         """
         if name == "train" and self.stream is not None:
             raise DataError(
-                f"{self.place}: its training pictures are a stream, which has no order of its own; "
+                f"{self.place}: its training images are a stream, which has no order of its own; "
                 f"read them by index instead ({setting('data.stream', False)})"
             )
         if name not in self.splits:
@@ -349,7 +349,7 @@ class Dataset(Summary):
 
     @property
     def place(self) -> str:
-        """Where its pictures lie, for people: a folder, or an address.
+        """Where its images lie, for people: a folder, or an address.
 
         >>> Dataset(Path("s3://bucket/pets"), "tar shards", ("cat", "dog"), {}).place
         's3://bucket/pets'
@@ -363,7 +363,7 @@ class Dataset(Summary):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Pictures of every split."""
+        """Images of every split."""
         streamed = {} if self.stream is None else {"train": len(self.stream)}
         return streamed | {name: len(samples) for name, samples in self.splits.items()}
 
@@ -372,7 +372,7 @@ class Dataset(Summary):
         return self.titles.get(self.classes[label], self.classes[label])
 
     def count(self, split: str) -> tuple[int, ...]:
-        """Return the number of pictures of every class in a split."""
+        """Return the number of images of every class in a split."""
         if split == "train" and self.stream is not None:
             return self.stream.counts
         labels = self.split(split).labels
@@ -387,7 +387,7 @@ class Dataset(Summary):
         sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes.items())
         boxes = any(samples.has_boxes for samples in self.splits.values())
         rule = " (drawn by rule)" if self.made_by_rule else ""
-        streamed = ["training pictures as a stream"] if self.stream is not None else []
+        streamed = ["training images as a stream"] if self.stream is not None else []
         boxed = ["boxes"] if boxes else []
         groups = alike(self.classes)
         odd = [alike_in_words(groups)] if groups else []
@@ -399,7 +399,7 @@ class Dataset(Summary):
 
 
 def relative_name(place: ImageSource, root: Path) -> str:
-    """Return how to name a picture to people: its path within the data set."""
+    """Return how to name an image to people: its path within the data set."""
     if isinstance(place, Path) and place.is_relative_to(root):
         return place.relative_to(root).as_posix()
     return str(place)

@@ -1,6 +1,6 @@
 """Splits drawn by rule where a data set has none: seeded, stratified, and repeatable.
 
-The pictures of each class are put into the order of a hash of (seed, name within the data set),
+The images of each class are put into the order of a hash of (seed, name within the data set),
 and the first shares are cut off. Nothing depends on the order in which a disk lists its files.
 """
 
@@ -26,18 +26,18 @@ def cut(
     *,
     names: Sequence[str] = (),
 ) -> dict[str, Samples]:
-    """Cut shares off a set of pictures, class by class; the rest is ``train``.
+    """Cut shares off a set of images, class by class; the rest is ``train``.
 
     Args:
-        samples: All pictures.
+        samples: All images.
         root: Folder that their names are relative to.
         shares: Share of each class by name of the split, like ``{"val": 0.1}``; a share that is
-            not zero gives at least one picture of every class.
+            not zero gives at least one image of every class.
         seed: Another seed draws another split.
         names: Of the classes, for messages.
 
     Raises:
-        DataError: A class has too few pictures to be in every split.
+        DataError: A class has too few images to be in every split.
     """
     samples = Samples.of(samples)
     labels = samples.labels
@@ -58,7 +58,7 @@ def cut(
             whose = f"{folder}: class {names[label]}" if known else folder
             raise DataError(
                 f"{whose} has {len(ordered)} picture(s): too few to split into "
-                f"{', '.join(splits)}; add pictures, or divide them yourself"
+                f"{', '.join(splits)}; add images, or divide them yourself"
             )
         splits["train"] += _in_order_of_names(ordered[start:], places)
     return {

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from verydeep.errors import DataError, did_you_mean
 
 ORDER = ("train", "val", "test", "all")
-"""``all`` are pictures that nothing divides."""
+"""``all`` are images that nothing divides."""
 
 EVAL = "eval"
 """A split that means ``test`` beside a ``val``, and else ``val``; see :func:`meaning_of_eval`."""

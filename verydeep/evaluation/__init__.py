@@ -1,1 +1,1 @@
-"""Measuring: views of a picture, posteriors averaged over them, errors over a data set."""
+"""Measuring: views of an image, posteriors averaged over them, errors over a data set."""

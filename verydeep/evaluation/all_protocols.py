@@ -119,19 +119,19 @@ def measure_table(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> EvaluationTable:
-    """Measure models by every protocol, each picture read once and each view shown once.
+    """Measure models by every protocol, each image read once and each view shown once.
 
     Args:
         models: Of the same classes.
         samples: What to test on.
         choose: Gives the protocols.
         split: Name of the split, for the results.
-        root: Folder that the names of unreadable pictures are relative to.
+        root: Folder that the names of unreadable images are relative to.
         workers: Decoding processes.
         progress: Where to report to.
 
     Raises:
-        InputError: The models' classes differ, or no picture can be read.
+        InputError: The models' classes differ, or no image can be read.
     """
     started = time.monotonic()
     plan = list(_plan(models, choose))

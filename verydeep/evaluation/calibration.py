@@ -1,9 +1,9 @@
 """Whether probabilities mean what they say, and the one number that mends them.
 
-Of the pictures that a calibrated model is 80 % sure of, it gets 80 % right. After Guo et al.,
+Of the images that a calibrated model is 80 % sure of, it gets 80 % right. After Guo et al.,
 "On Calibration of Modern Neural Networks" (2017).
 
-N pictures, K classes.
+N images, K classes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The pictures whose likeliest class has a probability in a range.
+    """The images whose likeliest class has a probability in a range.
 
     Attributes:
         low: Where the range begins; not in it, but for the first.
@@ -41,7 +41,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A range with pictures in it.
+    """A range with images in it.
 
     Attributes:
         bin: Its figures.
@@ -53,7 +53,7 @@ class Range:
 
 
 def ranges(bins: Iterable[Bin]) -> tuple[Range, ...]:
-    """Return the ranges that have pictures, each with the interval of its accuracy."""
+    """Return the ranges that have images, each with the interval of its accuracy."""
     return tuple(
         Range(part, wilson_interval(round(part.accuracy * part.images), part.images))
         for part in bins
@@ -92,7 +92,7 @@ def reliability_of(confidence: Tensor, right: Tensor, bins: int = BINS) -> list[
 
 
 def expected_calibration_error(posteriors: Tensor, labels: Tensor, bins: int = BINS) -> float:
-    """Return the mean distance of confidence and accuracy over the pictures, in percent.
+    """Return the mean distance of confidence and accuracy over the images, in percent.
 
     >>> likely = torch.tensor([[0.9, 0.1], [0.1, 0.9]])
     >>> round(expected_calibration_error(likely, torch.tensor([0, 0])), 4)
@@ -108,7 +108,7 @@ DRAWS = 100
 def calibration_error_by_chance(confidence: Tensor, bins: int = BINS) -> float:
     """Return the calibration error that a perfectly calibrated net shows on average, in percent.
 
-    The pictures of a range are right as often as the net says only on average: of few pictures, a
+    The images of a range are right as often as the net says only on average: of few images, a
     calibration error means little unless it is well above this.
 
     Args:
@@ -144,9 +144,9 @@ class Calibration:
         protocol: How the posteriors were measured that it was fitted to.
         images: How many.
         loss_before: Mean −log probability of the true class there, in nats.
-        loss_after: The same with the temperature. As that was fitted to these very pictures, it is
+        loss_after: The same with the temperature. As that was fitted to these very images, it is
             never above ``loss_before``.
-        loss_held_out: The same, each picture at a temperature that was fitted to others; None of
+        loss_held_out: The same, each image at a temperature that was fitted to others; None of
             models that were calibrated by earlier versions.
         gain: 95 % interval of how much less that is than ``loss_before``, in nats; None likewise.
         kept: Whether the temperature is of use; see :func:`fit_calibration`.
@@ -166,16 +166,16 @@ class Calibration:
 def fit_calibration(
     posteriors: Tensor, labels: Tensor, *, split: str, protocol: str
 ) -> Calibration:
-    """Fit a temperature, and find out on pictures that it was not fitted to whether it is of use.
+    """Fit a temperature, and find out on images that it was not fitted to whether it is of use.
 
-    It is to be kept if the loss of held-out pictures gets less by it, even if there were one
-    picture more: the surest one again, but wrong, its second class being the true one. Without that
-    picture, few mistakes among few pictures would tell the net to be as good as certain.
+    It is to be kept if the loss of held-out images gets less by it, even if there were one
+    image more: the surest one again, but wrong, its second class being the true one. Without that
+    image, few mistakes among few images would tell the net to be as good as certain.
 
     Args:
         posteriors: (N, K), N ≥ 1.
         labels: int64 (N,).
-        split: Name of the pictures.
+        split: Name of the images.
         protocol: How the posteriors were measured.
     """
     temperature = fit_temperature(posteriors, labels)
@@ -202,7 +202,7 @@ def fit_calibration(
 def temper(posteriors: Tensor, temperature: float) -> Tensor:
     """Return posteriors at a temperature: their powers 1/T, brought to a sum of one.
 
-    For one view that is the soft-max of scores divided by T. Above 1 they become less sure, below
+    For one view that is the softmax of scores divided by T. Above 1 they become less sure, below
     more; the order of the classes stays. Rows of zeros stay zeros.
 
     Args:
@@ -239,19 +239,19 @@ def fit_temperature(posteriors: Tensor, labels: Tensor) -> float:
 
 
 FOLDS = 20
-"""Parts that pictures are divided into for cross-fitting, at most."""
+"""Parts that images are divided into for cross-fitting, at most."""
 
 
 def cross_fitted(posteriors: Tensor, labels: Tensor, folds: int = FOLDS) -> Tensor:
-    """Return the loss of every picture at a temperature that was fitted to others, float64 (N,).
+    """Return the loss of every image at a temperature that was fitted to others, float64 (N,).
 
-    The pictures are divided into parts in which the classes are represented alike; each part in
+    The images are divided into parts in which the classes are represented alike; each part in
     turn is held out.
 
     Args:
         posteriors: (N, K), N ≥ 2.
         labels: int64 (N,).
-        folds: How many parts; with fewer pictures, one picture is a part.
+        folds: How many parts; with fewer images, one image is a part.
     """
     folds = min(folds, len(labels))
     part = torch.empty_like(labels)

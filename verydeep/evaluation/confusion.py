@@ -1,6 +1,6 @@
 """Which classes are taken for which.
 
-N pictures, K classes.
+N images, K classes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from verydeep.evaluation.metrics import likeliest
 
 
 def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:
-    """Count the pictures by true class (rows) and likeliest class (columns).
+    """Count the images by true class (rows) and likeliest class (columns).
 
     Args:
         posteriors: (N, K).
@@ -32,7 +32,7 @@ def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:
 
 
 def count_pairs(labels: Tensor, guesses: Tensor, classes: int) -> Tensor:
-    """Count the pictures by true class (rows) and guess (columns), int64 (K, K).
+    """Count the images by true class (rows) and guess (columns), int64 (K, K).
 
     Args:
         labels: int64 (N,).
@@ -53,10 +53,10 @@ class ClassErrors:
 
     Attributes:
         name: The class.
-        images: Pictures of it.
-        top1_error: Share of them taken for another, in percent; NaN without pictures.
-        precision: Share of the pictures taken for it that are of it, in percent; NaN if none was.
-        recall: Share of its pictures that are taken for it, in percent; NaN without pictures.
+        images: Images of it.
+        top1_error: Share of them taken for another, in percent; NaN without images.
+        precision: Share of the images taken for it that are of it, in percent; NaN if none was.
+        recall: Share of its images that are taken for it, in percent; NaN without images.
         f1: Harmonic mean of both, in percent; NaN if it neither occurs nor is guessed.
         mostly_taken_for: The other class that took most of them, and how many; None if none did.
     """
@@ -99,9 +99,9 @@ def rate_classes(
 
     Args:
         names: Of the K classes.
-        images: Pictures of each class, int64 (K,).
-        taken: Pictures taken for it, int64 (K,).
-        right: Pictures of it that were, int64 (K,).
+        images: Images of each class, int64 (K,).
+        taken: Images taken for it, int64 (K,).
+        right: Images of it that were, int64 (K,).
         mostly_taken_for: The other class that took most, and how many, by number of the class.
     """
     right = right.double()

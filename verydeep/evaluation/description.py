@@ -1,4 +1,4 @@
-"""A test in words: every step from pictures to posteriors, so that two numbers can be compared."""
+"""A test in words: every step from images to posteriors, so that two numbers can be compared."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Described(Interface):
 
     @property
     def interpolation(self) -> str:
-        """How pictures are rescaled for it in its own preset; else always bilinearly."""
+        """How images are rescaled for it in its own preset; else always bilinearly."""
 
     @property
     def density(self) -> str:
-        """How it answers on a picture larger than a crop."""
+        """How it answers on an image larger than a crop."""
 
 
 def views_a_scale(views: Views) -> int:
-    """Return how many views of a picture there are at one scale.
+    """Return how many views of an image there are at one scale.
 
     >>> views_a_scale(Grid()), views_a_scale(GoogLeNetCrops())
     (50, 36)
@@ -40,7 +40,7 @@ def views_a_scale(views: Views) -> int:
 
 
 def views_a_picture(protocols: Sequence[TestProtocol]) -> int:
-    """Return how many views of a picture a test shows to its nets, over all scales.
+    """Return how many views of an image a test shows to its nets, over all scales.
 
     >>> views_a_picture([Protocol("both", (256, 384, 512))])
     156
@@ -94,22 +94,22 @@ def _averages(protocol: TestProtocol, nets: int, scales: int) -> Iterator[str]:
     then = f", then {over_all}" if over else ""
     match protocol.average:
         case "paper":
-            yield "scores averaged over the positions of a map, before the soft-max"
+            yield "scores averaged over the positions of a map, before the softmax"
             yield "soft-max"
             if over:
                 yield f"posteriors averaged {over_all}"
         case "scores":
             yield f"scores averaged over the positions of a map{then}"
-            yield "soft-max, once at the end"
+            yield "softmax, once at the end"
         case "posteriors":
-            yield "soft-max at every position"
+            yield "softmax at every position"
             yield f"posteriors averaged over the positions of a map{then}"
 
 
 def _picture_of(views: Views, size: int) -> str:
     match views:
         case Dense():
-            return "the whole picture"
+            return "the whole image"
         case Center():
             return f"the central {size}x{size} crop"
         case Grid(rows, columns):

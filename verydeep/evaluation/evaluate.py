@@ -34,7 +34,7 @@ class Model(Scorer, Calibrated, Interface):
 
     @property
     def any_size(self) -> bool:
-        """Whether it answers on pictures larger than a crop."""
+        """Whether it answers on images larger than a crop."""
 
     @property
     def slides(self) -> bool:
@@ -80,19 +80,19 @@ def evaluate_samples(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> EvaluationResult:
-    """Test models on samples; every picture is counted exactly once.
+    """Test models on samples; every image is counted exactly once.
 
     Args:
         models: Of the same classes; several are fused by averaging their posteriors.
         samples: What to test on; labels count into the models' classes.
         protocol: How; or one for each model, that differ in their scales.
         split: Name of the split, for the result.
-        root: Folder that the names of unreadable pictures are relative to.
+        root: Folder that the names of unreadable images are relative to.
         workers: Decoding processes.
         progress: Where to report to.
 
     Raises:
-        InputError: A scale is too small for a net, the models' classes differ, or no picture can
+        InputError: A scale is too small for a net, the models' classes differ, or no image can
             be read.
     """
     started = time.monotonic()
@@ -116,9 +116,9 @@ def evaluate_tests(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> list[EvaluationResult]:
-    """Make several tests of the same pictures at once; what they share is computed once.
+    """Make several tests of the same images at once; what they share is computed once.
 
-    Under ``torchrun`` every process takes a share of the pictures and returns the whole result.
+    Under ``torchrun`` every process takes a share of the images and returns the whole result.
 
     Raises:
         InputError: As :func:`evaluate_samples`.
@@ -130,7 +130,7 @@ def evaluate_tests(
     good = [index for index in range(len(samples)) if index not in faults]
     if not good:
         reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
-        raise DataError(f"none of the {len(samples)} pictures to test on can be read:{reasons}")
+        raise DataError(f"none of the {len(samples)} images to test on can be read:{reasons}")
     names = [relative_name(sample.path, root or Path()) for sample in samples]
     labels = torch.tensor(samples.labels[good], dtype=torch.long)
     return [
@@ -167,7 +167,7 @@ def _share(
     """Compute this process's share of the posteriors, and put all shares together.
 
     Returns:
-        Posteriors (M, N, K), the reasons of unreadable pictures by number, and the seconds of every
+        Posteriors (M, N, K), the reasons of unreadable images by number, and the seconds of every
         part, the longest of all processes.
     """
     block = block_size(len(samples))
@@ -209,7 +209,7 @@ def preset(tests: Sequence[Test]) -> str:
 
 
 def rescaling(models: Sequence[Model], tests: Sequence[Test]) -> tuple[Rounding, str]:
-    """Return how pictures are rescaled for tests: rounding of the longer side, interpolation."""
+    """Return how images are rescaled for tests: rounding of the longer side, interpolation."""
     if preset(tests) == "torchvision":
         return "down", models[0].interpolation
     return "nearest", "bilinear"
@@ -228,7 +228,7 @@ def check_tests(models: Sequence[Model], tests: Sequence[Test]) -> None:
             models[net].check_scale(scale)
         if protocol.name in ("dense", "both") and not models[net].any_size:
             raise InputError(
-                f"net {models[net].name} takes pictures of {models[net].input_size} pixels only; "
+                f"net {models[net].name} takes images of {models[net].input_size} pixels only; "
                 f"test it by crops: {option('protocol')} center, crops, ten-crop or googlenet"
             )
     if preset(tests) == "torchvision" and len({model.interpolation for model in models}) > 1:

@@ -26,7 +26,7 @@ def likeliest(posteriors: Tensor, k: int) -> Tensor:
 
 
 def topk_error(posteriors: Tensor, labels: Tensor, k: int) -> float:
-    """Return the percentage of pictures whose class is not among the k likeliest.
+    """Return the percentage of images whose class is not among the k likeliest.
 
     With fewer than k classes, top-k is top-K. Of equally likely classes the first come first.
 
@@ -58,14 +58,14 @@ def log_loss(posteriors: Tensor, labels: Tensor) -> float:
 
 
 def log_losses(posteriors: Tensor, labels: Tensor) -> Tensor:
-    """Return −log of the true class's probability of every picture, in nats, float64 (N,).
+    """Return −log of the true class's probability of every image, in nats, float64 (N,).
 
     Args:
         posteriors: (N, K).
         labels: int64 (N,).
     """
     likely = posteriors.gather(1, labels[:, None])[:, 0].double()
-    # A probability of zero, which soft-max gives only by underflow, would cost infinitely much.
+    # A probability of zero, which softmax gives only by underflow, would cost infinitely much.
     return -likely.clamp(min=torch.finfo(torch.float32).tiny).log()
 
 
@@ -116,12 +116,12 @@ def is_optimistic(figures: Mapping[str, Any]) -> str | None:
     images = int(figures["images"])
     trained, validated = figures.get("trained_on"), figures.get("validated_on")
     if trained:
-        return f"trained on {trained:,} of these {images:,} pictures: the error is too low"
+        return f"trained on {trained:,} of these {images:,} images: the error is too low"
     if figures.get("selected_on") == figures.get("split") and figures.get("split"):
         validated = images
     if validated:
         return (
-            f"{validated:,} of these {images:,} pictures also chose the epoch: the error is "
+            f"{validated:,} of these {images:,} images also chose the epoch: the error is "
             "optimistic"
         )
     return None

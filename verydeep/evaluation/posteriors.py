@@ -1,9 +1,9 @@
 """From scores to posteriors, averaged over views, scales and nets (section 3.2).
 
-Every test is a weighted mean: of views of a picture at several scales, shown to one net or several.
+Every test is a weighted mean: of views of an image at several scales, shown to one net or several.
 This is where it is taken, for many tests at once: what they share is computed once.
 
-N pictures, K classes, M mixtures; h, w sides of a score map.
+N images, K classes, M mixtures; h, w sides of a score map.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Scorer(Protocol):
 
     @property
     def input_size(self) -> int:
-        """Side of the smallest picture that it takes, in pixels."""
+        """Side of the smallest image that it takes, in pixels."""
 
     @property
     def pixels_at_once(self) -> int:
-        """Pixels of all pictures that should go through it together."""
+        """Pixels of all images that should go through it together."""
 
     def score_map(self, pictures: Tensor) -> Tensor:
-        """Return scores (N, K, h, w) before the soft-max, from uint8 pictures (N, 3, H, W)."""
+        """Return scores (N, K, h, w) before the softmax, from uint8 images (N, 3, H, W)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ Mixture = Mapping[ViewGroup, float]
 
 
 class _Note(NamedTuple):
-    """What a view counts for: a picture's number, and the weight within its part."""
+    """What a view counts for: an image's number, and the weight within its part."""
 
     row: int
     part: ViewGroup
@@ -80,10 +80,10 @@ def mix_posteriors(
     task: ProgressTask | None = None,
     seconds: dict[ViewGroup, float] | None = None,
 ) -> Tensor:
-    """Return the class probabilities of pictures in several tests.
+    """Return the class probabilities of images in several tests.
 
-    Pictures go through in blocks of neighbours; views that are shown at the same size, of all
-    pictures and scales of a block, go through a net together. What goes together depends on the
+    Images go through in blocks of neighbours; views that are shown at the same size, of all
+    images and scales of a block, go through a net together. What goes together depends on the
     block alone: the numbers are the same to the last digit wherever a block is computed.
 
     Args:
@@ -92,12 +92,12 @@ def mix_posteriors(
         pictures: Rescaled to every scale of the mixtures. Which are unreadable it knows afterwards.
         mixtures: The tests.
         average: What is averaged; see :class:`~verydeep.evaluation.protocol.TestProtocol`.
-        block: Pictures in a block.
-        task: Told how many pictures are done.
+        block: Images in a block.
+        task: Told how many images are done.
         seconds: Filled with the time that each part took.
 
     Returns:
-        float32 (M, N, K) on the CPU; rows sum to one, those of unreadable pictures are zero.
+        float32 (M, N, K) on the CPU; rows sum to one, those of unreadable images are zero.
     """
     total = mix_answers(
         nets,
@@ -133,12 +133,12 @@ def mix_answers(
         pictures: As for :func:`mix_posteriors`, like all that is not named here.
         mixtures: The means.
         answer: From maps (n, C, h, w) of n views to (n, K).
-        block: Pictures in a block.
-        task: Told how many pictures are done.
+        block: Images in a block.
+        task: Told how many images are done.
         seconds: Filled with the time that each part took.
 
     Returns:
-        float32 (M, N, K) on the CPU; zero for unreadable pictures.
+        float32 (M, N, K) on the CPU; zero for unreadable images.
     """
     parts = list(dict.fromkeys(part for mixture in mixtures for part in mixture))
     mixer = _Mixer(nets, mixtures, answer, torch.zeros(len(mixtures), len(pictures), outputs))

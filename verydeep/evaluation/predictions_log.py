@@ -1,8 +1,8 @@
 """What is kept of a test's answers: enough to draw them, little enough for a large test set.
 
-Of every picture the true class with its probability, and the likeliest classes with theirs.
+Of every image the true class with its probability, and the likeliest classes with theirs.
 
-N pictures, K classes, T ≤ 5 likeliest.
+N images, K classes, T ≤ 5 likeliest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.result import Answers
 
 KEPT = 5
-"""Likeliest classes that are kept of a picture."""
+"""Likeliest classes that are kept of an image."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Record:
     """The answers of a test, in brief.
 
     Attributes:
-        names: Of the pictures, N.
+        names: Of the images, N.
         labels: True classes, int64 (N,).
         probabilities: Of the true classes, float64 (N,).
         guesses: The likeliest classes, the likeliest first, int64 (N, T).
@@ -69,12 +69,12 @@ class Record:
         return self.confidences[:, 0] - rest
 
     def worst_mistakes(self, count: int) -> list[int]:
-        """Return numbers of wrong pictures, those with the likeliest wrong class first."""
+        """Return numbers of wrong images, those with the likeliest wrong class first."""
         order = self.confidences[:, 0].argsort(descending=True, stable=True)
         return [int(number) for number in order[self.wrong[order]][:count]]
 
     def most_doubtful(self, count: int) -> list[int]:
-        """Return numbers of pictures, right or wrong, those of the smallest margin first."""
+        """Return numbers of images, right or wrong, those of the smallest margin first."""
         return [int(number) for number in self.margins.argsort(stable=True)[:count]]
 
     def mistaken_pairs(self) -> list[tuple[int, int, int]]:
@@ -104,7 +104,7 @@ class Record:
         return reliability_of(self.confidences[:, 0], ~self.wrong, bins)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield plain values of every picture, with names for classes."""
+        """Yield plain values of every image, with names for classes."""
         columns = (self.labels, self.probabilities, self.guesses, self.confidences)
         for name, label, probability, guesses, confidences in zip(
             self.names, *(column.tolist() for column in columns), strict=True

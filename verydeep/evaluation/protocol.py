@@ -1,4 +1,4 @@
-"""How pictures are tested, as a value: views, scales, mirror images, averages (section 3.2)."""
+"""How images are tested, as a value: views, scales, mirror images, averages (section 3.2)."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class TestProtocol:
     """A way to test.
 
     Attributes:
-        name: ``center``: the central crop; ``dense``: the whole picture; ``crops``: a grid of
+        name: ``center``: the central crop; ``dense``: the whole image; ``crops``: a grid of
             crops; ``both``: the mean of the posteriors of dense and crops; ``ten-crop``:
             Krizhevsky's five crops; ``googlenet``: the 18 crops of Szegedy et al. a scale.
-        scales: Test scales Q, the smallest side of the rescaled picture in pixels.
+        scales: Test scales Q, the smallest side of the rescaled image in pixels.
         flip: Whether mirror images are averaged in.
         grid: Rows and columns of the grid of ``crops`` and ``both``.
         average: What is averaged. ``paper``: scores over the positions of a map, before the
-            soft-max, then posteriors over all else; ``scores``: scores over everything, and one
-            soft-max at the end; ``posteriors``: posteriors over everything, positions included.
+            softmax, then posteriors over all else; ``scores``: scores over everything, and one
+            softmax at the end; ``posteriors``: posteriors over everything, positions included.
         preset: ``torchvision`` rounds as its published evaluation does: the longer side of a
-            rescaled picture down, the half pixels of a central crop to the even side.
+            rescaled image down, the half pixels of a central crop to the even side.
 
     >>> print(Protocol("crops", (256, 384), grid=(3, 3)))
     crops 3x3 at Q = 256, 384, with mirror images

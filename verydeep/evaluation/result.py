@@ -33,10 +33,10 @@ class Calibrated(Described, Interface):
 
 @dataclass(frozen=True)
 class Answers:
-    """What a test made of every picture that could be read.
+    """What a test made of every image that could be read.
 
     Attributes:
-        names: Of the pictures, N.
+        names: Of the images, N.
         labels: True classes, int64 (N,).
         posteriors: float32 (N, K); rows sum to one.
         classes: Names of the K classes.
@@ -63,36 +63,36 @@ class EvaluationResult(Summary):
     """What a test measured, and how.
 
     Attributes:
-        top1_error: Pictures whose class was not the likeliest, in percent.
-        top5_error: Pictures whose class was not among the five likeliest (K, if fewer).
+        top1_error: Images whose class was not the likeliest, in percent.
+        top5_error: Images whose class was not among the five likeliest (K, if fewer).
         top1_interval: 95 % interval of the top-1 error (Wilson), in percent.
         top5_interval: The same of the top-5 error.
-        top1_accuracy: Pictures whose class was the likeliest, in percent: 100 − the top-1 error.
+        top1_accuracy: Images whose class was the likeliest, in percent: 100 − the top-1 error.
         macro_f1: Mean F1 of the classes, in percent; see
             :func:`verydeep.evaluation.metrics.macro_f1`.
         loss: Mean −log probability of the true class, in nats.
         calibration_error: Mean distance of confidence and accuracy, in percent (15 bins).
         calibration_error_by_chance: What that would be on average if the net were perfectly
-            calibrated: it is not zero, as few pictures in a range scatter.
+            calibrated: it is not zero, as few images in a range scatter.
         classes: K, how many the net knows. With five or fewer, the top-5 error is 0 by definition.
-        images: Pictures counted.
+        images: Images counted.
         unreadable: Names of those that could not be read; they are not counted.
         protocol: Name of the protocol.
         scales: Test scales Q, in pixels; of all nets.
         flip: Whether mirror images were averaged in.
         average: What was averaged; ``paper``, ``scores`` or ``posteriors``.
-        views: Views of a picture that the nets were shown.
-        steps: The test in words, from pictures to posteriors.
+        views: Views of an image that the nets were shown.
+        steps: The test in words, from images to posteriors.
         split: Name of the split.
         models: Nets whose posteriors were averaged.
         seconds: Time that it took. Of tests that were made together: that of its views in the nets,
-            without reading the pictures.
+            without reading the images.
         calibrated: Temperature, loss and calibration error at the model's temperature, if it has
             one; None for fused models.
-        trained_on: Pictures that one of the nets was trained on, which makes the error too low;
+        trained_on: Images that one of the nets was trained on, which makes the error too low;
             None if that is not known.
-        validated_on: Pictures by which the epoch of one of the nets was chosen; None likewise.
-        answers: What was made of every picture; not in :meth:`to_dict`.
+        validated_on: Images by which the epoch of one of the nets was chosen; None likewise.
+        answers: What was made of every image; not in :meth:`to_dict`.
     """
 
     top1_error: float
@@ -155,8 +155,8 @@ def make_result(
     Args:
         models: Nets whose posteriors were averaged.
         protocols: One for each.
-        answers: What was made of every picture.
-        unreadable: Names of the pictures that could not be read.
+        answers: What was made of every image.
+        unreadable: Names of the images that could not be read.
         split: Name of the split.
         seconds: Time that it took.
     """

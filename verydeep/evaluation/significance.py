@@ -11,7 +11,7 @@ def wilson_interval(wrong: int, count: int, confidence: float = 0.95) -> tuple[f
     """Return the interval of an error, in percent, after Wilson (1927).
 
     It holds the true error in ``confidence`` of all samples, and stays within 0 and 100 %, also
-    for few pictures or none wrong.
+    for few images or none wrong.
 
     >>> low, high = wilson_interval(50, 500)
     >>> round(low, 2), round(high, 2)
@@ -25,10 +25,10 @@ def wilson_interval(wrong: int, count: int, confidence: float = 0.95) -> tuple[f
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two tests of the same pictures, paired (McNemar 1947).
+    """Two tests of the same images, paired (McNemar 1947).
 
     Attributes:
-        only_first_wrong: Pictures that the first got wrong and the second right.
+        only_first_wrong: Images that the first got wrong and the second right.
         only_second_wrong: The reverse.
         p_value: Probability that equally good tests differ at least as much; exact, two-sided.
     """
@@ -39,11 +39,11 @@ class Comparison:
 
 
 def mcnemar(first_wrong: Tensor, second_wrong: Tensor) -> Comparison:
-    """Compare two tests by the pictures on which only one of them is wrong.
+    """Compare two tests by the images on which only one of them is wrong.
 
     Args:
         first_wrong: bool (N,).
-        second_wrong: bool (N,), of the same pictures.
+        second_wrong: bool (N,), of the same images.
 
     >>> import torch
     >>> mcnemar(torch.tensor([True, True, False]), torch.tensor([False, True, False]))

@@ -1,6 +1,6 @@
-"""Views of many pictures, shown to a net together where they are of one size.
+"""Views of many images, shown to a net together where they are of one size.
 
-N views of a group; H, W sides of a rescaled picture, h, w of a view.
+N views of a group; H, W sides of a rescaled image, h, w of a view.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from verydeep.data.pipeline.rescaled import Pixels
 T = TypeVar("T")
 
 PENDING_BYTES = 256 * 2**20
-"""Pictures that may wait in memory for others whose views are shown at the same size."""
+"""Images that may wait in memory for others whose views are shown at the same size."""
 
 
 class _Item(NamedTuple, Generic[T]):
-    """A view that waits to be shown, and keeps its picture of ``source`` bytes alive."""
+    """A view that waits to be shown, and keeps its image of ``source`` bytes alive."""
 
     pixels: Pixels
     picture: tuple[int, int]
@@ -57,8 +57,8 @@ class Together(Generic[T]):
 
         Args:
             net: Number of the net that it is for.
-            view: Which part of the picture.
-            pixels: The rescaled picture, uint8 (H, W, 3).
+            view: Which part of the image.
+            pixels: The rescaled image, uint8 (H, W, 3).
             picture: What tells these pixels from others: number and scale.
             note: Comes back with the view.
         """
@@ -81,7 +81,7 @@ class Together(Generic[T]):
         self._count()
 
     def _count(self) -> None:
-        """Find out which pictures still wait; several views share the memory of one."""
+        """Find out which images still wait; several views share the memory of one."""
         waiting = (item for group in self.waiting.values() for item in group)
         self.held = {item.picture: item.source for item in waiting}
         self.pending = sum(self.held.values())
@@ -92,7 +92,7 @@ class Together(Generic[T]):
 
 
 def show(pixels: Pixels, view: View) -> Pixels:
-    """Return what a net is shown of a rescaled picture.
+    """Return what a net is shown of a rescaled image.
 
     Args:
         pixels: uint8 (H, W, 3).

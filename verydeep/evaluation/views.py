@@ -1,8 +1,8 @@
-"""Views of rescaled pictures: which parts of them a net is shown (section 3.2). Pure geometry.
+"""Views of rescaled images: which parts of them a net is shown (section 3.2). Pure geometry.
 
-Each kind is a small value that is called with the size of a rescaled picture and the net's input
+Each kind is a small value that is called with the size of a rescaled image and the net's input
 size, all in pixels, and answers with every view; views of one kind at one scale weigh the same.
-A view may stand there several times, on a picture that leaves a grid no room to move.
+A view may stand there several times, on an image that leaves a grid no room to move.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from verydeep.data.geometry import View, Window, center_window
 
 Views = Callable[[int, int, int], tuple[View, ...]]
-"""From height and width of a rescaled picture and a net's input size to its views. Hashable."""
+"""From height and width of a rescaled image and a net's input size to its views. Hashable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """The whole picture: the net answers at every position it fits on (dense evaluation).
+    """The whole image: the net answers at every position it fits on (dense evaluation).
 
     >>> Dense(flip=False)(256, 341, 224)
     (View(window=Window(top=0, left=0, height=256, width=341), flip=False, side=None),)
@@ -27,7 +27,7 @@ class Dense:
     flip: bool = True
 
     def __call__(self, height: int, width: int, input_size: int) -> tuple[View, ...]:
-        """Return the whole picture, and its mirror image."""
+        """Return the whole image, and its mirror image."""
         return _mirrored([Window(0, 0, height, width)], self.flip)
 
 
@@ -55,9 +55,9 @@ class Center:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Crops at the points of a regular grid over the whole picture, 5x5 in the paper.
+    """Crops at the points of a regular grid over the whole image, 5x5 in the paper.
 
-    The outermost crops touch the picture's borders; a single row or column stands in the middle.
+    The outermost crops touch the image's borders; a single row or column stands in the middle.
 
     >>> [view.window[:2] for view in Grid(2, 3, flip=False)(256, 341, 224)]
     [(0, 0), (0, 58), (0, 117), (32, 0), (32, 58), (32, 117)]
@@ -79,7 +79,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class TenCrop:
-    """Krizhevsky's crops (2012): the corners and the centre of the picture's central square.
+    """Krizhevsky's crops (2012): the corners and the centre of the image's central square.
 
     >>> [view.window[:2] for view in TenCrop(flip=False)(256, 341, 224)]
     [(0, 42), (0, 74), (32, 42), (32, 74), (16, 58)]

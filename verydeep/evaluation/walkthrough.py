@@ -1,4 +1,4 @@
-"""A test of one picture, step by step: its views, the sizes of their maps, and every average.
+"""A test of one image, step by step: its views, the sizes of their maps, and every average.
 
 h, w sides of a score map, K classes.
 """
@@ -29,7 +29,7 @@ class Glance:
     """One view, and what a net made of it.
 
     Attributes:
-        view: Which part of the rescaled picture.
+        view: Which part of the rescaled image.
         map_size: h and w of the score map.
         likely: Posterior of this view alone, (K,).
     """
@@ -50,7 +50,7 @@ class Stage:
         input_size: Side of the net's crops, in pixels.
         slides: Whether the net answers densely at many positions.
         scale: Q, in pixels.
-        pixels: The rescaled picture, uint8 (H, W, 3).
+        pixels: The rescaled image, uint8 (H, W, 3).
         glances: View by view.
         likely: What they are averaged to, (K,).
     """
@@ -68,10 +68,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A test of one picture.
+    """A test of one image.
 
     Attributes:
-        source: The file; None for a picture from memory.
+        source: The file; None for an image from memory.
         steps: The test in words.
         stages: In order: net by net, scale by scale.
         likely: Posterior at the end, (K,).
@@ -126,12 +126,12 @@ class Explanation:
 def explain(
     models: Sequence[Model], protocols: Sequence[TestProtocol], source: ImageSource | Image.Image
 ) -> Explanation:
-    """Test one picture, view by view, and keep what happens on the way.
+    """Test one image, view by view, and keep what happens on the way.
 
     Args:
         models: Of the same classes.
         protocols: One for each model.
-        source: The picture.
+        source: The image.
 
     Raises:
         PictureError: It cannot be read.

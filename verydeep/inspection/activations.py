@@ -1,4 +1,4 @@
-"""What the layers of a net answer to a picture: their maps, and the strongest of them.
+"""What the layers of a net answer to an image: their maps, and the strongest of them.
 
 C channels; h, w sides of a layer's map.
 """
@@ -37,7 +37,7 @@ class Unit(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LayerMap:
-    """What a layer answers to one picture.
+    """What a layer answers to one image.
 
     Attributes:
         layer: Its name.
@@ -80,7 +80,7 @@ def activations(subject: Subject, layers: Iterable[str] = DEFAULT_LAYERS) -> tup
     """Return the maps of layers, computed in the precision in which the model answers.
 
     Args:
-        subject: The picture; if it is larger than the net's input size, the fully connected layers
+        subject: The image; if it is larger than the net's input size, the fully connected layers
             answer at every position of the last map.
         layers: Names like ``conv3_3``, ``relu3_3``, ``pool4``, ``fc6``. A fully connected layer
             is taken before its ReLU, ``relu6`` is what goes on from it.

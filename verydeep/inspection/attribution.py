@@ -1,7 +1,7 @@
 """Which pixels a class score hangs on: four answers, all through Captum.
 
-The scalar asked about is always the class score before the soft-max, averaged over the positions of
-the net, as the dense test does it; for a picture of the net's input size there is but one. All is
+The scalar asked about is always the class score before the softmax, averaged over the positions of
+the net, as the dense test does it; for an image of the net's input size there is but one. All is
 computed in float32, but for occlusion, which only looks and may do so in the model's own precision.
 
 ======================  ==========================================================================
@@ -15,7 +15,7 @@ occlusion               how far the score falls when a window is painted over in
                         mean colour (Zeiler & Fergus 2013)
 ======================  ==========================================================================
 
-H, W sides of the picture in pixels; h, w sides of a convolution's maps.
+H, W sides of the image in pixels; h, w sides of a convolution's maps.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from verydeep.nets.vgg import VGG
 Measure = Literal["score", "probability"]
 
 WINDOWS_A_SIDE = 4
-"""Windows of an occlusion that fit beside each other on a square picture, if nothing is said."""
+"""Windows of an occlusion that fit beside each other on a square image, if nothing is said."""
 
 
 def saliency(subject: Subject) -> Tensor:
@@ -86,8 +86,8 @@ class ClassMap:
         layer: The convolution.
         cells: float32 (h, w), a value for every position of its maps, in scores: its part in
             Σ αₖ Aₖ, or 0 where that is negative.
-        heat: float32 (H, W), the same brought to the picture's size.
-        stride: Pixels of the picture from one cell to the next.
+        heat: float32 (H, W), the same brought to the image's size.
+        stride: Pixels of the image from one cell to the next.
     """
 
     layer: str
@@ -104,7 +104,7 @@ def grad_cam(subject: Subject, layer: str | None = None) -> ClassMap:
     the lower and right edge that fill no cell have the value of the last.
 
     Args:
-        subject: Picture, net and class.
+        subject: Image, net and class.
         layer: A convolution such as ``conv4_3``; None takes the last.
 
     Raises:
@@ -140,13 +140,13 @@ def check_convolution(net: VGG, layer: str | None) -> str:
 
 
 def spread(cells: Tensor, stride: int, height: int, width: int) -> Tensor:
-    """Return a map of a layer at the size of the picture.
+    """Return a map of a layer at the size of the image.
 
     Args:
         cells: (h, w), a value for every ``stride`` x ``stride`` pixels.
         stride: Pixels.
-        height: Of the picture, at least h·stride.
-        width: Of the picture, at least w·stride.
+        height: Of the image, at least h·stride.
+        width: Of the image, at least w·stride.
 
     Returns:
         (height, width).
@@ -167,7 +167,7 @@ class Occlusion:
         window: Side of the windows, in pixels.
         stride: From one window to the next, in pixels.
         measure: What falls, ``score`` or ``probability``.
-        whole: The same of the whole picture.
+        whole: The same of the whole image.
     """
 
     heat: Tensor
@@ -184,20 +184,20 @@ def occlusion(
     stride: int | None = None,
     measure: Measure = "score",
 ) -> Occlusion:
-    """Return how far the class falls when a part of the picture is hidden (Zeiler & Fergus 2013).
+    """Return how far the class falls when a part of the image is hidden (Zeiler & Fergus 2013).
 
     A square window, painted in the training set's mean colour (which the net reads as 0), is moved
-    over the picture. If the last windows of a line do not fit, they reach beyond the edge and hide
+    over the image. If the last windows of a line do not fit, they reach beyond the edge and hide
     less. Any class may be asked about; if its score falls, the others may fall as well, so the
     score says what speaks for the class, and the probability what decides for it.
 
     Args:
-        subject: Picture, net and class.
+        subject: Image, net and class.
         window: Side of the window in pixels; None takes a quarter of the side of a square as large
-            as the picture, so that about fifty windows cover pictures of any size.
+            as the image, so that about fifty windows cover images of any size.
         stride: From one window to the next, in pixels, 1 to ``window``; None takes half of it.
-        measure: What falls: the ``score`` before the soft-max, averaged over the positions, or the
-            ``probability``, the soft-max of these averages, which does not fall as long as the net
+        measure: What falls: the ``score`` before the softmax, averaged over the positions, or the
+            ``probability``, the softmax of these averages, which does not fall as long as the net
             is sure.
 
     Raises:
@@ -247,7 +247,7 @@ def check_windows(
         window = min(shortest, round(math.sqrt(height * width) / WINDOWS_A_SIDE))
     if not 1 <= window <= shortest:
         raise InputError(
-            f"occlusion window must be 1 to {shortest} pixels, the picture's shortest side; "
+            f"occlusion window must be 1 to {shortest} pixels, the image's shortest side; "
             f"got {window} instead"
         )
     if stride is None:
@@ -261,7 +261,7 @@ def check_windows(
 
 
 def _picture(subject: Subject) -> Tensor:
-    """Return the picture as a batch that gradients reach."""
+    """Return the image as a batch that gradients reach."""
     return subject.pixels[None].float().requires_grad_()
 
 

@@ -4,7 +4,7 @@ A box net answers at every position of every view; the boxes of a class are merg
 the merged box with the largest sum of posteriors is the answer (appendix A of the paper; see
 :mod:`verydeep.localization.detect`). Here the merging is followed backwards.
 
-H, W sides of a rescaled picture in pixels, P boxes.
+H, W sides of a rescaled image in pixels, P boxes.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ COORDINATES = ("centre x", "centre y", "width", "height")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A box of the class, before merging. All boxes in pixels of the upright picture.
+    """A box of the class, before merging. All boxes in pixels of the upright image.
 
     Attributes:
         net: Number of the box net.
         view: What the net saw at this position.
         row: Of the position in the view's map.
         column: Of the position.
-        box: The box, clipped to the picture.
+        box: The box, clipped to the image.
         score: Posterior of the class at this position.
-        alone: Whether the net was shown this window by itself, a crop, and not the whole picture.
+        alone: Whether the net was shown this window by itself, a crop, and not the whole image.
     """
 
     net: int
@@ -59,12 +59,12 @@ class Origin:
 
     @property
     def scale(self) -> int:
-        """The smallest side of the rescaled picture, Q, in pixels."""
+        """The smallest side of the rescaled image, Q, in pixels."""
         return min(self.view.rescaled)
 
     @property
     def window(self) -> Box:
-        """What the net was asked about, where on the picture."""
+        """What the net was asked about, where on the image."""
         top, left, height, width = self.view.window
         y, x = (a / b for a, b in zip(self.view.picture, self.view.rescaled, strict=True))
         return Box(left * x, top * y, (left + width) * x, (top + height) * y)
@@ -103,17 +103,17 @@ def provenance(
     protocol: BoxProtocol,
     label: int,
 ) -> Provenance:
-    """Return where the box of a class on a picture came from.
+    """Return where the box of a class on an image came from.
 
     Args:
         models: Classification nets, as for :func:`verydeep.localization.detect.locate`.
         nets: Box nets.
-        source: The picture.
+        source: The image.
         protocol: How boxes are found.
         label: The class.
 
     Raises:
-        PictureError: The picture cannot be read.
+        PictureError: The image cannot be read.
         InputError: The nets do not fit each other or the protocol.
     """
     seen = sight_one(models, nets, source, protocol)
@@ -170,9 +170,9 @@ class Pull(NamedTuple):
     """How pixels pull at a box.
 
     Attributes:
-        pixels: uint8 (3, H, W), the rescaled picture, not mirrored.
+        pixels: uint8 (3, H, W), the rescaled image, not mirrored.
         box: Where the net in float32 puts the box, (cx, cy, w, h) in pixels of the upright
-            picture, not clipped.
+            image, not clipped.
         gradients: float32 (4, H, W): by how many of these pixels cx, cy, w, h move if a pixel
             changes by a grey level, the largest of the three colours, without its sign.
     """
@@ -183,18 +183,18 @@ class Pull(NamedTuple):
 
 
 def pull(net: Localizer, source: Path | Image.Image, origin: Origin, label: int) -> Pull:
-    """Return how the pixels of a picture pull at the edges of one box, in float32.
+    """Return how the pixels of an image pull at the edges of one box, in float32.
 
-    The box is that of one position, before merging and before it is clipped to the picture.
+    The box is that of one position, before merging and before it is clipped to the image.
 
     Args:
         net: The box net.
-        source: The picture.
+        source: The image.
         origin: Position, scale and view.
         label: The class.
 
     Raises:
-        PictureError: The picture cannot be read.
+        PictureError: The image cannot be read.
     """
     pictures = TestPictures([source], (origin.scale,), 0)
     picture = next(iter(pictures), None)

@@ -1,24 +1,24 @@
-"""What a class looks like to a net: the picture that has the largest score (class model).
+"""What a class looks like to a net: the image that has the largest score (class model).
 
 Simonyan, Vedaldi & Zisserman, "Deep Inside Convolutional Networks" (2013), section 2 ::
 
     maximise  S_c(I) − λ·‖I‖²
 
-over pictures I as the net reads them, zero being the training set's mean colour. S_c is the score
-before the soft-max: the probability would also rise if the other classes' scores fell. Here S_c is
-averaged over the positions of the net, as everywhere, so the picture may be larger than its input.
+over images I as the net reads them, zero being the training set's mean colour. S_c is the score
+before the softmax: the probability would also rise if the other classes' scores fell. Here S_c is
+averaged over the positions of the net, as everywhere, so the image may be larger than its input.
 
 The paper says neither how it climbs nor with which λ. Here a step goes along the gradient and has
 a root mean square of a given number of grey levels, which falls linearly to nothing at the last.
 
-Departures that give clearer pictures, each of which can be turned off: every step is taken at
-another shift of the picture (``jitter``; Mordvintsev et al. 2015), fine grain is smoothed away
+Departures that give clearer images, each of which can be turned off: every step is taken at
+another shift of the image (``jitter``; Mordvintsev et al. 2015), fine grain is smoothed away
 now and then (``blur``; Yosinski et al. 2015), and colours stay within 0 to 255 (``bounded``), so
 that what is shown is what was rated. Shifts and smoothing fall to nothing with the step: the last
 steps could not make up for them, and the score would fall again. With ``ASCENT_AS_PUBLISHED`` all
 three are off.
 
-H, W sides of the picture in pixels, K classes.
+H, W sides of the image in pixels, K classes.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Ascent:
         steps: Along the gradient.
         step: Root mean square of the first step, in grey levels.
         penalty: λ, in scores; ‖I‖² is that of pixels as the net reads them, divided by their
-            number, so that λ does not depend on the size of the picture.
-        noise: Standard deviation of the first picture around the mean colour, in grey levels.
-        jitter: Pixels by which the picture is shifted at random, at most, either way, at the first
+            number, so that λ does not depend on the size of the image.
+        noise: Standard deviation of the first image around the mean colour, in grey levels.
+        jitter: Pixels by which the image is shifted at random, at most, either way, at the first
             step; 0 for not.
         blur: Standard deviation in pixels of the smoothing, at the first step; 0 for none.
         blur_every: Steps between one smoothing and the next.
@@ -68,18 +68,18 @@ USUAL_ASCENT = Ascent()
 """How class models are made if nothing else is said."""
 
 ASCENT_AS_PUBLISHED = Ascent(jitter=0, blur=0, bounded=False)
-"""Without the departures that give clearer pictures."""
+"""Without the departures that give clearer images."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClassModel:
-    """A picture with a large score.
+    """An image with a large score.
 
     Attributes:
         label: Number of the class.
         pixels: uint8 (3, H, W), RGB, rounded and clipped to 0 to 255.
         scores: Score of the class before every step and at the end, of what the net read; where
-            the picture is shifted, at that shift.
+            the image is shifted, at that shift.
         score: Of ``pixels``.
         probability: Of the class on ``pixels``.
         ascent: How it was made.
@@ -101,18 +101,18 @@ def class_model(
     ascent: Ascent = USUAL_ASCENT,
     progress: Progress | None = None,
 ) -> ClassModel:
-    """Return a picture that a net finds very much of a class.
+    """Return an image that a net finds very much of a class.
 
     Args:
         model: The net; all is computed in float32.
         label: Number of the class.
-        size: Height and width of the picture in pixels; None takes the net's input size.
+        size: Height and width of the image in pixels; None takes the net's input size.
         ascent: How.
         progress: Where to report to; None is silent.
 
     Raises:
         InputError: A number is out of its range.
-        SizeError: The picture would be smaller than the net's input size.
+        SizeError: The image would be smaller than the net's input size.
     """
     check_ascent(ascent)
     if not 0 <= label < len(model.classes):
@@ -141,8 +141,8 @@ def objective(net: nn.Module, x: Tensor, label: int, penalty: float) -> tuple[Te
     """Return what is maximised, S_c(I) − λ·‖I‖²/n, and S_c(I) alone.
 
     Args:
-        net: From pictures to scores (1, K).
-        x: The picture I as the net reads it, (1, 3, H, W): n = 3·H·W numbers.
+        net: From images to scores (1, K).
+        x: The image I as the net reads it, (1, 3, H, W): n = 3·H·W numbers.
         label: The class c.
         penalty: λ.
 
@@ -154,10 +154,10 @@ def objective(net: nn.Module, x: Tensor, label: int, penalty: float) -> tuple[Te
 
 
 def smooth(x: Tensor, std: float) -> Tensor:
-    """Return pictures (N, C, H, W) smoothed by a Gaussian, cut at three deviations.
+    """Return images (N, C, H, W) smoothed by a Gaussian, cut at three deviations.
 
     Args:
-        x: The pictures; beyond their edges they are continued by their outermost pixels.
+        x: The images; beyond their edges they are continued by their outermost pixels.
         std: Standard deviation in pixels; 0 smooths nothing.
     """
     if not std:
@@ -172,7 +172,7 @@ def smooth(x: Tensor, std: float) -> Tensor:
 
 
 def check_ascent(ascent: Ascent) -> None:
-    """Refuse settings that make no picture.
+    """Refuse settings that make no image.
 
     Raises:
         InputError: A number is out of its range.

@@ -1,6 +1,6 @@
-"""A net's scores as a function that can be differentiated by the picture's pixels.
+"""A net's scores as a function that can be differentiated by the image's pixels.
 
-N pictures, H, W their sides in pixels, K classes.
+N images, H, W their sides in pixels, K classes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from verydeep.nets.vgg import VGG
 
 
 class Scores(nn.Module):
-    """From pixel values to class scores before the soft-max, in float32.
+    """From pixel values to class scores before the softmax, in float32.
 
     The layers are those of the model's net, with the same weights in the same memory (on another
     device, copies of them), in evaluation mode. But they are modules of its own, and no gradient
@@ -54,7 +54,7 @@ class Scores(nn.Module):
                 net's ``input_size``.
 
         Raises:
-            SizeError: The pictures are smaller than ``input_size``.
+            SizeError: The images are smaller than ``input_size``.
         """
         return cast(Tensor, self.net(self.reading(pixels)))
 

@@ -1,4 +1,4 @@
-"""What a map over a picture says in numbers: where it is strongest, and how it is spread.
+"""What a map over an image says in numbers: where it is strongest, and how it is spread.
 
 H, W sides of the map.
 """

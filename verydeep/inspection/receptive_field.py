@@ -1,11 +1,11 @@
-"""What a unit can see of a picture, and what of it the unit really answers to.
+"""What a unit can see of an image, and what of it the unit really answers to.
 
 The theoretical receptive field follows from the windows, strides and pads of the layers before (as
 in :mod:`verydeep.nets.anatomy`), and from where the unit is. The effective one is where changes of
 the pixels change the unit: Luo et al., "Understanding the Effective Receptive Field in Deep
 Convolutional Neural Networks" (2016).
 
-C channels; H, W sides of the picture, in pixels.
+C channels; H, W sides of the image, in pixels.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ MASS = 0.95
 
 
 class Field(NamedTuple):
-    """A theoretical receptive field, in pixels of the picture.
+    """A theoretical receptive field, in pixels of the image.
 
     Attributes:
         whole: In the unpadded plane: its sides are those of
             :attr:`verydeep.nets.anatomy.LayerAnatomy.receptive_field`, its corner may lie outside.
-        visible: The part of it that lies on the picture: no other pixel has any influence.
+        visible: The part of it that lies on the image: no other pixel has any influence.
     """
 
     whole: Window
@@ -60,11 +60,11 @@ def theoretical_field(net: VGG, layer: str, row: int, column: int, size: tuple[i
         layer: Name of the layer.
         row: Of the unit on the layer's map.
         column: Likewise.
-        size: H and W of the picture.
+        size: H and W of the image.
 
     Raises:
         InputError: The net has no such layer.
-        IndexError: The layer's map of such a picture has no such position.
+        IndexError: The layer's map of such an image has no such position.
     """
     steps = list(_layers_up_to(net, layer))
     y, x = (_back(steps, net, at, side) for at, side in zip((row, column), size, strict=True))
@@ -95,7 +95,7 @@ def _window(layer: Layer, net: VGG) -> tuple[int, int, int]:
 
 
 def _back(steps: list[Layer], net: VGG, place: int, side: int) -> _Line:
-    """Follow a position back through layers to the pixels of a picture of that side."""
+    """Follow a position back through layers to the pixels of an image of that side."""
     windows = [_window(layer, net) for layer in steps]
     sides = [side]
     for kernel, stride, pad in windows:
@@ -107,7 +107,7 @@ def _back(steps: list[Layer], net: VGG, place: int, side: int) -> _Line:
         line = _Line(
             line.first * stride - pad,
             line.last * stride - pad + kernel - 1,
-            # What lies in the pad of a layer is 0 whatever the picture is.
+            # What lies in the pad of a layer is 0 whatever the image is.
             max(0, line.seen_first * stride - pad),
             min(before - 1, line.seen_last * stride - pad + kernel - 1),
         )
@@ -116,7 +116,7 @@ def _back(steps: list[Layer], net: VGG, place: int, side: int) -> _Line:
 
 @dataclass(frozen=True, eq=False)
 class Sight:
-    """What one unit sees of a picture.
+    """What one unit sees of an image.
 
     Attributes:
         unit: The unit, its value in float32.
@@ -134,7 +134,7 @@ class Sight:
         """Share of the gradients within the middle of the field, a quarter of its area.
 
         The square has half the field's side. A unit that answered to all pixels of its field alike
-        would have 0.25, if the field is all on the picture. None if all gradients are 0.
+        would have 0.25, if the field is all on the image. None if all gradients are 0.
         """
         side = self.field.whole.height / 2
         return self._share(self._distances() <= side / 2)
@@ -180,7 +180,7 @@ class Sight:
 
 
 def sight(subject: Subject, unit: Unit) -> Sight:
-    """Return what a unit sees of the picture.
+    """Return what a unit sees of the image.
 
     Value and gradient are computed in float32 whatever the model's precision, from the unit's
     field alone, beyond which nothing has any influence.
@@ -206,7 +206,7 @@ def _whole_cells(start: int, length: int, side: int, stride: int) -> tuple[int, 
 
 
 def sights(subject: Subject, layers: Iterable[str]) -> tuple[Sight, ...]:
-    """Return what the strongest unit of each layer sees of the picture, in the order of the net.
+    """Return what the strongest unit of each layer sees of the image, in the order of the net.
 
     Raises:
         InputError: The net has no such layer.

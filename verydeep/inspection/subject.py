@@ -1,6 +1,6 @@
-"""What is looked into: a net, a picture as the net is shown it, and the class that is asked about.
+"""What is looked into: a net, an image as the net is shown it, and the class that is asked about.
 
-K classes; H, W sides of the picture; h, w sides of a score map.
+K classes; H, W sides of the image; h, w sides of a score map.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from verydeep.system.option_names import option
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A picture in front of a net.
+    """An image in front of a net.
 
     Attributes:
         model: The net.
-        name: Of the picture, for people.
-        pixels: uint8 (3, H, W) on the CPU: the upright picture, rescaled or cut as the net is
+        name: Of the image, for people.
+        pixels: uint8 (3, H, W) on the CPU: the upright image, rescaled or cut as the net is
             shown it; H and W at least ``model.input_size``. If larger, the net answers densely,
             with a map of scores, and its answer is their average over the positions.
-        probabilities: float32 (K,), the soft-max of the averaged scores.
+        probabilities: float32 (K,), the softmax of the averaged scores.
         label: The class that is asked about; the likeliest, unless the user says another.
     """
 
@@ -53,11 +53,11 @@ class Subject:
 
 
 MOST_PIXELS = 2**20
-"""Of a picture that is looked into: all its maps are kept at once, and their gradients."""
+"""Of an image that is looked into: all its maps are kept at once, and their gradients."""
 
 
 def too_large(height: int, width: int) -> str:
-    """Return what to say of a picture with more than :data:`MOST_PIXELS`."""
+    """Return what to say of an image with more than :data:`MOST_PIXELS`."""
     return (
         f"{width}x{height} pixels are too many to look inside a net with, which keeps every map: "
         f"at most {MOST_PIXELS:,}; choose a smaller {option('scale')}, or {option('center', True)}"
@@ -69,7 +69,7 @@ NAMED = 20
 
 
 class Found(NamedTuple):
-    """A picture in front of a net, and what it was made from: a file, or one in memory."""
+    """An image in front of a net, and what it was made from: a file, or one in memory."""
 
     subject: Subject
     source: Path | Image.Image
@@ -77,15 +77,15 @@ class Found(NamedTuple):
 
 @dataclass
 class Subjects:
-    """Pictures that stand in front of a net one after the other.
+    """Images that stand in front of a net one after the other.
 
     Attributes:
         model: The net.
-        sources: Files, or pictures in memory.
+        sources: Files, or images in memory.
         scale: Smallest side they are rescaled to, in pixels.
         center: Whether the net is shown the central square of its input size alone.
-        label: The class that is asked about; None takes the likeliest of each picture.
-        unreadable: Reasons why pictures were left out, known after a pass.
+        label: The class that is asked about; None takes the likeliest of each image.
+        unreadable: Reasons why images were left out, known after a pass.
     """
 
     model: Classifier
@@ -99,13 +99,13 @@ class Subjects:
         return len(self.sources)
 
     def __iter__(self) -> Iterator[Found]:
-        """Yield every picture that can be looked into, in order."""
+        """Yield every image that can be looked into, in order."""
         pictures = TestPictures(self.sources, (self.scale,))
         large: dict[int, str] = {}
         for picture in pictures:
             source = self.sources[picture.index]
             file = source if isinstance(source, Path) else None
-            name = printable(file.name) if file else f"picture {picture.index + 1}"
+            name = printable(file.name) if file else f"image {picture.index + 1}"
             pixels = self._shown(torch.from_numpy(picture.at(self.scale).copy()).permute(2, 0, 1))
             height, width = pixels.shape[1:]
             if height * width > MOST_PIXELS:
@@ -125,11 +125,11 @@ class Subjects:
 
 
 def make_subject(model: Classifier, name: str, pixels: Tensor, label: int | None = None) -> Subject:
-    """Stand a picture in front of a net.
+    """Stand an image in front of a net.
 
     Args:
         model: The net.
-        name: Of the picture.
+        name: Of the image.
         pixels: uint8 (3, H, W), as the net is to be shown it.
         label: The class that is asked about; None takes the likeliest.
     """

@@ -1,6 +1,6 @@
-"""The pictures, and the places on them, that excite a channel most.
+"""The images, and the places on them, that excite a channel most.
 
-N pictures of a group; h, w sides of a layer's map.
+N images of a group; h, w sides of a layer's map.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Channel(NamedTuple):
 
 
 def strongest_channels(subject: Subject) -> tuple[Channel, ...]:
-    """Return the strongest channel of each block, for the picture."""
+    """Return the strongest channel of each block, for the image."""
     strongest = (found.strongest(1)[0] for found in activations(subject, BLOCKS))
     return tuple(Channel(unit.layer, unit.channel) for unit in strongest)
 
@@ -48,11 +48,11 @@ class Patch:
     """What a unit saw when it answered strongly.
 
     Attributes:
-        index: Number of the picture.
+        index: Number of the image.
         unit: The unit.
-        field: Its theoretical receptive field on the rescaled picture.
+        field: Its theoretical receptive field on the rescaled image.
         pixels: uint8 (3, H, W), the visible part of that field.
-        size: Height and width of the rescaled picture.
+        size: Height and width of the rescaled image.
         thumbnail: uint8 (3, h, w), the whole of it, made smaller.
     """
 
@@ -72,7 +72,7 @@ Patches = Mapping[Channel, Sequence[Patch]]
 """What excites channels, the strongest first."""
 
 THUMBNAIL = 192
-"""Of the longer side of a picture that is kept with its patch, in pixels."""
+"""Of the longer side of an image that is kept with its patch, in pixels."""
 
 
 def most_exciting(
@@ -83,9 +83,9 @@ def most_exciting(
     top: int = 9,
     progress: Progress | None = None,
 ) -> Patches:
-    """Return the patches that excite channels most, one a picture, the strongest first.
+    """Return the patches that excite channels most, one an image, the strongest first.
 
-    Pictures go through the net as they are read, several of one size together; no more of them is
+    Images go through the net as they are read, several of one size together; no more of them is
     kept than the patches that lead so far.
 
     Args:
@@ -111,7 +111,7 @@ def most_exciting(
 
     together = Together[int]([model.pixels_at_once], work)
     large: dict[int, str] = {}
-    with (progress or Progress()).task("pictures", len(pictures)) as task:
+    with (progress or Progress()).task("images", len(pictures)) as task:
         for done, picture in enumerate(pictures, start=1):
             pixels = picture.pixels[0]
             height, width, _ = pixels.shape
@@ -130,11 +130,11 @@ def most_exciting(
 
 def _name(pictures: TestPictures, index: int) -> str:
     source = pictures.pictures[index]
-    return f"picture {index + 1}" if isinstance(source, Image.Image) else printable(source)
+    return f"image {index + 1}" if isinstance(source, Image.Image) else printable(source)
 
 
 def thumbnail(pixels: Tensor) -> Tensor:
-    """Return a picture, uint8 (3, H, W), no side of which is longer than :data:`THUMBNAIL`."""
+    """Return an image, uint8 (3, H, W), no side of which is longer than :data:`THUMBNAIL`."""
     height, width = pixels.shape[1:]
     factor = THUMBNAIL / max(height, width)
     if factor >= 1:
@@ -145,17 +145,17 @@ def thumbnail(pixels: Tensor) -> Tensor:
 
 
 class _Leaders:
-    """The patches that excite a channel most, of all pictures so far."""
+    """The patches that excite a channel most, of all images so far."""
 
     def __init__(self, model: Classifier, channel: Channel, top: int) -> None:
         self.model, self.channel, self.top = model, channel, top
         self.heap: list[tuple[float, int, Patch]] = []
 
     def add(self, printable: Tensor, values: Tensor, indices: Sequence[int]) -> None:
-        """Look at pictures, uint8 (N, 3, H, W), and the channel's answers to them, (N, h, w)."""
+        """Look at images, uint8 (N, 3, H, W), and the channel's answers to them, (N, h, w)."""
         for pixels, answers, index in zip(printable, values, indices, strict=True):
             peak = LayerMap(self.channel.layer, answers[None]).peak(0)
-            # Of equal answers the first picture counts, whichever is looked at first.
+            # Of equal answers the first image counts, whichever is looked at first.
             rank = (peak.value, -index)
             if len(self.heap) == self.top and rank < self.heap[0][:2]:
                 continue

@@ -1,1 +1,1 @@
-"""Where on a picture the object is: boxes, nets that answer with them, merging, tests."""
+"""Where on an image the object is: boxes, nets that answer with them, merging, tests."""

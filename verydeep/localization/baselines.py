@@ -1,4 +1,4 @@
-"""What a box is worth that knows nothing of the picture, so that a result means something."""
+"""What a box is worth that knows nothing of the image, so that a result means something."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from verydeep.localization.box_geometry import (
 from verydeep.localization.head import CORRECT_ABOVE
 
 CENTRAL_SQUARE = math.sqrt(0.5)
-"""Side of the central square as a share of the picture's smallest side: half a square's area."""
+"""Side of the central square as a share of the image's smallest side: half a square's area."""
 
 
 def whole_view(size: tuple[int, int]) -> PlacedView:
-    """Return a picture of that height and width as a view of itself."""
+    """Return an image of that height and width as a view of itself."""
     return PlacedView(size, size, Window(0, 0, *size))
 
 
 def relative_boxes(boxes: Sequence[Box], sizes: Sequence[tuple[int, int]]) -> Tensor:
-    """Return boxes of pictures, float64 (N, 4): centre and size relative to the picture.
+    """Return boxes of images, float64 (N, 4): centre and size relative to the image.
 
     Args:
-        boxes: One of each picture, in its pixels.
-        sizes: Height and width of each picture.
+        boxes: One of each image, in its pixels.
+        sizes: Height and width of each image.
     """
     corners = torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4)
     return to_view(corners, [whole_view(size) for size in sizes])
@@ -43,7 +43,7 @@ STARTS = 100
 """Boxes of a set that the search for the best constant box may begin with."""
 
 FINEST = 1 / 512
-"""Of its steps, as a share of the picture's side."""
+"""Of its steps, as a share of the image's side."""
 
 
 def constant_box(boxes: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def constant_box(boxes: Tensor) -> Tensor:
     equally many that with the larger mean overlap is better.
 
     Args:
-        boxes: (N, 4), centre and size relative to their pictures, N ≥ 1.
+        boxes: (N, 4), centre and size relative to their images, N ≥ 1.
 
     Returns:
         float64 (4,), likewise.
@@ -94,16 +94,16 @@ def fit_baselines(boxes: Tensor) -> dict[str, Tensor]:
     """Return the mean box of a training set and its best constant box, (4,) each.
 
     Args:
-        boxes: (N, 4), centre and size relative to their pictures, N ≥ 1.
+        boxes: (N, 4), centre and size relative to their images, N ≥ 1.
     """
     return {"mean_box": boxes.mean(0), "constant_box": constant_box(boxes)}
 
 
 def baselines(size: tuple[int, int], fitted: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Return the boxes, (4,) corners in pixels, that every picture of a size would be given.
+    """Return the boxes, (4,) corners in pixels, that every image of a size would be given.
 
     Args:
-        size: Height and width of the picture.
+        size: Height and width of the image.
         fitted: Boxes of the training set, see :func:`fit_baselines`.
 
     >>> {name: box.round().tolist() for name, box in baselines((100, 200), {}).items()}

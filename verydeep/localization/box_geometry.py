@@ -1,4 +1,4 @@
-"""Boxes as tensors, from pictures to the views of a net and back (appendix A). Pure arithmetic.
+"""Boxes as tensors, from images to the views of a net and back (appendix A). Pure arithmetic.
 
 The last dimension of a tensor of boxes is 4, in one of two forms:
 
@@ -24,12 +24,12 @@ from verydeep.nets.table import STRIDE
 
 @dataclass(frozen=True, slots=True)
 class PlacedView:
-    """What a net is shown, and where on the picture that is.
+    """What a net is shown, and where on the image that is.
 
     Attributes:
-        picture: Height and width of the upright picture, in pixels.
-        rescaled: Height and width of the whole picture after rescaling.
-        window: The part of the rescaled picture that is shown. It may reach beyond its edges.
+        picture: Height and width of the upright image, in pixels.
+        rescaled: Height and width of the whole image after rescaling.
+        window: The part of the rescaled image that is shown. It may reach beyond its edges.
         flip: Whether that part is mirrored.
     """
 
@@ -40,7 +40,7 @@ class PlacedView:
 
     @property
     def factor(self) -> tuple[float, float, float, float]:
-        """What (cx, cy, w, h) on the picture are multiplied by, before :attr:`shift` is added."""
+        """What (cx, cy, w, h) on the image are multiplied by, before :attr:`shift` is added."""
         y = self.rescaled[0] / self.picture[0] / self.window.height
         x = self.rescaled[1] / self.picture[1] / self.window.width
         return (-x if self.flip else x), y, x, y
@@ -106,16 +106,16 @@ def iou_matrix(a: Tensor, b: Tensor) -> Tensor:
 
 
 def clip(boxes: Tensor, height: float, width: float) -> Tensor:
-    """Return the part of boxes (..., 4), by their corners, that lies on a picture of that size."""
+    """Return the part of boxes (..., 4), by their corners, that lies on an image of that size."""
     most = torch.tensor([width, height, width, height], dtype=boxes.dtype, device=boxes.device)
     return torch.minimum(boxes.clamp(min=0), most)
 
 
 def to_view(boxes: Tensor, view: PlacedView | Sequence[PlacedView]) -> Tensor:
-    """Return where boxes on the picture are in what a net is shown.
+    """Return where boxes on the image are in what a net is shown.
 
     Args:
-        boxes: (..., 4), corners in pixels of the upright picture.
+        boxes: (..., 4), corners in pixels of the upright image.
         view: What is shown; or, for boxes (N, ..., 4), what of each of N.
 
     Returns:
@@ -127,14 +127,14 @@ def to_view(boxes: Tensor, view: PlacedView | Sequence[PlacedView]) -> Tensor:
 
 
 def from_view(relative: Tensor, view: PlacedView | Sequence[PlacedView]) -> Tensor:
-    """Return where on the picture boxes are that a net has found; the inverse of :func:`to_view`.
+    """Return where on the image boxes are that a net has found; the inverse of :func:`to_view`.
 
     Args:
         relative: (..., 4), centre and size relative to the window.
         view: What is shown; or, for boxes (N, ..., 4), what of each of N.
 
     Returns:
-        (..., 4), corners in pixels of the upright picture. Not clipped.
+        (..., 4), corners in pixels of the upright image. Not clipped.
     """
     factor, shift = _placement(relative, view)
     return to_corners((relative - shift) / factor)
@@ -144,7 +144,7 @@ def visible_share(box: Tensor, view: PlacedView | Sequence[PlacedView]) -> Tenso
     """Return which share (...) of the area of boxes is shown, 0 to 1; 0 of empty boxes.
 
     Args:
-        box: (..., 4), corners in pixels of the upright picture.
+        box: (..., 4), corners in pixels of the upright image.
         view: What is shown; or, for boxes (N, ..., 4), what of each of N.
     """
     shown = to_corners(to_view(box, view))
@@ -171,14 +171,14 @@ def first_view(
     """Return what a net sees at position (0, 0) of what it is shown.
 
     Args:
-        picture: Height and width of the upright picture.
+        picture: Height and width of the upright image.
         rescaled: Height and width after rescaling.
-        shown: The part of the rescaled picture; not resized.
+        shown: The part of the rescaled image; not resized.
         input_size: Side of the net's windows.
     """
     assert shown.side in (None, shown.window.height), "a resized view has positions of its own"
     top, left, _, width = shown.window
-    if shown.flip:  # the first window of the mirror image is the last of the picture
+    if shown.flip:  # the first window of the mirror image is the last of the image
         left += width - input_size
     return PlacedView(picture, rescaled, Window(top, left, input_size, input_size), shown.flip)
 
@@ -197,14 +197,14 @@ def position_view(first: PlacedView, row: int, column: int) -> PlacedView:
 
 
 def boxes_on_picture(maps: Tensor, first: PlacedView) -> Tensor:
-    """Return where on the picture the boxes of a dense answer are.
+    """Return where on the image the boxes of a dense answer are.
 
     Args:
         maps: (G, 4, h, w), centre and size relative to each position's window.
         first: What the net sees at position (0, 0).
 
     Returns:
-        (h, w, G, 4), corners in pixels of the upright picture. Not clipped.
+        (h, w, G, 4), corners in pixels of the upright image. Not clipped.
     """
     h, w = maps.shape[-2:]
     relative = maps.permute(2, 3, 0, 1)

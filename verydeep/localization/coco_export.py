@@ -1,7 +1,7 @@
 """Boxes as COCO's tools read them: true ones, and those that were found.
 
 Boxes are (left, top, width, height) in pixels. Images and categories have the numbers of the
-user's own file of annotations, if the pictures were named by one; else they are numbered from 1.
+user's own file of annotations, if the images were named by one; else they are numbered from 1.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from verydeep.localization.result import LocatedSample
 
 @dataclass(frozen=True)
 class Numbers:
-    """What pictures and classes are called by number.
+    """What images and classes are called by number.
 
     Attributes:
-        images: The ``image_id`` of every picture, in order.
+        images: The ``image_id`` of every image, in order.
         categories: The ``category_id`` of every class, by its label; a class without is left out.
     """
 
@@ -29,7 +29,7 @@ class Numbers:
 
     @classmethod
     def from_one(cls, images: int, classes: int) -> Numbers:
-        """Return the numbers of so many pictures and classes, in order."""
+        """Return the numbers of so many images and classes, in order."""
         categories = {label: label + 1 for label in range(classes)}
         return cls(range(1, images + 1), categories)
 
@@ -37,10 +37,10 @@ class Numbers:
 def coco_truth(
     answers: Sequence[LocatedSample], classes: Sequence[str], numbers: Numbers | None = None
 ) -> dict[str, Any]:
-    """Return the true boxes of pictures, as a file of annotations holds them.
+    """Return the true boxes of images, as a file of annotations holds them.
 
     Args:
-        answers: Pictures.
+        answers: Images.
         classes: Names of the classes.
         numbers: Of both; None numbers them from 1.
     """
@@ -70,7 +70,7 @@ def coco_truth(
         {"id": number, "name": classes[label]} for label, number in numbers.categories.items()
     ]
     return {
-        "info": {"description": "true boxes of the pictures that were tested"},
+        "info": {"description": "true boxes of the images that were tested"},
         "images": images,
         "annotations": annotations,
         "categories": categories,
@@ -82,13 +82,13 @@ def coco_results(
 ) -> list[dict[str, Any]]:
     """Return what was found, as a file of results holds it.
 
-    The score is the posterior of the class in the picture, which is comparable between pictures of
+    The score is the posterior of the class in the image, which is comparable between images of
     any size; where nothing classifies, the box of the class that was asked for has 1.
 
     Args:
-        found: On every picture.
+        found: On every image.
         classes: How many there are, K.
-        numbers: Of pictures and classes; None numbers them from 1.
+        numbers: Of images and classes; None numbers them from 1.
     """
     return list(_results(found, numbers or Numbers.from_one(len(found), classes)))
 

@@ -1,6 +1,6 @@
-"""What nets say of a picture at every position: classification nets and box nets side by side.
+"""What nets say of an image at every position: classification nets and box nets side by side.
 
-N pictures of a group, K classes, G boxes a position (1 or K), P boxes in all; h, w sides of a map.
+N images of a group, K classes, G boxes a position (1 or K), P boxes in all; h, w sides of a map.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from verydeep.localization.protocol import BoxProtocol
 from verydeep.system.progress import ProgressTask
 
 KEPT_BYTES = 256 * 2**20
-"""Answers that may wait in memory for the other views of their pictures."""
+"""Answers that may wait in memory for the other views of their images."""
 
 
 class Net(Interface):
@@ -42,7 +42,7 @@ class Net(Interface):
 
     @property
     def pixels_at_once(self) -> int:
-        """Pixels of all pictures that should go through it together."""
+        """Pixels of all images that should go through it together."""
 
     def check_scale(self, scale: int) -> None:
         """Raise an InputError if it cannot be tested at a scale."""
@@ -75,7 +75,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class DenseOutputs:
-    """What the nets say of one picture.
+    """What the nets say of one image.
 
     Attributes:
         size: Its height and width.
@@ -92,11 +92,11 @@ class DenseOutputs:
 
     @property
     def posterior(self) -> Tensor | None:
-        """The picture's posterior, float32 (K,): the mean over its views."""
+        """The image's posterior, float32 (K,): the mean over its views."""
         return None if self.total is None else self.total / self.views
 
     def candidates(self, labels: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return the boxes of classes at all positions, clipped to the picture.
+        """Return the boxes of classes at all positions, clipped to the image.
 
         Boxes without area, and those that are no numbers, are left out.
 
@@ -104,7 +104,7 @@ class DenseOutputs:
             labels: L classes; more than one only if all box nets have one box for all classes.
 
         Returns:
-            float64 (P, 4), corners in pixels of the picture, and how likely each class is there,
+            float64 (P, 4), corners in pixels of the image, and how likely each class is there,
             float64 (P, L).
         """
         boxes, likely = [torch.empty(0, 4)], [torch.empty(0, len(labels))]
@@ -119,7 +119,7 @@ class DenseOutputs:
 
 
 def on_picture(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return boxes (…, 4) clipped to a picture, and which of them are any, bool (…).
+    """Return boxes (…, 4) clipped to an image, and which of them are any, bool (…).
 
     Boxes without area are none, nor are those that are no numbers.
     """
@@ -136,9 +136,9 @@ def dense_outputs(
     block: int = 256,
     task: ProgressTask | None = None,
 ) -> Iterator[tuple[int, DenseOutputs]]:
-    """Show pictures to nets.
+    """Show images to nets.
 
-    Pictures go through in blocks of neighbours, views of one size together, as in
+    Images go through in blocks of neighbours, views of one size together, as in
     :func:`verydeep.evaluation.posteriors.mix_posteriors`.
 
     Args:
@@ -146,11 +146,11 @@ def dense_outputs(
         nets: Box nets, of the same classes and input size.
         pictures: Rescaled to every scale of the protocol. Which are unreadable it knows afterwards.
         protocol: Views and scales.
-        block: Pictures in a block.
-        task: Told how many pictures are done.
+        block: Images in a block.
+        task: Told how many images are done.
 
     Yields:
-        Number and sighting of every readable picture, each as soon as all its views were shown.
+        Number and sighting of every readable image, each as soon as all its views were shown.
     """
     desk = _Collector(models, nets, protocol)
     every: list[Net] = [*models, *nets]
@@ -178,7 +178,7 @@ class _Note(NamedTuple):
 
 
 class _Collector:
-    """Puts together what belongs to one picture."""
+    """Puts together what belongs to one image."""
 
     def __init__(
         self, models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxProtocol
@@ -190,7 +190,7 @@ class _Collector:
         self.kept = 0
 
     def take(self, picture: TestPicture, together: Together[_Note]) -> None:
-        """Hand in all views of a picture."""
+        """Hand in all views of an image."""
         size, shown = self.nets[0].input_size, []
         for scale in self.protocol.used_scales:
             height, width, _ = picture.at(scale).shape
@@ -203,7 +203,7 @@ class _Collector:
             together.add(0, view, pixels, (picture.index, scale), _Note(picture.index, first))
 
     def add(self, _: int, shown: Tensor, notes: Sequence[_Note]) -> None:
-        """Show views to all nets, and put their answers to those of the same pictures."""
+        """Show views to all nets, and put their answers to those of the same images."""
         boxes = [net.outputs(shown).cpu() for net in self.nets]
         maps = [model.score_map(shown).cpu() for model in self.models]
         h, w = boxes[0].shape[-2:]
@@ -225,7 +225,7 @@ class _Collector:
                 sighting.total = posterior if before is None else before + posterior
 
     def done(self) -> Iterator[tuple[int, DenseOutputs]]:
-        """Yield the pictures whose views have all been shown, and forget them."""
+        """Yield the images whose views have all been shown, and forget them."""
         complete = [row for row, seen in self.open.items() if len(seen.answers) == seen.views]
         for row in complete:
             sighting = self.open.pop(row)

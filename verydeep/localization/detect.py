@@ -1,13 +1,13 @@
-"""From pictures to classes with boxes (appendix A, the second way to test).
+"""From images to classes with boxes (appendix A, the second way to test).
 
-Classification nets say which classes a picture shows, and how likely each is at every position; box
+Classification nets say which classes an image shows, and how likely each is at every position; box
 nets say where. The boxes of one class from all positions, scales, mirror images and box nets are
 merged, and the merged box with the largest sum of that class's posteriors is the answer.
 
-What the paper leaves open is decided so: the classes are the k of the picture's largest posteriors
+What the paper leaves open is decided so: the classes are the k of the image's largest posteriors
 (scores averaged over the positions of a map, as in dense testing), and stand in that order. A box
 counts with the posterior of its class at its own position, averaged over the classification nets.
-Boxes of different classes are not merged with each other. Boxes are clipped to the picture first,
+Boxes of different classes are not merged with each other. Boxes are clipped to the image first,
 and those without area left out.
 
 K classes.
@@ -38,8 +38,8 @@ class Guess(NamedTuple):
 
     Attributes:
         label: Number of the class.
-        probability: Its posterior in the picture; None without a classification net.
-        box: Where it is, in pixels of the upright picture; None if no box had any area.
+        probability: Its posterior in the image; None without a classification net.
+        box: Where it is, in pixels of the upright image; None if no box had any area.
         score: Sum of the posteriors of what the box was merged from.
     """
 
@@ -51,7 +51,7 @@ class Guess(NamedTuple):
 
 @dataclass(frozen=True)
 class Located:
-    """What was found on a picture.
+    """What was found on an image.
 
     Attributes:
         size: Its height and width.
@@ -75,20 +75,20 @@ def locate(
     block: int = 256,
     task: ProgressTask | None = None,
 ) -> dict[int, Located]:
-    """Find objects on pictures.
+    """Find objects on images.
 
     Args:
         models: Classification nets; none leaves out the guesses, and all boxes count the same.
         nets: Box nets, of the same classes and input size.
         pictures: Rescaled to every scale of the protocol. Which are unreadable it knows afterwards.
         protocol: How.
-        labels: A class of each picture, by number, whose box is wanted whether it is guessed or
+        labels: A class of each image, by number, whose box is wanted whether it is guessed or
             not.
-        block: Pictures in a block; those of a block are shown to the nets together.
-        task: Told how many pictures are done.
+        block: Images in a block; those of a block are shown to the nets together.
+        task: Told how many images are done.
 
     Returns:
-        What was found on each readable picture, by number.
+        What was found on each readable image, by number.
 
     Raises:
         InputError: The nets do not fit each other or the protocol.
@@ -106,17 +106,17 @@ def merging_of(
     protocol: BoxProtocol,
     label: int,
 ) -> list[Merged]:
-    """Return how the boxes of one class on one picture are merged, step by step.
+    """Return how the boxes of one class on one image are merged, step by step.
 
     Args:
         models: As for :func:`locate`.
         nets: As for :func:`locate`.
-        source: The picture.
+        source: The image.
         protocol: How.
         label: The class.
 
     Raises:
-        PictureError: The picture cannot be read.
+        PictureError: The image cannot be read.
         InputError: The nets do not fit each other or the protocol.
     """
     boxes, likely = sight_one(models, nets, source, protocol).candidates([label])
@@ -129,10 +129,10 @@ def sight_one(
     source: Path | Image.Image,
     protocol: BoxProtocol,
 ) -> DenseOutputs:
-    """Return what nets say of one picture; the arguments are as above.
+    """Return what nets say of one image; the arguments are as above.
 
     Raises:
-        PictureError: The picture cannot be read.
+        PictureError: The image cannot be read.
         InputError: The nets do not fit each other or the protocol.
     """
     check_nets(models, nets, protocol)

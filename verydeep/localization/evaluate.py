@@ -41,9 +41,9 @@ def evaluate_boxes(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> LocalizationResult:
-    """Test box nets on samples; every picture that has a true box is counted exactly once.
+    """Test box nets on samples; every image that has a true box is counted exactly once.
 
-    Under ``torchrun`` every process takes a share of the pictures and returns the whole result.
+    Under ``torchrun`` every process takes a share of the images and returns the whole result.
 
     Args:
         models: Classification nets, several are averaged; ``center`` needs none.
@@ -55,20 +55,20 @@ def evaluate_boxes(
         fitted: Boxes of the training set, see :func:`training_baselines`; None leaves out what
             they would be worth.
         split: Name of the split, for the result.
-        root: Folder that the names of unreadable pictures are relative to.
+        root: Folder that the names of unreadable images are relative to.
         workers: Decoding processes.
         progress: Where to report to.
 
     Raises:
         InputError: The nets do not fit each other or the protocol, no sample has a box, or no
-            picture can be read.
+            image can be read.
     """
     started = time.monotonic()
     check_nets(models, nets, protocol)
     boxed = [sample for sample in samples if sample.boxes]
     if not boxed:
         raise DataError(
-            f"none of the {len(samples)} pictures to test on has a box; see the layouts that do"
+            f"none of the {len(samples)} images to test on has a box; see the layouts that do"
         )
     progress = progress or Progress()
     notice = unseen_notice(protocol, nets[0].input_size)
@@ -78,7 +78,7 @@ def evaluate_boxes(
         found, faults = _share(models, nets, boxed, protocol, group, split, workers, progress)
     if not found:
         reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
-        raise DataError(f"none of the {len(boxed)} pictures to test on can be read:{reasons}")
+        raise DataError(f"none of the {len(boxed)} images to test on can be read:{reasons}")
     names = [relative_name(sample.path, root or Path()) for sample in boxed]
     return make_localization_result(
         [
@@ -107,10 +107,10 @@ def _share(
     workers: int | None,
     progress: Progress,
 ) -> tuple[dict[int, Located], dict[int, str]]:
-    """Find the objects on this process's share of the pictures, and put all shares together.
+    """Find the objects on this process's share of the images, and put all shares together.
 
     Returns:
-        By number what was found, and the reasons of unreadable pictures.
+        By number what was found, and the reasons of unreadable images.
     """
     block = block_size(len(samples))
     mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
@@ -131,22 +131,22 @@ def _share(
 
 
 ENOUGH = 10_000
-"""Pictures whose boxes stand for those of a training set, at most."""
+"""Images whose boxes stand for those of a training set, at most."""
 
 
 def training_baselines(samples: Sequence[Sample], workers: int | None = None) -> dict[str, Tensor]:
-    """Return boxes fitted on a training set, float64 (4,): centre and size relative to the picture.
+    """Return boxes fitted on a training set, float64 (4,): centre and size relative to the image.
 
-    They are fitted on the main objects of the pictures with a box; of more than :data:`ENOUGH`
-    pictures, of every second, third, … of them, so that at most so many are opened. Of the files
-    only the headers are read, for the sizes; pictures whose headers cannot be read are left out.
+    They are fitted on the main objects of the images with a box; of more than :data:`ENOUGH`
+    images, of every second, third, … of them, so that at most so many are opened. Of the files
+    only the headers are read, for the sizes; images whose headers cannot be read are left out.
 
     Args:
         samples: The training set.
         workers: Processes that read; None decides.
 
     Returns:
-        By name, see :func:`~verydeep.localization.baselines.fit_baselines`; nothing if no picture
+        By name, see :func:`~verydeep.localization.baselines.fit_baselines`; nothing if no image
         has a box.
     """
     chosen = samples[:: -(-len(samples) // ENOUGH) or 1]

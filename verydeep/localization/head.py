@@ -4,7 +4,7 @@ The last fully connected layer of any of the six nets is made 4·G wide: one box
 (single-class regression, SCR, G = 1) or one for each (per-class regression, PCR, G = K). A box is
 centre x, centre y, width, height, relative to what the net is shown.
 
-N pictures, K classes, G boxes a picture; h, w sides of a map of answers.
+N images, K classes, G boxes an image; h, w sides of a map of answers.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def as_boxes(answers: Tensor) -> Tensor:
 
 
 def of_class(boxes: Tensor, labels: Tensor) -> Tensor:
-    """Return the box of one class of each picture.
+    """Return the box of one class of each image.
 
     Args:
         boxes: (N, G, 4, ...), G = 1 or K; with G = 1 it is the box of any class.

@@ -28,12 +28,12 @@ USE = (
 
 @dataclass(repr=False)
 class Localizer(TrainedNet):
-    """A box net with all that is needed to show it pictures (appendix A).
+    """A box net with all that is needed to show it images (appendix A).
 
     Attributes:
         per_class: Whether it has a box for each class (PCR, G = K) or one for all (SCR, G = 1).
-        baselines: Boxes fitted on the pictures that it was trained on, by name, centre and size
-            relative to the picture: what its results are compared with.
+        baselines: Boxes fitted on the images that it was trained on, by name, centre and size
+            relative to the image: what its results are compared with.
     """
 
     per_class: bool = True
@@ -55,7 +55,7 @@ class Localizer(TrainedNet):
 
         Returns:
             float32 (N, G, 4, h, w) on the machine's device: centre and size, relative to the square
-            of side ``input_size`` that the net sees at a position. h = w = 1 for pictures of
+            of side ``input_size`` that the net sees at a position. h = w = 1 for images of
             ``input_size``.
         """
         return as_boxes(self.answers(pictures))

@@ -7,7 +7,7 @@ publishes neither the match score nor the threshold. Here, for boxes a and b ::
     match = distance between their centres / s  -  area of their intersection / area of their union,
     s     = square root of the mean of their areas
 
-in numbers that depend neither on the size of the picture nor on that of the boxes: −1 of equal
+in numbers that depend neither on the size of the image nor on that of the boxes: −1 of equal
 boxes, −r of a box inside another with the same centre and r times its area, x − (1 − x)/(1 + x) of
 equal squares that are x sides apart (0 ≤ x ≤ 1), 1 or more of equal squares that only touch.
 (OverFeat adds the intersection; subtracted it makes sense.) Boxes that have no area match nothing.

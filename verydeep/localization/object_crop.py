@@ -19,7 +19,7 @@ from verydeep.data.samples import Box, Sample
 from verydeep.localization.box_geometry import PlacedView, to_view, visible_share
 
 TRIES = 10
-"""Crops that are drawn of a picture before one is moved onto the object."""
+"""Crops that are drawn of an image before one is moved onto the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class ObjectCrop:
 
     The paper does not say what becomes of a crop that loses its object. Here: it is drawn anew, up
     to :data:`TRIES` times in all, until a share ``visible`` of the box's area lies on it. If none
-    does, the last one is moved onto the middle of the box, as far as the picture allows, which
+    does, the last one is moved onto the middle of the box, as far as the image allows, which
     shows as much of it as a crop of that size can. The box is not clipped: the part of an object
     that is seen tells where the rest of it is.
 
-    What is drawn depends on seed, epoch and number of the picture alone, as for any crop.
+    What is drawn depends on seed, epoch and number of the image alone, as for any crop.
 
     Attributes:
-        augmentation: What may happen to a picture.
+        augmentation: What may happen to an image.
         visible: Least share of the box's area that is seen, 0 to 1.
     """
 
@@ -45,7 +45,7 @@ class ObjectCrop:
     def crop(
         self, sample: Sample, size: Size, original: Size, generator: np.random.Generator
     ) -> Crop:
-        """Draw a crop of a picture that has a box."""
+        """Draw a crop of an image that has a box."""
         assert sample.box is not None
         box = torch.tensor(sample.box, dtype=torch.float64)
         for _ in range(TRIES):
@@ -66,12 +66,12 @@ class ObjectCrop:
 
 
 def view_of(crop: Crop, original: Size) -> PlacedView:
-    """Return a crop of a picture, whose size is ``original``, as a view."""
+    """Return a crop of an image, whose size is ``original``, as a view."""
     return PlacedView(original, crop.rescaled, crop.window, crop.flip)
 
 
 def onto(box: Box, original: Size, crop: Crop) -> Crop:
-    """Return the crop moved so that the box's middle is in its middle, but within the picture."""
+    """Return the crop moved so that the box's middle is in its middle, but within the image."""
     whole = PlacedView(original, crop.rescaled, Window(0, 0, *crop.rescaled))
     x, y, *_ = to_view(torch.tensor(box, dtype=torch.float64), whole).tolist()
     window, (height, width) = crop.window, crop.rescaled

@@ -1,4 +1,4 @@
-"""What is on people's own pictures, and where.
+"""What is on people's own images, and where.
 
 K classes.
 """
@@ -31,10 +31,10 @@ def localize(
     threshold: float | None = None,
     progress: ProgressWish = None,
 ) -> Predictions:
-    """Name what is on pictures, and say where it is (appendix A, Testing 2).
+    """Name what is on images, and say where it is (appendix A, Testing 2).
 
     Args:
-        classifier: Says which classes a picture shows; of several the mean.
+        classifier: Says which classes an image shows; of several the mean.
         localizer: Says where; the boxes of several are joined before they are merged.
         pictures: As for :meth:`verydeep.Classifier.predict`.
         protocol: ``dense`` or ``crops``; see :class:`verydeep.localization.protocol.BoxProtocol`.
@@ -47,7 +47,7 @@ def localize(
             silent, True reports anyway.
 
     Returns:
-        One prediction a picture, in order, with a box for each class named.
+        One prediction an image, in order, with a box for each class named.
 
     Raises:
         InputError: A file does not exist, or the nets do not fit each other or the scales.

@@ -1,4 +1,4 @@
-"""What is kept of a test of boxes: of every picture the true boxes and the one that was found."""
+"""What is kept of a test of boxes: of every image the true boxes and the one that was found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verydeep.localization.result import LocatedSample
 def located_rows(
     answers: Iterable[LocatedSample], classes: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield plain values of every picture: the box found is that of the true class.
+    """Yield plain values of every image: the box found is that of the true class.
 
     Args:
         answers: What was found.
@@ -51,7 +51,7 @@ def _answer(row: Mapping[str, Any], label: int) -> LocatedSample:
     height, width = (int(side) for side in row["size"])
     boxes = tuple(_box(box) for box in row["boxes"])
     if not boxes:
-        raise ValueError("a picture without a true box")
+        raise ValueError("an image without a true box")
     return LocatedSample(
         str(row["file"]),
         label,

@@ -31,7 +31,7 @@ class BoxProtocol:
             paper's first protocol); ``dense``: boxes at all positions, merged, of the likeliest
             classes (its second); ``crops``: the same with a grid of crops, each shown to the nets
             by itself, instead of the positions.
-        scales: Test scales Q, the smallest side of the rescaled picture in pixels; of several,
+        scales: Test scales Q, the smallest side of the rescaled image in pixels; of several,
             ``center`` takes the smallest.
         flip: Whether ``dense`` and ``crops`` look at mirror images too. The paper does not say.
         top: Classes whose boxes are looked for, k.
@@ -83,7 +83,7 @@ class BoxProtocol:
         """Return scales at which ``dense`` leaves pixels out, and how many.
 
         Windows begin in the upper left corner, 32 pixels apart: the last pixels of the smaller side
-        may be in none. (Those of the longer one too, which depends on the picture.)
+        may be in none. (Those of the longer one too, which depends on the image.)
 
         >>> BoxProtocol("dense", (64, 72, 96)).unseen(64)
         {72: 8}

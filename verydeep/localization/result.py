@@ -1,6 +1,6 @@
 """What a test of boxes measured, and how.
 
-N pictures.
+N images.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class LocatedSample:
-    """A picture, what is on it, and what was found.
+    """An image, what is on it, and what was found.
 
     Attributes:
-        name: Of the picture.
+        name: Of the image.
         label: Number of its class.
-        boxes: Where objects of that class are, in pixels of the upright picture; at least one.
+        boxes: Where objects of that class are, in pixels of the upright image; at least one.
         located: What was found.
     """
 
@@ -65,21 +65,21 @@ class LocalizationResult(Summary):
     """What a test of boxes measured, and how. Errors and intervals (95 %, Wilson) in percent.
 
     Attributes:
-        localization_error: The error of the protocol. ``dense``, ``crops``: pictures of which none
+        localization_error: The error of the protocol. ``dense``, ``crops``: images of which none
             of the five likeliest classes (of ``top``, if fewer) is right together with its box.
             ``center``: the same as ``true_class_error``.
         localization_interval: Of that error.
-        top1_localization_error: Pictures whose likeliest class is wrong, or its box; None without a
+        top1_localization_error: Images whose likeliest class is wrong, or its box; None without a
             classification net.
         top1_localization_interval: Of that error.
-        true_class_error: Pictures on which the box of the true class is wrong, guessed or not.
+        true_class_error: Images on which the box of the true class is wrong, guessed or not.
         true_class_interval: Of that error.
         mean_iou: Mean overlap of the box of the true class with the true box it meets best, 0 to 1.
-        top1_error: Pictures whose class was not the likeliest; None without a classification net.
-        top5_error: Pictures whose class was not among the five likeliest (of ``top``, if fewer).
-        images: Pictures counted: those that could be read and have a true box.
+        top1_error: Images whose class was not the likeliest; None without a classification net.
+        top5_error: Images whose class was not among the five likeliest (of ``top``, if fewer).
+        images: Images counted: those that could be read and have a true box.
         unreadable: Names of those that could not be read.
-        without_box: Pictures that have no true box; they are not counted.
+        without_box: Images that have no true box; they are not counted.
         protocol: Name of the protocol.
         scales: Test scales Q that were looked at, in pixels.
         flip: Whether mirror images were looked at too.
@@ -91,17 +91,17 @@ class LocalizationResult(Summary):
         nets: Box nets.
         seconds: Time that it took.
         baselines: ``error`` (with the true class) and ``mean_iou`` of boxes that know nothing of
-            the picture: the mean box of the training set, the constant box that is right most often
-            there, the whole picture, the central square (side √½ of the smallest side).
+            the image: the mean box of the training set, the constant box that is right most often
+            there, the whole image, the central square (side √½ of the smallest side).
         comparison: The box nets against the best baseline, with the true class: its name
-            (``baseline``), the pictures that only one of the two finds, ``p_value`` of McNemar's
+            (``baseline``), the images that only one of the two finds, ``p_value`` of McNemar's
             exact test, the probability that equally good boxes differ at least as much, and
             ``learned``, whether the nets find more, by more than chance.
         classes: K, how many the nets know; None in results of earlier versions.
-        trained_on: Pictures that one of the nets was trained on, which makes the error too low;
+        trained_on: Images that one of the nets was trained on, which makes the error too low;
             None if that is not known.
-        validated_on: Pictures by which the epoch of one of the nets was chosen; None likewise.
-        answers: What was found on every picture; not in :meth:`to_dict`.
+        validated_on: Images by which the epoch of one of the nets was chosen; None likewise.
+        answers: What was found on every image; not in :meth:`to_dict`.
     """
 
     localization_error: float
@@ -166,11 +166,11 @@ def make_localization_result(
     """Return the result of a test.
 
     Args:
-        answers: What was found on every picture, N ≥ 1.
+        answers: What was found on every image, N ≥ 1.
         protocol: How.
         fitted: Boxes of the training set, (4,) each, as far as they are known.
-        unreadable: Names of the pictures that could not be read.
-        without_box: Pictures that have no true box.
+        unreadable: Names of the images that could not be read.
+        without_box: Images that have no true box.
         split: Name of the split.
         models: Classification nets.
         nets: Box nets.
@@ -221,7 +221,7 @@ def _error(right: Sequence[bool]) -> tuple[float, Interval]:
 def _hits(
     answers: Sequence[LocatedSample], k: int, good: Callable[[LocatedSample, Guess], bool]
 ) -> list[bool]:
-    """Return of every picture whether one of its first k guesses is good."""
+    """Return of every image whether one of its first k guesses is good."""
     return [any(good(answer, guess) for guess in answer.located.guesses[:k]) for answer in answers]
 
 
@@ -232,7 +232,7 @@ def _names_it(answer: LocatedSample, guess: Guess) -> bool:
 def _baselines(
     answers: Sequence[LocatedSample], fitted: Mapping[str, Tensor]
 ) -> dict[str, list[float]]:
-    """Return the overlap that each baseline has on every picture."""
+    """Return the overlap that each baseline has on every image."""
     overlaps: dict[str, list[float]] = {}
     for answer in answers:
         for name, box in baselines(answer.located.size, fitted).items():

@@ -1,6 +1,6 @@
 """The quick test of a box net after an epoch: central crops, true classes (Testing 1, appendix A).
 
-N pictures.
+N images.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CenterFigures:
 
     Attributes:
         loss: Mean loss, of the main objects' boxes.
-        localization_error: Pictures whose box overlaps each true one by half or less, in percent.
+        localization_error: Images whose box overlaps each true one by half or less, in percent.
         mean_iou: Mean overlap of the boxes with the true ones that they meet best, 0 to 1.
     """
 
@@ -58,14 +58,14 @@ def check_center(
 
     Args:
         model: The box net.
-        samples: Pictures with a box; labels count into its classes.
-        scale: Q, smallest side of the rescaled pictures, in pixels.
+        samples: Images with a box; labels count into its classes.
+        scale: Q, smallest side of the rescaled images, in pixels.
         loss: On relative boxes; see :data:`verydeep.localization.head.LOSSES`.
         workers: Decoding processes.
-        task: Told how many pictures are done.
+        task: Told how many images are done.
 
     Returns:
-        The figures; and number and reason of the pictures that cannot be read, not counted.
+        The figures; and number and reason of the images that cannot be read, not counted.
 
     Raises:
         DataError: None can be read.
@@ -90,7 +90,7 @@ def check_center(
                 task.update(part[-1].index + 1)
     if not overlaps:
         reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
-        raise DataError(f"none of the {len(samples)} pictures to test on can be read:{reasons}")
+        raise DataError(f"none of the {len(samples)} images to test on can be read:{reasons}")
     wrong = sum(overlap <= CORRECT_ABOVE for overlap in overlaps)
     count = len(overlaps)
     figures = CenterFigures(sum(losses) / count, 100 * wrong / count, sum(overlaps) / count)
@@ -99,7 +99,7 @@ def check_center(
 
 @dataclass(frozen=True)
 class CenterCrop:
-    """Cuts the central square out of a rescaled picture; runs where the file is decoded."""
+    """Cuts the central square out of a rescaled image; runs where the file is decoded."""
 
     scale: int
     side: int

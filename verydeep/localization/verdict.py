@@ -1,4 +1,4 @@
-"""A box net beside the best box that does not look at the picture, in words."""
+"""A box net beside the best box that does not look at the image, in words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def verdict(comparison: Mapping[str, Any]) -> str | None:
 
     >>> verdict({"baseline": "whole_picture", "only_net_right": 2, "only_baseline_right": 9,
     ...          "p_value": 0.07})
-    'the box net has learned nothing: the whole picture is right as often, or more often'
+    'the box net has learned nothing: the whole image is right as often, or more often'
     """
     name = f"the {str(comparison['baseline']).replace('_', ' ')}"
     if comparison["only_net_right"] <= comparison["only_baseline_right"]:
@@ -28,6 +28,6 @@ def verdict(comparison: Mapping[str, Any]) -> str | None:
     if comparison["p_value"] >= CHANCE:
         return (
             f"nothing shows that the box net has learned something: it is right more often than "
-            f"{name}, but by no more than chance; test on more pictures, or train for longer"
+            f"{name}, but by no more than chance; test on more images, or train for longer"
         )
     return None

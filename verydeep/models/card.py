@@ -97,12 +97,12 @@ def _value(key: str, value: Any) -> str:
 
 
 def _how_measured(measured: Mapping[str, Any]) -> Iterator[str]:
-    """Yield in sentences on which pictures and by which protocol it was measured."""
+    """Yield in sentences on which images and by which protocol it was measured."""
     said = []
     if "images" in measured:
         split = escape_markdown(str(measured.get("split", "")))
         on = f" of the split {split}" * bool(split)
-        said.append(f"Measured on {plural(measured['images'], 'picture')}{on}.")
+        said.append(f"Measured on {plural(measured['images'], 'image')}{on}.")
     if "protocol" in measured:
         scales = ", ".join(map(str, measured.get("scales") or ()))
         at = f" at scales Q = {scales} pixels" * bool(scales)
@@ -112,7 +112,7 @@ def _how_measured(measured: Mapping[str, Any]) -> Iterator[str]:
     if measured.get("unreadable"):
         said.append(f"Not counted, as they cannot be read: {len(measured['unreadable']):,}.")
     if measured.get("trained_on"):
-        seen = plural(measured["trained_on"], "of these pictures", "of these pictures")
+        seen = plural(measured["trained_on"], "of these images", "of these images")
         said.append(f"The net was trained on {seen}: its error on new ones is larger.")
     if said:
         yield from ("", " ".join(said))
@@ -147,8 +147,8 @@ def _classes(model: TrainedNet) -> Iterator[str]:
 
 def _limits(model: TrainedNet) -> Iterator[str]:
     yield (
-        f"It knows these {plural(len(model.classes), 'class', 'classes')} alone: a picture of "
+        f"It knows these {plural(len(model.classes), 'class', 'classes')} alone: an image of "
         "anything else gets one of them, too, often with a high probability. What was measured "
-        "holds for pictures like those of the test; expect more errors on others. The licences of "
-        "the training pictures and of this model are not recorded here."
+        "holds for images like those of the test; expect more errors on others. The licences of "
+        "the training images and of this model are not recorded here."
     )

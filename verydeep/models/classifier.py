@@ -1,4 +1,4 @@
-"""A trained net that people can use to name what is on pictures.
+"""A trained net that people can use to name what is on images.
 
 N images, H height, W width, K classes; h, w sides of a score map.
 """
@@ -38,7 +38,7 @@ USE = (
 
 @dataclass(repr=False)
 class Classifier(TrainedNet):
-    """A net with all that is needed to name what is on a picture.
+    """A net with all that is needed to name what is on an image.
 
     Attributes:
         calibration: The temperature of its probabilities, if one was fitted.
@@ -51,13 +51,13 @@ class Classifier(TrainedNet):
     density = "fully connected layers at every position of the last map"
 
     def score_map(self, pictures: Tensor) -> Tensor:
-        """Return class scores before the soft-max at every position of the net.
+        """Return class scores before the softmax at every position of the net.
 
         Args:
             pictures: uint8 (N, 3, H, W), H and W at least ``input_size``.
 
         Returns:
-            float32 (N, K, h, w) on the machine's device; h = w = 1 for pictures of ``input_size``.
+            float32 (N, K, h, w) on the machine's device; h = w = 1 for images of ``input_size``.
         """
         return self.answers(pictures)
 
@@ -70,11 +70,11 @@ class Classifier(TrainedNet):
         flip: bool | None = None,
         progress: ProgressWish = None,
     ) -> Predictions:
-        """Name what is on pictures.
+        """Name what is on images.
 
         Args:
             pictures: A path, a PIL image or an array (H, W, 3) or (H, W) of uint8, or many of
-                them. A folder stands for the pictures in it.
+                them. A folder stands for the images in it.
             top: Classes to name, at most.
             scales: Test scales Q in pixels; None takes :attr:`test_scales`.
             flip: Whether to average with the mirror image; None takes :attr:`test_flip`.
@@ -82,7 +82,7 @@ class Classifier(TrainedNet):
                 silent, True reports anyway.
 
         Returns:
-            One prediction a picture, in order. A file that cannot be read has a fault and no
+            One prediction an image, in order. A file that cannot be read has a fault and no
             ranking. The probabilities are calibrated if the model is.
 
         Raises:
@@ -97,7 +97,7 @@ class Classifier(TrainedNet):
         tested = TestPictures(sources, scales)
         views = Dense(self.test_flip if flip is None else flip)
         mixture = {ViewGroup(0, scale, views): 1 / len(scales) for scale in scales}
-        with progress.task("naming pictures", len(sources)) as task:
+        with progress.task("naming images", len(sources)) as task:
             (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
         if self.calibration:
             likely = temper(likely, self.calibration.temperature)
@@ -109,7 +109,7 @@ class Classifier(TrainedNet):
     def predict_proba(
         self, pictures: Picture | Iterable[Picture], **options: Any
     ) -> NDArray[np.float32]:
-        """Return the probability of every class on pictures.
+        """Return the probability of every class on images.
 
         Args:
             pictures: As for :meth:`predict`.
@@ -119,11 +119,11 @@ class Classifier(TrainedNet):
             float32 (N, K), columns in the order of :attr:`classes`; rows sum to one.
 
         Raises:
-            PictureError: One of the pictures cannot be read.
+            PictureError: One of the images cannot be read.
         """
         found = self.predict(pictures, top=1, **options)
         if faults := [str(one.fault) for one in found if one.fault]:
-            raise PictureError("\n".join(["pictures without probabilities:", *faults]))
+            raise PictureError("\n".join(["images without probabilities:", *faults]))
         rows = [one.probabilities for one in found if one.probabilities is not None]
         return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
 

@@ -1,4 +1,4 @@
-"""What a model sees on pictures.
+"""What a model sees on images.
 
 K classes.
 """
@@ -21,19 +21,19 @@ SHOWN = 3
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """What a model sees on one picture.
+    """What a model sees on one image.
 
     Attributes:
-        source: The file; None for a picture from memory.
+        source: The file; None for an image from memory.
         ranking: The most likely classes, each with its probability, the likeliest first; as titles
             where classes have them.
-        fault: Why the picture could not be read; None if it could.
-        boxes: Where each of these classes is, in pixels of the upright picture; empty if no box
+        fault: Why the image could not be read; None if it could.
+        boxes: Where each of these classes is, in pixels of the upright image; empty if no box
             net was asked, None for a class of which it found none.
-        class_name: Name of the likeliest class, as in ``model.classes``; None if the picture could
+        class_name: Name of the likeliest class, as in ``model.classes``; None if the image could
             not be read.
         probabilities: Of all classes, float32 (K,), in the order of ``model.classes``; None if the
-            picture could not be read, or a box net was asked.
+            image could not be read, or a box net was asked.
     """
 
     source: Path | None
@@ -45,7 +45,7 @@ class Prediction:
 
     @property
     def label(self) -> str | None:
-        """What to show people for the likeliest class; None if the picture could not be read."""
+        """What to show people for the likeliest class; None if the image could not be read."""
         return self.ranking[0][0] if self.ranking else None
 
     @property
@@ -55,7 +55,7 @@ class Prediction:
 
     @property
     def probability(self) -> float | None:
-        """Probability of the likeliest class; None if the picture could not be read."""
+        """Probability of the likeliest class; None if the image could not be read."""
         return self.ranking[0][1] if self.ranking else None
 
     def __repr__(self) -> str:
@@ -65,11 +65,11 @@ class Prediction:
         return Predictions([self])._repr_html_()
 
     def row(self) -> tuple[str, str]:
-        """Return the picture and what is on it, as a notebook shows them."""
+        """Return the image and what is on it, as a notebook shows them."""
         return self._source(), self._seen()
 
     def _source(self) -> str:
-        return "picture" if self.source is None else str(self.source)
+        return "image" if self.source is None else str(self.source)
 
     def _seen(self) -> str:
         if self.fault:
@@ -82,7 +82,7 @@ class Predictions(list[Prediction]):
     """A list of predictions, which a notebook shows as a table."""
 
     def _repr_html_(self) -> str:
-        return html_table(self._rows(), ("picture", "likeliest classes"))
+        return html_table(self._rows(), ("image", "likeliest classes"))
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         for one in self[:ROWS]:
@@ -92,4 +92,4 @@ class Predictions(list[Prediction]):
 
 
 ROWS = 50
-"""Pictures that a notebook shows, at most."""
+"""Images that a notebook shows, at most."""

@@ -28,7 +28,7 @@ class Evaluation:
 
     Attributes:
         crop_size: Side of the central crop that the net is shown, in pixels.
-        resize_size: Smallest side that pictures are rescaled to before.
+        resize_size: Smallest side that images are rescaled to before.
         mean: Subtracted from red, green and blue between 0 and 1.
         deviation: What they are divided by then.
         interpolation: ``bilinear`` or ``bicubic``.
@@ -88,7 +88,7 @@ class TorchvisionClassifier:
 
     @property
     def resize_size(self) -> int:
-        """Smallest side that torchvision rescales pictures to when it tests it."""
+        """Smallest side that torchvision rescales images to when it tests it."""
         return self.evaluation.resize_size
 
     @property
@@ -103,12 +103,12 @@ class TorchvisionClassifier:
 
     @property
     def pixels_at_once(self) -> int:
-        """Pixels of all pictures that should go through it together."""
+        """Pixels of all images that should go through it together."""
         return pixels_at_once(self.machine)
 
     @property
     def density(self) -> str:
-        """How it answers on a picture larger than a crop."""
+        """How it answers on an image larger than a crop."""
         if self.slides:
             return "fully connected layers at every position of the last map"
         if not self.any_size:
@@ -122,7 +122,7 @@ class TorchvisionClassifier:
             pictures: uint8 (N, 3, H, W).
 
         Returns:
-            float32 (N, K, h, w). Nets with global pooling answer once for a picture of any size.
+            float32 (N, K, h, w). Nets with global pooling answer once for an image of any size.
         """
         with torch.inference_mode(), self.machine.autocast():
             x = pictures.to(self.machine.device, torch.float32, memory_format=torch.channels_last)
@@ -145,7 +145,7 @@ class TorchvisionClassifier:
 
 
 def _fully_connected(net: nn.Module) -> nn.Sequential:
-    """Return the layers behind the pooling, which is none on pictures of the input size."""
+    """Return the layers behind the pooling, which is none on images of the input size."""
     layers = cast(nn.Sequential, net.classifier)
     return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.Dropout)))
 

@@ -1,4 +1,4 @@
-"""A trained net with what is needed to show it pictures: what classifiers and box nets share.
+"""A trained net with what is needed to show it images: what classifiers and box nets share.
 
 N images, H height, W width, K classes; h, w sides of a map of answers.
 """
@@ -25,7 +25,7 @@ PIXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
 """Pixels that go through a net together; a processor's caches make small batches the fastest."""
 
 PIXELS_AT_MOST = 4
-"""Times as many may, before a single picture is computed in strips, some of them twice."""
+"""Times as many may, before a single image is computed in strips, some of them twice."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Preprocessing:
 
         Args:
             pictures: uint8 (N, 3, H, W).
-            shift: float32 (N, 3), added to every pixel of a picture; None for none.
+            shift: float32 (N, 3), added to every pixel of an image; None for none.
 
         Returns:
-            float32 (N, 3, H, W) in channels_last memory, on the pictures' device.
+            float32 (N, 3, H, W) in channels_last memory, on the images' device.
         """
         offset = -torch.tensor(self.mean, device=pictures.device)
         offset = offset if shift is None else shift + offset
@@ -61,7 +61,7 @@ class Preprocessing:
 
 @dataclass(repr=False)
 class TrainedNet:
-    """A net with all that is needed to show it pictures.
+    """A net with all that is needed to show it images.
 
     Attributes:
         net: The net, its weights in float32.
@@ -107,12 +107,12 @@ class TrainedNet:
 
     @property
     def input_size(self) -> int:
-        """Side of the smallest picture that the net takes, in pixels."""
+        """Side of the smallest image that the net takes, in pixels."""
         return self.net.input_size
 
     @property
     def pixels_at_once(self) -> int:
-        """Pixels of all pictures that should go through it together."""
+        """Pixels of all images that should go through it together."""
         return pixels_at_once(self.machine)
 
     def answers(self, pictures: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class TrainedNet:
             pictures: Pixel values from 0 to 255, (N, 3, H, W), H and W at least ``input_size``.
 
         Returns:
-            float32 (N, outputs, h, w) on the machine's device; h = w = 1 for pictures of
+            float32 (N, outputs, h, w) on the machine's device; h = w = 1 for images of
             ``input_size``.
         """
         return self._look(pictures, VGG.score_map)
@@ -173,12 +173,12 @@ class TrainedNet:
         return self._engine
 
     def input_of(self, pictures: Tensor) -> Tensor:
-        """Return what :attr:`engine` reads of pictures (N, 3, H, W), values from 0 to 255."""
+        """Return what :attr:`engine` reads of images (N, 3, H, W), values from 0 to 255."""
         x = self.preprocessing(pictures.to(self.machine.device, non_blocking=True))
         return x.bfloat16() if self.machine.precision == "bf16" else x
 
     def _look(self, pictures: Tensor, look: Callable[..., Tensor]) -> Tensor:
-        """Show pictures to the net in its inference form, in parts if they are large."""
+        """Show images to the net in its inference form, in parts if they are large."""
         with torch.inference_mode():
             x = self.input_of(pictures)
             return look(self.engine, x, pixels=PIXELS_AT_MOST * self.pixels_at_once).float()

@@ -22,10 +22,10 @@ class LayerAnatomy:
         channels: Channels of its output (features, behind a fully connected layer).
         size: Side of its square output in pixels; 1 behind the fully connected layers.
         parameters: Weights and biases (scales and shifts of a normalisation).
-        multiply_adds: Products of convolutions and fully connected layers, for one picture.
-        memory: Bytes of its output in float32, for one picture; ReLUs and dropouts count theirs.
+        multiply_adds: Products of convolutions and fully connected layers, for one image.
+        memory: Bytes of its output in float32, for one image; ReLUs and dropouts count theirs.
         receptive_field: Side in input pixels of the square that one output value can see, in the
-            unpadded plane; the whole picture may be smaller.
+            unpadded plane; the whole image may be smaller.
         stride: Input pixels between two neighbouring output values.
     """
 
@@ -65,12 +65,12 @@ class Anatomy:
 
     @property
     def multiply_adds(self) -> int:
-        """Products for one picture of ``input_size``."""
+        """Products for one image of ``input_size``."""
         return sum(part.multiply_adds for part in self.parts)
 
     @property
     def memory(self) -> int:
-        """Bytes of all activations in float32, for one picture."""
+        """Bytes of all activations in float32, for one image."""
         return sum(part.memory for part in self.parts)
 
     @property

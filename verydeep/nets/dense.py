@@ -1,7 +1,7 @@
 """The dense form of a net: its fully connected layers read as convolutions (section 3.2).
 
 The first fully connected layer sees the whole last map, s x s positions of C channels: it is a
-convolution with an s x s window that fits exactly once. On a larger picture the same window fits
+convolution with an s x s window that fits exactly once. On a larger image the same window fits
 more often, and the net answers with a map of scores, one for every position at which it would have
 been applied to a crop. The layers are the very same, with the same weights in the same memory.
 
@@ -30,7 +30,7 @@ def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
     Args:
         classifier: ``nn.Linear`` layers with element-wise layers between them; the first is made
             for a flattened (C, s, s) map.
-        maps: (N, C, H, W), what the convolutional part made of the pictures; H, W ≥ s.
+        maps: (N, C, H, W), what the convolutional part made of the images; H, W ≥ s.
 
     Returns:
         (N, K, h, w) with h = H − s + 1 and w = W − s + 1.

@@ -1,4 +1,4 @@
-"""The maps of any layers on the way of a picture through a net.
+"""The maps of any layers on the way of an image through a net.
 
 N images, C channels, H height, W width; h, w sides of a layer's map.
 """
@@ -30,7 +30,7 @@ def check_layer(net: VGG, layer: str) -> str:
 
 
 def trace(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-    """Return what layers make of pictures, densely; no layer behind the last of them is computed.
+    """Return what layers make of images, densely; no layer behind the last of them is computed.
 
     Args:
         net: The net.
@@ -43,14 +43,14 @@ def trace(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
 
     Raises:
         InputError: The net has no such layer.
-        SizeError: The net cannot read the pictures; see :meth:`VGG.check_pictures`.
+        SizeError: The net cannot read the images; see :meth:`VGG.check_pictures`.
     """
     net.check_pictures(x)
     return walk(net, x, layers)
 
 
 def walk(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-    """Do the same with a part of a picture, as small as the layers themselves allow."""
+    """Do the same with a part of an image, as small as the layers themselves allow."""
     wanted = {check_layer(net, layer) for layer in layers}
     found: dict[str, Tensor] = {}
     dense = False

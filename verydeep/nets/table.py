@@ -38,7 +38,7 @@ STRIDE = 32  # pixels between positions of the last map: five pools halve it fiv
 SMALLEST_INPUT = STRIDE
 
 FEATURE_LAYERS = ("fc7", "fc6", "pool5")
-"""Layers whose activations describe a picture to another classifier, the deepest first."""
+"""Layers whose activations describe an image to another classifier, the deepest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def final_map(input_size: int) -> int:
 def convolutional_layers(
     name: str, *, channels: int = 3, width: float = 1.0, norm: str | None = None
 ) -> Iterator[Layer]:
-    """Yield the layers of the five blocks, in the order in which a picture meets them."""
+    """Yield the layers of the five blocks, in the order in which an image meets them."""
     inputs = channels
     for block, (kernels, outputs) in enumerate(zip(TABLE_1[name], CHANNELS, strict=True), start=1):
         outputs = scaled(outputs, width)

@@ -1,7 +1,7 @@
-"""Pictures of any size through the convolutions in bounded memory: strip by strip, exactly.
+"""Images of any size through the convolutions in bounded memory: strip by strip, exactly.
 
-A convolution's output depends on its receptive field alone. A strip of the picture that is wider
-than its outputs by what they can see beyond it gives the same values as the whole picture does, and
+A convolution's output depends on its receptive field alone. A strip of the image that is wider
+than its outputs by what they can see beyond it gives the same values as the whole image does, and
 only one strip's maps are in memory. Strips begin at multiples of the last map's stride, so that the
 pools of all strips fall into step.
 
@@ -63,7 +63,7 @@ def cut_line(length: int, stride: int, field: int, longest: int) -> Iterator[Str
 def map_in_strips(
     features: Callable[[Tensor], Tensor], x: Tensor, *, stride: int, field: int, pixels: int
 ) -> Tensor:
-    """Return what convolutions make of pictures, in parts of a bounded number of pixels.
+    """Return what convolutions make of images, in parts of a bounded number of pixels.
 
     Args:
         features: From (N, C, H, W) to (N, C', H/stride, W/stride), rounded down; convolutions,
@@ -71,7 +71,7 @@ def map_in_strips(
         x: (N, C, H, W).
         stride: Pixels between the positions of the last map.
         field: Its receptive field in pixels.
-        pixels: Pixels of all pictures that may go through at once. A strip is at least a cell and
+        pixels: Pixels of all images that may go through at once. A strip is at least a cell and
             its surroundings wide.
     """
     count, _, height, width = x.shape

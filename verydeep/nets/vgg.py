@@ -27,7 +27,7 @@ class VGG(nn.Module):
 
     ``features`` holds the five blocks of convolutions, ``classifier`` the three fully connected
     layers, each layer under its name in the authors' release (``features.conv3_2``,
-    ``classifier.fc6``). There is no adaptive pooling: a larger picture goes through the dense
+    ``classifier.fc6``). There is no adaptive pooling: a larger image goes through the dense
     form, as in the paper. ReLUs are not in place, so every intermediate map can be looked at.
 
     Make one with :func:`vgg`, which also initialises it.
@@ -66,13 +66,13 @@ class VGG(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the scores before the soft-max, (N, K) from pictures (N, C, H, W).
+        """Return the scores before the softmax, (N, K) from images (N, C, H, W).
 
-        H and W are at least ``input_size``. On a larger picture the scores are the spatial
+        H and W are at least ``input_size``. On a larger image the scores are the spatial
         average of :meth:`score_map`, as in section 3.2 of the paper.
 
         Raises:
-            SizeError: The pictures are smaller than ``input_size``.
+            SizeError: The images are smaller than ``input_size``.
         """
         maps = self.feature_map(x)
         if maps.shape[-2:] == (self.final_map, self.final_map):
@@ -80,11 +80,11 @@ class VGG(nn.Module):
         return classify_densely(self.classifier, maps).mean((2, 3))
 
     def score_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
-        """Return class scores at every position of the net over the picture, densely.
+        """Return class scores at every position of the net over the image, densely.
 
         Args:
             x: (N, C, H, W) with H, W ≥ ``input_size``.
-            pixels: Pixels of all pictures that may go through the convolutions at once; what is
+            pixels: Pixels of all images that may go through the convolutions at once; what is
                 more is computed in parts, with the same result to rounding in evaluation mode.
                 None sets no bound.
 
@@ -92,7 +92,7 @@ class VGG(nn.Module):
             (N, K, h, w) with h = ⌊H/32⌋ − ⌊input_size/32⌋ + 1, and w alike.
 
         Raises:
-            SizeError: The pictures are smaller than ``input_size``.
+            SizeError: The images are smaller than ``input_size``.
         """
         return classify_densely(self.classifier, self.feature_map(x, pixels=pixels))
 
@@ -111,7 +111,7 @@ class VGG(nn.Module):
 
         Raises:
             InputError: There is no such layer.
-            SizeError: The pictures are smaller than ``input_size``.
+            SizeError: The images are smaller than ``input_size``.
         """
         self.activations(layer)
         maps = self.feature_map(x, pixels=pixels)
@@ -136,12 +136,12 @@ class VGG(nn.Module):
         return table.scaled(units, self.width)
 
     def feature_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
-        """Return what the five blocks of convolutions make of the pictures, (N, C', H/32, W/32).
+        """Return what the five blocks of convolutions make of the images, (N, C', H/32, W/32).
 
         ``pixels`` is that of :meth:`score_map`.
 
         Raises:
-            SizeError: The pictures are smaller than ``input_size``, or no (N, C, H, W).
+            SizeError: The images are smaller than ``input_size``, or no (N, C, H, W).
         """
         self.check_pictures(x)
         if pixels is None:
@@ -154,18 +154,18 @@ class VGG(nn.Module):
         """Refuse what the net cannot read.
 
         Raises:
-            SizeError: The pictures are smaller than ``input_size``, or no (N, C, H, W).
+            SizeError: The images are smaller than ``input_size``, or no (N, C, H, W).
         """
         if x.dim() != 4 or x.shape[1] != self.channels:
             raise SizeError(
-                f"net {self.name} reads pictures of shape (N, {self.channels}, H, W), "
+                f"net {self.name} reads images of shape (N, {self.channels}, H, W), "
                 f"got {tuple(x.shape)} instead"
             )
         height, width = x.shape[-2:]
         if min(height, width) < self.input_size:
             raise SizeError(
-                f"the picture is {height}x{width} pixels (height x width), but net {self.name} "
-                f"was made for at least {self.input_size}x{self.input_size}: rescale the picture "
+                f"the image is {height}x{width} pixels (height x width), but net {self.name} "
+                f"was made for at least {self.input_size}x{self.input_size}: rescale the image "
                 f"so that its smallest side is {self.input_size} or more"
             )
 
@@ -175,11 +175,11 @@ class VGG(nn.Module):
 
     @property
     def final_map(self) -> int:
-        """Side of the map behind the last pool on a picture of exactly ``input_size``."""
+        """Side of the map behind the last pool on an image of exactly ``input_size``."""
         return table.final_map(self.input_size)
 
     def named_layers(self) -> Iterator[tuple[str, nn.Module]]:
-        """Yield (name, module) of every layer, in the order in which a picture meets them."""
+        """Yield (name, module) of every layer, in the order in which an image meets them."""
         yield from self.features.named_children()
         yield from self.classifier.named_children()
 
@@ -210,9 +210,9 @@ def vgg(
         num_classes: Number of classes K; None makes 1000.
         batch_norm: Whether batch normalisation stands behind every convolution (not in the
             paper); None does as ``name`` says.
-        input_size: Side in pixels of the square pictures that the fully connected layers are made
-            for; at least 32. Larger pictures go through the dense form.
-        channels: Channels of the pictures.
+        input_size: Side in pixels of the square images that the fully connected layers are made
+            for; at least 32. Larger images go through the dense form.
+        channels: Channels of the images.
         width: Factor on the channels of every convolution and on ``hidden``, for small machines.
         hidden: Units of the two hidden fully connected layers, before ``width``.
         dropout: Share of those units that is dropped in training.

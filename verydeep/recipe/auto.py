@@ -21,7 +21,7 @@ Said = Mapping[str, Mapping[str, Any]]
 """Settings that are given, by section and key; they are not chosen."""
 
 CACHE_BYTES = 2**29
-"""Decoded pictures of up to this size are kept in memory."""
+"""Decoded images of up to this size are kept in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class DataFacts:
     Attributes:
         pictures: To train on, before any are cut off for validation.
         classes: K.
-        side: Smallest side of a typical picture, pixels; None if it cannot be known beforehand.
-        pixels: Of a typical picture; None likewise.
-        undivided: No split is given: validation and test pictures are drawn.
-        streamed: The training pictures are read from front to back.
+        side: Smallest side of a typical image, pixels; None if it cannot be known beforehand.
+        pixels: Of a typical image; None likewise.
+        undivided: No split is given: validation and test images are drawn.
+        streamed: The training images are read from front to back.
         mirrored: A mirror image shows the same class; not so for digits.
         gpu: A GPU computes.
     """
@@ -57,7 +57,7 @@ class Choice(NamedTuple):
 
 
 class _Amount(NamedTuple):
-    """What fits training sets of fewer than a number of pictures."""
+    """What fits training sets of fewer than a number of images."""
 
     below: float
     batch: int
@@ -79,7 +79,7 @@ AMOUNTS = (
 
 
 class _Net(NamedTuple):
-    """The net for training sets of fewer than a number of pictures."""
+    """The net for training sets of fewer than a number of images."""
 
     below: float
     name: str
@@ -100,7 +100,7 @@ NETS_ON_GPU = (
 
 
 class _Size(NamedTuple):
-    """Input size and training scale S for pictures whose smallest side is below a number."""
+    """Input size and training scale S for images whose smallest side is below a number."""
 
     below: float
     input_size: int
@@ -117,7 +117,7 @@ SIZES_ON_GPU = (
 _FEWER_UNITS_OFF = 2_000
 
 FEW = 1_000
-"""Below as many pictures, a tenth of them would be too few to test by."""
+"""Below as many images, a tenth of them would be too few to test by."""
 
 
 def auto_recipe(facts: DataFacts, said: Said) -> tuple[Recipe, tuple[Choice, ...]]:
@@ -156,7 +156,7 @@ def _wanted(facts: DataFacts, said: Said) -> Iterator[Choice]:
     yield _updates(facts, said)
     yield Choice(
         {"training.weight_decay": 0.001, "training.label_smoothing": 0.1},
-        "more regularisation than the paper's, for fewer pictures",
+        "more regularisation than the paper's, for fewer images",
     )
     if facts.pictures < _FEWER_UNITS_OFF:
         yield Choice({"net.dropout": 0.2}, "with half of the units off, so few updates do not do")
@@ -166,14 +166,14 @@ def _wanted(facts: DataFacts, said: Said) -> Iterator[Choice]:
     if facts.undivided and facts.pictures < FEW:
         yield Choice(
             {"data.validation_share": 0.2, "data.test_share": 0.0},
-            "few pictures: one held-out fifth, on which nothing is selected, is the test",
+            "few images: one held-out fifth, on which nothing is selected, is the test",
         )
 
 
 def _net(facts: DataFacts) -> Choice:
     net = _row(NETS_ON_GPU if facts.gpu else NETS_ON_CPU, facts.pictures)
     where = "a GPU" if facts.gpu else "a CPU, where the shallowest net is quick"
-    reason = f"for {plural(facts.pictures, 'picture')} on {where}"
+    reason = f"for {plural(facts.pictures, 'image')} on {where}"
     return Choice({"net.name": net.name, "net.width": net.width, "net.hidden": net.hidden}, reason)
 
 
@@ -188,9 +188,9 @@ def _size(facts: DataFacts, said: Said) -> Iterator[Choice]:
     if given_scale is not None:
         low, high = given_scale if isinstance(given_scale, list | tuple) else (given_scale,) * 2
         side = max(SMALLEST_INPUT, min(side, low // 32 * 32))
-    typical = "pictures of a size not known yet"
+    typical = "images of a size not known yet"
     if facts.side is not None:
-        typical = f"pictures are typically {facts.side} pixels on the smaller side"
+        typical = f"images are typically {facts.side} pixels on the smaller side"
     yield Choice({"net.input_size": side, "data.train_scale": [low, high]}, typical)
     yield Choice({"test.scales": sorted({low, high})}, "tested at both ends of the training scale")
 
@@ -210,17 +210,15 @@ def _updates(facts: DataFacts, said: Said) -> Choice:
             "training.learning_rate": rate,
             "training.epochs": epochs,
         },
-        f"about {plural(updates, 'update')} an epoch from {plural(facts.pictures, 'picture')}",
+        f"about {plural(updates, 'update')} an epoch from {plural(facts.pictures, 'image')}",
     )
 
 
 def _cache(facts: DataFacts, said: Said) -> Choice:
     size = None if facts.pixels is None else 3 * facts.pixels * facts.pictures
     if facts.streamed or size is None or size > CACHE_BYTES or _get(said, "data.workers"):
-        return Choice({"data.cache": "none"}, "pictures are read anew each epoch")
-    return Choice(
-        {"data.cache": "device"}, f"the pictures fit into memory ({size / 2**20:,.0f} MB)"
-    )
+        return Choice({"data.cache": "none"}, "images are read anew each epoch")
+    return Choice({"data.cache": "device"}, f"the images fit into memory ({size / 2**20:,.0f} MB)")
 
 
 def _row(rows: Any, value: float) -> Any:

@@ -105,7 +105,7 @@ class Initialize(Section):
 
 
 class Data(Section):
-    """How pictures become training crops (sections 2.1 and 3.1)."""
+    """How images become training crops (sections 2.1 and 3.1)."""
 
     train_scale: tuple[int, int] = Field(
         (256, 256), description="S, smallest side after rescaling, pixels; [low, high] jitters"
@@ -116,15 +116,15 @@ class Data(Section):
         0.1, gt=0, description="deviation of the RGB shift along the pixels' principal axes"
     )
     divisor: float = Field(64.0, gt=0, description="inputs are (RGB - mean) / divisor; paper: 1")
-    cache: Literal["none", "ram", "device"] = Field("none", description="where pictures are kept")
+    cache: Literal["none", "ram", "device"] = Field("none", description="where images are kept")
     workers: int | None = Field(None, ge=0, description="decoding processes; null: one a core")
     stream: bool | None = Field(
         None,
         description="read shards from front to back instead of by index; null: if they are "
-        "elsewhere, or more than two million pictures",
+        "elsewhere, or more than two million images",
     )
     shuffle_buffer: int = Field(
-        1000, ge=1, description="pictures that each reading process of a stream holds"
+        1000, ge=1, description="images that each reading process of a stream holds"
     )
     reduced_decoding: bool = Field(
         True, description="decode large JPEGs at 1/2 to 1/8 of their size, at least twice S"
@@ -135,7 +135,7 @@ class Data(Section):
         "often (not in the paper)",
     )
     unreadable_limit: float = Field(
-        0.01, ge=0, le=1, description="share of broken pictures that stops a training"
+        0.01, ge=0, le=1, description="share of broken images that stops a training"
     )
     validation_share: float = Field(0.1, gt=0, lt=1, description="cut off where no split is given")
     test_share: float = Field(0.1, ge=0, lt=1, description="likewise, from a folder of classes")
@@ -163,9 +163,9 @@ class Plateau(Section):
 class Training(Section):
     """The optimisation (section 3.1)."""
 
-    batch: int = Field(256, ge=1, description="pictures an update")
+    batch: int = Field(256, ge=1, description="images an update")
     micro_batch: int | None = Field(
-        None, ge=1, description="pictures at once, accumulated to a batch; null: what fits"
+        None, ge=1, description="images at once, accumulated to a batch; null: what fits"
     )
     learning_rate: float = Field(1e-2, gt=0, description="the highest, for any schedule")
     momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step in the next")
@@ -196,7 +196,7 @@ class Test(Section):
 
     __test__ = False  # not a test for pytest to collect
 
-    protocol: ProtocolName = Field("dense", description="what of a picture the net is shown")
+    protocol: ProtocolName = Field("dense", description="what of an image the net is shown")
     scales: tuple[int, ...] | Literal["single", "multi"] | None = Field(
         None, description="Q, pixels, or the paper's: single (the middle of S), multi; null: single"
     )

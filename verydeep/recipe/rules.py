@@ -23,7 +23,7 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
     if low < size:
         yield (
             f"data.train_scale: must be at least net.input_size ({size}), so that a "
-            f"crop fits into the rescaled picture; got {low} instead"
+            f"crop fits into the rescaled image; got {low} instead"
         )
     if training.micro_batch is not None and training.micro_batch > training.batch:
         yield (
@@ -48,7 +48,7 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
         )
     if data.validation_share + data.test_share >= 1:
         yield (
-            "data.validation_share: with data.test_share it must leave pictures to train on "
+            "data.validation_share: with data.test_share it must leave images to train on "
             f"(sum below 1), got {data.validation_share} + {data.test_share} instead"
         )
     if len(set(recipe.initialize.stages)) < len(recipe.initialize.stages):

@@ -1,4 +1,4 @@
-"""The hunt for pictures that excite channels, through a folder or a data set."""
+"""The hunt for images that excite channels, through a folder or a data set."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class ChannelMatches:
 
     Attributes:
         among: Where, as it was given.
-        root: The folder that the pictures' names begin behind.
-        sources: The pictures.
+        root: The folder that the images' names begin behind.
+        sources: The images.
         found: The patches that excite each channel most.
-        unreadable: Reasons why pictures were left out.
+        unreadable: Reasons why images were left out.
     """
 
     among: str
@@ -59,28 +59,28 @@ def search_channels(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ChannelMatches:
-    """Look through pictures for those that excite channels most.
+    """Look through images for those that excite channels most.
 
     Args:
         model: The net.
-        among: A folder, which stands for all pictures in it and below, or a data set, which
+        among: A folder, which stands for all images in it and below, or a data set, which
             stands for all its splits.
         channels: Of any layers.
-        scale: Smallest side that the pictures are rescaled to, in pixels.
+        scale: Smallest side that the images are rescaled to, in pixels.
         top: Patches a channel, at most.
         seed: Of the rule that draws splits where there are none.
         progress: Where to report to.
 
     Raises:
         InputError: There is no such data set or channel.
-        DataError: None of the pictures can be read.
+        DataError: None of the images can be read.
     """
     root, sources = _sources(among, seed, progress)
     pictures = TestPictures(sources, (scale,))
     found = most_exciting(model, pictures, [*channels], top=top, progress=progress)
     faults = tuple(pictures.unreadable[index] for index in sorted(pictures.unreadable))
     if len(faults) == len(sources):
-        raise DataError(f"{printable(among)}: none of the pictures can be read")
+        raise DataError(f"{printable(among)}: none of the images can be read")
     return ChannelMatches(printable(str(among)), root, sources, found, faults)
 
 

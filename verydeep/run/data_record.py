@@ -23,7 +23,7 @@ from verydeep.system.progress import Progress
 from verydeep.training.run_folder import PICTURES, RunFolder
 
 Drawn = Mapping[str, Mapping[str, Sequence[str]]]
-"""Names of the pictures by split and class, of splits that were drawn by rule."""
+"""Names of the images by split and class, of splits that were drawn by rule."""
 
 
 def record_data(
@@ -66,8 +66,8 @@ class OwnData:
     Attributes:
         dataset: With the splits as they were then; of drawn ones without what is gone.
         changes: What is not as it was when the run began, by split.
-        new: Pictures that splits drawn by rule do not know, as they came later.
-        known: Whether the run recorded its pictures one by one; those of earlier versions did not.
+        new: Images that splits drawn by rule do not know, as they came later.
+        known: Whether the run recorded its images one by one; those of earlier versions did not.
     """
 
     dataset: Dataset
@@ -146,7 +146,7 @@ def recorded_dataset(
     if own.changes:
         progress.log(
             f"{own.dataset.place}: the data are no longer those that {run.path} began with, so "
-            f"errors measured now and then differ in their pictures:{own.lines()}"
+            f"errors measured now and then differ in their images:{own.lines()}"
         )
     return own.dataset
 
@@ -155,7 +155,7 @@ def resumed_dataset(run: RunFolder, source: DataSource, progress: Progress) -> D
     """Return the data set of a run that is to go on, if it is what the run began with.
 
     Raises:
-        DataError: Other data or another layout are given, or pictures of any split have changed.
+        DataError: Other data or another layout are given, or images of any split have changed.
     """
     record = run.read("data.json")
     layout = record.get("layout_name")
@@ -170,24 +170,24 @@ def resumed_dataset(run: RunFolder, source: DataSource, progress: Progress) -> D
     same_training = fingerprint(own.dataset) == record["fingerprint"]
     if own.changes or not same_training:
         detail = own.lines() or (
-            "\n  the same training pictures, in another order" if own.known else ""
+            "\n  the same training images, in another order" if own.known else ""
         )
         only_training = all(one.split == "train" for one in own.changes)
-        what = "training pictures" if only_training else "pictures"
+        what = "training images" if only_training else "images"
         raise DataError(
             f"{record['data']}: the {what} are not those that {run.path} began with; put them "
             f"back, or start a new run{':' if detail else ''}{detail}"
         )
     if own.new:
         progress.log(
-            f"{plural(own.new, 'picture')} came to {record['data']} after {run.path} began; it "
+            f"{plural(own.new, 'image')} came to {record['data']} after {run.path} began; it "
             "goes on without them"
         )
     return own.dataset
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Return a hash over the names and classes of the training pictures."""
+    """Return a hash over the names and classes of the training images."""
     if dataset.stream is not None:
         return dataset.stream.fingerprint()
     digest = hashlib.sha256()
@@ -240,7 +240,7 @@ class _Drawn:
                 gone = tuple(name for name in names if name not in there)
                 yield from [Changes(split, removed=gone)] if gone else []
                 continue
-            # What came later is not of the split, but a picture of it may have moved there.
+            # What came later is not of the split, but an image of it may have moved there.
             held = [*(there[name] for name in names if name in there)]
             gone = tuple(name for name in names if name not in there)
             candidates = strange if gone else []
@@ -266,7 +266,7 @@ def _all(dataset: Dataset) -> Iterator[Sample]:
 def _recorded_splits(
     drawn: Drawn, there: Mapping[str, Sample], root: Path, classes: Sequence[str]
 ) -> dict[str, Samples]:
-    """Return splits as they were drawn: the pictures of those names, with their classes of then."""
+    """Return splits as they were drawn: the images of those names, with their classes of then."""
     splits = {}
     for split, names_by_class in drawn.items():
         builder = SamplesBuilder(root)

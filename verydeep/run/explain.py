@@ -1,4 +1,4 @@
-"""What happens inside a net on the way of people's own pictures, as a page with drawings."""
+"""What happens inside a net on the way of people's own images, as a page with drawings."""
 
 from __future__ import annotations
 
@@ -85,24 +85,24 @@ def explain(
     precision: str | None = None,
     progress: ProgressWish = None,
 ) -> ExplainResult:
-    """Look inside a net: what it makes of pictures, layer by layer, as a page with drawings.
+    """Look inside a net: what it makes of images, layer by layer, as a page with drawings.
 
     Args:
         model: Model or run folder of a classifier, or a loaded one.
         pictures: As for :meth:`verydeep.Classifier.predict`.
-        out: Folder for ``index.html``, ``explain.json`` and a folder of drawings a picture; it is
+        out: Folder for ``index.html``, ``explain.json`` and a folder of drawings an image; it is
             made if need be.
-        label: The class that is asked about, by name or title; None takes each picture's likeliest.
+        label: The class that is asked about, by name or title; None takes each image's likeliest.
         layers: Layers that are drawn besides those that always are, like ``conv3_1``.
         channels: Channels like ``conv3_3:17``: what excites them most is sought in ``among``.
-        among: A folder of pictures, or a data set; without ``channels``, what is sought excites
+        among: A folder of images, or a data set; without ``channels``, what is sought excites
             the strongest channel of each block.
-        top: Pictures that are shown for a channel.
-        scale: Smallest side that a picture is rescaled to; None takes the first that the model
+        top: Images that are shown for a channel.
+        scale: Smallest side that an image is rescaled to; None takes the first that the model
             was tested at, or with ``center`` the net's input size.
-        center: Show the net the central square of its input size alone, not the whole picture.
+        center: Show the net the central square of its input size alone, not the whole image.
         only: Names of sections, see :data:`verydeep.visualization.inspection.sections.ENTRIES`;
-            without any, all that are about the picture, and the first filters.
+            without any, all that are about the image, and the first filters.
         boxes: Box nets, or their model or run folders: where their box came from is then on the
             page.
         box_scales: Test scales of the box nets, in pixels; None takes those of the first.
@@ -116,11 +116,11 @@ def explain(
 
     Returns:
         The page, and by key what ``explain.json`` holds: the facts of every section of every
-        picture, the files, and what was left out.
+        image, the files, and what was left out.
 
     Raises:
-        InputError: The model, a picture's path or a setting cannot be used.
-        PictureError: None of the pictures can be read.
+        InputError: The model, an image's path or a setting cannot be used.
+        PictureError: None of the images can be read.
         MissingExtra: A section that was asked for needs a package that is not installed.
     """
     progress = choose_progress(progress)
@@ -183,7 +183,7 @@ def _explain(
         raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
     if not parts:
         raise PictureError(
-            "none of the pictures can be looked into:\n  " + "\n  ".join(subjects.unreadable)
+            "none of the images can be looked into:\n  " + "\n  ".join(subjects.unreadable)
         )
     head = _head(request, model, subjects, choice, found)
     return write_page(
@@ -196,7 +196,7 @@ def _choose(request: ExplainRequest) -> tuple[Choice, tuple[Channel, ...]]:
     channels = tuple(dict.fromkeys(map(channel_in, request.channels)))
     if request.among is None and (channels or "exciting" in request.only):
         raise InputError(
-            "what excites a channel most must be sought somewhere: name a folder of pictures, or "
+            "what excites a channel most must be sought somewhere: name a folder of images, or "
             f"a data set, with {option('among')}"
         )
     if ("boxes" in request.only or request.box_scales is not None) and not request.boxes:
@@ -207,7 +207,7 @@ def _choose(request: ExplainRequest) -> tuple[Choice, tuple[Channel, ...]]:
         "class-model": request.steps,
     }
     choice = choose(request.only, [name for name, how in wanted.items() if how is not None])
-    # What excites given channels is the same whatever the picture.
+    # What excites given channels is the same whatever the image.
     entries = (
         replace(entry, of_net=True) if channels and entry.name == "exciting" else entry
         for entry in choice.entries
@@ -222,7 +222,7 @@ def _given(pictures: Picture | Iterable[Picture]) -> list[Picture]:
 
 
 def _check_target(out: Path, given: Sequence[Picture]) -> None:
-    """Refuse to write among the pictures, where the next call would find its own drawings.
+    """Refuse to write among the images, where the next call would find its own drawings.
 
     Of a folder that was given, that is the folder and all below; of a file, the folder it lies in.
     """
@@ -230,12 +230,12 @@ def _check_target(out: Path, given: Sequence[Picture]) -> None:
         path = Path(one).expanduser() if isinstance(one, str | Path) else None
         if path and path.is_dir() and lies_within(out, path):
             raise InputError(
-                f"{out} lies within the pictures of {path}: choose another {option('out')}"
+                f"{out} lies within the images of {path}: choose another {option('out')}"
             )
         if path and path.is_file() and _same_folder(out, path.parent):
             raise InputError(
                 f"{out} is the folder of {path}, where a call on it would take the drawings for "
-                f"pictures: choose another {option('out')}, such as {out / 'inside'}"
+                f"images: choose another {option('out')}, such as {out / 'inside'}"
             )
 
 
@@ -287,7 +287,7 @@ def _hunt(
     choice: Choice,
     progress: Progress,
 ) -> ChannelMatches | None:
-    """Seek what excites the channels, or the strongest ones of all pictures, in one pass."""
+    """Seek what excites the channels, or the strongest ones of all images, in one pass."""
     if request.among is None or not any(entry.name == "exciting" for entry in choice.entries):
         return None
     if not channels:
@@ -331,7 +331,7 @@ def _options(
 
 @dataclass
 class _Maker:
-    """Makes the sections of one picture after the other, and those of the net once."""
+    """Makes the sections of one image after the other, and those of the net once."""
 
     entries: Sequence[Entry]
     options: Options
@@ -343,7 +343,7 @@ class _Maker:
         self.taken = {"net"}
 
     def write(self, subjects: Subjects, progress: Progress) -> list[PictureSections]:
-        """Write the drawings of all pictures, and return what the page says of them."""
+        """Write the drawings of all images, and return what the page says of them."""
         parts = []
         with progress.task("sections", len(subjects) * len(self.entries)) as task:
             for done, found in enumerate(subjects):
@@ -402,7 +402,7 @@ def _slug(name: str) -> str:
     """Return a name for a folder: lower case letters, digits and hyphens.
 
     >>> _slug("My cat (2).JPG"), _slug("猫.png")
-    ('my-cat-2', 'picture')
+    ('my-cat-2', 'image')
     """
     stem = Path(name).stem.lower()
     return re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].strip("-") or "picture"

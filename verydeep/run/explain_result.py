@@ -31,12 +31,12 @@ class ExplainResult(Summary, MappingResult):
 
     @property
     def pictures(self) -> list[dict[str, Any]]:
-        """The facts of every picture, section by section."""
+        """The facts of every image, section by section."""
         return list(self.content["pictures"])
 
     @property
     def unreadable(self) -> list[str]:
-        """Pictures that were left out, with reasons."""
+        """Images that were left out, with reasons."""
         return list(self.content["unreadable"])
 
     def to_dict(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class WrittenFeatures:
 
     Attributes:
         path: The file.
-        splits: Pictures by split.
+        splits: Images by split.
         about: How the features were made.
         seconds: Time that it took.
     """
@@ -84,7 +84,7 @@ def features(
     workers: int | None = None,
     progress: ProgressWish = None,
 ) -> Features:
-    """Describe every picture of a data set by a vector, for another classifier (appendix B).
+    """Describe every image of a data set by a vector, for another classifier (appendix B).
 
     The net is applied densely; a layer's activations are averaged over positions, mirror image and
     scales, and the vector is divided by its length. All vectors are kept in memory.
@@ -109,7 +109,7 @@ def features(
 
     Raises:
         InputError: The model, the data or a setting cannot be used.
-        DataError: No picture can be read.
+        DataError: No image can be read.
     """
     progress = choose_progress(progress)
     request = FeatureRequest(
@@ -131,7 +131,7 @@ def extract_features(
 
     Raises:
         InputError: The model, the data, a setting or ``out`` cannot be used.
-        DataError: No picture can be read.
+        DataError: No image can be read.
         MissingExtra: ``out`` is a Parquet file, and pyarrow is not installed.
     """
     check_target(out)
@@ -143,7 +143,7 @@ def extract_features(
             counts[part.split] += len(part.files)
             yield part
         if not counts.total():
-            raise DataError(f"{request.data}: none of the pictures can be read")
+            raise DataError(f"{request.data}: none of the images can be read")
 
     with joined() as group, _parts(request, progress or Progress()) as (about, parts):
         if group.rank == 0:
@@ -155,7 +155,7 @@ def extract_features(
 
 
 def write_probe(result: ProbeResult, folder: Path) -> None:
-    """Write what a linear SVM reached: ``probe.json``, and ``answers.csv`` with every picture.
+    """Write what a linear SVM reached: ``probe.json``, and ``answers.csv`` with every image.
 
     Raises:
         InputError: The folder cannot be written to.
@@ -222,7 +222,7 @@ def _together(about: About, parts: Iterable[FeaturePart]) -> Features:
     found = list(parts)
     files = [name for part in found for name in part.files]
     if not files:
-        raise DataError(f"{about.data}: none of the pictures can be read")
+        raise DataError(f"{about.data}: none of the images can be read")
     return Features(
         files=np.array(files, np.str_),
         splits=np.array([part.split for part in found for _ in part.files], np.str_),

@@ -1,4 +1,4 @@
-"""Where the pictures of a test are, for those who want to see them again."""
+"""Where the images of a test are, for those who want to see them again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verydeep.errors import DataError
 
 
 class PictureFinder:
-    """Finds the pictures of a data set by the names that tests have for them.
+    """Finds the images of a data set by the names that tests have for them.
 
     A file that lies where its name says is found without reading the data set, which may be large.
 
@@ -26,7 +26,7 @@ class PictureFinder:
         self.read = read
 
     def __call__(self, name: str) -> ImageSource:
-        """Return where a picture is.
+        """Return where an image is.
 
         Raises:
             DataError: It is no longer there.

@@ -1,4 +1,4 @@
-"""What models say of people's own pictures."""
+"""What models say of people's own images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def predict(
     precision: str | None = None,
     progress: ProgressWish = None,
 ) -> Predictions:
-    """Name what is on pictures, and where it is if there are box nets to say so.
+    """Name what is on images, and where it is if there are box nets to say so.
 
     Args:
         model: Model or run folder of a classifier.
@@ -87,7 +87,7 @@ def predict(
 def draw_predictions(
     predictions: Sequence[Prediction], folder: Path, above: float | None = None
 ) -> None:
-    """Write every picture with the box of its likeliest class, as ``NAME.png``.
+    """Write every image with the box of its likeliest class, as ``NAME.png``.
 
     Of files with the same name, the second becomes ``NAME-2.png``. A class whose name is in letters
     that no font of this machine has is drawn by its rank: ``no. 1`` is the likeliest.

@@ -1,4 +1,4 @@
-"""The report of a run, with the pictures that its model was tested on."""
+"""The report of a run, with the images that its model was tested on."""
 
 from __future__ import annotations
 

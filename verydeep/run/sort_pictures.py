@@ -1,4 +1,4 @@
-"""Pictures sorted into a folder for each class, by what a model sees on them."""
+"""Images sorted into a folder for each class, by what a model sees on them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verydeep.models.prediction import Prediction
 from verydeep.system.progress import Progress
 
 UNSURE = "unsure"
-"""Folder of pictures whose likeliest class is less likely than asked for."""
+"""Folder of images whose likeliest class is less likely than asked for."""
 
 
 def sort_pictures(
@@ -25,27 +25,27 @@ def sort_pictures(
     move: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Copy pictures into a folder for each class; nothing is written over.
+    """Copy images into a folder for each class; nothing is written over.
 
-    A name that is taken gets a number: ``cat.jpg`` becomes ``cat-2.jpg``; a picture that lies
+    A name that is taken gets a number: ``cat.jpg`` becomes ``cat-2.jpg``; an image that lies
     there already, byte for byte, is left as it is.
 
     Args:
-        predictions: Of files; pictures that cannot be read stay where they are.
+        predictions: Of files; images that cannot be read stay where they are.
         folder: Holds the folders of the classes.
         least: Least probability of the likeliest class; others go to ``unsure/``.
         move: Move the files instead of copying them.
         progress: Where to report to; None is silent.
 
     Returns:
-        Pictures by folder, the fullest first.
+        Images by folder, the fullest first.
 
     Raises:
         InputError: The folder cannot be written, or a file cannot be read.
     """
     given = [one for one in predictions if one.source is not None and not one.fault]
     counts: Counter[str] = Counter()
-    with (progress or Progress()).task("sorting pictures", len(given)) as task:
+    with (progress or Progress()).task("sorting images", len(given)) as task:
         for done, one in enumerate(given, 1):
             name = folder_of(one, least)
             assert one.source is not None
@@ -59,7 +59,7 @@ def sort_pictures(
 
 
 def folder_of(prediction: Prediction, least: float = 0.0) -> str:
-    """Return the name of the folder that a picture belongs into."""
+    """Return the name of the folder that an image belongs into."""
     probability = prediction.probability or 0.0
     return UNSURE if probability < least else safe_name(prediction.class_name or "")
 

@@ -21,7 +21,7 @@ def escape_markdown(text: str) -> str:
     """
     marked = MARKS.sub(lambda found: f"\\{found[0]}", " ".join(printable(_in_a_line(text)).split()))
     plain = "".join(ENTITIES.get(sign, sign) for sign in marked)
-    # Neither an address that becomes a link, nor the name of a small picture.
+    # Neither an address that becomes a link, nor the name of a small image.
     return re.sub(r":(?=\S)", "&#58;", plain)
 
 

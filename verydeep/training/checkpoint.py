@@ -30,10 +30,10 @@ _BROKEN = (
 
 @dataclass
 class EpochSums:
-    """Sums over the pictures of the current epoch.
+    """Sums over the images of the current epoch.
 
     Attributes:
-        pictures: Pictures so far.
+        pictures: Images so far.
         loss: Sum of their losses.
         wrong: Those whose likeliest class was another one.
         seconds: Time spent training on them.
@@ -56,7 +56,7 @@ class Position:
         best: Lowest value of the watched validation figure.
         best_epoch: Epoch in which it was reached, counted from one.
         history: A row an epoch, as in ``log.jsonl``.
-        unreadable: Pictures that failed during training, by name and reason.
+        unreadable: Images that failed during training, by name and reason.
         stopped_because: Why the training is over; None while it is not.
     """
 

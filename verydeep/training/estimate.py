@@ -14,7 +14,7 @@ from verydeep.errors import plural
 from verydeep.system.device import Machine
 
 PROBE = {"cpu": 16, "cuda": 64}
-"""Pictures of a timed step at most, by kind of device."""
+"""Images of a timed step at most, by kind of device."""
 
 STEPS = 2
 """Timed steps, after one that only warms up."""
@@ -25,19 +25,19 @@ LONG = 2 * 3600
 
 @dataclass(frozen=True, slots=True)
 class PictureTimes:
-    """Seconds a picture, in a training step and in validation."""
+    """Seconds an image, in a training step and in validation."""
 
     training: float
     validation: float
 
 
 def time_steps(net: nn.Module, size: int, micro_batch: int, machine: Machine) -> PictureTimes:
-    """Time forward and backward passes of random pictures; the net stays as it was.
+    """Time forward and backward passes of random images; the net stays as it was.
 
     Args:
         net: On the machine's device.
         size: Side of its input, pixels.
-        micro_batch: Pictures that go through it at once in training.
+        micro_batch: Images that go through it at once in training.
         machine: Device and precision.
     """
     count = min(micro_batch, PROBE.get(machine.device.type, 16))

@@ -36,7 +36,7 @@ from verydeep.training.signals import StopSignals
 Row = dict[str, Any]
 
 SAID = 10
-"""So many pictures that break during training are said; all are listed."""
+"""So many images that break during training are said; all are listed."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Loop:
         keep_last: Keep the net of the last epoch, whatever the validation says of others.
         remedies: What could still be changed, for hints.
         frozen: Parts of the net that do not learn, nor measure statistics anew.
-        unreadable_limit: Share of pictures that may break during training.
+        unreadable_limit: Share of images that may break during training.
         checkpoint_minutes: Between checkpoints within an epoch.
         progress: Where to report to.
         on_epoch: Called with an epoch's row, for other logs.
@@ -115,7 +115,7 @@ class Loop:
 
         Raises:
             TrainingStopped: The loss is not finite.
-            DataError: Too many pictures have broken since training began.
+            DataError: Too many images have broken since training began.
             Interrupted: A signal came; a checkpoint was written.
         """
         self._begun_at, self._begun_after = time.monotonic(), self._done
@@ -151,7 +151,7 @@ class Loop:
                     self.save()
 
     def _update(self, parts: Iterator[MicroBatch]) -> None:
-        """Take one step along the mean gradient over the pictures of all parts."""
+        """Take one step along the mean gradient over the images of all parts."""
         self.optimizer.zero_grad(set_to_none=True)
         for part in parts:
             self._note_unreadable(part)
@@ -160,7 +160,7 @@ class Loop:
         self.optimizer.step()
 
     def _note_unreadable(self, part: MicroBatch) -> None:
-        """List the pictures that could be read before training, but now cannot; say the first."""
+        """List the images that could be read before training, but now cannot; say the first."""
         if not part.unreadable:
             return
         listed = self.position.unreadable

@@ -1,4 +1,4 @@
-"""How many pictures go through a net at once in training."""
+"""How many images go through a net at once in training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def fitting_micro_batch(sizes: Anatomy, batch: int, machine: Machine) -> int:
 
     Args:
         sizes: Of the net, which knows the memory of its activations in float32.
-        batch: Pictures an update.
+        batch: Images an update.
         machine: Its device and precision.
     """
     weights = 3 * 4 * sizes.parameters  # with gradients and momentum, in float32

@@ -36,12 +36,12 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Classification:
-    """To learn the class: cross-entropy, the mean over the pictures.
+    """To learn the class: cross-entropy, the mean over the images.
 
     Attributes:
         classes: K.
         label_smoothing: Share of the target that is spread over all classes.
-        class_weights: (K,), what the pictures of each class weigh; None weighs all alike.
+        class_weights: (K,), what the images of each class weigh; None weighs all alike.
     """
 
     classes: int
@@ -56,7 +56,7 @@ class Classification:
             outputs, batch.labels, label_smoothing=self.label_smoothing, reduction="none"
         )
         if self.class_weights is not None:
-            # Their mean is divided by the number of pictures, not by the sum of weights as PyTorch
+            # Their mean is divided by the number of images, not by the sum of weights as PyTorch
             # does: parts of a batch then add up to the batch.
             losses = losses * self.class_weights.to(outputs.device)[batch.labels]
         return losses

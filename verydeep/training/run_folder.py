@@ -23,7 +23,7 @@ from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 
 PICTURES = "pictures.npz"
-"""Name, size, class and boxes of every picture of the run, by split."""
+"""Name, size, class and boxes of every image of the run, by split."""
 
 BEFORE_THE_START = {"stages", "environment.json", "data.json", PICTURES}
 """What may lie in the folder of a run that was stopped before it began; the recipe comes last."""
@@ -34,13 +34,13 @@ class RunFolder:
     """The files of a run.
 
     ``recipe.yaml`` (every setting), ``environment.json``, ``data.json`` (what was trained on),
-    ``pictures.npz`` (its pictures one by one; see :mod:`verydeep.data.fingerprint`), ``log.jsonl``
-    (a line an epoch), ``checkpoints/``, ``model/`` (the best so far), ``answers.jsonl`` (a line a
-    picture of the final test), ``metrics.json`` (its figures), ``report.html``.
+    ``pictures.npz`` (its images one by one; see :mod:`verydeep.data.fingerprint`), ``log.jsonl``
+    (a line an epoch), ``checkpoints/``, ``model/`` (the best so far), ``answers.jsonl`` (a line an
+    image of the final test), ``metrics.json`` (its figures), ``report.html``.
 
     A line of ``answers.jsonl`` has ``file``, ``class`` and, of a classifier, ``probability`` (of
     that class), ``likeliest`` (five classes at most) and ``probabilities`` (theirs); of a box net
-    ``size`` (height and width of the picture), ``boxes`` (true ones, x0 y0 x1 y1), ``found`` (the
+    ``size`` (height and width of the image), ``boxes`` (true ones, x0 y0 x1 y1), ``found`` (the
     net's, or null) and ``iou`` (their overlap). Runs of earlier versions have no such file.
     """
 

@@ -1,1 +1,1 @@
-"""Features of pictures for other classifiers, and the linear SVM that tests them (appendix B)."""
+"""Features of images for other classifiers, and the linear SVM that tests them (appendix B)."""

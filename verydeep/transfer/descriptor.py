@@ -1,6 +1,6 @@
-"""A picture as one vector: a net's activations, averaged and of length one (appendix B).
+"""An image as one vector: a net's activations, averaged and of length one (appendix B).
 
-N pictures, D numbers of a picture, Q scales; h, w sides of a map.
+N images, D numbers of an image, Q scales; h, w sides of a map.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Aggregate = Literal["mean", "stack"]
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What is computed of a picture.
+    """What is computed of an image.
 
     Attributes:
-        scales: Q, the smallest sides that pictures are rescaled to, in pixels.
+        scales: Q, the smallest sides that images are rescaled to, in pixels.
         flip: Whether the mirror image is averaged in.
         layer: ``fc7``, ``fc6`` or ``pool5``; see
             :meth:`verydeep.nets.vgg.VGG.activation_map`.
@@ -92,9 +92,9 @@ def describe_pictures(
     block: int = 256,
     task: ProgressTask | None = None,
 ) -> Tensor:
-    """Return a vector for each picture.
+    """Return a vector for each image.
 
-    The whole picture goes through the net at every scale; the activations are averaged over the
+    The whole image goes through the net at every scale; the activations are averaged over the
     positions of the map and over the mirror image, then over the scales, or stacked; at last the
     vector is divided by its Euclidean length.
 
@@ -102,11 +102,11 @@ def describe_pictures(
         model: The net.
         pictures: Rescaled to the descriptor's scales. Which are unreadable they know afterwards.
         descriptor: What to compute.
-        block: Pictures in a block; see :func:`verydeep.evaluation.posteriors.mix_posteriors`.
-        task: Told how many pictures are done.
+        block: Images in a block; see :func:`verydeep.evaluation.posteriors.mix_posteriors`.
+        task: Told how many images are done.
 
     Returns:
-        float32 (N, D) on the CPU, rows of length one; zero for unreadable pictures.
+        float32 (N, D) on the CPU, rows of length one; zero for unreadable images.
     """
     parts = [ViewGroup(0, scale, Dense(descriptor.flip)) for scale in descriptor.scales]
     mixtures = [{part: 1.0} for part in parts]

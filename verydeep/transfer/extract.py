@@ -1,6 +1,6 @@
-"""A data set through a net: the features of every picture of every split, a part at a time.
+"""A data set through a net: the features of every image of every split, a part at a time.
 
-N pictures of a part, D numbers of a picture.
+N images of a part, D numbers of an image.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class FeaturePart:
 
     Attributes:
         split: Its name.
-        files: Names of the pictures that could be read, N.
+        files: Names of the images that could be read, N.
         labels: Names of their classes.
         vectors: float32 (N, D).
         unreadable: Names of those that could not be.
@@ -55,12 +55,12 @@ def describe_dataset(
 ) -> Iterator[FeaturePart]:
     """Yield the features of a data set: split by split, in the order of their samples.
 
-    Every picture is in one part exactly. What goes through the net together depends on the split
+    Every image is in one part exactly. What goes through the net together depends on the split
     alone: the numbers are the same for any number of processes.
 
     Args:
         model: The net.
-        dataset: The pictures.
+        dataset: The images.
         descriptor: What to compute of them.
         group: Processes that share the work; all of them get all parts.
         workers: Decoding processes.
@@ -88,7 +88,7 @@ class _Onward:
     processes: int
 
     def update(self, done: float, note: str = "") -> None:
-        """Say how many pictures of the share are done."""
+        """Say how many images of the share are done."""
         self.task.update(self.start + done * self.processes, note)
 
 
@@ -104,7 +104,7 @@ def _share(
     """Compute this process's blocks of some samples, and put all processes' together.
 
     Returns:
-        float32 (N, D), and the numbers of unreadable pictures.
+        float32 (N, D), and the numbers of unreadable images.
     """
     mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
     pictures = TestPictures(samples.take(mine).paths, descriptor.scales, workers)

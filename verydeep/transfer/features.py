@@ -1,6 +1,6 @@
-"""Features of a data set: a vector for each picture, with its name, split and class.
+"""Features of a data set: a vector for each image, with its name, split and class.
 
-N pictures, D numbers of a picture.
+N images, D numbers of an image.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class About:
         data: The data set, as it was given.
         classes: Names of its K classes.
         version: Of this package.
-        unreadable: Names of the pictures that could not be read, and have no vector.
+        unreadable: Names of the images that could not be read, and have no vector.
         format: Of the file.
     """
 
@@ -71,10 +71,10 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """A vector for each picture of a data set.
+    """A vector for each image of a data set.
 
     Attributes:
-        files: Names of the pictures within the data set, text (N,).
+        files: Names of the images within the data set, text (N,).
         splits: The split of each, text (N,).
         labels: Its class, by name, text (N,).
         vectors: float32 (N, D), rows of length one.
@@ -91,7 +91,7 @@ class Features:
         return len(self.vectors)
 
     def __repr__(self) -> str:
-        return f"<Features of {len(self):,} pictures, {self.about.dimension} numbers each>"
+        return f"<Features of {len(self):,} images, {self.about.dimension} numbers each>"
 
     @property
     def split_names(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 The net is not trained further. The SVM's C is chosen by cross-validation on the training split; the
 split that is reported is looked at once, at the end.
 
-N pictures, D numbers of a picture, K classes.
+N images, D numbers of an image, K classes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Trial(NamedTuple):
 
     Attributes:
         C: The SVM's cost of errors.
-        error: Pictures of all folds that were wrong while they were held out, in percent.
+        error: Images of all folds that were wrong while they were held out, in percent.
         converged: Whether every SVM reached its optimum.
     """
 
@@ -56,10 +56,10 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeAnswers:
-    """What the SVM made of every picture.
+    """What the SVM made of every image.
 
     Attributes:
-        files: Names of the pictures, N.
+        files: Names of the images, N.
         labels: True classes by name.
         guesses: The SVM's, by name.
     """
@@ -74,18 +74,18 @@ class ProbeResult(Summary):
     """What a linear SVM on features reached, and how.
 
     Attributes:
-        top1_error: Pictures whose class did not have the largest margin, in percent.
+        top1_error: Images whose class did not have the largest margin, in percent.
         top1_interval: Its 95 % interval (Wilson), in percent.
-        top5_error: Pictures whose class was not among the five largest (K, if fewer).
+        top5_error: Images whose class was not among the five largest (K, if fewer).
         top5_interval: Its 95 % interval.
-        mean_class_recall: Mean over the classes of the share of their pictures that were right, in
+        mean_class_recall: Mean over the classes of the share of their images that were right, in
             percent; the measure of Caltech-101 and -256.
-        images: Pictures counted.
-        unreadable: Names of the data set's pictures that have no features.
-        also_in_training: Pictures counted whose very vector is one of the training split: the same
-            picture, as a rule. They make the error too small.
+        images: Images counted.
+        unreadable: Names of the data set's images that have no features.
+        also_in_training: Images counted whose very vector is one of the training split: the same
+            image, as a rule. They make the error too small.
         split: What was reported.
-        train_images: Pictures that the SVM was trained on.
+        train_images: Images that the SVM was trained on.
         classes: K.
         C: What was chosen, or given.
         grid: Every C with its error in cross-validation; empty if C was given.
@@ -94,7 +94,7 @@ class ProbeResult(Summary):
         seed: Of folds and solver.
         features: How the features were made.
         seconds: Time that it took.
-        answers: What was made of every picture; not in :meth:`to_dict`.
+        answers: What was made of every image; not in :meth:`to_dict`.
     """
 
     top1_error: float
@@ -160,7 +160,7 @@ def probe(
 
     Raises:
         DataError: There are no features, no training split or no other, one class only, or a class
-            with fewer training pictures than folds.
+            with fewer training images than folds.
         InputError: C or folds is out of range, or the split is the training split.
     """
     progress = choose_progress(progress)
@@ -239,7 +239,7 @@ def _tested(features: Features, split: str | None) -> str:
     if split == "train":
         raise InputError(
             "split must be one that the SVM is not trained on; the error on 'train' says nothing "
-            "of other pictures"
+            "of other images"
         )
     there = [name for name in ("test", "val") if name in features.split_names]
     if split is None and not there:
@@ -257,7 +257,7 @@ def _check_folds(folds: int, names: NDArray[np.str_], labels: Labels) -> None:
     rarest = int(counts.argmin())
     if counts[rarest] < folds:
         raise DataError(
-            f"{folds} folds need {folds} training pictures of each class, but class "
+            f"{folds} folds need {folds} training images of each class, but class "
             f"{str(names[rarest])!r} has {counts[rarest]}: take fewer folds, or give a single C"
         )
 
@@ -300,6 +300,6 @@ def _scores(svm: Any, vectors: Vectors) -> Tensor:
 
 
 def _repeated(train: Vectors, tested: Vectors) -> int:
-    """Count the tested pictures whose very vector is one of the training split."""
+    """Count the tested images whose very vector is one of the training split."""
     known = {row.tobytes() for row in train}
     return sum(row.tobytes() in known for row in tested)

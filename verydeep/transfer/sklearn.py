@@ -1,6 +1,6 @@
-"""Features for scikit-learn: a transformer from pictures to vectors.
+"""Features for scikit-learn: a transformer from images to vectors.
 
-N pictures, D numbers of a picture.
+N images, D numbers of an image.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from verydeep.transfer.features import Vectors
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turns pictures into features, as a step of a scikit-learn pipeline.
+    """Turns images into features, as a step of a scikit-learn pipeline.
 
     ``make_pipeline(FeatureExtractor("runs/a"), LinearSVC())`` is the paper's classifier for other
-    data sets (appendix B). Nothing is learned from the pictures; settings are checked when the
+    data sets (appendix B). Nothing is learned from the images; settings are checked when the
     first are transformed. A copy or a pickle holds the settings; it loads the model again.
 
     Args:
@@ -67,18 +67,18 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Picture | Iterable[Picture]) -> Vectors:
-        """Return the features of pictures.
+        """Return the features of images.
 
         Args:
             X: As for :meth:`verydeep.Classifier.predict`: paths, PIL images or arrays; a folder
-                stands for the pictures in it.
+                stands for the images in it.
 
         Returns:
             float32 (N, D), rows of length one.
 
         Raises:
             InputError: The model or a setting cannot be used.
-            PictureError: A picture cannot be read; a row cannot be left out of a pipeline.
+            PictureError: An image cannot be read; a row cannot be left out of a pipeline.
         """
         model, descriptor = self._made()
         if isinstance(X, np.ndarray) and (X.dtype.kind in "OU" or X.ndim == 4):
@@ -88,7 +88,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if pictures.unreadable:
             reasons = [*pictures.unreadable.values()]
             raise PictureError(
-                f"{len(reasons)} of {len(pictures)} pictures cannot be read:\n  "
+                f"{len(reasons)} of {len(pictures)} images cannot be read:\n  "
                 + "\n  ".join(reasons[:10])
             )
         return vectors.numpy()

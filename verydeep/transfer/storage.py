@@ -5,7 +5,7 @@ Both are written a part at a time, whole or not at all. A Parquet file has the c
 the file's metadata under ``verydeep``; an ``.npz`` has arrays ``file``, ``split``, ``label``,
 ``vector`` (N, D), and that JSON as ``about``.
 
-N pictures, D numbers of a picture.
+N images, D numbers of an image.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def write_features(path: Path, parts: Iterable[FeaturePart], about: About) -> Ab
         about: How they are made.
 
     Returns:
-        The same with the names of unreadable pictures.
+        The same with the names of unreadable images.
 
     Raises:
         InputError: The file cannot be written.

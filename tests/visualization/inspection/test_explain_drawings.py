@@ -1,4 +1,4 @@
-"""What is drawn of a picture's way through a net: the numbers are those that were computed."""
+"""What is drawn of an image's way through a net: the numbers are those that were computed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def subject() -> Subject:
 
 
 def shown(figure: Figure) -> list[Any]:
-    """Return the values of every picture on a drawing."""
+    """Return the values of every image on a drawing."""
     return [np.asarray(image.get_array()) for axes in figure.axes for image in axes.images]
 
 

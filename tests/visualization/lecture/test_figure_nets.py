@@ -74,7 +74,7 @@ def test_columns_add_up_and_cells_hold_every_count() -> None:
 def fields_by_gradient(name: str, side: int = 288) -> list[int]:
     """Find what one value behind each convolution sees: the pixels with a gradient.
 
-    Weights and pictures are positive and pools average, so that no gradient vanishes.
+    Weights and images are positive and pools average, so that no gradient vanishes.
     """
     net = VGG(name, 1, input_size=32, channels=1, width=1 / 512, hidden=8).requires_grad_(False)
     x = torch.ones(1, 1, side, side, requires_grad=True)

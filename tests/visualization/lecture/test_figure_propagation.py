@@ -17,7 +17,7 @@ from verydeep.visualization.lecture.signal_propagation import NET, SIZE, WAYS, d
 
 
 def same_draws(variance: float) -> tuple[VGG, Tensor, Tensor]:
-    """Return the net, the picture and the slope that the seed 0 stands for."""
+    """Return the net, the image and the slope that the seed 0 stands for."""
     generator = torch.Generator().manual_seed(0)
     net = VGG(NET, 1, input_size=32, hidden=1)
     initialize(net, "normal", variance=variance, generator=generator)

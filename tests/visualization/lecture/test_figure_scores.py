@@ -1,4 +1,4 @@
-"""Soft-max and loss against their closed forms, and the pictures of them against the numbers."""
+"""Softmax and loss against their closed forms, and the images of them against the numbers."""
 
 from __future__ import annotations
 

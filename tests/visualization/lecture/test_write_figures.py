@@ -42,7 +42,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 
 
 class Pictures(HTMLParser):
-    """Collects the pictures and links of a page."""
+    """Collects the images and links of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ def test_axes_are_labelled(figure: LectureFigure) -> None:
         if axes.get_label() == "<colorbar>":
             assert axes.get_ylabel()
             continue
-        if axes.images and not axes.get_xticks().size:  # a picture has no scale
+        if axes.images and not axes.get_xticks().size:  # an image has no scale
             continue
         shared = axes.get_shared_x_axes().get_siblings(axes)
         below = axes.get_subplotspec().rowspan.stop < axes.get_subplotspec().get_gridspec().nrows
@@ -255,7 +255,7 @@ def test_names_and_titles_differ_and_all_is_said() -> None:
 
 
 def test_an_unknown_name_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no figure 'sotf-max'.*did you mean 'soft-max'\?"):
+    with pytest.raises(InputError, match=r"no figure 'sotf-max'.*did you mean 'softmax'\?"):
         write_figures(tmp_path / "x", ["stacks", "sotf-max"])
     assert not (tmp_path / "x").exists()
 
@@ -289,7 +289,7 @@ def test_faults_of_the_verb(tmp_path: Path, verydeep: Program) -> None:
         (["--out", tmp_path / "file"], f"{tmp_path / 'file'}: nothing can be written there"),
         (
             ["--out", tmp_path / "x", "--only", "lnr"],
-            "there is no figure 'lnr'; there are soft-max",
+            "there is no figure 'lnr'; there are softmax",
         ),
     ):
         outcome = verydeep("figures", *arguments)

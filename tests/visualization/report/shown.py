@@ -1,4 +1,4 @@
-"""Runs that the report's tests look at: made up, with answers and pictures as asked for."""
+"""Runs that the report's tests look at: made up, with answers and images as asked for."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def classified(folder: Path, data: Path, answers: Answers) -> Path:
 def random_boxes(
     images: int, seed: int = 0, size: tuple[int, int] = (40, 60)
 ) -> list[LocatedSample]:
-    """Boxes from hopeless to perfect; of every tenth picture none was found."""
+    """Boxes from hopeless to perfect; of every tenth image none was found."""
     generator = np.random.default_rng(seed)
     located = []
     for number in range(images):

@@ -76,7 +76,7 @@ def test_the_errors_of_classes_come_with_counts_the_largest_first(tmp_path: Path
     assert errors == sorted(errors, reverse=True)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     total = round(metrics["top1_error"] * 3)
-    assert f"{total} of 300 pictures were taken for another class" in found.text
+    assert f"{total} of 300 images were taken for another class" in found.text
     assert sum(int(row[3]) for row in rows) == total
 
 
@@ -122,7 +122,7 @@ def test_it_says_how_the_run_was_made_without_secrets(tmp_path: Path) -> None:
     found = page(run)
     facts = {row[0]: row[1] for row in found.rows if len(row) == 2}
     assert facts["seed"] == "17"
-    assert facts["fingerprint of the training pictures (SHA-256)"] == "f00d"
+    assert facts["fingerprint of the training images (SHA-256)"] == "f00d"
     assert facts["mean RGB, subtracted from every pixel"] == "1.25, 2.50, 3.75"
     assert facts["processor"] == "a <b>processor</b>"
     assert "verydeep train 'https://…@example.org/x.tar?…'" in found.text
@@ -131,7 +131,7 @@ def test_it_says_how_the_run_was_made_without_secrets(tmp_path: Path) -> None:
     assert "token" not in text
 
 
-# ---- pictures ----
+# ---- images ----
 
 
 def test_the_galleries_show_the_right_pictures(tmp_path: Path) -> None:
@@ -176,20 +176,20 @@ def test_galleries_stay_below_a_megabyte_for_any_pictures(tmp_path: Path) -> Non
 def test_a_picture_that_is_broken_or_gone_says_so_in_its_place(tmp_path: Path) -> None:
     answers = random_answers(3, ("cat", "dog"))
     (tmp_path / "test").mkdir()
-    (tmp_path / answers.names[0]).write_bytes(b"\xff\xd8 no picture")
+    (tmp_path / answers.names[0]).write_bytes(b"\xff\xd8 no image")
     save_picture(tmp_path / answers.names[1], 0)
     found = page(classified(tmp_path / "run", tmp_path, answers))
     assert "not shown: it cannot be read" in found.text
     assert "not shown: it is no longer where it was" in found.text
     assert "img" in found.tags
-    assert "None of the pictures can be shown" not in found.text
+    assert "None of the images can be shown" not in found.text
 
 
 def test_without_the_data_there_is_a_report_all_the_same(tmp_path: Path) -> None:
     answers = random_answers(30, ANIMALS)
     found = page(classified(tmp_path / "run", tmp_path / "gone", answers))
     assert "img" not in found.tags
-    assert "None of the pictures can be shown" in found.text
+    assert "None of the images can be shown" in found.text
     assert "Error by class" in found.text
 
 
@@ -295,7 +295,7 @@ def test_a_run_of_a_box_net_shows_both_boxes_and_the_baselines(tmp_path: Path) -
     assert sum(int(row[4]) for row in classes) == 60
 
 
-# ---- small pictures ----
+# ---- small images ----
 
 
 def test_a_small_picture_is_not_enlarged_and_stands_upright(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def probe_as_text(result: dict[str, Any]) -> str:
         ("features", _how(about)),
         ("from", f"net {about['net']}, {about['model']}, on {about['data']}"),
         ("SVM", f"linear, one against the rest, C = {result['C']:g} ({chosen})"),
-        ("trained on", f"{result['train_images']:,} pictures of {result['classes']} classes"),
+        ("trained on", f"{result['train_images']:,} images of {result['classes']} classes"),
         ("split", result["split"]),
         ("images", f"{result['images']:,}"),
         ("top-1 error", f"{result['top1_error']:.2f} %  (95 % interval {low:.2f} to {high:.2f})"),
@@ -82,8 +82,8 @@ def _warnings(result: dict[str, Any]) -> Iterator[str]:
         yield f"The C taken is the {end} that was tried: others beyond may be better (--C)."
     if result["also_in_training"]:
         yield (
-            f"{result['also_in_training']:,} of the pictures counted have the very features of a "
-            "training picture: the error is too small (see verydeep check)"
+            f"{result['also_in_training']:,} of the images counted have the very features of a "
+            "training image: the error is too small (see verydeep check)"
         )
     if not result["converged"]:
         yield "The SVM's solver stopped before its optimum: a smaller C would be solved."

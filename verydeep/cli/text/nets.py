@@ -69,7 +69,7 @@ def layers_as_text(net: Anatomy) -> str:
     )
     return (
         f"net {net.name}, input {net.input_size}x{net.input_size}\n\n{align([*rows, total])}\n\n"
-        "Memory of the outputs in float32 for one picture; sees: side of the receptive field, and\n"
+        "Memory of the outputs in float32 for one image; sees: side of the receptive field, and\n"
         "stride: distance of neighbouring outputs, both in pixels of the input."
     )
 

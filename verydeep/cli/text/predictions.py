@@ -1,4 +1,4 @@
-"""What a model sees on pictures."""
+"""What a model sees on images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def predictions_as_text(
     predictions: Sequence[Prediction], sorted_into: Mapping[str, int] | None = None
 ) -> str:
-    """Return a block of lines a picture; of sorted pictures a line a folder instead."""
+    """Return a block of lines an image; of sorted images a line a folder instead."""
     if sorted_into is not None:
         rows = [(name, f"{count:,}") for name, count in sorted_into.items()]
         return align([("folder", "images"), *rows])
@@ -62,7 +62,7 @@ def predictions_as_json(
 
 
 def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]]:
-    """Yield rows for a CSV file: a head, then a line a picture."""
+    """Yield rows for a CSV file: a head, then a line an image."""
     count = max((len(p.ranking) for p in predictions), default=0)
     edges = Box._fields if any(prediction.boxes for prediction in predictions) else ()
     columns = ("class", "probability", *edges)

@@ -26,7 +26,7 @@ def result_as_text(result: dict[str, Any]) -> str:
     rows = [
         ("net", " + ".join(result["models"])),
         ("protocol", f"{result['protocol']}, Q = {scales}, {mirror} mirror images"),
-        ("views", f"{result['views']} of each picture"),
+        ("views", f"{result['views']} of each image"),
         ("split", result["split"]),
         ("images", f"{result['images']:,} counted, {len(result['unreadable'])} unreadable"),
         *_beware(result),
@@ -67,7 +67,7 @@ def _accuracy(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _calibration_error(result: Mapping[str, Any]) -> str:
-    """Return it beside that of a perfect net: few pictures scatter."""
+    """Return it beside that of a perfect net: few images scatter."""
     chance = result.get("calibration_error_by_chance")
     beside = "" if chance is None else f"  (a perfectly calibrated net: {chance:.2f} % on average)"
     return f"{result['calibration_error']:.2f} %{beside}"
@@ -79,7 +79,7 @@ def _error(result: dict[str, Any], k: int) -> str:
 
 
 def localization_as_text(result: dict[str, Any]) -> str:
-    """Return the result of a test of boxes, beside boxes that know nothing of the picture."""
+    """Return the result of a test of boxes, beside boxes that know nothing of the image."""
     scales = ", ".join(str(scale) for scale in result["scales"])
     name, how = result["protocol"], ", true class"
     if name != "center":
@@ -145,14 +145,14 @@ def table_as_text(table: dict[str, Any]) -> str:
             *body,
             "",
             "p-values of McNemar's test of the top-1 errors, row against column; below .05 the two "
-            "differ by more than chance; few: they differ on too few pictures to tell",
+            "differ by more than chance; few: they differ on too few images to tell",
             _comparisons(table),
         ]
     )
 
 
 ENOUGH = 6
-"""Pictures on which only one of two tests is right, at least, for a p-value below .05."""
+"""Images on which only one of two tests is right, at least, for a p-value below .05."""
 
 
 def _test_cells(test: dict[str, Any]) -> Cells:
@@ -199,8 +199,8 @@ def _p_value(value: float) -> str:
 
 
 def explanation_as_text(explanation: Explanation) -> str:
-    """Return a test of one picture step by step."""
-    lines = [str(explanation.source or "a picture in memory"), ""]
+    """Return a test of one image step by step."""
+    lines = [str(explanation.source or "an image in memory"), ""]
     lines += [f"  {place}. {step}" for place, step in enumerate(explanation.steps, 1)]
     for stage in explanation.stages:
         lines += ["", *_stage_lines(explanation, stage)]
@@ -321,7 +321,7 @@ def _compared(test: Mapping[str, Any]) -> str:
     compared = (
         f"with the true class, against the {found['baseline'].replace('_', ' ')}: right where the "
         f"other is not on {found['only_net_right']:,} and {found['only_baseline_right']:,} "
-        f"pictures, p-value {_p_value(found['p_value'])} (McNemar)"
+        f"images, p-value {_p_value(found['p_value'])} (McNemar)"
     )
     said = verdict(found)
     return f"{said}\n{compared}" if said else compared
@@ -334,14 +334,14 @@ def calibration_as_text(calibration: dict[str, Any]) -> str:
     kept = (
         "kept with the model (--calibrate none removes it)"
         if calibration["kept"]
-        else "not kept: too few pictures, or the probabilities are well calibrated already. The "
+        else "not kept: too few images, or the probabilities are well calibrated already. The "
         "model stays as it was"
     )
     return (
         f"temperature {calibration['temperature']:.4f}, fitted on {calibration['images']:,} images "
         f"of {calibration['split']} ({calibration['protocol']}): loss there "
         f"{calibration['loss_before']:.4f} before, {calibration['loss_held_out']:.4f} after, each "
-        f"picture held out from the fit{less}; {kept}"
+        f"image held out from the fit{less}; {kept}"
     )
 
 

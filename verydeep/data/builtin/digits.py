@@ -9,7 +9,7 @@ Nothing learned by heart helps: no digit is in two splits, and the patches for t
 from the right part of the photographs, those for validation and test from the left. Every class
 has an equal share of a split, every digit of a split is used about equally often.
 
-A picture depends on the seed, its split and its number alone: the same versions of NumPy and
+An image depends on the seed, its split and its number alone: the same versions of NumPy and
 Pillow draw the same pixels on every machine.
 """
 
@@ -34,11 +34,11 @@ from verydeep.errors import DataError, DiskError
 from verydeep.system.files import is_no_room
 
 SIDE = 64
-"""Width and height of every picture in pixels."""
+"""Width and height of every image in pixels."""
 
 CLASSES = 10
 COUNTS = {"train": 4000, "val": 600, "test": 1000}
-"""Pictures in each split."""
+"""Images in each split."""
 
 HELD_OUT = {"val": 30, "test": 30}
 """Digits of each class that only that split uses; training has the rest, about 120 a class."""
@@ -50,7 +50,7 @@ PATCH_SIDES = (64, 128)
 """Least and greatest side of a patch, in pixels of the photograph."""
 
 DIGIT_SIDES = (28, 40)
-"""Least and greatest side of a digit's own square (its 8x8 pixels), in pixels of the picture."""
+"""Least and greatest side of a digit's own square (its 8x8 pixels), in pixels of the image."""
 
 STEEPER = [min(max(2 * ink - 112, 0), 255) for ink in range(256)]
 """What becomes of ink when a digit was blown up: else the loops of an 8 would run full."""
@@ -69,7 +69,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Digit:
-    """One picture of the set.
+    """One image of the set.
 
     Attributes:
         pixels: uint8 (64, 64, 3).
@@ -133,10 +133,10 @@ def make_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator[Digit
 
     Args:
         seed: Of everything random in it.
-        counts: Pictures of each split, multiples of 10; fewer are the first of the whole set.
+        counts: Images of each split, multiples of 10; fewer are the first of the whole set.
 
     Yields:
-        The pictures, split by split, the classes in turn.
+        The images, split by split, the classes in turn.
     """
     digits, labels = _digits()
     originals = _divide(labels, seed)
@@ -154,7 +154,7 @@ def make_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator[Digit
 def draw(
     digit: Pixels, photographs: list[Image.Image], generator: np.random.Generator
 ) -> tuple[Pixels, Box]:
-    """Draw one picture.
+    """Draw one image.
 
     Args:
         digit: (10, 10), 255 where there is ink; its outermost pixels are a frame without any.
@@ -162,7 +162,7 @@ def draw(
         generator: Of patch, size, place and colour.
 
     Returns:
-        The picture, (64, 64, 3), and the box of the digit.
+        The image, (64, 64, 3), and the box of the digit.
     """
     picture = draw_patch(photographs, generator)
     ink = place_ink(digit, generator)
@@ -270,5 +270,5 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
     try:
         temporary.rename(folder)
     except OSError:
-        if not folder.is_dir():  # else another process was first, with the same pictures
+        if not folder.is_dir():  # else another process was first, with the same images
             raise

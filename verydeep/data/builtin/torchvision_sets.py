@@ -1,7 +1,7 @@
-"""Well-known data sets by name, fetched once through torchvision and kept as plain pictures.
+"""Well-known data sets by name, fetched once through torchvision and kept as plain images.
 
-A set becomes a folder in the cache with its pictures under ``train/``, ``val/`` and ``test/`` and a
-table, ``pictures.csv``, that names their classes: see :mod:`verydeep.data.layouts.table`. Pictures
+A set becomes a folder in the cache with its images under ``train/``, ``val/`` and ``test/`` and a
+table, ``pictures.csv``, that names their classes: see :mod:`verydeep.data.layouts.table`. Images
 that come as files stay the files they are; those that come as arrays are written as PNG. Where a
 set has no validation split of its own, one is drawn by rule as for other data.
 
@@ -181,7 +181,7 @@ def _open(known: TorchvisionSet, fetched: Path, arguments: Mapping[str, Any]) ->
 
 
 def _pictures(dataset: Any) -> Iterator[tuple[Path | Image.Image, str]]:
-    """Yield the pictures of a split, as files where torchvision has them so, with their classes."""
+    """Yield the images of a split, as files where torchvision has them so, with their classes."""
     names = [name if isinstance(name, str) else name[0] for name in dataset.classes]
     samples = getattr(dataset, "_samples", None)
     if samples is not None:
@@ -198,7 +198,7 @@ def _pictures(dataset: Any) -> Iterator[tuple[Path | Image.Image, str]]:
 
 
 def _put(source: Path | Image.Image, place: Path) -> Path:
-    """Write a picture, or link a file: no byte is copied where the disk allows."""
+    """Write an image, or link a file: no byte is copied where the disk allows."""
     if isinstance(source, Image.Image):
         place = place.with_suffix(".png")
         source.save(place)

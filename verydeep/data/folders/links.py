@@ -3,7 +3,7 @@
 A link that leads out of the data set is followed, as its owner put it there for that. No folder
 is read twice: a link to another class, to a folder that holds the classes, to what is read anyway
 or in a circle is passed over. Two classes that link to the same folder elsewhere are refused, since
-the same pictures would have two classes.
+the same images would have two classes.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Links:
             return True
         if self._taken[key] != owner:
             raise DataError(
-                f"{path!r} leads to pictures that links in {self._taken[key]!r} lead to as well, "
-                "so the same pictures would have two classes or stand in two splits; remove one"
+                f"{path!r} leads to images that links in {self._taken[key]!r} lead to as well, "
+                "so the same images would have two classes or stand in two splits; remove one"
             )
         return False
 

@@ -21,7 +21,7 @@ class PassedOver:
     Attributes:
         endings: Files by their ending in lower case, empty for none.
         system: Files and folders of systems, network drives and programs, and hidden ones.
-        empty: Names of folders without a picture, where folders stand for classes.
+        empty: Names of folders without an image, where folders stand for classes.
         dangling: Links that lead nowhere.
         repeated: Links to what is read anyway.
         followed: Links to folders elsewhere, which are read.
@@ -35,7 +35,7 @@ class PassedOver:
     followed: list[str] = field(default_factory=list)
 
     def file(self, name: str) -> None:
-        """Count a file whose ending is not that of a readable picture."""
+        """Count a file whose ending is not that of a readable image."""
         dot = name.rfind(".")
         self.endings[name[dot:].lower() if dot > 0 else ""] += 1
 
@@ -52,13 +52,13 @@ class PassedOver:
 
     @property
     def pictures(self) -> int:
-        """How many of the files are pictures by their ending."""
+        """How many of the files are images by their ending."""
         return sum(count for suffix, count in self.endings.items() if is_picture_name(suffix))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """All of it in words; nothing if there is nothing to say."""
-        files = [*self._files(), *_listed("folder", self.empty, " without pictures")]
+        files = [*self._files(), *_listed("folder", self.empty, " without images")]
         parts = [*files, *self.others]
         passed = (f"passed over: {', '.join(parts)}",) if parts else ()
         return (*self.links, *passed)
@@ -74,17 +74,17 @@ class PassedOver:
         return tuple(self._others())
 
     def pictures_in_words(self) -> str:
-        """Return the pictures among the files, and what makes them readable."""
+        """Return the images among the files, and what makes them readable."""
         return ", ".join(self._pictures())
 
     def _files(self) -> Iterator[str]:
-        """Yield the files by ending: pictures first, all of them, then the most frequent others."""
+        """Yield the files by ending: images first, all of them, then the most frequent others."""
         yield from self._pictures()
         others = {k: n for k, n in self.endings.items() if not is_picture_name(k)}
         yield from _by_ending(others, NAMED)
 
     def _pictures(self) -> Iterator[str]:
-        """Yield the pictures by ending, those together that the same remedy makes readable."""
+        """Yield the images by ending, those together that the same remedy makes readable."""
         groups: dict[str, dict[str, int]] = {}
         for suffix, count in self.endings.items():
             if is_picture_name(suffix):

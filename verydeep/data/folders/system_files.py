@@ -1,6 +1,6 @@
-"""Files and folders that systems, network drives and programs put among people's pictures.
+"""Files and folders that systems, network drives and programs put among people's images.
 
-Thumbnails and recycle bins hold copies of the pictures, or pictures that were deleted; they are no
+Thumbnails and recycle bins hold copies of the images, or images that were deleted; they are no
 part of a data set. Every walk over folders, every list and every archive passes them over. Names
 that begin with a dot are hidden ones of all kinds (``._x.jpg``, ``.Trash-1000``, ``.thumbnails``,
 ``.AppleDouble``, ``.ipynb_checkpoints``, ``.picasaoriginals``, ``.@__thumb``, ``.DS_Store``).

@@ -1,4 +1,4 @@
-"""One walk over a folder of pictures: by name alone, links followed safely, none read twice."""
+"""One walk over a folder of images: by name alone, links followed safely, none read twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verydeep.errors import DataError
 
 
 class Walk:
-    """The names of the pictures in a folder and below, in order.
+    """The names of the images in a folder and below, in order.
 
     Args:
         top: The folder: of one class, where there are classes.
@@ -31,7 +31,7 @@ class Walk:
         """Yield the names, those of a folder before those of its folders.
 
         Raises:
-            DataError: A folder cannot be read, or a link would give pictures two classes.
+            DataError: A folder cannot be read, or a link would give images two classes.
         """
         stack = [(self.top, False)]  # a folder, and whether it lies behind a link
         while stack:
@@ -52,7 +52,7 @@ class Walk:
             stack += [(begin + name, behind) for name, behind in sorted(below, reverse=True)]
 
     def _look(self, folder: str) -> tuple[list[str], list[str], list[str]]:
-        """Return the folders, the pictures and the links in a folder, by name."""
+        """Return the folders, the images and the links in a folder, by name."""
         folders, files, links = [], [], []
         passed = self.passed
         try:
@@ -85,9 +85,9 @@ class Walk:
         return follow
 
     def _is_file_to_read(self, begin: str, name: str) -> bool:
-        """Return whether a link leads to a picture that is to be read; else count it.
+        """Return whether a link leads to an image that is to be read; else count it.
 
-        One of a picture's name that leads nowhere is a picture that cannot be read: reading it says
+        One of an image's name that leads nowhere is an image that cannot be read: reading it says
         so, and too many of them are an error.
         """
         path = begin + name
@@ -139,7 +139,7 @@ def suffix_of(name: str) -> str:
 
 
 def _files_in(top: str) -> Iterator[tuple[int, int]]:
-    """Yield device and number of the pictures in a folder and below that are no links."""
+    """Yield device and number of the images in a folder and below that are no links."""
     for folder, folders, _ in os.walk(top):
         folders[:] = [name for name in folders if not is_system_folder(name)]
         device = os.stat(folder).st_dev  # noqa: PTH116

@@ -1,14 +1,14 @@
-"""From a file or its bytes to an upright RGB picture, or to one error that says why not.
+"""From a file or its bytes to an upright RGB image, or to one error that says why not.
 
 Files come from anywhere: phones, scanners, half-finished downloads. Whatever is in them, the way
-ends in a picture or a :class:`~verydeep.errors.PictureError`; nothing else is raised, nothing is
-warned of. What a net sees of each kind of picture:
+ends in an image or a :class:`~verydeep.errors.PictureError`; nothing else is raised, nothing is
+warned of. What a net sees of each kind of image:
 
 =========================  ================================================================
 8 bits, RGB                as it is
 grey, palette, 1 bit       the same colours in RGB
 16 bits                    the upper 8: black stays 0, white 65535 becomes 255 (12 bits alike)
-AVIF, HEIC                 10 and 12 bits as 8; the primary picture of several
+AVIF, HEIC                 10 and 12 bits as 8; the primary image of several
 transparent                laid on white
 CMYK, YCbCr                by Pillow's fixed formulas; L*a*b* by its conversion to sRGB
 animated, many pages       the first
@@ -16,7 +16,7 @@ animated, many pages       the first
 =========================  ================================================================
 
 Colour profiles (ICC) are not applied: the nets were trained on the numbers in the files. The
-picture carries no metadata; an EXIF block that cannot be read counts as none.
+image carries no metadata; an EXIF block that cannot be read counts as none.
 """
 
 from __future__ import annotations
@@ -83,20 +83,20 @@ _NONSENSE = (
 
 
 def decode(source: ImageSource | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode a picture.
+    """Decode an image.
 
     Args:
         source: A file, a member of an archive or a table, or what stands in one of them.
-        max_pixels: Refuse larger pictures before their pixels are decoded. Twice
+        max_pixels: Refuse larger images before their pixels are decoded. Twice
             :data:`~verydeep.data.images.limits.MAX_PIXELS` is the most that Pillow reads, whatever
             is set here; kinds that cost more a pixel have a share of it, see
             :mod:`verydeep.data.images.limits`.
 
     Returns:
-        The picture, mode ``RGB``, turned upright.
+        The image, mode ``RGB``, turned upright.
 
     Raises:
-        PictureError: There is no such file, it cannot be read, or it is no whole picture.
+        PictureError: There is no such file, it cannot be read, or it is no whole image.
     """
     with naming(source):
         rgb, turn = _read(source, max_pixels)
@@ -106,7 +106,7 @@ def decode(source: ImageSource | bytes, *, max_pixels: int = MAX_PIXELS) -> Imag
 
 
 def upright_size(source: ImageSource | bytes) -> tuple[int, int]:
-    """Return height and width of a picture, turned upright, from its header.
+    """Return height and width of an image, turned upright, from its header.
 
     Raises:
         PictureError: There is no such file, or its header cannot be read.
@@ -120,10 +120,10 @@ def upright_size(source: ImageSource | bytes) -> tuple[int, int]:
 def opened(
     source: ImageSource | bytes, *, max_pixels: int = MAX_PIXELS
 ) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture, its header read and every limit in force.
+    """Open an image, its header read and every limit in force.
 
     This is the only way by which the program opens files it knows nothing of. Pillow's warnings
-    are kept from the user as long as the picture is open.
+    are kept from the user as long as the image is open.
 
     Args:
         source: A file, or what stands in one.
@@ -152,38 +152,38 @@ def opened(
 
 
 def _recognised(stream: Metered, head: bytes) -> ImageFile.ImageFile:
-    """Return the picture in a file, whatever its ending says, its header read."""
+    """Return the image in a file, whatever its ending says, its header read."""
     if box_format(head) != HEIC:
         return Image.open(stream, formats=FORMATS)
     try:
         # Pillow's own registry stays as it is: it belongs to the whole process.
         from pillow_heif import HeifImageFile
     except ImportError as error:
-        raise PictureError(f"a HEIC picture: {INSTALL_HEIC}") from error
+        raise PictureError(f"a HEIC image: {INSTALL_HEIC}") from error
     heic: Callable[[Metered], ImageFile.ImageFile] = HeifImageFile  # without types of its own
     return heic(stream)
 
 
 @contextmanager
 def naming(source: ImageSource | bytes) -> Iterator[None]:
-    """Turn whatever reading a picture raises into a PictureError that names it."""
+    """Turn whatever reading an image raises into a PictureError that names it."""
     name = "<bytes>" if isinstance(source, bytes) else printable(source)
     try:
         yield
     except PictureError as refusal:
         raise type(refusal)(f"{name}: {refusal}") from None
-    except VeryDeepError:  # a signal's doing, not the picture's
+    except VeryDeepError:  # a signal's doing, not the image's
         raise
     except Exception as error:  # a broken file can make Pillow raise almost anything
         raise PictureError(f"{name}: {reason_of(error)}") from error
 
 
 def to_tensor(picture: Image.Image) -> torch.Tensor:
-    """Return the pixels of an RGB picture.
+    """Return the pixels of an RGB image.
 
     Returns:
         uint8 (3, H, W), a copy that may be written to. The channels lie closest in memory
-        (channels_last), as they do in the picture.
+        (channels_last), as they do in the image.
     """
     assert picture.mode == "RGB"
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
@@ -192,14 +192,14 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
 def _read(
     source: ImageSource | bytes, max_pixels: int
 ) -> tuple[Image.Image, Image.Transpose | None]:
-    """Return the picture in RGB and how it is to be turned; the one in the file is let go."""
+    """Return the image in RGB and how it is to be turned; the one in the file is let go."""
     with opened(source, max_pixels=max_pixels) as picture:
         picture.load()
         return rgb_of(picture), _turn(picture)
 
 
 def upright_rgb(picture: Image.Image) -> Image.Image:
-    """Return an opened picture in mode ``RGB`` and turned upright, by the rules for files.
+    """Return an opened image in mode ``RGB`` and turned upright, by the rules for files.
 
     Raises:
         PictureError: Its pixels are numbers of 32 bits.
@@ -209,7 +209,7 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _turn(picture: Image.Image) -> Image.Transpose | None:
-    """Return what turns the picture as its EXIF orientation says.
+    """Return what turns the image as its EXIF orientation says.
 
     ``ImageOps.exif_transpose`` would also write the EXIF block anew, and fail on odd ones.
     """
@@ -217,7 +217,7 @@ def _turn(picture: Image.Image) -> Image.Transpose | None:
 
 
 def orientation_of(picture: Image.Image) -> int:
-    """Return the EXIF orientation of an opened picture; 1, upright, if it has none that counts."""
+    """Return the EXIF orientation of an opened image; 1, upright, if it has none that counts."""
     try:
         orientation = picture.getexif().get(ExifTags.Base.Orientation)
     except _NONSENSE:
@@ -226,7 +226,7 @@ def orientation_of(picture: Image.Image) -> int:
 
 
 def rgb_of(picture: Image.Image) -> Image.Image:
-    """Return an opened picture in mode ``RGB``, by the rules for files; not turned.
+    """Return an opened image in mode ``RGB``, by the rules for files; not turned.
 
     Raises:
         PictureError: Its pixels are numbers of 32 bits.
@@ -247,7 +247,7 @@ def rgb_of(picture: Image.Image) -> Image.Image:
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    """Lay a picture on white, part by part: as a whole it would be in memory five times over."""
+    """Lay an image on white, part by part: as a whole it would be in memory five times over."""
     rgb = Image.new("RGB", picture.size)
     for box in _parts(*picture.size):
         part = picture.crop(box)
@@ -284,7 +284,7 @@ def reason_of(error: Exception) -> str:
     """Return in words why a file cannot be decoded, from what decoding it raised."""
     match error:
         case UnidentifiedImageError():
-            return f"not a picture in one of the formats {', '.join(FORMATS)}, or its start is lost"
+            return f"not an image in one of the formats {', '.join(FORMATS)}, or its start is lost"
         case Image.DecompressionBombError():
             return _bomb(str(error))
         case MemoryError():

@@ -1,7 +1,7 @@
 """Plain JPEGs straight to an array, in three quarters of the time that Pillow takes.
 
 ``simplejpeg`` and Pillow decode by the same library, so the pixels are the same; they differ in
-what they refuse. ``simplejpeg`` therefore decodes only pictures whose header Pillow has read and
+what they refuse. ``simplejpeg`` therefore decodes only images whose header Pillow has read and
 the bounds have passed, and whose segments are so regular that no two parsers can disagree about
 them. Pillow decodes everything else, everything that ``simplejpeg`` refuses, and everything where
 ``simplejpeg`` is not installed. Its refusals are the ones that people see.
@@ -24,7 +24,7 @@ from verydeep.data.images.jpeg_header import read_header
 from verydeep.data.images.limits import Metered
 
 MOST_PIXELS = 2**24
-"""Larger pictures go by Pillow: a broken one would be decoded twice, to say why."""
+"""Larger images go by Pillow: a broken one would be decoded twice, to say why."""
 
 Decoder = Callable[[bytes], NDArray[np.uint8]]
 """From the bytes of a JPEG to uint8 (H, W, 3). Raises a ValueError for any fault of the file."""
@@ -79,7 +79,7 @@ _WAYS: tuple[dict[str, Any], ...] = (
 
 
 def _agrees(decoder: Decoder, options: dict[str, Any]) -> bool:
-    """Return whether a picture of noise, saved in some way, comes out as from Pillow."""
+    """Return whether an image of noise, saved in some way, comes out as from Pillow."""
     noise = np.random.Generator(np.random.Philox(0)).integers(0, 256, (61, 83, 3), dtype=np.uint8)
     stream = io.BytesIO()
     Image.fromarray(noise).save(stream, "JPEG", **options)

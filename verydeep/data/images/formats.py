@@ -1,4 +1,4 @@
-"""Kinds of picture: those that are read, and those that are only known by name.
+"""Kinds of image: those that are read, and those that are only known by name.
 
 JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM and, if Pillow was built with it, AVIF are read by Pillow; HEIC
 by ``pillow-heif``, the extra ``verydeep[heic]``.
@@ -38,7 +38,7 @@ OTHERS = frozenset(
         ".mrw", ".kdc", ".dcr", ".dcm",
     )
 )  # fmt: skip
-"""Endings of pictures that are never read."""
+"""Endings of images that are never read."""
 
 _HEIC_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
@@ -61,11 +61,11 @@ FORMATS = tuple(name for name in _READABLE if name != HEIC)
 """Names that Pillow knows the kinds by; its other parsers never see the bytes."""
 
 SUFFIXES = frozenset(suffix for name in _READABLE for suffix in SUFFIXES_OF[name])
-"""Endings of the files that are taken for pictures, in lower case."""
+"""Endings of the files that are taken for images, in lower case."""
 
 
 def is_picture_name(suffix: str) -> bool:
-    """Return whether an ending in lower case is that of a picture, readable or not.
+    """Return whether an ending in lower case is that of an image, readable or not.
 
     >>> is_picture_name(".heic"), is_picture_name(".cr2"), is_picture_name(".txt")
     (True, True, False)
@@ -74,7 +74,7 @@ def is_picture_name(suffix: str) -> bool:
 
 
 def remedy(suffixes: Iterable[str]) -> str:
-    """Return how pictures with these endings can be read, or nothing if some are read already.
+    """Return how images with these endings can be read, or nothing if some are read already.
 
     >>> remedy([".cr2"])
     'convert them to .jpg or .png'

@@ -1,4 +1,4 @@
-"""Pictures in folders, told by the endings of their names; none is opened."""
+"""Images in folders, told by the endings of their names; none is opened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verydeep.errors import DataError, plural
 
 
 def pictures_in(folder: Path, passed: PassedOver | None = None) -> Iterator[Path]:
-    """Yield the pictures in a folder and below, by suffix, in order of their names.
+    """Yield the images in a folder and below, by suffix, in order of their names.
 
     Args:
         folder: Where to look.
@@ -36,14 +36,14 @@ def picture_names(
         links: Of the whole data set, if there are classes.
 
     Raises:
-        DataError: A folder cannot be read, or a link would give pictures two classes.
+        DataError: A folder cannot be read, or a link would give images two classes.
     """
     passed = PassedOver() if passed is None else passed
     return iter(Walk(str(folder), passed, links or Links(lambda: [folder])))
 
 
 def refuse_unreadable(folder: Path) -> None:
-    """Refuse the folder of a class that has pictures, but none of a kind that is read.
+    """Refuse the folder of a class that has images, but none of a kind that is read.
 
     Raises:
         DataError: It has.
@@ -51,13 +51,13 @@ def refuse_unreadable(folder: Path) -> None:
     passed = PassedOver()
     if not any(True for _ in picture_names(folder, passed)) and passed.pictures:
         raise DataError(
-            f"{folder}: none of its {plural(passed.pictures, 'picture')} can be read: "
+            f"{folder}: none of its {plural(passed.pictures, 'image')} can be read: "
             f"{passed.pictures_in_words()}. Do that, or move the folder away"
         )
 
 
 def has_pictures(folder: Path) -> bool:
-    """Return whether there is a picture in a folder or below."""
+    """Return whether there is an image in a folder or below."""
     return any(True for _ in picture_names(folder))
 
 
@@ -65,7 +65,7 @@ def subfolders(folder: Path) -> list[Path]:
     """Return the folders in a folder that are not hidden or a system's, in order of their names.
 
     Raises:
-        DataError: One is a link to another, or to a folder that it lies in: the same pictures
+        DataError: One is a link to another, or to a folder that it lies in: the same images
             would have two classes.
     """
     entries = (path for path in folder.iterdir() if not is_system_folder(path.name))
@@ -80,7 +80,7 @@ def _refuse_same(folders: Iterable[Path], parent: Path) -> None:
         place = folder.resolve()
         if place in known:
             raise DataError(
-                f"{str(folder)!r} links to {known[place]}, so the same pictures would have two "
+                f"{str(folder)!r} links to {known[place]}, so the same images would have two "
                 "classes; remove the link"
             )
         known[place] = repr(folder.name)

@@ -1,4 +1,4 @@
-"""What people give as pictures: paths, folders, PIL images, arrays, and lists of them."""
+"""What people give as images: paths, folders, PIL images, arrays, and lists of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Picture = str | Path | Image.Image | NDArray[np.uint8]
 def list_pictures(
     pictures: Picture | Iterable[Picture], progress: Progress | None = None
 ) -> list[Path | Image.Image]:
-    """Return every file or picture that is meant, and say what was passed over in folders.
+    """Return every file or image that is meant, and say what was passed over in folders.
 
     Args:
         pictures: What was given.
@@ -42,7 +42,7 @@ def list_pictures(
 def each_picture(
     pictures: Picture | Iterable[Picture], passed: PassedOver | None = None
 ) -> Iterator[Path | Image.Image]:
-    """Yield every file or picture that is meant; a folder stands for the pictures in it.
+    """Yield every file or image that is meant; a folder stands for the images in it.
 
     Args:
         pictures: What was given.
@@ -62,7 +62,7 @@ def each_picture(
             yield from each_picture(picture, passed)
     else:
         raise InputError(
-            f"a picture must be a path, a PIL image or an array, got {type(pictures).__name__}"
+            f"an image must be a path, a PIL image or an array, got {type(pictures).__name__}"
         )
 
 
@@ -78,17 +78,17 @@ def _files(path: Path, passed: PassedOver) -> Sequence[Path]:
         return found
     if here.pictures:
         raise PictureError(
-            f"{path}: none of the {plural(here.pictures, 'picture')} in this folder can be read: "
+            f"{path}: none of the {plural(here.pictures, 'image')} in this folder can be read: "
             f"{here.pictures_in_words()}"
         )
-    raise PictureError("; ".join([f"{path}: no pictures in this folder", *here.notes]))
+    raise PictureError("; ".join([f"{path}: no images in this folder", *here.notes]))
 
 
 def _from_array(pixels: NDArray[Any]) -> Image.Image:
     coloured = pixels.ndim == 3 and pixels.shape[2] == 3
     if pixels.dtype != np.uint8 or not (coloured or pixels.ndim == 2) or not pixels.size:
         raise InputError(
-            "a picture as an array must be uint8 of shape (H, W) or (H, W, 3), "
+            "an image as an array must be uint8 of shape (H, W) or (H, W, 3), "
             f"got {pixels.dtype} of shape {pixels.shape} instead"
         )
     return Image.fromarray(pixels).convert("RGB")

@@ -18,7 +18,7 @@ _SCAN = 0xDA
 class JpegHeader(NamedTuple):
     """The size of a JPEG, and whether its first pass is all there can be.
 
-    A baseline picture whose first pass holds all channels has no more: the library that decodes it
+    A baseline image whose first pass holds all channels has no more: the library that decodes it
     refuses a second.
     """
 

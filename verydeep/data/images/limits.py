@@ -1,7 +1,7 @@
 """What one file may cost: bounds that hold before the time or the memory is spent.
 
 The pixels that a file declares are not all that it can ask for. A few kilobytes may hold a thousand
-passes over one picture, and a header a million empty pieces; Pillow's parsers would work on them
+passes over one image, and a header a million empty pieces; Pillow's parsers would work on them
 for minutes. The bounds here lie far above what cameras and programs write, and low enough for any
 file to end within about two seconds and a GiB.
 """
@@ -26,9 +26,9 @@ MAX_PIXELS = 89_478_485
 """The most pixels that are decoded; Pillow's own level of warning, a quarter GiB in RGB."""
 
 LONGEST = 32
-"""The most that the longer side of a picture is, in shorter ones.
+"""The most that the longer side of an image is, in shorter ones.
 
-Rescaled to a smallest side of 256, a picture of 1x20000 would have 1.3 billion pixels.
+Rescaled to a smallest side of 256, an image of 1x20000 would have 1.3 billion pixels.
 """
 
 MAX_BYTES = 2**29
@@ -113,7 +113,7 @@ class Metered(io.BufferedReader):
 
 
 def open_metered(source: ImageSource | bytes) -> Metered:
-    """Open a picture's file, or its bytes, or what holds them.
+    """Open an image's file, or its bytes, or what holds them.
 
     Raises:
         PictureTooLarge: It has too many bytes.
@@ -149,7 +149,7 @@ def plain_png(stream: Metered) -> Metered:
 
 
 def check_sides(width: int, height: int) -> None:
-    """Refuse a picture so thin that rescaling it would make millions of pixels of few.
+    """Refuse an image so thin that rescaling it would make millions of pixels of few.
 
     Raises:
         PictureTooLarge: It is.
@@ -163,7 +163,7 @@ def check_sides(width: int, height: int) -> None:
 
 
 def check_size(picture: ImageFile.ImageFile, max_pixels: int) -> None:
-    """Refuse an opened picture that has too many pixels for its kind.
+    """Refuse an opened image that has too many pixels for its kind.
 
     Raises:
         PictureTooLarge: It has.

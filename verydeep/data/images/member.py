@@ -1,4 +1,4 @@
-"""Pictures that are no files of their own: they lie in an archive, or in a table."""
+"""Images that are no files of their own: they lie in an archive, or in a table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 class Member(ABC):
-    """A picture that lies in something larger.
+    """An image that lies in something larger.
 
     Its text, ``str(member)``, is its name within the data set. Members are small: they hold where
-    the picture is, and can go to another process.
+    the image is, and can go to another process.
     """
 
     @abstractmethod
@@ -24,4 +24,4 @@ class Member(ABC):
 
 
 ImageSource = Path | Member
-"""Where a picture is."""
+"""Where an image is."""

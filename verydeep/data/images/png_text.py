@@ -2,7 +2,7 @@
 
 Programs write megabytes of text into a PNG (the settings of an editor, the prompt of a generator),
 and a profile of a few kilobytes may unpack to gigabytes. Pillow refuses both. Here such chunks are
-left out before Pillow sees them. Small texts stay: some say how the picture is turned.
+left out before Pillow sees them. Small texts stay: some say how the image is turned.
 """
 
 from __future__ import annotations

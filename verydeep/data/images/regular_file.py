@@ -1,7 +1,7 @@
 """Regular files, opened without waiting: a named pipe or a device in a data set is refused.
 
 To open a pipe waits for its other end, to open a device may set it going. What has the name of a
-shard, a picture or an annotation may be one of them all the same.
+shard, an image or an annotation may be one of them all the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Small pictures that stand within a page."""
+"""Small images that stand within a page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ QUALITY = 72
 
 
 def thumbnail(source: ImageSource, size: tuple[int, int]) -> str:
-    """Return a small picture, upright and without metadata, as a JPEG in a ``data:`` address.
+    """Return a small image, upright and without metadata, as a JPEG in a ``data:`` address.
 
-    Smaller pictures stay as they are. A large JPEG is decoded at a fraction of its size.
+    Smaller images stay as they are. A large JPEG is decoded at a fraction of its size.
 
     Args:
-        source: Where the picture is.
+        source: Where the image is.
         size: Width and height that it fits into, in pixels.
 
     Raises:

@@ -41,10 +41,10 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Entry(NamedTuple):
-    """A picture as a file of annotations tells of it.
+    """An image as a file of annotations tells of it.
 
     Attributes:
-        path: Where the picture is; as text it takes less time.
+        path: Where the image is; as text it takes less time.
         name: Its class.
         box: Where on it the object is, if that is told.
         place: The file, and the line if there is one, that says so.
@@ -71,17 +71,17 @@ def assemble(
     """Return the data set that entries make up.
 
     Args:
-        root: Folder that its pictures lie in.
+        root: Folder that its images lie in.
         layout: How it lies on disk, in words.
         splits: Entries by name of the split; empty ones are left out. Classes are those of
             ``train`` (of ``all``, if the entries are not divided; of all splits, if there are no
-            training pictures), in order of their names.
+            training images), in order of their names.
         titles: What to show people for a class.
         notes: What else is to be said of it.
 
     Raises:
-        DataError: There are no pictures or fewer than two classes, a class has no name that can be
-            printed, another split has a class that training lacks, or a picture stands in a split
+        DataError: There are no images or fewer than two classes, a class has no name that can be
+            printed, another split has a class that training lacks, or an image stands in a split
             twice. (One that stands in two splits is let pass.)
     """
     assembly = Assembly(root, layout)
@@ -95,7 +95,7 @@ class Assembly:
     """Entries that become a data set one after the other: none is kept as an object.
 
     Args:
-        root: Folder that the pictures lie in.
+        root: Folder that the images lie in.
         layout: How the data set lies on disk, in words.
     """
 
@@ -107,7 +107,7 @@ class Assembly:
         self._spellings: dict[str, set[str]] = {}
 
     def add(self, split: str, entry: Entry) -> None:
-        """Add a picture to a split."""
+        """Add an image to a split."""
         if split not in self._splits:
             self._splits[split] = _Split(SamplesBuilder(self.root))
         self._splits[split].add(entry)
@@ -116,7 +116,7 @@ class Assembly:
         self._odd += [OddBox(Path(entry.path), reason) for reason in entry.odd]
 
     def first_place(self, split: str) -> str | None:
-        """Return where the first picture of a split is told of; None if there is none."""
+        """Return where the first image of a split is told of; None if there is none."""
         return self._splits[split].places[0] if split in self._splits else None
 
     def dataset(
@@ -125,7 +125,7 @@ class Assembly:
         """Return the data set; see :func:`assemble`."""
         filled = self._filled()
         if not filled:
-            raise DataError(f"{self.root}: {self.layout} without training pictures; found none")
+            raise DataError(f"{self.root}: {self.layout} without training images; found none")
         classes = self._classes(filled)
         labels = {name: label for label, name in enumerate(classes)}
         for name, split in filled.items():
@@ -154,7 +154,7 @@ class Assembly:
         return {name: splits[name] for name in ORDER if name in splits}
 
     def _classes(self, filled: Mapping[str, _Split]) -> tuple[str, ...]:
-        """Return the classes: those of the training pictures or, where there are none, of all."""
+        """Return the classes: those of the training images or, where there are none, of all."""
         whole = filled.get("train") or filled.get("all")
         told: dict[str, str] = {}
         for split in [whole] if whole else filled.values():
@@ -164,7 +164,7 @@ class Assembly:
 
 @dataclass
 class _Split:
-    """The pictures of a split, with classes numbered as they come."""
+    """The images of a split, with classes numbered as they come."""
 
     builder: SamplesBuilder
     places: LineNumbers = field(default_factory=LineNumbers)
@@ -217,7 +217,7 @@ def name_inside(folder: Path, name: str, place: str) -> str:
     odd = not _ODD.isdisjoint(parts)
     if (odd and _leads_elsewhere(parts)) or _DRIVE.match(name) or "\0" in name:
         raise DataError(
-            f"{place}: {name!r} is no file in {folder}: name pictures relative to it, without '..'"
+            f"{place}: {name!r} is no file in {folder}: name images relative to it, without '..'"
         )
     try:
         os.fsencode(name)
@@ -287,5 +287,5 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def counted(count: int, what: str) -> Collection[str]:
-    """Return a note on some pictures, or none if there are none of them."""
-    return (f"{plural(count, 'picture')} {what}",) if count else ()
+    """Return a note on some images, or none if there are none of them."""
+    return (f"{plural(count, 'image')} {what}",) if count else ()

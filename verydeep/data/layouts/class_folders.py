@@ -21,11 +21,11 @@ from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_nam
 from verydeep.errors import plural
 
 ClassFolders = Sequence[tuple[str, Path]]
-"""Classes by name in NFC, each with a folder of its pictures; a class may have several."""
+"""Classes by name in NFC, each with a folder of its images; a class may have several."""
 
 
 def read(path: Path) -> Dataset:
-    """Read the data set; all its pictures are one split, ``all``.
+    """Read the data set; all its images are one split, ``all``.
 
     Raises:
         DataError: There are fewer than two classes.
@@ -47,10 +47,10 @@ def read(path: Path) -> Dataset:
 
 
 def class_folders(folder: Path) -> ClassFolders:
-    """Return the folders with pictures in a folder, each as a class.
+    """Return the folders with images in a folder, each as a class.
 
     Raises:
-        DataError: One is a link to another, or has pictures of which none can be read.
+        DataError: One is a link to another, or has images of which none can be read.
     """
     found = []
     for path in subfolders(folder):
@@ -68,7 +68,7 @@ def checked_classes(found: ClassFolders, folder: Path, least: int = 2) -> tuple[
         DataError: There are too few, or one has a name that cannot be printed.
     """
     first = {name: str(path) for name, path in reversed(found)}
-    needs = "folders with pictures, a folder a class"
+    needs = "folders with images, a folder a class"
     return check_class_names(sorted(first.items()), folder, needs, least)
 
 
@@ -82,7 +82,7 @@ def respelled(found: Iterable[tuple[str, Path]]) -> tuple[str, ...]:
 
 
 class Listing:
-    """The pictures of the class folders of a data set, and what is passed over.
+    """The images of the class folders of a data set, and what is passed over.
 
     Args:
         root: Of the data set.
@@ -107,14 +107,14 @@ class Listing:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A note on the pictures that are in no class."""
+        """A note on the images that are in no class."""
         return tuple(loose(dict.fromkeys([self._root, *self._tops])))
 
     def samples_of(self, found: ClassFolders) -> Samples:
-        """Return the pictures of class folders.
+        """Return the images of class folders.
 
         Raises:
-            DataError: A folder with pictures is none of the classes, or a link would give pictures
+            DataError: A folder with images is none of the classes, or a link would give images
                 two classes.
         """
         builder = SamplesBuilder(self._root)
@@ -135,15 +135,15 @@ class Listing:
 
 
 def loose(folders: Iterable[Path]) -> Iterator[str]:
-    """Yield a note on the pictures that lie in folders directly, and so have no class."""
+    """Yield a note on the images that lie in folders directly, and so have no class."""
     count = sum(1 for folder in folders for _ in own_pictures(folder))
     if count:
-        yield f"{plural(count, 'picture')} in no class folder left out"
+        yield f"{plural(count, 'image')} in no class folder left out"
 
 
 def unread(folders: Iterable[Path]) -> Iterator[str]:
-    """Yield a note on each folder with pictures that is not read."""
+    """Yield a note on each folder with images that is not read."""
     for folder in folders:
         count = sum(1 for _ in picture_names(folder))
         if count:
-            yield f"{folder.name}/ passed over ({plural(count, 'picture')})"
+            yield f"{folder.name}/ passed over ({plural(count, 'image')})"

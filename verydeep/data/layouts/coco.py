@@ -1,15 +1,15 @@
-"""COCO's JSON: one file, or a folder with ``annotations/*.json`` and the pictures beside it.
+"""COCO's JSON: one file, or a folder with ``annotations/*.json`` and the images beside it.
 
-A picture's class is that of its main object, the one with the largest ``area`` (of the box, where
+An image's class is that of its main object, the one with the largest ``area`` (of the box, where
 no area is given; of equal ones the first), and its box is that object's. Crowds do not count;
-pictures without any other object are left out and counted. Categories of one name are one class.
+images without any other object are left out and counted. Categories of one name are one class.
 
 In a folder the files named ``instances_…`` are read, or all if none is named so; its name
 tells a file's split (``instances_train2017.json``). The exports that keep
 ``_annotations.coco.json`` in ``train/``, ``valid/`` and ``test/`` are read too. A single file is
 one set.
 
-Pictures are looked for in the folder that a file's name ends in (``train2017/``), in one named
+Images are looked for in the folder that a file's name ends in (``train2017/``), in one named
 after the split, in ``images/`` and in the data set's folder; the first of them that has one counts.
 """
 
@@ -48,7 +48,7 @@ def read(path: Path) -> Dataset:
     """Read the data set.
 
     Raises:
-        DataError: A file cannot be used, or its pictures are nowhere.
+        DataError: A file cannot be used, or its images are nowhere.
     """
     root, files = _root_and_files(path)
     splits, empty = {}, 0
@@ -62,10 +62,10 @@ def read(path: Path) -> Dataset:
 
 @dataclass(frozen=True)
 class Numbering:
-    """What a file calls its pictures and classes, beside their names.
+    """What a file calls its images and classes, beside their names.
 
     Attributes:
-        images: The ``id`` of an image, by the path of its picture.
+        images: The ``id`` of an image, by the path of its image.
         categories: The ``id`` of a category, by its name; of several of one name the first.
     """
 
@@ -74,7 +74,7 @@ class Numbering:
 
 
 def numbering(path: Path, pictures: Collection[str], split: str) -> Numbering | None:
-    """Return the numbers of pictures in the file that tells of them all; read again, not kept.
+    """Return the numbers of images in the file that tells of them all; read again, not kept.
 
     Args:
         path: As for :func:`read`.
@@ -146,7 +146,7 @@ def _by_split(root: Path) -> dict[str, Path]:
 
 @dataclass
 class _Thing:
-    """An object of a picture."""
+    """An object of an image."""
 
     area: float
     name: str
@@ -160,8 +160,8 @@ class _Content:
 
     Attributes:
         names: Of the categories, by ``id``.
-        images: Names of the pictures, by ``id``.
-        things: Of the pictures that have any, by ``id``.
+        images: Names of the images, by ``id``.
+        things: Of the images that have any, by ``id``.
     """
 
     names: dict[Key, str]
@@ -170,12 +170,12 @@ class _Content:
 
     @property
     def with_things(self) -> list[str]:
-        """Names of the pictures with an object."""
+        """Names of the images with an object."""
         return [self.images[image] for image in self.things]
 
 
 def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
-    """Return the pictures with an object, and how many are without."""
+    """Return the images with an object, and how many are without."""
     content = _content(file)
     images = content.images
     things = {key: its for key, its in content.things.items() if not is_system_path(images[key])}
@@ -297,7 +297,7 @@ def _box(annotation: dict[str, Any], place: str, odd: list[str]) -> Box | None:
 
 
 def _folder(names: list[str], file: Path, root: Path, split: str) -> Path:
-    """Return the folder that a file's pictures lie in."""
+    """Return the folder that a file's images lie in."""
     tail = file.stem.rpartition("_")[2]
     images = root / "images"
     places = [file.parent] if file.name == EXPORTED else []
@@ -309,4 +309,4 @@ def _folder(names: list[str], file: Path, root: Path, split: str) -> Path:
     if not names:
         return root
     tried = ", ".join(dict.fromkeys(str(place) for place in places))
-    raise DataError(f"{file}: its pictures, like {names[0]!r}, are in none of {tried}")
+    raise DataError(f"{file}: its images, like {names[0]!r}, are in none of {tried}")

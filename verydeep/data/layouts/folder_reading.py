@@ -27,7 +27,7 @@ class Reading:
     """How a tree of folders is read.
 
     Attributes:
-        layout: The layout; None if there is no folder with pictures.
+        layout: The layout; None if there is no folder with images.
         doubt: Why it is not read without being asked: what else it could be. Empty if it is clear.
     """
 
@@ -49,13 +49,13 @@ def reading_of(path: Path) -> Reading:
 
 
 def _within(only: Branch, beside_pictures: bool) -> Reading:
-    """Return the reading of a folder that has but one with pictures: no two classes."""
+    """Return the reading of a folder that has but one with images: no two classes."""
     inner = Reading(None) if beside_pictures else reading_of(only.path)
     if inner.layout == SPLIT_FOLDERS or len(only.children) < 2:
         return inner if inner.layout == SPLIT_FOLDERS else Reading(CLASS_FOLDERS)
     return Reading(
         CLASS_FOLDERS,
-        f"a classifier needs at least two folders with pictures, and only {only.name}/ has some; "
+        f"a classifier needs at least two folders with images, and only {only.name}/ has some; "
         f"if the classes are the folders in it ({_listed(only.children)}), give {only.path} as "
         "DATA",
     )
@@ -122,7 +122,7 @@ def _as_splits(found: Sequence[Branch]) -> Reading | None:
         words = spelled_out((f"{name}/", split) for name, split in splits.items()) or folders
         return Reading(
             CLASS_FOLDERS,
-            f"folders are named like splits, but pictures lie in them, not folders of classes. "
+            f"folders are named like splits, but images lie in them, not folders of classes. "
             f"They are either splits ({words}), which need a folder a class in each (train/cat/, "
             f"test/cat/); or classes ({folders}): then give {option('layout', CLASS_FOLDERS)}",
         )
@@ -172,7 +172,7 @@ def _divided_classes(found: Sequence[Branch]) -> Reading | None:
         CLASS_FOLDERS,
         f"can be read in two ways: classes that are divided into splits, as {example.name}/ is "
         f"into {_folders(splits[example])}: then give {option('layout', SPLITS_IN_CLASSES)}, which "
-        f"leaves out what lies in no split (in {rest}); or a folder a class with all pictures "
+        f"leaves out what lies in no split (in {rest}); or a folder a class with all images "
         f"below it, and splits drawn by rule: then give {option('layout', CLASS_FOLDERS)}",
     )
 

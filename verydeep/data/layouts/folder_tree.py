@@ -1,4 +1,4 @@
-"""What lies in the folders of a data set: which hold pictures, and which hold folders with some."""
+"""What lies in the folders of a data set: which hold images, and which hold folders with some."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _WRAPPERS = frozenset(("images", "image", "imgs", "data", "dataset"))
 
 @dataclass(frozen=True)
 class Branch:
-    """A folder with pictures in it or below.
+    """A folder with images in it or below.
 
     Attributes:
         path: The folder.
         base: The folder that holds what it has: itself, or one in it that it merely wraps, as
             ``seg_train/seg_train/`` or ``train/images/``.
-        children: The folders with pictures in the base, in order of their names.
-        is_loose: Whether pictures lie in the base directly.
+        children: The folders with images in the base, in order of their names.
+        is_loose: Whether images lie in the base directly.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class Branch:
 
 
 def branches(folder: Path) -> list[Branch]:
-    """Return the folders with pictures in a folder, in order of their names."""
+    """Return the folders with images in a folder, in order of their names."""
     found = (branch(path) for path in folders_in(folder))
     return [one for one in found if one.is_loose or one.children]
 
@@ -54,7 +54,7 @@ def branches(folder: Path) -> list[Branch]:
 def branch(path: Path) -> Branch:
     """Look into a folder, and into the one that it wraps.
 
-    A folder is a wrapper if it has one folder with pictures and no pictures itself, and that folder
+    A folder is a wrapper if it has one folder with images and no images itself, and that folder
     bears the same name, means the same split, or is called ``images`` or the like.
     """
     base = path
@@ -88,7 +88,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def own_pictures(folder: Path) -> Iterator[str]:
-    """Yield the names of the pictures that lie in a folder directly, in no order."""
+    """Yield the names of the images that lie in a folder directly, in no order."""
     with os.scandir(folder) as entries:
         for one in entries:
             suffix = one.name[one.name.rfind(".") :].lower()
@@ -97,7 +97,7 @@ def own_pictures(folder: Path) -> Iterator[str]:
 
 
 def has_own_pictures(folder: Path) -> bool:
-    """Return whether pictures lie in a folder directly."""
+    """Return whether images lie in a folder directly."""
     return any(True for _ in own_pictures(folder))
 
 

@@ -1,7 +1,7 @@
 """Data sets of the Hugging Face Hub: by id, ``hf:owner/name``, or saved on disk.
 
 An id may name a configuration and the columns: ``hf:owner/name:config?image=img&label=fine_label``.
-Without, the picture is the only column of pictures; the class is the one called label, labels,
+Without, the image is the only column of images; the class is the one called label, labels,
 fine_label, class or target, or else the only column of class labels. Classes keep the order that
 the data set gives them. Rows without a class (label -1, as in hidden test sets) are left out, and
 splits other than train, validation and test left alone.
@@ -58,7 +58,7 @@ def read(path: Path) -> Dataset:
     """Read a data set that was saved on disk.
 
     Raises:
-        DataError: It cannot be read, or has no pictures with classes.
+        DataError: It cannot be read, or has no images with classes.
         MissingExtra: ``datasets`` is not installed.
     """
     hub = _package(str(path))
@@ -76,7 +76,7 @@ def read_id(data: str, progress: Progress | None = None) -> Dataset:
     """Read a data set by its id; it is fetched when first asked for.
 
     Raises:
-        DataError: It cannot be fetched, or has no pictures with classes.
+        DataError: It cannot be fetched, or has no images with classes.
         MissingExtra: ``datasets`` is not installed.
     """
     hub = _package(data)
@@ -151,11 +151,11 @@ def _package(data: str) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class HubRows:
-    """The pictures of a split.
+    """The images of a split.
 
     Attributes:
         split: Its name.
-        rows: The split, with the column of pictures alone, as they are stored.
+        rows: The split, with the column of images alone, as they are stored.
         column: Name of that column.
         numbers: Which of its rows are meant.
     """
@@ -188,7 +188,7 @@ class HubRow(Member):
         if stored.get("bytes") is not None:
             return bytes(stored["bytes"])
         if not stored.get("path"):
-            raise PictureError("the row holds no picture")
+            raise PictureError("the row holds no image")
         with open_metered(Path(stored["path"])) as stream:
             stream.end_of_header()
             return stream.read()
@@ -237,7 +237,7 @@ def _meanings(names: Collection[str], data: str) -> dict[str, str]:
 
 def _image_column(features: Mapping[str, Any], name: str, asked: str | None) -> str:
     found = [key for key, kind in features.items() if type(kind).__name__ == "Image"]
-    return _one_of(found, features, name, "image", asked, "pictures")
+    return _one_of(found, features, name, "image", asked, "images")
 
 
 def _label_column(features: Mapping[str, Any], name: str, asked: str | None) -> str:

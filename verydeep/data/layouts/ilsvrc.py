@@ -1,14 +1,14 @@
 """ILSVRC's CLS-LOC, as Kaggle and the challenge give it: ``Data/CLS-LOC/{train/<wnid>,val}/``.
 
 Boxes are those of ``LOC_train_solution.csv`` and ``LOC_val_solution.csv`` or, where these are
-missing, of ``Annotations/CLS-LOC/{train/<wnid>,val}/*.xml`` (half a million small files). A picture
+missing, of ``Annotations/CLS-LOC/{train/<wnid>,val}/*.xml`` (half a million small files). An image
 may show several objects of its class; the first is the main one. Corners are the last pixels
 inside; a box here ends at the first one outside.
 
-Classes of the validation pictures are told by the first of these that is there: ``val/<wnid>/``
+Classes of the validation images are told by the first of these that is there: ``val/<wnid>/``
 folders, ``LOC_val_solution.csv``, the annotations, or the devkit's
 ``ILSVRC…validation_ground_truth.txt`` together with ``map_clsloc.txt``, which says what its numbers
-mean. Test pictures have no public classes and are left alone. Titles are those of
+mean. Test images have no public classes and are left alone. Titles are those of
 ``LOC_synset_mapping.txt``, ``synset_words.txt`` or ``map_clsloc.txt``. All these files may lie
 anywhere below the root.
 """
@@ -40,11 +40,11 @@ DEPTH = 4
 """How deep they are looked for."""
 
 Objects = Mapping[str, tuple[list[Object], str]]
-"""The objects of pictures, and where it is said of them, by the picture's name without ending."""
+"""The objects of images, and where it is said of them, by the image's name without ending."""
 
 
 def recognise(path: Path) -> bool:
-    """Return whether the training pictures are there, here or in ``ILSVRC/``."""
+    """Return whether the training images are there, here or in ``ILSVRC/``."""
     return _base(path) is not None
 
 
@@ -52,7 +52,7 @@ def read(path: Path) -> Dataset:
     """Read the data set.
 
     Raises:
-        DataError: A file cannot be used, or nothing tells the classes of the validation pictures.
+        DataError: A file cannot be used, or nothing tells the classes of the validation images.
     """
     base = _base(path)
     if base is None:
@@ -75,7 +75,7 @@ def _pictures(base: Path, split: str) -> Path:
 
 
 def _small_files(root: Path) -> dict[str, Path]:
-    """Return the files around the pictures by name; of equal names the uppermost counts."""
+    """Return the files around the images by name; of equal names the uppermost counts."""
     found: dict[str, Path] = {}
     for parent, folders, files in os.walk(root):
         deep = len(Path(parent).relative_to(root).parts) >= DEPTH
@@ -101,7 +101,7 @@ def _train(base: Path, small: Mapping[str, Path], passed: PassedOver) -> Iterato
 
 
 def _stem(picture: str) -> str:
-    """Return a picture's name without folder and ending, which it has."""
+    """Return an image's name without folder and ending, which it has."""
     return picture.rpartition("/")[2].rpartition(".")[0]
 
 
@@ -153,12 +153,12 @@ def _annotations(folder: Path) -> dict[str, tuple[list[Object], str]]:
 def _ground_truth(
     truth: Path, mapping: Path, pictures: Sequence[Path]
 ) -> dict[str, tuple[list[Object], str]]:
-    """Read a number a line, for the pictures in order of their names."""
+    """Read a number a line, for the images in order of their names."""
     wnids = dict(_map(mapping, lambda words: (words[1], words[0])))
     rows = list(lines(truth))
     if len(rows) != len(pictures):
         raise DataError(
-            f"{truth}: has {len(rows):,} lines for {len(pictures):,} pictures of val; it needs one "
+            f"{truth}: has {len(rows):,} lines for {len(pictures):,} images of val; it needs one "
             "for each"
         )
     found = {}

@@ -1,7 +1,7 @@
 """The tables of objects that come with ILSVRC: ``LOC_train_solution.csv`` and its like.
 
 ImageNet's has half a million lines, in no order that the files have. They are kept in arrays, some
-100 bytes a line, and found by the hash of the picture's name.
+100 bytes a line, and found by the hash of the image's name.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _NOWHERE = (math.nan,) * 4
 
 
 class Solution(Mapping[str, Row]):
-    """The objects of pictures, and where it is said of them, by the picture's name without ending.
+    """The objects of images, and where it is said of them, by the image's name without ending.
 
     Args:
         path: Lines of ``ImageId,wnid x0 y0 x1 y1 wnid x0 y0 x1 y1 …``, after a heading; or of a
             class alone, ``ImageId,wnid``.
 
     Raises:
-        DataError: A line cannot be used, or a picture stands in two.
+        DataError: A line cannot be used, or an image stands in two.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +60,7 @@ class Solution(Mapping[str, Row]):
 
     def _add(self, name: str, words: list[str], place: str) -> None:
         if not words or (len(words) % 5 and len(words) != 1):
-            raise DataError(f"{place}: must be a picture, a comma, and 'wnid x0 y0 x1 y1' times n")
+            raise DataError(f"{place}: must be an image, a comma, and 'wnid x0 y0 x1 y1' times n")
         for n in range(0, len(words), 5):
             self._classes.append(self._class(words[n]))
             four = corners(words[n + 1 : n + 5], place) if len(words) > 1 else _NOWHERE
@@ -101,7 +101,7 @@ class Solution(Mapping[str, Row]):
     @overload
     def get(self, name: str, default: Row | T, /) -> Row | T: ...
     def get(self, name: str, default: object = None, /) -> object:
-        """Return the same, or something else; half the pictures have no boxes, so without fuss."""
+        """Return the same, or something else; half the images have no boxes, so without fuss."""
         row = self._row(name)
         return default if row is None else (self._objects(row), self._places[row])
 

@@ -18,7 +18,7 @@ def recognise(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset:
-    """Read the data set; all its pictures are one split, ``all``.
+    """Read the data set; all its images are one split, ``all``.
 
     Raises:
         DataError: There are fewer than two classes.

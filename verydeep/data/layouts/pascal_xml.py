@@ -19,7 +19,7 @@ MAX_BYTES = 4 * 2**20
 
 
 class Object(NamedTuple):
-    """An object on a picture: its class and, where they are given, its corners as written."""
+    """An object on an image: its class and, where they are given, its corners as written."""
 
     name: str
     corners: Corners | None

@@ -38,7 +38,7 @@ from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
 STREAM_FROM = 2_000_000
-"""More training pictures than this are read as a stream, unless the recipe says otherwise."""
+"""More training images than this are read as a stream, unless the recipe says otherwise."""
 
 LAYOUT = "tar shards"
 
@@ -50,7 +50,7 @@ def recognise(path: Path) -> bool:
     if not path.is_dir() or _is_manifest(path / NAME):
         return path.is_dir()
     folders = (path, *(folder for folder in folders_in(path) if last_split(folder.name)))
-    # Beside pictures in folders, an archive is what they were unpacked from.
+    # Beside images in folders, an archive is what they were unpacked from.
     return any(map(_has_shards, folders)) and not has_pictures(path)
 
 
@@ -162,7 +162,7 @@ class _Described:
         for name, told, count in zip(self.manifest.classes, entry.counts, held, strict=True):
             if told != count:
                 raise DataError(
-                    f"{self.folder}/{NAME}: tells of {told:,} pictures of class {name} in {split}, "
+                    f"{self.folder}/{NAME}: tells of {told:,} images of class {name} in {split}, "
                     f"but the shards hold {count:,}; write them anew with verydeep shard"
                 )
         return samples
@@ -211,7 +211,7 @@ class _Found:
                 for name, found in splits.items()
                 if stream is None or name != "train"
             },
-            notes=(f"{incomplete:,} without picture or class left out",) if incomplete else (),
+            notes=(f"{incomplete:,} without image or class left out",) if incomplete else (),
             stream=stream,
             respelled=_respelled(every),
         )

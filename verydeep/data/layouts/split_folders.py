@@ -68,7 +68,7 @@ def _base(path: Path) -> tuple[Path, Sequence[Branch]]:
 
 
 def _by_split(folder: Path, found: Sequence[Branch]) -> dict[str, Branch]:
-    """Return the folder of each split; one of unsorted pictures has no classes, and is none.
+    """Return the folder of each split; one of unsorted images has no classes, and is none.
 
     Raises:
         DataError: There are none, or two of one split.
@@ -79,7 +79,7 @@ def _by_split(folder: Path, found: Sequence[Branch]) -> dict[str, Branch]:
         names = ", ".join(f"{one.name}/" for one in found) or "none"
         raise DataError(
             f"{folder}: needs a folder a split with a folder a class in each, like train/cat/ and "
-            f"test/cat/; of the folders with pictures none is so; found {names}"
+            f"test/cat/; of the folders with images none is so; found {names}"
         )
     chosen: dict[str, Branch] = {}
     for one in nested:

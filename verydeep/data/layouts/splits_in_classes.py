@@ -17,7 +17,7 @@ LAYOUT = "splits under each class"
 
 
 def read(path: Path) -> Dataset:
-    """Read the data set; the classes are those with training pictures or, without any, all.
+    """Read the data set; the classes are those with training images or, without any, all.
 
     Raises:
         DataError: A class has two folders for a split, there are fewer than two classes, or one

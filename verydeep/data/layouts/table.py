@@ -1,7 +1,7 @@
-"""A table of pictures: ``.csv``, ``.jsonl`` or ``.parquet`` with the columns file and label.
+"""A table of images: ``.csv``, ``.jsonl`` or ``.parquet`` with the columns file and label.
 
 ========  ====================================================================================
-file      the picture, relative to the table's folder
+file      the image, relative to the table's folder
 label     its class: a word or a whole number
 split     perhaps: a word for a split, see :mod:`verydeep.data.split_names`; without it the split is
           drawn by rule
@@ -11,7 +11,7 @@ box       perhaps: ``x0 y0 x1 y1``, or four numbers as a list, or four columns o
 
 Columns may come in any order and case, and under the names of
 :mod:`verydeep.data.layouts.columns`; others are left alone. In CSV they are divided by commas,
-semicolons or tabs, whichever divides the first line into such columns. A picture may not stand in a
+semicolons or tabs, whichever divides the first line into such columns. An image may not stand in a
 split twice. Samples keep the order of the table. Rows that name a file of the system, like
 ``._1.jpg``, are left out and counted.
 """
@@ -183,7 +183,7 @@ def _split(row: Row, place: str) -> str:
 def _entry(folder: Path, row: Row, place: str) -> Entry:
     name = row.get("file")
     if not isinstance(name, str) or _is_empty(name):
-        raise DataError(f"{place}: file must name a picture, got {name!r} instead")
+        raise DataError(f"{place}: file must name an image, got {name!r} instead")
     return Entry(
         name_inside(folder, name.strip(), place), _label(row, place), _box(row, place), place
     )

@@ -17,7 +17,7 @@ from verydeep.errors import DataError
 
 
 def recognise(path: Path) -> bool:
-    """Return whether the list of classes and the training pictures are there."""
+    """Return whether the list of classes and the training images are there."""
     return (path / "wnids.txt").is_file() and split_folder(path, "train").is_dir()
 
 
@@ -25,7 +25,7 @@ def read(path: Path) -> Dataset:
     """Read the data set with its boxes and titles.
 
     Raises:
-        DataError: A class has no training pictures, or a line cannot be read.
+        DataError: A class has no training images, or a line cannot be read.
     """
     listed = path / "wnids.txt"
     training, validation = split_folder(path, "train"), split_folder(path, "val")
@@ -44,7 +44,7 @@ def read(path: Path) -> Dataset:
         pictures = list(pictures_in(folder / "images", passed)) if folder.is_dir() else []
         if not pictures:
             raise DataError(
-                f"{path}: class {wnid} of wnids.txt has no pictures under {training.name}/"
+                f"{path}: class {wnid} of wnids.txt has no images under {training.name}/"
             )
         for picture in pictures:
             train.add(picture, label, boxes.get(picture.name))
@@ -69,7 +69,7 @@ def _read_annotations(folder: Path, labels: dict[str, int], odd: list[OddBox]) -
     for number, row in _rows(path):
         place = f"{path}, line {number}"
         if len(row) < 2:
-            raise DataError(f"{place}: must be a picture, a class and a box")
+            raise DataError(f"{place}: must be an image, a class and a box")
         label = labels.get(nfc(row[1]))
         if label is None:
             raise DataError(f"{place}: class {row[1]!r} is not in wnids.txt")
@@ -81,7 +81,7 @@ def _read_annotations(folder: Path, labels: dict[str, int], odd: list[OddBox]) -
 
 
 def _boxes(folder: Path, odd: list[OddBox]) -> dict[str, Box | None]:
-    """Return the boxes of a class by the names of its pictures."""
+    """Return the boxes of a class by the names of its images."""
     path, images = folder / f"{folder.name}_boxes.txt", folder / "images"
     return {
         row[0]: _inclusive_box(row[1:], f"{path}, line {n}", images / row[0], odd)

@@ -1,10 +1,10 @@
 """Pascal VOC: ``JPEGImages/``, ``Annotations/*.xml``, ``ImageSets/Main/{train,val,test}.txt``.
 
-A picture's class is that of its largest object, by the area of the box, and its box is that
-object's; of equal ones the first counts. Pictures without an object are left out and counted.
+An image's class is that of its largest object, by the area of the box, and its box is that
+object's; of equal ones the first counts. Images without an object are left out and counted.
 ``trainval.txt`` is read where ``train.txt`` is missing; lists may be named by any word for a split
-(``Training.txt``, ``valid.txt``); without any list all annotated pictures are one set. A line names
-a picture, which may have blanks in its name, and perhaps a flag. Corners count pixels from 1 and
+(``Training.txt``, ``valid.txt``); without any list all annotated images are one set. A line names
+an image, which may have blanks in its name, and perhaps a flag. Corners count pixels from 1 and
 are the last ones inside; a box here counts from 0 and ends at the first pixel outside.
 """
 
@@ -26,7 +26,7 @@ from verydeep.errors import DataError
 
 
 def recognise(path: Path) -> bool:
-    """Return whether there are pictures and annotations by Pascal's names."""
+    """Return whether there are images and annotations by Pascal's names."""
     return (path / "JPEGImages").is_dir() and (path / "Annotations").is_dir()
 
 
@@ -34,7 +34,7 @@ def read(path: Path) -> Dataset:
     """Read the data set.
 
     Raises:
-        DataError: A list, an annotation or a picture is missing or cannot be used.
+        DataError: A list, an annotation or an image is missing or cannot be used.
     """
     pictures = {nfc(picture.stem): picture for picture in pictures_in(path / "JPEGImages")}
     splits, empty = {}, 0
@@ -49,7 +49,7 @@ def read(path: Path) -> Dataset:
 
 
 def _lists(root: Path, pictures: Collection[str]) -> dict[str, dict[str, str]]:
-    """Return the names of the pictures by split, each with the place that names it."""
+    """Return the names of the images by split, each with the place that names it."""
     files = _files(root / "ImageSets" / "Main")
     if not files:
         every = sorted((root / "Annotations").glob("*.xml"))
@@ -75,7 +75,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _read_list(path: Path, pictures: Collection[str]) -> dict[str, str]:
-    """Return the pictures of a list."""
+    """Return the images of a list."""
     listed: dict[str, str] = {}
     for place, line in lines(path):
         name = _listed_name(nfc(line), pictures)
@@ -88,7 +88,7 @@ def _read_list(path: Path, pictures: Collection[str]) -> dict[str, str]:
 
 
 def _listed_name(line: str, pictures: Collection[str]) -> str:
-    """Return the picture that a line names: the whole line, or what stands before a flag.
+    """Return the image that a line names: the whole line, or what stands before a flag.
 
     Lists of one class have such a flag, -1, 0 or 1, in a column more, which is no matter.
     """
@@ -103,9 +103,9 @@ def _annotation(root: Path, name: str) -> Path:
 
 
 def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> Entry | None:
-    # A name that is one of the pictures' leads nowhere else.
+    # A name that is one of the images' leads nowhere else.
     if name not in pictures:
-        raise DataError(f"{place}: there is no picture {name!r} in JPEGImages/")
+        raise DataError(f"{place}: there is no image {name!r} in JPEGImages/")
     path = _annotation(root, name)
     if not path.exists():
         raise DataError(f"{place}: there is no {path}")
@@ -126,7 +126,7 @@ def _box(thing: Object, odd: list[str] | None = None) -> Box | None:
     x0, y0, x1, y1 = thing.corners
     # Programs that count from 0 write a 0 here, which is no fault to speak of.
     if odd is not None and min(x0, y0) < 0:
-        odd.append(f"box {span(x0, y0, x1, y1)} begins beyond the picture: cut at its edge")
+        odd.append(f"box {span(x0, y0, x1, y1)} begins beyond the image: cut at its edge")
     return box_or_none(max(0.0, x0 - 1), max(0.0, y0 - 1), x1, y1, odd)
 
 

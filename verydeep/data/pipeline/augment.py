@@ -1,8 +1,8 @@
-"""Training crops: rescale, crop, mirror and shift the colours of a picture (sections 2.1, 3.1).
+"""Training crops: rescale, crop, mirror and shift the colours of an image (sections 2.1, 3.1).
 
 What is drawn and how it is applied are apart: :func:`draw_crop` makes all random choices,
-:func:`cut` applies them to one picture (on the way from a file) and :func:`cut_batch` to many at
-once, on any device. Both resample with the same filter: bilinear, widened when the picture shrinks.
+:func:`cut` applies them to one image (on the way from a file) and :func:`cut_batch` to many at
+once, on any device. Both resample with the same filter: bilinear, widened when the image shrinks.
 
 N images, H height, W width, h, w sides of a crop.
 """
@@ -28,11 +28,11 @@ WORTH_MORE = 4
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What may happen to a training picture.
+    """What may happen to a training image.
 
     Attributes:
         size: Side of a crop in pixels, the net's ``input_size``.
-        scale: Training scale S as a range (low, high) in pixels, drawn uniformly for each picture;
+        scale: Training scale S as a range (low, high) in pixels, drawn uniformly for each image;
             low = high is a fixed S.
         random_crop: Cut anywhere; else from the centre.
         flip: Mirror every other crop.
@@ -49,11 +49,11 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One crop of one picture, all choices made.
+    """One crop of one image, all choices made.
 
     Attributes:
-        rescaled: Height and width of the whole picture after rescaling.
-        window: The crop's place on the rescaled picture.
+        rescaled: Height and width of the whole image after rescaling.
+        window: The crop's place on the rescaled image.
         flip: Whether it is mirrored.
         shift: Factors αₖ along the three principal axes of the training pixels.
     """
@@ -65,9 +65,9 @@ class Crop:
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Return the source of randomness of one picture in one epoch.
+    """Return the source of randomness of one image in one epoch.
 
-    It depends on these three numbers alone: not on the order of the pictures, the number of
+    It depends on these three numbers alone: not on the order of the images, the number of
     processes, or where an interrupted run went on.
     """
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, epoch, index]))
@@ -76,12 +76,12 @@ def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 def draw_crop(
     augmentation: Augmentation, height: int, width: int, generator: np.random.Generator
 ) -> Crop:
-    """Draw a crop of a picture of that size.
+    """Draw a crop of an image of that size.
 
     Args:
         augmentation: What may happen.
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
         generator: Always asked for the same count of numbers, whatever is switched on.
     """
     scale, top, left, mirror = generator.random(4)
@@ -99,12 +99,12 @@ def draw_crop(
 
 
 def cut(pixels: Tensor, crop: Crop, extent: tuple[float, float] | None = None) -> Tensor:
-    """Return the crop of a picture.
+    """Return the crop of an image.
 
     Args:
-        pixels: uint8 (3, H, W), the picture.
+        pixels: uint8 (3, H, W), the image.
         crop: What to cut.
-        extent: Height and width of the picture, in these pixels, if their last row and column hold
+        extent: Height and width of the image, in these pixels, if their last row and column hold
             only a part of a pixel, as those of a JPEG decoded at a reduced size; None for H and W.
 
     Returns:
@@ -134,7 +134,7 @@ def _cut_from_corner(pixels: Tensor, crop: Crop, extent: tuple[float, float]) ->
 
 
 def _cut_box(pixels: Tensor, crop: Crop, extent: tuple[float, float]) -> Tensor:
-    """Return the crop, not mirrored, by Pillow from the part of the picture that it needs."""
+    """Return the crop, not mirrored, by Pillow from the part of the image that it needs."""
     window = crop.window
     y, x = (before / after for before, after in zip(extent, crop.rescaled, strict=True))
     top, bottom = _reach(window.top, window.height, y, pixels.shape[1])
@@ -156,7 +156,7 @@ def rescale(
     rounding: Rounding = "nearest",
     filter_: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> Image.Image:
-    """Return the whole picture with its smallest side brought to ``scale``.
+    """Return the whole image with its smallest side brought to ``scale``.
 
     Raises:
         PictureError: It is so long that it would have too many pixels.
@@ -173,7 +173,7 @@ def rescale(
 
 
 def source_window(crop: Crop, height: int, width: int) -> Window:
-    """Return the part of a picture of that size that a crop is made from."""
+    """Return the part of an image of that size that a crop is made from."""
     window = crop.window
     top, bottom = _reach(window.top, window.height, height / crop.rescaled[0], height)
     left, right = _reach(window.left, window.width, width / crop.rescaled[1], width)
@@ -191,17 +191,17 @@ def _reach(start: int, length: int, ratio: float, size: int) -> tuple[int, int]:
 def cut_batch(
     pictures: Tensor, sizes: Tensor, crops: Sequence[Crop], corners: Tensor | None = None
 ) -> Tensor:
-    """Return the crops of many pictures, each as two small matrix products (rows, then columns).
+    """Return the crops of many images, each as two small matrix products (rows, then columns).
 
     Args:
-        pictures: uint8 (N, 3, H, W), pictures or the parts of them that the crops need; what is
+        pictures: uint8 (N, 3, H, W), images or the parts of them that the crops need; what is
             smaller stands in the upper left corner.
-        sizes: (N, 2), height and width of every whole picture, on any device.
+        sizes: (N, 2), height and width of every whole image, on any device.
         crops: N crops, all of one size h x w.
         corners: (N, 2), row and column at which the parts begin; None if they are whole.
 
     Returns:
-        uint8 (N, 3, h, w) on the pictures' device.
+        uint8 (N, 3, h, w) on the images' device.
     """
     device = pictures.device
     windows = torch.tensor([crop.window for crop in crops], device=device)

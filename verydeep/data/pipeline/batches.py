@@ -47,9 +47,9 @@ class MicroBatch:
         labels: int64 (N,).
         shifts: float32 (N, 3), factors α of the colour shift.
         step: Number of the update within the epoch that they belong to.
-        share: Their share of that update's pictures.
+        share: Their share of that update's images.
         last: Whether the update is complete with them.
-        unreadable: Pictures that could be read once, but not now: name and reason.
+        unreadable: Images that could be read once, but not now: name and reason.
         boxes: float32 (N, 4), where on the crops the objects are: centre x, centre y, width,
             height, relative to the crop; None if that is not to be learned.
     """
@@ -83,7 +83,7 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Which draws a micro-batch is made of; draw d is of picture d modulo their number."""
+    """Which draws a micro-batch is made of; draw d is of image d modulo their number."""
 
     epoch: int
     indices: Indices
@@ -97,7 +97,7 @@ class Batches(Protocol):
 
     @property
     def pictures(self) -> int:
-        """Pictures in an epoch."""
+        """Images in an epoch."""
 
     @property
     def steps(self) -> int:
@@ -111,14 +111,14 @@ class TrainingBatches:
     """The training set as batches of augmented crops.
 
     Args:
-        samples: The training set; every picture can be read.
-        augmentation: What may happen to a picture.
-        batch: Pictures an update.
-        micro_batch: Pictures at once.
+        samples: The training set; every image can be read.
+        augmentation: What may happen to an image.
+        batch: Images an update.
+        micro_batch: Images at once.
         seed: Of the order and the augmentation.
-        store: The decoded pictures; None decodes the files, each epoch anew.
+        store: The decoded images; None decodes the files, each epoch anew.
         workers: Decoding processes, without a store; None decides.
-        balanced: Draw every class as often as any other, instead of every picture once.
+        balanced: Draw every class as often as any other, instead of every image once.
         reduced: Decode large JPEG files at a reduced size; see
             :mod:`verydeep.data.pipeline.read_crop`.
         drawing: How crops are drawn; None takes any.
@@ -156,7 +156,7 @@ class TrainingBatches:
 
     @property
     def pictures(self) -> int:
-        """Pictures in an epoch."""
+        """Images in an epoch."""
         return len(self.samples)
 
     @property
@@ -180,7 +180,7 @@ class TrainingBatches:
             mine = of_rank(indices, self.rank, self.world)
             parts = list(micro_batches(mine, self.micro_batch))
             for number, part in enumerate(parts, start=1):
-                # The mean over ranks of what each adds up is that over all pictures.
+                # The mean over ranks of what each adds up is that over all images.
                 share = len(part) * self.world / len(indices)
                 yield _Order(epoch, part, step, share, last=number == len(parts))
 
@@ -226,14 +226,14 @@ def _pinned_ahead(made: Workers[P]) -> Iterator[P]:
 
 
 class Crops(NamedTuple):
-    """Crops of pictures.
+    """Crops of images.
 
     Attributes:
         pictures: uint8 (N, 3, h, w).
         crops: How they were drawn.
-        draws: The numbers of their pictures.
-        originals: Sizes of the upright pictures.
-        faults: Pictures that could not be read.
+        draws: The numbers of their images.
+        originals: Sizes of the upright images.
+        faults: Images that could not be read.
     """
 
     pictures: Tensor
@@ -290,10 +290,10 @@ def cut_sources(
     *,
     reduced: bool = True,
 ) -> Crops:
-    """Decode pictures and cut a crop of each; the number of a picture decides which.
+    """Decode images and cut a crop of each; the number of an image decides which.
 
     Args:
-        sources: Numbers of the pictures, and what is known of them.
+        sources: Numbers of the images, and what is known of them.
         drawing: Draws the crops.
         side: Of a crop, in pixels.
         seed: Of the run.
@@ -319,7 +319,7 @@ def cut_sources(
 
 @dataclass
 class _Draw:
-    """Draws the crop of one picture, once its size is known."""
+    """Draws the crop of one image, once its size is known."""
 
     drawing: Drawing
     sample: Sample

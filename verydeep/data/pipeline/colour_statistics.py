@@ -1,7 +1,7 @@
-"""One pass over the training pictures before training: mean colour, principal axes, faults.
+"""One pass over the training images before training: mean colour, principal axes, faults.
 
 The mean RGB is the only preprocessing of the paper (section 2.1); the principal axes carry the
-colour shift of Krizhevsky et al. (2012). Each picture counts alike, whatever its size.
+colour shift of Krizhevsky et al. (2012). Each image counts alike, whatever its size.
 """
 
 from __future__ import annotations
@@ -53,26 +53,26 @@ class ColourStatistics:
 
 
 class ColourSum:
-    """Adds up the colour moments of pictures, one after the other."""
+    """Adds up the colour moments of images, one after the other."""
 
     def __init__(self) -> None:
         self.count = 0
         self.first, self.second = np.zeros(3), np.zeros((3, 3))
 
     def add(self, moments: Moments) -> None:
-        """Count one picture, by what :class:`Measure` says of it."""
+        """Count one image, by what :class:`Measure` says of it."""
         self.count += 1
         self.first += moments[0]
         self.second += moments[1]
 
     def join(self, other: ColourSum) -> None:
-        """Count the pictures of another sum too."""
+        """Count the images of another sum too."""
         self.count += other.count
         self.first += other.first
         self.second += other.second
 
     def statistics(self) -> ColourStatistics:
-        """Return the statistics of the pictures so far; there must be one."""
+        """Return the statistics of the images so far; there must be one."""
         mean = self.first / self.count
         covariance = self.second / self.count - np.outer(mean, mean)
         return ColourStatistics(
@@ -82,14 +82,14 @@ class ColourSum:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a pass over pictures found.
+    """What a pass over images found.
 
     Attributes:
-        colours: None if no picture could be read.
-        samples: Those whose pictures can be read, in order.
+        colours: None if no image could be read.
+        samples: Those whose images can be read, in order.
         unreadable: The others: name and reason.
         left_out: Their numbers in the list that was read.
-        store: The pictures of ``samples``, if they were to be kept.
+        store: The images of ``samples``, if they were to be kept.
     """
 
     colours: ColourStatistics
@@ -108,19 +108,19 @@ def scan(
     workers: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Scan:
-    """Read every training picture once.
+    """Read every training image once.
 
     Args:
         samples: The training set.
-        keep_on: Device on which the decoded pictures are kept; None keeps none.
-        largest_scale: Kept pictures with a larger smallest side are rescaled to this; right for a
+        keep_on: Device on which the decoded images are kept; None keeps none.
+        largest_scale: Kept images with a larger smallest side are rescaled to this; right for a
             fixed S alone, since other scales would resample them twice.
-        unreadable_limit: Share of broken pictures above which the data set is refused.
+        unreadable_limit: Share of broken images above which the data set is refused.
         workers: Decoding processes; see :func:`verydeep.data.pipeline.workers.load_pictures`.
-        progress: Called with the count of pictures read so far.
+        progress: Called with the count of images read so far.
 
     Raises:
-        DataError: More pictures are broken than the limit allows, or they do not fit into memory.
+        DataError: More images are broken than the limit allows, or they do not fit into memory.
     """
     samples = Samples.of(samples)
     measure = Measure(keep=keep_on is not None, largest_scale=largest_scale)
@@ -147,7 +147,7 @@ def scan(
 
 
 def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
-    """Refuse a training set with too many broken pictures, or with none that is whole.
+    """Refuse a training set with too many broken images, or with none that is whole.
 
     Raises:
         DataError: With the list of the broken ones.
@@ -157,10 +157,10 @@ def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
     listed = "".join(f"\n  {fault}" for fault in faults[:50])
     listed += f"\n  and {len(faults) - 50} more" if len(faults) > 50 else ""
     if len(faults) == total:
-        raise DataError(f"none of the {total} training pictures can be read:{listed}")
+        raise DataError(f"none of the {total} training images can be read:{listed}")
     enough = math.ceil(1000 * len(faults) / total) / 1000
     raise DataError(
-        f"{len(faults)} of {total} training pictures cannot be read, more than the "
+        f"{len(faults)} of {total} training images cannot be read, more than the "
         f"{limit:.1%} that data.unreadable_limit allows:{listed}\n"
         f"Mend or remove them, or raise the limit: {setting('data.unreadable_limit', enough)}"
     )
@@ -168,7 +168,7 @@ def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
 
 @dataclass(frozen=True)
 class Measure:
-    """Takes the first and second moments of a picture's colours, and perhaps its pixels along."""
+    """Takes the first and second moments of an image's colours, and perhaps its pixels along."""
 
     keep: bool
     largest_scale: int | None
@@ -180,7 +180,7 @@ class Measure:
 
         Returns:
             ((3,), (3, 3)) moments of RGB between 0 and 1; the pixels (H, W, 3) to be kept, if any;
-            height and width of the whole picture.
+            height and width of the whole image.
         """
         pixels = np.asarray(picture)
         moments, size = _moments(pixels.reshape(-1, 3)), (picture.height, picture.width)

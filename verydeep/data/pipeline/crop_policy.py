@@ -1,4 +1,4 @@
-"""Which crop of a picture an epoch shows, and where on the crop the object is.
+"""Which crop of an image an epoch shows, and where on the crop the object is.
 
 N crops.
 """
@@ -25,13 +25,13 @@ class Drawing(Protocol):
     def crop(
         self, sample: Sample, size: Size, original: Size, generator: np.random.Generator
     ) -> Crop:
-        """Draw a crop of a picture.
+        """Draw a crop of an image.
 
         Args:
-            sample: What is known of the picture.
+            sample: What is known of the image.
             size: Of the pixels that it is cut from.
-            original: Of the upright picture, in whose pixels a box is given.
-            generator: Of this picture in this epoch.
+            original: Of the upright image, in whose pixels a box is given.
+            generator: Of this image in this epoch.
         """
 
     def boxes(

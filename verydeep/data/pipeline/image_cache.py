@@ -1,4 +1,4 @@
-"""Decoded pictures of any sizes, kept in one block of memory on a device."""
+"""Decoded images of any sizes, kept in one block of memory on a device."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verydeep.system.option_names import setting
 
 
 class PictureStore:
-    """uint8 RGB pictures of different sizes, addressed by number.
+    """uint8 RGB images of different sizes, addressed by number.
 
     Args:
         pictures: uint8 (H, W, 3) each.
@@ -41,13 +41,13 @@ class PictureStore:
         return len(self.sizes)
 
     def picture(self, index: int) -> Tensor:
-        """Return a picture, uint8 (H, W, 3), without a copy."""
+        """Return an image, uint8 (H, W, 3), without a copy."""
         start, end = self.offsets[index], self.offsets[index + 1]
         height, width = self.sizes[index].tolist()
         return self.block[start:end].view(height, width, 3)
 
     def gather(self, indices: Sequence[int], windows: Sequence[Window]) -> Tensor:
-        """Return parts of pictures as one batch; only these parts are padded and moved.
+        """Return parts of images as one batch; only these parts are padded and moved.
 
         Returns:
             uint8 (N, 3, H, W), each part in the upper left corner of its place, zeros beyond.
@@ -61,23 +61,23 @@ class PictureStore:
 
 
 class Room:
-    """Watches that pictures to be kept fit into memory, while they come in."""
+    """Watches that images to be kept fit into memory, while they come in."""
 
     def __init__(self, device: torch.device) -> None:
-        # The block is concatenated once, so in RAM a picture is there twice for a moment.
+        # The block is concatenated once, so in RAM an image is there twice for a moment.
         share = 0.4 if device.type == "cpu" else 0.8
         self.left = share * available_memory(device)
 
     def take(self, size: int) -> None:
-        """Count a picture of that many bytes.
+        """Count an image of that many bytes.
 
         Raises:
-            DataError: The pictures do not fit.
+            DataError: The images do not fit.
         """
         self.left -= size
         if self.left < 0:
             raise DataError(
-                "the decoded pictures do not fit into memory: use "
+                "the decoded images do not fit into memory: use "
                 f"{setting('data.cache', 'none')}, which "
                 "reads them anew each epoch"
             )

@@ -15,22 +15,22 @@ from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.augment import Crop, cut
 
 REDUCED = 2
-"""A picture decoded at a reduced size keeps a smallest side of at least this many times S."""
+"""An image decoded at a reduced size keeps a smallest side of at least this many times S."""
 
 _JPEGS = ("JPEG", "MPO")
 
 Draw = Callable[[int, int], Crop]
-"""From the height and width of an upright picture to what is cut from it."""
+"""From the height and width of an upright image to what is cut from it."""
 
 
 def read_crop(
     source: ImageSource | bytes, draw: Draw, *, reduced: bool = True
 ) -> tuple[Tensor, Crop]:
-    """Read a picture and cut a crop from it.
+    """Read an image and cut a crop from it.
 
     Args:
         source: A file, or what stands in one.
-        draw: Draws the crop, from the size that the whole picture has.
+        draw: Draws the crop, from the size that the whole image has.
         reduced: Decode a JPEG far larger than the crop's scale at 1/2, 1/4 or 1/8 of its size,
             which the format allows at a fraction of the cost.
 
@@ -47,7 +47,7 @@ def read_crop(
 
 
 class _Turn(NamedTuple):
-    """How a picture lies in its file: first its sides are swapped, then it is mirrored.
+    """How an image lies in its file: first its sides are swapped, then it is mirrored.
 
     Only the crop is turned upright; it is the smaller part.
     """
@@ -57,7 +57,7 @@ class _Turn(NamedTuple):
     columns: bool = False
 
     def back(self, crop: Crop) -> Crop:
-        """Return where an upright picture's crop lies in the file, not mirrored."""
+        """Return where an upright image's crop lies in the file, not mirrored."""
         rescaled, (top, left, height, width) = crop.rescaled, crop.window
         if self.swap:
             rescaled = rescaled[::-1]
@@ -94,13 +94,13 @@ _TURNS = {
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A picture as it lies in the file, perhaps of a reduced size.
+    """An image as it lies in the file, perhaps of a reduced size.
 
     Attributes:
         pixels: uint8 (3, H, W).
-        extent: Height and width of the picture, in these pixels.
+        extent: Height and width of the image, in these pixels.
         turn: How it lies.
-        crop: What to cut from the upright picture.
+        crop: What to cut from the upright image.
     """
 
     pixels: Tensor

@@ -1,4 +1,4 @@
-"""Whole pictures for testing and prediction, rescaled to every test scale."""
+"""Whole images for testing and prediction, rescaled to every test scale."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class TestPicture:
-    """One picture at every test scale.
+    """One image at every test scale.
 
     Attributes:
         index: Its number in the list that was asked for.
         scales: Q, the smallest sides it was rescaled to.
         pixels: uint8 (H, W, 3) for each of them.
-        size: Height and width of the upright picture, before it was rescaled.
+        size: Height and width of the upright image, before it was rescaled.
     """
 
     __test__ = False  # not a test for pytest to collect
@@ -44,7 +44,7 @@ class TestPicture:
 
 @dataclass(frozen=True)
 class Rescale:
-    """Brings a picture to every test scale; runs where the file is decoded."""
+    """Brings an image to every test scale; runs where the file is decoded."""
 
     scales: tuple[int, ...]
     rounding: Rounding = "nearest"
@@ -65,7 +65,7 @@ class Rescale:
 
 @dataclass(frozen=True)
 class _Measured:
-    """Rescales a picture, and tells its size before that."""
+    """Rescales an image, and tells its size before that."""
 
     rescale: Rescale
 
@@ -75,10 +75,10 @@ class _Measured:
 
 @dataclass
 class TestPictures:
-    """A list of pictures, rescaled to every test scale.
+    """A list of images, rescaled to every test scale.
 
     Attributes:
-        pictures: Files, or pictures in memory.
+        pictures: Files, or images in memory.
         scales: Test scales Q, in pixels.
         workers: Decoding processes for files.
         rounding: Of the longer side.
@@ -99,7 +99,7 @@ class TestPictures:
         return len(self.pictures)
 
     def __iter__(self) -> Generator[TestPicture, None, None]:
-        """Yield every readable picture once, in order."""
+        """Yield every readable image once, in order."""
         self.unreadable.clear()
         prepare = _Measured(Rescale(self.scales, self.rounding, self.interpolation))
         with closing(load_pictures(self.pictures, prepare, workers=self.workers)) as all_loaded:

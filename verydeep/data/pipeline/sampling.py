@@ -1,4 +1,4 @@
-"""In which order an epoch meets the pictures: a pure function of seed and epoch."""
+"""In which order an epoch meets the images: a pure function of seed and epoch."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def steps_of_epoch(count: int, batch: int) -> int:
 def plan_epoch(
     count: int, batch: int, seed: int, epoch: int, balance: ArrayLike | None = None
 ) -> list[Indices]:
-    """Return the pictures of every update of an epoch: each picture exactly once.
+    """Return the images of every update of an epoch: each image exactly once.
 
-    The steps differ by at most one picture, so that none is a small remainder with a noisy
+    The steps differ by at most one image, so that none is a small remainder with a noisy
     gradient.
 
     Args:
-        count: Pictures in the training set.
-        batch: Pictures an update, at most.
+        count: Images in the training set.
+        batch: Images an update, at most.
         seed: Of the run.
         epoch: Number of the epoch; each has an order of its own.
-        balance: The pictures' labels, to draw every class as often as any other instead; see
+        balance: The images' labels, to draw every class as often as any other instead; see
             :func:`~verydeep.data.pipeline.balance.balanced_draws` for what the numbers mean then.
 
     >>> [len(step) for step in plan_epoch(10, 4, seed=0, epoch=0)]
@@ -60,6 +60,6 @@ def of_rank(step: Indices, rank: int, world: int) -> Indices:
 def micro_batches(step: Indices, micro_batch: int) -> Iterator[Indices]:
     """Yield the parts of a step that go through the net at once, as even as they can be.
 
-    One of no pictures is still one part: it says that the step is complete.
+    One of no images is still one part: it says that the step is complete.
     """
     yield from np.array_split(step, max(1, -(-len(step) // micro_batch)))

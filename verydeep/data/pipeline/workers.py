@@ -43,10 +43,10 @@ def load_pictures(
     workers: int | None = None,
     chunk: int = 16,
 ) -> Generator[Loaded[T], None, None]:
-    """Decode files and prepare the pictures, in order, while the caller works on earlier ones.
+    """Decode files and prepare the images, in order, while the caller works on earlier ones.
 
     Args:
-        sources: Files, or pictures that are already in memory.
+        sources: Files, or images that are already in memory.
         prepare: Runs where the file is decoded; its result travels to the caller. Must be
             picklable (a function of a module, or an instance of a class of one).
         workers: Processes; 0 takes threads of this one, None a process a core if the files are
@@ -192,5 +192,5 @@ class _Load(Generic[T]):
         try:
             return Loaded(index, self.prepare(picture))
         except PictureError as error:
-            name = "a picture in memory" if isinstance(source, Image.Image) else printable(source)
+            name = "an image in memory" if isinstance(source, Image.Image) else printable(source)
             return Loaded(index, None, f"{name}: {error}")

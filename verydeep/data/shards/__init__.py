@@ -1,1 +1,1 @@
-"""Pictures in tar archives after WebDataset: read by index or as a stream, and written."""
+"""Images in tar archives after WebDataset: read by index or as a stream, and written."""

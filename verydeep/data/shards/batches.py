@@ -24,15 +24,15 @@ from verydeep.errors import DataError, VeryDeepError
 class StreamBatches:
     """The training set as batches of augmented crops, out of shards that are read once an epoch.
 
-    Every update takes from each reader an equal share, up to one picture.
+    Every update takes from each reader an equal share, up to one image.
 
     Attributes:
         stream: The training set.
-        augmentation: What may happen to a picture.
-        batch: Pictures an update, of all ranks together.
-        micro_batch: Pictures at once.
+        augmentation: What may happen to an image.
+        batch: Images an update, of all ranks together.
+        micro_batch: Images at once.
         seed: Of the order and the augmentation.
-        buffer: Pictures that a reader holds to shuffle them.
+        buffer: Images that a reader holds to shuffle them.
         workers: Reading processes of each rank; the order depends on their number.
         reduced: Decode large JPEGs at a reduced size.
         rank: Which of the processes that train together this is.
@@ -52,7 +52,7 @@ class StreamBatches:
 
     @property
     def pictures(self) -> int:
-        """Pictures in an epoch."""
+        """Images in an epoch."""
         return len(self.stream)
 
     @property
@@ -113,7 +113,7 @@ class Reading:
                 made = self._made(list(islice(pictures, len(part))), step)
                 yield dataclasses.replace(
                     made,
-                    # The mean over ranks of what each adds up is then the mean over all pictures.
+                    # The mean over ranks of what each adds up is then the mean over all images.
                     share=len(part) * batches.world / sum(shares),
                     last=number == parts - 1 and worker == workers - 1,
                 )

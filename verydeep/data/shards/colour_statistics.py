@@ -20,7 +20,7 @@ from verydeep.errors import DataError, PictureError
 from verydeep.system.progress import Progress
 
 ENOUGH = 1_000_000
-"""Pictures that the colours are measured on, about at most."""
+"""Images that the colours are measured on, about at most."""
 
 
 @dataclass
@@ -36,19 +36,19 @@ def measure_stream(
     """Measure the colours of a stream, on as many of its first shards as hold :data:`ENOUGH`.
 
     Returns:
-        The colours, and the pictures that cannot be read.
+        The colours, and the images that cannot be read.
 
     Raises:
-        DataError: A shard is broken, or too many pictures are.
+        DataError: A shard is broken, or too many images are.
     """
     chosen = [n for n, first in enumerate(stream.firsts[:-1].tolist()) if first < ENOUGH]
     pictures = int(stream.firsts[len(chosen)])
     if pictures < len(stream):
-        progress.log(f"the colours are measured on the first {pictures:,} pictures")
+        progress.log(f"the colours are measured on the first {pictures:,} images")
     total, faults = ColourSum(), []
     places = [stream.places[number] for number in chosen]
     with (
-        progress.task("measuring the training pictures", len(places)) as task,
+        progress.task("measuring the training images", len(places)) as task,
         closing(in_parallel(_measure, places, workers=workers, chunk=1)) as measured,
     ):
         for done, one in enumerate(measured, 1):

@@ -1,4 +1,4 @@
-"""Shards as samples that can be met in any order: where in which shard each picture begins."""
+"""Shards as samples that can be met in any order: where in which shard each image begins."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ WORTH_PROCESSES = 16
 
 @dataclass(frozen=True, slots=True)
 class TarMember(Member):
-    """A picture in a shard.
+    """An image in a shard.
 
     Attributes:
         shard: Where the shard is.
-        name: Shard and picture, as people are told of it.
+        name: Shard and image, as people are told of it.
         offset: Of its first byte.
         size: In bytes.
     """
@@ -69,7 +69,7 @@ class ShardIndex:
         boxed: For each box the number of its sample; a sample's main box comes first.
         corners: Four of each box.
         fault: Why it cannot be read; nothing else holds then.
-        incomplete: Keys without a picture or without a class.
+        incomplete: Keys without an image or without a class.
     """
 
     names: Names = field(default_factory=Names)
@@ -150,7 +150,7 @@ def samples_of(
         names: What people call them.
         indexes: What they hold.
         labels: Number of every class that may stand in them.
-        by_name: In order of the pictures' names; else as they stand in the shards.
+        by_name: In order of the images' names; else as they stand in the shards.
 
     Raises:
         DataError: A class is unknown.
@@ -220,7 +220,7 @@ def _boxes(
 
 @dataclass(frozen=True, slots=True)
 class TarPlaces:
-    """Where pictures are in shards, by number."""
+    """Where images are in shards, by number."""
 
     shards: tuple[str, ...]
     names: tuple[str, ...]

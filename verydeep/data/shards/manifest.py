@@ -114,7 +114,7 @@ class Manifest(_Part):
                 )
         if "train" not in self.splits and [*self.splits] != ["all"]:
             raise ValueError(
-                f"splits: no training pictures; found {', '.join(self.splits) or 'none'}"
+                f"splits: no training images; found {', '.join(self.splits) or 'none'}"
             )
         for name, entry in self.splits.items():
             if len(entry.counts) != len(self.classes):

@@ -25,10 +25,10 @@ from verydeep.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Held(Member):
-    """A picture of a stream, in memory until it has been handed out.
+    """An image of a stream, in memory until it has been handed out.
 
     Attributes:
-        name: Shard and picture.
+        name: Shard and image.
         number: Counted over all shards in the order of their names; the same in every epoch.
         label: Number of its class.
         data: What would stand in its file.

@@ -4,7 +4,7 @@ The parts of a sample share a key, their name up to its first dot; what follows 
 
     000001.jpg  000001.cls  000001.box  000002.jpg  000002.cls
 
-A sample is a picture and a class (``cls``, ``class`` or ``label``: a number or a word); ``box`` is
+A sample is an image and a class (``cls``, ``class`` or ``label``: a number or a word); ``box`` is
 ours, ``x0 y0 x1 y1`` and so on, the main object first. Other parts are passed over unread, whatever
 is in them: nothing is unpickled. Hidden files, like the ``._000001.jpg`` of macOS, are no parts.
 Names are never taken for paths and nothing is unpacked, so
@@ -63,7 +63,7 @@ class TarPicture(NamedTuple):
     """A sample in a shard.
 
     Attributes:
-        name: Of the picture, with its ending.
+        name: Of the image, with its ending.
         offset: Of its first byte.
         size: In bytes.
         label: Its class, as it stands there.
@@ -140,8 +140,8 @@ class TarReader:
         block = self.stream.read(BLOCK)
         if self._position == 0 and block.startswith(COMPRESSED):
             raise DataError(
-                f"{self.place}: is compressed, so that no picture in it can be found; unpack it to "
-                "a plain .tar (pictures hardly shrink)"
+                f"{self.place}: is compressed, so that no image in it can be found; unpack it to "
+                "a plain .tar (images hardly shrink)"
             )
         if not block and not self._position:
             raise DataError(f"{self.place}: is empty")
@@ -247,12 +247,12 @@ def usual_header(block: bytes) -> _Header | None:
 def pictures_in_shard(
     stream: BinaryIO, place: str, wanted: Callable[[int], bool] = lambda number: False
 ) -> Iterator[TarPicture | None]:
-    """Yield the samples of a shard, in order; None for a key that has no picture or no class.
+    """Yield the samples of a shard, in order; None for a key that has no image or no class.
 
     Args:
         stream: The archive.
         place: What it is called in messages.
-        wanted: Whether to read the picture with this number, counted from 0.
+        wanted: Whether to read the image with this number, counted from 0.
 
     Raises:
         DataError: It is no whole tar archive, or a class or box in it cannot be read.

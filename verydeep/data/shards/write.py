@@ -1,4 +1,4 @@
-"""A data set written as shards: pictures as they are, byte by byte, with class and box beside them.
+"""A data set written as shards: images as they are, byte by byte, with class and box beside them.
 
 The training samples are shuffled once on the way, so that neighbours in a shard have nothing in
 common. The key of a sample begins with its number in the data set: read by index, the shards give
@@ -42,7 +42,7 @@ class Written:
         folder: Where to.
         manifest: What is in it.
         bytes: Of all shards.
-        unreadable: Pictures that were left out: name and reason.
+        unreadable: Images that were left out: name and reason.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A file, read; with the colours of its picture, or why that cannot be used."""
+    """A file, read; with the colours of its image, or why that cannot be used."""
 
     data: bytes = b""
     moments: Moments | None = None
@@ -105,12 +105,12 @@ def write_shards(
         samples: In a shard, at most.
         mebibytes: Of a shard, about at most.
         seed: Of the order of the training samples.
-        limit: Share of a split's pictures that may be broken; these are left out.
+        limit: Share of a split's images that may be broken; these are left out.
         workers: Decoding processes; None decides.
         progress: Where to report to; None is silent.
 
     Raises:
-        DataError: The folder lies within the data or is not empty, or too many pictures are broken.
+        DataError: The folder lies within the data or is not empty, or too many images are broken.
         InputError: Nothing can be written to the folder.
         DiskError: There is no room on the disk; what was written is removed.
         WorkerError: A reading process was killed.

@@ -39,7 +39,7 @@ def are_box_nets(models: Sequence[Folder]) -> bool:
     if any(given) and not all(given):
         raise InputError(
             f"box nets and classifiers cannot be fused: give box nets with {option('boxes')}, "
-            "beside the classifiers that say what is on a picture; "
+            "beside the classifiers that say what is on an image; "
             f"{models[given.index(True)]} is a box net"
         )
     return any(given)
@@ -75,7 +75,7 @@ def evaluate_localization(
         protocol: ``center`` (the true class's box on the central crop: Testing 1), ``dense``
             (Testing 2) or ``crops`` (the same with a grid of crops); None takes ``dense`` beside a
             classifier, else ``center``.
-        split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
+        split: Which split; None takes ``test`` if there is one, else ``val``, else all images.
         scales: Test scales Q in pixels; ``single`` or ``multi`` for the paper's, which depend on
             the box net's training scale, ``multi`` of ``dense`` rounded to scales that leave no
             pixel out; None takes those that the first box net was tested at.
@@ -113,15 +113,15 @@ def evaluate_localization(
 
 @dataclass(frozen=True)
 class BoxBench:
-    """Nets and the pictures that they are tested on.
+    """Nets and the images that they are tested on.
 
     Attributes:
-        classifiers: That say what is on a picture; none are needed for the true class.
+        classifiers: That say what is on an image; none are needed for the true class.
         nets: Box nets, of the same classes.
         samples: Labels count into these.
         split: Name of the split.
         dataset: That they are of.
-        overlap: How many of the pictures the nets have seen before.
+        overlap: How many of the images the nets have seen before.
     """
 
     classifiers: tuple[Classifier, ...]
@@ -142,7 +142,7 @@ def set_up_boxes(
     precision: str | None = None,
     progress: Progress | None = None,
 ) -> BoxBench:
-    """Load nets and list the pictures to test them on; see :func:`evaluate_localization`.
+    """Load nets and list the images to test them on; see :func:`evaluate_localization`.
 
     Raises:
         InputError: A model or the data cannot be used.

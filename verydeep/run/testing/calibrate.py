@@ -1,4 +1,4 @@
-"""A temperature for a model's probabilities, fitted on pictures and kept in its folder."""
+"""A temperature for a model's probabilities, fitted on images and kept in its folder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def calibrate(
 ) -> Calibration:
     """Fit the temperature of a model's probabilities on a split, and keep it if it is of use.
 
-    It is kept with the model if it lowers the loss of pictures that it was not fitted to (see
+    It is kept with the model if it lowers the loss of images that it was not fitted to (see
     :func:`verydeep.evaluation.calibration.fit_calibration`); what was kept before it is replaced.
     From then on :meth:`Classifier.predict` gives calibrated probabilities, and tests report loss
     and calibration error at that temperature besides those without. If it is of no use, the model
@@ -49,7 +49,7 @@ def calibrate(
 
     Args:
         model: Model or run folder, which is written to.
-        split: Pictures to fit on; those that the net was trained on would make it too sure.
+        split: Images to fit on; those that the net was trained on would make it too sure.
         data: A name, folder or file; None takes the data of the run.
         protocol: How the posteriors are measured.
         tested: The split that errors are reported for; fitting on it is refused. None takes that
@@ -110,8 +110,8 @@ def _say_trained_on(
     known = find_overlap([model], samples, dataset.root, Progress()).trained_on
     if known:
         progress.log(
-            f"the net was trained on {known:,} of these {plural(len(samples), 'picture')} and is "
-            "surer of them than of others: a temperature fitted on pictures that it has not seen "
+            f"the net was trained on {known:,} of these {plural(len(samples), 'image')} and is "
+            "surer of them than of others: a temperature fitted on images that it has not seen "
             "is better"
         )
 
@@ -120,8 +120,8 @@ def _fit(result: EvaluationResult, protocol: str) -> Calibration:
     answers = result.answers
     if not answers.wrong.any():
         raise InputError(
-            f"all {result.images} pictures of {result.split} are recognised, so nothing tells how "
-            "sure the net may be: fit on more pictures, or harder ones"
+            f"all {result.images} images of {result.split} are recognised, so nothing tells how "
+            "sure the net may be: fit on more images, or harder ones"
         )
     return fit_calibration(
         answers.posteriors, answers.labels, split=result.split, protocol=protocol

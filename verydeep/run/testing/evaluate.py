@@ -44,14 +44,14 @@ Scales = Sequence[int] | str | None
 
 @dataclass(frozen=True)
 class Bench:
-    """Models and the pictures that they are tested on.
+    """Models and the images that they are tested on.
 
     Attributes:
         models: Loaded.
         samples: Labels count into the models' classes.
         split: Name of the split.
         root: Folder of the data.
-        overlap: How many of the pictures the models have seen before.
+        overlap: How many of the images the models have seen before.
     """
 
     models: tuple[AnyClassifier, ...]
@@ -87,7 +87,7 @@ def evaluate(
             the (first) run. Where these are named, the splits are those of the run too.
         protocol: ``center``, ``dense``, ``crops``, ``both``, ``ten-crop`` or ``googlenet``; or a
             :class:`~verydeep.evaluation.protocol.TestProtocol`, which says all of the views.
-        split: Which split; None takes ``test`` if there is one, else ``val``, else all pictures.
+        split: Which split; None takes ``test`` if there is one, else ``val``, else all images.
         scales: Test scales Q in pixels; ``single`` or ``multi`` for the paper's, which depend on
             each model's training scale; None takes those that the model was tested at, or the
             protocol's own.
@@ -143,7 +143,7 @@ def evaluate_all(
     workers: int | None = None,
     progress: ProgressWish = None,
 ) -> EvaluationTable:
-    """Measure models by every protocol, as in Tables 3 to 6 of the paper; pictures are read once.
+    """Measure models by every protocol, as in Tables 3 to 6 of the paper; images are read once.
 
     The arguments are those of :func:`evaluate`.
     """
@@ -180,7 +180,7 @@ def set_up(
     precision: str | None = None,
     progress: Progress | None = None,
 ) -> Bench:
-    """Load models and list the pictures to test them on.
+    """Load models and list the images to test them on.
 
     Raises:
         InputError: A model or the data cannot be used.

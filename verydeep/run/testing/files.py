@@ -1,4 +1,4 @@
-"""The files of a test: what people need for their own statistics, and pictures of it."""
+"""The files of a test: what people need for their own statistics, and images of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from verydeep.visualization.plots.style import save_picture
 def write_result(result: EvaluationResult, folder: Path) -> None:
     """Write all that is known of a test.
 
-    ``result.json``; ``posteriors.csv``, a line a picture; ``classes.csv``, the errors of every
+    ``result.json``; ``posteriors.csv``, a line an image; ``classes.csv``, the errors of every
     class; ``confusion.csv`` and ``.png``; ``reliability.csv`` and ``.png``.
     """
     write_json(folder / "result.json", result.to_dict())
@@ -53,10 +53,10 @@ def write_table(table: EvaluationTable, folder: Path) -> None:
 def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path) -> None:
     """Write all that is known of a test of boxes.
 
-    ``result.json``; ``boxes.csv``, a line a picture; ``coco_truth.json`` and ``coco_results.json``
+    ``result.json``; ``boxes.csv``, a line an image; ``coco_truth.json`` and ``coco_results.json``
     as COCO's tools read them, with the numbers of the data's own file if they are COCO's;
     ``gallery.png``, the best and the worst; unless the true class was told, ``merging.png``, how
-    the boxes of a picture are merged, the one of the median overlap.
+    the boxes of an image are merged, the one of the median overlap.
     """
     net, places = bench.nets[0], _places(bench)
     write_json(folder / "result.json", result.to_dict())
@@ -75,14 +75,14 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
 
 
 def _places(bench: BoxBench) -> dict[str, ImageSource]:
-    """Return where pictures are, by the names that a result has for them."""
+    """Return where images are, by the names that a result has for them."""
     return {relative_name(sample.path, bench.dataset.root): sample.path for sample in bench.samples}
 
 
 def _numbers(
     result: LocalizationResult, bench: BoxBench, places: Mapping[str, ImageSource]
 ) -> Numbers | None:
-    """Return what the data's own file calls pictures and classes; None if there is no such file."""
+    """Return what the data's own file calls images and classes; None if there is no such file."""
     if bench.dataset.coco is None:
         return None
     pictures = [str(places[answer.name]) for answer in result.answers]

@@ -120,10 +120,10 @@ def _measure(request: Request, progress: Progress, calibrate_on: str | None) -> 
 
 
 def explained(request: Request, picture: Path | None) -> Outcome:
-    """Explain the test of one picture; None takes the first.
+    """Explain the test of one image; None takes the first.
 
     Raises:
-        InputError: A model, the picture or a setting cannot be used.
+        InputError: A model, the image or a setting cannot be used.
     """
     if request.boxes or are_box_nets(request.models):
         raise InputError("--explain is for classifiers alone: leave --boxes away")

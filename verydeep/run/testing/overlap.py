@@ -1,6 +1,6 @@
-"""Pictures of a test that the nets were trained on: an error on them is too low.
+"""Images of a test that the nets were trained on: an error on them is too low.
 
-What a net was trained on stands in its run's folder. A picture is known again by its content where
+What a net was trained on stands in its run's folder. An image is known again by its content where
 that was recorded, wherever it lies and whatever it is called; in larger data sets by its size and
 by its name within the data, as far as both names go.
 """
@@ -26,7 +26,7 @@ from verydeep.training.run_folder import PICTURES, RunFolder
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many of the pictures of a test were seen before.
+    """How many of the images of a test were seen before.
 
     Attributes:
         trained_on: Those that one of the nets was trained on; None if nothing is known of that.
@@ -50,12 +50,12 @@ def run_of(model: object) -> RunFolder | None:
 def find_overlap(
     models: Iterable[object], samples: Samples, root: Path, progress: Progress
 ) -> Overlap:
-    """Count the pictures that nets were trained on, or chosen by, and say so if there are some.
+    """Count the images that nets were trained on, or chosen by, and say so if there are some.
 
     Args:
         models: Model or run folders; others are not known of.
         samples: What they are to be tested on.
-        root: Folder that the names of the pictures are relative to.
+        root: Folder that the names of the images are relative to.
         progress: Where to warn.
     """
     pictures = _Pictures(samples, root)
@@ -80,7 +80,7 @@ def find_overlap(
 
 
 def _chose_epoch(run: RunFolder) -> bool:
-    """Return whether the validation pictures of a run chose the epoch that was kept."""
+    """Return whether the validation images of a run chose the epoch that was kept."""
     return not run.started or run.read_recipe().training.keep != "last"
 
 
@@ -91,7 +91,7 @@ def _records(run: RunFolder) -> dict[str, SplitRecord] | None:
 
 
 def _learned_from(run: RunFolder, record: SplitRecord) -> SplitRecord:
-    """Return the pictures that a run's net learns from: of a box net those with a box."""
+    """Return the images that a run's net learns from: of a box net those with a box."""
     if not (run.model / CONFIG).is_file():
         return record
     if read_config(find_model(run.path)).task == "classification":
@@ -109,13 +109,13 @@ def _taken(record: SplitRecord, which: NDArray[np.bool_]) -> SplitRecord:
 def _warn(run: RunFolder, known: int, tested: int, progress: Progress) -> None:
     if known:
         progress.log(
-            f"{run.path} was trained on {known:,} of {plural(tested, 'picture')} to test on: the "
-            "error on them is too low; test on pictures that it has not seen"
+            f"{run.path} was trained on {known:,} of {plural(tested, 'image')} to test on: the "
+            "error on them is too low; test on images that it has not seen"
         )
 
 
 class _Pictures:
-    """The pictures of a test; what is needed of their files is read once."""
+    """The images of a test; what is needed of their files is read once."""
 
     def __init__(self, samples: Samples, root: Path) -> None:
         self.samples = samples
@@ -164,7 +164,7 @@ class _ByName:
             self.names.setdefault(key, []).append(name)
 
     def has(self, name: str, size: int) -> bool:
-        """Return whether there is a picture of that size whose name ends like this one."""
+        """Return whether there is an image of that size whose name ends like this one."""
         there = self.names.get((PurePosixPath(name).name, size), ())
         return any(
             f"/{one}".endswith(f"/{name}") or f"/{name}".endswith(f"/{one}") for one in there

@@ -1,4 +1,4 @@
-"""A test of one picture, explained in words and as a picture of its views."""
+"""A test of one image, explained in words and as an image of its views."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def explain_test(
     device: str | None = None,
     precision: str | None = None,
 ) -> Explanation:
-    """Test one picture and keep every step; the arguments are those of :func:`verydeep.evaluate`.
+    """Test one image and keep every step; the arguments are those of :func:`verydeep.evaluate`.
 
     Args:
         models: The nets.
-        data: What would be tested; not needed if a picture is given and no net is torchvision's.
+        data: What would be tested; not needed if an image is given and no net is torchvision's.
         protocol: How.
-        picture: The picture; None takes the first of the split.
-        out: Folder for ``views.png``, the views drawn on the picture; None writes nothing.
+        picture: The image; None takes the first of the split.
+        out: Folder for ``views.png``, the views drawn on the image; None writes nothing.
         split: Which split.
         scales: Test scales.
         flip: Whether mirror images are averaged in.
@@ -57,7 +57,7 @@ def explain_test(
         precision: ``bf16`` or ``fp32``.
 
     Raises:
-        InputError: A model, the picture or the protocol cannot be used.
+        InputError: A model, the image or the protocol cannot be used.
     """
     loaded, source = _given(models, data, picture, split, layout, device, precision)
     protocols = [
@@ -81,7 +81,7 @@ def _given(
     device: str | None,
     precision: str | None,
 ) -> tuple[Sequence[AnyClassifier], Place]:
-    """Load the nets, and find the picture: with one at hand, nets of ours need no data."""
+    """Load the nets, and find the image: with one at hand, nets of ours need no data."""
     given = [models] if isinstance(models, ModelSource) else list(models)
     if picture is None or any(is_torchvision(model) for model in given):
         bench = set_up(given, data, split, layout=layout, device=device, precision=precision)

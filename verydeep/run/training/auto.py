@@ -19,7 +19,7 @@ from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
 
 LOOKED_AT = 64
-"""Pictures whose size is looked up, evenly spread over the data set."""
+"""Images whose size is looked up, evenly spread over the data set."""
 
 NOT_MIRRORED = ("digits", "mnist")
 """Data sets by name whose classes are not those of their mirror images."""
@@ -47,7 +47,7 @@ def choose_recipe(
     given, inherited = _with_source(said)
     recipe, choices = auto_recipe(facts, given)
     progress.log(
-        f"recipe auto, for {plural(facts.pictures, 'picture')} of "
+        f"recipe auto, for {plural(facts.pictures, 'image')} of "
         f"{plural(facts.classes, 'class', 'classes')} on {'a GPU' if facts.gpu else 'a CPU'}:"
     )
     for choice in (*inherited, *choices):
@@ -72,7 +72,7 @@ def facts_of(source: DataSource, dataset: Dataset, machine: Machine) -> DataFact
 
 
 def _sizes(dataset: Dataset, split: str) -> Iterator[tuple[int, int]]:
-    """Yield the sizes of some pictures; those that cannot be read are told of later."""
+    """Yield the sizes of some images; those that cannot be read are told of later."""
     if dataset.stream is not None:
         return
     samples = dataset.split(split)

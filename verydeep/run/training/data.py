@@ -1,4 +1,4 @@
-"""Training pictures that come as a stream: what a run settles, measures and reads of them."""
+"""Training images that come as a stream: what a run settles, measures and reads of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def settle_stream(recipe: Recipe, stream: ShardStream) -> Recipe:
         )
     if recipe.data.balance == "sampling":
         raise RecipeError(
-            "data.balance: a stream cannot draw single pictures; must be none or weights, or read "
+            "data.balance: a stream cannot draw single images; must be none or weights, or read "
             f"the shards by index: {setting('data.stream', False)}"
         )
     workers = worker_count(recipe.data.workers, len(stream))
@@ -39,7 +39,7 @@ def scan_stream(stream: ShardStream, recipe: Recipe, progress: Progress) -> Scan
     """Return the colours of a stream: those that stand beside the shards, or measured ones.
 
     Raises:
-        DataError: A shard is broken, or too many pictures are.
+        DataError: A shard is broken, or too many images are.
     """
     colours = stream.colours
     faults: tuple[str, ...] = ()

@@ -40,7 +40,7 @@ FOLLOWING = ("net.dropout", "data.train_scale")
 
 @dataclass(frozen=True)
 class LocalizationTask(TrainingTask[Localizer]):
-    """To tell boxes. Pictures without a box are left out."""
+    """To tell boxes. Images without a box are left out."""
 
     @property
     def settings(self) -> Settings:
@@ -54,11 +54,11 @@ class LocalizationTask(TrainingTask[Localizer]):
         return outputs_for(len(self.dataset.classes), per_class=self.settings.per_class)
 
     def samples(self, split: str) -> Samples:
-        """Return the pictures of a split that have a box."""
+        """Return the images of a split that have a box."""
         with_box = self.dataset.split(split).with_box()
         if not with_box:
             raise DataError(
-                f"{self.dataset.place}: no picture of split {split!r} has a box, and a box net "
+                f"{self.dataset.place}: no image of split {split!r} has a box, and a box net "
                 "learns from boxes and is tested by them; docs/data.md says where they are read "
                 "from"
             )
@@ -86,7 +86,7 @@ class LocalizationTask(TrainingTask[Localizer]):
 
     @cached_property
     def baselines(self) -> Mapping[str, Tensor]:
-        """Boxes fitted on the training pictures; measured once, as that opens their files."""
+        """Boxes fitted on the training images; measured once, as that opens their files."""
         return training_baselines(self.samples("train"), self.recipe.data.workers)
 
     def load(self, folder: Path) -> Localizer:
@@ -126,7 +126,7 @@ class LocalizationTask(TrainingTask[Localizer]):
         ]
 
     def answers(self, result: LocalizationResult) -> Iterator[dict[str, Any]]:
-        """Yield the true boxes of every picture and the one that was found."""
+        """Yield the true boxes of every image and the one that was found."""
         return located_rows(result.answers, self.dataset.classes)
 
 

@@ -33,7 +33,7 @@ Parts = Mapping[str, Any]
 """Attributes of a :class:`~verydeep.models.trained_net.TrainedNet`."""
 
 Figures = tuple[dict[str, float], tuple[str, ...]]
-"""What a validation measured, and the names of the pictures that could not be read."""
+"""What a validation measured, and the names of the images that could not be read."""
 
 
 class Tested(Protocol):
@@ -66,19 +66,19 @@ class TrainingTask(ABC, Generic[M]):
 
     @abstractmethod
     def samples(self, split: str) -> Samples:
-        """Return the pictures of a split that can be used.
+        """Return the images of a split that can be used.
 
         Raises:
             DataError: There is none.
         """
 
     def colours(self, measured: ColourStatistics) -> ColourStatistics:
-        """Return the colours that the net is to be used with, from those of its pictures."""
+        """Return the colours that the net is to be used with, from those of its images."""
         return measured
 
     @abstractmethod
     def objective(self, samples: Sequence[Sample]) -> Objective:
-        """Return what is minimised on the training pictures."""
+        """Return what is minimised on the training images."""
 
     @abstractmethod
     def drawing(self, augmentation: Augmentation) -> Drawing:
@@ -106,7 +106,7 @@ class TrainingTask(ABC, Generic[M]):
 
     @abstractmethod
     def answers(self, result: Any) -> Iterator[dict[str, Any]]:
-        """Yield what is kept of every picture of a test, as plain values."""
+        """Yield what is kept of every image of a test, as plain values."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class ClassificationTask(TrainingTask[Classifier]):
         return len(self.dataset.classes)
 
     def samples(self, split: str) -> Samples:
-        """Return all pictures of a split."""
+        """Return all images of a split."""
         return self.dataset.split(split)
 
     def objective(self, samples: Sequence[Sample]) -> Objective:
@@ -163,5 +163,5 @@ class ClassificationTask(TrainingTask[Classifier]):
         return final_tests(model, self.dataset, self.recipe, progress)
 
     def answers(self, result: EvaluationResult) -> Iterator[dict[str, Any]]:
-        """Yield the true class and the likeliest ones of every picture."""
+        """Yield the true class and the likeliest ones of every image."""
         return Record.of(result.answers).rows()

@@ -50,7 +50,7 @@ from verydeep.training.signals import StopAtOnce
 from verydeep.training.tensorboard import tensorboard_log
 
 SMALL_BATCH = 16
-"""Pictures an update that suit the smallest sets."""
+"""Images an update that suit the smallest sets."""
 
 FEW_UPDATES = 300
 """Fewer updates in all are worth a word: too few for a net to learn from a random start."""
@@ -222,7 +222,7 @@ def _train_one(
     if dataset.stream is not None:
         recipe = settle_stream(recipe, dataset.stream)
     progress.log(
-        f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} pictures, "
+        f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} images, "
         f"{recipe.training.micro_batch} at a time"
     )
     if not resumed:
@@ -287,7 +287,7 @@ def _read_data(
             source.data,
             layout=source.layout,
             progress=progress,
-            # Boxes come with single pictures: a stream has none.
+            # Boxes come with single images: a stream has none.
             stream=False if recipe.localization else recipe.data.stream,
             validation_share=recipe.data.validation_share,
             test_share=recipe.data.test_share,
@@ -307,7 +307,7 @@ def _say_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
         "weights": "errors of small classes weigh more in the loss (data.balance=weights)",
         "sampling": "every class is drawn as often as any other (data.balance=sampling)",
     }[recipe.data.balance]
-    progress.log(f"classes have from {least:,} to {most:,} training pictures: {remedy}")
+    progress.log(f"classes have from {least:,} to {most:,} training images: {remedy}")
 
 
 def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
@@ -330,7 +330,7 @@ def _scan(
     resumed: RunFolder | None,
     progress: Progress,
 ) -> Scan:
-    """Read the training pictures once; a resumed run that keeps none reads its own record."""
+    """Read the training images once; a resumed run that keeps none reads its own record."""
     if dataset.stream is not None:
         if resumed is not None:
             return Scan(recorded_colours(resumed.read("data.json")), Samples.of(()))
@@ -339,7 +339,7 @@ def _scan(
     if len(samples) < len(dataset.split("train")):
         progress.log(
             f"{len(dataset.split('train')) - len(samples):,} of {len(dataset.split('train')):,} "
-            "training pictures have no box and are left out"
+            "training images have no box and are left out"
         )
     kept = {"none": None, "ram": torch.device("cpu"), "device": machine.device}[recipe.data.cache]
     if resumed and kept is None:
@@ -347,7 +347,7 @@ def _scan(
         good = samples.take(np.delete(np.arange(len(samples)), record["left_out"]))
         return Scan(recorded_colours(record), good, tuple(record["unreadable"]))
     low, high = recipe.data.train_scale
-    with progress.task("reading the training pictures", len(samples)) as reading:
+    with progress.task("reading the training images", len(samples)) as reading:
         scanned = scan(
             samples,
             keep_on=kept,
@@ -360,13 +360,13 @@ def _scan(
         scanned = replace(scanned, colours=task.colours(scanned.colours))
     elif list(scanned.left_out) != resumed.read("data.json")["left_out"]:
         raise DataError(
-            f"{dataset.place}: other training pictures can be read now than when {resumed.path} "
+            f"{dataset.place}: other training images can be read now than when {resumed.path} "
             "began; put them back as they were, or start a new run"
         )
     else:
         scanned = replace(scanned, colours=recorded_colours(resumed.read("data.json")))
     if scanned.unreadable:
-        broken = plural(len(scanned.unreadable), "picture")
+        broken = plural(len(scanned.unreadable), "image")
         progress.log(f"{broken} cannot be read, left out of training:")
         for fault in scanned.unreadable:
             progress.log(f"  {fault}")
@@ -441,11 +441,9 @@ class Training:
             ways.append("a GPU")
             if self.recipe.net.input_size > 96:
                 chosen = option("recipe", "auto")
-                ways.append(f"{chosen}, which chooses a smaller net and smaller pictures")
+                ways.append(f"{chosen}, which chooses a smaller net and smaller images")
         else:
-            ways.append(
-                f"a smaller net ({option('net', 'A')}) or smaller pictures (net.input_size)"
-            )
+            ways.append(f"a smaller net ({option('net', 'A')}) or smaller images (net.input_size)")
         return f"quicker: {', or '.join(ways)}"
 
     def _loop(self) -> Loop:

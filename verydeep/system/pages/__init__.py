@@ -1,6 +1,6 @@
 """What all HTML pages share: one template to extend, one style sheet, one way to fill them in.
 
-A page is one file that opens from disk and loads nothing: style sheet, drawings and pictures stand
+A page is one file that opens from disk and loads nothing: style sheet, drawings and images stand
 within it, there is no script, and its policy forbids the browser any request. A template beside
 its module begins with ``{% extends "base.html" %}`` and fills these blocks:
 

@@ -1,1 +1,1 @@
-"""What happens inside a trained net, drawn: the pictures and the page of ``verydeep explain``."""
+"""What happens inside a trained net, drawn: the images and the page of ``verydeep explain``."""

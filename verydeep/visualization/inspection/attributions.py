@@ -53,7 +53,7 @@ def saliency_section(subject: Subject) -> Section:
         name="saliency",
         title="Saliency",
         lead=f"|∂score/∂pixel| of {subject.quoted}, the largest of the three colours, before the "
-        "soft-max (Simonyan, Vedaldi & Zisserman 2013, section 3).",
+        "softmax (Simonyan, Vedaldi & Zisserman 2013, section 3).",
         panels=(panel,),
         facts={**_asked(subject), "unit": GREY_LEVEL, **heat_facts(heat)},
     )
@@ -92,7 +92,7 @@ def grad_cam_section(subject: Subject, layer: str | None = None) -> Section:
     """Draw where the maps of a convolution speak for the class (Selvaraju et al. 2017).
 
     Args:
-        subject: Picture, net and class.
+        subject: Image, net and class.
         layer: A convolution such as ``conv4_3``; None takes the last.
 
     Raises:
@@ -109,7 +109,7 @@ def grad_cam_section(subject: Subject, layer: str | None = None) -> Section:
         figure=draw_heat(subject.pixels, found.heat, "weighted activation"),
         caption=f"Bright is where the maps of {found.layer} together speak for the class. There "
         f"are {w}x{h} values, one for {found.stride}x{found.stride} pixels, interpolated between; "
-        f"each sees far more of the picture than that. {in_words(found.heat)} What speaks against "
+        f"each sees far more of the image than that. {in_words(found.heat)} What speaks against "
         "the class is cut off at 0.",
     )
     return Section(
@@ -135,11 +135,11 @@ def occlusion_section(
     stride: int | None = None,
     measure: Measure = "score",
 ) -> Section:
-    """Draw how far the class falls when a part of the picture is hidden (Zeiler & Fergus 2013).
+    """Draw how far the class falls when a part of the image is hidden (Zeiler & Fergus 2013).
 
     Args:
-        subject: Picture, net and class.
-        window: Side of what is hidden, in pixels; None for what fits the picture.
+        subject: Image, net and class.
+        window: Side of what is hidden, in pixels; None for what fits the image.
         stride: From one window to the next, in pixels; None takes half of the window.
         measure: What falls, ``score`` or ``probability``.
 
@@ -158,14 +158,14 @@ def occlusion_section(
         figure=draw_heat(subject.pixels, found.heat, f"fall of the {measure}", signed=True),
         caption=f"A {found.window}x{found.window} square in the mean colour was moved in steps of "
         f"{found.stride} pixels; a pixel shows the mean fall of the {measure}, {found.whole:.3g} "
-        f"on the whole picture, over all squares that hid it. Where it is below 0, hiding helps "
+        f"on the whole image, over all squares that hid it. Where it is below 0, hiding helps "
         f"the class. {in_words(found.heat)} Finer than the square nothing can be told apart, and "
         "the square itself may look like something.",
     )
     return Section(
         name="occlusion",
         title="Occlusion",
-        lead=f"How far the {measure} of {subject.quoted} falls when a part of the picture is "
+        lead=f"How far the {measure} of {subject.quoted} falls when a part of the image is "
         "hidden (Zeiler & Fergus 2013). No gradient is asked.",
         panels=(panel,),
         facts={
@@ -191,7 +191,7 @@ def _quantile(heat: Tensor) -> float:
 def _draw_guided(pixels: Tensor, colours: Tensor, heat: Tensor) -> Figure:
     most = max(float(np.quantile(heat.numpy(), BRIGHT)), torch.finfo(heat.dtype).tiny)
     figure, (first, second, third) = beside(pixels.shape[-2:], 3)
-    show(first, as_picture(pixels), "the picture")
+    show(first, as_picture(pixels), "the image")
     show(second, as_picture((colours / most).clamp(-1, 1) / 2 + 0.5), "0 is grey")
     bright = (heat / most).clamp(0, 1).expand_as(colours)
     show(third, as_picture(bright), f"absolute, to {most:.1g}")

@@ -47,9 +47,9 @@ def boxes_section(
     """Draw where the box of the class that is asked about came from.
 
     Args:
-        subject: The picture, and the classification net that rates boxes.
+        subject: The image, and the classification net that rates boxes.
         localizer: Box nets, of the same classes and input size.
-        source: The picture before it was rescaled; None takes that of the subject.
+        source: The image before it was rescaled; None takes that of the subject.
         protocol: ``dense`` or ``crops``; see :class:`verydeep.localization.protocol.BoxProtocol`.
         scales: Test scales Q in pixels; None takes those of the first box net.
         flip: Whether to look at mirror images too; None does as the classifier was tested.
@@ -58,7 +58,7 @@ def boxes_section(
 
     Raises:
         InputError: The nets do not fit each other or the scales.
-        PictureError: The picture cannot be read.
+        PictureError: The image cannot be read.
     """
     nets = [localizer] if isinstance(localizer, Localizer) else [*localizer]
     how = make_box_protocol(
@@ -85,7 +85,7 @@ def boxes_section(
 
 def _not_drawn(found: Provenance) -> str:
     if found.box is None:
-        return " No box had any area on the picture."
+        return " No box had any area on the image."
     if _merges(found):
         return ""
     first = "There is but one box" if len(found.origins) == 1 else "No two boxes match well enough"
@@ -163,7 +163,7 @@ def _origins_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
         alt=f"{what}{shown}",
         figure=_draw_origins(picture, found),
         caption="Left, dashed: what the net was asked about when it gave a box that is in the "
-        "answer, all scales and mirror images on one picture. Right: these boxes; the thicker, the "
+        "answer, all scales and mirror images on one image. Right: these boxes; the thicker, the "
         "larger the score. Blue is the strongest; the answer, orange, lies below, and shows beside "
         f"it where both are the same. {what}{shown} A window is where a position lies, not all "
         "that it sees: that reaches beyond.",
@@ -207,7 +207,7 @@ def _pull_panel(subject: Subject, pulled: Pull, found: Provenance) -> Panel:
         caption="The brighter a pixel, the more a small change of it moves the coordinate of the "
         f"strongest box that was merged into the answer (Q = {origin.scale}{turned}, row "
         f"{origin.row}, column {origin.column}, drawn in orange, before it was clipped and merged; "
-        "in float32). Unit: pixels of the picture that it moves for a grey level; each map has its "
+        "in float32). Unit: pixels of the image that it moves for a grey level; each map has its "
         f"own scale, whose last colour its brightest {100 * (1 - BRIGHT):.1g} % share. Not shown "
         "is which way.",
     )

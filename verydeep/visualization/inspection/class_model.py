@@ -16,7 +16,7 @@ from verydeep.visualization.plots.fonts import name_or_number
 from verydeep.visualization.plots.style import BLUE, plain_axes, shortened
 
 SIDE = 2.1
-"""Inches of the picture."""
+"""Inches of the image."""
 
 LONGEST = 26
 """Letters of the class above it."""
@@ -29,9 +29,9 @@ def class_model_section(
     progress: Progress | None = None,
     ascent: Ascent = USUAL_ASCENT,
 ) -> Section:
-    """Draw the picture that has the largest score of the class (Simonyan et al. 2013).
+    """Draw the image that has the largest score of the class (Simonyan et al. 2013).
 
-    Nothing is asked of the subject's picture.
+    Nothing is asked of the subject's image.
 
     Args:
         subject: Net and class.
@@ -49,13 +49,13 @@ def class_model_section(
     panel = Panel(
         name="class-model",
         title=f"Class model of {subject.quoted}",
-        alt=f"A picture made so that the score of {subject.quoted} is large: it went from "
+        alt=f"An image made so that the score of {subject.quoted} is large: it went from "
         f"{found.scores[0]:.3g} to {found.score:.3g} in {settings.steps} steps, where the class "
         f"has a probability of {sure}.",
         figure=_draw(found, name_or_number(subject.title, subject.label + 1)),
         caption="Shapes and colours that recur are what the net knows the class by, often many "
         "times over and upside down: it is rewarded for every one. It is no photograph, no mean of "
-        f"the training pictures, and another seed gives another. Probability: {sure}. Shown as "
+        f"the training images, and another seed gives another. Probability: {sure}. Shown as "
         "rounded to 256 levels, as it was rated.",
     )
     departures = [
@@ -68,7 +68,7 @@ def class_model_section(
     return Section(
         name="class-model",
         title="Class model",
-        lead=f"The picture that maximises the score of {subject.quoted} before the soft-max, less "
+        lead=f"The image that maximises the score of {subject.quoted} before the softmax, less "
         f"{settings.penalty:g} times its mean square (Simonyan, Vedaldi & Zisserman 2013, section "
         f"2). {f'Departures for a clearer picture: {besides}.' if besides else ''}".rstrip(),
         panels=(panel,),

@@ -1,4 +1,4 @@
-"""The feature maps of a picture, drawn: the strongest channels of every layer."""
+"""The feature maps of an image, drawn: the strongest channels of every layer."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ STRONGEST = 16
 
 
 def maps_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
-    """Draw what layers answer to the picture.
+    """Draw what layers answer to the image.
 
     Args:
-        subject: The picture.
+        subject: The image.
         layers: Besides those that are always drawn, :data:`DEFAULT_LAYERS`.
 
     Raises:
@@ -36,7 +36,7 @@ def maps_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
         name="maps",
         title="Feature maps, deeper and deeper",
         lead=f"What the strongest {STRONGEST} channels of a layer answer at every position of the "
-        "picture: behind each of the five blocks (section 2.1 of the paper), behind the "
+        "image: behind each of the five blocks (section 2.1 of the paper), behind the "
         "penultimate layer, and the scores before the soft-max. Channels are ranked by their "
         f"largest value, counted from 0, and computed in {subject.model.machine.precision}.",
         panels=tuple(_panel(subject, found) for found in maps),

@@ -17,7 +17,7 @@ LEGEND = 0.7
 
 
 def filters_section(subject: Subject) -> Section:
-    """Draw all filters of ``conv1_1`` of the net that the picture stands in front of."""
+    """Draw all filters of ``conv1_1`` of the net that the image stands in front of."""
     weights = first_filters(subject.model)
     largest = float(weights.abs().max())
     norms = weights.flatten(1).norm(dim=1)

@@ -1,4 +1,4 @@
-"""A picture, a map of it, and the map over the picture, side by side."""
+"""An image, a map of it, and the map over the image, side by side."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ ROOM = 0.95
 
 
 def as_picture(pixels: Tensor) -> Pixels:
-    """Return colours (H, W, 3) from a picture (3, H, W)."""
+    """Return colours (H, W, 3) from an image (3, H, W)."""
     return pixels.permute(1, 2, 0).numpy()
 
 
 def draw_heat(
     pixels: Tensor, heat: Tensor, unit: str, *, signed: bool = False, most: float | None = None
 ) -> Figure:
-    """Draw a picture, a map, and the map over the picture in grey.
+    """Draw an image, a map, and the map over the image in grey.
 
     Args:
         pixels: uint8 (3, H, W).
@@ -55,7 +55,7 @@ def draw_heat(
     grey = np.repeat((as_picture(pixels) @ [0.299, 0.587, 0.114] / 255)[..., None], 3, 2)
     over = grey * (1 - weight) + drawn * weight
     figure, (first, second, third) = beside(pixels.shape[-2:], 3, ROOM)
-    show(first, as_picture(pixels), "the picture")
+    show(first, as_picture(pixels), "the image")
     show(second, drawn, "the map")
     show(third, over, "both")
     x, y, _ = peak(heat)
@@ -68,10 +68,10 @@ def draw_heat(
 
 
 def beside(shape: Any, count: int, room: float = 0.0) -> tuple[Figure, list[Any]]:
-    """Return a figure with places for pictures of one shape (H, W) in a row, each with a title.
+    """Return a figure with places for images of one shape (H, W) in a row, each with a title.
 
     Args:
-        shape: Height and width of the pictures.
+        shape: Height and width of the images.
         count: Of them.
         room: Inches that are kept free at the right.
     """
@@ -103,8 +103,8 @@ def show(
         axes: The place.
         picture: The colours.
         title: Above it.
-        smooth: Whether pixels are drawn as the smooth picture that they sample.
-        size: Height and width that the axes count; None takes those of the picture.
+        smooth: Whether pixels are drawn as the smooth image that they sample.
+        size: Height and width that the axes count; None takes those of the image.
     """
     height, width = size or picture.shape[:2]
     axes.imshow(

@@ -19,7 +19,7 @@ from verydeep.visualization.inspection.tiles import DOTS
 from verydeep.visualization.plots.style import darken, save_picture
 
 LIKELIEST = 5
-"""Classes that the page names of a picture."""
+"""Classes that the page names of an image."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ class Likely(NamedTuple):
 
 @dataclass(frozen=True)
 class PictureSections:
-    """What the page says of one picture.
+    """What the page says of one image.
 
     Attributes:
         key: Its folder, and its anchor on the page.
-        name: Of the picture, for people.
+        name: Of the image, for people.
         source: Where it came from.
-        file: The picture as the net was shown it, relative to the page.
+        file: The image as the net was shown it, relative to the page.
         height: Of that, in pixels.
         width: Likewise.
         positions: Rows and columns of the map of scores.
@@ -126,14 +126,14 @@ class Head:
         net: A column of Table 1.
         classes: Number of classes K.
         input_size: Of the net, in pixels.
-        scale: Smallest side that the pictures were rescaled to, in pixels.
+        scale: Smallest side that the images were rescaled to, in pixels.
         center: Whether the net was shown the central square alone.
         device: Where it computed.
         precision: ``bf16`` or ``fp32``, of its answers.
         measured: Its error, as the model has it; None if it was never measured.
         command: What was called; None if Python was.
         left_out: Sections that could not be made, with reasons.
-        unreadable: Pictures that could not be, with reasons.
+        unreadable: Images that could not be, with reasons.
     """
 
     model: str
@@ -185,7 +185,7 @@ def _write_panel(panel: Panel, folder: Path, key: str) -> Shown:
 def write_part(
     subject: Subject, source: str, key: str, sections: Sequence[Written], folder: Path
 ) -> PictureSections:
-    """Write the picture as the net is shown it, and return what the page says of it."""
+    """Write the image as the net is shown it, and return what the page says of it."""
     file = f"{key}/picture.png"
     picture = Image.fromarray(np.ascontiguousarray(subject.pixels.permute(1, 2, 0).numpy()))
     write_atomically(folder / file, lambda path: picture.save(path, format="PNG"))
@@ -231,7 +231,7 @@ def write_page(
 
     Args:
         head: What is said of the whole.
-        parts: What is said of each picture.
+        parts: What is said of each image.
         net: Sections about the net alone.
         folder: The page's.
         seconds: That it took.
@@ -269,7 +269,7 @@ def measured_in_words(measured: Mapping[str, Any] | None) -> str | None:
             validation behind its best epoch found.
 
     >>> measured_in_words({"top1_error": 12.34, "protocol": "dense", "images": 1000})
-    '12.3 % top-1 error (dense, 1,000 pictures)'
+    '12.3 % top-1 error (dense, 1,000 images)'
     >>> measured_in_words({"epoch": 3, "val_loss": 1.2, "val_top1_error": 40.0})
     'not tested yet; 40.0 % top-1 error of validation behind epoch 3'
     """
@@ -277,7 +277,7 @@ def measured_in_words(measured: Mapping[str, Any] | None) -> str | None:
         return None
     if "top1_error" in measured:
         how = [str(measured["protocol"])] if "protocol" in measured else []
-        how += [f"{measured['images']:,} pictures"] if "images" in measured else []
+        how += [f"{measured['images']:,} images"] if "images" in measured else []
         behind = f" ({', '.join(how)})" if how else ""
         return f"{measured['top1_error']:.1f} % top-1 error{behind}"
     if "val_top1_error" in measured:

@@ -1,4 +1,4 @@
-"""Receptive fields drawn on the picture: what a unit can see, and what it answers to."""
+"""Receptive fields drawn on the image: what a unit can see, and what it answers to."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SQUARE = "white"
 """Of the square that holds most of the gradients, on the dark colours of the scale."""
 
 SMALL = 0.1
-"""Share of the picture's sides below which a field has a ring around it, in which it is found."""
+"""Share of the image's sides below which a field has a ring around it, in which it is found."""
 
 
 def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
-    """Draw what the strongest unit of each layer sees of the picture.
+    """Draw what the strongest unit of each layer sees of the image.
 
     Args:
-        subject: The picture.
+        subject: The image.
         layers: Besides those that are always drawn, :data:`BLOCKS`.
 
     Raises:
@@ -38,7 +38,7 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
     return Section(
         name="receptive-field",
         title="What a unit sees",
-        lead="Left, orange on the picture: the theoretical receptive field of the strongest unit "
+        lead="Left, orange on the image: the theoretical receptive field of the strongest unit "
         "of a layer, all that it could depend on (section 2.3 of the paper); a ring helps to find "
         "a small one. Right, that field enlarged: by how much the unit changes with each pixel, "
         "|gradient| summed over red, green and blue, which is its effective receptive field (Luo "
@@ -76,7 +76,7 @@ def _panel(subject: Subject, one: Sight) -> Panel:
 def _outside(whole: Window, visible: Window) -> str:
     if whole == visible:
         return ""
-    return f", of which {visible.width}x{visible.height} lie on the picture"
+    return f", of which {visible.width}x{visible.height} lie on the image"
 
 
 def _draw(subject: Subject, one: Sight) -> Figure:
@@ -101,14 +101,14 @@ def _draw(subject: Subject, one: Sight) -> Figure:
 
 
 def _ring(axes: Any, window: Window) -> None:
-    """Draw a ring around what is too small to be found on the picture."""
+    """Draw a ring around what is too small to be found on the image."""
     x0, y0, x1, y1 = window.corners
     for colour, width in (("black", 3.0), (ORANGE, 1.6)):
         axes.plot((x0 + x1) / 2, (y0 + y1) / 2, "o", mfc="none", mec=colour, ms=22, mew=width)
 
 
 def _places(first: Sequence[int], second: Sequence[int]) -> tuple[Figure, list[Any]]:
-    """Return axes for two pictures of these heights and widths, and for a scale of colours."""
+    """Return axes for two images of these heights and widths, and for a scale of colours."""
     ratios = [min(max(width / height, 0.4), 2.5) for height, width in (first, second)]
     high = (WIDTH - 1.98) / sum(ratios)
     tall = high + 0.74

@@ -35,10 +35,10 @@ class Options:
 
     Attributes:
         layers: Layers that are looked at besides those that always are.
-        exciting: Draws what excites a picture's channels most; None if nobody looked for it.
+        exciting: Draws what excites an image's channels most; None if nobody looked for it.
         boxes: Box nets whose box is looked into.
         box_scales: Test scales of the box nets in pixels; None takes those of the first.
-        source: The picture before it was rescaled; None if only the subject's is there.
+        source: The image before it was rescaled; None if only the subject's is there.
         steps: Of the ascent to a class model; None takes the usual number.
         seed: Of what is drawn by lot.
         progress: Where long sections report to.

@@ -1,4 +1,4 @@
-"""Small pictures in rows, each with words above it, all on one scale of colours."""
+"""Small images in rows, each with words above it, all on one scale of colours."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ DOTS = 200
 """For an inch."""
 
 HEAD = 0.22
-"""Inches above a small picture, for its words."""
+"""Inches above a small image, for its words."""
 
 SCALE = 0.7
-"""Inches beside the pictures, for the scale of colours."""
+"""Inches beside the images, for the scale of colours."""
 
 TALLEST = 2.5
-"""Times as high as wide a small picture is drawn at most."""
+"""Times as high as wide a small image is drawn at most."""
 
 
 class Tile(NamedTuple):
-    """A small picture.
+    """A small image.
 
     Attributes:
         values: (h, w), drawn in the common colours; or colours (h, w, 3) from 0 to 1.
@@ -44,19 +44,19 @@ class Tile(NamedTuple):
 def draw_tiles(
     tiles: Sequence[Tile], columns: int, *, scale: tuple[float, float] | None, unit: str = ""
 ) -> Figure:
-    """Draw small pictures in rows.
+    """Draw small images in rows.
 
     Args:
-        tiles: The pictures, of one shape.
+        tiles: The images, of one shape.
         columns: In a row.
-        scale: Values of the first and the last colour of viridis; None for pictures in colours.
+        scale: Values of the first and the last colour of viridis; None for images in colours.
         unit: Words at the scale of colours.
     """
     height, width = tiles[0].values.shape[:2]
     ratio = min(height / width, TALLEST)
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
-    # The plane of the drawing: a small picture is 1 wide, and has a margin and room for words.
+    # The plane of the drawing: a small image is 1 wide, and has a margin and room for words.
     room = WIDTH - (SCALE if scale else 0.0)
     inch = columns * 1.06 / room
     head = HEAD * inch

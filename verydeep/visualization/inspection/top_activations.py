@@ -1,4 +1,4 @@
-"""What excites channels most, drawn: what their units saw, and where on the picture."""
+"""What excites channels most, drawn: what their units saw, and where on the image."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ LONGEST = 20
 """Letters of a file's name above its patch."""
 
 BEYOND = 0.5
-"""Grey of what lies beyond a picture's edge."""
+"""Grey of what lies beyond an image's edge."""
 
 
 def exciting_section(
     found: Patches, name: Callable[[int], str], *, among: str, count: int
 ) -> Section:
-    """Draw the patches that excite channels most, and the pictures that they lie on.
+    """Draw the patches that excite channels most, and the images that they lie on.
 
     Args:
         found: The patches.
-        name: From the number of a picture to what people call it.
-        among: Where the pictures were.
+        name: From the number of an image to what people call it.
+        among: Where the images were.
         count: How many were looked at.
     """
     return Section(
         name="exciting",
         title="What excites a channel most",
-        lead=f"Of {count:,} pictures in {among}, those on which a channel answers most strongly, "
-        "cut at the theoretical receptive field of the unit that does; one patch a picture, which "
+        lead=f"Of {count:,} images in {among}, those on which a channel answers most strongly, "
+        "cut at the theoretical receptive field of the unit that does; one patch an image, which "
         "stands beside it, the field outlined. The number is what the unit answers.",
         panels=tuple(_panel(channel, found[channel], name) for channel in sorted(found)),
         facts={
@@ -63,11 +63,11 @@ def _panel(channel: Channel, patches: Sequence[Patch], name: Callable[[int], str
     return Panel(
         name=f"exciting-{channel.layer.replace('_', '-')}-{channel.number}",
         title=f"{channel.layer}, channel {channel.number}",
-        alt=f"{len(patches)} patches of at most {side}x{side} pixels beside their pictures, "
+        alt=f"{len(patches)} patches of at most {side}x{side} pixels beside their images, "
         f"the most exciting first: {listed}.",
         figure=_draw(patches, name),
         caption=f"A unit of this layer sees {side}x{side} pixels. What lies beyond the edge of a "
-        f"picture is grey. {_key(patches, name)}".rstrip(),
+        f"image is grey. {_key(patches, name)}".rstrip(),
     )
 
 
@@ -76,7 +76,7 @@ def _key(patches: Sequence[Patch], name: Callable[[int], str]) -> str:
 
 
 def _draw(patches: Sequence[Patch], name: Callable[[int], str]) -> Figure:
-    """Draw each patch, and right of it the picture that it was cut from."""
+    """Draw each patch, and right of it the image that it was cut from."""
     rows, gap = -(-len(patches) // 2), 0.08
     side = (WIDTH - 3 * gap) / 4
     tall = rows * (side + HEAD)
@@ -107,7 +107,7 @@ def _draw_whole(axes: Any, patch: Patch) -> None:
 def _aligned(patches: Sequence[Patch]) -> list[NDArray[Any]]:
     """Return patches as colours (h, w, 3) of one shape, their units' middles in one place.
 
-    Of the receptive field, rows and columns are left out that lie on none of the pictures.
+    Of the receptive field, rows and columns are left out that lie on none of the images.
     """
     starts = [
         (p.field.visible.top - p.field.whole.top, p.field.visible.left - p.field.whole.left)

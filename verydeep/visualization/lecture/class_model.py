@@ -1,4 +1,4 @@
-"""The picture that a net for stripes likes best, and how it is striped.
+"""The image that a net for stripes likes best, and how it is striped.
 
 After Simonyan, Vedaldi & Zisserman, "Deep Inside Convolutional Networks" (2013), section 2.
 """
@@ -20,7 +20,7 @@ LABEL = CLASSES.index("standing")
 
 
 def spectrum(pixels: Tensor) -> Tensor:
-    """Return how strong every frequency is in a picture, without its mean.
+    """Return how strong every frequency is in an image, without its mean.
 
     Args:
         pixels: (3, H, W), H and W even.
@@ -35,7 +35,7 @@ def spectrum(pixels: Tensor) -> Tensor:
 
 
 def draw_class_model(model: Classifier | None = None) -> Figure:
-    """Draw the picture of the largest score of a class, as published and smoothed; a spectrum."""
+    """Draw the image of the largest score of a class, as published and smoothed; a spectrum."""
     net = model or stripe_net()
     found = [class_model(net, LABEL, ascent=a) for a in (ASCENT_AS_PUBLISHED, USUAL_ASCENT)]
     figure = Figure(figsize=(11, 4.2), layout="constrained")

@@ -1,6 +1,6 @@
-"""How sure an error is that was measured on so many pictures: intervals and what they hold.
+"""How sure an error is that was measured on so many images: intervals and what they hold.
 
-n pictures, of which w are wrong.
+n images, of which w are wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ERRORS = (5.0, 15.0, 30.0)
 """In percent; those whose intervals are drawn."""
 
 SMALL = 100
-"""Pictures of the test whose intervals are counted."""
+"""Images of the test whose intervals are counted."""
 
 
 def wald_interval(wrong: int, count: int) -> tuple[float, float]:
@@ -41,8 +41,8 @@ def half_width(error: float, count: int) -> float:
     """Return half the length of Wilson's interval, in points.
 
     Args:
-        error: In percent; as near to it as ``count`` pictures come.
-        count: Pictures.
+        error: In percent; as near to it as ``count`` images come.
+        count: Images.
 
     >>> round(half_width(15.0, 500), 1)
     3.1
@@ -56,7 +56,7 @@ def coverage(interval: Interval, count: int, errors: Sequence[float]) -> npt.NDA
 
     Args:
         interval: The rule.
-        count: Pictures of the test.
+        count: Images of the test.
         errors: True errors, in percent.
     """
     ends = np.array([interval(wrong, count) for wrong in range(count + 1)])
@@ -88,7 +88,7 @@ def _draw_widths(axes: Any) -> None:
     axes.set(xscale="log", yscale="log", xlim=(100, 1e5), ylim=(0.1, 12))
     axes.set_yticks([0.1, 0.2, 0.5, 1, 2, 5, 10], ["0.1", "0.2", "0.5", "1", "2", "5", "10"])
     axes.minorticks_off()
-    axes.set(xlabel="pictures of the test", ylabel="half width of the interval (points)")
+    axes.set(xlabel="images of the test", ylabel="half width of the interval (points)")
     axes.set_title("Wilson's 95 % interval")
     axes.grid(alpha=0.25)
     axes.legend(loc="lower left")
@@ -106,5 +106,5 @@ def _draw_coverage(axes: Any) -> None:
     axes.text(29.8, 96.6, "promised: 95 %", ha="right", va="bottom", fontsize=11)
     axes.set(xlabel="true error (%)", ylabel="intervals that hold it (%)")
     axes.set(xlim=(0, 30), ylim=(50, 102))
-    axes.set_title(f"{SMALL} pictures")
+    axes.set_title(f"{SMALL} images")
     axes.legend(loc="lower right")

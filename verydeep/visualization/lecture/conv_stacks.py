@@ -12,7 +12,7 @@ from verydeep.nets.anatomy import measure
 from verydeep.nets.table import Layer
 
 CHANNELS, SIZE = 256, 56
-"""Of the maps that are compared: those of the third block for a picture of 224 pixels."""
+"""Of the maps that are compared: those of the third block for an image of 224 pixels."""
 
 PAIRS = {5: (3, 3), 7: (3, 3, 3)}
 """Side of a window, and the stack that sees as much."""
@@ -24,7 +24,7 @@ class Stack:
 
     Attributes:
         weights: Without biases.
-        multiply_adds: For one picture.
+        multiply_adds: For one image.
         non_linearities: ReLUs.
         receptive_field: Side in pixels of the map before.
     """

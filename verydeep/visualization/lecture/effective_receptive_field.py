@@ -30,20 +30,20 @@ NAME = "D"
 """Of the net that is drawn."""
 
 SIDE = 256
-"""Of the pictures of noise, in pixels: what the middle units of the net see lies within."""
+"""Of the images of noise, in pixels: what the middle units of the net see lies within."""
 
 BLOCK = 4
 """Pixels a side that are drawn as one, their mean: single pixels are all noise."""
 
 NETS = 3
-"""Random nets, each with a picture of its own, that gradients are averaged over."""
+"""Random nets, each with an image of its own, that gradients are averaged over."""
 
 
 @cache
 def middle_sights(name: str) -> tuple[Sight, ...]:
     """Return what the middle unit behind every convolution sees, averaged over random nets.
 
-    Nets at a sixteenth of their width, weights after He, pictures of Gaussian noise.
+    Nets at a sixteenth of their width, weights after He, images of Gaussian noise.
 
     Args:
         name: Of the net.
@@ -69,7 +69,7 @@ def middle_sights(name: str) -> tuple[Sight, ...]:
 
 
 def _random(name: str, seed: int) -> tuple[VGG, Tensor]:
-    """Return a random net and a picture of noise that gradients reach."""
+    """Return a random net and an image of noise that gradients reach."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         net = VGG(name, 1, input_size=32, width=1 / 16, hidden=16).eval().requires_grad_(False)
@@ -115,7 +115,7 @@ def _draw_growth(axes: Any, sights: Sequence[Sight]) -> None:
     axes.plot(places, does, "o-", color="C1", ms=6, label="95 % of |gradient|")
     for line in (can, does):
         axes.text(len(sights) + 0.25, line[-1], str(line[-1]), va="center")
-    axes.set(xlabel="convolutions passed", ylabel="side (pixels of the picture)")
+    axes.set(xlabel="convolutions passed", ylabel="side (pixels of the image)")
     axes.set(xlim=(0.5, len(sights) + 1.2), ylim=(0, 210))
     axes.legend(loc="upper left")
     axes.set_title(f"net {NAME}, random weights")

@@ -48,8 +48,8 @@ class LectureFigure:
 FIGURES = (
     LectureFigure(
         "soft-max",
-        "The first component of soft-max",
-        "Soft-max depends on differences of scores alone, and comes as near to 0 and 1 as one "
+        "The first component of softmax",
+        "Softmax depends on differences of scores alone, and comes as near to 0 and 1 as one "
         "likes without ever reaching them.",
         "2.1",
         "Above: a map over two scores from −6 to 6; lines of equal value run parallel to the "
@@ -59,7 +59,7 @@ FIGURES = (
     ),
     LectureFigure(
         "loss",
-        "Soft-max and cross entropy together",
+        "Softmax and cross entropy together",
         "The loss of a wrong answer grows like the difference of the scores, that of a right one "
         "falls towards 0 without reaching it.",
         "3.1",
@@ -151,11 +151,11 @@ FIGURES = (
     ),
     LectureFigure(
         "views",
-        "What each test protocol shows of a picture",
+        "What each test protocol shows of an image",
         "Every protocol looks at the middle most often; the centre crop and the ten crops never "
         "see the ends, the crop grid and GoogLeNet's views see all.",
         "3.2, 4.3",
-        "Six maps of a picture of 341x256 pixels with the windows of 224 pixels that each protocol "
+        "Six maps of an image of 341x256 pixels with the windows of 224 pixels that each protocol "
         "shows at Q = 256. The middle is in all views. center: one window, nothing else. dense: 8 "
         "windows 32 pixels apart; the last 21 columns are in none. crops: 25 windows up to every "
         "border. both: the mean of those two. ten-crop: five windows in the central square; 42 and "
@@ -166,13 +166,13 @@ FIGURES = (
     LectureFigure(
         "wilson",
         "How sure a measured error is",
-        "Four times as many pictures halve the interval; Wilson's holds the true error about as "
+        "Four times as many images halve the interval; Wilson's holds the true error about as "
         "often as it promises, the textbooks' misses small errors.",
         "4",
-        "Left: half the width of the 95 % interval against the number of pictures, three parallel "
-        "falling lines in doubly logarithmic axes; at 500 pictures 1.9, 3.1 and 4.0 points for "
-        "errors of 5, 15 and 30 %, at 50,000 pictures 0.19, 0.31 and 0.40. Right: how often "
-        "intervals of 100 pictures hold the true error; Wilson's zigzags around 95 %, the error ± "
+        "Left: half the width of the 95 % interval against the number of images, three parallel "
+        "falling lines in doubly logarithmic axes; at 500 images 1.9, 3.1 and 4.0 points for "
+        "errors of 5, 15 and 30 %, at 50,000 images 0.19, 0.31 and 0.40. Right: how often "
+        "intervals of 100 images hold the true error; Wilson's zigzags around 95 %, the error ± "
         "1.96 standard errors lies below and falls to nothing for true errors near 0.",
         draw_intervals,
     ),
@@ -190,11 +190,11 @@ FIGURES = (
     ),
     LectureFigure(
         "feature-maps",
-        "From a picture, deeper into a net",
+        "From an image, deeper into a net",
         "The deeper the layer, the coarser its maps, and the more of them say where the stripes "
         "are instead of how each of them runs.",
         "2.1",
-        "A picture of noise with a patch of standing stripes in it, which a dashed frame marks; "
+        "An image of noise with a patch of standing stripes in it, which a dashed frame marks; "
         "then the two strongest maps of relu1_1, pool1, pool2, pool3 and pool4 of a small net A "
         "that has learned stripes. The first two layers show the stripes one by one, the next ones "
         "a bright spot on the patch, pool4 a few of its 4x4 positions.",
@@ -207,20 +207,20 @@ FIGURES = (
         "has a random classifier, whose scores mean nothing.",
         "2.1",
         "Three rows, a small net A that has learned stripes and two with its convolutions and "
-        "random fully connected layers. Each row: the picture with a patch of standing stripes, "
+        "random fully connected layers. Each row: the image with a patch of standing stripes, "
         "then gradient, guided backpropagation, Grad-CAM and occlusion, bright where the score of "
         "standing hangs on the pixels. In the first row all are brightest within the patch. In the "
-        "others the guided map is the same, the gradient spreads over the picture, and Grad-CAM "
+        "others the guided map is the same, the gradient spreads over the image, and Grad-CAM "
         "and occlusion change from net to net.",
         draw_attributions,
     ),
     LectureFigure(
         "class-model",
-        "The picture that a class would like best",
+        "The image that a class would like best",
         "Climbing from noise towards a larger score finds stripes that stand and are as far apart "
         "as those that the net was trained on.",
         "2.1",
-        "Two pictures of the class standing, both with upright stripes: as published, speckled and "
+        "Two images of the class standing, both with upright stripes: as published, speckled and "
         "gaudy; shifted and smoothed on the way, clearer. Right: the spectrum of the first, "
         "brightest about a quarter of a period a pixel across and none down, where a white ring "
         "marks the stripes of the training.",

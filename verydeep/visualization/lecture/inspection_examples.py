@@ -28,7 +28,7 @@ CHANNELS = 2
 """Maps of each layer: the strongest."""
 
 LAYER, WINDOW = "conv3_2", 12
-"""Of Grad-CAM, whose last layer is too coarse for pictures so small, and of occlusion."""
+"""Of Grad-CAM, whose last layer is too coarse for images so small, and of occlusion."""
 
 
 def strongest_maps(subject: Subject) -> list[list[tuple[str, Tensor]]]:
@@ -57,13 +57,13 @@ def attributions(subject: Subject) -> dict[str, Tensor]:
 
 
 def draw_maps(model: Classifier | None = None) -> Figure:
-    """Draw a picture and the strongest maps of every block of a net, by default a trained one."""
+    """Draw an image and the strongest maps of every block of a net, by default a trained one."""
     subject, patch = standing(model or stripe_net())
     figure = Figure(figsize=(12, 3.9), layout="constrained")
     grid = figure.add_gridspec(CHANNELS, 1 + len(LAYERS), width_ratios=(2, *(1 for _ in LAYERS)))
     first = figure.add_subplot(grid[:, 0])
     _show_picture(first, subject, patch)
-    first.set_title("the picture\n64x64")
+    first.set_title("the image\n64x64")
     for column, (layer, maps) in enumerate(zip(LAYERS, strongest_maps(subject), strict=True), 1):
         panels = [figure.add_subplot(grid[row, column]) for row in range(CHANNELS)]
         for axes, (channel, values) in zip(panels, maps, strict=True):
@@ -90,7 +90,7 @@ def draw_attributions(model: Classifier | None = None) -> Figure:
         _show_picture(line[0], subject, patch)
         line[0].set_ylabel(name)
         _show_heats(line[1:], attributions(subject), patch)
-    panels[0, 0].set_title("the picture")
+    panels[0, 0].set_title("the image")
     for axes, title in zip(panels[0, 1:], attributions(subject), strict=True):
         axes.set_title(title)
     return figure
@@ -107,7 +107,7 @@ def _show_picture(axes: Any, subject: Subject, patch: Box) -> None:
 
 
 def _show(axes: Any, values: Tensor, patch: Box, side: int) -> None:
-    """Draw a map over the pixels of the picture, dark for 0, bright for its largest value."""
+    """Draw a map over the pixels of the image, dark for 0, bright for its largest value."""
     most = float(values.max()) or 1.0
     axes.imshow(values.numpy(), extent=_extent(side), cmap="viridis", vmin=0, vmax=most)
     _frame(axes, patch)

@@ -1,6 +1,6 @@
-"""Which part of a picture each test protocol shows, and how often (sections 3.2 and 4.3).
+"""Which part of an image each test protocol shows, and how often (sections 3.2 and 4.3).
 
-H, W sides of a rescaled picture.
+H, W sides of a rescaled image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from verydeep.nets.table import STRIDE, final_map
 from verydeep.visualization.plots.style import outline
 
 Q, INPUT = 256, 224
-"""Test scale and input size of what is drawn, in pixels; the picture was 640x480."""
+"""Test scale and input size of what is drawn, in pixels; the image was 640x480."""
 
 TITLES = {
     "center": "center",

@@ -22,7 +22,7 @@ class Step:
     Attributes:
         layer: Its name.
         kernel: Side of its window, pixels of the map before.
-        field: Side in pixels of the picture of what one of its values sees.
+        field: Side in pixels of the image of what one of its values sees.
     """
 
     layer: str
@@ -31,7 +31,7 @@ class Step:
 
 
 def growth(name: str) -> tuple[Step, ...]:
-    """Return the convolutions of a net in the order in which a picture meets them.
+    """Return the convolutions of a net in the order in which an image meets them.
 
     >>> [step.field for step in growth("A")]
     [3, 8, 18, 26, 46, 62, 102, 134]
@@ -52,7 +52,7 @@ def draw_receptive_field() -> Figure:
     axes.plot([], [], "o", color=soft_colour(), label="3x3 convolution")
     axes.plot([], [], "o", color=soft_colour(), mfc=paper_colour(), label="1x1 convolution")
     axes.legend(loc="upper left", bbox_to_anchor=(0, 0.73))
-    axes.set(xlabel="convolutions passed", ylabel="receptive field (pixels of the picture)")
+    axes.set(xlabel="convolutions passed", ylabel="receptive field (pixels of the image)")
     axes.set(xlim=(0.5, 16.8), ylim=(0, 275))
     axes.xaxis.set_major_locator(MultipleLocator(2))
     return figure

@@ -16,7 +16,7 @@ from verydeep.nets.vgg import VGG
 from verydeep.visualization.lecture.theme import soft_colour
 
 NET, SIZE = "E", 64
-"""The deepest net, at its full width, on a picture of so many pixels a side."""
+"""The deepest net, at its full width, on an image of so many pixels a side."""
 
 WAYS: dict[str, tuple[Scheme, float]] = {
     "variance 0.01": ("normal", 1e-2),
@@ -33,7 +33,7 @@ class Signal:
 
     Attributes:
         layer: Its name.
-        forward: Root mean square of what it answers to a picture of unit noise, before the ReLU.
+        forward: Root mean square of what it answers to an image of unit noise, before the ReLU.
         backward: That of the gradient in the same place, if it is 1 at the last convolution.
     """
 
@@ -44,12 +44,12 @@ class Signal:
 
 @cache
 def signals(scheme: Scheme, variance: float = 1e-2, seed: int = 0) -> tuple[Signal, ...]:
-    """Return what passes the convolutions of a new net, in the order in which a picture does.
+    """Return what passes the convolutions of a new net, in the order in which an image does.
 
     Args:
         scheme: See :func:`verydeep.nets.initialize.initialize`.
         variance: That of scheme ``normal``.
-        seed: Of the weights, of the picture, and of the gradient at the last convolution.
+        seed: Of the weights, of the image, and of the gradient at the last convolution.
     """
     generator = torch.Generator().manual_seed(seed)
     net = _net()

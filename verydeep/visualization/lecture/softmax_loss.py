@@ -1,4 +1,4 @@
-"""Soft-max, and the loss on top of it, over two scores and along x2 = 0."""
+"""Softmax, and the loss on top of it, over two scores and along x2 = 0."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ TICKS = (-6, -3, 0, 3, 6)
 
 
 def draw_soft_max() -> Figure:
-    """Draw the first component of the soft-max of two scores."""
+    """Draw the first component of the softmax of two scores."""
     levels = (0.01, 0.1, 0.5, 0.9, 0.99)
-    figure, line = _plane_and_line(
-        first_likely, levels, "soft-max, first component", 1.0, aside=3.0
-    )
+    figure, line = _plane_and_line(first_likely, levels, "softmax, first component", 1.0, aside=3.0)
     for limit in (0, 1):
         line.axhline(limit, color=soft_colour(), lw=1.2, ls="--")
     line.text(0.6, 0.46, "0.5 where the\nscores agree", va="center", fontsize=11)
@@ -112,7 +110,7 @@ def soft_max(scores: Tensor) -> Tensor:
 
 
 def loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """Return soft-max and cross entropy (N,) in nats of scores (N, K), as a training computes it.
+    """Return softmax and cross entropy (N,) in nats of scores (N, K), as a training computes it.
 
     Args:
         scores: (N, K).
@@ -133,7 +131,7 @@ def first_true(scores: Tensor) -> Tensor:
 
 
 def first_likely(scores: Tensor) -> Tensor:
-    """Return the first component (N,) of the soft-max of scores (N, K)."""
+    """Return the first component (N,) of the softmax of scores (N, K)."""
     return soft_max(scores)[:, 0]
 
 

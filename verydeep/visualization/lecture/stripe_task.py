@@ -26,7 +26,7 @@ WAVES = ((0.0, 1.57), (1.57, 0.0), (1.1, 1.1))
 """Of each class: radians a pixel across and down."""
 
 SIDE, PATCH = 32, 14
-"""Of the pictures that are learned, and of the patch, in pixels."""
+"""Of the images that are learned, and of the patch, in pixels."""
 
 STEPS, BATCH = 150, 32
 
@@ -39,10 +39,10 @@ def stripes(drawn: np.random.Generator, kind: int, side: int = SIDE) -> tuple[Te
     Args:
         drawn: Where the patch is, the phase and the noise are drawn from it.
         kind: Number of the class.
-        side: Of the picture, in pixels.
+        side: Of the image, in pixels.
 
     Returns:
-        The picture, uint8 (3, side, side), and where the patch is.
+        The image, uint8 (3, side, side), and where the patch is.
     """
     y, x = np.mgrid[:side, :side]
     across, down = WAVES[kind]
@@ -92,7 +92,7 @@ def with_random_classifier(model: Classifier, seed: int = 0) -> Classifier:
 
 
 def standing(model: Classifier) -> tuple[Subject, Box]:
-    """Return a picture of 64 pixels with standing stripes in front of a net, and its patch."""
+    """Return an image of 64 pixels with standing stripes in front of a net, and its patch."""
     label = CLASSES.index("standing")
     picture, patch = stripes(np.random.default_rng(1), label, side=2 * SIDE)
     likely = model.score_map(picture[None]).mean((2, 3)).softmax(1)[0]

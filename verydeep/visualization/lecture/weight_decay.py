@@ -66,7 +66,7 @@ class Descent:
         steps: int64 (T,), updates done.
         weights: float64 (T, 2, K).
         norms: float64 (T,), Euclidean, of the weights.
-        losses: float64 (T,), soft-max and cross entropy in nats, mean over the points.
+        losses: float64 (T,), softmax and cross entropy in nats, mean over the points.
     """
 
     steps: Tensor
@@ -94,7 +94,7 @@ def descend(
 ) -> Descent:
     """Follow the gradient from zero weights, and look at it at steps spread evenly in log time.
 
-    The gradient of soft-max and cross entropy in the scores is s − eᵢ: posteriors minus the true
+    The gradient of softmax and cross entropy in the scores is s − eᵢ: posteriors minus the true
     class.
 
     Args:

@@ -1,4 +1,4 @@
-"""Boxes drawn on a picture, with labels that can be read and stay on it."""
+"""Boxes drawn on an image, with labels that can be read and stay on it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PALETTE = (FOUND, "#56b4e9", "#cc79a7", "#f0e442", "#d55e00")
 DARK = "#1a1a1a"
 
 LEAST_SIDE = 360
-"""Smaller pictures are enlarged until their shorter side has that many pixels."""
+"""Smaller images are enlarged until their shorter side has that many pixels."""
 
 MOST_SIDE = 3000
 """But not beyond that many pixels of the longer side."""
@@ -34,7 +34,7 @@ class Mark(NamedTuple):
     """A box to be drawn.
 
     Attributes:
-        box: In pixels of the picture.
+        box: In pixels of the image.
         label: Words beside it; empty for none.
         colour: Of line and label, ``#rrggbb``.
         dashed: Whether the line is.
@@ -52,11 +52,11 @@ def true_mark(box: Box, label: str = "") -> Mark:
 
 
 def draw_boxes(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
-    """Return a picture with boxes on it; small pictures are enlarged so that labels can be read.
+    """Return an image with boxes on it; small images are enlarged so that labels can be read.
 
-    Every line has a dark outline, to be seen on any ground. A box that reaches beyond the picture
+    Every line has a dark outline, to be seen on any ground. A box that reaches beyond the image
     is drawn up to its edge. Labels stand above or below their box or inside it, where there is room
-    and no other label; those too long for the picture are cut off with an ellipsis.
+    and no other label; those too long for the image are cut off with an ellipsis.
 
     Args:
         picture: Mode RGB.
@@ -86,7 +86,7 @@ def draw_boxes(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
 def reduced(
     picture: Image.Image, marks: Sequence[Mark], most: int
 ) -> tuple[Image.Image, list[Mark]]:
-    """Return a picture whose sides have at most that many pixels, and its marks on it."""
+    """Return an image whose sides have at most that many pixels, and its marks on it."""
     factor = min(1.0, most / max(picture.size))
     if factor == 1:
         return picture, [*marks]
@@ -98,7 +98,7 @@ def reduced(
 
 
 def enlargement(size: tuple[int, int]) -> float:
-    """Return the factor by which a picture is enlarged, 1 or more.
+    """Return the factor by which an image is enlarged, 1 or more.
 
     >>> enlargement((64, 64)), enlargement((640, 427)), enlargement((2, 3000))
     (5.625, 1.0, 1.0)
@@ -134,7 +134,7 @@ class Label:
 def fit_label(
     text: str, frame: Place, size: tuple[int, int], line: int, taken: Sequence[Place]
 ) -> Label:
-    """Find a place for a label that is on the picture and, if possible, on no other label.
+    """Find a place for a label that is on the image and, if possible, on no other label.
 
     Args:
         text: In one line.

@@ -33,7 +33,7 @@ JOINED = ((0x0900, 0x0DFF), (0x0F00, 0x109F), (0x1780, 0x18AF), (0x1A20, 0x1AAF)
 """Code points of scripts, besides those from right to left, that need their letters shaped."""
 
 IGNORABLE = frozenset(map(chr, (*range(0x200B, 0x2010), 0x2060, 0xFEFF, *range(0xFE00, 0xFE10))))
-"""Signs without a picture of their own, which fonts need not have."""
+"""Signs without an image of their own, which fonts need not have."""
 
 
 @dataclass(frozen=True, slots=True)

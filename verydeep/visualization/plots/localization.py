@@ -19,7 +19,7 @@ SIDE = 2.3
 """Of a panel, in inches."""
 
 MOST_PIXELS = 700
-"""Of the longer side of a picture in a panel; photographs would fill the memory."""
+"""Of the longer side of an image in a panel; photographs would fill the memory."""
 
 LONGEST_NAME = 26
 """Letters of a class that stand above a panel."""
@@ -33,17 +33,17 @@ def draw_gallery(
     count: int = 12,
     columns: int = 6,
 ) -> Figure:
-    """Draw the pictures on which the box of the true class was best, and those where it was worst.
+    """Draw the images on which the box of the true class was best, and those where it was worst.
 
     True boxes are green and dashed, boxes that were found orange. ``no. 3`` stands for the third
     class if no font has the letters of its name.
 
     Args:
         answers: What was found.
-        read: Gives the picture of an answer, mode RGB.
+        read: Gives the image of an answer, mode RGB.
         title: Gives the name of a class.
-        count: Best ones, and worst ones, at most; no picture stands in both.
-        columns: Pictures in a row.
+        count: Best ones, and worst ones, at most; no image stands in both.
+        columns: Images in a row.
     """
     ranked = sorted(answers, key=lambda answer: -answer.overlap)
     count = min(count, max(1, len(ranked) // 2))

@@ -11,7 +11,7 @@ from verydeep.visualization.plots.style import BLUE, GREY, ORANGE, plain_axes
 
 
 def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
-    """Draw accuracy over confidence with 95 % intervals, above the pictures in each range.
+    """Draw accuracy over confidence with 95 % intervals, above the images in each range.
 
     Args:
         curves: Ranges by what to call them; two at most, as before and after a temperature.
@@ -49,7 +49,7 @@ def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
         )
     upper.set(ylabel="right (%)", xlim=(0, 100), ylim=(0, 100))
     upper.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, fontsize=9)
-    lower.set(xlabel="probability of the likeliest class (%)", ylabel="pictures", yscale="log")
+    lower.set(xlabel="probability of the likeliest class (%)", ylabel="images", yscale="log")
     lower.set_ylim(bottom=0.8)
     plain_axes(upper)
     plain_axes(lower)

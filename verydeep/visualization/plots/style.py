@@ -57,7 +57,7 @@ def darken(figure: Figure) -> None:
     """Turn black letters and lines on white paper into light ones on dark paper.
 
     Args:
-        figure: Drawn for a light page. Pictures, and what has a colour, stay as they are.
+        figure: Drawn for a light page. Images, and what has a colour, stay as they are.
     """
     figure.patch.set_facecolor(DARK_PAPER)
     for text in figure.findobj(Text):
@@ -94,7 +94,7 @@ def outline(
         width: Of the line, in points.
         style: Of the line.
         alpha: 1 covers what lies below.
-        halo: Whether the line is rimmed in black, so that it shows on a picture of any colour.
+        halo: Whether the line is rimmed in black, so that it shows on an image of any colour.
     """
     x0, y0, x1, y1 = box
     rim = [Stroke(linewidth=width + 1.4, foreground="black", alpha=0.6), Normal()]

@@ -1,4 +1,4 @@
-"""The views of a test, drawn on the picture."""
+"""The views of a test, drawn on the image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well boxes were found: overlaps, by class, beside boxes that know nothing of the picture."""
+"""How well boxes were found: overlaps, by class, beside boxes that know nothing of the image."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The net or a box that knows nothing of the picture.
+    """The net or a box that knows nothing of the image.
 
     Attributes:
         name: What it is.
-        error: Pictures whose box is wrong, in percent.
+        error: Images whose box is wrong, in percent.
         mean_iou: Mean overlap, 0 to 1.
         own: Whether it is the net.
     """
@@ -43,7 +43,7 @@ class BoxRow:
 
     Attributes:
         name: What people call it.
-        images: Pictures.
+        images: Images.
         wrong: Those whose box is wrong.
         error: Their share, in percent.
         interval: 95 % interval of that (Wilson), in percent.
@@ -72,13 +72,13 @@ def compared(test: Mapping[str, Any]) -> list[Compared]:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is wrong of the pictures if so much is asked of their first guesses.
+    """What is wrong of the images if so much is asked of their first guesses.
 
     Attributes:
         name: Which guesses, in words.
-        error: Pictures of which none of them is right together with its box, in percent.
+        error: Images of which none of them is right together with its box, in percent.
         interval: 95 % interval of that (Wilson), in percent.
-        class_error: Pictures of which none names the class, in percent; None if it is told.
+        class_error: Images of which none names the class, in percent; None if it is told.
     """
 
     name: str
@@ -110,18 +110,18 @@ def asked(test: Mapping[str, Any]) -> list[Asked]:
 
 
 def quantiles(answers: Sequence[LocatedSample]) -> list[tuple[float, float]]:
-    """Return shares of the pictures, and the overlap that so many of them do not exceed."""
+    """Return shares of the images, and the overlap that so many of them do not exceed."""
     overlaps = [answer.overlap for answer in answers]
     return [(share, float(np.quantile(overlaps, share))) for share in QUANTILES]
 
 
 def histogram(answers: Sequence[LocatedSample]) -> str:
-    """Return how many pictures have which overlap, as SVG; those that count as found stand out."""
+    """Return how many images have which overlap, as SVG; those that count as found stand out."""
     overlaps = [answer.overlap for answer in answers]
     counts, edges = np.histogram(overlaps, BINS, (0.0, 1.0))
     plot = Plot(
         linear(0, 1, "overlap with a true box (IoU)"),
-        linear(0, float(counts.max()), "pictures", whole=True),
+        linear(0, float(counts.max()), "images", whole=True),
     )
     for count, low, high in zip(counts.tolist(), edges, edges[1:], strict=False):
         if count:
@@ -129,7 +129,7 @@ def histogram(answers: Sequence[LocatedSample]) -> str:
     plot.upright(CORRECT_ABOVE, "drop", "found")
     right = sum(overlap > CORRECT_ABOVE for overlap in overlaps)
     return plot.svg(
-        f"Histogram of the overlap of {len(overlaps):,} pictures: {right:,} above one half, which "
+        f"Histogram of the overlap of {len(overlaps):,} images: {right:,} above one half, which "
         f"count as found; half of all have {np.median(overlaps):.2f} or more."
     )
 
@@ -138,7 +138,7 @@ def box_rows(answers: Sequence[LocatedSample], titles: Sequence[str]) -> list[Bo
     """Return how the objects of every class were found, the largest error first.
 
     Of classes with the same error that with the smaller overlap comes first. Classes without
-    pictures are left out.
+    images are left out.
     """
     by_class: dict[int, list[float]] = {}
     for answer in answers:

@@ -14,9 +14,9 @@ class Calibration:
     """Reliability, drawn and in numbers.
 
     Attributes:
-        plots: Accuracy over confidence, and the pictures in each range, as SVG.
-        ranges: Those with pictures.
-        error: Mean distance of confidence and accuracy over the pictures, in percent.
+        plots: Accuracy over confidence, and the images in each range, as SVG.
+        ranges: Those with images.
+        error: Mean distance of confidence and accuracy over the images, in percent.
         words: Whether the net is too sure or too unsure.
     """
 
@@ -30,9 +30,9 @@ def calibration(bins: Sequence[Bin], chance: float | None = None) -> Calibration
     """Return how reliable probabilities are.
 
     Args:
-        bins: Of equal width; at least one with pictures.
+        bins: Of equal width; at least one with images.
         chance: Points that confidence and accuracy of a perfectly calibrated net are apart on
-            average, on so many pictures.
+            average, on so many images.
     """
     found = ranges(bins)
     images = sum(part.bin.images for part in found)
@@ -43,7 +43,7 @@ def calibration(bins: Sequence[Bin], chance: float | None = None) -> Calibration
     by_chance = _by_chance(chance, images)
     words = (
         f"Confidence and accuracy are {error:.1f} points apart on average{by_chance}. "
-        f"Over all pictures the net is {how} of itself by {abs(surer):.1f} points."
+        f"Over all images the net is {how} of itself by {abs(surer):.1f} points."
     )
     plots = (_accuracies(found, words), _counts(bins))
     return Calibration(plots, found, error, words)
@@ -52,7 +52,7 @@ def calibration(bins: Sequence[Bin], chance: float | None = None) -> Calibration
 def _by_chance(chance: float | None, images: int) -> str:
     if chance is None:
         return ""
-    return f", {chance:.1f} points if the net were perfectly calibrated, on {images:,} pictures"
+    return f", {chance:.1f} points if the net were perfectly calibrated, on {images:,} images"
 
 
 def _accuracies(found: Sequence[Range], words: str) -> str:
@@ -70,13 +70,13 @@ def _accuracies(found: Sequence[Range], words: str) -> str:
 def _counts(bins: Sequence[Bin]) -> str:
     most = max(part.images for part in bins)
     plot = Plot(
-        linear(0, 100, "probability of the likeliest (%)"), linear(0, most, "pictures", whole=True)
+        linear(0, 100, "probability of the likeliest (%)"), linear(0, most, "images", whole=True)
     )
     for part in bins:
         if part.images:
             plot.bar(100 * part.low, 100 * part.high, part.images, "measured")
     sure = bins[-1]
     return plot.svg(
-        f"How sure the net is. Of {sum(part.images for part in bins):,} pictures, {sure.images:,} "
+        f"How sure the net is. Of {sum(part.images for part in bins):,} images, {sure.images:,} "
         f"have a likeliest class of more than {100 * sure.low:.0f} percent."
     )

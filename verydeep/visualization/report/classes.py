@@ -24,7 +24,7 @@ class Cell:
     """One of the matrix.
 
     Attributes:
-        count: Pictures.
+        count: Images.
         strength: Of its colour, in percent.
     """
 
@@ -39,8 +39,8 @@ class ClassRow:
     Attributes:
         name: What people call it.
         errors: Its figures.
-        wrong: Its pictures that were taken for another.
-        interval: 95 % interval of its error (Wilson), in percent; None without pictures.
+        wrong: Its images that were taken for another.
+        interval: 95 % interval of its error (Wilson), in percent; None without images.
         taken_for: The class that took most of them, and how many; None if none did.
     """
 
@@ -74,7 +74,7 @@ def pairs(record: Record, titles: Sequence[str]) -> list[tuple[str, str, int]]:
 def class_rows(record: Record, titles: Sequence[str]) -> list[ClassRow]:
     """Return how every class fared, that with the largest error first.
 
-    Of classes with the same error that with more pictures comes first; classes without pictures
+    Of classes with the same error that with more images comes first; classes without images
     come last.
     """
     title = dict(zip(record.classes, titles, strict=True))

@@ -1,4 +1,4 @@
-"""Pictures of a test to be looked at: the worst mistakes, the most doubtful, boxes good and bad."""
+"""Images of a test to be looked at: the worst mistakes, the most doubtful, boxes good and bad."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from verydeep.evaluation.predictions_log import Record
 from verydeep.localization.result import LocatedSample
 
 SHOWN = 12
-"""Pictures of a group."""
+"""Images of a group."""
 
 SIZE = (200, 160)
-"""Width and height that a small picture fits into: 36 of them take less than a megabyte."""
+"""Width and height that a small image fits into: 36 of them take less than a megabyte."""
 
 Find = Callable[[str], ImageSource]
-"""From the name of a picture to where it is; raises a DataError if it is no longer there."""
+"""From the name of an image to where it is; raises a DataError if it is no longer there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Small:
-    """A small picture, or why there is none.
+    """A small image, or why there is none.
 
     Attributes:
         address: ``data:`` and so on; empty if it cannot be shown.
@@ -37,7 +37,7 @@ class Small:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A picture and what it was taken for.
+    """An image and what it was taken for.
 
     Attributes:
         file: Its name.
@@ -45,7 +45,7 @@ class Answer:
         probability: Of that, in percent.
         guesses: The likeliest classes and their probabilities in percent, two at most.
         right: Whether the likeliest is the true one.
-        small: The picture.
+        small: The image.
     """
 
     file: str
@@ -65,7 +65,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Boxed:
-    """A picture with its true boxes and the one that was found.
+    """An image with its true boxes and the one that was found.
 
     Attributes:
         file: Its name.
@@ -74,7 +74,7 @@ class Boxed:
         size: Its height and width.
         boxes: The true ones.
         found: That which was found; None if there was none.
-        small: The picture.
+        small: The image.
         guess: What a classifier took it for; empty if none was asked.
     """
 
@@ -98,12 +98,12 @@ class Boxed:
 def answer_groups(
     record: Record, titles: Sequence[str], small: Callable[[str], Small]
 ) -> dict[str, list[Answer]]:
-    """Return the worst mistakes and the most doubtful pictures.
+    """Return the worst mistakes and the most doubtful images.
 
     Args:
         record: The answers of the test.
         titles: What people call the classes.
-        small: Gives the picture of a name.
+        small: Gives the image of a name.
     """
     groups = {
         "mistakes": record.worst_mistakes(SHOWN),
@@ -134,12 +134,12 @@ def _answer(
 def box_groups(
     answers: Sequence[LocatedSample], titles: Sequence[str], small: Callable[[str], Small]
 ) -> dict[str, list[Boxed]]:
-    """Return pictures with the best, the middling and the worst boxes; none stands there twice.
+    """Return images with the best, the middling and the worst boxes; none stands there twice.
 
     Args:
         answers: What was found.
         titles: What people call the classes.
-        small: Gives the picture of a name.
+        small: Gives the image of a name.
     """
     return {
         name: [
@@ -178,7 +178,7 @@ def ranked_groups(answers: Sequence[LocatedSample]) -> dict[str, list[LocatedSam
 
 
 def small_pictures(find: Find) -> Callable[[str], Small]:
-    """Return what gives small pictures; one that is asked for twice is decoded once."""
+    """Return what gives small images; one that is asked for twice is decoded once."""
     known: dict[str, Small] = {}
 
     def small(name: str) -> Small:
@@ -199,5 +199,5 @@ def _small(name: str, find: Find) -> Small:
 
 
 def all_gone(groups: Iterable[Sequence[Answer | Boxed]]) -> bool:
-    """Return whether none of the pictures can be shown."""
+    """Return whether none of the images can be shown."""
     return all(item.small.fault for group in groups for item in group)

@@ -41,7 +41,7 @@ def write_report(run: str | Path, find: Find) -> Path:
 
     Args:
         run: The run folder; after its first epoch at the earliest.
-        find: Finds the pictures that were tested, for the galleries.
+        find: Finds the images that were tested, for the galleries.
 
     Returns:
         The path of ``report.html``.
@@ -90,14 +90,14 @@ def write_test_page(
     find: Find,
     command: Sequence[str],
 ) -> Path:
-    """Write the page of a single test: its figures, classes, pictures and calibration.
+    """Write the page of a single test: its figures, classes, images and calibration.
 
     Args:
         result: What was measured.
         path: Of the page.
         classes: Names of the K classes.
         titles: What people call them, where that is something else.
-        find: Finds the pictures that were tested.
+        find: Finds the images that were tested.
         command: That it was measured by.
     """
     test, small = result.to_dict(), small_pictures(find)
@@ -179,7 +179,7 @@ def answer_parts(
         record: The answers.
         titles: What people call the classes.
         test: Its figures, as in ``metrics.json``.
-        small: Gives small pictures.
+        small: Gives small images.
     """
     wrong, images = int(record.wrong.sum()), len(record.names)
     groups = answer_groups(record, titles, small)

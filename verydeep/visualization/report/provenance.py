@@ -63,7 +63,7 @@ def made(
         ("seed", training.get("seed")),
         ("data", without_secret(str(data["data"]))),
         ("layout", data["layout"]),
-        ("fingerprint of the training pictures (SHA-256)", data.get("fingerprint")),
+        ("fingerprint of the training images (SHA-256)", data.get("fingerprint")),
         (
             "mean RGB, subtracted from every pixel",
             ", ".join(f"{value:.2f}" for value in colours) if colours else None,

@@ -113,7 +113,7 @@ class Loop:
     ) -> float:
         """Return the time of one image, from that of ``least`` or more views."""
         kinds: dict[tuple[int, Any], float] = {}
-        for scale in protocol.scales:
+        for scale in protocol.used_scales:
             for kind in protocol.kinds:
                 started, seen, asked = time.perf_counter(), 0, 0
                 for file in files:
@@ -156,7 +156,7 @@ def multiply_adds(protocol: TestProtocol, file: Path) -> float:
     return float(
         sum(
             products(*view.shown)
-            for scale in protocol.scales
+            for scale in protocol.used_scales
             for kind in protocol.kinds
             for view in dict.fromkeys(kind(*rescaled_size(*size_of(file), scale), 224))
         )

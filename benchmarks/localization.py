@@ -26,6 +26,7 @@ from verydeep import evaluate_localization, train
 from verydeep.data.read import read_dataset
 from verydeep.data.samples import Dataset
 from verydeep.data.shards.write import write_shards
+from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 from verydeep.recipe.recipe import load_recipe
 from verydeep.system.device import choose_machine, describe_environment
@@ -118,7 +119,10 @@ def main() -> None:
         started = time.monotonic()
         done = trained(data, run, "localization", [*common, *settings], progress)
         seconds = done.get("training_seconds", time.monotonic() - started)
-        told[name] = row(evaluate_localization(run, scales=[64], progress=progress), seconds)
+        told[name] = row(
+            evaluate_localization(run, protocol=BoxProtocol(scales=[64]), progress=progress),
+            seconds,
+        )
         print(name, told[name]["localization_error"], told[name]["mean_iou"], flush=True)
     best = options.work / "pcr-all-layers"
     found = {}
@@ -127,7 +131,9 @@ def main() -> None:
         ("PCR, Q = 64 and 96", [best], [64, 96]),
         ("PCR and SCR, Q = 64 and 96", [best, options.work / "scr-all-layers"], [64, 96]),
     ):
-        result = evaluate_localization(classifier, boxes, scales=scales, progress=progress)
+        result = evaluate_localization(
+            classifier, boxes, protocol=BoxProtocol(scales=scales), progress=progress
+        )
         found[name] = row(result)
         print(name, found[name]["localization_error"], found[name]["mean_iou"], flush=True)
     report = {

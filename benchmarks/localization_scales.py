@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import verydeep
 from verydeep.cli.options import grid_in
-from verydeep.localization.protocol import USUAL_GRID
-from verydeep.run.testing.boxes import rate_boxes, set_up_boxes
+from verydeep.evaluation.protocol import USUAL_GRID
+from verydeep.localization.protocol import BoxProtocol
 from verydeep.system.device import choose_machine, describe_environment
 
 KEYS = (
@@ -44,11 +44,11 @@ def read(text: str) -> Wanted:
 
 def main(classifier: str, boxes: str, out: Path, words: list[str]) -> None:
     """Measure, print a line of Markdown for each test, and write them all."""
-    bench = set_up_boxes(classifier, boxes, None)
     rows: list[dict[str, Any]] = []
     for wanted in map(read, words):
         protocol, grid, scales = wanted
-        result = rate_boxes(bench, protocol, scales=scales, grid=grid).to_dict()
+        how = BoxProtocol(protocol, scales, grid=grid)  # type: ignore[arg-type]
+        result = verydeep.evaluate_localization(classifier, boxes, None, how).to_dict()
         rows.append({key: result[key] for key in KEYS})
         low, high = result["localization_interval"]
         name = "{} {}x{}".format(protocol, *grid) if result["grid"] else protocol

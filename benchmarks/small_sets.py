@@ -30,6 +30,7 @@ from verydeep.evaluation.significance import wilson_interval
 from verydeep.system.device import choose_machine, describe_environment
 from verydeep.system.files import write_json
 from verydeep.system.progress import PlainProgress
+from verydeep.system.settings import Compute
 
 EPOCHS, BATCH, RATE, SIZE = 30, 32, 1e-3, 64
 """Of the script."""
@@ -92,7 +93,7 @@ def ours(data: Path, held: Path, out: Path, seed: int) -> dict[str, Any]:
         settings=[f"training.seed={seed}", "training.device=cpu", "training.precision=fp32"],
         progress=PlainProgress(),
     )
-    measured = verydeep.evaluate(out, held, device="cpu", precision="fp32")
+    measured = verydeep.evaluate(out, held, compute=Compute(device="cpu", precision="fp32"))
     low, high = wilson_interval(
         round(metrics["top1_error"] * metrics["images"] / 100), metrics["images"]
     )

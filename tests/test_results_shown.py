@@ -12,13 +12,14 @@ import torch
 import verydeep
 from verydeep.errors import PictureError
 from verydeep.models.prediction import Prediction, Predictions
+from verydeep.system.settings import Compute
 
 EVIL = "<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
 def model(trained_run: Path) -> verydeep.Classifier:
-    return verydeep.load(trained_run, device="cpu", precision="fp32")
+    return verydeep.load(trained_run, compute=Compute(device="cpu", precision="fp32"))
 
 
 def test_what_python_shows_is_short(model: verydeep.Classifier, pictures: Path) -> None:

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from verydeep.checks.check import CheckReport as CheckReport
     from verydeep.checks.check import check as check
     from verydeep.data.read import read_dataset as read_dataset
+    from verydeep.data.samples import Dataset as Dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
     from verydeep.evaluation.all_protocols import EvaluationTable as EvaluationTable
     from verydeep.evaluation.protocol import TestProtocol as TestProtocol
     from verydeep.evaluation.result import EvaluationResult as EvaluationResult
     from verydeep.localization.localizer import Localizer as Localizer
-    from verydeep.localization.localizer import load_localizer as load_localizer
     from verydeep.localization.predict import localize as localize
+    from verydeep.localization.protocol import BoxProtocol as BoxProtocol
     from verydeep.localization.result import LocalizationResult as LocalizationResult
     from verydeep.models.classifier import Classifier as Classifier
-    from verydeep.models.classifier import load as load
     from verydeep.models.prediction import Prediction as Prediction
     from verydeep.nets.anatomy import anatomy as anatomy
     from verydeep.nets.initialize import copy_layers as copy_layers
@@ -34,11 +34,14 @@ if TYPE_CHECKING:
     from verydeep.recipe.recipe import load_recipe as load_recipe
     from verydeep.run.explain import explain as explain
     from verydeep.run.features import features as features
+    from verydeep.run.load import load as load
     from verydeep.run.testing.boxes import evaluate_localization as evaluate_localization
     from verydeep.run.testing.calibrate import calibrate as calibrate
     from verydeep.run.testing.evaluate import evaluate as evaluate
     from verydeep.run.testing.evaluate import evaluate_all as evaluate_all
     from verydeep.run.training.train import train as train
+    from verydeep.system.settings import Compute as Compute
+    from verydeep.transfer.descriptor import Descriptor as Descriptor
     from verydeep.transfer.features import Features as Features
     from verydeep.transfer.probe import ProbeResult as ProbeResult
     from verydeep.transfer.probe import probe as probe
@@ -47,18 +50,22 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BoxProtocol": "verydeep.localization.protocol",
+    "CheckReport": "verydeep.checks.check",
     "Classifier": "verydeep.models.classifier",
+    "Compute": "verydeep.system.settings",
+    "Dataset": "verydeep.data.samples",
+    "Descriptor": "verydeep.transfer.descriptor",
+    "EvaluationResult": "verydeep.evaluation.result",
+    "EvaluationTable": "verydeep.evaluation.all_protocols",
     "FeatureExtractor": "verydeep.transfer.sklearn",
     "Features": "verydeep.transfer.features",
     "LocalizationResult": "verydeep.localization.result",
     "Localizer": "verydeep.localization.localizer",
     "Prediction": "verydeep.models.prediction",
     "ProbeResult": "verydeep.transfer.probe",
-    "Protocol": "verydeep.evaluation.protocol",
     "Recipe": "verydeep.recipe.recipe",
-    "Report": "verydeep.checks.check",
-    "Result": "verydeep.evaluation.result",
-    "Table": "verydeep.evaluation.all_protocols",
+    "TestProtocol": "verydeep.evaluation.protocol",
     "VGG": "verydeep.nets.vgg",
     "VeryDeepError": "verydeep.errors",
     "anatomy": "verydeep.nets.anatomy",
@@ -71,8 +78,7 @@ _HOMES = {
     "explain": "verydeep.run.explain",
     "features": "verydeep.run.features",
     "initialize": "verydeep.nets.initialize",
-    "load": "verydeep.models.classifier",
-    "load_localizer": "verydeep.localization.localizer",
+    "load": "verydeep.run.load",
     "load_recipe": "verydeep.recipe.recipe",
     "localize": "verydeep.localization.predict",
     "probe": "verydeep.transfer.probe",
@@ -83,18 +89,22 @@ _HOMES = {
 
 __all__ = [
     "VGG",
+    "BoxProtocol",
+    "CheckReport",
     "Classifier",
+    "Compute",
+    "Dataset",
+    "Descriptor",
+    "EvaluationResult",
+    "EvaluationTable",
     "FeatureExtractor",
     "Features",
     "LocalizationResult",
     "Localizer",
     "Prediction",
     "ProbeResult",
-    "Protocol",
     "Recipe",
-    "Report",
-    "Result",
-    "Table",
+    "TestProtocol",
     "VeryDeepError",
     "__version__",
     "anatomy",
@@ -108,7 +118,6 @@ __all__ = [
     "features",
     "initialize",
     "load",
-    "load_localizer",
     "load_recipe",
     "localize",
     "probe",

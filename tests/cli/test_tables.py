@@ -23,7 +23,7 @@ from verydeep.cli.text.results import (
     run_as_text,
     table_as_text,
 )
-from verydeep.evaluation.protocol import make_protocol
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.walkthrough import explain
 
 
@@ -278,7 +278,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def explained(name: str, picture: Path, *scales: int, **how: Any) -> tuple[Any, list[str]]:
-    explanation = explain([Net()], [make_protocol(name, scales, **how)], picture)
+    explanation = explain([Net()], [TestProtocol(name, scales, **{"flip": True, **how})], picture)
     return explanation, explanation_as_text(explanation).splitlines()
 
 
@@ -348,7 +348,7 @@ def test_one_view_is_not_called_several(picture: Path) -> None:
 
 def test_a_picture_in_memory_is_called_that(picture: Path) -> None:
     with Image.open(picture) as image:
-        explanation = explain([Net()], [make_protocol("center", (32,))], image.copy())
+        explanation = explain([Net()], [TestProtocol("center", (32,), flip=True)], image.copy())
     assert explanation_as_text(explanation).startswith("an image in memory\n")
     assert torch.allclose(explanation.likely.sum(), torch.tensor(1.0))
 

@@ -18,7 +18,7 @@ from verydeep.errors import DataError, InputError
 from verydeep.evaluation import all_protocols as module
 from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
 from verydeep.evaluation.evaluate import evaluate_samples
-from verydeep.evaluation.protocol import TestProtocol, make_protocol
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.classifier import Classifier
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
@@ -92,7 +92,7 @@ def samples(pictures: Path) -> list[Sample]:
 
 
 def choose(net: int, name: str, scales: str | None) -> TestProtocol:
-    return make_protocol(name, SCALES[net][scales] if scales else OWN[name], grid=(2, 2))
+    return TestProtocol(name, SCALES[net][scales] if scales else OWN[name], grid=(2, 2), flip=True)
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def test_a_scale_below_the_input_size_is_refused(
     models: list[Classifier], samples: list[Sample]
 ) -> None:
     def too_small(net: int, name: str, scales: str | None) -> TestProtocol:
-        return make_protocol(name, (31,))
+        return TestProtocol(name, (31,), flip=True)
 
     with pytest.raises(InputError, match="at least 32"):
         measure_table(models, samples, too_small)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verydeep.evaluation.description import steps, views_a_picture, views_a_scale
-from verydeep.evaluation.protocol import NAMES, TestProtocol, make_protocol, usual_scales
+from verydeep.evaluation.protocol import NAMES, TestProtocol, usual_scales
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop, Views
 
 THREE = (256, 384, 512)
@@ -68,12 +68,12 @@ def test_views_a_scale_are_those_that_any_picture_has(kind: Views, count: int) -
 def test_a_picture_is_shown_as_often_as_the_papers_say(
     name: str, scales: tuple[int, ...], count: int
 ) -> None:
-    assert views_a_picture([make_protocol(name, scales)]) == count
-    assert 2 * views_a_picture([make_protocol(name, scales, flip=False)]) == count
+    assert views_a_picture([TestProtocol(name, scales, flip=True)]) == count
+    assert 2 * views_a_picture([TestProtocol(name, scales, flip=False)]) == count
 
 
 def test_the_views_of_several_nets_add_up() -> None:
-    dense, both = make_protocol("dense", (256,)), make_protocol("both", THREE)
+    dense, both = TestProtocol("dense", (256,), flip=True), TestProtocol("both", THREE, flip=True)
     assert views_a_picture([dense, both, both]) == 2 + 156 + 156
     assert views_a_picture([]) == 0
 
@@ -87,7 +87,7 @@ def test_the_views_of_several_nets_add_up() -> None:
 def test_the_steps_name_every_view_that_is_counted(
     name: str, scales: set[int], flip: bool, grid: tuple[int, int]
 ) -> None:
-    protocol = make_protocol(name, sorted(scales), flip=flip, grid=grid)
+    protocol = TestProtocol(name, sorted(scales), flip=flip, grid=grid)
     named = [
         int(step.split(": ")[-1].removesuffix(" a scale"))
         for step in steps([Net()], [protocol])
@@ -101,7 +101,7 @@ def test_the_steps_name_every_view_that_is_counted(
 
 
 def test_the_papers_best_test_of_one_net() -> None:
-    assert steps([Net()], [make_protocol("both", THREE)]) == (
+    assert steps([Net()], [TestProtocol("both", THREE, flip=True)]) == (
         "rescale: smallest side to Q = 256, 384, 512 pixels, longer side in proportion, to the "
         "nearest pixel; bilinear, antialiased",
         "views: the whole image, with mirror images: 2 a scale",
@@ -114,7 +114,7 @@ def test_the_papers_best_test_of_one_net() -> None:
 
 
 def test_the_plainest_test_has_nothing_to_average() -> None:
-    assert steps([Net(input_size=64)], [make_protocol("center", (64,), flip=False)]) == (
+    assert steps([Net(input_size=64)], [TestProtocol("center", (64,), flip=False)]) == (
         "rescale: smallest side to Q = 64 pixels, longer side in proportion, to the nearest "
         "pixel; bilinear, antialiased",
         "views: the central 64x64 crop: 1 a scale",
@@ -124,7 +124,7 @@ def test_the_plainest_test_has_nothing_to_average() -> None:
 
 
 def test_torchvisions_test_is_rounded_down() -> None:
-    protocol = make_protocol("center", (256,), flip=False, preset="torchvision")
+    protocol = TestProtocol("center", (256,), flip=False, preset="torchvision")
     first = steps([Net()], [protocol])[0]
     assert "rounded down" in first
     assert "nearest" not in first
@@ -148,13 +148,13 @@ def test_torchvisions_test_is_rounded_down() -> None:
     ],
 )
 def test_each_kind_of_view_in_words(name: str, words: str) -> None:
-    found = steps([Net(input_size=96)], [make_protocol(name, (128,), grid=(3, 4))])
+    found = steps([Net(input_size=96)], [TestProtocol(name, (128,), grid=(3, 4), flip=True)])
     assert [step for step in found if step.startswith("views")] == [f"views: {words}"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_how_a_net_answers_densely_is_said_where_it_does(name: str) -> None:
-    found = steps([Net(density="in its own way")], [make_protocol(name, (256,))])
+    found = steps([Net(density="in its own way")], [TestProtocol(name, (256,), flip=True)])
     assert ("answers densely: in its own way" in found) == (name in ("dense", "both"))
 
 
@@ -189,7 +189,7 @@ def test_the_three_averages_in_words(
     listed = f"over {', then '.join(over)}"
 
     def found(average: Any) -> tuple[str, ...]:
-        return averages(nets, make_protocol(name, scales, flip=flip, average=average))
+        return averages(nets, TestProtocol(name, scales, flip=flip, average=average))
 
     paper = (
         "scores averaged over the positions of a map, before the softmax",
@@ -210,7 +210,10 @@ def test_the_three_averages_in_words(
 
 def test_of_several_nets_each_step_names_its_own_and_the_averages_are_common() -> None:
     nets = [Net("D", 224, "as convolutions"), Net("E", 64, "by sliding")]
-    protocols = [make_protocol("dense", (256,)), make_protocol("dense", (64, 96))]
+    protocols = [
+        TestProtocol("dense", (256,), flip=True),
+        TestProtocol("dense", (64, 96), flip=True),
+    ]
     assert steps(nets, protocols) == (
         "net D: rescale: smallest side to Q = 256 pixels, longer side in proportion, to the "
         "nearest pixel; bilinear, antialiased",
@@ -228,4 +231,4 @@ def test_of_several_nets_each_step_names_its_own_and_the_averages_are_common() -
 
 def test_a_net_without_its_protocol_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="zip"):
-        steps([Net(), Net()], [make_protocol("dense", (256,))])
+        steps([Net(), Net()], [TestProtocol("dense", (256,), flip=True)])

@@ -31,15 +31,16 @@ from verydeep.evaluation.evaluate import (
     relabel,
 )
 from verydeep.evaluation.posteriors import ViewGroup
-from verydeep.evaluation.protocol import NAMES, make_protocol
+from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.result import Answers
 from verydeep.evaluation.views import Center, Dense, Grid
 from verydeep.models.trained_net import Preprocessing
+from verydeep.system.settings import Compute
 
 
 @pytest.fixture(scope="module")
 def model(trained_run: Path) -> Classifier:
-    loaded = verydeep.load(trained_run, device="cpu", precision="fp32")
+    loaded = verydeep.load(trained_run, compute=Compute(device="cpu", precision="fp32"))
     return dataclasses.replace(loaded, calibration=None)
 
 
@@ -82,7 +83,7 @@ def test_the_result_is_that_of_single_predictions(
     flip: bool, scales: tuple[int, ...], model: Classifier, pictures: Path
 ) -> None:
     chosen = mislabelled(pictures)
-    result = evaluate_samples([model], chosen, make_protocol("dense", scales, flip=flip))
+    result = evaluate_samples([model], chosen, TestProtocol("dense", scales, flip=flip))
     likely = by_hand(model, chosen, scales=scales, flip=flip)
     labels = [sample.label for sample in chosen]
     wrong = 100 * (1 - metrics.accuracy_score(labels, likely.argmax(1)))
@@ -100,24 +101,28 @@ def test_every_picture_is_counted_once_and_broken_ones_are_named(
     model: Classifier, tmp_path: Path
 ) -> None:
     root = write_splits(tmp_path / "data", train=2, val=0, test=7)
-    whole = evaluate_samples([model], samples(root, "test"), make_protocol("center", (36,)))
+    whole = evaluate_samples(
+        [model], samples(root, "test"), TestProtocol("center", (36,), flip=True)
+    )
     assert whole.images == 21
     broken = root / "test" / "green" / "03.png"
     broken.write_bytes(broken.read_bytes()[:100])
     (root / "test" / "red" / "empty.png").write_bytes(b"")
     chosen = samples(root, "test")
-    result = evaluate_samples([model], chosen, make_protocol("center", (36, 40)), root=root)
+    result = evaluate_samples(
+        [model], chosen, TestProtocol("center", (36, 40), flip=True), root=root
+    )
     assert result.unreadable == ("test/green/03.png", "test/red/empty.png")
     assert result.images == len(chosen) - 2 == 20
     good = [sample for sample in chosen if sample.path.name not in ("empty.png",)]
     good = [sample for sample in good if sample.path != broken]
-    alone = evaluate_samples([model], good, make_protocol("center", (36, 40)), root=root)
+    alone = evaluate_samples([model], good, TestProtocol("center", (36, 40), flip=True), root=root)
     assert (result.top1_error, result.loss) == pytest.approx((alone.top1_error, alone.loss))
 
 
 def test_processes_do_not_change_the_result(model: Classifier, pictures: Path) -> None:
     chosen = 3 * samples(pictures, "test")
-    protocol = make_protocol("dense", (36,))
+    protocol = TestProtocol("dense", (36,), flip=True)
     here, there = (
         evaluate_samples([model], chosen, protocol, workers=workers).to_dict() for workers in (0, 2)
     )
@@ -127,7 +132,9 @@ def test_processes_do_not_change_the_result(model: Classifier, pictures: Path) -
 
 
 def test_a_result_is_plain_values(model: Classifier, pictures: Path) -> None:
-    result = evaluate_samples([model], samples(pictures, "test"), make_protocol("dense", (36,)))
+    result = evaluate_samples(
+        [model], samples(pictures, "test"), TestProtocol("dense", (36,), flip=True)
+    )
     plain = result.to_dict()
     assert strict_json(json.dumps(plain)) == plain
     assert set(plain) >= {
@@ -140,7 +147,7 @@ def test_pictures_of_which_none_can_be_read_are_refused(model: Classifier, tmp_p
     (tmp_path / "broken.png").write_bytes(b"")
     chosen = [Sample(tmp_path / "broken.png", 0)]
     with pytest.raises(DataError, match=r"none of the 1 images.*\n.*broken\.png: .*empty"):
-        evaluate_samples([model], chosen, make_protocol("dense", (36,)))
+        evaluate_samples([model], chosen, TestProtocol("dense", (36,), flip=True))
 
 
 # ---- what is measured ----
@@ -148,7 +155,9 @@ def test_pictures_of_which_none_can_be_read_are_refused(model: Classifier, tmp_p
 
 def test_the_answers_are_those_to_every_picture(model: Classifier, pictures: Path) -> None:
     chosen = mislabelled(pictures)
-    result = evaluate_samples([model], chosen, make_protocol("dense", (36,)), root=pictures)
+    result = evaluate_samples(
+        [model], chosen, TestProtocol("dense", (36,), flip=True), root=pictures
+    )
     answers = result.answers
     assert list(answers.names) == [s.path.relative_to(pictures).as_posix() for s in chosen]
     assert len(set(answers.names)) == len(chosen)
@@ -171,14 +180,16 @@ def test_of_equally_likely_classes_the_first_is_the_answer() -> None:
 
 def test_a_picture_that_is_listed_twice_counts_twice(model: Classifier, pictures: Path) -> None:
     chosen = samples(pictures, "test")[:3]
-    twice = evaluate_samples([model], 2 * chosen, make_protocol("dense", (36,)))
-    once = evaluate_samples([model], chosen, make_protocol("dense", (36,)))
+    twice = evaluate_samples([model], 2 * chosen, TestProtocol("dense", (36,), flip=True))
+    once = evaluate_samples([model], chosen, TestProtocol("dense", (36,), flip=True))
     assert (twice.images, once.images) == (6, 3)
     assert twice.loss == pytest.approx(once.loss, rel=1e-5)
 
 
 def test_intervals_are_wilsons(model: Classifier, pictures: Path) -> None:
-    result = evaluate_samples([model], mislabelled(pictures), make_protocol("dense", (36,)))
+    result = evaluate_samples(
+        [model], mislabelled(pictures), TestProtocol("dense", (36,), flip=True)
+    )
     z, n = 1.959963984540054, result.images
     for error, interval in (
         (result.top1_error, result.top1_interval),
@@ -214,7 +225,7 @@ def calibrated(model: Classifier, temperature: float) -> Classifier:
 def test_calibration_is_measured_without_and_at_the_models_temperature(
     temperature: float, other: Classifier, pictures: Path
 ) -> None:
-    chosen, protocol = mislabelled(pictures), make_protocol("dense", (36,))
+    chosen, protocol = mislabelled(pictures), TestProtocol("dense", (36,), flip=True)
     labels = [sample.label for sample in chosen]
     plain = evaluate_samples([other], chosen, protocol)
     result = evaluate_samples([calibrated(other, temperature)], chosen, protocol)
@@ -241,7 +252,7 @@ def test_calibration_is_measured_without_and_at_the_models_temperature(
 def test_fused_models_have_no_temperature(model: Classifier, pictures: Path) -> None:
     sure = calibrated(model, 2.0)
     result = evaluate_samples(
-        [sure, sure], samples(pictures, "test"), make_protocol("dense", (36,))
+        [sure, sure], samples(pictures, "test"), TestProtocol("dense", (36,), flip=True)
     )
     assert result.calibrated is None
 
@@ -255,13 +266,21 @@ def test_several_tests_at_once_are_each_alone(
     root = write_splits(tmp_path / "data", train=0, val=0, test=6)
     (root / "test" / "green" / "02.png").write_bytes(b"broken")
     chosen = samples(root, "test")
-    both = (make_protocol("both", (36, 48), grid=(2, 3)), make_protocol("both", (40,), grid=(2, 3)))
+    both = (
+        TestProtocol("both", (36, 48), grid=(2, 3), flip=True),
+        TestProtocol("both", (40,), grid=(2, 3), flip=True),
+    )
     tests = [
-        Test(((0, make_protocol("dense", (36,))),)),
-        Test(((1, make_protocol("ten-crop", (36,), flip=False)),)),
+        Test(((0, TestProtocol("dense", (36,), flip=True)),)),
+        Test(((1, TestProtocol("ten-crop", (36,), flip=False)),)),
         Test(((0, both[0]), (1, both[1]))),
-        Test(((0, make_protocol("crops", (36, 48), grid=(2, 3))),)),
-        Test(((1, make_protocol("googlenet", (48,))), (0, make_protocol("googlenet", (36,))))),
+        Test(((0, TestProtocol("crops", (36, 48), grid=(2, 3), flip=True)),)),
+        Test(
+            (
+                (1, TestProtocol("googlenet", (48,), flip=True)),
+                (0, TestProtocol("googlenet", (36,), flip=True)),
+            )
+        ),
     ]
     together = evaluate_tests([model, other], chosen, tests, split="test", root=root)
     for test, result in zip(tests, together, strict=True):
@@ -284,7 +303,10 @@ def test_several_tests_at_once_are_each_alone(
 
 def test_a_mixture_weighs_nets_then_scales_and_kinds_alike() -> None:
     test = Test(
-        ((0, make_protocol("both", (36, 48), grid=(2, 3))), (2, make_protocol("center", (40,))))
+        (
+            (0, TestProtocol("both", (36, 48), grid=(2, 3), flip=True)),
+            (2, TestProtocol("center", (40,), flip=True)),
+        )
     )
     assert test.mixture() == {
         ViewGroup(0, 36, Dense(flip=True)): 1 / 8,
@@ -305,7 +327,7 @@ def test_a_mixture_weighs_nets_then_scales_and_kinds_alike() -> None:
 def test_the_weights_of_a_mixture_sum_to_one(
     name: str, scales: list[list[int]], flip: bool
 ) -> None:
-    protocols = [make_protocol(name, own, flip=flip) for own in scales]
+    protocols = [TestProtocol(name, own, flip=flip) for own in scales]
     weights = Test(tuple(enumerate(protocols))).mixture()
     assert math.fsum(weights.values()) == pytest.approx(1, abs=1e-12)
     for net, protocol in enumerate(protocols):
@@ -329,7 +351,7 @@ def test_two_models_are_fused_by_their_mean(
     model: Classifier, other: Classifier, pictures: Path
 ) -> None:
     chosen = [*samples(pictures, "val"), *samples(pictures, "test")]
-    result = evaluate_samples([model, other], chosen, make_protocol("dense", (36,)))
+    result = evaluate_samples([model, other], chosen, TestProtocol("dense", (36,), flip=True))
     one, two = by_hand(model, chosen), by_hand(other, chosen)
     assert np.abs(one - two).max() > 0.1
     labels = [sample.label for sample in chosen]
@@ -342,7 +364,10 @@ def test_fused_models_each_have_their_own_scales(
     model: Classifier, other: Classifier, pictures: Path
 ) -> None:
     chosen = mislabelled(pictures)
-    protocols = [make_protocol("dense", (36,)), make_protocol("dense", (48, 33, 40))]
+    protocols = [
+        TestProtocol("dense", (36,), flip=True),
+        TestProtocol("dense", (48, 33, 40), flip=True),
+    ]
     result = evaluate_samples([model, other], chosen, protocols)
     one = by_hand(model, chosen, scales=(36,))
     two = by_hand(other, chosen, scales=(33, 40, 48))
@@ -355,7 +380,7 @@ def test_fused_models_each_have_their_own_scales(
 
 
 def test_the_scales_of_every_model_are_checked(model: Classifier, pictures: Path) -> None:
-    protocols = [make_protocol("dense", (36,)), make_protocol("dense", (31,))]
+    protocols = [TestProtocol("dense", (36,), flip=True), TestProtocol("dense", (31,), flip=True)]
     with pytest.raises(InputError, match=r"at least 32.* got 31"):
         evaluate_samples([model, model], samples(pictures, "test"), protocols)
 
@@ -363,12 +388,16 @@ def test_the_scales_of_every_model_are_checked(model: Classifier, pictures: Path
 def test_models_of_other_classes_are_not_fused(model: Classifier, pictures: Path) -> None:
     other = dataclasses.replace(model, classes=("red", "green", "blue"))
     with pytest.raises(InputError, match="same classes in the same order"):
-        evaluate_samples([model, other], samples(pictures, "test"), make_protocol("dense", (36,)))
+        evaluate_samples(
+            [model, other], samples(pictures, "test"), TestProtocol("dense", (36,), flip=True)
+        )
 
 
 def test_a_scale_below_the_input_size_is_refused(model: Classifier, pictures: Path) -> None:
     with pytest.raises(InputError, match=r"at least 32.* got 31"):
-        evaluate_samples([model], samples(pictures, "test"), make_protocol("dense", (64, 31)))
+        evaluate_samples(
+            [model], samples(pictures, "test"), TestProtocol("dense", (64, 31), flip=True)
+        )
 
 
 # ---- data sets ----
@@ -456,7 +485,7 @@ def test_dense_and_center_differ_on_pictures_that_do(model: Classifier, tmp_path
     Image.fromarray(wide).save(tmp_path / "wide.png")
     chosen = [Sample(tmp_path / "wide.png", model.classes.index("red"))]
     center, dense = (
-        evaluate_samples([model], chosen, make_protocol(name, (40,)))
+        evaluate_samples([model], chosen, TestProtocol(name, (40,), flip=True))
         for name in ("center", "dense")
     )
     assert center.loss < dense.loss

@@ -24,7 +24,7 @@ from verydeep.data.geometry import View, Window
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.evaluation import view_batching as waiting_views
 from verydeep.evaluation.posteriors import ViewGroup, mix_posteriors
-from verydeep.evaluation.protocol import TestProtocol, make_protocol
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.view_batching import show
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop
 from verydeep.models.classifier import Classifier
@@ -236,7 +236,7 @@ def test_averages_are_those_by_hand(
     images: list[Image.Image],
 ) -> None:
     kind, grid = PROTOCOLS[name]
-    protocol = make_protocol(kind, scales, flip=flip, grid=grid, average=average)
+    protocol = TestProtocol(kind, scales, flip=flip, grid=grid, average=average)
     ours = mixed([classifier(*which) for which in nets], images, protocol)
     theirs = by_hand(nets, protocol)
     assert theirs.std(0).min() > 2e-3  # the images do differ to the nets
@@ -246,7 +246,7 @@ def test_averages_are_those_by_hand(
 
 def test_the_averages_differ(images: list[Image.Image]) -> None:
     answers = [
-        mixed([classifier(*A)], images, make_protocol("both", (50, 64), average=average))
+        mixed([classifier(*A)], images, TestProtocol("both", (50, 64), average=average, flip=True))
         for average in ("paper", "scores", "posteriors")
     ]
     for one, other in ((0, 1), (0, 2), (1, 2)):
@@ -260,7 +260,7 @@ def test_dense_is_the_mean_over_windows_of_the_last_map(
 ) -> None:
     """The fully connected layers at every place where their 2x2 window fits, one by one."""
     model = classifier(*LARGE)
-    dense = mixed([model], images, make_protocol("dense", (150,), flip=False, average=average))
+    dense = mixed([model], images, TestProtocol("dense", (150,), flip=False, average=average))
     mean_rgb, divisor = model.preprocessing.mean, model.preprocessing.divisor
     for number, likely in enumerate(dense):
         pixels = np.asarray(rescaled(number, 150), np.float32)
@@ -282,14 +282,15 @@ def test_dense_equals_center_on_pictures_of_exactly_input_size() -> None:
     generator = np.random.default_rng(1)
     squares = [Image.fromarray(generator.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(5)]
     dense, center = (
-        mixed([classifier(*A)], squares, make_protocol(name, (32,))) for name in ("dense", "center")
+        mixed([classifier(*A)], squares, TestProtocol(name, (32,), flip=True))
+        for name in ("dense", "center")
     )
     assert torch.allclose(dense, center, rtol=0, atol=1e-6)
 
 
 def test_one_central_crop_is_a_grid_of_one(images: list[Image.Image]) -> None:
     grid, center = (
-        mixed([classifier(*A)], images, make_protocol(name, (50,), grid=(1, 1)))
+        mixed([classifier(*A)], images, TestProtocol(name, (50,), grid=(1, 1), flip=True))
         for name in ("crops", "center")
     )
     assert torch.equal(grid, center)
@@ -299,7 +300,7 @@ def test_one_central_crop_is_a_grid_of_one(images: list[Image.Image]) -> None:
 
 
 def test_order_and_company_do_not_matter(images: list[Image.Image]) -> None:
-    models, protocol = [classifier(*A)], make_protocol("both", (40, 56), grid=(2, 2))
+    models, protocol = [classifier(*A)], TestProtocol("both", (40, 56), grid=(2, 2), flip=True)
     together = mixed(models, images, protocol)
     order = np.random.default_rng(2).permutation(len(images))
     shuffled = mixed(models, [images[i] for i in order], protocol)
@@ -319,7 +320,7 @@ def test_the_size_of_batches_and_blocks_does_not_matter(
     images: list[Image.Image],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    models, protocol = [classifier(*A)], make_protocol("both", (40, 56), grid=(2, 2))
+    models, protocol = [classifier(*A)], TestProtocol("both", (40, 56), grid=(2, 2), flip=True)
     many = 2 * images
     together = mixed(models, many, protocol)
     monkeypatch.setattr(Classifier, "pixels_at_once", at_once)
@@ -331,7 +332,7 @@ def test_the_size_of_batches_and_blocks_does_not_matter(
 def test_a_block_gives_the_same_numbers_to_the_last_digit_wherever_it_is_computed(
     images: list[Image.Image],
 ) -> None:
-    models, protocol = [classifier(*A)], make_protocol("both", (40, 56), grid=(2, 2))
+    models, protocol = [classifier(*A)], TestProtocol("both", (40, 56), grid=(2, 2), flip=True)
     together = mixed(models, images, protocol, block=2)
     apart = [mixed(models, images[i : i + 2], protocol, block=2) for i in range(0, len(images), 2)]
     assert torch.equal(together, torch.cat(apart))
@@ -340,15 +341,15 @@ def test_a_block_gives_the_same_numbers_to_the_last_digit_wherever_it_is_compute
 def test_several_mixtures_at_once_are_each_alone(images: list[Image.Image]) -> None:
     models = [classifier(*A), classifier(*B)]
     single = [
-        mixture(2, make_protocol("both", (40, 56), grid=(2, 3))),
-        mixture(1, make_protocol("dense", (56,))),
-        mixture(2, make_protocol("crops", (40,), grid=(2, 3), flip=False)),
+        mixture(2, TestProtocol("both", (40, 56), grid=(2, 3), flip=True)),
+        mixture(1, TestProtocol("dense", (56,), flip=True)),
+        mixture(2, TestProtocol("crops", (40,), grid=(2, 3), flip=False)),
         {
             ViewGroup(1, 40, Center()): 0.7,
             ViewGroup(0, 56, TenCrop()): 0.2,
             ViewGroup(0, 40, Dense()): 0.1,
         },
-        mixture(1, make_protocol("googlenet", (56,))),
+        mixture(1, TestProtocol("googlenet", (56,), flip=True)),
     ]
     together = mix_posteriors(models, K, TestPictures(images, (40, 56)), single)
     assert together.shape == (5, len(images), K)
@@ -366,9 +367,9 @@ def test_the_weights_of_a_mixture_are_its_shares(images: list[Image.Image]) -> N
     }
     (ours,) = mix_posteriors(models, K, TestPictures(images, (40, 56)), [shares])
     theirs = (
-        0.7 * by_hand([B], make_protocol("center", (40,)))
-        + 0.2 * by_hand([A], make_protocol("ten-crop", (56,)))
-        + 0.1 * by_hand([A], make_protocol("dense", (40,)))
+        0.7 * by_hand([B], TestProtocol("center", (40,), flip=True))
+        + 0.2 * by_hand([A], TestProtocol("ten-crop", (56,), flip=True))
+        + 0.1 * by_hand([A], TestProtocol("dense", (40,), flip=True))
     )
     np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=2e-5)
 
@@ -381,8 +382,11 @@ def test_rows_sum_to_one_and_those_of_unreadable_files_to_zero(
     images[0].save(tmp_path / "good.png")
     files = [tmp_path / "broken.png", tmp_path / "good.png", tmp_path / "broken.png"]
     pictures = TestPictures(files, (40, 56))
-    protocol = make_protocol("dense", (40, 56), average=average)
-    tests = [mixture(1, protocol), mixture(1, make_protocol("crops", (40,), average=average))]
+    protocol = TestProtocol("dense", (40, 56), average=average, flip=True)
+    tests = [
+        mixture(1, protocol),
+        mixture(1, TestProtocol("crops", (40,), average=average, flip=True)),
+    ]
     likely = mix_posteriors([classifier(*A)], K, pictures, tests, average=average)
     assert likely.sum(2).tolist() == [pytest.approx([0, 1, 0])] * 2
     assert not likely[:, [0, 2]].any()
@@ -394,12 +398,12 @@ def test_rows_sum_to_one_and_those_of_unreadable_files_to_zero(
 @pytest.mark.parametrize("average", ["paper", "scores", "posteriors"])
 def test_files_that_are_all_broken_give_zeros(average: str, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"")
-    protocol = make_protocol("dense", (40,), average=average)
+    protocol = TestProtocol("dense", (40,), average=average, flip=True)
     assert not mixed([classifier(*A)], [tmp_path / "broken.png"], protocol).any()
 
 
 def test_no_pictures_give_no_rows() -> None:
-    assert mixed([classifier(*A)], [], make_protocol("dense", (40,))).shape == (0, K)
+    assert mixed([classifier(*A)], [], TestProtocol("dense", (40,), flip=True)).shape == (0, K)
 
 
 # ---- any net, and what it is shown ----

@@ -16,7 +16,6 @@ from verydeep.evaluation.protocol import (
     NAMES,
     TestProtocol,
     in_proportion,
-    make_protocol,
     multiple_scales,
     single_scale,
     usual_scales,
@@ -77,7 +76,7 @@ def test_what_cannot_be_is_refused_with_what_can(
     name: str, scales: tuple[int, ...], settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError) as refusal:
-        make_protocol(name, scales, **settings)
+        TestProtocol(name, scales, **{"flip": True, **settings})
     assert str(refusal.value).startswith(message)
     if not message.endswith(" in"):
         assert str(refusal.value) == message
@@ -86,18 +85,18 @@ def test_what_cannot_be_is_refused_with_what_can(
 @pytest.mark.parametrize("name", NAMES)
 def test_the_preset_of_torchvision_is_for_the_central_crop_alone(name: str) -> None:
     if name == "center":
-        assert make_protocol(name, (256,), preset="torchvision").preset == "torchvision"
+        assert TestProtocol(name, (256,), preset="torchvision", flip=True).preset == "torchvision"
     else:
         with pytest.raises(InputError, match=f"protocol {name} has none"):
-            make_protocol(name, (256,), preset="torchvision")
+            TestProtocol(name, (256,), preset="torchvision", flip=True)
 
 
 def test_the_largest_grid_is_allowed_and_none_larger() -> None:
     most = (MOST_ON_A_LINE, MOST_ON_A_LINE)
-    assert make_protocol("crops", (256,), grid=most).grid == most
+    assert TestProtocol("crops", (256,), grid=most, flip=True).grid == most
     for grid in ((MOST_ON_A_LINE + 1, 1), (1, MOST_ON_A_LINE + 1)):
         with pytest.raises(InputError, match="grid"):
-            make_protocol("crops", (256,), grid=grid)
+            TestProtocol("crops", (256,), grid=grid, flip=True)
 
 
 @given(
@@ -110,7 +109,7 @@ def test_the_largest_grid_is_allowed_and_none_larger() -> None:
 def test_what_is_allowed_is_kept_as_it_was_given(
     name: Any, scales: list[int], flip: bool, grid: tuple[int, int], average: Any
 ) -> None:
-    made = make_protocol(name, scales, flip=flip, grid=grid, average=average)
+    made = TestProtocol(name, scales, flip=flip, grid=grid, average=average)
     assert made == TestProtocol(name, tuple(scales), flip, grid, average, "paper")
 
 
@@ -118,13 +117,13 @@ def test_what_is_allowed_is_kept_as_it_was_given(
 
 
 def test_left_alone_a_protocol_is_the_papers() -> None:
-    made = make_protocol("crops", (256,))
+    made = TestProtocol("crops", (256,), flip=True)
     assert (made.flip, made.grid, made.average, made.preset) == (True, (5, 5), "paper", "paper")
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(TestProtocol), ids=lambda field: field.name)
 def test_a_protocol_cannot_be_changed(field: dataclasses.Field[Any]) -> None:
-    made = make_protocol("dense", (256,))
+    made = TestProtocol("dense", (256,), flip=True)
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(made, field.name, getattr(made, field.name))
 
@@ -132,7 +131,7 @@ def test_a_protocol_cannot_be_changed(field: dataclasses.Field[Any]) -> None:
 def test_equal_protocols_are_one_key_and_others_are_others() -> None:
     def all_of_them() -> list[TestProtocol]:
         return [
-            make_protocol(name, scales, flip=flip, grid=grid, average=average)
+            TestProtocol(name, scales, flip=flip, grid=grid, average=average)
             for name, scales, flip, grid, average in itertools.product(
                 NAMES,
                 ([256], [256, 384]),
@@ -162,7 +161,7 @@ def test_equal_protocols_are_one_key_and_others_are_others() -> None:
 def test_each_protocol_has_its_kinds_of_views(
     name: str, kinds: tuple[type[Views], ...], flip: bool
 ) -> None:
-    made = make_protocol(name, (256,), flip=flip, grid=(3, 4))
+    made = TestProtocol(name, (256,), flip=flip, grid=(3, 4))
     assert tuple(type(kind) for kind in made.kinds) == kinds
     assert {kind.flip for kind in made.kinds} == {flip}
     assert made.has_grid == (Grid in kinds)
@@ -176,8 +175,8 @@ def test_every_name_has_kinds() -> None:
 
 
 def test_the_central_crop_rounds_as_torchvision_only_with_its_preset() -> None:
-    assert make_protocol("center", (256,)).kinds == (Center(half_even=False),)
-    made = make_protocol("center", (256,), flip=False, preset="torchvision")
+    assert TestProtocol("center", (256,), flip=True).kinds == (Center(half_even=False),)
+    made = TestProtocol("center", (256,), flip=False, preset="torchvision")
     assert made.kinds == (Center(flip=False, half_even=True),)
 
 
@@ -275,5 +274,5 @@ def test_protocols_of_other_papers_bring_their_own_scales(name: str) -> None:
 @given(st.sampled_from(["ten-crop", "googlenet"]), INPUT_SIZES)
 def test_usual_scales_can_be_tested_at(name: str, input_size: int) -> None:
     assert min(usual_scales(name, input_size, ())) >= input_size
-    made = make_protocol(name, usual_scales(name, input_size, ()))
+    made = TestProtocol(name, usual_scales(name, input_size, ()), flip=True)
     assert len(made.scales) == (1 if name == "ten-crop" else 4)

@@ -19,21 +19,22 @@ from verydeep.data.geometry import View
 from verydeep.data.samples import Sample
 from verydeep.errors import InputError, ModelError, PictureError
 from verydeep.evaluation.evaluate import evaluate_samples
-from verydeep.evaluation.protocol import NAMES, TestProtocol, make_protocol
+from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.walkthrough import Explanation, Stage, explain
 from verydeep.models.torchvision import Evaluation, TorchvisionClassifier
 from verydeep.models.trained_net import Preprocessing
 from verydeep.run.testing.walkthrough import explain_test
 from verydeep.system.files import write_json
+from verydeep.system.settings import Compute
 
-CPU = {"device": "cpu", "precision": "fp32"}
+CPU = Compute("cpu", "fp32")
 AVERAGES = ("paper", "scores", "posteriors")
 
 
 @pytest.fixture(scope="module")
 def model(trained_run: Path) -> Classifier:
     """A net that is not sure of everything."""
-    loaded = verydeep.load(trained_run, **CPU)
+    loaded = verydeep.load(trained_run, compute=CPU)
     return dataclasses.replace(loaded, preprocessing=Preprocessing((140.0, 80.0, 170.0), 90.0))
 
 
@@ -55,7 +56,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def protocol(name: str, scales: tuple[int, ...] = (40, 52), **how: Any) -> TestProtocol:
-    return make_protocol(name, scales, grid=(2, 3), **how)
+    return TestProtocol(name, scales, grid=(2, 3), **{"flip": True, **how})
 
 
 def shown(stage: Stage, view: View) -> Tensor:
@@ -253,14 +254,14 @@ def test_a_net_of_one_size_is_refused_densely_as_in_a_test(picture: Path) -> Non
     how = Evaluation(224, 256, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
     net = TorchvisionClassifier("vit_b_16", nn.Identity(), ("a",), how, "random")
     with pytest.raises(InputError, match="takes images of 224 pixels only"):
-        explain([net], [make_protocol("dense", (256,))], picture)
+        explain([net], [TestProtocol("dense", (256,), flip=True)], picture)
 
 
 # ---- by the names of files ----
 
 
 def explained(*arguments: Any, **how: Any) -> Explanation:
-    return explain_test(*arguments, **how, **CPU)
+    return explain_test(*arguments, **how, compute=CPU)
 
 
 def test_without_a_picture_it_is_the_first_of_the_split(trained_run: Path, pictures: Path) -> None:
@@ -275,7 +276,7 @@ def test_a_picture_needs_no_data(trained_run: Path, picture: Path, tmp_path: Pat
     alone.symlink_to(trained_run / "model")
     found = explained(alone, picture=picture)
     assert found.source == picture
-    (prediction,) = verydeep.load(trained_run, **CPU).predict(picture)
+    (prediction,) = verydeep.load(trained_run, compute=CPU).predict(picture)
     assert found.guess(found.likely) == (prediction.label, pytest.approx(prediction.ranking[0][1]))
     with pytest.raises(InputError, match="data="):
         explained(alone)

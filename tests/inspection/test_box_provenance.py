@@ -75,7 +75,7 @@ def test_the_answer_is_that_of_localization(*, per_class: bool, protocol: BoxPro
 def test_predicting_a_picture_gives_the_same_box() -> None:
     model, net = models()
     image = picture()
-    (prediction,) = localize(model, net, image, top=1)
+    (prediction,) = localize(model, net, image, BoxProtocol("dense", top=1))
     label = model.classes.index(prediction.label or "")
     assert provenance([model], [net], image, DENSE, label).box == pytest.approx(prediction.boxes[0])
 

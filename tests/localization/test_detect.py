@@ -22,7 +22,6 @@ from verydeep.localization.localizer import Localizer
 from verydeep.localization.merge import Merging
 from verydeep.localization.protocol import (
     BoxProtocol,
-    make_box_protocol,
     unseen_notice,
     whole_scales,
 )
@@ -320,16 +319,16 @@ def test_nets_that_do_not_fit_are_refused() -> None:
 
 
 def test_a_protocol_says_what_it_does() -> None:
-    assert str(make_box_protocol("center", (72, 64))) == "center at Q = 64, true class"
-    assert str(make_box_protocol("dense", (64, 72), flip=False, top=3)) == (
+    assert str(BoxProtocol("center", (72, 64), flip=True)) == "center at Q = 64, true class"
+    assert str(BoxProtocol("dense", (64, 72), flip=False, top=3)) == (
         "dense at Q = 64, 72, without mirror images, top 3 classes"
     )
-    assert str(make_box_protocol("crops", (64, 96), flip=False, grid=(2, 3))) == (
+    assert str(BoxProtocol("crops", (64, 96), flip=False, grid=(2, 3))) == (
         "crops 2x3 at Q = 64, 96, without mirror images, top 5 classes"
     )
-    made = make_box_protocol("dense", [64], threshold=-0.5, most=50)
+    made = BoxProtocol("dense", [64], threshold=-0.5, most=50, flip=True)
     assert made == BoxProtocol("dense", (64,), merging=Merging(-0.5, 50))
-    assert make_box_protocol("dense", [64]).merging == Merging()
+    assert BoxProtocol("dense", [64], flip=True).merging == Merging()
 
 
 @pytest.mark.parametrize(
@@ -347,7 +346,7 @@ def test_a_protocol_says_what_it_does() -> None:
 )
 def test_protocols_that_cannot_be_are_refused(arguments: dict, match: str) -> None:
     with pytest.raises(InputError, match=match):
-        make_box_protocol(**{"name": "dense", "scales": (64,)} | arguments)
+        BoxProtocol(**{"flip": True, **{"name": "dense", "scales": (64,)} | arguments})
 
 
 def unseen_by_hand(side: int, input_size: int) -> int:

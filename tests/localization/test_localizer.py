@@ -15,6 +15,7 @@ from verydeep.models.folder import read_task
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine
+from verydeep.system.settings import Compute
 
 K = 3
 
@@ -41,7 +42,7 @@ def box_net(*, per_class: bool) -> Localizer:
 def test_a_box_net_comes_back_bit_for_bit(per_class: bool, tmp_path: Path) -> None:
     saved = box_net(per_class=per_class)
     saved.save(tmp_path / "model")
-    loaded = load_localizer(tmp_path / "model", device="cpu", precision="fp32")
+    loaded = load_localizer(tmp_path / "model", compute=Compute(device="cpu", precision="fp32"))
     for key, tensor in saved.net.state_dict().items():
         assert torch.equal(loaded.net.state_dict()[key], tensor)
     for field in dataclasses.fields(Localizer):

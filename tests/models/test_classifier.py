@@ -26,6 +26,7 @@ from verydeep.errors import InputError, ModelError, PictureError
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine
+from verydeep.system.settings import Compute
 
 FP32 = choose_machine("cpu", "fp32")
 Change = Callable[[Path], None]
@@ -33,7 +34,7 @@ Change = Callable[[Path], None]
 
 @pytest.fixture(scope="module")
 def model(trained_run: Path) -> Classifier:
-    return verydeep.load(trained_run, device="cpu", precision="fp32")
+    return verydeep.load(trained_run, compute=Compute(device="cpu", precision="fp32"))
 
 
 @pytest.fixture
@@ -211,7 +212,9 @@ def test_titles_are_shown_instead_of_names(model: Classifier) -> None:
 
 
 def test_bf16_is_close_to_fp32(trained_run: Path, pictures: Path, model: Classifier) -> None:
-    rough = verydeep.load(trained_run, device="cpu", precision="bf16").predict(pictures / "test")
+    rough = verydeep.load(trained_run, compute=Compute(device="cpu", precision="bf16")).predict(
+        pictures / "test"
+    )
     exact = model.predict(pictures / "test")
     differences = [
         abs(likely(a)[name] - likely(b)[name])
@@ -272,7 +275,9 @@ def test_a_model_comes_back_bit_for_bit(name: str, norm: str | None, tmp_path: P
     assert {path.name for path in (tmp_path / "new" / "model").iterdir()} == {
         *("config.json", "model.safetensors", "README.md")
     }
-    loaded = verydeep.load(tmp_path / "new" / "model", device="cpu", precision="fp32")
+    loaded = verydeep.load(
+        tmp_path / "new" / "model", compute=Compute(device="cpu", precision="fp32")
+    )
     for key, tensor in net.state_dict().items():
         assert torch.equal(loaded.net.state_dict()[key], tensor)
         assert loaded.net.state_dict()[key].dtype == tensor.dtype
@@ -437,7 +442,7 @@ def test_a_strangers_configuration_is_read_or_refused(
     for path in sorted(changes, reverse=True):  # "net.width" before "net"
         put(folder, path, changes[path])
     try:
-        model = verydeep.load(folder, precision="fp32")
+        model = verydeep.load(folder, compute=Compute(precision="fp32"))
     except ModelError:
         pass
     else:
@@ -531,7 +536,7 @@ def test_weights_in_another_precision_are_refused_or_used(
         copied / "model.safetensors"
     )
     try:
-        loaded = verydeep.load(copied, precision="fp32")
+        loaded = verydeep.load(copied, compute=Compute(precision="fp32"))
     except ModelError:
         return
     answer, wanted = likely(loaded.predict(pixels())[0]), likely(model.predict(pixels())[0])
@@ -539,7 +544,7 @@ def test_weights_in_another_precision_are_refused_or_used(
 
 
 def test_gradients_reach_pixels_through_a_net_that_has_answered(trained_run: Path) -> None:
-    model = verydeep.load(trained_run, device="cpu", precision="fp32")
+    model = verydeep.load(trained_run, compute=Compute(device="cpu", precision="fp32"))
     pictures = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     answered = model.score_map(pictures)
     x = model.input_of(pictures).requires_grad_()

@@ -24,22 +24,23 @@ from torchvision.models import WeightsEnum
 from verydeep.data.samples import Sample
 from verydeep.errors import InputError, ModelError
 from verydeep.evaluation.evaluate import evaluate_samples
-from verydeep.evaluation.protocol import make_protocol
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.path import is_torchvision
 from verydeep.models.torchvision import (
     Evaluation,
     TorchvisionClassifier,
     torchvision_classifier,
 )
+from verydeep.system.settings import Compute
 
-CPU = {"device": "cpu", "precision": "fp32"}
+CPU = Compute("cpu", "fp32")
 ABC = ("a", "b", "c")
 SMALL = "squeezenet1_1"
 """A net of global pooling with 0.7 M weights."""
 
 
 def classifier(text: str, classes: tuple[str, ...] = ABC) -> TorchvisionClassifier:
-    return torchvision_classifier(f"torchvision/{text}", classes, **CPU)
+    return torchvision_classifier(f"torchvision/{text}", classes, compute=CPU)
 
 
 def theirs(pictures: Tensor) -> Tensor:
@@ -417,7 +418,7 @@ def test_nets_of_one_size_are_not_tested_densely(name: str, protocol: str, tmp_p
     folder = write_class_folders(tmp_path, 1, names=["red"]) / "red"
     samples = [Sample(path, 0) for path in folder.iterdir()]
     with pytest.raises(InputError, match=f"net {name} takes images of 224 pixels only; .*center"):
-        evaluate_samples([net], samples, make_protocol(protocol, (256,)))
+        evaluate_samples([net], samples, TestProtocol(protocol, (256,), flip=True))
 
 
 def test_the_size_of_a_net_of_one_size_is_that_which_it_is_made_for(

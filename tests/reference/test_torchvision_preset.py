@@ -14,8 +14,9 @@ from torchvision.models import get_model_weights
 
 from verydeep.data.samples import Sample
 from verydeep.evaluation.evaluate import evaluate_samples
-from verydeep.evaluation.protocol import make_protocol
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.torchvision import TorchvisionClassifier, torchvision_classifier
+from verydeep.system.settings import Compute
 
 SIZES = (
     *((256, 256), (300, 451), (451, 300), (257, 259), (375, 500), (500, 333)),
@@ -27,7 +28,9 @@ SIZES = (
 @pytest.fixture(scope="module")
 def net() -> TorchvisionClassifier:
     classes = tuple(f"class {number}" for number in range(10))
-    return torchvision_classifier("torchvision/resnet18", classes, device="cpu", precision="fp32")
+    return torchvision_classifier(
+        "torchvision/resnet18", classes, compute=Compute(device="cpu", precision="fp32")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def published(net: TorchvisionClassifier, files: Sequence[Path]) -> Tensor:
 def ours(
     net: TorchvisionClassifier, files: Sequence[Path], preset: str, scale: int = 256
 ) -> Tensor:
-    protocol = make_protocol("center", (scale,), flip=False, preset=preset)
+    protocol = TestProtocol("center", (scale,), flip=False, preset=preset)
     result = evaluate_samples([net], [Sample(path, 0) for path in files], protocol, workers=0)
     assert result.images == len(files)
     return result.answers.posteriors
@@ -93,7 +96,7 @@ def test_every_net_is_tested_as_torchvision_publishes_it(
     # What differs between nets is what they are shown; the weights may be those of any.
     monkeypatch.setattr("verydeep.models.torchvision._make", lambda *_: net.net)
     other = torchvision_classifier(
-        f"torchvision/{name}", net.classes, device="cpu", precision="fp32"
+        f"torchvision/{name}", net.classes, compute=Compute(device="cpu", precision="fp32")
     )
     (size,) = get_model_weights(name).IMAGENET1K_V1.transforms().resize_size
     difference = ours(other, files[:6], "torchvision", size) - published(other, files[:6])

@@ -27,12 +27,14 @@ from verydeep.evaluation.protocol import multiple_scales
 from verydeep.localization.head import LOSSES
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.predict import localize
+from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 from verydeep.localization.validation import check_center
 from verydeep.models.classifier import Classifier, Prediction, load
 from verydeep.recipe.recipe import load_recipe
 from verydeep.run.predict import draw_predictions
 from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
 
 Program = Callable[..., Outcome]
 
@@ -58,7 +60,7 @@ def box_run(trained_run: Path, boxed: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def box_net(box_run: Path) -> Localizer:
-    return load_localizer(box_run, device="cpu", precision="fp32")
+    return load_localizer(box_run, compute=Compute(device="cpu", precision="fp32"))
 
 
 def only_json(outcome: Outcome) -> Any:
@@ -137,7 +139,7 @@ def test_the_test_of_an_epoch_is_that_of_the_end(box_run: Path, box_net: Localiz
             box_net, dataset.split(split), 36, LOSSES["euclidean"], workers=0
         )
         result = verydeep.evaluate_localization(
-            box_run, split=split, device="cpu", precision="fp32"
+            box_run, split=split, compute=Compute(device="cpu", precision="fp32")
         )
         assert figures.localization_error == result.localization_error
         assert figures.mean_iou == pytest.approx(result.mean_iou, rel=1e-6)
@@ -192,7 +194,7 @@ def verydeep_result(
     classifier: Path, boxes: Path, data: Path, *, grid: tuple[int, int]
 ) -> LocalizationResult:
     return verydeep.evaluate_localization(
-        classifier, boxes, data, "crops", scales=(36, 48), grid=grid
+        classifier, boxes, data, BoxProtocol("crops", scales=(36, 48), grid=grid)
     )
 
 
@@ -449,8 +451,8 @@ def test_predictions_are_found_as_they_are_asked_for(
 
 
 def verydeep_nets(classifier: Path, boxes: Path) -> tuple[Classifier, Localizer]:
-    one = load(classifier, device="cpu", precision="fp32")
-    return one, load_localizer(boxes, device="cpu", precision="fp32")
+    one = load(classifier, compute=Compute(device="cpu", precision="fp32"))
+    return one, load_localizer(boxes, compute=Compute(device="cpu", precision="fp32"))
 
 
 @pytest.mark.parametrize(
@@ -503,8 +505,10 @@ def test_an_unreadable_picture_is_named_beside_the_others(
 
 
 def test_python_says_the_same(trained_run: Path, box_net: Localizer, tests: list[Path]) -> None:
-    classifier = verydeep.load(trained_run, device="cpu", precision="fp32")
-    (one,) = verydeep.localize(classifier, box_net, tests[0], scales=(40,), top=1)
+    classifier = verydeep.load(trained_run, compute=Compute(device="cpu", precision="fp32"))
+    (one,) = verydeep.localize(
+        classifier, box_net, tests[0], BoxProtocol("dense", scales=(40,), top=1)
+    )
     assert one.source == tests[0]
     assert one.ranking[0][0] == one.label
     assert len(one.boxes) == 1

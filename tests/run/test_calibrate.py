@@ -17,11 +17,13 @@ from tiny import Outcome, strict_json, write_class_folders
 import verydeep
 from verydeep.errors import DataError, InputError, ModelError
 from verydeep.evaluation.calibration import Calibration, fit_calibration, temper
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.run.testing.calibrate import calibrate
 from verydeep.run.testing.evaluate import evaluate
 from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
 
-CPU = {"device": "cpu", "precision": "fp32"}
+CPU = Compute("cpu", "fp32", 0)
 
 
 @pytest.fixture
@@ -63,9 +65,9 @@ def program(request: pytest.FixtureRequest) -> Callable[..., Outcome]:
 
 @pytest.mark.parametrize("protocol", ["dense", "crops"])
 def test_the_temperature_is_the_one_of_least_loss(run: Path, protocol: str) -> None:
-    before = evaluate(run, None, protocol, split="val", workers=0, **CPU)
+    before = evaluate(run, None, protocol, split="val", compute=CPU)
     assert 0 < before.top1_error < 100
-    found = calibrate(run, "val", protocol=protocol, workers=0, **CPU)
+    found = calibrate(run, "val", protocol=protocol, compute=CPU)
     likely = before.answers.posteriors.double().numpy()
     labels = before.answers.labels.numpy()
 
@@ -87,8 +89,8 @@ def test_the_temperature_is_the_one_of_least_loss(run: Path, protocol: str) -> N
 
 
 def test_the_test_is_the_one_that_is_asked_for(run: Path) -> None:
-    chosen = evaluate(run, split="val", scales=[32, 48], workers=0, **CPU)
-    found = calibrate(run, "val", scales=[32, 48], workers=0, **CPU)
+    chosen = evaluate(run, protocol=TestProtocol(scales=[32, 48]), split="val", compute=CPU)
+    found = calibrate(run, "val", protocol=TestProtocol(scales=[32, 48]), compute=CPU)
     assert found.loss_before == chosen.loss
     assert "Q = 32, 48" in found.protocol
 
@@ -101,8 +103,8 @@ def test_data_can_be_named(run: Path, tmp_path: Path) -> None:
     shutil.move(data / "held out", data / "test")
     # Its test split is the tested one, its validation split is not.
     with pytest.raises(InputError, match="fitted on test cannot be judged on test"):
-        calibrate(run, "test", data, workers=0, **CPU)
-    found = calibrate(run, "test", data, tested="val", workers=0, **CPU)
+        calibrate(run, "test", data, compute=CPU)
+    found = calibrate(run, "test", data, tested="val", compute=CPU)
     assert (found.split, found.images) == ("test", 15)
 
 
@@ -111,33 +113,33 @@ def test_data_can_be_named(run: Path, tmp_path: Path) -> None:
 
 def test_the_temperature_is_kept_in_the_model_folder_and_loaded_again(run: Path) -> None:
     assert kept(run) is None
-    assert verydeep.load(run, **CPU).calibration is None
-    found = calibrate(run, "val", workers=0, **CPU)
+    assert verydeep.load(run, compute=CPU).calibration is None
+    found = calibrate(run, "val", compute=CPU)
     assert kept(run) == json.loads(json.dumps(dataclasses.asdict(found)))
     for folder in (run, run / "model"):
-        assert verydeep.load(folder, **CPU).calibration == found
+        assert verydeep.load(folder, compute=CPU).calibration == found
 
 
 def test_all_else_of_the_model_stays(run: Path) -> None:
-    before, weights = content(run), verydeep.load(run, **CPU).net.state_dict()
+    before, weights = content(run), verydeep.load(run, compute=CPU).net.state_dict()
     config = strict_json(before["model/config.json"].decode())
-    calibrate(run, "val", workers=0, **CPU)
+    calibrate(run, "val", compute=CPU)
     after = content(run)
     changed = {name for name in before if before[name] != after[name]}
     assert set(after) == set(before)
     assert changed <= {"model/config.json", "model/README.md", "model/model.safetensors"}
     now = strict_json(after["model/config.json"].decode())
     assert {**now, "calibration": None} == {"calibration": None, **config}
-    for key, weight in verydeep.load(run, **CPU).net.state_dict().items():
+    for key, weight in verydeep.load(run, compute=CPU).net.state_dict().items():
         assert torch.equal(weight, weights[key])
 
 
 def test_predictions_are_tempered_from_then_on(run: Path, pictures: Path) -> None:
     files = sorted((pictures / "test").rglob("*.png"))
-    before = verydeep.load(run, **CPU).predict(files, top=3)
-    temperature = calibrate(run, "val", workers=0, **CPU).temperature
+    before = verydeep.load(run, compute=CPU).predict(files, top=3)
+    temperature = calibrate(run, "val", compute=CPU).temperature
     assert abs(temperature - 1) > 0.05
-    after = verydeep.load(run, **CPU).predict(files, top=3)
+    after = verydeep.load(run, compute=CPU).predict(files, top=3)
     for raw, tempered in zip(before, after, strict=True):
         assert [name for name, _ in raw.ranking] == [name for name, _ in tempered.ranking]
         expected = temper(torch.tensor([[p for _, p in raw.ranking]]), temperature)[0]
@@ -148,10 +150,10 @@ def test_predictions_are_tempered_from_then_on(run: Path, pictures: Path) -> Non
 def test_a_test_reports_loss_and_error_at_the_temperature_besides_those_without(
     run: Path,
 ) -> None:
-    before = evaluate(run, workers=0, **CPU)
+    before = evaluate(run, compute=CPU)
     assert before.calibrated is None
-    temperature = calibrate(run, "val", workers=0, **CPU).temperature
-    after = evaluate(run, workers=0, **CPU)
+    temperature = calibrate(run, "val", compute=CPU).temperature
+    after = evaluate(run, compute=CPU)
     assert after.answers.posteriors.equal(before.answers.posteriors)
     assert (after.loss, after.calibration_error) == (before.loss, before.calibration_error)
     tempered = temper(after.answers.posteriors.double(), temperature)
@@ -160,19 +162,19 @@ def test_a_test_reports_loss_and_error_at_the_temperature_besides_those_without(
     assert after.calibrated["loss"] == pytest.approx(-right.log().mean().item(), rel=1e-5)
     assert set(after.calibrated) == {"temperature", "loss", "calibration_error"}
     # Of two fused, neither's temperature holds.
-    assert evaluate([run, run], workers=0, **CPU).calibrated is None
+    assert evaluate([run, run], compute=CPU).calibrated is None
 
 
 def test_on_the_pictures_it_was_fitted_on_a_test_reports_the_loss_after(run: Path) -> None:
-    found = calibrate(run, "val", workers=0, **CPU)
-    on_them = evaluate(run, split="val", workers=0, **CPU)
+    found = calibrate(run, "val", compute=CPU)
+    on_them = evaluate(run, split="val", compute=CPU)
     assert on_them.loss == found.loss_before
     assert on_them.calibrated["loss"] == pytest.approx(found.loss_after)
 
 
 def test_a_second_time_the_temperature_is_fitted_anew_and_not_on_top(run: Path) -> None:
-    first = calibrate(run, "val", workers=0, **CPU)
-    assert calibrate(run, "val", workers=0, **CPU) == first
+    first = calibrate(run, "val", compute=CPU)
+    assert calibrate(run, "val", compute=CPU) == first
     assert kept(run) == json.loads(json.dumps(dataclasses.asdict(first)))
 
 
@@ -183,7 +185,7 @@ def test_a_second_time_the_temperature_is_fitted_anew_and_not_on_top(run: Path) 
 def test_the_tested_split_is_refused(run: Path, split: str, tested: str | None) -> None:
     before = content(run)
     with pytest.raises(InputError, match=f"fitted on {split} cannot be judged on {split}"):
-        calibrate(run, split, tested=tested, workers=0, **CPU)
+        calibrate(run, split, tested=tested, compute=CPU)
     assert content(run) == before
 
 
@@ -194,48 +196,48 @@ def test_without_a_test_split_the_validation_split_is_the_tested_one(
     write_class_folders(data / "train", 2)
     write_class_folders(data / "val", 2, seed=1)
     with pytest.raises(InputError, match="fitted on val cannot be judged on val"):
-        calibrate(run, "val", data, workers=0, **CPU)
+        calibrate(run, "val", data, compute=CPU)
 
 
 def test_the_training_pictures_are_advised_against(run: Path) -> None:
     progress = Lines()
-    calibrate(run, "train", workers=0, progress=progress, **CPU)
+    calibrate(run, "train", compute=CPU, progress=progress)
     assert any("surer of them than of others" in line for line in progress.lines)
     progress = Lines()
-    calibrate(run, "val", workers=0, progress=progress, **CPU)
+    calibrate(run, "val", compute=CPU, progress=progress)
     assert not any("surer" in line for line in progress.lines)
 
 
 def test_a_split_without_errors_tells_nothing(trained_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
-    assert evaluate(run, split="val", workers=0, **CPU).top1_error == 0
+    assert evaluate(run, split="val", compute=CPU).top1_error == 0
     before = content(run)
     with pytest.raises(InputError, match="all 12 images of val are recognised"):
-        calibrate(run, "val", workers=0, **CPU)
+        calibrate(run, "val", compute=CPU)
     assert content(run) == before
 
 
 def test_what_is_not_there_is_refused(run: Path, pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no split 'vall'"):
-        calibrate(run, "vall", workers=0, **CPU)
+        calibrate(run, "vall", compute=CPU)
     with pytest.raises(InputError, match="must be one of"):
-        calibrate(run, "val", protocol="nonsense", workers=0, **CPU)
+        calibrate(run, "val", protocol="nonsense", compute=CPU)
     with pytest.raises(ModelError, match="no such folder"):
-        calibrate(tmp_path / "nowhere", "val", pictures, workers=0, **CPU)
+        calibrate(tmp_path / "nowhere", "val", pictures, compute=CPU)
     shutil.copytree(run / "model", tmp_path / "alone")
     with pytest.raises(InputError, match="data="):
-        calibrate(tmp_path / "alone", "val", workers=0, **CPU)
+        calibrate(tmp_path / "alone", "val", compute=CPU)
     assert kept(run) is None
 
 
 def test_torchvisions_nets_have_no_folder_to_keep_it_in(pictures: Path) -> None:
     with pytest.raises(ModelError):
-        calibrate("torchvision/squeezenet1_1", "val", pictures, workers=0, **CPU)
+        calibrate("torchvision/squeezenet1_1", "val", pictures, compute=CPU)
 
 
 def test_a_temperature_can_be_removed(run: Path, program: Callable[..., Outcome]) -> None:
-    calibrate(run, "val", workers=0, **CPU)
+    calibrate(run, "val", compute=CPU)
     assert kept(run) is not None
     for said in ("was removed", "has no temperature"):
         outcome = program("evaluate", run, "--calibrate", "none", "--precision", "fp32")

@@ -16,15 +16,16 @@ from torchvision import transforms
 import verydeep
 from verydeep import Classifier
 from verydeep.errors import DataError, InputError, ModelError
-from verydeep.evaluation.protocol import NAMES
+from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.views import Center, Grid
 from verydeep.models.torchvision import Evaluation, TorchvisionClassifier
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.run.testing.evaluate import evaluate, evaluate_all, final_tests, protocol_for, set_up
 from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
 
-CPU = {"device": "cpu", "precision": "fp32"}
+CPU = Compute("cpu", "fp32")
 TORCHVISION = "torchvision/squeezenet1_1"
 
 
@@ -49,7 +50,7 @@ def of_torchvision() -> TorchvisionClassifier:
 
 @pytest.fixture(scope="module")
 def model(trained_run: Path) -> Classifier:
-    return verydeep.load(trained_run, **CPU)
+    return verydeep.load(trained_run, compute=CPU)
 
 
 # ---- scales ----
@@ -180,7 +181,7 @@ def test_what_is_not_there_is_refused(name: str, how: dict, words: str) -> None:
 
 def test_a_run_is_tested_on_its_own_test_split(trained_run: Path, pictures: Path) -> None:
     for source in (trained_run, str(trained_run), trained_run / "model", [trained_run]):
-        bench = set_up(source, None, **CPU)
+        bench = set_up(source, None, compute=CPU)
         assert (bench.split, bench.root) == ("test", pictures)
         assert len(bench.models) == 1
         assert bench.models[0].classes == tuple(sorted(COLOURS))
@@ -222,7 +223,7 @@ def test_torchvisions_nets_take_the_classes_of_the_models_beside_them(
     trained_run: Path, tmp_path: Path
 ) -> None:
     progress = Lines()
-    bench = set_up([TORCHVISION, trained_run], None, progress=progress, **CPU)
+    bench = set_up([TORCHVISION, trained_run], None, progress=progress, compute=CPU)
     first, second = bench.models
     assert isinstance(first, TorchvisionClassifier)
     assert isinstance(second, Classifier)
@@ -230,17 +231,17 @@ def test_torchvisions_nets_take_the_classes_of_the_models_beside_them(
     assert progress.lines == ["torchvision's squeezenet1_1: weights random"]
     # On data that have not all of the model's classes, those of the model.
     two = write_class_folders(tmp_path / "two", 2, names=["green", "red"])
-    bench = set_up([TORCHVISION, trained_run], two, **CPU)
+    bench = set_up([TORCHVISION, trained_run], two, compute=CPU)
     assert bench.models[0].classes == bench.models[1].classes
     assert {bench.models[0].classes[sample.label] for sample in bench.samples} == {"green", "red"}
 
 
 def test_torchvisions_nets_by_themselves_take_the_classes_of_the_data(tmp_path: Path) -> None:
     two = write_class_folders(tmp_path / "two", 2, names=["green", "red"])
-    bench = set_up(TORCHVISION, two, **CPU)
+    bench = set_up(TORCHVISION, two, compute=CPU)
     assert bench.models[0].classes == ("green", "red")
     with pytest.raises(InputError, match="data="):
-        set_up(TORCHVISION, None, **CPU)
+        set_up(TORCHVISION, None, compute=CPU)
 
 
 def test_what_cannot_be_tested_is_refused(
@@ -275,9 +276,12 @@ def test_every_model_is_tested_at_its_own_scales(model: Classifier, pictures: Pa
         ("single", (36,), (48,)),
         ("multi", (32, 36, 40), (43, 48, 53)),
     ):
-        fused = evaluate([model, other], pictures, scales=scales)
+        fused = evaluate([model, other], pictures, TestProtocol(scales=scales))
         assert fused.scales == tuple(sorted({*own, *others}))
-        alone = [evaluate(model, pictures, scales=own), evaluate(other, pictures, scales=others)]
+        alone = [
+            evaluate(model, pictures, TestProtocol(scales=own)),
+            evaluate(other, pictures, TestProtocol(scales=others)),
+        ]
         mean = sum(result.answers.posteriors.double() for result in alone) / 2
         difference = fused.answers.posteriors.double() - mean
         assert difference.abs().max() < 1e-6
@@ -293,7 +297,7 @@ def test_torchvisions_preset_is_its_pipeline_picture_by_picture(
         folder.mkdir(exist_ok=True)
         pixels = generator.integers(0, 256, (height, width, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
-    result = evaluate(model, tmp_path, "center", preset="torchvision")
+    result = evaluate(model, tmp_path, TestProtocol("center", preset="torchvision"))
     theirs = transforms.Compose([transforms.Resize(37), transforms.CenterCrop(32)])
     mean, divisor = np.float32(model.preprocessing.mean), np.float32(model.preprocessing.divisor)
     likely = []
@@ -306,7 +310,7 @@ def test_torchvisions_preset_is_its_pipeline_picture_by_picture(
     difference = result.answers.posteriors.double() - torch.stack(likely)
     assert difference.abs().max() < 1e-5
     # Rounding as the paper's preset does moves some of these crops.
-    ours = evaluate(model, tmp_path, "center", scales=[37], flip=False)
+    ours = evaluate(model, tmp_path, TestProtocol("center", scales=[37], flip=False))
     difference = ours.answers.posteriors.double() - torch.stack(likely)
     assert difference.abs().max() > 1e-3
 
@@ -325,7 +329,7 @@ def test_all_protocols_at_once_are_each_alone(model: Classifier, pictures: Path)
         ("n", models[:1], "ten-crop", None),
         ("q", models[1:], "googlenet", None),
     ):
-        alone = evaluate(which, pictures, name, scales=scales, split="val", **how)
+        alone = evaluate(which, pictures, TestProtocol(name, scales=scales), split="val", **how)
         assert rows[letter].loss == pytest.approx(alone.loss, rel=1e-6, abs=1e-6)
         for key in ("top1_error", "top5_error", "protocol", "scales", "flip", "steps", "split"):
             assert getattr(rows[letter], key) == getattr(alone, key)

@@ -26,6 +26,7 @@ from verydeep.models.classifier import Classifier, load
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.run.explain import ExplainRequest, explain_pictures
+from verydeep.system.settings import Compute
 from verydeep.visualization.inspection import sections as registry
 
 Program = Callable[..., Outcome]
@@ -67,7 +68,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def boxes(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a box net that goes with the model."""
-    like = load(model, precision="fp32")
+    like = load(model, compute=Compute(precision="fp32"))
     torch.manual_seed(2)
     net = vgg("A", 4, input_size=32, width=0.125, hidden=100).eval()
     torch.nn.init.constant_(net.classifier.fc8.bias, 0.5)
@@ -238,7 +239,7 @@ def test_what_is_returned_is_what_the_file_holds(written: tuple[Path, dict[str, 
 def test_the_ranking_is_that_of_one_plain_view(
     written: tuple[Path, dict[str, Any]], model: Path, photos: Path
 ) -> None:
-    loaded = load(model, precision="fp32")
+    loaded = load(model, compute=Compute(precision="fp32"))
     for picture in written[1]["pictures"]:
         (expected,) = loaded.predict(picture["source"], scales=[40], flip=False)
         named = [(one["class"], one["probability"]) for one in picture["ranking"]]
@@ -327,7 +328,7 @@ def test_a_class_model_is_made_once_for_each_class(
 def test_a_box_net_says_where_its_box_came_from(
     model: Path, boxes: Path, photos: Path, tmp_path: Path, verydeep: Program
 ) -> None:
-    like = load(model, precision="fp32")
+    like = load(model, compute=Compute(precision="fp32"))
     files = ["explain", model, photos / "c.png", "--out", tmp_path / "x", "--precision", "fp32"]
     outcome = verydeep(*files, "--boxes", boxes, "--only", "boxes", "--json")
     assert outcome.code == 0, outcome.err
@@ -335,7 +336,7 @@ def test_a_box_net_says_where_its_box_came_from(
     assert [*picture["sections"]] == ["boxes"]
     # The box is that of the whole file, whatever the scale at which the page looks inside.
     found = package.localize(
-        like, [load_localizer(boxes, precision="fp32")], photos / "c.png", top=1
+        like, [load_localizer(boxes, compute=Compute(precision="fp32"))], photos / "c.png", top=1
     )
     assert found[0].label == picture["class"]
     assert picture["sections"]["boxes"]["box"] == pytest.approx([*found[0].boxes[0]], abs=1e-3)
@@ -346,7 +347,7 @@ def test_a_box_net_says_where_its_box_came_from(
     assert facts["scales"] == [48, 64, 96]
     assert {origin["scale"] for origin in facts["origins"]} <= {48, 64, 96}
     again = package.localize(
-        *(like, [load_localizer(boxes, precision="fp32")], photos / "c.png"),
+        *(like, [load_localizer(boxes, compute=Compute(precision="fp32"))], photos / "c.png"),
         top=1,
         scales=[48, 64, 96],
     )

@@ -16,19 +16,20 @@ from tiny import Outcome, strict_json, write_class_folders
 import verydeep as package
 from verydeep import FeatureExtractor
 from verydeep.errors import DataError, InputError
-from verydeep.run.features import FeatureRequest, extract_features
+from verydeep.run.features import extract_features
+from verydeep.system.settings import Compute
 from verydeep.transfer import extract
 from verydeep.transfer.storage import read_features
 
 Program = Callable[..., Outcome]
 
 FP32 = ("--device", "cpu", "--precision", "fp32", "--workers", "0")
-CPU = {"device": "cpu", "precision": "fp32", "workers": 0}
+CPU = Compute("cpu", "fp32", 0)
 
 
 @pytest.fixture(scope="module")
 def found(trained_run: Path, pictures: Path) -> package.Features:
-    return package.features(trained_run, pictures, **CPU)
+    return package.features(trained_run, pictures, compute=CPU)
 
 
 def test_every_picture_once_in_the_order_of_the_splits(
@@ -49,7 +50,7 @@ def test_every_picture_once_in_the_order_of_the_splits(
 def test_each_row_is_its_pictures(
     found: package.Features, trained_run: Path, pictures: Path
 ) -> None:
-    extractor = FeatureExtractor(trained_run, **CPU)
+    extractor = FeatureExtractor(trained_run, device="cpu", precision="fp32", workers=0)
     for row in (0, 11, 30, 47):
         alone = extractor.transform(pictures / found.files[row])
         np.testing.assert_allclose(found.vectors[row], alone[0], rtol=1e-4, atol=1e-6)
@@ -83,7 +84,7 @@ def test_a_file_in_small_parts_holds_the_same(
     original = extract._part
     monkeypatch.setattr(extract, "_part", lambda *a: parts.append(original(*a)) or parts[-1])
     out = tmp_path / f"features{ending}"
-    written = extract_features(FeatureRequest(trained_run, pictures, **CPU), out)
+    written = extract_features(trained_run, pictures, out, compute=CPU)
     assert [len(part.files) for part in parts] == [8, 8, 8, 8, 4, 8, 4]
     read = read_features(out)
     for name in ("files", "splits", "labels"):
@@ -100,7 +101,7 @@ def test_unreadable_pictures_are_listed_and_have_no_row(
     broken = ("train/green/03.png", "test/red/00.png")
     for name in broken:
         (data / name).write_bytes(b"no image")
-    found = package.features(trained_run, data, **CPU)
+    found = package.features(trained_run, data, compute=CPU)
     assert found.about.unreadable == broken
     assert len(found) == len(set(found.files)) == 46
     assert not set(broken) & set(found.files)
@@ -112,15 +113,15 @@ def test_no_picture_that_can_be_read(trained_run: Path, tmp_path: Path) -> None:
     for path in data.rglob("*.png"):
         path.write_bytes(b"no image")
     with pytest.raises(DataError, match="none of the images can be read"):
-        package.features(trained_run, data, **CPU)
+        package.features(trained_run, data, compute=CPU)
     with pytest.raises(DataError, match="none of the images can be read"):
-        extract_features(FeatureRequest(trained_run, data, **CPU), tmp_path / "x.npz")
+        extract_features(trained_run, data, tmp_path / "x.npz", compute=CPU)
     assert not (tmp_path / "x.npz").exists()
 
 
 def test_splits_that_are_missing_are_drawn(trained_run: Path, tmp_path: Path) -> None:
     data = write_class_folders(tmp_path / "data", 10)
-    found = [package.features(trained_run, data, seed=seed, **CPU) for seed in (0, 0, 1)]
+    found = [package.features(trained_run, data, seed=seed, compute=CPU) for seed in (0, 0, 1)]
     sizes = [np.unique(each.splits, return_counts=True)[1].tolist() for each in found]
     assert sizes == [[3, 24, 3]] * 3  # test, train, val
     assert found[0].files.tolist() == found[1].files.tolist() != found[2].files.tolist()
@@ -130,7 +131,7 @@ def test_splits_that_are_missing_are_drawn(trained_run: Path, tmp_path: Path) ->
 def test_the_papers_scales(
     trained_run: Path, pictures: Path, scales: str, expected: tuple[int, ...]
 ) -> None:
-    found = package.features(trained_run, pictures, scales=scales, aggregate="stack", **CPU)
+    found = package.features(trained_run, pictures, scales=scales, aggregate="stack", compute=CPU)
     assert found.about.scales == expected
     assert found.vectors.shape == (48, 8 * len(expected))
 

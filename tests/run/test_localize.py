@@ -19,6 +19,7 @@ from verydeep.errors import DataError, Interrupted, ModelError, RecipeError
 from verydeep.localization.localizer import load_localizer
 from verydeep.recipe.recipe import Recipe, load_recipe
 from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
 
 SETTINGS = (
     "data.flip=false",
@@ -78,7 +79,7 @@ def test_a_run_is_complete(
         *("train_loss", "train_localization_error"),
         *("val_loss", "val_localization_error", "val_mean_iou"),
     }
-    model = load_localizer(tmp_path / "run", device="cpu", precision="fp32")
+    model = load_localizer(tmp_path / "run", compute=Compute(device="cpu", precision="fp32"))
     assert (model.per_class, model.classes) == (per_class, ("blue", "green", "red"))
     assert model.net.classes == outputs == len(tensors(tmp_path / "run")["classifier.fc8.bias"])
     assert model.outputs(torch.zeros(2, 3, 32, 64).byte()).shape == (2, outputs // 4, 4, 1, 2)
@@ -127,8 +128,8 @@ def test_all_but_the_last_layer_and_the_colours_come_from_the_classifier(
         elif "norm" not in name:  # statistics are measured anew
             assert torch.equal(tensor, given[name]), name
     assert "fc8: new (it tells boxes)" in said.lines
-    ours = load_localizer(tmp_path / "run", device="cpu")
-    theirs = verydeep.load(trained_run, device="cpu")
+    ours = load_localizer(tmp_path / "run", compute=Compute(device="cpu"))
+    theirs = verydeep.load(trained_run, compute=Compute(device="cpu"))
     assert ours.preprocessing == theirs.preprocessing
     assert ours.train_scale == theirs.train_scale == (32, 40)
     assert (ours.net.width, ours.net.hidden, ours.net.norm) == (0.125, 64, "batch")
@@ -272,7 +273,9 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     train(boxed, chosen, tmp_path / "run", resume=True)
     ours, theirs = tensors(tmp_path / "run"), tensors(tmp_path / "whole")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    model, other = (load_localizer(tmp_path / run, device="cpu") for run in ("run", "whole"))
+    model, other = (
+        load_localizer(tmp_path / run, compute=Compute(device="cpu")) for run in ("run", "whole")
+    )
     assert model.preprocessing == other.preprocessing
 
 
@@ -281,7 +284,7 @@ def test_a_run_goes_on_without_its_classifier(
 ) -> None:
     """All that came from it stands in the run."""
     classifier = tmp_path / "classifier"
-    verydeep.load(trained_run, device="cpu").save(classifier)
+    verydeep.load(trained_run, compute=Compute(device="cpu")).save(classifier)
     chosen = box_recipe(classifier, "training.epochs=2")
     with pytest.raises(Interrupted):
         train(boxed, chosen, tmp_path / "run", progress=Stopping("epoch 2"))

@@ -18,10 +18,12 @@ from tiny import strict_json, write_class_folders
 import verydeep
 from verydeep import Classifier
 from verydeep.evaluation.calibration import BINS, Calibration, temper
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import Answers, EvaluationResult
 from verydeep.models.trained_net import Preprocessing
 from verydeep.run.testing.evaluate import evaluate, evaluate_all
 from verydeep.run.testing.files import write_result, write_table
+from verydeep.system.settings import Compute
 
 FILES = {
     *("result.json", "posteriors.csv", "classes.csv", "confusion.csv", "reliability.csv"),
@@ -47,7 +49,7 @@ class Written(NamedTuple):
 @pytest.fixture(scope="module")
 def unsure(trained_run: Path) -> Classifier:
     """A net that looks through other eyes than it was trained with, and errs."""
-    loaded = verydeep.load(trained_run, device="cpu", precision="fp32")
+    loaded = verydeep.load(trained_run, compute=Compute(device="cpu", precision="fp32"))
     calibration = Calibration(2.5, "val", "dense", 12, 1.0, 0.5)
     preprocessing = Preprocessing((140.0, 80.0, 170.0), 90.0)
     return dataclasses.replace(loaded, preprocessing=preprocessing, calibration=calibration)
@@ -57,7 +59,7 @@ def unsure(trained_run: Path) -> Classifier:
 def written(
     unsure: Classifier, pictures: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Written:
-    result = evaluate(unsure, pictures, split="train", workers=0)
+    result = evaluate(unsure, pictures, split="train", compute=Compute(workers=0))
     folder = tmp_path_factory.mktemp("out") / "a" / "test"  # made with its parents
     write_result(result, folder)
     assert 0 < result.top1_error < 100
@@ -255,7 +257,7 @@ def test_a_test_is_written_over_an_older_one(written: Written, tmp_path: Path) -
 def test_unreadable_pictures_have_no_line(unsure: Classifier, tmp_path: Path) -> None:
     data = write_class_folders(tmp_path / "data", 3)
     (data / "green" / "01.png").write_bytes(b"no image")
-    result = evaluate(unsure, data, "center", workers=0)
+    result = evaluate(unsure, data, "center", compute=Compute(workers=0))
     write_result(result, tmp_path / "out")
     names = [row["file"] for row in Written(result, tmp_path / "out").records("posteriors.csv")]
     assert len(names) == 8
@@ -268,7 +270,7 @@ def test_unreadable_pictures_have_no_line(unsure: Classifier, tmp_path: Path) ->
 def test_a_table_leaves_a_folder_for_every_row(
     unsure: Classifier, pictures: Path, tmp_path: Path
 ) -> None:
-    table = evaluate_all(unsure, pictures, grid=(2, 2), workers=0)
+    table = evaluate_all(unsure, pictures, TestProtocol(grid=(2, 2)), compute=Compute(workers=0))
     write_table(table, tmp_path)
     assert strict_json((tmp_path / "result.json").read_text("utf-8")) == table.to_dict()
     letters = {path.name for path in tmp_path.iterdir() if path.is_dir()}

@@ -29,8 +29,10 @@ from verydeep.errors import (
     RecipeError,
     VeryDeepError,
 )
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.recipe.recipe import known_keys, load_recipe
 from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
 
 QUICK = ("training.epochs=1", "training.precision=fp32")
 
@@ -136,7 +138,7 @@ def test_the_metrics_hold_what_others_rely_on(trained_run: Path) -> None:
 @pytest.mark.parametrize("protocol", ["center", "dense"])
 def test_the_metrics_are_those_of_a_test_by_itself(protocol: str, trained_run: Path) -> None:
     again = verydeep.evaluate(
-        trained_run, protocol=protocol, device="cpu", precision="fp32"
+        trained_run, protocol=protocol, compute=Compute(device="cpu", precision="fp32")
     ).to_dict()
     (noted,) = [test for test in metrics(trained_run)["tests"] if test["protocol"] == protocol]
     del again["seconds"], noted["seconds"]
@@ -171,7 +173,10 @@ def test_the_model_is_that_of_the_epoch_that_the_rule_names(
         "last" if last else "best"
     )
     again = verydeep.evaluate(
-        tmp_path / "run", protocol="center", split="val", flip=False, device="cpu", precision="fp32"
+        tmp_path / "run",
+        protocol=TestProtocol("center", flip=False),
+        split="val",
+        compute=Compute(device="cpu", precision="fp32"),
     )
     assert again.loss == pytest.approx(kept["val_loss"], rel=1e-5)
     assert again.top1_error == pytest.approx(kept["val_top1_error"])
@@ -205,7 +210,7 @@ def test_a_single_folder_of_classes_is_split_and_the_split_noted(tmp_path: Path)
     for name in COLOURS:
         for path in (tmp_path / "more" / name).iterdir():
             shutil.copy(path, data / name / f"later-{path.name}")
-    assert verydeep.evaluate(tmp_path / "run", precision="fp32").images == 3
+    assert verydeep.evaluate(tmp_path / "run", compute=Compute(precision="fp32")).images == 3
 
 
 def test_a_split_data_set_counts_each_picture_once(tmp_path: Path) -> None:

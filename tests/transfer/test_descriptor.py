@@ -16,7 +16,7 @@ from transfer.made import classifier, noise
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError
 from verydeep.models.trained_net import PIXELS_AT_MOST, PIXELS_AT_ONCE
-from verydeep.transfer.descriptor import Descriptor, describe_pictures, make_descriptor
+from verydeep.transfer.descriptor import Descriptor, describe_pictures
 
 
 def described(pictures: list[Image.Image], descriptor: Descriptor) -> Tensor:
@@ -140,7 +140,7 @@ def test_a_large_picture_in_strips_has_the_same_vector(monkeypatch: pytest.Monke
 
 
 def test_nothing_said_is_as_the_model_was_tested() -> None:
-    assert make_descriptor(classifier()) == Descriptor((64, 96), True, "fc7", "mean")
+    assert Descriptor().for_model(classifier()) == Descriptor((64, 96), True, "fc7", "mean")
 
 
 def test_dimensions_and_names() -> None:
@@ -166,4 +166,4 @@ def test_dimensions_and_names() -> None:
 )
 def test_what_cannot_be_is_refused(wrong: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_descriptor(classifier(), **wrong)
+        Descriptor(**wrong).for_model(classifier())

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from verydeep import Classifier
-from verydeep.evaluation.protocol import NAMES, make_protocol
+from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.walkthrough import Explanation, explain
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
@@ -35,7 +35,7 @@ def net() -> Classifier:
 
 def explained(net: Classifier, name: str, *scales: int, size: tuple[int, int], **how: Any) -> Any:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    protocol = make_protocol(name, scales, **{"grid": (2, 3), **how})
+    protocol = TestProtocol(name, scales, **{"flip": True, **{"grid": (2, 3), **how}})
     return explain([net], [protocol], Image.fromarray(pixels))
 
 
@@ -137,7 +137,10 @@ class Blind:
 
 def of_two(first: str, second: str) -> Explanation:
     nets = [Blind(first, 32), Blind(second, 40)]
-    protocols = [make_protocol("center", (48, 56)), make_protocol("center", (64,))]
+    protocols = [
+        TestProtocol("center", (48, 56), flip=True),
+        TestProtocol("center", (64,), flip=True),
+    ]
     return explain(nets, protocols, Image.new("RGB", (80, 60), (90, 10, 50)))
 
 

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import traceback
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from verydeep.cli.data import CHECK_EXAMPLES, SHARD_EXAMPLES, check, shard
 from verydeep.cli.evaluate import EXAMPLES, evaluate
 from verydeep.cli.explain import EXPLAIN_EXAMPLES, explain
 from verydeep.cli.faults import complain, fault_of, flushed_output
 from verydeep.cli.features import FEATURES_EXAMPLES, PROBE_EXAMPLES, features, probe
-from verydeep.cli.options import (
-    Data,
-    Device,
-    Json,
-    Layout,
-    Net,
-    Precision,
-    RecipeName,
-    Workers,
-)
-from verydeep.cli.output import list_unreadable, print_result, print_run
 from verydeep.cli.predict import PREDICT_EXAMPLES, predict
+from verydeep.cli.report import (
+    FIGURES_EXAMPLES,
+    NETS_EXAMPLES,
+    REPORT_EXAMPLES,
+    figures,
+    nets,
+    report,
+)
 from verydeep.cli.runs import RUNS_EXAMPLES, runs
-from verydeep.cli.text.columns import align
-from verydeep.data.shards.write import Written
-from verydeep.errors import DataError
-from verydeep.models.path import check_models, check_run
+from verydeep.cli.train import DEMO_EXAMPLES, TRAIN_EXAMPLES, demo, train
 from verydeep.system.option_names import flags_in_messages
 from verydeep.training.signals import StopAtOnce
 
@@ -58,262 +51,19 @@ def _program(
         raise typer.Exit
 
 
-@app.command(epilog="Example:  verydeep demo --out runs/demo")
-def demo(
-    out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/demo"),
-    resume: Annotated[bool, typer.Option(help="Go on with an interrupted demo.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Learn to name and to find built-in handwritten digits, in minutes on a laptop."""
-    from verydeep.cli.text.demo import demo_as_text
-    from verydeep.run.demo import run_demo
-    from verydeep.system.progress import console_progress
-
-    metrics = run_demo(out, resume=resume, progress=console_progress())
-    list_unreadable(metrics["unreadable"])
-    print_result(metrics, demo_as_text(metrics, out), as_json)
-
-
-@app.command(epilog="Examples:  verydeep nets   |   verydeep nets D --size 64 --classes 10")
-def nets(
-    name: Annotated[str | None, typer.Argument(help="A, A-LRN, B, C, D or E.")] = None,
-    size: Annotated[int, typer.Option(help="Side of the input, pixels.")] = 224,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes K.")] = 1000,
-    as_json: Json = False,
-) -> None:
-    """Show the six nets (Tables 1 and 2), or one of them layer by layer."""
-    from verydeep.cli.text import nets as tables
-    from verydeep.nets.anatomy import anatomy
-    from verydeep.nets.table import NAMES
-
-    if name is None:
-        measured = [anatomy(net, classes, input_size=size) for net in NAMES]
-        print_result(tables.nets_as_json(measured), tables.nets_as_text(measured), as_json)
-    else:
-        one = anatomy(name, classes, input_size=size)
-        print_result(tables.layers_as_json(one), tables.layers_as_text(one), as_json)
-
-
-@app.command(
-    epilog="Examples:  verydeep check pets   |   verydeep check pets --out pets-check   |   "
-    "verydeep check pets --limit 0.05 --no-colours --json > pets.json"
-)
-def check(
-    data: Data,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for a page to look at and lists of files.")
-    ] = None,
-    limit: Annotated[
-        float,
-        typer.Option(
-            min=0, max=1, help="Share of broken files that is too many (data.unreadable_limit)."
-        ),
-    ] = 0.01,
-    colours: Annotated[
-        bool,
-        typer.Option(
-            help="Measure mean RGB and principal axes as training does; without, large JPEGs are "
-            "read several times as fast."
-        ),
-    ] = True,
-    layout: Layout = None,
-    workers: Workers = None,
-    as_json: Json = False,
-) -> None:
-    """Look a data set over before training: broken files, duplicates, leakage, odd classes.
-
-    Nothing of it is changed. The exit code is 2 if training would fail or its figures would lie:
-    too many broken files, the same image in train and in val or test, or under two classes. Then
-    lists of the files are kept in DATA-check/ in the current folder, unless --out says where.
-    """
-    from verydeep.checks.check import check as check_data
-    from verydeep.checks.default_output import keep_lists
-    from verydeep.checks.open_dataset import refusal_as_dict
-    from verydeep.cli.text.check import check_as_text
-    from verydeep.system.progress import console_progress
-
-    progress = console_progress()
-    try:
-        report = check_data(
-            data,
-            out=out,
-            limit=limit,
-            layout=layout,
-            colours=colours,
-            workers=workers,
-            progress=progress,
-        )
-    except DataError as error:
-        if as_json:
-            print_result(refusal_as_dict(data, error), "", as_json)
-        raise
-    value = report.to_dict()
-    print_result(value, check_as_text(value, out), as_json)
-    if report.exit_code:
-        if out is None:
-            progress.log(keep_lists(report, workers=workers, progress=progress))
-        raise typer.Exit(report.exit_code)
-
-
-@app.command(
-    epilog="Examples:  verydeep shard pets pets-shards   |   verydeep shard pets pets-shards "
-    "--samples 1000 --seed 1   |   then  verydeep train pets-shards --out runs/d"
-)
-def shard(
-    data: Data,
-    out: Annotated[Path, typer.Argument(help="Folder to write to; empty or new.")],
-    samples: Annotated[int, typer.Option(min=1, help="In a shard, at most.")] = 10_000,
-    mebibytes: Annotated[int, typer.Option(min=1, help="Of a shard, about at most.")] = 1024,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Of the order of training samples, and of drawn splits.")
-    ] = 0,
-    limit: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of broken files that is too many.")
-    ] = 0.01,
-    layout: Layout = None,
-    workers: Workers = None,
-    as_json: Json = False,
-) -> None:
-    """Write a data set as tar shards, which are read from front to back however many they are.
-
-    Images stay as they are, byte by byte; broken ones are left out and listed. Any program that
-    knows WebDataset can read the shards.
-    """
-    from verydeep.data.read import read_dataset
-    from verydeep.data.shards.write import write_shards
-    from verydeep.system.progress import console_progress
-
-    progress = console_progress()
-    dataset = read_dataset(data, layout=layout, seed=seed, stream=False, progress=progress)
-    progress.log(f"{dataset.place}: {dataset.describe()}")
-    written = write_shards(
-        dataset,
-        out,
-        samples=samples,
-        mebibytes=mebibytes,
-        seed=seed,
-        limit=limit,
-        workers=workers,
-        progress=progress,
-    )
-    list_unreadable(written.unreadable, "left out")
-    print_result(shards_as_json(written), shards_as_text(written), as_json)
-
-
-@app.command(
-    epilog="Examples:  verydeep train pets --out runs/a   |   verydeep train pets --epochs 100 "
-    "--out runs/a2   |   verydeep train pets --out runs/a --resume   |   verydeep train pets "
-    "--net B --init-from runs/a --out runs/b   |   verydeep train pets --recipe paper --out runs/d "
-    "--set training.learning_rate=0.001 --set 'data.train_scale=[256, 512]'"
-)
-def train(
-    data: Data,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run folder; default: runs/ and the name of DATA, with a number if it is taken."
-        ),
-    ] = None,
-    net: Net = None,
-    recipe: RecipeName = "auto",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
-    ] = None,
-    init_from: Annotated[
-        str | None, typer.Option(help="Model or run whose layers are copied where they fit.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, or with the latest.")
-    ] = False,
-    epochs: Annotated[
-        int | None, typer.Option(help="Epochs, at most; with --resume a larger number trains on.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all randomness.")] = None,
-    layout: Layout = None,
-    device: Device = None,
-    precision: Precision = None,
-    as_json: Json = False,
-) -> None:
-    """Train a net by a recipe, test it, and leave model, figures and report in a run folder."""
-    from verydeep.system.progress import console_progress
-
-    flags = {
-        "net.name": net,
-        "initialize.source": init_from,
-        "training.epochs": epochs,
-        "training.seed": seed,
-        "training.device": device,
-        "training.precision": precision,
-    }
-    given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
-    if not resume:
-        check_models(init_from)
-    from verydeep.run.training.train import train as train_net
-
-    result = train_net(
-        data,
-        recipe,
-        out,
-        settings=[*(settings or []), *given],
-        resume=resume,
-        layout=layout,
-        progress=console_progress(),
-    )
-    print_run(result.to_dict(), result.run, as_json)
-
-
+app.command(epilog=DEMO_EXAMPLES)(demo)
+app.command(epilog=NETS_EXAMPLES)(nets)
+app.command(epilog=CHECK_EXAMPLES)(check)
+app.command(epilog=SHARD_EXAMPLES)(shard)
+app.command(epilog=TRAIN_EXAMPLES)(train)
 app.command(epilog=EXAMPLES)(evaluate)
-
-
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=EXPLAIN_EXAMPLES)(explain)
 app.command(epilog=FEATURES_EXAMPLES)(features)
 app.command(epilog=PROBE_EXAMPLES)(probe)
 app.command(epilog=RUNS_EXAMPLES)(runs)
-
-
-@app.command(epilog="Examples:  verydeep report runs/a   |   verydeep report runs/old --test")
-def report(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
-    test: Annotated[
-        bool,
-        typer.Option(
-            "--test",
-            help="Test the model again first, for the images and the confusion; a run of an "
-            "earlier version kept no answers.",
-        ),
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Write report.html of a run again."""
-    check_run(run)
-    from verydeep.run.report import report as write_again
-    from verydeep.run.report import report_as_dict
-    from verydeep.system.progress import console_progress
-
-    page = write_again(run, test=test, progress=console_progress())
-    print_result(report_as_dict(page), str(page), as_json)
-
-
-@app.command(
-    epilog="Examples:  verydeep figures --out figures   |   verydeep figures --out figures --dark "
-    "--only softmax --only loss"
-)
-def figures(
-    out: Annotated[Path, typer.Option(help="Folder for the images and a page with them.")],
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="A figure to draw, as softmax; may be repeated."),
-    ] = None,
-    dark: Annotated[bool, typer.Option("--dark/--light", help="For dark or light pages.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Draw the figures of the lecture: softmax, loss, parameters, receptive fields and more."""
-    from verydeep.system.progress import console_progress
-    from verydeep.visualization.lecture.write import write_figures
-
-    value = write_figures(out, only or (), dark=dark, progress=console_progress())
-    print_result(value, figures_as_text(value), as_json)
+app.command(epilog=REPORT_EXAMPLES)(report)
+app.command(epilog=FIGURES_EXAMPLES)(figures)
 
 
 def main() -> None:
@@ -342,37 +92,3 @@ def main() -> None:
         if fault.message:
             complain(fault.message)
         sys.exit(fault.exit_code)
-
-
-def figures_as_text(value: dict[str, Any]) -> str:
-    """Return the figures that were written and those left out, a line each."""
-    rows = [(figure["name"], figure["title"]) for figure in value["figures"]]
-    rows += [(name, f"left out: {why}") for name, why in value["left_out"].items()]
-    return f"{align(rows, left=2)}\n\npage  {Path(value['out']) / 'index.html'}"
-
-
-def shards_as_json(written: Written) -> dict[str, Any]:
-    """Return what was written as plain values."""
-    return {
-        "folder": str(written.folder),
-        "splits": {
-            name: {"samples": written.samples[name], "shards": len(entry.shards)}
-            for name, entry in written.manifest.splits.items()
-        },
-        "classes": len(written.manifest.classes),
-        "bytes": written.bytes,
-        "unreadable": list(written.unreadable),
-    }
-
-
-def shards_as_text(written: Written) -> str:
-    """Return it as a table, and what to do next."""
-    rows = [
-        [name, f"{written.samples[name]:,}", f"{len(entry.shards):,}"]
-        for name, entry in written.manifest.splits.items()
-    ]
-    table = align([["split", "samples", "shards"], *rows])
-    return (
-        f"{table}\n\n{written.bytes / 2**20:,.1f} MiB in {written.folder}; train with "
-        f"verydeep train {written.folder} --out RUN"
-    )

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from verydeep.cli.completion import protocols_beginning
-from verydeep.cli.options import (
-    Boxes,
-    Device,
-    Json,
-    Layout,
-    Precision,
-    Scales,
-    Threshold,
-    Workers,
-    grid_in,
-    scales_in,
-)
+from verydeep.cli.groups import option_group
+from verydeep.cli.options import Boxes, Json, Layout
 from verydeep.cli.output import list_unreadable, print_result, progress_of
-from verydeep.models.path import check_models
+from verydeep.errors import InputError
+from verydeep.evaluation.protocol import TestProtocol
+from verydeep.localization.protocol import BoxProtocol
+from verydeep.models.path import check_models, is_torchvision
+from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
 
 EXAMPLES = (
     "Examples:  verydeep evaluate runs/d   |   verydeep evaluate runs/d --protocol crops "
@@ -33,8 +29,15 @@ EXAMPLES = (
 )
 """Shown below the options."""
 
+NO_TEMPERATURE = "none"
+"""Given as the split to calibrate on, it removes the temperature that a model keeps."""
 
+
+@option_group("compute", Compute, "device", "precision", "workers")
+@option_group("merging", BoxProtocol, "top", "threshold", "most")
+@option_group("views", TestProtocol, "scales", "flip", "grid", "average", "preset")
 def evaluate(
+    *,
     models: Annotated[
         list[str],
         typer.Argument(
@@ -52,24 +55,8 @@ def evaluate(
             autocompletion=protocols_beginning,
         ),
     ] = None,
-    scales: Scales = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option("--flip/--no-flip", help="Average with mirror images; default: as trained."),
-    ] = None,
-    grid: Annotated[str, typer.Option(help="Rows x columns of crops.")] = "5x5",
-    average: Annotated[
-        str, typer.Option(help="paper, scores or posteriors: what is averaged.")
-    ] = "paper",
-    preset: Annotated[
-        str, typer.Option(help="paper, or torchvision for the centre crop as it publishes it.")
-    ] = "paper",
-    top: Annotated[int, typer.Option(min=1, help="Classes whose boxes are looked for.")] = 5,
-    threshold: Threshold = None,
-    most: Annotated[
-        int | None,
-        typer.Option(min=1, help="Boxes of a class that are merged at most; default 1000."),
-    ] = None,
+    views: dict[str, Any],
+    merging: dict[str, Any],
     explain: Annotated[
         bool, typer.Option("--explain", help="Show one image's test step by step instead.")
     ] = False,
@@ -88,9 +75,7 @@ def evaluate(
         Path | None, typer.Option(help="Folder for every posterior, per-class errors, images.")
     ] = None,
     layout: Layout = None,
-    device: Device = None,
-    precision: Precision = None,
-    workers: Workers = None,
+    compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
     """Measure the error of a trained model, or of several fused, by any protocol.
@@ -100,37 +85,123 @@ def evaluate(
     """
     check_models(*models, torchvision=True)
     check_models(*(boxes or ()))
-    from verydeep.run.testing.measure import Request, explained, measure
-    from verydeep.system.distributed import is_first, joined
-    from verydeep.system.files import check_writable
+    from verydeep.run.testing.boxes import are_box_nets
+    from verydeep.system.distributed import joined
 
-    request = Request(
-        models=models,
-        data=data,
-        protocol=protocol,
-        boxes=boxes or (),
-        top=top,
-        threshold=threshold,
-        most=most,
-        split=split,
-        scales=scales_in(scales),
-        flip=flip,
-        grid=grid_in(grid),
-        average=average,
-        preset=preset,
-        layout=layout,
-        device=device,
-        precision=precision,
-        workers=workers,
-        out=out,
-    )
-    if out is not None and is_first():
-        check_writable(out)
+    for_boxes = bool(boxes) or are_box_nets(models)
+    where = {"split": split, "layout": layout, "compute": Compute(**compute), "out": out}
     with joined() as group:
-        if explain or picture:
-            value, text = explained(request, picture)
+        progress = progress_of(group.rank)
+        if for_boxes and (explain or picture or calibrate):
+            asked = "--calibrate" if calibrate else "--explain"
+            raise InputError(f"{asked} is for classifiers alone: leave --boxes away")
+        if for_boxes:
+            value, text = _boxes(models, boxes, data, protocol, views, merging, where, progress)
+        elif explain or picture:
+            value, text = _explained(models, data, protocol, views, picture, where)
         else:
-            value, text = measure(request, progress_of(group.rank), calibrate_on=calibrate)
+            value, text = _classifiers(models, data, protocol, views, calibrate, where, progress)
     if group.rank == 0:
         list_unreadable(value.get("unreadable", ()))
-        print_result(value, text, as_json)
+        print_result(value, text + (f"\n\nfiles in {out}" if out else ""), as_json)
+
+
+Outcome = tuple[dict[str, Any], str]
+"""The same as plain values and as text."""
+
+
+def _classifiers(
+    models: list[str],
+    data: str | None,
+    protocol: str | None,
+    views: dict[str, Any],
+    calibrate: str | None,
+    where: dict[str, Any],
+    progress: Progress,
+) -> Outcome:
+    from verydeep.cli.text.results import result_as_text, table_as_text
+    from verydeep.run.testing.evaluate import evaluate as evaluate_models
+    from verydeep.run.testing.evaluate import evaluate_all
+
+    every = protocol == "all"
+    if every and (views["scales"] or views["preset"] != "paper"):
+        raise InputError("--protocol all has its own --scales and no --preset")
+    how = TestProtocol("dense" if every else protocol or "dense", **views)  # type: ignore[arg-type]
+    fitted = _calibrated(models, data, how, calibrate, where, progress) if calibrate else None
+    if every:
+        value = evaluate_all(models, data, how, progress=progress, **where).to_dict()
+        text = table_as_text(value)
+    else:
+        value = evaluate_models(models, data, how, progress=progress, **where).to_dict()
+        text = result_as_text(value)
+    if fitted:
+        value["calibration"], text = fitted[0], f"{fitted[1]}\n\n{text}"
+    return value, text
+
+
+def _calibrated(
+    models: list[str],
+    data: str | None,
+    protocol: TestProtocol,
+    split: str,
+    where: dict[str, Any],
+    progress: Progress,
+) -> Outcome:
+    from verydeep.cli.text.results import calibration_as_text, no_calibration_as_text
+    from verydeep.run.testing.calibrate import calibrate, forget_calibration
+
+    if len(models) > 1 or is_torchvision(models[0]):
+        raise InputError("--calibrate takes one model: its temperature is kept in its folder")
+    if split == NO_TEMPERATURE:
+        removed = forget_calibration(models[0])
+        return {"temperature": None, "removed": removed}, no_calibration_as_text(removed)
+    calibration = calibrate(
+        models[0],
+        split,
+        data,
+        protocol,
+        tested=where["split"],
+        layout=where["layout"],
+        compute=where["compute"],
+        progress=progress,
+    )
+    value = asdict(calibration)
+    return value, calibration_as_text(value)
+
+
+def _boxes(
+    models: list[str],
+    boxes: list[str] | None,
+    data: str | None,
+    protocol: str | None,
+    views: dict[str, Any],
+    merging: dict[str, Any],
+    where: dict[str, Any],
+    progress: Progress,
+) -> Outcome:
+    from verydeep.cli.text.results import localization_as_text
+    from verydeep.run.testing.boxes import evaluate_localization
+
+    for name in ("average", "preset"):
+        if views.pop(name) != "paper":
+            raise InputError(f"--{name} is for classifiers alone: it says nothing of boxes")
+    how = BoxProtocol(protocol, **views, **merging)  # type: ignore[arg-type]
+    result = evaluate_localization(models, boxes or (), data, how, progress=progress, **where)
+    value = result.to_dict()
+    return value, localization_as_text(value)
+
+
+def _explained(
+    models: list[str],
+    data: str | None,
+    protocol: str | None,
+    views: dict[str, Any],
+    picture: Path | None,
+    where: dict[str, Any],
+) -> Outcome:
+    from verydeep.cli.text.results import explanation_as_text
+    from verydeep.run.testing.walkthrough import explain_test
+
+    how = TestProtocol(protocol or "dense", **views)  # type: ignore[arg-type]
+    explanation = explain_test(models, data, how, picture=picture, **where)
+    return explanation.to_dict(), explanation_as_text(explanation)

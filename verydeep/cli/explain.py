@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from verydeep.cli.options import Boxes, Device, Json, Precision, check_files, sizes_in
+from verydeep.cli.groups import option_group
+from verydeep.cli.options import Boxes, Json, check_files, sizes_in
 from verydeep.cli.output import list_unreadable, print_result
 from verydeep.cli.text.columns import align
 from verydeep.models.path import check_models
+from verydeep.system.settings import Compute
 
 EXPLAIN_EXAMPLES = (
     "Examples:  verydeep explain runs/a cat.jpg --out inside   |   verydeep explain runs/a cat.jpg "
@@ -22,7 +24,9 @@ EXPLAIN_EXAMPLES = (
 )
 
 
+@option_group("compute", Compute, "device", "precision")
 def explain(
+    *,
     model: Annotated[str, typer.Argument(help="Model or run folder of a classifier.")],
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     out: Annotated[Path, typer.Option(help="Folder for the page and its drawings.")],
@@ -103,8 +107,7 @@ def explain(
             help="Of chance: where a class model begins, how splits of --among are drawn.",
         ),
     ] = 0,
-    device: Device = None,
-    precision: Precision = None,
+    compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
     """Look inside a net: what it makes of an image, layer by layer, as a page to open.
@@ -115,31 +118,31 @@ def explain(
     """
     check_models(model, *(boxes or ()))
     check_files(files)
-    from verydeep.run.explain import ExplainRequest, explain_pictures
+    from verydeep.run.explain import explain as explain_images
     from verydeep.system.progress import console_progress
 
     rule = "--box-scales must be whole numbers"
-    sizes = None if box_scales is None else sizes_in(box_scales, rule)
-    request = ExplainRequest(
-        model=model,
-        pictures=files,
+    result = explain_images(
+        model,
+        files,
+        out,
         label=label,
-        layers=tuple(layers or ()),
-        channels=tuple(channels or ()),
+        layers=layers or (),
+        channels=channels or (),
         among=among,
         top=top,
         scale=scale,
         center=center,
-        only=tuple(only or ()),
-        boxes=tuple(boxes or ()),
-        box_scales=sizes,
+        only=only or (),
+        boxes=boxes or (),
+        box_scales=None if box_scales is None else sizes_in(box_scales, rule),
         steps=steps,
         seed=seed,
-        device=device,
-        precision=precision,
+        compute=Compute(**compute),
         command=shlex.join(["verydeep", *sys.argv[1:]]),
+        progress=console_progress(),
     )
-    value = explain_pictures(request, out, console_progress())
+    value = result.to_dict()
     list_unreadable(value["unreadable"])
     print_result(value, explain_as_text(value), as_json)
 

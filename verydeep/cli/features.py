@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from verydeep.cli.options import (
-    Data,
-    Device,
-    Json,
-    Layout,
-    Precision,
-    Workers,
-    costs_in,
-    scales_in,
-)
+from verydeep.cli.groups import option_group
+from verydeep.cli.options import Data, Json, Layout, costs_in
 from verydeep.cli.output import list_unreadable, print_result, progress_of
 from verydeep.errors import DataError
 from verydeep.models.path import check_models
+from verydeep.system.settings import Compute
+from verydeep.transfer.descriptor import Descriptor
 
 FEATURES_EXAMPLES = (
     "Examples:  verydeep features runs/d flowers --out flowers.parquet   |   verydeep features "
@@ -33,34 +27,19 @@ PROBE_EXAMPLES = (
 )
 
 
+@option_group("compute", Compute, "device", "precision", "workers")
+@option_group("how", Descriptor, "scales", "flip", "layer", "aggregate")
 def features(
+    *,
     model: Annotated[str, typer.Argument(help="Model or run folder of a classifier.")],
     data: Data,
     out: Annotated[
         Path, typer.Option(help="File to write: .parquet (extra: parquet), or .npz for NumPy.")
     ],
-    scales: Annotated[
-        str | None,
-        typer.Option(
-            help="Q, like 256 or 256,384,512; or the paper's for the training scale: single or "
-            "multi. Default: as the model was tested."
-        ),
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option("--flip/--no-flip", help="Average with mirror images; default: as trained."),
-    ] = None,
-    layer: Annotated[
-        str, typer.Option(help="fc7 (the penultimate layer), fc6 or pool5: whose activations.")
-    ] = "fc7",
-    aggregate: Annotated[
-        str, typer.Option(help="mean or stack: scales averaged, or one after the other.")
-    ] = "mean",
+    how: dict[str, Any],
+    compute: dict[str, Any],
     seed: Annotated[int, typer.Option(min=0, help="Of splits that are drawn by rule.")] = 0,
     layout: Layout = None,
-    device: Device = None,
-    precision: Precision = None,
-    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Describe every image of a data set by a vector, for another classifier.
@@ -70,24 +49,20 @@ def features(
     """
     check_models(model)
     from verydeep.cli.text.features import features_as_text
-    from verydeep.run.features import FeatureRequest, extract_features
+    from verydeep.run.features import extract_features
     from verydeep.system.distributed import joined
 
-    request = FeatureRequest(
-        model=model,
-        data=data,
-        scales=scales_in(scales),
-        flip=flip,
-        layer=layer,
-        aggregate=aggregate,
-        layout=layout,
-        seed=seed,
-        device=device,
-        precision=precision,
-        workers=workers,
-    )
     with joined() as group:
-        written = extract_features(request, out, progress_of(group.rank))
+        written = extract_features(
+            model,
+            data,
+            out,
+            Descriptor(**how),
+            seed=seed,
+            layout=layout,
+            compute=Compute(**compute),
+            progress=progress_of(group.rank),
+        )
     if group.rank == 0:
         list_unreadable(written.about.unreadable)
         value = written.to_dict()

@@ -20,7 +20,6 @@ Data = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")]
 Net = Annotated[
     str | None, typer.Option(help="A, A-LRN, B, C, D or E.", autocompletion=nets_beginning)
 ]
@@ -37,42 +36,9 @@ Layout = Annotated[
 ]
 
 
-def _bounded(workers: int | None) -> int | None:
-    """Lower a number of processes that no machine can bear, and say so."""
-    if workers is None:
-        return None
-    from verydeep.data.pipeline.workers import bounded_workers
-
-    bounded, word = bounded_workers(workers, "--workers")
-    if word:
-        typer.echo(word, err=True)
-    return bounded
-
-
-Workers = Annotated[
-    int | None,
-    typer.Option(min=0, callback=_bounded, help="Decoding processes; default: one a core if many."),
-]
 Boxes = Annotated[
     list[str] | None,
     typer.Option(metavar="RUN", help="Box net that says where things are; may be repeated."),
-]
-Scales = Annotated[
-    str | None,
-    typer.Option(
-        help="Q, like 256 or 256,384,512; or the paper's for the training scale: single or "
-        "multi. Default: as at the end of training, or the protocol's own."
-    ),
-]
-Threshold = Annotated[
-    float | None,
-    typer.Option(
-        help="The worst match of two boxes that are merged: −1 (equal boxes only) to 1; "
-        "default −0.5."
-    ),
-]
-Precision = Annotated[
-    str | None, typer.Option(help="bf16 or fp32; default: bf16 where it is native.")
 ]
 
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from verydeep.cli.options import (
-    Boxes,
-    Device,
-    Json,
-    Precision,
-    Threshold,
-    check_files,
-    grid_in,
-    sizes_in,
-)
+from verydeep.cli.groups import option_group
+from verydeep.cli.options import Boxes, Json, check_files
 from verydeep.cli.output import list_unreadable, print_csv, print_result
 from verydeep.errors import InputError
+from verydeep.evaluation.protocol import TestProtocol
+from verydeep.localization.protocol import BoxProtocol
 from verydeep.models.path import check_models
+from verydeep.system.settings import Compute
 
 PREDICT_EXAMPLES = (
     "Examples:  verydeep predict runs/a cat.jpg   |   verydeep predict runs/a photos/ "
@@ -28,7 +23,11 @@ PREDICT_EXAMPLES = (
 )
 
 
+@option_group("compute", Compute, "device", "precision")
+@option_group("merging", BoxProtocol, "threshold")
+@option_group("views", TestProtocol, "scales", "flip", "grid")
 def predict(
+    *,
     model: Annotated[str, typer.Argument(help="Model or run folder.")],
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
@@ -38,17 +37,9 @@ def predict(
     protocol: Annotated[
         str | None, typer.Option(help="Of the boxes: dense (default), or crops.")
     ] = None,
-    scales: Annotated[
-        str | None, typer.Option(help="Q, like 256 or 256,384,512; default: as tested.")
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option(
-            "--flip/--no-flip", help="Look at mirror images too; default: as the model was tested."
-        ),
-    ] = None,
-    grid: Annotated[str, typer.Option(help="Rows x columns of crops.")] = "5x5",
-    threshold: Threshold = None,
+    views: dict[str, Any],
+    merging: dict[str, Any],
+    compute: dict[str, Any],
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the images with the box of the likeliest class drawn."),
@@ -72,8 +63,6 @@ def predict(
     move: Annotated[
         bool, typer.Option("--move", help="With --sort: move the images, do not copy them.")
     ] = False,
-    device: Device = None,
-    precision: Precision = None,
 ) -> None:
     """Name what is on images, and with --boxes say where it is."""
     if as_json and as_csv:
@@ -92,18 +81,14 @@ def predict(
     from verydeep.system.progress import console_progress
 
     progress = console_progress()
+    how = BoxProtocol(protocol, **views, **merging)  # type: ignore[arg-type]
     predictions = predict_all(
         model,
         files,
+        how,
         boxes=boxes or (),
         top=top,
-        protocol=protocol,
-        scales=None if scales is None else sizes_in(scales, "--scales must be whole numbers"),
-        flip=flip,
-        grid=grid_in(grid),
-        threshold=threshold,
-        device=device,
-        precision=precision,
+        compute=Compute(**compute),
         progress=progress,
     )
     list_unreadable([str(p.fault) for p in predictions if p.fault])

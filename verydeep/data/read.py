@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from verydeep.data.arrays import MEMORY, dataset_of
 from verydeep.data.builtin import named
 from verydeep.data.layouts.hub import is_hub_id, read_id
 from verydeep.data.layouts.shards import read_shards
@@ -18,35 +20,54 @@ from verydeep.system.progress import Progress, ProgressWish, choose_progress
 
 HUB, SHARDS = "hub", "shards"
 
+Data = str | Path | Dataset | tuple[Any, Any]
+"""A name, a folder or a file; a data set; or images with their labels."""
+
 
 @dataclass(frozen=True)
 class DataSource:
-    """What was given as DATA, and the layout that it is to be read in; None looks."""
+    """Data as they were given, and the layout to read them in; None detects it."""
 
-    data: str | Path
+    data: Data
     layout: str | None = None
+
+    def read(self, **settings: Any) -> Dataset:
+        """Read the data set; the settings are those of :func:`read_dataset`."""
+        return read_dataset(self.data, layout=self.layout, **settings)
+
+    @property
+    def name(self) -> str:
+        """The data in words: what was given, or the place of a data set."""
+        if isinstance(self.data, Dataset):
+            return self.data.place
+        return str(self.data) if isinstance(self.data, str | Path) else MEMORY
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the data are no name, folder or file."""
+        return not isinstance(self.data, str | Path)
 
     @property
     def is_named(self) -> bool:
         """Whether it is a data set by name."""
-        return str(self.data) in named.NAMES and self.layout in (None, BUILT_IN)
+        return self.name in named.NAMES and self.layout in (None, BUILT_IN)
 
     @property
     def is_pattern(self) -> bool:
         """Whether it stands for shards, by a pattern or a URL."""
         asked = self.layout in (None, SHARDS)
-        return asked and is_pattern(str(self.data)) and not Path(self.data).exists()
+        return asked and is_pattern(self.name) and not Path(self.name).exists()
 
     @property
     def lasting(self) -> str:
         """The same as can be given anywhere: the name, the URL, or the whole path."""
-        if self.is_named or is_remote(str(self.data)) or is_hub_id(str(self.data)):
-            return str(self.data)
-        return str(Path(self.data).expanduser().resolve())
+        if self.is_named or is_remote(self.name) or is_hub_id(self.name) or self.name == MEMORY:
+            return self.name
+        return str(Path(self.name).expanduser().resolve())
 
 
 def read_dataset(
-    data: str | Path,
+    data: Data,
     *,
     validation_share: float = 0.1,
     test_share: float = 0.1,
@@ -62,7 +83,8 @@ def read_dataset(
         data: A name (``digits``, the built-in set, or one of
             :data:`verydeep.data.builtin.torchvision_sets.SETS`, which is fetched once), an id of
             the Hugging Face Hub (``hf:owner/name``), a pattern of shards, or a file or folder in
-            one of the layouts of :mod:`verydeep.data.registry`.
+            one of the layouts of :mod:`verydeep.data.registry`; a data set; or images, uint8
+            (N, H, W, 3) or a list of PIL images or arrays, with their labels, numbers or names.
         validation_share: Share of each class that is cut off where there is no validation split.
         test_share: Likewise for the test, where nothing divides the images.
         seed: Of the rule that cuts.
@@ -129,9 +151,14 @@ def _without_training(dataset: Dataset) -> DataError:
 
 
 def _read(source: DataSource, stream: bool | None, progress: Progress | None) -> Dataset:
-    path = Path(source.data).expanduser()
-    if is_hub_id(str(source.data)) and source.layout in (None, HUB):
-        return replace(read_id(str(source.data), progress), layout_name=HUB)
+    if source.in_memory:
+        if source.layout is not None:
+            raise DataError("a layout is for data on disk: leave it away")
+        assert not isinstance(source.data, str | Path)
+        return source.data if isinstance(source.data, Dataset) else dataset_of(*source.data)
+    path = Path(source.name).expanduser()
+    if is_hub_id(source.name) and source.layout in (None, HUB):
+        return replace(read_id(source.name, progress), layout_name=HUB)
     if source.is_named:
         # Nobody who has a folder "mnist" shall wait for a download instead.
         if source.layout is None and str(path) != "digits" and path.exists():
@@ -139,12 +166,12 @@ def _read(source: DataSource, stream: bool | None, progress: Progress | None) ->
                 f"{path} is the name of a data set and of a file or folder here: for the latter "
                 f"give {path.resolve()}, for the former {option('layout', BUILT_IN)}"
             )
-        return replace(named.read(str(source.data), progress), layout_name=BUILT_IN)
+        return replace(named.read(source.name, progress), layout_name=BUILT_IN)
     if source.layout == BUILT_IN:
         raise DataError(f"{path}: no built-in data set; these are {', '.join(named.NAMES)}")
     try:
         if source.is_pattern:
-            pattern = str(source.data if is_remote(str(source.data)) else path)
+            pattern = str(source.name if is_remote(source.name) else path)
             shards = read_shards(pattern, stream=stream, progress=progress)
             return replace(shards, layout_name=SHARDS)
         found = find_layout(path, source.layout)

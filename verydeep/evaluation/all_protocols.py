@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from string import ascii_lowercase
@@ -13,14 +13,11 @@ from typing import Any
 from verydeep.data.samples import Sample
 from verydeep.errors import plural
 from verydeep.evaluation.evaluate import Model, Test, evaluate_tests
-from verydeep.evaluation.protocol import TestProtocol
+from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.significance import Comparison, mcnemar
 from verydeep.system.progress import Progress
 from verydeep.system.summary import html_table, percent
-
-Choose = Callable[[int, str, str | None], TestProtocol]
-"""From number of a model, protocol and scales (``single``, ``multi`` or None) to the protocol."""
 
 SINGLE, MULTI, TOGETHER, FUSION, OTHERS = (
     "one scale, dense (Table 3)",
@@ -112,7 +109,7 @@ class EvaluationTable:
 def measure_table(
     models: Sequence[Model],
     samples: Sequence[Sample],
-    choose: Choose,
+    common: TestProtocol,
     *,
     split: str = "",
     root: Path | None = None,
@@ -124,7 +121,7 @@ def measure_table(
     Args:
         models: Of the same classes.
         samples: What to test on.
-        choose: Gives the protocols.
+        common: Mirror images, grid and averages of all tests.
         split: Name of the split, for the results.
         root: Folder that the names of unreadable images are relative to.
         workers: Decoding processes.
@@ -134,7 +131,7 @@ def measure_table(
         InputError: The models' classes differ, or no image can be read.
     """
     started = time.monotonic()
-    plan = list(_plan(models, choose))
+    plan = list(_plan(models, common))
     results = evaluate_tests(
         models,
         samples,
@@ -151,12 +148,13 @@ def measure_table(
     return EvaluationTable(tuple(rows), time.monotonic() - started)
 
 
-def _plan(models: Sequence[Model], choose: Choose) -> Iterator[tuple[str, Test]]:
+def _plan(models: Sequence[Model], common: TestProtocol) -> Iterator[tuple[str, Test]]:
     each = range(len(models))
     dense = [net for net in each if models[net].any_size]
 
-    def test(name: str, scales: str | None, *nets: int) -> Test:
-        return Test(tuple((net, choose(net, name, scales)) for net in nets))
+    def test(name: ProtocolName, scales: str | None, *nets: int) -> Test:
+        how = replace(common, name=name, scales=scales)
+        return Test(tuple((net, how.for_model(models[net])) for net in nets))
 
     yield from ((SINGLE, test("dense", "single", net)) for net in dense)
     yield from ((MULTI, test("dense", "multi", net)) for net in dense)
@@ -166,10 +164,12 @@ def _plan(models: Sequence[Model], choose: Choose) -> Iterator[tuple[str, Test]]
         if net in dense:
             yield TOGETHER, test("both", "multi", net)
     if len(models) > 1:
-        fused = ("dense", "crops", "both") if len(dense) == len(models) else ("crops",)
+        fused: tuple[ProtocolName, ...] = ("crops",)
+        if len(dense) == len(models):
+            fused = ("dense", "crops", "both")
         yield from ((FUSION, test(name, "multi", *each)) for name in fused)
     yield from ((OTHERS, test("center", "single", net)) for net in each)
-    others = ("ten-crop", "googlenet")
+    others: tuple[ProtocolName, ...] = ("ten-crop", "googlenet")
     yield from ((OTHERS, test(name, None, net)) for net in each for name in others)
 
 

@@ -46,7 +46,7 @@ def views_a_picture(protocols: Sequence[TestProtocol]) -> int:
     156
     """
     return sum(
-        len(protocol.scales) * sum(views_a_scale(kind) for kind in protocol.kinds)
+        len(protocol.used_scales) * sum(views_a_scale(kind) for kind in protocol.kinds)
         for protocol in protocols
     )
 
@@ -65,7 +65,7 @@ def _steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> It
     first = protocols[0]
     for model, protocol in zip(models, protocols, strict=True):
         who = f"net {model.name}: " if len(models) > 1 else ""
-        scales = ", ".join(str(scale) for scale in protocol.scales)
+        scales = ", ".join(str(scale) for scale in protocol.used_scales)
         own = first.preset == "torchvision"
         rounding = "rounded down" if own else "to the nearest pixel"
         interpolation = model.interpolation if own else "bilinear"
@@ -74,16 +74,16 @@ def _steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> It
             f"{rounding}; {interpolation}, antialiased"
         )
         for kind in protocol.kinds:
-            count, turns = views_a_scale(kind), ", with mirror images" if first.flip else ""
+            count, turns = views_a_scale(kind), ", with mirror images" if first.mirrors else ""
             yield f"{who}views: {_picture_of(kind, model.input_size)}{turns}: {count} a scale"
         if any(isinstance(kind, Dense) for kind in protocol.kinds):
             yield f"{who}answers densely: {model.density}"
-    yield from _averages(first, len(models), max(len(p.scales) for p in protocols))
+    yield from _averages(first, len(models), max(len(p.used_scales) for p in protocols))
 
 
 def _averages(protocol: TestProtocol, nets: int, scales: int) -> Iterator[str]:
     within = {
-        "mirror images": protocol.flip,
+        "mirror images": protocol.mirrors,
         "crops": protocol.name in ("crops", "both", "ten-crop", "googlenet"),
         "dense and crops": protocol.name == "both",
         "scales": scales > 1,

@@ -18,14 +18,14 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Dataset, Sample, Samples, relative_name
 from verydeep.errors import DataError, InputError, did_you_mean
 from verydeep.evaluation.posteriors import Mixture, Scorer, ViewGroup, mix_posteriors
-from verydeep.evaluation.protocol import TestProtocol
+from verydeep.evaluation.protocol import Scaled, TestProtocol
 from verydeep.evaluation.result import Answers, Calibrated, EvaluationResult, make_result
 from verydeep.system.distributed import Group, joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 
 
-class Model(Scorer, Calibrated, Interface):
+class Model(Scorer, Calibrated, Scaled, Interface):
     """A net to be tested: it scores, and says what it is."""
 
     @property
@@ -65,7 +65,9 @@ class Test:
         """Return the weights of all parts: nets weigh the same, as do their scales and kinds."""
         weights: dict[ViewGroup, float] = {}
         for net, protocol in self.members:
-            parts = [ViewGroup(net, q, kind) for q in protocol.scales for kind in protocol.kinds]
+            parts = [
+                ViewGroup(net, q, kind) for q in protocol.used_scales for kind in protocol.kinds
+            ]
             weights |= {part: 1 / len(self.members) / len(parts) for part in parts}
         return weights
 
@@ -99,7 +101,8 @@ def evaluate_samples(
     protocols = [protocol] * len(models) if isinstance(protocol, TestProtocol) else protocol
     if len(protocols) != len(models):
         raise InputError(f"{len(models)} models need as many protocols, got {len(protocols)}")
-    test = Test(tuple(enumerate(protocols)))
+    resolved = [how.for_model(model) for how, model in zip(protocols, models, strict=True)]
+    test = Test(tuple(enumerate(resolved)))
     (result,) = evaluate_tests(
         models, samples, [test], split=split, root=root, workers=workers, progress=progress
     )
@@ -224,7 +227,7 @@ def check_tests(models: Sequence[Model], tests: Sequence[Test]) -> None:
     """
     first = models[0]
     for net, protocol in dict.fromkeys(member for test in tests for member in test.members):
-        for scale in protocol.scales:
+        for scale in protocol.used_scales:
             models[net].check_scale(scale)
         if protocol.name in ("dense", "both") and not models[net].any_size:
             raise InputError(

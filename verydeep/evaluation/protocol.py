@@ -1,13 +1,15 @@
-"""How images are tested, as a value: views, scales, mirror images, averages (section 3.2)."""
+"""Test protocols as values: views, scales, mirror images, averages (section 3.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, get_args
+from typing import Protocol as Interface
 
 from verydeep.errors import InputError, did_you_mean
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop, Views
+from verydeep.system.settings import described
 
 ProtocolName = Literal["center", "dense", "crops", "both", "ten-crop", "googlenet"]
 Average = Literal["paper", "scores", "posteriors"]
@@ -15,113 +17,215 @@ Preset = Literal["paper", "torchvision"]
 
 NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
+Scales = int | Iterable[int] | str | None
+"""Test scales: pixels, ``single`` or ``multi`` for the paper's, None for the model's own."""
+
+USUAL_GRID = (5, 5)
+"""Rows and columns of crops unless stated otherwise."""
+
+
+class Scaled(Interface):
+    """A net that knows the scales it was trained and tested at."""
+
+    @property
+    def input_size(self) -> int:
+        """Side of the smallest image that it takes, in pixels."""
+
+    @property
+    def train_scale(self) -> tuple[int, int]:
+        """Training scale S as a range (low, high), in pixels."""
+
+    @property
+    def test_scales(self) -> tuple[int, ...]:
+        """Test scales Q, in pixels, that it was tested at."""
+
+    @property
+    def test_flip(self) -> bool:
+        """Whether mirror images were averaged in when it was tested."""
+
+    @property
+    def resize_size(self) -> int:
+        """Smallest side of an image in torchvision's evaluation, in pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class TestProtocol:
-    """A way to test.
+    """How to test a classifier: which views of an image the net sees, and what is averaged.
+
+    Scales and mirror images may stay open until :meth:`for_model` takes them from a model.
 
     Attributes:
         name: ``center``: the central crop; ``dense``: the whole image; ``crops``: a grid of
             crops; ``both``: the mean of the posteriors of dense and crops; ``ten-crop``:
             Krizhevsky's five crops; ``googlenet``: the 18 crops of Szegedy et al. a scale.
-        scales: Test scales Q, the smallest side of the rescaled image in pixels.
-        flip: Whether mirror images are averaged in.
+        scales: Test scales Q, the smallest side of the rescaled image in pixels; ``single`` or
+            ``multi``: the paper's for the model's training scale; None: the protocol's own, or
+            those that the model was tested at.
+        flip: Whether to average with mirror images; None: as when the model was tested.
         grid: Rows and columns of the grid of ``crops`` and ``both``.
         average: What is averaged. ``paper``: scores over the positions of a map, before the
             softmax, then posteriors over all else; ``scores``: scores over everything, and one
             softmax at the end; ``posteriors``: posteriors over everything, positions included.
-        preset: ``torchvision`` rounds as its published evaluation does: the longer side of a
-            rescaled image down, the half pixels of a central crop to the even side.
+        preset: ``torchvision`` reproduces its published evaluation bit by bit: rescaled to 256
+            for crops of 224, the longer side rounded down, central crop, no mirror image.
 
-    >>> print(Protocol("crops", (256, 384), grid=(3, 3)))
-    crops 3x3 at Q = 256, 384, with mirror images
+    Raises:
+        InputError: There is no such protocol, average, preset or grid, or no scale.
+
+    >>> print(TestProtocol("crops", (256, 384), grid=(3, 3)))
+    crops 3x3 at Q = 256, 384
     """
 
-    name: ProtocolName
-    scales: tuple[int, ...]
-    flip: bool = True
-    grid: tuple[int, int] = (5, 5)
-    average: Average = "paper"
-    preset: Preset = "paper"
+    __test__: ClassVar[bool] = False  # not a test for pytest to collect
+
+    name: ProtocolName = described("dense", "which views of an image the net sees")
+    scales: Scales = described(
+        None,
+        "Q, like 256 or 256,384,512; or the paper's for the training scale: single or multi; "
+        "default: the protocol's own, or as the model was tested",
+    )
+    flip: bool | None = described(None, "average with mirror images; default: as trained")
+    grid: tuple[int, int] = described(USUAL_GRID, "rows x columns of crops")
+    average: Average = described("paper", "what is averaged: paper, scores or posteriors")
+    preset: Preset = described("paper", "paper, or torchvision for the centre crop as it tests")
+
+    def __post_init__(self) -> None:
+        _one_of("protocol", self.name, NAMES)
+        _one_of("average", self.average, get_args(Average))
+        _one_of("preset", self.preset, get_args(Preset))
+        object.__setattr__(self, "scales", checked_scales(self.scales))
+        object.__setattr__(self, "grid", checked_grid(self.grid))
+        if self.preset == "torchvision" and self.name != "center":
+            raise InputError(
+                "preset torchvision is its way of taking the central crop; protocol "
+                f"{self.name} has none"
+            )
+
+    @classmethod
+    def of(cls, given: str | TestProtocol) -> TestProtocol:
+        """Return ``given``, or the protocol of that name."""
+        return given if isinstance(given, TestProtocol) else cls(given)  # type: ignore[arg-type]
+
+    def for_model(self, model: Scaled) -> TestProtocol:
+        """Return the protocol with its scales in pixels and its mirror images decided.
+
+        Args:
+            model: The net to test. Only what the protocol leaves open is taken from it.
+        """
+        scales, flip = self.scales, self.flip
+        if isinstance(scales, str):
+            scales = paper_scales(scales, model)
+        elif scales is None and self.preset == "torchvision":
+            scales = (model.resize_size,)
+        elif scales is None:
+            own = OWN_SCALES.get(self.name)
+            scales = in_proportion(own, model.input_size) if own else model.test_scales
+        if flip is None:
+            # The other protocols of that time count their mirror images in: 10 and 144 views.
+            flip = self.preset == "paper" and (self.name in OWN_SCALES or model.test_flip)
+        return replace(self, scales=scales, flip=flip)
+
+    @property
+    def used_scales(self) -> tuple[int, ...]:
+        """Test scales in pixels, of a protocol that leaves them open no longer."""
+        assert isinstance(self.scales, tuple), "scales are open: call for_model first"
+        return self.scales
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether mirror images are averaged in, of a protocol that leaves it open no longer."""
+        assert self.flip is not None, "mirror images are open: call for_model first"
+        return self.flip
 
     @property
     def kinds(self) -> tuple[Views, ...]:
         """The kinds of views; posteriors are averaged within a kind first, then over the kinds."""
-        grid = Grid(*self.grid, self.flip)
+        flip = self.mirrors
+        grid = Grid(*self.grid, flip)
         kinds: dict[ProtocolName, tuple[Views, ...]] = {
-            "center": (Center(self.flip, half_even=self.preset == "torchvision"),),
-            "dense": (Dense(self.flip),),
+            "center": (Center(flip, half_even=self.preset == "torchvision"),),
+            "dense": (Dense(flip),),
             "crops": (grid,),
-            "both": (Dense(self.flip), grid),
-            "ten-crop": (TenCrop(self.flip),),
-            "googlenet": (GoogLeNetCrops(self.flip),),
+            "both": (Dense(flip), grid),
+            "ten-crop": (TenCrop(flip),),
+            "googlenet": (GoogLeNetCrops(flip),),
         }
         return kinds[self.name]
 
     @property
     def has_grid(self) -> bool:
-        """Whether the grid means anything."""
+        """Whether the protocol uses the grid."""
         return self.name in ("crops", "both")
 
     def __str__(self) -> str:
         rows, columns = self.grid
         grid = f" {rows}x{columns}" if self.has_grid else ""
-        scales = ", ".join(str(scale) for scale in self.scales)
-        turns = "with mirror images" if self.flip else "without mirror images"
         average = "" if self.average == "paper" else f", {self.average} averaged everywhere"
         preset = "" if self.preset == "paper" else ", rounded as torchvision does"
-        return f"{self.name}{grid} at Q = {scales}, {turns}{average}{preset}"
+        return f"{self.name}{grid}{scales_and_flip(self.scales, self.flip)}{average}{preset}"
 
 
-def make_protocol(
-    name: str,
-    scales: Sequence[int],
-    *,
-    flip: bool = True,
-    grid: tuple[int, int] = (5, 5),
-    average: str = "paper",
-    preset: str = "paper",
-) -> TestProtocol:
-    """Return a protocol, checked.
-
-    Raises:
-        InputError: There is no such protocol, average or preset, no scale, or no such grid.
-    """
-    _one_of("protocol", name, NAMES)
-    _one_of("average", average, get_args(Average))
-    _one_of("preset", preset, get_args(Preset))
-    if not scales:
-        raise InputError("a protocol needs at least one test scale, in pixels")
-    if len(set(scales)) < len(scales):
-        raise InputError(f"each test scale once, got {', '.join(map(str, scales))} instead")
-    check_grid(grid)
-    if preset == "torchvision" and name != "center":
-        raise InputError(
-            f"preset torchvision is its way of taking the central crop; protocol {name} has none"
-        )
-    rows, columns = grid
-    return TestProtocol(name, tuple(scales), flip, (rows, columns), average, preset)  # type: ignore[arg-type]
-
+OWN_SCALES = {"ten-crop": (256,), "googlenet": (256, 288, 320, 352)}
+"""Scales of the protocols that have their own, for crops of 224 pixels."""
 
 MOST_ON_A_LINE = 100
 """Crops in a row or column, at most."""
 
 
-def check_grid(grid: tuple[int, int]) -> None:
-    """Raise an InputError if there is no grid of so many rows and columns of crops."""
+def scales_and_flip(scales: Scales, flip: bool | None) -> str:
+    """Return scales and mirror images in words; what is open is left out."""
+    listed = (
+        scales if isinstance(scales, str) else ", ".join(map(str, checked_scales(scales) or ()))
+    )
+    turns = {None: "", True: ", with mirror images", False: ", without mirror images"}[flip]
+    return (f" at Q = {listed}" if listed else "") + turns
+
+
+def checked_scales(scales: Scales) -> tuple[int, ...] | str | None:
+    """Return test scales as a tuple, or the word or None that stands for them.
+
+    Raises:
+        InputError: There are none, one stands twice, or there is no such word.
+    """
+    if scales is None or scales in ("single", "multi"):
+        return scales
+    if isinstance(scales, str):
+        raise InputError(f"scales must be single, multi or numbers, got {scales!r} instead")
+    scales = (scales,) if isinstance(scales, int) else tuple(scales)
+    if not scales:
+        raise InputError("a protocol needs at least one test scale, in pixels")
+    if len(set(scales)) < len(scales):
+        raise InputError(f"each test scale once, got {', '.join(map(str, scales))} instead")
+    return scales
+
+
+def checked_grid(grid: Sequence[int]) -> tuple[int, int]:
+    """Return a grid of crops as rows and columns.
+
+    Raises:
+        InputError: It is none, or has too many.
+    """
+    rows, columns = grid
     if not all(1 <= count <= MOST_ON_A_LINE for count in grid):
-        rows, columns = grid
         raise InputError(
             f"a grid has 1 to {MOST_ON_A_LINE} rows and columns, got {rows}x{columns} instead"
         )
+    return rows, columns
 
 
 def _one_of(what: str, found: str, known: Sequence[str]) -> None:
     if found not in known:
         raise InputError(
             f"{what} must be one of {', '.join(known)}, got {found!r} instead"
-            f"{did_you_mean(found, known)}"
+            f"{did_you_mean(str(found), known)}"
         )
+
+
+def paper_scales(word: str, model: Scaled) -> tuple[int, ...]:
+    """Return the paper's test scales for a model's training scale: ``single`` or ``multi``."""
+    if word == "single":
+        return single_scale(model.train_scale)
+    return multiple_scales(model.train_scale, model.input_size)
 
 
 def single_scale(train_scale: tuple[int, int]) -> tuple[int, ...]:
@@ -159,13 +263,3 @@ def in_proportion(scales: Sequence[int], input_size: int) -> tuple[int, ...]:
     (73, 82, 91, 101)
     """
     return tuple(round(scale * input_size / 224) for scale in scales)
-
-
-def usual_scales(name: str, input_size: int, chosen: Sequence[int]) -> tuple[int, ...]:
-    """Return the scales of a protocol that has its own, in proportion, else those chosen.
-
-    >>> usual_scales("ten-crop", 224, (384,)), usual_scales("dense", 224, (384,))
-    ((256,), (384,))
-    """
-    own = {"ten-crop": (256,), "googlenet": (256, 288, 320, 352)}.get(name)
-    return in_proportion(own, input_size) if own else tuple(chosen)

@@ -139,7 +139,7 @@ def explain(
     """
     tests = [Test(tuple(enumerate(protocols)))]
     check_tests(models, tests)
-    scales = tuple(sorted({scale for protocol in protocols for scale in protocol.scales}))
+    scales = tuple(sorted({scale for protocol in protocols for scale in protocol.used_scales}))
     pictures = TestPictures([source], scales, 0, *rescaling(models, tests))
     picture = next(iter(pictures), None)
     if picture is None:
@@ -164,7 +164,7 @@ def _stages(
     net: int, model: Model, protocol: TestProtocol, picture: TestPicture
 ) -> Iterator[tuple[Stage, Tensor]]:
     """Yield each stage with its average, which may be of scores or of posteriors."""
-    for scale in protocol.scales:
+    for scale in protocol.used_scales:
         for kind in protocol.kinds:
             pixels = picture.at(scale)
             height, width, _ = pixels.shape

@@ -28,8 +28,8 @@ from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.evaluate import Model
 from verydeep.evaluation.metrics import likeliest
 from verydeep.localization.dense_outputs import BoxNet, DenseOutputs, Net, dense_outputs
-from verydeep.localization.merge import Merged, Merging, merge, merge_steps
-from verydeep.localization.protocol import BoxProtocol
+from verydeep.localization.merge import Merged, merge, merge_steps
+from verydeep.localization.protocol import BoxProtocol, Merging
 from verydeep.system.progress import ProgressTask
 
 

@@ -16,10 +16,11 @@ from verydeep.models.card import model_card
 from verydeep.models.folder import read_model, write_model
 from verydeep.models.path import find_model
 from verydeep.models.trained_net import TrainedNet, from_config
+from verydeep.system.settings import Compute
 
 USE = (
     'classifier = verydeep.load("path/to/a/classifier")',
-    'localizer = verydeep.load_localizer("path/to/this/folder")',
+    'localizer = verydeep.load("path/to/this/folder")',
     'for found in verydeep.localize(classifier, localizer, "some/pictures"):',
     "    print(found.source, found.boxes)",
 )
@@ -70,23 +71,21 @@ class Localizer(TrainedNet):
         write_model(Path(folder), self.net, config, card)
 
 
-def load_localizer(
-    folder: str | Path, *, device: str | None = None, precision: str | None = None
-) -> Localizer:
-    """Load the model folder of a box net, or the best model of its run folder.
+def load_localizer(folder: str | Path, compute: Compute | str | None = None) -> Localizer:
+    """Load a box regressor from its model folder, or the best model of its run folder.
 
     Args:
         folder: As written by training or :meth:`Localizer.save`.
-        device: Where it computes; None takes a GPU if there is one.
-        precision: ``bf16`` or ``fp32``; None takes bf16 where it is native.
+        compute: Device and precision; a string names the device.
 
     Raises:
-        ModelError: The folder is neither, its files do not fit each other, or it is a classifier.
+        ModelError: The folder is neither, its files do not fit each other, or it holds a
+            classifier.
     """
     net, config = read_model(find_model(folder), "localization")
     assert config.per_class is not None
     return Localizer(
-        **from_config(net, config, device, precision),
+        **from_config(net, config, Compute.of(compute).machine()),
         per_class=config.per_class,
         baselines=config.baselines,
     )

@@ -27,27 +27,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from verydeep.localization.protocol import USUAL, Merging
+
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Merging:
-    """When merging ends.
-
-    Attributes:
-        threshold: The worst match that is still merged, −1 to about 1; below −1 only equal boxes
-            are. At −0.5 equal squares are that overlap by 0.69 (IoU). On the digits' validation
-            split anything from −0.6 to −0.2 is about as good.
-        most: Different boxes that are merged at most; of more, those of the best scores are kept
-            (of scores of several classes, by the best of them). The time grows with its square.
-    """
-
-    threshold: float = -0.5
-    most: int = 1000
-
-
-USUAL = Merging()
-"""How boxes are merged if nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.localization.detect import Located, locate
 from verydeep.localization.localizer import Localizer
-from verydeep.localization.protocol import USUAL_GRID, make_box_protocol
+from verydeep.localization.protocol import BoxProtocol
 from verydeep.models.classifier import Classifier
 from verydeep.models.prediction import Prediction, Predictions
 from verydeep.system.progress import ProgressWish, choose_progress
@@ -22,27 +22,18 @@ def localize(
     classifier: Classifier | Sequence[Classifier],
     localizer: Localizer | Sequence[Localizer],
     pictures: Picture | Iterable[Picture],
+    protocol: str | BoxProtocol = "dense",
     *,
-    protocol: str = "dense",
-    top: int = 5,
-    scales: Sequence[int] | None = None,
-    flip: bool | None = None,
-    grid: tuple[int, int] = USUAL_GRID,
-    threshold: float | None = None,
     progress: ProgressWish = None,
 ) -> Predictions:
-    """Name what is on images, and say where it is (appendix A, Testing 2).
+    """Name the classes of images, and say where they are (appendix A, Testing 2).
 
     Args:
         classifier: Says which classes an image shows; of several the mean.
         localizer: Says where; the boxes of several are joined before they are merged.
         pictures: As for :meth:`verydeep.Classifier.predict`.
-        protocol: ``dense`` or ``crops``; see :class:`verydeep.localization.protocol.BoxProtocol`.
-        top: Classes to name, at most.
-        scales: Test scales Q in pixels; None takes those of the first box net.
-        flip: Whether to look at mirror images too; None does as the first classifier was tested.
-        grid: Rows and columns of ``crops``.
-        threshold: Of the merging; see :class:`verydeep.localization.merge.Merging`.
+        protocol: ``dense`` or ``crops``, or a :class:`~verydeep.localization.protocol.BoxProtocol`,
+            whose ``top`` is the most classes to name.
         progress: Where to report to; None reports in a notebook and to a terminal, False is
             silent, True reports anyway.
 
@@ -56,14 +47,7 @@ def localize(
     models = [classifier] if isinstance(classifier, Classifier) else list(classifier)
     nets = [localizer] if isinstance(localizer, Localizer) else list(localizer)
     sources = list_pictures(pictures, progress)
-    how = make_box_protocol(
-        protocol,
-        scales or nets[0].test_scales,
-        flip=models[0].test_flip if flip is None else flip,
-        top=min(top, len(models[0].classes)),
-        threshold=threshold,
-        grid=grid,
-    )
+    how = BoxProtocol.of(protocol).for_nets(models, nets, len(models[0].classes))
     tested = TestPictures(sources, how.used_scales)
     with progress.task("finding objects", len(sources)) as task:
         found = locate(models, nets, tested, how, task=task)

@@ -1,53 +1,154 @@
-"""How boxes are tested, as a value: views, classes, merging (appendix A)."""
+"""Test protocols for boxes as values: views, classes, merging (appendix A)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 from verydeep.errors import InputError, did_you_mean
-from verydeep.evaluation.protocol import check_grid
+from verydeep.evaluation.protocol import (
+    USUAL_GRID,
+    Scaled,
+    Scales,
+    TestProtocol,
+    checked_grid,
+    checked_scales,
+    paper_scales,
+    scales_and_flip,
+)
 from verydeep.evaluation.views import Center, Dense, Grid, Views
-from verydeep.localization.merge import USUAL, Merging
 from verydeep.nets.table import STRIDE
 from verydeep.system.option_names import option
+from verydeep.system.settings import described
 
 BoxProtocolName = Literal["center", "dense", "crops"]
 
 NAMES: tuple[BoxProtocolName, ...] = get_args(BoxProtocolName)
 
 
-USUAL_GRID = (5, 5)
-"""Rows and columns of crops if nothing else is said."""
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """When merging ends.
+
+    Attributes:
+        threshold: The worst match that is still merged, −1 to about 1; below −1 only equal boxes
+            are. At −0.5 equal squares are that overlap by 0.69 (IoU). On the digits' validation
+            split anything from −0.6 to −0.2 is about as good.
+        most: Different boxes that are merged at most; of more, those of the best scores are kept
+            (of scores of several classes, by the best of them). The time grows with its square.
+    """
+
+    threshold: float = -0.5
+    most: int = 1000
+
+
+USUAL = Merging()
+"""How boxes are merged if nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoxProtocol:
-    """A way to test where objects are found.
+    """How to test where objects are found.
+
+    What stays open is taken from the nets by :meth:`for_nets`.
 
     Attributes:
-        name: ``center``: the box of the true class on the central crop, to compare box nets (the
-            paper's first protocol); ``dense``: boxes at all positions, merged, of the likeliest
-            classes (its second); ``crops``: the same with a grid of crops, each shown to the nets
-            by itself, instead of the positions.
-        scales: Test scales Q, the smallest side of the rescaled image in pixels; of several,
-            ``center`` takes the smallest.
-        flip: Whether ``dense`` and ``crops`` look at mirror images too. The paper does not say.
-        top: Classes whose boxes are looked for, k.
-        merging: How the boxes of a class are merged.
+        name: ``center``: the box of the true class on the central crop, to compare box regressors
+            (the paper's first protocol); ``dense``: boxes at all positions, merged, of the
+            likeliest classes (its second); ``crops``: the same with a grid of crops, each shown to
+            the nets by itself, instead of the positions; None: ``dense`` beside a classifier, else
+            ``center``.
+        scales: Test scales Q, the smallest side of the rescaled image in pixels, of which
+            ``center`` uses the smallest; ``single`` or ``multi``: the paper's for the regressor's
+            training scale, ``multi`` of ``dense`` rounded to scales that leave no pixel out; None:
+            those that the first regressor was tested at.
+        flip: Whether ``dense`` and ``crops`` use mirror images too (the paper does not say); None:
+            as the first classifier was tested.
+        top: Classes whose boxes are predicted, k.
+        threshold: Worst match of two boxes that are merged; see :class:`Merging`.
+        most: Boxes that are merged at most; of more, those of the best scores.
         grid: Rows and columns of ``crops``.
 
-    >>> print(BoxProtocol("dense", (256, 384)))
+    Raises:
+        InputError: There is no such protocol or grid, no scale, or a number is out of its range.
+
+    >>> print(BoxProtocol("dense", (256, 384), flip=True))
     dense at Q = 256, 384, with mirror images, top 5 classes
     """
 
-    name: BoxProtocolName
-    scales: tuple[int, ...]
-    flip: bool = True
-    top: int = 5
-    merging: Merging = USUAL
+    name: BoxProtocolName | None = described(None, "dense, crops or center")
+    scales: Scales = None
+    flip: bool | None = None
+    top: int = described(5, "classes whose boxes are predicted")
+    threshold: float = described(
+        USUAL.threshold, "worst match of two boxes that are merged: −1 (equal boxes only) to 1"
+    )
+    most: int = described(USUAL.most, "boxes of a class that are merged at most")
     grid: tuple[int, int] = USUAL_GRID
+
+    def __post_init__(self) -> None:
+        if self.name is not None and self.name not in NAMES:
+            raise InputError(
+                f"protocol of boxes must be one of {', '.join(NAMES)}, got {self.name!r} instead"
+                f"{did_you_mean(str(self.name), NAMES)}"
+            )
+        object.__setattr__(self, "scales", checked_scales(self.scales))
+        object.__setattr__(self, "grid", checked_grid(self.grid))
+        if self.top < 1:
+            raise InputError(f"top must be at least 1 class, got {self.top} instead")
+        if self.threshold != self.threshold or self.most < 1:
+            raise InputError(
+                "merging needs a number as threshold and at least 1 box, "
+                f"got {self.threshold} and {self.most} instead"
+            )
+        if self.grid != USUAL_GRID and self.name != "crops":
+            raise InputError(
+                f"{option('grid')} is for crops: with {option('boxes')} give "
+                f"{option('protocol', 'crops')} too"
+            )
+
+    @classmethod
+    def of(cls, given: str | BoxProtocol | None) -> BoxProtocol:
+        """Return ``given``, or the protocol of that name."""
+        return given if isinstance(given, BoxProtocol) else cls(given)  # type: ignore[arg-type]
+
+    @classmethod
+    def like(cls, views: TestProtocol, name: str | None, **more: Any) -> BoxProtocol:
+        """Return a protocol with the scales, mirror images and grid of a classifier's."""
+        return cls(name, views.scales, views.flip, grid=views.grid, **more)  # type: ignore[arg-type]
+
+    def for_nets(
+        self, classifiers: Sequence[Scaled], regressors: Sequence[Scaled], classes: int
+    ) -> BoxProtocol:
+        """Return the protocol with everything decided.
+
+        Args:
+            classifiers: The nets that say what is on an image, if any.
+            regressors: The nets that say where.
+            classes: K, the most classes whose boxes can be predicted.
+        """
+        name = self.name or ("dense" if classifiers else "center")
+        flip = bool(classifiers) and classifiers[0].test_flip if self.flip is None else self.flip
+        scales, net = self.scales, regressors[0]
+        if isinstance(scales, str):
+            multi = scales == "multi"
+            scales = paper_scales(scales, net)
+            scales = whole_scales(scales, net.input_size) if multi and name == "dense" else scales
+        elif scales is None:
+            scales = net.test_scales
+        return replace(self, name=name, scales=scales, flip=flip, top=min(self.top, classes))
+
+    @property
+    def merging(self) -> Merging:
+        """How the boxes of a class are merged."""
+        return Merging(self.threshold, self.most)
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether mirror images are used, of a protocol that leaves it open no longer."""
+        assert self.flip is not None, "mirror images are open: call for_nets first"
+        return self.flip
 
     @property
     def views(self) -> Views:
@@ -55,29 +156,28 @@ class BoxProtocol:
         match self.name:
             case "center":
                 return Center(flip=False)
-            case "dense":
-                return Dense(self.flip)
             case "crops":
-                return Grid(*self.grid, self.flip)
+                return Grid(*self.grid, self.mirrors)
+            case _:
+                return Dense(self.mirrors)
 
     @property
     def guesses(self) -> bool:
-        """Whether classification nets say which classes are looked for; else the true one is."""
+        """Whether classifiers choose the classes to look for; else the true class is given."""
         return self.name != "center"
 
     @property
     def used_scales(self) -> tuple[int, ...]:
-        """The scales that are looked at."""
+        """Test scales in pixels, of a protocol that leaves them open no longer."""
+        assert isinstance(self.scales, tuple), "scales are open: call for_nets first"
         return (min(self.scales),) if self.name == "center" else self.scales
 
     def __str__(self) -> str:
         if not self.guesses:
-            return f"center at Q = {min(self.scales)}, true class"
+            return f"center at Q = {self.used_scales[0]}, true class"
         rows, columns = self.grid
         grid = f" {rows}x{columns}" if self.name == "crops" else ""
-        scales = ", ".join(str(scale) for scale in self.scales)
-        turns = "with mirror images" if self.flip else "without mirror images"
-        return f"{self.name}{grid} at Q = {scales}, {turns}, top {self.top} classes"
+        return f"{self.name}{grid}{scales_and_flip(self.scales, self.flip)}, top {self.top} classes"
 
     def unseen(self, input_size: int) -> dict[int, int]:
         """Return scales at which ``dense`` leaves pixels out, and how many.
@@ -90,65 +190,8 @@ class BoxProtocol:
         """
         if self.name != "dense":
             return {}
-        left = {scale: (scale - input_size) % STRIDE for scale in self.scales}
+        left = {scale: (scale - input_size) % STRIDE for scale in self.used_scales}
         return {scale: pixels for scale, pixels in left.items() if pixels}
-
-
-def make_box_protocol(
-    name: str,
-    scales: Sequence[int],
-    *,
-    flip: bool = True,
-    top: int = 5,
-    threshold: float | None = None,
-    most: int | None = None,
-    grid: tuple[int, int] = USUAL_GRID,
-) -> BoxProtocol:
-    """Return a protocol, checked.
-
-    Args:
-        name: ``center``, ``dense`` or ``crops``.
-        scales: Test scales Q, in pixels.
-        flip: Whether to look at mirror images too.
-        top: Classes whose boxes are looked for.
-        threshold: The worst match that is merged; None takes the default of :class:`Merging`.
-        most: Boxes that are merged at most; None takes the default.
-        grid: Rows and columns of ``crops``.
-
-    Raises:
-        InputError: There is no such protocol, no scale, no such grid, or a number is out of its
-            range.
-    """
-    if name not in NAMES:
-        raise InputError(
-            f"protocol of boxes must be one of {', '.join(NAMES)}, got {name!r} instead"
-            f"{did_you_mean(name, NAMES)}"
-        )
-    if not scales:
-        raise InputError("a protocol needs at least one test scale, in pixels")
-    if len(set(scales)) < len(scales):
-        raise InputError(f"each test scale once, got {', '.join(map(str, scales))} instead")
-    if top < 1:
-        raise InputError(f"boxes are looked for of at least 1 class, got top = {top} instead")
-    check_grid(grid)
-    merging = Merging(
-        USUAL.threshold if threshold is None else threshold, USUAL.most if most is None else most
-    )
-    if merging.threshold != merging.threshold or merging.most < 1:
-        raise InputError(
-            "merging needs a number as threshold and at least 1 box, "
-            f"got {merging.threshold} and {merging.most} instead"
-        )
-    return BoxProtocol(name, tuple(scales), flip, top, merging, grid)
-
-
-def check_grid_use(grid: tuple[int, int], protocol: str | None) -> None:
-    """Raise an InputError if a grid was chosen for a protocol that has none."""
-    if grid != USUAL_GRID and protocol != "crops":
-        raise InputError(
-            f"{option('grid')} is for crops: with {option('boxes')} give "
-            f"{option('protocol', 'crops')} too"
-        )
 
 
 def unseen_notice(protocol: BoxProtocol, input_size: int) -> str | None:

@@ -5,7 +5,7 @@ N images, H height, W width, K classes; h, w sides of a score map.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.calibration import Calibration, temper
 from verydeep.evaluation.posteriors import ViewGroup, mix_posteriors
+from verydeep.evaluation.protocol import Scales, TestProtocol
 from verydeep.evaluation.views import Dense
 from verydeep.models.card import model_card
 from verydeep.models.folder import read_model, write_model
@@ -27,6 +28,7 @@ from verydeep.models.path import find_model
 from verydeep.models.prediction import Prediction, Predictions
 from verydeep.models.trained_net import TrainedNet, from_config
 from verydeep.system.progress import ProgressWish, choose_progress
+from verydeep.system.settings import Compute
 
 USE = (
     'model = verydeep.load("path/to/this/folder")',
@@ -66,7 +68,7 @@ class Classifier(TrainedNet):
         pictures: Picture | Iterable[Picture],
         *,
         top: int = 5,
-        scales: Sequence[int] | None = None,
+        scales: Scales = None,
         flip: bool | None = None,
         progress: ProgressWish = None,
     ) -> Predictions:
@@ -76,7 +78,8 @@ class Classifier(TrainedNet):
             pictures: A path, a PIL image or an array (H, W, 3) or (H, W) of uint8, or many of
                 them. A folder stands for the images in it.
             top: Classes to name, at most.
-            scales: Test scales Q in pixels; None takes :attr:`test_scales`.
+            scales: Test scales Q in pixels, or ``single`` or ``multi``; None takes
+                :attr:`test_scales`.
             flip: Whether to average with the mirror image; None takes :attr:`test_flip`.
             progress: Where to report to; None reports in a notebook and to a terminal, False is
                 silent, True reports anyway.
@@ -91,12 +94,12 @@ class Classifier(TrainedNet):
         """
         progress = choose_progress(progress)
         sources = list_pictures(pictures, progress)
-        scales = tuple(scales or self.test_scales)
-        for scale in scales:
+        how = TestProtocol("dense", scales, flip).for_model(self)
+        for scale in how.used_scales:
             self.check_scale(scale)
-        tested = TestPictures(sources, scales)
-        views = Dense(self.test_flip if flip is None else flip)
-        mixture = {ViewGroup(0, scale, views): 1 / len(scales) for scale in scales}
+        tested = TestPictures(sources, how.used_scales)
+        groups = [ViewGroup(0, scale, Dense(how.mirrors)) for scale in how.used_scales]
+        mixture = dict.fromkeys(groups, 1 / len(groups))
         with progress.task("naming images", len(sources)) as task:
             (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
         if self.calibration:
@@ -149,22 +152,20 @@ class Classifier(TrainedNet):
         write_model(Path(folder), self.net, config, model_card(self, USE))
 
 
-def load(
-    folder: str | Path, *, device: str | None = None, precision: str | None = None
-) -> Classifier:
-    """Load a model folder, or the best model of a run folder.
+def load_classifier(folder: str | Path, compute: Compute | str | None = None) -> Classifier:
+    """Load a classifier from its model folder, or the best model of a run folder.
 
     Args:
         folder: As written by training or :meth:`Classifier.save`.
-        device: Where it computes; None takes a GPU if there is one.
-        precision: ``bf16`` or ``fp32``; None takes bf16 where it is native.
+        compute: Device and precision; a string names the device.
 
     Raises:
-        ModelError: The folder is neither, its files do not fit each other, or it is a box net.
+        ModelError: The folder is neither, its files do not fit each other, or it holds a box
+            regressor.
     """
     net, config = read_model(find_model(folder), "classification")
     given = config.calibration
     return Classifier(
-        **from_config(net, config, device, precision),
+        **from_config(net, config, Compute.of(compute).machine()),
         calibration=Calibration(**given.model_dump()) if given else None,
     )

@@ -20,6 +20,7 @@ from verydeep.models.path import TORCHVISION
 from verydeep.models.trained_net import pixels_at_once
 from verydeep.nets.dense import classify_densely
 from verydeep.system.device import Machine, choose_machine
+from verydeep.system.settings import Compute
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,7 @@ def torchvision_classifier(
     text: str,
     classes: Sequence[str],
     *,
-    device: str | None = None,
-    precision: str | None = None,
+    compute: Compute | str | None = None,
 ) -> TorchvisionClassifier:
     """Make a classifier of torchvision.
 
@@ -165,8 +165,7 @@ def torchvision_classifier(
             ``torchvision/NAME:WEIGHTS`` with published ones (``DEFAULT``, ``IMAGENET1K_V1``),
             which torchvision downloads once.
         classes: Names of the K classes, in the order in which the net knows them.
-        device: Where it computes; None decides.
-        precision: ``bf16`` or ``fp32``; None decides.
+        compute: Device and precision; a string names the device.
 
     Raises:
         ModelError: There is no such net, or the weights do not fit.
@@ -199,7 +198,7 @@ def torchvision_classifier(
         classes=tuple(classes),
         evaluation=_evaluation(net, (weights or published.DEFAULT).transforms()),
         weights=source or "random",
-        machine=choose_machine(device, precision),
+        machine=Compute.of(compute).machine(),
     )
 
 

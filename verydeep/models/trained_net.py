@@ -115,6 +115,11 @@ class TrainedNet:
         """Pixels of all images that should go through it together."""
         return pixels_at_once(self.machine)
 
+    @property
+    def resize_size(self) -> int:
+        """Smallest side of an image in torchvision's evaluation: 256 for crops of 224, pixels."""
+        return round(256 * self.input_size / 224)
+
     def answers(self, pictures: Tensor) -> Tensor:
         """Return what the last layer says at every position of the net.
 
@@ -228,9 +233,7 @@ class TrainedNet:
         )
 
 
-def from_config(
-    net: VGG, config: ModelConfig, device: str | None, precision: str | None
-) -> dict[str, Any]:
+def from_config(net: VGG, config: ModelConfig, machine: Machine) -> dict[str, Any]:
     """Return the attributes of a :class:`TrainedNet` that was read from a folder."""
     return {
         "net": net.eval(),
@@ -241,7 +244,7 @@ def from_config(
         "test_flip": config.test_flip,
         "titles": config.titles,
         "measured": config.measured,
-        "machine": choose_machine(device, precision),
+        "machine": machine,
     }
 
 

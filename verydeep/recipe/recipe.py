@@ -30,8 +30,10 @@ from pydantic_core import PydanticCustomError
 
 from verydeep.errors import RecipeError, did_you_mean
 from verydeep.evaluation.protocol import (
+    USUAL_GRID,
     Average,
     ProtocolName,
+    TestProtocol,
     multiple_scales,
     single_scale,
 )
@@ -39,6 +41,7 @@ from verydeep.nets import names, table
 from verydeep.recipe.aliases import other_word
 from verydeep.recipe.rules import impossible_combinations
 from verydeep.system.option_names import in_program
+from verydeep.system.settings import Compute, help_of
 from verydeep.system.yaml import dump_yaml, parse_yaml
 
 NetName = Literal["A", "A-LRN", "B", "C", "D", "E"]
@@ -117,7 +120,7 @@ class Data(Section):
     )
     divisor: float = Field(64.0, gt=0, description="inputs are (RGB - mean) / divisor; paper: 1")
     cache: Literal["none", "ram", "device"] = Field("none", description="where images are kept")
-    workers: int | None = Field(None, ge=0, description="decoding processes; null: one a core")
+    workers: int | None = Field(None, ge=0, description=help_of(Compute, "workers"))
     stream: bool | None = Field(
         None,
         description="read shards from front to back instead of by index; null: if they are "
@@ -187,8 +190,10 @@ class Training(Section):
     tensorboard: bool = Field(False, description="log for TensorBoard too (an extra)")
     checkpoint_minutes: float = Field(10.0, gt=0, description="between checkpoints in an epoch")
     seed: int = Field(0, ge=0, lt=2**63, description="of all randomness")
-    device: str | None = Field(None, description="null: a GPU if there is one")
-    precision: Literal["bf16", "fp32"] | None = Field(None, description="null: bf16 where native")
+    device: str | None = Field(None, description=help_of(Compute, "device"))
+    precision: Literal["bf16", "fp32"] | None = Field(
+        None, description=help_of(Compute, "precision")
+    )
 
 
 class Test(Section):
@@ -196,15 +201,13 @@ class Test(Section):
 
     __test__ = False  # not a test for pytest to collect
 
-    protocol: ProtocolName = Field("dense", description="what of an image the net is shown")
+    protocol: ProtocolName = Field("dense", description=help_of(TestProtocol, "name"))
     scales: tuple[int, ...] | Literal["single", "multi"] | None = Field(
         None, description="Q, pixels, or the paper's: single (the middle of S), multi; null: single"
     )
     flip: bool = Field(True, description="average with mirror images")
-    grid: tuple[int, int] = Field((5, 5), description="rows and columns of crops")
-    average: Average = Field(
-        "paper", description="what is averaged: scores over positions and posteriors else, or one"
-    )
+    grid: tuple[int, int] = Field(USUAL_GRID, description=help_of(TestProtocol, "grid"))
+    average: Average = Field("paper", description=help_of(TestProtocol, "average"))
 
 
 class Localization(Section):
@@ -245,6 +248,12 @@ class Recipe(Section):
                 return multiple_scales(self.data.train_scale, self.net.input_size)
             case scales:
                 return scales
+
+    @property
+    def test_protocol(self) -> TestProtocol:
+        """The protocol of the final test, at the recipe's scales."""
+        test = self.test
+        return TestProtocol(test.protocol, self.test_scales, test.flip, test.grid, test.average)
 
     def replace(self, **settings: Any) -> Recipe:
         """Return a recipe with other values, given by dotted path with ``__`` for the dot.

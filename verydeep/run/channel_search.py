@@ -10,7 +10,7 @@ from verydeep.data.images.image_files import has_pictures
 from verydeep.data.images.inputs import list_pictures
 from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.data.read import read_dataset
+from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.data.samples import relative_name
 from verydeep.errors import DataError, InputError, printable
 from verydeep.inspection.top_activations import Channel, Patches, most_exciting
@@ -51,7 +51,7 @@ class ChannelMatches:
 
 def search_channels(
     model: Classifier,
-    among: str | Path,
+    among: Data,
     channels: Iterable[Channel],
     *,
     scale: int,
@@ -80,15 +80,15 @@ def search_channels(
     found = most_exciting(model, pictures, [*channels], top=top, progress=progress)
     faults = tuple(pictures.unreadable[index] for index in sorted(pictures.unreadable))
     if len(faults) == len(sources):
-        raise DataError(f"{printable(among)}: none of the images can be read")
-    return ChannelMatches(printable(str(among)), root, sources, found, faults)
+        raise DataError(f"{printable(DataSource(among).name)}: none of the images can be read")
+    return ChannelMatches(printable(DataSource(among).name), root, sources, found, faults)
 
 
 def _sources(
-    among: str | Path, seed: int, progress: Progress | None
+    among: Data, seed: int, progress: Progress | None
 ) -> tuple[Path, Sequence[ImageSource]]:
-    folder = Path(among).expanduser()
-    if folder.is_dir() and has_pictures(folder):
+    folder = Path(among).expanduser() if isinstance(among, str | Path) else None
+    if folder and folder.is_dir() and has_pictures(folder):
         return folder, [path for path in list_pictures(folder, progress) if isinstance(path, Path)]
     dataset = read_dataset(among, seed=seed, draw=False, stream=False, progress=progress)
     paths = [path for samples in dataset.splits.values() for path in samples.paths]

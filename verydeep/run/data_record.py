@@ -16,7 +16,7 @@ from verydeep.data.fingerprint import (
     record_splits,
 )
 from verydeep.data.pipeline.colour_statistics import ColourStatistics, Scan
-from verydeep.data.read import DataSource, read_dataset
+from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.data.samples import Dataset, Sample, Samples, SamplesBuilder, relative_name
 from verydeep.errors import DataError, plural
 from verydeep.system.progress import Progress
@@ -27,7 +27,7 @@ Drawn = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def record_data(
-    data: str | Path, dataset: Dataset, scanned: Scan, records: Mapping[str, SplitRecord]
+    data: Data, dataset: Dataset, scanned: Scan, records: Mapping[str, SplitRecord]
 ) -> dict[str, Any]:
     """Return what a later test or resumption must know of the data, as plain values."""
     assert scanned.colours is not None
@@ -108,7 +108,7 @@ def own_data(run: RunFolder, splits: Iterable[str] | None = None) -> OwnData:
     return OwnData(dataset, tuple(one for one in found if one))
 
 
-def is_own(run: RunFolder, data: str | Path, layout: str | None) -> bool:
+def is_own(run: RunFolder, data: Data, layout: str | None) -> bool:
     """Return whether data are those of a run with splits that were drawn by rule.
 
     They may be given by another name, or through a link.

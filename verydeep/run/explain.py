@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ import numpy as np
 from PIL import Image
 
 from verydeep.data.images.inputs import Picture, list_pictures
+from verydeep.data.read import Data
 from verydeep.errors import InputError, PictureError, printable
 from verydeep.inspection.layers import check_channel
 from verydeep.inspection.subject import Found, Subject, Subjects, find_class
 from verydeep.inspection.top_activations import Channel, strongest_channels
 from verydeep.localization.detect import check_nets
 from verydeep.localization.localizer import Localizer, load_localizer
-from verydeep.localization.protocol import make_box_protocol
-from verydeep.models.classifier import Classifier, load
+from verydeep.localization.protocol import BoxProtocol
+from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.nets.layer_outputs import check_layer
 from verydeep.run.channel_search import ChannelMatches, channel_in, search_channels
 from verydeep.run.explain_result import ExplainResult
@@ -29,6 +30,7 @@ from verydeep.system.files import lies_within
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressTask, ProgressWish, choose_progress
+from verydeep.system.settings import Compute
 from verydeep.visualization.inspection.page import (
     Head,
     PictureSections,
@@ -37,31 +39,9 @@ from verydeep.visualization.inspection.page import (
     write_part,
     write_section,
 )
+from verydeep.visualization.inspection.section import Section
 from verydeep.visualization.inspection.sections import Choice, Entry, Options, choose
 from verydeep.visualization.lecture.theme import theme
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExplainRequest:
-    """What is to be explained; see :func:`explain`."""
-
-    model: str | Path | Classifier
-    pictures: Picture | Iterable[Picture]
-    label: str | None = None
-    layers: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ()
-    among: str | Path | None = None
-    top: int = 9
-    scale: int | None = None
-    center: bool = False
-    only: tuple[str, ...] = ()
-    boxes: tuple[str | Path | Localizer, ...] = ()
-    box_scales: tuple[int, ...] | None = None
-    steps: int | None = None
-    seed: int = 0
-    device: str | None = None
-    precision: str | None = None
-    command: str | None = None
 
 
 def explain(
@@ -72,7 +52,7 @@ def explain(
     label: str | None = None,
     layers: Iterable[str] = (),
     channels: Iterable[str] = (),
-    among: str | Path | None = None,
+    among: Data | None = None,
     top: int = 9,
     scale: int | None = None,
     center: bool = False,
@@ -81,41 +61,41 @@ def explain(
     box_scales: Iterable[int] | None = None,
     steps: int | None = None,
     seed: int = 0,
-    device: str | None = None,
-    precision: str | None = None,
+    compute: Compute | str | None = None,
+    command: str | None = None,
     progress: ProgressWish = None,
 ) -> ExplainResult:
-    """Look inside a net: what it makes of images, layer by layer, as a page with drawings.
+    """Show what a net does with images, layer by layer, as a page with drawings.
 
     Args:
         model: Model or run folder of a classifier, or a loaded one.
         pictures: As for :meth:`verydeep.Classifier.predict`.
-        out: Folder for ``index.html``, ``explain.json`` and a folder of drawings an image; it is
+        out: Folder for ``index.html``, ``explain.json`` and a folder of drawings for each image;
             made if need be.
-        label: The class that is asked about, by name or title; None takes each image's likeliest.
-        layers: Layers that are drawn besides those that always are, like ``conv3_1``.
-        channels: Channels like ``conv3_3:17``: what excites them most is sought in ``among``.
-        among: A folder of images, or a data set; without ``channels``, what is sought excites
-            the strongest channel of each block.
-        top: Images that are shown for a channel.
+        label: Class to explain, by name or title; None takes the likeliest of each image.
+        layers: Layers to draw besides the usual, such as ``conv3_1``.
+        channels: Channels such as ``conv3_3:17``: the images of ``among`` that excite them most
+            are shown.
+        among: A folder of images, or data; without ``channels``, the images that excite the
+            strongest channel of each block are shown.
+        top: Images to show for a channel.
         scale: Smallest side that an image is rescaled to; None takes the first that the model
             was tested at, or with ``center`` the net's input size.
-        center: Show the net the central square of its input size alone, not the whole image.
+        center: Use the central square of the net's input size alone, not the whole image.
         only: Names of sections, see :data:`verydeep.visualization.inspection.sections.ENTRIES`;
             without any, all that are about the image, and the first filters.
-        boxes: Box nets, or their model or run folders: where their box came from is then on the
-            page.
-        box_scales: Test scales of the box nets, in pixels; None takes those of the first.
-        steps: Along the gradient to a class model, which is then on the page; None takes the usual
-            number, if it is there by ``only``.
-        seed: Of what is drawn by lot.
-        device: Where to compute; None decides.
-        precision: ``bf16`` or ``fp32``; None decides.
+        boxes: Box regressors, or their folders: the page then shows where their box came from.
+        box_scales: Test scales of the box regressors, in pixels; None takes those of the first.
+        steps: Gradient steps to a class model, which is then on the page; None takes the usual
+            number, if ``only`` asks for it.
+        seed: Random seed.
+        compute: Device and precision; a string names the device.
+        command: Command line to quote on the page.
         progress: Where to report to; None reports in a notebook and to a terminal, False is
             silent, True reports anyway.
 
     Returns:
-        The page, and by key what ``explain.json`` holds: the facts of every section of every
+        The page, and by key the content of ``explain.json``: the facts of every section of every
         image, the files, and what was left out.
 
     Raises:
@@ -123,96 +103,75 @@ def explain(
         PictureError: None of the images can be read.
         MissingExtra: A section that was asked for needs a package that is not installed.
     """
-    progress = choose_progress(progress)
-    request = ExplainRequest(
-        model=model,
-        pictures=pictures,
-        label=label,
-        layers=tuple(layers),
-        channels=tuple(channels),
-        among=among,
-        top=top,
-        scale=scale,
-        center=center,
-        only=tuple(only),
-        boxes=tuple(boxes),
-        box_scales=None if box_scales is None else tuple(box_scales),
-        steps=steps,
-        seed=seed,
-        device=device,
-        precision=precision,
+    progress, compute, folder = (
+        choose_progress(progress),
+        Compute.of(compute),
+        Path(out).expanduser(),
     )
-    folder = Path(out).expanduser()
-    return ExplainResult(folder, explain_pictures(request, folder, progress))
-
-
-def explain_pictures(
-    request: ExplainRequest, out: Path, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Write the page; see :func:`explain`."""
-    progress = progress or Progress()
-    choice, channels = _choose(request)
-    given = _given(request.pictures)
+    layers, only, boxes = tuple(layers), tuple(only), tuple(boxes)
+    named = tuple(dict.fromkeys(map(channel_in, channels)))
+    sizes = None if box_scales is None else tuple(box_scales)
+    _check_partners(only, channels=named, among=among, boxes=boxes, box_scales=sizes)
+    wanted = {"boxes": boxes or None, "exciting": among, "class-model": steps}
+    choice = _choose(only, [name for name, how in wanted.items() if how is not None], named)
+    given = _given(pictures)
     sources = list_pictures(given, progress)
-    _check_target(out, given)
-    with hold(out):
-        return _explain(request, out, sources, choice, channels, progress)
-
-
-def _explain(
-    request: ExplainRequest,
-    out: Path,
-    sources: Sequence[Any],
-    choice: Choice,
-    channels: tuple[Channel, ...],
-    progress: Progress,
-) -> dict[str, Any]:
-    started = time.perf_counter()
-    for reason in choice.left_out:
-        progress.log(f"left out: {reason}")
-    model = _model(request)
-    nets = _box_nets(request, model)
-    subjects = _subjects(request, model, sources)
-    _check_names(model, request.layers, channels)
-    found = _hunt(request, subjects, channels, choice, progress)
-    try:
-        with theme():
-            maker = _Maker(choice.entries, _options(request, found, channels, nets, progress), out)
-            parts = maker.write(subjects, progress)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
-    if not parts:
-        raise PictureError(
-            "none of the images can be looked into:\n  " + "\n  ".join(subjects.unreadable)
+    _check_target(folder, given)
+    with hold(folder):
+        started = time.perf_counter()
+        for reason in choice.left_out:
+            progress.log(f"left out: {reason}")
+        loaded = model if isinstance(model, Classifier) else load_classifier(model, compute)
+        nets = _regressors(boxes, sizes, loaded, compute)
+        subjects = _subjects(loaded, sources, scale, label, center=center)
+        _check_names(loaded, layers, named)
+        options = Options(
+            layers=layers, boxes=nets, box_scales=sizes, steps=steps, seed=seed, progress=progress
         )
-    head = _head(request, model, subjects, choice, found)
-    return write_page(
-        head, parts, [*maker.net.values()], out, seconds=time.perf_counter() - started
-    )
+        found = None
+        if among is not None and any(entry.name == "exciting" for entry in choice.entries):
+            found = _search(subjects, among, named, top=top, seed=seed, progress=progress)
+            options = replace(options, exciting=_exciting(found, named))
+        maker = _Maker(choice.entries, options, folder)
+        parts = maker.write_all(subjects, progress)
+        name = f"net {loaded.name} in memory" if model is loaded else printable(model)
+        head = _head(name, subjects, choice, found, command)
+        seconds = time.perf_counter() - started
+        content = write_page(head, parts, [*maker.net.values()], folder, seconds=seconds)
+    return ExplainResult(folder, content)
 
 
-def _choose(request: ExplainRequest) -> tuple[Choice, tuple[Channel, ...]]:
-    """Return the sections that are to be made, and the channels that were named."""
-    channels = tuple(dict.fromkeys(map(channel_in, request.channels)))
-    if request.among is None and (channels or "exciting" in request.only):
+def _check_partners(
+    only: Sequence[str],
+    *,
+    channels: tuple[Channel, ...],
+    among: Data | None,
+    boxes: Sequence[object],
+    box_scales: tuple[int, ...] | None,
+) -> None:
+    """Refuse settings that need another one.
+
+    Raises:
+        InputError: It is missing.
+    """
+    if among is None and (channels or "exciting" in only):
         raise InputError(
             "what excites a channel most must be sought somewhere: name a folder of images, or "
             f"a data set, with {option('among')}"
         )
-    if ("boxes" in request.only or request.box_scales is not None) and not request.boxes:
+    if ("boxes" in only or box_scales is not None) and not boxes:
         raise InputError(f"where a box came from: name the box net with {option('boxes')}")
-    wanted = {
-        "boxes": request.boxes or None,
-        "exciting": request.among,
-        "class-model": request.steps,
-    }
-    choice = choose(request.only, [name for name, how in wanted.items() if how is not None])
+
+
+def _choose(only: Sequence[str], wanted: Sequence[str], channels: tuple[Channel, ...]) -> Choice:
+    """Return the sections to make."""
+    choice = choose(only, wanted)
     # What excites given channels is the same whatever the image.
     entries = (
         replace(entry, of_net=True) if channels and entry.name == "exciting" else entry
         for entry in choice.entries
     )
-    return replace(choice, entries=tuple(entries)), channels
+    return replace(choice, entries=tuple(entries))
 
 
 def _given(pictures: Picture | Iterable[Picture]) -> list[Picture]:
@@ -243,34 +202,35 @@ def _same_folder(one: Path, other: Path) -> bool:
     return one.is_dir() and one.samefile(other)
 
 
-def _model(request: ExplainRequest) -> Classifier:
-    given = request.model
-    if isinstance(given, Classifier):
-        return given
-    return load(given, device=request.device, precision=request.precision)
-
-
-def _box_nets(request: ExplainRequest, model: Classifier) -> tuple[Localizer, ...]:
+def _regressors(
+    boxes: Sequence[str | Path | Localizer],
+    scales: tuple[int, ...] | None,
+    model: Classifier,
+    compute: Compute,
+) -> tuple[Localizer, ...]:
     nets = tuple(
-        net
-        if isinstance(net, Localizer)
-        else load_localizer(net, device=request.device, precision=request.precision)
-        for net in request.boxes
+        net if isinstance(net, Localizer) else load_localizer(net, compute) for net in boxes
     )
     if nets:
-        scales = request.box_scales
-        protocol = make_box_protocol("dense", nets[0].test_scales if scales is None else scales)
+        protocol = BoxProtocol("dense", scales).for_nets([model], nets, len(model.classes))
         check_nets([model], nets, protocol)
     return nets
 
 
-def _subjects(request: ExplainRequest, model: Classifier, sources: Sequence[Any]) -> Subjects:
-    scale = request.scale
+def _subjects(
+    model: Classifier,
+    sources: Sequence[Any],
+    scale: int | None,
+    label: str | None,
+    *,
+    center: bool,
+) -> Subjects:
     if scale is None:
-        scale = model.input_size if request.center else model.test_scales[0]
+        scale = model.input_size if center else model.test_scales[0]
     model.check_scale(scale)
-    label = None if request.label is None else find_class(model, request.label)
-    return Subjects(model, sources, scale, request.center, label)
+    return Subjects(
+        model, sources, scale, center, None if label is None else find_class(model, label)
+    )
 
 
 def _check_names(model: Classifier, layers: Sequence[str], channels: Sequence[Channel]) -> None:
@@ -280,53 +240,32 @@ def _check_names(model: Classifier, layers: Sequence[str], channels: Sequence[Ch
         check_channel(model.net, *channel)
 
 
-def _hunt(
-    request: ExplainRequest,
+def _search(
     subjects: Subjects,
+    among: Data,
     channels: tuple[Channel, ...],
-    choice: Choice,
+    *,
+    top: int,
+    seed: int,
     progress: Progress,
-) -> ChannelMatches | None:
-    """Seek what excites the channels, or the strongest ones of all images, in one pass."""
-    if request.among is None or not any(entry.name == "exciting" for entry in choice.entries):
-        return None
+) -> ChannelMatches:
+    """Search for what excites the channels, or the strongest ones of all images, in one pass."""
     if not channels:
         strongest = (strongest_channels(subject) for subject, _ in subjects)
         channels = tuple(dict.fromkeys(channel for one in strongest for channel in one))
     return search_channels(
         subjects.model,
-        request.among,
+        among,
         channels,
         scale=subjects.scale,
-        top=request.top,
-        seed=request.seed,
+        top=top,
+        seed=seed,
         progress=progress,
     )
 
 
-def _options(
-    request: ExplainRequest,
-    found: ChannelMatches | None,
-    channels: tuple[Channel, ...],
-    nets: tuple[Localizer, ...],
-    progress: Progress,
-) -> Options:
-    exciting = None
-    if found:
-        quarry = found
-
-        def exciting(subject: Subject) -> Any:
-            return quarry.section(channels or strongest_channels(subject))
-
-    return Options(
-        layers=request.layers,
-        exciting=exciting,
-        boxes=nets,
-        box_scales=request.box_scales,
-        steps=request.steps,
-        seed=request.seed,
-        progress=progress,
-    )
+def _exciting(found: ChannelMatches, channels: tuple[Channel, ...]) -> Callable[[Subject], Section]:
+    return lambda subject: found.section(channels or strongest_channels(subject))
 
 
 @dataclass
@@ -342,8 +281,26 @@ class _Maker:
         self.of_class: dict[tuple[str, int], Written] = {}
         self.taken = {"net"}
 
-    def write(self, subjects: Subjects, progress: Progress) -> list[PictureSections]:
-        """Write the drawings of all images, and return what the page says of them."""
+    def write_all(self, subjects: Subjects, progress: Progress) -> list[PictureSections]:
+        """Write the drawings of all images, and return what the page says of them.
+
+        Raises:
+            InputError: The folder cannot be written to.
+            PictureError: None of the images can be read.
+        """
+        try:
+            with theme():
+                parts = self._each(subjects, progress)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"{self.out}: cannot be written ({reason})") from error
+        if not parts:
+            raise PictureError(
+                "none of the images can be looked into:\n  " + "\n  ".join(subjects.unreadable)
+            )
+        return parts
+
+    def _each(self, subjects: Subjects, progress: Progress) -> list[PictureSections]:
         parts = []
         with progress.task("sections", len(subjects) * len(self.entries)) as task:
             for done, found in enumerate(subjects):
@@ -375,24 +332,24 @@ class _Maker:
 
 
 def _head(
-    request: ExplainRequest,
-    model: Classifier,
+    name: str,
     subjects: Subjects,
     choice: Choice,
     found: ChannelMatches | None,
+    command: str | None,
 ) -> Head:
-    given = request.model
+    model = subjects.model
     return Head(
-        model=f"net {model.name} in memory" if isinstance(given, Classifier) else printable(given),
+        model=name,
         net=model.name,
         classes=len(model.classes),
         input_size=model.input_size,
         scale=subjects.scale,
-        center=request.center,
+        center=subjects.center,
         device=str(model.machine.device),
         precision=model.machine.precision,
         measured=model.measured,
-        command=request.command,
+        command=command,
         left_out=choice.left_out,
         unreadable=(*subjects.unreadable, *(found.unreadable if found else ())),
     )
@@ -405,4 +362,4 @@ def _slug(name: str) -> str:
     ('my-cat-2', 'image')
     """
     stem = Path(name).stem.lower()
-    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].strip("-") or "picture"
+    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].strip("-") or "image"

@@ -12,37 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from verydeep.data.read import read_dataset
+from verydeep.data.read import Data, DataSource
 from verydeep.data.samples import Dataset
 from verydeep.errors import DataError
-from verydeep.models.classifier import Classifier, load
-from verydeep.run.testing.evaluate import Scales, protocol_for
+from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.system.csv_text import csv_text
 from verydeep.system.distributed import joined
 from verydeep.system.files import write_json, write_text
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
-from verydeep.transfer.descriptor import Descriptor, make_descriptor
+from verydeep.system.settings import Compute
+from verydeep.transfer.descriptor import Descriptor
 from verydeep.transfer.extract import FeaturePart, describe_dataset
 from verydeep.transfer.features import About, Features
 from verydeep.transfer.probe import ProbeResult
 from verydeep.transfer.storage import check_target, write_features
-
-
-@dataclass(frozen=True)
-class FeatureRequest:
-    """What is to be computed; see :func:`features`."""
-
-    model: str | Path | Classifier
-    data: str | Path
-    scales: Scales = None
-    flip: bool | None = None
-    layer: str = "fc7"
-    aggregate: str = "mean"
-    layout: str | None = None
-    seed: int = 0
-    device: str | None = None
-    precision: str | None = None
-    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,17 +54,12 @@ class WrittenFeatures:
 
 def features(
     model: str | Path | Classifier,
-    data: str | Path,
+    data: Data,
+    descriptor: Descriptor | None = None,
     *,
-    scales: Scales = None,
-    flip: bool | None = None,
-    layer: str = "fc7",
-    aggregate: str = "mean",
-    layout: str | None = None,
     seed: int = 0,
-    device: str | None = None,
-    precision: str | None = None,
-    workers: int | None = None,
+    layout: str | None = None,
+    compute: Compute | str | None = None,
     progress: ProgressWish = None,
 ) -> Features:
     """Describe every image of a data set by a vector, for another classifier (appendix B).
@@ -92,18 +70,11 @@ def features(
     Args:
         model: Model or run folder of a classifier, or a loaded one.
         data: As for :func:`verydeep.read_dataset`. Splits that are missing are drawn by rule.
-        scales: Q, in pixels; ``single`` or ``multi`` for the paper's, which depend on the training
-            scale; None takes those that the model was tested at.
-        flip: Whether to average with the mirror image; None does as when the model was tested.
-        layer: ``fc7``, the penultimate layer; ``fc6`` or ``pool5``; see
-            :meth:`verydeep.nets.vgg.VGG.activation_map`.
-        aggregate: ``mean`` or ``stack``, of scales; see
-            :class:`verydeep.transfer.descriptor.Descriptor`.
-        layout: How ``data`` lie on disk; None looks.
-        seed: Of the rule that draws splits.
-        device: Where to compute; None decides.
-        precision: ``bf16`` or ``fp32``; None decides.
-        workers: Decoding processes; None decides.
+        descriptor: Layer, scales, mirror image and aggregation; None takes ``fc7`` at the scales
+            that the model was tested at.
+        seed: Random seed of the rule that draws splits.
+        layout: Folder layout of ``data``; None detects it.
+        compute: Device, precision and decoding processes; a string names the device.
         progress: Where to report to; None reports in a notebook and to a terminal, False is
             silent, True reports anyway.
 
@@ -111,23 +82,33 @@ def features(
         InputError: The model, the data or a setting cannot be used.
         DataError: No image can be read.
     """
-    progress = choose_progress(progress)
-    request = FeatureRequest(
-        model, data, scales, flip, layer, aggregate, layout, seed, device, precision, workers
-    )
-    with _parts(request, progress) as (about, parts):
+    source, progress = DataSource(data, layout), choose_progress(progress)
+    with _parts(model, source, descriptor, seed, Compute.of(compute), progress) as (about, parts):
         return _together(about, parts)
 
 
 def extract_features(
-    request: FeatureRequest, out: Path, progress: Progress | None = None
+    model: str | Path | Classifier,
+    data: Data,
+    out: Path,
+    descriptor: Descriptor | None = None,
+    *,
+    seed: int = 0,
+    layout: str | None = None,
+    compute: Compute | str | None = None,
+    progress: ProgressWish = None,
 ) -> WrittenFeatures:
     """Write the features of a data set to a file, a part at a time.
 
     Args:
-        request: What to compute.
+        model: As for :func:`features`, as are the rest.
+        data: The data set.
         out: Ends in ``.parquet`` or ``.npz``. Of several processes the first writes it.
-        progress: Where to report to; None is silent.
+        descriptor: Layer, scales, mirror image and aggregation.
+        seed: Random seed of the rule that draws splits.
+        layout: Folder layout of ``data``.
+        compute: Device, precision and decoding processes.
+        progress: Where to report to.
 
     Raises:
         InputError: The model, the data, a setting or ``out`` cannot be used.
@@ -143,9 +124,11 @@ def extract_features(
             counts[part.split] += len(part.files)
             yield part
         if not counts.total():
-            raise DataError(f"{request.data}: none of the images can be read")
+            raise DataError(f"{data}: none of the images can be read")
 
-    with joined() as group, _parts(request, progress or Progress()) as (about, parts):
+    source, progress = DataSource(data, layout), choose_progress(progress)
+    given = _parts(model, source, descriptor, seed, Compute.of(compute), progress)
+    with joined() as group, given as (about, parts):
         if group.rank == 0:
             about = write_features(out, counted(parts), about)
         else:
@@ -169,50 +152,42 @@ def write_probe(result: ProbeResult, folder: Path) -> None:
 
 @contextmanager
 def _parts(
-    request: FeatureRequest, progress: Progress
+    model: str | Path | Classifier,
+    source: DataSource,
+    descriptor: Descriptor | None,
+    seed: int,
+    compute: Compute,
+    progress: Progress,
 ) -> Iterator[tuple[About, Iterator[FeaturePart]]]:
-    """Set up what is asked for."""
-    model = request.model
-    if not isinstance(model, Classifier):
-        model = load(model, device=request.device, precision=request.precision)
-    protocol = protocol_for(model, "dense", scales=request.scales, flip=request.flip)
-    descriptor = make_descriptor(
-        model,
-        scales=protocol.scales,
-        flip=protocol.flip,
-        layer=request.layer,
-        aggregate=request.aggregate,
-    )
-    dataset = read_dataset(
-        request.data, layout=request.layout, seed=request.seed, stream=False, progress=progress
-    )
+    """Load the model and the data, and yield the features part by part."""
+    given = model.name if isinstance(model, Classifier) else str(model)
+    model = model if isinstance(model, Classifier) else load_classifier(model, compute)
+    how = (descriptor or Descriptor()).for_model(model)
+    dataset = source.read(seed=seed, stream=False, progress=progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
-    about = _about(request, model, dataset, descriptor)
+    about = _about(given, source, model, dataset, how)
     with joined() as group:
-        yield (
-            about,
-            describe_dataset(
-                model, dataset, descriptor, group, workers=request.workers, progress=progress
-            ),
+        found = describe_dataset(
+            model, dataset, how, group, workers=compute.workers, progress=progress
         )
+        yield about, found
 
 
 def _about(
-    request: FeatureRequest, model: Classifier, dataset: Dataset, descriptor: Descriptor
+    given: str, source: DataSource, model: Classifier, dataset: Dataset, how: Descriptor
 ) -> About:
     from verydeep import __version__
 
-    given = request.model
     return About(
-        model=model.name if isinstance(given, Classifier) else str(given),
+        model=given,
         net=model.name,
-        layer=descriptor.layer,
-        scales=descriptor.scales,
-        flip=descriptor.flip,
-        aggregate=descriptor.aggregate,
-        dimension=descriptor.dimension(model),
+        layer=how.layer,
+        scales=how.used_scales,
+        flip=how.views.mirrors,
+        aggregate=how.aggregate,
+        dimension=how.dimension(model),
         precision=model.machine.precision,
-        data=str(request.data),
+        data=source.name,
         classes=dataset.classes,
         version=__version__,
     )

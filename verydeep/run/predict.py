@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,77 +12,59 @@ from verydeep.data.images.inputs import Picture
 from verydeep.errors import InputError
 from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
-from verydeep.localization.protocol import USUAL_GRID, check_grid_use
-from verydeep.models.classifier import load
+from verydeep.localization.protocol import BoxProtocol
+from verydeep.models.classifier import load_classifier
 from verydeep.models.prediction import Prediction, Predictions
 from verydeep.system.files import write_atomically
 from verydeep.system.option_names import option
 from verydeep.system.progress import ProgressWish, choose_progress
+from verydeep.system.settings import Compute
 from verydeep.visualization.plots.boxes import PALETTE, Mark, draw_boxes
 
 
 def predict(
     model: str | Path,
     pictures: Picture | Iterable[Picture],
+    protocol: BoxProtocol | None = None,
     *,
     boxes: Sequence[str | Path] = (),
     top: int = 5,
-    protocol: str | None = None,
-    scales: Sequence[int] | None = None,
-    flip: bool | None = None,
-    grid: tuple[int, int] = USUAL_GRID,
-    threshold: float | None = None,
-    device: str | None = None,
-    precision: str | None = None,
+    compute: Compute | str | None = None,
     progress: ProgressWish = None,
 ) -> Predictions:
-    """Name what is on images, and where it is if there are box nets to say so.
+    """Name the classes of images, and where they are if there are box regressors.
 
     Args:
         model: Model or run folder of a classifier.
         pictures: As for :meth:`verydeep.Classifier.predict`.
-        boxes: Model or run folders of box nets.
+        protocol: Scales and mirror images; with ``boxes`` also grid and merging, and the name
+            ``dense`` (the default) or ``crops``.
+        boxes: Model or run folders of box regressors.
         top: Classes to name, at most.
-        protocol: Of the boxes, ``dense`` or ``crops``; None takes ``dense``.
-        scales: Test scales Q in pixels; None takes those that the (first box) net was tested at.
-        flip: Whether to look at mirror images too; None does as the classifier was tested.
-        grid: Rows and columns of ``crops``.
-        threshold: Of the merging of boxes.
-        device: Where to compute; None decides.
-        precision: ``bf16`` or ``fp32``; None decides.
+        compute: Device and precision; a string names the device.
         progress: Where to report to; None reports in a notebook and to a terminal, False is
             silent, True reports anyway.
 
     Raises:
         InputError: A model or a file cannot be used.
     """
-    progress = choose_progress(progress)
-    classifier = load(model, device=device, precision=precision)
+    progress, how = choose_progress(progress), protocol or BoxProtocol()
+    classifier = load_classifier(model, compute)
     if not boxes:
-        if protocol or threshold is not None or grid != USUAL_GRID:
+        if how != BoxProtocol(scales=how.scales, flip=how.flip):
             raise InputError(
                 f"{option('protocol')}, {option('grid')} and {option('threshold')} are of boxes: "
                 f"name a box net with {option('boxes')}"
             )
-        return classifier.predict(pictures, top=top, scales=scales, flip=flip, progress=progress)
-    if protocol not in (None, "dense", "crops"):
-        raise InputError(
-            f"{option('protocol')} of boxes must be dense or crops, got {protocol!r} instead"
+        return classifier.predict(
+            pictures, top=top, scales=how.scales, flip=how.flip, progress=progress
         )
-    check_grid_use(grid, protocol)
-    nets = [load_localizer(folder, device=device, precision=precision) for folder in boxes]
-    return localize(
-        classifier,
-        nets,
-        pictures,
-        protocol=protocol or "dense",
-        top=top,
-        scales=scales,
-        flip=flip,
-        grid=grid,
-        threshold=threshold,
-        progress=progress,
-    )
+    if how.name == "center":
+        raise InputError(
+            f"{option('protocol')} of boxes must be dense or crops, got 'center' instead"
+        )
+    nets = [load_localizer(folder, compute) for folder in boxes]
+    return localize(classifier, nets, pictures, replace(how, top=top), progress=progress)
 
 
 def draw_predictions(

@@ -1,144 +1,89 @@
-"""An image as one vector: a net's activations, averaged and of length one (appendix B).
+"""Descriptors as values: layer, scales, mirror image and aggregation (appendix B).
 
-N images, D numbers of an image, Q scales; h, w sides of a map.
+D numbers of an image, Q scales.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
 
-from torch import Tensor
-from torch.nn.functional import normalize
-
-from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, did_you_mean
-from verydeep.evaluation.posteriors import ViewGroup, mix_answers
-from verydeep.evaluation.protocol import make_protocol
-from verydeep.evaluation.views import Dense
-from verydeep.models.trained_net import TrainedNet
-from verydeep.system.progress import ProgressTask
+from verydeep.evaluation.protocol import Scales, TestProtocol, checked_scales
+from verydeep.system.settings import described, help_of
+
+if TYPE_CHECKING:
+    from verydeep.models.trained_net import TrainedNet
 
 Aggregate = Literal["mean", "stack"]
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What is computed of an image.
+    """How to describe an image by one vector.
+
+    What stays open is taken from a model by :meth:`for_model`.
 
     Attributes:
-        scales: Q, the smallest sides that images are rescaled to, in pixels.
-        flip: Whether the mirror image is averaged in.
+        scales: Test scales Q, the smallest sides that images are rescaled to, in pixels;
+            ``single`` or ``multi``: the paper's for the model's training scale; None: those that
+            the model was tested at.
+        flip: Whether to average with the mirror image; None: as when the model was tested.
         layer: ``fc7``, ``fc6`` or ``pool5``; see
             :meth:`verydeep.nets.vgg.VGG.activation_map`.
         aggregate: ``mean``: the scales are averaged, D is the layer's; ``stack``: they follow one
             another in the order of ``scales``, D is the layer's times their number. The paper
             found no difference on Pascal VOC, and ``stack`` better on Caltech-101 and -256.
+
+    Raises:
+        InputError: There is no such aggregate, no scale, or one scale twice.
     """
 
-    scales: tuple[int, ...]
-    flip: bool = True
-    layer: str = "fc7"
-    aggregate: Aggregate = "mean"
+    scales: Scales = described(None, help_of(TestProtocol, "scales"))
+    flip: bool | None = described(None, help_of(TestProtocol, "flip"))
+    layer: str = described("fc7", "layer: fc7 (the penultimate), fc6 or pool5")
+    aggregate: Aggregate = described("mean", "mean (average the scales) or stack (concatenate)")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", checked_scales(self.scales))
+        known = get_args(Aggregate)
+        if self.aggregate not in known:
+            raise InputError(
+                f"aggregate must be {' or '.join(known)}, got {self.aggregate!r} instead"
+                f"{did_you_mean(str(self.aggregate), known)}"
+            )
+
+    def for_model(self, model: TrainedNet) -> Descriptor:
+        """Return the descriptor with its scales in pixels and its mirror image decided.
+
+        Raises:
+            InputError: The model has no such layer, or a scale is below its input size.
+        """
+        how = TestProtocol("dense", self.scales, self.flip).for_model(model)
+        for scale in how.used_scales:
+            model.check_scale(scale)
+        model.net.activations(self.layer)
+        return replace(self, scales=how.used_scales, flip=how.mirrors)
+
+    @property
+    def views(self) -> TestProtocol:
+        """The dense protocol that shows the net an image, once everything is decided."""
+        return TestProtocol("dense", self.scales, self.flip)
+
+    @property
+    def used_scales(self) -> tuple[int, ...]:
+        """Test scales in pixels, of a descriptor that leaves them open no longer."""
+        return self.views.used_scales
 
     def dimension(self, model: TrainedNet) -> int:
         """Return D."""
-        times = len(self.scales) if self.aggregate == "stack" else 1
+        times = len(self.used_scales) if self.aggregate == "stack" else 1
         return times * model.net.activations(self.layer)
 
     def names(self, model: TrainedNet) -> list[str]:
         """Return a name for each of the D numbers, like ``fc7_0``, or ``fc7_256_0`` if stacked."""
         stems = [f"{self.layer}_"]
         if self.aggregate == "stack":
-            stems = [f"{self.layer}_{scale}_" for scale in self.scales]
+            stems = [f"{self.layer}_{scale}_" for scale in self.used_scales]
         units = model.net.activations(self.layer)
         return [f"{stem}{unit}" for stem in stems for unit in range(units)]
-
-
-def make_descriptor(
-    model: TrainedNet,
-    *,
-    scales: Sequence[int] | None = None,
-    flip: bool | None = None,
-    layer: str = "fc7",
-    aggregate: str = "mean",
-) -> Descriptor:
-    """Return a descriptor that a model can compute; None takes what the model was tested with.
-
-    Raises:
-        InputError: There is no such layer or aggregate, or a scale is below the input size, there
-            twice, or there is none.
-    """
-    flip = model.test_flip if flip is None else flip
-    protocol = make_protocol("dense", model.test_scales if scales is None else scales, flip=flip)
-    for scale in protocol.scales:
-        model.check_scale(scale)
-    model.net.activations(layer)
-    if aggregate not in get_args(Aggregate):
-        known = get_args(Aggregate)
-        raise InputError(
-            f"aggregate must be {' or '.join(known)}, got {aggregate!r} instead"
-            f"{did_you_mean(aggregate, known)}"
-        )
-    return Descriptor(protocol.scales, flip, layer, aggregate)  # type: ignore[arg-type]
-
-
-def describe_pictures(
-    model: TrainedNet,
-    pictures: TestPictures,
-    descriptor: Descriptor,
-    *,
-    block: int = 256,
-    task: ProgressTask | None = None,
-) -> Tensor:
-    """Return a vector for each image.
-
-    The whole image goes through the net at every scale; the activations are averaged over the
-    positions of the map and over the mirror image, then over the scales, or stacked; at last the
-    vector is divided by its Euclidean length.
-
-    Args:
-        model: The net.
-        pictures: Rescaled to the descriptor's scales. Which are unreadable they know afterwards.
-        descriptor: What to compute.
-        block: Images in a block; see :func:`verydeep.evaluation.posteriors.mix_posteriors`.
-        task: Told how many images are done.
-
-    Returns:
-        float32 (N, D) on the CPU, rows of length one; zero for unreadable images.
-    """
-    parts = [ViewGroup(0, scale, Dense(descriptor.flip)) for scale in descriptor.scales]
-    mixtures = [{part: 1.0} for part in parts]
-    if descriptor.aggregate == "mean":
-        mixtures = [{part: 1 / len(parts) for part in parts}]
-    total = mix_answers(
-        [_Layer(model, descriptor.layer)],
-        model.net.activations(descriptor.layer),
-        pictures,
-        mixtures,
-        lambda maps: maps.mean((2, 3)),
-        block=block,
-        task=task,
-    )
-    return normalize(total.permute(1, 0, 2).flatten(1))
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """A layer of a net, asked like a net that is tested."""
-
-    model: TrainedNet
-    layer: str
-
-    @property
-    def input_size(self) -> int:
-        return self.model.input_size
-
-    @property
-    def pixels_at_once(self) -> int:
-        return self.model.pixels_at_once
-
-    def score_map(self, pictures: Tensor) -> Tensor:
-        """Return the layer's activations (N, D, h, w)."""
-        return self.model.activation_map(pictures, self.layer)

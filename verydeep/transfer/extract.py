@@ -18,7 +18,8 @@ from verydeep.evaluation.evaluate import block_size
 from verydeep.models.trained_net import TrainedNet
 from verydeep.system.distributed import Group
 from verydeep.system.progress import Progress, ProgressTask
-from verydeep.transfer.descriptor import Descriptor, describe_pictures
+from verydeep.transfer.describe import describe_pictures
+from verydeep.transfer.descriptor import Descriptor
 from verydeep.transfer.features import Vectors
 
 PART_BYTES = 64 * 2**20
@@ -107,7 +108,7 @@ def _share(
         float32 (N, D), and the numbers of unreadable images.
     """
     mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
-    pictures = TestPictures(samples.take(mine).paths, descriptor.scales, workers)
+    pictures = TestPictures(samples.take(mine).paths, descriptor.used_scales, workers)
     vectors = describe_pictures(model, pictures, descriptor, block=block, task=task)
     faults = {mine[index] for index in pictures.unreadable}
     if group.size > 1:

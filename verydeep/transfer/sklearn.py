@@ -5,7 +5,7 @@ N images, D numbers of an image.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -17,8 +17,11 @@ from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.evaluate import block_size
-from verydeep.models.classifier import Classifier, load
-from verydeep.transfer.descriptor import Descriptor, describe_pictures, make_descriptor
+from verydeep.evaluation.protocol import Scales
+from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.system.settings import Compute
+from verydeep.transfer.describe import describe_pictures
+from verydeep.transfer.descriptor import Descriptor
 from verydeep.transfer.features import Vectors
 
 
@@ -45,7 +48,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self,
         model: str | Path | Classifier | None = None,
         *,
-        scales: Sequence[int] | None = None,
+        scales: Scales = None,
         flip: bool | None = None,
         layer: str = "fc7",
         aggregate: str = "mean",
@@ -83,7 +86,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         model, descriptor = self._made()
         if isinstance(X, np.ndarray) and (X.dtype.kind in "OU" or X.ndim == 4):
             X = list(X.ravel() if X.dtype.kind in "OU" else X)  # many, as cross-validation has them
-        pictures = TestPictures(list_pictures(X), descriptor.scales, self.workers)
+        pictures = TestPictures(list_pictures(X), descriptor.used_scales, self.workers)
         vectors = describe_pictures(model, pictures, descriptor, block=block_size(len(pictures)))
         if pictures.unreadable:
             reasons = [*pictures.unreadable.values()]
@@ -101,14 +104,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _made(self) -> tuple[Classifier, Descriptor]:
         """Return the model and what it is to compute."""
         model = self.model if isinstance(self.model, Classifier) else self._load(self.model)
-        descriptor = make_descriptor(
-            model,
-            scales=self.scales,
-            flip=self.flip,
-            layer=self.layer,
-            aggregate=self.aggregate,
-        )
-        return model, descriptor
+        descriptor = Descriptor(self.scales, self.flip, self.layer, self.aggregate)  # type: ignore[arg-type]
+        return model, descriptor.for_model(model)
 
     def _load(self, folder: str | Path | None) -> Classifier:
         """Return the model of the folder, loaded once for the same settings."""
@@ -117,7 +114,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         wanted = (folder, self.device, self.precision)
         known = getattr(self, "_loaded", None)
         if known is None or known[0] != wanted:
-            model = load(folder, device=self.device, precision=self.precision)
+            model = load_classifier(folder, Compute(self.device, self.precision))
             known = self._loaded = (wanted, model)
         return cast(Classifier, known[1])
 

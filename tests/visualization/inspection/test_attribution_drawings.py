@@ -185,17 +185,21 @@ def test_the_file_is_drawn_and_not_what_the_box_net_was_shown_of_it(tmp_path: Pa
 
 
 def test_where_nothing_is_merged_that_is_said_and_not_drawn() -> None:
-    one = boxes_section(subject((40, 40)), localizer(), scales=[40], flip=False)
+    one = boxes_section(
+        subject((40, 40)), localizer(), protocol=BoxProtocol("dense", scales=[40], flip=False)
+    )
     assert (one.facts["boxes"], one.facts["merges"]) == (1, 0)
     assert [panel.name for panel in one.panels] == ["boxes-origins", "boxes-pull"]
     assert "There is but one box: nothing is merged" in one.lead
     assert "is the only box of “dog”; its score is" in one.panels[0].alt
-    never = boxes_section(subject(), localizer(), threshold=-2.0)
+    never = boxes_section(subject(), localizer(), protocol=BoxProtocol("dense", threshold=-2.0))
     assert never.facts["boxes"] > 1
     assert never.facts["merges"] == 0
     assert "No two boxes match well enough" in never.lead
     assert f"is 1 of {never.facts['boxes']} boxes of “dog”; its" in never.panels[0].alt
-    several = boxes_section(subject(), localizer(), scales=[40, 64], threshold=10.0)
+    several = boxes_section(
+        subject(), localizer(), protocol=BoxProtocol("dense", scales=[40, 64], threshold=10.0)
+    )
     assert several.facts["merges"] > 0
     assert [panel.name for panel in several.panels][1] == "boxes-merging"
     assert "nothing is merged" not in several.lead
@@ -215,7 +219,9 @@ def test_the_power_of_ten_stands_with_the_unit(most: float, label: str) -> None:
 
 
 def test_the_box_of_crops_is_drawn_as_well() -> None:
-    section = boxes_section(subject(), localizer(), protocol="crops", grid=(1, 2), flip=False)
+    section = boxes_section(
+        subject(), localizer(), protocol=BoxProtocol("crops", grid=(1, 2), flip=False)
+    )
     assert "(crops at Q = " in section.lead
     assert section.facts["boxes"] == 2 * len(section.facts["scales"])
     assert all((one["row"], one["column"]) == (0, 0) for one in section.facts["origins"])

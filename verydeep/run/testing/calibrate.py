@@ -7,61 +7,52 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from verydeep.data.read import Data
 from verydeep.data.samples import Dataset, Samples
 from verydeep.errors import InputError, plural
 from verydeep.evaluation.calibration import Calibration, fit_calibration
 from verydeep.evaluation.evaluate import evaluate_samples, relabel
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
-from verydeep.models.classifier import load
+from verydeep.models.classifier import load_classifier
 from verydeep.models.path import find_model
-from verydeep.run.testing.evaluate import Scales, data_for, protocol_for
+from verydeep.run.testing.bench import data_for
 from verydeep.run.testing.overlap import find_overlap, run_of
 from verydeep.system.distributed import is_first, joined
 from verydeep.system.locks import hold
 from verydeep.system.option_names import in_program, option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.system.settings import Compute
 
 
 def calibrate(
     model: str | Path,
     split: str,
-    data: str | Path | None = None,
-    protocol: str = "dense",
+    data: Data | None = None,
+    protocol: str | TestProtocol = "dense",
     *,
     tested: str | None = None,
-    scales: Scales = None,
-    flip: bool | None = None,
-    grid: tuple[int, int] = (5, 5),
-    average: str = "paper",
     layout: str | None = None,
-    device: str | None = None,
-    precision: str | None = None,
-    workers: int | None = None,
+    compute: Compute | str | None = None,
     progress: ProgressWish = None,
 ) -> Calibration:
-    """Fit the temperature of a model's probabilities on a split, and keep it if it is of use.
+    """Fit the temperature of a model's probabilities on a split, and keep it if it helps.
 
     It is kept with the model if it lowers the loss of images that it was not fitted to (see
     :func:`verydeep.evaluation.calibration.fit_calibration`); what was kept before it is replaced.
     From then on :meth:`Classifier.predict` gives calibrated probabilities, and tests report loss
-    and calibration error at that temperature besides those without. If it is of no use, the model
+    and calibration error at that temperature besides those without. If it does not help, the model
     stays as it was, and ``kept`` of the result is false.
 
     Args:
         model: Model or run folder, which is written to.
-        split: Images to fit on; those that the net was trained on would make it too sure.
-        data: A name, folder or file; None takes the data of the run.
-        protocol: How the posteriors are measured.
-        tested: The split that errors are reported for; fitting on it is refused. None takes that
-            which a test takes by default.
-        scales: As for :func:`verydeep.evaluate`, as are the next three.
-        flip: Whether mirror images are averaged in.
-        grid: Rows and columns of crops.
-        average: What is averaged.
-        layout: How ``data`` lie on disk; None looks.
-        device: Where to compute; None decides.
-        precision: ``bf16`` or ``fp32``; None decides.
-        workers: Decoding processes; None decides.
+        split: Images to fit on; those that the net was trained on would make it too confident.
+        data: As for :func:`verydeep.evaluate`.
+        protocol: How the posteriors are measured; as for :func:`verydeep.evaluate`.
+        tested: The split that errors are reported for; fitting on it is refused. None takes the
+            default split of a test.
+        layout: Folder layout of ``data``; None detects it.
+        compute: Device, precision and decoding processes; a string names the device.
         progress: Where to report to; None reports in a notebook and to a terminal, False is
             silent, True reports anyway.
 
@@ -69,26 +60,24 @@ def calibrate(
         InputError: The split is the tested one, the model or the data cannot be used, or another
             process is writing to the model's folder.
     """
-    progress = choose_progress(progress)
+    progress, compute = choose_progress(progress), Compute.of(compute)
     dataset = data_for([model], data, layout, progress, split)
     with _held(model), joined() as group:
         _check_split(split, tested or dataset.test_split, dataset)
-        loaded = load(model, device=device, precision=precision)
+        loaded = load_classifier(model, compute)
         samples = relabel(dataset, split, loaded.classes)
         _say_trained_on(model, samples, dataset, progress)
-        chosen = protocol_for(
-            loaded, protocol, scales=scales, flip=flip, grid=grid, average=average
-        )
+        how = TestProtocol.of(protocol).for_model(loaded)
         result = evaluate_samples(
             [loaded],
             samples,
-            chosen,
+            how,
             split=split,
             root=dataset.root,
-            workers=workers,
+            workers=compute.workers,
             progress=progress,
         )
-        fitted = _fit(result, str(chosen))
+        fitted = _fit(result, str(how))
         if fitted.kept and group.rank == 0:
             dataclasses.replace(loaded, calibration=fitted).save(find_model(model))
         group.gather(None)  # nobody loads the model before it is written
@@ -141,7 +130,7 @@ def forget_calibration(model: str | Path) -> bool:
         InputError: It is no model, or another process is writing to its folder.
     """
     with _held(model):
-        loaded = load(model, device="cpu", precision="fp32")
+        loaded = load_classifier(model, Compute("cpu", "fp32"))
         if loaded.calibration is None:
             return False
         with joined() as group:

@@ -19,9 +19,9 @@ from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_m
 from verydeep.evaluation.result import Answers, EvaluationResult
 from verydeep.localization.coco_export import Numbers, coco_results, coco_truth
 from verydeep.localization.detect import merging_of
-from verydeep.localization.protocol import USUAL_GRID, make_box_protocol
+from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
-from verydeep.run.testing.boxes import BoxBench
+from verydeep.run.testing.bench import Bench
 from verydeep.system.csv_text import csv_text, digits
 from verydeep.system.files import write_json, write_text
 from verydeep.visualization.plots.confusion import draw_confusion
@@ -50,7 +50,7 @@ def write_table(table: EvaluationTable, folder: Path) -> None:
         write_result(row.result, folder / row.letter)
 
 
-def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path) -> None:
+def write_localization(result: LocalizationResult, bench: Bench, folder: Path) -> None:
     """Write all that is known of a test of boxes.
 
     ``result.json``; ``boxes.csv``, a line an image; ``coco_truth.json`` and ``coco_results.json``
@@ -58,7 +58,7 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
     ``gallery.png``, the best and the worst; unless the true class was told, ``merging.png``, how
     the boxes of an image are merged, the one of the median overlap.
     """
-    net, places = bench.nets[0], _places(bench)
+    net, places = bench.regressors[0], _places(bench)
     write_json(folder / "result.json", result.to_dict())
     _write_csv(folder / "boxes.csv", _box_rows(result, net.classes))
     numbers = _numbers(result, bench, places)
@@ -74,13 +74,13 @@ def write_localization(result: LocalizationResult, bench: BoxBench, folder: Path
         _draw_merging(result, bench, picture, chosen.label, folder / "merging.png")
 
 
-def _places(bench: BoxBench) -> dict[str, ImageSource]:
+def _places(bench: Bench) -> dict[str, ImageSource]:
     """Return where images are, by the names that a result has for them."""
     return {relative_name(sample.path, bench.dataset.root): sample.path for sample in bench.samples}
 
 
 def _numbers(
-    result: LocalizationResult, bench: BoxBench, places: Mapping[str, ImageSource]
+    result: LocalizationResult, bench: Bench, places: Mapping[str, ImageSource]
 ) -> Numbers | None:
     """Return what the data's own file calls images and classes; None if there is no such file."""
     if bench.dataset.coco is None:
@@ -89,7 +89,7 @@ def _numbers(
     found = numbering(bench.dataset.coco, pictures, bench.split)
     if found is None:
         return None
-    labels = enumerate(bench.nets[0].classes)
+    labels = enumerate(bench.regressors[0].classes)
     categories = {
         label: found.categories[name] for label, name in labels if name in found.categories
     }
@@ -97,16 +97,12 @@ def _numbers(
 
 
 def _draw_merging(
-    result: LocalizationResult, bench: BoxBench, picture: Image.Image, label: int, path: Path
+    result: LocalizationResult, bench: Bench, picture: Image.Image, label: int, path: Path
 ) -> None:
-    protocol = make_box_protocol(
-        result.protocol,
-        result.scales,
-        flip=result.flip,
-        grid=result.grid or USUAL_GRID,
-        **result.merging,
-    )
-    steps = merging_of(bench.classifiers, bench.nets, picture, protocol, label)
+    grid = {"grid": result.grid} if result.grid else {}
+    how = {"flip": result.flip, **grid, **result.merging}
+    protocol = BoxProtocol(result.protocol, result.scales, **how)  # type: ignore[arg-type]
+    steps = merging_of(bench.classifiers, bench.regressors, picture, protocol, label)
     save_picture(draw_merging(picture, steps), path)
 
 

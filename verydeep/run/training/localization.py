@@ -116,7 +116,7 @@ class LocalizationTask(TrainingTask[Localizer]):
                 [],
                 [model],
                 self.dataset.split(split),
-                BoxProtocol("center", self.recipe.test_scales),
+                BoxProtocol("center", self.recipe.test_scales, flip=False),
                 fitted=self.baselines,
                 split=split,
                 root=self.dataset.root,

@@ -8,14 +8,16 @@ import torch
 
 from verydeep.data.samples import Dataset
 from verydeep.errors import ModelError
-from verydeep.models.classifier import Classifier, load
+from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize
 from verydeep.nets.vgg import VGG
 from verydeep.recipe.recipe import Recipe
+from verydeep.run.training.classification import ClassificationTask
 from verydeep.run.training.localization import LocalizationTask
-from verydeep.run.training.task import ClassificationTask, TrainingTask
+from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
 from verydeep.training.remedies import Remedies
 
 
@@ -40,7 +42,7 @@ def make_net(
     initialize(net, recipe.initialize.scheme, variance=recipe.initialize.variance)
     source = recipe.initialize.source
     if source:
-        shallower = load(source, device="cpu", precision="fp32")
+        shallower = load_classifier(source, Compute("cpu", "fp32"))
         refuse = _new_layers(recipe, shallower, dataset)
         report = copy_layers(shallower.net, net, recipe.initialize.layers, refuse=refuse)
         _check_copied(report, source)

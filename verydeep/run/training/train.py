@@ -16,7 +16,7 @@ from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.batches import Batches, TrainingBatches
 from verydeep.data.pipeline.colour_statistics import Scan, scan
 from verydeep.data.pipeline.workers import bounded_workers
-from verydeep.data.read import DataSource, read_dataset
+from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.data.samples import Dataset, Samples
 from verydeep.errors import DataError, InputError, MachineError, plural, printable
 from verydeep.models.path import check_models
@@ -60,7 +60,7 @@ UNEQUAL = 3
 
 
 def train(
-    data: str | Path,
+    data: Data,
     recipe: Recipe | str | Path = AUTO,
     out: str | Path | None = None,
     *,
@@ -164,12 +164,10 @@ def _with_way_on(error: MachineError, run: RunFolder) -> MachineError:
     return type(error)(f"{error} ({kept}then go on with {way})")
 
 
-def _run_path(
-    data: str | Path, out: str | Path | None, *, resume: bool, progress: Progress
-) -> Path:
+def _run_path(data: Data, out: str | Path | None, *, resume: bool, progress: Progress) -> Path:
     if out is not None:
         return Path(out).expanduser()
-    path = default_out(data, resume=resume)
+    path = default_out(DataSource(data).name, resume=resume)
     progress.log(f"run {path}")
     return path
 

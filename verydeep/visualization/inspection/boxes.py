@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from verydeep.inspection.box_provenance import COORDINATES, Provenance, Pull, pr
 from verydeep.inspection.heatmap import peak
 from verydeep.inspection.subject import Subject
 from verydeep.localization.localizer import Localizer
-from verydeep.localization.protocol import USUAL_GRID, BoxProtocol, make_box_protocol
+from verydeep.localization.protocol import BoxProtocol
 from verydeep.system.option_names import option
 from verydeep.visualization.inspection.heatmap import LETTERS, ONE_SIGN, as_picture, beside, show
 from verydeep.visualization.inspection.section import Panel, Section
@@ -37,41 +38,26 @@ def boxes_section(
     subject: Subject,
     localizer: Localizer | Sequence[Localizer],
     source: Path | Image.Image | None = None,
-    *,
-    protocol: str = "dense",
-    scales: Sequence[int] | None = None,
-    flip: bool | None = None,
-    grid: tuple[int, int] = USUAL_GRID,
-    threshold: float | None = None,
+    protocol: str | BoxProtocol = "dense",
 ) -> Section:
-    """Draw where the box of the class that is asked about came from.
+    """Draw where the box of the explained class came from.
 
     Args:
-        subject: The image, and the classification net that rates boxes.
-        localizer: Box nets, of the same classes and input size.
+        subject: The image, and the classifier that rates boxes.
+        localizer: Box regressors, of the same classes and input size.
         source: The image before it was rescaled; None takes that of the subject.
-        protocol: ``dense`` or ``crops``; see :class:`verydeep.localization.protocol.BoxProtocol`.
-        scales: Test scales Q in pixels; None takes those of the first box net.
-        flip: Whether to look at mirror images too; None does as the classifier was tested.
-        grid: Rows and columns of ``crops``.
-        threshold: Of the merging.
+        protocol: ``dense`` or ``crops``, or a :class:`~verydeep.localization.protocol.BoxProtocol`.
 
     Raises:
         InputError: The nets do not fit each other or the scales.
         PictureError: The image cannot be read.
     """
     nets = [localizer] if isinstance(localizer, Localizer) else [*localizer]
-    how = make_box_protocol(
-        protocol,
-        scales or nets[0].test_scales,
-        flip=subject.model.test_flip if flip is None else flip,
-        top=1,
-        threshold=threshold,
-        grid=grid,
-    )
+    asked = replace(BoxProtocol.of(protocol), top=1)
+    how = asked.for_nets([subject.model], nets, len(subject.model.classes))
     source = Image.fromarray(as_picture(subject.pixels)) if source is None else source
     found = provenance([subject.model], nets, source, how, subject.label)
-    where = f"Q = {', '.join(map(str, how.used_scales))}{', mirrored too' * how.flip}"
+    where = f"Q = {', '.join(map(str, how.used_scales))}{', mirrored too' * how.mirrors}"
     return Section(
         name="boxes",
         title="Where the box came from",

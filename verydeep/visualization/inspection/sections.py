@@ -12,6 +12,7 @@ from PIL import Image
 from verydeep.errors import InputError, MissingExtra, did_you_mean
 from verydeep.inspection.subject import Subject
 from verydeep.localization.localizer import Localizer
+from verydeep.localization.protocol import BoxProtocol
 from verydeep.system.progress import Progress
 from verydeep.visualization.inspection.attributions import (
     grad_cam_section,
@@ -95,7 +96,7 @@ ENTRIES = (
     Entry(
         "boxes",
         lambda subject, options: boxes_section(
-            subject, options.boxes, options.source, scales=options.box_scales
+            subject, options.boxes, options.source, BoxProtocol("dense", options.box_scales)
         ),
         default=False,
     ),

@@ -1,0 +1,156 @@
+"""The verbs ``check`` and ``shard``: data sets before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from verydeep.cli.groups import option_group
+from verydeep.cli.options import Data, Json, Layout
+from verydeep.cli.output import list_unreadable, print_result
+from verydeep.cli.text.columns import align
+from verydeep.errors import DataError
+from verydeep.system.settings import Compute
+
+if TYPE_CHECKING:
+    from verydeep.data.shards.write import Written
+
+CHECK_EXAMPLES = (
+    "Examples:  verydeep check pets   |   verydeep check pets --out pets-check   |   "
+    "verydeep check pets --limit 0.05 --no-colours --json > pets.json"
+)
+SHARD_EXAMPLES = (
+    "Examples:  verydeep shard pets pets-shards   |   verydeep shard pets pets-shards "
+    "--samples 1000 --seed 1   |   then  verydeep train pets-shards --out runs/d"
+)
+
+
+@option_group("compute", Compute, "workers")
+def check(
+    *,
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a page to look at and lists of files.")
+    ] = None,
+    limit: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of broken files that is too many (data.unreadable_limit)."
+        ),
+    ] = 0.01,
+    colours: Annotated[
+        bool,
+        typer.Option(
+            help="Measure mean RGB and principal axes as training does; without, large JPEGs are "
+            "read several times as fast."
+        ),
+    ] = True,
+    layout: Layout = None,
+    compute: dict[str, Any],
+    as_json: Json = False,
+) -> None:
+    """Look a data set over before training: broken files, duplicates, leakage, odd classes.
+
+    Nothing of it is changed. The exit code is 2 if training would fail or its figures would lie:
+    too many broken files, the same image in train and in val or test, or under two classes. Then
+    lists of the files are kept in DATA-check/ in the current folder, unless --out says where.
+    """
+    from verydeep.checks.check import check as check_data
+    from verydeep.checks.default_output import keep_lists
+    from verydeep.checks.open_dataset import refusal_as_dict
+    from verydeep.cli.text.check import check_as_text
+    from verydeep.system.progress import console_progress
+
+    progress = console_progress()
+    try:
+        report = check_data(
+            data,
+            out=out,
+            limit=limit,
+            layout=layout,
+            colours=colours,
+            workers=compute["workers"],
+            progress=progress,
+        )
+    except DataError as error:
+        if as_json:
+            print_result(refusal_as_dict(data, error), "", as_json)
+        raise
+    value = report.to_dict()
+    print_result(value, check_as_text(value, out), as_json)
+    if report.exit_code:
+        if out is None:
+            progress.log(keep_lists(report, workers=compute["workers"], progress=progress))
+        raise typer.Exit(report.exit_code)
+
+
+@option_group("compute", Compute, "workers")
+def shard(
+    *,
+    data: Data,
+    out: Annotated[Path, typer.Argument(help="Folder to write to; empty or new.")],
+    samples: Annotated[int, typer.Option(min=1, help="In a shard, at most.")] = 10_000,
+    mebibytes: Annotated[int, typer.Option(min=1, help="Of a shard, about at most.")] = 1024,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the order of training samples, and of drawn splits.")
+    ] = 0,
+    limit: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of broken files that is too many.")
+    ] = 0.01,
+    layout: Layout = None,
+    compute: dict[str, Any],
+    as_json: Json = False,
+) -> None:
+    """Write a data set as tar shards, which are read from front to back however many they are.
+
+    Images stay as they are, byte by byte; broken ones are left out and listed. Any program that
+    knows WebDataset can read the shards.
+    """
+    from verydeep.data.read import read_dataset
+    from verydeep.data.shards.write import write_shards
+    from verydeep.system.progress import console_progress
+
+    progress = console_progress()
+    dataset = read_dataset(data, layout=layout, seed=seed, stream=False, progress=progress)
+    progress.log(f"{dataset.place}: {dataset.describe()}")
+    written = write_shards(
+        dataset,
+        out,
+        samples=samples,
+        mebibytes=mebibytes,
+        seed=seed,
+        limit=limit,
+        workers=compute["workers"],
+        progress=progress,
+    )
+    list_unreadable(written.unreadable, "left out")
+    print_result(shards_as_json(written), shards_as_text(written), as_json)
+
+
+def shards_as_json(written: Written) -> dict[str, Any]:
+    """Return what was written as plain values."""
+    return {
+        "folder": str(written.folder),
+        "splits": {
+            name: {"samples": written.samples[name], "shards": len(entry.shards)}
+            for name, entry in written.manifest.splits.items()
+        },
+        "classes": len(written.manifest.classes),
+        "bytes": written.bytes,
+        "unreadable": list(written.unreadable),
+    }
+
+
+def shards_as_text(written: Written) -> str:
+    """Return it as a table, and what to do next."""
+    rows = [
+        [name, f"{written.samples[name]:,}", f"{len(entry.shards):,}"]
+        for name, entry in written.manifest.splits.items()
+    ]
+    table = align([["split", "samples", "shards"], *rows])
+    return (
+        f"{table}\n\n{written.bytes / 2**20:,.1f} MiB in {written.folder}; train with "
+        f"verydeep train {written.folder} --out RUN"
+    )

@@ -1,0 +1,115 @@
+"""Options of verbs made from the fields of settings, so that each stands in one place."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from verydeep.cli.options import grid_in, scales_in
+from verydeep.system.settings import default_of, help_of
+
+Verb = Callable[..., None]
+
+
+def option_group(parameter: str, settings: type, *names: str) -> Callable[[Verb], Verb]:
+    """Replace a parameter of a verb by one option for each of some fields of a dataclass.
+
+    The verb receives the values by name, as a dict.
+
+    Args:
+        parameter: Name of the verb's parameter.
+        settings: A dataclass with fields made by :func:`verydeep.system.settings.described`.
+        names: Its fields, in the order of the options.
+    """
+
+    def expand(verb: Verb) -> Verb:
+        signature = inspect.signature(verb)
+        hints = get_type_hints(verb, include_extras=True)
+        options = [_option(settings, name) for name in names]
+        parameters: list[inspect.Parameter] = []
+        for one in signature.parameters.values():
+            if one.name == parameter:
+                parameters += options
+            else:
+                parameters.append(one.replace(annotation=hints[one.name]))
+
+        @functools.wraps(verb)
+        def run(**values: Any) -> None:
+            group = {name: _READ.get(name, _as_it_is)(values.pop(name)) for name in names}
+            verb(**values, **{parameter: group})
+
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        del run.__wrapped__  # or the signature of the verb itself would be looked at
+        return run
+
+    return expand
+
+
+def _option(settings: type, name: str) -> inspect.Parameter:
+    default = _WRITTEN.get(name, _as_it_is)(default_of(settings, name))
+    kind, flags, more = _KINDS[name]
+    option = typer.Option(*flags, help=_sentence(help_of(settings, name)), **more)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, option],
+    )
+
+
+def _sentence(text: str) -> str:
+    """Return help as a sentence; names in lower case stay as they are.
+
+    >>> _sentence("rows x columns of crops"), _sentence("cpu, cuda")
+    ('Rows x columns of crops.', 'cpu, cuda.')
+    """
+    first = text.split(maxsplit=1)[0].rstrip(",:;")
+    return (text if first in _NAMES else text[0].upper() + text[1:]) + "."
+
+
+_NAMES = ("cpu", "bf16", "paper", "mean", "dense", "fc7")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _bounded(workers: int | None) -> int | None:
+    """Lower a number of processes that no machine can bear, and say so."""
+    if workers is None:
+        return None
+    from verydeep.data.pipeline.workers import bounded_workers
+
+    bounded, word = bounded_workers(workers, "--workers")
+    if word:
+        typer.echo(word, err=True)
+    return bounded
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "scales": scales_in,
+    "grid": grid_in,
+    "workers": _bounded,
+}
+_WRITTEN: dict[str, Callable[[Any], Any]] = {"grid": lambda grid: f"{grid[0]}x{grid[1]}"}
+
+_KINDS: dict[str, tuple[Any, tuple[str, ...], dict[str, Any]]] = {
+    "scales": (str | None, ("--scales",), {}),
+    "flip": (bool | None, ("--flip/--no-flip",), {}),
+    "grid": (str, ("--grid",), {}),
+    "average": (str, ("--average",), {}),
+    "preset": (str, ("--preset",), {}),
+    "layer": (str, ("--layer",), {}),
+    "aggregate": (str, ("--aggregate",), {}),
+    "top": (int, ("--top",), {"min": 1}),
+    "threshold": (float, ("--threshold",), {}),
+    "most": (int, ("--most",), {"min": 1}),
+    "device": (str | None, ("--device",), {}),
+    "precision": (str | None, ("--precision",), {}),
+    "workers": (int | None, ("--workers",), {"min": 0}),
+}

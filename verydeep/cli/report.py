@@ -1,0 +1,85 @@
+"""The verbs ``report``, ``figures`` and ``nets``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from verydeep.cli.options import Json
+from verydeep.cli.output import print_result
+from verydeep.cli.text.columns import align
+from verydeep.models.path import check_run
+
+REPORT_EXAMPLES = "Examples:  verydeep report runs/a   |   verydeep report runs/old --test"
+FIGURES_EXAMPLES = (
+    "Examples:  verydeep figures --out figures   |   verydeep figures --out figures --dark "
+    "--only softmax --only loss"
+)
+NETS_EXAMPLES = "Examples:  verydeep nets   |   verydeep nets D --size 64 --classes 10"
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test",
+            help="Test the model again first, for the images and the confusion; a run of an "
+            "earlier version kept no answers.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write report.html of a run again."""
+    check_run(run)
+    from verydeep.run.report import report as write_again
+    from verydeep.run.report import report_as_dict
+    from verydeep.system.progress import console_progress
+
+    page = write_again(run, test=test, progress=console_progress())
+    print_result(report_as_dict(page), str(page), as_json)
+
+
+def figures(
+    out: Annotated[Path, typer.Option(help="Folder for the images and a page with them.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A figure to draw, as softmax; may be repeated."),
+    ] = None,
+    dark: Annotated[bool, typer.Option("--dark/--light", help="For dark or light pages.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw the figures of the lecture: softmax, loss, parameters, receptive fields and more."""
+    from verydeep.system.progress import console_progress
+    from verydeep.visualization.lecture.write import write_figures
+
+    value = write_figures(out, only or (), dark=dark, progress=console_progress())
+    print_result(value, figures_as_text(value), as_json)
+
+
+def nets(
+    name: Annotated[str | None, typer.Argument(help="A, A-LRN, B, C, D or E.")] = None,
+    size: Annotated[int, typer.Option(help="Side of the input, pixels.")] = 224,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes K.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Show the six nets (Tables 1 and 2), or one of them layer by layer."""
+    from verydeep.cli.text import nets as tables
+    from verydeep.nets.anatomy import anatomy
+    from verydeep.nets.table import NAMES
+
+    if name is None:
+        measured = [anatomy(net, classes, input_size=size) for net in NAMES]
+        print_result(tables.nets_as_json(measured), tables.nets_as_text(measured), as_json)
+    else:
+        one = anatomy(name, classes, input_size=size)
+        print_result(tables.layers_as_json(one), tables.layers_as_text(one), as_json)
+
+
+def figures_as_text(value: dict[str, Any]) -> str:
+    """Return the figures that were written and those left out, a line each."""
+    rows = [(figure["name"], figure["title"]) for figure in value["figures"]]
+    rows += [(name, f"left out: {why}") for name, why in value["left_out"].items()]
+    return f"{align(rows, left=2)}\n\npage  {Path(value['out']) / 'index.html'}"

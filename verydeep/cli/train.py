@@ -1,0 +1,95 @@
+"""The verbs ``train`` and ``demo``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from verydeep.cli.groups import option_group
+from verydeep.cli.options import Data, Json, Layout, Net, RecipeName
+from verydeep.cli.output import list_unreadable, print_result, print_run
+from verydeep.models.path import check_models
+from verydeep.system.settings import Compute
+
+DEMO_EXAMPLES = "Example:  verydeep demo --out runs/demo"
+TRAIN_EXAMPLES = (
+    "Examples:  verydeep train pets --out runs/a   |   verydeep train pets --epochs 100 "
+    "--out runs/a2   |   verydeep train pets --out runs/a --resume   |   verydeep train pets "
+    "--net B --init-from runs/a --out runs/b   |   verydeep train pets --recipe paper --out runs/d "
+    "--set training.learning_rate=0.001 --set 'data.train_scale=[256, 512]'"
+)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/demo"),
+    resume: Annotated[bool, typer.Option(help="Go on with an interrupted demo.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Learn to name and to find built-in handwritten digits, in minutes on a laptop."""
+    from verydeep.cli.text.demo import demo_as_text
+    from verydeep.run.demo import run_demo
+    from verydeep.system.progress import console_progress
+
+    metrics = run_demo(out, resume=resume, progress=console_progress())
+    list_unreadable(metrics["unreadable"])
+    print_result(metrics, demo_as_text(metrics, out), as_json)
+
+
+@option_group("compute", Compute, "device", "precision")
+def train(
+    *,
+    data: Data,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder; default: runs/ and the name of DATA, with a number if it is taken."
+        ),
+    ] = None,
+    net: Net = None,
+    recipe: RecipeName = "auto",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
+    ] = None,
+    init_from: Annotated[
+        str | None, typer.Option(help="Model or run whose layers are copied where they fit.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, or with the latest.")
+    ] = False,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs, at most; with --resume a larger number trains on.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all randomness.")] = None,
+    layout: Layout = None,
+    compute: dict[str, Any],
+    as_json: Json = False,
+) -> None:
+    """Train a net by a recipe, test it, and leave model, figures and report in a run folder."""
+    from verydeep.system.progress import console_progress
+
+    flags = {
+        "net.name": net,
+        "initialize.source": init_from,
+        "training.epochs": epochs,
+        "training.seed": seed,
+        "training.device": compute["device"],
+        "training.precision": compute["precision"],
+    }
+    given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
+    if not resume:
+        check_models(init_from)
+    from verydeep.run.training.train import train as train_net
+
+    result = train_net(
+        data,
+        recipe,
+        out,
+        settings=[*(settings or []), *given],
+        resume=resume,
+        layout=layout,
+        progress=console_progress(),
+    )
+    print_run(result.to_dict(), result.run, as_json)

@@ -1,0 +1,93 @@
+"""Training of a classifier: what is minimised, validated and tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from verydeep.data.pipeline.augment import Augmentation
+from verydeep.data.pipeline.balance import weights_of_counts
+from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing
+from verydeep.data.samples import Sample, Samples
+from verydeep.evaluation.evaluate import Test, evaluate_samples, evaluate_tests
+from verydeep.evaluation.predictions_log import Record
+from verydeep.evaluation.protocol import ProtocolName, TestProtocol
+from verydeep.evaluation.result import EvaluationResult
+from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
+from verydeep.system.progress import Progress
+from verydeep.training.objective import Classification, Objective
+
+
+@dataclass(frozen=True)
+class ClassificationTask(TrainingTask[Classifier]):
+    """To tell classes."""
+
+    @property
+    def outputs(self) -> int:
+        """K scores."""
+        return len(self.dataset.classes)
+
+    def samples(self, split: str) -> Samples:
+        """Return all images of a split."""
+        return self.dataset.split(split)
+
+    def objective(self, samples: Sequence[Sample]) -> Objective:
+        """Return the cross-entropy, as the recipe smooths and weights it."""
+        weights = None
+        if self.recipe.data.balance == "weights":
+            counts = np.bincount(Samples.of(samples).labels, minlength=self.outputs)
+            if self.dataset.stream is not None:
+                counts = np.array(self.dataset.stream.counts)
+            weights = torch.tensor(weights_of_counts(counts))
+        return Classification(self.outputs, self.recipe.training.label_smoothing, weights)
+
+    def drawing(self, augmentation: Augmentation) -> Drawing:
+        """Return any crops."""
+        return AnyCrop(augmentation)
+
+    def model(self, parts: Parts) -> Classifier:
+        """Return a classifier."""
+        return Classifier(**parts)
+
+    def load(self, folder: Path) -> Classifier:
+        """Load a classifier."""
+        return load_classifier(folder)
+
+    def validate(self, model: Classifier, progress: Progress) -> Figures:
+        """Measure loss, top-1 and top-5 error."""
+        result = evaluate_samples(
+            [model],
+            self.samples("val"),
+            TestProtocol("center", self.recipe.test_scales[:1], flip=False),
+            split="val",
+            root=self.dataset.root,
+            workers=self.recipe.data.workers,
+            progress=progress,
+        )
+        measured = {key: getattr(result, key) for key in ("loss", "top1_error", "top5_error")}
+        return measured, result.unreadable
+
+    def tests(self, model: Classifier, progress: Progress) -> Sequence[Tested]:
+        """Test densely, by the centre crop and as the recipe says."""
+        split, protocol = self.dataset.test_split, self.recipe.test_protocol
+        names: list[ProtocolName] = ["center", "dense", protocol.name]
+        hows = [replace(protocol, name=name).for_model(model) for name in dict.fromkeys(names)]
+        return evaluate_tests(
+            [model],
+            self.dataset.split(split),
+            [Test(((0, how),)) for how in hows],
+            split=split,
+            root=self.dataset.root,
+            workers=self.recipe.data.workers,
+            progress=progress,
+        )
+
+    def answers(self, result: EvaluationResult) -> Iterator[dict[str, Any]]:
+        """Yield the true class and the likeliest ones of every image."""
+        return Record.of(result.answers).rows()

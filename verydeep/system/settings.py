@@ -1,0 +1,65 @@
+"""Settings as dataclass fields that carry their own help, for Python, recipes and command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from verydeep.system.device import Machine
+
+
+def described(default: Any, text: str) -> Any:
+    """Return a dataclass field with a default value and one line of help."""
+    return field(default=default, metadata={"help": text})
+
+
+def help_of(settings: type, name: str) -> str:
+    """Return the help of a field made by :func:`described`.
+
+    >>> help_of(Compute, "workers")
+    'decoding processes; default: one a core if there are many images'
+    """
+    return str(_fields(settings)[name].metadata["help"])
+
+
+def default_of(settings: type, name: str) -> Any:
+    """Return the default value of a field."""
+    return _fields(settings)[name].default
+
+
+def _fields(settings: type) -> Mapping[str, Any]:
+    return {one.name: one for one in fields(settings)}
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Where and how to compute. None leaves the choice to the package.
+
+    Attributes:
+        device: Device of torch, such as ``cpu`` or ``cuda:1``; None takes a GPU if there is one.
+        precision: ``bf16`` or ``fp32``; None takes bf16 where the processor multiplies it natively.
+        workers: Decoding processes; None decides by the number of cores and images.
+    """
+
+    device: str | None = described(None, "cpu, cuda, cuda:1; default: a GPU if there is one")
+    precision: str | None = described(None, "bf16 or fp32; default: bf16 where it is native")
+    workers: int | None = described(
+        None, "decoding processes; default: one a core if there are many images"
+    )
+
+    @classmethod
+    def of(cls, given: Compute | str | None) -> Compute:
+        """Return ``given``; a string names the device, None leaves everything open."""
+        return given if isinstance(given, Compute) else cls(given)
+
+    def machine(self) -> Machine:
+        """Return the device and precision to compute with.
+
+        Raises:
+            InputError: There is no such device or precision.
+        """
+        from verydeep.system.device import choose_machine  # brings torch
+
+        return choose_machine(self.device, self.precision)

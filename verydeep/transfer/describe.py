@@ -1,0 +1,80 @@
+"""Images as vectors: a net's activations, averaged and of length one (appendix B).
+
+N images, D numbers of an image; h, w sides of a map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.evaluation.posteriors import ViewGroup, mix_answers
+from verydeep.evaluation.views import Dense
+from verydeep.models.trained_net import TrainedNet
+from verydeep.system.progress import ProgressTask
+from verydeep.transfer.descriptor import Descriptor
+
+
+def describe_pictures(
+    model: TrainedNet,
+    pictures: TestPictures,
+    descriptor: Descriptor,
+    *,
+    block: int = 256,
+    task: ProgressTask | None = None,
+) -> Tensor:
+    """Return a vector for each image.
+
+    The whole image goes through the net at every scale; the activations are averaged over the
+    positions of the map and over the mirror image, then over the scales, or stacked; at last the
+    vector is divided by its Euclidean length.
+
+    Args:
+        model: The net.
+        pictures: Rescaled to the descriptor's scales. Which are unreadable they know afterwards.
+        descriptor: What to compute.
+        block: Images in a block; see :func:`verydeep.evaluation.posteriors.mix_posteriors`.
+        task: Told how many images are done.
+
+    Returns:
+        float32 (N, D) on the CPU, rows of length one; zero for unreadable images.
+    """
+    parts = [
+        ViewGroup(0, scale, Dense(descriptor.views.mirrors)) for scale in descriptor.used_scales
+    ]
+    mixtures = [{part: 1.0} for part in parts]
+    if descriptor.aggregate == "mean":
+        mixtures = [{part: 1 / len(parts) for part in parts}]
+    total = mix_answers(
+        [_Layer(model, descriptor.layer)],
+        model.net.activations(descriptor.layer),
+        pictures,
+        mixtures,
+        lambda maps: maps.mean((2, 3)),
+        block=block,
+        task=task,
+    )
+    return normalize(total.permute(1, 0, 2).flatten(1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A layer of a net, asked like a net that is tested."""
+
+    model: TrainedNet
+    layer: str
+
+    @property
+    def input_size(self) -> int:
+        return self.model.input_size
+
+    @property
+    def pixels_at_once(self) -> int:
+        return self.model.pixels_at_once
+
+    def score_map(self, pictures: Tensor) -> Tensor:
+        """Return the layer's activations (N, D, h, w)."""
+        return self.model.activation_map(pictures, self.layer)

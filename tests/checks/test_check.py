@@ -12,7 +12,7 @@ from PIL import Image
 from tiny import write_class_folders
 
 from checks.messy import clean_splits, save, scene, state
-from checks.test_facts import bomb
+from checks.test_file_facts import bomb
 from verydeep import check
 from verydeep.checks import check as check_module
 from verydeep.checks.check import CheckReport

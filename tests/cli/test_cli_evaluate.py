@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from verydeep.system.settings import Compute
 import csv
 import json
 import os
@@ -87,7 +88,7 @@ def test_each_protocol_by_its_flag(name: str, evaluate: Callable, unsure: Path) 
     found = evaluate(unsure, "--protocol", name)
     assert set(found) >= KEYS
     assert (found["protocol"], found["images"], found["unreadable"]) == (name, 12, [])
-    expected = package.evaluate(unsure, None, name, device="cpu", precision="fp32", workers=0)
+    expected = package.evaluate(unsure, None, name, compute=Compute(device="cpu", precision="fp32", workers=0))
     assert without_seconds(found) == without_seconds(json.loads(json.dumps(expected.to_dict())))
 
 
@@ -244,7 +245,7 @@ def test_an_explanation_of_the_first_picture(
     found = evaluate(unsure, "--explain")
     first = sorted((pictures / "test" / "blue").iterdir())[0]
     assert found["file"] == str(first)
-    (prediction,) = package.load(unsure, device="cpu", precision="fp32").predict(first)
+    (prediction,) = package.load(unsure, compute=Compute(device="cpu", precision="fp32")).predict(first)
     assert found["class"] == prediction.label
     assert found["probability"] == pytest.approx(prediction.ranking[0][1])
 
@@ -322,15 +323,15 @@ def test_a_temperature_is_fitted_where_the_test_computes(
     from verydeep.run.testing import calibrate as module
 
     asked = []
-    load = module.load
+    load = module.load_classifier
 
-    def watched(model: object, **how: object) -> object:
-        asked.append(how)
-        return load(model, **how)
+    def watched(model: object, compute: Compute) -> object:
+        asked.append(compute)
+        return load(model, compute)
 
-    monkeypatch.setattr(module, "load", watched)
+    monkeypatch.setattr(module, "load_classifier", watched)
     assert verydeep("evaluate", own, "--calibrate", "val", *FP32).code == 0
-    assert asked == [{"device": "cpu", "precision": "fp32"}]
+    assert asked == [Compute("cpu", "fp32", 0)]
 
 
 def test_a_command_that_fails_leaves_the_model_as_it_was(own: Path, verydeep: Program) -> None:

@@ -435,7 +435,7 @@ def test_a_class_that_the_model_does_not_know_is_named(model: Classifier, tmp_pa
 
 
 def test_without_data_those_of_the_run_are_taken(trained_run: Path, pictures: Path) -> None:
-    how = {"device": "cpu", "precision": "fp32"}
+    how = {"compute": verydeep.Compute("cpu", "fp32")}
     of_run = verydeep.evaluate(trained_run, **how).to_dict()
     named = verydeep.evaluate(trained_run / "model", pictures, **how).to_dict()
     inside = verydeep.evaluate(str(trained_run / "model"), **how).to_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,6 @@ from verydeep.evaluation.protocol import (
     in_proportion,
     multiple_scales,
     single_scale,
-    usual_scales,
 )
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop, Views
 
@@ -171,7 +171,7 @@ def test_each_protocol_has_its_kinds_of_views(
 
 
 def test_every_name_has_kinds() -> None:
-    assert all(TestProtocol(name, (256,)).kinds for name in NAMES)
+    assert all(TestProtocol(name, (256,), flip=True).kinds for name in NAMES)
 
 
 def test_the_central_crop_rounds_as_torchvision_only_with_its_preset() -> None:
@@ -183,17 +183,23 @@ def test_the_central_crop_rounds_as_torchvision_only_with_its_preset() -> None:
 @pytest.mark.parametrize(
     ("protocol", "words"),
     [
-        (TestProtocol("dense", (256, 384)), "dense at Q = 256, 384, with mirror images"),
+        (TestProtocol("dense", (256, 384), flip=True), "dense at Q = 256, 384, with mirror images"),
         (TestProtocol("center", (256,), flip=False), "center at Q = 256, without mirror images"),
-        (TestProtocol("crops", (9,), grid=(3, 4)), "crops 3x4 at Q = 9, with mirror images"),
-        (TestProtocol("both", (9,)), "both 5x5 at Q = 9, with mirror images"),
-        (TestProtocol("ten-crop", (9,), grid=(3, 4)), "ten-crop at Q = 9, with mirror images"),
         (
-            TestProtocol("dense", (9,), average="scores"),
+            TestProtocol("crops", (9,), grid=(3, 4), flip=True),
+            "crops 3x4 at Q = 9, with mirror images",
+        ),
+        (TestProtocol("both", (9,), flip=True), "both 5x5 at Q = 9, with mirror images"),
+        (
+            TestProtocol("ten-crop", (9,), grid=(3, 4), flip=True),
+            "ten-crop at Q = 9, with mirror images",
+        ),
+        (
+            TestProtocol("dense", (9,), average="scores", flip=True),
             "dense at Q = 9, with mirror images, scores averaged everywhere",
         ),
         (
-            TestProtocol("dense", (9,), average="posteriors"),
+            TestProtocol("dense", (9,), average="posteriors", flip=True),
             "dense at Q = 9, with mirror images, posteriors averaged everywhere",
         ),
         (
@@ -263,12 +269,18 @@ def test_for_crops_of_224_pixels_scales_stay_what_they_are() -> None:
     assert in_proportion((256, 512), 112) == (128, 256)
 
 
+def usual_scales(name: str, input_size: int, tested: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the scales that a protocol takes for a net tested at some."""
+    net = SimpleNamespace(input_size=input_size, test_scales=tested, test_flip=True)
+    return TestProtocol(name).for_model(net).used_scales
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_protocols_of_other_papers_bring_their_own_scales(name: str) -> None:
     own = {"ten-crop": (256,), "googlenet": (256, 288, 320, 352)}
-    assert usual_scales(name, 224, [300, 400]) == own.get(name, (300, 400))
+    assert usual_scales(name, 224, (300, 400)) == own.get(name, (300, 400))
     halved = {"ten-crop": (128,), "googlenet": (128, 144, 160, 176)}
-    assert usual_scales(name, 112, [300, 400]) == halved.get(name, (300, 400))
+    assert usual_scales(name, 112, (300, 400)) == halved.get(name, (300, 400))
 
 
 @given(st.sampled_from(["ten-crop", "googlenet"]), INPUT_SIZES)

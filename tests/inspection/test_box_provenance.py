@@ -19,7 +19,7 @@ from verydeep.localization.protocol import BoxProtocol
 from verydeep.models.classifier import Classifier
 from verydeep.nets.vgg import vgg
 
-DENSE = BoxProtocol("dense", (64, 100))
+DENSE = BoxProtocol("dense", (64, 100), flip=True)
 
 
 def models() -> tuple[Classifier, Localizer]:
@@ -52,7 +52,11 @@ def picture(size: tuple[int, int] = (90, 160), seed: int = 0) -> Image.Image:
 @pytest.mark.parametrize("per_class", [True, False])
 @pytest.mark.parametrize(
     "protocol",
-    [DENSE, BoxProtocol("dense", (64,), flip=False), BoxProtocol("crops", (70,), grid=(2, 1))],
+    [
+        DENSE,
+        BoxProtocol("dense", (64,), flip=False),
+        BoxProtocol("crops", (70,), grid=(2, 1), flip=True),
+    ],
 )
 def test_the_answer_is_that_of_localization(*, per_class: bool, protocol: BoxProtocol) -> None:
     model, _ = models()
@@ -169,13 +173,15 @@ def test_pixels_outside_a_crop_do_not_pull() -> None:
     """Those inside do as if the crop were an image of its own."""
     model, net = models()
     image = picture((90, 160))
-    found = provenance([model], [net], image, BoxProtocol("crops", (90,), grid=(2, 3)), 1)
+    found = provenance(
+        [model], [net], image, BoxProtocol("crops", (90,), grid=(2, 3), flip=True), 1
+    )
     assert len(found.origins) == 12
     for origin in found.origins[2:6]:
         top, left, height, width = origin.view.window
         pulled = pull(net, image, origin, 1)
         crop = image.crop((left, top, left + width, top + height))
-        alone = provenance([model], [net], crop, BoxProtocol("dense", (64,)), 1)
+        alone = provenance([model], [net], crop, BoxProtocol("dense", (64,), flip=True), 1)
         like = next(one for one in alone.origins if one.view.flip == origin.view.flip)
         expected = pull(net, crop, like, 1)
         inside = pulled.gradients[:, top : top + height, left : left + width]

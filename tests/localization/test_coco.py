@@ -86,7 +86,7 @@ def test_as_many_are_found_as_cocos_evaluation_finds(most_boxes: int, tmp_path: 
     assert recalls(answers, tmp_path) == pytest.approx(expected)
     result = make_localization_result(
         answers,
-        BoxProtocol("dense", (64,)),
+        BoxProtocol("dense", (64,), flip=True),
         fitted={},
         unreadable=(),
         without_box=0,

@@ -156,10 +156,10 @@ ENSEMBLES = {
     "protocol",
     [
         BoxProtocol("dense", (40,), flip=False),
-        BoxProtocol("dense", (40, 97), top=2, merging=Merging(0.0)),
-        BoxProtocol("dense", (32, 64), top=9, merging=Merging(0.2)),
+        BoxProtocol("dense", (40, 97), top=2, threshold=0.0, flip=True),
+        BoxProtocol("dense", (32, 64), top=9, threshold=0.2, flip=True),
         BoxProtocol("crops", (40,), flip=False, grid=(2, 3)),
-        BoxProtocol("crops", (32, 57), top=2, merging=Merging(0.0), grid=(3, 1)),
+        BoxProtocol("crops", (32, 57), top=2, threshold=0.0, grid=(3, 1), flip=True),
     ],
     ids=str,
 )
@@ -180,7 +180,7 @@ def test_as_every_view_by_itself(ensemble: str, protocol: BoxProtocol) -> None:
 
 def test_boxes_differ_between_pictures_and_classes() -> None:
     """What the test above compares is not one box all over."""
-    protocol = BoxProtocol("dense", (40, 97))
+    protocol = BoxProtocol("dense", (40, 97), flip=True)
     pictures = TestPictures(images(), protocol.scales, 0)
     found = locate([classifier(1)], [localizer(4, per_class=True)], pictures, protocol)
     boxes = {guess.box for located in found.values() for guess in located.guesses}
@@ -195,7 +195,7 @@ def test_boxes_differ_between_pictures_and_classes() -> None:
 def test_what_goes_together_does_not_matter(
     at_once: int, waiting: int, kept: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    protocol = BoxProtocol("dense", (40, 64))
+    protocol = BoxProtocol("dense", (40, 64), flip=True)
     models, nets = [classifier(1)], [localizer(4, per_class=True)]
     many = 2 * images()
     before = locate(models, nets, TestPictures(many, protocol.scales, 0), protocol)
@@ -212,7 +212,7 @@ def test_what_goes_together_does_not_matter(
 
 
 def test_the_centre_is_the_net_on_the_central_crop() -> None:
-    protocol = BoxProtocol("center", (56, 40))
+    protocol = BoxProtocol("center", (56, 40), flip=True)
     box_net = localizer(4, per_class=True)
     pictures = TestPictures(images(), protocol.used_scales, 0)
     found = locate([], [box_net], pictures, protocol, labels=dict.fromkeys(range(5), 2))
@@ -246,7 +246,7 @@ def test_crops_of_a_picture_of_the_input_size_are_the_central_one() -> None:
     found = [
         locate(models, nets, TestPictures(square, (32,), 0), protocol, labels=labels)
         for protocol in (
-            BoxProtocol("center", (32,)),
+            BoxProtocol("center", (32,), flip=True),
             BoxProtocol("crops", (32,), flip=False, grid=(3, 2)),
         )
     ]
@@ -265,7 +265,7 @@ def test_a_net_whose_boxes_have_no_area_finds_nothing() -> None:
     box_net = localizer(7, per_class=False)
     with torch.no_grad():
         box_net.net.classifier.fc8.bias[2:] = -5.0
-    protocol = BoxProtocol("dense", (40,))
+    protocol = BoxProtocol("dense", (40,), flip=True)
     pictures = TestPictures(images()[:1], protocol.scales, 0)
     found = locate([classifier(1)], [box_net], pictures, protocol, labels={0: 0})
     guesses = found[0].guesses
@@ -274,7 +274,7 @@ def test_a_net_whose_boxes_have_no_area_finds_nothing() -> None:
 
 
 def test_the_steps_of_merging_end_with_the_box_that_is_found() -> None:
-    protocol = BoxProtocol("dense", (40, 64), merging=Merging(0.2))
+    protocol = BoxProtocol("dense", (40, 64), threshold=0.2, flip=True)
     models, nets, picture = [classifier(1)], [localizer(4, per_class=True)], images()[1]
     steps = merging_of(models, nets, picture, protocol, 2)
     assert len(steps) > 2
@@ -290,7 +290,7 @@ def test_the_steps_of_merging_end_with_the_box_that_is_found() -> None:
 
 
 def test_pictures_that_cannot_be_read_are_left_out() -> None:
-    protocol = BoxProtocol("dense", (40,))
+    protocol = BoxProtocol("dense", (40,), flip=True)
     pictures = TestPictures([images()[0], Image.new("RGB", (10**6, 1)), images()[1]], (40,), 0)
     found = locate([classifier(1)], [localizer(3, per_class=False)], pictures, protocol)
     assert list(found) == [0, 2]
@@ -298,18 +298,28 @@ def test_pictures_that_cannot_be_read_are_left_out() -> None:
 
 
 def test_nets_that_do_not_fit_are_refused() -> None:
-    dense, center = BoxProtocol("dense", (40,)), BoxProtocol("center", (40,))
+    dense, center = BoxProtocol("dense", (40,), flip=True), BoxProtocol("center", (40,), flip=True)
     good, pictures = localizer(3, per_class=False), TestPictures(images(), (40,), 0)
     other = Localizer(net=good.net, **COMMON | {"classes": tuple("abce")})
     large = localizer(3, per_class=False, input_size=64)
     for models, nets, protocol, match in (
         ([classifier(1)], [], dense, "at least one box net"),
         ([], [good], dense, "dense boxes .* name a classification net too"),
-        ([], [good], BoxProtocol("crops", (40,)), "crops boxes .* name a classification net too"),
+        (
+            [],
+            [good],
+            BoxProtocol("crops", (40,), flip=True),
+            "crops boxes .* name a classification net too",
+        ),
         ([], [good, other], center, "same classes in the same order"),
         ([classifier(1)], [other], center, "same classes in the same order"),
-        ([classifier(1)], [large], BoxProtocol("dense", (64,)), "32 pixels, A 64|64 pixels, A 32"),
-        ([classifier(1)], [good], BoxProtocol("dense", (40, 31)), "at least 32"),
+        (
+            [classifier(1)],
+            [large],
+            BoxProtocol("dense", (64,), flip=True),
+            "32 pixels, A 64|64 pixels, A 32",
+        ),
+        ([classifier(1)], [good], BoxProtocol("dense", (40, 31), flip=True), "at least 32"),
     ):
         with pytest.raises(InputError, match=match):
             locate(models, nets, pictures, protocol)
@@ -327,7 +337,7 @@ def test_a_protocol_says_what_it_does() -> None:
         "crops 2x3 at Q = 64, 96, without mirror images, top 5 classes"
     )
     made = BoxProtocol("dense", [64], threshold=-0.5, most=50, flip=True)
-    assert made == BoxProtocol("dense", (64,), merging=Merging(-0.5, 50))
+    assert made == BoxProtocol("dense", (64,), threshold=-0.5, most=50, flip=True)
     assert BoxProtocol("dense", [64], flip=True).merging == Merging()
 
 
@@ -339,7 +349,7 @@ def test_a_protocol_says_what_it_does() -> None:
         ({"name": "centre"}, "did you mean 'center'"),
         ({"scales": ()}, "at least one test scale"),
         ({"scales": (64, 64)}, "each test scale once"),
-        ({"top": 0}, "top = 0"),
+        ({"top": 0}, "at least 1 class, got 0"),
         ({"threshold": float("nan")}, "got nan"),
         ({"most": 0}, "at least 1 box"),
     ],
@@ -362,22 +372,22 @@ def unseen_by_hand(side: int, input_size: int) -> int:
 @pytest.mark.parametrize("input_size", [32, 64, 224])
 def test_pixels_that_no_window_sees_are_counted(input_size: int) -> None:
     scales = tuple(range(input_size, input_size + 70))
-    found = BoxProtocol("dense", scales).unseen(input_size)
+    found = BoxProtocol("dense", scales, flip=True).unseen(input_size)
     for scale in scales:
         assert found.get(scale, 0) == unseen_by_hand(scale, input_size)
-    assert not BoxProtocol("crops", scales).unseen(input_size)
-    assert not BoxProtocol("center", scales).unseen(input_size)
+    assert not BoxProtocol("crops", scales, flip=True).unseen(input_size)
+    assert not BoxProtocol("center", scales, flip=True).unseen(input_size)
 
 
 def test_what_is_not_seen_is_said() -> None:
-    said = unseen_notice(BoxProtocol("dense", (64, 72, 80)), 64)
+    said = unseen_notice(BoxProtocol("dense", (64, 72, 80), flip=True), 64)
     assert said
     for words in ("Q = 72, 80: ", "8, 16 pixels", "at the bottom", "Q = 64, 96, 128, …", "crops"):
         assert words in said
     assert "on the right" not in said  # the mirror image begins there
     assert "on the right" in str(unseen_notice(BoxProtocol("dense", (72,), flip=False), 64))
-    assert unseen_notice(BoxProtocol("dense", (64, 96)), 64) is None
-    assert unseen_notice(BoxProtocol("crops", (72,)), 64) is None
+    assert unseen_notice(BoxProtocol("dense", (64, 96), flip=True), 64) is None
+    assert unseen_notice(BoxProtocol("crops", (72,), flip=True), 64) is None
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from verydeep.localization.result import LocalizationResult
 from verydeep.system.distributed import Group
 
 CLASSES = ("blue", "green", "red")
-DENSE, CENTER = BoxProtocol("dense", (64,)), BoxProtocol("center", (64,))
+DENSE, CENTER = BoxProtocol("dense", (64,), flip=True), BoxProtocol("center", (64,), flip=True)
 
 
 @dataclass
@@ -128,14 +128,16 @@ def test_every_picture_counts_once_and_in_the_right_way(
 
 
 def test_with_one_guess_the_class_must_be_right_too(samples: list[Sample]) -> None:
-    one = BoxProtocol("dense", (64,), top=1)
+    one = BoxProtocol("dense", (64,), top=1, flip=True)
     result = evaluate_boxes([Seeing()], [Seeing()], samples, one)
     assert result.localization_error == result.top1_localization_error == pytest.approx(50)
     assert result.top5_error == result.top1_error == pytest.approx(100 / 3)
 
 
 @pytest.mark.parametrize("per_class", [False, True])
-@pytest.mark.parametrize("protocol", [DENSE, CENTER, BoxProtocol("dense", (64, 128, 97))])
+@pytest.mark.parametrize(
+    "protocol", [DENSE, CENTER, BoxProtocol("dense", (64, 128, 97), flip=True)]
+)
 def test_boxes_are_found_where_they_are(
     samples: list[Sample], protocol: BoxProtocol, per_class: bool
 ) -> None:
@@ -148,7 +150,7 @@ def test_boxes_are_found_where_they_are(
 def test_the_centre_asks_for_the_true_class_and_needs_no_classifier(
     samples: list[Sample],
 ) -> None:
-    result = evaluate_boxes([], [Seeing()], samples, BoxProtocol("center", (97, 64)))
+    result = evaluate_boxes([], [Seeing()], samples, BoxProtocol("center", (97, 64), flip=True))
     assert result.localization_error == result.true_class_error == pytest.approx(100 * 2 / 6)
     assert result.localization_interval == wilson_interval(2, 6)
     assert result.top1_error is result.top5_error is result.top1_localization_error is None

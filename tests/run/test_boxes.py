@@ -30,7 +30,8 @@ from verydeep.localization.predict import localize
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 from verydeep.localization.validation import check_center
-from verydeep.models.classifier import Classifier, Prediction, load
+from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.models.prediction import Prediction
 from verydeep.recipe.recipe import load_recipe
 from verydeep.run.predict import draw_predictions
 from verydeep.system.progress import Progress
@@ -439,19 +440,19 @@ def test_predictions_are_found_as_they_are_asked_for(
         (("--scales", "64", "--threshold", "1"), {"scales": (64,), "threshold": 1}),
         (
             ("--scales", "64", "--protocol", "crops", "--grid", "2x3"),
-            {"scales": (64,), "protocol": "crops", "grid": (2, 3)},
+            {"scales": (64,), "name": "crops", "grid": (2, 3)},
         ),
     ):
         found = only_json(verydeep(*words, "--device", "cpu", *options))["predictions"]
         ours = [guess["box"] for one in found for guess in one["classes"]]
-        expected = localize(classifier, boxes, tests, **arguments)
+        expected = localize(classifier, boxes, tests, BoxProtocol(**{"name": "dense"} | arguments))
         assert ours == [pytest.approx(box, abs=1e-3) for one in expected for box in one.boxes]
         seen.append(ours)
     assert all(a != b for a, b in combinations(seen, 2))
 
 
 def verydeep_nets(classifier: Path, boxes: Path) -> tuple[Classifier, Localizer]:
-    one = load(classifier, compute=Compute(device="cpu", precision="fp32"))
+    one = load_classifier(classifier, compute=Compute(device="cpu", precision="fp32"))
     return one, load_localizer(boxes, compute=Compute(device="cpu", precision="fp32"))
 
 
@@ -462,7 +463,7 @@ def verydeep_nets(classifier: Path, boxes: Path) -> tuple[Classifier, Localizer]
         (("--protocol", "crops"), "name a box net with --boxes"),
         (("--boxes", "BOXES", "--grid", "3x3"), "--grid is for crops"),
         (("--boxes", "BOXES", "--protocol", "center"), "dense or crops, got 'center'"),
-        (("--scales", "multi"), "whole numbers like 256 or 256,384,512, got 'multi'"),
+        (("--scales", "many"), "whole numbers like 256 or 256,384,512, got 'many'"),
         (("--scales", "20"), "at least 32"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +22,18 @@ from verydeep.evaluation.views import Center, Grid
 from verydeep.models.torchvision import Evaluation, TorchvisionClassifier
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
-from verydeep.run.testing.evaluate import evaluate, evaluate_all, final_tests, protocol_for, set_up
+from verydeep.run.testing.bench import set_up
+from verydeep.run.testing.evaluate import evaluate, evaluate_all
+from verydeep.run.training.classification import ClassificationTask
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 
 CPU = Compute("cpu", "fp32")
 TORCHVISION = "torchvision/squeezenet1_1"
+
+
+def protocol_for(model: Classifier, name: str, **how: Any) -> TestProtocol:
+    return TestProtocol(name, **how).for_model(model)
 
 
 def classifier(
@@ -182,32 +189,32 @@ def test_what_is_not_there_is_refused(name: str, how: dict, words: str) -> None:
 def test_a_run_is_tested_on_its_own_test_split(trained_run: Path, pictures: Path) -> None:
     for source in (trained_run, str(trained_run), trained_run / "model", [trained_run]):
         bench = set_up(source, None, compute=CPU)
-        assert (bench.split, bench.root) == ("test", pictures)
-        assert len(bench.models) == 1
-        assert bench.models[0].classes == tuple(sorted(COLOURS))
+        assert (bench.split, bench.dataset.root) == ("test", pictures)
+        assert len(bench.classifiers) == 1
+        assert bench.classifiers[0].classes == tuple(sorted(COLOURS))
         assert len(bench.samples) == 12
         for sample in bench.samples:
             assert sample.path.parent.parent == pictures / "test"
-            assert sample.path.parent.name == bench.models[0].classes[sample.label]
+            assert sample.path.parent.name == bench.classifiers[0].classes[sample.label]
 
 
 def test_split_and_data_can_be_named(model: Classifier, pictures: Path, tmp_path: Path) -> None:
-    train = set_up(model, pictures, "train")
+    train = set_up(model, pictures, split="train")
     assert (train.split, len(train.samples)) == ("train", 24)
     loose = set_up(model, write_class_folders(tmp_path / "loose", 2))
     assert (loose.split, len(loose.samples)) == ("all", 6)
     with pytest.raises(DataError, match="did you mean 'val'"):
-        set_up(model, pictures, "vall")
+        set_up(model, pictures, split="vall")
 
 
 def test_loaded_models_are_taken_as_they_are(model: Classifier, pictures: Path) -> None:
-    assert set_up(model, pictures).models[0] is model
-    assert [*map(id, set_up([model, model], pictures).models)] == [id(model)] * 2
+    assert set_up(model, pictures).classifiers[0] is model
+    assert [*map(id, set_up([model, model], pictures).classifiers)] == [id(model)] * 2
 
 
 def test_device_and_precision_are_those_asked_for(trained_run: Path) -> None:
     for precision in ("fp32", "bf16"):
-        (loaded,) = set_up(trained_run, None, device="cpu", precision=precision).models
+        (loaded,) = set_up(trained_run, None, compute=Compute("cpu", precision)).classifiers
         assert str(loaded.machine) == f"cpu, {precision}"
 
 
@@ -215,7 +222,7 @@ class Lines(Progress):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         self.lines.append(message)
 
 
@@ -224,7 +231,7 @@ def test_torchvisions_nets_take_the_classes_of_the_models_beside_them(
 ) -> None:
     progress = Lines()
     bench = set_up([TORCHVISION, trained_run], None, progress=progress, compute=CPU)
-    first, second = bench.models
+    first, second = bench.classifiers
     assert isinstance(first, TorchvisionClassifier)
     assert isinstance(second, Classifier)
     assert first.classes == second.classes == tuple(sorted(COLOURS))
@@ -232,14 +239,17 @@ def test_torchvisions_nets_take_the_classes_of_the_models_beside_them(
     # On data that have not all of the model's classes, those of the model.
     two = write_class_folders(tmp_path / "two", 2, names=["green", "red"])
     bench = set_up([TORCHVISION, trained_run], two, compute=CPU)
-    assert bench.models[0].classes == bench.models[1].classes
-    assert {bench.models[0].classes[sample.label] for sample in bench.samples} == {"green", "red"}
+    assert bench.classifiers[0].classes == bench.classifiers[1].classes
+    assert {bench.classifiers[0].classes[sample.label] for sample in bench.samples} == {
+        "green",
+        "red",
+    }
 
 
 def test_torchvisions_nets_by_themselves_take_the_classes_of_the_data(tmp_path: Path) -> None:
     two = write_class_folders(tmp_path / "two", 2, names=["green", "red"])
     bench = set_up(TORCHVISION, two, compute=CPU)
-    assert bench.models[0].classes == ("green", "red")
+    assert bench.classifiers[0].classes == ("green", "red")
     with pytest.raises(InputError, match="data="):
         set_up(TORCHVISION, None, compute=CPU)
 
@@ -317,7 +327,7 @@ def test_torchvisions_preset_is_its_pipeline_picture_by_picture(
 
 def test_all_protocols_at_once_are_each_alone(model: Classifier, pictures: Path) -> None:
     models, how = [model, rescaled_twice(model)], {"grid": (2, 2), "average": "scores"}
-    table = evaluate_all(models, pictures, split="val", **how)
+    table = evaluate_all(models, pictures, TestProtocol(**how), split="val")
     rows = {row.letter: row.result for row in table.rows}
     assert len(rows) == 17
     for letter, which, name, scales in (
@@ -329,7 +339,7 @@ def test_all_protocols_at_once_are_each_alone(model: Classifier, pictures: Path)
         ("n", models[:1], "ten-crop", None),
         ("q", models[1:], "googlenet", None),
     ):
-        alone = evaluate(which, pictures, TestProtocol(name, scales=scales), split="val", **how)
+        alone = evaluate(which, pictures, TestProtocol(name, scales, **how), split="val")
         assert rows[letter].loss == pytest.approx(alone.loss, rel=1e-6, abs=1e-6)
         for key in ("top1_error", "top5_error", "protocol", "scales", "flip", "steps", "split"):
             assert getattr(rows[letter], key) == getattr(alone, key)
@@ -344,11 +354,11 @@ def test_a_run_ends_with_the_center_the_dense_and_its_own_test(
 ) -> None:
     how = ("test.scales=[33,40]", "test.flip=false", "test.grid=[2,3]", "test.average=scores")
     chosen = recipe(f"test.protocol={protocol}", "data.workers=0", *how)
-    results = final_tests(model, verydeep.read_dataset(pictures), chosen, Progress())
+    results = ClassificationTask(chosen, verydeep.read_dataset(pictures)).tests(model, Progress())
     assert [result.protocol for result in results] == names
     for result in results:
         assert (result.scales, result.flip, result.average) == ((33, 40), False, "scores")
         assert (result.split, result.images) == ("test", 12)
         settings = {"scales": [33, 40], "flip": False, "grid": (2, 3), "average": "scores"}
-        alone = evaluate(model, pictures, result.protocol, **settings)
+        alone = evaluate(model, pictures, TestProtocol(result.protocol, **settings))
         assert result.loss == pytest.approx(alone.loss, rel=1e-6)

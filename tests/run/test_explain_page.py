@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from verydeep.localization.protocol import BoxProtocol
 import importlib.util
 import json
 import shutil
@@ -22,7 +23,7 @@ import verydeep as package
 from verydeep.errors import InputError, MissingExtra, PictureError
 from verydeep.inspection.subject import find_class
 from verydeep.localization.localizer import Localizer, load_localizer
-from verydeep.models.classifier import Classifier, load
+from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.run.explain import ExplainRequest, explain_pictures
@@ -68,7 +69,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def boxes(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a box net that goes with the model."""
-    like = load(model, compute=Compute(precision="fp32"))
+    like = load_classifier(model, compute=Compute(precision="fp32"))
     torch.manual_seed(2)
     net = vgg("A", 4, input_size=32, width=0.125, hidden=100).eval()
     torch.nn.init.constant_(net.classifier.fc8.bias, 0.5)
@@ -91,16 +92,7 @@ def written(
     """A page about all of them with all sections, and what was said of it."""
     out = tmp_path_factory.mktemp("out") / "new" / "folder"
     value = package.explain(
-        model,
-        photos,
-        out,
-        layers=["conv3_1"],
-        among=photos,
-        top=2,
-        boxes=[boxes],
-        steps=2,
-        precision="fp32",
-    )
+        model, photos, out, layers=["conv3_1"], among=photos, top=2, boxes=[boxes], steps=2, compute=Compute(precision="fp32"))
     for picture in value["pictures"]:
         names = {*picture["sections"], *value["net_sections"]}
         assert names == {entry.name for entry in registry.ENTRIES}
@@ -239,7 +231,7 @@ def test_what_is_returned_is_what_the_file_holds(written: tuple[Path, dict[str, 
 def test_the_ranking_is_that_of_one_plain_view(
     written: tuple[Path, dict[str, Any]], model: Path, photos: Path
 ) -> None:
-    loaded = load(model, compute=Compute(precision="fp32"))
+    loaded = load_classifier(model, compute=Compute(precision="fp32"))
     for picture in written[1]["pictures"]:
         (expected,) = loaded.predict(picture["source"], scales=[40], flip=False)
         named = [(one["class"], one["probability"]) for one in picture["ranking"]]
@@ -301,7 +293,9 @@ def test_the_centre_alone_can_be_shown(model: Path, photos: Path, tmp_path: Path
 
 def test_pictures_from_memory_and_a_loaded_model(model: Path, tmp_path: Path) -> None:
     images = [Image.new("RGB", (40, 40), "red"), np.zeros((50, 40), np.uint8)]
-    value = package.explain(load(model), iter(images), tmp_path, only=["maps"], label="n02")
+    value = package.explain(
+        load_classifier(model), iter(images), tmp_path, only=["maps"], label="n02"
+    )
     assert [picture["name"] for picture in value["pictures"]] == ["image 1", "image 2"]
     assert [picture["source"] for picture in value["pictures"]] == ["memory"] * 2
     assert {picture["class"] for picture in value["pictures"]} == {"<dog>"}
@@ -328,7 +322,7 @@ def test_a_class_model_is_made_once_for_each_class(
 def test_a_box_net_says_where_its_box_came_from(
     model: Path, boxes: Path, photos: Path, tmp_path: Path, verydeep: Program
 ) -> None:
-    like = load(model, compute=Compute(precision="fp32"))
+    like = load_classifier(model, compute=Compute(precision="fp32"))
     files = ["explain", model, photos / "c.png", "--out", tmp_path / "x", "--precision", "fp32"]
     outcome = verydeep(*files, "--boxes", boxes, "--only", "boxes", "--json")
     assert outcome.code == 0, outcome.err
@@ -336,8 +330,7 @@ def test_a_box_net_says_where_its_box_came_from(
     assert [*picture["sections"]] == ["boxes"]
     # The box is that of the whole file, whatever the scale at which the page looks inside.
     found = package.localize(
-        like, [load_localizer(boxes, compute=Compute(precision="fp32"))], photos / "c.png", top=1
-    )
+        like, [load_localizer(boxes, compute=Compute(precision="fp32"))], photos / "c.png", BoxProtocol("dense", top=1))
     assert found[0].label == picture["class"]
     assert picture["sections"]["boxes"]["box"] == pytest.approx([*found[0].boxes[0]], abs=1e-3)
     scaled = verydeep(
@@ -347,10 +340,7 @@ def test_a_box_net_says_where_its_box_came_from(
     assert facts["scales"] == [48, 64, 96]
     assert {origin["scale"] for origin in facts["origins"]} <= {48, 64, 96}
     again = package.localize(
-        *(like, [load_localizer(boxes, compute=Compute(precision="fp32"))], photos / "c.png"),
-        top=1,
-        scales=[48, 64, 96],
-    )
+        protocol=BoxProtocol("dense", top=1, scales=[48, 64, 96]), *(like, [load_localizer(boxes, compute=Compute(precision="fp32"))], photos / "c.png"))
     assert facts["box"] == pytest.approx([*again[0].boxes[0]], abs=1e-3)
     other = vgg("A", 4, input_size=64, width=0.125, hidden=100).eval()
     made = load_localizer(boxes)
@@ -380,7 +370,7 @@ def test_broken_pictures_are_listed_and_the_others_explained(
 
 
 def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
-    loaded = load(model)
+    loaded = load_classifier(model)
     assert [find_class(loaded, name) for name in ("n01", "cat & co", "<dog>", "n03")] == [
         *(0, 0, 1, 2),
     ]
@@ -498,7 +488,7 @@ def test_without_captum_its_sections_are_left_out_unless_asked_for(
 def test_the_page_says_what_was_measured_of_the_model_so_far(
     measured: dict[str, Any] | None, words: str | None, model: Path, photos: Path, tmp_path: Path
 ) -> None:
-    replace(load(model), measured=measured).save(tmp_path / "model")
+    replace(load_classifier(model), measured=measured).save(tmp_path / "model")
     value = package.explain(tmp_path / "model", photos / "b.png", tmp_path / "x", only=["filters"])
     assert value["measured"] == measured
     row = f"<dt>measured</dt><dd>{words}</dd>"

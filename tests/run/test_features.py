@@ -19,6 +19,7 @@ from verydeep.errors import DataError, InputError
 from verydeep.run.features import extract_features
 from verydeep.system.settings import Compute
 from verydeep.transfer import extract
+from verydeep.transfer.descriptor import Descriptor
 from verydeep.transfer.storage import read_features
 
 Program = Callable[..., Outcome]
@@ -131,7 +132,9 @@ def test_splits_that_are_missing_are_drawn(trained_run: Path, tmp_path: Path) ->
 def test_the_papers_scales(
     trained_run: Path, pictures: Path, scales: str, expected: tuple[int, ...]
 ) -> None:
-    found = package.features(trained_run, pictures, scales=scales, aggregate="stack", compute=CPU)
+    found = package.features(
+        trained_run, pictures, Descriptor(scales, aggregate="stack"), compute=CPU
+    )
     assert found.about.scales == expected
     assert found.vectors.shape == (48, 8 * len(expected))
 

@@ -41,7 +41,7 @@ class Said(Progress):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         self.lines.append(message.strip())
 
 
@@ -209,8 +209,9 @@ def test_a_box_net_is_no_classifier_and_the_reverse(
     trained_run: Path, boxed: Path, tmp_path: Path
 ) -> None:
     train(boxed, box_recipe(trained_run), tmp_path / "boxes")
+    assert isinstance(verydeep.load(tmp_path / "boxes"), verydeep.Localizer)
     with pytest.raises(ModelError, match=r"a box net .* where a classifier is needed"):
-        verydeep.load(tmp_path / "boxes")
+        verydeep.load(tmp_path / "boxes", task="classification")
     with pytest.raises(ModelError, match=r"a classifier .* where a box net is needed"):
         load_localizer(trained_run)
     with pytest.raises(ModelError, match="begins with a classifier"):

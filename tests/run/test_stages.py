@@ -26,7 +26,7 @@ class Stopping(Progress):
         self.nets = 0
         self.stop_in = stop_in
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         self.lines.append(message)
 
     @contextmanager
@@ -119,7 +119,7 @@ def test_a_chain_goes_on_between_its_stages(
     whole: tuple[Path, list[str]], pictures: Path, tmp_path: Path
 ) -> None:
     class Cut(Stopping):
-        def say(self, message: str) -> None:
+        def log(self, message: str) -> None:
             if message.startswith("stage B"):
                 raise KeyboardInterrupt
             super().log(message)

@@ -16,7 +16,7 @@ from verydeep.system.option_names import flags_in_messages, option
 
 SOURCES = Path(package.__file__).parent
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
-OF_THE_PROGRAM = ("cli", "tables/", "run/measure.py", "insight/report/", "option_names.py")
+OF_THE_PROGRAM = ("cli/", "visualization/report/", "system/option_names.py")
 """Code that only the program runs, and pages that print commands."""
 
 
@@ -63,7 +63,9 @@ CASES: dict[str, tuple[Callable[..., object], list[str]]] = {
     "layout without data": (lambda p, r: package.evaluate(r, layout="table"), ["layout", "data"]),
     "no data": (lambda p, r: package.evaluate(package.load(r)), ["data"]),
     "grid without boxes": (
-        lambda p, r: __import__("verydeep.run.predict").run.predict.predict(r, p, grid=(2, 2)),
+        lambda p, r: __import__("verydeep.run.predict").run.predict.predict(
+            r, p, package.BoxProtocol(name="crops", grid=(2, 2))
+        ),
         ["boxes"],
     ),
     "channel without place": (

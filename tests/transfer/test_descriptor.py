@@ -16,11 +16,14 @@ from transfer.made import classifier, noise
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError
 from verydeep.models.trained_net import PIXELS_AT_MOST, PIXELS_AT_ONCE
-from verydeep.transfer.descriptor import Descriptor, describe_pictures
+from verydeep.transfer.describe import describe_pictures
+from verydeep.transfer.descriptor import Descriptor
 
 
 def described(pictures: list[Image.Image], descriptor: Descriptor) -> Tensor:
-    return describe_pictures(classifier(), TestPictures(pictures, descriptor.scales), descriptor)
+    return describe_pictures(
+        classifier(), TestPictures(pictures, descriptor.used_scales), descriptor
+    )
 
 
 # ---- the reference ----
@@ -30,7 +33,7 @@ def naive(picture: Image.Image, descriptor: Descriptor) -> Tensor:
     """Return the vector of an image: loops over scales, mirror images and positions."""
     net = copy.deepcopy(classifier().net).double()
     scales = []
-    for scale in descriptor.scales:
+    for scale in descriptor.used_scales:
         short = min(picture.size)
         size = [max(scale, round(side * scale / short)) for side in picture.size]
         shown = picture.resize(size, Image.Resampling.BILINEAR)
@@ -123,7 +126,7 @@ def test_with_mirror_images_a_mirrored_picture_has_the_same_vector() -> None:
 
 
 def test_a_vector_does_not_depend_on_its_neighbours() -> None:
-    descriptor = Descriptor((64, 96))
+    descriptor = Descriptor((64, 96), True)
     together = described(noise(), descriptor)
     alone = torch.cat([described([picture], descriptor) for picture in noise()])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-6)
@@ -131,9 +134,9 @@ def test_a_vector_does_not_depend_on_its_neighbours() -> None:
 
 def test_a_large_picture_in_strips_has_the_same_vector(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = noise(((64, 900),))
-    expected = described(picture, Descriptor((64,)))
+    expected = described(picture, Descriptor((64,), True))
     monkeypatch.setitem(PIXELS_AT_ONCE, "cpu", 64 * 300 // PIXELS_AT_MOST)
-    torch.testing.assert_close(described(picture, Descriptor((64,))), expected)
+    torch.testing.assert_close(described(picture, Descriptor((64,), True)), expected)
 
 
 # ---- settings ----

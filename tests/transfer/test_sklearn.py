@@ -61,9 +61,10 @@ def test_no_picture_gives_no_row(saved: Path) -> None:
 
 def test_its_vectors_are_those_of_features(trained_run: Path, pictures: Path) -> None:
     settings = {"scales": (40, 50), "layer": "fc6", "aggregate": "stack", "flip": True}
-    settings |= {"device": "cpu", "precision": "fp32"}
-    found = verydeep.features(trained_run, pictures, **settings).split("train")
-    extractor = FeatureExtractor(trained_run, **settings)
+    how = verydeep.Descriptor(**settings)
+    compute = verydeep.Compute("cpu", "fp32")
+    found = verydeep.features(trained_run, pictures, how, compute=compute).split("train")
+    extractor = FeatureExtractor(trained_run, **settings, device="cpu", precision="fp32")
     paths = [pictures / name for name in found.files]
     np.testing.assert_allclose(extractor.transform(paths), found.vectors, rtol=1e-4, atol=1e-6)
 

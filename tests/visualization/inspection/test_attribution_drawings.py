@@ -149,7 +149,9 @@ def test_what_is_nowhere_positive_is_said_so() -> None:
 def test_the_box_that_is_drawn_is_the_answer() -> None:
     asked = subject((60, 90))
     image = Image.fromarray(asked.pixels.permute(1, 2, 0).numpy())
-    found = provenance([asked.model], [localizer()], image, BoxProtocol("dense", (40, 64)), 1)
+    found = provenance(
+        [asked.model], [localizer()], image, BoxProtocol("dense", (40, 64), flip=True), 1
+    )
     section = boxes_section(asked, localizer())
     assert found.box is not None
     assert section.facts["box"] == pytest.approx([*found.box])

@@ -37,7 +37,7 @@ from verydeep.visualization.lecture.receptive_field import growth
 @pytest.mark.parametrize("name", ["center", "crops", "ten-crop", "googlenet"])
 def test_pixels_are_shown_as_often_as_views_hold_them(name: str) -> None:
     height, width, size = 40, 53, 32
-    protocol = TestProtocol(name, (height,), grid=(3, 4))
+    protocol = TestProtocol(name, (height,), grid=(3, 4), flip=True)
     (kind,) = protocol.kinds
     views = kind(height, width, size)
     counts = np.zeros((height, width))
@@ -59,15 +59,20 @@ def test_dense_positions_are_those_of_the_score_map() -> None:
 
 
 def test_both_is_the_mean_of_its_halves() -> None:
-    halves = [share_shown(TestProtocol(name, (256,)), 256, 341, 224) for name in ("dense", "crops")]
-    both = share_shown(TestProtocol("both", (256,)), 256, 341, 224)
+    halves = [
+        share_shown(TestProtocol(name, (256,), flip=True), 256, 341, 224)
+        for name in ("dense", "crops")
+    ]
+    both = share_shown(TestProtocol("both", (256,), flip=True), 256, 341, 224)
     assert both == pytest.approx((halves[0] + halves[1]) / 2)
 
 
 def test_what_is_said_of_the_borders() -> None:
     (figure,) = chosen(["views"])
     never = {
-        name: int((share_shown(TestProtocol(name, (256,)), 256, 341, 224).max(0) == 0).sum())
+        name: int(
+            (share_shown(TestProtocol(name, (256,), flip=True), 256, 341, 224).max(0) == 0).sum()
+        )
         for name in NAMES
     }
     assert never["dense"] == 21
@@ -84,7 +89,7 @@ def test_each_protocol_has_a_panel_with_its_windows() -> None:
     assert outlines == [1, 8, 25, 31, 5, 18]  # both: two windows are in dense and crops
     for axes, name in zip(panels, NAMES, strict=True):
         (image,) = axes.images
-        shares = share_shown(TestProtocol(name, (256,)), 256, 341, 224)
+        shares = share_shown(TestProtocol(name, (256,), flip=True), 256, 341, 224)
         assert np.asarray(image.get_array()) == pytest.approx(100 * shares)
 
 

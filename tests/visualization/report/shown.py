@@ -146,7 +146,7 @@ def boxed(folder: Path, data: Path, answers: Sequence[LocatedSample]) -> Path:
     begin_run(folder, data, classes, "localization_error")
     result = make_localization_result(
         answers,
-        BoxProtocol("center", (32,)),
+        BoxProtocol("center", (32,), flip=True),
         fitted={"mean_box": torch.tensor([0.5, 0.5, 0.4, 0.4], dtype=torch.float64)},
         unreadable=(),
         without_box=0,

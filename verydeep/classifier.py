@@ -5,27 +5,17 @@ N images, H height, W width, K classes; h, w sides of a score map.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from verydeep.data.sources import Picture, list_pictures
-from verydeep.data.testing import TestPictures
-from verydeep.errors import PictureError
-from verydeep.evaluation.calibration import Calibration, temper
-from verydeep.evaluation.posteriors import Part, mix_posteriors
-from verydeep.evaluation.views import Dense
+from verydeep.evaluation.calibration import Calibration
 from verydeep.model_card import model_card
 from verydeep.model_folder import read_model, write_model
-from verydeep.model_path import find_model
-from verydeep.prediction import Prediction, Predictions
-from verydeep.progress import ProgressWish, choose_progress
+from verydeep.model_path import find_model, names_torchvision
+from verydeep.predictor import Predictor
+from verydeep.torchvision_vgg import read_vgg
 from verydeep.trained_net import TrainedNet, from_config
 
 USE = (
@@ -37,7 +27,7 @@ USE = (
 
 
 @dataclass(repr=False)
-class Classifier(TrainedNet):
+class Classifier(TrainedNet, Predictor):
     """A net with all that is needed to name what is on a picture.
 
     Attributes:
@@ -61,87 +51,6 @@ class Classifier(TrainedNet):
         """
         return self.answers(pictures)
 
-    def predict(
-        self,
-        pictures: Picture | Iterable[Picture],
-        *,
-        top: int = 5,
-        scales: Sequence[int] | None = None,
-        flip: bool | None = None,
-        progress: ProgressWish = None,
-    ) -> Predictions:
-        """Name what is on pictures.
-
-        Args:
-            pictures: A path, a PIL image or an array (H, W, 3) or (H, W) of uint8, or many of
-                them. A folder stands for the pictures in it.
-            top: Classes to name, at most.
-            scales: Test scales Q in pixels; None takes :attr:`test_scales`.
-            flip: Whether to average with the mirror image; None takes :attr:`test_flip`.
-            progress: Where to report to; None reports in a notebook and to a terminal, False is
-                silent, True reports anyway.
-
-        Returns:
-            One prediction a picture, in order. A file that cannot be read has a fault and no
-            ranking. The probabilities are calibrated if the model is.
-
-        Raises:
-            InputError: A file does not exist, an array has another shape, or a scale is too
-                small.
-        """
-        progress = choose_progress(progress)
-        sources = list_pictures(pictures, progress)
-        scales = tuple(scales or self.test_scales)
-        for scale in scales:
-            self.check_scale(scale)
-        tested = TestPictures(sources, scales)
-        views = Dense(self.test_flip if flip is None else flip)
-        mixture = {Part(0, scale, views): 1 / len(scales) for scale in scales}
-        with progress.task("naming pictures", len(sources)) as task:
-            (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
-        if self.calibration:
-            likely = temper(likely, self.calibration.temperature)
-        return Predictions(
-            self._prediction(source, likely[index], tested.unreadable.get(index), top)
-            for index, source in enumerate(sources)
-        )
-
-    def predict_proba(
-        self, pictures: Picture | Iterable[Picture], **options: Any
-    ) -> NDArray[np.float32]:
-        """Return the probability of every class on pictures.
-
-        Args:
-            pictures: As for :meth:`predict`.
-            options: As for :meth:`predict`, but ``top``.
-
-        Returns:
-            float32 (N, K), columns in the order of :attr:`classes`; rows sum to one.
-
-        Raises:
-            PictureError: One of the pictures cannot be read.
-        """
-        found = self.predict(pictures, top=1, **options)
-        if faults := [str(one.fault) for one in found if one.fault]:
-            raise PictureError("\n".join(["pictures without probabilities:", *faults]))
-        rows = [one.probabilities for one in found if one.probabilities is not None]
-        return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
-
-    def _prediction(
-        self, source: Path | Image.Image, likely: Tensor, fault: str | None, top: int
-    ) -> Prediction:
-        file = source if isinstance(source, Path) else None
-        if fault:
-            return Prediction(file, (), fault)
-        values, labels = likely.topk(min(top, len(self.classes)))
-        ranking = zip(map(self.title, labels.tolist()), values.tolist(), strict=True)
-        return Prediction(
-            file,
-            tuple(ranking),
-            class_name=self.classes[int(labels[0])],
-            probabilities=likely.numpy().astype(np.float32),
-        )
-
     def save(self, folder: str | Path) -> None:
         """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
         calibration = asdict(self.calibration) if self.calibration else None
@@ -152,17 +61,24 @@ class Classifier(TrainedNet):
 def load(
     folder: str | Path, *, device: str | None = None, precision: str | None = None
 ) -> Classifier:
-    """Load a model folder, or the best model of a run folder.
+    """Load a model folder, the best model of a run folder, or a VGG net of torchvision.
 
     Args:
-        folder: As written by training or :meth:`Classifier.save`.
+        folder: As written by training or :meth:`Classifier.save`; or ``torchvision/NAME`` for one
+            of torchvision's VGG nets (``vgg11`` to ``vgg19``, ``vgg11_bn`` to ``vgg19_bn``) trained
+            on ImageNet, which torchvision downloads once, ``torchvision/NAME:FILE`` with the
+            weights of a file.
         device: Where it computes; None takes a GPU if there is one.
         precision: ``bf16`` or ``fp32``; None takes bf16 where it is native.
 
     Raises:
-        ModelError: The folder is neither, its files do not fit each other, or it is a box net.
+        ModelError: The folder is neither, its files do not fit each other, it is a box net, or
+            there are no such weights.
     """
-    net, config = read_model(find_model(folder), "classification")
+    if names_torchvision(folder):
+        net, config = read_vgg(str(folder))
+    else:
+        net, config = read_model(find_model(folder), "classification")
     given = config.calibration
     return Classifier(
         **from_config(net, config, device, precision),

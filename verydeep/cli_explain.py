@@ -22,7 +22,10 @@ EXPLAIN_EXAMPLES = (
 
 
 def explain(
-    model: Annotated[str, typer.Argument(help="Model or run folder of a classifier.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="Model or run folder of a classifier, or torchvision/vgg16 and kin."),
+    ],
     files: Annotated[list[str], typer.Argument(help="Pictures; a folder stands for those in it.")],
     out: Annotated[Path, typer.Option(help="Folder for the page and its drawings.")],
     label: Annotated[
@@ -112,7 +115,8 @@ def explain(
     channel and what a class looks like, if asked for. The page is index.html in --out, with its
     drawings as files beside it.
     """
-    check_models(model, *(boxes or ()))
+    check_models(model, torchvision="vgg")
+    check_models(*(boxes or ()))
     check_files(files)
     from verydeep.progress import console_progress
     from verydeep.run.explain import ExplainRequest, explain_pictures

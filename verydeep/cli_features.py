@@ -34,7 +34,10 @@ PROBE_EXAMPLES = (
 
 
 def features(
-    model: Annotated[str, typer.Argument(help="Model or run folder of a classifier.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="Model or run folder of a classifier, or torchvision/vgg16 and kin."),
+    ],
     data: Data,
     out: Annotated[
         Path, typer.Option(help="File to write: .parquet (extra: parquet), or .npz for NumPy.")
@@ -68,7 +71,7 @@ def features(
     The net is applied densely; the activations of its penultimate layer are averaged over
     positions, mirror image and scales, and divided by their Euclidean length.
     """
-    check_models(model)
+    check_models(model, torchvision="vgg")
     from verydeep.distributed import joined
     from verydeep.run.features import FeatureRequest, extract_features
     from verydeep.tables.features import features_as_text

@@ -83,7 +83,8 @@ def explain(
     """Look inside a net: what it makes of pictures, layer by layer, as a page with drawings.
 
     Args:
-        model: Model or run folder of a classifier, or a loaded one.
+        model: Model or run folder of a classifier, a VGG net of torchvision like
+            ``torchvision/vgg16``, or a loaded one.
         pictures: As for :meth:`verydeep.Classifier.predict`.
         out: Folder for ``index.html``, ``explain.json`` and a folder of drawings a picture; it is
             made if need be.

@@ -23,12 +23,11 @@ from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.record import located_rows
 from verydeep.localization.result import LocalizationResult
-from verydeep.model_folder import read_config
-from verydeep.model_path import find_model
 from verydeep.progress import Progress
 from verydeep.recipe import Localization as Settings
 from verydeep.recipe import Recipe
 from verydeep.run.task import Figures, Parts, Task, Tested
+from verydeep.torchvision_vgg import source_config
 from verydeep.training.objective import Localization, Objective
 
 SHARED = ("net.name", "net.input_size", "net.width", "net.hidden", "net.norm", "data.divisor")
@@ -69,7 +68,7 @@ class ToLocalize(Task[Localizer]):
         source = self.recipe.initialize.source
         if source is None:
             return measured
-        return replace(measured, mean=read_config(find_model(source)).preprocessing.mean)
+        return replace(measured, mean=source_config(source).preprocessing.mean)
 
     def objective(self, samples: Sequence[Sample]) -> Objective:
         """Return the loss on the true class's box."""
@@ -144,7 +143,7 @@ def inherit(recipe: Recipe) -> Recipe:
     recipe = recipe.replace(test__protocol="center", test__flip=False)
     if source is None:
         return recipe
-    config = read_config(find_model(source))
+    config = source_config(source)
     if config.task != "classification":
         raise ModelError(f"{source}: a box net begins with a classifier, and this is a box net")
     theirs = {f"net.{key}": value for key, value in config.net.model_dump().items()}

@@ -15,9 +15,12 @@ from verydeep.insight.draw_boxes import PALETTE, Mark, draw_boxes
 from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
 from verydeep.localization.protocol import USUAL_GRID, check_grid_use
+from verydeep.model_path import is_other_torchvision
 from verydeep.option_names import option
 from verydeep.prediction import Prediction, Predictions
+from verydeep.predictor import Predictor
 from verydeep.progress import ProgressWish, choose_progress
+from verydeep.torchvision_nets import torchvision_classifier
 
 
 def predict(
@@ -38,7 +41,9 @@ def predict(
     """Name what is on pictures, and where it is if there are box nets to say so.
 
     Args:
-        model: Model or run folder of a classifier.
+        model: Model or run folder of a classifier; or ``torchvision/NAME`` for one of torchvision's
+            with the weights that it recommends, ``torchvision/NAME:WEIGHTS`` with other published
+            ones, ``torchvision/NAME:FILE`` with those of a file.
         pictures: As for :meth:`verydeep.Classifier.predict`.
         boxes: Model or run folders of box nets.
         top: Classes to name, at most.
@@ -56,19 +61,20 @@ def predict(
         InputError: A model or a file cannot be used.
     """
     progress = choose_progress(progress)
-    classifier = load(model, device=device, precision=precision)
     if not boxes:
         if protocol or threshold is not None or grid != USUAL_GRID:
             raise InputError(
                 f"{option('protocol')}, {option('grid')} and {option('threshold')} are of boxes: "
                 f"name a box net with {option('boxes')}"
             )
-        return classifier.predict(pictures, top=top, scales=scales, flip=flip, progress=progress)
+        named = _load_any(model, device, precision)
+        return named.predict(pictures, top=top, scales=scales, flip=flip, progress=progress)
     if protocol not in (None, "dense", "crops"):
         raise InputError(
             f"{option('protocol')} of boxes must be dense or crops, got {protocol!r} instead"
         )
     check_grid_use(grid, protocol)
+    classifier = load(model, device=device, precision=precision)
     nets = [load_localizer(folder, device=device, precision=precision) for folder in boxes]
     return localize(
         classifier,
@@ -82,6 +88,13 @@ def predict(
         threshold=threshold,
         progress=progress,
     )
+
+
+def _load_any(model: str | Path, device: str | None, precision: str | None) -> Predictor:
+    """Load a model or run folder, or any classifier of torchvision."""
+    if is_other_torchvision(model):
+        return torchvision_classifier(str(model), device=device, precision=precision)
+    return load(model, device=device, precision=precision)
 
 
 def draw_predictions(

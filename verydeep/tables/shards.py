@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from verydeep.data.shards.write import Written
@@ -31,5 +32,5 @@ def shards_as_text(written: Written) -> str:
     table = align([["split", "samples", "shards"], *rows])
     return (
         f"{table}\n\n{written.bytes / 2**20:,.1f} MiB in {written.folder}; train with "
-        f"verydeep train {written.folder} --out RUN"
+        f"verydeep train {shlex.quote(str(written.folder))} --out RUN"
     )

@@ -227,6 +227,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
+    load_before = os.getloadavg()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     data, run = chosen.folder / "pictures", chosen.folder / "run"
     if not data.is_dir():
@@ -259,6 +260,7 @@ def main() -> None:
         value = {
             "what": "left after kills at random moments",
             "seed": chosen.seed,
+            "load_average": {"before": load_before, "after": os.getloadavg()},
             "environment": describe_environment(choose_machine("cpu")),
             "results": results,
         }

@@ -57,6 +57,15 @@ def test_leakage_ends_with_2_and_says_what_to_do(data: Path, verydeep: Program) 
     )
 
 
+def test_a_class_of_no_split_stands_without_parentheses(data: Path, verydeep: Program) -> None:
+    for split in ("train", "val", "test"):
+        if (data / split).is_dir():
+            shutil.copytree(data / split / "cat", data / split / "Cat")
+    lines = verydeep("check", data).out.splitlines()
+    assert "      Cat" in lines
+    assert not any("()" in line for line in lines)
+
+
 def test_long_lists_are_cut_and_say_so(data: Path, verydeep: Program) -> None:
     for number in range(9):
         (data / f"train/cat/note{number}.txt").write_text("x")

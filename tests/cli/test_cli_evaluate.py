@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from verydeep.system.settings import Compute
 import csv
 import json
 import os
@@ -20,6 +19,7 @@ from tiny import Outcome, strict_json, write_class_folders, write_splits
 
 import verydeep as package
 from verydeep.evaluation.protocol import NAMES
+from verydeep.system.settings import Compute
 
 Program = Callable[..., Outcome]
 
@@ -88,7 +88,9 @@ def test_each_protocol_by_its_flag(name: str, evaluate: Callable, unsure: Path) 
     found = evaluate(unsure, "--protocol", name)
     assert set(found) >= KEYS
     assert (found["protocol"], found["images"], found["unreadable"]) == (name, 12, [])
-    expected = package.evaluate(unsure, None, name, compute=Compute(device="cpu", precision="fp32", workers=0))
+    expected = package.evaluate(
+        unsure, None, name, compute=Compute(device="cpu", precision="fp32", workers=0)
+    )
     assert without_seconds(found) == without_seconds(json.loads(json.dumps(expected.to_dict())))
 
 
@@ -245,7 +247,9 @@ def test_an_explanation_of_the_first_picture(
     found = evaluate(unsure, "--explain")
     first = sorted((pictures / "test" / "blue").iterdir())[0]
     assert found["file"] == str(first)
-    (prediction,) = package.load(unsure, compute=Compute(device="cpu", precision="fp32")).predict(first)
+    (prediction,) = package.load(unsure, compute=Compute(device="cpu", precision="fp32")).predict(
+        first
+    )
     assert found["class"] == prediction.label
     assert found["probability"] == pytest.approx(prediction.ranking[0][1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from tiny import COLOURS
 from torch import Tensor
 
+from verydeep.cli.data import shards_as_text
 from verydeep.cli.text.columns import align
 from verydeep.cli.text.results import (
     GLANCES,
@@ -23,6 +25,8 @@ from verydeep.cli.text.results import (
     run_as_text,
     table_as_text,
 )
+from verydeep.data.shards.manifest import Manifest
+from verydeep.data.shards.write import Written
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.walkthrough import explain
 
@@ -376,6 +380,18 @@ def test_the_end_of_a_run_says_where_things_are() -> None:
         assert part in rest
     assert "epoch 71" in rest
     assert str(Path("runs/d/report.html")) in rest
+
+
+def test_one_epoch_is_not_called_several() -> None:
+    test = result(scales=[32], nets=["A"], models=[], top=5)
+    metrics = {"tests": [test], "epochs": 1, "drops": 1, "stopped_because": "…", "best_epoch": 1}
+    text = run_as_text(metrics, Path("r"))
+    assert "1 epoch, 1 drop of" in text
+
+
+def test_a_folder_with_a_blank_is_quoted_in_the_command_that_comes_next() -> None:
+    written = Written(Path("a b"), Manifest.model_construct(classes=("x",), splits={}), 0, ())
+    assert shlex.split(shards_as_text(written).partition("train with ")[2])[2] == "a b"
 
 
 def test_a_box_net_stands_beside_boxes_that_know_nothing() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from verydeep.errors import ModelError
-from verydeep.models.path import check_models, find_model
+from verydeep.models.path import check_models, find_model, names_torchvision
 
 PROGRAM = (
     "import sys\n"
@@ -33,7 +33,11 @@ PROGRAM = (
         ["report", "nowhere"],
         ["probe", "nowhere.npz"],
         ["runs", "nowhere"],
-        ["predict", "torchvision/vgg16", "."],
+        ["features", "torchvision/resnet18", ".", "--out", "o.npz"],
+        ["explain", "torchvision/resnet18", ".", "--out", "o"],
+        ["train", ".", "--init-from", "torchvision/resnet18"],
+        ["predict", "torchvision/resnet18", ".", "--boxes", "torchvision/vgg16"],
+        ["predict", "torchvision/vgg16", "nowhere.jpg"],
     ],
     ids=" ".join,
 )
@@ -63,7 +67,26 @@ def test_a_run_beside_the_wrong_name_is_named(trained_run: Path) -> None:
 
 def test_other_values_pass(trained_run: Path) -> None:
     check_models(trained_run, str(trained_run / "model"), None, object())
-    check_models("torchvision/vgg16", torchvision=True)
+    check_models("torchvision/resnet18", "torchvision/nonsense", torchvision="any")
+    check_models("torchvision/vgg16", "torchvision/vgg11_bn:w.pth", torchvision="vgg")
+
+
+def test_a_net_of_torchvision_is_refused_where_a_folder_is_needed() -> None:
+    with pytest.raises(ModelError, match="folder is needed"):
+        check_models("torchvision/vgg16")
+    with pytest.raises(ModelError, match=r"vgg16_bn.*did you mean"):
+        check_models("torchvision/vgg61", torchvision="vgg")
+
+
+def test_a_folder_of_the_name_of_a_net_of_torchvision_goes_first(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "vgg16").symlink_to(trained_run)
+    monkeypatch.chdir(tmp_path)
+    assert find_model("torchvision/vgg16").parent.name == "vgg16"
+    check_models("torchvision/vgg16")
+    assert not names_torchvision("torchvision/vgg16")
 
 
 @pytest.mark.parametrize("module", ["predict", "measure", "train", "features"])

@@ -15,7 +15,7 @@ from verydeep import train
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.errors import RecipeError
 from verydeep.recipe.recipe import load_recipe
-from verydeep.run.training.auto import facts_of
+from verydeep.run.training.auto import choose_recipe, facts_of
 from verydeep.run.training.extend import ignored
 from verydeep.system.device import choose_machine
 
@@ -45,6 +45,21 @@ def test_a_recipe_is_chosen_said_and_written(tmp_path: Path) -> None:
     again = train(data, out=tmp_path / "again", settings=TINY)
     assert again["top1_error"] == found["top1_error"]
     assert weights(tmp_path / "again") == weights(run)
+
+
+def test_all_layers_of_a_net_of_torchvision_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # empty: the recipe needs no weights
+    source = DataSource(write_class_folders(tmp_path / "data", 10))
+    said = {"initialize": {"source": "torchvision/vgg13_bn"}, "net": {"hidden": 16}}
+    machine = choose_machine("cpu", "fp32")
+    recipe = choose_recipe(source, read_dataset(source.data, draw=False), said, machine, Said())
+    assert (recipe.net.name, recipe.net.norm, recipe.net.input_size) == ("B", "batch", 224)
+    assert (recipe.net.hidden, recipe.initialize.layers) == (16, "all")
+    said["initialize"]["layers"] = "paper"
+    recipe = choose_recipe(source, read_dataset(source.data, draw=False), said, machine, Said())
+    assert recipe.initialize.layers == "paper"
 
 
 def test_a_resumed_run_keeps_its_recipe_although_more_pictures_have_come(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,5 +153,5 @@ def shards_as_text(written: Written) -> str:
     table = align([["split", "samples", "shards"], *rows])
     return (
         f"{table}\n\n{written.bytes / 2**20:,.1f} MiB in {written.folder}; train with "
-        f"verydeep train {written.folder} --out RUN"
+        f"verydeep train {shlex.quote(str(written.folder))} --out RUN"
     )

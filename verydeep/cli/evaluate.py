@@ -83,7 +83,7 @@ def evaluate(
     A box net by itself is told the true class; beside a classifier, with --boxes, the classifier
     says what to look for.
     """
-    check_models(*models, torchvision=True)
+    check_models(*models, torchvision="any")
     check_models(*(boxes or ()))
     from verydeep.run.testing.boxes import are_box_nets
     from verydeep.system.distributed import joined

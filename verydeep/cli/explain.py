@@ -27,7 +27,10 @@ EXPLAIN_EXAMPLES = (
 @option_group("compute", Compute, "device", "precision")
 def explain(
     *,
-    model: Annotated[str, typer.Argument(help="Model or run folder of a classifier.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="Model or run folder of a classifier, or torchvision/vgg16 and kin."),
+    ],
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     out: Annotated[Path, typer.Option(help="Folder for the page and its drawings.")],
     label: Annotated[
@@ -116,7 +119,8 @@ def explain(
     channel and what a class looks like, if asked for. The page is index.html in --out, with its
     drawings as files beside it.
     """
-    check_models(model, *(boxes or ()))
+    check_models(model, torchvision="vgg")
+    check_models(*(boxes or ()))
     check_files(files)
     from verydeep.run.explain import explain as explain_images
     from verydeep.system.progress import console_progress

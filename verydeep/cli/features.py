@@ -31,7 +31,10 @@ PROBE_EXAMPLES = (
 @option_group("how", Descriptor, "scales", "flip", "layer", "aggregate")
 def features(
     *,
-    model: Annotated[str, typer.Argument(help="Model or run folder of a classifier.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="Model or run folder of a classifier, or torchvision/vgg16 and kin."),
+    ],
     data: Data,
     out: Annotated[
         Path, typer.Option(help="File to write: .parquet (extra: parquet), or .npz for NumPy.")
@@ -47,7 +50,7 @@ def features(
     The net is applied densely; the activations of its penultimate layer are averaged over
     positions, mirror image and scales, and divided by their Euclidean length.
     """
-    check_models(model)
+    check_models(model, torchvision="vgg")
     from verydeep.cli.text.features import features_as_text
     from verydeep.run.features import extract_features
     from verydeep.system.distributed import joined

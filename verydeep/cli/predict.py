@@ -28,7 +28,9 @@ PREDICT_EXAMPLES = (
 @option_group("views", TestProtocol, "scales", "flip", "grid")
 def predict(
     *,
-    model: Annotated[str, typer.Argument(help="Model or run folder.")],
+    model: Annotated[
+        str, typer.Argument(help="Model or run folder, or torchvision/NAME[:WEIGHTS or :FILE].")
+    ],
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
     as_json: Json = False,
@@ -73,7 +75,8 @@ def predict(
         raise InputError("--draw-above is about drawn boxes: name a folder for them with --out")
     if not sort and (least is not None or move):
         raise InputError("--least and --move are of --sort: name the folder to sort into")
-    check_models(model, *(boxes or ()))
+    check_models(model, torchvision="vgg" if boxes else "any")
+    check_models(*(boxes or ()))
     check_files(files)
     from verydeep.cli.text import predictions as tables
     from verydeep.run.predict import draw_predictions

@@ -54,7 +54,10 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting.")
     ] = None,
     init_from: Annotated[
-        str | None, typer.Option(help="Model or run whose layers are copied where they fit.")
+        str | None,
+        typer.Option(
+            help="Model or run, or torchvision/vgg16 and kin, whose layers that fit are copied."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, or with the latest.")
@@ -80,7 +83,7 @@ def train(
     }
     given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     if not resume:
-        check_models(init_from)
+        check_models(init_from, torchvision="vgg")
     from verydeep.run.training.train import train as train_net
 
     result = train_net(

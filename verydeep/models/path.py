@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from verydeep.errors import ModelError, did_you_mean
 
@@ -15,10 +16,42 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 TORCHVISION = "torchvision/"
 """Before the name of a net of torchvision, as in ``torchvision/resnet50``."""
 
+VGG_NETS = tuple(f"vgg{depth}{norm}" for norm in ("", "_bn") for depth in (11, 13, 16, 19))
+"""torchvision's nets that can be used wherever a model or run folder can."""
+
 
 def is_torchvision(name: object) -> bool:
     """Return whether a model is named as one of torchvision."""
     return isinstance(name, str) and name.startswith(TORCHVISION)
+
+
+def names_torchvision(model: object) -> bool:
+    """Return whether a model is named as one of torchvision, and is no folder of that name."""
+    return is_torchvision(model) and not Path(str(model)).exists()
+
+
+def is_other_torchvision(model: object) -> bool:
+    """Return whether a model is named as one of torchvision that is no VGG net."""
+    return names_torchvision(model) and _net(model) not in VGG_NETS
+
+
+def _net(name: object) -> str:
+    return str(name).removeprefix(TORCHVISION).partition(":")[0]
+
+
+def check_vgg(name: object) -> None:
+    """Refuse a name of torchvision's that stands for no VGG net.
+
+    Raises:
+        ModelError: It does.
+    """
+    net = _net(name)
+    if net not in VGG_NETS:
+        raise ModelError(
+            f"{TORCHVISION}{net}: of torchvision's nets only the VGG nets can be used here: "
+            f"{', '.join(VGG_NETS)} (verydeep predict and verydeep evaluate take all of its "
+            f"classifiers){did_you_mean(net, VGG_NETS)}"
+        )
 
 
 def find_model(folder: str | Path) -> Path:
@@ -28,10 +61,9 @@ def find_model(folder: str | Path) -> Path:
         ModelError: It is neither.
     """
     path = Path(folder).expanduser()
-    if is_torchvision(str(folder)) and not path.exists():
+    if names_torchvision(str(folder)):
         raise ModelError(
-            f"{folder}: nets of torchvision can be evaluated, alone or fused with your own, but "
-            "not yet used here, where a model or run folder is needed"
+            f"{folder}: a net of torchvision, but a model or run folder is needed here"
         )
     for candidate in (path, path / "model"):
         if (candidate / CONFIG).is_file():
@@ -39,18 +71,21 @@ def find_model(folder: str | Path) -> Path:
     raise ModelError(f"{path}: {_reason(path)}")
 
 
-def check_models(*models: object, torchvision: bool = False) -> None:
+def check_models(*models: object, torchvision: Literal["none", "vgg", "any"] = "none") -> None:
     """Refuse paths that hold no model, before anything slow is begun; other values pass.
 
     Args:
         models: Paths, or anything else.
-        torchvision: Whether names of torchvision's nets pass as well.
+        torchvision: Which names of torchvision's nets pass as well.
 
     Raises:
         ModelError: There is no model at one of the paths.
     """
     for model in models:
-        if isinstance(model, str | Path) and not (torchvision and is_torchvision(model)):
+        if torchvision != "none" and names_torchvision(model):
+            if torchvision == "vgg":
+                check_vgg(model)
+        elif isinstance(model, str | Path):
             find_model(model)
 
 

@@ -7,17 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from verydeep.errors import InputError, ModelError, did_you_mean
+from verydeep.errors import InputError, ModelError
 from verydeep.models.path import TORCHVISION
+from verydeep.models.predictor import Predictor
 from verydeep.models.trained_net import pixels_at_once
+from verydeep.models.weights.torchvision import (
+    IMAGENET,
+    TorchvisionWeights,
+    cached_file,
+    count_outputs,
+    download_fault,
+    find_weights,
+    load_into,
+    published_classes,
+)
 from verydeep.nets.dense import classify_densely
 from verydeep.system.device import Machine, choose_machine
 from verydeep.system.settings import Compute
@@ -31,19 +40,19 @@ class Evaluation:
         crop_size: Side of the central crop that the net is shown, in pixels.
         resize_size: Smallest side that images are rescaled to before.
         mean: Subtracted from red, green and blue between 0 and 1.
-        deviation: What they are divided by then.
+        std: What they are divided by then.
         interpolation: ``bilinear`` or ``bicubic``.
     """
 
     crop_size: int
     resize_size: int
     mean: tuple[float, ...]
-    deviation: tuple[float, ...]
+    std: tuple[float, ...]
     interpolation: str
 
 
 @dataclass(repr=False)
-class TorchvisionClassifier:
+class TorchvisionClassifier(Predictor):
     """A net of ``torchvision.models`` with what is needed to test it.
 
     Attributes:
@@ -71,10 +80,12 @@ class TorchvisionClassifier:
         self.net = self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.slides = self.name.startswith(("vgg", "alexnet"))
         self.any_size = not self.name.startswith(("vit_", "maxvit"))
+        self.test_scales = (self.resize_size,)
+        self.interpolation = self.evaluation.interpolation
         device = self.machine.device
-        mean, deviation = self.evaluation.mean, self.evaluation.deviation
+        mean, std = self.evaluation.mean, self.evaluation.std
         self._mean = 255 * torch.tensor(mean, device=device).view(3, 1, 1)
-        self._deviation = 255 * torch.tensor(deviation, device=device).view(3, 1, 1)
+        self._std = 255 * torch.tensor(std, device=device).view(3, 1, 1)
 
     def __repr__(self) -> str:
         return (
@@ -91,16 +102,6 @@ class TorchvisionClassifier:
     def resize_size(self) -> int:
         """Smallest side that torchvision rescales images to when it tests it."""
         return self.evaluation.resize_size
-
-    @property
-    def interpolation(self) -> str:
-        """How torchvision rescales them: ``bilinear`` or ``bicubic``."""
-        return self.evaluation.interpolation
-
-    @property
-    def test_scales(self) -> tuple[int, ...]:
-        """Test scale Q, in pixels, if nothing else is said."""
-        return (self.resize_size,)
 
     @property
     def pixels_at_once(self) -> int:
@@ -127,7 +128,7 @@ class TorchvisionClassifier:
         """
         with torch.inference_mode(), self.machine.autocast():
             x = pictures.to(self.machine.device, torch.float32, memory_format=torch.channels_last)
-            x = x.sub_(self._mean).div_(self._deviation)
+            x = x.sub_(self._mean).div_(self._std)
             if self.slides:
                 return classify_densely(_fully_connected(self.net), self.net.features(x)).float()  # type: ignore[operator]
             return cast(Tensor, self.net(x)).float()[:, :, None, None]
@@ -144,6 +145,10 @@ class TorchvisionClassifier:
                 f"made for; got {scale} instead"
             )
 
+    def title(self, label: int) -> str:
+        """Return the name of a class."""
+        return self.classes[label]
+
 
 def _fully_connected(net: nn.Module) -> nn.Sequential:
     """Return the layers behind the pooling, which is none on images of the input size."""
@@ -153,7 +158,7 @@ def _fully_connected(net: nn.Module) -> nn.Sequential:
 
 def torchvision_classifier(
     text: str,
-    classes: Sequence[str],
+    classes: Sequence[str] | None = None,
     *,
     compute: Compute | str | None = None,
 ) -> TorchvisionClassifier:
@@ -164,40 +169,33 @@ def torchvision_classifier(
             those of a file (``.safetensors``, or a state dict of torch), or
             ``torchvision/NAME:WEIGHTS`` with published ones (``DEFAULT``, ``IMAGENET1K_V1``),
             which torchvision downloads once.
-        classes: Names of the K classes, in the order in which the net knows them.
+        classes: Names of the K classes, in the order in which the net knows them; None takes those
+            that the weights know, and of a name alone the weights that torchvision recommends.
         compute: Device and precision; a string names the device.
 
     Raises:
         ModelError: There is no such net, or the weights do not fit.
     """
-    from torchvision import models
+    from torchvision.models import get_model_weights
 
-    name, _, source = text.removeprefix(TORCHVISION).partition(":")
-    known = models.list_models(module=models)
-    if name not in known:
-        raise ModelError(
-            f"{TORCHVISION}{name}: torchvision has no classifier of that name"
-            f"{did_you_mean(name, known)}"
-        )
-    published = models.get_model_weights(name)
-    file = Path(source).expanduser() if source else None
-    weights = None
-    if source in published.__members__ and not Path(source).exists():
-        weights, file = published[source], None
-    elif file:
-        # A published file under its own name is known for what it is.
-        weights = next((w for w in published if Path(w.url).name == file.name), None)
+    found = find_weights(text, default=classes is None)
+    name, weights, file = found.name, found.published, found.file
     if weights is not None:
-        _check_classes(name, weights.meta["categories"], classes)
-    net = _published(name, weights) if weights and not file else _make(name, len(classes), weights)
-    if file:
-        _load(net, file, name, len(classes))
+        _check_classes(name, published_classes(name, weights), classes)
+    state = found.read(len(classes) if classes else None) if file else None
+    if classes is None:
+        outputs = count_outputs(state, file, found.describe()) if state is not None else IMAGENET
+        classes = found.class_names(outputs)
+    net = _published(found) if weights and not file else _make(name, len(classes), weights)
+    if state is not None:
+        load_into(net, state, file, found.describe(len(classes)))
+    preset = (weights or get_model_weights(name).DEFAULT).transforms()
     return TorchvisionClassifier(
         name=name,
         net=net,
         classes=tuple(classes),
-        evaluation=_evaluation(net, (weights or published.DEFAULT).transforms()),
-        weights=source or "random",
+        evaluation=_evaluation(net, preset),
+        weights=found.source or "random",
         machine=Compute.of(compute).machine(),
     )
 
@@ -231,48 +229,22 @@ def _make(name: str, classes: int, weights: Any) -> nn.Module:
         return cast(nn.Module, get_model(name, **options))
 
 
-def _published(name: str, weights: Any) -> nn.Module:
+def _published(found: TorchvisionWeights) -> nn.Module:
     from torchvision.models import get_model
 
     try:
-        return cast(nn.Module, get_model(name, weights=weights))
+        return cast(nn.Module, get_model(found.name, weights=found.published))
     except OSError as error:
+        raise ModelError(download_fault(found, error)) from error
+    except (RuntimeError, UnpicklingError, EOFError) as error:
         raise ModelError(
-            f"{TORCHVISION}{name}: its weights cannot be downloaded from {weights.url} ({error}); "
-            f"fetch them elsewhere and name the file: {TORCHVISION}{name}:FILE"
+            f"{cached_file(found.published)}: not the weights of {found.text} "
+            f"({type(error).__name__}); delete the file, so that it is downloaded again"
         ) from error
 
 
-def _load(net: nn.Module, path: Path, name: str, classes: int) -> None:
-    try:
-        if path.suffix == ".safetensors":
-            weights = load_file(path)
-        else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-        # What only training needed: auxiliary classifiers.
-        kept = {k: v for k, v in weights.items() if not k.lower().startswith("aux")}
-        net.load_state_dict(kept)
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"{path}: neither a file nor the name of weights that torchvision publishes"
-        ) from error
-    except (SafetensorError, OSError, RuntimeError, ValueError, AttributeError, EOFError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(
-            f"{path}: not weights of torchvision's {name} with {classes} classes "
-            f"({' '.join(line.strip() for line in reason[:2])})"
-        ) from error
-    except Exception as error:  # what a pickle that is none makes torch raise has no common root
-        raise ModelError(f"{path}: cannot be read ({type(error).__name__})") from error
-
-
-def _check_classes(name: str, known: Sequence[str] | None, classes: Sequence[str]) -> None:
-    if known is None:
-        raise ModelError(
-            f"{TORCHVISION}{name}: these published weights are no classifier's: they know no "
-            "classes"
-        )
-    if len(known) != len(classes):
+def _check_classes(name: str, known: Sequence[str], classes: Sequence[str] | None) -> None:
+    if classes is not None and len(known) != len(classes):
         raise ModelError(
             f"{TORCHVISION}{name}: the published weights know {len(known)} classes, the data have "
             f"{len(classes)}"

@@ -41,8 +41,8 @@ def refuse_unknown(unknown: Iterable[str]) -> None:
         if keyword in WEIGHTS:
             raise UnknownKeyword(
                 f"vgg() has no keyword {keyword!r}: it makes a net that is not trained yet. Load "
-                "your own model with verydeep.load(FOLDER); torchvision's nets, pretrained on "
-                "ImageNet, can be evaluated by a name like 'torchvision/vgg16:DEFAULT'"
+                "your own model with verydeep.load(FOLDER), or torchvision's, pretrained on "
+                "ImageNet, with verydeep.load('torchvision/vgg16')"
             )
         meant = ELSEWHERE.get(keyword)
         hint = f"; did you mean {meant!r}?" if meant else did_you_mean(keyword, KEYWORDS)

@@ -68,7 +68,8 @@ def explain(
     """Show what a net does with images, layer by layer, as a page with drawings.
 
     Args:
-        model: Model or run folder of a classifier, or a loaded one.
+        model: Model or run folder of a classifier, a VGG net of torchvision like
+            ``torchvision/vgg16``, or a loaded one.
         pictures: As for :meth:`verydeep.Classifier.predict`.
         out: Folder for ``index.html``, ``explain.json`` and a folder of drawings for each image;
             made if need be.

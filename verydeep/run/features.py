@@ -68,7 +68,8 @@ def features(
     scales, and the vector is divided by its length. All vectors are kept in memory.
 
     Args:
-        model: Model or run folder of a classifier, or a loaded one.
+        model: Model or run folder of a classifier, a VGG net of torchvision like
+            ``torchvision/vgg16``, or a loaded one.
         data: As for :func:`verydeep.read_dataset`. Splits that are missing are drawn by rule.
         descriptor: Layer, scales, mirror image and aggregation; None takes ``fc7`` at the scales
             that the model was tested at.

@@ -14,7 +14,10 @@ from verydeep.localization.localizer import load_localizer
 from verydeep.localization.predict import localize
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.models.classifier import load_classifier
+from verydeep.models.path import is_other_torchvision
 from verydeep.models.prediction import Prediction, Predictions
+from verydeep.models.predictor import Predictor
+from verydeep.models.torchvision import torchvision_classifier
 from verydeep.system.files import write_atomically
 from verydeep.system.option_names import option
 from verydeep.system.progress import ProgressWish, choose_progress
@@ -35,7 +38,9 @@ def predict(
     """Name the classes of images, and where they are if there are box regressors.
 
     Args:
-        model: Model or run folder of a classifier.
+        model: Model or run folder of a classifier; or ``torchvision/NAME`` with the weights that
+            torchvision recommends, ``torchvision/NAME:WEIGHTS`` with other published ones,
+            ``torchvision/NAME:FILE`` with those of a file.
         pictures: As for :meth:`verydeep.Classifier.predict`.
         protocol: Scales and mirror images; with ``boxes`` also grid and merging, and the name
             ``dense`` (the default) or ``crops``.
@@ -49,22 +54,29 @@ def predict(
         InputError: A model or a file cannot be used.
     """
     progress, how = choose_progress(progress), protocol or BoxProtocol()
-    classifier = load_classifier(model, compute)
     if not boxes:
         if how != BoxProtocol(scales=how.scales, flip=how.flip):
             raise InputError(
                 f"{option('protocol')}, {option('grid')} and {option('threshold')} are of boxes: "
                 f"name a box net with {option('boxes')}"
             )
-        return classifier.predict(
+        return _load_any(model, compute).predict(
             pictures, top=top, scales=how.scales, flip=how.flip, progress=progress
         )
     if how.name == "center":
         raise InputError(
             f"{option('protocol')} of boxes must be dense or crops, got 'center' instead"
         )
+    classifier = load_classifier(model, compute)
     nets = [load_localizer(folder, compute) for folder in boxes]
     return localize(classifier, nets, pictures, replace(how, top=top), progress=progress)
+
+
+def _load_any(model: str | Path, compute: Compute | str | None) -> Predictor:
+    """Load a model or run folder, or any classifier of torchvision."""
+    if is_other_torchvision(model):
+        return torchvision_classifier(str(model), compute=compute)
+    return load_classifier(model, compute)
 
 
 def draw_predictions(

@@ -110,9 +110,12 @@ def foreseen(epochs: int, seconds_an_epoch: float, machine: Machine, *, at_most:
     >>> machine = Machine(torch.device("cpu"), "bf16")
     >>> foreseen(30, 8.0, machine, at_most=False)
     'about 4 min: 30 epochs of 8 s on cpu, bf16'
+    >>> foreseen(1, 0.4, machine, at_most=True)
+    'under 1 s: 1 epoch of under 1 s on cpu, bf16'
     """
-    up_to = "at most " if at_most else ""
+    seconds = epochs * seconds_an_epoch
+    bound = "" if seconds < 1 else "at most " if at_most else "about "
     return (
-        f"{up_to or 'about '}{in_words(epochs * seconds_an_epoch)}: {plural(epochs, 'epoch')} of "
-        f"{in_words(seconds_an_epoch)} on {machine}"
+        f"{bound}{in_words(seconds)}: {plural(epochs, 'epoch')} of {in_words(seconds_an_epoch)} on "
+        f"{machine}"
     )

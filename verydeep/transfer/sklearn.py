@@ -33,7 +33,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     first are transformed. A copy or a pickle holds the settings; it loads the model again.
 
     Args:
-        model: Model or run folder, or a loaded classifier.
+        model: Model or run folder, a VGG net of torchvision like ``torchvision/vgg16``, or a loaded
+            classifier.
         scales: Q, in pixels; None takes those that the model was tested at.
         flip: Whether to average with the mirror image; None does as when the model was tested.
         layer: ``fc7``, ``fc6`` or ``pool5``.

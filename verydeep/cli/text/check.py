@@ -41,7 +41,8 @@ def _finding(finding: dict[str, Any]) -> Iterator[str]:
     yield f"{_MARKS[finding['severity']]}  {printable(finding['title'])}"
     yield f"    {finding['advice']}"
     for file in finding["files"][:LISTED]:
-        named = file["file"] or f"{file['class_name']} ({file['split']})"
+        of_split = f" ({file['split']})" if file["split"] else ""
+        named = file["file"] or f"{file['class_name']}{of_split}"
         parts = (named, file["reason"]) if file["reason"] else (named,)
         yield f"      {': '.join(map(printable, parts))}"
     more = len(finding["files"]) - LISTED

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verydeep.cli.text.columns import Cells, align
+from verydeep.errors import plural
 from verydeep.evaluation.metrics import has_top5, is_optimistic
 from verydeep.localization.verdict import verdict
 
@@ -276,8 +277,8 @@ def run_as_text(metrics: dict[str, Any], out: Path) -> str:
     compared = "".join(f"\n{_compared(test)}" for test in metrics["tests"] if "comparison" in test)
     return (
         f"{align(rows, left=2)}{compared}{_of_run(metrics)}\n\n"
-        f"{metrics['epochs']} epochs, {metrics['drops']} drops of the learning rate; ended because "
-        f"of {metrics['stopped_because']}.\n"
+        f"{plural(metrics['epochs'], 'epoch')}, {plural(metrics['drops'], 'drop')} of the learning "
+        f"rate; ended because of {metrics['stopped_because']}.\n"
         f"model   {out / 'model'} ({_kept(metrics)})\n"
         f"report  {out / 'report.html'}"
     )

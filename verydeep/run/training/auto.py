@@ -11,8 +11,8 @@ from verydeep.data.images.decode import upright_size
 from verydeep.data.read import DataSource
 from verydeep.data.samples import Dataset
 from verydeep.errors import PictureError, plural
-from verydeep.models.folder import read_config
-from verydeep.models.path import find_model
+from verydeep.models.path import names_torchvision
+from verydeep.models.weights.torchvision_vgg import source_config
 from verydeep.recipe.auto import Choice, DataFacts, Said, auto_recipe
 from verydeep.recipe.recipe import Recipe
 from verydeep.system.device import Machine
@@ -89,7 +89,7 @@ def _with_source(said: Said) -> tuple[Said, tuple[Choice, ...]]:
     source = (said.get("initialize") or {}).get("source")
     if source is None:
         return said, ()
-    config = read_config(find_model(source))
+    config = source_config(source)
     theirs = {key: value for key, value in config.net.model_dump().items() if key in INHERITED}
     net: Mapping[str, Any] = said.get("net") or {}
     taken = {key: value for key, value in theirs.items() if key not in net}
@@ -97,7 +97,11 @@ def _with_source(said: Said) -> tuple[Said, tuple[Choice, ...]]:
     scale = {} if "train_scale" in data else {"train_scale": list(config.train_scale)}
     paths = {f"net.{key}": value for key, value in taken.items()}
     paths |= {f"data.{key}": value for key, value in scale.items()}
-    given = {**said, "net": {**taken, **net}, "data": {**data, **scale}}
+    start = dict(said.get("initialize") or {})
+    if names_torchvision(source) and "layers" not in start:
+        # Not the paper's few: nobody gives a net of ImageNet for its first four convolutions.
+        start["layers"] = paths["initialize.layers"] = "all"
+    given = {**said, "net": {**taken, **net}, "data": {**data, **scale}, "initialize": start}
     return given, (Choice(paths, f"as in {source}"),) if paths else ()
 
 

@@ -23,8 +23,7 @@ from verydeep.localization.predictions_log import located_rows
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 from verydeep.localization.validation import check_center
-from verydeep.models.folder import read_config
-from verydeep.models.path import find_model
+from verydeep.models.weights.torchvision_vgg import source_config
 from verydeep.recipe.recipe import Localization as Settings
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
@@ -69,7 +68,7 @@ class LocalizationTask(TrainingTask[Localizer]):
         source = self.recipe.initialize.source
         if source is None:
             return measured
-        return replace(measured, mean=read_config(find_model(source)).preprocessing.mean)
+        return replace(measured, mean=source_config(source).preprocessing.mean)
 
     def objective(self, samples: Sequence[Sample]) -> Objective:
         """Return the loss on the true class's box."""
@@ -144,7 +143,7 @@ def inherit(recipe: Recipe) -> Recipe:
     recipe = recipe.replace(test__protocol="center", test__flip=False)
     if source is None:
         return recipe
-    config = read_config(find_model(source))
+    config = source_config(source)
     if config.task != "classification":
         raise ModelError(f"{source}: a box net begins with a classifier, and this is a box net")
     theirs = {f"net.{key}": value for key, value in config.net.model_dump().items()}

@@ -103,7 +103,7 @@ def train(
     said = said_settings(None if auto else recipe, _changes(settings, keywords))
     chosen = None if auto else check(said, origin="" if isinstance(recipe, Recipe) else str(recipe))
     if not resume:
-        check_models(said.get("initialize", {}).get("source"))
+        check_models(said.get("initialize", {}).get("source"), torchvision="vgg")
     run = RunFolder(_run_path(data, out, resume=resume, progress=progress))
     stop = StopAtOnce(f"; if the run has begun, go on with {_way_on()}")
     with run.opened(resume=resume), stop:
@@ -409,7 +409,8 @@ class Training:
         loop = self._loop()
         if loop.resume(go_on=go_on):
             self.progress.log(
-                f"resuming after {loop.position.epoch} epochs and {loop.position.step} updates"
+                f"resuming after {plural(loop.position.epoch, 'epoch')} and "
+                f"{plural(loop.position.step, 'update')}"
             )
         if self.recipe.training.tensorboard:
             folder = self.run_folder.path / "tensorboard"

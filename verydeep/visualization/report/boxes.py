@@ -64,7 +64,12 @@ def compared(test: Mapping[str, Any]) -> list[Compared]:
     return [
         own,
         *(
-            Compared(name.replace("_", " ").replace("picture", "image"), found["error"], found["mean_iou"], own=False)
+            Compared(
+                name.replace("_", " ").replace("picture", "image"),
+                found["error"],
+                found["mean_iou"],
+                own=False,
+            )
             for name, found in test["baselines"].items()
         ),
     ]

@@ -1,0 +1,155 @@
+"""Naming what is on images: what every classifier does alike.
+
+N images, H height, W width, K classes; h, w sides of a score map.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from verydeep.data.images.inputs import Picture, list_pictures
+from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.errors import PictureError
+from verydeep.evaluation.calibration import Calibration, temper
+from verydeep.evaluation.posteriors import ViewGroup, mix_posteriors
+from verydeep.evaluation.protocol import Scales, TestProtocol
+from verydeep.models.prediction import Prediction, Predictions
+from verydeep.system.progress import ProgressWish, choose_progress
+
+
+class Predictor:
+    """A classifier that names what is on images.
+
+    Attributes:
+        classes: Names of its K classes.
+        calibration: The temperature of its probabilities, if one was fitted.
+        test_scales: Test scales Q, in pixels, if nothing else is said.
+        test_flip: Whether the mirror image is averaged in if nothing else is said.
+        any_size: Whether it takes images of any size; else it is shown the central square.
+        interpolation: How images are rescaled: ``bilinear`` or ``bicubic``.
+    """
+
+    classes: tuple[str, ...]
+    calibration: Calibration | None
+    test_scales: tuple[int, ...]
+    test_flip: bool
+    any_size: bool
+    interpolation: str
+
+    train_scale: tuple[int, int]
+
+    @property
+    @abstractmethod
+    def resize_size(self) -> int:
+        """Smallest side of an image in torchvision's evaluation, in pixels."""
+
+    @property
+    @abstractmethod
+    def input_size(self) -> int:
+        """Side of the smallest image that it takes, in pixels."""
+
+    @property
+    @abstractmethod
+    def pixels_at_once(self) -> int:
+        """Pixels of all images that should go through it together."""
+
+    @abstractmethod
+    def score_map(self, pictures: Tensor) -> Tensor:
+        """Return scores (N, K, h, w) before the softmax, from uint8 images (N, 3, H, W)."""
+
+    @abstractmethod
+    def check_scale(self, scale: int) -> None:
+        """Refuse a test scale that it cannot take."""
+
+    @abstractmethod
+    def title(self, label: int) -> str:
+        """Return what to show people for a class."""
+
+    def predict(
+        self,
+        pictures: Picture | Iterable[Picture],
+        *,
+        top: int = 5,
+        scales: Scales = None,
+        flip: bool | None = None,
+        progress: ProgressWish = None,
+    ) -> Predictions:
+        """Name what is on images.
+
+        Args:
+            pictures: A path, a PIL image or an array (H, W, 3) or (H, W) of uint8, or many of
+                them. A folder stands for the images in it.
+            top: Classes to name, at most.
+            scales: Test scales Q in pixels; None takes :attr:`test_scales`.
+            flip: Whether to average with the mirror image; None takes :attr:`test_flip`.
+            progress: Where to report to; None reports in a notebook and to a terminal, False is
+                silent, True reports anyway.
+
+        Returns:
+            One prediction an image, in order. A file that cannot be read has a fault and no
+            ranking. The probabilities are calibrated if the model is.
+
+        Raises:
+            InputError: A file does not exist, an array has another shape, or a scale is too
+                small.
+        """
+        progress = choose_progress(progress)
+        sources = list_pictures(pictures, progress)
+        how = TestProtocol("dense" if self.any_size else "center", scales, flip).for_model(self)
+        for scale in how.used_scales:
+            self.check_scale(scale)
+        tested = TestPictures(sources, how.used_scales, interpolation=self.interpolation)
+        groups = [ViewGroup(0, scale, kind) for scale in how.used_scales for kind in how.kinds]
+        mixture = dict.fromkeys(groups, 1 / len(groups))
+        with progress.task("naming images", len(sources)) as task:
+            (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
+        if self.calibration:
+            likely = temper(likely, self.calibration.temperature)
+        return Predictions(
+            self._prediction(source, likely[index], tested.unreadable.get(index), top)
+            for index, source in enumerate(sources)
+        )
+
+    def predict_proba(
+        self, pictures: Picture | Iterable[Picture], **options: Any
+    ) -> NDArray[np.float32]:
+        """Return the probability of every class on images.
+
+        Args:
+            pictures: As for :meth:`predict`.
+            options: As for :meth:`predict`, but ``top``.
+
+        Returns:
+            float32 (N, K), columns in the order of :attr:`classes`; rows sum to one.
+
+        Raises:
+            PictureError: One of the images cannot be read.
+        """
+        found = self.predict(pictures, top=1, **options)
+        if faults := [str(one.fault) for one in found if one.fault]:
+            raise PictureError("\n".join(["images without probabilities:", *faults]))
+        rows = [one.probabilities for one in found if one.probabilities is not None]
+        return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
+
+    def _prediction(
+        self, source: Path | Image.Image, likely: Tensor, fault: str | None, top: int
+    ) -> Prediction:
+        file = source if isinstance(source, Path) else None
+        if fault:
+            return Prediction(file, (), fault)
+        values, labels = likely.topk(min(top, len(self.classes)))
+        ranking = zip(map(self.title, labels.tolist()), values.tolist(), strict=True)
+        return Prediction(
+            file,
+            tuple(ranking),
+            class_name=self.classes[int(labels[0])],
+            probabilities=likely.numpy().astype(np.float32),
+        )

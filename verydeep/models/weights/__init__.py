@@ -1,0 +1,1 @@
+"""Weights of other libraries as models of this package."""

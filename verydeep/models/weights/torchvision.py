@@ -1,0 +1,215 @@
+"""Weights of torchvision's classifiers: which a name stands for, where they are, which classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from verydeep.errors import ModelError, did_you_mean
+from verydeep.models.path import TORCHVISION
+
+IMAGENET = 1000
+"""Classes of ImageNet; a file of weights with as many outputs is taken for a net of its classes."""
+
+
+@dataclass(frozen=True)
+class TorchvisionWeights:
+    """What ``torchvision/NAME:SOURCE`` stands for.
+
+    Attributes:
+        name: The net's name in torchvision.
+        source: What stands behind the colon: a file, the name of published weights, or nothing.
+        published: A member of torchvision's enumeration of the net's weights; None if unknown.
+        file: File with the weights; None to download them.
+    """
+
+    name: str
+    source: str
+    published: Any
+    file: Path | None
+
+    @property
+    def text(self) -> str:
+        """The net as people name it, without its weights."""
+        return TORCHVISION + self.name
+
+    def describe(self, outputs: int | None = None) -> str:
+        """Return whose weights they are, for a message."""
+        count = "" if outputs is None else f" with {outputs:,} classes"
+        return f"torchvision's {self.name}{count}"
+
+    def read(self, outputs: int | None = None) -> Mapping[str, Tensor]:
+        """Return the weights by name, from the file or else as published.
+
+        Args:
+            outputs: How many classes they should tell, for the message; None if that is open.
+
+        Raises:
+            ModelError: They cannot be read or downloaded.
+        """
+        return (
+            self._download() if self.file is None else _read_file(self.file, self.describe(outputs))
+        )
+
+    def _download(self) -> Mapping[str, Tensor]:
+        try:
+            state = self.published.get_state_dict(
+                progress=True, check_hash=True, map_location="cpu", weights_only=True
+            )
+            return dict(state)
+        except OSError as error:
+            raise ModelError(download_fault(self, error)) from error
+        except Exception as error:  # what a broken pickle makes torch raise has no common root
+            raise ModelError(
+                f"{cached_file(self.published)}: not the weights of {self.text} "
+                f"({type(error).__name__}); delete the file, so that it is downloaded again"
+            ) from error
+
+    def class_names(self, outputs: int) -> tuple[str, ...]:
+        """Return the names of the classes that the outputs of the net stand for.
+
+        Of published weights they are torchvision's; where two classes bear the same name, with
+        their numbers behind it. Of a file with as many outputs as ImageNet has classes they are
+        ImageNet's, of another the numbers from 0.
+
+        Raises:
+            ModelError: The published weights know no classes.
+        """
+        from torchvision.models import get_model_weights
+
+        if self.published is None and outputs != IMAGENET:
+            return tuple(map(str, range(outputs)))
+        known = self.published or get_model_weights(self.name).DEFAULT
+        return unique_names(published_classes(self.name, known))
+
+
+def find_weights(text: str, *, default: bool = False) -> TorchvisionWeights:
+    """Return what ``torchvision/NAME``, ``:FILE`` or ``:WEIGHTS`` behind it, stands for.
+
+    Args:
+        text: The net and its weights.
+        default: Whether a name alone stands for the weights that torchvision recommends.
+
+    Raises:
+        ModelError: There is no such net.
+    """
+    from torchvision import models
+
+    name, _, source = text.removeprefix(TORCHVISION).partition(":")
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ModelError(
+            f"{TORCHVISION}{name}: torchvision has no classifier of that name"
+            f"{did_you_mean(name, known)}"
+        )
+    published = models.get_model_weights(name)
+    if not source and default:
+        return TorchvisionWeights(name, "DEFAULT", published.DEFAULT, None)
+    if source in published.__members__ and not Path(source).exists():
+        return TorchvisionWeights(name, source, published[source], None)
+    file = Path(source).expanduser() if source else None
+    # A published file under its own name is known for what it is.
+    same = (w for w in published if file and Path(w.url).name == file.name)
+    return TorchvisionWeights(name, source, next(same, None), file)
+
+
+def _read_file(path: Path, what: str) -> Mapping[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path}: neither a file nor the name of weights that torchvision publishes"
+        ) from error
+    except (SafetensorError, OSError, ValueError, TypeError, EOFError, RuntimeError) as error:
+        raise ModelError(f"{path}: not weights of {what} ({_first_lines(error)})") from error
+    except Exception as error:  # what a pickle that is none makes torch raise has no common root
+        raise ModelError(f"{path}: cannot be read ({type(error).__name__})") from error
+
+
+def load_into(net: torch.nn.Module, state: Mapping[str, Tensor], origin: object, what: str) -> None:
+    """Move weights into a net of torchvision; auxiliary classifiers are left out.
+
+    Args:
+        net: The net.
+        state: Its weights by name.
+        origin: Where they come from, for the message.
+        what: Whose weights they should be, for the message.
+
+    Raises:
+        ModelError: They do not fit.
+    """
+    try:
+        # What only training needed: auxiliary classifiers.
+        kept = {k: v for k, v in state.items() if not k.lower().startswith("aux")}
+        net.load_state_dict(kept, assign=next(net.parameters()).is_meta)
+    except (RuntimeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{origin}: not weights of {what} ({_first_lines(error)})") from error
+
+
+def _first_lines(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " ".join(line.strip() for line in lines[:2])
+
+
+def count_outputs(state: Mapping[str, Tensor], origin: object, what: str) -> int:
+    """Return the outputs of the classifier whose weights these are: the size of the last layer.
+
+    Raises:
+        ModelError: They are no weights.
+    """
+    last = next(reversed([*state.values()]), None)
+    if not isinstance(last, Tensor) or last.dim() not in (1, 2) or not len(last):
+        raise ModelError(f"{origin}: not weights of {what}")
+    return len(last)
+
+
+def cached_file(published: Any) -> Path:
+    """Return the file that torchvision keeps downloaded weights in, and looks for them in."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name
+
+
+def download_fault(weights: TorchvisionWeights, error: OSError) -> str:
+    """Return the message about weights that cannot be downloaded, with what else can be done."""
+    url = weights.published.url
+    return (
+        f"{weights.text}: its weights cannot be downloaded from {url} ({error}); download that "
+        f"file elsewhere and put it at {cached_file(weights.published)}, or name it: "
+        f"{weights.text}:FILE"
+    )
+
+
+def published_classes(name: str, published: Any) -> Sequence[str]:
+    """Return the names of the classes that published weights know, as torchvision writes them.
+
+    Raises:
+        ModelError: They are no classifier's.
+    """
+    known: Sequence[str] | None = published.meta.get("categories")
+    if known is None:
+        raise ModelError(
+            f"{TORCHVISION}{name}: these published weights are no classifier's: they know no "
+            "classes"
+        )
+    return known
+
+
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names with the number of the class behind those that stand there twice.
+
+    >>> unique_names(["crane", "hen", "crane"])
+    ('crane (0)', 'hen', 'crane (2)')
+    """
+    times = Counter(names)
+    return tuple(
+        f"{name} ({number})" if times[name] > 1 else name for number, name in enumerate(names)
+    )

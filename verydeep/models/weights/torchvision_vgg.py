@@ -1,0 +1,123 @@
+"""torchvision's VGG nets as nets of this package, with the same scores: ``torchvision/vgg16``.
+
+K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from verydeep.errors import ModelError
+from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig, read_config
+from verydeep.models.path import TORCHVISION, check_vgg, find_model, names_torchvision
+from verydeep.models.weights.torchvision import (
+    TorchvisionWeights,
+    count_outputs,
+    find_weights,
+    load_into,
+)
+from verydeep.nets.names import known_as
+from verydeep.nets.vgg import VGG
+
+DIVISOR = 64.0
+"""What pixels are divided by before the net, as in training; the rest is in its first layer."""
+
+
+def read_vgg(text: str) -> tuple[VGG, ModelConfig]:
+    """Make a VGG net of torchvision into one of this package.
+
+    The layers are the same, in the same order. torchvision divides each colour by its own standard
+    deviation, which goes into the weights of the first convolution here.
+
+    Args:
+        text: ``torchvision/NAME`` with the weights that torchvision recommends, ``:WEIGHTS``
+            behind it with other published ones, ``:FILE`` with those of a file.
+
+    Returns:
+        The net, and all else that a model folder would hold.
+
+    Raises:
+        ModelError: It is no VGG net of torchvision, or its weights cannot be read or downloaded.
+    """
+    check_vgg(text)
+    weights = find_weights(text, default=True)
+    if weights.published:
+        weights.class_names(0)  # those that know no classes are refused before a download
+    state = weights.read()
+    origin = weights.file or weights.text
+    outputs = count_outputs(state, origin, weights.describe())
+    state = _checked(weights, state, outputs)
+    config = _config(weights, weights.class_names(outputs))
+    with torch.device("meta"):
+        net = VGG(classes=outputs, **config.net.model_dump())
+    ours = dict(zip(net.state_dict(), state.values(), strict=True))
+    first = next(iter(ours))
+    ours[first] = _fold_deviation(ours[first].float(), _preset(weights).std)
+    net.load_state_dict(ours, assign=True)
+    return net.float(), config
+
+
+def source_config(source: str | Path) -> ModelConfig:
+    """Return what is known of a model without its weights: of a folder, or a name of torchvision's.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    if not names_torchvision(source):
+        return read_config(find_model(source))
+    check_vgg(source)
+    return _config(find_weights(str(source), default=True), ("0",))
+
+
+def _checked(
+    weights: TorchvisionWeights, state: Mapping[str, Tensor], outputs: int
+) -> dict[str, Tensor]:
+    """Return the weights in the order of torchvision's net, if they fit it."""
+    from torchvision.models import get_model
+
+    with torch.device("meta"):
+        theirs: nn.Module = get_model(
+            weights.name, weights=None, num_classes=outputs, init_weights=False
+        )
+    load_into(theirs, state, weights.file or weights.text, weights.describe(outputs))
+    return dict(theirs.state_dict())
+
+
+def _fold_deviation(first: Tensor, deviation: tuple[float, ...]) -> Tensor:
+    """Return the first convolution's weights for pixels divided by ``DIVISOR`` alone."""
+    factors = DIVISOR / (255 * torch.tensor(deviation, dtype=torch.float64))
+    return (first.double() * factors.view(1, -1, 1, 1)).float()
+
+
+def _preset(weights: TorchvisionWeights) -> Any:
+    from torchvision.models import get_model_weights
+
+    return (weights.published or get_model_weights(weights.name).DEFAULT).transforms()
+
+
+def _config(weights: TorchvisionWeights, classes: tuple[str, ...]) -> ModelConfig:
+    known = known_as(weights.name)
+    if known is None:  # check_vgg came before
+        raise ModelError(f"{TORCHVISION}{weights.name}: no VGG net")
+    preset = _preset(weights)
+    resize = preset.resize_size[0]
+    red, green, blue = (255 * value for value in preset.mean)
+    return ModelConfig(
+        net=NetConfig(
+            name=known.name,
+            input_size=preset.crop_size[0],
+            width=1.0,
+            hidden=4096,
+            dropout=0.5,
+            norm="batch" if known.batch_norm else None,
+        ),
+        classes=classes,
+        preprocessing=PreprocessingConfig(mean=(red, green, blue), divisor=DIVISOR),
+        train_scale=(resize, resize),
+        test_scales=(resize,),
+    )

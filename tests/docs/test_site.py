@@ -164,7 +164,7 @@ def test_what_pages_import_from_inside_has_its_reference(pages: dict[str, Reader
         for name in names.split(",")
     }
     assert "verydeep.inspection.attribution.saliency" in named
-    assert named <= pages["reference/inside.html"].ids
+    assert named <= pages["reference/inspection.html"].ids
 
 
 def test_no_two_headings_of_a_reference_are_the_same(pages: dict[str, Reader]) -> None:

@@ -1,4 +1,4 @@
-"""Draw the image of the README: test digits as the demo's model reads them.
+"""Draw the README's image: test digits with the classes that the demo's model predicts.
 
 python docs/demo_picture.py runs/demo docs/images/demo.png
 """
@@ -17,11 +17,11 @@ from verydeep.run.data_record import recorded_dataset
 from verydeep.training.run_folder import RunFolder
 
 ROWS, COLUMNS = 3, 8
-RIGHT, WRONG = "#0072B2", "#D55E00"  # Okabe & Ito: told apart with any colour vision
+RIGHT, WRONG = "#0072B2", "#D55E00"  # Okabe & Ito, colour-blind safe
 
 
 def main(run: Path, target: Path) -> None:
-    """Draw every 41st test image, with its likeliest class and that class's probability."""
+    """Draw every 41st test image with its most probable class and the probability."""
     model = verydeep.load(run)
     dataset = recorded_dataset(RunFolder(run))
     samples = dataset.split("test")[::41][: ROWS * COLUMNS]

@@ -1,7 +1,7 @@
-"""Figures of the lecture in its pages: the light and the dark drawing, and words below.
+"""Figures of the lecture: light and dark drawing with a caption.
 
-A page names the light image alone, ``![…](../images/lecture/NAME.png)``; the title and the
-sentence below are those of ``verydeep figures``, so that each has one source.
+A page links only the light image, ``![…](../images/lecture/NAME.png)``; title and caption come
+from ``verydeep figures``, so that each has one source.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from verydeep.visualization.lecture.figures import FIGURES
 FIGURE = re.compile(r'<p><img alt="([^"]*)" src="([^"]*?)images/lecture/([\w-]+)\.png" ?/?></p>')
 KNOWN = {figure.name: figure for figure in FIGURES}
 DOTS = 150
-"""Pixels of a figure for an inch."""
+"""Resolution of a figure in pixels per inch."""
 
 DARK = Path(__file__).resolve().parents[1] / "images" / "lecture-dark"
 
-# A warning of mkdocs makes a strict build fail.
+# A warning makes a strict build fail.
 log = logging.getLogger("mkdocs.hooks.figures")
 
 
 def on_page_content(html: str, **kwargs: Any) -> str:
-    """Put a figure with a caption, a link to its full size, in the place of such images."""
+    """Replace such images by a figure with a caption and a link to its full size."""
     return FIGURE.sub(_figure, html)
 
 
@@ -41,7 +41,7 @@ def _figure(found: re.Match[str]) -> str:
     figure = KNOWN[name]
     return (
         f'<figure class="lecture" style="--inches: {_inches(name):g}">'
-        f'<a href="{light}" title="in full size">'
+        f'<a href="{light}" title="Full size">'
         f'<img alt="{alt}" src="{light}#only-light"><img alt="{alt}" src="{dark}#only-dark"></a>'
         f"<figcaption><strong>{escape(figure.title)}.</strong> {escape(figure.shows)}</figcaption>"
         "</figure>"
@@ -49,6 +49,6 @@ def _figure(found: re.Match[str]) -> str:
 
 
 def _inches(name: str) -> float:
-    """Return how wide a figure was drawn, by which its letters can be kept large enough."""
+    """Return the width of a figure in inches, which determines a readable size of its text."""
     with Image.open(DARK / f"{name}.png") as picture:
         return float(picture.width) / DOTS

@@ -1,6 +1,6 @@
-"""Pages written from the program itself: what its ``--help`` says, and the keys of a recipe.
+"""Text generated from the program: its ``--help`` and the keys of a recipe.
 
-A page says where with a comment, ``<!-- generated: command line -->``. So each fact has one source.
+A comment in a page, ``<!-- generated: command line -->``, marks the place.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ MARK = re.compile(r"^<!-- generated: (.+?) -->$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
-    """Put text in the place of such comments."""
+    """Replace such comments by the generated text."""
     return MARK.sub(lambda mark: WRITERS[mark[1]](), markdown)
 
 
 def command_line() -> str:
-    """Return a section for each verb: what it does, how it is called, its options, examples."""
+    """Return a section for each verb: purpose, usage, options, examples."""
     from verydeep.cli.app import app
 
     group: Any = typer.main.get_command(app)
@@ -38,8 +38,8 @@ def _verb(name: str, verb: Any, outer: Any) -> Iterator[str]:
     yield f"```text\nverydeep {name} {pieces}\n```\n"
     for parameter in verb.get_params(context):
         if parameter.name != "help":
-            names, said = parameter.get_help_record(context)
-            yield f"`{names}`\n:   {_plain(said)}\n"
+            names, text = parameter.get_help_record(context)
+            yield f"`{names}`\n:   {_plain(text)}\n"
     if verb.epilog:
         examples = verb.epilog.partition(":")[2].split("   |   ")
         lines = "\n".join(example.strip().removeprefix("then  ") for example in examples)
@@ -47,35 +47,33 @@ def _verb(name: str, verb: Any, outer: Any) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Return text of the program as Markdown that looks the same."""
+    """Escape the program's text for Markdown."""
     paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
     escaped = re.sub(r"([*_\[\]])", r"\\\1", "\n\n".join(paragraphs)).replace("<", "&lt;")
-    # A flag within a sentence reads as one.
+    # Format flags within a sentence as code.
     return re.sub(r"(?<![\w`-])(--[\w-]+)", r"`\1`", escaped)
 
 
 def recipe_keys() -> str:
-    """Return a section for each section of a recipe, with a table of its keys."""
+    """Return a table of keys for each section of a recipe."""
     from verydeep.recipe.recipe import Recipe
 
     schema = Recipe.model_json_schema()
-    sections = {name: schema["$defs"][_class_of(value)] for name, value in _sections(schema)}
+    sections = {
+        name: schema["$defs"][_class_of(value)] for name, value in schema["properties"].items()
+    }
     return "\n".join(line for name, one in sections.items() for line in _section(name, one))
 
 
-def _sections(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield from schema["properties"].items()
-
-
 def _class_of(value: dict[str, Any]) -> str:
-    """Return the name of a section's class; a section may be left out altogether."""
+    """Return the class name of a section, which may be optional."""
     choices = [value, *value.get("anyOf", ())]
     return next(c["$ref"] for c in choices if "$ref" in c).rpartition("/")[2]
 
 
 def _section(name: str, section: dict[str, Any]) -> Iterator[str]:
     yield f"## `{name}`\n\n{section['description'].splitlines()[0]}\n"
-    yield "| key | what | default | takes |\n|---|---|---|---|"
+    yield "| key | meaning | default | values |\n|---|---|---|---|"
     for key, value in section["properties"].items():
         takes = _takes(value).replace("|", "\\|")
         what = value["description"].replace("|", "\\|")
@@ -99,7 +97,7 @@ def _yaml(value: Any) -> str:
 
 
 def _takes(value: dict[str, Any]) -> str:
-    """Say in words what a JSON schema allows."""
+    """Describe in words the values that a JSON schema allows."""
     match value:
         case {"anyOf": choices}:
             return " or ".join(_takes(choice) for choice in choices)
@@ -122,16 +120,16 @@ def _takes(value: dict[str, Any]) -> str:
 def _number(value: dict[str, Any]) -> str:
     kind = "whole number" if value["type"] == "integer" else "number"
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    said = [
+    limits = [
         f"{sign} {value[key]:g}"
         for key, sign in bounds.items()
-        if key in value and abs(value[key]) < 2**31  # what bounds the computer, not the setting
+        if key in value and abs(value[key]) < 2**31  # skip bounds of the integer type
     ]
-    return " ".join([kind, " and ".join(said)]).strip()
+    return " ".join([kind, " and ".join(limits)]).strip()
 
 
 def recipes() -> str:
-    """Return the recipes that come with the package, as they are."""
+    """Return the shipped recipes verbatim."""
     from verydeep.recipe.recipe import shipped
 
     folder = resources.files("verydeep.recipe") / "shipped"

@@ -1,8 +1,8 @@
 r"""Mathematics at build time: LaTeX in ``$…$`` and ``$$…$$`` becomes MathML, without JavaScript.
 
-A dollar opens mathematics if no space is behind it, and closes it if no space is before it and no
-digit behind it, so that amounts of money stay what they are; ``\$`` is always a dollar. Code is
-left alone. The LaTeX stands in ``alttext``.
+A dollar sign opens mathematics if no space follows it, and closes it if no space precedes and no
+digit follows it, so that amounts of money stay text; ``\$`` is always a dollar sign. Code is not
+changed. The LaTeX is kept in ``alttext``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DISPLAY = r"(?<!\\)\$\$(.+?)\$\$"
 CHILDREN = {"mfrac": 2, "msub": 2, "msup": 2, "munder": 2, "mover": 2, "mroot": 2, "msubsup": 3}
 MATHML = "http://www.w3.org/1998/Math/MathML"
 
-# A warning of mkdocs makes a strict build fail.
+# A warning makes a strict build fail.
 log = logging.getLogger("mkdocs.hooks.mathematics")
 
 
@@ -34,14 +34,14 @@ def mathml(latex: str, *, display: bool = False) -> str:
     """Return LaTeX as a ``math`` element, with the LaTeX as its alternative text.
 
     Raises:
-        ValueError: It is no LaTeX, or has a command that cannot be converted.
+        ValueError: Invalid LaTeX, or a command that cannot be converted.
     """
     latex = " ".join(latex.split())
     try:
         made = convert(latex, display="block" if display else "inline")
-        root = ElementTree.fromstring(made)  # noqa: S314  # made here, of text of the documentation
-    except Exception as error:  # the converter has no base class of its own
-        raise ValueError(f"{latex!r} is no mathematics: {type(error).__name__} {error}") from error
+        root = ElementTree.fromstring(made)  # noqa: S314  # from our own documentation
+    except Exception as error:  # the converter defines no base class
+        raise ValueError(f"{latex!r} is invalid LaTeX: {type(error).__name__} {error}") from error
     unknown = [element.text for element in root.iter() if "\\" in (element.text or "")]
     if unknown:
         raise ValueError(f"{latex!r} has a command that cannot be converted: {unknown[0]}")
@@ -56,7 +56,7 @@ def mathml(latex: str, *, display: bool = False) -> str:
 
 
 def _space_functions(root: ElementTree.Element) -> None:
-    """Put a thin space between the name of a function and an argument without brackets."""
+    """Insert a thin space between a function name and an argument without brackets."""
     for parent in [*root.iter("mrow"), *root.iter("math")]:
         for place, element in reversed([*enumerate(parent)][:-1]):
             name = element[0] if element.tag in ("msub", "msup", "msubsup") else element
@@ -66,7 +66,7 @@ def _space_functions(root: ElementTree.Element) -> None:
 
 
 def _stash(md: Markdown, latex: str, *, display: bool) -> str:
-    """Return a placeholder that becomes MathML at the very end."""
+    """Return a placeholder that Markdown replaces by MathML at the end."""
     try:
         made = mathml(latex, display=display)
     except ValueError as error:
@@ -76,7 +76,7 @@ def _stash(md: Markdown, latex: str, *, display: bool) -> str:
 
 
 class _Inline(InlineProcessor):
-    """Mathematics in a line, which ends nowhere between it and what stands close to it."""
+    """Inline mathematics, kept on one line with the punctuation after it."""
 
     close = re.compile(r"(?:-[a-z]+)?[.,;:!?)]*")
 
@@ -97,7 +97,7 @@ class _Inline(InlineProcessor):
 
 
 class _Display(BlockProcessor):
-    """A paragraph of its own between double dollars; may be wider than a phone."""
+    """Display mathematics between double dollar signs, scrollable on narrow screens."""
 
     whole = re.compile(r"\s*\$\$(.+?)\$\$[ \t]*([.,;]?)\s*", re.DOTALL)
 
@@ -113,10 +113,10 @@ class _Display(BlockProcessor):
 
 
 class Mathematics(Extension):
-    """Dollars and what is between them."""
+    """Markdown extension for mathematics between dollar signs."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802  # the name is Markdown's
-        """Come behind code, which keeps its dollars, and before escapes, of which LaTeX is full."""
+        """Register after code, which keeps its dollar signs, and before LaTeX-like escapes."""
         md.parser.blockprocessors.register(_Display(md.parser), "mathematics", 85)
         md.inlinePatterns.register(_Inline(DISPLAY, md, display=True), "display", 186)
         md.inlinePatterns.register(_Inline(INLINE, md, display=False), "mathematics", 185)
@@ -124,6 +124,6 @@ class Mathematics(Extension):
 
 
 def on_config(config: Any) -> Any:
-    """Add mathematics to the Markdown of every page and docstring."""
+    """Enable mathematics in every page and docstring."""
     config.markdown_extensions.append(Mathematics())
     return config

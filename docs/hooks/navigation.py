@@ -1,8 +1,7 @@
-"""Navigation that finds pages by itself.
+"""Navigation entries that expand to pages.
 
-In ``mkdocs.yml`` an entry ``folder/`` stands for the pages of that folder, ``index.md`` first and
-the others in order of their names, and ``*.md`` for the pages beside ``index.md`` that are named
-nowhere else.
+In ``mkdocs.yml`` the entry ``folder/`` stands for the pages of that folder, ``index.md`` first and
+the others by name, and ``*.md`` for the top-level pages that are listed nowhere else.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 
 def on_config(config: Any) -> Any:
-    """Put pages in the place of such entries."""
+    """Replace such entries by pages."""
     docs = Path(config.docs_dir)
     named = set(_names(config.nav))
     config.nav = [entry for entry in _expanded(config.nav, docs, named) if entry]

@@ -1,4 +1,4 @@
-"""Docstrings as Markdown: cross-references become links, doctests blocks of code."""
+"""Docstrings as Markdown: cross-references become links, doctests become code blocks."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import griffe
 ROLE = re.compile(r":(?:class|func|meth|attr|data|mod|exc):`(~?)([\w.]+)`")
 
 LITERAL = re.compile(r"^::\n\n", re.MULTILINE)
-"""What announces a block of code in Sphinx; Markdown knows one by its indentation."""
+"""Sphinx's mark before a code block; Markdown needs only the indentation."""
 
 DOCTEST = re.compile(r"^(>>> .*(?:\n.+)*)", re.MULTILINE)
 """An example, up to an empty line."""
 
 
 def linked(text: str, scope: griffe.Object) -> str:
-    """Replace roles by links to what they name, read from within ``scope``, and fence examples.
+    """Replace roles by links, resolved in ``scope``, and fence examples.
 
-    What is on no page of the reference is code without a link. ``~`` shows the last part of a name
-    alone, as in Sphinx.
+    A name that is not in the reference becomes code without a link. ``~`` shows only the last part
+    of a name, as in Sphinx.
     """
 
     def link(role: re.Match[str]) -> str:
@@ -43,9 +43,9 @@ def _resolved(name: str, scope: griffe.Object) -> str:
 
 
 class Roles(griffe.Extension):
-    """Rewrites every docstring as it is read."""
+    """Griffe extension that rewrites every docstring."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
-        """Turn roles of an object's docstring into links."""
+        """Turn the roles in an object's docstring into links."""
         if obj.docstring:
             obj.docstring.value = linked(obj.docstring.value, obj)

@@ -1,4 +1,4 @@
-"""What the theme leaves out: flags in one piece, and care for those who hear a page."""
+"""Additions to the theme: unbroken flags, and accessibility."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ IN_A_LINE = re.compile(r"(?<!</span>)<code>([^<]*)</code>")
 SEARCH = 'data-md-component="search" role="dialog"'
 
 CONFIG = '<script id="__config"'
-"""What stands before the theme's own script."""
+"""Start of the theme's own script."""
 
 NO_SEARCH = """<script>
 if (location.protocol === "file:")
@@ -18,11 +18,11 @@ if (location.protocol === "file:")
     part.remove();
 </script>
 """
-"""A browser lets no page from the disk start the worker that searches."""
+"""Hides the search on pages opened from disk, where browsers block its worker."""
 
 
 def on_page_content(html: str, **kwargs: Any) -> str:
-    """Break no line behind the strokes of a flag; let the keyboard reach tables, which scroll."""
+    """Prevent line breaks within flags; make scrollable tables reachable by keyboard."""
     html = IN_A_LINE.sub(lambda code: f"<code>{_unbroken(code[1])}</code>", html)
     return html.replace("<table>", '<table tabindex="0">')
 
@@ -32,11 +32,11 @@ def _unbroken(text: str) -> str:
 
 
 def on_post_page(output: str, **kwargs: Any) -> str:
-    """Give the dialog of the search a name, and take the search away where it cannot work."""
+    """Label the search dialog, and hide the search where it cannot work."""
     named = output.replace(SEARCH, f'{SEARCH} aria-label="Search"')
     return named.replace(CONFIG, NO_SEARCH + CONFIG)
 
 
 def on_post_template(output_content: str, **kwargs: Any) -> str:
-    """Do the same for pages without text of their own, like that of an error."""
+    """Do the same for template pages, such as the error page."""
     return on_post_page(output_content)

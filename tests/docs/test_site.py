@@ -154,17 +154,19 @@ def test_every_public_name_has_its_reference(pages: dict[str, Reader]) -> None:
     assert missing == ["__version__"]
 
 
-def test_what_pages_import_from_inside_has_its_reference(pages: dict[str, Reader]) -> None:
+def test_names_that_pages_import_from_inspection_have_a_reference(pages: dict[str, Reader]) -> None:
     named = {
         f"{module}.{name.strip()}"
         for document in documents()
         for module, names in re.findall(
-            r"^from (verydeep\.inside\.\w+) import (.+)$", document.read_text("utf-8"), re.MULTILINE
+            r"^from (verydeep\.inspection\.\w+) import (.+)$",
+            document.read_text("utf-8"),
+            re.MULTILINE,
         )
         for name in names.split(",")
     }
     assert "verydeep.inspection.attribution.saliency" in named
-    assert named <= pages["reference/inside.html"].ids
+    assert named <= pages["reference/inspection.html"].ids
 
 
 def test_no_two_headings_of_a_reference_are_the_same(pages: dict[str, Reader]) -> None:

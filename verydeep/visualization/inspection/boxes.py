@@ -1,4 +1,4 @@
-"""Where a box came from, drawn: windows, merging, and the pixels that pull at its edges."""
+"""Provenance of a predicted box: windows, merging, and gradients of its coordinates."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from verydeep.visualization.plots.localization import MOST_PIXELS, draw_merging
 from verydeep.visualization.plots.style import BLUE, ORANGE, outline
 
 BRIGHT = 0.998
-"""Share of the pixels that have colours of their own in a map of a coordinate."""
+"""Quantile of a coordinate's map at the end of the colour scale."""
 
 MOST = 24
-"""Boxes and windows that are drawn, those of the best scores."""
+"""Maximum number of drawn boxes and windows, by descending score."""
 
 
 def boxes_section(
@@ -44,21 +44,21 @@ def boxes_section(
     grid: tuple[int, int] = USUAL_GRID,
     threshold: float | None = None,
 ) -> Section:
-    """Draw where the box of the class that is asked about came from.
+    """Draw the provenance of the box predicted for the subject's class.
 
     Args:
-        subject: The image, and the classification net that rates boxes.
-        localizer: Box nets, of the same classes and input size.
-        source: The image before it was rescaled; None takes that of the subject.
+        subject: The image, and the classification net that scores boxes.
+        localizer: Box nets with the same classes and input size.
+        source: The image before rescaling; None means the subject's image.
         protocol: ``dense`` or ``crops``; see :class:`verydeep.localization.protocol.BoxProtocol`.
-        scales: Test scales Q in pixels; None takes those of the first box net.
-        flip: Whether to look at mirror images too; None does as the classifier was tested.
+        scales: Test scales Q in pixels; None means those of the first box net.
+        flip: Whether to use mirrored views too; None means as in the classifier's test.
         grid: Rows and columns of ``crops``.
-        threshold: Of the merging.
+        threshold: Threshold of the merging.
 
     Raises:
-        InputError: The nets do not fit each other or the scales.
-        PictureError: The image cannot be read.
+        InputError: The nets do not match each other or the scales.
+        PictureError: The image is unreadable.
     """
     nets = [localizer] if isinstance(localizer, Localizer) else [*localizer]
     how = make_box_protocol(
@@ -74,10 +74,11 @@ def boxes_section(
     where = f"Q = {', '.join(map(str, how.used_scales))}{', mirrored too' * how.flip}"
     return Section(
         name="boxes",
-        title="Where the box came from",
-        lead=f"The box net's boxes of {subject.quoted} at every position ({how.name} at {where}), "
-        "each rated by the posterior of the class there, merged greedily; the box with the largest "
-        f"sum is the answer (appendix A of the paper).{_not_drawn(found)}",
+        title="Provenance of the box",
+        lead=f"The net predicts a box of {subject.quoted} at every position ({how.name} at "
+        f"{where}), scored by the posterior of the class there. Boxes are merged greedily, and the "
+        "one with the largest sum of scores is the result (appendix A of the paper)."
+        f"{_not_drawn(found)}",
         panels=tuple(_panels(subject, nets, source, found)),
         facts=_facts(subject, found, how),
     )
@@ -85,11 +86,12 @@ def boxes_section(
 
 def _not_drawn(found: Provenance) -> str:
     if found.box is None:
-        return " No box had any area on the image."
+        return " No box overlaps the image."
     if _merges(found):
         return ""
-    first = "There is but one box" if len(found.origins) == 1 else "No two boxes match well enough"
-    return f" {first}: nothing is merged. More scales give more ({option('box_scales')})."
+    single = len(found.origins) == 1
+    reason = "There is only one box" if single else "No two boxes match well enough"
+    return f" {reason}: nothing is merged. More scales give more boxes ({option('box_scales')})."
 
 
 def _merges(found: Provenance) -> int:
@@ -105,11 +107,7 @@ def _panels(
     pulled = pull(nets[strongest.net], source, strongest, found.label)
     picture = source if isinstance(source, Image.Image) else decode(source)
     merging = [_merging_panel(subject, picture, found)] if _merges(found) else []
-    return [
-        _origins_panel(subject, picture, found),
-        *merging,
-        _pull_panel(subject, pulled, found),
-    ]
+    return [_origins_panel(subject, picture, found), *merging, _pull_panel(pulled, found)]
 
 
 def _facts(subject: Subject, found: Provenance, protocol: BoxProtocol) -> dict[str, Any]:
@@ -146,27 +144,28 @@ def _origins_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
     if len(used) == 1:
         many = len(found.origins)
         one = "the only box" if many == 1 else f"1 of {many} boxes"
-        what = (
-            f"The answer (corners {box}) is {one} of {subject.quoted}; its score is "
+        summary = (
+            f"The result (corners {box}) is {one} of {subject.quoted}; its score is "
             f"{found.score:.3g}."
         )
     else:
-        what = (
-            f"The answer (corners {box}) comes from {len(used)} of {len(found.origins)} boxes of "
+        summary = (
+            f"The result (corners {box}) comes from {len(used)} of {len(found.origins)} boxes of "
             f"{subject.quoted}; their scores, {used[0].score:.2g} to {used[-1].score:.2g}, add up "
             f"to {found.score:.3g}."
         )
-    shown = f" Drawn are the {MOST} of the best scores." if len(used) > MOST else ""
+    if len(used) > MOST:
+        summary += f" The {MOST} with the highest scores are drawn."
     return Panel(
         name="boxes-origins",
         title=f"Windows and boxes behind the box of {subject.quoted}",
-        alt=f"{what}{shown}",
+        alt=summary,
         figure=_draw_origins(picture, found),
-        caption="Left, dashed: what the net was asked about when it gave a box that is in the "
-        "answer, all scales and mirror images on one image. Right: these boxes; the thicker, the "
-        "larger the score. Blue is the strongest; the answer, orange, lies below, and shows beside "
-        f"it where both are the same. {what}{shown} A window is where a position lies, not all "
-        "that it sees: that reaches beyond.",
+        caption="Left, dashed: windows whose boxes were merged into the result, for all scales and "
+        "mirrored views. Right: these boxes; thicker lines mean higher scores. Blue: the box with "
+        "the highest score. Orange: the result, drawn wider and below, so that it remains visible "
+        f"where both coincide. {summary} A window shows the location of a position; its receptive "
+        "field is larger.",
     )
 
 
@@ -180,36 +179,35 @@ def _merging_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
     return Panel(
         name="boxes-merging",
         title=f"Merging the boxes of {subject.quoted}",
-        alt=f"{len(found.steps[0].boxes)} different boxes become {left} in {merges} merges; the "
-        f"best then has a score of {found.score:.3g}.",
+        alt=f"{len(found.steps[0].boxes)} different boxes are reduced to {left} in {merges} "
+        f"merges; the best has a score of {found.score:.3g}.",
         figure=figure,
-        caption="The two boxes that match best (blue) are replaced by their mean, until the best "
-        "match is worse than the threshold; scores add up. At the end the box with the largest sum "
-        "is orange. The match is the distance of the centres, in sides, less the overlap: −1 of "
-        "equal boxes.",
+        caption="The two best-matching boxes (blue) are replaced by their mean until the best "
+        "match is worse than the threshold; their scores are added. In the last step the box with "
+        "the largest sum is orange. The match is the distance of the centres, in box sides, minus "
+        "the overlap: −1 for equal boxes.",
     )
 
 
-def _pull_panel(subject: Subject, pulled: Pull, found: Provenance) -> Panel:
+def _pull_panel(pulled: Pull, found: Provenance) -> Panel:
     origin = found.strongest
     assert origin is not None
     peaks = []
     for name, heat in zip(COORDINATES, pulled.gradients, strict=True):
         x, y, value = peak(heat)
         peaks.append(f"{name} at x = {x}, y = {y} ({value:.2g})")
-    turned = ", mirrored" if origin.view.flip else ""
+    mirrored = ", mirrored" if origin.view.flip else ""
     return Panel(
         name="boxes-pull",
-        title="Which pixels pull at the edges",
-        alt="Gradients of the strongest box's coordinates by the pixels. Peaks: "
+        title="Influence of the pixels on the box",
+        alt="Gradients of the strongest box's coordinates with respect to the pixels. Peaks: "
         f"{'; '.join(peaks)}.",
         figure=_draw_pull(pulled, origin.view.picture),
-        caption="The brighter a pixel, the more a small change of it moves the coordinate of the "
-        f"strongest box that was merged into the answer (Q = {origin.scale}{turned}, row "
-        f"{origin.row}, column {origin.column}, drawn in orange, before it was clipped and merged; "
-        "in float32). Unit: pixels of the image that it moves for a grey level; each map has its "
-        f"own scale, whose last colour its brightest {100 * (1 - BRIGHT):.1g} % share. Not shown "
-        "is which way.",
+        caption="Brighter pixels have a larger influence on the coordinate of the strongest box "
+        f"merged into the result (Q = {origin.scale}{mirrored}, row {origin.row}, column "
+        f"{origin.column}; orange, before clipping and merging; float32). Unit: shift in pixels "
+        "per grey level, without its sign. Each map has its own colour scale, which clips the "
+        f"brightest {100 * (1 - BRIGHT):.1g} % of the pixels.",
     )
 
 
@@ -220,7 +218,7 @@ def _draw_origins(picture: Image.Image, found: Provenance) -> Figure:
     figure, (first, second) = beside(size, 2)
     many = len(found.used) != 1
     show(first, pixels, f"{len(found.used)} window" + "s" * many, size=size)
-    show(second, pixels, f"{'boxes' if many else 'box'} and answer ({found.score:.2g})", size=size)
+    show(second, pixels, f"{'boxes' if many else 'box'} and result ({found.score:.2g})", size=size)
     most = max(used[0].score, 1e-12)
     assert found.box is not None
     for axes in (first, second):
@@ -245,7 +243,7 @@ def _draw_pull(pulled: Pull, picture: tuple[int, int]) -> Figure:
         values = heat.numpy()
         most = float(np.quantile(values, BRIGHT)) or 1.0
         drawn = colormaps[ONE_SIGN](np.clip(values / most, 0, 1))[..., :3]
-        show(axes, drawn, f"{name}: to {most:.1g}")
+        show(axes, drawn, f"{name}: 0 to {most:.1g}")
         axes.title.set_fontsize(LETTERS - 1)
         outline(axes, box, ORANGE, 1.2)
         axes.set(xlim=(0, width), ylim=(height, 0))

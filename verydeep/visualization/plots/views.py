@@ -1,4 +1,4 @@
-"""The views of a test, drawn on the image."""
+"""Views of a test protocol, drawn on the image."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from verydeep.nets.table import STRIDE
 from verydeep.visualization.plots.style import BLUE, ORANGE
 
 SIDE = 4.2
-"""Of a panel, in inches."""
+"""Side of a panel, in inches."""
 
 
 def draw_views(explanation: Explanation) -> Figure:
-    """Draw what the nets were shown: a row for each kind of views, a column for each scale.
+    """Draw the views of the nets: one row per kind of view, one column per scale.
 
-    Crops stand with their outlines and centres, the first one bold, those that were resized
-    dashed. A dense view stands with the centres of all positions of the net and its first window.
-    Mirror images have the same places.
+    A crop is drawn as an outline with its centre: bold for the first crop, dashed for resized ones.
+    A dense view is drawn as the centres of all output positions and the first window. Mirrored
+    views coincide with the originals.
     """
     rows: dict[tuple[int, str], list[Stage]] = defaultdict(list)
     for stage in explanation.stages:
@@ -54,8 +54,8 @@ def _draw_stage(axes: Any, stage: Stage) -> None:
         _draw_positions(axes, stage)
         return
     views = dict.fromkeys(glance.view._replace(flip=False) for glance in stage.glances)
-    for place, view in enumerate(views):
-        _draw_crop(axes, view, bold=place == 0)
+    for index, view in enumerate(views):
+        _draw_crop(axes, view, bold=index == 0)
 
 
 def _draw_crop(axes: Any, view: View, *, bold: bool) -> None:
@@ -78,7 +78,7 @@ def _draw_crop(axes: Any, view: View, *, bold: bool) -> None:
 
 
 def _draw_positions(axes: Any, stage: Stage) -> None:
-    """Draw the points of the score map: windows that are a stride of the last map apart."""
+    """Draw the centres of the score map's windows, which are one stride apart."""
     if not stage.slides:
         _draw_crop(axes, stage.glances[0].view, bold=True)
         return

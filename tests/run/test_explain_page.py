@@ -500,9 +500,9 @@ def test_the_page_says_what_was_measured_of_the_model_so_far(
     replace(load(model), measured=measured).save(tmp_path / "model")
     value = package.explain(tmp_path / "model", photos / "b.png", tmp_path / "x", only=["filters"])
     assert value["measured"] == measured
-    row = f"<dt>measured</dt><dd>{words}</dd>"
+    row = f"<dt>error</dt><dd>{words}</dd>"
     assert (row in Page(tmp_path / "x").text) == (words is not None)
-    assert ("<dt>measured</dt>" in Page(tmp_path / "x").text) == (words is not None)
+    assert ("<dt>error</dt>" in Page(tmp_path / "x").text) == (words is not None)
 
 
 # ---- the verb ----

@@ -279,7 +279,7 @@ def test_the_verb_lists_what_it_wrote(tmp_path: Path, verydeep: Program) -> None
 def test_the_verb_speaks_to_people(tmp_path: Path, verydeep: Program) -> None:
     outcome = verydeep("figures", "--out", tmp_path, "--only", "stacks", "--dark")
     assert outcome.code == 0
-    assert "stacks  Stacks of 3x3 convolutions against larger windows" in outcome.out
+    assert "stacks  Stacks of 3x3 convolutions" in outcome.out
     assert str(tmp_path / "index.html") in outcome.out
 
 
@@ -289,7 +289,7 @@ def test_faults_of_the_verb(tmp_path: Path, verydeep: Program) -> None:
         (["--out", tmp_path / "file"], f"{tmp_path / 'file'}: nothing can be written there"),
         (
             ["--out", tmp_path / "x", "--only", "lnr"],
-            "there is no figure 'lnr'; there are softmax",
+            "unknown figure 'lnr'; available: soft-max",
         ),
     ):
         outcome = verydeep("figures", *arguments)

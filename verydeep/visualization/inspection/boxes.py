@@ -13,7 +13,13 @@ from PIL import Image
 
 from verydeep.data.images.decode import decode
 from verydeep.data.samples import Box
-from verydeep.inspection.box_provenance import COORDINATES, Provenance, Pull, provenance, pull
+from verydeep.inspection.box_provenance import (
+    COORDINATES,
+    CoordinateGradients,
+    Provenance,
+    coordinate_gradients,
+    provenance,
+)
 from verydeep.inspection.heatmap import peak
 from verydeep.inspection.subject import Subject
 from verydeep.localization.localizer import Localizer
@@ -104,10 +110,10 @@ def _panels(
     strongest = found.strongest
     if strongest is None or found.box is None:
         return []
-    pulled = pull(nets[strongest.net], source, strongest, found.label)
+    gradients = coordinate_gradients(nets[strongest.net], source, strongest, found.label)
     picture = source if isinstance(source, Image.Image) else decode(source)
     merging = [_merging_panel(subject, picture, found)] if _merges(found) else []
-    return [_origins_panel(subject, picture, found), *merging, _pull_panel(pulled, found)]
+    return [_origins_panel(subject, picture, found), *merging, _gradients_panel(gradients, found)]
 
 
 def _facts(subject: Subject, found: Provenance, protocol: BoxProtocol) -> dict[str, Any]:
@@ -189,11 +195,11 @@ def _merging_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
     )
 
 
-def _pull_panel(pulled: Pull, found: Provenance) -> Panel:
+def _gradients_panel(gradients: CoordinateGradients, found: Provenance) -> Panel:
     origin = found.strongest
     assert origin is not None
     peaks = []
-    for name, heat in zip(COORDINATES, pulled.gradients, strict=True):
+    for name, heat in zip(COORDINATES, gradients.gradients, strict=True):
         x, y, value = peak(heat)
         peaks.append(f"{name} at x = {x}, y = {y} ({value:.2g})")
     mirrored = ", mirrored" if origin.view.flip else ""
@@ -202,7 +208,7 @@ def _pull_panel(pulled: Pull, found: Provenance) -> Panel:
         title="Influence of the pixels on the box",
         alt="Gradients of the strongest box's coordinates with respect to the pixels. Peaks: "
         f"{'; '.join(peaks)}.",
-        figure=_draw_pull(pulled, origin.view.picture),
+        figure=_draw_gradients(gradients, origin.view.picture),
         caption="Brighter pixels have a larger influence on the coordinate of the strongest box "
         f"merged into the result (Q = {origin.scale}{mirrored}, row {origin.row}, column "
         f"{origin.column}; orange, before clipping and merging; float32). Unit: shift in pixels "
@@ -233,13 +239,13 @@ def _draw_origins(picture: Image.Image, found: Provenance) -> Figure:
     return figure
 
 
-def _draw_pull(pulled: Pull, picture: tuple[int, int]) -> Figure:
-    height, width = shape = pulled.pixels.shape[-2:]
+def _draw_gradients(gradients: CoordinateGradients, picture: tuple[int, int]) -> Figure:
+    height, width = shape = gradients.pixels.shape[-2:]
     figure, panels = beside(shape, 4)
     y, x = height / picture[0], width / picture[1]
-    cx, cy, w, h = (v * f for v, f in zip(pulled.box, (x, y, x, y), strict=True))
+    cx, cy, w, h = (v * f for v, f in zip(gradients.box, (x, y, x, y), strict=True))
     box = Box(cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-    for axes, name, heat in zip(panels, COORDINATES, pulled.gradients, strict=True):
+    for axes, name, heat in zip(panels, COORDINATES, gradients.gradients, strict=True):
         values = heat.numpy()
         most = float(np.quantile(values, BRIGHT)) or 1.0
         drawn = colormaps[ONE_SIGN](np.clip(values / most, 0, 1))[..., :3]

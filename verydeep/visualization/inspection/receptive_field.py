@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from verydeep.data.geometry import Window
 from verydeep.inspection.activations import BLOCKS
-from verydeep.inspection.receptive_field import MASS, Sight, sights
+from verydeep.inspection.receptive_field import MASS, ReceptiveField, receptive_fields
 from verydeep.inspection.subject import Subject
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import DOTS, WIDTH
@@ -34,7 +34,7 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
     Raises:
         InputError: The net has no such layer.
     """
-    found = sights(subject, (*BLOCKS, *layers))
+    found = receptive_fields(subject, (*BLOCKS, *layers))
     return Section(
         name="receptive-field",
         title="Receptive fields",
@@ -49,7 +49,7 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
     )
 
 
-def _panel(subject: Subject, one: Sight) -> Panel:
+def _panel(subject: Subject, one: ReceptiveField) -> Panel:
     unit, (whole, visible) = one.unit, one.field
     summary = (
         f"Channel {unit.channel} at row {unit.row}, column {unit.column} of {unit.layer} sees "
@@ -78,7 +78,7 @@ def _outside(whole: Window, visible: Window) -> str:
     return f", of which {visible.width}x{visible.height} lie on the image"
 
 
-def _draw(subject: Subject, one: Sight) -> Figure:
+def _draw(subject: Subject, one: ReceptiveField) -> Figure:
     visible = one.field.visible
     figure, (left, right, beside) = _places(subject.pixels.shape[1:], visible[2:])
     height, width = subject.pixels.shape[1:]
@@ -119,7 +119,7 @@ def _places(first: Sequence[int], second: Sequence[int]) -> tuple[Figure, list[A
     ]
 
 
-def _draw_gradient(axes: Any, beside: Any, one: Sight) -> None:
+def _draw_gradient(axes: Any, beside: Any, one: ReceptiveField) -> None:
     top, left, height, width = one.field.visible
     part = one.gradient[top : top + height, left : left + width].numpy()
     image = axes.imshow(

@@ -1,4 +1,4 @@
-"""How long a training will take: a few steps of the net at hand are timed before it starts."""
+"""Estimate of the training time from a few timed steps of the net."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from verydeep.errors import plural
 from verydeep.system.device import Machine
 
 PROBE = {"cpu": 16, "cuda": 64}
-"""Images of a timed step at most, by kind of device."""
+"""Maximum number of images per timed step, by device type."""
 
 STEPS = 2
-"""Timed steps, after one that only warms up."""
+"""Number of timed steps, after one warm-up step."""
 
 LONG = 2 * 3600
-"""Seconds after which a quicker way is worth a word."""
+"""Training time in seconds above which a faster alternative is suggested."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureTimes:
-    """Seconds an image, in a training step and in validation."""
+    """Seconds per image in training and in validation."""
 
     training: float
     validation: float
 
 
 def time_steps(net: nn.Module, size: int, micro_batch: int, machine: Machine) -> PictureTimes:
-    """Time forward and backward passes of random images; the net stays as it was.
+    """Return the times of passes with random images; the net stays unchanged.
 
     Args:
-        net: On the machine's device.
-        size: Side of its input, pixels.
-        micro_batch: Images that go through it at once in training.
+        net: Net on the machine's device.
+        size: Side of its input, in pixels.
+        micro_batch: Micro-batch size in training.
         machine: Device and precision.
     """
     count = min(micro_batch, PROBE.get(machine.device.type, 16))
@@ -75,7 +75,7 @@ def _wait(machine: Machine) -> None:
 
 @contextmanager
 def _restored(net: nn.Module) -> Iterator[None]:
-    """Give the net its running statistics back."""
+    """Restore the net's buffers (running statistics) on exit."""
     kept = [buffer.clone() for buffer in net.buffers()]
     try:
         yield
@@ -87,7 +87,7 @@ def _restored(net: nn.Module) -> Iterator[None]:
 
 
 def in_words(seconds: float) -> str:
-    """Return a duration to two digits at most.
+    """Return a duration with at most two digits.
 
     >>> [in_words(s) for s in (0.3, 8.4, 75, 260, 5400, 40 * 3600, 1e6)]
     ['under 1 s', '8 s', '75 s', '4 min', '1.5 h', '40 h', '12 days']
@@ -104,15 +104,17 @@ def in_words(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
-def foreseen(epochs: int, seconds_an_epoch: float, machine: Machine, *, at_most: bool) -> str:
-    """Return how long a training will take, in a line.
+def describe_estimate(
+    epochs: int, seconds_per_epoch: float, machine: Machine, *, at_most: bool
+) -> str:
+    """Return the estimated training time in one line.
 
     >>> machine = Machine(torch.device("cpu"), "bf16")
-    >>> foreseen(30, 8.0, machine, at_most=False)
+    >>> describe_estimate(30, 8.0, machine, at_most=False)
     'about 4 min: 30 epochs of 8 s on cpu, bf16'
     """
-    up_to = "at most " if at_most else ""
+    total = in_words(epochs * seconds_per_epoch)
     return (
-        f"{up_to or 'about '}{in_words(epochs * seconds_an_epoch)}: {plural(epochs, 'epoch')} of "
-        f"{in_words(seconds_an_epoch)} on {machine}"
+        f"{'at most' if at_most else 'about'} {total}: {plural(epochs, 'epoch')} of "
+        f"{in_words(seconds_per_epoch)} on {machine}"
     )

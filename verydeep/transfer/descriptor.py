@@ -1,6 +1,6 @@
-"""An image as one vector: a net's activations, averaged and of length one (appendix B).
+"""Image descriptors: averaged activations of a net, normalised to unit length (appendix B).
 
-N images, D numbers of an image, Q scales; h, w sides of a map.
+N images, D features, Q scales; h, w: sides of a map.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ Aggregate = Literal["mean", "stack"]
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What is computed of an image.
+    """Definition of a feature vector.
 
     Attributes:
-        scales: Q, the smallest sides that images are rescaled to, in pixels.
-        flip: Whether the mirror image is averaged in.
+        scales: Smallest sides Q of the rescaled images, in pixels.
+        flip: Whether to average with the mirrored image.
         layer: ``fc7``, ``fc6`` or ``pool5``; see
             :meth:`verydeep.nets.vgg.VGG.activation_map`.
-        aggregate: ``mean``: the scales are averaged, D is the layer's; ``stack``: they follow one
-            another in the order of ``scales``, D is the layer's times their number. The paper
-            found no difference on Pascal VOC, and ``stack`` better on Caltech-101 and -256.
+        aggregate: ``mean`` averages the scales; ``stack`` concatenates them in the order of
+            ``scales``, which multiplies D by their number. In the paper, both are equal on Pascal
+            VOC, and ``stack`` is better on Caltech-101 and -256.
     """
 
     scales: tuple[int, ...]
@@ -43,12 +43,12 @@ class Descriptor:
     aggregate: Aggregate = "mean"
 
     def dimension(self, model: TrainedNet) -> int:
-        """Return D."""
+        """Return the number D of features."""
         times = len(self.scales) if self.aggregate == "stack" else 1
         return times * model.net.activations(self.layer)
 
     def names(self, model: TrainedNet) -> list[str]:
-        """Return a name for each of the D numbers, like ``fc7_0``, or ``fc7_256_0`` if stacked."""
+        """Return a name for each of the D features, like ``fc7_0``, or ``fc7_256_0`` if stacked."""
         stems = [f"{self.layer}_"]
         if self.aggregate == "stack":
             stems = [f"{self.layer}_{scale}_" for scale in self.scales]
@@ -64,11 +64,11 @@ def make_descriptor(
     layer: str = "fc7",
     aggregate: str = "mean",
 ) -> Descriptor:
-    """Return a descriptor that a model can compute; None takes what the model was tested with.
+    """Return a valid descriptor for a model; None means as in the model's test.
 
     Raises:
-        InputError: There is no such layer or aggregate, or a scale is below the input size, there
-            twice, or there is none.
+        InputError: The layer or aggregate is unknown; scales are empty, repeated, or below the
+            input size.
     """
     flip = model.test_flip if flip is None else flip
     protocol = make_protocol("dense", model.test_scales if scales is None else scales, flip=flip)
@@ -92,21 +92,20 @@ def describe_pictures(
     block: int = 256,
     task: ProgressTask | None = None,
 ) -> Tensor:
-    """Return a vector for each image.
+    """Return a feature vector for each image.
 
-    The whole image goes through the net at every scale; the activations are averaged over the
-    positions of the map and over the mirror image, then over the scales, or stacked; at last the
-    vector is divided by its Euclidean length.
+    The net is applied densely at every scale. Activations are averaged over positions and mirrored
+    views, then averaged or stacked over scales; the vector is normalised to unit Euclidean length.
 
     Args:
         model: The net.
-        pictures: Rescaled to the descriptor's scales. Which are unreadable they know afterwards.
-        descriptor: What to compute.
-        block: Images in a block; see :func:`verydeep.evaluation.posteriors.mix_posteriors`.
-        task: Told how many images are done.
+        pictures: Images at the descriptor's scales; its ``unreadable`` is filled by this call.
+        descriptor: Definition of the features.
+        block: Images per block; see :func:`verydeep.evaluation.posteriors.mix_posteriors`.
+        task: Progress task, updated with the number of finished images.
 
     Returns:
-        float32 (N, D) on the CPU, rows of length one; zero for unreadable images.
+        Unit vectors, float32 (N, D), on the CPU; zero for unreadable images.
     """
     parts = [ViewGroup(0, scale, Dense(descriptor.flip)) for scale in descriptor.scales]
     mixtures = [{part: 1.0} for part in parts]
@@ -126,7 +125,7 @@ def describe_pictures(
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A layer of a net, asked like a net that is tested."""
+    """Adapter that returns a layer's activations as the scores of a net."""
 
     model: TrainedNet
     layer: str

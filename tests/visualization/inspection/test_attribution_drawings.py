@@ -187,7 +187,7 @@ def test_the_file_is_drawn_and_not_what_the_box_net_was_shown_of_it(tmp_path: Pa
 def test_where_nothing_is_merged_that_is_said_and_not_drawn() -> None:
     one = boxes_section(subject((40, 40)), localizer(), scales=[40], flip=False)
     assert (one.facts["boxes"], one.facts["merges"]) == (1, 0)
-    assert [panel.name for panel in one.panels] == ["boxes-origins", "boxes-coordinate_gradients"]
+    assert [panel.name for panel in one.panels] == ["boxes-origins", "boxes-pull"]
     assert "only one box: nothing is merged" in one.lead
     assert "is the only box of “dog”; its score is" in one.panels[0].alt
     never = boxes_section(subject(), localizer(), threshold=-2.0)

@@ -23,8 +23,8 @@ from verydeep.visualization.lecture.effective_receptive_field import (
     NETS,
     SIDE,
     _random,
-    draw_effective_field,
     centre_fields,
+    draw_effective_field,
 )
 from verydeep.visualization.lecture.figures import chosen
 from verydeep.visualization.lecture.iou import draw_overlaps, overlap_of_squares

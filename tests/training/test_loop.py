@@ -428,7 +428,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path: Path) -> None:
         "nan",
         "epoch 2, update 2",
         "learning rate of 0.03",
-        f"checkpoint is in {tmp_path / 'checkpoints'}",
+        f"checkpoint is kept in {tmp_path / 'checkpoints'}",
         "training__learning_rate=0.003",
         "init_from=",
         "net__norm='batch'",

@@ -206,4 +206,4 @@ def receptive_fields(subject: Subject, layers: Iterable[str]) -> tuple[Receptive
         InputError: The net has no such layer.
     """
     maps = activations(subject, layers)
-    return tuple(receptive_field(subject, found.strongest(1)[0]) for found in maps)
+    return tuple(receptive_field(subject, layer_map.strongest(1)[0]) for layer_map in maps)

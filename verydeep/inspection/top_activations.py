@@ -39,7 +39,7 @@ class Channel(NamedTuple):
 
 def strongest_channels(subject: Subject) -> tuple[Channel, ...]:
     """Return the strongest channel of each block, for the image."""
-    strongest = (found.strongest(1)[0] for found in activations(subject, BLOCKS))
+    strongest = (layer_map.strongest(1)[0] for layer_map in activations(subject, BLOCKS))
     return tuple(Channel(unit.layer, unit.channel) for unit in strongest)
 
 

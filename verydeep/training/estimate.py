@@ -44,33 +44,23 @@ def time_steps(net: nn.Module, size: int, micro_batch: int, machine: Machine) ->
     with torch.random.fork_rng(), _restored(net):
         x = torch.randn(count, 3, size, size, device=machine.device)
         x = x.to(memory_format=torch.channels_last)
-        seconds = [_step(net.train(), x, machine) for _ in range(1 + STEPS)]
+        _, *seconds = [_time_pass(net.train(), x, machine) for _ in range(1 + STEPS)]
         with torch.inference_mode():
-            validation = _forward(net.eval(), x, machine)
-    return PictureTimes(min(seconds[1:]) / count, validation / count)
+            validation = _time_pass(net.eval(), x, machine)
+    return PictureTimes(min(seconds) / count, validation / count)
 
 
-def _step(net: nn.Module, x: torch.Tensor, machine: Machine) -> float:
+def _time_pass(net: nn.Module, x: torch.Tensor, machine: Machine) -> float:
+    """Return the seconds of a forward pass and, in training mode, of a backward pass."""
     started = time.perf_counter()
     with machine.autocast():
         scores = net(x)
-    scores.float().square().mean().backward()
-    _wait(machine)
-    net.zero_grad(set_to_none=True)
-    return time.perf_counter() - started
-
-
-def _forward(net: nn.Module, x: torch.Tensor, machine: Machine) -> float:
-    started = time.perf_counter()
-    with machine.autocast():
-        net(x)
-    _wait(machine)
-    return time.perf_counter() - started
-
-
-def _wait(machine: Machine) -> None:
+    if net.training:
+        scores.float().square().mean().backward()
     if machine.device.type == "cuda":
         torch.cuda.synchronize(machine.device)
+    net.zero_grad(set_to_none=True)
+    return time.perf_counter() - started
 
 
 @contextmanager

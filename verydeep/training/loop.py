@@ -275,7 +275,7 @@ class Loop:
         epoch = self.position.epoch + 1
         rate = self.optimizer.param_groups[0]["lr"]
         kept = (
-            f"The last good checkpoint is in {self._checkpoints}"
+            f"The last good checkpoint is kept in {self._checkpoints}"
             if (self._checkpoints / "last.pt").is_file()
             else "There is no checkpoint yet"
         )

@@ -42,7 +42,7 @@ def check_target(path: Path) -> None:
     """
     if path.suffix.lower() not in ENDINGS:
         raise InputError(
-            f"{path}: features are written to {' or '.join(ENDINGS)}, got {path.suffix!r} instead"
+            f"{path}: features are written as {' or '.join(ENDINGS)}, got {path.suffix!r} instead"
         )
     if path.is_dir():
         raise InputError(f"{path} is a folder: name a file in it")
@@ -148,7 +148,9 @@ def _read_parquet(path: Path) -> tuple[Any, list[Any], Any]:
 def _write_npz(
     path: Path, parts: Iterable[FeaturePart], about: About, unreadable: list[str]
 ) -> None:
-    files, splits, labels = [], [], []
+    files: list[str] = []
+    splits: list[str] = []
+    labels: list[str] = []
     with tempfile.TemporaryFile(dir=path.parent) as vectors:
         # The header needs their number, which is known only after the last part.
         for part in parts:

@@ -99,32 +99,32 @@ def grad_cam_section(subject: Subject, layer: str | None = None) -> Section:
         InputError: The net has no such convolution.
         MissingExtra: Captum is not installed.
     """
-    found = grad_cam(subject, layer)
-    h, w = found.cells.shape
+    result = grad_cam(subject, layer)
+    h, w = result.cells.shape
     panel = Panel(
-        name=f"grad-cam-{found.layer.replace('_', '-')}",
-        title=f"Grad-CAM of {subject.quoted} at {found.layer}",
-        alt=f"Grad-CAM of {subject.quoted} on {subject.name} at {found.layer}, {w}x{h} cells. "
-        f"{in_words(found.heat)}",
-        figure=draw_heat(subject.pixels, found.heat, "weighted activation"),
-        caption=f"Bright regions are where the maps of {found.layer} support the class. There are "
-        f"{w}x{h} values, one per {found.stride}x{found.stride} pixels, with interpolation; the "
-        f"receptive field of each is much larger. {in_words(found.heat)} Evidence against the "
+        name=f"grad-cam-{result.layer.replace('_', '-')}",
+        title=f"Grad-CAM of {subject.quoted} at {result.layer}",
+        alt=f"Grad-CAM of {subject.quoted} on {subject.name} at {result.layer}, {w}x{h} cells. "
+        f"{in_words(result.heat)}",
+        figure=draw_heat(subject.pixels, result.heat, "weighted activation"),
+        caption=f"Bright regions are where the maps of {result.layer} support the class. There are "
+        f"{w}x{h} values, one per {result.stride}x{result.stride} pixels, with interpolation; the "
+        f"receptive field of each is much larger. {in_words(result.heat)} Evidence against the "
         "class is clipped at 0.",
     )
     return Section(
         name="grad-cam",
         title="Grad-CAM",
-        lead=f"ReLU(Σₖ αₖ·Aₖ) of the maps Aₖ after the ReLU of {found.layer}; αₖ is the mean "
+        lead=f"ReLU(Σₖ αₖ·Aₖ) of the maps Aₖ after the ReLU of {result.layer}; αₖ is the mean "
         f"gradient of the score of {subject.quoted} with respect to map k (Selvaraju et al. 2017).",
         panels=(panel,),
         facts={
             **_class_facts(subject),
-            "layer": found.layer,
+            "layer": result.layer,
             "width": w,
             "height": h,
-            "stride": found.stride,
-            **heat_facts(found.heat),
+            "stride": result.stride,
+            **heat_facts(result.heat),
         },
     )
 
@@ -147,19 +147,19 @@ def occlusion_section(
         InputError: A number is out of range.
         MissingExtra: Captum is not installed.
     """
-    found = occlusion(subject, window=window, stride=stride, measure=measure)
-    least = float(found.heat.min())
+    result = occlusion(subject, window=window, stride=stride, measure=measure)
+    least = float(result.heat.min())
     panel = Panel(
         name="occlusion",
         title=f"Occlusion: drop of the {measure} of {subject.quoted}",
         alt=f"Drop of the {measure} of {subject.quoted} on {subject.name} when a square of "
-        f"{found.window} pixels is hidden, from {found.whole:.3g}; the minimum is {least:.2g}. "
-        f"{in_words(found.heat)}",
-        figure=draw_heat(subject.pixels, found.heat, f"drop of the {measure}", signed=True),
-        caption=f"A {found.window}x{found.window} square in the mean colour was moved in steps of "
-        f"{found.stride} pixels. Each pixel shows the mean drop of the {measure} over all squares "
-        f"that cover it, from {found.whole:.3g} on the whole image; below 0, hiding the pixel "
-        f"helps the class. {in_words(found.heat)} The map resolves nothing smaller than the "
+        f"{result.window} pixels is hidden, from {result.whole:.3g}; the minimum is {least:.2g}. "
+        f"{in_words(result.heat)}",
+        figure=draw_heat(subject.pixels, result.heat, f"drop of the {measure}", signed=True),
+        caption=f"A {result.window}x{result.window} square in the mean colour was moved in steps "
+        f"of {result.stride} pixels. Each pixel shows the mean drop of the {measure} over all "
+        f"squares that cover it, from {result.whole:.3g} on the whole image; below 0, hiding the "
+        f"pixel helps the class. {in_words(result.heat)} The map resolves nothing smaller than the "
         "square, and the square itself may affect the score.",
     )
     return Section(
@@ -170,12 +170,12 @@ def occlusion_section(
         panels=(panel,),
         facts={
             **_class_facts(subject),
-            "window": found.window,
-            "stride": found.stride,
+            "window": result.window,
+            "stride": result.stride,
             "measure": measure,
-            "whole": found.whole,
+            "whole": result.whole,
             "least": least,
-            **heat_facts(found.heat),
+            **heat_facts(result.heat),
         },
     )
 

@@ -76,7 +76,7 @@ def boxes_section(
         grid=grid,
     )
     source = Image.fromarray(as_picture(subject.pixels)) if source is None else source
-    found = provenance([subject.model], nets, source, how, subject.label)
+    result = provenance([subject.model], nets, source, how, subject.label)
     where = f"Q = {', '.join(map(str, how.used_scales))}{', mirrored too' * how.flip}"
     return Section(
         name="boxes",
@@ -84,49 +84,49 @@ def boxes_section(
         lead=f"The net predicts a box of {subject.quoted} at every position ({how.name} at "
         f"{where}), scored by the posterior of the class there. Boxes are merged greedily, and the "
         "one with the largest sum of scores is the result (appendix A of the paper)."
-        f"{_not_drawn(found)}",
-        panels=tuple(_panels(subject, nets, source, found)),
-        facts=_facts(subject, found, how),
+        f"{_not_drawn(result)}",
+        panels=tuple(_panels(subject, nets, source, result)),
+        facts=_facts(subject, result, how),
     )
 
 
-def _not_drawn(found: Provenance) -> str:
-    if found.box is None:
+def _not_drawn(result: Provenance) -> str:
+    if result.box is None:
         return " No box overlaps the image."
-    if _merges(found):
+    if _merges(result):
         return ""
-    single = len(found.origins) == 1
+    single = len(result.origins) == 1
     reason = "There is only one box" if single else "No two boxes match well enough"
     return f" {reason}: nothing is merged. More scales give more boxes ({option('box_scales')})."
 
 
-def _merges(found: Provenance) -> int:
-    return len(found.steps) - 1
+def _merges(result: Provenance) -> int:
+    return len(result.steps) - 1
 
 
 def _panels(
-    subject: Subject, nets: Sequence[Localizer], source: Path | Image.Image, found: Provenance
+    subject: Subject, nets: Sequence[Localizer], source: Path | Image.Image, result: Provenance
 ) -> list[Panel]:
-    strongest = found.strongest
-    if strongest is None or found.box is None:
+    strongest = result.strongest
+    if strongest is None or result.box is None:
         return []
-    gradients = coordinate_gradients(nets[strongest.net], source, strongest, found.label)
+    gradients = coordinate_gradients(nets[strongest.net], source, strongest, result.label)
     picture = source if isinstance(source, Image.Image) else decode(source)
-    merging = [_merging_panel(subject, picture, found)] if _merges(found) else []
-    return [_origins_panel(subject, picture, found), *merging, _gradients_panel(gradients, found)]
+    merging = [_merging_panel(subject, picture, result)] if _merges(result) else []
+    return [_origins_panel(subject, picture, result), *merging, _gradients_panel(gradients, result)]
 
 
-def _facts(subject: Subject, found: Provenance, protocol: BoxProtocol) -> dict[str, Any]:
+def _facts(subject: Subject, result: Provenance, protocol: BoxProtocol) -> dict[str, Any]:
     return {
         "class": subject.title,
-        "box": None if found.box is None else [*found.box],
-        "score": found.score,
+        "box": None if result.box is None else [*result.box],
+        "score": result.score,
         "scales": [*protocol.used_scales],
         "flip": protocol.flip,
         "threshold": protocol.merging.threshold,
-        "boxes": len(found.origins),
-        "merges": _merges(found),
-        "left": len(found.steps[-1].boxes),
+        "boxes": len(result.origins),
+        "merges": _merges(result),
+        "left": len(result.steps[-1].boxes),
         "origins": [
             {
                 "net": origin.net,
@@ -138,27 +138,27 @@ def _facts(subject: Subject, found: Provenance, protocol: BoxProtocol) -> dict[s
                 "box": [*origin.box],
                 "score": origin.score,
             }
-            for origin in (found.origins[number] for number in found.used)
+            for origin in (result.origins[number] for number in result.used)
         ],
     }
 
 
-def _origins_panel(subject: Subject, picture: Image.Image, found: Provenance) -> Panel:
-    used = [found.origins[number] for number in found.used]
-    assert found.box is not None
-    box = ", ".join(f"{v:.0f}" for v in found.box)
+def _origins_panel(subject: Subject, picture: Image.Image, result: Provenance) -> Panel:
+    used = [result.origins[number] for number in result.used]
+    assert result.box is not None
+    box = ", ".join(f"{v:.0f}" for v in result.box)
     if len(used) == 1:
-        many = len(found.origins)
+        many = len(result.origins)
         one = "the only box" if many == 1 else f"1 of {many} boxes"
         summary = (
             f"The result (corners {box}) is {one} of {subject.quoted}; its score is "
-            f"{found.score:.3g}."
+            f"{result.score:.3g}."
         )
     else:
         summary = (
-            f"The result (corners {box}) comes from {len(used)} of {len(found.origins)} boxes of "
+            f"The result (corners {box}) comes from {len(used)} of {len(result.origins)} boxes of "
             f"{subject.quoted}; their scores, {used[0].score:.2g} to {used[-1].score:.2g}, add up "
-            f"to {found.score:.3g}."
+            f"to {result.score:.3g}."
         )
     if len(used) > MOST:
         summary += f" The {MOST} with the highest scores are drawn."
@@ -166,7 +166,7 @@ def _origins_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
         name="boxes-origins",
         title=f"Windows and boxes behind the box of {subject.quoted}",
         alt=summary,
-        figure=_draw_origins(picture, found),
+        figure=_draw_origins(picture, result),
         caption="Left, dashed: windows whose boxes were merged into the result, for all scales and "
         "mirrored views. Right: these boxes; thicker lines mean higher scores. Blue: the box with "
         "the highest score. Orange: the result, drawn wider and below, so that it remains visible "
@@ -175,9 +175,9 @@ def _origins_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
     )
 
 
-def _merging_panel(subject: Subject, picture: Image.Image, found: Provenance) -> Panel:
-    merges, left = _merges(found), len(found.steps[-1].boxes)
-    figure = draw_merging(picture, found.steps)
+def _merging_panel(subject: Subject, picture: Image.Image, result: Provenance) -> Panel:
+    merges, left = _merges(result), len(result.steps[-1].boxes)
+    figure = draw_merging(picture, result.steps)
     factor = min(1.0, WIDTH / figure.get_figwidth())
     figure.set_size_inches(factor * figure.get_figwidth(), factor * figure.get_figheight())
     for axes in figure.axes:
@@ -185,8 +185,8 @@ def _merging_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
     return Panel(
         name="boxes-merging",
         title=f"Merging the boxes of {subject.quoted}",
-        alt=f"{len(found.steps[0].boxes)} different boxes are reduced to {left} in {merges} "
-        f"merges; the best has a score of {found.score:.3g}.",
+        alt=f"{len(result.steps[0].boxes)} different boxes are reduced to {left} in {merges} "
+        f"merges; the best has a score of {result.score:.3g}.",
         figure=figure,
         caption="The two best-matching boxes (blue) are replaced by their mean until the best "
         "match is worse than the threshold; their scores are added. In the last step the box with "
@@ -195,8 +195,8 @@ def _merging_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
     )
 
 
-def _gradients_panel(gradients: CoordinateGradients, found: Provenance) -> Panel:
-    origin = found.strongest
+def _gradients_panel(gradients: CoordinateGradients, result: Provenance) -> Panel:
+    origin = result.strongest
     assert origin is not None
     peaks = []
     for name, heat in zip(COORDINATES, gradients.gradients, strict=True):
@@ -217,22 +217,22 @@ def _gradients_panel(gradients: CoordinateGradients, found: Provenance) -> Panel
     )
 
 
-def _draw_origins(picture: Image.Image, found: Provenance) -> Figure:
-    used = [found.origins[number] for number in found.used[:MOST]]
+def _draw_origins(picture: Image.Image, result: Provenance) -> Figure:
+    used = [result.origins[number] for number in result.used[:MOST]]
     size = (picture.height, picture.width)
     pixels = np.asarray(reduced(picture, [], MOST_PIXELS)[0])
     figure, (first, second) = beside(size, 2)
-    many = len(found.used) != 1
-    show(first, pixels, f"{len(found.used)} window" + "s" * many, size=size)
-    show(second, pixels, f"{'boxes' if many else 'box'} and result ({found.score:.2g})", size=size)
+    many = len(result.used) != 1
+    show(first, pixels, f"{len(result.used)} window" + "s" * many, size=size)
+    show(second, pixels, f"{'boxes' if many else 'box'} and result ({result.score:.2g})", size=size)
     most = max(used[0].score, 1e-12)
-    assert found.box is not None
+    assert result.box is not None
     for axes in (first, second):
-        outline(axes, found.box, ORANGE, 3.6)
+        outline(axes, result.box, ORANGE, 3.6)
     for number, origin in reversed([*enumerate(used)]):
         colour = "white" if number else BLUE
         strength = origin.score / most
-        outline(first, origin.window, colour, 0.6 + 1.4 * strength, style=(0, (4, 3)))
+        outline(first, origin.window, colour, 0.6 + 1.4 * strength, ls=(0, (4, 3)))
         outline(second, origin.box, colour, 0.6 + 1.4 * strength)
     for axes in (first, second):
         axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))

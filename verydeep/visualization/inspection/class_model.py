@@ -42,15 +42,15 @@ def class_model_section(
         InputError: A number is out of range.
     """
     settings = replace(ascent, seed=seed, steps=ascent.steps if steps is None else steps)
-    found = class_model(subject.model, subject.label, ascent=settings, progress=progress)
-    probability = f"{100 * found.probability:.3g} %"
+    result = class_model(subject.model, subject.label, ascent=settings, progress=progress)
+    probability = f"{100 * result.probability:.3g} %"
     panel = Panel(
         name="class-model",
         title=f"Class model of {subject.quoted}",
         alt=f"An image that maximises the score of {subject.quoted}: it rose from "
-        f"{found.scores[0]:.3g} to {found.score:.3g} in {settings.steps} steps, with a probability "
-        f"of {probability}.",
-        figure=_draw(found, name_or_number(subject.title, subject.label + 1)),
+        f"{result.scores[0]:.3g} to {result.score:.3g} in {settings.steps} steps, with a "
+        f"probability of {probability}.",
+        figure=_draw(result, name_or_number(subject.title, subject.label + 1)),
         caption="Recurring shapes and colours are those by which the net recognises the class; "
         "they often appear several times and upside down, because each one raises the score. The "
         "image is neither a photograph nor a mean of the training images, and depends on the seed. "
@@ -75,22 +75,22 @@ def class_model_section(
             "steps": settings.steps,
             "seed": settings.seed,
             "penalty": settings.penalty,
-            "first_score": found.scores[0],
-            "score": found.score,
-            "probability": found.probability,
+            "first_score": result.scores[0],
+            "score": result.score,
+            "probability": result.probability,
         },
     )
 
 
-def _draw(found: ClassModel, title: str) -> Figure:
-    _, height, width = found.pixels.shape
+def _draw(result: ClassModel, title: str) -> Figure:
+    _, height, width = result.pixels.shape
     high = SIDE * height / width
     tall = high + 0.25
     figure = Figure(figsize=(WIDTH, tall), dpi=DOTS)
     picture = figure.add_axes((0, 0, SIDE / WIDTH, high / tall), anchor="NW")
-    show(picture, as_picture(found.pixels), shortened(title, LONGEST), smooth=True)
+    show(picture, as_picture(result.pixels), shortened(title, LONGEST), smooth=True)
     axes = figure.add_axes((0.64, 0.5 / tall, 0.34, (high - 0.5) / tall))
-    axes.plot(range(len(found.scores)), found.scores, color=BLUE)
+    axes.plot(range(len(result.scores)), result.scores, color=BLUE)
     axes.set_title("score by step", fontsize=LETTERS, loc="left", pad=3)
     axes.set_xlabel("step", fontsize=LETTERS)
     axes.set_ylabel("class score", fontsize=LETTERS)

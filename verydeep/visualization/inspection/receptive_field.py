@@ -34,7 +34,7 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
     Raises:
         InputError: The net has no such layer.
     """
-    found = receptive_fields(subject, (*BLOCKS, *layers))
+    fields = receptive_fields(subject, (*BLOCKS, *layers))
     return Section(
         name="receptive-field",
         title="Receptive fields",
@@ -44,8 +44,8 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
         "the unit with respect to each pixel, summed over red, green and blue, on a square-root "
         f"colour scale. The dashed square holds {100 * MASS:.0f} % of it: more paths lead from the "
         "centre of a field to the unit than from its border. Gradients are computed in fp32.",
-        panels=tuple(_panel(subject, one) for one in found),
-        facts={"precision": "fp32", "mass": MASS, "layers": [one.to_dict() for one in found]},
+        panels=tuple(_panel(subject, one) for one in fields),
+        facts={"precision": "fp32", "mass": MASS, "layers": [one.to_dict() for one in fields]},
     )
 
 
@@ -131,7 +131,7 @@ def _draw_gradient(axes: Any, beside: Any, one: ReceptiveField) -> None:
     )
     if one.effective_side:
         square = _square(one.field.whole, one.effective_side)
-        outline(axes, square.corners, SQUARE, 1.6, style="--", halo=False)
+        outline(axes, square.corners, SQUARE, 1.6, ls="--", halo=False)
     axes.set(xlim=(left, left + width), ylim=(top + height, top))
     colour_scale(image, beside, "|gradient|", 8)
 

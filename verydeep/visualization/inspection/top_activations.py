@@ -25,12 +25,12 @@ BEYOND = 0.5
 
 
 def exciting_section(
-    found: Patches, name: Callable[[int], str], *, among: str, count: int
+    patches_of: Patches, name: Callable[[int], str], *, among: str, count: int
 ) -> Section:
     """Draw the patches with the strongest activations of channels, beside their images.
 
     Args:
-        found: The patches by channel.
+        patches_of: The patches by channel.
         name: Returns the display name of an image by its index.
         among: Folder of the images.
         count: Number of images searched.
@@ -41,7 +41,7 @@ def exciting_section(
         lead=f"The images among {count:,} in {among} to which a channel responds most strongly, "
         "cropped to the theoretical receptive field of the most active unit, one patch per image. "
         "Beside each patch is its image with the field outlined. The number is the activation.",
-        panels=tuple(_panel(channel, found[channel], name) for channel in sorted(found)),
+        panels=tuple(_panel(channel, patches_of[channel], name) for channel in sorted(patches_of)),
         facts={
             "among": among,
             "images": count,
@@ -51,7 +51,7 @@ def exciting_section(
                     "channel": channel.number,
                     "patches": [{"file": name(p.index), **p.to_dict()} for p in patches],
                 }
-                for channel, patches in sorted(found.items())
+                for channel, patches in sorted(patches_of.items())
             ],
         },
     )

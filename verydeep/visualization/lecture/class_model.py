@@ -29,22 +29,22 @@ def spectrum(pixels: Tensor) -> Tensor:
         Amplitudes, float64 (H, W/2 + 1): rows from −½ period per pixel, columns from 0.
     """
     grey = pixels.double().mean(0)
-    found = torch.fft.rfft2(grey - grey.mean()).abs()
-    shifted: Tensor = torch.fft.fftshift(found, dim=0)
+    models = torch.fft.rfft2(grey - grey.mean()).abs()
+    shifted: Tensor = torch.fft.fftshift(models, dim=0)
     return shifted
 
 
 def draw_class_model(model: Classifier | None = None) -> Figure:
     """Draw the class model as published and smoothed, and the spectrum of the first."""
     net = model or stripe_net()
-    found = [class_model(net, LABEL, ascent=a) for a in (ASCENT_AS_PUBLISHED, USUAL_ASCENT)]
+    models = [class_model(net, LABEL, ascent=a) for a in (ASCENT_AS_PUBLISHED, USUAL_ASCENT)]
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     *pictures, last = figure.subplots(1, 3, width_ratios=(1.2, 1.2, 1))
-    for axes, one, how in zip(pictures, found, ("as published", "shifted, smoothed"), strict=True):
+    for axes, one, how in zip(pictures, models, ("as published", "shifted, smoothed"), strict=True):
         axes.imshow(one.pixels.permute(1, 2, 0).numpy(), interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         axes.set_title(f"class model of “{CLASSES[LABEL]}”:\n{how}")
-    image = _draw_spectrum(last, spectrum(found[0].pixels))
+    image = _draw_spectrum(last, spectrum(models[0].pixels))
     last.set_title("spectrum of\nthe first")
     figure.colorbar(image, ax=last, label="share of the maximum", shrink=0.9)
     return figure

@@ -57,18 +57,13 @@ def draw_stacks() -> Figure:
     panels = figure.subplots(1, 3)
     stacks = [stack(kernels) for kernels in PAIRS.values()]
     singles = [stack((side,)) for side in PAIRS]
-    for axes, title, unit, field, factor, form in (
-        (panels[0], "weights", "multiples of C²", "weights", CHANNELS**2, "{:.0f}"),
-        (
-            panels[1],
-            "multiply-adds",
-            f"10⁹ (C = {CHANNELS}, {SIZE}x{SIZE} maps)",
-            "multiply_adds",
-            1e9,
-            "{:.1f}",
-        ),
-        (panels[2], "non-linearities", "ReLUs", "non_linearities", 1, "{:.0f}"),
+    billions = f"10⁹ (C = {CHANNELS}, {SIZE}x{SIZE} maps)"
+    for axes, title, unit, factor, form in (
+        (panels[0], "weights", "multiples of C²", CHANNELS**2, "{:.0f}"),
+        (panels[1], "multiply-adds", billions, 1e9, "{:.1f}"),
+        (panels[2], "non-linearities", "ReLUs", 1, "{:.0f}"),
     ):
+        field = title.replace("-", "_")
         rows = [[getattr(one, field) / factor for one in group] for group in (stacks, singles)]
         _draw_bars(axes, rows, form)
         axes.set(title=title, ylabel=unit)

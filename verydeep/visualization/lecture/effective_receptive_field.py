@@ -96,7 +96,7 @@ def _draw_gradient(figure: Figure, axes: Any, unit_field: ReceptiveField) -> Non
     field, side = unit_field.field.whole, unit_field.effective_side or 0
     centre_y, centre_x = field.top + field.height / 2, field.left + field.width / 2
     effective = Window(round(centre_y - side / 2), round(centre_x - side / 2), side, side)
-    outline(axes, field.corners, "white", 1.8, style="--", halo=False)
+    outline(axes, field.corners, "white", 1.8, ls="--", halo=False)
     outline(axes, effective.corners, "white", 1.8, halo=False)
     axes.set(xlabel="pixels", ylabel="pixels")
     axes.set_title(f"a unit of {unit_field.unit.layer}")

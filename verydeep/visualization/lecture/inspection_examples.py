@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -35,10 +34,10 @@ def strongest_maps(subject: Subject) -> list[list[tuple[str, Tensor]]]:
     """Return names and maps (h, w) of the strongest channels of each layer."""
     return [
         [
-            (f"channel {unit.channel}", found.values[unit.channel])
-            for unit in found.strongest(CHANNELS)
+            (f"channel {unit.channel}", layer_map.values[unit.channel])
+            for unit in layer_map.strongest(CHANNELS)
         ]
-        for found in activations(subject, LAYERS)
+        for layer_map in activations(subject, LAYERS)
     ]
 
 
@@ -89,16 +88,12 @@ def draw_attributions(model: Classifier | None = None) -> Figure:
         subject, patch = standing(net)
         _show_picture(line[0], subject, patch)
         line[0].set_ylabel(name)
-        _show_heats(line[1:], attributions(subject), patch)
+        for axes, heat in zip(line[1:], attributions(subject).values(), strict=True):
+            _show(axes, heat, patch, heat.shape[-1])
     panels[0, 0].set_title("image")
     for axes, title in zip(panels[0, 1:], attributions(subject), strict=True):
         axes.set_title(title)
     return figure
-
-
-def _show_heats(panels: Sequence[Any], heats: dict[str, Tensor], patch: Box) -> None:
-    for axes, heat in zip(panels, heats.values(), strict=True):
-        _show(axes, heat, patch, heat.shape[-1])
 
 
 def _show_picture(axes: Any, subject: Subject, patch: Box) -> None:
@@ -119,5 +114,5 @@ def _extent(side: int) -> tuple[float, float, float, float]:
 
 def _frame(axes: Any, patch: Box) -> None:
     """Mark the patch and remove the ticks."""
-    outline(axes, patch, "white", 1.6, style="--", halo=False)
+    outline(axes, patch, "white", 1.6, ls="--", halo=False)
     axes.set(xticks=[], yticks=[])

@@ -157,7 +157,7 @@ def installed() -> list[Face]:
 @cache
 def _fallbacks(missing: frozenset[str]) -> tuple[Face, ...]:
     """Return few fonts that together cover as many of the characters as possible (greedy)."""
-    found: list[Face] = []
+    fonts: list[Face] = []
     left = set(missing)
     for search in (installed, _just_installed):
         candidates = search() if left else []
@@ -167,9 +167,9 @@ def _fallbacks(missing: frozenset[str]) -> tuple[Face, ...]:
             counts = [sum(covers(face, char) for char in left) for face in candidates]
             if not max(counts, default=0):
                 break
-            found.append(candidates[counts.index(max(counts))])
-            left -= {char for char in left if covers(found[-1], char)}
-    return tuple(found)
+            fonts.append(candidates[counts.index(max(counts))])
+            left -= {char for char in left if covers(fonts[-1], char)}
+    return tuple(fonts)
 
 
 def _just_installed() -> list[Face]:

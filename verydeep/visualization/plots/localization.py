@@ -65,8 +65,8 @@ def draw_gallery(
 def answer_marks(answer: LocatedSample) -> list[Mark]:
     """Return the true boxes and the predicted box of the true class in their styles."""
     given = answer.located.given
-    found = [Mark(given.box, f"{answer.overlap:.2f}")] if given and given.box else []
-    return [*map(true_mark, answer.boxes), *found]
+    predicted = [Mark(given.box, f"{answer.overlap:.2f}")] if given and given.box else []
+    return [*map(true_mark, answer.boxes), *predicted]
 
 
 def _draw_answer(axes: Any, answer: LocatedSample, picture: Image.Image, name: str) -> None:

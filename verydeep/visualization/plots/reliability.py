@@ -22,11 +22,11 @@ def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
     width = 0.8 / len(curves)
     for place, (name, bins) in enumerate(curves.items()):
         colour, marker = ((BLUE, "o"), (ORANGE, "s"))[place]
-        found = ranges(bins)
-        confidences = [100 * part.bin.confidence for part in found]
+        filled = ranges(bins)
+        confidences = [100 * part.bin.confidence for part in filled]
         upper.plot(
             confidences,
-            [100 * part.bin.accuracy for part in found],
+            [100 * part.bin.accuracy for part in filled],
             color=colour,
             marker=marker,
             linewidth=1,
@@ -35,7 +35,7 @@ def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
         )
         upper.vlines(
             confidences,
-            *zip(*(part.interval for part in found), strict=True),
+            *zip(*(part.interval for part in filled), strict=True),
             color=colour,
             linewidth=4,
             alpha=0.25,

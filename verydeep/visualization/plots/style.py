@@ -82,9 +82,8 @@ def outline(
     colour: str,
     width: float,
     *,
-    style: Any = "-",
-    alpha: float = 1.0,
     halo: bool = True,
+    **style: Any,
 ) -> None:
     """Draw the outline of a rectangle.
 
@@ -93,9 +92,8 @@ def outline(
         box: x0, y0, x1, y1.
         colour: Line colour.
         width: Line width, in points.
-        style: Line style.
-        alpha: Opacity.
         halo: Whether the line has a black rim, so that it is visible on any image.
+        style: Other properties of Matplotlib's ``Rectangle``, such as ``ls`` and ``alpha``.
     """
     x0, y0, x1, y1 = box
     rim = [Stroke(linewidth=width + 1.4, foreground="black", alpha=0.6), Normal()]
@@ -107,9 +105,8 @@ def outline(
             fill=False,
             edgecolor=colour,
             linewidth=width,
-            linestyle=style,
-            alpha=alpha,
             path_effects=rim if halo else None,
+            **style,
         )
     )
 

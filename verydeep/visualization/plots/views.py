@@ -6,12 +6,11 @@ from collections import defaultdict
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from verydeep.data.geometry import View, Window
 from verydeep.evaluation.walkthrough import Explanation, Stage
 from verydeep.nets.table import STRIDE
-from verydeep.visualization.plots.style import BLUE, ORANGE
+from verydeep.visualization.plots.style import BLUE, ORANGE, outline
 
 SIDE = 4.2
 """Side of a panel, in inches."""
@@ -61,19 +60,9 @@ def _draw_stage(axes: Any, stage: Stage) -> None:
 def _draw_crop(axes: Any, view: View, *, bold: bool) -> None:
     colour = ORANGE if view.side else BLUE
     top, left, height, width = view.window
-    axes.add_patch(
-        Rectangle(
-            (left, top),
-            width,
-            height,
-            fill=False,
-            clip_on=False,
-            edgecolor=colour,
-            linestyle="--" if view.side else "-",
-            linewidth=2.6 if bold else 1.0,
-            alpha=1.0 if bold else 0.7,
-        )
-    )
+    line, alpha = (2.6, 1.0) if bold else (1.0, 0.7)
+    look: Any = {"ls": "--" if view.side else "-", "alpha": alpha, "clip_on": False}
+    outline(axes, view.window.corners, colour, line, halo=False, **look)
     _draw_point(axes, left + width / 2, top + height / 2, colour)
 
 

@@ -34,9 +34,9 @@ def calibration(bins: Sequence[Bin], chance: float | None = None) -> Calibration
         chance: Calibration error, in points, that a perfectly calibrated net would have by chance
             on this number of images.
     """
-    found = ranges(bins)
-    images = sum(part.bin.images for part in found)
-    gaps = [(r.bin.confidence - r.bin.accuracy) * r.bin.images / images for r in found]
+    filled = ranges(bins)
+    images = sum(part.bin.images for part in filled)
+    gaps = [(r.bin.confidence - r.bin.accuracy) * r.bin.images / images for r in filled]
     error = 100 * sum(map(abs, gaps))
     excess = 100 * sum(gaps)
     direction = "overconfident" if excess > 0 else "underconfident"
@@ -44,15 +44,15 @@ def calibration(bins: Sequence[Bin], chance: float | None = None) -> Calibration
     summary += f"Its expected calibration error is {error:.1f} points"
     if chance is not None:
         summary += f"; perfect calibration would give {chance:.1f} points on {images:,} images"
-    plots = (_accuracies(found, f"{summary}."), _counts(bins))
-    return Calibration(plots, found, error, f"{summary}.")
+    plots = (_accuracies(filled, f"{summary}."), _counts(bins))
+    return Calibration(plots, filled, error, f"{summary}.")
 
 
-def _accuracies(found: Sequence[Range], summary: str) -> str:
+def _accuracies(filled: Sequence[Range], summary: str) -> str:
     plot = Plot(linear(0, 100, "confidence (%)"), linear(0, 100, "accuracy (%)"))
     plot.segment((0, 0), (100, 100), "perfect")
-    points = [(100 * part.bin.confidence, 100 * part.bin.accuracy) for part in found]
-    for (x, _), part in zip(points, found, strict=True):
+    points = [(100 * part.bin.confidence, 100 * part.bin.accuracy) for part in filled]
+    for (x, _), part in zip(points, filled, strict=True):
         plot.segment((x, part.interval[0]), (x, part.interval[1]), "interval")
     plot.line(points, "measured")
     for point in points:

@@ -516,7 +516,7 @@ def test_pictures_that_change_during_training(
         assert ended.err.count(line) == (1 if reason else 0)
     assert ended.err.count("left out of validation") == len(expected)
     for entry in told:
-        assert ended.err.count(f"cannot be read and is left out of training: {entry}\n") == 1
+        assert ended.err.count(f"unreadable, skipped in training: {entry}\n") == 1
     assert ended.err.count("left out of training") == len(expected)
 
 
@@ -532,7 +532,7 @@ def test_of_many_that_vanish_during_training_the_first_are_said(
     assert ended.code == 0, ended.err
     assert len(read_json(tmp_path / "run" / "metrics.json")["unreadable_in_training"]) == 13
     assert ended.err.count("left out of training") == 10
-    assert ended.err.count("and more, which metrics.json will list\n") == 1
+    assert ended.err.count("more unreadable images will be listed in metrics.json\n") == 1
 
 
 def test_too_many_that_break_during_training_end_it(

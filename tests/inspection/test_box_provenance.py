@@ -9,7 +9,7 @@ from asked import K, as_read, classifier, pixels, tiny_net
 from PIL import Image
 
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.inspection.box_provenance import merged_from, provenance, pull
+from verydeep.inspection.box_provenance import coordinate_gradients, merged_from, provenance
 from verydeep.localization.box_geometry import from_view, to_corners
 from verydeep.localization.detect import locate, merging_of
 from verydeep.localization.localizer import Localizer
@@ -140,7 +140,7 @@ def test_the_pull_is_the_slope_of_the_box_on_the_picture(*, per_class: bool, fli
     net = localizer(per_class=per_class)
     found = provenance([model], [net], picture(), DENSE, 3)
     origin = next(o for o in found.origins if o.view.flip == flip and o.column == 1)
-    pulled = pull(net, picture(), origin, 3)
+    pulled = coordinate_gradients(net, picture(), origin, 3)
     assert pulled.gradients.shape == (4, *pulled.pixels.shape[1:])
     corners = to_corners(torch.tensor(pulled.box, dtype=torch.float64))
     height, width = 90, 160
@@ -179,11 +179,11 @@ def test_pixels_outside_a_crop_do_not_pull() -> None:
     assert len(found.origins) == 12
     for origin in found.origins[2:6]:
         top, left, height, width = origin.view.window
-        pulled = pull(net, image, origin, 1)
+        pulled = coordinate_gradients(net, image, origin, 1)
         crop = image.crop((left, top, left + width, top + height))
         alone = provenance([model], [net], crop, BoxProtocol("dense", (64,), flip=True), 1)
         like = next(one for one in alone.origins if one.view.flip == origin.view.flip)
-        expected = pull(net, crop, like, 1)
+        expected = coordinate_gradients(net, crop, like, 1)
         inside = pulled.gradients[:, top : top + height, left : left + width]
         assert torch.allclose(inside, expected.gradients, rtol=1e-4, atol=1e-7)
         assert float(pulled.gradients.sum()) == pytest.approx(float(inside.sum()), rel=1e-5)

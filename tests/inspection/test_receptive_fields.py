@@ -16,7 +16,13 @@ from verydeep.data.geometry import Window
 from verydeep.errors import InputError
 from verydeep.inspection.activations import Unit
 from verydeep.inspection.layers import parts_of
-from verydeep.inspection.receptive_field import Field, Sight, sight, sights, theoretical_field
+from verydeep.inspection.receptive_field import (
+    Field,
+    ReceptiveField,
+    receptive_field,
+    receptive_fields,
+    theoretical_field,
+)
 from verydeep.inspection.subject import make_subject
 from verydeep.nets.layer_outputs import trace
 from verydeep.nets.vgg import VGG, vgg
@@ -117,7 +123,7 @@ def test_gradients_are_what_differences_of_the_unit_say() -> None:
     model = classifier(32)
     pixels = torch.randint(0, 256, (3, 40, 33), generator=torch.Generator().manual_seed(2))
     subject = make_subject(model, "x", pixels.to(torch.uint8))
-    found = sight(subject, Unit("norm2_1", 3, 4, 5, 0.0))
+    found = receptive_field(subject, Unit("norm2_1", 3, 4, 5, 0.0))
     net = vgg("A", 3, input_size=32, width=0.125, hidden=256, norm="batch").double().eval()
     net.load_state_dict(model.net.state_dict())
 
@@ -155,7 +161,7 @@ def test_a_part_of_the_picture_gives_the_gradient_of_the_whole(
     height, width = values.shape[2:]
     for row in {0, height // 2, height - 1}:
         for column in {0, width // 2, width - 1}:
-            found = sight(subject, Unit(layer, 1, row, column, 0.0))
+            found = receptive_field(subject, Unit(layer, 1, row, column, 0.0))
             (whole,) = torch.autograd.grad(values[0, 1, row, column], x, retain_graph=True)
             expected = whole[0].abs().sum(0) / 50
             torch.testing.assert_close(found.gradient, expected, rtol=1e-3, atol=1e-7)
@@ -168,17 +174,17 @@ def test_the_strongest_unit_of_each_layer_is_looked_at() -> None:
     model = classifier(32)
     pixels = torch.randint(0, 256, (3, 40, 50), generator=torch.Generator().manual_seed(2))
     subject = make_subject(model, "x", pixels.to(torch.uint8))
-    found = sights(subject, ["pool3", "pool1", "fc7"])
+    found = receptive_fields(subject, ["pool3", "pool1", "fc7"])
     assert [one.unit.layer for one in found] == ["pool1", "pool3", "fc7"]
     for one in found:
         values = model.maps(subject.pixels[None], [one.unit.layer])[one.unit.layer][0]
         assert one.unit.value == pytest.approx(float(values.max()), rel=1e-5)
-        alone = sight(subject, one.unit)
+        alone = receptive_field(subject, one.unit)
         torch.testing.assert_close(one.gradient, alone.gradient)
 
 
-def sight_of(gradient: Tensor, whole: Window) -> Sight:
-    return Sight(Unit("pool1", 0, 0, 0, 1.0), Field(whole, whole), gradient)
+def sight_of(gradient: Tensor, whole: Window) -> ReceptiveField:
+    return ReceptiveField(Unit("pool1", 0, 0, 0, 1.0), Field(whole, whole), gradient)
 
 
 @given(st.integers(0, 1000), st.sampled_from([(3, 5, 12, 12), (-4, -4, 15, 15), (6, 9, 9, 9)]))

@@ -16,8 +16,8 @@ from verydeep.inspection.receptive_field import theoretical_field
 from verydeep.inspection.subject import make_subject
 from verydeep.inspection.top_activations import (
     Channel,
-    most_exciting,
     strongest_channels,
+    strongest_patches,
     thumbnail,
 )
 
@@ -40,7 +40,7 @@ def naive(images: list[Image.Image], channel: Channel, top: int) -> list[tuple[i
 def test_the_patches_are_those_of_a_plain_search(top: int) -> None:
     images = [*noise(SIZES)]
     at = TestPictures(images, (64,))
-    found = most_exciting(classifier(), at, CHANNELS, top=top)
+    found = strongest_patches(classifier(), at, CHANNELS, top=top)
     shown = [Image.fromarray(picture.pixels[0]) for picture in at]
     for channel in CHANNELS:
         expected = naive(shown, channel, top)
@@ -73,7 +73,7 @@ def test_of_equal_pictures_the_first_counts() -> None:
 
     def ranked(images: list[Image.Image], top: int) -> list[int]:
         pictures = TestPictures(images, (64,))
-        found = most_exciting(classifier(), pictures, [channel], top=top)
+        found = strongest_patches(classifier(), pictures, [channel], top=top)
         return [patch.index for patch in found[channel]]
 
     best = ranked([one, other], 1)[0]
@@ -88,7 +88,7 @@ def test_broken_and_huge_pictures_are_listed_and_the_others_found(tmp_path: Path
     (tmp_path / "3.png").write_text("no image")
     Image.new("RGB", (17000, 64)).save(tmp_path / "4.png")
     pictures = TestPictures(sorted(tmp_path.iterdir()), (64,))
-    found = most_exciting(classifier(), pictures, [CHANNELS[0]])
+    found = strongest_patches(classifier(), pictures, [CHANNELS[0]])
     assert sorted(patch.index for patch in found[CHANNELS[0]]) == [0, 1, 2]
     assert sorted(pictures.unreadable) == [3, 4]
     assert "4.png: 17000x64" in pictures.unreadable[4]
@@ -107,4 +107,4 @@ def test_the_strongest_channel_of_each_block() -> None:
 def test_a_channel_that_is_not_there_is_refused() -> None:
     pictures = TestPictures(noise(SIZES[:1]), (64,))
     with pytest.raises(InputError, match="channels 0 to 7, got 64 instead"):
-        most_exciting(classifier(), pictures, [Channel("conv1_1", 64)])
+        strongest_patches(classifier(), pictures, [Channel("conv1_1", 64)])

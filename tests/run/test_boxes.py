@@ -228,20 +228,20 @@ def test_a_test_leaves_files_that_others_read(
     page = (out / "report.html").read_text("utf-8")
     assert page.count('href="data:image/jpeg;base64,') == 12
     assert f"<td>{found['mean_iou']:.3f}</td>" in page
-    table_of_errors = page.partition("<caption>What is it, and where")[2].partition("</table>")[0]
+    table_of_errors = page.partition("<caption>Errors by the classes")[2].partition("</table>")[0]
     numbers = re.findall(r"<td>([^<]*)</td>", table_of_errors)
     errors = [
         found[f"{name}_error"] for name in ("true_class", "localization", "top1_localization")
     ]
     assert numbers[::3] == [f"{error:.2f}" for error in errors]
     assert numbers[2::3] == ["–", "–", f"{found['top1_error']:.2f}"]
-    assert "one of the 3 likeliest classes" in table_of_errors
+    assert "top 3" in table_of_errors
     rows = table(out / "boxes.csv")
     assert len(rows) == 12
     plain = re.sub(r"</?(?:bdi|wbr|span)[^>]*>", "", page)
     for row in rows:
         right = row["class_1"] == row["class"]
-        guess = "recognised" if right else f"taken for {row['class_1']}"
+        guess = "class correct" if right else f"predicted {row['class_1']}"
         guess += f", {100 * float(row['probability_1']):.0f} %"
         assert f"<small>{guess}</small><small>{row['file']}</small>" in plain
     truth = {row["file"]: row for row in table(boxed)}

@@ -400,7 +400,7 @@ def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--only", "map"], "there is no section 'map'; there are maps, receptive-field"),
+        (["--only", "map"], "unknown section 'map'; available: maps, receptive-field"),
         (["--only", "map"], "did you mean 'maps'?"),
         (["--layer", "conv9_9"], "net A has no layer 'conv9_9'; it has conv1_1, relu1_1"),
         (["--channel", "conv1_1:2"], "with --among"),
@@ -491,7 +491,7 @@ def test_without_captum_its_sections_are_left_out_unless_asked_for(
     [
         (
             {"epoch": 3, "val_loss": 1.2, "val_top1_error": 40.06, "val_top5_error": 0.0},
-            "not tested yet; 40.1 % top-1 error of validation behind epoch 3",
+            "not tested yet; 40.1 % top-1 validation error after epoch 3",
         ),
         (
             {"top1_error": 12.34, "protocol": "dense", "images": 1234, "loss": 1.0},
@@ -508,9 +508,9 @@ def test_the_page_says_what_was_measured_of_the_model_so_far(
     replace(load_classifier(model), measured=measured).save(tmp_path / "model")
     value = package.explain(tmp_path / "model", photos / "b.png", tmp_path / "x", only=["filters"])
     assert value["measured"] == measured
-    row = f"<dt>measured</dt><dd>{words}</dd>"
+    row = f"<dt>error</dt><dd>{words}</dd>"
     assert (row in Page(tmp_path / "x").text) == (words is not None)
-    assert ("<dt>measured</dt>" in Page(tmp_path / "x").text) == (words is not None)
+    assert ("<dt>error</dt>" in Page(tmp_path / "x").text) == (words is not None)
 
 
 # ---- the verb ----

@@ -314,7 +314,7 @@ def test_large_jpegs_are_decoded_at_a_reduced_size_if_wanted(
 
 def test_a_run_is_not_written_over(trained_run: Path, pictures: Path) -> None:
     before = weights(trained_run)
-    with pytest.raises(ModelError, match=r"holds a run already.*resume=True.*out="):
+    with pytest.raises(ModelError, match=r"already contains a run.*resume=True.*out="):
         train(pictures, recipe(*QUICK), trained_run)
     assert weights(trained_run) == before
 

@@ -90,7 +90,7 @@ def test_of_two_that_start_at_once_one_wins(data: Path, tmp_path: Path) -> None:
     winner = next(seed for seed, process in enumerate(both, 1) if process.exitcode == 0)
     assert f"seed: {winner}\n" in (run / "recipe.yaml").read_text()
     said = (tmp_path / f"{3 - winner}.err").read_text()
-    assert f"process {both[winner - 1].pid}" in said or "holds a run already" in said
+    assert f"process {both[winner - 1].pid}" in said or "already contains a run" in said
 
 
 def test_a_stage_of_a_chain_that_is_under_way_is_left_alone(

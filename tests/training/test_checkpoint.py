@@ -94,7 +94,7 @@ def test_a_new_checkpoint_replaces_the_old_one(saved: Path) -> None:
 
 
 def refused(folder: Path, hidden: int = 7) -> None:
-    with pytest.raises(ModelError, match=r"last\.pt: cannot go on from this checkpoint"):
+    with pytest.raises(ModelError, match=r"last\.pt: cannot resume from this checkpoint"):
         load_checkpoint(folder, *training(0, hidden))
 
 

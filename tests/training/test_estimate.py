@@ -7,7 +7,7 @@ import torch
 
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine
-from verydeep.training.estimate import foreseen, in_words, time_steps
+from verydeep.training.estimate import describe_estimate, in_words, time_steps
 
 
 def test_timing_changes_neither_the_net_nor_random_numbers() -> None:
@@ -37,7 +37,7 @@ def test_a_duration_has_the_unit_that_people_would_take(seconds: float, words: s
 
 def test_epochs_times_seconds_is_what_is_foreseen() -> None:
     machine = choose_machine("cpu", "fp32")
-    line = foreseen(30, 8.0, machine, at_most=False)
+    line = describe_estimate(30, 8.0, machine, at_most=False)
     for part in ("4 min", "30 epochs", "8 s", "cpu, fp32"):
         assert part in line
-    assert "at most" in foreseen(74, 8.0, machine, at_most=True)
+    assert "at most" in describe_estimate(74, 8.0, machine, at_most=True)

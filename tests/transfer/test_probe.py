@@ -147,7 +147,7 @@ def test_pictures_that_were_trained_on_are_counted(hard: Features) -> None:
 
 
 def test_the_training_split_is_not_reported(hard: Features) -> None:
-    with pytest.raises(InputError, match="one that the SVM is not trained on"):
+    with pytest.raises(InputError, match="split must not be 'train'"):
         probe(hard, split="train")
 
 

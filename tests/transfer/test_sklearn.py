@@ -149,7 +149,7 @@ def test_names_of_the_numbers(saved: Path) -> None:
 def test_a_picture_that_cannot_be_read_is_named(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     Image.new("RGB", (80, 80)).save(tmp_path / "good.png")
-    with pytest.raises(PictureError, match=r"1 of 2 images cannot be read:\n  .*broken\.png"):
+    with pytest.raises(PictureError, match=r"1 of 2 images are unreadable:\n  .*broken\.png"):
         of_folder(saved).transform([tmp_path / "good.png", tmp_path / "broken.png"])
 
 

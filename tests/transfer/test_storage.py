@@ -166,15 +166,15 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"about": "[]"}, "does not say how its vectors were made"),
+        ({"about": "[]"}, "invalid metadata about its vectors"),
         ({"about": "no JSON"}, "cannot be read"),
         ({"about": json.dumps(about().to_dict() | {"format": 2})}, "written in format 2"),
-        ({"about": json.dumps(about().to_dict() | {"scales": "x"})}, r"made \(scales: Input"),
+        ({"about": json.dumps(about().to_dict() | {"scales": "x"})}, r"vectors \(scales: Input"),
         ({"vector": np.zeros((5, 7), np.float32)}, r"vectors of shape \(5, 7\) for 5 files of 8"),
         ({"vector": np.zeros((4, 8), np.float32)}, r"vectors of shape \(4, 8\) for 5 files of 8"),
         ({"label": np.array(["cat"])}, r"vectors of shape \(5, 8\) for 5 files"),
-        ({"vector": np.full((5, 8), np.nan, np.float32)}, "infinite or none"),
-        ({"vector": np.array("text")}, "vectors are numbers, got <U4"),
+        ({"vector": np.full((5, 8), np.nan, np.float32)}, "infinite values or NaN"),
+        ({"vector": np.array("text")}, "vectors must be floats, got <U4"),
         ({"label": None}, "cannot be read"),
     ],
 )

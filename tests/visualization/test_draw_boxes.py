@@ -19,7 +19,7 @@ from verydeep.visualization.plots.boxes import (
     TRUE,
     Label,
     Mark,
-    Place,
+    Rect,
     draw_boxes,
     enlargement,
     fit_label,
@@ -103,12 +103,12 @@ def test_boxes_beyond_the_picture_are_drawn_up_to_its_edge() -> None:
     assert has(drawn[200, -6:], FOUND).any()
 
 
-def common(a: Place, b: Place) -> bool:
+def common(a: Rect, b: Rect) -> bool:
     return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
 
 
 def check_on_canvas(label: Label, size: tuple[int, int]) -> None:
-    x0, y0, x1, y1 = label.place
+    x0, y0, x1, y1 = label.rect
     assert 0 <= x0 <= x1 < size[0]
     assert 0 <= y0 <= y1 < size[1]
     assert "".join(part for part, _ in label.runs) == label.text
@@ -141,11 +141,11 @@ def test_a_label_that_is_too_long_says_so() -> None:
 
 def test_labels_stand_beside_each_other_where_there_is_room() -> None:
     size = (400, 400)
-    taken: list[Place] = []
+    taken: list[Rect] = []
     for number in range(6):
         label = fit_label(f"guess {number}", (100, 100, 299, 299), size, 3, taken)
         check_on_canvas(label, size)
-        taken.append(label.place)
+        taken.append(label.rect)
     assert not any(common(a, b) for a, b in combinations(taken, 2))
 
 

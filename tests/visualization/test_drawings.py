@@ -45,7 +45,7 @@ def test_rows_are_the_true_classes() -> None:
     axes = draw_confusion(torch.tensor([[0, 1], [0, 0]]), ["cat", "dog"]).axes[0]
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert [label.get_text() for label in labels] == ["cat", "dog"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("taken for", "true class")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
     low, high = sorted(axes.get_ylim())
     assert axes.get_ylim() == (high, low)  # the first row stands at the top
 

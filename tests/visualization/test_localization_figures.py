@@ -44,8 +44,8 @@ def test_the_best_and_the_worst_are_shown_in_order() -> None:
     names = ("cat", "dog")
     assert best == [f"{names[a.label]}\nIoU {a.overlap:.2f}" for a in ranked[:-5:-1]]
     assert worst == [f"{names[a.label]}\nIoU {a.overlap:.2f}" for a in ranked[:4]]
-    assert "the best 4" in figure.subfigs[0].get_suptitle()
-    assert "the worst 4" in figure.subfigs[1].get_suptitle()
+    assert "best 4" in figure.subfigs[0].get_suptitle()
+    assert "worst 4" in figure.subfigs[1].get_suptitle()
 
 
 @pytest.mark.parametrize(("many", "expected"), [(1, (1, 0)), (2, (1, 1)), (5, (2, 2)), (9, (4, 4))])

@@ -1,1 +1,1 @@
-"""What happens inside a trained net, in numbers: activations, what they see and answer to."""
+"""Inspection of trained nets: activations, receptive fields, attributions and class models."""

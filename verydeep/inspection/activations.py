@@ -1,6 +1,6 @@
-"""What the layers of a net answer to an image: their maps, and the strongest of them.
+"""Activations of a net's layers on an image.
 
-C channels; h, w sides of a layer's map.
+C channels; h, w: sides of a layer's map.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from verydeep.inspection.subject import Subject
 from verydeep.models.classifier import Classifier
 
 BLOCKS = ("pool1", "pool2", "pool3", "pool4", "pool5")
-"""The layers that end the blocks of convolutions."""
+"""Last layer of each convolutional block."""
 
 DEFAULT_LAYERS = (*BLOCKS, "relu7", "fc8")
-"""What is looked at if nothing else is said: every block's end, the penultimate layer, scores."""
+"""Default layers: the end of every block, the penultimate layer, the scores."""
 
 
 class Unit(NamedTuple):
-    """One value of a map: a channel at a position, with what it answers."""
+    """A unit: layer, channel and position, with its activation."""
 
     layer: str
     channel: int
@@ -37,32 +37,31 @@ class Unit(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LayerMap:
-    """What a layer answers to one image.
+    """Activations of a layer on one image.
 
     Attributes:
-        layer: Its name.
-        values: float32 (C, h, w) on the CPU.
+        layer: Name of the layer.
+        values: Activations, float32 (C, h, w) on the CPU.
     """
 
     layer: str
     values: Tensor
 
     def strongest(self, count: int) -> tuple[Unit, ...]:
-        """Return the strongest unit of each of the strongest channels, the strongest first.
+        """Return the strongest unit of each of the strongest channels, strongest first.
 
-        Channels are ranked by their largest value; of equal ones the first counts, and of equal
-        positions the first by row and column.
+        Channels are ranked by their maximum. Ties go to the first channel and the first position.
         """
-        peaks, places = self.values.flatten(1).max(1)
+        peaks, indices = self.values.flatten(1).max(1)
         order = peaks.argsort(descending=True, stable=True)[:count]
-        return tuple(self._unit(int(channel), int(places[channel])) for channel in order)
+        return tuple(self._unit(int(channel), int(indices[channel])) for channel in order)
 
     def peak(self, channel: int) -> Unit:
         """Return the strongest unit of a channel."""
         return self._unit(channel, int(self.values[channel].argmax()))
 
-    def _unit(self, channel: int, place: int) -> Unit:
-        row, column = divmod(place, self.values.shape[2])
+    def _unit(self, channel: int, index: int) -> Unit:
+        row, column = divmod(index, self.values.shape[2])
         return Unit(self.layer, channel, row, column, float(self.values[channel, row, column]))
 
     @property
@@ -72,27 +71,27 @@ class LayerMap:
 
     @property
     def silent_channels(self) -> int:
-        """Number of channels that are nowhere above 0."""
+        """Number of channels without a value above 0."""
         return int((self.values.flatten(1).amax(1) <= 0).sum())
 
 
 def activations(subject: Subject, layers: Iterable[str] = DEFAULT_LAYERS) -> tuple[LayerMap, ...]:
-    """Return the maps of layers, computed in the precision in which the model answers.
+    """Return the activations of layers, computed in the model's precision.
 
     Args:
         subject: The image; if it is larger than the net's input size, the fully connected layers
-            answer at every position of the last map.
-        layers: Names like ``conv3_3``, ``relu3_3``, ``pool4``, ``fc6``. A fully connected layer
-            is taken before its ReLU, ``relu6`` is what goes on from it.
+            are applied densely.
+        layers: Names like ``conv3_3``, ``relu3_3``, ``pool4``, ``fc6``; ``fc6`` is before its ReLU,
+            ``relu6`` after it.
 
     Returns:
-        A map a layer, in the order of the net, each layer once.
+        One map per layer, in forward order, without duplicates.
 
     Raises:
         InputError: The net has no such layer.
     """
-    found = subject.model.maps(subject.pixels[None], set(layers))
-    return tuple(LayerMap(name, values[0].cpu()) for name, values in found.items())
+    maps = subject.model.maps(subject.pixels[None], set(layers))
+    return tuple(LayerMap(name, values[0].cpu()) for name, values in maps.items())
 
 
 def first_filters(model: Classifier) -> Tensor:

@@ -1,21 +1,21 @@
-"""Which pixels a class score hangs on: four answers, all through Captum.
+"""Attribution of a class score to the pixels, by four methods from Captum.
 
-The scalar asked about is always the class score before the softmax, averaged over the positions of
-the net, as the dense test does it; for an image of the net's input size there is but one. All is
-computed in float32, but for occlusion, which only looks and may do so in the model's own precision.
+The explained scalar is the class score before the softmax, averaged over the positions of the net
+as in the dense test. Computation is in float32, except for occlusion, which needs no gradients and
+uses the model's precision.
 
 ======================  ==========================================================================
-saliency                |∂score/∂pixel|, the largest of the three colours (Simonyan, Vedaldi &
+saliency                |∂score/∂pixel|, maximum over the three colours (Simonyan, Vedaldi &
                         Zisserman 2013, section 3)
-guided backpropagation  the same gradient, but every ReLU passes back only what is positive
+guided backpropagation  the same gradient, but every ReLU passes back positive values only
                         (Springenberg et al. 2014)
 Grad-CAM                ReLU(Σₖ αₖ Aₖ) of the maps Aₖ of a convolution, αₖ the mean of ∂score/∂Aₖ
                         over the map (Selvaraju et al. 2017)
-occlusion               how far the score falls when a window is painted over in the training set's
-                        mean colour (Zeiler & Fergus 2013)
+occlusion               drop of the score when a window is filled with the training set's mean
+                        colour (Zeiler & Fergus 2013)
 ======================  ==========================================================================
 
-H, W sides of the image in pixels; h, w sides of a convolution's maps.
+H, W: sides of the image in pixels; h, w: sides of a convolution's maps.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from verydeep.nets.vgg import VGG
 Measure = Literal["score", "probability"]
 
 WINDOWS_A_SIDE = 4
-"""Windows of an occlusion that fit beside each other on a square image, if nothing is said."""
+"""Default number of adjacent occlusion windows per side of a square image."""
 
 
 def saliency(subject: Subject) -> Tensor:
-    """Return how strongly the class score hangs on every pixel (Simonyan et al. 2013).
+    """Return the saliency map of the class score (Simonyan et al. 2013).
 
-    |∂score/∂pixel|, the largest of the three colours, in scores per grey level (0 to 255).
+    It is |∂score/∂pixel|, maximum over the three colours, in score per grey level (0 to 255).
 
     Returns:
-        float32 (H, W), none negative, on the CPU.
+        Non-negative map, float32 (H, W), on the CPU.
 
     Raises:
         MissingExtra: Captum is not installed.
@@ -58,21 +58,20 @@ def saliency(subject: Subject) -> Tensor:
 
 
 def guided_backpropagation(subject: Subject) -> Tensor:
-    """Return the gradient of the class score through positive gradients alone (Springenberg 2014).
+    """Return the guided backpropagation of the class score (Springenberg et al. 2014).
 
-    Every ReLU, those of the fully connected layers too, passes back what is positive both in its
-    input and in the gradient. That is no gradient of anything, and in scores per grey level only
-    by its unit; it draws the edges of what the net looks at.
+    Every ReLU, including those of the fully connected layers, passes back a gradient only where
+    both its input and the gradient are positive. The result is not a true gradient; it shows edges.
 
     Returns:
-        float32 (3, H, W), signed, red, green and blue, on the CPU.
+        Signed map, float32 (3, H, W), RGB, on the CPU.
 
     Raises:
         MissingExtra: Captum is not installed.
     """
     method = _captum().GuidedBackprop(Scores(subject.model))
     with warnings.catch_warnings():
-        # That hooks are set, and will be removed: they are, and from modules of our own.
+        # Captum warns about hooks, which it removes again and which only affect our copy.
         warnings.filterwarnings("ignore", "Setting backward hooks on ReLU")
         gradient = method.attribute(_picture(subject), target=subject.label)
     return cast(Tensor, gradient[0]).cpu()
@@ -80,14 +79,13 @@ def guided_backpropagation(subject: Subject) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class ClassMap:
-    """What :func:`grad_cam` found.
+    """Result of :func:`grad_cam`.
 
     Attributes:
-        layer: The convolution.
-        cells: float32 (h, w), a value for every position of its maps, in scores: its part in
-            Σ αₖ Aₖ, or 0 where that is negative.
-        heat: float32 (H, W), the same brought to the image's size.
-        stride: Pixels of the image from one cell to the next.
+        layer: Name of the convolution.
+        cells: Σ αₖ Aₖ at every position of its maps, clipped at 0, float32 (h, w).
+        heat: The same at the size of the image, float32 (H, W).
+        stride: Image pixels between adjacent cells.
     """
 
     layer: str
@@ -97,15 +95,14 @@ class ClassMap:
 
 
 def grad_cam(subject: Subject, layer: str | None = None) -> ClassMap:
-    """Return where the maps of a convolution speak for the class (Selvaraju et al. 2017).
+    """Return the Grad-CAM map of a convolution (Selvaraju et al. 2017).
 
-    The maps are those behind the convolution's ReLU. Between the cells the values are interpolated
-    bilinearly, each cell standing in the middle of the pixels that were pooled into it; pixels at
-    the lower and right edge that fill no cell have the value of the last.
+    The maps are taken after the convolution's ReLU. Values are interpolated bilinearly between cell
+    centres; pixels at the lower and right edge beyond the last whole cell repeat its value.
 
     Args:
         subject: Image, net and class.
-        layer: A convolution such as ``conv4_3``; None takes the last.
+        layer: A convolution such as ``conv4_3``; None means the last.
 
     Raises:
         InputError: The net has no such convolution.
@@ -115,18 +112,18 @@ def grad_cam(subject: Subject, layer: str | None = None) -> ClassMap:
     name = check_convolution(scores.net, layer)
     module = scores.net.features.get_submodule(name.replace("conv", "relu"))
     method = _captum().LayerGradCam(scores, module)
-    found = method.attribute(_picture(subject), target=subject.label, relu_attributions=True)
-    cells = cast(Tensor, found)[0, 0].detach().cpu()
+    maps = method.attribute(_picture(subject), target=subject.label, relu_attributions=True)
+    cells = cast(Tensor, maps)[0, 0].detach().cpu()
     height, width = subject.pixels.shape[-2:]
     stride = 2 ** (int(name[len("conv")]) - 1)
     return ClassMap(name, cells, spread(cells, stride, height, width), stride)
 
 
 def check_convolution(net: VGG, layer: str | None) -> str:
-    """Return the name of a convolution of a net; None stands for the last.
+    """Return the name of a convolution of a net; None means the last.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: The net has no such convolution.
     """
     known = [name for name, _ in net.features.named_children() if name.startswith("conv")]
     if layer is None:
@@ -140,34 +137,33 @@ def check_convolution(net: VGG, layer: str | None) -> str:
 
 
 def spread(cells: Tensor, stride: int, height: int, width: int) -> Tensor:
-    """Return a map of a layer at the size of the image.
+    """Return a layer's map enlarged to the size of the image.
 
     Args:
-        cells: (h, w), a value for every ``stride`` x ``stride`` pixels.
-        stride: Pixels.
-        height: Of the image, at least h·stride.
-        width: Of the image, at least w·stride.
+        cells: Map (h, w) with one value per ``stride`` x ``stride`` pixels.
+        stride: Pixels per cell.
+        height: Height of the image, at least h·stride.
+        width: Width of the image, at least w·stride.
 
     Returns:
-        (height, width).
+        Map of shape (height, width).
     """
     h, w = (side * stride for side in cells.shape)
-    size = cells[None, None].float()
-    heat = F.interpolate(size, (h, w), mode="bilinear", align_corners=False)
+    heat = F.interpolate(cells[None, None].float(), (h, w), mode="bilinear", align_corners=False)
     return F.pad(heat, (0, width - w, 0, height - h), mode="replicate")[0, 0]
 
 
 @dataclass(frozen=True, eq=False)
 class Occlusion:
-    """What :func:`occlusion` found.
+    """Result of :func:`occlusion`.
 
     Attributes:
-        heat: float32 (H, W): how far the class falls when this pixel is hidden, the mean over all
-            windows that hide it; negative where hiding helps the class.
+        heat: Mean drop over all windows that hide a pixel, float32 (H, W); negative where hiding
+            helps the class.
         window: Side of the windows, in pixels.
-        stride: From one window to the next, in pixels.
-        measure: What falls, ``score`` or ``probability``.
-        whole: The same of the whole image.
+        stride: Step between windows, in pixels.
+        measure: ``score`` or ``probability``.
+        whole: Score or probability of the whole image.
     """
 
     heat: Tensor
@@ -184,24 +180,22 @@ def occlusion(
     stride: int | None = None,
     measure: Measure = "score",
 ) -> Occlusion:
-    """Return how far the class falls when a part of the image is hidden (Zeiler & Fergus 2013).
+    """Return the drop of a class when a part of the image is hidden (Zeiler & Fergus 2013).
 
-    A square window, painted in the training set's mean colour (which the net reads as 0), is moved
-    over the image. If the last windows of a line do not fit, they reach beyond the edge and hide
-    less. Any class may be asked about; if its score falls, the others may fall as well, so the
-    score says what speaks for the class, and the probability what decides for it.
+    A square window in the training set's mean colour (0 to the net) slides over the image; the last
+    windows of a row may extend beyond the edge. The score shows evidence for the class; the
+    probability also depends on the other classes, whose scores may drop as well.
 
     Args:
         subject: Image, net and class.
-        window: Side of the window in pixels; None takes a quarter of the side of a square as large
-            as the image, so that about fifty windows cover images of any size.
-        stride: From one window to the next, in pixels, 1 to ``window``; None takes half of it.
-        measure: What falls: the ``score`` before the softmax, averaged over the positions, or the
-            ``probability``, the softmax of these averages, which does not fall as long as the net
-            is sure.
+        window: Side of the window in pixels; None means a quarter of the side of a square with the
+            area of the image, so that about fifty windows cover images of any size.
+        stride: Step between windows in pixels, 1 to ``window``; None means half the window.
+        measure: ``score``, before the softmax and averaged over the positions, or ``probability``,
+            its softmax, which hardly drops while the net is confident.
 
     Raises:
-        InputError: A number is out of its range, or there is no such measure.
+        InputError: A number is out of range, or the measure is unknown.
         MissingExtra: Captum is not installed.
     """
     height, width = subject.pixels.shape[-2:]
@@ -210,14 +204,14 @@ def occlusion(
         raise InputError(f"measure must be score or probability, got {measure!r} instead")
     model, pixels = subject.model, subject.pixels[None].float()
 
-    def answer(shown: Tensor) -> Tensor:
-        # Preprocessing works in place on what is a float already.
-        scores = model.score_map(shown.clone()).mean((2, 3))
+    def evaluate(images: Tensor) -> Tensor:
+        # Preprocessing works in place on float tensors.
+        scores = model.score_map(images.clone()).mean((2, 3))
         return (scores if measure == "score" else scores.softmax(1)).cpu()
 
-    found = (
+    drops = (
         _captum()
-        .Occlusion(answer)
+        .Occlusion(evaluate)
         .attribute(
             pixels,
             target=subject.label,
@@ -227,17 +221,17 @@ def occlusion(
             perturbations_per_eval=max(1, model.pixels_at_once // (height * width)),
         )
     )
-    whole = float(answer(pixels)[0, subject.label])
-    return Occlusion(cast(Tensor, found)[0, 0].float(), window, stride, measure, whole)
+    whole = float(evaluate(pixels)[0, subject.label])
+    return Occlusion(cast(Tensor, drops)[0, 0].float(), window, stride, measure, whole)
 
 
 def check_windows(
     height: int, width: int, window: int | None, stride: int | None
 ) -> tuple[int, int]:
-    """Return side and step of an occlusion's windows, in pixels; see :func:`occlusion`.
+    """Return side and step of the windows of an :func:`occlusion`, in pixels.
 
     Raises:
-        InputError: A number is out of its range.
+        InputError: A number is out of range.
 
     >>> check_windows(224, 224, None, None), check_windows(256, 384, None, None)
     ((56, 28), (78, 39))
@@ -261,7 +255,7 @@ def check_windows(
 
 
 def _picture(subject: Subject) -> Tensor:
-    """Return the image as a batch that gradients reach."""
+    """Return the image as a batch that requires gradients."""
     return subject.pixels[None].float().requires_grad_()
 
 

@@ -1,10 +1,10 @@
-"""Where a box came from: the windows whose boxes were merged into it, and the pixels behind one.
+"""Provenance of a predicted box: the boxes merged into it, their windows, and pixel gradients.
 
-A box net answers at every position of every view; the boxes of a class are merged greedily, and
-the merged box with the largest sum of posteriors is the answer (appendix A of the paper; see
-:mod:`verydeep.localization.detect`). Here the merging is followed backwards.
+A box net predicts boxes at every position of every view. The boxes of a class are merged greedily,
+and the merged box with the largest sum of posteriors is the result (appendix A of the paper; see
+:mod:`verydeep.localization.detect`). This module traces the merging backwards.
 
-H, W sides of a rescaled image in pixels, P boxes.
+H, W: sides of a rescaled image in pixels; P boxes.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ COORDINATES = ("centre x", "centre y", "width", "height")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A box of the class, before merging. All boxes in pixels of the upright image.
+    """A box of the class before merging, in pixels of the upright image.
 
     Attributes:
-        net: Number of the box net.
-        view: What the net saw at this position.
-        row: Of the position in the view's map.
-        column: Of the position.
+        net: Index of the box net.
+        view: View of the net at this position.
+        row: Row of the position in the view's map.
+        column: Column of the position.
         box: The box, clipped to the image.
         score: Posterior of the class at this position.
-        alone: Whether the net was shown this window by itself, a crop, and not the whole image.
+        alone: Whether the view is a crop instead of a position in a dense view.
     """
 
     net: int
@@ -59,12 +59,12 @@ class Origin:
 
     @property
     def scale(self) -> int:
-        """The smallest side of the rescaled image, Q, in pixels."""
+        """Smallest side Q of the rescaled image, in pixels."""
         return min(self.view.rescaled)
 
     @property
     def window(self) -> Box:
-        """What the net was asked about, where on the image."""
+        """Window of the view on the image."""
         top, left, height, width = self.view.window
         y, x = (a / b for a, b in zip(self.view.picture, self.view.rescaled, strict=True))
         return Box(left * x, top * y, (left + width) * x, (top + height) * y)
@@ -72,15 +72,15 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Provenance:
-    """Where the box of a class came from.
+    """Provenance of the box of a class.
 
     Attributes:
-        label: Number of the class.
-        origins: Its boxes before merging, of all positions, views and nets.
-        steps: Of the merging, as :func:`verydeep.localization.merge.merge_steps` yields them.
-        used: Numbers of the origins that the answer was merged from, the best score first.
-        box: The answer; None if no box had any area.
-        score: Sum of the posteriors of what it was merged from.
+        label: Class index.
+        origins: Boxes before merging, from all positions, views and nets.
+        steps: Merging steps from :func:`verydeep.localization.merge.merge_steps`.
+        used: Indices of the origins merged into the result, highest score first.
+        box: The result; None if no box overlaps the image.
+        score: Sum of the posteriors of the merged boxes.
     """
 
     label: int
@@ -92,7 +92,7 @@ class Provenance:
 
     @property
     def strongest(self) -> Origin | None:
-        """The origin of the answer with the largest score."""
+        """The merged origin with the highest score."""
         return self.origins[self.used[0]] if self.used else None
 
 
@@ -103,18 +103,18 @@ def provenance(
     protocol: BoxProtocol,
     label: int,
 ) -> Provenance:
-    """Return where the box of a class on an image came from.
+    """Return the provenance of the box of a class.
 
     Args:
         models: Classification nets, as for :func:`verydeep.localization.detect.locate`.
         nets: Box nets.
         source: The image.
-        protocol: How boxes are found.
-        label: The class.
+        protocol: Protocol of box prediction.
+        label: Class index.
 
     Raises:
-        PictureError: The image cannot be read.
-        InputError: The nets do not fit each other or the protocol.
+        PictureError: The image is unreadable.
+        InputError: The nets do not match each other or the protocol.
     """
     seen = sight_one(models, nets, source, protocol)
     origins = tuple(_origins(seen, label, alone=protocol.name != "dense"))
@@ -131,11 +131,11 @@ def provenance(
 
 
 def merged_from(boxes: Tensor, steps: Sequence[Merged]) -> list[list[int]]:
-    """Return of every box at the end which of those at the start it was merged from.
+    """Return for each final box the indices of the initial boxes merged into it.
 
     Args:
-        boxes: (P, 4), as they were handed to the merging.
-        steps: Of the merging.
+        boxes: Initial boxes, (P, 4).
+        steps: Merging steps.
 
     >>> boxes = torch.tensor([[0.0, 0, 2, 2], [9, 9, 11, 11], [0, 0, 2, 2.4], [0, 0, 2, 2]])
     >>> merged_from(boxes, [*merge_steps(boxes, torch.ones(4))])
@@ -153,28 +153,27 @@ def merged_from(boxes: Tensor, steps: Sequence[Merged]) -> list[list[int]]:
 
 
 def _origins(sighting: DenseOutputs, label: int, *, alone: bool) -> Iterator[Origin]:
-    """Yield a class's boxes in the order in which they are merged, without those without area."""
+    """Yield the boxes of a class in merging order, without those outside the image."""
     for answer in sighting.answers:
         for net, maps in enumerate(answer.boxes):
             own = maps[[label if len(maps) > 1 else 0]].double()
-            found = boxes_on_picture(own, answer.first)[:, :, 0]
-            boxes, good = on_picture(found, sighting.size)
-            for row, column in good.nonzero().tolist():
+            placed = boxes_on_picture(own, answer.first)[:, :, 0]
+            boxes, visible = on_picture(placed, sighting.size)
+            for row, column in visible.nonzero().tolist():
                 view = position_view(answer.first, row, column)
                 box = Box(*boxes[row, column].tolist())
                 score = float(answer.likely[label, row, column])
                 yield Origin(net, view, row, column, box, score, alone)
 
 
-class Pull(NamedTuple):
-    """How pixels pull at a box.
+class CoordinateGradients(NamedTuple):
+    """Gradients of the coordinates of a box.
 
     Attributes:
-        pixels: uint8 (3, H, W), the rescaled image, not mirrored.
-        box: Where the net in float32 puts the box, (cx, cy, w, h) in pixels of the upright
-            image, not clipped.
-        gradients: float32 (4, H, W): by how many of these pixels cx, cy, w, h move if a pixel
-            changes by a grey level, the largest of the three colours, without its sign.
+        pixels: Rescaled image, not mirrored, uint8 (3, H, W).
+        box: Unclipped box (cx, cy, w, h) in pixels of the upright image, computed in float32.
+        gradients: Absolute change of cx, cy, w, h per grey level of a pixel, maximum over the three
+            colours, float32 (4, H, W).
     """
 
     pixels: Tensor
@@ -182,19 +181,21 @@ class Pull(NamedTuple):
     gradients: Tensor
 
 
-def pull(net: Localizer, source: Path | Image.Image, origin: Origin, label: int) -> Pull:
-    """Return how the pixels of an image pull at the edges of one box, in float32.
+def coordinate_gradients(
+    net: Localizer, source: Path | Image.Image, origin: Origin, label: int
+) -> CoordinateGradients:
+    """Return the gradients of a box's coordinates with respect to the pixels, in float32.
 
-    The box is that of one position, before merging and before it is clipped to the image.
+    The box is that of one position, before clipping and merging.
 
     Args:
         net: The box net.
         source: The image.
         origin: Position, scale and view.
-        label: The class.
+        label: Class index.
 
     Raises:
-        PictureError: The image cannot be read.
+        PictureError: The image is unreadable.
     """
     pictures = TestPictures([source], (origin.scale,), 0)
     picture = next(iter(pictures), None)
@@ -207,11 +208,11 @@ def pull(net: Localizer, source: Path | Image.Image, origin: Origin, label: int)
     shown = (part.flip(2) if flip else part)[None].float().requires_grad_()
     scores = Scores(net)
     maps = as_boxes(scores.net.score_map(scores.reading(shown)))
-    answer = maps[0, label if net.per_class else 0, :, origin.row, origin.column]
-    found = [torch.autograd.grad(one, shown, retain_graph=True)[0][0] for one in answer]
+    coordinates = maps[0, label if net.per_class else 0, :, origin.row, origin.column]
+    raw = [torch.autograd.grad(one, shown, retain_graph=True)[0][0] for one in coordinates]
     factor, shift = (torch.tensor(each) for each in (origin.view.factor, origin.view.shift))
-    slopes = torch.stack(found).cpu().abs().amax(1) / factor.abs().view(4, 1, 1)
+    scaled = torch.stack(raw).cpu().abs().amax(1) / factor.abs().view(4, 1, 1)
     gradients = torch.zeros(4, *pixels.shape[1:])
-    gradients[:, y0:y1, x0:x1] = slopes.flip(2) if flip else slopes
-    box = ((answer.detach().cpu() - shift) / factor).tolist()
-    return Pull(pixels, (box[0], box[1], box[2], box[3]), gradients)
+    gradients[:, y0:y1, x0:x1] = scaled.flip(2) if flip else scaled
+    cx, cy, w, h = ((coordinates.detach().cpu() - shift) / factor).tolist()
+    return CoordinateGradients(pixels, (cx, cy, w, h), gradients)

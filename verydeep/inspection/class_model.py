@@ -1,24 +1,23 @@
-"""What a class looks like to a net: the image that has the largest score (class model).
+"""Class models: images that maximise a class score.
 
 Simonyan, Vedaldi & Zisserman, "Deep Inside Convolutional Networks" (2013), section 2 ::
 
     maximise  S_c(I) − λ·‖I‖²
 
-over images I as the net reads them, zero being the training set's mean colour. S_c is the score
-before the softmax: the probability would also rise if the other classes' scores fell. Here S_c is
-averaged over the positions of the net, as everywhere, so the image may be larger than its input.
+over preprocessed images I, where 0 is the training set's mean colour. S_c is the score before the
+softmax: the probability would also rise if the scores of other classes fell. S_c is averaged over
+the positions of the net, so the image may be larger than its input size.
 
-The paper says neither how it climbs nor with which λ. Here a step goes along the gradient and has
-a root mean square of a given number of grey levels, which falls linearly to nothing at the last.
+The paper specifies neither the optimiser nor λ. Here each step follows the gradient with a given
+root mean square in grey levels, which decreases linearly to 0.
 
-Departures that give clearer images, each of which can be turned off: every step is taken at
-another shift of the image (``jitter``; Mordvintsev et al. 2015), fine grain is smoothed away
-now and then (``blur``; Yosinski et al. 2015), and colours stay within 0 to 255 (``bounded``), so
-that what is shown is what was rated. Shifts and smoothing fall to nothing with the step: the last
-steps could not make up for them, and the score would fall again. With ``ASCENT_AS_PUBLISHED`` all
-three are off.
+Three departures give clearer images, and each can be turned off: every step uses a different shift
+of the image (``jitter``; Mordvintsev et al. 2015), the image is smoothed every few steps (``blur``;
+Yosinski et al. 2015), and colours are clipped to 0 to 255 (``bounded``), so that the shown image is
+the scored one. Shifts and smoothing decrease to 0 with the step size, since the last steps could
+not compensate for them. ``ASCENT_AS_PUBLISHED`` turns all three off.
 
-H, W sides of the image in pixels, K classes.
+H, W: sides of the image in pixels; K classes.
 """
 
 from __future__ import annotations
@@ -37,20 +36,19 @@ from verydeep.system.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Ascent:
-    """How a class model is made.
+    """Settings of the gradient ascent to a class model.
 
     Attributes:
-        steps: Along the gradient.
+        steps: Number of gradient steps.
         step: Root mean square of the first step, in grey levels.
-        penalty: λ, in scores; ‖I‖² is that of pixels as the net reads them, divided by their
-            number, so that λ does not depend on the size of the image.
-        noise: Standard deviation of the first image around the mean colour, in grey levels.
-        jitter: Pixels by which the image is shifted at random, at most, either way, at the first
-            step; 0 for not.
-        blur: Standard deviation in pixels of the smoothing, at the first step; 0 for none.
-        blur_every: Steps between one smoothing and the next.
-        bounded: Whether colours stay within 0 to 255.
-        seed: Of noise and shifts.
+        penalty: λ, in scores; ‖I‖² is divided by the number of values, so that λ does not depend on
+            the size of the image.
+        noise: Standard deviation of the initial image around the mean colour, in grey levels.
+        jitter: Maximum random shift at the first step, in pixels; 0 for none.
+        blur: Standard deviation of the smoothing at the first step, in pixels; 0 for none.
+        blur_every: Steps between smoothings.
+        bounded: Whether colours are clipped to 0 to 255.
+        seed: Random seed of noise and shifts.
     """
 
     steps: int = 128
@@ -65,24 +63,23 @@ class Ascent:
 
 
 USUAL_ASCENT = Ascent()
-"""How class models are made if nothing else is said."""
+"""Default settings."""
 
 ASCENT_AS_PUBLISHED = Ascent(jitter=0, blur=0, bounded=False)
-"""Without the departures that give clearer images."""
+"""Settings without departures from the paper."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClassModel:
-    """An image with a large score.
+    """Result of :func:`class_model`.
 
     Attributes:
-        label: Number of the class.
-        pixels: uint8 (3, H, W), RGB, rounded and clipped to 0 to 255.
-        scores: Score of the class before every step and at the end, of what the net read; where
-            the image is shifted, at that shift.
-        score: Of ``pixels``.
-        probability: Of the class on ``pixels``.
-        ascent: How it was made.
+        label: Class index.
+        pixels: Image, uint8 (3, H, W), RGB, rounded and clipped to 0 to 255.
+        scores: Class score before every step (of the shifted image) and at the end.
+        score: Class score of ``pixels``.
+        probability: Class probability of ``pixels``.
+        ascent: Settings.
     """
 
     label: int
@@ -101,17 +98,17 @@ def class_model(
     ascent: Ascent = USUAL_ASCENT,
     progress: Progress | None = None,
 ) -> ClassModel:
-    """Return an image that a net finds very much of a class.
+    """Return an image that maximises a class score.
 
     Args:
-        model: The net; all is computed in float32.
-        label: Number of the class.
-        size: Height and width of the image in pixels; None takes the net's input size.
-        ascent: How.
-        progress: Where to report to; None is silent.
+        model: The net; computation is in float32.
+        label: Class index.
+        size: Height and width of the image in pixels; None means the net's input size.
+        ascent: Settings.
+        progress: Progress reporter; None is silent.
 
     Raises:
-        InputError: A number is out of its range.
+        InputError: A number is out of range.
         SizeError: The image would be smaller than the net's input size.
     """
     check_ascent(ascent)
@@ -131,19 +128,19 @@ def class_model(
     with torch.no_grad():
         trace.append(float(scores.net(x)[0, label]))
         pixels = scores.colours(x).round().clamp(0, 255).to(torch.uint8)
-        (answer,) = scores(pixels.float())
-    likely = float(answer.softmax(0)[label])
-    shown = pixels[0].cpu().contiguous()
-    return ClassModel(label, shown, tuple(trace), float(answer[label]), likely, ascent)
+        (final,) = scores(pixels.float())
+    probability = float(final.softmax(0)[label])
+    image = pixels[0].cpu().contiguous()
+    return ClassModel(label, image, tuple(trace), float(final[label]), probability, ascent)
 
 
 def objective(net: nn.Module, x: Tensor, label: int, penalty: float) -> tuple[Tensor, Tensor]:
-    """Return what is maximised, S_c(I) − λ·‖I‖²/n, and S_c(I) alone.
+    """Return the objective S_c(I) − λ·‖I‖²/n and the score S_c(I).
 
     Args:
-        net: From images to scores (1, K).
-        x: The image I as the net reads it, (1, 3, H, W): n = 3·H·W numbers.
-        label: The class c.
+        net: Maps images to scores (1, K).
+        x: Preprocessed image I, (1, 3, H, W): n = 3·H·W values.
+        label: Class c.
         penalty: λ.
 
     Returns:
@@ -154,28 +151,27 @@ def objective(net: nn.Module, x: Tensor, label: int, penalty: float) -> tuple[Te
 
 
 def smooth(x: Tensor, std: float) -> Tensor:
-    """Return images (N, C, H, W) smoothed by a Gaussian, cut at three deviations.
+    """Return images (N, C, H, W) smoothed by a Gaussian, truncated at three standard deviations.
 
     Args:
-        x: The images; beyond their edges they are continued by their outermost pixels.
-        std: Standard deviation in pixels; 0 smooths nothing.
+        x: Images; border pixels are replicated.
+        std: Standard deviation in pixels; 0 for no smoothing.
     """
+    from torchvision.transforms.v2.functional import gaussian_blur  # slow to import
+
     if not std:
         return x
     reach = max(1, round(3 * std))
-    places = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
-    weights = torch.exp(-((places / std) ** 2) / 2)
-    window = (weights / weights.sum()).expand(x.shape[1], 1, 1, -1)
-    x = F.conv2d(F.pad(x, (reach, reach, 0, 0), "replicate"), window, groups=x.shape[1])
-    window = window.transpose(2, 3)
-    return F.conv2d(F.pad(x, (0, 0, reach, reach), "replicate"), window, groups=x.shape[1])
+    padded = F.pad(x, (reach, reach, reach, reach), "replicate")
+    smoothed: Tensor = gaussian_blur(padded, [2 * reach + 1] * 2, [std] * 2)
+    return smoothed[..., reach:-reach, reach:-reach].contiguous()
 
 
 def check_ascent(ascent: Ascent) -> None:
-    """Refuse settings that make no image.
+    """Raise an error for invalid settings.
 
     Raises:
-        InputError: A number is out of its range.
+        InputError: A number is out of range.
     """
     least = {
         "steps": 1,
@@ -195,7 +191,7 @@ def check_ascent(ascent: Ascent) -> None:
 
 
 class _Climb:
-    """Steps uphill from noise, all drawn from one seed."""
+    """Gradient ascent from noise with a single seed."""
 
     def __init__(self, scores: Scores, ascent: Ascent) -> None:
         self.scores = scores
@@ -203,26 +199,25 @@ class _Climb:
         self.generator = torch.Generator().manual_seed(ascent.seed)
 
     def start(self, size: tuple[int, int]) -> Tensor:
-        """Return the mean colour with a little noise, as the net reads it."""
+        """Return the mean colour with noise, as a preprocessed image."""
         noise = torch.randn(1, 3, *size, generator=self.generator) * self.ascent.noise
         return self._bounded(noise.to(self.scores.device) / self.scores.divisor)
 
     def take(self, x: Tensor, label: int, number: int) -> tuple[Tensor, float]:
-        """Take a step; return where it leads, and the score before it."""
+        """Take a step; return the new image and the score before the step."""
         ascent = self.ascent
-        left = 1 - number / ascent.steps
-        reach = round(ascent.jitter * left)
-        shift = torch.randint(-reach, reach + 1, (2,), generator=self.generator)
-        shifts = (int(shift[0]), int(shift[1]))
-        moved = x.roll(shifts, (2, 3)).requires_grad_()
-        worth, score = objective(self.scores.net, moved, label, ascent.penalty)
-        (gradient,) = torch.autograd.grad(worth, moved)
-        length = ascent.step / self.scores.divisor * left
-        slope = gradient.square().mean().sqrt().clamp(min=torch.finfo(x.dtype).tiny)
-        moved = moved.detach() + length * gradient / slope
-        x = self._bounded(moved.roll((-shifts[0], -shifts[1]), (2, 3)))
+        remaining = 1 - number / ascent.steps
+        reach = round(ascent.jitter * remaining)
+        dy, dx = torch.randint(-reach, reach + 1, (2,), generator=self.generator).tolist()
+        moved = x.roll((dy, dx), (2, 3)).requires_grad_()
+        value, score = objective(self.scores.net, moved, label, ascent.penalty)
+        (gradient,) = torch.autograd.grad(value, moved)
+        length = ascent.step / self.scores.divisor * remaining
+        norm = gradient.square().mean().sqrt().clamp(min=torch.finfo(x.dtype).tiny)
+        moved = moved.detach() + length * gradient / norm
+        x = self._bounded(moved.roll((-dy, -dx), (2, 3)))
         if (number + 1) % ascent.blur_every == 0 and number + 1 < ascent.steps:
-            x = smooth(x, ascent.blur * left)
+            x = smooth(x, ascent.blur * remaining)
         return x, float(score.detach())
 
     def _bounded(self, x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""A net's scores as a function that can be differentiated by the image's pixels.
+"""A net's scores as a differentiable function of the pixels.
 
-N images, H, W their sides in pixels, K classes.
+N images; H, W: their sides in pixels; K classes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from verydeep.nets.vgg import VGG
 
 
 class Scores(nn.Module):
-    """From pixel values to class scores before the softmax, in float32.
+    """Module from pixel values to class scores before the softmax, in float32.
 
-    The layers are those of the model's net, with the same weights in the same memory (on another
-    device, copies of them), in evaluation mode. But they are modules of its own, and no gradient
-    is asked of the weights: whatever is hooked into them or computed backwards through them, the
-    model's net does not notice.
+    It has its own copy of the net's modules in evaluation mode, which share the weights' memory (on
+    the same device) but require no gradients. Hooks and backward passes therefore do not affect the
+    model's net.
 
     Attributes:
         net: The layers.
-        device: Where they compute.
+        device: Device of the computation.
     """
 
     def __init__(self, model: TrainedNet) -> None:
@@ -38,20 +37,20 @@ class Scores(nn.Module):
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
 
     def reading(self, pixels: Tensor) -> Tensor:
-        """Return what the net reads, from pixel values 0 to 255, (N, 3, H, W)."""
+        """Return the preprocessed input from pixel values 0 to 255, (N, 3, H, W)."""
         shifted = pixels.to(self.device) - cast(Tensor, self.mean)
         return (shifted / self.divisor).contiguous(memory_format=torch.channels_last)
 
     def colours(self, x: Tensor) -> Tensor:
-        """Return pixel values, 0 to 255 or beyond, from what the net reads; undoes ``reading``."""
+        """Return pixel values from preprocessed input; the inverse of :meth:`reading`."""
         return x * self.divisor + cast(Tensor, self.mean)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return scores (N, K), averaged over the positions of the net, as the dense test does.
+        """Return scores (N, K), averaged over the positions of the net as in the dense test.
 
         Args:
-            pixels: Values from 0 to 255, a floating type, (N, 3, H, W); H and W at least the
-                net's ``input_size``.
+            pixels: Floating-point values from 0 to 255, (N, 3, H, W); H and W at least the net's
+                ``input_size``.
 
         Raises:
             SizeError: The images are smaller than ``input_size``.
@@ -60,7 +59,7 @@ class Scores(nn.Module):
 
 
 def frozen_twin(net: VGG) -> VGG:
-    """Return a net of its own modules, whose weights are the net's, and need no gradient."""
+    """Return a copy of a net that shares its weights but requires no gradients."""
     memo: dict[int, object] = {}
     for parameter in net.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=False)

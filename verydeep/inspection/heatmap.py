@@ -1,6 +1,6 @@
-"""What a map over an image says in numbers: where it is strongest, and how it is spread.
+"""Summary numbers of a heat map: its peak, location and concentration.
 
-H, W sides of the map.
+H, W: sides of the map.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ COLUMNS = ("left", "middle", "right")
 
 
 class Peak(NamedTuple):
-    """The strongest place of a map.
+    """Maximum of a map.
 
     Attributes:
-        x: Its column, in pixels from the left edge.
-        y: Its row, in pixels from the upper edge.
-        value: Of the map there.
+        x: Column, in pixels.
+        y: Row, in pixels.
+        value: Value of the map.
     """
 
     x: int
@@ -31,23 +31,23 @@ class Peak(NamedTuple):
 
 
 def peak(heat: Tensor) -> Peak:
-    """Return where a map (H, W) is largest; of equal values the one nearest to their middle.
+    """Return the maximum of a map (H, W); among equal values, the one nearest to their mean.
 
     >>> peak(torch.tensor([[0.0, 1.0], [3.0, 2.0]]))
     Peak(x=0, y=1, value=3.0)
     """
-    places = (heat == heat.max()).nonzero()
-    off = (places - places.double().mean(0)).square().sum(1)
-    y, x = places[int(off.argmin())].tolist()
+    maxima = (heat == heat.max()).nonzero()
+    distances = (maxima - maxima.double().mean(0)).square().sum(1)
+    y, x = maxima[int(distances.argmin())].tolist()
     return Peak(x, y, float(heat[y, x]))
 
 
 def share_inside(heat: Tensor, box: Box) -> float:
-    """Return which share of a map's positive mass lies in a box, 0 to 1; 0 of a map without any.
+    """Return the share of a map's positive mass inside a box, 0 to 1; 0 if the mass is 0.
 
     Args:
-        heat: (H, W).
-        box: In pixels of the map; a pixel that is cut counts with its share of area.
+        heat: Map, (H, W).
+        box: Box in pixels of the map; partly covered pixels count by their covered area.
 
     >>> share_inside(torch.ones(4, 4), Box(0, 0, 1.5, 4))
     0.375
@@ -60,7 +60,7 @@ def share_inside(heat: Tensor, box: Box) -> float:
 
 
 def strongest_ninth(heat: Tensor) -> tuple[str, float]:
-    """Return which cell of a 3x3 grid holds most of a map's positive mass, and its share.
+    """Return the cell of a 3x3 grid with most of a map's positive mass, and its share.
 
     >>> strongest_ninth(torch.eye(3) * torch.tensor([1.0, 1.0, 2.0]))
     ('lower right', 0.5)
@@ -70,15 +70,15 @@ def strongest_ninth(heat: Tensor) -> tuple[str, float]:
     for row in range(3):
         for column in range(3):
             cell = Box(wide * column, high * row, wide * (column + 1), high * (row + 1))
-            shares[_place(row, column)] = share_inside(heat, cell)
-    place = max(shares, key=shares.__getitem__)
-    return place, shares[place]
+            name = "middle" if row == column == 1 else f"{ROWS[row]} {COLUMNS[column]}"
+            shares[name] = share_inside(heat, cell)
+    return max(shares.items(), key=lambda item: item[1])
 
 
 def half_area(heat: Tensor) -> float:
-    """Return the share of the map's area that holds half of its positive mass, at the least.
+    """Return the smallest share of a map's area that holds half of its positive mass.
 
-    0.5 of a map that is the same everywhere; the smaller, the more the map is drawn together.
+    It is 0.5 for a constant map, and smaller for concentrated ones.
 
     >>> half_area(torch.tensor([[1.0, 1.0], [1.0, 3.0]]))
     0.25
@@ -88,11 +88,7 @@ def half_area(heat: Tensor) -> float:
     return (int(reached.int().argmax()) + 1) / len(mass)
 
 
-def _place(row: int, column: int) -> str:
-    return "middle" if row == column == 1 else f"{ROWS[row]} {COLUMNS[column]}"
-
-
 def _cover(length: int, start: float, stop: float) -> Tensor:
-    """Return how much of each pixel of a line lies between two points."""
+    """Return the covered share of each pixel of a line between two points."""
     first = torch.arange(length, dtype=torch.float64)
     return ((first + 1).clamp(max=stop) - first.clamp(min=start)).clamp(min=0)

@@ -1,4 +1,4 @@
-"""The layers of a net as it was made: their channels, windows and strides."""
+"""Layer properties of a net: channels, kernels and strides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from verydeep.nets.vgg import VGG
 
 
 def parts_of(net: VGG) -> tuple[LayerAnatomy, ...]:
-    """Return every layer of a net, measured for its input size, in the order of the net."""
+    """Return the anatomy of every layer of a net at its input size, in forward order."""
     return anatomy(
         net.name,
         net.classes,
@@ -22,10 +22,10 @@ def parts_of(net: VGG) -> tuple[LayerAnatomy, ...]:
 
 
 def check_channel(net: VGG, layer: str, channel: int) -> None:
-    """Refuse a channel that a net does not have.
+    """Raise an error if a net does not have a channel.
 
     Raises:
-        InputError: There is no such layer, or it has fewer channels.
+        InputError: The layer does not exist or has fewer channels.
     """
     check_layer(net, layer)
     channels = next(part.channels for part in parts_of(net) if part.layer.name == layer)

@@ -1,11 +1,11 @@
-"""What a unit can see of an image, and what of it the unit really answers to.
+"""Theoretical and effective receptive fields of units.
 
-The theoretical receptive field follows from the windows, strides and pads of the layers before (as
-in :mod:`verydeep.nets.anatomy`), and from where the unit is. The effective one is where changes of
-the pixels change the unit: Luo et al., "Understanding the Effective Receptive Field in Deep
+The theoretical receptive field follows from the position of the unit and from the kernels, strides
+and padding of the layers before (as in :mod:`verydeep.nets.anatomy`). The effective one is where
+the unit's gradient is large: Luo et al., "Understanding the Effective Receptive Field in Deep
 Convolutional Neural Networks" (2016).
 
-C channels; H, W sides of the image, in pixels.
+C channels; H, W: sides of the image, in pixels.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from verydeep.nets.table import Layer
 from verydeep.nets.vgg import VGG
 
 MASS = 0.95
-"""Share of the gradients that the square of an effective field holds."""
+"""Share of the gradient inside the square of an effective receptive field."""
 
 
 class Field(NamedTuple):
     """A theoretical receptive field, in pixels of the image.
 
     Attributes:
-        whole: In the unpadded plane: its sides are those of
-            :attr:`verydeep.nets.anatomy.LayerAnatomy.receptive_field`, its corner may lie outside.
-        visible: The part of it that lies on the image: no other pixel has any influence.
+        whole: The field on an unbounded plane, with the side
+            :attr:`verydeep.nets.anatomy.LayerAnatomy.receptive_field`; may extend beyond the image.
+        visible: The part on the image; no other pixel has any influence.
     """
 
     whole: Window
@@ -44,7 +44,7 @@ class Field(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """First and last pixel of a field along one side, without and with regard to borders."""
+    """First and last pixel of a field along one axis, ignoring and respecting the borders."""
 
     first: int
     last: int
@@ -53,18 +53,18 @@ class _Line(NamedTuple):
 
 
 def theoretical_field(net: VGG, layer: str, row: int, column: int, size: tuple[int, int]) -> Field:
-    """Return what the units of a layer at one position can see.
+    """Return the theoretical receptive field of a position in a layer.
 
     Args:
         net: The net.
         layer: Name of the layer.
-        row: Of the unit on the layer's map.
-        column: Likewise.
+        row: Row of the unit on the layer's map.
+        column: Column of the unit.
         size: H and W of the image.
 
     Raises:
         InputError: The net has no such layer.
-        IndexError: The layer's map of such an image has no such position.
+        IndexError: The position is outside the layer's map.
     """
     steps = list(_layers_up_to(net, layer))
     y, x = (_back(steps, net, at, side) for at, side in zip((row, column), size, strict=True))
@@ -88,26 +88,26 @@ def _layers_up_to(net: VGG, layer: str) -> Iterator[Layer]:
 
 
 def _window(layer: Layer, net: VGG) -> tuple[int, int, int]:
-    """Return window, stride and pad of a layer; fc6 is a window over the last map."""
+    """Return kernel, stride and padding of a layer; fc6 covers the last map."""
     if layer.name == "fc6":
         return net.final_map, 1, 0
     return layer.kernel, layer.stride, layer.kernel // 2 if layer.kind == "conv" else 0
 
 
-def _back(steps: list[Layer], net: VGG, place: int, side: int) -> _Line:
-    """Follow a position back through layers to the pixels of an image of that side."""
+def _back(steps: list[Layer], net: VGG, position: int, side: int) -> _Line:
+    """Trace a position back through layers to the pixels of an image of this side."""
     windows = [_window(layer, net) for layer in steps]
     sides = [side]
     for kernel, stride, pad in windows:
         sides.append((sides[-1] + 2 * pad - kernel) // stride + 1)
-    if not 0 <= place < sides[-1]:
-        raise IndexError(f"the map has {sides[-1]} positions along this side, got {place}")
-    line = _Line(place, place, place, place)
+    if not 0 <= position < sides[-1]:
+        raise IndexError(f"the map has {sides[-1]} positions along this side, got {position}")
+    line = _Line(position, position, position, position)
     for (kernel, stride, pad), before in zip(windows[::-1], sides[-2::-1], strict=True):
         line = _Line(
             line.first * stride - pad,
             line.last * stride - pad + kernel - 1,
-            # What lies in the pad of a layer is 0 whatever the image is.
+            # Padding is 0 for any image.
             max(0, line.seen_first * stride - pad),
             min(before - 1, line.seen_last * stride - pad + kernel - 1),
         )
@@ -115,14 +115,14 @@ def _back(steps: list[Layer], net: VGG, place: int, side: int) -> _Line:
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
-    """What one unit sees of an image.
+class ReceptiveField:
+    """Theoretical and effective receptive field of a unit on an image.
 
     Attributes:
-        unit: The unit, its value in float32.
-        field: Its theoretical receptive field.
-        gradient: float32 (H, W): by how much it changes with a pixel, |d unit / d value| summed
-            over red, green and blue, for values from 0 to 255.
+        unit: The unit, with its value in float32.
+        field: Theoretical receptive field.
+        gradient: |∂unit/∂pixel| summed over red, green and blue, for pixel values from 0 to 255,
+            float32 (H, W).
     """
 
     unit: Unit
@@ -131,19 +131,21 @@ class Sight:
 
     @cached_property
     def central_share(self) -> float | None:
-        """Share of the gradients within the middle of the field, a quarter of its area.
+        """Share of the gradient in the central square with half the field's side.
 
-        The square has half the field's side. A unit that answered to all pixels of its field alike
-        would have 0.25, if the field is all on the image. None if all gradients are 0.
+        A constant gradient would give 0.25, if the whole field is on the image. None if all
+        gradients are 0.
         """
-        side = self.field.whole.height / 2
-        return self._share(self._distances() <= side / 2)
+        mass = self.gradient.double()
+        total = float(mass.sum())
+        inside = self._distances() <= self.field.whole.height / 4
+        return float(mass[inside].sum()) / total if total else None
 
     @cached_property
     def effective_side(self) -> int | None:
-        """Side of the smallest square around the field's middle with :data:`MASS` of gradients.
+        """Side in pixels of the smallest centred square with :data:`MASS` of the gradient.
 
-        In pixels; None if all gradients are 0.
+        None if all gradients are 0.
         """
         if not float(self.gradient.sum()):
             return None
@@ -152,24 +154,16 @@ class Sight:
         return round(2 * float(distances[int((mass < MASS * mass[-1]).sum())]))
 
     def _distances(self) -> Tensor:
-        """Return (H, W): half the side of the square around the field's middle up to a pixel."""
+        """Return for each pixel half the side of the centred square that reaches it, (H, W)."""
         top, left, height, width = self.field.whole
-        rows, columns = (torch.arange(length, dtype=torch.float64) for length in self._size())
+        sides = self.gradient.shape
+        rows, columns = (torch.arange(side, dtype=torch.float64) for side in sides)
         y = (rows + 0.5 - (top + height / 2)).abs() + 0.5
         x = (columns + 0.5 - (left + width / 2)).abs() + 0.5
         return torch.maximum(y[:, None], x[None, :])
 
-    def _size(self) -> tuple[int, int]:
-        height, width = self.gradient.shape
-        return height, width
-
-    def _share(self, where: Tensor) -> float | None:
-        mass = self.gradient.double()
-        total = float(mass.sum())
-        return float(mass[where].sum()) / total if total else None
-
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values; rectangles as top, left, height and width."""
+        """Return plain values, with rectangles as top, left, height and width."""
         return {
             **self.unit.to_dict(),
             "field": list(self.field.whole),
@@ -179,11 +173,11 @@ class Sight:
         }
 
 
-def sight(subject: Subject, unit: Unit) -> Sight:
-    """Return what a unit sees of the image.
+def receptive_field(subject: Subject, unit: Unit) -> ReceptiveField:
+    """Return the theoretical and the effective receptive field of a unit.
 
-    Value and gradient are computed in float32 whatever the model's precision, from the unit's
-    field alone, beyond which nothing has any influence.
+    Value and gradient are computed in float32 regardless of the model's precision, and from the
+    unit's theoretical field only.
     """
     model = subject.model.exact
     height, width = subject.pixels.shape[1:]
@@ -197,19 +191,19 @@ def sight(subject: Subject, unit: Unit) -> Sight:
     (part,) = torch.autograd.grad(value, x)
     gradient = torch.zeros(height, width)
     gradient[top:bottom, left:right] = part[0].abs().sum(0).cpu() / model.preprocessing.divisor
-    return Sight(unit._replace(value=value.item()), field, gradient)
+    return ReceptiveField(unit._replace(value=value.item()), field, gradient)
 
 
 def _whole_cells(start: int, length: int, side: int, stride: int) -> tuple[int, int]:
-    """Return where a part of a line begins and ends if it must not cut what is pooled together."""
+    """Return start and end of an interval extended to whole pooling cells."""
     return start // stride * stride, min(side, -(-(start + length) // stride) * stride)
 
 
-def sights(subject: Subject, layers: Iterable[str]) -> tuple[Sight, ...]:
-    """Return what the strongest unit of each layer sees of the image, in the order of the net.
+def receptive_fields(subject: Subject, layers: Iterable[str]) -> tuple[ReceptiveField, ...]:
+    """Return the receptive fields of the strongest unit of each layer, in forward order.
 
     Raises:
         InputError: The net has no such layer.
     """
     maps = activations(subject, layers)
-    return tuple(sight(subject, found.strongest(1)[0]) for found in maps)
+    return tuple(receptive_field(subject, layer_map.strongest(1)[0]) for layer_map in maps)

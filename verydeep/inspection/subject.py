@@ -1,6 +1,6 @@
-"""What is looked into: a net, an image as the net is shown it, and the class that is asked about.
+"""Subjects of inspection: a net, an input image and a class to explain.
 
-K classes; H, W sides of the image; h, w sides of a score map.
+K classes; H, W: sides of the image; h, w: sides of a score map.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from verydeep.system.option_names import option
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """An image in front of a net.
+    """A net, an input image and the class to explain.
 
     Attributes:
         model: The net.
-        name: Of the image, for people.
-        pixels: uint8 (3, H, W) on the CPU: the upright image, rescaled or cut as the net is
-            shown it; H and W at least ``model.input_size``. If larger, the net answers densely,
-            with a map of scores, and its answer is their average over the positions.
-        probabilities: float32 (K,), the softmax of the averaged scores.
-        label: The class that is asked about; the likeliest, unless the user says another.
+        name: Display name of the image.
+        pixels: Upright, rescaled or cropped input image, uint8 (3, H, W) on the CPU; H and W at
+            least ``model.input_size``. On a larger image the net is applied densely, and its
+            scores are averaged over the positions.
+        probabilities: Softmax of the averaged scores, float32 (K,).
+        label: Class to explain, by default the most likely one.
     """
 
     model: Classifier
@@ -43,33 +43,33 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """Name of the class that is asked about."""
+        """Title of the explained class."""
         return self.model.title(self.label)
 
     @property
     def quoted(self) -> str:
-        """The same within a sentence, where a class called 3 would be read as a number."""
+        """Title in quotation marks, for use in a sentence."""
         return f"“{self.title}”"
 
 
 MOST_PIXELS = 2**20
-"""Of an image that is looked into: all its maps are kept at once, and their gradients."""
+"""Maximum number of pixels of an inspected image, whose maps and gradients are all in memory."""
 
 
 def too_large(height: int, width: int) -> str:
-    """Return what to say of an image with more than :data:`MOST_PIXELS`."""
+    """Return the message for an image with more than :data:`MOST_PIXELS`."""
     return (
-        f"{width}x{height} pixels are too many to look inside a net with, which keeps every map: "
-        f"at most {MOST_PIXELS:,}; choose a smaller {option('scale')}, or {option('center', True)}"
+        f"{width}x{height} pixels are too many to inspect, since all maps are kept in memory: at "
+        f"most {MOST_PIXELS:,}; choose a smaller {option('scale')}, or {option('center', True)}"
     )
 
 
 NAMED = 20
-"""Classes that a message lists, at most."""
+"""Maximum number of classes listed in a message."""
 
 
-class Found(NamedTuple):
-    """An image in front of a net, and what it was made from: a file, or one in memory."""
+class LoadedSubject(NamedTuple):
+    """A subject and its source: a file or an image in memory."""
 
     subject: Subject
     source: Path | Image.Image
@@ -77,15 +77,15 @@ class Found(NamedTuple):
 
 @dataclass
 class Subjects:
-    """Images that stand in front of a net one after the other.
+    """Iterable of subjects made from images.
 
     Attributes:
         model: The net.
-        sources: Files, or images in memory.
-        scale: Smallest side they are rescaled to, in pixels.
-        center: Whether the net is shown the central square of its input size alone.
-        label: The class that is asked about; None takes the likeliest of each image.
-        unreadable: Reasons why images were left out, known after a pass.
+        sources: Files or images in memory.
+        scale: Smallest side of the rescaled images, in pixels.
+        center: Whether to crop the central square of the net's input size.
+        label: Class to explain; None means the most likely one of each image.
+        unreadable: Reasons for skipped images, filled by iteration.
     """
 
     model: Classifier
@@ -98,8 +98,8 @@ class Subjects:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def __iter__(self) -> Iterator[Found]:
-        """Yield every image that can be looked into, in order."""
+    def __iter__(self) -> Iterator[LoadedSubject]:
+        """Yield the usable subjects in order."""
         pictures = TestPictures(self.sources, (self.scale,))
         large: dict[int, str] = {}
         for picture in pictures:
@@ -112,7 +112,8 @@ class Subjects:
                 where = printable(file) if file else name
                 large[picture.index] = f"{where}: {too_large(height, width)}"
             else:
-                yield Found(make_subject(self.model, name, pixels, self.label), source)
+                subject = make_subject(self.model, name, pixels, self.label)
+                yield LoadedSubject(subject, source)
         faults = {**pictures.unreadable, **large}
         self.unreadable = [faults[index] for index in sorted(faults)]
 
@@ -125,13 +126,13 @@ class Subjects:
 
 
 def make_subject(model: Classifier, name: str, pixels: Tensor, label: int | None = None) -> Subject:
-    """Stand an image in front of a net.
+    """Return a subject.
 
     Args:
         model: The net.
-        name: Of the image.
-        pixels: uint8 (3, H, W), as the net is to be shown it.
-        label: The class that is asked about; None takes the likeliest.
+        name: Display name of the image.
+        pixels: Input image, uint8 (3, H, W).
+        label: Class to explain; None means the most likely one.
     """
     scores = model.score_map(pixels[None])[0].mean((1, 2))
     probabilities = scores.softmax(0).cpu()
@@ -140,7 +141,7 @@ def make_subject(model: Classifier, name: str, pixels: Tensor, label: int | None
 
 
 def find_class(model: Classifier, name: str) -> int:
-    """Return the number of a class, given its name or its title.
+    """Return the index of a class by its name or title.
 
     Raises:
         InputError: The model has no such class.

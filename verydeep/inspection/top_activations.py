@@ -1,6 +1,6 @@
-"""The images, and the places on them, that excite a channel most.
+"""Top activations: the image patches to which channels respond most strongly.
 
-N images of a group; h, w sides of a layer's map.
+N images of a group; h, w: sides of a layer's map.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ class Channel(NamedTuple):
 
 def strongest_channels(subject: Subject) -> tuple[Channel, ...]:
     """Return the strongest channel of each block, for the image."""
-    strongest = (found.strongest(1)[0] for found in activations(subject, BLOCKS))
+    strongest = (layer_map.strongest(1)[0] for layer_map in activations(subject, BLOCKS))
     return tuple(Channel(unit.layer, unit.channel) for unit in strongest)
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """What a unit saw when it answered strongly.
+    """An image patch that strongly activates a unit.
 
     Attributes:
-        index: Number of the image.
+        index: Index of the image.
         unit: The unit.
-        field: Its theoretical receptive field on the rescaled image.
-        pixels: uint8 (3, H, W), the visible part of that field.
+        field: Theoretical receptive field of the unit on the rescaled image.
+        pixels: Visible part of the field, uint8 (3, H, W).
         size: Height and width of the rescaled image.
-        thumbnail: uint8 (3, h, w), the whole of it, made smaller.
+        thumbnail: Thumbnail of the image, uint8 (3, h, w).
     """
 
     index: int
@@ -64,18 +64,18 @@ class Patch:
     thumbnail: Tensor
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values; the rectangle as top, left, height and width."""
+        """Return plain values, with the rectangle as top, left, height and width."""
         return {**self.unit.to_dict(), "visible_field": list(self.field.visible)}
 
 
 Patches = Mapping[Channel, Sequence[Patch]]
-"""What excites channels, the strongest first."""
+"""Patches by channel, strongest first."""
 
 THUMBNAIL = 192
-"""Of the longer side of an image that is kept with its patch, in pixels."""
+"""Maximum side of a thumbnail, in pixels."""
 
 
-def most_exciting(
+def strongest_patches(
     model: Classifier,
     pictures: TestPictures,
     channels: Sequence[Channel],
@@ -83,31 +83,30 @@ def most_exciting(
     top: int = 9,
     progress: Progress | None = None,
 ) -> Patches:
-    """Return the patches that excite channels most, one an image, the strongest first.
+    """Return the patches with the strongest activations, one per image, strongest first.
 
-    Images go through the net as they are read, several of one size together; no more of them is
-    kept than the patches that lead so far.
+    Images of one size are batched as they are read; only the best patches so far stay in memory.
 
     Args:
-        model: The net; it computes in its precision.
-        pictures: Where to look, at one test scale; of several, the first. Those that cannot be
-            read, or are too large, are in ``pictures.unreadable`` afterwards.
-        channels: Of any layers.
-        top: Patches a channel, at most.
-        progress: Where to report to.
+        model: The net; computation is in its precision.
+        pictures: Images to search, at the first of their test scales. Unreadable or too large ones
+            are in ``pictures.unreadable`` afterwards.
+        channels: Channels of any layers.
+        top: Maximum number of patches per channel.
+        progress: Progress reporter.
 
     Raises:
         InputError: The net has no such channel.
     """
     for channel in channels:
         check_channel(model.net, *channel)
-    leaders = {channel: _Leaders(model, channel, top) for channel in channels}
+    rankings = {channel: _Ranking(model, channel, top) for channel in channels}
     layers = {channel.layer for channel in channels}
 
-    def work(net: int, printable: Tensor, indices: Sequence[int]) -> None:
-        maps = model.maps(printable, layers)
-        for channel, leading in leaders.items():
-            leading.add(printable, maps[channel.layer][:, channel.number].cpu(), indices)
+    def work(net: int, images: Tensor, indices: Sequence[int]) -> None:
+        maps = model.maps(images, layers)
+        for channel, ranking in rankings.items():
+            ranking.add(images, maps[channel.layer][:, channel.number].cpu(), indices)
 
     together = Together[int]([model.pixels_at_once], work)
     large: dict[int, str] = {}
@@ -125,7 +124,7 @@ def most_exciting(
             task.update(done)
         together.flush()
     pictures.unreadable.update(large)
-    return {channel: leading.ranked() for channel, leading in leaders.items()}
+    return {channel: ranking.patches() for channel, ranking in rankings.items()}
 
 
 def _name(pictures: TestPictures, index: int) -> str:
@@ -134,7 +133,7 @@ def _name(pictures: TestPictures, index: int) -> str:
 
 
 def thumbnail(pixels: Tensor) -> Tensor:
-    """Return an image, uint8 (3, H, W), no side of which is longer than :data:`THUMBNAIL`."""
+    """Return an image, uint8 (3, H, W), shrunk to at most :data:`THUMBNAIL` pixels a side."""
     height, width = pixels.shape[1:]
     factor = THUMBNAIL / max(height, width)
     if factor >= 1:
@@ -144,18 +143,18 @@ def thumbnail(pixels: Tensor) -> Tensor:
     return small.round().clamp(0, 255).to(torch.uint8)
 
 
-class _Leaders:
-    """The patches that excite a channel most, of all images so far."""
+class _Ranking:
+    """The strongest patches of a channel so far."""
 
     def __init__(self, model: Classifier, channel: Channel, top: int) -> None:
         self.model, self.channel, self.top = model, channel, top
         self.heap: list[tuple[float, int, Patch]] = []
 
-    def add(self, printable: Tensor, values: Tensor, indices: Sequence[int]) -> None:
-        """Look at images, uint8 (N, 3, H, W), and the channel's answers to them, (N, h, w)."""
-        for pixels, answers, index in zip(printable, values, indices, strict=True):
-            peak = LayerMap(self.channel.layer, answers[None]).peak(0)
-            # Of equal answers the first image counts, whichever is looked at first.
+    def add(self, images: Tensor, maps: Tensor, indices: Sequence[int]) -> None:
+        """Add images, uint8 (N, 3, H, W), with the channel's maps, (N, h, w)."""
+        for pixels, values, index in zip(images, maps, indices, strict=True):
+            peak = LayerMap(self.channel.layer, values[None]).peak(0)
+            # Ties go to the image with the lower index, in any processing order.
             rank = (peak.value, -index)
             if len(self.heap) == self.top and rank < self.heap[0][:2]:
                 continue
@@ -172,5 +171,5 @@ class _Leaders:
         patch = pixels[:, y0:y1, x0:x1].clone()
         return Patch(index, unit, field, patch, (height, width), thumbnail(pixels))
 
-    def ranked(self) -> tuple[Patch, ...]:
+    def patches(self) -> tuple[Patch, ...]:
         return tuple(patch for *_, patch in sorted(self.heap, key=lambda e: e[:2], reverse=True))

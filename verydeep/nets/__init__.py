@@ -1,4 +1,4 @@
-"""The six networks: Table 1 as data, the modules, their dense form, their beginnings, their sizes.
+"""The six networks: Table 1 as data, modules, dense form, initialisation and anatomy.
 
-Nothing here reads or writes a file.
+This package performs no file I/O.
 """

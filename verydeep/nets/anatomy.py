@@ -1,6 +1,6 @@
-"""What a net is made of, layer by layer: sizes, weights, work, memory, receptive field.
+"""Anatomy of a net by layer: sizes, parameters, multiply-adds, memory, receptive fields.
 
-Pure arithmetic on Table 1; nothing is computed with tensors and torch is not imported.
+Pure arithmetic on Table 1, without tensors or torch.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from verydeep.nets.table import Layer
 
 @dataclass(frozen=True, slots=True)
 class LayerAnatomy:
-    """One layer of a net, measured.
+    """Measures of one layer.
 
     Attributes:
-        layer: The layer's name and kind, from Table 1.
-        channels: Channels of its output (features, behind a fully connected layer).
-        size: Side of its square output in pixels; 1 behind the fully connected layers.
+        layer: Name, kind and sizes of the layer, from Table 1.
+        channels: Output channels (features of a fully connected layer).
+        size: Side of the square output in pixels; 1 for fully connected layers.
         parameters: Weights and biases (scales and shifts of a normalisation).
-        multiply_adds: Products of convolutions and fully connected layers, for one image.
-        memory: Bytes of its output in float32, for one image; ReLUs and dropouts count theirs.
-        receptive_field: Side in input pixels of the square that one output value can see, in the
-            unpadded plane; the whole image may be smaller.
-        stride: Input pixels between two neighbouring output values.
+        multiply_adds: Multiply-adds of convolutions and fully connected layers, per image.
+        memory: Bytes of the output in float32, per image, including ReLUs and dropouts.
+        receptive_field: Side of the receptive field in input pixels, on an unbounded plane; it may
+            exceed the image.
+        stride: Input pixels between adjacent output values.
     """
 
     layer: Layer
@@ -41,7 +41,7 @@ class LayerAnatomy:
 
 @dataclass(frozen=True, repr=False)
 class Anatomy:
-    """A net, measured layer by layer; the sums over all its layers."""
+    """Measures of a net by layer, and their totals."""
 
     name: str
     input_size: int
@@ -60,22 +60,22 @@ class Anatomy:
 
     @property
     def convolution_parameters(self) -> int:
-        """Those outside the three fully connected layers."""
+        """Parameters outside the three fully connected layers."""
         return sum(part.parameters for part in self.parts if part.layer.kind != "fc")
 
     @property
     def multiply_adds(self) -> int:
-        """Products for one image of ``input_size``."""
+        """Multiply-adds per image of ``input_size``."""
         return sum(part.multiply_adds for part in self.parts)
 
     @property
     def memory(self) -> int:
-        """Bytes of all activations in float32, for one image."""
+        """Bytes of all activations in float32, per image."""
         return sum(part.memory for part in self.parts)
 
     @property
     def receptive_field(self) -> int:
-        """Side in pixels of what one value of the last convolutional map can see."""
+        """Side in pixels of the receptive field of one value of the last map."""
         return [p for p in self.parts if p.layer.kind == "pool"][-1].receptive_field
 
 
@@ -89,10 +89,10 @@ def anatomy(
     hidden: int = table.HIDDEN,
     norm: str | None = None,
 ) -> Anatomy:
-    """Measure a net; the arguments are those of :func:`verydeep.vgg`.
+    """Return the anatomy of a net; the arguments are those of :func:`verydeep.vgg`.
 
     Raises:
-        InputError: There is no such net.
+        InputError: The net is unknown.
         SizeError: ``input_size`` is below 32.
 
     >>> anatomy("D").parameters, anatomy("D").multiply_adds
@@ -110,11 +110,11 @@ def anatomy(
 
 
 def measure(layers: Iterable[Layer], size: int) -> Iterator[LayerAnatomy]:
-    """Yield every layer with its measures, for a square input of that side in pixels."""
+    """Yield the measures of layers for a square input of ``size`` pixels a side."""
     field, stride = 1, 1
     for layer in layers:
         if layer.kind == "fc":
-            # The first sees the whole last map, the others one value of the layer before.
+            # fc6 covers the whole last map, fc7 and fc8 a single position.
             field, size = field + (size - 1) * stride, 1
         field += (layer.kernel - 1) * stride
         stride *= layer.stride
@@ -132,7 +132,7 @@ def measure(layers: Iterable[Layer], size: int) -> Iterator[LayerAnatomy]:
 
 
 def _products(layer: Layer) -> int:
-    """Return the products for one output position."""
+    """Return the multiply-adds per output position."""
     weighted = layer.kind in ("conv", "fc")
     return layer.inputs * layer.outputs * layer.kernel**2 if weighted else 0
 

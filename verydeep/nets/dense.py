@@ -1,11 +1,11 @@
-"""The dense form of a net: its fully connected layers read as convolutions (section 3.2).
+"""Dense form of a net: its fully connected layers applied as convolutions (section 3.2).
 
-The first fully connected layer sees the whole last map, s x s positions of C channels: it is a
-convolution with an s x s window that fits exactly once. On a larger image the same window fits
-more often, and the net answers with a map of scores, one for every position at which it would have
-been applied to a crop. The layers are the very same, with the same weights in the same memory.
+The first fully connected layer covers the whole last map, s x s positions of C channels, and equals
+a convolution with an s x s kernel that fits exactly once. On a larger image the kernel fits several
+times, and the net returns a score map with one value per position. The layers and their weights are
+shared, not copied.
 
-N images, C channels, H height, W width, K classes; h, w sides of the score map.
+N images, C channels, H height, W width, K classes; h, w: sides of the score map.
 """
 
 from __future__ import annotations
@@ -17,28 +17,27 @@ import torch
 from torch import Tensor, nn
 
 ROWS_AT_ONCE = 2048
-"""Positions whose windows are gathered at once: 200 MiB of them for the paper's nets in fp32."""
+"""Maximum number of windows gathered at once: 200 MiB for the paper's nets in fp32."""
 
 
 def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
     """Apply fully connected layers at every position of a map.
 
-    The windows are gathered and go through the layers as rows of one matrix product. That is the
-    convolution with :func:`as_convolution`'s weights, which a processor would first have to bring
-    into another order at every call, all 103 million of them in net D.
+    The windows are gathered as rows of a matrix product. This equals a convolution with the weights
+    of :func:`as_convolution`, but avoids reordering them (103 million in net D) at every call.
 
     Args:
-        classifier: ``nn.Linear`` layers with element-wise layers between them; the first is made
-            for a flattened (C, s, s) map.
-        maps: (N, C, H, W), what the convolutional part made of the images; H, W ≥ s.
+        classifier: ``nn.Linear`` and element-wise layers; the first expects a flattened (C, s, s)
+            map.
+        maps: Output of the convolutional part, (N, C, H, W); H, W ≥ s.
 
     Returns:
-        (N, K, h, w) with h = H − s + 1 and w = W − s + 1.
+        Score map, (N, K, h, w), with h = H − s + 1 and w = W − s + 1.
     """
     side = window_side(cast(nn.Linear, classifier[0]), maps.shape[1])
     h, w = (length - side + 1 for length in maps.shape[2:])
     if len(maps) * h * w > ROWS_AT_ONCE and max(h, w) > 1:
-        # Halves of a long map, which overlap by a window; only gathering them costs memory.
+        # Split the map into halves that overlap by a window, to bound the gathered windows.
         along, middle = (2, h // 2) if h > w else (3, w // 2)
         first = maps.narrow(along, 0, middle + side - 1)
         second = maps.narrow(along, middle, maps.shape[along] - middle)
@@ -48,33 +47,33 @@ def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
 
 
 def gather_windows(maps: Tensor, side: int) -> Tensor:
-    """Return every window of a map as a row, as fully connected layers read it.
+    """Return every window of a map as a flattened row.
 
     Args:
-        maps: (N, C, H, W).
-        side: s, of a window.
+        maps: Maps, (N, C, H, W).
+        side: Side s of a window.
 
     Returns:
-        (N, h, w, C·s·s) with h = H − s + 1 and w = W − s + 1.
+        Windows, (N, h, w, C·s·s), with h = H − s + 1 and w = W − s + 1.
     """
     windows = maps.unfold(2, side, 1).unfold(3, side, 1)  # (N, C, h, w, s, s)
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3)
 
 
 def window_side(layer: nn.Linear, channels: int) -> int:
-    """Return the side s of the map that a fully connected layer was made for."""
+    """Return the side s of the map that a fully connected layer expects."""
     return math.isqrt(layer.in_features // channels)
 
 
 def as_convolution(layer: nn.Linear, channels: int) -> Tensor:
-    """Return the weights of a fully connected layer as those of a convolution, without a copy.
+    """Return a view of a fully connected layer's weights as a convolution kernel.
 
     Args:
-        layer: Weights (outputs, C·s·s).
-        channels: Channels C of the map that the layer reads.
+        layer: Fully connected layer with weights (outputs, C·s·s).
+        channels: Channels C of its input map.
 
     Returns:
-        (outputs, C, s, s), sharing the layer's memory.
+        Kernel, (outputs, C, s, s), which shares the layer's memory.
     """
     side = window_side(layer, channels)
     return layer.weight.view(layer.out_features, channels, side, side)

@@ -1,4 +1,4 @@
-"""How the weights of a net begin: by a random scheme, or from a shallower net (section 3.1)."""
+"""Initialisation of weights: random, or copied from a shallower net (section 3.1)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from verydeep.errors import InputError
 Scheme = Literal["he", "glorot", "normal"]
 
 PAPER_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
-"""Net A's first four convolutions and its fully connected layers, which the deeper nets copy."""
+"""Net A's first four convolutions and fully connected layers, which deeper nets copy."""
 
 LAST_LAYER_GAIN = 0.01
-"""Shrinks the last layer under He's scheme, so that a new net begins near uniform answers.
+"""Factor on the last layer in scheme ``he``, so that initial predictions are near uniform.
 
-With the full gain the first loss lies far above ln K: the scores of a new net vary by several
-units, as max-pooling favours large values. With a hundredth it is ln K, the loss of one who knows
-nothing. Glorot's scheme, not made for ReLU, shrinks the signal enough by itself.
+With factor 1 the initial loss is far above ln K, because max-pooling favours large values and the
+scores vary by several units. With 0.01 it is ln K, the loss at chance level. Scheme ``glorot``, not
+designed for ReLU, shrinks the signal enough without it.
 """
 
 
@@ -34,19 +34,18 @@ def initialize(
     variance: float = 1e-2,
     generator: torch.Generator | None = None,
 ) -> None:
-    """Draw the weights of every convolution and fully connected layer anew; biases become zero.
+    """Initialise the weights of every convolution and fully connected layer; set biases to zero.
 
     Args:
-        net: Changed in place; batch normalisation layers are reset.
-        scheme: ``he`` is N(0, 2/fan_in) (He et al. 2015, made for ReLU); ``glorot`` is
+        net: Net, changed in place; batch normalisation layers are reset.
+        scheme: ``he`` is N(0, 2/fan_in) (He et al. 2015, for ReLU); ``glorot`` is
             N(0, 2/(fan_in + fan_out)) (Glorot & Bengio 2010); ``normal`` is N(0, variance), the
-            paper's. Under ``he`` the last layer is drawn smaller by ``LAST_LAYER_GAIN``.
-        variance: Of the paper's normal distribution, 1e-2 as published. It is a variance: the
-            standard deviation is its square root.
-        generator: Source of randomness; torch's global one if None.
+            paper's. In scheme ``he`` the last layer is scaled by ``LAST_LAYER_GAIN``.
+        variance: Variance (not standard deviation) of scheme ``normal``, 1e-2 as published.
+        generator: Random generator; None means torch's global one.
 
     Raises:
-        InputError: There is no such scheme.
+        InputError: The scheme is unknown.
     """
     if scheme not in _STD:
         raise InputError(f"initialisation must be he, glorot or normal, got {scheme!r} instead")
@@ -72,7 +71,7 @@ _STD: dict[str, Callable[[int, int, float], float]] = {
 
 
 def fans(weight: Tensor) -> tuple[int, int]:
-    """Return how many inputs feed one output, and how many outputs one input feeds.
+    """Return fan-in and fan-out of a weight tensor.
 
     >>> fans(torch.empty(64, 3, 3, 3))
     (27, 576)
@@ -83,12 +82,12 @@ def fans(weight: Tensor) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class LayerOrigin:
-    """Where the weights of one layer come from.
+    """Origin of a layer's weights.
 
     Attributes:
-        layer: Its name, like ``conv3_1``.
+        layer: Name of the layer, like ``conv3_1``.
         copied: True if copied from the shallower net, False if new.
-        why: Why it is new; empty if copied.
+        why: Reason why it is new; empty if copied.
     """
 
     layer: str
@@ -107,22 +106,21 @@ def copy_layers(
     *,
     refuse: Mapping[str, str] | None = None,
 ) -> list[LayerOrigin]:
-    """Initialise a net from a shallower one, layer by layer, as far as the shapes fit.
+    """Copy layers with matching names and shapes from a shallower net.
 
-    Layers are matched by name: ``conv2_1`` of A is ``conv2_1`` of B. A convolution brings its
-    batch normalisation along. What is not copied stays as it is.
+    A convolution includes its batch normalisation. Layers that are not copied stay unchanged.
 
     Args:
-        source: The trained, shallower net.
-        target: The net to initialise; changed in place.
-        layers: ``paper`` copies :data:`PAPER_LAYERS` alone; ``all`` every layer of the same name.
-        refuse: Layers that must stay new, with the reason: ``{"fc8": "the classes differ"}``.
+        source: Trained, shallower net.
+        target: Net to initialise, changed in place.
+        layers: ``paper`` copies only :data:`PAPER_LAYERS`, ``all`` every layer of the same name.
+        refuse: Layers to leave unchanged, with reasons: ``{"fc8": "the classes differ"}``.
 
     Returns:
-        One entry for each layer of ``target`` that has weights, in its order.
+        One entry per layer of ``target`` with weights, in forward order.
 
     Raises:
-        InputError: ``layers`` is neither, or ``refuse`` names a layer that there is not.
+        InputError: ``layers`` is invalid, or ``refuse`` names an unknown layer.
     """
     if layers not in ("paper", "all"):
         raise InputError(f"layers must be 'paper' or 'all', got {layers!r} instead")
@@ -146,7 +144,7 @@ def copy_layers(
 
 
 def _weight_layers(net: nn.Module) -> dict[str, tuple[str, dict[str, Tensor]]]:
-    """Return the full name and the parameters of every layer, by its short name."""
+    """Return full name and parameters of every layer by its short name."""
     return {
         path.rpartition(".")[2]: (path, dict(module.named_parameters()))
         for path, module in net.named_modules()

@@ -1,4 +1,4 @@
-"""Keywords of :func:`verydeep.vgg`: two names for one thing, and names of other libraries."""
+"""Keyword aliases of :func:`verydeep.vgg`, and hints for keywords of other libraries."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ ELSEWHERE = {
     "image_size": "input_size",
     "drop_rate": "dropout",
 }
-"""What other libraries call a keyword."""
+"""Keywords of other libraries and ours."""
 
 WEIGHTS = ("pretrained", "weights")
 
 
 class UnknownKeyword(InputError, TypeError):
-    """A keyword that a function does not have."""
+    """Unknown keyword argument."""
 
 
 def refuse_unknown(unknown: Iterable[str]) -> None:
-    """Name the keyword that was meant.
+    """Raise an error with a suggestion for unknown keywords.
 
     Raises:
-        UnknownKeyword: There is one.
+        UnknownKeyword: There is an unknown keyword.
     """
     for keyword in unknown:
         if keyword in WEIGHTS:
@@ -52,10 +52,10 @@ def refuse_unknown(unknown: Iterable[str]) -> None:
 
 
 def one_of(first: T | None, second: T | None, name: str, other: str) -> T | None:
-    """Return the one that was given of two names for the same thing.
+    """Return the given one of two aliases.
 
     Raises:
-        InputError: Both were, and differ.
+        InputError: Both are given and differ.
 
     >>> one_of(None, 3, "num_classes", "classes")
     3

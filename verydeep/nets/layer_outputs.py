@@ -1,6 +1,6 @@
-"""The maps of any layers on the way of an image through a net.
+"""Outputs of intermediate layers.
 
-N images, C channels, H height, W width; h, w sides of a layer's map.
+N images, C channels, H height, W width; h, w: sides of a layer's map.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from verydeep.nets.vgg import VGG
 
 
 def check_layer(net: VGG, layer: str) -> str:
-    """Return the name of a layer that the net has.
+    """Return the name of a layer after checking that the net has it.
 
     Raises:
-        InputError: It has none of that name.
+        InputError: The net has no such layer.
     """
     known = [name for name, _ in net.named_layers()]
     if layer not in known:
@@ -30,27 +30,27 @@ def check_layer(net: VGG, layer: str) -> str:
 
 
 def trace(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-    """Return what layers make of images, densely; no layer behind the last of them is computed.
+    """Return the dense outputs of layers; layers after the last of them are not computed.
 
     Args:
         net: The net.
-        x: (N, C, H, W) as the net reads it, H and W at least ``net.input_size``.
-        layers: Names of :meth:`VGG.named_layers`.
+        x: Preprocessed images, (N, C, H, W), H and W at least ``net.input_size``.
+        layers: Names from :meth:`VGG.named_layers`.
 
     Returns:
-        (N, C', h, w) for each of them, in the order of the net. Behind fully connected layers,
-        h × w are the positions of the dense form.
+        Outputs (N, C', h, w) by layer, in forward order. For fully connected layers, h × w are the
+        positions of the dense form.
 
     Raises:
         InputError: The net has no such layer.
-        SizeError: The net cannot read the images; see :meth:`VGG.check_pictures`.
+        SizeError: The images have an invalid shape; see :meth:`VGG.check_pictures`.
     """
     net.check_pictures(x)
     return walk(net, x, layers)
 
 
 def walk(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-    """Do the same with a part of an image, as small as the layers themselves allow."""
+    """Return the same as :func:`trace`, without a check of the image size."""
     wanted = {check_layer(net, layer) for layer in layers}
     found: dict[str, Tensor] = {}
     dense = False

@@ -1,4 +1,4 @@
-"""What else people call the six nets: ``vgg16`` is net D, ``vgg16_bn`` net D with batch norm."""
+"""Aliases of the six nets: ``vgg16`` is net D, ``vgg16_bn`` net D with batch normalisation."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import NamedTuple
 from verydeep.nets.table import TABLE_1
 
 BY_LAYERS = {"11": "A", "13": "B", "16": "D", "19": "E"}
-"""Nets by their layers with weights, as torchvision, timm and Keras name them; C has 16 as well."""
+"""Nets by number of weight layers, as in torchvision, timm and Keras; C has 16 as well."""
 
 _BATCH_NORM = re.compile(r"[-_ ]?(bn|batch[-_ ]?norm)$")
 _PREFIX = re.compile(r"^(vgg|net)?[-_ ]?")
 
 
 class Known(NamedTuple):
-    """A net that a name stands for.
+    """A resolved net name.
 
     Attributes:
         name: Column of Table 1.
-        batch_norm: Whether the name asks for batch normalisation as well.
+        batch_norm: Whether the name includes batch normalisation.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Known(NamedTuple):
 
 
 def known_as(name: object) -> Known | None:
-    """Return the net that a name stands for, or None.
+    """Return the net with this name or alias, or None.
 
     >>> known_as("VGG-16"), known_as("vgg19_bn"), known_as("a-lrn"), known_as("resnet50")
     (Known(name='D', batch_norm=False), Known(name='E', batch_norm=True), \

@@ -1,8 +1,7 @@
-"""Table 1 of the paper as data, and the list of layers that it stands for.
+"""Table 1 of the paper as data, and the lists of layers derived from it.
 
-Everything that knows what a VGG net is made of (the builder in :mod:`verydeep.nets.vgg`, the
-arithmetic in :mod:`verydeep.nets.anatomy`) reads the layers from here. No tensors: this module
-answers without importing torch.
+It is the single source of the architecture for the builder in :mod:`verydeep.nets.vgg` and the
+arithmetic in :mod:`verydeep.nets.anatomy`. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from verydeep.errors import InputError, SizeError, did_you_mean
 Kind = Literal["conv", "norm", "relu", "lrn", "pool", "fc", "dropout"]
 
 LRN = "LRN"
-"""Marks local response normalisation behind the convolution before it (net A-LRN only)."""
+"""Marks local response normalisation after the preceding convolution (net A-LRN only)."""
 
 CHANNELS = (64, 128, 256, 512, 512)
 """Output channels of the five blocks; a 2x2 max-pool with stride 2 follows each block."""
 
-# The kernel sizes of the convolutions, block by block: the columns of Table 1, lying down.
+# Kernel sizes of the convolutions by block: the columns of Table 1 as rows.
 # block       64           128      256           512           512
 TABLE_1: dict[str, tuple[tuple[int | str, ...], ...]] = {
     "A": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
@@ -38,21 +37,21 @@ STRIDE = 32  # pixels between positions of the last map: five pools halve it fiv
 SMALLEST_INPUT = STRIDE
 
 FEATURE_LAYERS = ("fc7", "fc6", "pool5")
-"""Layers whose activations describe an image to another classifier, the deepest first."""
+"""Layers whose activations can serve as image features, deepest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer: its name as in the authors' Caffe release, its kind and its sizes.
+    """A layer with its name as in the authors' Caffe release.
 
     Attributes:
         name: ``conv3_2`` is the second convolution of the third block, ``fc6`` the first fully
             connected layer (the sixth stage).
-        kind: What it computes.
-        inputs: Input channels, or input features of a fully connected layer.
+        kind: Kind of layer.
+        inputs: Input channels or features.
         outputs: Output channels or features.
-        kernel: Side of the square window, in pixels; 1 where there is no window.
-        stride: Step of the window, in pixels.
+        kernel: Side of the square kernel, in pixels; 1 for layers without a kernel.
+        stride: Stride, in pixels.
     """
 
     name: str
@@ -64,10 +63,10 @@ class Layer:
 
 
 def check_name(name: str) -> str:
-    """Return the name of the net as Table 1 writes it.
+    """Return the name of a net as in Table 1.
 
     Raises:
-        InputError: There is no such net.
+        InputError: The net is unknown.
 
     >>> check_name("a-lrn"), check_name("vgg16")
     ('A-LRN', 'D')
@@ -91,10 +90,10 @@ def check_name(name: str) -> str:
 def check_sizes(
     *, classes: int, channels: int, width: float, hidden: int, norm: str | None
 ) -> None:
-    """Refuse a net that cannot be.
+    """Raise an error for invalid sizes.
 
     Raises:
-        InputError: A count is below one, the width is not positive, or there is no such norm.
+        InputError: A count is below one, the width is not positive, or the norm is unknown.
     """
     counts = {"classes": classes, "channels": channels, "hidden": hidden}
     for what, count in counts.items():
@@ -107,15 +106,15 @@ def check_sizes(
 
 
 def scaled(units: int, width: float) -> int:
-    """Return ``width`` times that many channels or hidden units, at least one."""
+    """Return ``units`` times ``width``, rounded, at least 1."""
     return max(1, round(units * width))
 
 
 def final_map(input_size: int) -> int:
-    """Return the side of the map behind the last pool, for a square input.
+    """Return the side of the map after the last pool, for a square input.
 
     Raises:
-        SizeError: The input vanishes in the five pools.
+        SizeError: The input is too small for five pools.
 
     >>> final_map(224), final_map(64)
     (7, 2)
@@ -131,7 +130,7 @@ def final_map(input_size: int) -> int:
 def convolutional_layers(
     name: str, *, channels: int = 3, width: float = 1.0, norm: str | None = None
 ) -> Iterator[Layer]:
-    """Yield the layers of the five blocks, in the order in which an image meets them."""
+    """Yield the layers of the five blocks in forward order."""
     inputs = channels
     for block, (kernels, outputs) in enumerate(zip(TABLE_1[name], CHANNELS, strict=True), start=1):
         outputs = scaled(outputs, width)
@@ -166,7 +165,7 @@ def fully_connected_layers(
 
 
 def weight_layers(name: str) -> int:
-    """Return the number of layers with weights, the paper's measure of depth.
+    """Return the number of weight layers, the paper's measure of depth.
 
     >>> [weight_layers(name) for name in NAMES]
     [11, 11, 13, 16, 16, 19]

@@ -1,11 +1,10 @@
-"""Images of any size through the convolutions in bounded memory: strip by strip, exactly.
+"""Exact strip-wise convolution of images of any size in bounded memory.
 
-A convolution's output depends on its receptive field alone. A strip of the image that is wider
-than its outputs by what they can see beyond it gives the same values as the whole image does, and
-only one strip's maps are in memory. Strips begin at multiples of the last map's stride, so that the
-pools of all strips fall into step.
+A convolution's output depends only on its receptive field. Strips that overlap by a margin of the
+receptive field therefore give the same values as the whole image, while only one strip's maps are
+in memory. Strips begin at multiples of the last map's stride, so that the pools are aligned.
 
-N images, C channels, H height, W width; lengths in pixels, cells are positions of the last map.
+N images, C channels, H height, W width; lengths in pixels; cells are positions of the last map.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from torch import Tensor
 
 
 class Strip(NamedTuple):
-    """A part of a line of pixels, and the cells of the last map that it is computed for.
+    """A strip of pixels along one axis, and the cells of the last map that it provides.
 
     Attributes:
         start: First pixel.
-        stop: First pixel beyond.
-        skip: Cells at its beginning that belong to the strip before.
-        cells: Cells that are kept.
+        stop: End pixel (exclusive).
+        skip: Leading cells that belong to the previous strip.
+        cells: Number of cells to keep.
     """
 
     start: int
@@ -35,13 +34,13 @@ class Strip(NamedTuple):
 
 
 def cut_line(length: int, stride: int, field: int, longest: int) -> Iterator[Strip]:
-    """Cut a line into strips that overlap by what the cells at their ends can see.
+    """Yield strips that overlap by the receptive field of the cells at their ends.
 
     Args:
-        length: Pixels.
-        stride: Pixels a cell.
+        length: Length of the axis, in pixels.
+        stride: Pixels per cell.
         field: Receptive field of a cell, in pixels.
-        longest: Pixels of a strip, at most; a strip of one cell may be longer.
+        longest: Maximum length of a strip, in pixels; exceeded if needed for a single cell.
 
     >>> [tuple(strip) for strip in cut_line(320, 32, 94, 192)]
     [(0, 192, 0, 5), (128, 320, 1, 5)]
@@ -51,7 +50,7 @@ def cut_line(length: int, stride: int, field: int, longest: int) -> Iterator[Str
     done = 0
     while done < cells:
         first = max(0, done - margin)
-        # The last strip needs no margin at its end, and takes the pixels that make no cell.
+        # The last strip needs no end margin and includes the remaining pixels.
         beyond = first + max(longest // stride, done - first + 1 + margin)
         last = length - first * stride <= longest or beyond - margin >= cells
         keep = (cells if last else beyond - margin) - done
@@ -63,16 +62,16 @@ def cut_line(length: int, stride: int, field: int, longest: int) -> Iterator[Str
 def map_in_strips(
     features: Callable[[Tensor], Tensor], x: Tensor, *, stride: int, field: int, pixels: int
 ) -> Tensor:
-    """Return what convolutions make of images, in parts of a bounded number of pixels.
+    """Return the output of convolutions on images, computed in parts of bounded size.
 
     Args:
-        features: From (N, C, H, W) to (N, C', H/stride, W/stride), rounded down; convolutions,
-            pools and whatever works at every position by itself.
-        x: (N, C, H, W).
-        stride: Pixels between the positions of the last map.
-        field: Its receptive field in pixels.
-        pixels: Pixels of all images that may go through at once. A strip is at least a cell and
-            its surroundings wide.
+        features: Maps (N, C, H, W) to (N, C', ⌊H/stride⌋, ⌊W/stride⌋) by convolutions, pools and
+            element-wise layers.
+        x: Images, (N, C, H, W).
+        stride: Pixels between positions of the last map.
+        field: Receptive field of the last map, in pixels.
+        pixels: Maximum number of pixels at once. A strip contains at least one cell and its
+            surroundings.
     """
     count, _, height, width = x.shape
     if count * height * width <= pixels:

@@ -1,6 +1,6 @@
 """The six networks as PyTorch modules.
 
-N images, C channels, H height, W width, K classes; h, w sides of a score map.
+N images, C channels, H height, W width, K classes; h, w: sides of a score map.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class VGG(nn.Module):
     """One of the nets A, A-LRN, B, C, D, E (Table 1 of the paper).
 
     ``features`` holds the five blocks of convolutions, ``classifier`` the three fully connected
-    layers, each layer under its name in the authors' release (``features.conv3_2``,
-    ``classifier.fc6``). There is no adaptive pooling: a larger image goes through the dense
-    form, as in the paper. ReLUs are not in place, so every intermediate map can be looked at.
+    layers, named as in the authors' release (``features.conv3_2``, ``classifier.fc6``). There is no
+    adaptive pooling: larger images use the dense form, as in the paper. ReLUs are not in place, so
+    that all intermediate maps can be inspected.
 
-    Make one with :func:`vgg`, which also initialises it.
+    Use :func:`vgg` to create and initialise a net.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class VGG(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the scores before the softmax, (N, K) from images (N, C, H, W).
+        """Return the scores before the softmax, (N, K), of images (N, C, H, W).
 
-        H and W are at least ``input_size``. On a larger image the scores are the spatial
-        average of :meth:`score_map`, as in section 3.2 of the paper.
+        H and W are at least ``input_size``. On larger images the scores are the spatial average of
+        :meth:`score_map`, as in section 3.2 of the paper.
 
         Raises:
             SizeError: The images are smaller than ``input_size``.
@@ -80,16 +80,16 @@ class VGG(nn.Module):
         return classify_densely(self.classifier, maps).mean((2, 3))
 
     def score_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
-        """Return class scores at every position of the net over the image, densely.
+        """Return dense class scores, one per position of the net over the image.
 
         Args:
-            x: (N, C, H, W) with H, W ≥ ``input_size``.
-            pixels: Pixels of all images that may go through the convolutions at once; what is
-                more is computed in parts, with the same result to rounding in evaluation mode.
-                None sets no bound.
+            x: Images, (N, C, H, W), with H, W ≥ ``input_size``.
+            pixels: Maximum number of pixels per pass through the convolutions; larger inputs are
+                processed in parts, with the same result up to rounding in evaluation mode. None
+                means no limit.
 
         Returns:
-            (N, K, h, w) with h = ⌊H/32⌋ − ⌊input_size/32⌋ + 1, and w alike.
+            Scores, (N, K, h, w), with h = ⌊H/32⌋ − ⌊input_size/32⌋ + 1, and w accordingly.
 
         Raises:
             SizeError: The images are smaller than ``input_size``.
@@ -97,20 +97,20 @@ class VGG(nn.Module):
         return classify_densely(self.classifier, self.feature_map(x, pixels=pixels))
 
     def activation_map(self, x: Tensor, layer: str, *, pixels: int | None = None) -> Tensor:
-        """Return what a layer before the last answers at every position of the net, densely.
+        """Return dense activations of a layer before the last.
 
         Args:
-            x: (N, C, H, W) with H, W ≥ ``input_size``.
-            layer: ``fc7`` or ``fc6``: behind the ReLU of that fully connected layer; ``pool5``:
-                the last map of the convolutions, as :meth:`feature_map` returns it.
-            pixels: That of :meth:`score_map`.
+            x: Images, (N, C, H, W), with H, W ≥ ``input_size``.
+            layer: ``fc7`` or ``fc6``, after the ReLU, or ``pool5``, the output of
+                :meth:`feature_map`.
+            pixels: See :meth:`score_map`.
 
         Returns:
-            (N, D, h, w) with D of :meth:`activations`; h and w as for :meth:`score_map`, and of
-            ``pool5`` as for :meth:`feature_map`.
+            Activations, (N, D, h, w), with D from :meth:`activations`; h and w as for
+            :meth:`score_map`, or for ``pool5`` as for :meth:`feature_map`.
 
         Raises:
-            InputError: There is no such layer.
+            InputError: The layer is not one of these.
             SizeError: The images are smaller than ``input_size``.
         """
         self.activations(layer)
@@ -122,10 +122,10 @@ class VGG(nn.Module):
         return classify_densely(self.classifier[:end], maps)
 
     def activations(self, layer: str) -> int:
-        """Return the number D of activations that a layer has at a position.
+        """Return the number D of activations of a layer per position.
 
         Raises:
-            InputError: It is none of those that :meth:`activation_map` knows.
+            InputError: :meth:`activation_map` does not support the layer.
         """
         if layer not in table.FEATURE_LAYERS:
             raise InputError(
@@ -136,12 +136,12 @@ class VGG(nn.Module):
         return table.scaled(units, self.width)
 
     def feature_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
-        """Return what the five blocks of convolutions make of the images, (N, C', H/32, W/32).
+        """Return the output of the five blocks of convolutions, (N, C', H/32, W/32).
 
-        ``pixels`` is that of :meth:`score_map`.
+        For ``pixels``, see :meth:`score_map`.
 
         Raises:
-            SizeError: The images are smaller than ``input_size``, or no (N, C, H, W).
+            SizeError: The images are smaller than ``input_size`` or not (N, C, H, W).
         """
         self.check_pictures(x)
         if pixels is None:
@@ -151,10 +151,10 @@ class VGG(nn.Module):
         )
 
     def check_pictures(self, x: Tensor) -> None:
-        """Refuse what the net cannot read.
+        """Raise an error for images of an invalid shape.
 
         Raises:
-            SizeError: The images are smaller than ``input_size``, or no (N, C, H, W).
+            SizeError: The images are smaller than ``input_size`` or not (N, C, H, W).
         """
         if x.dim() != 4 or x.shape[1] != self.channels:
             raise SizeError(
@@ -175,16 +175,16 @@ class VGG(nn.Module):
 
     @property
     def final_map(self) -> int:
-        """Side of the map behind the last pool on an image of exactly ``input_size``."""
+        """Side of the map after the last pool, for an image of exactly ``input_size``."""
         return table.final_map(self.input_size)
 
     def named_layers(self) -> Iterator[tuple[str, nn.Module]]:
-        """Yield (name, module) of every layer, in the order in which an image meets them."""
+        """Yield (name, module) of every layer in forward order."""
         yield from self.features.named_children()
         yield from self.classifier.named_children()
 
     def extra_repr(self) -> str:
-        """Return what tells this net from its sisters."""
+        """Return name, classes and input size."""
         return f"{self.name}, classes={self.classes}, input_size={self.input_size}"
 
 
@@ -202,26 +202,26 @@ def vgg(
     norm: str | None = None,
     **unknown: Never,
 ) -> VGG:
-    """Make one of the paper's six nets, initialised after He and ready to train.
+    """Create one of the paper's six nets with He initialisation, ready to train.
 
     Args:
-        name: ``A``, ``A-LRN``, ``B``, ``C``, ``D`` or ``E``, a column of Table 1; or the name by
-            which other libraries know it: ``vgg16`` is D, ``vgg16_bn`` D with ``batch_norm``.
-        num_classes: Number of classes K; None makes 1000.
-        batch_norm: Whether batch normalisation stands behind every convolution (not in the
-            paper); None does as ``name`` says.
-        input_size: Side in pixels of the square images that the fully connected layers are made
-            for; at least 32. Larger images go through the dense form.
+        name: Column of Table 1, ``A``, ``A-LRN``, ``B``, ``C``, ``D`` or ``E``, or an alias from
+            other libraries: ``vgg16`` is D, ``vgg16_bn`` is D with ``batch_norm``.
+        num_classes: Number of classes K; None means 1000.
+        batch_norm: Whether batch normalisation follows every convolution (not in the paper); None
+            means as implied by ``name``.
+        input_size: Side in pixels of the square images for which the fully connected layers are
+            made, at least 32. Larger images use the dense form.
         channels: Channels of the images.
         width: Factor on the channels of every convolution and on ``hidden``, for small machines.
         hidden: Units of the two hidden fully connected layers, before ``width``.
-        dropout: Share of those units that is dropped in training.
-        classes: The same as ``num_classes``.
-        norm: ``"batch"`` is the same as ``batch_norm=True``.
-        unknown: Nothing else; a message names what was meant.
+        dropout: Share of these units dropped in training.
+        classes: Alias of ``num_classes``.
+        norm: ``"batch"`` is an alias of ``batch_norm=True``.
+        unknown: Unknown keywords, which raise an error with a suggestion.
 
     Raises:
-        InputError: There is no such net, norm or keyword, or two keywords contradict each other.
+        InputError: The net, norm or keyword is unknown, or two keywords contradict each other.
         SizeError: ``input_size`` is below 32.
 
     >>> import torch

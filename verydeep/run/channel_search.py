@@ -13,7 +13,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.data.samples import relative_name
 from verydeep.errors import DataError, InputError, printable
-from verydeep.inspection.top_activations import Channel, Patches, most_exciting
+from verydeep.inspection.top_activations import Channel, Patches, strongest_patches
 from verydeep.models.classifier import Classifier
 from verydeep.system.option_names import in_program, option
 from verydeep.system.progress import Progress
@@ -77,7 +77,7 @@ def search_channels(
     """
     root, sources = _sources(among, seed, progress)
     pictures = TestPictures(sources, (scale,))
-    found = most_exciting(model, pictures, [*channels], top=top, progress=progress)
+    found = strongest_patches(model, pictures, [*channels], top=top, progress=progress)
     faults = tuple(pictures.unreadable[index] for index in sorted(pictures.unreadable))
     if len(faults) == len(sources):
         raise DataError(f"{printable(DataSource(among).name)}: none of the images can be read")

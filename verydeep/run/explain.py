@@ -16,7 +16,7 @@ from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.read import Data
 from verydeep.errors import InputError, PictureError, printable
 from verydeep.inspection.layers import check_channel
-from verydeep.inspection.subject import Found, Subject, Subjects, find_class
+from verydeep.inspection.subject import LoadedSubject, Subject, Subjects, find_class
 from verydeep.inspection.top_activations import Channel, strongest_channels
 from verydeep.localization.detect import check_nets
 from verydeep.localization.localizer import Localizer, load_localizer
@@ -308,7 +308,7 @@ class _Maker:
                 parts.append(self._write(found, task, done * len(self.entries)))
         return parts
 
-    def _write(self, found: Found, task: ProgressTask, done: int) -> PictureSections:
+    def _write(self, found: LoadedSubject, task: ProgressTask, done: int) -> PictureSections:
         subject = found.subject
         options = replace(self.options, source=found.source)
         key = free_name(_slug(subject.name), self.taken)

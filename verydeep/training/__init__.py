@@ -1,1 +1,1 @@
-"""The recipe at work: schedules, the loop, checkpoints."""
+"""Training: learning-rate schedules, the loop and checkpoints."""

@@ -1,4 +1,4 @@
-"""Everything a training needs to go on as if it had never stopped, in one file."""
+"""Checkpoints: the complete state of a training run in one file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BROKEN = (
     OSError,
     pickle.UnpicklingError,
 )
-"""What reading a file that is no checkpoint can raise."""
+"""Errors raised by reading a file that is not a valid checkpoint."""
 
 
 @dataclass
@@ -33,10 +33,10 @@ class EpochSums:
     """Sums over the images of the current epoch.
 
     Attributes:
-        pictures: Images so far.
+        pictures: Number of images.
         loss: Sum of their losses.
-        wrong: Those whose likeliest class was another one.
-        seconds: Time spent training on them.
+        wrong: Number of misclassified images.
+        seconds: Training time.
     """
 
     pictures: int = 0
@@ -47,17 +47,17 @@ class EpochSums:
 
 @dataclass
 class Position:
-    """Where a training stands.
+    """Progress of a training run.
 
     Attributes:
-        epoch: Epochs done; number of the current one.
-        step: Updates done in the current epoch.
-        sums: Over the current epoch.
-        best: Lowest value of the watched validation figure.
-        best_epoch: Epoch in which it was reached, counted from one.
-        history: A row an epoch, as in ``log.jsonl``.
-        unreadable: Images that failed during training, by name and reason.
-        stopped_because: Why the training is over; None while it is not.
+        epoch: Number of finished epochs; index of the current one.
+        step: Number of updates in the current epoch.
+        sums: Sums over the current epoch.
+        best: Lowest value of the watched validation metric.
+        best_epoch: Epoch of that value, counted from 1.
+        history: One row per epoch, as in ``log.jsonl``.
+        unreadable: Names and reasons of images that failed during training.
+        stopped_because: Reason for the end of training; None if unfinished.
     """
 
     epoch: int = 0
@@ -71,18 +71,18 @@ class Position:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Return whether there is something to go on from."""
+    """Return whether a folder contains a checkpoint."""
     return (folder / FILE).is_file()
 
 
 def random_state() -> dict[str, Any]:
-    """Return the state of torch's random generators, which dropout draws from."""
+    """Return the state of torch's random generators, which dropout uses."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Go on drawing where :func:`random_state` stood."""
+    """Restore the state returned by :func:`random_state`."""
     torch.set_rng_state(state["cpu"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])
@@ -95,7 +95,7 @@ def save_checkpoint(
     schedule: dict[str, Any],
     position: Position,
 ) -> None:
-    """Write ``last.pt``, whole or not at all; the one before stays until the new one is safe."""
+    """Write ``last.pt`` atomically; the previous one stays until the new one is complete."""
     content = {
         "net": net.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -112,10 +112,10 @@ def load_checkpoint(
     """Restore net, optimizer and random state; return the schedule's state and the position.
 
     Returns:
-        None if there is no checkpoint yet.
+        None if there is no checkpoint.
 
     Raises:
-        ModelError: The file is broken, or of another net.
+        ModelError: The file is damaged or belongs to another net.
     """
     if not has_checkpoint(folder):
         return None
@@ -129,5 +129,5 @@ def load_checkpoint(
         optimizer.load_state_dict(content["optimizer"])
         restore_random_state(content["random"])
     except _BROKEN as error:
-        raise ModelError(f"{path}: cannot go on from this checkpoint ({error!r})") from error
+        raise ModelError(f"{path}: cannot resume from this checkpoint ({error!r})") from error
     return schedule, position

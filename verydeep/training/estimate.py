@@ -1,4 +1,4 @@
-"""How long a training will take: a few steps of the net at hand are timed before it starts."""
+"""Estimate of the training time from a few timed steps of the net."""
 
 from __future__ import annotations
 
@@ -14,68 +14,58 @@ from verydeep.errors import plural
 from verydeep.system.device import Machine
 
 PROBE = {"cpu": 16, "cuda": 64}
-"""Images of a timed step at most, by kind of device."""
+"""Maximum number of images per timed step, by device type."""
 
 STEPS = 2
-"""Timed steps, after one that only warms up."""
+"""Number of timed steps, after one warm-up step."""
 
 LONG = 2 * 3600
-"""Seconds after which a quicker way is worth a word."""
+"""Training time in seconds above which a faster alternative is suggested."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureTimes:
-    """Seconds an image, in a training step and in validation."""
+    """Seconds per image in training and in validation."""
 
     training: float
     validation: float
 
 
 def time_steps(net: nn.Module, size: int, micro_batch: int, machine: Machine) -> PictureTimes:
-    """Time forward and backward passes of random images; the net stays as it was.
+    """Return the times of passes with random images; the net stays unchanged.
 
     Args:
-        net: On the machine's device.
-        size: Side of its input, pixels.
-        micro_batch: Images that go through it at once in training.
+        net: Net on the machine's device.
+        size: Side of its input, in pixels.
+        micro_batch: Micro-batch size in training.
         machine: Device and precision.
     """
     count = min(micro_batch, PROBE.get(machine.device.type, 16))
     with torch.random.fork_rng(), _restored(net):
         x = torch.randn(count, 3, size, size, device=machine.device)
         x = x.to(memory_format=torch.channels_last)
-        seconds = [_step(net.train(), x, machine) for _ in range(1 + STEPS)]
+        _, *seconds = [_time_pass(net.train(), x, machine) for _ in range(1 + STEPS)]
         with torch.inference_mode():
-            validation = _forward(net.eval(), x, machine)
-    return PictureTimes(min(seconds[1:]) / count, validation / count)
+            validation = _time_pass(net.eval(), x, machine)
+    return PictureTimes(min(seconds) / count, validation / count)
 
 
-def _step(net: nn.Module, x: torch.Tensor, machine: Machine) -> float:
+def _time_pass(net: nn.Module, x: torch.Tensor, machine: Machine) -> float:
+    """Return the seconds of a forward pass and, in training mode, of a backward pass."""
     started = time.perf_counter()
     with machine.autocast():
         scores = net(x)
-    scores.float().square().mean().backward()
-    _wait(machine)
+    if net.training:
+        scores.float().square().mean().backward()
+    if machine.device.type == "cuda":
+        torch.cuda.synchronize(machine.device)
     net.zero_grad(set_to_none=True)
     return time.perf_counter() - started
 
 
-def _forward(net: nn.Module, x: torch.Tensor, machine: Machine) -> float:
-    started = time.perf_counter()
-    with machine.autocast():
-        net(x)
-    _wait(machine)
-    return time.perf_counter() - started
-
-
-def _wait(machine: Machine) -> None:
-    if machine.device.type == "cuda":
-        torch.cuda.synchronize(machine.device)
-
-
 @contextmanager
 def _restored(net: nn.Module) -> Iterator[None]:
-    """Give the net its running statistics back."""
+    """Restore the net's buffers (running statistics) on exit."""
     kept = [buffer.clone() for buffer in net.buffers()]
     try:
         yield
@@ -87,7 +77,7 @@ def _restored(net: nn.Module) -> Iterator[None]:
 
 
 def in_words(seconds: float) -> str:
-    """Return a duration to two digits at most.
+    """Return a duration with at most two digits.
 
     >>> [in_words(s) for s in (0.3, 8.4, 75, 260, 5400, 40 * 3600, 1e6)]
     ['under 1 s', '8 s', '75 s', '4 min', '1.5 h', '40 h', '12 days']
@@ -104,18 +94,20 @@ def in_words(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
-def foreseen(epochs: int, seconds_an_epoch: float, machine: Machine, *, at_most: bool) -> str:
-    """Return how long a training will take, in a line.
+def describe_estimate(
+    epochs: int, seconds_per_epoch: float, machine: Machine, *, at_most: bool
+) -> str:
+    """Return the estimated training time in one line.
 
     >>> machine = Machine(torch.device("cpu"), "bf16")
-    >>> foreseen(30, 8.0, machine, at_most=False)
+    >>> describe_estimate(30, 8.0, machine, at_most=False)
     'about 4 min: 30 epochs of 8 s on cpu, bf16'
-    >>> foreseen(1, 0.4, machine, at_most=True)
+    >>> describe_estimate(1, 0.4, machine, at_most=True)
     'under 1 s: 1 epoch of under 1 s on cpu, bf16'
     """
-    seconds = epochs * seconds_an_epoch
+    seconds = epochs * seconds_per_epoch
     bound = "" if seconds < 1 else "at most " if at_most else "about "
     return (
-        f"{bound}{in_words(seconds)}: {plural(epochs, 'epoch')} of {in_words(seconds_an_epoch)} on "
-        f"{machine}"
+        f"{bound}{in_words(seconds)}: {plural(epochs, 'epoch')} of "
+        f"{in_words(seconds_per_epoch)} on {machine}"
     )

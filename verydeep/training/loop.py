@@ -1,4 +1,4 @@
-"""The training loop: epochs of updates, each followed by a validation, until the schedule ends."""
+"""Training loop: epochs of updates, each followed by validation, until the schedule ends."""
 
 from __future__ import annotations
 
@@ -35,35 +35,35 @@ from verydeep.training.signals import StopSignals
 
 Row = dict[str, Any]
 
-SAID = 10
-"""So many images that break during training are said; all are listed."""
+MOST_REPORTED = 10
+"""Maximum number of reported images that fail during training; all are recorded."""
 
 
 @dataclass
 class Loop:
-    """A training, ready to run.
+    """A training run, ready to start.
 
     Attributes:
-        net: Trained in place; on the machine's device.
-        optimizer: Over the net's parameters.
-        schedule: Sets the optimizer's rate before every update.
-        batches: The training set.
-        prepare: From uint8 crops (N, 3, h, w) and factors α of the colour shift (N, 3) to the
-            net's input.
-        objective: What is minimised.
-        validate: Measures the net after an epoch: ``loss``, the objective's error and more.
-        watch: The figure of the validation that decides which model is the best; lower is better.
+        net: Net on the machine's device, trained in place.
+        optimizer: Optimizer of the net's parameters.
+        schedule: Learning-rate schedule, applied before every update.
+        batches: Training set.
+        prepare: Maps uint8 crops (N, 3, h, w) and factors α of the colour shift (N, 3) to the net's
+            input.
+        objective: Loss and error.
+        validate: Returns validation metrics: ``loss``, the objective's error and more.
+        watch: Validation metric that selects the best model; lower is better.
         machine: Device and precision.
-        epochs: The ceiling.
-        folder: The run folder, for checkpoints and the log.
-        on_keep: Called with an epoch's row when the net is the one to keep so far.
-        keep_last: Keep the net of the last epoch, whatever the validation says of others.
-        remedies: What could still be changed, for hints.
-        frozen: Parts of the net that do not learn, nor measure statistics anew.
-        unreadable_limit: Share of images that may break during training.
-        checkpoint_minutes: Between checkpoints within an epoch.
-        progress: Where to report to.
-        on_epoch: Called with an epoch's row, for other logs.
+        epochs: Maximum number of epochs.
+        folder: Run folder, for checkpoints and the log.
+        on_keep: Called with an epoch's row when the net is the one to keep.
+        keep_last: Whether to keep the net of the last epoch instead of the best one.
+        remedies: Available remedies, for hints.
+        frozen: Parts of the net that are not trained and stay in evaluation mode.
+        unreadable_limit: Maximum share of images that may fail during training.
+        checkpoint_minutes: Minutes between checkpoints within an epoch.
+        progress: Progress reporter.
+        on_epoch: Called with every epoch's row, for other logs.
     """
 
     net: nn.Module
@@ -93,15 +93,15 @@ class Loop:
         self._begun_after = 0.0
 
     def resume(self, *, go_on: bool = False) -> bool:
-        """Go on from the checkpoint in the run folder; return whether there was one.
+        """Load the checkpoint in the run folder; return whether there was one.
 
         Args:
-            go_on: Train to the ceiling of epochs although the schedule had ended.
+            go_on: Whether to train up to the maximum of epochs even if the schedule has ended.
         """
-        found = load_checkpoint(self._checkpoints, self.net, self.optimizer)
-        if found is None:
+        checkpoint = load_checkpoint(self._checkpoints, self.net, self.optimizer)
+        if checkpoint is None:
             return False
-        state, self.position = found
+        state, self.position = checkpoint
         self.schedule.restore(state)
         ended_by_ceiling = self.position.stopped_because == ceiling(self.position.epoch)
         if self.position.epoch < self.epochs and (go_on or ended_by_ceiling):
@@ -111,18 +111,15 @@ class Loop:
         return True
 
     def run(self) -> Position:
-        """Train until the schedule or the ceiling of epochs ends it.
+        """Train until the schedule ends or the maximum of epochs is reached.
 
         Raises:
             TrainingStopped: The loss is not finite.
-            DataError: Too many images have broken since training began.
-            Interrupted: A signal came; a checkpoint was written.
+            DataError: Too many images have failed during training.
+            Interrupted: A signal was received; a checkpoint was written.
         """
         self._begun_at, self._begun_after = time.monotonic(), self._done
-        with (
-            self._signals,
-            self.progress.task("training", self.epochs) as task,
-        ):
+        with self._signals, self.progress.task("training", self.epochs) as task:
             while self.position.stopped_because is None:
                 self._train_epoch(task)
                 self._end_epoch()
@@ -151,7 +148,7 @@ class Loop:
                     self.save()
 
     def _update(self, parts: Iterator[MicroBatch]) -> None:
-        """Take one step along the mean gradient over the images of all parts."""
+        """Take one optimizer step with the mean gradient over all parts of the batch."""
         self.optimizer.zero_grad(set_to_none=True)
         for part in parts:
             self._note_unreadable(part)
@@ -160,7 +157,7 @@ class Loop:
         self.optimizer.step()
 
     def _note_unreadable(self, part: MicroBatch) -> None:
-        """List the images that could be read before training, but now cannot; say the first."""
+        """Record images that have become unreadable; report the first ones."""
         if not part.unreadable:
             return
         listed = self.position.unreadable
@@ -168,10 +165,10 @@ class Loop:
             if fault in listed:
                 continue
             listed.append(fault)
-            if len(listed) <= SAID:
-                self.progress.log(f"cannot be read and is left out of training: {fault}")
-            elif len(listed) == SAID + 1:
-                self.progress.log("and more, which metrics.json will list")
+            if len(listed) <= MOST_REPORTED:
+                self.progress.log(f"unreadable, skipped in training: {fault}")
+            elif len(listed) == MOST_REPORTED + 1:
+                self.progress.log("more unreadable images will be listed in metrics.json")
         check_unreadable(listed, self.batches.pictures, self.unreadable_limit)
 
     def _accumulate(self, part: MicroBatch) -> None:
@@ -225,12 +222,12 @@ class Loop:
         self.save()
         self._write_log()
         self.on_epoch(row)
-        self._tell(row)
+        self._log_epoch(row)
         self._check_signals()
 
     def _note_best(self, row: Row, measured: Mapping[str, float]) -> None:
-        # The model is written before the checkpoint: a kill in between repeats the epoch, and the
-        # same model is written again.
+        # The model is written before the checkpoint: after a kill in between, the epoch is repeated
+        # and the same model written again.
         best = measured[self.watch] < self.position.best
         if best:
             self.position.best = measured[self.watch]
@@ -242,7 +239,7 @@ class Loop:
         """Write a checkpoint.
 
         Raises:
-            TrainingStopped: A weight is not finite; the checkpoint before is kept.
+            TrainingStopped: A weight is not finite; the previous checkpoint is kept.
         """
         self._check_weights()
         save_checkpoint(
@@ -264,13 +261,13 @@ class Loop:
             self.save()
         raise Interrupted(
             f"stopped by {self._signals.received} in epoch {self.position.epoch + 1}; "
-            f"a checkpoint is in {self._checkpoints}. Go on with the same "
-            f"{command_or_call()} and {option('resume', True)}"
+            f"checkpoint saved in {self._checkpoints}. To continue, repeat the "
+            f"{command_or_call()} with {option('resume', True)}"
         )
 
     def _check_weights(self) -> None:
-        """Refuse to keep a net that an update has burst, before its next loss would show it."""
-        # The squares, as in the L2 penalty: weights that are finite but lost have none.
+        """Raise an error if an update has made weights infinite."""
+        # Squares, as in the L2 penalty: they also overflow for huge finite weights.
         if not all(bool(w.detach().square().sum().isfinite()) for w in self.net.parameters()):
             self._stop_not_finite("the weights became infinite", self.position.step)
 
@@ -295,11 +292,11 @@ class Loop:
 
     @property
     def _done(self) -> float:
-        """Epochs done; a fraction counts the updates."""
+        """Number of epochs done, including the fraction of the current one."""
         return self.position.epoch + self.position.step / self.batches.steps
 
     def _left(self) -> str:
-        """Return how long the training goes on, by its speed since it was started."""
+        """Return the remaining time, estimated from the speed since the start."""
         done, seconds = self._done - self._begun_after, time.monotonic() - self._begun_at
         return f"{in_words(seconds / done * (self.epochs - self._done))} left"
 
@@ -308,10 +305,10 @@ class Loop:
         best = f", best {self.watch} {self.position.best:.4g}" if self.position.best_epoch else ""
         return f"learning rate {rate:.3g}, {self.schedule.drops} drops{best}"
 
-    def _tell(self, row: Row) -> None:
+    def _log_epoch(self, row: Row) -> None:
         best = self.position.best_epoch == row["epoch"] and not self.keep_last
         self.progress.log(epoch_line(row, self.objective.error, best=best))
-        # A net with much dropout may look stuck in training alone.
+        # With strong dropout the training loss alone may look stuck.
         losses = [min(row["train_loss"], row["val_loss"]) for row in self.position.history]
         classes = self.objective.chance_of
         if classes and is_stuck(losses, classes, self.schedule.warm_after()):
@@ -323,12 +320,12 @@ class Loop:
 
 
 def ceiling(epochs: int) -> str:
-    """Return the reason of an end that the recipe's number of epochs brought."""
+    """Return the reason for an end by the recipe's number of epochs."""
     return f"the ceiling of {epochs} epochs"
 
 
 def epoch_line(row: Mapping[str, Any], error: str, *, best: bool) -> str:
-    """Return an epoch's figures in one line of at most 80 columns.
+    """Return an epoch's metrics in one line of at most 80 columns.
 
     >>> row = {"epoch": 2, "train_loss": 1.9254, "val_loss": 1.714, "learning_rate": 0.00493}
     >>> epoch_line({**row, "val_top1_error": 57.6}, "top1_error", best=True)

@@ -1,7 +1,7 @@
-"""The paper's learning-rate schedule as a small state machine (section 3.1).
+"""The paper's learning-rate schedule as a state machine (section 3.1).
 
-The rate starts high and is divided by ten whenever the validation error stops improving. After
-three such drops, training goes on at the lowest rate until improvement stops once more, and ends.
+The rate is divided by ten whenever the validation error stops improving. After three drops,
+training continues at the lowest rate until improvement stops again.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class PlateauRule:
-    """When to drop, and when to end.
+    """Parameters of the schedule.
 
     Attributes:
-        patience: Epochs without improvement before a drop. Not published; ours.
-        drops: Drops in all; the plateau after the last one ends the training.
-        min_improvement: A value must fall by more than this to count as an improvement.
+        patience: Epochs without improvement before a drop (not published; our choice).
+        drops: Number of drops; the plateau after the last one ends training.
+        min_improvement: Minimum decrease that counts as an improvement (exclusive).
     """
 
     patience: int = 5
@@ -27,7 +27,7 @@ class PlateauRule:
 
 @dataclass(frozen=True, slots=True)
 class PlateauState:
-    """What the schedule knows after some epochs.
+    """State of the schedule.
 
     Attributes:
         best: Lowest value so far (validation loss or error).
@@ -43,7 +43,7 @@ class PlateauState:
 
 
 def advance(state: PlateauState, value: float, rule: PlateauRule) -> PlateauState:
-    """Return the state after an epoch that ended with this value; lower is better.
+    """Return the state after an epoch with this validation value; lower is better.
 
     >>> rule = PlateauRule(patience=2, drops=1)
     >>> state = PlateauState()

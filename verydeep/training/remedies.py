@@ -1,4 +1,4 @@
-"""Hints for a training that goes wrong: only what is true of the run at hand."""
+"""Hints for failing training runs, limited to remedies available in the run."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from verydeep.system.option_names import option, placeholder, setting
 
 STUCK_EPOCHS = 3
-"""Epochs at chance level, after the warm-up, before a hint is due."""
+"""Epochs at chance level after the warm-up before a hint is given."""
 
 NEAR = 0.03
-"""Distance from the loss of chance that still counts as chance, relative."""
+"""Relative distance from the loss at chance level that still counts as chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remedies:
-    """What the person training could still change.
+    """Remedies available in a run.
 
     Attributes:
-        shallower: There is a shallower net, and the run did not begin with one's layers.
-        batch_norm: Batch normalisation is off.
-        fp32: The run multiplies in bfloat16.
+        shallower: Whether layers of a shallower net could be copied.
+        batch_norm: Whether batch normalisation could be turned on.
+        fp32: Whether the run could switch from bfloat16 to float32.
     """
 
     shallower: bool = True
@@ -30,7 +30,7 @@ class Remedies:
     fp32: bool = True
 
     def when_stuck(self, rate: float) -> str:
-        """Return what to try when nothing is learned.
+        """Return suggestions for a loss at chance level.
 
         >>> Remedies(shallower=False, batch_norm=False).when_stuck(0.05)
         'try a lower rate (training__learning_rate=0.005) or a longer training (epochs=)'
@@ -39,7 +39,7 @@ class Remedies:
         return "try " + _either([_lower(rate), *self._others(), longer])
 
     def when_not_finite(self, rate: float) -> str:
-        """Return what to try when the loss or the weights became infinite.
+        """Return suggestions for an infinite loss or infinite weights.
 
         >>> Remedies(shallower=False, batch_norm=False).when_not_finite(1.0)
         "Try a lower rate (training__learning_rate=0.1) or precision='fp32'"
@@ -49,7 +49,7 @@ class Remedies:
 
     def _others(self) -> list[str]:
         given = option("init_from", placeholder("RUN"))
-        shallower = [f"a start from a shallower net ({given})"] if self.shallower else []
+        shallower = [f"initialisation from a shallower net ({given})"] if self.shallower else []
         norm = [f"batch normalisation ({setting('net.norm', 'batch')})"] if self.batch_norm else []
         return [*shallower, *norm]
 
@@ -64,14 +64,14 @@ def _either(ways: Sequence[str]) -> str:
 
 
 def is_stuck(losses: Sequence[float], classes: int, warm_after: float) -> bool:
-    """Return whether a hint is due now: the loss has been at chance level (ln K) all the time.
+    """Return whether to give a hint: the loss has never left chance level (ln K).
 
-    It is due once, after :data:`STUCK_EPOCHS` whole epochs without warm-up.
+    The hint is given once, :data:`STUCK_EPOCHS` whole epochs after the warm-up.
 
     Args:
-        losses: Mean loss of every epoch so far, the lower of training and validation.
-        classes: K.
-        warm_after: Epochs in which the learning rate rises, before it is at its highest.
+        losses: Mean loss of every epoch, the lower of training and validation.
+        classes: Number of classes K.
+        warm_after: Length of the warm-up, in epochs.
 
     >>> is_stuck([1.10, 1.09, 1.10], 3, 0.0), is_stuck([1.10, 1.09, 1.10], 3, 1.0)
     (True, False)

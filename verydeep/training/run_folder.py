@@ -1,4 +1,4 @@
-"""A run as a folder: its files, and who may write them."""
+"""Run folders: their files and exclusive access to them."""
 
 from __future__ import annotations
 
@@ -23,64 +23,64 @@ from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 
 PICTURES = "pictures.npz"
-"""Name, size, class and boxes of every image of the run, by split."""
+"""File with name, size, class and boxes of every image of the run, by split."""
 
 BEFORE_THE_START = {"stages", "environment.json", "data.json", PICTURES}
-"""What may lie in the folder of a run that was stopped before it began; the recipe comes last."""
+"""Possible files of a run that was stopped before its start; the recipe is written last."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
     """The files of a run.
 
-    ``recipe.yaml`` (every setting), ``environment.json``, ``data.json`` (what was trained on),
-    ``pictures.npz`` (its images one by one; see :mod:`verydeep.data.fingerprint`), ``log.jsonl``
-    (a line an epoch), ``checkpoints/``, ``model/`` (the best so far), ``answers.jsonl`` (a line an
-    image of the final test), ``metrics.json`` (its figures), ``report.html``.
+    ``recipe.yaml`` (all settings), ``environment.json``, ``data.json`` (the training data),
+    ``pictures.npz`` (its images; see :mod:`verydeep.data.fingerprint`), ``log.jsonl`` (one line per
+    epoch), ``checkpoints/``, ``model/`` (the best so far), ``answers.jsonl`` (one line per image of
+    the final test), ``metrics.json`` (its metrics), ``report.html``.
 
-    A line of ``answers.jsonl`` has ``file``, ``class`` and, of a classifier, ``probability`` (of
-    that class), ``likeliest`` (five classes at most) and ``probabilities`` (theirs); of a box net
-    ``size`` (height and width of the image), ``boxes`` (true ones, x0 y0 x1 y1), ``found`` (the
-    net's, or null) and ``iou`` (their overlap). Runs of earlier versions have no such file.
+    A line of ``answers.jsonl`` has ``file``, ``class`` and, for a classifier, ``probability`` (of
+    that class), ``likeliest`` (up to five classes) and ``probabilities`` (theirs); for a box net
+    ``size`` (height and width of the image), ``boxes`` (true boxes, x0 y0 x1 y1), ``found`` (the
+    predicted box, or null) and ``iou`` (their overlap). Runs of earlier versions lack this file.
     """
 
     path: Path
 
     @property
     def model(self) -> Path:
-        """The best model so far."""
+        """Folder of the best model so far."""
         return self.path / "model"
 
     @property
     def checkpoints(self) -> Path:
-        """What an interrupted training goes on from."""
+        """Folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def started(self) -> bool:
-        """Whether a run has begun here."""
+        """Whether the folder contains a started run."""
         return (self.path / "recipe.yaml").is_file()
 
     @property
     def finished(self) -> bool:
-        """Whether it has been trained and tested."""
+        """Whether the run has been trained and tested."""
         return (self.path / "metrics.json").is_file()
 
     @property
     def reported(self) -> bool:
-        """Whether the page has been written, the last of its files."""
+        """Whether the report, the last file of a run, has been written."""
         return (self.path / "report.html").is_file()
 
     @contextmanager
     def opened(self, *, resume: bool) -> Iterator[None]:
-        """Hold the folder for a new run, or for one that is there to go on with.
+        """Lock the folder for a new run, or for one to resume.
 
-        Nobody else writes to it meanwhile; what killed writes have left is removed.
+        Remains of killed writes are removed.
 
         Raises:
             FolderInUse: Another process is training there.
-            ModelError: A new run would write over an old one, or there is none to resume.
-            InputError: Nothing can be written there.
+            ModelError: A new run would overwrite an old one, or there is none to resume.
+            InputError: The folder is not writable.
         """
         if not self.path.is_dir():
             self._check(resume=resume)
@@ -93,48 +93,50 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder of a run that is a part of another, begun or not."""
+        """Lock the folder of a run that is part of another run."""
         with hold(self.path):
             self._clear()
             yield
 
     def _clear(self) -> None:
-        # Runs in folders below have locks of their own, and clear up for themselves.
+        # Runs in subfolders have their own locks and clean up themselves.
         for folder in (self.path, self.checkpoints, self.model):
             clear_temporaries(folder)
 
     def _check(self, *, resume: bool) -> None:
-        """Check that a new run may begin here, or that there is one to go on with."""
+        """Raise an error unless a new run may start here, or there is one to resume."""
         if self.started:
             if not resume:
                 raise ModelError(
-                    f"{self.path} holds a run already: go on with {option('resume', True)}, or "
-                    f"choose another {option('out')}"
+                    f"{self.path} already contains a run: continue it with "
+                    f"{option('resume', True)}, or choose another {option('out')}"
                 )
             return
         inside = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
         if "stages" in inside and not resume:
             raise ModelError(
-                f"{self.path} holds a chain of nets under way: go on with "
+                f"{self.path} contains an unfinished chain of nets: continue it with "
                 f"{option('resume', True)}, or choose another {option('out')}"
             )
         if any(name not in BEFORE_THE_START and not name.startswith(".") for name in inside):
-            raise ModelError(f"{self.path} is not empty and no run: choose another {option('out')}")
+            raise ModelError(
+                f"{self.path} is not empty and not a run folder: choose another {option('out')}"
+            )
         if resume and not inside - {LOCK}:
             raise ModelError(
-                f"{self.path}: no run to resume; leave {option('resume', True)} away to start one"
+                f"{self.path}: no run to resume; omit {option('resume', True)} to start one"
             )
 
     def write_recipe(self, recipe: Recipe) -> None:
-        """Write the recipe with every setting."""
+        """Write the recipe with all settings."""
         write_text(self.path / "recipe.yaml", recipe.to_yaml())
 
     def read_recipe(self) -> Recipe:
-        """Read the recipe back."""
+        """Read the recipe."""
         return load_recipe(self.path / "recipe.yaml")
 
     def unfinish(self) -> None:
-        """Let a finished run count as unfinished again."""
+        """Mark a finished run as unfinished."""
         (self.path / "metrics.json").unlink(missing_ok=True)
 
     def write(self, name: str, value: Any) -> None:
@@ -142,14 +144,14 @@ class RunFolder:
         write_json(self.path / name, value)
 
     def write_lines(self, name: str, values: Iterable[Any]) -> None:
-        """Write a file of the run with a line of JSON for each value."""
+        """Write a JSON Lines file of the run."""
         write_json_lines(self.path / name, values)
 
     def read(self, name: str) -> Any:
         """Read a JSON file of the run.
 
         Raises:
-            ModelError: It is missing or broken.
+            ModelError: The file is missing or damaged.
         """
         path = self.path / name
         try:
@@ -158,7 +160,7 @@ class RunFolder:
             raise ModelError(f"{path}: cannot be read ({error})") from error
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the rows of ``log.jsonl``; none before the first epoch has ended."""
+        """Return the rows of ``log.jsonl``; none before the end of the first epoch."""
         path = self.path / "log.jsonl"
         lines = path.read_text("utf-8").splitlines() if path.is_file() else []
         return [json.loads(line) for line in lines]

@@ -1,4 +1,4 @@
-"""Runs in a folder, for comparison; read from their small files, without torch."""
+"""Summaries of the runs in a folder, read from their small files without torch."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from verydeep.system.yaml import parse_yaml
 State = Literal["finished", "unfinished", "broken"]
 
 DEPTH = 3
-"""Folders below the given one that are looked into."""
+"""Search depth in levels of subfolders."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run.
+    """Summary of a run.
 
     Attributes:
-        run: Its folder.
-        state: ``finished``, ``unfinished`` (it can be resumed), or ``broken``.
-        net: Column of Table 1; None where that cannot be told.
-        data: What it was trained on.
-        epochs: Epochs done.
-        error: Top-1 error of its final test, in percent; of a box net the localization error; of
-            an unfinished run the best on validation.
-        interval: 95 % interval of a final test's error.
-        measure: What ``error`` is: ``top-1`` or ``localization``.
-        split: What the error was measured on.
-        images: How many of it.
+        run: Folder of the run.
+        state: ``finished``, ``unfinished`` (can be resumed) or ``broken``.
+        net: Column of Table 1; None if unknown.
+        data: Training data set.
+        epochs: Finished epochs.
+        error: Top-1 error (for a box net, localization error) of the final test, in percent; for
+            an unfinished run, the best validation error.
+        interval: 95 % interval of the final test's error.
+        measure: Kind of error: ``top-1`` or ``localization``.
+        split: Split on which the error was measured.
+        images: Number of images in this measurement.
         date: Last change, ISO 8601, local time.
-        fault: What is wrong with a broken run.
+        fault: Reason why a run is broken.
     """
 
     run: str
@@ -57,13 +57,13 @@ class RunSummary:
 
 
 def list_runs(folder: Path) -> list[RunSummary]:
-    """Return the runs in a folder and below, the best first; unfinished and broken ones last.
+    """Return the runs in a folder and below, best first, unfinished and broken ones last.
 
     Raises:
-        ModelError: There is no such folder.
+        ModelError: The folder does not exist.
     """
     if not folder.is_dir():
-        raise ModelError(f"{folder}: no such folder; give a folder with runs in it")
+        raise ModelError(f"{folder}: no such folder; give a folder that contains runs")
     order: tuple[State, ...] = ("finished", "unfinished", "broken")
     return sorted(
         (summarize(run) for run in find_runs(folder)),
@@ -78,7 +78,7 @@ def list_runs(folder: Path) -> list[RunSummary]:
 
 
 def find_runs(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
-    """Yield the run folders in a folder and below, that folder itself included."""
+    """Yield the run folders in a folder and below, including the folder itself."""
     if (folder / "recipe.yaml").is_file() or (folder / "metrics.json").is_file():
         yield folder
     if not depth:
@@ -88,18 +88,18 @@ def find_runs(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
     except OSError:
         return
     for path in inside:
-        passed_over = path.name in ("model", "checkpoints") or path.name.startswith(".")
-        if not passed_over and not path.is_symlink():
+        skipped = path.name in ("model", "checkpoints") or path.name.startswith(".")
+        if not skipped and not path.is_symlink():
             yield from find_runs(path, depth - 1)
 
 
 def summarize(run: Path) -> RunSummary:
-    """Return what is to be said of a run; a broken one has a fault."""
+    """Return the summary of a run, with a fault if it is broken."""
     date = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(_changed(run)))
     try:
         recipe = parse_yaml((run / "recipe.yaml").read_text("utf-8"))
         return _read(run, dict(recipe), date)
-    except Exception as error:  # any file of a stranger's run may hold anything
+    except Exception as error:  # files of other people's runs may contain anything
         fault = f"{type(error).__name__}: {error}".splitlines()[0]
         return RunSummary(str(run), "broken", date=date, fault=fault)
 
@@ -144,7 +144,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """Return the epochs of a log; its last line may be cut off."""
+    """Return the epochs of a log, whose last line may be truncated."""
     rows = []
     for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
         try:
@@ -155,6 +155,6 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _changed(run: Path) -> float:
-    """Return when the run last did something."""
+    """Return the time of the run's last change."""
     files = [run / name for name in ("metrics.json", "log.jsonl", "recipe.yaml")]
     return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules behind one small interface: the paper's plateau, and two fixed curves."""
+"""Learning-rate schedules with a common interface: the paper's plateau and two fixed curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verydeep.training.plateau import PlateauRule, PlateauState, advance
 
 
 class Schedule(Protocol):
-    """Says the learning rate at every moment of a training, and when it is over."""
+    """Interface of schedules: the learning rate at any time, and the end of training."""
 
     @property
     def highest(self) -> float:
@@ -21,29 +21,29 @@ class Schedule(Protocol):
 
     @property
     def drops(self) -> int:
-        """Drops of the rate so far; 0 for a curve."""
+        """Number of drops so far; 0 for a curve."""
 
     def rate(self, epochs_done: float) -> float:
-        """Return the learning rate after so many epochs; a fraction counts the updates."""
+        """Return the learning rate after this (fractional) number of epochs."""
 
     def warm_after(self) -> float:
-        """Return the epochs after which the rate rises no more."""
+        """Return the length of the warm-up, in epochs."""
 
     def go_on(self) -> None:
-        """Train on although the schedule had ended."""
+        """Continue after the schedule has ended."""
 
     def end_epoch(self, value: float) -> str | None:
-        """Take note of an epoch's validation value; return why training is over, or None."""
+        """Record an epoch's validation value; return the reason if training ends, else None."""
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint must hold."""
+        """Return the state for a checkpoint."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state from a checkpoint."""
 
 
 class PlateauSchedule:
-    """The paper's: see :mod:`verydeep.training.plateau`."""
+    """The paper's schedule; see :mod:`verydeep.training.plateau`."""
 
     def __init__(self, highest: float, factor: float, rule: PlateauRule) -> None:
         self.highest = highest
@@ -53,7 +53,7 @@ class PlateauSchedule:
 
     @property
     def drops(self) -> int:
-        """Drops of the rate so far."""
+        """Number of drops so far."""
         return self.plateau.drops
 
     def rate(self, epochs_done: float) -> float:
@@ -65,35 +65,34 @@ class PlateauSchedule:
         return 0.0
 
     def go_on(self) -> None:
-        """Wait for the end of the last plateau anew, at the lowest rate."""
+        """Restart the last plateau at the lowest rate."""
         self.plateau = replace(self.plateau, waited=0, ended=False)
 
     def end_epoch(self, value: float) -> str | None:
-        """Take note of an epoch's validation value."""
+        """Record an epoch's validation value."""
         self.plateau = advance(self.plateau, value, self.rule)
         if not self.plateau.ended:
             return None
         return f"no improvement for {self.rule.patience} epochs after {self.drops} drops"
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint must hold."""
+        """Return the state for a checkpoint."""
         return asdict(self.plateau)
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state from a checkpoint."""
         self.plateau = PlateauState(**state)
 
 
 class CurveSchedule:
-    """A curve over a number of epochs that is known beforehand; it never ends early.
+    """A fixed curve over a given number of epochs.
 
     Args:
         highest: The highest learning rate.
-        epochs: After which training ends.
-        curve: Factor on the rate (0 to 1) at each part of a cycle (0 to 1).
-        warmup: Part of a cycle in which the curve rises.
-        restarts: Epochs after which the curve begins again (Loshchilov & Hutter 2017); the cycles
-            are as long as these are apart.
+        epochs: Number of epochs.
+        curve: Factor on the rate (0 to 1) by share of a cycle (0 to 1).
+        warmup: Share of a cycle in which the rate rises.
+        restarts: Epochs after which a new cycle begins (Loshchilov & Hutter 2017).
     """
 
     drops = 0
@@ -113,32 +112,32 @@ class CurveSchedule:
         self.bounds = (0, *restarts, epochs)
 
     def rate(self, epochs_done: float) -> float:
-        """Return the learning rate at this point of the curve."""
+        """Return the learning rate on the curve."""
         cycle = min(bisect.bisect_right(self.bounds, epochs_done), len(self.bounds) - 1)
         start, end = self.bounds[cycle - 1], self.bounds[cycle]
         return self.highest * self.curve((epochs_done - start) / (end - start))
 
     def warm_after(self) -> float:
-        """Return the epochs after which the first cycle falls."""
+        """Return the length of the first warm-up, in epochs."""
         return self.warmup * self.bounds[1]
 
     def go_on(self) -> None:
-        """Take nothing: the curve follows from the epoch."""
+        """Do nothing: the curve has no state."""
 
     def end_epoch(self, value: float) -> str | None:
-        """Go on until the epochs are over."""
+        """Return None: the curve never ends training early."""
         return None
 
     def state(self) -> dict[str, Any]:
-        """Return nothing: the curve follows from the epoch."""
+        """Return an empty state."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take nothing."""
+        """Do nothing: the curve has no state."""
 
 
 def cosine(progress: float) -> float:
-    """Return half a cosine wave, from 1 to 0 (Loshchilov & Hutter 2017, without restarts).
+    """Return half a cosine wave from 1 to 0 (Loshchilov & Hutter 2017, without restarts).
 
     >>> cosine(0.0), cosine(1.0)
     (1.0, 0.0)
@@ -147,11 +146,11 @@ def cosine(progress: float) -> float:
 
 
 def one_cycle(progress: float, warmup: float = 0.25) -> float:
-    """Return one cycle: a rise in the first part, then half a cosine (Smith & Topin 2017).
+    """Return one cycle: a warm-up, then half a cosine (Smith & Topin 2017).
 
     Args:
-        progress: Part of the training done, 0 to 1.
-        warmup: Part of it that rises, from a 25th of the highest rate.
+        progress: Share of the training done, 0 to 1.
+        warmup: Share of the warm-up, which starts at 1/25 of the highest rate.
 
     >>> one_cycle(0.0), one_cycle(0.25), one_cycle(1.0)
     (0.04, 1.0, 0.0)
@@ -162,7 +161,7 @@ def one_cycle(progress: float, warmup: float = 0.25) -> float:
 
 
 def make_schedule(recipe: Recipe) -> Schedule:
-    """Return the schedule that a recipe asks for."""
+    """Return the schedule of a recipe."""
     training, plateau = recipe.training, recipe.plateau
     match training.schedule:
         case "plateau":

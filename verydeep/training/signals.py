@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as a wish to stop: soon, or at once."""
+"""Handling of Ctrl-C, SIGTERM and SIGHUP: stop soon or at once."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _ENDINGS = tuple(
 
 
 class _Stop(KeyboardInterrupt):
-    """Raised where a signal meets the program; nobody takes it for a fault of what they do."""
+    """Raised by a signal; a KeyboardInterrupt, so that ``except Exception`` does not catch it."""
 
 
 def _handle(handler: Callable[[int, FrameType | None], None]) -> _Handlers:
-    """Set the handler of all that ask for the end, and return those before."""
-    # Only the main thread of a program may set handlers; elsewhere signals are not ours.
+    """Set the handler of all terminating signals, and return the previous ones."""
+    # Only the main thread may set handlers.
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {
         number: signal.signal(number, handler)
         for number in _ENDINGS
-        # nohup asks to go on when the terminal is closed.
+        # nohup ignores SIGHUP, which must stay so.
         if not (number.name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN)
     }
 
@@ -42,10 +42,10 @@ def _restore(handlers: _Handlers) -> None:
 
 
 class _WhileEntered:
-    """Receives the signals while it is entered."""
+    """Context that receives signals."""
 
     received: str | None = None
-    """Name of the first of them."""
+    """Name of the first received signal."""
 
     def __enter__(self) -> Self:
         self._before = _handle(self._receive)
@@ -64,17 +64,17 @@ class _WhileEntered:
 
 
 _AGAIN = 0.05
-"""Seconds after which a signal whose exception Python has dropped is sent once more."""
+"""Seconds before a signal is sent again if Python has dropped its exception."""
 
 
 class StopAtOnce(_WhileEntered):
-    """While entered, the signals end what is done, with an error that says how to go on.
+    """Context in which signals stop the work at once, with an error that says how to continue.
 
-    Python drops an exception that is raised amid a finalizer or the collection of garbage, and
-    tells ``sys.unraisablehook``. The signal is then sent again, so that it is never lost.
+    Python drops exceptions raised in finalizers or during garbage collection and passes them to
+    ``sys.unraisablehook``. In this case the signal is sent again, so that it is not lost.
 
     Args:
-        then: What to do afterwards.
+        then: Advice appended to the message.
     """
 
     def __init__(self, then: str = "") -> None:
@@ -82,7 +82,7 @@ class StopAtOnce(_WhileEntered):
         self._entered = False
 
     def __enter__(self) -> Self:
-        """Take over the handlers."""
+        """Install the handlers."""
         self._hook = sys.unraisablehook
         sys.unraisablehook = self._dropped
         self._entered = True
@@ -97,7 +97,7 @@ class StopAtOnce(_WhileEntered):
         """Restore the handlers.
 
         Raises:
-            Interrupted: One of the signals came.
+            Interrupted: A signal was received.
         """
         self._entered = False
         sys.unraisablehook = self._hook
@@ -123,7 +123,7 @@ class StopAtOnce(_WhileEntered):
 
 
 class StopSignals(_WhileEntered):
-    """While entered, takes note of the signals and says so; a second one stops at once.
+    """Context that records and reports signals; a second one stops at once.
 
     Args:
         log: Prints a line.
@@ -135,18 +135,15 @@ class StopSignals(_WhileEntered):
     def _receive(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self.received:
-            # A closed terminal may say so twice, and a system that stops sends SIGTERM as well.
+            # SIGHUP may be repeated, or follow SIGTERM at system shutdown.
             if name != "SIGHUP":
                 raise KeyboardInterrupt
             return
         self.received = name
-        self._tell(
-            f"{self.received}: finishing what is under way, then a checkpoint is saved; once more "
-            "stops at once"
+        message = (
+            f"{name}: finishing the current step, then saving a checkpoint; repeat to stop at once"
         )
-
-    def _tell(self, message: str) -> None:
         try:
             self.log(message)
-        except RuntimeError:  # the signal came amid the writing of another line
+        except RuntimeError:  # the signal interrupted the output of another line
             os.write(2, f"\n{message}\n".encode())

@@ -1,4 +1,4 @@
-"""Other places that an epoch's figures can go to."""
+"""TensorBoard log of training metrics."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from verydeep.errors import MissingExtra
 
 
 def tensorboard_log(folder: Path, start: int) -> Callable[[Mapping[str, Any]], None]:
-    """Return a function that writes an epoch's figures for TensorBoard.
+    """Return a function that writes an epoch's metrics to TensorBoard.
 
     Args:
-        folder: Where the event files go.
-        start: Epochs done so far; what an interrupted run logged beyond them is hidden.
+        folder: Folder of the event files.
+        start: Finished epochs; later ones, logged before an interruption, are hidden.
 
     Raises:
         MissingExtra: TensorBoard is not installed.

@@ -1,1 +1,1 @@
-"""Features of images for other classifiers, and the linear SVM that tests them (appendix B)."""
+"""Image features for other classifiers, and linear probes with an SVM (appendix B)."""

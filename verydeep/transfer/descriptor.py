@@ -81,7 +81,7 @@ class Descriptor:
         return times * model.net.activations(self.layer)
 
     def names(self, model: TrainedNet) -> list[str]:
-        """Return a name for each of the D numbers, like ``fc7_0``, or ``fc7_256_0`` if stacked."""
+        """Return a name for each of the D features, like ``fc7_0``, or ``fc7_256_0`` if stacked."""
         stems = [f"{self.layer}_"]
         if self.aggregate == "stack":
             stems = [f"{self.layer}_{scale}_" for scale in self.used_scales]

@@ -1,6 +1,6 @@
-"""A data set through a net: the features of every image of every split, a part at a time.
+"""Extraction of the features of a data set, in parts.
 
-N images of a part, D numbers of an image.
+N images of a part, D features.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from verydeep.transfer.descriptor import Descriptor
 from verydeep.transfer.features import Vectors
 
 PART_BYTES = 64 * 2**20
-"""Vectors that are kept in memory at a time."""
+"""Maximum size of the vectors in memory, in bytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class FeaturePart:
-    """Features of some neighbours of a split.
+    """Features of consecutive images of a split.
 
     Attributes:
-        split: Its name.
-        files: Names of the images that could be read, N.
+        split: Name of the split.
+        files: Names of the readable images, N.
         labels: Names of their classes.
-        vectors: float32 (N, D).
-        unreadable: Names of those that could not be.
+        vectors: Feature vectors, float32 (N, D).
+        unreadable: Names of the unreadable images.
     """
 
     split: str
@@ -54,18 +54,18 @@ def describe_dataset(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[FeaturePart]:
-    """Yield the features of a data set: split by split, in the order of their samples.
+    """Yield the features of a data set by split, in the order of the samples.
 
-    Every image is in one part exactly. What goes through the net together depends on the split
-    alone: the numbers are the same for any number of processes.
+    Every image is in exactly one part. Batches depend only on the split, so the result is the same
+    for any number of processes.
 
     Args:
         model: The net.
-        dataset: The images.
-        descriptor: What to compute of them.
-        group: Processes that share the work; all of them get all parts.
-        workers: Decoding processes.
-        progress: Where to report to.
+        dataset: The data set.
+        descriptor: Definition of the features.
+        group: Processes that share the work; each yields all parts.
+        workers: Number of decoding processes.
+        progress: Progress reporter.
     """
     row_bytes = 4 * descriptor.dimension(model)
     for name, samples in dataset.splits.items():
@@ -74,22 +74,22 @@ def describe_dataset(
         with (progress or Progress()).task(f"features of {name}", len(samples)) as task:
             for start in range(0, len(samples), blocks * block):
                 part = samples[start : start + blocks * block]
-                shared = _Onward(task, start, group.size)
+                shared = _PartProgress(task, start, group.size)
                 vectors, faults = _share(model, part, descriptor, group, block, workers, shared)
                 yield _part(dataset, name, part, vectors, faults)
                 task.update(start + len(part))
 
 
 @dataclass(frozen=True, slots=True)
-class _Onward:
-    """Tells of a share of a part of the work as progress in the whole."""
+class _PartProgress:
+    """Reports one process's progress in a part as progress of the whole."""
 
     task: ProgressTask
     start: int
     processes: int
 
     def update(self, done: float, note: str = "") -> None:
-        """Say how many images of the share are done."""
+        """Report the number of finished images of this process."""
         self.task.update(self.start + done * self.processes, note)
 
 
@@ -102,10 +102,10 @@ def _share(
     workers: int | None,
     task: ProgressTask,
 ) -> tuple[Tensor, set[int]]:
-    """Compute this process's blocks of some samples, and put all processes' together.
+    """Compute this process's blocks of the samples, and combine those of all processes.
 
     Returns:
-        float32 (N, D), and the numbers of unreadable images.
+        Vectors, float32 (N, D), and the indices of unreadable images.
     """
     mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
     pictures = TestPictures(samples.take(mine).paths, descriptor.used_scales, workers)
@@ -135,5 +135,5 @@ def _part(
 
 
 def _text(name: str) -> str:
-    """Return a file's name as text that UTF-8 has bytes for, whatever encoding it was in."""
+    """Return a file name that can be encoded as UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,6 +1,6 @@
-"""Features of a data set: a vector for each image, with its name, split and class.
+"""Features of a data set: one vector per image, with file name, split and class.
 
-N images, D numbers of an image.
+N images, D features.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from verydeep.errors import DataError, did_you_mean
 Vectors = NDArray[np.float32]
 
 FORMAT = 1
-"""Raised when a file of features is written in a way that older programs misread."""
+"""Version of the file format, increased by incompatible changes."""
 
 
 @dataclass(frozen=True)
 class About:
-    """How features were made.
+    """Metadata of features.
 
     Attributes:
-        model: The model folder, as it was given; the net's name for a model from memory.
+        model: Model folder as given; the net's name for a model in memory.
         net: Name of the net.
-        layer: Whose activations they are.
-        scales: Q, in pixels.
-        flip: Whether mirror images were averaged in.
-        aggregate: What became of the scales: ``mean`` or ``stack``.
-        dimension: D.
+        layer: Layer of the activations.
+        scales: Scales Q, in pixels.
+        flip: Whether mirrored images were averaged in.
+        aggregate: Aggregation of the scales: ``mean`` or ``stack``.
+        dimension: Number D of features.
         precision: ``bf16`` or ``fp32``.
-        data: The data set, as it was given.
+        data: Data set as given.
         classes: Names of its K classes.
-        version: Of this package.
-        unreadable: Names of the images that could not be read, and have no vector.
-        format: Of the file.
+        version: Version of this package.
+        unreadable: Names of unreadable images, which have no vector.
+        format: Version of the file format.
     """
 
     model: str
@@ -61,24 +61,24 @@ class About:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return what :meth:`to_dict` was made of.
+        """Return the metadata from the output of :meth:`to_dict`.
 
         Raises:
-            ValidationError: It is no such thing.
+            ValidationError: The values are invalid.
         """
         return TypeAdapter(cls).validate_python(values)
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """A vector for each image of a data set.
+    """Feature vectors of a data set.
 
     Attributes:
         files: Names of the images within the data set, text (N,).
-        splits: The split of each, text (N,).
-        labels: Its class, by name, text (N,).
-        vectors: float32 (N, D), rows of length one.
-        about: How they were made.
+        splits: Names of their splits, text (N,).
+        labels: Names of their classes, text (N,).
+        vectors: Unit vectors, float32 (N, D).
+        about: Metadata.
     """
 
     files: NDArray[np.str_]
@@ -95,25 +95,20 @@ class Features:
 
     @property
     def split_names(self) -> tuple[str, ...]:
-        """Names of the splits, in the order in which they come."""
+        """Names of the splits, in order of appearance."""
         return tuple(dict.fromkeys(self.splits.tolist()))
 
     def split(self, name: str) -> Self:
         """Return the features of one split.
 
         Raises:
-            DataError: There is no such split.
+            DataError: The split does not exist.
         """
         if name not in self.split_names:
             raise DataError(
                 f"features of {self.about.data}: no split {name!r}; there is "
                 f"{', '.join(self.split_names)}{did_you_mean(name, self.split_names)}"
             )
-        of_it = self.splits == name
-        return replace(
-            self,
-            files=self.files[of_it],
-            splits=self.splits[of_it],
-            labels=self.labels[of_it],
-            vectors=self.vectors[of_it],
-        )
+        rows = self.splits == name
+        columns = ("files", "splits", "labels", "vectors")
+        return replace(self, **{column: getattr(self, column)[rows] for column in columns})

@@ -1,9 +1,9 @@
-"""A linear SVM on features: how well they tell the classes of another data set (appendix B).
+"""Linear probe: an SVM on the features of another data set (appendix B).
 
-The net is not trained further. The SVM's C is chosen by cross-validation on the training split; the
-split that is reported is looked at once, at the end.
+The net is not fine-tuned. The SVM's C is chosen by cross-validation on the training split; the test
+split is used once, at the end.
 
-N images, D numbers of an image, K classes.
+N images, D features, K classes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import recall_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 from torch import Tensor
@@ -33,7 +34,7 @@ from verydeep.transfer.features import Features, Vectors
 from verydeep.transfer.storage import read_features
 
 GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)
-"""Values of C to choose from. Vectors of length one ask for larger ones than standardised data."""
+"""Candidate values of C. Unit vectors need larger values than standardised data."""
 
 MOST_ITERATIONS = 10_000
 
@@ -41,12 +42,12 @@ Labels = NDArray[np.intp]
 
 
 class Trial(NamedTuple):
-    """A value of C in cross-validation.
+    """Cross-validation result of a value of C.
 
     Attributes:
         C: The SVM's cost of errors.
-        error: Images of all folds that were wrong while they were held out, in percent.
-        converged: Whether every SVM reached its optimum.
+        error: Misclassified held-out images of all folds, in percent.
+        converged: Whether every SVM converged.
     """
 
     C: float
@@ -56,12 +57,12 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeAnswers:
-    """What the SVM made of every image.
+    """Predictions of the SVM.
 
     Attributes:
         files: Names of the images, N.
-        labels: True classes by name.
-        guesses: The SVM's, by name.
+        labels: Names of the true classes.
+        guesses: Names of the predicted classes.
     """
 
     files: tuple[str, ...]
@@ -71,30 +72,30 @@ class ProbeAnswers:
 
 @dataclass(frozen=True, repr=False)
 class ProbeResult(Summary):
-    """What a linear SVM on features reached, and how.
+    """Result of a linear probe.
 
     Attributes:
         top1_error: Images whose class did not have the largest margin, in percent.
-        top1_interval: Its 95 % interval (Wilson), in percent.
-        top5_error: Images whose class was not among the five largest (K, if fewer).
-        top5_interval: Its 95 % interval.
-        mean_class_recall: Mean over the classes of the share of their images that were right, in
-            percent; the measure of Caltech-101 and -256.
-        images: Images counted.
-        unreadable: Names of the data set's images that have no features.
-        also_in_training: Images counted whose very vector is one of the training split: the same
-            image, as a rule. They make the error too small.
-        split: What was reported.
-        train_images: Images that the SVM was trained on.
-        classes: K.
-        C: What was chosen, or given.
-        grid: Every C with its error in cross-validation; empty if C was given.
-        folds: Of the cross-validation; None if there was none.
-        converged: Whether the SVM reached its optimum.
-        seed: Of folds and solver.
-        features: How the features were made.
-        seconds: Time that it took.
-        answers: What was made of every image; not in :meth:`to_dict`.
+        top1_interval: 95 % interval of the top-1 error (Wilson), in percent.
+        top5_error: Images whose class was not among the five largest margins (K, if fewer).
+        top5_interval: 95 % interval of the top-5 error.
+        mean_class_recall: Recall averaged over the classes, in percent; the measure of Caltech-101
+            and -256.
+        images: Number of test images.
+        unreadable: Names of the data set's images without features.
+        also_in_training: Test images with a vector that also occurs in the training split, usually
+            duplicates. They make the error too small.
+        split: Tested split.
+        train_images: Number of training images of the SVM.
+        classes: Number of classes K.
+        C: Chosen or given C.
+        grid: Cross-validation results of all C; empty if a single C was given.
+        folds: Number of folds; None without cross-validation.
+        converged: Whether the SVM converged.
+        seed: Random seed of folds and solver.
+        features: Metadata of the features.
+        seconds: Duration, in seconds.
+        answers: Predictions; not in :meth:`to_dict`.
     """
 
     top1_error: float
@@ -118,14 +119,14 @@ class ProbeResult(Summary):
     answers: ProbeAnswers = field(repr=False, compare=False)
 
     def facts(self) -> Rows:
-        """Yield the facts to show."""
+        """Yield the displayed facts."""
         yield "top-1 error", percent(self.top1_error, self.top1_interval)
         yield "mean class recall", percent(self.mean_class_recall)
         yield "images", f"{self.images:,} of {self.split}"
         yield "C", f"{self.C:g}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON holds them."""
+        """Return plain values for JSON."""
         names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
         plain = {
             name: list(value) if isinstance(value := getattr(self, name), tuple) else value
@@ -143,24 +144,23 @@ def probe(
     split: str | None = None,
     progress: ProgressWish = None,
 ) -> ProbeResult:
-    """Train a linear SVM on the training split's features and test it on another split's.
+    """Train a linear SVM on the features of the training split and test it on another split.
 
-    One against the rest for each class, squared hinge loss (scikit-learn's ``LinearSVC``).
+    The SVM is one-versus-rest with squared hinge loss (scikit-learn's ``LinearSVC``).
 
     Args:
-        features: From :func:`verydeep.features`, or a file of them.
-        C: Cost of errors; of several, the one with the smallest error in cross-validation on the
-            training split is taken, of equals the smallest.
-        folds: Parts of the training split that are held out in turn, each with the same share of
-            every class.
-        seed: Of folds and solver.
-        split: What to report; None takes ``test`` if there is one, else ``val``.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        features: Features from :func:`verydeep.features`, or a file of them.
+        C: Cost of errors; among several values, the one with the smallest cross-validation error on
+            the training split is chosen, the smallest in a tie.
+        folds: Number of stratified folds.
+        seed: Random seed of folds and solver.
+        split: Split to test; None means ``test`` if present, else ``val``.
+        progress: Progress reporter; None reports in notebooks and terminals, False never, True
+            always.
 
     Raises:
-        DataError: There are no features, no training split or no other, one class only, or a class
-            with fewer training images than folds.
+        DataError: There are no features, the training or test split is missing, there is only one
+            class, or a class has fewer training images than folds.
         InputError: C or folds is out of range, or the split is the training split.
     """
     progress = choose_progress(progress)
@@ -172,7 +172,7 @@ def probe(
     if len(names) < 2:
         raise DataError(
             f"features of {features.about.data}: the training split has one class, "
-            f"{str(names[0])!r}; an SVM tells two or more apart"
+            f"{str(names[0])!r}; an SVM needs at least two"
         )
     grid: tuple[Trial, ...] = ()
     if len(costs) > 1:
@@ -216,14 +216,12 @@ def probe(
 
 
 def mean_class_recall(labels: Sequence[str], guesses: Sequence[str]) -> float:
-    """Return the mean, over the classes that occur, of the share of right guesses, in percent.
+    """Return the recall averaged over the occurring classes, in percent.
 
     >>> mean_class_recall(["cat", "cat", "cat", "cat", "dog"], ["cat", "cat", "cat", "dog", "dog"])
     87.5
     """
-    true, guessed = np.asarray(labels), np.asarray(guesses)
-    shares = [np.mean(guessed[true == name] == name) for name in np.unique(true)]
-    return 100 * float(np.mean(shares))
+    return 100 * float(recall_score(labels, guesses, labels=np.unique(labels), average="macro"))
 
 
 def _checked_costs(C: float | Sequence[float]) -> tuple[float, ...]:
@@ -238,16 +236,16 @@ def _checked_costs(C: float | Sequence[float]) -> tuple[float, ...]:
 def _tested(features: Features, split: str | None) -> str:
     if split == "train":
         raise InputError(
-            "split must be one that the SVM is not trained on; the error on 'train' says nothing "
-            "of other images"
+            "split must not be 'train', on which the SVM is trained: that error says nothing about "
+            "other images"
         )
-    there = [name for name in ("test", "val") if name in features.split_names]
-    if split is None and not there:
+    present = [name for name in ("test", "val") if name in features.split_names]
+    if split is None and not present:
         raise DataError(
             f"features of {features.about.data}: no split test or val to report; there is "
             f"{', '.join(features.split_names)}"
         )
-    return split or there[0]
+    return split or present[0]
 
 
 def _check_folds(folds: int, names: NDArray[np.str_], labels: Labels) -> None:
@@ -258,7 +256,7 @@ def _check_folds(folds: int, names: NDArray[np.str_], labels: Labels) -> None:
     if counts[rarest] < folds:
         raise DataError(
             f"{folds} folds need {folds} training images of each class, but class "
-            f"{str(names[rarest])!r} has {counts[rarest]}: take fewer folds, or give a single C"
+            f"{str(names[rarest])!r} has {counts[rarest]}: use fewer folds, or give a single C"
         )
 
 
@@ -270,7 +268,7 @@ def _cross_validate(
     seed: int,
     task: ProgressTask,
 ) -> tuple[Trial, ...]:
-    """Try every C on the same folds."""
+    """Return the cross-validation results of every C on the same folds."""
     cut = StratifiedKFold(folds, shuffle=True, random_state=seed)
     wrong, converged = dict.fromkeys(costs, 0), dict.fromkeys(costs, True)
     done = 0
@@ -285,10 +283,10 @@ def _cross_validate(
 
 
 def _fit(vectors: Vectors, labels: Labels, cost: float, seed: int) -> tuple[Any, bool]:
-    """Return a trained SVM, and whether it reached its optimum."""
+    """Return a trained SVM, and whether it converged."""
     svm = LinearSVC(C=cost, dual="auto", max_iter=MOST_ITERATIONS, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is in the result instead
+        warnings.simplefilter("ignore", ConvergenceWarning)  # reported in the result instead
         svm.fit(vectors, labels)
     return svm, bool(np.max(svm.n_iter_) < MOST_ITERATIONS)
 
@@ -300,6 +298,6 @@ def _scores(svm: Any, vectors: Vectors) -> Tensor:
 
 
 def _repeated(train: Vectors, tested: Vectors) -> int:
-    """Count the tested images whose very vector is one of the training split."""
+    """Count the test images whose vector also occurs in the training split."""
     known = {row.tobytes() for row in train}
     return sum(row.tobytes() in known for row in tested)

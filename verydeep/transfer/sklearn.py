@@ -1,6 +1,6 @@
-"""Features for scikit-learn: a transformer from images to vectors.
+"""Scikit-learn transformer from images to feature vectors.
 
-N images, D numbers of an image.
+N images, D features.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from verydeep.transfer.features import Vectors
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turns images into features, as a step of a scikit-learn pipeline.
+    """Transformer from images to features, for scikit-learn pipelines.
 
     ``make_pipeline(FeatureExtractor("runs/a"), LinearSVC())`` is the paper's classifier for other
-    data sets (appendix B). Nothing is learned from the images; settings are checked when the
-    first are transformed. A copy or a pickle holds the settings; it loads the model again.
+    data sets (appendix B). Fitting learns nothing; settings are checked by the first transform.
+    Copies and pickles contain only the settings and load the model again.
 
     Args:
         model: Model or run folder, a VGG net of torchvision like ``torchvision/vgg16``, or a loaded
@@ -38,11 +38,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         scales: Q, in pixels; None takes those that the model was tested at.
         flip: Whether to average with the mirror image; None does as when the model was tested.
         layer: ``fc7``, ``fc6`` or ``pool5``.
-        aggregate: ``mean`` or ``stack``, of scales; see
+        aggregate: ``mean`` or ``stack`` of the scales; see
             :class:`verydeep.transfer.descriptor.Descriptor`.
-        device: Where to compute; None decides. Not for a loaded classifier, which has its own.
-        precision: ``bf16`` or ``fp32``; None decides. Likewise.
-        workers: Decoding processes; None decides.
+        device: Device; None chooses one. Ignored for a loaded classifier.
+        precision: ``bf16`` or ``fp32``; None chooses one. Ignored for a loaded classifier.
+        workers: Number of decoding processes; None chooses it.
     """
 
     def __init__(
@@ -67,22 +67,21 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.workers = workers
 
     def fit(self, X: Any = None, y: Any = None) -> Self:
-        """Learn nothing."""
+        """Return the transformer unchanged."""
         return self
 
     def transform(self, X: Picture | Iterable[Picture]) -> Vectors:
         """Return the features of images.
 
         Args:
-            X: As for :meth:`verydeep.Classifier.predict`: paths, PIL images or arrays; a folder
-                stands for the images in it.
+            X: Paths, PIL images, arrays or a folder, as for :meth:`verydeep.Classifier.predict`.
 
         Returns:
-            float32 (N, D), rows of length one.
+            Unit vectors, float32 (N, D).
 
         Raises:
-            InputError: The model or a setting cannot be used.
-            PictureError: An image cannot be read; a row cannot be left out of a pipeline.
+            InputError: The model or a setting is invalid.
+            PictureError: An image is unreadable; a pipeline cannot skip rows.
         """
         model, descriptor = self._made()
         if isinstance(X, np.ndarray) and (X.dtype.kind in "OU" or X.ndim == 4):
@@ -92,24 +91,24 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if pictures.unreadable:
             reasons = [*pictures.unreadable.values()]
             raise PictureError(
-                f"{len(reasons)} of {len(pictures)} images cannot be read:\n  "
+                f"{len(reasons)} of {len(pictures)} images are unreadable:\n  "
                 + "\n  ".join(reasons[:10])
             )
         return vectors.numpy()
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the D numbers, like ``fc7_0``; if stacked, ``fc7_256_0``."""
+        """Return the names of the D features, like ``fc7_0``, or ``fc7_256_0`` if stacked."""
         model, descriptor = self._made()
         return np.array(descriptor.names(model), dtype=object)
 
     def _made(self) -> tuple[Classifier, Descriptor]:
-        """Return the model and what it is to compute."""
+        """Return the model and the descriptor."""
         model = self.model if isinstance(self.model, Classifier) else self._load(self.model)
         descriptor = Descriptor(self.scales, self.flip, self.layer, self.aggregate)  # type: ignore[arg-type]
         return model, descriptor.for_model(model)
 
     def _load(self, folder: str | Path | None) -> Classifier:
-        """Return the model of the folder, loaded once for the same settings."""
+        """Return the model in the folder, cached by settings."""
         if folder is None:
             raise InputError("FeatureExtractor needs a model: a folder, or a loaded classifier")
         wanted = (folder, self.device, self.precision)

@@ -1,11 +1,11 @@
-"""Features on disk: Parquet for every tool there is, or NumPy's ``.npz``, which needs no extra.
+"""Feature files: Parquet for most tools, or NumPy's ``.npz``, which needs no extra.
 
-Both are written a part at a time, whole or not at all. A Parquet file has the columns ``file``,
-``split``, ``label`` and ``vector`` (a list of D float32), and how the features were made as JSON in
-the file's metadata under ``verydeep``; an ``.npz`` has arrays ``file``, ``split``, ``label``,
-``vector`` (N, D), and that JSON as ``about``.
+Both are written in parts and atomically. A Parquet file has the columns ``file``, ``split``,
+``label`` and ``vector`` (a list of D float32), and metadata as JSON under the key ``verydeep``. An
+``.npz`` has the arrays ``file``, ``split``, ``label``, ``vector`` (N, D), and the same JSON as
+``about``.
 
-N images, D numbers of an image.
+N images, D features.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,10 +34,10 @@ COLUMNS = ("file", "split", "label")
 
 
 def check_target(path: Path) -> None:
-    """Refuse a file that features cannot be written to, before they are computed.
+    """Check an output file before features are computed.
 
     Raises:
-        InputError: Its name has another ending, or it is a folder.
+        InputError: The suffix is unknown, or the path is a folder.
         MissingExtra: It is a Parquet file, and pyarrow is not installed.
     """
     if path.suffix.lower() not in ENDINGS:
@@ -51,26 +51,26 @@ def check_target(path: Path) -> None:
 
 
 def write_features(path: Path, parts: Iterable[FeaturePart], about: About) -> About:
-    """Write features as they come.
+    """Write features part by part.
 
     Args:
-        path: Ends in ``.parquet`` or ``.npz``.
-        parts: Of dimension ``about.dimension``.
-        about: How they are made.
+        path: Output file, ``.parquet`` or ``.npz``.
+        parts: Parts of dimension ``about.dimension``.
+        about: Metadata.
 
     Returns:
-        The same with the names of unreadable images.
+        The metadata with the names of unreadable images.
 
     Raises:
         InputError: The file cannot be written.
-        DiskError: There is no room on the disk.
-        MissingExtra: pyarrow is needed, and not installed.
+        DiskError: The disk is full.
+        MissingExtra: pyarrow is needed but not installed.
     """
     check_target(path)
     write = _write_parquet if path.suffix.lower() == ".parquet" else _write_npz
     unreadable: list[str] = []
-    seen = _Watched(parts, unreadable)
-    write_atomically(path, partial(write, parts=seen, about=about, unreadable=unreadable))
+    watched = _collecting(parts, unreadable)
+    write_atomically(path, partial(write, parts=watched, about=about, unreadable=unreadable))
     return replace(about, unreadable=tuple(unreadable))
 
 
@@ -78,45 +78,41 @@ def read_features(path: str | Path) -> Features:
     """Read a file of features.
 
     Raises:
-        DataError: There is no such file, or it holds something else.
+        DataError: The file does not exist or is invalid.
         MissingExtra: It is a Parquet file, and pyarrow is not installed.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise DataError(f"{path}: no such file; verydeep features writes one")
     if path.suffix.lower() not in ENDINGS:
-        raise DataError(f"{path}: features are in files that end in {' or '.join(ENDINGS)}")
+        raise DataError(f"{path}: feature files end in {' or '.join(ENDINGS)}")
     read = _read_parquet if path.suffix.lower() == ".parquet" else _read_npz
     about, columns, vectors = read(path)
     if vectors.dtype.kind != "f":
-        raise DataError(f"{path}: vectors are numbers, got {vectors.dtype} instead")
+        raise DataError(f"{path}: vectors must be floats, got {vectors.dtype} instead")
     files, splits, labels = (np.asarray(column, np.str_) for column in columns)
     features = Features(files, splits, labels, np.asarray(vectors, np.float32), _about(about, path))
     lengths = {len(column) for column in (files, splits, labels)}
     if lengths != {len(vectors)} or features.vectors.shape[1:] != (features.about.dimension,):
         raise DataError(
             f"{path}: vectors of shape {features.vectors.shape} for {len(features.files)} files "
-            f"of {features.about.dimension} numbers each"
+            f"of {features.about.dimension} features each"
         )
     if not np.isfinite(features.vectors).all():
-        raise DataError(f"{path}: holds numbers that are infinite or none (NaN)")
+        raise DataError(f"{path}: contains infinite values or NaN")
     return features
 
 
-class _Watched:
-    """Parts, and along the way the names of what could not be read."""
-
-    def __init__(self, parts: Iterable[FeaturePart], unreadable: list[str]) -> None:
-        self.parts = parts
-        self.unreadable = unreadable
-
-    def __iter__(self) -> Any:
-        for part in self.parts:
-            self.unreadable += part.unreadable
-            yield part
+def _collecting(parts: Iterable[FeaturePart], unreadable: list[str]) -> Iterator[FeaturePart]:
+    """Yield parts and collect the names of unreadable images."""
+    for part in parts:
+        unreadable += part.unreadable
+        yield part
 
 
-def _write_parquet(path: Path, parts: _Watched, about: About, unreadable: list[str]) -> None:
+def _write_parquet(
+    path: Path, parts: Iterable[FeaturePart], about: About, unreadable: list[str]
+) -> None:
     pyarrow, parquet = _parquet(path)
     vector = pyarrow.list_(pyarrow.float32(), about.dimension)
     schema = pyarrow.schema([*((name, pyarrow.string()) for name in COLUMNS), ("vector", vector)])
@@ -149,10 +145,14 @@ def _read_parquet(path: Path) -> tuple[Any, list[Any], Any]:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
-def _write_npz(path: Path, parts: _Watched, about: About, unreadable: list[str]) -> None:
-    files, splits, labels = [], [], []
+def _write_npz(
+    path: Path, parts: Iterable[FeaturePart], about: About, unreadable: list[str]
+) -> None:
+    files: list[str] = []
+    splits: list[str] = []
+    labels: list[str] = []
     with tempfile.TemporaryFile(dir=path.parent) as vectors:
-        # How many there are, which stands before them, is known when the last has been read.
+        # The header needs their number, which is known only after the last part.
         for part in parts:
             vectors.write(part.vectors.tobytes())
             files += part.files
@@ -169,7 +169,7 @@ def _write_npz(path: Path, parts: _Watched, about: About, unreadable: list[str])
 
 
 def _copy_array(numbers: IO[bytes], member: IO[bytes], shape: tuple[int, int]) -> None:
-    """Write float32 numbers from a file as an array of NumPy's format."""
+    """Write float32 values from a file as an array in NumPy's format."""
     head = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(member, head)
     numbers.seek(0)
@@ -177,10 +177,10 @@ def _copy_array(numbers: IO[bytes], member: IO[bytes], shape: tuple[int, int]) -
 
 
 def _read_npz(path: Path) -> tuple[Any, list[Any], Any]:
-    if not zipfile.is_zipfile(path):  # NumPy would advise to load it as a pickle
-        raise DataError(f"{path}: cannot be read (no .npz file, or its end is missing)")
+    if not zipfile.is_zipfile(path):  # NumPy would suggest allow_pickle
+        raise DataError(f"{path}: cannot be read (not an .npz file, or truncated)")
     try:
-        # NumPy would leave a broken file open.
+        # NumPy would leave a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "about" not in arrays:
                 raise DataError(_OTHER.format(path=path))
@@ -192,7 +192,7 @@ def _read_npz(path: Path) -> tuple[Any, list[Any], Any]:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
-_OTHER = "{path}: not written by verydeep features: it does not say how its vectors were made"
+_OTHER = "{path}: not written by verydeep features (no metadata about its vectors)"
 
 
 def _about(values: Any, path: Path) -> About:
@@ -201,10 +201,10 @@ def _about(values: Any, path: Path) -> About:
     except ValidationError as error:
         first = error.errors()[0]
         reason = f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
-        raise DataError(f"{path}: does not say how its vectors were made ({reason})") from error
+        raise DataError(f"{path}: invalid metadata about its vectors ({reason})") from error
     if about.format != FORMAT:
         raise DataError(
-            f"{path}: written in format {about.format}, by verydeep {about.version}; this one "
+            f"{path}: written in format {about.format} by verydeep {about.version}; this version "
             f"reads format {FORMAT}"
         )
     return about

@@ -1,4 +1,4 @@
-"""What a run did, for people to look at."""
+"""Plots, reports, inspection pages and lecture figures."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def _give_matplotlib_a_folder() -> None:
-    """Let matplotlib keep its fonts somewhere where the home folder cannot be written to.
+def _ensure_matplotlib_folder() -> None:
+    """Give matplotlib a temporary folder for its font cache if the home folder is read-only.
 
-    It would do so by itself, with a complaint on stderr each time the program runs.
+    Matplotlib would do the same, but with a warning on stderr at every start.
     """
-    if not all(map(_can_be_written, _folders())):
+    if not all(map(_is_writable, _matplotlib_folders())):
         folder = tempfile.mkdtemp(prefix="verydeep-matplotlib-")
         os.environ["MPLCONFIGDIR"] = folder
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _folders() -> Iterator[Path]:
-    """Yield the folders that matplotlib would take."""
+def _matplotlib_folders() -> Iterator[Path]:
+    """Yield the folders that matplotlib would use."""
     if chosen := os.environ.get("MPLCONFIGDIR"):
         yield Path(chosen)
         return
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111  (it never fails, as Path.home may)
-    for variable, usual in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
-        yield Path(os.environ.get(variable) or home / usual) / "matplotlib"
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  (never fails, unlike Path.home)
+    for variable, default in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
+        yield Path(os.environ.get(variable) or home / default) / "matplotlib"
 
 
-def _can_be_written(folder: Path) -> bool:
-    """Make a folder, as matplotlib would, and return whether that can be written to."""
+def _is_writable(folder: Path) -> bool:
+    """Create a folder, as matplotlib would, and return whether it is writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -40,4 +40,4 @@ def _can_be_written(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-_give_matplotlib_a_folder()
+_ensure_matplotlib_folder()

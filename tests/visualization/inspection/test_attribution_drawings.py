@@ -142,7 +142,7 @@ def test_what_is_nowhere_positive_is_said_so() -> None:
     asked = subject()
     torch.nn.init.zeros_(asked.model.net.classifier.fc8.weight)
     section = grad_cam_section(Subject(asked.model, "", asked.pixels, asked.probabilities, 0))
-    assert "It is 0 or less everywhere." in section.panels[0].alt
+    assert "nowhere positive" in section.panels[0].alt
     section.panels[0].figure.canvas.draw()
 
 
@@ -192,7 +192,7 @@ def test_where_nothing_is_merged_that_is_said_and_not_drawn() -> None:
     )
     assert (one.facts["boxes"], one.facts["merges"]) == (1, 0)
     assert [panel.name for panel in one.panels] == ["boxes-origins", "boxes-pull"]
-    assert "There is but one box: nothing is merged" in one.lead
+    assert "only one box: nothing is merged" in one.lead
     assert "is the only box of “dog”; its score is" in one.panels[0].alt
     never = boxes_section(subject(), localizer(), protocol=BoxProtocol("dense", threshold=-2.0))
     assert never.facts["boxes"] > 1
@@ -236,4 +236,4 @@ def test_where_there_is_no_box_nothing_is_drawn() -> None:
     section = boxes_section(subject(), nowhere)
     assert section.panels == ()
     assert section.facts["box"] is None
-    assert "No box had any area" in section.lead
+    assert "No box overlaps the image" in section.lead

@@ -12,9 +12,9 @@ from transfer.made import classifier, noise
 
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.inspection.activations import activations
-from verydeep.inspection.receptive_field import sights
+from verydeep.inspection.receptive_field import receptive_fields
 from verydeep.inspection.subject import Subject, make_subject
-from verydeep.inspection.top_activations import Channel, most_exciting
+from verydeep.inspection.top_activations import Channel, strongest_patches
 from verydeep.visualization.inspection.feature_maps import maps_section
 from verydeep.visualization.inspection.filters import filters_section
 from verydeep.visualization.inspection.receptive_field import receptive_field_section
@@ -88,7 +88,7 @@ def test_scores_of_one_position_are_bars_with_the_classes_names() -> None:
 
 def test_fields_are_outlined_where_they_are(subject: Subject) -> None:
     section = receptive_field_section(subject, ["conv3_1"])
-    found = sights(subject, ["pool1", "pool2", "conv3_1", "pool3", "pool4", "pool5"])
+    found = receptive_fields(subject, ["pool1", "pool2", "conv3_1", "pool3", "pool4", "pool5"])
     for panel, one in zip(section.panels, found, strict=True):
         left, right, *_ = panel.figure.axes
         (outline,) = left.patches
@@ -154,7 +154,7 @@ def test_filters_have_the_colours_of_their_weights(subject: Subject) -> None:
 def test_patches_are_drawn_in_one_place_whatever_is_cut_off() -> None:
     pictures = TestPictures(noise(((64, 64), (80, 64), (64, 96))), (64,))
     channel = Channel("pool4", 7)
-    found = most_exciting(classifier(), pictures, [channel])
+    found = strongest_patches(classifier(), pictures, [channel])
     section = exciting_section(found, lambda index: f"p{index}.png", among="noise", count=3)
     axes = section.panels[0].figure.axes
     drawn = [shown_on(near)[0] for near in axes[::2]]

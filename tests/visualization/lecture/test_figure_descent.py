@@ -15,7 +15,7 @@ from verydeep.visualization.lecture.weight_decay import (
     Descent,
     descend,
     draw_minimiser,
-    looked_at,
+    log_spaced_steps,
     separable_points,
 )
 
@@ -101,7 +101,7 @@ def test_the_first_loss_is_that_of_a_guess(both: Free) -> None:
 
 
 def test_steps_that_are_looked_at() -> None:
-    steps = looked_at(STEPS)
+    steps = log_spaced_steps(STEPS)
     assert (steps[0], steps[1], steps[-1]) == (0, 1, STEPS)
     assert len(steps) <= 121
     assert steps == sorted(set(steps))

@@ -23,8 +23,8 @@ from verydeep.visualization.lecture.effective_receptive_field import (
     NETS,
     SIDE,
     _random,
+    centre_fields,
     draw_effective_field,
-    middle_sights,
 )
 from verydeep.visualization.lecture.figures import chosen
 from verydeep.visualization.lecture.iou import draw_overlaps, overlap_of_squares
@@ -180,7 +180,7 @@ def test_dots_stand_where_the_curves_cross_one_half() -> None:
 
 
 def test_gradients_are_those_of_a_plain_pass_through_the_modules() -> None:
-    (second,) = (seen for seen in middle_sights("A") if seen.unit.layer == "conv2_1")
+    (second,) = (seen for seen in centre_fields("A") if seen.unit.layer == "conv2_1")
     mean = torch.zeros(SIDE, SIDE)
     for seed in range(NETS):
         net, x = _random("A", seed)
@@ -193,9 +193,9 @@ def test_gradients_are_those_of_a_plain_pass_through_the_modules() -> None:
 
 
 def test_nothing_matters_beyond_what_can_be_seen() -> None:
-    sights = middle_sights("A")
-    assert [seen.field.whole.height for seen in sights] == [step.field for step in growth("A")]
-    for seen in sights:
+    fields = centre_fields("A")
+    assert [seen.field.whole.height for seen in fields] == [step.field for step in growth("A")]
+    for seen in fields:
         top, left, height, width = seen.field.whole
         assert seen.field.visible == seen.field.whole
         inside = seen.gradient[top : top + height, left : left + width]
@@ -211,9 +211,9 @@ def test_the_words_tell_the_sides_that_are_drawn() -> None:
     assert f"square of {can[-1]} pixels" in figure.alt
     assert f"square of {does[-1]} pixels holds 95 %" in figure.alt
     assert list(does[:4]) == list(can[:4])
-    assert f"up to {can[3]} pixels behind the fourth" in figure.alt
+    assert f"up to {can[3]} pixels at the fourth" in figure.alt
     assert all(does[4:] < can[4:])
-    held = middle_sights("D")[-1].gradient
+    held = centre_fields("D")[-1].gradient
     middle, reach = 38 + 98, int(does[-1]) // 2
     share = held[middle - reach : middle + reach, middle - reach : middle + reach].sum()
     assert 0.95 <= float(share / held.sum()) < 0.96

@@ -78,7 +78,7 @@ def test_the_figure_shows_them() -> None:
 
 def test_its_words_tell_the_numbers() -> None:
     (figure,) = chosen(["initialisation"])
-    forward, backward = figure.alt.split("Backwards")
+    forward, backward = figure.alt.split("Backward")
     seen = {title: signals(*way) for title, way in WAYS.items()}
     ends = [(seen[title][-1].forward, seen[title][0].backward) for title in WAYS]
     (big, big_slope), (small, small_slope), (glorot, glorot_slope), (_, he_slope) = ends

@@ -231,7 +231,7 @@ def test_alternative_texts_tell_the_numbers_that_are_drawn() -> None:
     alts = {figure.name: figure.alt for figure in FIGURES}
     for name in "ABCDE":
         fields = growth(name)
-        told = rf"\b{name} (ends )?at {fields[-1].field} (pixels )?after {len(fields)}\b"
+        told = rf"\b{name} (reaches )?{fields[-1].field} (pixels )?after {len(fields)}\b"
         assert re.search(told, alts["receptive-field"])
     for kernels in ((3, 3), (5,), (3, 3, 3), (7,)):
         one = stack(kernels)
@@ -255,7 +255,7 @@ def test_names_and_titles_differ_and_all_is_said() -> None:
 
 
 def test_an_unknown_name_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no figure 'sotf-max'.*did you mean 'softmax'\?"):
+    with pytest.raises(InputError, match=r"unknown figure 'sotf-max'.*did you mean 'soft-max'\?"):
         write_figures(tmp_path / "x", ["stacks", "sotf-max"])
     assert not (tmp_path / "x").exists()
 
@@ -279,7 +279,7 @@ def test_the_verb_lists_what_it_wrote(tmp_path: Path, verydeep: Program) -> None
 def test_the_verb_speaks_to_people(tmp_path: Path, verydeep: Program) -> None:
     outcome = verydeep("figures", "--out", tmp_path, "--only", "stacks", "--dark")
     assert outcome.code == 0
-    assert "stacks  Stacks of 3x3 convolutions against larger windows" in outcome.out
+    assert "stacks  Stacks of 3x3 convolutions" in outcome.out
     assert str(tmp_path / "index.html") in outcome.out
 
 
@@ -289,7 +289,7 @@ def test_faults_of_the_verb(tmp_path: Path, verydeep: Program) -> None:
         (["--out", tmp_path / "file"], f"{tmp_path / 'file'}: nothing can be written there"),
         (
             ["--out", tmp_path / "x", "--only", "lnr"],
-            "there is no figure 'lnr'; there are softmax",
+            "unknown figure 'lnr'; available: soft-max",
         ),
     ):
         outcome = verydeep("figures", *arguments)

@@ -60,7 +60,7 @@ def test_it_says_what_was_measured(run: Path) -> None:
     assert [row[2] for row in epochs] == [f"{entry['train_loss']:.3f}" for entry in log]
     assert [row[4] for row in epochs] == [f"{entry['val_loss']:.3f}" for entry in log]
     best = min(log, key=lambda entry: entry["val_loss"])
-    assert f"The model is that of epoch {best['epoch']}" in found.text
+    assert f"The model is from epoch {best['epoch']}" in found.text
     for part in (
         "24 train, 12 val, 12 test",
         "Net A for 32x32 pixels",
@@ -87,7 +87,7 @@ def test_an_unfinished_run_has_a_report_too(run: Path) -> None:
 def test_before_the_first_epoch_there_is_nothing_to_report(run: Path, tmp_path: Path) -> None:
     (run / "metrics.json").unlink()
     (run / "log.jsonl").unlink()
-    with pytest.raises(ModelError, match="no epoch has ended"):
+    with pytest.raises(ModelError, match="before the first epoch"):
         report(run)
     with pytest.raises(ModelError, match="not a run folder"):
         report(tmp_path)

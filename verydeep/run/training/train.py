@@ -41,7 +41,7 @@ from verydeep.system.device import Machine, choose_machine, describe_environment
 from verydeep.system.option_names import command_or_call, option, setting
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.training.checkpoint import Position, has_checkpoint
-from verydeep.training.estimate import LONG, foreseen, time_steps
+from verydeep.training.estimate import LONG, describe_estimate, time_steps
 from verydeep.training.loop import Loop
 from verydeep.training.micro_batch import fitting_micro_batch
 from verydeep.training.run_folder import PICTURES, RunFolder
@@ -429,7 +429,7 @@ class Training:
         val = len(self.task.samples("val"))
         epoch = loop.batches.pictures * times.training + val * times.validation
         at_most = training.schedule == "plateau"
-        self.progress.log(foreseen(left, epoch, self.machine, at_most=at_most))
+        self.progress.log(describe_estimate(left, epoch, self.machine, at_most=at_most))
         if left * epoch > LONG:
             self.progress.log(self._quicker())
 

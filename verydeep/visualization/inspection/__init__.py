@@ -1,1 +1,1 @@
-"""What happens inside a trained net, drawn: the images and the page of ``verydeep explain``."""
+"""Drawings and page of ``verydeep explain``: activations, receptive fields and attributions."""

@@ -1,4 +1,4 @@
-"""Which pixels the class score hangs on, drawn: one section for each way to ask."""
+"""Attribution maps: saliency, guided backpropagation, Grad-CAM and occlusion."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from verydeep.visualization.inspection.heatmap import (
 from verydeep.visualization.inspection.section import Panel, Section
 
 BRIGHT = 0.995
-"""Share of the pixels that have colours of their own; the few beyond would darken all others."""
+"""Quantile of the map at the end of the colour scale; outliers would darken all other pixels."""
 
 GREY_LEVEL = "score per grey level"
 
 
 def saliency_section(subject: Subject) -> Section:
-    """Draw the absolute gradient of the class score by the pixels (Simonyan et al. 2013).
+    """Draw the absolute gradient of the class score with respect to the pixels.
 
     Raises:
         MissingExtra: Captum is not installed.
@@ -44,18 +44,18 @@ def saliency_section(subject: Subject) -> Section:
         name="saliency",
         title=f"Saliency of {subject.quoted}",
         alt=f"Saliency of {subject.quoted} on {subject.name}. {in_words(heat)}",
-        figure=draw_heat(subject.pixels, heat, GREY_LEVEL, most=_quantile(heat)),
-        caption=f"The brighter a pixel, the more a small change of it changes the score. "
-        f"{in_words(heat)} A ring marks the peak. Not shown is whether a change raises or lowers "
-        "the score, nor what happens if much is changed at once.",
+        figure=draw_heat(subject.pixels, heat, GREY_LEVEL, most=_brightest(heat)),
+        caption=f"Brighter pixels have a larger influence: a small change of the pixel changes the "
+        f"score more. {in_words(heat)} A ring marks the peak. The map shows neither the sign of "
+        "the change nor the effect of large changes.",
     )
     return Section(
         name="saliency",
         title="Saliency",
-        lead=f"|∂score/∂pixel| of {subject.quoted}, the largest of the three colours, before the "
-        "softmax (Simonyan, Vedaldi & Zisserman 2013, section 3).",
+        lead=f"|∂score/∂pixel| of {subject.quoted} before the softmax, maximum over the three "
+        "colour channels (Simonyan, Vedaldi & Zisserman 2013, section 3).",
         panels=(panel,),
-        facts={**_asked(subject), "unit": GREY_LEVEL, **heat_facts(heat)},
+        facts={**_class_facts(subject), "unit": GREY_LEVEL, **heat_facts(heat)},
     )
 
 
@@ -71,60 +71,60 @@ def guided_backprop_section(subject: Subject) -> Section:
         name="guided-backprop",
         title=f"Guided backpropagation from {subject.quoted}",
         alt=f"Guided backpropagation from {subject.quoted} on {subject.name}, in colours around "
-        f"grey. By its absolute value: {in_words(heat)}",
+        f"grey. Absolute value: {in_words(heat)}",
         figure=_draw_guided(subject.pixels, colours, heat),
-        caption="In the middle red, green and blue are drawn around grey, which is 0; at the "
-        f"right is the largest absolute value of the three. {in_words(heat)} The edges are sharp "
-        "because negative gradients are thrown away at every ReLU, not because the net sees them "
-        "so; the drawing tells classes apart but little.",
+        caption="Centre: red, green and blue components around grey, which is 0. Right: maximum "
+        f"absolute value of the three. {in_words(heat)} The edges are sharp because every ReLU "
+        "discards negative gradients, not because the net detects them; the map hardly depends on "
+        "the class.",
     )
     return Section(
         name="guided-backprop",
         title="Guided backpropagation",
-        lead=f"The gradient of the score of {subject.quoted}, of which every ReLU passes back only "
-        "what is positive (Springenberg et al. 2014).",
+        lead=f"The gradient of the score of {subject.quoted}, where every ReLU passes back "
+        "positive gradients only (Springenberg et al. 2014).",
         panels=(panel,),
-        facts={**_asked(subject), "unit": GREY_LEVEL, **heat_facts(heat)},
+        facts={**_class_facts(subject), "unit": GREY_LEVEL, **heat_facts(heat)},
     )
 
 
 def grad_cam_section(subject: Subject, layer: str | None = None) -> Section:
-    """Draw where the maps of a convolution speak for the class (Selvaraju et al. 2017).
+    """Draw the Grad-CAM map of a convolution (Selvaraju et al. 2017).
 
     Args:
         subject: Image, net and class.
-        layer: A convolution such as ``conv4_3``; None takes the last.
+        layer: A convolution such as ``conv4_3``; None means the last.
 
     Raises:
         InputError: The net has no such convolution.
         MissingExtra: Captum is not installed.
     """
-    found = grad_cam(subject, layer)
-    h, w = found.cells.shape
+    result = grad_cam(subject, layer)
+    h, w = result.cells.shape
     panel = Panel(
-        name=f"grad-cam-{found.layer.replace('_', '-')}",
-        title=f"Grad-CAM of {subject.quoted} at {found.layer}",
-        alt=f"Grad-CAM of {subject.quoted} on {subject.name} at {found.layer}, {w}x{h} cells. "
-        f"{in_words(found.heat)}",
-        figure=draw_heat(subject.pixels, found.heat, "weighted activation"),
-        caption=f"Bright is where the maps of {found.layer} together speak for the class. There "
-        f"are {w}x{h} values, one for {found.stride}x{found.stride} pixels, interpolated between; "
-        f"each sees far more of the image than that. {in_words(found.heat)} What speaks against "
-        "the class is cut off at 0.",
+        name=f"grad-cam-{result.layer.replace('_', '-')}",
+        title=f"Grad-CAM of {subject.quoted} at {result.layer}",
+        alt=f"Grad-CAM of {subject.quoted} on {subject.name} at {result.layer}, {w}x{h} cells. "
+        f"{in_words(result.heat)}",
+        figure=draw_heat(subject.pixels, result.heat, "weighted activation"),
+        caption=f"Bright regions are where the maps of {result.layer} support the class. There are "
+        f"{w}x{h} values, one per {result.stride}x{result.stride} pixels, with interpolation; the "
+        f"receptive field of each is much larger. {in_words(result.heat)} Evidence against the "
+        "class is clipped at 0.",
     )
     return Section(
         name="grad-cam",
         title="Grad-CAM",
-        lead=f"ReLU(Σₖ αₖ·Aₖ) of the maps Aₖ behind the ReLU of {found.layer}; αₖ is the mean "
-        f"gradient of the score of {subject.quoted} by map k (Selvaraju et al. 2017).",
+        lead=f"ReLU(Σₖ αₖ·Aₖ) of the maps Aₖ after the ReLU of {result.layer}; αₖ is the mean "
+        f"gradient of the score of {subject.quoted} with respect to map k (Selvaraju et al. 2017).",
         panels=(panel,),
         facts={
-            **_asked(subject),
-            "layer": found.layer,
+            **_class_facts(subject),
+            "layer": result.layer,
             "width": w,
             "height": h,
-            "stride": found.stride,
-            **heat_facts(found.heat),
+            "stride": result.stride,
+            **heat_facts(result.heat),
         },
     )
 
@@ -135,64 +135,64 @@ def occlusion_section(
     stride: int | None = None,
     measure: Measure = "score",
 ) -> Section:
-    """Draw how far the class falls when a part of the image is hidden (Zeiler & Fergus 2013).
+    """Draw the drop of the score when a part of the image is hidden (Zeiler & Fergus 2013).
 
     Args:
         subject: Image, net and class.
-        window: Side of what is hidden, in pixels; None for what fits the image.
-        stride: From one window to the next, in pixels; None takes half of the window.
-        measure: What falls, ``score`` or ``probability``.
+        window: Side of the hidden square, in pixels; None chooses one that suits the image.
+        stride: Step between windows, in pixels; None means half the window.
+        measure: ``score`` or ``probability``.
 
     Raises:
-        InputError: A number is out of its range.
+        InputError: A number is out of range.
         MissingExtra: Captum is not installed.
     """
-    found = occlusion(subject, window=window, stride=stride, measure=measure)
-    least = float(found.heat.min())
+    result = occlusion(subject, window=window, stride=stride, measure=measure)
+    least = float(result.heat.min())
     panel = Panel(
         name="occlusion",
-        title=f"Occlusion: what {subject.quoted} loses",
-        alt=f"Fall of the {measure} of {subject.quoted} on {subject.name} when a square of "
-        f"{found.window} pixels is hidden, from {found.whole:.3g}; the least is {least:.2g}. "
-        f"{in_words(found.heat)}",
-        figure=draw_heat(subject.pixels, found.heat, f"fall of the {measure}", signed=True),
-        caption=f"A {found.window}x{found.window} square in the mean colour was moved in steps of "
-        f"{found.stride} pixels; a pixel shows the mean fall of the {measure}, {found.whole:.3g} "
-        f"on the whole image, over all squares that hid it. Where it is below 0, hiding helps "
-        f"the class. {in_words(found.heat)} Finer than the square nothing can be told apart, and "
-        "the square itself may look like something.",
+        title=f"Occlusion: drop of the {measure} of {subject.quoted}",
+        alt=f"Drop of the {measure} of {subject.quoted} on {subject.name} when a square of "
+        f"{result.window} pixels is hidden, from {result.whole:.3g}; the minimum is {least:.2g}. "
+        f"{in_words(result.heat)}",
+        figure=draw_heat(subject.pixels, result.heat, f"drop of the {measure}", signed=True),
+        caption=f"A {result.window}x{result.window} square in the mean colour was moved in steps "
+        f"of {result.stride} pixels. Each pixel shows the mean drop of the {measure} over all "
+        f"squares that cover it, from {result.whole:.3g} on the whole image; below 0, hiding the "
+        f"pixel helps the class. {in_words(result.heat)} The map resolves nothing smaller than the "
+        "square, and the square itself may affect the score.",
     )
     return Section(
         name="occlusion",
         title="Occlusion",
-        lead=f"How far the {measure} of {subject.quoted} falls when a part of the image is "
-        "hidden (Zeiler & Fergus 2013). No gradient is asked.",
+        lead=f"Drop of the {measure} of {subject.quoted} when a part of the image is hidden "
+        "(Zeiler & Fergus 2013). This method needs no gradients.",
         panels=(panel,),
         facts={
-            **_asked(subject),
-            "window": found.window,
-            "stride": found.stride,
+            **_class_facts(subject),
+            "window": result.window,
+            "stride": result.stride,
             "measure": measure,
-            "whole": found.whole,
+            "whole": result.whole,
             "least": least,
-            **heat_facts(found.heat),
+            **heat_facts(result.heat),
         },
     )
 
 
-def _asked(subject: Subject) -> dict[str, Any]:
+def _class_facts(subject: Subject) -> dict[str, Any]:
     return {"class": subject.title, "probability": float(subject.probabilities[subject.label])}
 
 
-def _quantile(heat: Tensor) -> float:
+def _brightest(heat: Tensor) -> float:
     return float(np.quantile(heat.numpy(), BRIGHT))
 
 
 def _draw_guided(pixels: Tensor, colours: Tensor, heat: Tensor) -> Figure:
-    most = max(float(np.quantile(heat.numpy(), BRIGHT)), torch.finfo(heat.dtype).tiny)
+    most = max(_brightest(heat), torch.finfo(heat.dtype).tiny)
     figure, (first, second, third) = beside(pixels.shape[-2:], 3)
-    show(first, as_picture(pixels), "the image")
-    show(second, as_picture((colours / most).clamp(-1, 1) / 2 + 0.5), "0 is grey")
+    show(first, as_picture(pixels), "image")
+    show(second, as_picture((colours / most).clamp(-1, 1) / 2 + 0.5), "grey = 0")
     bright = (heat / most).clamp(0, 1).expand_as(colours)
-    show(third, as_picture(bright), f"absolute, to {most:.1g}")
+    show(third, as_picture(bright), f"absolute, 0 to {most:.1g}")
     return figure

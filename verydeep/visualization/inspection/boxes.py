@@ -1,4 +1,4 @@
-"""Where a box came from, drawn: windows, merging, and the pixels that pull at its edges."""
+"""Provenance of a predicted box: windows, merging, and gradients of its coordinates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from PIL import Image
 
 from verydeep.data.images.decode import decode
 from verydeep.data.samples import Box
-from verydeep.inspection.box_provenance import COORDINATES, Provenance, Pull, provenance, pull
+from verydeep.inspection.box_provenance import (
+    COORDINATES,
+    CoordinateGradients,
+    Provenance,
+    coordinate_gradients,
+    provenance,
+)
 from verydeep.inspection.heatmap import peak
 from verydeep.inspection.subject import Subject
 from verydeep.localization.localizer import Localizer
@@ -28,10 +34,10 @@ from verydeep.visualization.plots.localization import MOST_PIXELS, draw_merging
 from verydeep.visualization.plots.style import BLUE, ORANGE, outline
 
 BRIGHT = 0.998
-"""Share of the pixels that have colours of their own in a map of a coordinate."""
+"""Quantile of a coordinate's map at the end of the colour scale."""
 
 MOST = 24
-"""Boxes and windows that are drawn, those of the best scores."""
+"""Maximum number of drawn boxes and windows, by descending score."""
 
 
 def boxes_section(
@@ -49,66 +55,64 @@ def boxes_section(
         protocol: ``dense`` or ``crops``, or a :class:`~verydeep.localization.protocol.BoxProtocol`.
 
     Raises:
-        InputError: The nets do not fit each other or the scales.
-        PictureError: The image cannot be read.
+        InputError: The nets do not match each other or the scales.
+        PictureError: The image is unreadable.
     """
     nets = [localizer] if isinstance(localizer, Localizer) else [*localizer]
     asked = replace(BoxProtocol.of(protocol), top=1)
     how = asked.for_nets([subject.model], nets, len(subject.model.classes))
     source = Image.fromarray(as_picture(subject.pixels)) if source is None else source
-    found = provenance([subject.model], nets, source, how, subject.label)
+    result = provenance([subject.model], nets, source, how, subject.label)
     where = f"Q = {', '.join(map(str, how.used_scales))}{', mirrored too' * how.mirrors}"
     return Section(
         name="boxes",
-        title="Where the box came from",
-        lead=f"The box net's boxes of {subject.quoted} at every position ({how.name} at {where}), "
-        "each rated by the posterior of the class there, merged greedily; the box with the largest "
-        f"sum is the answer (appendix A of the paper).{_not_drawn(found)}",
-        panels=tuple(_panels(subject, nets, source, found)),
-        facts=_facts(subject, found, how),
+        title="Provenance of the box",
+        lead=f"The net predicts a box of {subject.quoted} at every position ({how.name} at "
+        f"{where}), scored by the posterior of the class there. Boxes are merged greedily, and the "
+        "one with the largest sum of scores is the result (appendix A of the paper)."
+        f"{_not_drawn(result)}",
+        panels=tuple(_panels(subject, nets, source, result)),
+        facts=_facts(subject, result, how),
     )
 
 
-def _not_drawn(found: Provenance) -> str:
-    if found.box is None:
-        return " No box had any area on the image."
-    if _merges(found):
+def _not_drawn(result: Provenance) -> str:
+    if result.box is None:
+        return " No box overlaps the image."
+    if _merges(result):
         return ""
-    first = "There is but one box" if len(found.origins) == 1 else "No two boxes match well enough"
-    return f" {first}: nothing is merged. More scales give more ({option('box_scales')})."
+    single = len(result.origins) == 1
+    reason = "There is only one box" if single else "No two boxes match well enough"
+    return f" {reason}: nothing is merged. More scales give more boxes ({option('box_scales')})."
 
 
-def _merges(found: Provenance) -> int:
-    return len(found.steps) - 1
+def _merges(result: Provenance) -> int:
+    return len(result.steps) - 1
 
 
 def _panels(
-    subject: Subject, nets: Sequence[Localizer], source: Path | Image.Image, found: Provenance
+    subject: Subject, nets: Sequence[Localizer], source: Path | Image.Image, result: Provenance
 ) -> list[Panel]:
-    strongest = found.strongest
-    if strongest is None or found.box is None:
+    strongest = result.strongest
+    if strongest is None or result.box is None:
         return []
-    pulled = pull(nets[strongest.net], source, strongest, found.label)
+    gradients = coordinate_gradients(nets[strongest.net], source, strongest, result.label)
     picture = source if isinstance(source, Image.Image) else decode(source)
-    merging = [_merging_panel(subject, picture, found)] if _merges(found) else []
-    return [
-        _origins_panel(subject, picture, found),
-        *merging,
-        _pull_panel(subject, pulled, found),
-    ]
+    merging = [_merging_panel(subject, picture, result)] if _merges(result) else []
+    return [_origins_panel(subject, picture, result), *merging, _gradients_panel(gradients, result)]
 
 
-def _facts(subject: Subject, found: Provenance, protocol: BoxProtocol) -> dict[str, Any]:
+def _facts(subject: Subject, result: Provenance, protocol: BoxProtocol) -> dict[str, Any]:
     return {
         "class": subject.title,
-        "box": None if found.box is None else [*found.box],
-        "score": found.score,
+        "box": None if result.box is None else [*result.box],
+        "score": result.score,
         "scales": [*protocol.used_scales],
         "flip": protocol.flip,
         "threshold": protocol.merging.threshold,
-        "boxes": len(found.origins),
-        "merges": _merges(found),
-        "left": len(found.steps[-1].boxes),
+        "boxes": len(result.origins),
+        "merges": _merges(result),
+        "left": len(result.steps[-1].boxes),
         "origins": [
             {
                 "net": origin.net,
@@ -120,45 +124,46 @@ def _facts(subject: Subject, found: Provenance, protocol: BoxProtocol) -> dict[s
                 "box": [*origin.box],
                 "score": origin.score,
             }
-            for origin in (found.origins[number] for number in found.used)
+            for origin in (result.origins[number] for number in result.used)
         ],
     }
 
 
-def _origins_panel(subject: Subject, picture: Image.Image, found: Provenance) -> Panel:
-    used = [found.origins[number] for number in found.used]
-    assert found.box is not None
-    box = ", ".join(f"{v:.0f}" for v in found.box)
+def _origins_panel(subject: Subject, picture: Image.Image, result: Provenance) -> Panel:
+    used = [result.origins[number] for number in result.used]
+    assert result.box is not None
+    box = ", ".join(f"{v:.0f}" for v in result.box)
     if len(used) == 1:
-        many = len(found.origins)
+        many = len(result.origins)
         one = "the only box" if many == 1 else f"1 of {many} boxes"
-        what = (
-            f"The answer (corners {box}) is {one} of {subject.quoted}; its score is "
-            f"{found.score:.3g}."
+        summary = (
+            f"The result (corners {box}) is {one} of {subject.quoted}; its score is "
+            f"{result.score:.3g}."
         )
     else:
-        what = (
-            f"The answer (corners {box}) comes from {len(used)} of {len(found.origins)} boxes of "
+        summary = (
+            f"The result (corners {box}) comes from {len(used)} of {len(result.origins)} boxes of "
             f"{subject.quoted}; their scores, {used[0].score:.2g} to {used[-1].score:.2g}, add up "
-            f"to {found.score:.3g}."
+            f"to {result.score:.3g}."
         )
-    shown = f" Drawn are the {MOST} of the best scores." if len(used) > MOST else ""
+    if len(used) > MOST:
+        summary += f" The {MOST} with the highest scores are drawn."
     return Panel(
         name="boxes-origins",
         title=f"Windows and boxes behind the box of {subject.quoted}",
-        alt=f"{what}{shown}",
-        figure=_draw_origins(picture, found),
-        caption="Left, dashed: what the net was asked about when it gave a box that is in the "
-        "answer, all scales and mirror images on one image. Right: these boxes; the thicker, the "
-        "larger the score. Blue is the strongest; the answer, orange, lies below, and shows beside "
-        f"it where both are the same. {what}{shown} A window is where a position lies, not all "
-        "that it sees: that reaches beyond.",
+        alt=summary,
+        figure=_draw_origins(picture, result),
+        caption="Left, dashed: windows whose boxes were merged into the result, for all scales and "
+        "mirrored views. Right: these boxes; thicker lines mean higher scores. Blue: the box with "
+        "the highest score. Orange: the result, drawn wider and below, so that it remains visible "
+        f"where both coincide. {summary} A window shows the location of a position; its receptive "
+        "field is larger.",
     )
 
 
-def _merging_panel(subject: Subject, picture: Image.Image, found: Provenance) -> Panel:
-    merges, left = _merges(found), len(found.steps[-1].boxes)
-    figure = draw_merging(picture, found.steps)
+def _merging_panel(subject: Subject, picture: Image.Image, result: Provenance) -> Panel:
+    merges, left = _merges(result), len(result.steps[-1].boxes)
+    figure = draw_merging(picture, result.steps)
     factor = min(1.0, WIDTH / figure.get_figwidth())
     figure.set_size_inches(factor * figure.get_figwidth(), factor * figure.get_figheight())
     for axes in figure.axes:
@@ -166,72 +171,71 @@ def _merging_panel(subject: Subject, picture: Image.Image, found: Provenance) ->
     return Panel(
         name="boxes-merging",
         title=f"Merging the boxes of {subject.quoted}",
-        alt=f"{len(found.steps[0].boxes)} different boxes become {left} in {merges} merges; the "
-        f"best then has a score of {found.score:.3g}.",
+        alt=f"{len(result.steps[0].boxes)} different boxes are reduced to {left} in {merges} "
+        f"merges; the best has a score of {result.score:.3g}.",
         figure=figure,
-        caption="The two boxes that match best (blue) are replaced by their mean, until the best "
-        "match is worse than the threshold; scores add up. At the end the box with the largest sum "
-        "is orange. The match is the distance of the centres, in sides, less the overlap: −1 of "
-        "equal boxes.",
+        caption="The two best-matching boxes (blue) are replaced by their mean until the best "
+        "match is worse than the threshold; their scores are added. In the last step the box with "
+        "the largest sum is orange. The match is the distance of the centres, in box sides, minus "
+        "the overlap: −1 for equal boxes.",
     )
 
 
-def _pull_panel(subject: Subject, pulled: Pull, found: Provenance) -> Panel:
-    origin = found.strongest
+def _gradients_panel(gradients: CoordinateGradients, result: Provenance) -> Panel:
+    origin = result.strongest
     assert origin is not None
     peaks = []
-    for name, heat in zip(COORDINATES, pulled.gradients, strict=True):
+    for name, heat in zip(COORDINATES, gradients.gradients, strict=True):
         x, y, value = peak(heat)
         peaks.append(f"{name} at x = {x}, y = {y} ({value:.2g})")
-    turned = ", mirrored" if origin.view.flip else ""
+    mirrored = ", mirrored" if origin.view.flip else ""
     return Panel(
         name="boxes-pull",
-        title="Which pixels pull at the edges",
-        alt="Gradients of the strongest box's coordinates by the pixels. Peaks: "
+        title="Influence of the pixels on the box",
+        alt="Gradients of the strongest box's coordinates with respect to the pixels. Peaks: "
         f"{'; '.join(peaks)}.",
-        figure=_draw_pull(pulled, origin.view.picture),
-        caption="The brighter a pixel, the more a small change of it moves the coordinate of the "
-        f"strongest box that was merged into the answer (Q = {origin.scale}{turned}, row "
-        f"{origin.row}, column {origin.column}, drawn in orange, before it was clipped and merged; "
-        "in float32). Unit: pixels of the image that it moves for a grey level; each map has its "
-        f"own scale, whose last colour its brightest {100 * (1 - BRIGHT):.1g} % share. Not shown "
-        "is which way.",
+        figure=_draw_gradients(gradients, origin.view.picture),
+        caption="Brighter pixels have a larger influence on the coordinate of the strongest box "
+        f"merged into the result (Q = {origin.scale}{mirrored}, row {origin.row}, column "
+        f"{origin.column}; orange, before clipping and merging; float32). Unit: shift in pixels "
+        "per grey level, without its sign. Each map has its own colour scale, which clips the "
+        f"brightest {100 * (1 - BRIGHT):.1g} % of the pixels.",
     )
 
 
-def _draw_origins(picture: Image.Image, found: Provenance) -> Figure:
-    used = [found.origins[number] for number in found.used[:MOST]]
+def _draw_origins(picture: Image.Image, result: Provenance) -> Figure:
+    used = [result.origins[number] for number in result.used[:MOST]]
     size = (picture.height, picture.width)
     pixels = np.asarray(reduced(picture, [], MOST_PIXELS)[0])
     figure, (first, second) = beside(size, 2)
-    many = len(found.used) != 1
-    show(first, pixels, f"{len(found.used)} window" + "s" * many, size=size)
-    show(second, pixels, f"{'boxes' if many else 'box'} and answer ({found.score:.2g})", size=size)
+    many = len(result.used) != 1
+    show(first, pixels, f"{len(result.used)} window" + "s" * many, size=size)
+    show(second, pixels, f"{'boxes' if many else 'box'} and result ({result.score:.2g})", size=size)
     most = max(used[0].score, 1e-12)
-    assert found.box is not None
+    assert result.box is not None
     for axes in (first, second):
-        outline(axes, found.box, ORANGE, 3.6)
+        outline(axes, result.box, ORANGE, 3.6)
     for number, origin in reversed([*enumerate(used)]):
         colour = "white" if number else BLUE
         strength = origin.score / most
-        outline(first, origin.window, colour, 0.6 + 1.4 * strength, style=(0, (4, 3)))
+        outline(first, origin.window, colour, 0.6 + 1.4 * strength, ls=(0, (4, 3)))
         outline(second, origin.box, colour, 0.6 + 1.4 * strength)
     for axes in (first, second):
         axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))
     return figure
 
 
-def _draw_pull(pulled: Pull, picture: tuple[int, int]) -> Figure:
-    height, width = shape = pulled.pixels.shape[-2:]
+def _draw_gradients(gradients: CoordinateGradients, picture: tuple[int, int]) -> Figure:
+    height, width = shape = gradients.pixels.shape[-2:]
     figure, panels = beside(shape, 4)
     y, x = height / picture[0], width / picture[1]
-    cx, cy, w, h = (v * f for v, f in zip(pulled.box, (x, y, x, y), strict=True))
+    cx, cy, w, h = (v * f for v, f in zip(gradients.box, (x, y, x, y), strict=True))
     box = Box(cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-    for axes, name, heat in zip(panels, COORDINATES, pulled.gradients, strict=True):
+    for axes, name, heat in zip(panels, COORDINATES, gradients.gradients, strict=True):
         values = heat.numpy()
         most = float(np.quantile(values, BRIGHT)) or 1.0
         drawn = colormaps[ONE_SIGN](np.clip(values / most, 0, 1))[..., :3]
-        show(axes, drawn, f"{name}: to {most:.1g}")
+        show(axes, drawn, f"{name}: 0 to {most:.1g}")
         axes.title.set_fontsize(LETTERS - 1)
         outline(axes, box, ORANGE, 1.2)
         axes.set(xlim=(0, width), ylim=(height, 0))

@@ -1,4 +1,4 @@
-"""The feature maps of an image, drawn: the strongest channels of every layer."""
+"""Feature maps of an image: the strongest channels of every layer."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from verydeep.visualization.plots.fonts import key_to_numbers, name_or_number
 from verydeep.visualization.plots.style import BLUE, number, plain_axes, shortened
 
 LONGEST, LONGEST_BESIDE = 8, 24
-"""Letters of a class above its map, and beside its bar."""
+"""Maximum length of a class name above its map, and beside its bar, in characters."""
 
 STRONGEST = 16
-"""Channels of a layer that are drawn."""
+"""Number of channels drawn per layer."""
 
 
 def maps_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
-    """Draw what layers answer to the image.
+    """Draw the activations of layers.
 
     Args:
         subject: The image.
-        layers: Besides those that are always drawn, :data:`DEFAULT_LAYERS`.
+        layers: Layers in addition to :data:`DEFAULT_LAYERS`.
 
     Raises:
         InputError: The net has no such layer.
@@ -34,55 +34,55 @@ def maps_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
     maps = activations(subject, (*DEFAULT_LAYERS, *layers))
     return Section(
         name="maps",
-        title="Feature maps, deeper and deeper",
-        lead=f"What the strongest {STRONGEST} channels of a layer answer at every position of the "
-        "image: behind each of the five blocks (section 2.1 of the paper), behind the "
-        "penultimate layer, and the scores before the soft-max. Channels are ranked by their "
-        f"largest value, counted from 0, and computed in {subject.model.machine.precision}.",
-        panels=tuple(_panel(subject, found) for found in maps),
+        title="Feature maps by depth",
+        lead=f"Activations of the {STRONGEST} strongest channels of a layer at every position of "
+        "the image: after each of the five blocks (section 2.1 of the paper), after the "
+        "penultimate layer, and the scores before the softmax. Channels are ranked by their "
+        f"maximum, numbered from 0, and computed in {subject.model.machine.precision}.",
+        panels=tuple(_panel(subject, layer_map) for layer_map in maps),
         facts={"precision": subject.model.machine.precision, "layers": [*map(_facts, maps)]},
     )
 
 
-def _facts(found: LayerMap) -> dict[str, Any]:
-    channels, height, width = found.values.shape
+def _facts(layer_map: LayerMap) -> dict[str, Any]:
+    channels, height, width = layer_map.values.shape
     return {
-        "layer": found.layer,
+        "layer": layer_map.layer,
         "channels": channels,
         "height": height,
         "width": width,
-        "active_share": found.active_share,
-        "silent_channels": found.silent_channels,
-        "strongest": [unit.to_dict() for unit in found.strongest(STRONGEST)],
+        "active_share": layer_map.active_share,
+        "silent_channels": layer_map.silent_channels,
+        "strongest": [unit.to_dict() for unit in layer_map.strongest(STRONGEST)],
     }
 
 
-def _panel(subject: Subject, found: LayerMap) -> Panel:
-    channels, height, width = found.values.shape
-    units = found.strongest(STRONGEST)
+def _panel(subject: Subject, layer_map: LayerMap) -> Panel:
+    channels, height, width = layer_map.values.shape
+    units = layer_map.strongest(STRONGEST)
     spread = height * width > 1
     first = units[0]
     where = f" at row {first.row}, column {first.column}" if spread else ""
     return Panel(
-        name=f"maps-{found.layer.replace('_', '-')}",
-        title=f"{found.layer}: {channels} channels of {width}x{height}",
-        alt=f"The {len(units)} strongest of {channels} channels of {found.layer}: "
-        f"{_name(subject, first)} answers {first.value:.3g}{where}, "
-        f"{_name(subject, units[-1])}, the last of them, {units[-1].value:.3g}. "
-        f"{100 * found.active_share:.0f} % of all values are above 0.",
-        figure=_draw_maps(subject, found, units) if spread else _draw_bars(subject, units),
-        caption=f"{_caption(found, spread=spread)} {_key(subject, units)}".rstrip(),
+        name=f"maps-{layer_map.layer.replace('_', '-')}",
+        title=f"{layer_map.layer}: {channels} channels of {width}x{height}",
+        alt=f"The {len(units)} strongest of {channels} channels of {layer_map.layer}: "
+        f"{_name(subject, first)} reaches {first.value:.3g}{where}, the last of them, "
+        f"{_name(subject, units[-1])}, {units[-1].value:.3g}. "
+        f"{100 * layer_map.active_share:.0f} % of all values are above 0.",
+        figure=_draw_maps(subject, layer_map, units) if spread else _draw_bars(subject, units),
+        caption=f"{_caption(layer_map, spread=spread)} {_key(subject, units)}".rstrip(),
     )
 
 
-def _caption(found: LayerMap, *, spread: bool) -> str:
-    channels = len(found.values)
-    marks = " Above each map stand its channel and largest value, which a ring marks." * spread
-    if found.layer == "fc8":
-        return f"The scores before the soft-max.{marks}"
+def _caption(layer_map: LayerMap, *, spread: bool) -> str:
+    channels = len(layer_map.values)
+    marks = " Each title gives the channel and its maximum, which a ring marks." * spread
+    if layer_map.layer == "fc8":
+        return f"The scores before the softmax.{marks}"
     return (
-        f"{100 * found.active_share:.0f} % of the layer's values are above 0; channels without "
-        f"any: {found.silent_channels} of {channels}.{marks}"
+        f"{100 * layer_map.active_share:.0f} % of the layer's values are above 0; silent channels: "
+        f"{layer_map.silent_channels} of {channels}.{marks}"
     )
 
 
@@ -90,18 +90,18 @@ def _key(subject: Subject, units: Sequence[Unit]) -> str:
     return key_to_numbers({unit.channel + 1: _name(subject, unit) for unit in units})
 
 
-def _draw_maps(subject: Subject, found: LayerMap, units: Sequence[Unit]) -> Figure:
+def _draw_maps(subject: Subject, layer_map: LayerMap, units: Sequence[Unit]) -> Figure:
     tiles = [
         Tile(
-            found.values[unit.channel].numpy(),
+            layer_map.values[unit.channel].numpy(),
             f"{_short(subject, unit)}: {number(unit.value, '.2g')}",
             (unit.row, unit.column),
         )
         for unit in units
     ]
-    drawn = found.values[[unit.channel for unit in units]]
+    drawn = layer_map.values[[unit.channel for unit in units]]
     scale = (float(drawn.min()), float(drawn.max()))
-    return draw_tiles(tiles, 4, scale=scale, unit=_unit(found.layer))
+    return draw_tiles(tiles, 4, scale=scale, unit=_unit(layer_map.layer))
 
 
 def _draw_bars(subject: Subject, units: Sequence[Unit]) -> Figure:
@@ -122,7 +122,7 @@ def _unit(layer: str) -> str:
 
 
 def _short(subject: Subject, unit: Unit) -> str:
-    """Return what there is room for above a small map."""
+    """Return a name that fits above a small map."""
     name = _drawn(subject, unit) if unit.layer == "fc8" else str(unit.channel)
     return shortened(name, LONGEST)
 
@@ -132,5 +132,5 @@ def _drawn(subject: Subject, unit: Unit) -> str:
 
 
 def _name(subject: Subject, unit: Unit) -> str:
-    """Return what a channel is called: a class by its title, others by their number."""
+    """Return the name of a channel: the title of a class, else a number."""
     return subject.model.title(unit.channel) if unit.layer == "fc8" else f"channel {unit.channel}"

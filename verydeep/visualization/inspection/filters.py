@@ -1,4 +1,4 @@
-"""The filters of the first convolution, drawn in their colours."""
+"""Filters of the first convolution in colour."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from verydeep.visualization.inspection.tiles import Tile, draw_tiles
 from verydeep.visualization.plots.style import number
 
 LEGEND = 0.7
-"""Inches for the scale of the weights."""
+"""Height of the legend, in inches."""
 
 
 def filters_section(subject: Subject) -> Section:
-    """Draw all filters of ``conv1_1`` of the net that the image stands in front of."""
+    """Draw all filters of the net's ``conv1_1``."""
     weights = first_filters(subject.model)
     largest = float(weights.abs().max())
     norms = weights.flatten(1).norm(dim=1)
     count, strongest = len(weights), int(norms.argmax())
     return Section(
         name="filters",
-        title="The first filters",
-        lead="The weights of conv1_1 as colours: what a filter answers most to. All other "
-        "convolutions read channels that are no colours, and cannot be drawn so.",
+        title="First-layer filters",
+        lead="The weights of conv1_1 as colours: the patterns to which the filters respond most. "
+        "Other convolutions read feature channels instead of colours and cannot be shown this way.",
         panels=(
             Panel(
                 name="filters",
                 title=f"conv1_1: {count} filters of 3x3 pixels",
-                alt=f"{count} filters of 3x3 coloured fields. Their weights reach from "
-                f"{float(weights.min()):.3g} to {float(weights.max()):.3g}; the longest filter is "
-                f"channel {strongest} with a norm of {float(norms[strongest]):.3g}.",
+                alt=f"{count} filters of 3x3 coloured cells. Their weights range from "
+                f"{float(weights.min()):.3g} to {float(weights.max()):.3g}; channel {strongest} "
+                f"has the largest norm, {float(norms[strongest]):.3g}.",
                 figure=_draw(weights.permute(0, 2, 3, 1).numpy(), largest),
-                caption=f"Red, green and blue each reach from {number(-largest)} (dark) over 0 "
-                f"(half) to {largest:.3g} (full), for all filters alike: grey is a weight of "
-                "0 in all three. Numbers are channels.",
+                caption=f"Red, green and blue each range from {number(-largest)} (dark) through 0 "
+                f"(half) to {largest:.3g} (full) in all filters; grey means 0 in all three. The "
+                "numbers are channels.",
             ),
         ),
         facts={
@@ -58,7 +58,7 @@ def _draw(weights: NDArray[np.float32], largest: float) -> Figure:
 
 
 def _draw_legend(figure: Figure, largest: float) -> None:
-    """Draw below what a weight of one colour looks like if the other two weights are 0."""
+    """Draw a legend below: the colour of each weight while the other two are 0."""
     above = figure.get_figheight()
     figure.set_figheight(above + LEGEND)
     for axes in figure.axes:

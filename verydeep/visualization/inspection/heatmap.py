@@ -1,4 +1,4 @@
-"""An image, a map of it, and the map over the image, side by side."""
+"""Heat maps: an image, its map, and the map as an overlay, side by side."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from verydeep.inspection.heatmap import Peak, half_area, peak, strongest_ninth
+from verydeep.inspection.heatmap import half_area, peak, strongest_ninth
 from verydeep.visualization.inspection.tiles import DOTS, WIDTH
 from verydeep.visualization.plots.style import ORANGE, colour_scale
 
 Pixels = NDArray[Any]
 
 LETTERS = 8
-"""Size of the letters, in points."""
+"""Font size, in points."""
 
 ONE_SIGN, TWO_SIGNS = "viridis", "PuOr"
-"""Maps of colours that all eyes tell apart, of what is never negative and of what may be."""
+"""Colour-blind safe colour maps for non-negative and for signed values."""
 
 ROOM = 0.95
-"""Inches for the scale of colours."""
+"""Width reserved for the colour bar, in inches."""
 
 
 def as_picture(pixels: Tensor) -> Pixels:
@@ -37,14 +37,14 @@ def as_picture(pixels: Tensor) -> Pixels:
 def draw_heat(
     pixels: Tensor, heat: Tensor, unit: str, *, signed: bool = False, most: float | None = None
 ) -> Figure:
-    """Draw an image, a map, and the map over the image in grey.
+    """Draw an image, a map, and the map over the grey image.
 
     Args:
-        pixels: uint8 (3, H, W).
-        heat: (H, W).
-        unit: Of the map, in words, at the scale of colours.
-        signed: Whether values below 0 are drawn in colours of their own.
-        most: Value of the last colour; None takes the largest. What is beyond has that colour.
+        pixels: Image, uint8 (3, H, W).
+        heat: Map, (H, W).
+        unit: Label of the colour bar.
+        signed: Whether negative values have their own colours.
+        most: Value at the end of the colour scale, which clips larger ones; None means the maximum.
     """
     values = heat.numpy()
     most = most or float(np.abs(values).max() if signed else values.max()) or 1.0
@@ -55,9 +55,9 @@ def draw_heat(
     grey = np.repeat((as_picture(pixels) @ [0.299, 0.587, 0.114] / 255)[..., None], 3, 2)
     over = grey * (1 - weight) + drawn * weight
     figure, (first, second, third) = beside(pixels.shape[-2:], 3, ROOM)
-    show(first, as_picture(pixels), "the image")
-    show(second, drawn, "the map")
-    show(third, over, "both")
+    show(first, as_picture(pixels), "image")
+    show(second, drawn, "map")
+    show(third, over, "overlay")
     x, y, _ = peak(heat)
     for axes in (second, third):
         axes.plot(x + 0.5, y + 0.5, "o", mfc="none", mec="white", ms=8, mew=2.4)
@@ -68,12 +68,12 @@ def draw_heat(
 
 
 def beside(shape: Any, count: int, room: float = 0.0) -> tuple[Figure, list[Any]]:
-    """Return a figure with places for images of one shape (H, W) in a row, each with a title.
+    """Return a figure with a row of axes for images of one shape, each with room for a title.
 
     Args:
         shape: Height and width of the images.
-        count: Of them.
-        room: Inches that are kept free at the right.
+        count: Number of images.
+        room: Width kept free on the right, in inches.
     """
     height, width = shape
     gap, head = 0.08, 0.24
@@ -97,14 +97,14 @@ def show(
     smooth: bool = False,
     size: tuple[int, int] | None = None,
 ) -> None:
-    """Draw colours (H, W, 3) in their place.
+    """Draw an image with a title and without ticks.
 
     Args:
-        axes: The place.
-        picture: The colours.
-        title: Above it.
-        smooth: Whether pixels are drawn as the smooth image that they sample.
-        size: Height and width that the axes count; None takes those of the image.
+        axes: The axes.
+        picture: Colours, (H, W, 3).
+        title: Title above the image.
+        smooth: Whether to interpolate between pixels.
+        size: Height and width in data coordinates; None means those of the image.
     """
     height, width = size or picture.shape[:2]
     axes.imshow(
@@ -117,39 +117,38 @@ def show(
 
 
 def _scale(figure: Figure, mappable: Any, unit: str, extend: str) -> None:
-    low = figure.get_figheight() < 1.6  # too low for the words in one line
+    low = figure.get_figheight() < 1.6  # too low for the label in one line
     high = 0.66 if low else 0.8
     place = figure.add_axes(((WIDTH - ROOM + 0.1) / WIDTH, 0.05, 0.1 / WIDTH, high))
-    words = textwrap.fill(unit, 10) if low else unit
-    colour_scale(mappable, place, words, LETTERS, extend=extend)
+    label = textwrap.fill(unit, 10) if low else unit
+    colour_scale(mappable, place, label, LETTERS, extend=extend)
 
 
 def in_words(heat: Tensor) -> str:
-    """Return where a map is strongest and how it is spread, in two sentences.
+    """Return the location and the spread of a map in two sentences.
 
     >>> import torch
     >>> in_words(torch.eye(3))
-    'The peak is at x = 1, y = 1 (1). The upper left ninth holds 33 % of it, and half of it lies \
-on 22 % of the area.'
+    'The peak is at x = 1, y = 1 (1). The upper left ninth holds 33 % of the total, and 22 % of \
+the area holds half of it.'
     """
     top = peak(heat)
     if top.value <= 0:
-        return "It is 0 or less everywhere."
-    place, share = strongest_ninth(heat)
+        return "The map is nowhere positive."
+    ninth, share = strongest_ninth(heat)
     return (
-        f"The peak is at x = {top.x}, y = {top.y} ({top.value:.2g}). The {place} ninth holds "
-        f"{100 * share:.0f} % of it, and half of it lies on {100 * half_area(heat):.0f} % of "
-        "the area."
+        f"The peak is at x = {top.x}, y = {top.y} ({top.value:.2g}). The {ninth} ninth holds "
+        f"{100 * share:.0f} % of the total, and {100 * half_area(heat):.0f} % of the area holds "
+        "half of it."
     )
 
 
 def heat_facts(heat: Tensor) -> dict[str, Any]:
-    """Return the same as plain values."""
-    top: Peak = peak(heat)
-    place, share = strongest_ninth(heat)
+    """Return the same facts as plain values."""
+    ninth, share = strongest_ninth(heat)
     return {
-        "peak": {"x": top.x, "y": top.y, "value": top.value},
-        "strongest_ninth": place,
+        "peak": peak(heat)._asdict(),
+        "strongest_ninth": ninth,
         "strongest_ninth_share": share,
         "half_area": half_area(heat),
     }

@@ -1,4 +1,4 @@
-"""The page that explains: ``index.html``, its drawings as files beside it, ``explain.json``."""
+"""Output of ``verydeep explain``: ``index.html``, ``explain.json`` and the drawings as files."""
 
 from __future__ import annotations
 
@@ -19,25 +19,23 @@ from verydeep.visualization.inspection.tiles import DOTS
 from verydeep.visualization.plots.style import darken, save_picture
 
 LIKELIEST = 5
-"""Classes that the page names of an image."""
+"""Number of classes listed per image."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A drawing on the page.
+    """A panel whose drawing has been written; see :class:`Panel`.
 
     Attributes:
-        panel: Its name.
-        title: Above it.
-        alt: What it shows, in words.
-        caption: Below it.
-        file: Relative to the page.
-        dark: The same for a dark page.
-        width: In pixels.
-        height: In pixels.
+        title: Title above the drawing.
+        alt: Text alternative.
+        caption: Caption below the drawing.
+        file: Image file, relative to the page.
+        dark: Image file for a dark page.
+        width: Width in pixels.
+        height: Height in pixels.
     """
 
-    panel: str
     title: str
     alt: str
     caption: str
@@ -49,7 +47,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Written:
-    """A section whose drawings lie in files; see :class:`Section`."""
+    """A section whose drawings have been written; see :class:`Section`."""
 
     name: str
     title: str
@@ -62,9 +60,9 @@ class Likely(NamedTuple):
     """A class and its probability.
 
     Attributes:
-        name: Of the class, for people.
-        probability: From 0 to 1.
-        asked: Whether it is the one that is asked about.
+        name: Display name of the class.
+        probability: Probability, 0 to 1.
+        asked: Whether the page explains this class.
     """
 
     name: str
@@ -74,19 +72,19 @@ class Likely(NamedTuple):
 
 @dataclass(frozen=True)
 class PictureSections:
-    """What the page says of one image.
+    """Part of the page about one image.
 
     Attributes:
-        key: Its folder, and its anchor on the page.
-        name: Of the image, for people.
-        source: Where it came from.
-        file: The image as the net was shown it, relative to the page.
-        height: Of that, in pixels.
-        width: Likewise.
-        positions: Rows and columns of the map of scores.
-        asked: The class that is asked about.
-        ranking: The likeliest classes, and that one.
-        sections: What was found.
+        key: Folder of its files and anchor on the page.
+        name: Display name of the image.
+        source: Source of the image.
+        file: Input of the net as an image file, relative to the page.
+        height: Height of the input, in pixels.
+        width: Width of the input, in pixels.
+        positions: Rows and columns of the score map.
+        asked: The explained class.
+        ranking: The most likely classes and the explained one.
+        sections: Sections about the image.
     """
 
     key: str
@@ -119,21 +117,21 @@ class PictureSections:
 
 @dataclass(frozen=True)
 class Head:
-    """What the page says of the whole.
+    """Header of the page.
 
     Attributes:
-        model: Where it came from.
-        net: A column of Table 1.
+        model: Source of the model.
+        net: Column of Table 1.
         classes: Number of classes K.
-        input_size: Of the net, in pixels.
-        scale: Smallest side that the images were rescaled to, in pixels.
-        center: Whether the net was shown the central square alone.
-        device: Where it computed.
-        precision: ``bf16`` or ``fp32``, of its answers.
-        measured: Its error, as the model has it; None if it was never measured.
-        command: What was called; None if Python was.
-        left_out: Sections that could not be made, with reasons.
-        unreadable: Images that could not be, with reasons.
+        input_size: Input size of the net, in pixels.
+        scale: Smallest side of the rescaled images, in pixels.
+        center: Whether the input is the central square only.
+        device: Device of the computation.
+        precision: Precision of the forward pass, ``bf16`` or ``fp32``.
+        measured: Test metrics stored with the model; None if it was never tested.
+        command: Command line; None if called from Python.
+        left_out: Reasons for sections left out.
+        unreadable: Unreadable images with reasons.
     """
 
     model: str
@@ -151,7 +149,7 @@ class Head:
 
 
 def sections_as_dict(sections: Iterable[Written]) -> dict[str, Any]:
-    """Return the facts of sections and the files of their drawings, by name."""
+    """Return the facts and files of sections by name."""
     return {
         section.name: {
             "title": section.title,
@@ -163,10 +161,7 @@ def sections_as_dict(sections: Iterable[Written]) -> dict[str, Any]:
 
 
 def write_section(section: Section, folder: Path, key: str) -> Written:
-    """Write the drawings of a section into the page's folder, each for a light and a dark page.
-
-    Their names are ``key/PANEL.png`` and ``key/PANEL-dark.png``.
-    """
+    """Write a section's drawings as ``key/PANEL.png`` (light) and ``key/PANEL-dark.png``."""
     panels = tuple(_write_panel(panel, folder, key) for panel in section.panels)
     return Written(section.name, section.title, section.lead, panels, section.facts)
 
@@ -179,13 +174,13 @@ def _write_panel(panel: Panel, folder: Path, key: str) -> Shown:
     save_picture(panel.figure, folder / dark, dots=DOTS, notes=notes)
     with Image.open(folder / file) as image:
         width, height = image.size
-    return Shown(panel.name, panel.title, panel.alt, panel.caption, file, dark, width, height)
+    return Shown(panel.title, panel.alt, panel.caption, file, dark, width, height)
 
 
 def write_part(
     subject: Subject, source: str, key: str, sections: Sequence[Written], folder: Path
 ) -> PictureSections:
-    """Write the image as the net is shown it, and return what the page says of it."""
+    """Write the input of the net as an image file and return the part about it."""
     file = f"{key}/picture.png"
     picture = Image.fromarray(np.ascontiguousarray(subject.pixels.permute(1, 2, 0).numpy()))
     write_atomically(folder / file, lambda path: picture.save(path, format="PNG"))
@@ -230,14 +225,14 @@ def write_page(
     """Write ``index.html`` and ``explain.json``.
 
     Args:
-        head: What is said of the whole.
-        parts: What is said of each image.
-        net: Sections about the net alone.
-        folder: The page's.
-        seconds: That it took.
+        head: Header of the page.
+        parts: Parts about the images.
+        net: Sections about the net.
+        folder: Folder of the page.
+        seconds: Duration, in seconds.
 
     Returns:
-        What ``explain.json`` holds.
+        Contents of ``explain.json``.
     """
     value = {
         "out": str(folder),
@@ -262,27 +257,25 @@ def write_page(
 
 
 def measured_in_words(measured: Mapping[str, Any] | None) -> str | None:
-    """Return what a model's folder says of its errors; None if it says nothing.
+    """Return a model's error in words; None without metrics.
 
     Args:
-        measured: The result of a test; or, of a run that goes on or was interrupted, what the
-            validation behind its best epoch found.
+        measured: Test metrics or, for an unfinished run, validation metrics of its best epoch.
 
     >>> measured_in_words({"top1_error": 12.34, "protocol": "dense", "images": 1000})
     '12.3 % top-1 error (dense, 1,000 images)'
     >>> measured_in_words({"epoch": 3, "val_loss": 1.2, "val_top1_error": 40.0})
-    'not tested yet; 40.0 % top-1 error of validation behind epoch 3'
+    'not tested yet; 40.0 % top-1 validation error after epoch 3'
     """
     if not measured:
         return None
     if "top1_error" in measured:
         how = [str(measured["protocol"])] if "protocol" in measured else []
         how += [f"{measured['images']:,} images"] if "images" in measured else []
-        behind = f" ({', '.join(how)})" if how else ""
-        return f"{measured['top1_error']:.1f} % top-1 error{behind}"
-    if "val_top1_error" in measured:
-        behind = f" behind epoch {measured['epoch']}" if "epoch" in measured else ""
-        return (
-            f"not tested yet; {measured['val_top1_error']:.1f} % top-1 error of validation{behind}"
+        return f"{measured['top1_error']:.1f} % top-1 error" + (
+            f" ({', '.join(how)})" if how else ""
         )
+    if "val_top1_error" in measured:
+        epoch = f" after epoch {measured['epoch']}" if "epoch" in measured else ""
+        return f"not tested yet; {measured['val_top1_error']:.1f} % top-1 validation error{epoch}"
     return "not tested yet"

@@ -1,4 +1,4 @@
-"""Receptive fields drawn on the image: what a unit can see, and what it answers to."""
+"""Theoretical and effective receptive fields, drawn on the image."""
 
 from __future__ import annotations
 
@@ -11,65 +11,64 @@ from matplotlib.ticker import MaxNLocator
 
 from verydeep.data.geometry import Window
 from verydeep.inspection.activations import BLOCKS
-from verydeep.inspection.receptive_field import MASS, Sight, sights
+from verydeep.inspection.receptive_field import MASS, ReceptiveField, receptive_fields
 from verydeep.inspection.subject import Subject
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import DOTS, WIDTH
 from verydeep.visualization.plots.style import ORANGE, colour_scale, outline
 
 SQUARE = "white"
-"""Of the square that holds most of the gradients, on the dark colours of the scale."""
+"""Colour of the square that holds most of the gradient."""
 
 SMALL = 0.1
-"""Share of the image's sides below which a field has a ring around it, in which it is found."""
+"""Receptive fields below this share of the image's sides are marked with a ring."""
 
 
 def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
-    """Draw what the strongest unit of each layer sees of the image.
+    """Draw the receptive fields of the strongest unit of each layer.
 
     Args:
         subject: The image.
-        layers: Besides those that are always drawn, :data:`BLOCKS`.
+        layers: Layers in addition to :data:`BLOCKS`.
 
     Raises:
         InputError: The net has no such layer.
     """
-    found = sights(subject, (*BLOCKS, *layers))
+    fields = receptive_fields(subject, (*BLOCKS, *layers))
     return Section(
         name="receptive-field",
-        title="What a unit sees",
-        lead="Left, orange on the image: the theoretical receptive field of the strongest unit "
-        "of a layer, all that it could depend on (section 2.3 of the paper); a ring helps to find "
-        "a small one. Right, that field enlarged: by how much the unit changes with each pixel, "
-        "|gradient| summed over red, green and blue, which is its effective receptive field (Luo "
-        "et al., 2016); colours are stretched by a square root, so that small gradients show. The "
-        f"dashed square holds {100 * MASS:.0f} % of them: the middle of a field has more ways to a "
-        "unit than its rim. Gradients are computed in fp32.",
-        panels=tuple(_panel(subject, one) for one in found),
-        facts={"precision": "fp32", "mass": MASS, "layers": [one.to_dict() for one in found]},
+        title="Receptive fields",
+        lead="Left, orange: the theoretical receptive field of a layer's strongest unit, all "
+        "pixels that it can depend on (section 2.3 of the paper); a ring marks small ones. Right, "
+        "the same field enlarged: the effective receptive field (Luo et al., 2016), |gradient| of "
+        "the unit with respect to each pixel, summed over red, green and blue, on a square-root "
+        f"colour scale. The dashed square holds {100 * MASS:.0f} % of it: more paths lead from the "
+        "centre of a field to the unit than from its border. Gradients are computed in fp32.",
+        panels=tuple(_panel(subject, one) for one in fields),
+        facts={"precision": "fp32", "mass": MASS, "layers": [one.to_dict() for one in fields]},
     )
 
 
-def _panel(subject: Subject, one: Sight) -> Panel:
+def _panel(subject: Subject, one: ReceptiveField) -> Panel:
     unit, (whole, visible) = one.unit, one.field
-    words = (
+    summary = (
         f"Channel {unit.channel} at row {unit.row}, column {unit.column} of {unit.layer} sees "
-        f"{whole.width}x{whole.height} pixels{_outside(whole, visible)}."
+        f"{whole.width}x{whole.height} pixels{_outside(whole, visible)}. "
     )
     if one.effective_side is None:
-        share = "No pixel changes it: all gradients are 0."
+        summary += "It depends on no pixel: all gradients are 0."
     else:
-        share = (
-            f"{100 * MASS:.0f} % of its gradients lie in a square of {one.effective_side} pixels "
-            f"around the middle of the field, {100 * (one.central_share or 0):.0f} % in the middle "
-            "quarter of the field's area."
+        summary += (
+            f"{100 * MASS:.0f} % of its gradient lies in a square of {one.effective_side} pixels "
+            f"around the centre of the field, {100 * (one.central_share or 0):.0f} % in the "
+            "central quarter of the field's area."
         )
     return Panel(
         name=f"field-{unit.layer.replace('_', '-')}",
-        title=f"{unit.layer}: channel {unit.channel}, the strongest with {unit.value:.3g}",
-        alt=f"{words} {share}",
+        title=f"{unit.layer}: channel {unit.channel}, the strongest at {unit.value:.3g}",
+        alt=summary,
         figure=_draw(subject, one),
-        caption=f"{words} {share}",
+        caption=summary,
     )
 
 
@@ -79,7 +78,7 @@ def _outside(whole: Window, visible: Window) -> str:
     return f", of which {visible.width}x{visible.height} lie on the image"
 
 
-def _draw(subject: Subject, one: Sight) -> Figure:
+def _draw(subject: Subject, one: ReceptiveField) -> Figure:
     visible = one.field.visible
     figure, (left, right, beside) = _places(subject.pixels.shape[1:], visible[2:])
     height, width = subject.pixels.shape[1:]
@@ -95,20 +94,20 @@ def _draw(subject: Subject, one: Sight) -> Figure:
         for line in (axes.xaxis, axes.yaxis):
             line.set_major_locator(MaxNLocator(3, integer=True))
             line.label.set_size(8)
-    left.set_title("can see", fontsize=9)
-    right.set_title("answers to", fontsize=9)
+    left.set_title("theoretical", fontsize=9)
+    right.set_title("effective", fontsize=9)
     return figure
 
 
 def _ring(axes: Any, window: Window) -> None:
-    """Draw a ring around what is too small to be found on the image."""
+    """Draw a ring around a small window."""
     x0, y0, x1, y1 = window.corners
     for colour, width in (("black", 3.0), (ORANGE, 1.6)):
         axes.plot((x0 + x1) / 2, (y0 + y1) / 2, "o", mfc="none", mec=colour, ms=22, mew=width)
 
 
 def _places(first: Sequence[int], second: Sequence[int]) -> tuple[Figure, list[Any]]:
-    """Return axes for two images of these heights and widths, and for a scale of colours."""
+    """Return axes for two images of these heights and widths and for a colour bar."""
     ratios = [min(max(width / height, 0.4), 2.5) for height, width in (first, second)]
     high = (WIDTH - 1.98) / sum(ratios)
     tall = high + 0.74
@@ -120,7 +119,7 @@ def _places(first: Sequence[int], second: Sequence[int]) -> tuple[Figure, list[A
     ]
 
 
-def _draw_gradient(axes: Any, beside: Any, one: Sight) -> None:
+def _draw_gradient(axes: Any, beside: Any, one: ReceptiveField) -> None:
     top, left, height, width = one.field.visible
     part = one.gradient[top : top + height, left : left + width].numpy()
     image = axes.imshow(
@@ -132,13 +131,13 @@ def _draw_gradient(axes: Any, beside: Any, one: Sight) -> None:
     )
     if one.effective_side:
         square = _square(one.field.whole, one.effective_side)
-        outline(axes, square.corners, SQUARE, 1.6, style="--", halo=False)
+        outline(axes, square.corners, SQUARE, 1.6, ls="--", halo=False)
     axes.set(xlim=(left, left + width), ylim=(top + height, top))
     colour_scale(image, beside, "|gradient|", 8)
 
 
 def _square(whole: Window, side: int) -> Window:
-    """Return the square of that side in the middle of a field."""
+    """Return the square of this side in the centre of a field."""
     return Window(
         whole.top + (whole.height - side) // 2, whole.left + (whole.width - side) // 2, side, side
     )

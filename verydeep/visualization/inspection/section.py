@@ -1,4 +1,4 @@
-"""The parts of a page that explains: a section holds panels, a panel is one drawing."""
+"""Sections of the explain page and their panels."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One drawing.
+    """A drawing with its texts.
 
     Attributes:
-        name: Of its file, without an ending: lower case, digits and hyphens.
-        title: Stands above it.
-        alt: What it shows, with its numbers, for those who cannot see it.
+        name: File name without suffix: lower case letters, digits and hyphens.
+        title: Title above the drawing.
+        alt: Text alternative with the numbers.
         figure: The drawing.
-        caption: How to read it; stands below it.
+        caption: Caption below the drawing, which says how to read it.
     """
 
     name: str
@@ -30,14 +30,14 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """Drawings that belong together.
+    """A group of panels.
 
     Attributes:
-        name: Lower case, digits and hyphens; unique on the page.
-        title: Its heading.
-        lead: What is seen here and how it was made, in a sentence or two, with its source.
-        panels: In order.
-        facts: The numbers behind the drawings, as plain values.
+        name: Unique name: lower case letters, digits and hyphens.
+        title: Heading.
+        lead: Introduction: the method and its source, in a few sentences.
+        panels: Panels in order.
+        facts: Numbers behind the drawings, as plain values.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The sections of a page that explains, by name, in the order in which they stand there."""
+"""Sections of the explain page by name, in page order."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ Make = Callable[[Subject], Section]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What sections may be told.
+    """Options of the sections.
 
     Attributes:
-        layers: Layers that are looked at besides those that always are.
-        exciting: Draws what excites an image's channels most; None if nobody looked for it.
-        boxes: Box nets whose box is looked into.
-        box_scales: Test scales of the box nets in pixels; None takes those of the first.
-        source: The image before it was rescaled; None if only the subject's is there.
-        steps: Of the ascent to a class model; None takes the usual number.
-        seed: Of what is drawn by lot.
-        progress: Where long sections report to.
+        layers: Layers in addition to the default ones.
+        exciting: Draws the top activations; None if they were not searched for.
+        boxes: Box nets to explain.
+        box_scales: Test scales of the box nets in pixels; None means those of the first.
+        source: The image before rescaling; None if only the subject's image is available.
+        steps: Gradient steps of the class model; None means the default.
+        seed: Random seed.
+        progress: Progress reporter of slow sections.
     """
 
     layers: tuple[str, ...] = ()
@@ -57,15 +57,15 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A section that can be asked for.
+    """An available section.
 
     Attributes:
-        name: Its name.
-        make: Computes and draws it.
-        of_net: Whether it is about the net alone, and stands once on the page.
-        of_class: Whether it is about net and class alone, and is made once for each class.
-        default: Whether it stands there without being asked for.
-        captum: Whether it needs that package, the extra ``insight``.
+        name: Name of the section.
+        make: Computes and draws the section.
+        of_net: Whether it depends on the net only and appears once per page.
+        of_class: Whether it depends on net and class only and is made once per class.
+        default: Whether it is shown by default.
+        captum: Whether it needs Captum (the extra ``insight``).
     """
 
     name: str
@@ -77,7 +77,7 @@ class Entry:
 
 
 def _exciting(subject: Subject, options: Options) -> Section:
-    assert options.exciting, "chosen only if something was looked through"
+    assert options.exciting, "chosen only if top activations were searched for"
     return options.exciting(subject)
 
 
@@ -115,39 +115,36 @@ ENTRIES = (
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The sections of a page, and why others are not there."""
+    """Chosen sections, and reasons for those left out."""
 
     entries: tuple[Entry, ...]
     left_out: tuple[str, ...] = ()
 
 
 def choose(only: Iterable[str] = (), more: Iterable[str] = ()) -> Choice:
-    """Return the sections that are to be made, in the order of the page.
+    """Return the sections to make, in page order.
 
     Args:
-        only: Names; without any, those that stand there by default.
-        more: Names of others that an option asked for.
+        only: Names of sections; if empty, the default ones.
+        more: Names of additional sections.
 
     Raises:
-        InputError: There is no section of such a name.
-        MissingExtra: One that was named needs Captum, which is not installed.
+        InputError: A section is unknown.
+        MissingExtra: A named section needs Captum, which is not installed.
     """
-    asked, also = set(only), set(more)
+    named, extra = set(only), set(more)
     known = [entry.name for entry in ENTRIES]
-    for name in sorted(asked.difference(known)):
+    for name in sorted(named.difference(known)):
         raise InputError(
-            f"there is no section {name!r}; there are {', '.join(known)}{did_you_mean(name, known)}"
+            f"unknown section {name!r}; available: {', '.join(known)}{did_you_mean(name, known)}"
         )
-    chosen = [entry for entry in ENTRIES if entry.name in also or _is_chosen(entry, asked)]
+    wanted = named or {entry.name for entry in ENTRIES if entry.default}
+    chosen = [entry for entry in ENTRIES if entry.name in wanted | extra]
     if find_spec("captum"):
         return Choice(tuple(chosen))
     for entry in chosen:
-        if entry.captum and entry.name in asked | also:
+        if entry.captum and entry.name in named | extra:
             raise MissingExtra(f"the section {entry.name}: Captum", "insight")
     names = ", ".join(entry.name for entry in chosen if entry.captum)
     reason = f"{names}: Captum is not installed (pip install 'verydeep[insight]')"
     return Choice(tuple(entry for entry in chosen if not entry.captum), (reason,) if names else ())
-
-
-def _is_chosen(entry: Entry, asked: set[str]) -> bool:
-    return entry.name in asked if asked else entry.default

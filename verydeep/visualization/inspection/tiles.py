@@ -1,4 +1,4 @@
-"""Small images in rows, each with words above it, all on one scale of colours."""
+"""Grid of small images with titles on a common colour scale."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from numpy.typing import NDArray
 from verydeep.visualization.plots.style import ORANGE, colour_scale
 
 WIDTH = 4.4
-"""Of a drawing, in inches: letters of 8 points are 9 pixels on a telephone 360 pixels wide."""
+"""Width of a drawing, in inches: 8-point text is 9 pixels high on a phone 360 pixels wide."""
 
 DOTS = 200
-"""For an inch."""
+"""Resolution, in dots per inch."""
 
 HEAD = 0.22
-"""Inches above a small image, for its words."""
+"""Height of a title, in inches."""
 
 SCALE = 0.7
-"""Inches beside the images, for the scale of colours."""
+"""Width of the colour bar, in inches."""
 
 TALLEST = 2.5
-"""Times as high as wide a small image is drawn at most."""
+"""Maximum ratio of height to width of a drawn image."""
 
 
 class Tile(NamedTuple):
     """A small image.
 
     Attributes:
-        values: (h, w), drawn in the common colours; or colours (h, w, 3) from 0 to 1.
-        title: Above it.
-        place: Row and column of what is marked with a ring; None marks nothing.
+        values: Values (h, w) on the common colour scale, or colours (h, w, 3) from 0 to 1.
+        title: Title above the image.
+        place: Row and column marked with a ring; None for no mark.
     """
 
     values: NDArray[Any]
@@ -44,19 +44,19 @@ class Tile(NamedTuple):
 def draw_tiles(
     tiles: Sequence[Tile], columns: int, *, scale: tuple[float, float] | None, unit: str = ""
 ) -> Figure:
-    """Draw small images in rows.
+    """Draw small images in a grid.
 
     Args:
-        tiles: The images, of one shape.
-        columns: In a row.
-        scale: Values of the first and the last colour of viridis; None for images in colours.
-        unit: Words at the scale of colours.
+        tiles: Images of one shape.
+        columns: Images per row.
+        scale: Range of the colour scale (viridis); None for colour images.
+        unit: Label of the colour bar.
     """
     height, width = tiles[0].values.shape[:2]
     ratio = min(height / width, TALLEST)
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
-    # The plane of the drawing: a small image is 1 wide, and has a margin and room for words.
+    # Data coordinates: an image is 1 wide, plus a margin and space for its title.
     room = WIDTH - (SCALE if scale else 0.0)
     inch = columns * 1.06 / room
     head = HEAD * inch
@@ -91,13 +91,13 @@ def _draw_tile(
         vmax=high,
         interpolation="nearest",
     )
-    # Names may hold dollar signs, which are no mathematics.
+    # parse_math: dollar signs in names are not formulas.
     axes.text(x, y - 0.015 * ratio, tile.title, fontsize=9, va="bottom", parse_math=False)
     if tile.place:
         height, width = tile.values.shape[:2]
         row, column = tile.place
         at = (x + (column + 0.5) / width, y + (row + 0.5) / height * ratio)
-        # A ring at the edge would reach into its neighbour, or into the words above.
+        # Without clipping, a ring at the edge would reach into a neighbour or a title.
         inside = Rectangle((x, y), 1, ratio, transform=axes.transData)
         for colour, line in (("white", 2.2), (ORANGE, 1.1)):
             (ring,) = axes.plot(*at, "o", mfc="none", mec=colour, ms=7, mew=line)

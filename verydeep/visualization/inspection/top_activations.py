@@ -1,4 +1,4 @@
-"""What excites channels most, drawn: what their units saw, and where on the image."""
+"""Top activations: the image patches to which channels respond most strongly."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from verydeep.visualization.plots.style import ORANGE, outline, shortened
 from verydeep.visualization.plots.style import number as printed
 
 LONGEST = 20
-"""Letters of a file's name above its patch."""
+"""Maximum length of a file name above its patch, in characters."""
 
 BEYOND = 0.5
-"""Grey of what lies beyond an image's edge."""
+"""Grey value outside the image."""
 
 
 def exciting_section(
-    found: Patches, name: Callable[[int], str], *, among: str, count: int
+    patches_of: Patches, name: Callable[[int], str], *, among: str, count: int
 ) -> Section:
-    """Draw the patches that excite channels most, and the images that they lie on.
+    """Draw the patches with the strongest activations of channels, beside their images.
 
     Args:
-        found: The patches.
-        name: From the number of an image to what people call it.
-        among: Where the images were.
-        count: How many were looked at.
+        patches_of: The patches by channel.
+        name: Returns the display name of an image by its index.
+        among: Folder of the images.
+        count: Number of images searched.
     """
     return Section(
         name="exciting",
-        title="What excites a channel most",
-        lead=f"Of {count:,} images in {among}, those on which a channel answers most strongly, "
-        "cut at the theoretical receptive field of the unit that does; one patch an image, which "
-        "stands beside it, the field outlined. The number is what the unit answers.",
-        panels=tuple(_panel(channel, found[channel], name) for channel in sorted(found)),
+        title="Top activations",
+        lead=f"The images among {count:,} in {among} to which a channel responds most strongly, "
+        "cropped to the theoretical receptive field of the most active unit, one patch per image. "
+        "Beside each patch is its image with the field outlined. The number is the activation.",
+        panels=tuple(_panel(channel, patches_of[channel], name) for channel in sorted(patches_of)),
         facts={
             "among": among,
             "images": count,
@@ -51,7 +51,7 @@ def exciting_section(
                     "channel": channel.number,
                     "patches": [{"file": name(p.index), **p.to_dict()} for p in patches],
                 }
-                for channel, patches in sorted(found.items())
+                for channel, patches in sorted(patches_of.items())
             ],
         },
     )
@@ -64,10 +64,10 @@ def _panel(channel: Channel, patches: Sequence[Patch], name: Callable[[int], str
         name=f"exciting-{channel.layer.replace('_', '-')}-{channel.number}",
         title=f"{channel.layer}, channel {channel.number}",
         alt=f"{len(patches)} patches of at most {side}x{side} pixels beside their images, "
-        f"the most exciting first: {listed}.",
+        f"strongest activation first: {listed}.",
         figure=_draw(patches, name),
-        caption=f"A unit of this layer sees {side}x{side} pixels. What lies beyond the edge of a "
-        f"image is grey. {_key(patches, name)}".rstrip(),
+        caption=f"A unit of this layer sees {side}x{side} pixels. Pixels outside the image are "
+        f"grey. {_key(patches, name)}".rstrip(),
     )
 
 
@@ -76,7 +76,7 @@ def _key(patches: Sequence[Patch], name: Callable[[int], str]) -> str:
 
 
 def _draw(patches: Sequence[Patch], name: Callable[[int], str]) -> Figure:
-    """Draw each patch, and right of it the image that it was cut from."""
+    """Draw each patch with its image to the right."""
     rows, gap = -(-len(patches) // 2), 0.08
     side = (WIDTH - 3 * gap) / 4
     tall = rows * (side + HEAD)
@@ -100,14 +100,14 @@ def _draw_whole(axes: Any, patch: Patch) -> None:
     show(axes, as_picture(patch.thumbnail), "", size=patch.size)
     outline(axes, patch.field.visible.corners, ORANGE, 1.6)
     height, width = patch.size
-    # Room for the line, half of which lies beyond the edge that it is drawn at.
+    # Margin for the outline, half of which lies outside the image.
     axes.set(xlim=(-0.01 * width, 1.01 * width), ylim=(1.01 * height, -0.01 * height))
 
 
 def _aligned(patches: Sequence[Patch]) -> list[NDArray[Any]]:
-    """Return patches as colours (h, w, 3) of one shape, their units' middles in one place.
+    """Return patches as colours (h, w, 3) of one shape, aligned at the centres of their units.
 
-    Of the receptive field, rows and columns are left out that lie on none of the images.
+    Rows and columns of the receptive field that lie outside all images are left out.
     """
     starts = [
         (p.field.visible.top - p.field.whole.top, p.field.visible.left - p.field.whole.left)

@@ -1,4 +1,4 @@
-"""The lecture's figures, drawn from what the library itself computes.
+"""Lecture figures, drawn from the library's own computations.
 
-Each figure has a file: pure functions that return its numbers, and one that draws them.
+Each figure has a module with pure functions for its numbers and one function that draws it.
 """

@@ -1,4 +1,4 @@
-"""The image that a net for stripes likes best, and how it is striped.
+"""Class model of a stripe classifier, and its spectrum.
 
 After Simonyan, Vedaldi & Zisserman, "Deep Inside Convolutional Networks" (2013), section 2.
 """
@@ -20,38 +20,38 @@ LABEL = CLASSES.index("standing")
 
 
 def spectrum(pixels: Tensor) -> Tensor:
-    """Return how strong every frequency is in an image, without its mean.
+    """Return the amplitude spectrum of an image without its mean.
 
     Args:
-        pixels: (3, H, W), H and W even.
+        pixels: Image, (3, H, W), H and W even.
 
     Returns:
-        float64 (H, W/2 + 1): rows from −½ period a pixel down, columns from 0 periods across.
+        Amplitudes, float64 (H, W/2 + 1): rows from −½ period per pixel, columns from 0.
     """
     grey = pixels.double().mean(0)
-    found = torch.fft.rfft2(grey - grey.mean()).abs()
-    shifted: Tensor = torch.fft.fftshift(found, dim=0)
+    models = torch.fft.rfft2(grey - grey.mean()).abs()
+    shifted: Tensor = torch.fft.fftshift(models, dim=0)
     return shifted
 
 
 def draw_class_model(model: Classifier | None = None) -> Figure:
-    """Draw the image of the largest score of a class, as published and smoothed; a spectrum."""
+    """Draw the class model as published and smoothed, and the spectrum of the first."""
     net = model or stripe_net()
-    found = [class_model(net, LABEL, ascent=a) for a in (ASCENT_AS_PUBLISHED, USUAL_ASCENT)]
+    models = [class_model(net, LABEL, ascent=a) for a in (ASCENT_AS_PUBLISHED, USUAL_ASCENT)]
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     *pictures, last = figure.subplots(1, 3, width_ratios=(1.2, 1.2, 1))
-    for axes, one, how in zip(pictures, found, ("as published", "shifted, smoothed"), strict=True):
+    for axes, one, how in zip(pictures, models, ("as published", "shifted, smoothed"), strict=True):
         axes.imshow(one.pixels.permute(1, 2, 0).numpy(), interpolation="nearest")
         axes.set(xticks=[], yticks=[])
-        axes.set_title(f"most {CLASSES[LABEL]} to the net:\n{how}")
-    image = _draw_spectrum(last, spectrum(found[0].pixels))
+        axes.set_title(f"class model of “{CLASSES[LABEL]}”:\n{how}")
+    image = _draw_spectrum(last, spectrum(models[0].pixels))
     last.set_title("spectrum of\nthe first")
-    figure.colorbar(image, ax=last, label="share of the largest", shrink=0.9)
+    figure.colorbar(image, ax=last, label="share of the maximum", shrink=0.9)
     return figure
 
 
 def _draw_spectrum(axes: Any, strength: Tensor) -> Any:
-    half = 0.5 / SIDE  # a cell is drawn around its frequency
+    half = 0.5 / SIDE  # cells are centred at their frequencies
     image = axes.imshow(
         (strength / strength.max().clamp(min=1e-9)).numpy(),
         cmap="cividis",
@@ -62,6 +62,6 @@ def _draw_spectrum(axes: Any, strength: Tensor) -> Any:
     )
     across, down = (radians / (2 * math.pi) for radians in WAVES[LABEL])
     axes.plot(across, down, "o", mfc="none", mec="white", ms=16, mew=1.8)
-    axes.set(xlabel="periods a pixel across", ylabel="periods a pixel down")
+    axes.set(xlabel="horizontal periods per pixel", ylabel="vertical periods per pixel")
     axes.set(xticks=(0, 0.25, 0.5), yticks=(-0.5, -0.25, 0, 0.25, 0.5))
     return image

@@ -1,4 +1,4 @@
-"""What stacks of 3x3 convolutions save against one larger window (section 2.3)."""
+"""Comparison of stacks of 3x3 convolutions with single larger convolutions (section 2.3)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from verydeep.nets.anatomy import measure
 from verydeep.nets.table import Layer
 
 CHANNELS, SIZE = 256, 56
-"""Of the maps that are compared: those of the third block for an image of 224 pixels."""
+"""Channels and side of the feature maps: those of the third block for a 224-pixel image."""
 
 PAIRS = {5: (3, 3), 7: (3, 3, 3)}
-"""Side of a window, and the stack that sees as much."""
+"""Kernel size of a large convolution, and the stack with the same receptive field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Convolutions behind one another, each with its ReLU and as many channels out as in.
+    """Stack of convolutions with equal input and output channels, each followed by a ReLU.
 
     Attributes:
-        weights: Without biases.
-        multiply_adds: For one image.
-        non_linearities: ReLUs.
-        receptive_field: Side in pixels of the map before.
+        weights: Number of weights, without biases.
+        multiply_adds: Multiply-adds per image.
+        non_linearities: Number of ReLUs.
+        receptive_field: Side of the receptive field on the input map.
     """
 
     weights: int
@@ -36,7 +36,7 @@ class Stack:
 
 
 def stack(kernels: Sequence[int], channels: int = CHANNELS, size: int = SIZE) -> Stack:
-    """Measure convolutions with these windows on maps of ``size`` x ``size`` pixels.
+    """Return the properties of a stack with these kernel sizes on ``size`` x ``size`` maps.
 
     >>> [stack(kernels).weights // 256**2 for kernels in ((3, 3, 3), (7,))]
     [27, 49]
@@ -52,41 +52,32 @@ def stack(kernels: Sequence[int], channels: int = CHANNELS, size: int = SIZE) ->
 
 
 def draw_stacks() -> Figure:
-    """Draw weights, work and ReLUs of stacks beside those of the windows that see as much."""
+    """Draw weights, multiply-adds and ReLUs of stacks and of the equivalent single layers."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     panels = figure.subplots(1, 3)
-    small = [stack(kernels) for kernels in PAIRS.values()]
-    large = [stack((side,)) for side in PAIRS]
-    for axes, title, unit, amount, places in (
-        (panels[0], "weights", "multiples of C²", _squares, 0),
-        (panels[1], "multiply-adds", f"10⁹ (C = {CHANNELS}, {SIZE}x{SIZE} maps)", _billions, 1),
-        (panels[2], "non-linearities", "ReLUs", _relus, 0),
+    stacks = [stack(kernels) for kernels in PAIRS.values()]
+    singles = [stack((side,)) for side in PAIRS]
+    billions = f"10⁹ (C = {CHANNELS}, {SIZE}x{SIZE} maps)"
+    for axes, title, unit, factor, form in (
+        (panels[0], "weights", "multiples of C²", CHANNELS**2, "{:.0f}"),
+        (panels[1], "multiply-adds", billions, 1e9, "{:.1f}"),
+        (panels[2], "non-linearities", "ReLUs", 1, "{:.0f}"),
     ):
-        _bars(axes, [amount(s) for s in small], [amount(s) for s in large], places)
+        field = title.replace("-", "_")
+        rows = [[getattr(one, field) / factor for one in group] for group in (stacks, singles)]
+        _draw_bars(axes, rows, form)
         axes.set(title=title, ylabel=unit)
     panels[2].yaxis.get_major_locator().set_params(integer=True)
     figure.legend(*panels[0].get_legend_handles_labels(), ncols=2, loc="outside upper center")
     return figure
 
 
-def _squares(one: Stack) -> float:
-    return one.weights / CHANNELS**2
-
-
-def _billions(one: Stack) -> float:
-    return one.multiply_adds / 1e9
-
-
-def _relus(one: Stack) -> float:
-    return one.non_linearities
-
-
-def _bars(axes: Any, small: Sequence[float], large: Sequence[float], places: int) -> None:
-    rows = (("stack of 3x3 convolutions", small), ("one larger window", large))
-    for place, (name, values) in enumerate(rows):
-        at = [group + 0.4 * (place - 0.5) for group in range(len(values))]
-        bars = axes.bar(at, values, 0.36, color=f"C{place}", label=name)
-        axes.bar_label(bars, [f"{value:.{places}f}" for value in values], padding=2)
+def _draw_bars(axes: Any, rows: Sequence[Sequence[float]], form: str) -> None:
+    names = ("stack of 3x3 convolutions", "single larger convolution")
+    for index, (name, values) in enumerate(zip(names, rows, strict=True)):
+        x = [group + 0.4 * (index - 0.5) for group in range(len(values))]
+        bars = axes.bar(x, values, 0.36, color=f"C{index}", label=name)
+        axes.bar_label(bars, fmt=form, padding=2)
     axes.set_xticks(range(len(PAIRS)), [f"{side}x{side}" for side in PAIRS])
-    axes.set_xlabel("what one value sees (pixels)")
+    axes.set_xlabel("receptive field (pixels)")
     axes.margins(y=0.12)

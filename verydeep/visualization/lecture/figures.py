@@ -1,4 +1,4 @@
-"""The figures by name: what each shows, in words as well."""
+"""Registry of the lecture figures with titles, captions and text alternatives."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from verydeep.visualization.lecture.weight_decay import draw_minimiser
 
 @dataclass(frozen=True, slots=True)
 class LectureFigure:
-    """One figure.
+    """A lecture figure.
 
     Attributes:
-        name: Of its files, without ending.
-        title: Above it.
-        shows: What to learn from it, in one sentence.
-        section: Of the paper that it belongs to.
-        alt: What is seen on it, for those who cannot see it.
-        draw: Draws it, in the theme at hand.
+        name: File name without suffix.
+        title: Title.
+        shows: Main message, in one sentence.
+        section: Section of the paper.
+        alt: Text alternative.
+        draw: Draws the figure in the current theme.
     """
 
     name: str
@@ -49,209 +49,210 @@ FIGURES = (
     LectureFigure(
         "soft-max",
         "The first component of softmax",
-        "Softmax depends on differences of scores alone, and comes as near to 0 and 1 as one "
-        "likes without ever reaching them.",
+        "Softmax depends only on differences between scores; it approaches 0 and 1 but never "
+        "reaches them.",
         "2.1",
-        "Above: a map over two scores from −6 to 6; lines of equal value run parallel to the "
+        "Top: a map over two scores from −6 to 6; lines of equal value run parallel to the "
         "diagonal, from 0 at the upper left to 1 at the lower right, with 0.5 on the diagonal. "
-        "Below: along x₂ = 0 an S-shaped curve from 0.002 to 0.998 through 0.5 at x₁ = 0.",
+        "Bottom: along x₂ = 0 an S-shaped curve from 0.002 to 0.998 through 0.5 at x₁ = 0.",
         draw_soft_max,
     ),
     LectureFigure(
         "loss",
-        "Softmax and cross entropy together",
-        "The loss of a wrong answer grows like the difference of the scores, that of a right one "
-        "falls towards 0 without reaching it.",
+        "Softmax with cross-entropy loss",
+        "The loss of a wrong prediction grows linearly with the score difference; that of a right "
+        "prediction falls towards 0 but never reaches it.",
         "3.1",
-        "Above: a map over two scores from −6 to 6, the first one of the true class; the loss is "
-        "12 at the upper left, 0.69 on the diagonal and nearly 0 at the lower right. Below: along "
-        "x₂ = 0 the curve falls from 6 beside the line −x₁, through ln 2 at x₁ = 0, to nearly 0.",
+        "Top: a map over two scores from −6 to 6, the first one of the true class; the loss is 12 "
+        "at the upper left, 0.69 on the diagonal and nearly 0 at the lower right. Bottom: along "
+        "x₂ = 0 the curve falls from 6 near the line −x₁, through ln 2 at x₁ = 0, to nearly 0.",
         draw_loss,
     ),
     LectureFigure(
         "parameters",
         "Parameters by layer",
-        "Most parameters of every net lie in the first fully connected layer; depth costs little.",
+        "Most parameters of every net are in the first fully connected layer; depth adds few.",
         "2.2",
-        "Top: a column for each net, 133 to 144 million parameters high; 102.8 million in each are "
-        "of fc6, 16.8 million of fc7, 4.1 million of fc8, the 9 to 20 million left of the "
-        "convolutions. Below: a table of every layer's count, from 1.79 thousand in conv1_1 to "
-        "2.36 million in the convolutions of 512 channels.",
+        "Top: a bar for each net, 133 to 144 million parameters in total: 102.8 million in fc6, "
+        "16.8 million in fc7, 4.1 million in fc8, and the remaining 9 to 20 million in the "
+        "convolutions. Bottom: a table of the parameters of every layer, from 1.79 thousand in "
+        "conv1_1 to 2.36 million in convolutions with 512 channels.",
         draw_parameters,
     ),
     LectureFigure(
         "receptive-field",
-        "The receptive field grows with depth",
-        "Every 3x3 convolution widens what one value sees, the more the more pools lie before it; "
-        "1x1 convolutions widen nothing.",
+        "Growth of the receptive field with depth",
+        "Each 3x3 convolution enlarges the receptive field, more so after more pooling; 1x1 "
+        "convolutions do not.",
         "2.3",
-        "Lines rise with the number of convolutions passed, steeper after each pool: net A ends at "
-        "134 pixels after 8 convolutions, B at 140 after 10, C at 140 after 13, D at 196 after 13, "
-        "E at 252 after 16. A dashed line marks the input's side of 224 pixels.",
+        "Lines rise with the number of convolutions, more steeply after each pooling layer: net A "
+        "reaches 134 pixels after 8 convolutions, B 140 after 10, C 140 after 13, D 196 after 13, "
+        "E 252 after 16. A dashed line marks the input side of 224 pixels.",
         draw_receptive_field,
     ),
     LectureFigure(
         "stacks",
-        "Stacks of 3x3 convolutions against larger windows",
-        "Small windows behind one another see as much as a large one, with fewer weights, less "
-        "work and more non-linearities.",
+        "Stacks of 3x3 convolutions versus larger kernels",
+        "A stack of small kernels has the same receptive field as a large one, with fewer weights, "
+        "fewer multiply-adds and more non-linearities.",
         "2.3",
-        "Three pairs of bars. Two 3x3 convolutions against one 5x5: 18 and 25 C² weights, 3.7 and "
-        "5.1 billion multiply-adds, 2 ReLUs and 1. Three against one 7x7: 27 and 49 C² weights, "
-        "5.5 and 10.1 billion multiply-adds, 3 ReLUs and 1.",
+        "Three pairs of bars. Two 3x3 convolutions and one 5x5: 18 and 25 C² weights, 3.7 and 5.1 "
+        "billion multiply-adds, 2 and 1 ReLUs. Three 3x3 and one 7x7: 27 and 49 C² weights, 5.5 "
+        "and 10.1 billion multiply-adds, 3 and 1 ReLUs.",
         draw_stacks,
     ),
     LectureFigure(
         "lrn",
         "Local response normalisation",
-        "A strong response dampens its neighbours two channels to either side; the paper finds "
-        "that this does not help.",
+        "A strong response suppresses its neighbours up to two channels away; in the paper this "
+        "does not reduce the error.",
         "2.1, 4.1",
-        "Left: responses of 32 channels, 100 but for one of 800 and three of 400; after LRN, all "
-        "are smaller, least is left of the channels beside the strong ones, and a little more of "
-        "those at either end, which have fewer neighbours. Right: the share of a response that is "
-        "left falls from 59 % at most to 3 % as a neighbour's response grows to 1000.",
+        "Left: responses of 32 channels, all 100 except one of 800 and three of 400. After LRN all "
+        "are smaller, the neighbours of the strong channels most of all; the channels at both "
+        "ends, which have fewer neighbours, slightly less. Right: the remaining share of a "
+        "response falls from at most 59 % to 3 % as a neighbour's response grows to 1000.",
         draw_normalization,
     ),
     LectureFigure(
         "no-minimiser",
         "Without weight decay the loss has no minimiser",
-        "On data that a line can separate, the weights grow for ever and the loss goes on falling; "
-        "weight decay lets both settle.",
+        "On linearly separable data, the weights grow without bound while the loss keeps falling; "
+        "with weight decay both converge.",
         "3.1",
-        "Above: two classes of points on either side of a slanted gap. In the middle: the norm of "
-        "the weights over 10,000 steps; without decay it keeps rising like the logarithm of the "
-        "steps, with decay 0.0005 it levels off. Below: without decay the loss falls on a straight "
-        "line in doubly logarithmic axes, with decay it levels off.",
+        "Top: two classes of points on either side of a slanted gap. Middle: the norm of the "
+        "weights over 10,000 steps; without decay it grows with the logarithm of the steps, with "
+        "decay 0.0005 it levels off. Bottom: in log-log axes, the loss without decay falls along a "
+        "straight line; with decay it levels off.",
         draw_minimiser,
     ),
     LectureFigure(
         "initialisation",
-        "What passes a new net, by initialisation",
-        "One deviation for all layers lets answers and gradients explode or vanish with depth; "
-        "He's, made for ReLU, keeps both near their size.",
+        "Signal propagation by initialisation",
+        "With a fixed standard deviation, activations and gradients explode or vanish with depth; "
+        "He initialisation, designed for ReLU, preserves their scale.",
         "3.1",
-        "Two panels over the 16 convolutions of net E, with logarithmic axes. Forwards, from unit "
-        "noise: with a variance of 0.01 the answers grow to 65 million, with a deviation of 0.01 "
-        "they fall to 7 billionths, after Glorot to 0.0009; after He they stay between 1.4 and "
-        "2.2. Backwards, from a gradient of 1 at the last convolution to the first: 19 million, "
-        "19 billionths, 0.0004 and 0.15.",
+        "Two panels over the 16 convolutions of net E, with logarithmic axes. Forward, from unit "
+        "noise: with a variance of 0.01 the activations grow to 65 million, with a standard "
+        "deviation of 0.01 they fall to 7 billionths, with Glorot to 0.0009; with He they stay "
+        "between 1.4 and 2.2. Backward, from a gradient of 1 at the last convolution to the first: "
+        "19 million, 19 billionths, 0.0004 and 0.15.",
         draw_signals,
     ),
     LectureFigure(
         "plateau",
-        "The step response of the plateau schedule",
-        "Whenever the validation loss has not fallen for some epochs the rate is divided by ten, "
-        "three times; the next plateau ends the training.",
+        "Step response of the plateau schedule",
+        "When the validation loss has not improved for several epochs, the learning rate is "
+        "divided by ten, three times; the next plateau ends training.",
         "3.1",
-        "Top: a made-up validation loss falls from 3.9 and settles four times, each time lower "
-        "than before. Below: the learning rate goes down in steps from 0.01 to 0.00001, one step "
+        "Top: a simulated validation loss falls from 3.9 and settles on four plateaus, each lower "
+        "than the one before. Bottom: the learning rate falls in steps from 0.01 to 0.00001, one "
         "at the end of each of the first three plateaus.",
         draw_plateau,
     ),
     LectureFigure(
         "views",
-        "What each test protocol shows of an image",
-        "Every protocol looks at the middle most often; the centre crop and the ten crops never "
-        "see the ends, the crop grid and GoogLeNet's views see all.",
+        "Coverage of an image by the test protocols",
+        "All protocols cover the centre most often; the centre crop and ten-crop miss both ends, "
+        "while the crop grid and the GoogLeNet views cover everything.",
         "3.2, 4.3",
-        "Six maps of an image of 341x256 pixels with the windows of 224 pixels that each protocol "
-        "shows at Q = 256. The middle is in all views. center: one window, nothing else. dense: 8 "
-        "windows 32 pixels apart; the last 21 columns are in none. crops: 25 windows up to every "
-        "border. both: the mean of those two. ten-crop: five windows in the central square; 42 and "
-        "43 columns at the ends are in none. googlenet: three squares and the windows in each, up "
-        "to every border.",
+        "Six maps of an image of 341x256 pixels with the 224-pixel windows of each protocol at "
+        "Q = 256. The centre is in all views. center: one window. dense: 8 windows 32 pixels "
+        "apart; the last 21 columns are in none. crops: 25 windows that reach every border. both: "
+        "the mean of those two. ten-crop: five windows in the central square; 42 and 43 columns at "
+        "the ends are in none. googlenet: three squares and the windows in each, up to every "
+        "border.",
         draw_shown,
     ),
     LectureFigure(
         "wilson",
-        "How sure a measured error is",
-        "Four times as many images halve the interval; Wilson's holds the true error about as "
-        "often as it promises, the textbooks' misses small errors.",
+        "Confidence interval of a measured error",
+        "Four times as many images halve the interval; the Wilson interval has nearly its nominal "
+        "coverage, while the textbook interval fails for small errors.",
         "4",
         "Left: half the width of the 95 % interval against the number of images, three parallel "
-        "falling lines in doubly logarithmic axes; at 500 images 1.9, 3.1 and 4.0 points for "
-        "errors of 5, 15 and 30 %, at 50,000 images 0.19, 0.31 and 0.40. Right: how often "
-        "intervals of 100 images hold the true error; Wilson's zigzags around 95 %, the error ± "
-        "1.96 standard errors lies below and falls to nothing for true errors near 0.",
+        "falling lines in log-log axes; at 500 images 1.9, 3.1 and 4.0 points for errors of 5, 15 "
+        "and 30 %, at 50,000 images 0.19, 0.31 and 0.40. Right: coverage of the true error with "
+        "100 images; the Wilson interval oscillates around 95 %, while the error ± 1.96 standard "
+        "errors covers less and falls to 0 for true errors near 0.",
         draw_intervals,
     ),
     LectureFigure(
         "effective-field",
-        "What a unit can see, and what changes it",
-        "A unit hangs on the middle of its receptive field; the deeper the layer, the smaller the "
-        "part that matters.",
+        "Theoretical and effective receptive field",
+        "A unit depends mainly on the centre of its receptive field; the deeper the layer, the "
+        "smaller the share of the field that matters.",
         "2.3",
-        "Left: the gradient of a unit of conv5_3 by the pixels, net D with random weights: a soft "
-        "hill, a thousand times lower towards the edge of the square of 196 pixels that the unit "
-        "can see; a square of 146 pixels holds 95 % of it. Right: both sides over the 13 "
-        "convolutions; they agree up to 14 pixels behind the fourth, then part.",
+        "Left: the gradient of a unit of conv5_3 with respect to the pixels, for net D with random "
+        "weights: a smooth peak that falls a thousandfold towards the edge of the theoretical "
+        "receptive field, a square of 196 pixels; a square of 146 pixels holds 95 % of it. Right: "
+        "the sides of both over the 13 convolutions; they agree up to 14 pixels at the fourth, "
+        "then diverge.",
         draw_effective_field,
     ),
     LectureFigure(
         "feature-maps",
-        "From an image, deeper into a net",
-        "The deeper the layer, the coarser its maps, and the more of them say where the stripes "
-        "are instead of how each of them runs.",
+        "Feature maps by depth",
+        "Deeper feature maps are coarser and show where the stripes are rather than the individual "
+        "stripes.",
         "2.1",
-        "An image of noise with a patch of standing stripes in it, which a dashed frame marks; "
-        "then the two strongest maps of relu1_1, pool1, pool2, pool3 and pool4 of a small net A "
-        "that has learned stripes. The first two layers show the stripes one by one, the next ones "
-        "a bright spot on the patch, pool4 a few of its 4x4 positions.",
+        "A noise image with a patch of standing stripes in a dashed frame, followed by the two "
+        "strongest maps of relu1_1, pool1, pool2, pool3 and pool4 of a small net A trained on "
+        "stripes. The first two layers show individual stripes, the next ones a bright spot on the "
+        "patch, and pool4 a few of its 4x4 positions.",
         draw_maps,
     ),
     LectureFigure(
         "attributions",
-        "Which pixels a score hangs on, and what to believe",
-        "All four ways favour the patch; but guided backpropagation draws the same for a net that "
-        "has a random classifier, whose scores mean nothing.",
+        "Which pixels determine a score, and which maps to trust",
+        "All four methods highlight the patch; but guided backpropagation gives the same map for a "
+        "net with a random classifier, whose scores are meaningless.",
         "2.1",
-        "Three rows, a small net A that has learned stripes and two with its convolutions and "
-        "random fully connected layers. Each row: the image with a patch of standing stripes, "
-        "then gradient, guided backpropagation, Grad-CAM and occlusion, bright where the score of "
-        "standing hangs on the pixels. In the first row all are brightest within the patch. In the "
-        "others the guided map is the same, the gradient spreads over the image, and Grad-CAM "
-        "and occlusion change from net to net.",
+        "Three rows: a small net A trained on stripes, and two nets with its convolutions and "
+        "random fully connected layers. Each row: the image with a patch of standing stripes, then "
+        "gradient, guided backpropagation, Grad-CAM and occlusion, bright where the score of "
+        "standing depends on the pixels. In the first row all are brightest within the patch. In "
+        "the others the guided map is unchanged, the gradient spreads over the image, and Grad-CAM "
+        "and occlusion differ from net to net.",
         draw_attributions,
     ),
     LectureFigure(
         "class-model",
-        "The image that a class would like best",
-        "Climbing from noise towards a larger score finds stripes that stand and are as far apart "
-        "as those that the net was trained on.",
+        "Class model: an image that maximises a class score",
+        "Gradient ascent from noise finds upright stripes with the same spacing as those in the "
+        "training images.",
         "2.1",
-        "Two images of the class standing, both with upright stripes: as published, speckled and "
-        "gaudy; shifted and smoothed on the way, clearer. Right: the spectrum of the first, "
-        "brightest about a quarter of a period a pixel across and none down, where a white ring "
-        "marks the stripes of the training.",
+        "Two class models of standing, both with upright stripes: as published, speckled and "
+        "garish; with shifts and smoothing, clearer. Right: the spectrum of the first, brightest "
+        "near a quarter of a horizontal and no vertical period per pixel, where a white ring marks "
+        "the training stripes.",
         draw_class_model,
     ),
     LectureFigure(
         "iou",
         "Intersection over union",
-        "A box of the right size may be off by a third of its side along one direction, one of the "
-        "right centre by a factor of 1.41 in its side, and less where both are wrong.",
+        "A box of the right size counts as found up to a shift of a third of its side, a centred "
+        "box up to a factor of 1.41 in its side; combined errors leave less tolerance.",
         "A",
-        "Left: a map of the IoU of two squares over their shift sideways and the ratio of their "
-        "sides; it is 1 at no shift and equal sides, and the line of 0.5 runs from ratios of 0.71 "
-        "and 1.41 at no shift to a shift of 0.33 at equal sides. Right: squares of one size; the "
-        "IoU falls from 1 to 0 over a shift by one side, through 0.5 at 0.33 sides sideways and at "
-        "0.18 sides diagonally.",
+        "Left: a map of the IoU of two squares against their horizontal shift and the ratio of "
+        "their sides; it is 1 without a shift and at equal sides, and the 0.5 contour runs from "
+        "ratios of 0.71 and 1.41 without a shift to a shift of 0.33 at equal sides. Right: squares "
+        "of equal size; the IoU falls from 1 to 0 over a shift of one side and reaches 0.5 at 0.33 "
+        "sides horizontally and at 0.18 sides diagonally.",
         draw_overlaps,
     ),
 )
 
 
 def chosen(names: Iterable[str] = ()) -> tuple[LectureFigure, ...]:
-    """Return the figures of these names in the order of the lecture; without names, all.
+    """Return the named figures in lecture order; without names, all.
 
     Raises:
-        InputError: There is no figure of such a name.
+        InputError: A figure is unknown.
     """
     wanted = set(names)
     known = [figure.name for figure in FIGURES]
     for name in sorted(wanted.difference(known)):
         raise InputError(
-            f"there is no figure {name!r}; there are {', '.join(known)}{did_you_mean(name, known)}"
+            f"unknown figure {name!r}; available: {', '.join(known)}{did_you_mean(name, known)}"
         )
     return tuple(figure for figure in FIGURES if not wanted or figure.name in wanted)

@@ -1,12 +1,10 @@
-"""A net that knows stripes, looked into: its maps, and the pixels that a score hangs on."""
+"""Feature maps and attributions of a net trained on stripes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from verydeep.data.samples import Box
@@ -20,30 +18,31 @@ from verydeep.inspection.attribution import (
 from verydeep.inspection.subject import Subject
 from verydeep.models.classifier import Classifier
 from verydeep.visualization.lecture.stripe_task import standing, stripe_net, with_random_classifier
+from verydeep.visualization.plots.style import outline
 
 LAYERS = ("relu1_1", "pool1", "pool2", "pool3", "pool4")
-"""Those whose maps are drawn; behind the last, a map of 64 pixels has two positions a side."""
+"""Layers whose maps are drawn; pool5 would have only 2x2 positions for a 64-pixel image."""
 
 CHANNELS = 2
-"""Maps of each layer: the strongest."""
+"""Number of strongest channels drawn per layer."""
 
 LAYER, WINDOW = "conv3_2", 12
-"""Of Grad-CAM, whose last layer is too coarse for images so small, and of occlusion."""
+"""Layer of Grad-CAM (the last is too coarse for such small images); window of occlusion."""
 
 
 def strongest_maps(subject: Subject) -> list[list[tuple[str, Tensor]]]:
-    """Return of each layer the strongest channels: their names, and maps (h, w)."""
+    """Return names and maps (h, w) of the strongest channels of each layer."""
     return [
         [
-            (f"channel {unit.channel}", found.values[unit.channel])
-            for unit in found.strongest(CHANNELS)
+            (f"channel {unit.channel}", layer_map.values[unit.channel])
+            for unit in layer_map.strongest(CHANNELS)
         ]
-        for found in activations(subject, LAYERS)
+        for layer_map in activations(subject, LAYERS)
     ]
 
 
 def attributions(subject: Subject) -> dict[str, Tensor]:
-    """Return what four ways say on which pixels a score hangs, (H, W), by their names.
+    """Return attribution maps (H, W) by method.
 
     Raises:
         MissingExtra: Captum is not installed.
@@ -57,13 +56,13 @@ def attributions(subject: Subject) -> dict[str, Tensor]:
 
 
 def draw_maps(model: Classifier | None = None) -> Figure:
-    """Draw an image and the strongest maps of every block of a net, by default a trained one."""
+    """Draw an image and the strongest feature maps of a net, by default the trained one."""
     subject, patch = standing(model or stripe_net())
     figure = Figure(figsize=(12, 3.9), layout="constrained")
     grid = figure.add_gridspec(CHANNELS, 1 + len(LAYERS), width_ratios=(2, *(1 for _ in LAYERS)))
     first = figure.add_subplot(grid[:, 0])
     _show_picture(first, subject, patch)
-    first.set_title("the image\n64x64")
+    first.set_title("image\n64x64")
     for column, (layer, maps) in enumerate(zip(LAYERS, strongest_maps(subject), strict=True), 1):
         panels = [figure.add_subplot(grid[row, column]) for row in range(CHANNELS)]
         for axes, (channel, values) in zip(panels, maps, strict=True):
@@ -75,7 +74,7 @@ def draw_maps(model: Classifier | None = None) -> Figure:
 
 
 def draw_attributions(model: Classifier | None = None) -> Figure:
-    """Draw what a score hangs on, for a net and for two with a random classifier each.
+    """Draw attribution maps of a trained net and of two with random classifiers.
 
     Raises:
         MissingExtra: Captum is not installed.
@@ -89,16 +88,12 @@ def draw_attributions(model: Classifier | None = None) -> Figure:
         subject, patch = standing(net)
         _show_picture(line[0], subject, patch)
         line[0].set_ylabel(name)
-        _show_heats(line[1:], attributions(subject), patch)
-    panels[0, 0].set_title("the image")
+        for axes, heat in zip(line[1:], attributions(subject).values(), strict=True):
+            _show(axes, heat, patch, heat.shape[-1])
+    panels[0, 0].set_title("image")
     for axes, title in zip(panels[0, 1:], attributions(subject), strict=True):
         axes.set_title(title)
     return figure
-
-
-def _show_heats(panels: Sequence[Any], heats: dict[str, Tensor], patch: Box) -> None:
-    for axes, heat in zip(panels, heats.values(), strict=True):
-        _show(axes, heat, patch, heat.shape[-1])
 
 
 def _show_picture(axes: Any, subject: Subject, patch: Box) -> None:
@@ -107,7 +102,7 @@ def _show_picture(axes: Any, subject: Subject, patch: Box) -> None:
 
 
 def _show(axes: Any, values: Tensor, patch: Box, side: int) -> None:
-    """Draw a map over the pixels of the image, dark for 0, bright for its largest value."""
+    """Draw a map over the extent of the image, dark at 0, bright at its maximum."""
     most = float(values.max()) or 1.0
     axes.imshow(values.numpy(), extent=_extent(side), cmap="viridis", vmin=0, vmax=most)
     _frame(axes, patch)
@@ -118,9 +113,6 @@ def _extent(side: int) -> tuple[float, float, float, float]:
 
 
 def _frame(axes: Any, patch: Box) -> None:
-    """Draw the patch, and no scale: the maps are compared by eye."""
-    size = patch.x1 - patch.x0, patch.y1 - patch.y0
-    axes.add_patch(
-        Rectangle((patch.x0, patch.y0), *size, fill=False, edgecolor="white", lw=1.6, ls="--")
-    )
+    """Mark the patch and remove the ticks."""
+    outline(axes, patch, "white", 1.6, ls="--", halo=False)
     axes.set(xticks=[], yticks=[])

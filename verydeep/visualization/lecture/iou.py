@@ -1,4 +1,4 @@
-"""How much of two boxes' overlap is left when one is off its place or of another size (IoU)."""
+"""Intersection over union (IoU) of shifted and resized boxes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from verydeep.localization.head import CORRECT_ABOVE
 from verydeep.visualization.lecture.theme import soft_colour
 
 LARGEST = 3.0
-"""Sides of the largest box drawn, for a true box of side 1; the smallest is one over it."""
+"""Side of the largest drawn box relative to the true box; the smallest is its reciprocal."""
 
 
 def overlap_of_squares(right: Tensor, down: Tensor, side: Tensor) -> Tensor:
-    """Return the IoU of a square of side 1 with another, the arguments broadcast together.
+    """Return the IoU of a unit square and another square; the arguments are broadcast.
 
     Args:
-        right: How far the other's centre lies to the right, in sides of the first.
-        down: How far below.
-        side: The other's side.
+        right: Horizontal offset of the other square's centre.
+        down: Vertical offset.
+        side: Side of the other square.
 
     >>> overlap_of_squares(torch.tensor(1 / 3), torch.tensor(0.0), torch.tensor(1.0))
     tensor(0.5000)
@@ -34,7 +34,7 @@ def overlap_of_squares(right: Tensor, down: Tensor, side: Tensor) -> Tensor:
 
 
 def draw_overlaps() -> Figure:
-    """Draw IoU over shift and size, and along two directions for squares of one size."""
+    """Draw the IoU against shift and size, and against shifts in two directions."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     _draw_plane(figure, left)
@@ -63,7 +63,7 @@ def _draw_plane(figure: Figure, axes: Any) -> None:
     axes.set_yscale("log")
     axes.set_yticks([1 / 3, 0.5, 1, 2, 3], ["1/3", "1/2", "1", "2", "3"])
     axes.minorticks_off()
-    axes.set(xlabel="shift sideways (sides of the true box)", ylabel="side found / true side")
+    axes.set(xlabel="horizontal shift (true sides)", ylabel="predicted side / true side")
     axes.set_title("IoU of two squares")
     figure.colorbar(mesh, ax=axes, label="IoU")
 
@@ -71,13 +71,16 @@ def _draw_plane(figure: Figure, axes: Any) -> None:
 def _draw_shifts(axes: Any) -> None:
     shift = torch.linspace(0, 1, 401, dtype=torch.float64)
     still, one = torch.zeros_like(shift), torch.ones_like(shift)
-    for place, (name, down) in enumerate((("sideways", still), ("diagonally", shift))):
+    for name, down, colour, style in (
+        ("horizontal", still, "C0", "-"),
+        ("diagonal", shift, "C1", "--"),
+    ):
         values = overlap_of_squares(shift, down, one)
-        axes.plot(shift, values, color=f"C{place}", ls=("-", "--")[place], label=f"moved {name}")
+        axes.plot(shift, values, color=colour, ls=style, label=f"{name} shift")
         last = int((values > CORRECT_ABOVE).sum()) - 1
-        axes.plot(shift[last], CORRECT_ABOVE, "o", color=f"C{place}")
+        axes.plot(shift[last], CORRECT_ABOVE, "o", color=colour)
     axes.axhline(CORRECT_ABOVE, color=soft_colour(), lw=1.2, ls=":")
-    axes.text(0.99, 0.51, "right above this line", ha="right", va="bottom", fontsize=11)
+    axes.text(0.99, 0.51, "found above this line", ha="right", va="bottom", fontsize=11)
     axes.legend(loc="upper right")
     axes.set(xlabel="shift (sides)", ylabel="IoU", xlim=(0, 1), ylim=(0, 1.02))
-    axes.set_title("squares of one size")
+    axes.set_title("squares of equal size")

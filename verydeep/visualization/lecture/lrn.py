@@ -1,4 +1,4 @@
-"""What local response normalisation does to neighbouring channels (sections 2.1 and 4.1)."""
+"""Effect of local response normalisation on neighbouring channels (sections 2.1 and 4.1)."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from verydeep.visualization.lecture.theme import soft_colour
 
 CHANNELS = 32
 RESPONSE = 100.0
-"""Of an ordinary channel; pixels run from 0 to 255."""
+"""Response of an ordinary channel; pixels range from 0 to 255."""
 
 
 @cache
 def lrn() -> nn.Module:
-    """Return the normalisation of net A-LRN."""
+    """Return the normalisation layer of net A-LRN."""
     net = VGG("A-LRN", 1, input_size=32, width=1 / 64, hidden=64)
     return dict(net.named_layers())["lrn1"]
 
 
 def normalize(responses: Tensor) -> Tensor:
-    """Return what the layer makes of the responses (N, C) of C channels at N places."""
+    """Return the normalised responses (N, C) of C channels at N positions."""
     with torch.no_grad():
-        answer: Tensor = lrn()(responses[:, :, None, None])
-    return answer[:, :, 0, 0]
+        output: Tensor = lrn()(responses[:, :, None, None])
+    return output[:, :, 0, 0]
 
 
 def uneven_responses() -> Tensor:
-    """Return responses (1, C) alike but for one strong channel, and a row of three."""
+    """Return responses (1, C): equal except for one strong channel and three adjacent ones."""
     responses = torch.full((1, CHANNELS), RESPONSE)
     responses[0, 9] = 8 * RESPONSE
     responses[0, 20:23] = 4 * RESPONSE
@@ -40,11 +40,11 @@ def uneven_responses() -> Tensor:
 
 
 def kept(response: float, neighbours: Tensor) -> Tensor:
-    """Return the share (N,) of a response that is left beside one neighbour.
+    """Return the remaining share (N,) of a response next to one active neighbour.
 
     Args:
-        response: Of the channel in the middle of five.
-        neighbours: (N,) responses of the channel beside it; the other three are silent.
+        response: Response of the middle one of five channels.
+        neighbours: Responses (N,) of an adjacent channel; the other three are 0.
     """
     channels = torch.zeros(len(neighbours), 5)
     channels[:, 2] = response
@@ -53,7 +53,7 @@ def kept(response: float, neighbours: Tensor) -> Tensor:
 
 
 def draw_normalization() -> Figure:
-    """Draw responses before and after, and what is left of one beside a strong neighbour."""
+    """Draw responses before and after LRN, and the remaining share next to a strong neighbour."""
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     grid: Any = figure.add_gridspec(2, 2, width_ratios=(1.35, 1))
     before, after = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 0])
@@ -77,14 +77,11 @@ def _draw_responses(before: Any, after: Any) -> None:
 
 def _draw_kept(axes: Any) -> None:
     neighbours = torch.linspace(0, 10 * RESPONSE, 201)
-    for place, response in enumerate((10.0, 100.0, 300.0)):
+    for colour, style, response in (("C0", "-", 10.0), ("C1", "--", 100.0), ("C2", "-.", 300.0)):
         shares = 100 * kept(response, neighbours).numpy()
-        dashes = ("-", "--", "-.")[place]
-        axes.plot(
-            neighbours.numpy(), shares, f"C{place}", ls=dashes, label=f"a response of {response:g}"
-        )
+        axes.plot(neighbours.numpy(), shares, colour, ls=style, label=f"response {response:g}")
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
     axes.axhline(100 * 2**-0.75, color=soft_colour(), lw=1.2, ls=":")
-    axes.text(990, 60.5, "alone and weak: 2$^{-0.75}$ = 59 %", ha="right", fontsize=11)
-    axes.set(xlabel="response of one neighbouring channel", ylabel="what LRN leaves (%)")
+    axes.text(990, 60.5, "single weak response: 2$^{-0.75}$ = 59 %", ha="right", fontsize=11)
+    axes.set(xlabel="response of one neighbouring channel", ylabel="remaining share after LRN (%)")
     axes.set(xlim=(0, 1000), ylim=(0, 66))

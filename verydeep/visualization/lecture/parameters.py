@@ -1,7 +1,4 @@
-"""Where the parameters of the six nets are, layer by layer (sections 2.1 and 2.3, Tables 1 and 2).
-
-The lecture asks where most of the parameters come from.
-"""
+"""Parameters of the six nets by layer (sections 2.1 and 2.3, Tables 1 and 2)."""
 
 from __future__ import annotations
 
@@ -16,11 +13,11 @@ from verydeep.nets.table import NAMES
 from verydeep.visualization.lecture.theme import paper_colour
 
 GROUPS = ("convolutions", "fc8", "fc7", "fc6")
-"""Of layers, as they stand on one another."""
+"""Groups of layers, from the bottom of the bars."""
 
 
 def parameters_by_layer(name: str) -> dict[str, int]:
-    """Return weights and biases of each layer that has any, 1000 classes at 224 pixels.
+    """Return the parameters of each layer that has any, for 1000 classes at 224 pixels.
 
     >>> parameters_by_layer("D")["fc6"]
     102764544
@@ -30,7 +27,7 @@ def parameters_by_layer(name: str) -> dict[str, int]:
 
 
 def parameters_by_group(name: str) -> dict[str, int]:
-    """Return the same, the convolutions taken together.
+    """Return the parameters by group, with all convolutions as one group.
 
     >>> parameters_by_group("A")["convolutions"]
     9220480
@@ -42,7 +39,7 @@ def parameters_by_group(name: str) -> dict[str, int]:
 
 
 def draw_parameters() -> Figure:
-    """Draw the sums of each net as columns, and every layer's count below."""
+    """Draw the totals of each net as stacked bars above a table of all layers."""
     figure = Figure(figsize=(9, 10.5), layout="constrained")
     upper, lower = figure.subplots(2, height_ratios=(1, 2.1), sharex=True)
     _draw_sums(upper)
@@ -52,12 +49,12 @@ def draw_parameters() -> Figure:
 
 def _draw_sums(axes: Any) -> None:
     heights = np.zeros(len(NAMES))
-    for place, group in enumerate(GROUPS):
+    for index, group in enumerate(GROUPS):
         millions = [parameters_by_group(name)[group] / 1e6 for name in NAMES]
-        axes.bar(range(len(NAMES)), millions, 0.62, heights, color=f"C{place}", label=group)
+        axes.bar(range(len(NAMES)), millions, 0.62, heights, color=f"C{index}", label=group)
         heights += millions
-    for place, height in enumerate(heights):
-        axes.text(place, height + 2, f"{height:.1f}", ha="center", va="bottom")
+    for x, height in enumerate(heights):
+        axes.text(x, height + 2, f"{height:.1f}", ha="center", va="bottom")
     axes.set_ylabel("parameters (millions)")
     axes.set_ylim(0, 165)
     axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -78,14 +75,14 @@ def _draw_table(axes: Any) -> None:
     axes.set_yticks(range(len(layers)), layers, fontsize=11)
     axes.set_xticks(range(len(NAMES)), NAMES)
     axes.set(xlabel="net", ylabel="layer")
-    axes.set_title("parameters of each layer (thousands, millions)")
+    axes.set_title("parameters by layer (k: thousands, M: millions)")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     _rule(axes, *counts.shape)
 
 
 def _rule(axes: Any, rows: int, columns: int) -> None:
-    """Part the cells by lines in the colour of the page."""
+    """Separate the cells by lines in the page colour."""
     for row in range(1, rows):
         axes.axhline(row - 0.5, color=paper_colour(), lw=1.5)
     for column in range(1, columns):
@@ -93,7 +90,7 @@ def _rule(axes: Any, rows: int, columns: int) -> None:
 
 
 def short(count: int) -> str:
-    """Return a count in thousands or millions, three digits.
+    """Return a count in thousands or millions with three digits.
 
     >>> short(1792), short(147584), short(102764544)
     ('1.79 k', '148 k', '103 M')

@@ -1,4 +1,4 @@
-"""How the plateau schedule answers a loss that stops falling (section 3.1)."""
+"""Response of the plateau schedule to a stagnating validation loss (section 3.1)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from verydeep.training.schedule import Schedule, make_schedule
 from verydeep.visualization.lecture.theme import paper_colour, soft_colour
 
 Answer = Callable[[float], float]
-"""Gives the validation loss after an epoch at a learning rate."""
+"""Returns the validation loss after an epoch at a learning rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Epoch:
     """One epoch.
 
     Attributes:
-        rate: Learning rate that it was trained at.
+        rate: Learning rate of the epoch.
         loss: Validation loss at its end.
-        drops: Drops of the rate, the one at its end included.
+        drops: Number of drops so far, including one at its end.
     """
 
     rate: float
@@ -34,7 +34,7 @@ class Epoch:
 
 
 def step_response(schedule: Schedule, answer: Answer, limit: int = 500) -> list[Epoch]:
-    """Run a schedule on validation losses until it ends the training, or for ``limit`` epochs."""
+    """Run a schedule until it ends training, for at most ``limit`` epochs."""
     epochs: list[Epoch] = []
     while len(epochs) < limit:
         rate = schedule.rate(len(epochs))
@@ -47,13 +47,13 @@ def step_response(schedule: Schedule, answer: Answer, limit: int = 500) -> list[
 
 
 def made_up_losses(highest: float, seed: int = 0) -> Answer:
-    """Return a training that is made up: the higher the rate, the higher the loss it settles at.
+    """Return a simulated training, which settles at a higher loss for a higher rate.
 
-    Each epoch goes three tenths of the way to a level of 1 + √(rate / highest), give or take noise
-    that shrinks with the rate.
+    Each epoch covers 30 % of the distance to 1 + √(rate / highest), with noise that shrinks with
+    the rate.
     """
     generator = random.Random(seed)
-    loss = 4.6  # a guess among a hundred classes, ln 100
+    loss = 4.6  # chance level of a hundred classes, ln 100
 
     def answer(rate: float) -> float:
         nonlocal loss
@@ -65,13 +65,13 @@ def made_up_losses(highest: float, seed: int = 0) -> Answer:
 
 
 def drop_epochs(epochs: list[Epoch]) -> list[int]:
-    """Return the numbers of the epochs, counted from one, at whose end the rate dropped."""
+    """Return the epochs, counted from 1, at whose end the rate dropped."""
     before = [0, *(epoch.drops for epoch in epochs)]
-    return [place for place, epoch in enumerate(epochs, 1) if epoch.drops > before[place - 1]]
+    return [number for number, epoch in enumerate(epochs, 1) if epoch.drops > before[number - 1]]
 
 
 def lowest(losses: list[float]) -> list[bool]:
-    """Return which losses are lower than all before them.
+    """Return for each loss whether it is lower than all previous ones.
 
     >>> lowest([2.0, 1.0, 1.0, 0.5])
     [True, True, False, True]
@@ -80,7 +80,7 @@ def lowest(losses: list[float]) -> list[bool]:
 
 
 def draw_plateau() -> Figure:
-    """Draw a made-up loss, and the rate that the recipe ``paper`` answers it with."""
+    """Draw a simulated loss and the learning rates that the recipe ``paper`` derives from it."""
     recipe = load_recipe("paper")
     answer = made_up_losses(recipe.training.learning_rate)
     epochs = step_response(make_schedule(recipe), answer)
@@ -95,7 +95,7 @@ def draw_plateau() -> Figure:
             axes.axvline(number + 0.5, color=soft_colour(), lw=1.2, ls=":")
     _name_drops(upper, epochs)
     upper.set_title(
-        f"the rate drops after {recipe.plateau.patience} epochs without a lower loss", loc="left"
+        f"the rate drops after {recipe.plateau.patience} epochs without improvement", loc="left"
     )
     return figure
 
@@ -105,19 +105,19 @@ def _draw_losses(axes: Any, epochs: list[Epoch]) -> None:
     axes.plot(range(1, len(losses) + 1), losses, color="C0", lw=1.2)
     better = lowest(losses)
     for name, kind, fill in (
-        ("lower than all before", True, "C0"),
-        ("not lower", False, paper_colour()),
+        ("new minimum", True, "C0"),
+        ("no improvement", False, paper_colour()),
     ):
         numbers = [number for number, is_lowest in enumerate(better, 1) if is_lowest == kind]
         points = [losses[number - 1] for number in numbers]
         axes.plot(numbers, points, "o", color="C0", mfc=fill, ms=5, label=name)
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=2)
-    axes.set_ylabel("validation loss (made up)")
+    axes.set_ylabel("validation loss (simulated)")
     axes.set_ylim(bottom=0)
 
 
 def _name_drops(axes: Any, epochs: list[Epoch]) -> None:
-    """Write what happens above the lines, and when the training ends."""
+    """Label the drops and the end of training."""
     top = axes.get_ylim()[1]
     for number in drop_epochs(epochs):
         axes.text(number + 0.8, 0.97 * top, "÷10", va="top")

@@ -1,6 +1,6 @@
-"""Which part of an image each test protocol shows, and how often (sections 3.2 and 4.3).
+"""Coverage of an image by each test protocol (sections 3.2 and 4.3).
 
-H, W sides of a rescaled image.
+H, W: sides of a rescaled image.
 """
 
 from __future__ import annotations
@@ -18,23 +18,16 @@ from verydeep.nets.table import STRIDE, final_map
 from verydeep.visualization.plots.style import outline
 
 Q, INPUT = 256, 224
-"""Test scale and input size of what is drawn, in pixels; the image was 640x480."""
+"""Test scale and input size, in pixels; the original image has 640x480."""
 
-TITLES = {
-    "center": "center",
-    "dense": "dense",
-    "crops": "crops 5x5",
-    "both": "both: dense and crops",
-    "ten-crop": "ten-crop",
-    "googlenet": "googlenet",
-}
-"""Of the protocols."""
+TITLES = {"crops": "crops 5x5", "both": "both: dense and crops"}
+"""Titles of protocols, where they differ from the name."""
 
 
 def windows(kind: Views, height: int, width: int, size: int) -> Iterator[Window]:
-    """Yield what a net of input size ``size`` is shown; mirror images are not told apart.
+    """Yield the windows that a net of input size ``size`` sees, regardless of mirroring.
 
-    A dense view is what its positions see: windows of the input size, 32 pixels apart.
+    A dense view consists of the windows of its positions, 32 pixels apart.
     """
     if not isinstance(kind, Dense):
         yield from (view.window for view in kind(height, width, size))
@@ -47,17 +40,17 @@ def windows(kind: Views, height: int, width: int, size: int) -> Iterator[Window]
 def share_shown(
     protocol: TestProtocol, height: int, width: int, size: int
 ) -> npt.NDArray[np.float64]:
-    """Return the weight of the views that show each pixel, 0 to 1, (H, W), at one scale."""
+    """Return the weight (H, W) of the views that show each pixel, 0 to 1, at one scale."""
     total = np.zeros((height, width))
     for kind in protocol.kinds:
-        seen = [*windows(kind, height, width, size)]
-        for top, left, rows, columns in seen:
-            total[top : top + rows, left : left + columns] += 1 / len(seen)
+        views = [*windows(kind, height, width, size)]
+        for top, left, rows, columns in views:
+            total[top : top + rows, left : left + columns] += 1 / len(views)
     return total / len(protocol.kinds)
 
 
 def draw_shown() -> Figure:
-    """Draw, for each protocol, how often every pixel is shown, and the windows."""
+    """Draw the coverage of every pixel and the windows, for each protocol."""
     height, width = rescaled_size(480, 640, Q)
     figure = Figure(figsize=(12, 6.2), layout="constrained")
     panels = figure.subplots(2, 3)
@@ -70,12 +63,10 @@ def draw_shown() -> Figure:
             vmin=0,
             vmax=100,
         )
-        seen = dict.fromkeys(
-            w for kind in protocol.kinds for w in windows(kind, height, width, INPUT)
-        )
-        for window in seen:
+        distinct = {w for kind in protocol.kinds for w in windows(kind, height, width, INPUT)}
+        for window in sorted(distinct):
             outline(axes, window.corners, "white", 0.7, alpha=0.8, halo=False)
-        axes.set_title(TITLES[name])
+        axes.set_title(TITLES.get(name, name))
         axes.set(xlabel="pixels", ylabel="pixels")
     figure.colorbar(image, ax=panels, shrink=0.8, label="views that show a pixel (%)")
     return figure

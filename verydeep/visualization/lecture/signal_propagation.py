@@ -1,4 +1,4 @@
-"""How large the numbers in a new net are, layer by layer, by initialisation (section 3.1)."""
+"""Size of activations and gradients by layer and initialisation (section 3.1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verydeep.nets.vgg import VGG
 from verydeep.visualization.lecture.theme import soft_colour
 
 NET, SIZE = "E", 64
-"""The deepest net, at its full width, on an image of so many pixels a side."""
+"""The deepest net at full width, and the side of its input in pixels."""
 
 WAYS: dict[str, tuple[Scheme, float]] = {
     "variance 0.01": ("normal", 1e-2),
@@ -24,17 +24,17 @@ WAYS: dict[str, tuple[Scheme, float]] = {
     "Glorot": ("glorot", 1e-2),
     "He": ("he", 1e-2),
 }
-"""To begin: the paper's as published and as it may have been meant, and two that look at fans."""
+"""Initialisations: the paper's, as published and as probably meant, and two that use the fan-in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What passes a convolution.
+    """Size of the signals at a convolution.
 
     Attributes:
-        layer: Its name.
-        forward: Root mean square of what it answers to an image of unit noise, before the ReLU.
-        backward: That of the gradient in the same place, if it is 1 at the last convolution.
+        layer: Name of the layer.
+        forward: Root mean square of its output before the ReLU, for an image of unit noise.
+        backward: Root mean square of the gradient there, scaled to 1 at the last convolution.
     """
 
     layer: str
@@ -44,28 +44,28 @@ class Signal:
 
 @cache
 def signals(scheme: Scheme, variance: float = 1e-2, seed: int = 0) -> tuple[Signal, ...]:
-    """Return what passes the convolutions of a new net, in the order in which an image does.
+    """Return the signals at the convolutions of a newly initialised net, in forward order.
 
     Args:
         scheme: See :func:`verydeep.nets.initialize.initialize`.
-        variance: That of scheme ``normal``.
-        seed: Of the weights, of the image, and of the gradient at the last convolution.
+        variance: Variance of scheme ``normal``.
+        seed: Random seed of the weights, the image and the gradient at the last convolution.
     """
     generator = torch.Generator().manual_seed(seed)
     net = _net()
     initialize(net, scheme, variance=variance, generator=generator)
     x = torch.randn(1, 3, SIZE, SIZE, generator=generator)
-    answers: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     for name, layer in net.features.named_children():
         x = layer(x)
         if name.startswith("conv"):
-            answers[name] = x
-    *_, last = answers.values()
-    slope = torch.randn(last.shape, generator=generator)
-    slopes = torch.autograd.grad(last, tuple(answers.values()), slope)
+            outputs[name] = x
+    *_, last = outputs.values()
+    last_gradient = torch.randn(last.shape, generator=generator)
+    gradients = torch.autograd.grad(last, tuple(outputs.values()), last_gradient)
     return tuple(
-        Signal(name, _root_mean_square(answer), _root_mean_square(gradient))
-        for (name, answer), gradient in zip(answers.items(), slopes, strict=True)
+        Signal(name, _root_mean_square(output), _root_mean_square(gradient))
+        for (name, output), gradient in zip(outputs.items(), gradients, strict=True)
     )
 
 
@@ -80,19 +80,20 @@ def _root_mean_square(values: Tensor) -> float:
 
 
 def draw_signals() -> Figure:
-    """Draw what passes each convolution of a new net, forwards and backwards."""
+    """Draw the size of the signals at each convolution, forward and backward."""
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     forward, backward = figure.subplots(1, 2)
-    for place, (title, (scheme, variance)) in enumerate(WAYS.items()):
-        seen = signals(scheme, variance)
-        look: Any = {"color": f"C{place}", "ls": ("-", "--", "-.", ":")[place], "label": title}
-        layers = [signal.layer.removeprefix("conv") for signal in seen]
-        forward.plot(layers, [signal.forward for signal in seen], marker="osD^"[place], **look)
-        backward.plot(layers, [signal.backward for signal in seen], marker="osD^"[place], **look)
-    forward.set_title("forwards: answers of a new net", loc="left")
+    looks = zip("osD^", ("-", "--", "-.", ":"), ("C0", "C1", "C2", "C3"), strict=True)
+    for (title, way), (marker, style, colour) in zip(WAYS.items(), looks, strict=True):
+        sizes = signals(*way)
+        look: Any = {"color": colour, "ls": style, "marker": marker, "label": title}
+        layers = [signal.layer.removeprefix("conv") for signal in sizes]
+        forward.plot(layers, [signal.forward for signal in sizes], **look)
+        backward.plot(layers, [signal.backward for signal in sizes], **look)
+    forward.set_title("forward: outputs before training", loc="left")
     forward.set_ylabel("root mean square before the ReLU")
-    backward.set_title("backwards: gradients", loc="left")
-    backward.set_ylabel("root mean square, 1 at the last")
+    backward.set_title("backward: gradients", loc="left")
+    backward.set_ylabel("root mean square (last layer: 1)")
     for axes in (forward, backward):
         axes.axhline(1, color=soft_colour(), lw=1.2)
         axes.set(xlabel=f"convolution of net {NET}", yscale="log", ylim=(1e-9, 1e9))

@@ -1,4 +1,4 @@
-"""Softmax, and the loss on top of it, over two scores and along x2 = 0."""
+"""Softmax and its cross-entropy loss over the plane of two scores and along x2 = 0."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def draw_soft_max() -> Figure:
     figure, line = _plane_and_line(first_likely, levels, "softmax, first component", 1.0, aside=3.0)
     for limit in (0, 1):
         line.axhline(limit, color=soft_colour(), lw=1.2, ls="--")
-    line.text(0.6, 0.46, "0.5 where the\nscores agree", va="center", fontsize=11)
+    line.text(0.6, 0.46, "0.5 at\nequal scores", va="center", fontsize=11)
     line.plot(0, 0.5, "o", color="C1")
     line.set_ylim(-0.05, 1.05)
     return figure
 
 
 def draw_loss() -> Figure:
-    """Draw the loss of two scores of which the first belongs to the true class."""
+    """Draw the loss of two scores where the first class is the true one."""
     levels = (0.01, 0.1, math.log(2), 3, 6, 9)
     figure, line = _plane_and_line(first_true, levels, "loss (nats)", 2 * LIMIT, aside=-0.7)
     x = [-LIMIT, 0.0, LIMIT]
     line.plot(x, [LIMIT, 0, 0], color=soft_colour(), lw=1.2, ls="--")
     line.text(-2.4, 2.0, "asymptote −x₁", ha="right", fontsize=11)
-    line.text(0.4, 0.75, "ln 2 where the\nscores agree", fontsize=11)
+    line.text(0.4, 0.75, "ln 2 at\nequal scores", fontsize=11)
     line.text(4.0, 0.25, "never 0", fontsize=11)
     line.plot(0, math.log(2), "o", color="C1")
     line.set_ylim(-0.2, LIMIT + 0.2)
@@ -56,7 +56,7 @@ def _plane_and_line(
     *,
     aside: float,
 ) -> tuple[Figure, Any]:
-    # As narrow as a telephone needs it to be, so that letters can be read there.
+    # Narrow, so that text is legible on a phone.
     figure = Figure(figsize=(5.5, 8.2), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(1.25, 1))
     axis, points = plane()
@@ -75,7 +75,7 @@ def _plane_and_line(
 
 
 def _contours(axes: Any, axis: Array, values: Array, levels: Sequence[float], aside: float) -> None:
-    """Draw lines of equal value, labelled where x1 + x2 is twice ``aside``."""
+    """Draw contour lines with labels where x1 + x2 is twice ``aside``."""
     light = [
         float((level - values.min()) / (values.max() - values.min())) > 0.7 for level in levels
     ]
@@ -87,9 +87,9 @@ def _contours(axes: Any, axis: Array, values: Array, levels: Sequence[float], as
 
 
 def _spot(axis: Array, values: Array, level: float, aside: float) -> tuple[float, float]:
-    """Return the point of a line of equal value that lies so far from the other diagonal.
+    """Return the point of a contour line where x1 + x2 is twice ``aside``.
 
-    The values depend on x1 − x2 alone, so that those on the diagonal tell of the whole plane.
+    The values depend only on x1 − x2, so the diagonal represents the whole plane.
     """
     diagonal = values[::-1].diagonal()
     x = float(axis[np.abs(diagonal - level).argmin()])
@@ -97,11 +97,11 @@ def _spot(axis: Array, values: Array, level: float, aside: float) -> tuple[float
 
 
 LIMIT = 6.0
-"""The plane is drawn from minus this to this, in both scores."""
+"""Both scores range from −LIMIT to LIMIT."""
 
 
 def soft_max(scores: Tensor) -> Tensor:
-    """Return the posteriors (N, K) of scores (N, K), as a test computes them.
+    """Return the softmax (N, K) of scores (N, K) with the function that tests use.
 
     >>> soft_max(torch.tensor([[0.0, 0.0]]))
     tensor([[0.5000, 0.5000]])
@@ -110,11 +110,11 @@ def soft_max(scores: Tensor) -> Tensor:
 
 
 def loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """Return softmax and cross entropy (N,) in nats of scores (N, K), as a training computes it.
+    """Return the softmax cross-entropy (N,), in nats, with the loss that training uses.
 
     Args:
-        scores: (N, K).
-        labels: int64 (N,), the true classes.
+        scores: Scores, (N, K).
+        labels: True classes, int64 (N,).
 
     >>> loss(torch.zeros(1, 2), torch.tensor([0])).exp()
     tensor([2.])
@@ -136,11 +136,11 @@ def first_likely(scores: Tensor) -> Tensor:
 
 
 def plane(steps: int = 241) -> tuple[Tensor, Tensor]:
-    """Return a square lattice of two scores.
+    """Return a square grid of two scores.
 
     Returns:
-        The values along each axis, float64 (steps,); and the points (x1, x2), float64
-        (steps², 2), with x1 running fastest.
+        Values along each axis, float64 (steps,), and points (x1, x2), float64 (steps², 2), where x1
+        varies fastest.
     """
     axis = torch.linspace(-LIMIT, LIMIT, steps, dtype=torch.float64)
     x2, x1 = torch.meshgrid(axis, axis, indexing="ij")

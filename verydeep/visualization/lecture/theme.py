@@ -1,7 +1,7 @@
-"""Light and dark: colours that all eyes tell apart, on either page.
+"""Light and dark themes with colour-blind safe palettes.
 
-Figures name no colour but ``C0`` to ``C4``, which a theme fills with the palette of Okabe & Ito,
-darker or lighter where letters in them must stand out from the page.
+Figures use only the colours ``C0`` to ``C4``, which a theme maps to the Okabe-Ito palette, darkened
+or lightened where text needs more contrast with the page.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from verydeep.visualization.plots.style import BLUE, ORANGE
 
 LIGHT = ("#1b1b1b", "#ffffff", "#767676", (BLUE, ORANGE, "#009e73", "#a85485", "#1b1b1b"))
 DARK = ("#ececec", "#161616", "#9a9a9a", ("#56b4e9", "#e69f00", "#18b98b", "#cc79a7", "#f0e442"))
-"""Ink, paper, lines that stand back, and the palette."""
+"""Colours of text, page and secondary lines, and the palette."""
 
 
 def theme(*, dark: bool = False) -> AbstractContextManager[None]:
-    """Return a context in which figures are made and saved for a light or a dark page."""
+    """Return a context for drawing and saving figures for a light or a dark page."""
     ink, paper, soft, palette = DARK if dark else LIGHT
     context: AbstractContextManager[None] = mpl.rc_context(_settings(ink, paper, soft, palette))
     return context
@@ -45,16 +45,16 @@ def _settings(ink: str, paper: str, soft: str, palette: Sequence[str]) -> Any:
         "figure.constrained_layout.w_pad": 0.1,
         "figure.constrained_layout.h_pad": 0.1,
         "lines.linewidth": 2,
-        # Names within an SVG are drawn by lot otherwise: the same figure is the same file.
+        # Makes SVG identifiers, and thus the file, reproducible.
         "svg.hashsalt": "verydeep",
     }
 
 
 def soft_colour() -> str:
-    """Return the colour of lines that stand back, in the theme at hand."""
+    """Return the colour of secondary lines in the current theme."""
     return str(mpl.rcParams["grid.color"])
 
 
 def paper_colour() -> str:
-    """Return the colour of the page, in the theme at hand."""
+    """Return the colour of the page in the current theme."""
     return str(mpl.rcParams["axes.facecolor"])

@@ -1,4 +1,4 @@
-"""Why the loss has no minimiser unless the weights are held back (section 3.1)."""
+"""Existence of a minimiser of the loss with and without weight decay (section 3.1)."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from torch.nn.functional import one_hot
 from verydeep.visualization.lecture.softmax_loss import loss, soft_max
 
 DECAYS = (0.0, 5e-4)
-"""None, and the paper's."""
+"""No weight decay, and the paper's."""
 
 
 def draw_minimiser() -> Figure:
-    """Draw the data, and how norm and loss go with and without weight decay."""
+    """Draw the data, and norm and loss by step with and without weight decay."""
     points, labels = separable_points()
-    # As narrow as a telephone needs it to be, so that letters can be read there.
+    # Narrow, so that text is legible on a phone.
     figure = Figure(figsize=(5.5, 10), layout="constrained")
     data, norm, loss = figure.subplots(3, 1, height_ratios=(1.1, 1, 1))
     _draw_points(data, points, labels)
-    for place, decay in enumerate(DECAYS):
-        seen = descend(points, labels, decay)
+    for decay, colour, style in zip(DECAYS, ("C1", "C0"), ("--", "-"), strict=True):
+        descent = descend(points, labels, decay)
         name = f"weight decay {decay:g}" if decay else "no weight decay"
-        look: Any = {"color": f"C{1 - place}", "ls": ("--", "-")[place], "label": name}
-        steps = seen.steps[1:].numpy()
-        norm.plot(steps, seen.norms[1:].numpy(), **look)
-        loss.plot(steps, seen.losses[1:].numpy(), **look)
+        look: Any = {"color": colour, "ls": style, "label": name}
+        steps = descent.steps[1:].numpy()
+        norm.plot(steps, descent.norms[1:].numpy(), **look)
+        loss.plot(steps, descent.losses[1:].numpy(), **look)
     norm.set_ylabel("norm of the weights")
     norm.set_ylim(bottom=0)
     norm.legend(loc="upper left")
-    loss.set_ylabel("cross entropy (nats)")
+    loss.set_ylabel("cross-entropy (nats)")
     loss.set_yscale("log")
     for axes in (norm, loss):
-        axes.set_xlabel(f"steps of gradient descent, rate {RATE:g}")
+        axes.set_xlabel(f"gradient descent steps (learning rate {RATE:g})")
         axes.set_xscale("log")
         axes.grid(alpha=0.25)
     return figure
@@ -47,26 +47,26 @@ def _draw_points(axes: Any, points: Tensor, labels: Tensor) -> None:
         x, y = points[labels == label].T.numpy()
         axes.plot(x, y, marker, color=f"C{2 + label}", label=f"class {label + 1}", ms=7)
     axes.set(xlabel="first feature", ylabel="second feature")
-    axes.set_aspect("equal", adjustable="datalim")  # as high as its neighbours
+    axes.set_aspect("equal", adjustable="datalim")  # same height as its neighbours
     axes.legend(loc="lower left")
 
 
 MARGIN = 0.5
-"""Distance of the nearest points from the line between the classes."""
+"""Minimum distance of the points from the line between the classes."""
 
 RATE, STEPS = 2.0, 10_000
-"""Learning rate, and updates on all points."""
+"""Learning rate, and number of full-batch updates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """What was seen on the way.
+    """Course of a gradient descent.
 
     Attributes:
-        steps: int64 (T,), updates done.
-        weights: float64 (T, 2, K).
-        norms: float64 (T,), Euclidean, of the weights.
-        losses: float64 (T,), softmax and cross entropy in nats, mean over the points.
+        steps: Number of updates, int64 (T,).
+        weights: Weights, float64 (T, 2, K).
+        norms: Euclidean norms of the weights, float64 (T,).
+        losses: Mean softmax cross-entropy in nats, float64 (T,).
     """
 
     steps: Tensor
@@ -76,7 +76,7 @@ class Descent:
 
 
 def separable_points(count: int = 40, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return points on both sides of a line through the origin.
+    """Return points on two sides of a line through the origin.
 
     Returns:
         Points, float64 (N, 2); classes, int64 (N,).
@@ -92,40 +92,35 @@ def separable_points(count: int = 40, seed: int = 0) -> tuple[Tensor, Tensor]:
 def descend(
     points: Tensor, labels: Tensor, decay: float, *, rate: float = RATE, steps: int = STEPS
 ) -> Descent:
-    """Follow the gradient from zero weights, and look at it at steps spread evenly in log time.
+    """Run gradient descent from zero weights and record it at logarithmically spaced steps.
 
-    The gradient of softmax and cross entropy in the scores is s − eᵢ: posteriors minus the true
-    class.
+    The gradient of softmax cross-entropy in the scores is s − eᵢ: posteriors minus one-hot label.
 
     Args:
-        points: float64 (N, 2).
-        labels: int64 (N,).
-        decay: Of the weights, as in stochastic gradient descent: half of it times their squared
-            norm is added to the loss.
+        points: Points, float64 (N, 2).
+        labels: Classes, int64 (N,).
+        decay: Weight decay: half of it times the squared norm of the weights is added to the loss.
         rate: Learning rate.
-        steps: Updates.
+        steps: Number of updates.
     """
-    wanted = looked_at(steps)
+    recorded = log_spaced_steps(steps)
     weights = points.new_zeros(2, 2)
     truth = one_hot(labels, 2).to(points)
-    seen = [weights]
+    course = [weights]
     for step in range(1, steps + 1):
-        slope = points.T @ (soft_max(points @ weights) - truth) / len(points)
-        weights = weights - rate * (slope + decay * weights)
-        if step in wanted:
-            seen.append(weights)
-    return _seen(points, labels, torch.tensor(wanted), torch.stack(seen))
+        gradient = points.T @ (soft_max(points @ weights) - truth) / len(points)
+        weights = weights - rate * (gradient + decay * weights)
+        if step in recorded:
+            course.append(weights)
+    losses = torch.stack([loss(points @ weights, labels).mean() for weights in course])
+    all_weights = torch.stack(course)
+    return Descent(torch.tensor(recorded), all_weights, all_weights.flatten(1).norm(dim=1), losses)
 
 
-def looked_at(steps: int, count: int = 120) -> list[int]:
-    """Return 0 and at most ``count`` numbers up to ``steps``, spread evenly in their logarithm.
+def log_spaced_steps(steps: int, count: int = 120) -> list[int]:
+    """Return 0 and at most ``count`` logarithmically spaced integers from 1 to ``steps``.
 
-    >>> looked_at(100, 3)
+    >>> log_spaced_steps(100, 3)
     [0, 1, 10, 100]
     """
-    return sorted({0, *(round(steps ** (place / (count - 1))) for place in range(count))})
-
-
-def _seen(points: Tensor, labels: Tensor, steps: Tensor, weights: Tensor) -> Descent:
-    losses = torch.stack([loss(points @ w, labels).mean() for w in weights])
-    return Descent(steps, weights, weights.flatten(1).norm(dim=1), losses)
+    return sorted({0, *(round(steps ** (index / (count - 1))) for index in range(count))})

@@ -1,4 +1,4 @@
-"""The figures as files: PNG and SVG, with their words in ``figures.json`` and on a page."""
+"""Output of the lecture figures: PNG and SVG files, ``figures.json`` and an HTML page."""
 
 from __future__ import annotations
 
@@ -25,26 +25,25 @@ def write_figures(
     dark: bool = False,
     progress: ProgressWish = None,
 ) -> dict[str, Any]:
-    """Draw figures of the lecture into a folder.
+    """Draw lecture figures into a folder.
 
-    ``figures.json`` and ``index.html`` name all figures that lie there, those of calls before
-    included.
+    ``figures.json`` and ``index.html`` list all figures in the folder, including earlier ones.
 
     Args:
-        out: The folder; it is made if need be.
-        only: Names of figures; without any, all are drawn.
-        dark: Draw for a dark page.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        out: Output folder, created if missing.
+        only: Names of figures; if empty, all are drawn.
+        dark: Whether to draw for a dark page.
+        progress: Progress reporter; None reports in notebooks and terminals, False never, True
+            always.
 
     Returns:
-        ``out``; ``figures``, those drawn, each with its name, title, words and files; ``files``,
-        the names of all files written; ``left_out``, the names of figures that need an extra which
-        is not installed, each with what to do.
+        ``out``; ``figures``, the drawn figures with name, title, texts and files; ``files``, all
+        written files; ``left_out``, figures that need an extra which is not installed, with the
+        remedy.
 
     Raises:
-        InputError: There is no figure of such a name, or the folder cannot be written to.
-        MissingExtra: A figure of ``only`` needs one that is not installed.
+        InputError: A figure is unknown, or the folder is not writable.
+        MissingExtra: A figure of ``only`` needs an extra that is not installed.
     """
     progress = choose_progress(progress)
     names = tuple(only)
@@ -74,7 +73,7 @@ def _write(
                 task.update(done, figure.name)
         _write_page(folder, dark=dark)
     except OSError as error:
-        raise InputError(f"{folder}: the figures cannot be written there ({error})") from error
+        raise InputError(f"{folder}: cannot write the figures ({error})") from error
     described = [_describe(figure) for figure in wanted if figure.name not in left_out]
     pictures = [file for figure in described for file in figure["files"]]
     return {
@@ -90,14 +89,14 @@ def _write_figure(figure: LectureFigure, folder: Path, *, dark: bool) -> None:
     with theme(dark=dark):
         drawn = figure.draw()
         save_picture(drawn, folder / f"{figure.name}.png", notes=notes)
-        # Without the date, the same figure is the same file.
+        # Without a date, the file is reproducible.
         save_picture(drawn, folder / f"{figure.name}.svg", notes={**notes, "Date": None})
 
 
 def _write_page(folder: Path, *, dark: bool) -> None:
-    there = [_describe(figure) for figure in FIGURES if (folder / f"{figure.name}.png").is_file()]
-    write_json(folder / "figures.json", {"figures": there})
-    page = render("verydeep.visualization.lecture", "index.html", figures=there, dark=dark)
+    present = [_describe(figure) for figure in FIGURES if (folder / f"{figure.name}.png").is_file()]
+    write_json(folder / "figures.json", {"figures": present})
+    page = render("verydeep.visualization.lecture", "index.html", figures=present, dark=dark)
     write_text(folder / "index.html", page)
 
 

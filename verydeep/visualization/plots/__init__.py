@@ -1,1 +1,1 @@
-"""Drawings that several pages share: curves, boxes, views, confusion, reliability."""
+"""Plots shared by several pages: curves, boxes, views, confusion matrix, reliability diagram."""

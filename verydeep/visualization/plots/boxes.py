@@ -1,4 +1,4 @@
-"""Boxes drawn on an image, with labels that can be read and stay on it."""
+"""Bounding boxes drawn on an image, with legible labels inside the image."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from verydeep.visualization.plots.fonts import Face
 
 TRUE, FOUND = "#009e73", "#e69f00"
-"""Green and orange of the palette of Okabe & Ito; true boxes are dashed besides."""
+"""Green and orange of the Okabe-Ito palette; true boxes are also dashed."""
 
 PALETTE = (FOUND, "#56b4e9", "#cc79a7", "#f0e442", "#d55e00")
-"""Colours of several boxes that were found, of the same palette."""
+"""Okabe-Ito colours of several predicted boxes."""
 
 DARK = "#1a1a1a"
 
 LEAST_SIDE = 360
-"""Smaller images are enlarged until their shorter side has that many pixels."""
+"""Small images are enlarged until their shorter side has this many pixels."""
 
 MOST_SIDE = 3000
-"""But not beyond that many pixels of the longer side."""
+"""Limit for the longer side of an enlarged image, in pixels."""
 
 
 class Mark(NamedTuple):
-    """A box to be drawn.
+    """A bounding box and its style.
 
     Attributes:
-        box: In pixels of the image.
-        label: Words beside it; empty for none.
-        colour: Of line and label, ``#rrggbb``.
-        dashed: Whether the line is.
+        box: Coordinates in pixels of the image.
+        label: Text beside the box; empty for none.
+        colour: Colour of line and label, ``#rrggbb``.
+        dashed: Whether the line is dashed.
     """
 
     box: Box
@@ -47,35 +47,35 @@ class Mark(NamedTuple):
 
 
 def true_mark(box: Box, label: str = "") -> Mark:
-    """Return how a true box is drawn."""
+    """Return a true box in its style."""
     return Mark(box, label, TRUE, dashed=True)
 
 
 def draw_boxes(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
-    """Return an image with boxes on it; small images are enlarged so that labels can be read.
+    """Return an image with boxes drawn on it, enlarged if it is too small for legible labels.
 
-    Every line has a dark outline, to be seen on any ground. A box that reaches beyond the image
-    is drawn up to its edge. Labels stand above or below their box or inside it, where there is room
-    and no other label; those too long for the image are cut off with an ellipsis.
+    Lines have a dark outline, so that they are visible on any background. Boxes are clipped to the
+    image. Labels are placed above, below or inside their box, preferably where they do not cover
+    another label; labels wider than the image end in an ellipsis.
 
     Args:
-        picture: Mode RGB.
-        marks: In the order in which they are drawn.
+        picture: Image of mode RGB.
+        marks: Boxes in drawing order.
     """
     factor = enlargement(picture.size)
     size = (round(picture.width * factor), round(picture.height * factor))
     drawn = picture.resize(size, Image.Resampling.BICUBIC) if factor > 1 else picture.copy()
     canvas = ImageDraw.Draw(drawn)
     line = max(2, round(min(size) / 110))
-    places = [_on_canvas(mark.box, factor, size) for mark in marks]
-    for mark, place in zip(marks, places, strict=True):
-        _draw_frame(canvas, place, line, mark)
-    taken: list[Place] = []
-    for mark, place in zip(marks, places, strict=True):
+    frames = [_on_canvas(mark.box, factor, size) for mark in marks]
+    for mark, frame in zip(marks, frames, strict=True):
+        _draw_frame(canvas, frame, line, mark)
+    occupied: list[Rect] = []
+    for mark, frame in zip(marks, frames, strict=True):
         if mark.label:
-            label = fit_label(mark.label, place, size, line, taken)
-            taken.append(label.place)
-            canvas.rectangle(label.place, fill=mark.colour, outline=DARK)
+            label = fit_label(mark.label, frame, size, line, occupied)
+            occupied.append(label.rect)
+            canvas.rectangle(label.rect, fill=mark.colour, outline=DARK)
             x, y = label.start
             for text, font in label.runs:
                 canvas.text((x, y), text, fill=_ink(mark.colour), font=font, anchor="ls")
@@ -86,7 +86,7 @@ def draw_boxes(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
 def reduced(
     picture: Image.Image, marks: Sequence[Mark], most: int
 ) -> tuple[Image.Image, list[Mark]]:
-    """Return an image whose sides have at most that many pixels, and its marks on it."""
+    """Return an image shrunk to at most ``most`` pixels a side, and its boxes scaled alike."""
     factor = min(1.0, most / max(picture.size))
     if factor == 1:
         return picture, [*marks]
@@ -98,7 +98,7 @@ def reduced(
 
 
 def enlargement(size: tuple[int, int]) -> float:
-    """Return the factor by which an image is enlarged, 1 or more.
+    """Return the factor by which an image of this size is enlarged, at least 1.
 
     >>> enlargement((64, 64)), enlargement((640, 427)), enlargement((2, 3000))
     (5.625, 1.0, 1.0)
@@ -106,42 +106,41 @@ def enlargement(size: tuple[int, int]) -> float:
     return max(1.0, min(LEAST_SIDE / min(size), MOST_SIDE / max(size)))
 
 
-Place = tuple[int, int, int, int]
-"""A rectangle of the canvas: first and last pixels, all inside."""
-
+Rect = tuple[int, int, int, int]
+"""Rectangle on the canvas: x and y of its first and of its last pixel."""
 
 Run = tuple[str, ImageFont.FreeTypeFont]
-"""Letters and their font."""
+"""Piece of text and its font."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label in its place.
+    """A label at its position.
 
     Attributes:
-        text: What is left of it.
-        place: Its ground.
-        start: Left end of the line that the letters stand on.
-        runs: Its parts, each with the font of its letters.
+        text: The text, possibly shortened.
+        rect: Background rectangle.
+        start: Left end of the baseline.
+        runs: Pieces of the text with their fonts.
     """
 
     text: str
-    place: Place
+    rect: Rect
     start: tuple[int, int]
     runs: tuple[Run, ...]
 
 
 def fit_label(
-    text: str, frame: Place, size: tuple[int, int], line: int, taken: Sequence[Place]
+    text: str, frame: Rect, size: tuple[int, int], line: int, occupied: Sequence[Rect]
 ) -> Label:
-    """Find a place for a label that is on the image and, if possible, on no other label.
+    """Place a label on the image, preferably where it overlaps no other label.
 
     Args:
-        text: In one line.
-        frame: Of its box.
+        text: The label.
+        frame: Frame of its box.
         size: Width and height of the canvas.
-        line: Width of the frame's line.
-        taken: Places of other labels.
+        line: Line width of the frame.
+        occupied: Rectangles of other labels.
     """
     width, height = size
     letters = max(8, min(round(min(size) / 22), 40))
@@ -151,14 +150,14 @@ def fit_label(
     ascent, descent = map(max, zip(*(font.getmetrics() for _, font in lettered), strict=True))
     wide = min(width, int(_length(lettered)) + 1 + 2 * margin)
     high = min(height, ascent + descent + margin)
-    places = [_within(corner, wide, high, size) for corner in _corners(frame, wide, high)]
-    place = min(places, key=lambda one: sum(_common(one, other) for other in taken))
-    start = (place[0] + margin, place[1] + ascent + margin // 2)
-    return Label(text, place, start, lettered)
+    candidates = [_within(corner, wide, high, size) for corner in _corners(frame, wide, high)]
+    rect = min(candidates, key=lambda one: sum(_overlap(one, other) for other in occupied))
+    start = (rect[0] + margin, rect[1] + ascent + margin // 2)
+    return Label(text, rect, start, lettered)
 
 
-def _corners(frame: Place, wide: int, high: int) -> Iterator[tuple[int, int]]:
-    """Yield upper left corners for a label, the best first."""
+def _corners(frame: Rect, wide: int, high: int) -> Iterator[tuple[int, int]]:
+    """Yield upper left corners for a label, best first."""
     x0, y0, x1, y1 = frame
     for x in (x0, x1 - wide + 1):
         yield x, y0 - high
@@ -167,7 +166,7 @@ def _corners(frame: Place, wide: int, high: int) -> Iterator[tuple[int, int]]:
         yield x, y1 - high + 1
 
 
-def _within(corner: tuple[int, int], wide: int, high: int, size: tuple[int, int]) -> Place:
+def _within(corner: tuple[int, int], wide: int, high: int, size: tuple[int, int]) -> Rect:
     x, y = (
         min(max(start, 0), side - length)
         for start, side, length in zip(corner, size, (wide, high), strict=True)
@@ -175,14 +174,14 @@ def _within(corner: tuple[int, int], wide: int, high: int, size: tuple[int, int]
     return x, y, x + wide - 1, y + high - 1
 
 
-def _common(a: Place, b: Place) -> int:
+def _overlap(a: Rect, b: Rect) -> int:
     wide = min(a[2], b[2]) - max(a[0], b[0]) + 1
     high = min(a[3], b[3]) - max(a[1], b[1]) + 1
     return max(0, wide) * max(0, high)
 
 
 def _runs(text: str, size: int) -> tuple[Run, ...]:
-    from verydeep.visualization.plots.fonts import runs  # brings matplotlib, which is slow
+    from verydeep.visualization.plots.fonts import runs  # imports matplotlib, which is slow
 
     return tuple((part, _font(face, size)) for part, face in runs(text))
 
@@ -199,8 +198,8 @@ def _shortened(text: str, size: int, room: int) -> str:
     return text.rstrip() + "…" if text else ""
 
 
-def _on_canvas(box: Box, factor: float, size: tuple[int, int]) -> Place:
-    """Return the pixels of a box, at least one, all on the canvas."""
+def _on_canvas(box: Box, factor: float, size: tuple[int, int]) -> Rect:
+    """Return a box clipped to the canvas, at least one pixel large."""
     x0, y0 = (
         min(max(round(v * factor), 0), side - 1) for v, side in zip(box[:2], size, strict=True)
     )
@@ -211,8 +210,8 @@ def _on_canvas(box: Box, factor: float, size: tuple[int, int]) -> Place:
     return x0, y0, x1, y1
 
 
-def _draw_frame(canvas: ImageDraw.ImageDraw, place: Place, line: int, mark: Mark) -> None:
-    x0, y0, x1, y1 = place
+def _draw_frame(canvas: ImageDraw.ImageDraw, frame: Rect, line: int, mark: Mark) -> None:
+    x0, y0, x1, y1 = frame
     dark = line + 2 * max(1, line // 2)
     corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
     for start, end in pairwise(corners):
@@ -224,7 +223,7 @@ def _draw_frame(canvas: ImageDraw.ImageDraw, place: Place, line: int, mark: Mark
 def _dashes(
     start: tuple[int, int], end: tuple[int, int], length: int
 ) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Yield the dashes of a line; it begins and ends with one."""
+    """Yield the dashes of a line, which begins and ends with a dash."""
     span = max(abs(end[0] - start[0]), abs(end[1] - start[1]))
     count = max(1, round(span / length)) // 2 * 2 + 1
     points = [
@@ -236,17 +235,17 @@ def _dashes(
         yield (ax, ay), (bx, by)
 
 
-def _stroke(start: tuple[int, int], end: tuple[int, int], width: int) -> Place:
-    """Return a straight line of a width as a rectangle."""
+def _stroke(start: tuple[int, int], end: tuple[int, int], width: int) -> Rect:
+    """Return a horizontal or vertical line as a rectangle."""
     before, after = width // 2, (width - 1) // 2
     (ax, bx), (ay, by) = sorted((start[0], end[0])), sorted((start[1], end[1]))
     return ax - before, ay - before, bx + after, by + after
 
 
 def _ink(colour: str) -> str:
-    """Return black or white, whichever has the larger contrast with a colour."""
+    """Return black or white, whichever contrasts more with a colour."""
     red, green, blue = ((value / 255) ** 2.2 for value in ImageColor.getrgb(colour)[:3])
-    # 0.18 is as far from black as from white, by the ratios of luminance that WCAG asks for.
+    # Luminance 0.18 has the same WCAG contrast ratio to black and to white.
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
 
 

@@ -1,4 +1,4 @@
-"""The confusion matrix as an image."""
+"""Confusion matrix as a heat map."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from verydeep.visualization.plots.fonts import key_to_numbers, name_or_number
 from verydeep.visualization.plots.style import shortened
 
 MOST_NAMES, MOST_NUMBERS = 60, 25
-"""Classes up to which their names, and the counts in the cells, can be read."""
+"""Largest numbers of classes with legible names, and with legible counts in the cells."""
 
 LONGEST = 30
-"""Letters of a name beside the matrix."""
+"""Maximum length of a name beside the matrix, in characters."""
 
 
 def draw_confusion(confusion: Tensor, names: Sequence[str]) -> Figure:
-    """Draw the share of each true class (rows) that was taken for each class (columns).
+    """Draw the share of each true class (rows) that was predicted as each class (columns).
 
     Args:
-        confusion: int64 (K, K).
-        names: Of the K classes. ``no. 3`` stands for the third if no font has its letters.
+        confusion: Counts, int64 (K, K).
+        names: Names of the K classes; ``no. 3`` replaces the third if no font covers it.
     """
     counts = confusion.numpy()
     images = counts.sum(1, keepdims=True)
@@ -35,18 +35,18 @@ def draw_confusion(confusion: Tensor, names: Sequence[str]) -> Figure:
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class (%)")
-    axes.set(xlabel="taken for", ylabel="true class")
+    axes.set(xlabel="predicted class", ylabel="true class")
     if classes <= MOST_NAMES:
         drawn = [
             shortened(name_or_number(name, number), LONGEST)
             for number, name in enumerate(names, start=1)
         ]
-        # A name is a name, also one with dollar signs.
+        # parse_math: dollar signs in names are not formulas.
         slanted: Any = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(range(classes), drawn, **slanted, parse_math=False)
         axes.set_yticks(range(classes), drawn, parse_math=False)
         if key_to_numbers(dict(enumerate(names, start=1))):
-            axes.set_xlabel("taken for (no. 1: the class of the first line of classes.csv)")
+            axes.set_xlabel("predicted class (no. 1: first line of classes.csv)")
     if classes <= MOST_NUMBERS:
         for row, column in np.argwhere(counts > 0):
             dark = share[row, column] > 55

@@ -1,4 +1,4 @@
-"""What localization did, to be looked at: the best and the worst, and merging step by step."""
+"""Plots of localization results: best and worst boxes, and merging step by step."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from verydeep.localization.merge import Merged
 from verydeep.localization.result import LocatedSample
 from verydeep.visualization.plots.boxes import Mark, draw_boxes, reduced, true_mark
 from verydeep.visualization.plots.fonts import name_or_number
-from verydeep.visualization.plots.style import BLUE, ORANGE, outline, shortened
+from verydeep.visualization.plots.style import BLUE, ORANGE, number, outline, shortened
 
 SIDE = 2.3
-"""Of a panel, in inches."""
+"""Side of a panel, in inches."""
 
 MOST_PIXELS = 700
-"""Of the longer side of an image in a panel; photographs would fill the memory."""
+"""Limit for the longer side of an image in a panel, which bounds memory use."""
 
 LONGEST_NAME = 26
-"""Letters of a class that stand above a panel."""
+"""Maximum length of a class name above a panel, in characters."""
 
 
 def draw_gallery(
@@ -33,17 +33,17 @@ def draw_gallery(
     count: int = 12,
     columns: int = 6,
 ) -> Figure:
-    """Draw the images on which the box of the true class was best, and those where it was worst.
+    """Draw the images with the best and with the worst boxes of the true class.
 
-    True boxes are green and dashed, boxes that were found orange. ``no. 3`` stands for the third
-    class if no font has the letters of its name.
+    True boxes are green and dashed, predicted boxes orange. ``no. 3`` replaces the name of the
+    third class if no font covers it.
 
     Args:
-        answers: What was found.
-        read: Gives the image of an answer, mode RGB.
-        title: Gives the name of a class.
-        count: Best ones, and worst ones, at most; no image stands in both.
-        columns: Images in a row.
+        answers: Results by image.
+        read: Returns the image of a result, mode RGB.
+        title: Returns the name of a class.
+        count: Maximum number of best and of worst images; the two groups do not overlap.
+        columns: Images per row.
     """
     ranked = sorted(answers, key=lambda answer: -answer.overlap)
     count = min(count, max(1, len(ranked) // 2))
@@ -53,7 +53,7 @@ def draw_gallery(
     figure = Figure(figsize=size, layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=[max(1, row) for row in rows])
     for part, (name, group), row in zip(parts, groups.items(), rows, strict=True):
-        part.suptitle(f"the {name} {len(group)}, by overlap (IoU) with a true box", fontsize=11)
+        part.suptitle(f"{name} {len(group)} by overlap (IoU) with a true box", fontsize=11)
         panels = part.subplots(max(1, row), columns, squeeze=False).ravel()
         for axes in panels:
             axes.set_axis_off()
@@ -63,10 +63,10 @@ def draw_gallery(
 
 
 def answer_marks(answer: LocatedSample) -> list[Mark]:
-    """Return true boxes, and the one that was found of the true class, to be drawn."""
+    """Return the true boxes and the predicted box of the true class in their styles."""
     given = answer.located.given
-    found = [Mark(given.box, f"{answer.overlap:.2f}")] if given and given.box else []
-    return [*map(true_mark, answer.boxes), *found]
+    predicted = [Mark(given.box, f"{answer.overlap:.2f}")] if given and given.box else []
+    return [*map(true_mark, answer.boxes), *predicted]
 
 
 def _draw_answer(axes: Any, answer: LocatedSample, picture: Image.Image, name: str) -> None:
@@ -80,16 +80,16 @@ def _draw_answer(axes: Any, answer: LocatedSample, picture: Image.Image, name: s
 def draw_merging(
     picture: Image.Image, steps: Sequence[Merged], *, panels: int = 6, column: int | None = None
 ) -> Figure:
-    """Draw boxes while they are merged: at the start, at the end, and evenly in between.
+    """Draw evenly spaced steps of box merging, including the first and the last.
 
-    The two that are merged next are blue; at the end the box with the largest score is orange. The
-    stronger a line, the larger its score.
+    The two boxes to be merged next are blue; in the last step the box with the highest score is
+    orange. Thicker lines mean higher scores.
 
     Args:
-        picture: On which the boxes were found, mode RGB.
-        steps: As :func:`verydeep.localization.merge.merge_steps` yields them, at least one.
-        panels: Steps to draw, at most.
-        column: Class whose scores count, where there are several.
+        picture: The image, mode RGB.
+        steps: At least one step from :func:`verydeep.localization.merge.merge_steps`.
+        panels: Maximum number of steps to draw.
+        column: Class whose scores count, if there are several.
     """
     chosen = np.unique(np.linspace(0, len(steps) - 1, min(panels, len(steps))).round().astype(int))
     columns = min(3, len(chosen))
@@ -99,13 +99,13 @@ def draw_merging(
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in places:
         axes.set_axis_off()
-    for axes, number in zip(places, chosen, strict=False):
-        _draw_step(axes, picture, steps[number], int(number), column)
+    for axes, index in zip(places, chosen, strict=False):
+        _draw_step(axes, picture, steps[index], int(index), column)
     return figure
 
 
 def _draw_step(
-    axes: Any, picture: Image.Image, step: Merged, number: int, column: int | None
+    axes: Any, picture: Image.Image, step: Merged, index: int, column: int | None
 ) -> None:
     scores = step.scores if step.scores.dim() == 1 else step.scores[:, column or 0]
     extent = (0, picture.width, picture.height, 0)
@@ -125,7 +125,7 @@ def _draw_step(
             2.4 if special else 0.8 + strength,
             alpha=1.0 if special else 0.35 + 0.5 * strength,
         )
-    merges = f"{number} merge" + ("" if number == 1 else "s")
+    merges = f"{index} merge" + ("" if index == 1 else "s")
     boxes = f"{len(scores)} box" + ("" if len(scores) == 1 else "es")
-    then = "end" if step.match is None else f"next match {step.match:.2f}".replace("-", "−")
-    axes.set_title(f"after {merges}: {boxes}, {then}", fontsize=9)
+    match = "end" if step.match is None else f"next match {number(step.match, '.2f')}"
+    axes.set_title(f"after {merges}: {boxes}, {match}", fontsize=9)

@@ -1,4 +1,4 @@
-"""The reliability diagram: how often the net is right, by how sure it is."""
+"""Reliability diagram: accuracy against confidence."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from verydeep.visualization.plots.style import BLUE, GREY, ORANGE, plain_axes
 
 
 def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
-    """Draw accuracy over confidence with 95 % intervals, above the images in each range.
+    """Draw accuracy against confidence with 95 % intervals, and a histogram of the confidence.
 
     Args:
-        curves: Ranges by what to call them; two at most, as before and after a temperature.
+        curves: Confidence bins by label; at most two, such as before and after calibration.
     """
     figure = Figure(figsize=(5.5, 6.5), layout="constrained")
     upper, lower = figure.subplots(2, height_ratios=(3, 1), sharex=True)
@@ -22,10 +22,11 @@ def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
     width = 0.8 / len(curves)
     for place, (name, bins) in enumerate(curves.items()):
         colour, marker = ((BLUE, "o"), (ORANGE, "s"))[place]
-        found = ranges(bins)
+        filled = ranges(bins)
+        confidences = [100 * part.bin.confidence for part in filled]
         upper.plot(
-            [100 * part.bin.confidence for part in found],
-            [100 * part.bin.accuracy for part in found],
+            confidences,
+            [100 * part.bin.accuracy for part in filled],
             color=colour,
             marker=marker,
             linewidth=1,
@@ -33,9 +34,8 @@ def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
             label=name,
         )
         upper.vlines(
-            [100 * part.bin.confidence for part in found],
-            [part.interval[0] for part in found],
-            [part.interval[1] for part in found],
+            confidences,
+            *zip(*(part.interval for part in filled), strict=True),
             color=colour,
             linewidth=4,
             alpha=0.25,
@@ -47,9 +47,10 @@ def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> Figure:
             width=100 * width / len(bins),
             color=colour,
         )
-    upper.set(ylabel="right (%)", xlim=(0, 100), ylim=(0, 100))
+    upper.set(ylabel="accuracy (%)", xlim=(0, 100), ylim=(0, 100))
     upper.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, fontsize=9)
-    lower.set(xlabel="probability of the likeliest class (%)", ylabel="images", yscale="log")
+    lower.set(xlabel="confidence: probability of the predicted class (%)", ylabel="images")
+    lower.set_yscale("log")
     lower.set_ylim(bottom=0.8)
     plain_axes(upper)
     plain_axes(lower)

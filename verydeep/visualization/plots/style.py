@@ -1,4 +1,4 @@
-"""What all drawings share: sober axes, and colours that all eyes tell apart."""
+"""Shared style of the plots: plain axes, a colour-blind safe palette, file output."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.text import Text
 
 from verydeep.system.files import write_atomically
-from verydeep.visualization.plots.fonts import letter
+from verydeep.visualization.plots.fonts import use_fallback_fonts
+from verydeep.visualization.plots.svg import SUPERSCRIPT
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#767676"
-"""Of the palette of Okabe & Ito."""
+"""Colours of the Okabe-Ito palette."""
 
 DARK_PAPER, LIGHT_INK = "#161616", "#ececec"
-"""Of drawings on a dark page, whose colours these are."""
+"""Background and text colours of the dark theme."""
 
 DARK_INK = 0.3
-"""Red, green and blue of letters that could not be read on it are below that."""
+"""Text whose red, green and blue are all below this is recoloured in the dark theme."""
 
 
 def save_picture(
     figure: Figure, path: Path, dots: int = 150, notes: Mapping[str, str | None] | None = None
 ) -> Path:
-    """Write a figure, whole or not at all; its texts fall back to fonts of the system.
+    """Write a figure atomically, with system fonts for characters that the main font lacks.
 
     Args:
-        figure: What is drawn.
-        path: Where to; its ending, ``.png`` or ``.svg``, is the format.
-        dots: For an inch, of a PNG.
-        notes: Kept within the file, such as its title.
+        figure: The figure.
+        path: Output file; its suffix, ``.png`` or ``.svg``, selects the format.
+        dots: Resolution of a PNG, in dots per inch.
+        notes: Metadata of the file, such as its title.
     """
     kind = path.suffix.removeprefix(".")
-    letter(figure)
+    use_fallback_fonts(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         write_atomically(
@@ -54,10 +55,10 @@ def save_picture(
 
 
 def darken(figure: Figure) -> None:
-    """Turn black letters and lines on white paper into light ones on dark paper.
+    """Recolour black text and lines for a dark page; images and coloured parts stay.
 
     Args:
-        figure: Drawn for a light page. Images, and what has a colour, stay as they are.
+        figure: Figure drawn for a light page.
     """
     figure.patch.set_facecolor(DARK_PAPER)
     for text in figure.findobj(Text):
@@ -71,7 +72,7 @@ def darken(figure: Figure) -> None:
 
 
 def plain_axes(axes: Any) -> None:
-    """Take away what carries no information."""
+    """Hide the upper and right spines."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -81,20 +82,18 @@ def outline(
     colour: str,
     width: float,
     *,
-    style: Any = "-",
-    alpha: float = 1.0,
     halo: bool = True,
+    **style: Any,
 ) -> None:
-    """Draw a rectangle, empty.
+    """Draw the outline of a rectangle.
 
     Args:
-        axes: Where.
+        axes: The axes.
         box: x0, y0, x1, y1.
-        colour: Of the line.
-        width: Of the line, in points.
-        style: Of the line.
-        alpha: 1 covers what lies below.
-        halo: Whether the line is rimmed in black, so that it shows on an image of any colour.
+        colour: Line colour.
+        width: Line width, in points.
+        halo: Whether the line has a black rim, so that it is visible on any image.
+        style: Other properties of Matplotlib's ``Rectangle``, such as ``ls`` and ``alpha``.
     """
     x0, y0, x1, y1 = box
     rim = [Stroke(linewidth=width + 1.4, foreground="black", alpha=0.6), Normal()]
@@ -106,9 +105,8 @@ def outline(
             fill=False,
             edgecolor=colour,
             linewidth=width,
-            linestyle=style,
-            alpha=alpha,
             path_effects=rim if halo else None,
+            **style,
         )
     )
 
@@ -116,14 +114,14 @@ def outline(
 def colour_scale(
     mappable: Any, place: Any, unit: str, letters: float, *, extend: str = "neither"
 ) -> None:
-    """Draw a scale of colours, upright; a power of ten stands with its unit.
+    """Draw a vertical colour bar, with a power of ten beside the unit.
 
     Args:
-        mappable: What is coloured.
-        place: Axes of the scale.
-        unit: Words beside it.
-        letters: Their size, in points.
-        extend: Whether values go beyond the colours, as Matplotlib has it.
+        mappable: The coloured artist.
+        place: Axes of the colour bar.
+        unit: Label.
+        letters: Font size, in points.
+        extend: Matplotlib's ``extend``: whether values exceed the colour range.
     """
     bar: Any = place.figure.colorbar(mappable, cax=place, extend=extend)
     bar.outline.set_visible(False)
@@ -132,15 +130,12 @@ def colour_scale(
     power = math.floor(math.log10(most)) if most > 0 else 0
     if not -2 <= power < 3:
         bar.formatter = lambda value, _=None: number(value / 10**power)
-        unit = f"{unit}\n×10{str(power).translate(RAISED)}"
+        unit = f"{unit}\n×10{str(power).translate(SUPERSCRIPT)}"
     bar.set_label(unit, fontsize=letters)
 
 
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
 def number(value: float, form: str = ".3g") -> str:
-    """Return a number as it is printed, with a minus that is none of the hyphens.
+    """Return a formatted number with a true minus sign.
 
     >>> number(-1.5), number(0.25, ".1f")
     ('−1.5', '0.2')
@@ -149,20 +144,20 @@ def number(value: float, form: str = ".3g") -> str:
 
 
 def shortened(name: str, longest: int) -> str:
-    """Return so many letters of a name at most, the last of them an ellipsis if some are missing.
+    """Return a name of at most ``longest`` characters; a shortened one ends in an ellipsis.
 
-    East Asian letters, which are twice as wide, count as two.
+    East Asian characters, which are twice as wide, count as two.
 
     >>> shortened("Norwich terrier", 10), shortened("挪威梗犬", 6), shortened("cat", 3)
     ('Norwich t…', '挪威…', 'cat')
     """
-    if sum(map(_letters_wide, name)) <= longest:
+    ends = [*accumulate(map(_width, name))]
+    if not ends or ends[-1] <= longest:
         return name
-    ends = accumulate(map(_letters_wide, name))
-    return "".join(sign for sign, end in zip(name, ends, strict=True) if end < longest) + "…"
+    return "".join(char for char, end in zip(name, ends, strict=True) if end < longest) + "…"
 
 
-def _letters_wide(sign: str) -> int:
-    if unicodedata.category(sign) in ("Mn", "Me", "Cf"):
+def _width(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
         return 0
-    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

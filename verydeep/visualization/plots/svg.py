@@ -1,8 +1,7 @@
-"""Small drawings as SVG that follow the page: its colours, its letters, light, dark and in print.
+"""Small SVG plots that follow the page's style sheet on screen (light or dark) and in print.
 
-A drawing names no colour: its parts have classes, which the style sheet of the page colours. Its
-letters are text. It is 360 units wide, about the pixels of a telephone, so that letters of 13 units
-can be read there; wide pages set several side by side.
+A plot contains no colours, only CSS classes, and its labels are text in the page's font. It is 360
+units wide, about a phone's width, so that labels of 13 units are legible there.
 """
 
 from __future__ import annotations
@@ -14,24 +13,24 @@ from html import escape
 
 WIDTH, HEIGHT = 360, 250
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 22, 44
-"""Margins: room for the numbers of the axes and their titles."""
+"""Margins for tick labels and axis titles."""
 
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-"""Digits of an exponent."""
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+"""Translation of a number into an exponent."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Numbers along one side of a drawing.
+    """Axis of a plot.
 
     Attributes:
-        low: At its beginning.
-        high: At its end; more than ``low``.
-        title: With its unit.
-        log: Whether equal factors lie equally far apart.
-        ticks: Numbers that stand at it.
+        low: Lower end.
+        high: Upper end, greater than ``low``.
+        title: Title with unit.
+        ticks: Labelled values.
+        log: Whether the axis is logarithmic.
     """
 
     low: float
@@ -41,42 +40,38 @@ class Axis:
     log: bool = False
 
     def share(self, value: float) -> float:
-        """Return where a value lies between beginning (0) and end (1)."""
-        low, high, at = (
-            (math.log(x) for x in (self.low, self.high, value))
-            if self.log
-            else (self.low, self.high, value)
-        )
-        return (at - low) / (high - low)
+        """Return the position of a value on the axis, from 0 to 1."""
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
 
 
 def linear(low: float, high: float, title: str, *, whole: bool = False, most: int = 5) -> Axis:
-    """Return an axis with round numbers at it, which reaches to the next round number.
+    """Return a linear axis with round ticks; it ends at a tick unless ``whole``.
 
     Args:
-        low: Where it begins.
-        high: What it reaches at least.
-        title: With its unit.
-        whole: Whether fractions make no sense.
-        most: Steps between numbers, at most.
+        low: Lower end.
+        high: Largest value to show.
+        title: Title with unit.
+        whole: Whether values are integers.
+        most: Maximum number of intervals between ticks.
 
     >>> linear(0, 2.3, "loss").ticks, linear(0, 2.3, "loss").high
     ((0.0, 0.5, 1.0, 1.5, 2.0, 2.5), 2.5)
     >>> linear(1, 3, "epoch", whole=True).ticks
     (1.0, 2.0, 3.0)
     """
-    span = high - low if high > low else 1.0
-    step = _step(span / most)
-    if whole:
-        step = max(1.0, round(step + 0.25))
-        first, end = math.ceil(low / step) * step, max(high, low + 1)
-        return Axis(low, end, title, _multiples(first, end, step))
-    end = low + math.ceil(span / step - 1e-9) * step
-    return Axis(low, end, title, _multiples(low, end, step))
+    from matplotlib.ticker import MaxNLocator  # slow to import
+
+    high = max(high, low + 1) if whole or high <= low else high
+    locator = MaxNLocator(most, steps=(1, 2, 5, 10), integer=whole)
+    ticks = [float(f"{tick:.10g}") for tick in locator.tick_values(low, high)]
+    end = high if whole else ticks[-1]
+    return Axis(low, end, title, tuple(tick for tick in ticks if low <= tick <= end))
 
 
 def logarithmic(low: float, high: float, title: str) -> Axis:
-    """Return an axis of powers of ten; where there are few, 2 and 5 times them as well.
+    """Return a logarithmic axis with powers of ten as ticks, and multiples if those are few.
 
     >>> logarithmic(0.0001, 0.01, "rate").ticks
     (0.0001, 0.001, 0.01)
@@ -91,24 +86,14 @@ def logarithmic(low: float, high: float, title: str) -> Axis:
     return Axis(low, high, title, inside[:: -(-len(inside) // 7)], log=True)
 
 
-def _step(least: float) -> float:
-    """Return 1, 2 or 5 times a power of ten that is no less."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(power * f for f in (1, 2, 5, 10) if power * f >= least * (1 - 1e-9))
-
-
-def _multiples(low: float, high: float, step: float) -> tuple[float, ...]:
-    count = math.floor((high - low) / step + 1e-9) + 1
-    return tuple(float(f"{low + i * step:.10g}") for i in range(count))
-
-
 @dataclass
 class Plot:
-    """A drawing with two axes; the order of the calls is that in which parts cover each other.
+    """A plot with two axes; later parts are drawn on top of earlier ones.
 
     Attributes:
-        x: The lower axis.
-        y: The left one.
+        x: Horizontal axis.
+        y: Vertical axis.
+        parts: SVG elements.
     """
 
     x: Axis
@@ -116,20 +101,20 @@ class Plot:
     parts: list[str] = field(default_factory=list)
 
     def at(self, x: float, y: float) -> Point:
-        """Return where a point lies on the drawing."""
+        """Return the SVG coordinates of a point."""
         return (
             LEFT + self.x.share(x) * (WIDTH - LEFT - RIGHT),
             HEIGHT - BOTTOM - self.y.share(y) * (HEIGHT - TOP - BOTTOM),
         )
 
     def line(self, points: Iterable[Point], kind: str) -> None:
-        """Draw a line; it is broken where a point is no number."""
+        """Draw a line, interrupted at points that are not finite."""
         run: list[str] = []
         for point in [*points, (math.nan, math.nan)]:
             if self._can_be_drawn(point):
                 run.append("{:.1f},{:.1f}".format(*self.at(*point)))
                 continue
-            if len(run) == 1:  # a line of one point would not be seen
+            if len(run) == 1:  # a line of one point would be invisible
                 x, y = run[0].split(",")
                 self.parts.append(f'<circle class="{kind} spot" cx="{x}" cy="{y}" r="2.5"/>')
             elif run:
@@ -144,7 +129,7 @@ class Plot:
         )
 
     def upright(self, x: float, kind: str, label: str = "") -> None:
-        """Draw a line from bottom to top, with a label above it."""
+        """Draw a vertical line over the full height, with a label above it."""
         self.segment((x, self.y.low), (x, self.y.high), kind)
         if label:
             self.parts.append(_text(self.at(x, self.y.low)[0], TOP - 6, label, "middle"))
@@ -161,7 +146,7 @@ class Plot:
         self.parts.append(f'<circle class="{kind} spot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>')
 
     def bar(self, left: float, right: float, height: float, kind: str) -> None:
-        """Draw a bar that stands on the lower axis."""
+        """Draw a bar."""
         (x1, y1), (x2, y2) = self.at(left, self.y.low), self.at(right, height)
         self.parts.append(
             f'<rect class="{kind} bar" x="{x1 + 0.5:.1f}" y="{y2:.1f}" '
@@ -169,10 +154,10 @@ class Plot:
         )
 
     def svg(self, words: str) -> str:
-        """Return the drawing.
+        """Return the SVG.
 
         Args:
-            words: What it shows, for those who cannot see it.
+            words: Text alternative.
         """
         body = "\n".join([*self._axes(), *self.parts])
         return (
@@ -204,7 +189,7 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a number in as few letters as say it.
+    """Return a tick label.
 
     >>> _number(0.0001), _number(2500.0), _number(0.5)
     ('10⁻⁴', '2,500', '0.5')
@@ -212,10 +197,10 @@ def _number(value: float) -> str:
     if value and not 1e-3 <= abs(value) < 1e6:
         digits, _, power = f"{value:.2e}".partition("e")
         factor = "" if float(digits) == 1 else f"{float(digits):g}·"
-        return f"{factor}10{str(int(power)).translate(RAISED)}".replace("-", "−")
+        return f"{factor}10{str(int(power)).translate(SUPERSCRIPT)}".replace("-", "−")
     return f"{value:,.10g}".replace("-", "−")
 
 
 def finite(values: Sequence[float]) -> list[float]:
-    """Return those that are numbers."""
+    """Return the finite values."""
     return [value for value in values if math.isfinite(value)]

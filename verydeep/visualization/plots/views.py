@@ -1,4 +1,4 @@
-"""The views of a test, drawn on the image."""
+"""Views of a test protocol, drawn on the image."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections import defaultdict
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from verydeep.data.geometry import View, Window
 from verydeep.evaluation.walkthrough import Explanation, Stage
 from verydeep.nets.table import STRIDE
-from verydeep.visualization.plots.style import BLUE, ORANGE
+from verydeep.visualization.plots.style import BLUE, ORANGE, outline
 
 SIDE = 4.2
-"""Of a panel, in inches."""
+"""Side of a panel, in inches."""
 
 
 def draw_views(explanation: Explanation) -> Figure:
-    """Draw what the nets were shown: a row for each kind of views, a column for each scale.
+    """Draw the views of the nets: one row per kind of view, one column per scale.
 
-    Crops stand with their outlines and centres, the first one bold, those that were resized
-    dashed. A dense view stands with the centres of all positions of the net and its first window.
-    Mirror images have the same places.
+    A crop is drawn as an outline with its centre: bold for the first crop, dashed for resized ones.
+    A dense view is drawn as the centres of all output positions and the first window. Mirrored
+    views coincide with the originals.
     """
     rows: dict[tuple[int, str], list[Stage]] = defaultdict(list)
     for stage in explanation.stages:
@@ -54,31 +53,21 @@ def _draw_stage(axes: Any, stage: Stage) -> None:
         _draw_positions(axes, stage)
         return
     views = dict.fromkeys(glance.view._replace(flip=False) for glance in stage.glances)
-    for place, view in enumerate(views):
-        _draw_crop(axes, view, bold=place == 0)
+    for index, view in enumerate(views):
+        _draw_crop(axes, view, bold=index == 0)
 
 
 def _draw_crop(axes: Any, view: View, *, bold: bool) -> None:
     colour = ORANGE if view.side else BLUE
     top, left, height, width = view.window
-    axes.add_patch(
-        Rectangle(
-            (left, top),
-            width,
-            height,
-            fill=False,
-            clip_on=False,
-            edgecolor=colour,
-            linestyle="--" if view.side else "-",
-            linewidth=2.6 if bold else 1.0,
-            alpha=1.0 if bold else 0.7,
-        )
-    )
+    line, alpha = (2.6, 1.0) if bold else (1.0, 0.7)
+    look: Any = {"ls": "--" if view.side else "-", "alpha": alpha, "clip_on": False}
+    outline(axes, view.window.corners, colour, line, halo=False, **look)
     _draw_point(axes, left + width / 2, top + height / 2, colour)
 
 
 def _draw_positions(axes: Any, stage: Stage) -> None:
-    """Draw the points of the score map: windows that are a stride of the last map apart."""
+    """Draw the centres of the score map's windows, which are one stride apart."""
     if not stage.slides:
         _draw_crop(axes, stage.glances[0].view, bold=True)
         return

@@ -1,1 +1,1 @@
-"""``report.html``: what a run learned, how well it was tested, and where it is wrong."""
+"""``report.html``: learning curves, test results and errors of a run."""

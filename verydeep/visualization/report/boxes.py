@@ -1,4 +1,4 @@
-"""How well boxes were found: overlaps, by class, beside boxes that know nothing of the image."""
+"""Localization results: overlaps, errors by class, and baselines that ignore the image."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from verydeep.localization.result import LocatedSample
 from verydeep.visualization.plots.svg import Plot, linear
 
 BINS = 20
-"""Ranges of overlap that are counted."""
+"""Bins of the overlap histogram."""
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The net or a box that knows nothing of the image.
+    """Result of the net or of a baseline that ignores the image.
 
     Attributes:
-        name: What it is.
-        error: Images whose box is wrong, in percent.
+        name: Display name.
+        error: Images with a wrong box, in percent.
         mean_iou: Mean overlap, 0 to 1.
         own: Whether it is the net.
     """
@@ -39,14 +39,14 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class BoxRow:
-    """How the objects of one class were found.
+    """Localization result of one class.
 
     Attributes:
-        name: What people call it.
-        images: Images.
-        wrong: Those whose box is wrong.
+        name: Display name of the class.
+        images: Number of images.
+        wrong: Images with a wrong box.
         error: Their share, in percent.
-        interval: 95 % interval of that (Wilson), in percent.
+        interval: 95 % interval of the error (Wilson), in percent.
         mean_iou: Mean overlap, 0 to 1.
     """
 
@@ -59,7 +59,7 @@ class BoxRow:
 
 
 def compared(test: Mapping[str, Any]) -> list[Compared]:
-    """Return the net and the baselines of a test, as ``metrics.json`` has them."""
+    """Return the results of the net and of the baselines in ``metrics.json``."""
     own = Compared("this net", test["true_class_error"], test["mean_iou"], own=True)
     return [
         own,
@@ -76,14 +76,14 @@ def compared(test: Mapping[str, Any]) -> list[Compared]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is wrong of the images if so much is asked of their first guesses.
+class GuessError:
+    """Error if any of several guesses may be right.
 
     Attributes:
-        name: Which guesses, in words.
-        error: Images of which none of them is right together with its box, in percent.
-        interval: 95 % interval of that (Wilson), in percent.
-        class_error: Images of which none names the class, in percent; None if it is told.
+        name: Description of the guesses.
+        error: Images where no guess has the right class and box, in percent.
+        interval: 95 % interval of the error (Wilson), in percent.
+        class_error: Images where no guess has the right class, in percent; None if it is given.
     """
 
     name: str
@@ -92,36 +92,35 @@ class Asked:
     class_error: float | None
 
 
-def asked(test: Mapping[str, Any]) -> list[Asked]:
-    """Return the errors by what is asked for; none of the central crop, where the class is told."""
+def guess_errors(test: Mapping[str, Any]) -> list[GuessError]:
+    """Return the errors by guesses; none for the central crop, where the class is given."""
     if test["protocol"] == "center":
         return []
     keys = {
-        "the true class, which is told": ("true_class", None),
-        f"one of the {min(5, test['top'])} likeliest classes": ("localization", "top5_error"),
-        "the likeliest class": ("top1_localization", "top1_error"),
+        "the true class (given)": ("true_class", None),
+        # With five classes or fewer, one of the top 5 is always the true one.
+        f"top {min(5, test['top'])}": ("localization", "top5_error" if has_top5(test) else None),
+        "top 1": ("top1_localization", "top1_error"),
     }
-    # With five classes or fewer, one of the five likeliest is always the true one.
-    told = None if has_top5(test) else "top5_error"
     return [
-        Asked(
+        GuessError(
             name,
             test[f"{error}_error"],
             test[f"{error}_interval"],
-            test[alone] if alone not in (None, told) else None,
+            test[class_error] if class_error else None,
         )
-        for name, (error, alone) in keys.items()
+        for name, (error, class_error) in keys.items()
     ]
 
 
 def quantiles(answers: Sequence[LocatedSample]) -> list[tuple[float, float]]:
-    """Return shares of the images, and the overlap that so many of them do not exceed."""
+    """Return pairs of a share of the images and the overlap that this share does not exceed."""
     overlaps = [answer.overlap for answer in answers]
     return [(share, float(np.quantile(overlaps, share))) for share in QUANTILES]
 
 
 def histogram(answers: Sequence[LocatedSample]) -> str:
-    """Return how many images have which overlap, as SVG; those that count as found stand out."""
+    """Return a histogram of the overlap as SVG; found objects have their own colour."""
     overlaps = [answer.overlap for answer in answers]
     counts, edges = np.histogram(overlaps, BINS, (0.0, 1.0))
     plot = Plot(
@@ -134,16 +133,15 @@ def histogram(answers: Sequence[LocatedSample]) -> str:
     plot.upright(CORRECT_ABOVE, "drop", "found")
     right = sum(overlap > CORRECT_ABOVE for overlap in overlaps)
     return plot.svg(
-        f"Histogram of the overlap of {len(overlaps):,} images: {right:,} above one half, which "
-        f"count as found; half of all have {np.median(overlaps):.2f} or more."
+        f"Histogram of the overlap of {len(overlaps):,} images: {right:,} are above 0.5 and count "
+        f"as found; the median is {np.median(overlaps):.2f}."
     )
 
 
 def box_rows(answers: Sequence[LocatedSample], titles: Sequence[str]) -> list[BoxRow]:
-    """Return how the objects of every class were found, the largest error first.
+    """Return the results by class, sorted by descending error, then by ascending overlap.
 
-    Of classes with the same error that with the smaller overlap comes first. Classes without
-    images are left out.
+    Classes without images are left out.
     """
     by_class: dict[int, list[float]] = {}
     for answer in answers:

@@ -1,4 +1,4 @@
-"""What the classes are taken for: the matrix, the pairs that are mixed up, the errors of each."""
+"""Errors by class: the confusion matrix, the most confused pairs, and a table of all classes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.significance import wilson_interval
 
 MOST_IN_MATRIX = 50
-"""Classes up to which the matrix is drawn."""
+"""Largest number of classes for which the matrix is shown."""
 
 PAIRS = 20
-"""Pairs of classes that are listed, at most."""
+"""Maximum number of listed pairs."""
 
 STRONGEST = 45
-"""Share of colour in a cell of 100 %; letters stand out from it."""
+"""Share of colour, in percent, in a cell of 100 %; low enough for text to stand out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One of the matrix.
+    """Cell of the confusion matrix.
 
     Attributes:
-        count: Images.
-        strength: Of its colour, in percent.
+        count: Number of images.
+        strength: Strength of the colour, in percent.
     """
 
     count: int
@@ -34,25 +34,25 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """How one class fared.
+    """Result of one class.
 
     Attributes:
-        name: What people call it.
-        errors: Its figures.
-        wrong: Its images that were taken for another.
-        interval: 95 % interval of its error (Wilson), in percent; None without images.
-        taken_for: The class that took most of them, and how many; None if none did.
+        name: Display name of the class.
+        errors: Metrics of the class.
+        wrong: Misclassified images.
+        interval: 95 % interval of the error (Wilson), in percent; None without images.
+        most_common_error: The class most often predicted instead, and its count; None if none.
     """
 
     name: str
     errors: ClassErrors
     wrong: int
     interval: tuple[float, float] | None
-    taken_for: tuple[str, int] | None
+    most_common_error: tuple[str, int] | None
 
 
 def matrix(record: Record) -> list[list[Cell]] | None:
-    """Return the confusion matrix, true classes by rows; None if it is too large to be read."""
+    """Return the confusion matrix, true classes in rows; None if it is too large to read."""
     classes = len(record.classes)
     if classes > MOST_IN_MATRIX:
         return None
@@ -64,7 +64,7 @@ def matrix(record: Record) -> list[list[Cell]] | None:
 
 
 def pairs(record: Record, titles: Sequence[str]) -> list[tuple[str, str, int]]:
-    """Return the pairs that are most often mixed up: true class, taken for, how often."""
+    """Return the most confused pairs as (true class, predicted class, count)."""
     return [
         (titles[true], titles[guess], count)
         for true, guess, count in record.mistaken_pairs()[:PAIRS]
@@ -72,10 +72,9 @@ def pairs(record: Record, titles: Sequence[str]) -> list[tuple[str, str, int]]:
 
 
 def class_rows(record: Record, titles: Sequence[str]) -> list[ClassRow]:
-    """Return how every class fared, that with the largest error first.
+    """Return the results by class, sorted by descending error, then by descending images.
 
-    Of classes with the same error that with more images comes first; classes without images
-    come last.
+    Classes without images come last.
     """
     title = dict(zip(record.classes, titles, strict=True))
     rows = [_row(errors, title) for errors in record.class_errors()]

@@ -1,4 +1,4 @@
-"""Learning curves: loss, error and learning rate over the epochs, with the drops of the rate."""
+"""Learning curves: loss, error and learning rate by epoch, with marked drops of the rate."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from verydeep.visualization.plots.svg import (
 Row = Mapping[str, Any]
 
 RANGE = 1000
-"""The largest rate over the smallest that is drawn in its place, unless the rate drops to it."""
+"""Ratio of the largest to the smallest drawn rate, for schedules without drops."""
 
 APART = 12
-"""Units between the numbers of two drops, at least; closer ones share a label."""
+"""Minimum distance between the numbers of two drops, in SVG units; closer ones share a label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The learning rate became smaller.
+    """Drop of the learning rate.
 
     Attributes:
-        epoch: The last one at the rate before.
-        before: The rate until then.
-        after: The rate from then on.
+        epoch: The last epoch at the old rate.
+        before: The old rate.
+        after: The new rate.
     """
 
     epoch: int
@@ -44,10 +44,10 @@ class Drop:
 
 
 def drops_of(history: Sequence[Row]) -> list[Drop]:
-    """Return the drops of the learning rate; a drop before the first epoch ended is none.
+    """Return the drops of the learning rate after the first epoch.
 
     Args:
-        history: A row an epoch, as in ``log.jsonl``.
+        history: One row per epoch, as in ``log.jsonl``.
     """
     return [
         Drop(before["epoch"], before["learning_rate"], after["learning_rate"])
@@ -57,11 +57,11 @@ def drops_of(history: Sequence[Row]) -> list[Drop]:
 
 
 def learning_curves(history: Sequence[Row], best: Row) -> tuple[str, ...]:
-    """Return loss, error and learning rate over the epochs as three SVGs; drops are marked.
+    """Return loss, error and learning rate by epoch as three SVGs with marked drops.
 
     Args:
-        history: A row an epoch, as in ``log.jsonl``, at least one.
-        best: The row of the epoch whose model was kept.
+        history: One row per epoch, as in ``log.jsonl``, at least one.
+        best: The row of the best epoch.
     """
     name = error_of(history[0], "val_")
     unit = "loss (nats)" if name == "top1_error" else "loss"
@@ -86,15 +86,15 @@ def _both(history: Sequence[Row], best: Row, name: str, title: str) -> str:
     plot.ring((best["epoch"], best[kinds["validation"]]), "validation")
     first, last = history[0], history[-1]
     parts = (f"{kind} from {first[key]:.4g} to {last[key]:.4g}" for kind, key in kinds.items())
-    there = f"{best[kinds['validation']]:.4g} at the best epoch, {best['epoch']}"
-    return plot.svg(f"{title} over {len(history)} epochs: {', '.join(parts)}; {there}.")
+    at_best = f"{best[kinds['validation']]:.4g} at the best epoch, {best['epoch']}"
+    return plot.svg(f"{title} over {len(history)} epochs: {', '.join(parts)}; {at_best}.")
 
 
 def _rate(history: Sequence[Row]) -> str:
     rates = [row["learning_rate"] for row in history]
     positive = [rate for rate in finite(rates) if rate > 0] or [1.0]
     drops = drops_of(history)
-    # A cycle ends at next to nothing, which would leave no room for all else.
+    # A cosine cycle ends near 0, which would squeeze the rest of the logarithmic axis.
     low = min(positive) if drops else max(min(positive), max(positive) / RANGE)
     plot = Plot(_epochs(history), logarithmic(low, max(positive), "learning rate"))
     _mark_drops(plot, history)
@@ -110,7 +110,7 @@ def _rate(history: Sequence[Row]) -> str:
 
 
 def _mark_drops(plot: Plot, history: Sequence[Row]) -> None:
-    """Draw a line at every drop, with its number above; numbers that would touch are joined."""
+    """Draw a numbered line at every drop; numbers that would overlap share a label."""
     groups: list[list[int]] = []
     drops = drops_of(history)
     unit = (WIDTH - LEFT - RIGHT) / (plot.x.high - plot.x.low)

@@ -1,9 +1,10 @@
-"""Images of a test to be looked at: the worst mistakes, the most doubtful, boxes good and bad."""
+"""Example images of a test: confident errors, uncertain predictions, good and bad boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.thumbnails import thumbnail
@@ -13,39 +14,43 @@ from verydeep.evaluation.predictions_log import Record
 from verydeep.localization.result import LocatedSample
 
 SHOWN = 12
-"""Images of a group."""
+"""Images per group."""
 
 SIZE = (200, 160)
-"""Width and height that a small image fits into: 36 of them take less than a megabyte."""
+"""Maximum width and height of a thumbnail; 36 of them take less than a megabyte."""
 
 Find = Callable[[str], ImageSource]
-"""From the name of an image to where it is; raises a DataError if it is no longer there."""
+"""Finds an image by its name; raises a DataError if it is no longer there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Small:
-    """A small image, or why there is none.
+class Thumbnail:
+    """A thumbnail, or the reason why there is none.
 
     Attributes:
-        address: ``data:`` and so on; empty if it cannot be shown.
-        fault: Why it cannot; empty if it can.
+        url: ``data:`` URL; empty if the image cannot be shown.
+        fault: Reason why it cannot be shown; empty if it can.
     """
 
-    address: str = ""
+    url: str = ""
     fault: str = ""
+
+
+GetThumbnail = Callable[[str], Thumbnail]
+"""Returns the thumbnail of an image by its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An image and what it was taken for.
+    """An image and its prediction.
 
     Attributes:
-        file: Its name.
-        true: Its class.
-        probability: Of that, in percent.
-        guesses: The likeliest classes and their probabilities in percent, two at most.
-        right: Whether the likeliest is the true one.
-        small: The image.
+        file: File name.
+        true: True class.
+        probability: Probability of the true class, in percent.
+        guesses: Up to two most likely classes with their probabilities, in percent.
+        right: Whether the prediction is right.
+        thumbnail: The image.
     """
 
     file: str
@@ -53,29 +58,29 @@ class Answer:
     probability: float
     guesses: tuple[tuple[str, float], ...]
     right: bool
-    small: Small
+    thumbnail: Thumbnail
 
     @property
-    def words(self) -> str:
-        """What it shows and what it was taken for."""
+    def alt(self) -> str:
+        """True class and prediction."""
         if self.right:
-            return f"“{self.true}”, recognised"
-        return f"“{self.true}”, taken for “{self.guesses[0][0]}”"
+            return f"“{self.true}”, classified correctly"
+        return f"“{self.true}”, classified as “{self.guesses[0][0]}”"
 
 
 @dataclass(frozen=True, slots=True)
 class Boxed:
-    """An image with its true boxes and the one that was found.
+    """An image with its true boxes and the predicted one.
 
     Attributes:
-        file: Its name.
-        title: What is on it.
-        overlap: Of the box that was found, 0 to 1.
-        size: Its height and width.
-        boxes: The true ones.
-        found: That which was found; None if there was none.
-        small: The image.
-        guess: What a classifier took it for; empty if none was asked.
+        file: File name.
+        title: True class.
+        overlap: Overlap of the predicted box with a true one, 0 to 1.
+        size: Height and width of the image.
+        boxes: True boxes.
+        predicted: Predicted box; None if there was none.
+        thumbnail: The image.
+        guess: Predicted class, in words; empty without a classifier.
     """
 
     file: str
@@ -83,40 +88,46 @@ class Boxed:
     overlap: float
     size: tuple[int, int]
     boxes: tuple[Box, ...]
-    found: Box | None
-    small: Small
+    predicted: Box | None
+    thumbnail: Thumbnail
     guess: str = ""
 
     @property
-    def words(self) -> str:
-        """What it shows and how well it was found."""
-        if self.found is None:
-            return f"“{self.title}”, no box found"
-        return f"“{self.title}”, found with an overlap of {self.overlap:.2f}"
+    def alt(self) -> str:
+        """True class and overlap."""
+        if self.predicted is None:
+            return f"“{self.title}”, no box predicted"
+        return f"“{self.title}”, predicted box with an overlap of {self.overlap:.2f}"
+
+    @property
+    def drawn_boxes(self) -> list[tuple[str, Box]]:
+        """Boxes in drawing order, each with its CSS class."""
+        true = [("true", box) for box in self.boxes]
+        return [*true, ("found", self.predicted)] if self.predicted else true
 
 
 def answer_groups(
-    record: Record, titles: Sequence[str], small: Callable[[str], Small]
+    record: Record, titles: Sequence[str], thumbnail_of: GetThumbnail
 ) -> dict[str, list[Answer]]:
-    """Return the worst mistakes and the most doubtful images.
+    """Return the most confident errors and the least certain predictions.
 
     Args:
-        record: The answers of the test.
-        titles: What people call the classes.
-        small: Gives the image of a name.
+        record: Predictions of the test.
+        titles: Display names of the classes.
+        thumbnail_of: Returns thumbnails.
     """
     groups = {
         "mistakes": record.worst_mistakes(SHOWN),
         "doubtful": record.most_doubtful(SHOWN),
     }
     return {
-        name: [_answer(record, number, titles, small) for number in numbers]
+        name: [_answer(record, number, titles, thumbnail_of) for number in numbers]
         for name, numbers in groups.items()
     }
 
 
 def _answer(
-    record: Record, number: int, titles: Sequence[str], small: Callable[[str], Small]
+    record: Record, number: int, titles: Sequence[str], thumbnail_of: GetThumbnail
 ) -> Answer:
     guesses = zip(
         record.guesses[number, :2].tolist(), record.confidences[number, :2].tolist(), strict=True
@@ -127,19 +138,19 @@ def _answer(
         100 * float(record.probabilities[number]),
         tuple((titles[guess], 100 * confidence) for guess, confidence in guesses),
         not bool(record.wrong[number]),
-        small(record.names[number]),
+        thumbnail_of(record.names[number]),
     )
 
 
 def box_groups(
-    answers: Sequence[LocatedSample], titles: Sequence[str], small: Callable[[str], Small]
+    answers: Sequence[LocatedSample], titles: Sequence[str], thumbnail_of: GetThumbnail
 ) -> dict[str, list[Boxed]]:
-    """Return images with the best, the middling and the worst boxes; none stands there twice.
+    """Return images with the best, median and worst boxes; the groups do not overlap.
 
     Args:
-        answers: What was found.
-        titles: What people call the classes.
-        small: Gives the image of a name.
+        answers: Predictions of the test.
+        titles: Display names of the classes.
+        thumbnail_of: Returns thumbnails.
     """
     return {
         name: [
@@ -150,7 +161,7 @@ def box_groups(
                 answer.located.size,
                 answer.boxes,
                 answer.located.given.box if answer.located.given else None,
-                small(answer.name),
+                thumbnail_of(answer.name),
                 _guess(answer, titles),
             )
             for answer in group
@@ -163,41 +174,35 @@ def _guess(answer: LocatedSample, titles: Sequence[str]) -> str:
     if not answer.located.guesses:
         return ""
     first = answer.located.guesses[0]
-    how = "recognised" if first.label == answer.label else f"taken for {titles[first.label]}"
-    return how if first.probability is None else f"{how}, {100 * first.probability:.0f} %"
+    text = "class correct" if first.label == answer.label else f"predicted {titles[first.label]}"
+    return text if first.probability is None else f"{text}, {100 * first.probability:.0f} %"
 
 
 def ranked_groups(answers: Sequence[LocatedSample]) -> dict[str, list[LocatedSample]]:
-    """Return the best by overlap, those around the median, and the worst, which come first."""
+    """Return the best by overlap, those around the median, and the worst, worst first."""
     ranked = sorted(answers, key=lambda answer: -answer.overlap)
     count = min(SHOWN, max(1, len(ranked) // 3))
     best, worst = ranked[:count], ranked[count:][-count:][::-1]
     rest = ranked[count : len(ranked) - len(worst)]
     start = max(0, (len(rest) - count) // 2)
-    return {"best": best, "middling": rest[start : start + count], "worst": worst}
+    return {"best": best, "median": rest[start : start + count], "worst": worst}
 
 
-def small_pictures(find: Find) -> Callable[[str], Small]:
-    """Return what gives small images; one that is asked for twice is decoded once."""
-    known: dict[str, Small] = {}
+def cached_thumbnails(find: Find) -> GetThumbnail:
+    """Return a function that decodes each image once."""
 
-    def small(name: str) -> Small:
-        if name not in known:
-            known[name] = _small(name, find)
-        return known[name]
+    @cache
+    def thumbnail_of(name: str) -> Thumbnail:
+        try:
+            return Thumbnail(url=thumbnail(find(name), SIZE))
+        except PictureError:
+            return Thumbnail(fault="unreadable")
+        except DataError:
+            return Thumbnail(fault="file not found")
 
-    return small
-
-
-def _small(name: str, find: Find) -> Small:
-    try:
-        return Small(address=thumbnail(find(name), SIZE))
-    except PictureError:
-        return Small(fault="it cannot be read")
-    except DataError:
-        return Small(fault="it is no longer where it was")
+    return thumbnail_of
 
 
 def all_gone(groups: Iterable[Sequence[Answer | Boxed]]) -> bool:
     """Return whether none of the images can be shown."""
-    return all(item.small.fault for group in groups for item in group)
+    return all(item.thumbnail.fault for group in groups for item in group)

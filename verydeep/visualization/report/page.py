@@ -1,10 +1,10 @@
-"""``report.html`` of a run or of a test: one file that opens from disk, with nothing to load."""
+"""HTML report of a run or a test: a single file without external resources."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,43 +18,49 @@ from verydeep.localization.result import LocalizationResult, LocatedSample
 from verydeep.localization.verdict import verdict
 from verydeep.system.files import write_text
 from verydeep.system.pages import render
-from verydeep.visualization.report.boxes import asked, box_rows, compared, histogram, quantiles
+from verydeep.visualization.report.boxes import (
+    box_rows,
+    compared,
+    guess_errors,
+    histogram,
+    quantiles,
+)
 from verydeep.visualization.report.calibration import calibration
 from verydeep.visualization.report.classes import class_rows, matrix, pairs
 from verydeep.visualization.report.curves import drops_of, learning_curves
 from verydeep.visualization.report.gallery import (
     Find,
-    Small,
+    GetThumbnail,
     all_gone,
     answer_groups,
     box_groups,
-    small_pictures,
+    cached_thumbnails,
 )
 from verydeep.visualization.report.provenance import again, command_line, kind_of_run, made
 
 Parts = dict[str, Any]
-"""Values for a part of the page."""
+"""Template variables."""
 
 
 def write_report(run: str | Path, find: Find) -> Path:
     """Write the report of a run from the files in its folder.
 
     Args:
-        run: The run folder; after its first epoch at the earliest.
-        find: Finds the images that were tested, for the galleries.
+        run: The run folder, with at least one finished epoch.
+        find: Finds test images by name, for the galleries.
 
     Returns:
         The path of ``report.html``.
 
     Raises:
-        ModelError: It is no run folder, one of its files is damaged, or no epoch has ended yet.
+        ModelError: It is not a run folder, a file is damaged, or no epoch has finished.
     """
     folder = Path(run).expanduser()
     if not (folder / "recipe.yaml").is_file():
         raise ModelError(f"{folder}: not a run folder")
     history = _json_lines(folder / "log.jsonl")
     if not history:
-        raise ModelError(f"{folder}: no epoch has ended yet, so there is nothing to report")
+        raise ModelError(f"{folder}: nothing to report before the first epoch has finished")
     metrics = _json(folder / "metrics.json", _text(folder / "metrics.json") or "{}")
     data = _json(folder / "data.json", _text(folder / "data.json"))
     environment = _json(folder / "environment.json", _text(folder / "environment.json"))
@@ -76,7 +82,7 @@ def write_report(run: str | Path, find: Find) -> Path:
         recipe=recipe,
         with_answers=shlex.join(["verydeep", "report", str(run), "--test"]),
         **_learning(history, metrics),
-        **_answers(folder, metrics, data["classes"], titles, small_pictures(find)),
+        **_answers(folder, metrics, data["classes"], titles, cached_thumbnails(find)),
     )
     write_text(folder / "report.html", page)
     return folder / "report.html"
@@ -90,23 +96,23 @@ def write_test_page(
     find: Find,
     command: Sequence[str],
 ) -> Path:
-    """Write the page of a single test: its figures, classes, images and calibration.
+    """Write the page of a single test: metrics, classes, example images and calibration.
 
     Args:
-        result: What was measured.
-        path: Of the page.
+        result: Result of the test.
+        path: Path of the page.
         classes: Names of the K classes.
-        titles: What people call them, where that is something else.
-        find: Finds the images that were tested.
-        command: That it was measured by.
+        titles: Display names of classes, where they differ.
+        find: Finds test images by name.
+        command: The command line, as a list of arguments.
     """
-    test, small = result.to_dict(), small_pictures(find)
+    test, thumbnail_of = result.to_dict(), cached_thumbnails(find)
     shown = [titles.get(name, name) for name in classes]
     answers = boxes = None
     if isinstance(result, EvaluationResult):
-        answers = answer_parts(Record.of(result.answers), shown, test, small)
+        answers = answer_parts(Record.of(result.answers), shown, test, thumbnail_of)
     else:
-        boxes = box_parts(result.answers, shown, test, small)
+        boxes = box_parts(result.answers, shown, test, thumbnail_of)
     page = render(
         "verydeep.visualization.report",
         "test.html",
@@ -123,7 +129,7 @@ def write_test_page(
 
 
 def _cautions(test: Mapping[str, Any]) -> Parts:
-    """Return what keeps a reader from taking a test for more than it is."""
+    """Return the caveats of a test."""
     return {
         "has_top5": has_top5(test),
         "beware": is_optimistic(test),
@@ -155,34 +161,34 @@ def _answers(
     metrics: Parts,
     classes: Sequence[str],
     titles: Sequence[str],
-    small: Callable[[str], Small],
+    thumbnail_of: GetThumbnail,
 ) -> Parts:
-    """Return what ``answers.jsonl`` adds to the page; runs of earlier versions have none."""
+    """Return the variables from ``answers.jsonl``, which runs of earlier versions lack."""
     path, answers, boxes = folder / "answers.jsonl", None, None
     rows = _json_lines(path) if metrics else []
     try:
         if rows and "mean_iou" in metrics:
-            boxes = box_parts(located_from_rows(rows, classes), titles, metrics, small)
+            boxes = box_parts(located_from_rows(rows, classes), titles, metrics, thumbnail_of)
         elif rows:
-            answers = answer_parts(Record.from_rows(rows, classes), titles, metrics, small)
+            answers = answer_parts(Record.from_rows(rows, classes), titles, metrics, thumbnail_of)
     except (LookupError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
     return {"answers": answers, "boxes": boxes}
 
 
 def answer_parts(
-    record: Record, titles: Sequence[str], test: Mapping[str, Any], small: Callable[[str], Small]
+    record: Record, titles: Sequence[str], test: Mapping[str, Any], thumbnail_of: GetThumbnail
 ) -> Parts:
-    """Return what the page shows of a test's answers.
+    """Return the template variables of a classification test.
 
     Args:
-        record: The answers.
-        titles: What people call the classes.
-        test: Its figures, as in ``metrics.json``.
-        small: Gives small images.
+        record: Predictions.
+        titles: Display names of the classes.
+        test: Metrics, as in ``metrics.json``.
+        thumbnail_of: Returns thumbnails.
     """
     wrong, images = int(record.wrong.sum()), len(record.names)
-    groups = answer_groups(record, titles, small)
+    groups = answer_groups(record, titles, thumbnail_of)
     return {
         "images": images,
         "wrong": wrong,
@@ -203,17 +209,17 @@ def box_parts(
     located: Sequence[LocatedSample],
     titles: Sequence[str],
     test: Mapping[str, Any],
-    small: Callable[[str], Small],
+    thumbnail_of: GetThumbnail,
 ) -> Parts:
-    """Return what the page shows of a test of boxes; the arguments are as above."""
-    rows, groups = box_rows(located, titles), box_groups(located, titles, small)
+    """Return the template variables of a localization test; see :func:`answer_parts`."""
+    rows, groups = box_rows(located, titles), box_groups(located, titles, thumbnail_of)
     wrong, images = sum(row.wrong for row in rows), len(located)
     return {
         "images": images,
         "wrong": wrong,
         "again": _again(100 * wrong / images, images, test["true_class_error"], test["images"]),
         "compared": compared(test),
-        "asked": asked(test),
+        "errors": guess_errors(test),
         "histogram": histogram(located),
         "quantiles": quantiles(located),
         "classes": rows,
@@ -223,7 +229,7 @@ def box_parts(
 
 
 def _again(error: float, images: int, measured: float, counted: int) -> float | None:
-    """Return the error of the answers if it is not the one that was measured at the end."""
+    """Return the error of the predictions if it differs from the measured one, else None."""
     return error if images != counted or abs(error - measured) > 1e-6 else None
 
 

@@ -1,4 +1,4 @@
-"""How a run was made: command, seed, data, colours, versions, machine."""
+"""Provenance of a run: command, seed, data, mean colour, versions and machine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from verydeep.system.device import without_secret
 from verydeep.system.yaml import parse_yaml
 
 UNIMPORTANT = ("command", "versions")
-"""Keys of ``environment.json`` that stand elsewhere on the page."""
+"""Keys of ``environment.json`` that appear elsewhere on the page."""
 
 
 def command_line(words: Sequence[str]) -> str:
-    """Return a command as it can be typed, the program by its name alone.
+    """Return a command as it can be typed, with the program's name instead of its path.
 
     >>> print(command_line(["/opt/venv/bin/verydeep", "train", "my pets"]))
     verydeep train 'my pets'
@@ -34,7 +34,7 @@ def command_line(words: Sequence[str]) -> str:
 
 
 def again(data: Mapping[str, Any]) -> str:
-    """Return the command that makes a run like it, from the recipe in its folder.
+    """Return the command that repeats the run with the recipe in its folder.
 
     Args:
         data: ``data.json`` of the run.
@@ -47,7 +47,7 @@ def again(data: Mapping[str, Any]) -> str:
 def made(
     environment: Mapping[str, Any], data: Mapping[str, Any], recipe: str
 ) -> list[tuple[str, str]]:
-    """Return what a reader must know to make the run again, in lines of a name and a value.
+    """Return the facts needed to repeat the run as pairs of a name and a value.
 
     Args:
         environment: ``environment.json`` of the run.
@@ -55,7 +55,7 @@ def made(
         recipe: ``recipe.yaml``.
 
     Raises:
-        ModelError: The recipe is no YAML.
+        ModelError: The recipe is not valid YAML.
     """
     training = _section(recipe, "training")
     colours = data.get("colours", {}).get("mean")
@@ -79,22 +79,22 @@ def made(
 
 
 def kind_of_run(recipe: str, command: Sequence[str]) -> str:
-    """Return which net was trained, and by which recipe if the command names one.
+    """Return a description of the net, and of the recipe if the command names one.
 
     Args:
         recipe: ``recipe.yaml`` of the run.
-        command: That started it; may be empty.
+        command: Command that started the run; may be empty.
 
     Raises:
-        ModelError: The recipe is no YAML.
+        ModelError: The recipe is not valid YAML.
 
     >>> kind_of_run("net: {name: D, input_size: 64, width: 0.5}", ["verydeep", "train", "pets"])
-    'Net D for 64x64 pixels, 0.5 times as wide'
+    'Net D for 64x64 pixels, 0.5 times the width'
     """
     net = _section(recipe, "net")
     side, width = net.get("input_size"), net.get("width", 1)
     parts = [f"Net {net['name']} for {side}x{side} pixels"] if "name" in net else []
-    parts += [f"{width:g} times as wide"] if width != 1 else []
+    parts += [f"{width:g} times the width"] if width != 1 else []
     parts += [f"with {net['norm']} normalisation"] if net.get("norm") else []
     flag = command.index("--recipe") + 1 if "--recipe" in command else len(command)
     parts += [f"recipe {PurePath(command[flag]).name}"] if flag < len(command) else []

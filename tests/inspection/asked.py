@@ -20,7 +20,7 @@ SIZES = ((64, 64), (75, 101))
 def tiny_net(name: str = "A", norm: str | None = None, seed: int = 0, input_size: int = 64) -> VGG:
     """A net with biases, and with statistics that no batch was normalised by."""
     torch.manual_seed(seed)
-    net = vgg(name, K, input_size=input_size, width=0.125, hidden=64, norm=norm)
+    net = vgg(name, K, input_size=input_size, width=0.125, hidden=64, batch_norm=norm == "batch")
     for parameter_name, parameter in net.named_parameters():
         if parameter_name.endswith("bias"):
             torch.nn.init.normal_(parameter, 0, 0.1)

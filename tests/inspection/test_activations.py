@@ -36,7 +36,7 @@ def hooked(net: VGG, x: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_every_layer_is_what_a_hook_sees_of_it(name: str, norm: str | None) -> None:
     torch.manual_seed(1)
-    net = vgg(name, 5, input_size=64, width=0.0625, hidden=32, norm=norm).eval()
+    net = vgg(name, 5, input_size=64, width=0.0625, hidden=32, batch_norm=norm == "batch").eval()
     x = torch.randn(2, 3, 64, 64)
     names = [layer for layer, _ in net.named_layers()]
     with torch.no_grad():

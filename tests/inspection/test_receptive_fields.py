@@ -124,7 +124,7 @@ def test_gradients_are_what_differences_of_the_unit_say() -> None:
     pixels = torch.randint(0, 256, (3, 40, 33), generator=torch.Generator().manual_seed(2))
     subject = make_subject(model, "x", pixels.to(torch.uint8))
     found = receptive_field(subject, Unit("norm2_1", 3, 4, 5, 0.0))
-    net = vgg("A", 3, input_size=32, width=0.125, hidden=256, norm="batch").double().eval()
+    net = vgg("A", 3, input_size=32, width=0.125, hidden=256, batch_norm=True).double().eval()
     net.load_state_dict(model.net.state_dict())
 
     def unit(picture: Tensor) -> float:

@@ -45,7 +45,7 @@ def test_every_position_is_the_net_on_its_crop(input_size: int, flip: bool) -> N
     pixels = torch.randn(1, 3, *RESCALED, dtype=torch.float64)
     with torch.inference_mode():
         maps = net.score_map(pixels.flip(-1) if flip else pixels)[0].unflatten(0, (classes, 4))
-        first = first_view(PICTURE, RESCALED, View(Window(0, 0, *RESCALED), flip), input_size)
+        first = first_view(PICTURE, RESCALED, View(Window(0, 0, *RESCALED), flip), input_size, 32)
         boxes = boxes_on_picture(maps, first)
         _, _, h, w = maps.shape
         assert boxes.shape == (h, w, classes, 4)
@@ -83,7 +83,7 @@ def test_a_marker_is_found_at_the_same_place_from_every_position(shown: View) ->
             high, wide = len(rows), len(columns)
             answer = [(left + wide / 2) / size, (top + high / 2) / size, wide / size, high / size]
             maps[0, :, row, column] = torch.tensor(answer)
-    boxes = boxes_on_picture(maps, first_view(PICTURE, RESCALED, shown, size))
+    boxes = boxes_on_picture(maps, first_view(PICTURE, RESCALED, shown, size, 32))
     factor = torch.tensor([450 / 195, 300 / 130] * 2, dtype=torch.float64)
     expected = torch.tensor(marker, dtype=torch.float64) * factor
     torch.testing.assert_close(boxes, expected.expand(h, w, 1, 4))
@@ -91,4 +91,4 @@ def test_a_marker_is_found_at_the_same_place_from_every_position(shown: View) ->
 
 def test_a_resized_view_is_no_dense_view() -> None:
     with pytest.raises(AssertionError):
-        first_view(PICTURE, RESCALED, View(Window(0, 0, 130, 130), side=64), 64)
+        first_view(PICTURE, RESCALED, View(Window(0, 0, 130, 130), side=64), 64, 32)

@@ -372,22 +372,22 @@ def unseen_by_hand(side: int, input_size: int) -> int:
 @pytest.mark.parametrize("input_size", [32, 64, 224])
 def test_pixels_that_no_window_sees_are_counted(input_size: int) -> None:
     scales = tuple(range(input_size, input_size + 70))
-    found = BoxProtocol("dense", scales, flip=True).unseen(input_size)
+    found = BoxProtocol("dense", scales, flip=True).unseen(input_size, 32)
     for scale in scales:
         assert found.get(scale, 0) == unseen_by_hand(scale, input_size)
-    assert not BoxProtocol("crops", scales, flip=True).unseen(input_size)
-    assert not BoxProtocol("center", scales, flip=True).unseen(input_size)
+    assert not BoxProtocol("crops", scales, flip=True).unseen(input_size, 32)
+    assert not BoxProtocol("center", scales, flip=True).unseen(input_size, 32)
 
 
 def test_what_is_not_seen_is_said() -> None:
-    said = unseen_notice(BoxProtocol("dense", (64, 72, 80), flip=True), 64)
+    said = unseen_notice(BoxProtocol("dense", (64, 72, 80), flip=True), 64, 32)
     assert said
     for words in ("Q = 72, 80: ", "8, 16 pixels", "at the bottom", "Q = 64, 96, 128, …", "crops"):
         assert words in said
     assert "on the right" not in said  # the mirror image begins there
-    assert "on the right" in str(unseen_notice(BoxProtocol("dense", (72,), flip=False), 64))
-    assert unseen_notice(BoxProtocol("dense", (64, 96), flip=True), 64) is None
-    assert unseen_notice(BoxProtocol("crops", (72,), flip=True), 64) is None
+    assert "on the right" in str(unseen_notice(BoxProtocol("dense", (72,), flip=False), 64, 32))
+    assert unseen_notice(BoxProtocol("dense", (64, 96), flip=True), 64, 32) is None
+    assert unseen_notice(BoxProtocol("crops", (72,), flip=True), 64, 32) is None
 
 
 @pytest.mark.parametrize(
@@ -403,5 +403,5 @@ def test_what_is_not_seen_is_said() -> None:
 def test_whole_scales_are_the_nearest_that_leave_nothing_out(
     scales: tuple[int, ...], input_size: int, whole: tuple[int, ...]
 ) -> None:
-    assert whole_scales(scales, input_size) == whole
+    assert whole_scales(scales, input_size, 32) == whole
     assert not any(unseen_by_hand(scale, input_size) for scale in whole)

@@ -259,7 +259,9 @@ def test_preprocessing_is_the_mean_and_one_divisor() -> None:
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_a_model_comes_back_bit_for_bit(name: str, norm: str | None, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    net = vgg(name, 3, input_size=64, width=0.125, hidden=32, dropout=0.25, norm=norm)
+    net = vgg(
+        name, 3, input_size=64, width=0.125, hidden=32, dropout=0.25, batch_norm=norm == "batch"
+    )
     saved = Classifier(
         net=net.to(memory_format=torch.channels_last).eval(),
         classes=("Äpfel", "b c", "猫"),
@@ -284,7 +286,9 @@ def test_a_model_comes_back_bit_for_bit(name: str, norm: str | None, tmp_path: P
     for field in dataclasses.fields(Classifier):
         if field.name != "net":
             assert getattr(loaded, field.name) == getattr(saved, field.name), field.name
-    assert (loaded.net.name, loaded.net.dropout, loaded.net.norm) == (name, 0.25, norm)
+    assert (loaded.net.name, loaded.net.dropout, loaded.net.batch_norm) == (
+        *(name, 0.25, norm == "batch"),
+    )
     assert not loaded.net.training
     images = [pixels("red"), pixels("blue", 80, 64)]
     assert loaded.predict(images) == saved.predict(images)
@@ -446,7 +450,7 @@ def test_a_strangers_configuration_is_read_or_refused(
     except ModelError:
         pass
     else:
-        assert len(model.classes) == model.net.classes
+        assert len(model.classes) == model.net.num_classes
     shutil.rmtree(folder)
 
 

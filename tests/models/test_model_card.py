@@ -95,7 +95,7 @@ def renderers() -> dict[str, Any]:
 
 def named(names: tuple[str, ...], measured: dict[str, Any] | None = None) -> Classifier:
     torch.manual_seed(0)
-    net = vgg("A", classes=len(names), input_size=32, width=0.125)
+    net = vgg("A", num_classes=len(names), input_size=32, width=0.125)
     return Classifier(
         net, names, Preprocessing((1.0, 2.0, 3.0)), (32, 32), (32,), measured=measured
     )

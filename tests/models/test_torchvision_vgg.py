@@ -97,7 +97,7 @@ def test_the_scores_are_torchvisions(name: str, tmp_path: Path) -> None:
     assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
     assert (expected[0] - expected[1]).abs().max() > 1e-2 * expected.abs().max()
     assert model.classes == ("0", "1", "2")
-    assert (model.net.name, model.net.norm is not None) == (
+    assert (model.net.name, model.net.batch_norm) == (
         {"11": "A", "13": "B", "16": "D", "19": "E"}[name[3:5]],
         name.endswith("_bn"),
     )

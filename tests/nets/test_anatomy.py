@@ -53,7 +53,7 @@ def test_sums_are_those_that_torchvision_publishes(
     name: str, norm: str | None, weights: str
 ) -> None:
     published = getattr(torchvision.models, f"{weights}_Weights").IMAGENET1K_V1.meta
-    whole = anatomy(name, norm=norm)
+    whole = anatomy(name, batch_norm=norm == "batch")
     assert whole.parameters == published["num_params"]
     assert whole.multiply_adds / 1e9 == pytest.approx(published["_ops"], abs=6e-4)
 
@@ -101,9 +101,25 @@ def as_observed(part: LayerAnatomy) -> dict[str, object]:
 def test_every_part_is_what_a_forward_pass_shows(
     name: str, input_size: int, norm: str | None
 ) -> None:
-    net = VGG(name, 37, input_size=input_size, channels=4, width=0.125, hidden=480, norm=norm)
+    net = VGG(
+        name,
+        37,
+        input_size=input_size,
+        channels=4,
+        width=0.125,
+        hidden=480,
+        batch_norm=norm == "batch",
+    )
     seen = observe(net, torch.rand(1, 4, input_size, input_size))
-    whole = anatomy(name, 37, input_size=input_size, channels=4, width=0.125, hidden=480, norm=norm)
+    whole = anatomy(
+        name,
+        37,
+        input_size=input_size,
+        channels=4,
+        width=0.125,
+        hidden=480,
+        batch_norm=norm == "batch",
+    )
     assert {part.layer.name: as_observed(part) for part in whole.parts} == seen
     assert [part.layer.name for part in whole.parts] == list(seen)
     assert whole.parameters == sum(p.numel() for p in net.parameters())

@@ -20,7 +20,7 @@ NO_SUCH_LAYER = "the shallower net has no such layer"
 
 
 def net_of(name: str, classes: int = 10, *, width: float = 0.125, norm: str | None = None) -> VGG:
-    return VGG(name, classes, input_size=64, width=width, norm=norm)
+    return VGG(name, classes, input_size=64, width=width, batch_norm=norm == "batch")
 
 
 def weighted(net: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:

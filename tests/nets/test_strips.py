@@ -26,7 +26,7 @@ LONGEST = st.integers(0, 1500)
 @cache
 def net(name: str, norm: str | None = None) -> verydeep.VGG:
     torch.manual_seed(1)
-    made = verydeep.vgg(name, 5, input_size=32, width=0.125, hidden=32, norm=norm)
+    made = verydeep.vgg(name, 5, input_size=32, width=0.125, hidden=32, batch_norm=norm == "batch")
     with torch.no_grad():
         for layer in (made.classifier.fc6, made.classifier.fc7):
             layer.weight.abs_()  # of so few units all might be off

@@ -1,7 +1,5 @@
 """The six modules against Table 1, torchvision and a forward pass written out by hand."""
 
-import re
-
 import pytest
 import torch
 import torchvision
@@ -26,7 +24,7 @@ TORCHVISION = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
 def small(name: str = "A", **arguments: object) -> VGG:
     """Return a net small enough to be run often, with biases that are not zero."""
     torch.manual_seed(0)
-    settings = {"classes": 5, "input_size": 32, "width": 1 / 16, **arguments}
+    settings = {"num_classes": 5, "input_size": 32, "width": 1 / 16, **arguments}
     net = VGG(name, **settings)  # type: ignore[arg-type]
     return net.double().eval()
 
@@ -100,7 +98,7 @@ def test_parameters_are_those_of_table_2(name: str) -> None:
 def test_parameters_are_shaped_as_torchvisions(name: str, norm: str | None) -> None:
     builder = getattr(torchvision.models, TORCHVISION[name] + ("_bn" if norm else ""))
     with torch.device("meta"):
-        ours, theirs = VGG(name, norm=norm), builder(init_weights=False)
+        ours, theirs = VGG(name, batch_norm=norm == "batch"), builder(init_weights=False)
     assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
     assert [b.shape for b in ours.buffers()] == [b.shape for b in theirs.buffers()]
 
@@ -115,7 +113,7 @@ def test_layers_are_named_as_in_the_authors_release(name: str) -> None:
 
 
 def test_named_layers_go_the_way_of_the_picture() -> None:
-    names = [name for name, _ in small("A-LRN", norm="batch").named_layers()]
+    names = [name for name, _ in small("A-LRN", batch_norm=True).named_layers()]
     assert names[:6] == ["conv1_1", "norm1_1", "relu1_1", "lrn1", "pool1", "conv2_1"]
     assert names[-8:] == ["pool5", "fc6", "relu6", "drop6", "fc7", "relu7", "drop7", "fc8"]
 
@@ -123,7 +121,7 @@ def test_named_layers_go_the_way_of_the_picture() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_nothing_works_in_place_and_nothing_adapts_to_the_size(name: str, norm: str | None) -> None:
-    net = small(name, norm=norm)
+    net = small(name, batch_norm=norm == "batch")
     assert not any(getattr(module, "inplace", False) for module in net.modules())
     assert not any("Adaptive" in type(module).__name__ for module in net.modules())
 
@@ -180,14 +178,14 @@ def test_pictures_may_have_other_channels() -> None:
 
 
 def test_a_new_net_begins_after_he_with_zero_biases() -> None:
-    net = vgg("B", classes=5, input_size=32, width=0.125)
+    net = vgg("B", num_classes=5, input_size=32, width=0.125)
     assert not any(p.any() for name, p in net.named_parameters() if name.endswith("bias"))
     weight = net.features.conv5_1.weight  # 64 x 64 x 3 x 3
     assert weight.var().item() == pytest.approx(2 / (64 * 9), rel=0.05)
 
 
 def test_a_picture_is_scored_alone_or_in_company_alike() -> None:
-    net = small("D", norm="batch")
+    net = small("D", batch_norm=True)
     x = torch.randn(3, 3, 32, 32, dtype=torch.float64)
     torch.testing.assert_close(net(x)[1:2], net(x[1:2]), rtol=1e-9, atol=1e-12)
 
@@ -203,13 +201,6 @@ def test_channels_last_changes_no_score() -> None:
 def test_an_unknown_net_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r"no net 'A-LNR'.*did you mean 'A-LRN'\?"):
         vgg("A-LNR")
-
-
-@pytest.mark.parametrize("norm", ["bacth", "layer", "", 1])
-def test_an_unknown_norm_is_refused(norm: object) -> None:
-    message = rf"norm must be None or 'batch', got {re.escape(repr(norm))} instead"
-    with pytest.raises(InputError, match=message):
-        VGG("A", width=0.01, norm=norm)  # type: ignore[arg-type]
 
 
 def test_an_input_size_that_vanishes_in_the_pools_is_refused() -> None:
@@ -237,4 +228,4 @@ def test_faults_of_the_input_are_value_errors() -> None:
 
 
 def test_the_printed_net_names_itself() -> None:
-    assert repr(small("A-LRN")).startswith("VGG(\n  A-LRN, classes=5, input_size=32\n")
+    assert repr(small("A-LRN")).startswith("VGG(\n  A-LRN, num_classes=5, input_size=32\n")

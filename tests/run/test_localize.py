@@ -81,7 +81,7 @@ def test_a_run_is_complete(
     }
     model = load_localizer(tmp_path / "run", compute=Compute(device="cpu", precision="fp32"))
     assert (model.per_class, model.classes) == (per_class, ("blue", "green", "red"))
-    assert model.net.classes == outputs == len(tensors(tmp_path / "run")["classifier.fc8.bias"])
+    assert model.net.num_classes == outputs == len(tensors(tmp_path / "run")["classifier.fc8.bias"])
     assert model.outputs(torch.zeros(2, 3, 32, 64).byte()).shape == (2, outputs // 4, 4, 1, 2)
     report = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert "localization error" in report
@@ -132,7 +132,7 @@ def test_all_but_the_last_layer_and_the_colours_come_from_the_classifier(
     theirs = verydeep.load(trained_run, compute=Compute(device="cpu"))
     assert ours.preprocessing == theirs.preprocessing
     assert ours.train_scale == theirs.train_scale == (32, 40)
-    assert (ours.net.width, ours.net.hidden, ours.net.norm) == (0.125, 64, "batch")
+    assert (ours.net.width, ours.net.hidden, ours.net.batch_norm) == (0.125, 64, True)
 
 
 def test_four_classes_do_not_lend_their_scores_to_one_box(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from verydeep.training.estimate import describe_estimate, in_words, time_steps
 
 def test_timing_changes_neither_the_net_nor_random_numbers() -> None:
     torch.manual_seed(3)
-    net = vgg("A", 3, input_size=32, width=0.125, hidden=16, norm="batch")
+    net = vgg("A", 3, input_size=32, width=0.125, hidden=16, batch_norm=True)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     state = torch.get_rng_state()
     times = time_steps(net, 32, 4, choose_machine("cpu", "fp32"))

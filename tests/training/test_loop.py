@@ -101,7 +101,9 @@ def prepare(pictures: Tensor, factors: Tensor) -> Tensor:
 
 def make_net(dropout: float = 0.0, norm: str | None = None) -> VGG:
     torch.manual_seed(0)
-    net = vgg("A", K, input_size=32, width=0.125, hidden=64, dropout=dropout, norm=norm)
+    net = vgg(
+        "A", K, input_size=32, width=0.125, hidden=64, dropout=dropout, batch_norm=norm == "batch"
+    )
     # Without this the scores hardly differ and the gradients are tiny.
     nn.init.normal_(net.classifier.fc8.weight, 0, 0.3)
     return net

@@ -21,7 +21,7 @@ SIZES = ((41, 60), (90, 70), (44, 44), (64, 64), (40, 48), (20, 30), (33, 150))
 def classifier(input_size: int = 64) -> Classifier:
     """Return net A at an eighth of its width, 32 units in its hidden layers, in fp32."""
     torch.manual_seed(0)
-    net = vgg("A", 3, input_size=input_size, width=0.125, hidden=256, norm="batch")
+    net = vgg("A", 3, input_size=input_size, width=0.125, hidden=256, batch_norm=True)
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(module.running_mean, 0, 0.1)

@@ -9,7 +9,7 @@ PROTOCOLS = ("center", "dense", "crops", "both", "ten-crop", "googlenet", "all")
 
 def nets_beginning(incomplete: str) -> list[str]:
     """Return the nets whose names begin so."""
-    from verydeep.nets.table import NAMES
+    from verydeep.nets.registry import NAMES
 
     return _beginning(NAMES, incomplete)
 

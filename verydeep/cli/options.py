@@ -11,6 +11,7 @@ import typer
 
 from verydeep.cli.completion import layouts_beginning, nets_beginning, recipes_beginning
 from verydeep.errors import InputError, PictureError
+from verydeep.nets.registry import in_words
 
 Data = Annotated[
     str,
@@ -20,9 +21,7 @@ Data = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Net = Annotated[
-    str | None, typer.Option(help="A, A-LRN, B, C, D or E.", autocompletion=nets_beginning)
-]
+Net = Annotated[str | None, typer.Option(help=f"{in_words()}.", autocompletion=nets_beginning)]
 RecipeName = Annotated[
     str,
     typer.Option(

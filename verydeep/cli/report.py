@@ -11,6 +11,7 @@ from verydeep.cli.options import Json
 from verydeep.cli.output import print_result
 from verydeep.cli.text.columns import align
 from verydeep.models.path import check_run
+from verydeep.nets.registry import in_words
 
 REPORT_EXAMPLES = "Examples:  verydeep report runs/a   |   verydeep report runs/old --test"
 FIGURES_EXAMPLES = (
@@ -60,7 +61,7 @@ def figures(
 
 
 def nets(
-    name: Annotated[str | None, typer.Argument(help="A, A-LRN, B, C, D or E.")] = None,
+    name: Annotated[str | None, typer.Argument(help=f"{in_words()}.")] = None,
     size: Annotated[int, typer.Option(help="Side of the input, pixels.")] = 224,
     classes: Annotated[int, typer.Option(min=1, help="Number of classes K.")] = 1000,
     as_json: Json = False,
@@ -68,7 +69,7 @@ def nets(
     """Show the six nets (Tables 1 and 2), or one of them layer by layer."""
     from verydeep.cli.text import nets as tables
     from verydeep.nets.anatomy import anatomy
-    from verydeep.nets.table import NAMES
+    from verydeep.nets.registry import NAMES
 
     if name is None:
         measured = [anatomy(net, classes, input_size=size) for net in NAMES]

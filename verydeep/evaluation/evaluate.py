@@ -40,6 +40,10 @@ class Model(Scorer, Calibrated, Scaled, Interface):
     def slides(self) -> bool:
         """Whether its dense answer is a map of positions, and not one score for all."""
 
+    @property
+    def stride(self) -> int:
+        """Image pixels between neighbouring positions of that map."""
+
     def check_scale(self, scale: int) -> None:
         """Raise an InputError if it cannot be tested at a scale."""
 

@@ -49,6 +49,7 @@ class Stage:
         kind: Kind of the views, in a word.
         input_size: Side of the net's crops, in pixels.
         slides: Whether the net answers densely at many positions.
+        stride: Pixels between neighbouring positions.
         scale: Q, in pixels.
         pixels: The rescaled image, uint8 (H, W, 3).
         glances: View by view.
@@ -60,6 +61,7 @@ class Stage:
     kind: str
     input_size: int
     slides: bool
+    stride: int
     scale: int
     pixels: Pixels
     glances: tuple[Glance, ...]
@@ -184,6 +186,7 @@ def _stages(
                 model=model.name,
                 kind=name,
                 input_size=model.input_size,
+                stride=model.stride,
                 slides=model.slides,
                 scale=scale,
                 pixels=pixels,

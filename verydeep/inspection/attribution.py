@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from verydeep.errors import InputError, MissingExtra, did_you_mean
 from verydeep.inspection.differentiable import Scores
 from verydeep.inspection.subject import Subject
-from verydeep.nets.vgg import VGG
+from verydeep.nets.interface import Net
 
 Measure = Literal["score", "probability"]
 
@@ -119,7 +119,7 @@ def grad_cam(subject: Subject, layer: str | None = None) -> ClassMap:
     return ClassMap(name, cells, spread(cells, stride, height, width), stride)
 
 
-def check_convolution(net: VGG, layer: str | None) -> str:
+def check_convolution(net: Net, layer: str | None) -> str:
     """Return the name of a convolution of a net; None means the last.
 
     Raises:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from verydeep.models.trained_net import TrainedNet
-from verydeep.nets.vgg import VGG
+from verydeep.nets.interface import Net
 
 
 class Scores(nn.Module):
@@ -58,7 +58,7 @@ class Scores(nn.Module):
         return cast(Tensor, self.net(self.reading(pixels)))
 
 
-def frozen_twin(net: VGG) -> VGG:
+def frozen_twin(net: Net) -> Net:
     """Return a copy of a net that shares its weights but requires no gradients."""
     memo: dict[int, object] = {}
     for parameter in net.parameters():

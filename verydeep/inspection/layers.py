@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from verydeep.errors import InputError
-from verydeep.nets.anatomy import LayerAnatomy, anatomy
+from verydeep.nets.anatomy import LayerAnatomy
+from verydeep.nets.interface import Net
 from verydeep.nets.layer_outputs import check_layer
-from verydeep.nets.vgg import VGG
 
 
-def parts_of(net: VGG) -> tuple[LayerAnatomy, ...]:
+def parts_of(net: Net) -> tuple[LayerAnatomy, ...]:
     """Return the anatomy of every layer of a net at its input size, in forward order."""
-    return anatomy(
-        net.name,
-        net.classes,
-        input_size=net.input_size,
-        channels=net.channels,
-        width=net.width,
-        hidden=net.hidden,
-        norm=net.norm,
-    ).parts
+    return net.anatomy().parts
 
 
-def check_channel(net: VGG, layer: str, channel: int) -> None:
+def check_channel(net: Net, layer: str, channel: int) -> None:
     """Raise an error if a net does not have a channel.
 
     Raises:

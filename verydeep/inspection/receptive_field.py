@@ -22,9 +22,9 @@ from verydeep.data.geometry import Window
 from verydeep.inspection.activations import Unit, activations
 from verydeep.inspection.layers import parts_of
 from verydeep.inspection.subject import Subject
+from verydeep.nets.interface import Net
 from verydeep.nets.layer_outputs import check_layer, walk
-from verydeep.nets.table import Layer
-from verydeep.nets.vgg import VGG
+from verydeep.nets.registry import Layer
 
 MASS = 0.95
 """Share of the gradient inside the square of an effective receptive field."""
@@ -52,7 +52,7 @@ class _Line(NamedTuple):
     seen_last: int
 
 
-def theoretical_field(net: VGG, layer: str, row: int, column: int, size: tuple[int, int]) -> Field:
+def theoretical_field(net: Net, layer: str, row: int, column: int, size: tuple[int, int]) -> Field:
     """Return the theoretical receptive field of a position in a layer.
 
     Args:
@@ -79,7 +79,7 @@ def theoretical_field(net: VGG, layer: str, row: int, column: int, size: tuple[i
     )
 
 
-def _layers_up_to(net: VGG, layer: str) -> Iterator[Layer]:
+def _layers_up_to(net: Net, layer: str) -> Iterator[Layer]:
     check_layer(net, layer)
     for part in parts_of(net):
         yield part.layer
@@ -87,14 +87,14 @@ def _layers_up_to(net: VGG, layer: str) -> Iterator[Layer]:
             return
 
 
-def _window(layer: Layer, net: VGG) -> tuple[int, int, int]:
+def _window(layer: Layer, net: Net) -> tuple[int, int, int]:
     """Return kernel, stride and padding of a layer; fc6 covers the last map."""
     if layer.name == "fc6":
         return net.final_map, 1, 0
     return layer.kernel, layer.stride, layer.kernel // 2 if layer.kind == "conv" else 0
 
 
-def _back(steps: list[Layer], net: VGG, position: int, side: int) -> _Line:
+def _back(steps: list[Layer], net: Net, position: int, side: int) -> _Line:
     """Trace a position back through layers to the pixels of an image of this side."""
     windows = [_window(layer, net) for layer in steps]
     sides = [side]

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from verydeep.data import geometry
 from verydeep.data.geometry import Window
-from verydeep.nets.table import STRIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +30,15 @@ class PlacedView:
         rescaled: Height and width of the whole image after rescaling.
         window: The part of the rescaled image that is shown. It may reach beyond its edges.
         flip: Whether that part is mirrored.
+        stride: Pixels of the rescaled image between neighbouring positions of the net's dense
+            answer; 0 if the window is shown as a crop.
     """
 
     picture: tuple[int, int]
     rescaled: tuple[int, int]
     window: Window
     flip: bool = False
+    stride: int = 0
 
     @property
     def factor(self) -> tuple[float, float, float, float]:
@@ -166,7 +168,11 @@ def _placement(boxes: Tensor, view: PlacedView | Sequence[PlacedView]) -> tuple[
 
 
 def first_view(
-    picture: tuple[int, int], rescaled: tuple[int, int], shown: geometry.View, input_size: int
+    picture: tuple[int, int],
+    rescaled: tuple[int, int],
+    shown: geometry.View,
+    input_size: int,
+    stride: int,
 ) -> PlacedView:
     """Return what a net sees at position (0, 0) of what it is shown.
 
@@ -175,24 +181,26 @@ def first_view(
         rescaled: Height and width after rescaling.
         shown: The part of the rescaled image; not resized.
         input_size: Side of the net's windows.
+        stride: Pixels between neighbouring windows.
     """
     assert shown.side in (None, shown.window.height), "a resized view has positions of its own"
     top, left, _, width = shown.window
     if shown.flip:  # the first window of the mirror image is the last of the image
         left += width - input_size
-    return PlacedView(picture, rescaled, Window(top, left, input_size, input_size), shown.flip)
+    first = Window(top, left, input_size, input_size)
+    return PlacedView(picture, rescaled, first, shown.flip, stride)
 
 
 def position_view(first: PlacedView, row: int, column: int) -> PlacedView:
     """Return what a net sees at a position of its dense answer.
 
-    >>> view = View((90, 160), (90, 160), Window(0, 96, 64, 64), flip=True)
+    >>> view = PlacedView((90, 160), (90, 160), Window(0, 96, 64, 64), flip=True, stride=32)
     >>> position_view(view, 0, 2).window
     Window(top=0, left=32, height=64, width=64)
     """
     window = first.window
-    sideways = -STRIDE * column if first.flip else STRIDE * column
-    moved = window._replace(top=window.top + STRIDE * row, left=window.left + sideways)
+    sideways = -first.stride * column if first.flip else first.stride * column
+    moved = window._replace(top=window.top + first.stride * row, left=window.left + sideways)
     return replace(first, window=moved)
 
 
@@ -209,8 +217,8 @@ def boxes_on_picture(maps: Tensor, first: PlacedView) -> Tensor:
     h, w = maps.shape[-2:]
     relative = maps.permute(2, 3, 0, 1)
     # A window's place relative to the first, in the direction in which the net sees it.
-    rows = torch.arange(h, dtype=maps.dtype, device=maps.device) * (STRIDE / first.window.height)
-    columns = torch.arange(w, dtype=maps.dtype, device=maps.device) * (STRIDE / first.window.width)
+    steps = torch.arange(max(h, w), dtype=maps.dtype, device=maps.device) * first.stride
+    rows, columns = steps[:h] / first.window.height, steps[:w] / first.window.width
     nothing = maps.new_zeros(h, w)
     offset = torch.stack(
         [columns.expand(h, w), rows[:, None].expand(h, w), nothing, nothing], dim=-1

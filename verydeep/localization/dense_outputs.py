@@ -52,6 +52,10 @@ class BoxNet(Net, Interface):
     """All that is asked of a box net."""
 
     @property
+    def stride(self) -> int:
+        """Pixels between neighbouring positions of its map of boxes."""
+
+    @property
     def per_class(self) -> bool:
         """Whether it has a box for each class (G = K) or one for all (G = 1)."""
 
@@ -199,7 +203,7 @@ class _Collector:
         for scale, view in shown:
             pixels = picture.at(scale)
             height, width, _ = pixels.shape
-            first = first_view(picture.size, (height, width), view, size)
+            first = first_view(picture.size, (height, width), view, size, self.nets[0].stride)
             together.add(0, view, pixels, (picture.index, scale), _Note(picture.index, first))
 
     def add(self, _: int, shown: Tensor, notes: Sequence[_Note]) -> None:

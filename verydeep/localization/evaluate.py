@@ -71,7 +71,7 @@ def evaluate_boxes(
             f"none of the {len(samples)} images to test on has a box; see the layouts that do"
         )
     progress = progress or Progress()
-    notice = unseen_notice(protocol, nets[0].input_size)
+    notice = unseen_notice(protocol, nets[0].input_size, nets[0].stride)
     if notice:
         progress.log(notice)
     with joined() as group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
+from typing import Protocol as Interface
 
 from verydeep.errors import InputError, did_you_mean
 from verydeep.evaluation.protocol import (
@@ -18,7 +19,6 @@ from verydeep.evaluation.protocol import (
     scales_and_flip,
 )
 from verydeep.evaluation.views import Center, Dense, Grid, Views
-from verydeep.nets.table import STRIDE
 from verydeep.system.option_names import option
 from verydeep.system.settings import described
 
@@ -45,6 +45,14 @@ class Merging:
 
 USUAL = Merging()
 """How boxes are merged if nothing else is said."""
+
+
+class Strided(Scaled, Interface):
+    """A net that answers densely, at positions a stride apart."""
+
+    @property
+    def stride(self) -> int:
+        """Image pixels between neighbouring positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,7 @@ class BoxProtocol:
         return cls(name, views.scales, views.flip, grid=views.grid, **more)  # type: ignore[arg-type]
 
     def for_nets(
-        self, classifiers: Sequence[Scaled], regressors: Sequence[Scaled], classes: int
+        self, classifiers: Sequence[Scaled], regressors: Sequence[Strided], classes: int
     ) -> BoxProtocol:
         """Return the protocol with everything decided.
 
@@ -134,7 +142,8 @@ class BoxProtocol:
         if isinstance(scales, str):
             multi = scales == "multi"
             scales = paper_scales(scales, net)
-            scales = whole_scales(scales, net.input_size) if multi and name == "dense" else scales
+            if multi and name == "dense":
+                scales = whole_scales(scales, net.input_size, net.stride)
         elif scales is None:
             scales = net.test_scales
         return replace(self, name=name, scales=scales, flip=flip, top=min(self.top, classes))
@@ -179,30 +188,30 @@ class BoxProtocol:
         grid = f" {rows}x{columns}" if self.name == "crops" else ""
         return f"{self.name}{grid}{scales_and_flip(self.scales, self.flip)}, top {self.top} classes"
 
-    def unseen(self, input_size: int) -> dict[int, int]:
+    def unseen(self, input_size: int, stride: int) -> dict[int, int]:
         """Return scales at which ``dense`` leaves pixels out, and how many.
 
-        Windows begin in the upper left corner, 32 pixels apart: the last pixels of the smaller side
+        Windows begin in the upper left corner, a stride apart: the last pixels of the smaller side
         may be in none. (Those of the longer one too, which depends on the image.)
 
-        >>> BoxProtocol("dense", (64, 72, 96)).unseen(64)
+        >>> BoxProtocol("dense", (64, 72, 96)).unseen(64, 32)
         {72: 8}
         """
         if self.name != "dense":
             return {}
-        left = {scale: (scale - input_size) % STRIDE for scale in self.used_scales}
+        left = {scale: (scale - input_size) % stride for scale in self.used_scales}
         return {scale: pixels for scale, pixels in left.items() if pixels}
 
 
-def unseen_notice(protocol: BoxProtocol, input_size: int) -> str | None:
+def unseen_notice(protocol: BoxProtocol, input_size: int, stride: int) -> str | None:
     """Return what to say of pixels that no window sees; None if all are seen."""
-    unseen = protocol.unseen(input_size)
+    unseen = protocol.unseen(input_size, stride)
     if not unseen:
         return None
     scales, pixels = (", ".join(map(str, numbers)) for numbers in (unseen, unseen.values()))
     # The windows of the mirror image begin on the other side.
     where = "at the bottom" if protocol.flip else "on the right and at the bottom"
-    good = ", ".join(str(input_size + STRIDE * steps) for steps in range(3))
+    good = ", ".join(str(input_size + stride * steps) for steps in range(3))
     return (
         f"dense at Q = {scales}: of the smaller side {pixels} pixels are in no window, {where}; "
         f"none are lost at Q = {good}, …, nor by {option('protocol', 'crops')} "
@@ -210,11 +219,11 @@ def unseen_notice(protocol: BoxProtocol, input_size: int) -> str | None:
     )
 
 
-def whole_scales(scales: Sequence[int], input_size: int) -> tuple[int, ...]:
+def whole_scales(scales: Sequence[int], input_size: int, stride: int) -> tuple[int, ...]:
     """Return the nearest scales at which ``dense`` leaves no pixel of the smaller side out.
 
-    >>> whole_scales((224, 256, 288), 224), whole_scales((96, 110, 123), 96)
+    >>> whole_scales((224, 256, 288), 224, 32), whole_scales((96, 110, 123), 96, 32)
     ((224, 256, 288), (96, 128))
     """
-    steps = {max(0, round((scale - input_size) / STRIDE)) for scale in scales}
-    return tuple(input_size + STRIDE * each for each in sorted(steps))
+    steps = {max(0, round((scale - input_size) / stride)) for scale in scales}
+    return tuple(input_size + stride * each for each in sorted(steps))

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from verydeep.errors import InputError, ModelError
 from verydeep.models.path import CARD, CONFIG, WEIGHTS, find_model
-from verydeep.nets import table
-from verydeep.nets.vgg import VGG
+from verydeep.nets.interface import Net
+from verydeep.nets.registry import SMALLEST_INPUT, build
 from verydeep.system.files import write_atomically, write_text
 from verydeep.system.option_names import option
 
@@ -26,15 +26,27 @@ class _Strict(BaseModel):
 
 
 class NetConfig(_Strict):
-    """The arguments that :class:`verydeep.nets.vgg.VGG` was made with, without the classes."""
+    """Settings of a net, without the number of classes."""
 
     name: str
-    input_size: int = Field(ge=table.SMALLEST_INPUT, le=4096)
+    input_size: int = Field(ge=SMALLEST_INPUT, le=4096)
     channels: Literal[3] = 3
     width: float = Field(gt=0, le=16)
     hidden: int = Field(ge=1, le=2**20)
     dropout: float = Field(ge=0, lt=1)
     norm: Literal["batch"] | None = None
+
+    @classmethod
+    def of(cls, net: Net) -> NetConfig:
+        """Return the settings of a net."""
+        settings = net.settings()
+        norm = "batch" if settings.pop("batch_norm") else None
+        return cls(**settings, norm=norm)
+
+    def build(self, outputs: int) -> Net:
+        """Build the net, without its weights."""
+        settings = self.model_dump(exclude={"norm"})
+        return build(num_classes=outputs, batch_norm=self.norm == "batch", **settings)
 
 
 class PreprocessingConfig(_Strict):
@@ -95,12 +107,7 @@ class ModelConfig(_Strict):
         return self
 
 
-def describe_net(net: VGG) -> NetConfig:
-    """Return the arguments to make a net like this one."""
-    return NetConfig(**{key: getattr(net, key) for key in NetConfig.model_fields})
-
-
-def write_model(folder: Path, net: VGG, config: ModelConfig, card: str) -> None:
+def write_model(folder: Path, net: Net, config: ModelConfig, card: str) -> None:
     """Write a model folder, each file whole or not at all; the weights first."""
     weights = {name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}
     write_atomically(
@@ -122,7 +129,7 @@ def read_task(folder: str | Path) -> TaskName:
     return read_config(find_model(folder)).task
 
 
-def read_model(folder: Path, task: TaskName) -> tuple[VGG, ModelConfig]:
+def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
     """Read a model folder.
 
     Args:
@@ -142,7 +149,7 @@ def read_model(folder: Path, task: TaskName) -> tuple[VGG, ModelConfig]:
         )
     try:
         with torch.device("meta"):
-            net = VGG(classes=config.outputs, **config.net.model_dump())
+            net = config.net.build(config.outputs)
         # On the meta device nothing is allocated; the weights move in as they are.
         net.load_state_dict(load_file(folder / WEIGHTS), assign=True)
         net.float()

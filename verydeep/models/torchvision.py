@@ -72,6 +72,7 @@ class TorchvisionClassifier(Predictor):
     machine: Machine = field(default_factory=choose_machine)
 
     calibration = None
+    stride = 32  # of the nets that slide: five halvings in VGG and AlexNet
     train_scale = (256, 256)
     test_flip = True
 

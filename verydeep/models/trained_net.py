@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from verydeep.errors import InputError, plural
-from verydeep.models.folder import ModelConfig, PreprocessingConfig, TaskName, describe_net
+from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig, TaskName
+from verydeep.nets.interface import Net
 from verydeep.nets.layer_outputs import trace
-from verydeep.nets.vgg import VGG
 from verydeep.system.device import Machine, choose_machine
 
 PIXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
@@ -76,7 +76,7 @@ class TrainedNet:
         machine: Where it computes.
     """
 
-    net: VGG
+    net: Net
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     train_scale: tuple[int, int]
@@ -90,7 +90,7 @@ class TrainedNet:
     """Whether the last layer computes in float32 also where the others do not."""
 
     def __post_init__(self) -> None:
-        self._engine: VGG | None = None
+        self._engine: Net | None = None
         self._exact: Self | None = None
 
     def __repr__(self) -> str:
@@ -104,6 +104,11 @@ class TrainedNet:
     def name(self) -> str:
         """Name of the net, a column of Table 1."""
         return self.net.name
+
+    @property
+    def stride(self) -> int:
+        """Image pixels between neighbouring positions of a map of answers."""
+        return self.net.stride
 
     @property
     def input_size(self) -> int:
@@ -130,7 +135,7 @@ class TrainedNet:
             float32 (N, outputs, h, w) on the machine's device; h = w = 1 for images of
             ``input_size``.
         """
-        return self._look(pictures, VGG.score_map)
+        return self._look(pictures, type(self.net).score_map)
 
     def activation_map(self, pictures: Tensor, layer: str) -> Tensor:
         """Return what a layer before the last answers at every position of the net.
@@ -138,19 +143,19 @@ class TrainedNet:
         Args:
             pictures: As for :meth:`answers`.
             layer: ``fc7``, ``fc6`` or ``pool5``; see
-                :meth:`verydeep.nets.vgg.VGG.activation_map`.
+                :meth:`verydeep.nets.interface.Net.activation_map`.
 
         Returns:
             float32 (N, D, h, w) on the machine's device.
         """
-        return self._look(pictures, partial(VGG.activation_map, layer=layer))
+        return self._look(pictures, partial(type(self.net).activation_map, layer=layer))
 
     def maps(self, pictures: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Return what any layers answer at every position of the net.
 
         Args:
             pictures: As for :meth:`answers`.
-            layers: Names of layers, see :meth:`verydeep.nets.vgg.VGG.named_layers`.
+            layers: Names of layers, see :meth:`verydeep.nets.interface.Net.named_layers`.
 
         Returns:
             float32 (N, C, h, w) on the machine's device for each, in the order of the net.
@@ -169,7 +174,7 @@ class TrainedNet:
         return self._exact
 
     @property
-    def engine(self) -> VGG:
+    def engine(self) -> Net:
         """The net in its inference form: where it computes, its weights in that precision."""
         if self._engine is None:
             # Weights made in inference mode could not take part in gradients later.
@@ -219,7 +224,7 @@ class TrainedNet:
         """Return what is to be written of it beside its weights."""
         return ModelConfig(
             task=task,
-            net=describe_net(self.net),
+            net=NetConfig.of(self.net),
             classes=self.classes,
             titles=dict(self.titles),
             preprocessing=PreprocessingConfig(
@@ -233,7 +238,7 @@ class TrainedNet:
         )
 
 
-def from_config(net: VGG, config: ModelConfig, machine: Machine) -> dict[str, Any]:
+def from_config(net: Net, config: ModelConfig, machine: Machine) -> dict[str, Any]:
     """Return the attributes of a :class:`TrainedNet` that was read from a folder."""
     return {
         "net": net.eval(),
@@ -253,7 +258,7 @@ def pixels_at_once(machine: Machine) -> int:
     return PIXELS_AT_ONCE.get(machine.device.type, PIXELS_AT_ONCE["cpu"])
 
 
-def inference_form(net: VGG, machine: Machine, exact_answers: bool = False) -> VGG:
+def inference_form(net: Net, machine: Machine, exact_answers: bool = False) -> Net:
     """Return the net as it answers fastest: on its device, channels_last, weights in bf16 if so.
 
     Normalisation layers keep float32, as under autocast.

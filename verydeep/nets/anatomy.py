@@ -81,13 +81,13 @@ class Anatomy:
 
 def anatomy(
     name: str,
-    classes: int = 1000,
+    num_classes: int = 1000,
     *,
+    batch_norm: bool = False,
     input_size: int = 224,
     channels: int = 3,
     width: float = 1.0,
     hidden: int = table.HIDDEN,
-    norm: str | None = None,
 ) -> Anatomy:
     """Return the anatomy of a net; the arguments are those of :func:`verydeep.vgg`.
 
@@ -101,10 +101,12 @@ def anatomy(
     212
     """
     name = table.check_name(name)
-    table.check_sizes(classes=classes, channels=channels, width=width, hidden=hidden, norm=norm)
+    table.check_sizes(num_classes=num_classes, channels=channels, width=width, hidden=hidden)
     layers = chain(
-        table.convolutional_layers(name, channels=channels, width=width, norm=norm),
-        table.fully_connected_layers(classes, input_size=input_size, width=width, hidden=hidden),
+        table.convolutional_layers(name, channels=channels, width=width, batch_norm=batch_norm),
+        table.fully_connected_layers(
+            num_classes, input_size=input_size, width=width, hidden=hidden
+        ),
     )
     return Anatomy(name, input_size, tuple(measure(layers, input_size)))
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
 
 from verydeep.errors import InputError, did_you_mean
-
-T = TypeVar("T")
 
 KEYWORDS = ("num_classes", "batch_norm", "input_size", "channels", "width", "hidden", "dropout")
 
 ELSEWHERE = {
+    "classes": "num_classes",
+    "norm": "batch_norm",
     "classes_num": "num_classes",
     "n_classes": "num_classes",
     "nb_classes": "num_classes",
@@ -49,17 +48,3 @@ def refuse_unknown(unknown: Iterable[str]) -> None:
         raise UnknownKeyword(
             f"vgg() has no keyword {keyword!r}; it has {', '.join(KEYWORDS)}{hint}"
         )
-
-
-def one_of(first: T | None, second: T | None, name: str, other: str) -> T | None:
-    """Return the given one of two aliases.
-
-    Raises:
-        InputError: Both are given and differ.
-
-    >>> one_of(None, 3, "num_classes", "classes")
-    3
-    """
-    if first is not None and second is not None and first != second:
-        raise InputError(f"{name}= and {other}= are the same: got {first!r} and {second!r}")
-    return second if first is None else first

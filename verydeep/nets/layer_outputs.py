@@ -11,10 +11,10 @@ from torch import Tensor
 
 from verydeep.errors import InputError, did_you_mean
 from verydeep.nets.dense import gather_windows
-from verydeep.nets.vgg import VGG
+from verydeep.nets.interface import Net
 
 
-def check_layer(net: VGG, layer: str) -> str:
+def check_layer(net: Net, layer: str) -> str:
     """Return the name of a layer after checking that the net has it.
 
     Raises:
@@ -29,13 +29,13 @@ def check_layer(net: VGG, layer: str) -> str:
     return layer
 
 
-def trace(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+def trace(net: Net, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
     """Return the dense outputs of layers; layers after the last of them are not computed.
 
     Args:
         net: The net.
         x: Preprocessed images, (N, C, H, W), H and W at least ``net.input_size``.
-        layers: Names from :meth:`VGG.named_layers`.
+        layers: Names from :meth:`Net.named_layers`.
 
     Returns:
         Outputs (N, C', h, w) by layer, in forward order. For fully connected layers, h × w are the
@@ -43,13 +43,13 @@ def trace(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
 
     Raises:
         InputError: The net has no such layer.
-        SizeError: The images have an invalid shape; see :meth:`VGG.check_pictures`.
+        SizeError: The images have an invalid shape; see :meth:`Net.check_pictures`.
     """
     net.check_pictures(x)
     return walk(net, x, layers)
 
 
-def walk(net: VGG, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+def walk(net: Net, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
     """Return the same as :func:`trace`, without a check of the image size."""
     wanted = {check_layer(net, layer) for layer in layers}
     found: dict[str, Tensor] = {}

@@ -87,22 +87,18 @@ def check_name(name: str) -> str:
     )
 
 
-def check_sizes(
-    *, classes: int, channels: int, width: float, hidden: int, norm: str | None
-) -> None:
+def check_sizes(*, num_classes: int, channels: int, width: float, hidden: int) -> None:
     """Raise an error for invalid sizes.
 
     Raises:
-        InputError: A count is below one, the width is not positive, or the norm is unknown.
+        InputError: A count is below one, or the width is not positive.
     """
-    counts = {"classes": classes, "channels": channels, "hidden": hidden}
+    counts = {"num_classes": num_classes, "channels": channels, "hidden": hidden}
     for what, count in counts.items():
         if count < 1:
             raise InputError(f"{what} must be at least 1, got {count} instead")
     if not width > 0:
         raise InputError(f"width must be above 0, got {width} instead")
-    if norm not in (None, "batch"):
-        raise InputError(f"norm must be None or 'batch', got {norm!r} instead")
 
 
 def scaled(units: int, width: float) -> int:
@@ -128,7 +124,7 @@ def final_map(input_size: int) -> int:
 
 
 def convolutional_layers(
-    name: str, *, channels: int = 3, width: float = 1.0, norm: str | None = None
+    name: str, *, channels: int = 3, width: float = 1.0, batch_norm: bool = False
 ) -> Iterator[Layer]:
     """Yield the layers of the five blocks in forward order."""
     inputs = channels
@@ -137,7 +133,7 @@ def convolutional_layers(
         for index, kernel in enumerate((k for k in kernels if isinstance(k, int)), start=1):
             place = f"{block}_{index}"
             yield Layer(f"conv{place}", "conv", inputs, outputs, kernel)
-            if norm == "batch":
+            if batch_norm:
                 yield Layer(f"norm{place}", "norm", outputs, outputs)
             yield Layer(f"relu{place}", "relu", outputs, outputs)
             inputs = outputs
@@ -147,7 +143,7 @@ def convolutional_layers(
 
 
 def fully_connected_layers(
-    classes: int,
+    num_classes: int,
     *,
     input_size: int = 224,
     width: float = 1.0,
@@ -161,7 +157,7 @@ def fully_connected_layers(
         yield Layer(f"relu{index}", "relu", units, units)
         yield Layer(f"drop{index}", "dropout", units, units)
         inputs = units
-    yield Layer("fc8", "fc", units, classes)
+    yield Layer("fc8", "fc", units, num_classes)
 
 
 def weight_layers(name: str) -> int:

@@ -6,23 +6,23 @@ N images, C channels, H height, W width, K classes; h, w: sides of a score map.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from functools import cached_property
-from typing import Never, cast
+from collections.abc import Iterable
+from typing import Any, Never, cast
 
 from torch import Tensor, nn
 
-from verydeep.errors import InputError, SizeError, did_you_mean
+from verydeep.errors import InputError, did_you_mean
 from verydeep.nets import table
-from verydeep.nets.anatomy import anatomy
+from verydeep.nets.anatomy import Anatomy, anatomy
 from verydeep.nets.dense import classify_densely
 from verydeep.nets.initialize import initialize
-from verydeep.nets.keywords import one_of, refuse_unknown
+from verydeep.nets.interface import Net
+from verydeep.nets.keywords import refuse_unknown
 from verydeep.nets.names import known_as
 from verydeep.nets.tiling import map_in_strips
 
 
-class VGG(nn.Module):
+class VGG(Net):
     """One of the nets A, A-LRN, B, C, D, E (Table 1 of the paper).
 
     ``features`` holds the five blocks of convolutions, ``classifier`` the three fully connected
@@ -36,31 +36,34 @@ class VGG(nn.Module):
     def __init__(
         self,
         name: str,
-        classes: int = 1000,
+        num_classes: int = 1000,
         *,
+        batch_norm: bool = False,
         input_size: int = 224,
         channels: int = 3,
         width: float = 1.0,
         hidden: int = table.HIDDEN,
         dropout: float = 0.5,
-        norm: str | None = None,
     ) -> None:
         super().__init__()
         self.name = table.check_name(name)
-        table.check_sizes(classes=classes, channels=channels, width=width, hidden=hidden, norm=norm)
-        self.classes = classes
+        table.check_sizes(num_classes=num_classes, channels=channels, width=width, hidden=hidden)
+        self.num_classes = num_classes
+        self.stride = table.STRIDE
         self.input_size = input_size
         self.channels = channels
         self.width = width
         self.hidden = hidden
         self.dropout = dropout
-        self.norm = norm
+        self.batch_norm = batch_norm
         self.features = _sequence(
-            table.convolutional_layers(self.name, channels=channels, width=width, norm=norm)
+            table.convolutional_layers(
+                self.name, channels=channels, width=width, batch_norm=batch_norm
+            )
         )
         self.classifier = _sequence(
             table.fully_connected_layers(
-                classes, input_size=input_size, width=width, hidden=hidden
+                num_classes, input_size=input_size, width=width, hidden=hidden
             ),
             dropout,
         )
@@ -147,45 +150,27 @@ class VGG(nn.Module):
         if pixels is None:
             return cast(Tensor, self.features(x))
         return map_in_strips(
-            self.features, x, stride=table.STRIDE, field=self._receptive_field, pixels=pixels
+            self.features,
+            x,
+            stride=table.STRIDE,
+            field=self.anatomy().receptive_field,
+            pixels=pixels,
         )
 
-    def check_pictures(self, x: Tensor) -> None:
-        """Raise an error for images of an invalid shape.
+    def anatomy(self) -> Anatomy:
+        """Return sizes, weights and receptive fields, layer by layer."""
+        settings = self.settings()
+        del settings["dropout"]
+        return anatomy(settings.pop("name"), self.num_classes, **settings)
 
-        Raises:
-            SizeError: The images are smaller than ``input_size`` or not (N, C, H, W).
-        """
-        if x.dim() != 4 or x.shape[1] != self.channels:
-            raise SizeError(
-                f"net {self.name} reads images of shape (N, {self.channels}, H, W), "
-                f"got {tuple(x.shape)} instead"
-            )
-        height, width = x.shape[-2:]
-        if min(height, width) < self.input_size:
-            raise SizeError(
-                f"the image is {height}x{width} pixels (height x width), but net {self.name} "
-                f"was made for at least {self.input_size}x{self.input_size}: rescale the image "
-                f"so that its smallest side is {self.input_size} or more"
-            )
-
-    @cached_property
-    def _receptive_field(self) -> int:
-        return anatomy(self.name).receptive_field
-
-    @property
-    def final_map(self) -> int:
-        """Side of the map after the last pool, for an image of exactly ``input_size``."""
-        return table.final_map(self.input_size)
-
-    def named_layers(self) -> Iterator[tuple[str, nn.Module]]:
-        """Yield (name, module) of every layer in forward order."""
-        yield from self.features.named_children()
-        yield from self.classifier.named_children()
+    def settings(self) -> dict[str, Any]:
+        """Return the settings to build the same net with, without the number of classes."""
+        names = ("name", "batch_norm", "input_size", "channels", "width", "hidden", "dropout")
+        return {name: getattr(self, name) for name in names}
 
     def extra_repr(self) -> str:
         """Return name, classes and input size."""
-        return f"{self.name}, classes={self.classes}, input_size={self.input_size}"
+        return f"{self.name}, num_classes={self.num_classes}, input_size={self.input_size}"
 
 
 def vgg(
@@ -198,8 +183,6 @@ def vgg(
     width: float = 1.0,
     hidden: int = table.HIDDEN,
     dropout: float = 0.5,
-    classes: int | None = None,
-    norm: str | None = None,
     **unknown: Never,
 ) -> VGG:
     """Create one of the paper's six nets with He initialisation, ready to train.
@@ -216,8 +199,6 @@ def vgg(
         width: Factor on the channels of every convolution and on ``hidden``, for small machines.
         hidden: Units of the two hidden fully connected layers, before ``width``.
         dropout: Share of these units dropped in training.
-        classes: Alias of ``num_classes``.
-        norm: ``"batch"`` is an alias of ``batch_norm=True``.
         unknown: Unknown keywords, which raise an error with a suggestion.
 
     Raises:
@@ -233,20 +214,17 @@ def vgg(
     """
     refuse_unknown(unknown)
     known = known_as(name)
-    count = one_of(num_classes, classes, "num_classes", "classes")
-    batch = None if norm is None else norm == "batch"
-    batch = one_of(batch_norm, batch, "batch_norm", "norm")
-    if batch is None:
-        batch = known is not None and known.batch_norm
+    if batch_norm is None:
+        batch_norm = known is not None and known.batch_norm
     net = VGG(
         known.name if known else str(name),
-        1000 if count is None else count,
+        1000 if num_classes is None else num_classes,
+        batch_norm=batch_norm,
         input_size=input_size,
         channels=channels,
         width=width,
         hidden=hidden,
         dropout=dropout,
-        norm=norm or ("batch" if batch else None),
     )
     initialize(net)
     return net

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from verydeep.errors import RecipeError, plural
-from verydeep.nets.table import SMALLEST_INPUT
+from verydeep.nets.registry import SMALLEST_INPUT
 from verydeep.recipe.recipe import Recipe, check
 from verydeep.system.option_names import option
 

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -37,14 +38,14 @@ from verydeep.evaluation.protocol import (
     multiple_scales,
     single_scale,
 )
-from verydeep.nets import names, table
+from verydeep.nets import registry
 from verydeep.recipe.aliases import other_word
 from verydeep.recipe.rules import impossible_combinations
 from verydeep.system.option_names import in_program
 from verydeep.system.settings import Compute, help_of
 from verydeep.system.yaml import dump_yaml, parse_yaml
 
-NetName = Literal["A", "A-LRN", "B", "C", "D", "E"]
+NetName = Annotated[str, AfterValidator(registry.check_name)]
 
 
 class Section(BaseModel):
@@ -70,18 +71,23 @@ class Net(Section):
     def _other_names(cls, values: Any) -> Any:
         """Take ``vgg16`` for D, and ``vgg16_bn`` for D with batch normalisation."""
         name = values.get("name") if isinstance(values, dict) else None
-        known = names.known_as(name)
+        known = registry.known_as(name)
         if known is None:
             return values
         batch = {"norm": "batch"} if known.batch_norm else {}
         return {**values, **batch, "name": known.name}
 
     name: NetName = Field("D", description="column of Table 1")
-    input_size: int = Field(224, ge=table.SMALLEST_INPUT, description="side of a crop, pixels")
+    input_size: int = Field(224, ge=registry.SMALLEST_INPUT, description="side of a crop, pixels")
     width: float = Field(1.0, gt=0, description="factor on all channels and hidden units")
-    hidden: int = Field(table.HIDDEN, ge=1, description="units of fc6 and fc7, before width")
+    hidden: int = Field(registry.HIDDEN, ge=1, description="units of fc6 and fc7, before width")
     dropout: float = Field(0.5, ge=0, lt=1, description="share of fc6's and fc7's units dropped")
     norm: Literal["batch"] | None = Field(None, description="normalisation (not in the paper)")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings to build the net with, without the number of classes."""
+        return {**self.model_dump(exclude={"norm"}), "batch_norm": self.norm == "batch"}
 
 
 class Initialize(Section):
@@ -101,7 +107,7 @@ class Initialize(Section):
         """Take ``vgg16`` for D."""
         if not isinstance(value, list | tuple):
             return value
-        known = [(name, names.known_as(name)) for name in value]
+        known = [(name, registry.known_as(name)) for name in value]
         return tuple(
             found.name if found and not found.batch_norm else name for name, found in known
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from verydeep.nets.table import SMALLEST_INPUT
+from verydeep.nets.registry import SMALLEST_INPUT
 from verydeep.system.option_names import option, placeholder
 
 if TYPE_CHECKING:

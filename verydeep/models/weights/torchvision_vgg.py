@@ -21,14 +21,14 @@ from verydeep.models.weights.torchvision import (
     find_weights,
     load_into,
 )
-from verydeep.nets.names import known_as
-from verydeep.nets.vgg import VGG
+from verydeep.nets.interface import Net
+from verydeep.nets.registry import known_as
 
 DIVISOR = 64.0
 """What pixels are divided by before the net, as in training; the rest is in its first layer."""
 
 
-def read_vgg(text: str) -> tuple[VGG, ModelConfig]:
+def read_vgg(text: str) -> tuple[Net, ModelConfig]:
     """Make a VGG net of torchvision into one of this package.
 
     The layers are the same, in the same order. torchvision divides each colour by its own standard
@@ -54,7 +54,7 @@ def read_vgg(text: str) -> tuple[VGG, ModelConfig]:
     state = _checked(weights, state, outputs)
     config = _config(weights, weights.class_names(outputs))
     with torch.device("meta"):
-        net = VGG(classes=outputs, **config.net.model_dump())
+        net = config.net.build(outputs)
     ours = dict(zip(net.state_dict(), state.values(), strict=True))
     first = next(iter(ours))
     ours[first] = _fold_deviation(ours[first].float(), _preset(weights).std)

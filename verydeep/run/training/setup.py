@@ -10,7 +10,8 @@ from verydeep.data.samples import Dataset
 from verydeep.errors import ModelError
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize
-from verydeep.nets.vgg import VGG
+from verydeep.nets.interface import Net
+from verydeep.nets.registry import build, is_shallowest
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.classification import ClassificationTask
 from verydeep.run.training.localization import LocalizationTask
@@ -23,7 +24,7 @@ from verydeep.training.remedies import Remedies
 
 def make_net(
     recipe: Recipe, dataset: Dataset, progress: Progress, *, outputs: int, initialized: bool = True
-) -> VGG:
+) -> Net:
     """Make the recipe's net for a data set, and initialise it unless told not to.
 
     Args:
@@ -36,7 +37,7 @@ def make_net(
     Raises:
         ModelError: The model to begin with cannot be read, or no layer of it fits.
     """
-    net = VGG(classes=outputs, **recipe.net.model_dump())
+    net = build(num_classes=outputs, **recipe.net.settings)
     if not initialized:
         return net
     initialize(net, recipe.initialize.scheme, variance=recipe.initialize.variance)
@@ -59,7 +60,7 @@ def _new_layers(recipe: Recipe, given: Classifier, dataset: Dataset) -> dict[str
     return {} if given.classes == dataset.classes else {"fc8": "the classes differ"}
 
 
-def frozen_parts(net: VGG, recipe: Recipe) -> tuple[torch.nn.Module, ...]:
+def frozen_parts(net: Net, recipe: Recipe) -> tuple[torch.nn.Module, ...]:
     """Return the parts of the net that are not to learn, and keep gradients from them."""
     parts = (net.features,) if recipe.localization and recipe.localization.fine_tune == "fc" else ()
     for part in parts:
@@ -70,7 +71,7 @@ def frozen_parts(net: VGG, recipe: Recipe) -> tuple[torch.nn.Module, ...]:
 def remedies_of(recipe: Recipe, machine: Machine) -> Remedies:
     """Return what a run could still change if its training goes wrong."""
     return Remedies(
-        shallower=recipe.net.name not in ("A", "A-LRN") and recipe.initialize.source is None,
+        shallower=not is_shallowest(recipe.net.name) and recipe.initialize.source is None,
         batch_norm=recipe.net.norm is None,
         fp32=machine.precision != "fp32",
     )

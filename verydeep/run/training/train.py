@@ -21,8 +21,8 @@ from verydeep.data.samples import Dataset, Samples
 from verydeep.errors import DataError, InputError, MachineError, plural, printable
 from verydeep.models.path import check_models
 from verydeep.models.trained_net import Preprocessing, TrainedNet
-from verydeep.nets.anatomy import anatomy
-from verydeep.nets.vgg import VGG
+from verydeep.nets.interface import Net
+from verydeep.nets.registry import anatomy
 from verydeep.recipe.auto import AUTO, Said
 from verydeep.recipe.keywords import keyword_settings
 from verydeep.recipe.recipe import Recipe, check, said_settings
@@ -254,15 +254,10 @@ def _bounded(recipe: Recipe, progress: Progress) -> Recipe:
 
 def _settle(recipe: Recipe, machine: Machine) -> Recipe:
     """Put the machine's choices into the recipe, so that the run can be repeated and resumed."""
-    net = recipe.net
     if recipe.training.micro_batch is None:
-        sizes = anatomy(
-            net.name,
-            input_size=net.input_size,
-            width=net.width,
-            hidden=net.hidden,
-            norm=net.norm,
-        )
+        settings = recipe.net.settings
+        del settings["dropout"]
+        sizes = anatomy(**settings)
         fitting = fitting_micro_batch(sizes, recipe.training.batch, machine)
         recipe = recipe.replace(training__micro_batch=fitting)
     keep = recipe.training.keep
@@ -394,7 +389,7 @@ class Training:
     task: TrainingTask[Any]
     machine: Machine
     scanned: Scan
-    net: VGG
+    net: Net
     run_folder: RunFolder
     progress: Progress
 

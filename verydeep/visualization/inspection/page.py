@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from verydeep.inspection.subject import Subject
-from verydeep.nets.table import STRIDE
 from verydeep.system.files import write_atomically, write_json, write_text
 from verydeep.system.pages import render
 from verydeep.visualization.inspection.section import Panel, Section
@@ -192,10 +191,7 @@ def write_part(
         file=file,
         height=picture.height,
         width=picture.width,
-        positions=(
-            picture.height // STRIDE - net.final_map + 1,
-            picture.width // STRIDE - net.final_map + 1,
-        ),
+        positions=net.map_size(picture.height, picture.width),
         asked=subject.title,
         ranking=_ranking(subject),
         sections=tuple(sections),

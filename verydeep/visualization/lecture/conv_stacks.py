@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from verydeep.nets.anatomy import measure
-from verydeep.nets.table import Layer
+from verydeep.nets.registry import Layer
 
 CHANNELS, SIZE = 256, 56
 """Channels and side of the feature maps: those of the third block for a 224-pixel image."""

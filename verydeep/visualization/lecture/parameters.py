@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from verydeep.nets.anatomy import anatomy
-from verydeep.nets.table import NAMES
+from verydeep.nets.registry import NAMES
 from verydeep.visualization.lecture.theme import paper_colour
 
 GROUPS = ("convolutions", "fc8", "fc7", "fc6")

@@ -18,7 +18,8 @@ from verydeep.data.samples import Box
 from verydeep.inspection.subject import Subject
 from verydeep.models.classifier import Classifier
 from verydeep.models.trained_net import Preprocessing
-from verydeep.nets.vgg import VGG, vgg
+from verydeep.nets.interface import Net
+from verydeep.nets.vgg import vgg
 from verydeep.system.device import Machine
 
 CLASSES = ("lying", "standing", "slanted")
@@ -75,7 +76,7 @@ def stripe_net() -> Classifier:
     return as_model(net)
 
 
-def as_model(net: VGG) -> Classifier:
+def as_model(net: Net) -> Classifier:
     """Return a net as a classifier of the stripe task."""
     machine = Machine(torch.device("cpu"), "fp32")
     return Classifier(net.eval(), CLASSES, GREY, (SIDE, SIDE), (SIDE,), machine=machine)

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from verydeep.data.geometry import View, Window
 from verydeep.evaluation.walkthrough import Explanation, Stage
-from verydeep.nets.table import STRIDE
 from verydeep.visualization.plots.style import BLUE, ORANGE, outline
 
 SIDE = 4.2
@@ -72,9 +71,10 @@ def _draw_positions(axes: Any, stage: Stage) -> None:
         _draw_crop(axes, stage.glances[0].view, bold=True)
         return
     (h, w), size = stage.glances[0].map_size, stage.input_size
+    step = stage.stride
     for row in range(h):
         for column in range(w):
-            _draw_point(axes, column * STRIDE + size / 2, row * STRIDE + size / 2, BLUE)
+            _draw_point(axes, column * step + size / 2, row * step + size / 2, BLUE)
     _draw_crop(axes, View(Window(0, 0, size, size)), bold=True)
 
 

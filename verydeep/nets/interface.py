@@ -1,0 +1,101 @@
+"""What training, tests, inspection and localization ask of a net.
+
+N images, C channels, H height, W width, K classes; h, w: sides of a score map.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from verydeep.errors import SizeError
+from verydeep.nets.anatomy import Anatomy
+
+
+class Net(nn.Module, ABC):
+    """A net that classifies images of at least one size, and larger ones densely.
+
+    Attributes:
+        name: Name of the net.
+        num_classes: Outputs of the last layer, K.
+        input_size: Side of the smallest image, in pixels.
+        channels: Channels of the images, C.
+        stride: Image pixels between neighbouring positions of a score map.
+        features: The convolutional part.
+        classifier: The part after it, of which the last module gives the K outputs.
+    """
+
+    name: str
+    num_classes: int
+    input_size: int
+    channels: int
+    stride: int
+    features: nn.Sequential
+    classifier: nn.Sequential
+
+    @abstractmethod
+    def score_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
+        """Return scores (N, K, h, w) at every position of the net on images (N, C, H, W).
+
+        Args:
+            x: Images with H, W ≥ ``input_size``.
+            pixels: Pixels of all images that may go through the convolutions at once; more are
+                computed in parts. None sets no bound.
+        """
+
+    @abstractmethod
+    def activation_map(self, x: Tensor, layer: str, *, pixels: int | None = None) -> Tensor:
+        """Return the dense activations (N, D, h, w) of a layer that describes images."""
+
+    @abstractmethod
+    def activations(self, layer: str) -> int:
+        """Return the number D of activations of such a layer.
+
+        Raises:
+            InputError: The net has no such layer.
+        """
+
+    @abstractmethod
+    def anatomy(self) -> Anatomy:
+        """Return sizes, weights and receptive fields, layer by layer."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return the settings to build the same net with, without the number of classes."""
+
+    @property
+    def final_map(self) -> int:
+        """Side of the last feature map for an image of exactly ``input_size``."""
+        return self.input_size // self.stride
+
+    def map_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return h and w of the score map of an image, in positions."""
+        h, w = (side // self.stride - self.final_map + 1 for side in (height, width))
+        return h, w
+
+    def named_layers(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield (name, module) of every layer in forward order."""
+        yield from self.features.named_children()
+        yield from self.classifier.named_children()
+
+    def check_pictures(self, x: Tensor) -> None:
+        """Refuse images that the net cannot read.
+
+        Raises:
+            SizeError: The images are smaller than ``input_size``, or no (N, C, H, W).
+        """
+        if x.dim() != 4 or x.shape[1] != self.channels:
+            raise SizeError(
+                f"net {self.name} reads images of shape (N, {self.channels}, H, W), "
+                f"got {tuple(x.shape)} instead"
+            )
+        height, width = x.shape[-2:]
+        if min(height, width) < self.input_size:
+            raise SizeError(
+                f"the image is {height}x{width} pixels (height x width), but net {self.name} "
+                f"was made for at least {self.input_size}x{self.input_size}: rescale the image "
+                f"so that its smallest side is {self.input_size} or more"
+            )

@@ -1,0 +1,68 @@
+"""Nets by name. Names and sizes are known without torch; only building a net imports it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from verydeep.nets.anatomy import Anatomy, anatomy
+from verydeep.nets.names import known_as
+from verydeep.nets.table import (
+    HIDDEN,
+    NAMES,
+    SMALLEST_INPUT,
+    Layer,
+    check_name,
+    weight_layers,
+)
+
+if TYPE_CHECKING:
+    from verydeep.nets.interface import Net
+
+__all__ = [
+    "HIDDEN",
+    "NAMES",
+    "SMALLEST_INPUT",
+    "Anatomy",
+    "Layer",
+    "anatomy",
+    "build",
+    "check_name",
+    "in_words",
+    "is_shallowest",
+    "known_as",
+    "weight_layers",
+]
+
+
+def build(name: str, num_classes: int, **settings: Any) -> Net:
+    """Build a net without initializing it.
+
+    Args:
+        name: One of :data:`NAMES`.
+        num_classes: Outputs of its last layer, K.
+        settings: As :meth:`verydeep.nets.interface.Net.settings` returns them.
+
+    Raises:
+        InputError: There is no such net, or a setting is invalid.
+    """
+    from verydeep.nets.vgg import VGG
+
+    return VGG(name, num_classes, **settings)
+
+
+def in_words() -> str:
+    """Return the names of all nets in a phrase.
+
+    >>> in_words()
+    'A, A-LRN, B, C, D or E'
+    """
+    return f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
+
+
+def is_shallowest(name: str) -> bool:
+    """Return whether no net has fewer layers with weights.
+
+    >>> [name for name in NAMES if is_shallowest(name)]
+    ['A', 'A-LRN']
+    """
+    return weight_layers(name) == min(map(weight_layers, NAMES))

@@ -12,7 +12,7 @@ from PIL import Image
 from tiny import write_class_folders
 
 from checks.messy import clean_splits, save, scene, state
-from checks.test_facts import bomb
+from checks.test_file_facts import bomb
 from verydeep import check
 from verydeep.checks import check as check_module
 from verydeep.checks.check import CheckReport
@@ -117,7 +117,7 @@ def test_nothing_is_found_where_nothing_is_wrong(data: Path) -> None:
     report = check(data)
     assert report.findings == ()
     assert report.exit_code == 0
-    assert report.verdict == "Fit for training (0 errors, 0 warnings, 0 notes)"
+    assert report.verdict == "Ready for training (0 errors, 0 warnings, 0 notes)"
 
 
 @pytest.mark.parametrize("key", ODD)
@@ -288,14 +288,14 @@ def test_nothing_is_changed_on_disk(data: Path, tmp_path: Path) -> None:
 
 def test_the_page_must_not_lie_within_the_data(data: Path) -> None:
     before = state(data)
-    with pytest.raises(InputError, match="lies within the data"):
+    with pytest.raises(InputError, match="is inside the data set"):
         check(data, out=data / "check")
     assert state(data) == before
 
 
 @pytest.mark.parametrize("limit", [-0.1, 1.1])
 def test_a_limit_is_a_share(limit: float, data: Path) -> None:
-    with pytest.raises(InputError, match="limit must be a share between 0 and 1"):
+    with pytest.raises(InputError, match="limit must be between 0 and 1"):
         check(data, limit=limit)
 
 

@@ -50,7 +50,7 @@ def test_its_colours_are_those_of_its_pixels(photos: Path) -> None:
 
 
 def test_training_does_not_take_it(photos: Path) -> None:
-    with pytest.raises(DataError, match="none of the known layouts is recognised"):
+    with pytest.raises(DataError, match="no known layout fits"):
         read_dataset(photos)
 
 

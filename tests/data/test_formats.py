@@ -144,7 +144,7 @@ def test_pillows_registry_stays_as_it_is() -> None:
 
 def test_a_film_is_no_picture() -> None:
     film = b"\0\0\0\x18ftypisom\0\0\0\0mp42" + bytes(100)
-    assert box_format(film) == "a film"
+    assert box_format(film) == "a video"
     with pytest.raises(PictureError, match="not an image"):
         decode(film)
 

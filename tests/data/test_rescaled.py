@@ -117,7 +117,7 @@ def test_a_picture_too_long_to_be_rescaled_is_a_fault_of_its_own() -> None:
     pictures = TestPictures([solid(0, (4, 4)), line, solid(2, (4, 4))], (256,), workers=0)
     assert [picture.index for picture in pictures] == [0, 2]
     assert pictures.unreadable == {
-        1: "an image in memory: 33x1: its sides are 1:33, more than the 1:32 allowed; cut it into "
+        1: "an image in memory: 33x1: its aspect ratio is 1:33, more than the allowed 1:32; cut it into "
         "pieces"
     }
 

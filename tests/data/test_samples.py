@@ -75,7 +75,7 @@ def test_there_is_nothing_beyond_the_ends() -> None:
 
 def test_a_data_set_keeps_what_it_is_given_compactly() -> None:
     one = Sample(Path("pets/cat/1.jpg"), 0)
-    dataset = Dataset(Path("pets"), "a folder a class", ("cat", "dog"), {"train": (one, one)})  # type: ignore[dict-item]
+    dataset = Dataset(Path("pets"), "one folder per class", ("cat", "dog"), {"train": (one, one)})  # type: ignore[dict-item]
     assert isinstance(dataset.split("train"), Samples)
     assert dataset.count("train") == (2, 0)
 

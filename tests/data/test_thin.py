@@ -34,7 +34,7 @@ def test_they_are_refused_wherever_files_are_read(size: tuple[int, int], kind: s
         pytest.fail("a crop was drawn")
 
     for read in (decode, upright_size, lambda data: read_crop(data, draw)):  # type: ignore[arg-type]
-        with pytest.raises(PictureTooLarge, match=f"{size[0]}x{size[1]}: its sides are 1:"):
+        with pytest.raises(PictureTooLarge, match=f"{size[0]}x{size[1]}: its aspect ratio is 1:"):
             read(data)
 
 

@@ -76,7 +76,7 @@ MUTATIONS: dict[str, tuple[Callable[[Content], object], str]] = {
     "control characters": (_put("classes", 0, value="a\x1b[2J"), r"got 'a\\x1b\[2J'"),
     "a title of control characters": (
         _put("titles", value={"red": "\x1b[2J"}),
-        "what is shown for a class must be printable",
+        "the title of a class must be printable",
     ),
     "no shards": (_put(*TRAIN, "shards", value=[]), r"\(splits\.train\.shards: "),
     "no samples": (
@@ -96,7 +96,7 @@ MUTATIONS: dict[str, tuple[Callable[[Content], object], str]] = {
     "a shard twice": (_one_shard_twice, r"the shard val-000000\.tar stands there 2 times"),
     "a shard with an odd name": (
         _put(*TRAIN, "shards", 0, "file", value="a\n.tar"),
-        r"a shard needs a name of printable characters, got 'a\\n\.tar'",
+        r"a shard name must have printable characters, got 'a\\n\.tar'",
     ),
     "a negative count": (
         _put(*TRAIN, "counts", value=[-6, 12, 12]),
@@ -148,7 +148,7 @@ def test_the_program_says_so_before_it_begins(
     for verb in (("check", folder), ("train", folder, "--out", tmp_path / "run", *flags())):
         outcome = verydeep(*verb)
         assert outcome.code == 2
-        assert outcome.err.startswith(f"verydeep: {folder}/dataset.json: no manifest of shards")
+        assert outcome.err.startswith(f"verydeep: {folder}/dataset.json: not a valid manifest")
         assert outcome.err.count("\n") == 1
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
@@ -157,5 +157,5 @@ def test_the_program_says_so_before_it_begins(
 def test_what_is_no_manifest_at_all(shards: Path, text: bytes) -> None:
     folder = changed(shards, lambda content: None)
     (folder / "dataset.json").write_bytes(text)
-    with pytest.raises(DataError, match="no manifest of shards"):
+    with pytest.raises(DataError, match="not a valid manifest"):
         read_dataset(folder)

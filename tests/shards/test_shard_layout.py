@@ -103,7 +103,7 @@ def test_broken_pictures_are_left_out_by_name_or_stop_it(folder: Path, tmp_path:
 
 def test_shards_are_not_written_over_anything(folder: Path, tmp_path: Path) -> None:
     whole = read_dataset(folder)
-    with pytest.raises(DataError, match="within the data"):
+    with pytest.raises(InputError, match="inside the data set"):
         write_shards(whole, folder / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
@@ -214,9 +214,9 @@ def harm_class(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (harm_count, r"val-000000\.tar: holds 2 samples, but 12 are told of"),
-        (harm_manifest, r"dataset\.json: no manifest of shards \(classes"),
-        (harm_name, r"'\.\./val-000000\.tar' is no file in"),
+        (harm_count, r"val-000000\.tar: holds 2 samples, but dataset.json lists 12"),
+        (harm_manifest, r"dataset\.json: not a valid manifest \(classes"),
+        (harm_name, r"'\.\./val-000000\.tar' is not in"),
         (harm_class, r"val-000000\.tar: there is no training class '3'"),
     ],
 )

@@ -132,7 +132,8 @@ def test_a_folder_that_cannot_be_written_to_is_found_out(
     with pytest.raises(InputError) as caught:
         make_folder(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: nothing can be written there (Permission denied): choose another folder"
+        f"{tmp_path}: cannot be written (Permission denied): make it writable, or choose another "
+        "folder"
     )
 
 

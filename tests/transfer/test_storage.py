@@ -167,7 +167,7 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"about": "[]"}, "does not say how its vectors were made"),
-        ({"about": "no JSON"}, "cannot be read"),
+        ({"about": "not valid JSON"}, "cannot be read"),
         ({"about": json.dumps(about().to_dict() | {"format": 2})}, "written in format 2"),
         ({"about": json.dumps(about().to_dict() | {"scales": "x"})}, r"made \(scales: Input"),
         ({"vector": np.zeros((5, 7), np.float32)}, r"vectors of shape \(5, 7\) for 5 files of 8"),

@@ -1,4 +1,4 @@
-"""From what people give as DATA to a data set: a name, a folder or a file."""
+"""Read a data set from a DATA argument: a name, a folder, a file or a pattern."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ HUB, SHARDS = "hub", "shards"
 
 @dataclass(frozen=True)
 class DataSource:
-    """What was given as DATA, and the layout that it is to be read in; None looks."""
+    """A DATA argument and its layout; None detects the layout."""
 
     data: str | Path
     layout: str | None = None
 
     @property
     def is_named(self) -> bool:
-        """Whether it is a data set by name."""
+        """Whether it is the name of a data set."""
         return str(self.data) in named.NAMES and self.layout in (None, BUILT_IN)
 
     @property
     def is_pattern(self) -> bool:
-        """Whether it stands for shards, by a pattern or a URL."""
-        asked = self.layout in (None, SHARDS)
-        return asked and is_pattern(str(self.data)) and not Path(self.data).exists()
+        """Whether it is a pattern or URL of shards."""
+        allowed = self.layout in (None, SHARDS)
+        return allowed and is_pattern(str(self.data)) and not Path(self.data).exists()
 
     @property
     def lasting(self) -> str:
-        """The same as can be given anywhere: the name, the URL, or the whole path."""
+        """The argument in a form that works in any folder: name, URL or absolute path."""
         if self.is_named or is_remote(str(self.data)) or is_hub_id(str(self.data)):
             return str(self.data)
         return str(Path(self.data).expanduser().resolve())
@@ -56,35 +56,35 @@ def read_dataset(
     stream: bool | None = None,
     progress: ProgressWish = None,
 ) -> Dataset:
-    """Read a data set: its classes, its splits, where its images are. No image is opened.
+    """Read a data set: its classes, splits and image locations. No image is opened.
 
     Args:
-        data: A name (``digits``, the built-in set, or one of
-            :data:`verydeep.data.builtin.torchvision_sets.SETS`, which is fetched once), an id of
-            the Hugging Face Hub (``hf:owner/name``), a pattern of shards, or a file or folder in
-            one of the layouts of :mod:`verydeep.data.registry`.
-        validation_share: Share of each class that is cut off where there is no validation split.
-        test_share: Likewise for the test, where nothing divides the images.
-        seed: Of the rule that cuts.
-        draw: Whether to cut at all; if not, images that nothing divides are one split, ``all``,
-            and there may be no training images.
-        layout: Name of the layout; None looks which it is.
-        stream: Whether the training split of shards is to be a stream; None decides by where and
-            how many they are.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        data: A name (``digits``, built in, or one of
+            :data:`verydeep.data.builtin.torchvision_sets.SETS`, downloaded once), a Hugging Face
+            Hub id (``hf:owner/name``), a pattern of shards, or a file or folder in one of the
+            layouts of :mod:`verydeep.data.registry`.
+        validation_share: Share of each class to hold out if there is no validation split.
+        test_share: Share of each class to hold out for testing if the images have no splits.
+        seed: Seed for drawing splits.
+        draw: Whether to draw missing splits; if not, images without splits are one split,
+            ``all``, and there may be no training images.
+        layout: Name of the layout; None detects it.
+        stream: Whether to stream the training split of shards; None decides by their location
+            and number.
+        progress: Progress reporting; None reports in a notebook or terminal, False is silent,
+            True always reports.
 
     Raises:
-        DataError: There is no such file or folder, it has none of the layouts, or its classes or
-            splits cannot be used.
-        MissingExtra: A Parquet file, without pyarrow.
+        DataError: There is no such file or folder, no layout fits, or its classes or splits
+            cannot be used.
+        MissingExtra: A Parquet file is given and pyarrow is not installed.
     """
     progress = choose_progress(progress)
     check_layout(layout)
     dataset = _read(DataSource(data, layout), stream, progress)
     if dataset.stream is not None and "val" not in dataset.splits:
         raise DataError(
-            f"{dataset.place}: no validation split can be drawn from a stream; name shards for it "
+            f"{dataset.place}: cannot draw a validation split from a stream; name shards for it "
             "(val-0000.tar), write the shards with verydeep shard, or read them by index "
             f"({setting('data.stream', False)})"
         )
@@ -96,10 +96,10 @@ def read_dataset(
 
 
 def draw_splits(dataset: Dataset, validation_share: float, test_share: float, seed: int) -> Dataset:
-    """Return a data set with the splits that it lacks, cut off by rule.
+    """Return a data set with its missing splits drawn by rule.
 
     Raises:
-        DataError: A class has too few images to be in every split.
+        DataError: A class has too few images for every split.
     """
     shares = {} if "val" in dataset.splits else {"val": validation_share}
     if set(dataset.splits) == {"all"}:
@@ -118,13 +118,13 @@ def _in_order(dataset: Dataset) -> Dataset:
 
 
 def _without_training(dataset: Dataset) -> DataError:
-    """Return what to raise where there is nothing to train on."""
+    """Return the error for a data set without training images."""
     found = ", ".join(f"{size:,} {name}" for name, size in dataset.sizes.items())
     notes = "".join(f", {note}" for note in dataset.notes)
     return DataError(
         f"{dataset.place}: {dataset.layout} without training images; found {found or 'none'}"
-        f"{notes}. A model can be tested on them (verydeep evaluate); training needs a "
-        "split train too"
+        f"{notes}. You can test a model on it (verydeep evaluate), but training needs a split "
+        "train"
     )
 
 
@@ -133,15 +133,15 @@ def _read(source: DataSource, stream: bool | None, progress: Progress | None) ->
     if is_hub_id(str(source.data)) and source.layout in (None, HUB):
         return replace(read_id(str(source.data), progress), layout_name=HUB)
     if source.is_named:
-        # Nobody who has a folder "mnist" shall wait for a download instead.
+        # A user with a local folder "mnist" should not wait for a download instead.
         if source.layout is None and str(path) != "digits" and path.exists():
             raise DataError(
-                f"{path} is the name of a data set and of a file or folder here: for the latter "
-                f"give {path.resolve()}, for the former {option('layout', BUILT_IN)}"
+                f"{path} is both a data set's name and a local file or folder: give "
+                f"{path.resolve()} for the latter, {option('layout', BUILT_IN)} for the former"
             )
         return replace(named.read(str(source.data), progress), layout_name=BUILT_IN)
     if source.layout == BUILT_IN:
-        raise DataError(f"{path}: no built-in data set; these are {', '.join(named.NAMES)}")
+        raise DataError(f"{path}: not a built-in data set; those are {', '.join(named.NAMES)}")
     try:
         if source.is_pattern:
             pattern = str(source.data if is_remote(str(source.data)) else path)

@@ -1,4 +1,4 @@
-"""What a data set is: images with a class and perhaps a box, in splits that share classes."""
+"""Data sets: images with a class and perhaps a box, in splits that share classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SCHEME = re.compile(r"^([a-z][a-z0-9+.:]+):/(?!/)")
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of the upright image; x1 and y1 are the first pixels outside."""
+    """A rectangle in pixels of the upright image; x1 and y1 are exclusive."""
 
     x0: float
     y0: float
@@ -39,13 +39,13 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image: where it is, its class and, if known, where on it the object is.
+    """One image: its location, its class and, if known, the boxes of its objects.
 
     Attributes:
-        path: The file.
-        label: Number of its class.
-        box: The main object; which that is, each layout says. It is what a net is trained on.
-        others: Further objects of the same class; a box that is found is right by any of them.
+        path: File, or member of an archive or table.
+        label: Class index.
+        box: The main object, as defined by the layout; nets are trained on it.
+        others: Further objects of the same class; a predicted box may match any of them.
     """
 
     path: ImageSource
@@ -55,29 +55,29 @@ class Sample:
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """The objects of the image's class, the main one first; none if its box is unknown."""
+        """Boxes of the image's class, the main one first; empty if the main box is unknown."""
         return (self.box, *self.others) if self.box else ()
 
 
 class Provenance(Protocol):
-    """Where many images are, by number."""
+    """Locations of many images, by index."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> ImageSource: ...
 
 
 class Samples(Sequence[Sample]):
-    """Many samples, kept in arrays: a million of them in some 100 MiB.
+    """Many samples in arrays: a million take about 100 MiB.
 
-    As Python objects they would take ten times as much, and every process that reads images
-    would soon have a copy of its own, as counting references writes to their memory.
+    Python objects would take ten times as much, and every reading process would soon hold its own
+    copy, as reference counting writes to their memory.
 
     Args:
-        places: Where the images are.
-        labels: (N,), their classes.
-        boxes: (N, 4), NaN where there is none; None if no image has one.
-        others: Further boxes of the few images that have some.
-        order: (M,), which of the places, labels and boxes these samples are; None for all.
+        places: Locations of the images.
+        labels: Class indices, (N,).
+        boxes: Main boxes, (N, 4), NaN for none; None if no image has one.
+        others: Further boxes by image index, for the few images that have some.
+        order: Indices into the above, (M,), that make up these samples; None for all.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Samples(Sequence[Sample]):
 
     @staticmethod
     def of(samples: Iterable[Sample]) -> Samples:
-        """Return samples kept compactly; themselves if they are so already."""
+        """Return the samples as :class:`Samples`."""
         if isinstance(samples, Samples):
             return samples
         builder = SamplesBuilder()
@@ -112,7 +112,7 @@ class Samples(Sequence[Sample]):
     @overload
     def __getitem__(self, index: slice) -> Samples: ...
     def __getitem__(self, index: int | slice) -> Sample | Samples:
-        """Return one sample, or a part of them."""
+        """Return one sample, or a slice of them."""
         if isinstance(index, slice):
             return self._with_order(self._order[index])
         place = int(self._order[index])
@@ -136,17 +136,17 @@ class Samples(Sequence[Sample]):
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """Their classes, (N,)."""
+        """Class indices, int32 (N,)."""
         return self._labels[self._order]
 
     @property
     def paths(self) -> Sequence[ImageSource]:
-        """Where their images are."""
+        """Locations of the images."""
         return _Paths(self)
 
     @property
     def has_boxes(self) -> bool:
-        """Whether one of them has a box."""
+        """Whether any sample has a box."""
         return bool(self._boxed.any())
 
     @property
@@ -156,15 +156,15 @@ class Samples(Sequence[Sample]):
         return np.asarray(np.isfinite(self._boxes[self._order, 0]))
 
     def with_box(self) -> Samples:
-        """Return those that have a box."""
+        """Return the samples that have a box."""
         return self.take(np.flatnonzero(self._boxed))
 
     def take(self, numbers: Sequence[int] | NDArray[np.int64]) -> Samples:
-        """Return some of them, by number, in that order."""
+        """Return the samples with these indices, in this order."""
         return self._with_order(self._order[np.asarray(numbers, dtype=np.int64)])
 
     def relabelled(self, labels: Sequence[int]) -> Samples:
-        """Return the same images with class ``labels[k]`` instead of k."""
+        """Return the samples with class ``labels[k]`` instead of k."""
         new = np.asarray(labels, np.int32)[self._labels]
         return Samples(self._places, new, self._boxes, self._others, self._order)
 
@@ -178,10 +178,10 @@ class Samples(Sequence[Sample]):
 
 
 class SamplesBuilder:
-    """Collects samples, one after the other.
+    """Collect samples one by one.
 
     Args:
-        root: Folder that most files lie in; their names are kept relative to it.
+        root: Folder of most files; their names are kept relative to it.
     """
 
     def __init__(self, root: Path | None = None) -> None:
@@ -189,7 +189,7 @@ class SamplesBuilder:
         self._names = Names()
         self._members: list[Member] = []
         self._labels = array("i")
-        self._boxes = array("d")  # only as far as the last that there is
+        self._boxes = array("d")  # up to the last box so far
         self._others: dict[int, tuple[Box, ...]] = {}
 
     def __len__(self) -> int:
@@ -202,7 +202,7 @@ class SamplesBuilder:
         box: Box | None = None,
         others: tuple[Box, ...] = (),
     ) -> None:
-        """Add an image: a file, as a path or as text, or a member."""
+        """Add an image: a path, its text, or a member."""
         if isinstance(place, Member):
             self._members.append(place)
         else:
@@ -216,13 +216,13 @@ class SamplesBuilder:
         self._labels.append(label)
 
     def _within_root(self, name: str) -> str:
-        if not name.startswith(self.root):  # then the folder is of no use
+        if not name.startswith(self.root):  # from now on, keep whole names
             self._names = Names(self.root + known for known in self._names)
             self.root = ""
         return name.removeprefix(self.root)
 
     def samples(self) -> Samples:
-        """Return what was added."""
+        """Return the collected samples."""
         assert not (self._members and len(self._names)), "files or members, not both"
         places: Provenance = self._members or Files(self.root, self._names)
         boxes = None
@@ -234,7 +234,7 @@ class SamplesBuilder:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files by their names; those that are not absolute begin in one folder."""
+    """Files by name, relative to ``root`` unless absolute."""
 
     root: str
     names: Names
@@ -265,11 +265,11 @@ class _Paths(Sequence[ImageSource]):
 
 @dataclass(frozen=True, slots=True)
 class OddBox:
-    """A box that the annotations have and no sample: an empty one, or one that was cut.
+    """An annotated box that was dropped as empty, or cut.
 
     Attributes:
-        path: The image that it is told of.
-        reason: What is the matter with it, and what was done.
+        path: The image.
+        reason: The fault, and what was done about it.
     """
 
     path: ImageSource
@@ -278,28 +278,26 @@ class OddBox:
 
 @dataclass(frozen=True, repr=False)
 class Dataset(Summary):
-    """Images in splits, with the classes that all splits share.
+    """Images in splits that share classes.
 
     Attributes:
-        root: The folder that its images lie in.
-        layout: How it lies on disk, in words.
-        classes: Names of the K classes; a sample's label counts into them. They are those of the
-            training split, in order of their names.
-        splits: Samples by name of the split: ``train``, ``val`` and perhaps ``test``. Whatever
-            sequences are given, they are kept as :class:`Samples`.
-        titles: What to show people for a class; the class's name where it is not in here.
-        made_by_rule: The split was not found on disk but drawn; see :mod:`verydeep.data.split`.
-        layout_name: Name of the layout, as the option ``layout`` takes it.
-        notes: What else is to be said of it, like how many images were left out.
-        passed_over: What was passed over in its folders, and which links were followed.
-        stream: The training split, if it is in shards that are read from front to back; ``splits``
-            then lacks it.
-        odd_boxes: What of the annotations' boxes was left out or changed.
-        folders: Folders of which every image, at any depth, should be a sample; None where lists
-            name the images, beside which there may be others.
-        respelled: Classes whose name stands there in several of Unicode's normal forms.
-        coco: The file or folder that COCO's tools know its images and classes by, if it was read
-            from such; see :func:`verydeep.data.layouts.coco.numbering`.
+        root: Folder of the images.
+        layout: Layout on disk, in words.
+        classes: Names of the K classes of the training split, sorted; labels are indices into it.
+        splits: Samples by split name: ``train``, ``val`` and perhaps ``test``. Any sequences are
+            converted to :class:`Samples`.
+        titles: Display names by class; a class without one shows its name.
+        made_by_rule: Whether splits were drawn; see :mod:`verydeep.data.split`.
+        layout_name: Value of the option ``layout``.
+        notes: Further notes, such as the number of images left out.
+        passed_over: Files and folders skipped, and links followed.
+        stream: The training split if it is streamed from shards; ``splits`` then lacks it.
+        odd_boxes: Annotated boxes that were dropped or cut.
+        folders: Folders whose every image, at any depth, should be a sample; None where lists
+            name the images.
+        respelled: Classes whose name occurs in several of Unicode's normal forms.
+        coco: The COCO file or folder it was read from, if any; see
+            :func:`verydeep.data.layouts.coco.numbering`.
     """
 
     root: Path
@@ -337,7 +335,7 @@ class Dataset(Summary):
         """
         if name == "train" and self.stream is not None:
             raise DataError(
-                f"{self.place}: its training images are a stream, which has no order of its own; "
+                f"{self.place}: the training images are a stream, which has no fixed order; "
                 f"read them by index instead ({setting('data.stream', False)})"
             )
         if name not in self.splits:
@@ -349,12 +347,12 @@ class Dataset(Summary):
 
     @property
     def place(self) -> str:
-        """Where its images lie, for people: a folder, or an address.
+        """Printable location of the images: a folder or URL.
 
         >>> Dataset(Path("s3://bucket/pets"), "tar shards", ("cat", "dog"), {}).place
         's3://bucket/pets'
         """
-        return _SCHEME.sub(r"\1://", str(self.root))  # a path makes one stroke of two
+        return _SCHEME.sub(r"\1://", str(self.root))  # Path merges two slashes into one
 
     @property
     def test_split(self) -> str:
@@ -363,26 +361,26 @@ class Dataset(Summary):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Images of every split."""
+        """Number of images of every split."""
         streamed = {} if self.stream is None else {"train": len(self.stream)}
         return streamed | {name: len(samples) for name, samples in self.splits.items()}
 
     def title(self, label: int) -> str:
-        """Return what to show people for a class."""
+        """Return the display name of a class."""
         return self.titles.get(self.classes[label], self.classes[label])
 
     def count(self, split: str) -> tuple[int, ...]:
-        """Return the number of images of every class in a split."""
+        """Return the number of images per class in a split."""
         if split == "train" and self.stream is not None:
             return self.stream.counts
         labels = self.split(split).labels
         return tuple(np.bincount(labels, minlength=len(self.classes)).tolist())
 
     def describe(self) -> str:
-        """Return the data set in one line.
+        """Describe the data set in one line.
 
-        >>> Dataset(Path("pets"), "a folder a class", ("cat", "dog"), {"train": ()}).describe()
-        'a folder a class, 2 classes, 0 train'
+        >>> Dataset(Path("pets"), "one folder per class", ("cat", "dog"), {"train": ()}).describe()
+        'one folder per class, 2 classes, 0 train'
         """
         sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes.items())
         boxes = any(samples.has_boxes for samples in self.splits.values())
@@ -390,16 +388,16 @@ class Dataset(Summary):
         streamed = ["training images as a stream"] if self.stream is not None else []
         boxed = ["boxes"] if boxes else []
         groups = alike(self.classes)
-        odd = [alike_in_words(groups)] if groups else []
-        told = (*streamed, *boxed, *self.notes, *self.passed_over.notes, *odd)
-        notes = "".join(f", {note}" for note in told)
-        known = plural(len(self.classes), "class", "classes")
-        classes = f", {known}" if any(self.classes) else ""
+        similar = [alike_in_words(groups)] if groups else []
+        every = (*streamed, *boxed, *self.notes, *self.passed_over.notes, *similar)
+        notes = "".join(f", {note}" for note in every)
+        count = plural(len(self.classes), "class", "classes")
+        classes = f", {count}" if any(self.classes) else ""
         return f"{self.layout}{classes}, {sizes}{rule}{notes}"
 
 
 def relative_name(place: ImageSource, root: Path) -> str:
-    """Return how to name an image to people: its path within the data set."""
+    """Return the printable name of an image: its path within the data set."""
     if isinstance(place, Path) and place.is_relative_to(root):
         return place.relative_to(root).as_posix()
     return str(place)

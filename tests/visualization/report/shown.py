@@ -64,7 +64,7 @@ def begin_run(folder: Path, data: Path, classes: Sequence[str], error: str = "to
     record = {
         "data": str(data),
         "root": str(data),
-        "layout": "a folder a class",
+        "layout": "one folder per class",
         "classes": list(classes),
         "titles": {},
         "counts": {"train": 10, "test": 10},

@@ -1,16 +1,15 @@
-"""ILSVRC's CLS-LOC, as Kaggle and the challenge give it: ``Data/CLS-LOC/{train/<wnid>,val}/``.
+"""ILSVRC CLS-LOC, as distributed by Kaggle and the challenge: ``Data/CLS-LOC/{train/<wnid>,val}/``.
 
-Boxes are those of ``LOC_train_solution.csv`` and ``LOC_val_solution.csv`` or, where these are
-missing, of ``Annotations/CLS-LOC/{train/<wnid>,val}/*.xml`` (half a million small files). An image
-may show several objects of its class; the first is the main one. Corners are the last pixels
-inside; a box here ends at the first one outside.
+Boxes come from ``LOC_train_solution.csv`` and ``LOC_val_solution.csv`` or, if these are missing,
+from ``Annotations/CLS-LOC/{train/<wnid>,val}/*.xml`` (half a million small files). An image may
+show several objects of its class; the first is the main one. Corners are inclusive in the files
+and exclusive in :class:`~verydeep.data.samples.Box`.
 
-Classes of the validation images are told by the first of these that is there: ``val/<wnid>/``
-folders, ``LOC_val_solution.csv``, the annotations, or the devkit's
-``ILSVRC…validation_ground_truth.txt`` together with ``map_clsloc.txt``, which says what its numbers
-mean. Test images have no public classes and are left alone. Titles are those of
-``LOC_synset_mapping.txt``, ``synset_words.txt`` or ``map_clsloc.txt``. All these files may lie
-anywhere below the root.
+Classes of the validation images come from the first of these that exists: ``val/<wnid>/`` folders,
+``LOC_val_solution.csv``, the annotations, or the devkit's ``ILSVRC…validation_ground_truth.txt``
+with ``map_clsloc.txt``, which maps its numbers. Test images have no public classes and are
+ignored. Titles come from ``LOC_synset_mapping.txt``, ``synset_words.txt`` or ``map_clsloc.txt``.
+All these files may be anywhere below the root.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ from verydeep.data.samples import Box, Dataset
 from verydeep.errors import DataError
 
 BULKY = {"Data", "Annotations", "ImageSets"}
-"""Folders in which the small files are not looked for."""
+"""Folders to skip in the search for these files."""
 
 DEPTH = 4
-"""How deep they are looked for."""
+"""Maximum depth of that search."""
 
 Objects = Mapping[str, tuple[list[Object], str]]
-"""The objects of images, and where it is said of them, by the image's name without ending."""
+"""Objects and their location in the annotations, by image name without extension."""
 
 
 def recognise(path: Path) -> bool:
-    """Return whether the training images are there, here or in ``ILSVRC/``."""
+    """Return whether the training images are here or in ``ILSVRC/``."""
     return _base(path) is not None
 
 
@@ -52,11 +51,11 @@ def read(path: Path) -> Dataset:
     """Read the data set.
 
     Raises:
-        DataError: A file cannot be used, or nothing tells the classes of the validation images.
+        DataError: A file cannot be used, or the classes of the validation images are unknown.
     """
     base = _base(path)
     if base is None:
-        raise DataError(f"{path}: there is no Data/CLS-LOC/train/ in it")
+        raise DataError(f"{path}: contains no Data/CLS-LOC/train/")
     small = _small_files(path)
     passed = PassedOver()
     splits = {"train": _train(base, small, passed), "val": _val(base, small, passed)}
@@ -75,7 +74,7 @@ def _pictures(base: Path, split: str) -> Path:
 
 
 def _small_files(root: Path) -> dict[str, Path]:
-    """Return the files around the images by name; of equal names the uppermost counts."""
+    """Return the files around the images by name; of equal names, the uppermost counts."""
     found: dict[str, Path] = {}
     for parent, folders, files in os.walk(root):
         deep = len(Path(parent).relative_to(root).parts) >= DEPTH
@@ -101,7 +100,7 @@ def _train(base: Path, small: Mapping[str, Path], passed: PassedOver) -> Iterato
 
 
 def _stem(picture: str) -> str:
-    """Return an image's name without folder and ending, which it has."""
+    """Return an image's name without folder and extension."""
     return picture.rpartition("/")[2].rpartition(".")[0]
 
 
@@ -115,13 +114,13 @@ def _val(base: Path, small: Mapping[str, Path], passed: PassedOver) -> Iterator[
         own, place = objects.get(picture.stem, ([], ""))
         name = picture.relative_to(folder).parts[0] if picture.parent != folder else None
         if name is None and not own:
-            raise DataError(f"{picture}: nothing tells its class; {_TELL}")
+            raise DataError(f"{picture}: its class is unknown; {_REMEDY}")
         name = name or own[0].name
         box, others, odd = _boxes(own, name)
         yield Entry(picture, name, box, place or str(picture.parent), others, odd)
 
 
-_TELL = (
+_REMEDY = (
     "put LOC_val_solution.csv, Annotations/CLS-LOC/val/*.xml, or the devkit's "
     "validation_ground_truth.txt with map_clsloc.txt below the data set's folder"
 )
@@ -153,19 +152,16 @@ def _annotations(folder: Path) -> dict[str, tuple[list[Object], str]]:
 def _ground_truth(
     truth: Path, mapping: Path, pictures: Sequence[Path]
 ) -> dict[str, tuple[list[Object], str]]:
-    """Read a number a line, for the images in order of their names."""
+    """Read one number per line, for the images sorted by name."""
     wnids = dict(_map(mapping, lambda words: (words[1], words[0])))
     rows = list(lines(truth))
     if len(rows) != len(pictures):
-        raise DataError(
-            f"{truth}: has {len(rows):,} lines for {len(pictures):,} images of val; it needs one "
-            "for each"
-        )
+        raise DataError(f"{truth}: has {len(rows):,} lines for {len(pictures):,} images of val")
     found = {}
     ordered = sorted(pictures, key=lambda picture: picture.name)
     for (place, number), picture in zip(rows, ordered, strict=True):
         if number not in wnids:
-            raise DataError(f"{place}: {number!r} is no number of {mapping}")
+            raise DataError(f"{place}: {number!r} is not in {mapping}")
         found[picture.stem] = [Object(wnids[number], None)], place
     return found
 
@@ -192,7 +188,7 @@ def _map(path: Path, pick: Callable[[list[str]], tuple[str, str]]) -> Iterator[t
 def _boxes(
     objects: Sequence[Object], name: str
 ) -> tuple[Box | None, tuple[Box, ...], Sequence[str]]:
-    """Return the box of the first object of a class, those of the others, and what is odd."""
+    """Return the box of the first object of a class, those of the others, and notes on faults."""
     if not objects:
         return None, (), ()
     odd: list[str] = []

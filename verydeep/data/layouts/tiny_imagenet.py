@@ -17,7 +17,7 @@ from verydeep.errors import DataError
 
 
 def recognise(path: Path) -> bool:
-    """Return whether the list of classes and the training images are there."""
+    """Return whether the list of classes and the training folder exist."""
     return (path / "wnids.txt").is_file() and split_folder(path, "train").is_dir()
 
 
@@ -25,7 +25,7 @@ def read(path: Path) -> Dataset:
     """Read the data set with its boxes and titles.
 
     Raises:
-        DataError: A class has no training images, or a line cannot be read.
+        DataError: A class has no training images, or a line is invalid.
     """
     listed = path / "wnids.txt"
     training, validation = split_folder(path, "train"), split_folder(path, "val")
@@ -69,19 +69,19 @@ def _read_annotations(folder: Path, labels: dict[str, int], odd: list[OddBox]) -
     for number, row in _rows(path):
         place = f"{path}, line {number}"
         if len(row) < 2:
-            raise DataError(f"{place}: must be an image, a class and a box")
+            raise DataError(f"{place}: needs an image, a class and a box")
         label = labels.get(nfc(row[1]))
         if label is None:
             raise DataError(f"{place}: class {row[1]!r} is not in wnids.txt")
         if row[0] in places:
-            raise DataError(f"{place}: {row[0]} stands here twice, first in {places[row[0]]}")
+            raise DataError(f"{place}: {row[0]} occurs twice, first in {places[row[0]]}")
         places[row[0]] = place
         picture = inside(folder / "images", row[0], place)
         yield Sample(picture, label, _inclusive_box(row[2:], place, picture, odd))
 
 
 def _boxes(folder: Path, odd: list[OddBox]) -> dict[str, Box | None]:
-    """Return the boxes of a class by the names of its images."""
+    """Return the boxes of a class by image name."""
     path, images = folder / f"{folder.name}_boxes.txt", folder / "images"
     return {
         row[0]: _inclusive_box(row[1:], f"{path}, line {n}", images / row[0], odd)
@@ -90,7 +90,7 @@ def _boxes(folder: Path, odd: list[OddBox]) -> dict[str, Box | None]:
 
 
 def _inclusive_box(given: list[str], place: str, picture: Path, odd: list[OddBox]) -> Box | None:
-    """Tiny ImageNet writes the last pixel inside; a box here ends at the first one outside."""
+    """Convert inclusive corners to a box, whose end is exclusive."""
     if not given:
         return None
     x0, y0, x1, y1 = corners(given, place)
@@ -101,7 +101,7 @@ def _inclusive_box(given: list[str], place: str, picture: Path, odd: list[OddBox
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the numbered lines of a table, split at tabs; an absent file has none."""
+    """Yield the numbered lines of a table, split at tabs; none if the file is missing."""
     text = read_text(path).splitlines() if path.is_file() else []
     for number, line in enumerate(text, start=1):
         if line.strip():

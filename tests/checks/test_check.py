@@ -174,7 +174,7 @@ def test_a_copy_saved_again_may_leak_and_contradict_at_once(data: Path) -> None:
     saved_again(data, "val/dog/x.jpg")
     report = check(data)
     assert keys(report) == {"near-leakage", "near-contradiction"}
-    assert (report.exit_code, report.verdict[:7]) == (2, "Not fit")
+    assert (report.exit_code, report.verdict[:9]) == (2, "Not ready")
     for key in keys(report):
         finding = only(report, key)
         assert (finding.severity, finding.title[:7]) == ("error", "1 pair:")
@@ -193,7 +193,7 @@ def test_a_copy_in_val_and_test_is_a_warning(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "likeness", "severity"),
+    ("bits", "correlation", "severity"),
     [
         (0, 1.0, "error"),
         (2, 0.99, "error"),
@@ -203,10 +203,10 @@ def test_a_copy_in_val_and_test_is_a_warning(data: Path) -> None:
     ],
 )
 def test_only_what_is_surely_a_copy_makes_a_set_unfit(
-    bits: int, likeness: float, severity: str, data: Path, monkeypatch: pytest.MonkeyPatch
+    bits: int, correlation: float, severity: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Numbers 0 to 11 are cats of train, 24 on are cats of val.
-    near = (Near(0, 24, 5, 0.96), Near(1, 25, bits, likeness))
+    near = (Near(0, 24, 5, 0.96), Near(1, 25, bits, correlation))
     monkeypatch.setattr(check_module, "find_duplicates", lambda *_, **__: Duplicates((), near))
     finding = only(check(data), "near-leakage")
     assert (finding.severity, finding.count) == (severity, 2)
@@ -310,7 +310,7 @@ def test_imbalance_names_the_setting_that_helps(data: Path) -> None:
 def test_what_is_no_data_set_is_said_as_training_says_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
         check(tmp_path / "gone")
-    with pytest.raises(DataError, match="none of the known layouts"):
+    with pytest.raises(DataError, match="no known layout fits"):
         check(tmp_path)
 
 

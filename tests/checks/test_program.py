@@ -53,7 +53,7 @@ def test_leakage_ends_with_2_and_says_what_to_do(data: Path, verydeep: Program) 
     assert "val/cat/x.jpg: same bytes as train/cat/00.jpg (train, cat)" in outcome.out
     assert "remove the copies" in outcome.out
     assert outcome.out.endswith(
-        "Not ready for training (1 error, 0 warnings, 0 notes): mend the errors first\n"
+        "Not ready for training (1 error, 0 warnings, 0 notes): fix the errors first\n"
     )
 
 
@@ -255,7 +255,7 @@ def test_other_things_are_not_written_over(data: Path, here: Path, verydeep: Pro
     before = state(here)
     outcome = verydeep("check", data)
     assert outcome.err == (
-        "no lists of the files were written (pets-check contains other files, like 'mine.txt'): "
+        "no lists of files were written (pets-check contains other files, like 'mine.txt'): "
         "name a folder with --out\n"
     )
     assert (outcome.code, state(here)) == (2, before)
@@ -281,8 +281,8 @@ def test_a_current_folder_that_cannot_be_written_to(
     (here / "pets-check").write_text("a file in its place")
     outcome = verydeep("check", data)
     assert outcome.code == 2
-    assert outcome.err.startswith("no lists of the files were written (pets-check: ")
-    assert "Not fit for training" in outcome.out
+    assert outcome.err.startswith("no lists of files were written (pets-check: ")
+    assert "Not ready for training" in outcome.out
 
 
 def test_what_writing_shards_leaves_out_is_said_to_be_left_out(

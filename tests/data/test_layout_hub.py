@@ -172,7 +172,7 @@ def test_what_cannot_be_fetched_is_one_line(online: list[tuple[str, str | None]]
     with pytest.raises(DataError, match=r"not available .*Check name and network") as caught:
         read_dataset("hf:owner/none")
     assert "\n" not in str(caught.value)
-    assert f"its cache in {constants.HF_HOME} (HF_HOME says where)" in str(caught.value)
+    assert f"its cache in {constants.HF_HOME} (set by HF_HOME)" in str(caught.value)
 
 
 def test_without_network_it_is_said_at_once(

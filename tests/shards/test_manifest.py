@@ -72,7 +72,7 @@ MUTATIONS: dict[str, tuple[Callable[[Content], object], str]] = {
         r"\(classes: classes: two classes are called 'red'",
     ),
     "one class": (_put("classes", value=["red"]), "at least two classes; found red"),
-    "a class without a name": (_put("classes", 0, value=""), "a class needs a name"),
+    "a class without a name": (_put("classes", 0, value=""), "a class name must have printable"),
     "control characters": (_put("classes", 0, value="a\x1b[2J"), r"got 'a\\x1b\[2J'"),
     "a title of control characters": (
         _put("titles", value={"red": "\x1b[2J"}),
@@ -93,10 +93,10 @@ MUTATIONS: dict[str, tuple[Callable[[Content], object], str]] = {
         _rename,
         "splits: must be among train, val, test, all, got 'vall' instead; did you mean 'val'",
     ),
-    "a shard twice": (_one_shard_twice, r"the shard val-000000\.tar stands there 2 times"),
+    "a shard twice": (_one_shard_twice, r"the shard val-000000\.tar is listed 2 times"),
     "a shard with an odd name": (
         _put(*TRAIN, "shards", 0, "file", value="a\n.tar"),
-        r"a shard name must have printable characters, got 'a\\n\.tar'",
+        r"a shard's name must have printable characters, got 'a\\n\.tar'",
     ),
     "a negative count": (
         _put(*TRAIN, "counts", value=[-6, 12, 12]),
@@ -112,7 +112,7 @@ MUTATIONS: dict[str, tuple[Callable[[Content], object], str]] = {
     ),
     "counts of other classes": (
         _shift,
-        "tells of 3 images of class blue in val, but the shards hold 4",
+        "lists 3 images of class blue in val, but the shards hold 4",
     ),
     "a mean of nothing": (_put("colours", "mean", 0, value=math.nan), r"\(colours\.mean\.0: "),
     "an endless mean": (_put("colours", "mean", 2, value=math.inf), r"\(colours\.mean\.2: "),

@@ -109,7 +109,7 @@ def test_shards_are_not_written_over_anything(folder: Path, tmp_path: Path) -> N
     (tmp_path / "full" / "x").touch()
     with pytest.raises(DataError, match="is not empty"):
         write_shards(whole, tmp_path / "full")
-    with pytest.raises(InputError, match="no folder can be made"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_shards(whole, tmp_path / "full" / "x")
 
 
@@ -164,7 +164,7 @@ def test_patterns_stand_for_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_splits_are_named_in_all_or_none(tmp_path: Path) -> None:
     of_others(tmp_path / "wds", "train", range(12))
     write_tar(tmp_path / "wds" / "more.tar", samples(range(3)))
-    with pytest.raises(DataError, match=r"more\.tar: its name tells no split"):
+    with pytest.raises(DataError, match=r"more\.tar: its name contains no split"):
         read_dataset(tmp_path / "wds")
 
 
@@ -183,7 +183,7 @@ def test_words_are_classes_too_and_incomplete_samples_are_counted(tmp_path: Path
 
 def test_a_stream_needs_a_validation_split(tmp_path: Path) -> None:
     of_others(tmp_path / "wds", "train", range(12))
-    with pytest.raises(DataError, match="no validation split can be drawn from a stream"):
+    with pytest.raises(DataError, match="cannot draw a validation split from a stream"):
         read_dataset(tmp_path / "wds", stream=True)
     of_others(tmp_path / "wds", "val", range(6))
     whole = read_dataset(tmp_path / "wds", stream=True)
@@ -269,7 +269,7 @@ def test_patterns_elsewhere(tmp_path: Path, memory: object) -> None:
 
 
 def test_a_missing_program_for_a_url_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match="nothing can open it"):
+    with pytest.raises(DataError, match="unknown protocol"):
         read_dataset("gopher+x://bucket/*.tar")
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
     with pytest.raises(MissingExtra, match=r"verydeep\[shards\]"):

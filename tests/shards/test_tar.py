@@ -206,7 +206,7 @@ def test_broken_archives_are_refused_in_one_line(
 
 
 def test_a_class_must_be_a_short_text(tmp_path: Path) -> None:
-    for content, message in ((b"9" * 5000, "are no class"), (b"\xff", "not UTF-8")):
+    for content, message in ((b"9" * 5000, "too long for a class"), (b"\xff", "not UTF-8")):
         with pytest.raises(DataError, match=rf"s\.tar/1\.cls: .*{message}"):
             read(written([("1.png", png(1)), ("1.cls", content)], tmp_path))
 

@@ -118,7 +118,7 @@ def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", [".", "x"])
 def test_no_folder_can_be_made_below_a_file(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"file.*: no folder can be made there \(\w"):
+    with pytest.raises(InputError, match=r"file.*: cannot be written \(\w"):
         make_folder(tmp_path / "file" / below)
 
 

@@ -151,7 +151,7 @@ def _near(evidence: Evidence) -> Iterator[Finding]:
         for key, one, other in _relations(evidence, groups, near):
             reason = (
                 f"like {printable(one.name)} ({_place(evidence, one)}): {near.bits} of 64 bits "
-                f"differ, correlation {near.likeness:.3f}"
+                f"differ, correlation {near.correlation:.3f}"
             )
             pairs[key].append((near, evidence.flag(other, reason, one.name)))
     for key, severity, _, what, advice in _NEAR:

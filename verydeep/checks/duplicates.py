@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.checks.facts_table import ImageFacts
-from verydeep.checks.perceptual_hash import ALIKE, NEAR, Look, distance, take_a_look
+from verydeep.checks.perceptual_hash import ALIKE, NEAR, ImageFeatures, distance, image_features
 from verydeep.data.pipeline.workers import load_pictures
 from verydeep.system.progress import Progress
 
@@ -31,7 +31,7 @@ MOST_PAIRS = 100_000
 CERTAIN_BITS = 2
 """Maximum differing bits of the hashes of certain copies..."""
 
-CERTAIN_LIKENESS = 0.99
+CERTAIN_CORRELATION = 0.99
 """... and the minimum correlation of their pixels."""
 
 
@@ -51,18 +51,18 @@ class Near:
         first: Index of one image.
         second: Index of the other.
         bits: Number of differing bits of the hashes.
-        likeness: Correlation of the downsized images.
+        correlation: Correlation of the downsized images.
     """
 
     first: int
     second: int
     bits: int
-    likeness: float
+    correlation: float
 
     @property
     def certain(self) -> bool:
         """Whether the two are certainly copies: no other images of real data sets are so alike."""
-        return self.bits <= CERTAIN_BITS and self.likeness >= CERTAIN_LIKENESS
+        return self.bits <= CERTAIN_BITS and self.correlation >= CERTAIN_CORRELATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,9 @@ def find_duplicates(
     same, numbers, hashes = _by_bytes(pictures)
     found, complete = near_pairs(hashes, most=MOST_PAIRS, progress=progress)
     pairs = numbers[found] if len(found) else np.empty((0, 2), np.int64)
-    looks = _look_again(pictures, pairs, workers, progress)
-    heads = _join_equal_pixels(pairs, looks)
-    near = tuple(_near(pictures, pairs, looks, heads))
+    features = _decode_again(pictures, pairs, workers, progress)
+    heads = _join_equal_pixels(pairs, features)
+    near = tuple(_near(pictures, pairs, features, heads))
     return Duplicates(tuple(_groups(pictures, same, heads)), near, complete)
 
 
@@ -171,35 +171,38 @@ def _by_bytes(
     return several, firsts, hashes[firsts]
 
 
-def _look_again(
+def _decode_again(
     pictures: Sequence[ImageFacts], pairs: Pairs, workers: int | None, progress: Progress
-) -> dict[int, Look]:
+) -> dict[int, ImageFeatures]:
     indices = np.unique(pairs).tolist()
-    looks = {}
+    features = {}
     paths = [pictures[index].path for index in indices]
     with (
         progress.task("compare", len(indices)) as task,
-        closing(load_pictures(paths, take_a_look, workers=workers)) as all_loaded,
+        closing(load_pictures(paths, image_features, workers=workers)) as all_loaded,
     ):
         for loaded in all_loaded:
             task.update(loaded.index + 1)
             if loaded.value is not None:
-                looks[indices[loaded.index]] = loaded.value
-    return looks
+                features[indices[loaded.index]] = loaded.value
+    return features
 
 
-def _join_equal_pixels(pairs: Pairs, looks: dict[int, Look]) -> dict[int, int]:
+def _join_equal_pixels(pairs: Pairs, features: dict[int, ImageFeatures]) -> dict[int, int]:
     """Return, for each decoded image, the index of the first one with equal pixels."""
     first_with: dict[bytes, int] = {}
     return {
-        index: first_with.setdefault(looks[index].pixels, index)
+        index: first_with.setdefault(features[index].pixels, index)
         for index in np.unique(pairs).tolist()
-        if index in looks
+        if index in features
     }
 
 
 def _near(
-    pictures: Sequence[ImageFacts], pairs: Pairs, looks: dict[int, Look], heads: dict[int, int]
+    pictures: Sequence[ImageFacts],
+    pairs: Pairs,
+    features: dict[int, ImageFeatures],
+    heads: dict[int, int],
 ) -> Iterator[Near]:
     seen = set()
     for first, second in pairs.tolist():
@@ -207,10 +210,10 @@ def _near(
         if None in pair or pair[0] == pair[1] or frozenset(pair) in seen:
             continue
         seen.add(frozenset(pair))
-        likeness = looks[first].likeness(looks[second])
-        if likeness >= ALIKE:
+        correlation = features[first].correlation(features[second])
+        if correlation >= ALIKE:
             hashes = (pictures[first].facts.hash or 0, pictures[second].facts.hash or 0)
-            yield Near(first, second, distance(*hashes), likeness)
+            yield Near(first, second, distance(*hashes), correlation)
 
 
 def _groups(

@@ -75,7 +75,7 @@ ALIKE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageFeatures:
     """The features that are compared.
 
     Attributes:
@@ -86,18 +86,18 @@ class Look:
     pixels: bytes
     small: NDArray[np.uint8]
 
-    def likeness(self, other: Look) -> float:
+    def correlation(self, other: ImageFeatures) -> float:
         """Return the correlation of two images, -1 to 1, which ignores brightness and contrast."""
         first, second = _centred(self.small), _centred(other.small)
         return float(first @ second)
 
 
-def take_a_look(picture: Image.Image) -> Look:
+def image_features(picture: Image.Image) -> ImageFeatures:
     """Return the features of an upright RGB image."""
     digest = hashlib.blake2b(repr(picture.size).encode(), digest_size=16)
     digest.update(picture.tobytes())
     small = picture.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX)
-    return Look(digest.digest(), np.asarray(small).reshape(-1).copy())
+    return ImageFeatures(digest.digest(), np.asarray(small).reshape(-1).copy())
 
 
 def _centred(small: NDArray[np.uint8]) -> NDArray[np.float64]:

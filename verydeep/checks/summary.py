@@ -73,6 +73,7 @@ def _sizes(sizes: NDArray[np.float64]) -> dict[str, dict[str, float]] | None:
     if not len(sizes):
         return None
     width, height = sizes.T
+    shares = [*QUANTILES.values()]
     measures = {
         "width": width,
         "height": height,
@@ -80,7 +81,7 @@ def _sizes(sizes: NDArray[np.float64]) -> dict[str, dict[str, float]] | None:
         "aspect_ratio": width / height,
     }
     return {
-        name: {key: float(np.quantile(values, share)) for key, share in QUANTILES.items()}
+        name: dict(zip(QUANTILES, np.quantile(values, shares).tolist(), strict=True))
         for name, values in measures.items()
     }
 

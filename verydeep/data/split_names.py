@@ -119,7 +119,7 @@ def meaning_of_eval(splits: Collection[str]) -> str:
     return "test" if "val" in splits else "val"
 
 
-def settled(splits: Mapping[str, str]) -> dict[str, str]:
+def resolve_eval(splits: Mapping[str, str]) -> dict[str, str]:
     """Return the split of every name, with :data:`EVAL` resolved."""
     meaning = meaning_of_eval(splits.values())
     return {name: meaning if split == EVAL else split for name, split in splits.items()}

@@ -35,13 +35,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         DiskError: The disk is full or failing; the old file is unchanged.
         InputError: The path is not writable.
     """
-    with told_of(path):
+    with explained_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
-            with told_of(path, probe=temporary):
+            with explained_write_errors(path, probe=temporary):
                 write(temporary)
                 _sync(temporary)
             temporary.chmod(0o666 & ~_umask())
@@ -53,7 +53,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextlib.contextmanager
-def told_of(path: Path, *, probe: Path | None = None) -> Iterator[None]:
+def explained_write_errors(path: Path, *, probe: Path | None = None) -> Iterator[None]:
     """Convert an error on writing to a path into one of ours.
 
     Args:
@@ -92,7 +92,7 @@ def write_error(path: Path, number: int) -> VeryDeepError:
     )
 
 
-def is_no_room(error: OSError) -> bool:
+def is_disk_full(error: OSError) -> bool:
     """Return whether the disk is full or a quota used up."""
     return error.errno in _FULL
 
@@ -130,7 +130,7 @@ def make_folder(path: Path) -> None:
         InputError: The folder cannot be made or is not writable.
         DiskError: The disk is full or failing.
     """
-    with told_of(path):
+    with explained_write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path) as file:
             file.write(b"room")
@@ -158,7 +158,7 @@ def check_writable(folder: Path) -> None:
         DiskError: The disk is full or failing.
     """
     there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
-    with told_of(folder), tempfile.TemporaryFile(dir=there) as file:
+    with explained_write_errors(folder), tempfile.TemporaryFile(dir=there) as file:
         file.write(b"room")
 
 

@@ -46,14 +46,14 @@ def end_with(owner: Owner) -> None:
     """
     child = os.getppid() == owner.pid
     if child and owner.main_thread and sys.platform.startswith("linux"):
-        _be_killed_with_the_parent()
+        _request_death_signal()
         if os.getppid() != owner.pid:  # it ended before the call
             os._exit(1)
     watch = threading.Thread(target=_watch, args=(owner, child), daemon=True, name="parent-watch")
     watch.start()
 
 
-def _be_killed_with_the_parent() -> None:
+def _request_death_signal() -> None:
     # Python has no public prctl; in a libc without it, the thread remains.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

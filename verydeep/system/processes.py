@@ -107,7 +107,7 @@ class Workers(Generic[T]):
                 return
             if isinstance(message, _Failure):
                 raise message.error from _RemoteTraceback(message.text)
-            worker.ask_for_more()
+            worker.request_more()
             yield message.value
 
     def _next_of(self, worker: _Worker) -> _Value | _Failure | None:
@@ -121,7 +121,7 @@ class Workers(Generic[T]):
         except (EOFError, OSError) as error:
             if self._stopping:
                 return None
-            raise _loss_of(worker.process) from error
+            raise _loss_error(worker.process) from error
 
     def stop(self) -> None:
         """Stop another thread's wait for a value."""
@@ -144,7 +144,7 @@ class Workers(Generic[T]):
     ) -> None:
         self.close()
 
-    def forget(self) -> None:
+    def close_inherited(self) -> None:
         """Close the inherited ends of the owner in a forked process."""
         for worker in self._workers:
             worker.connection.close()
@@ -182,7 +182,7 @@ class _Worker:
     connection: Connection
     process: BaseProcess
 
-    def ask_for_more(self) -> None:
+    def request_more(self) -> None:
         # If it has ended, reading its pipe will show that.
         with contextlib.suppress(OSError):
             self.connection.send_bytes(b"+")
@@ -202,7 +202,7 @@ class _Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> _Failure:
-        return cls(_portable(error), "".join(traceback.format_exception(error)))
+        return cls(_picklable(error), "".join(traceback.format_exception(error)))
 
 
 class _RemoteTraceback(Exception):
@@ -212,7 +212,7 @@ class _RemoteTraceback(Exception):
         super().__init__(f"\n{text}")
 
 
-def _loss_of(process: BaseProcess) -> WorkerError:
+def _loss_error(process: BaseProcess) -> WorkerError:
     """Return an error with the way a worker ended, and the likely reason."""
     process.join(5)
     code = process.exitcode
@@ -238,10 +238,10 @@ def _work(
 ) -> None:
     """Run a worker: make values and send them on request."""
     for others in list(_OPEN):
-        others.forget()
+        others.close_inherited()
     _OPEN.clear()
     end_with(owner)
-    _leave_stops_to_the_owner()
+    _ignore_stop_signals()
     torch.set_num_threads(1)
     messages = _messages(source, place)
     try:
@@ -273,7 +273,7 @@ def _messages(source: Source[Any], place: _Place) -> Iterator[_Value | _Failure 
         yield _Failure.of(error)
 
 
-def _portable(error: BaseException) -> BaseException:
+def _picklable(error: BaseException) -> BaseException:
     """Return an exception, or one with the same message that can be pickled."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
@@ -284,7 +284,7 @@ def _portable(error: BaseException) -> BaseException:
     return error
 
 
-def _leave_stops_to_the_owner() -> None:
+def _ignore_stop_signals() -> None:
     """Ignore signals to stop, which reach all processes, and leave them to the owner.
 
     They come from Ctrl-C, a closed terminal, or a batch system's SIGTERM. The owner still needs
@@ -293,8 +293,8 @@ def _leave_stops_to_the_owner() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _heed_the_next)
+    signal.signal(signal.SIGTERM, _restore_default)
 
 
-def _heed_the_next(number: int, frame: FrameType | None) -> None:
+def _restore_default(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)

@@ -31,7 +31,7 @@ from PIL import Image
 from verydeep.data.builtin.cache import cache_folder
 from verydeep.data.samples import Box
 from verydeep.errors import DataError, DiskError
-from verydeep.system.files import is_no_room
+from verydeep.system.files import is_disk_full
 
 SIDE = 64
 """Width and height of every image in pixels."""
@@ -117,7 +117,7 @@ def digits_folder(seed: int = 0, *, cache: Path | None = None) -> Path:
         _write(make_digits(seed), temporary)
         _put_in_place(temporary, folder)
     except OSError as error:
-        kind = DiskError if is_no_room(error) else DataError
+        kind = DiskError if is_disk_full(error) else DataError
         raise kind(
             f"{cache}: cannot write the built-in digits ({error}); set VERYDEEP_CACHE to a "
             "writable folder with 50 MB free"

@@ -26,6 +26,9 @@ SUFFIXES_OF = {
 }
 """Lower-case extensions of each format."""
 
+JPEGS = ("JPEG", "MPO")
+"""Pillow's names of JPEG files; MPO has several images, of which the first is read."""
+
 FORMAT_OF_SUFFIX = {suffix: name for name, endings in SUFFIXES_OF.items() for suffix in endings}
 """Format that a lower-case extension stands for."""
 

@@ -16,6 +16,7 @@ from typing import BinaryIO, cast
 
 from PIL import ExifTags, Image, ImageFile
 
+from verydeep.data.images.formats import JPEGS
 from verydeep.data.images.jpeg_header import read_header
 from verydeep.data.images.member import ImageSource, Member
 from verydeep.data.images.png_text import Spans, spans_without_text
@@ -45,8 +46,6 @@ AT_ONCE = 2**26
 
 MAX_SCANS = 1000
 """Maximum scans of a progressive JPEG; programs write about ten."""
-
-_JPEGS = ("JPEG", "MPO")
 
 # The next marker of a JPEG: not an escaped 255, a restart within a scan, or padding.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
@@ -191,7 +190,7 @@ def _share(picture: ImageFile.ImageFile) -> float | None:
     colours_of_16_bits = picture.mode in ("RGB", "RGBA") and ";16" in _raw_mode(picture)
     if colours_of_16_bits or picture.mode == "LAB":
         return 1 / 2
-    passes_of_cmyk = picture.format in _JPEGS and picture.mode == "CMYK"
+    passes_of_cmyk = picture.format in JPEGS and picture.mode == "CMYK"
     return 3 / 4 if passes_of_cmyk or picture.has_transparency_data else None
 
 
@@ -208,7 +207,7 @@ def check_scans(picture: Image.Image, stream: Metered) -> None:
     Raises:
         PictureError: There are too many scans.
     """
-    if picture.format not in _JPEGS:
+    if picture.format not in JPEGS:
         return
     header = read_header(stream.content)
     if header and header.one_pass:

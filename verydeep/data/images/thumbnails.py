@@ -8,6 +8,7 @@ import io
 from PIL import Image
 
 from verydeep.data.images.decode import naming, opened, upright_rgb
+from verydeep.data.images.formats import JPEGS
 from verydeep.data.images.member import ImageSource
 
 QUALITY = 72
@@ -28,7 +29,7 @@ def thumbnail(source: ImageSource, size: tuple[int, int]) -> str:
     """
     with naming(source), opened(source) as picture:
         side = max(size)
-        if picture.format in ("JPEG", "MPO"):
+        if picture.format in JPEGS:
             picture.draft(None, (side, side))
         picture.load()
         small = upright_rgb(picture)

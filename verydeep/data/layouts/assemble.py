@@ -34,8 +34,8 @@ from verydeep.data.split_names import EVAL, ORDER, meaning_of_eval
 from verydeep.data.string_array import first_repeated
 from verydeep.errors import DataError, plural
 
-_STROKES = re.compile(r"[/\\]")
-_ODD = frozenset(("", ".", ".."))
+_SLASHES = re.compile(r"[/\\]")
+_SPECIAL = frozenset(("", ".", ".."))
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -213,9 +213,9 @@ def name_inside(folder: Path, name: str, place: str) -> str:
     """Return the same path as text, in a fifth of the time."""
     if name[:1] == "/":
         name = within(str(folder), name)
-    parts = _STROKES.split(name)
-    odd = not _ODD.isdisjoint(parts)
-    if (odd and _leads_elsewhere(parts)) or _DRIVE.match(name) or "\0" in name:
+    parts = _SLASHES.split(name)
+    special = not _SPECIAL.isdisjoint(parts)
+    if (special and _leads_elsewhere(parts)) or _DRIVE.match(name) or "\0" in name:
         raise DataError(
             f"{place}: {name!r} is not in {folder}: name images relative to it, without '..'"
         )
@@ -223,7 +223,7 @@ def name_inside(folder: Path, name: str, place: str) -> str:
         os.fsencode(name)
     except UnicodeEncodeError as error:
         raise DataError(f"{place}: {name!r} is not a valid file name") from error
-    if odd:  # one name per file, to detect repetitions
+    if special:  # one name per file, to detect repetitions
         name = str(Path(name))
     if may_differ(name):
         return on_disk(str(folder), name)

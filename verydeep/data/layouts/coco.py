@@ -29,7 +29,7 @@ from verydeep.data.layouts.assemble import Entry, assemble, counted, inside, nam
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.layouts.ids import Key, Keys
 from verydeep.data.samples import Box, Dataset
-from verydeep.data.split_names import last_split, settled
+from verydeep.data.split_names import last_split, resolve_eval
 from verydeep.errors import DataError
 
 EXPORTED = "_annotations.coco.json"
@@ -128,7 +128,7 @@ def _by_split(root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     files = _files(root)
     words = {str(f): f.parent.name if f.name == EXPORTED else f.stem for f in files}
-    splits = settled({file: last_split(word) or "all" for file, word in words.items()})
+    splits = resolve_eval({file: last_split(word) or "all" for file, word in words.items()})
     for name, split in splits.items():
         file = Path(name)
         if split in found or (split == "all" and len(files) > 1):

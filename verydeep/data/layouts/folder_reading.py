@@ -14,7 +14,7 @@ from pathlib import Path
 
 from verydeep.data.images.image_files import has_own_pictures
 from verydeep.data.layouts.folder_tree import Branch, branch, branches
-from verydeep.data.split_names import SplitName, settled, spelled_out, split_name
+from verydeep.data.split_names import SplitName, resolve_eval, spelled_out, split_name
 from verydeep.system.option_names import option
 
 SPLIT_FOLDERS = "split-folders"
@@ -71,7 +71,7 @@ def splits_of(found: Sequence[Branch]) -> dict[str, str]:
     names = _split_names(one.name for one in found)
     keys = {one.name: one.keys for one in found}
     alone = len(found) == 1
-    return settled(
+    return resolve_eval(
         {
             name: its.split
             for name, its in names.items()
@@ -85,7 +85,7 @@ def splits_of(found: Sequence[Branch]) -> dict[str, str]:
 def splits_within(found: Sequence[Branch]) -> dict[str, str]:
     """Return the split of each name among the subfolders that means one."""
     names = _split_names(path.name for one in found for path in one.children)
-    return settled(
+    return resolve_eval(
         {
             name: its.split
             for name, its in names.items()

@@ -28,7 +28,7 @@ from verydeep.data.images.limits import open_metered
 from verydeep.data.images.member import Member
 from verydeep.data.images.regular_file import check_regular
 from verydeep.data.samples import Dataset, Samples
-from verydeep.data.split_names import settled, whole_split
+from verydeep.data.split_names import resolve_eval, whole_split
 from verydeep.errors import DataError, MissingExtra, PictureError, did_you_mean, printable
 from verydeep.system.progress import Progress
 
@@ -228,7 +228,7 @@ _WHOLE = ("train", "all", "val", "test")
 def _meanings(names: Collection[str], data: str) -> dict[str, str]:
     """Return the split that each name means, without other names."""
     known = {name: split for name in names if (split := whole_split(name)) is not None}
-    found = settled(known) | ({"all": "all"} if "all" in names else {})
+    found = resolve_eval(known) | ({"all": "all"} if "all" in names else {})
     for split in _WHOLE:
         same = [name for name in found if found[name] == split]
         if len(same) > 1:

@@ -32,7 +32,7 @@ from verydeep.data.shards.manifest import (
 )
 from verydeep.data.shards.paths import find_shards, is_pattern, is_remote, open_shard
 from verydeep.data.shards.stream import ShardStream
-from verydeep.data.split_names import ORDER, last_split, settled
+from verydeep.data.split_names import ORDER, last_split, resolve_eval
 from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
@@ -226,7 +226,7 @@ class _Found:
     def _by_split(self, places: Sequence[str], root: str) -> dict[str, list[str]]:
         splits: dict[str, list[str]] = {}
         by_name = {name: last_split(name) or "all" for name in _names(places, root)}
-        for place, split in zip(places, settled(by_name).values(), strict=True):
+        for place, split in zip(places, resolve_eval(by_name).values(), strict=True):
             splits.setdefault(split, []).append(place)
         if "all" in splits and len(splits) > 1:
             raise DataError(

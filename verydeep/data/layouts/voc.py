@@ -21,7 +21,7 @@ from verydeep.data.layouts.on_disk import on_disk
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.name_forms import nfc
 from verydeep.data.samples import Box, Dataset
-from verydeep.data.split_names import ORDER, SPLITS, settled
+from verydeep.data.split_names import ORDER, SPLITS, resolve_eval
 from verydeep.errors import DataError
 
 
@@ -67,7 +67,7 @@ def _files(folder: Path) -> dict[str, Path]:
     both = [path for path, word in words.items() if word == "trainval"]
     found: dict[str, Path] = {}
     splits = {str(path): SPLITS[word] for path, word in words.items() if path not in both}
-    for name, split in settled(splits).items():
+    for name, split in resolve_eval(splits).items():
         found.setdefault(split, Path(name))
     if "train" not in found and both:
         found = {"train": both[0]} | {name: path for name, path in found.items() if name == "test"}

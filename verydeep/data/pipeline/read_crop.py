@@ -10,14 +10,13 @@ from torch import Tensor
 from verydeep.data.geometry import Window
 from verydeep.data.images.decode import naming, opened, rgb_of, to_tensor
 from verydeep.data.images.fast_jpeg import pixels_of_plain_jpeg
+from verydeep.data.images.formats import JPEGS
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.orientation import Orientation, orientation_of
 from verydeep.data.pipeline.augment import Crop, cut
 
 REDUCED = 2
 """A reduced image keeps a smallest side of at least this many times S."""
-
-_JPEGS = ("JPEG", "MPO")
 
 Draw = Callable[[int, int], Crop]
 """Draw a crop, given the height and width of the upright image."""
@@ -89,7 +88,7 @@ class _Stored:
 
 def _read(source: ImageSource | bytes, draw: Draw, reduced: bool) -> _Stored:
     with opened(source) as picture:
-        is_jpeg = picture.format in _JPEGS
+        is_jpeg = picture.format in JPEGS
         if not is_jpeg:
             picture.load()  # the orientation may follow the pixels
         orientation = orientation_of(picture)

@@ -26,7 +26,7 @@ from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
 from verydeep.data.shards.manifest import DIGITS, NAME, Colours, Manifest, ShardEntry, SplitEntry
 from verydeep.data.shards.tar import BLOCK
 from verydeep.errors import DataError, PictureError, printable
-from verydeep.system.files import make_output_folder, told_of, write_json
+from verydeep.system.files import explained_write_errors, make_output_folder, write_json
 from verydeep.system.locks import NAME as LOCK
 from verydeep.system.locks import hold
 from verydeep.system.progress import Progress
@@ -125,7 +125,7 @@ def write_shards(
 def _write(writing: _Writing, progress: Progress) -> Written:
     dataset, folder = writing.dataset, writing.folder
     try:
-        with told_of(folder):
+        with explained_write_errors(folder):
             for split in dataset.splits:
                 writing.write(split, progress)
         manifest = _manifest(writing)

@@ -1,4 +1,4 @@
-"""A small net with resolve_eval statistics, images of noise, and made-up features."""
+"""A small net with settled statistics, images of noise, and made-up features."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from verydeep.data.samples import Dataset
+from verydeep.data.dataset import Dataset
 from verydeep.recipe.recipe import Recipe, load_recipe
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}

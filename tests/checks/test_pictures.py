@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from verydeep.checks.facts_table import DatasetFacts
 from verydeep.checks.file_facts import FileFacts
-from verydeep.data.samples import Box, Sample, Samples
+from verydeep.data.geometry import Box
+from verydeep.data.samples import Sample, Samples
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 FACTS = st.builds(

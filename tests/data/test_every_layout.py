@@ -26,9 +26,9 @@ from tiny import recipe
 from torch import Tensor
 
 from verydeep import check, train
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.decode import decode
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file")  # of the datasets package
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import counts, listed, plant
 
+from verydeep.data.geometry import Box
 from verydeep.data.layouts.coco import read
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.errors import DataError
 
 CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}, {"id": 1, "name": "person"}]

@@ -19,8 +19,8 @@ from tiny import (
 )
 
 from verydeep.checks.check import check
+from verydeep.data.dataset import Dataset
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset
 from verydeep.errors import DataError
 
 NFC, NFD = "café", unicodedata.normalize("NFD", "café")

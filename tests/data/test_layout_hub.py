@@ -14,10 +14,10 @@ from PIL import Image
 from tiny import recipe, run_program, write_splits
 
 from verydeep import train
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.decode import decode
 from verydeep.data.layouts.hub import HubRows
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset
 from verydeep.errors import DataError, MissingExtra, PictureError
 
 hub = pytest.importorskip("datasets")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tiny import counts, listed, plant
 
+from verydeep.data.geometry import Box
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.errors import DataError
 
 TRAIN = {"n02": ["n02_1", "n02_2"], "n01": ["n01_7"]}

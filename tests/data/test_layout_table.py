@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from tiny import counts, listed
 
+from verydeep.data.geometry import Box
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box, Sample
+from verydeep.data.samples import Sample
 from verydeep.errors import DataError, MissingExtra
 
 ROWS: list[dict[str, Any]] = [

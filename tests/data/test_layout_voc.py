@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tiny import counts, listed, plant
 
+from verydeep.data.geometry import Box
 from verydeep.data.layouts.pascal_xml import MAX_BYTES
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.errors import DataError
 
 Objects = list[tuple[str, tuple[float, float, float, float]]]

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from shards.made import png
 from tiny import counts, listed, plant, write_splits
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
 from verydeep.data.layouts.assemble import inside
 from verydeep.data.layouts.ids import Keys
 from verydeep.data.name_forms import alike
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset, Sample
+from verydeep.data.samples import Sample
 from verydeep.data.shards.paths import find_shards, literal_part
 from verydeep.data.shards.write import write_shards
 from verydeep.errors import DataError

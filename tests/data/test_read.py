@@ -13,10 +13,12 @@ from PIL import Image
 from tiny import counts, listed, plant
 
 from verydeep.data.builtin import digits
+from verydeep.data.dataset import Dataset
+from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import pictures_in
 from verydeep.data.read import read_dataset
 from verydeep.data.registry import LAYOUTS
-from verydeep.data.samples import Box, Dataset, Sample
+from verydeep.data.samples import Sample
 from verydeep.errors import DataError
 
 

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.data.samples import Box, Dataset, Sample, Samples, SamplesBuilder
+from verydeep.data.dataset import Dataset
+from verydeep.data.geometry import Box
+from verydeep.data.samples import Sample, Samples, SamplesBuilder
 from verydeep.data.string_array import Names
 
 names = st.text(

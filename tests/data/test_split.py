@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from verydeep.data.samples import Box, Sample
+from verydeep.data.geometry import Box
+from verydeep.data.samples import Sample
 from verydeep.data.split import cut
 from verydeep.errors import DataError
 

@@ -13,10 +13,11 @@ from PIL import Image
 from tiny import write_class_folders, write_splits
 
 from shards.made import number_of, png, samples, write_tar
+from verydeep.data.dataset import Dataset, relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.decode import decode
 from verydeep.data.pipeline.colour_statistics import scan
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box, Dataset, relative_name
 from verydeep.data.shards.paths import expand, find_shards
 from verydeep.data.shards.write import write_shards
 from verydeep.data.split_names import last_split

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shards.made import png, samples, write_tar
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.data.shards.index import index_shard, order_by_name
 from verydeep.data.shards.tar import TarPicture, TarReader, pictures_in_shard, usual_header
 from verydeep.errors import DataError

@@ -18,9 +18,10 @@ from verydeep.checks.findings import SEVERITIES, Evidence, Finding
 from verydeep.checks.open_dataset import place_of, read
 from verydeep.checks.summary import summarize
 from verydeep.checks.unlisted_files import find_empty_folders, find_strays
+from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.colour_statistics import ColourStatistics, ColourSum, Moments
 from verydeep.data.pipeline.workers import in_parallel
-from verydeep.data.samples import Dataset, Samples
+from verydeep.data.samples import Samples
 from verydeep.errors import InputError, plural
 from verydeep.system.files import make_output_folder
 from verydeep.system.locks import hold

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from verydeep.checks.findings import Finding, Flagged
+from verydeep.data.dataset import Dataset
 from verydeep.data.name_forms import alike
-from verydeep.data.samples import Dataset
 from verydeep.data.split_names import whole_split
 from verydeep.errors import plural
 from verydeep.system.option_names import option

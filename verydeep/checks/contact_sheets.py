@@ -10,10 +10,10 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from verydeep.checks.facts_table import ImageFacts
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.thumbnails import thumbnail
 from verydeep.data.pipeline.workers import in_parallel
-from verydeep.data.samples import Dataset
 from verydeep.errors import PictureError
 from verydeep.system.progress import Progress
 

@@ -9,7 +9,7 @@ from verydeep.checks.class_rules import class_name_findings
 from verydeep.checks.duplicates import Group, Near
 from verydeep.checks.facts_table import ImageFacts
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
-from verydeep.data.samples import relative_name
+from verydeep.data.dataset import relative_name
 from verydeep.errors import plural, printable
 from verydeep.system.option_names import setting
 

@@ -12,8 +12,10 @@ from struct import Struct
 from typing import cast, overload
 
 from verydeep.checks.file_facts import Fault, FileFacts
+from verydeep.data.dataset import relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource
-from verydeep.data.samples import Box, Samples, relative_name
+from verydeep.data.samples import Samples
 
 
 @dataclass(frozen=True, slots=True)

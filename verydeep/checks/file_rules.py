@@ -12,8 +12,8 @@ from verydeep.checks.file_facts import Fault
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
 from verydeep.checks.unlisted_files import Stray
 from verydeep.data.annotations import span
+from verydeep.data.dataset import relative_name
 from verydeep.data.images.formats import FORMAT_OF_SUFFIX, remedy
-from verydeep.data.samples import relative_name
 from verydeep.errors import plural
 from verydeep.system.option_names import option
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from verydeep.checks.duplicates import Duplicates
 from verydeep.checks.facts_table import ImageFacts
 from verydeep.checks.unlisted_files import Stray
-from verydeep.data.samples import Dataset
+from verydeep.data.dataset import Dataset
 
 Severity = Literal["error", "warning", "note"]
 """``error``: training would fail or its results would mislead; ``warning``: inspect; ``note``."""

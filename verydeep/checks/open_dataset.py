@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.checks.findings import Finding
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.image_files import pictures_in
 from verydeep.data.read import read_dataset
 from verydeep.data.registry import LAYOUTS
-from verydeep.data.samples import Dataset, SamplesBuilder
+from verydeep.data.samples import SamplesBuilder
 from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 

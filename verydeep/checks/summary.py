@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.checks.facts_table import ImageFacts
+from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.colour_statistics import ColourStatistics
-from verydeep.data.samples import Dataset
 
 QUANTILES = {
     "min": 0.0,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.checks.file_signature import PICTURES, sniff
+from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.folders.system_files import is_system_file, is_system_folder
 from verydeep.data.images.decode import HEAD
 from verydeep.data.images.formats import SUFFIXES
@@ -22,7 +23,6 @@ from verydeep.data.images.image_files import has_pictures, subfolders
 from verydeep.data.images.member import ImageSource, Member
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Dataset, relative_name
 from verydeep.data.split_names import whole_split
 from verydeep.errors import DataError
 from verydeep.system.progress import Progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.errors import DataError
 
 Corners = tuple[float, float, float, float]

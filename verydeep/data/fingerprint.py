@@ -21,10 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from verydeep.data.dataset import Dataset, relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource, Member
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.pipeline.workers import in_parallel
-from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
+from verydeep.data.samples import Sample, Samples
 from verydeep.data.shards.index import TarMember
 from verydeep.data.shards.paths import is_remote
 from verydeep.data.shards.stream import ShardStream

@@ -1,10 +1,19 @@
-"""Sizes, windows and views of rescaled images, for training and testing."""
+"""Boxes, sizes, windows and views of images, for training and testing."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
 Rounding = Literal["nearest", "down"]
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of the upright image; x1 and y1 are exclusive."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
 
 
 class Window(NamedTuple):

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verydeep.data.builtin import named
+from verydeep.data.dataset import Dataset
 from verydeep.data.layouts.hub import is_hub_id, read_id
 from verydeep.data.layouts.shards import read_shards
 from verydeep.data.registry import BUILT_IN, check_layout, find_layout
-from verydeep.data.samples import Dataset
 from verydeep.data.shards.paths import is_pattern, is_remote
 from verydeep.data.split import cut
 from verydeep.errors import DataError

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from verydeep.data.builtin.named import NAMES
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.images.image_files import folders_in, pictures_in
 from verydeep.data.layouts import (
@@ -31,7 +32,6 @@ from verydeep.data.layouts.folder_reading import (
     is_read_as,
     reading_of,
 )
-from verydeep.data.samples import Dataset
 from verydeep.errors import DataError, did_you_mean
 from verydeep.system.option_names import option
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from verydeep.data.dataset import relative_name
 from verydeep.data.images.member import ImageSource
-from verydeep.data.samples import Sample, Samples, relative_name
+from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, plural
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset
 from verydeep.errors import DataError
 from verydeep.models.classifier import Classifier, load
 from verydeep.run.testing.evaluate import Scales, protocol_for

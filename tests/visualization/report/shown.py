@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.result import Answers, make_result
 from verydeep.localization.detect import Guess, Located

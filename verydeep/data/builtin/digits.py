@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from verydeep.data.builtin.cache import cache_folder
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.errors import DataError, DiskError
 from verydeep.system.files import is_disk_full
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from verydeep.data.builtin.digits import digits_folder
 from verydeep.data.builtin.torchvision_sets import SETS, TABLE, torchvision_folder
+from verydeep.data.dataset import Dataset
+from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource
 from verydeep.data.layouts import split_folders, table
-from verydeep.data.samples import Box, Dataset, Samples
+from verydeep.data.samples import Samples
 from verydeep.system.progress import Progress
 
 NAMES = ("digits", *SETS)

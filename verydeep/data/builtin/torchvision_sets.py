@@ -26,8 +26,8 @@ from typing import Any
 from PIL import Image
 
 from verydeep.data.builtin.cache import cache_folder
+from verydeep.data.geometry import Box
 from verydeep.data.layouts.pascal_xml import read_objects
-from verydeep.data.samples import Box
 from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 

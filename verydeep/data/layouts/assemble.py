@@ -18,18 +18,13 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from verydeep.data.class_names import check_class_names, check_titles, unknown_class
+from verydeep.data.dataset import Dataset, OddBox, relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.layouts.line_numbers import LineNumbers
 from verydeep.data.layouts.on_disk import may_differ, on_disk, within
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import (
-    Box,
-    Dataset,
-    OddBox,
-    Samples,
-    SamplesBuilder,
-    relative_name,
-)
+from verydeep.data.samples import Samples, SamplesBuilder
 from verydeep.data.split_names import EVAL, ORDER, meaning_of_eval
 from verydeep.data.string_array import first_repeated
 from verydeep.errors import DataError, plural

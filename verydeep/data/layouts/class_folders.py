@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from verydeep.data.class_names import check_class_names, unknown_class
+from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.folders.links import Links
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.folders.system_files import is_system_file, is_system_folder
@@ -17,7 +18,7 @@ from verydeep.data.images.image_files import (
     subfolders,
 )
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_name
+from verydeep.data.samples import Samples, SamplesBuilder
 from verydeep.errors import plural
 
 ClassFolders = Sequence[tuple[str, Path]]

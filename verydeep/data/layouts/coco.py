@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.data.annotations import box_or_none, corners
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.geometry import Box
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.layouts.assemble import Entry, assemble, counted, inside, name_inside, read_text
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.layouts.ids import Key, Keys
-from verydeep.data.samples import Box, Dataset
 from verydeep.data.split_names import last_split, resolve_eval
 from verydeep.errors import DataError
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.data.split_names import whole_split
 from verydeep.errors import DataError, did_you_mean
 

@@ -24,10 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.class_names import check_class_names, unknown_class
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.limits import open_metered
 from verydeep.data.images.member import Member
 from verydeep.data.images.regular_file import check_regular
-from verydeep.data.samples import Dataset, Samples
+from verydeep.data.samples import Samples
 from verydeep.data.split_names import resolve_eval, whole_split
 from verydeep.errors import DataError, MissingExtra, PictureError, did_you_mean, printable
 from verydeep.system.progress import Progress

@@ -3,7 +3,7 @@
 Boxes come from ``LOC_train_solution.csv`` and ``LOC_val_solution.csv`` or, if these are missing,
 from ``Annotations/CLS-LOC/{train/<wnid>,val}/*.xml`` (half a million small files). An image may
 show several objects of its class; the first is the main one. Corners are inclusive in the files
-and exclusive in :class:`~verydeep.data.samples.Box`.
+and exclusive in :class:`~verydeep.data.geometry.Box`.
 
 Classes of the validation images come from the first of these that exists: ``val/<wnid>/`` folders,
 ``LOC_val_solution.csv``, the annotations, or the devkit's ``ILSVRC…validation_ground_truth.txt``
@@ -21,15 +21,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from verydeep.data.annotations import box_or_none
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.links import Links
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import picture_names, pictures_in, subfolders
 from verydeep.data.layouts.assemble import Entry, assemble, lines
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.layouts.ilsvrc_boxes import Solution
 from verydeep.data.layouts.pascal_xml import Object, read_objects
-from verydeep.data.samples import Box, Dataset
 from verydeep.errors import DataError
 
 BULKY = {"Data", "Annotations", "ImageSets"}

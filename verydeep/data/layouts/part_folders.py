@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.layouts.class_folders import checked_classes, class_folders, folder_dataset
 from verydeep.data.layouts.folder_tree import branches
-from verydeep.data.samples import Dataset
 
 
 def recognise(path: Path) -> bool:

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from verydeep.data.class_names import check_class_names
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
 from verydeep.data.images.image_files import folders_in, has_pictures
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.layouts.assemble import inside
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Dataset, Samples
+from verydeep.data.samples import Samples
 from verydeep.data.shards.index import ShardIndex, index_shards, samples_of
 from verydeep.data.shards.manifest import (
     LONGEST,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.layouts.class_folders import (
     ClassFolders,
     checked_classes,
@@ -18,7 +19,6 @@ from verydeep.data.layouts.class_folders import (
 )
 from verydeep.data.layouts.folder_reading import splits_of
 from verydeep.data.layouts.folder_tree import Branch, branches
-from verydeep.data.samples import Dataset
 from verydeep.data.split_names import ORDER, spelled_out
 from verydeep.errors import DataError
 from verydeep.system.option_names import option

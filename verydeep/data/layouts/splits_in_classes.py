@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.layouts.class_folders import checked_classes, folder_dataset, unread
 from verydeep.data.layouts.folder_reading import splits_within
 from verydeep.data.layouts.folder_tree import Branch, branches
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Dataset
 from verydeep.data.split_names import ORDER, spelled_out
 from verydeep.errors import DataError
 

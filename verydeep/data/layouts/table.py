@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from verydeep.data.annotations import box_or_none, corners
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.geometry import Box
 from verydeep.data.images.regular_file import check_regular
 from verydeep.data.layouts.assemble import (
     Assembly,
@@ -36,7 +38,6 @@ from verydeep.data.layouts.assemble import (
     opened_text,
 )
 from verydeep.data.layouts.columns import Columns, canonical, refuse_columns, used
-from verydeep.data.samples import Box, Dataset
 from verydeep.data.split_names import unknown_split, whole_split
 from verydeep.errors import DataError, MissingExtra
 

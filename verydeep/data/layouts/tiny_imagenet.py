@@ -7,12 +7,14 @@ from pathlib import Path
 
 from verydeep.data.annotations import box_or_none, corners
 from verydeep.data.class_names import check_class_names, check_titles
+from verydeep.data.dataset import Dataset, OddBox
 from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import pictures_in
 from verydeep.data.layouts.assemble import inside, read_text
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Box, Dataset, OddBox, Sample, SamplesBuilder
+from verydeep.data.samples import Sample, SamplesBuilder
 from verydeep.errors import DataError
 
 

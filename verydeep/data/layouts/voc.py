@@ -14,13 +14,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from verydeep.data.annotations import box_or_none, span
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import pictures_in
 from verydeep.data.layouts.assemble import Entry, assemble, counted, lines
 from verydeep.data.layouts.on_disk import on_disk
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Box, Dataset
 from verydeep.data.split_names import ORDER, SPLITS, resolve_eval
 from verydeep.errors import DataError
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.class_names import unknown_class
+from verydeep.data.geometry import Box
 from verydeep.data.images.limits import MAX_BYTES
 from verydeep.data.images.member import Member
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.name_forms import nfc
 from verydeep.data.pipeline.workers import WORTH_A_PROCESS, in_parallel, worker_count
-from verydeep.data.samples import Box, Samples
+from verydeep.data.samples import Samples
 from verydeep.data.shards.manifest import DIGITS
 from verydeep.data.shards.paths import is_remote, open_shard
 from verydeep.data.shards.tar import pictures_in_shard

@@ -24,9 +24,9 @@ from typing import BinaryIO, NamedTuple
 
 from verydeep.data.annotations import box_or_none, corners
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.geometry import Box
 from verydeep.data.images.formats import SUFFIXES
 from verydeep.data.images.limits import MAX_BYTES
-from verydeep.data.samples import Box
 from verydeep.errors import DataError, printable
 
 BLOCK = tarfile.BLOCKSIZE

@@ -17,12 +17,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from verydeep.data.dataset import Dataset, relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.decode import decode, reason_of
 from verydeep.data.images.formats import SUFFIXES
 from verydeep.data.images.limits import open_metered
 from verydeep.data.pipeline.colour_statistics import ColourSum, Measure, Moments, check_unreadable
 from verydeep.data.pipeline.workers import in_parallel
-from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
+from verydeep.data.samples import Sample, Samples
 from verydeep.data.shards.manifest import DIGITS, NAME, Colours, Manifest, ShardEntry, SplitEntry
 from verydeep.data.shards.tar import BLOCK
 from verydeep.errors import DataError, PictureError, printable

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from verydeep.data.samples import Dataset, Samples
+from verydeep.data.dataset import Dataset
+from verydeep.data.samples import Samples
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import relabel
 from verydeep.evaluation.protocol import multiple_scales, single_scale

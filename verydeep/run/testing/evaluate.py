@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset, Samples
+from verydeep.data.samples import Samples
 from verydeep.errors import InputError
 from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
 from verydeep.evaluation.evaluate import (

@@ -11,11 +11,12 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import torch
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.balance import weights_of_counts
 from verydeep.data.pipeline.colour_statistics import ColourStatistics
 from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing
-from verydeep.data.samples import Dataset, Sample, Samples
+from verydeep.data.samples import Sample, Samples
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.protocol import TestProtocol as Views

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.inspection.activations import activations
 from verydeep.inspection.attribution import (
     grad_cam,

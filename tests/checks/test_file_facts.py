@@ -128,9 +128,9 @@ def test_a_truncated_file_is_broken(tmp_path: Path, name: str, share: float, col
     ("content", "fault", "reason"),
     [
         (b"<html>404</html>", "no-picture", "web page"),
-        (b"not an image\n", "no-picture", "holds text"),
-        (b"%PDF-1.7\n\x80", "no-picture", "holds PDF"),
-        (b"\0\0\0\x18ftypqt  \0\0\0\0", "no-picture", "holds a film"),
+        (b"not an image\n", "no-picture", "is text"),
+        (b"%PDF-1.7\n\x80", "no-picture", "is PDF"),
+        (b"\0\0\0\x18ftypqt  \0\0\0\0", "no-picture", "is a video"),
         (bytes(100), "no-picture", "not an image"),
         (b"\x89PNG\r\n\x1a\n", "broken", "PNG|broken"),
     ],

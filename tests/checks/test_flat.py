@@ -32,7 +32,7 @@ def test_a_flat_folder_is_looked_over(photos: Path, tmp_path: Path) -> None:
         "broken": "warning",
     }
     assert report.exit_code == 2
-    assert "a folder for each class" in found["no-classes"].advice
+    assert "one folder per class" in found["no-classes"].advice
     assert found["duplicates"].files[0].reason == "same pixels as again.png (all)"
     value = report.to_dict()
     assert value["describe"] == "a folder of images without classes, 14 all"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.checks.facts_table import DatasetFacts
+from verydeep.checks.facts_table import DatasetFacts, FactsTable
 from verydeep.checks.file_facts import FileFacts
 from verydeep.data.geometry import Box
 from verydeep.data.samples import Sample, Samples
@@ -31,7 +31,7 @@ FACTS = st.builds(
 
 @given(st.lists(FACTS, max_size=9))
 def test_facts_come_back_as_they_were(facts: list[FileFacts]) -> None:
-    table = DatasetFacts()
+    table = FactsTable()
     for one in facts:
         table.append(one)
     assert [table[index] for index in range(len(table))] == facts

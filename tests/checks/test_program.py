@@ -256,7 +256,7 @@ def test_other_things_are_not_written_over(data: Path, here: Path, verydeep: Pro
     outcome = verydeep("check", data)
     assert outcome.err == (
         "no lists of files were written (pets-check contains other files, like 'mine.txt'): "
-        "name a folder with --out\n"
+        "give a folder with --out\n"
     )
     assert (outcome.code, state(here)) == (2, before)
 
@@ -270,7 +270,7 @@ def test_nothing_is_written_into_the_data(
     monkeypatch.chdir(data / place)
     outcome = verydeep("check", data)
     assert "pets-check is inside the data set, which must not change" in outcome.err
-    assert outcome.err.endswith("name a folder with --out\n")
+    assert outcome.err.endswith("give a folder with --out\n")
     assert (outcome.code, state(data)) == (2, before)
 
 

@@ -29,7 +29,7 @@ def corners(values: Sequence[object], place: str) -> Corners:
 
 
 def box_or_none(
-    x0: float, y0: float, x1: float, y1: float, odd: list[str] | None = None
+    x0: float, y0: float, x1: float, y1: float, notes: list[str] | None = None
 ) -> Box | None:
     """Return a box, or None if it is empty, as a few in well-known data sets are.
 
@@ -38,12 +38,12 @@ def box_or_none(
         y0: Upper edge.
         x1: First column outside.
         y1: First row outside.
-        odd: Receives a note on a box that is empty.
+        notes: Receives a note on a box that is empty.
     """
     if x0 < x1 and y0 < y1:
         return Box(x0, y0, x1, y1)
-    if odd is not None:
-        odd.append(f"box {span(x0, y0, x1, y1)} is empty: training ignores it")
+    if notes is not None:
+        notes.append(f"box {span(x0, y0, x1, y1)} is empty: training ignores it")
     return None
 
 

@@ -128,14 +128,14 @@ def digits_folder(seed: int = 0, *, cache: Path | None = None) -> Path:
 
 
 def make_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator[Digit]:
-    """Draw the set, without touching a file.
+    """Generate the set in memory.
 
     Args:
-        seed: Of everything random in it.
-        counts: Images of each split, multiples of 10; fewer are the first of the whole set.
+        seed: Random seed.
+        counts: Images per split, multiples of 10; fewer images are the first of the full set.
 
     Yields:
-        The images, split by split, the classes in turn.
+        The images by split, with the classes in turn.
     """
     digits, labels = _digits()
     originals = _divide(labels, seed)
@@ -156,12 +156,12 @@ def draw(
     """Draw one image.
 
     Args:
-        digit: (10, 10), 255 where there is ink; its outermost pixels are a frame without any.
-        photographs: What patches are cut from.
-        generator: Of patch, size, place and colour.
+        digit: Ink, 0 to 255, (10, 10), with an empty border.
+        photographs: Photographs to cut patches from.
+        generator: Random generator of patch, size, position and colour.
 
     Returns:
-        The image, (64, 64, 3), and the box of the digit.
+        The image, uint8 (64, 64, 3), and the box of the digit.
     """
     picture = draw_patch(photographs, generator)
     ink = place_ink(digit, generator)

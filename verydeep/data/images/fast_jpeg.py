@@ -45,7 +45,7 @@ def pixels_of_plain_jpeg(picture: ImageFile.ImageFile) -> Tensor | None:
     if decoder is None or not isinstance(stream, Metered):
         return None
     header = read_header(stream.content)
-    if header is None or header[:2] != picture.size:  # odd, or to be decoded at a reduced size
+    if header is None or header[:2] != picture.size:  # irregular, or drafted at a reduced size
         return None
     try:
         pixels = decoder(stream.content)

@@ -42,7 +42,7 @@ def list_pictures(
 def each_picture(
     pictures: Picture | Iterable[Picture], passed: PassedOver | None = None
 ) -> Iterator[Path | Image.Image]:
-    """Yield every file or image; a folder stands for the images in it.
+    """Yield every file or image, including the images in folders.
 
     Args:
         pictures: The images.

@@ -44,7 +44,7 @@ class Entry(NamedTuple):
         box: Box of the main object, if known.
         place: Location of the entry: file and perhaps line.
         others: Boxes of further objects of the class.
-        odd: Notes on boxes that were dropped or changed.
+        notes: Notes on boxes that were dropped or changed.
     """
 
     path: Path | str
@@ -52,7 +52,7 @@ class Entry(NamedTuple):
     box: Box | None
     place: str
     others: tuple[Box, ...] = ()
-    odd: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 def assemble(
@@ -108,7 +108,7 @@ class Assembly:
         self._splits[split].add(entry)
         if not entry.name.isascii():
             self._spellings.setdefault(nfc(entry.name), set()).add(entry.name)
-        self._odd += [OddBox(Path(entry.path), reason) for reason in entry.odd]
+        self._odd += [OddBox(Path(entry.path), reason) for reason in entry.notes]
 
     def first_place(self, split: str) -> str | None:
         """Return the location of the first entry of a split; None if there is none."""

@@ -151,7 +151,7 @@ class _Thing:
     area: float
     name: str
     box: Box | None
-    odd: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ def _content(file: Path) -> _Content:
         image = known_images.key_of(image, "image", place)
         category = known_categories.key_of(category, "category", place)
         area = _area(annotation, place)
-        odd: list[str] = []
-        thing = _Thing(area, names[category], _box(annotation, place, odd), odd)
+        notes: list[str] = []
+        thing = _Thing(area, names[category], _box(annotation, place, notes), notes)
         things.setdefault(image, []).append(thing)
     return _Content(names, images, things)
 
@@ -211,8 +211,8 @@ def _entry(folder: Path, name: str, place: str, things: Sequence[_Thing]) -> Ent
     path = name_inside(folder, name, place)
     main = max(things, key=lambda thing: thing.area)  # the first of equals
     others = (o.box for o in things if o.name == main.name and o is not main)
-    odd = [reason for thing in things for reason in thing.odd]
-    return Entry(path, main.name, main.box, place, tuple(box for box in others if box), odd)
+    notes = [reason for thing in things for reason in thing.notes]
+    return Entry(path, main.name, main.box, place, tuple(box for box in others if box), notes)
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -288,12 +288,12 @@ def _sides(annotation: dict[str, Any], place: str) -> tuple[float, float, float,
     return corners(given, place)
 
 
-def _box(annotation: dict[str, Any], place: str, odd: list[str]) -> Box | None:
+def _box(annotation: dict[str, Any], place: str, notes: list[str]) -> Box | None:
     sides = _sides(annotation, place)
     if sides is None:
         return None
     x, y, width, height = sides
-    return box_or_none(x, y, x + width, y + height, odd)
+    return box_or_none(x, y, x + width, y + height, notes)
 
 
 def _folder(names: list[str], file: Path, root: Path, split: str) -> Path:

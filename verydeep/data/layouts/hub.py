@@ -279,9 +279,9 @@ def _labels(rows: Any, column: str, name: str) -> list[int | str | None]:
     if column not in rows.features:
         raise DataError(f"{name}: a split lacks the column {column!r}")
     labels = list(rows.with_format(None)[column])
-    odd = next((label for label in labels if not isinstance(label, int | str | None)), None)
-    if odd is not None:
-        raise DataError(f"{name}: a class must be text or an integer, got {odd!r} instead")
+    bad = next((label for label in labels if not isinstance(label, int | str | None)), None)
+    if bad is not None:
+        raise DataError(f"{name}: a class must be text or an integer, got {bad!r} instead")
     return [None if label in (-1, "") else label for label in labels]
 
 

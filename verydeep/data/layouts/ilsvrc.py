@@ -96,8 +96,8 @@ def _train(base: Path, small: Mapping[str, Path], passed: PassedOver) -> Iterato
         unknown: tuple[list[Object], str] = [], str(folder)
         for picture in picture_names(folder, passed, links):
             own, place = objects.get(_stem(picture), unknown)
-            box, others, odd = _boxes(own, folder.name)
-            yield Entry(picture, folder.name, box, place, others, odd)
+            box, others, notes = _boxes(own, folder.name)
+            yield Entry(picture, folder.name, box, place, others, notes)
 
 
 def _stem(picture: str) -> str:
@@ -117,8 +117,8 @@ def _val(base: Path, small: Mapping[str, Path], passed: PassedOver) -> Iterator[
         if name is None and not own:
             raise DataError(f"{picture}: its class is unknown; {_REMEDY}")
         name = name or own[0].name
-        box, others, odd = _boxes(own, name)
-        yield Entry(picture, name, box, place or str(picture.parent), others, odd)
+        box, others, notes = _boxes(own, name)
+        yield Entry(picture, name, box, place or str(picture.parent), others, notes)
 
 
 _REMEDY = (
@@ -192,13 +192,13 @@ def _boxes(
     """Return the box of the first object of a class, those of the others, and notes on faults."""
     if not objects:
         return None, (), ()
-    odd: list[str] = []
-    found = [_box(thing, odd) for thing in objects if thing.name == name]
-    return (found[0] if found else None), tuple(box for box in found[1:] if box), odd
+    notes: list[str] = []
+    found = [_box(thing, notes) for thing in objects if thing.name == name]
+    return (found[0] if found else None), tuple(box for box in found[1:] if box), notes
 
 
-def _box(thing: Object, odd: list[str]) -> Box | None:
+def _box(thing: Object, notes: list[str]) -> Box | None:
     if thing.corners is None:
         return None
     x0, y0, x1, y1 = thing.corners
-    return box_or_none(x0, y0, x1 + 1, y1 + 1, odd)
+    return box_or_none(x0, y0, x1 + 1, y1 + 1, notes)

@@ -22,7 +22,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from verydeep.data.annotations import box_or_none, corners
 from verydeep.data.dataset import Dataset
@@ -88,38 +88,35 @@ def read(path: Path) -> Dataset:
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Row]]:
     with opened_text(path, newline="") as stream:
-        heading = stream.readline()
+        delimiter = _delimiter(stream.readline())
         stream.seek(0)
-        divider = _divider(heading)
-        yield from _divided_rows(stream, divider, path)
+        rows = csv.reader(stream, delimiter=delimiter, strict=True, skipinitialspace=True)
+        columns: list[str] = []
+        try:
+            for row in rows:
+                place = f"{path}, line {rows.line_num}"
+                if not columns:
+                    columns = _check_columns(row, path)
+                elif len(row) > len(columns):
+                    raise DataError(
+                        f"{place}: has {len(row)} columns, the first line {len(columns)}"
+                    )
+                elif row:
+                    yield place, dict(zip(columns, row, strict=False))
+        except csv.Error as error:
+            raise DataError(f"{path}, line {rows.line_num}: not valid CSV ({error})") from error
+    if not columns:
+        _check_columns([], path)
 
 
-def _divider(heading: str) -> str:
-    """Return what divides the first line into columns that can be used, else what stands in it."""
+def _delimiter(heading: str) -> str:
+    """Return the delimiter that gives usable columns, else the first one in the line."""
     signs = [sign for sign in ",;\t" if sign in heading]
     for sign in signs:
         names = next(csv.reader([heading], delimiter=sign, skipinitialspace=True), [])
         if Columns.of(map(canonical, names)):
             return sign
     return signs[0] if signs else ","
-
-
-def _divided_rows(stream: TextIO, divider: str, path: Path) -> Iterator[tuple[str, Row]]:
-    rows = csv.reader(stream, delimiter=divider, strict=True, skipinitialspace=True)
-    columns: list[str] = []
-    try:
-        for row in rows:
-            place = f"{path}, line {rows.line_num}"
-            if not columns:
-                columns = _check_columns(row, path)
-            elif len(row) > len(columns):
-                raise DataError(f"{place}: has {len(row)} columns, the first line {len(columns)}")
-            elif row:
-                yield place, dict(zip(columns, row, strict=False))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {rows.line_num}: not valid CSV ({error})") from error
-    if not columns:
-        _check_columns([], path)
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Row]]:

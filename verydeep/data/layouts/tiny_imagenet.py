@@ -38,11 +38,11 @@ def read(path: Path) -> Dataset:
     titles = {nfc(row[0]): row[1] for row in words if len(row) == 2 and nfc(row[0]) in labels}
     check_titles(titles, path / "words.txt")
     train, val = SamplesBuilder(path), SamplesBuilder(path)
-    odd: list[OddBox] = []
+    notes: list[OddBox] = []
     passed = PassedOver()
     for wnid, label in labels.items():
         folder = inside(training, wnid, str(listed))
-        boxes = _boxes(folder, odd)
+        boxes = _boxes(folder, notes)
         pictures = list(pictures_in(folder / "images", passed)) if folder.is_dir() else []
         if not pictures:
             raise DataError(
@@ -50,7 +50,7 @@ def read(path: Path) -> Dataset:
             )
         for picture in pictures:
             train.add(picture, label, boxes.get(picture.name))
-    for sample in _read_annotations(validation, labels, odd):
+    for sample in _read_annotations(validation, labels, notes):
         val.add(sample.path, sample.label, sample.box)
     splits = {"train": train.samples()} | ({"val": val.samples()} if len(val) else {})
     return Dataset(
@@ -59,13 +59,15 @@ def read(path: Path) -> Dataset:
         classes,
         splits,
         titles,
-        odd_boxes=tuple(odd),
+        odd_boxes=tuple(notes),
         folders=(training, validation),
         passed_over=passed,
     )
 
 
-def _read_annotations(folder: Path, labels: dict[str, int], odd: list[OddBox]) -> Iterator[Sample]:
+def _read_annotations(
+    folder: Path, labels: dict[str, int], notes: list[OddBox]
+) -> Iterator[Sample]:
     path = folder / "val_annotations.txt"
     places: dict[str, str] = {}
     for number, row in _rows(path):
@@ -79,26 +81,26 @@ def _read_annotations(folder: Path, labels: dict[str, int], odd: list[OddBox]) -
             raise DataError(f"{place}: {row[0]} occurs twice, first in {places[row[0]]}")
         places[row[0]] = place
         picture = inside(folder / "images", row[0], place)
-        yield Sample(picture, label, _inclusive_box(row[2:], place, picture, odd))
+        yield Sample(picture, label, _inclusive_box(row[2:], place, picture, notes))
 
 
-def _boxes(folder: Path, odd: list[OddBox]) -> dict[str, Box | None]:
+def _boxes(folder: Path, notes: list[OddBox]) -> dict[str, Box | None]:
     """Return the boxes of a class by image name."""
     path, images = folder / f"{folder.name}_boxes.txt", folder / "images"
     return {
-        row[0]: _inclusive_box(row[1:], f"{path}, line {n}", images / row[0], odd)
+        row[0]: _inclusive_box(row[1:], f"{path}, line {n}", images / row[0], notes)
         for n, row in _rows(path)
     }
 
 
-def _inclusive_box(given: list[str], place: str, picture: Path, odd: list[OddBox]) -> Box | None:
+def _inclusive_box(given: list[str], place: str, picture: Path, notes: list[OddBox]) -> Box | None:
     """Convert inclusive corners to a box, whose end is exclusive."""
     if not given:
         return None
     x0, y0, x1, y1 = corners(given, place)
     empty: list[str] = []
     box = box_or_none(x0, y0, x1 + 1, y1 + 1, empty)
-    odd += [OddBox(picture, reason) for reason in empty]
+    notes += [OddBox(picture, reason) for reason in empty]
     return box
 
 

@@ -114,21 +114,21 @@ def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> E
     if not objects:
         return None
     largest = max(objects, key=_area)
-    odd: list[str] = []
-    main = _box(largest, odd)
-    others = [_box(o, odd) for o in objects if o.name == largest.name and o is not largest]
+    notes: list[str] = []
+    main = _box(largest, notes)
+    others = [_box(o, notes) for o in objects if o.name == largest.name and o is not largest]
     found = tuple(box for box in others if box)
-    return Entry(pictures[name], largest.name, main, str(path), found, odd)
+    return Entry(pictures[name], largest.name, main, str(path), found, notes)
 
 
-def _box(thing: Object, odd: list[str] | None = None) -> Box | None:
+def _box(thing: Object, notes: list[str] | None = None) -> Box | None:
     if thing.corners is None:
         return None
     x0, y0, x1, y1 = thing.corners
     # Programs that count from 0 write a 0 here, which is harmless.
-    if odd is not None and min(x0, y0) < 0:
-        odd.append(f"box {span(x0, y0, x1, y1)} begins outside the image: cut at its edge")
-    return box_or_none(max(0.0, x0 - 1), max(0.0, y0 - 1), x1, y1, odd)
+    if notes is not None and min(x0, y0) < 0:
+        notes.append(f"box {span(x0, y0, x1, y1)} begins outside the image: cut at its edge")
+    return box_or_none(max(0.0, x0 - 1), max(0.0, y0 - 1), x1, y1, notes)
 
 
 def _area(thing: Object) -> float:

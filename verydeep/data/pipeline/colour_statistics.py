@@ -153,7 +153,7 @@ def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
     listed = "".join(f"\n  {fault}" for fault in faults[:50])
     listed += f"\n  and {len(faults) - 50} more" if len(faults) > 50 else ""
     if len(faults) == total:
-        raise DataError(f"none of the {total} training images can be read:{listed}")
+        raise DataError(f"all {total} training images are unreadable:{listed}")
     enough = math.ceil(1000 * len(faults) / total) / 1000
     raise DataError(
         f"{len(faults)} of {total} training images cannot be read, more than the "

@@ -1,4 +1,4 @@
-"""Odd boxes, planted in the files of every layout that has boxes, are found and told apart."""
+"""Faulty boxes in every layout with boxes are found and distinguished."""
 
 from __future__ import annotations
 

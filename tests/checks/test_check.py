@@ -1,4 +1,4 @@
-"""The whole: every finding is found, is rated rightly, and nothing else is; nothing is changed."""
+"""The whole check: every finding with its severity, no others, and no changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repetitions: the search against all with all, copies of every kind, and no false alarms."""
+"""Duplicates: search against all pairs, copies of every kind, no false alarms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of images without classes: looked over all the same, and unfit for training."""
+"""A folder of images without classes is checked, and not ready for training."""
 
 from __future__ import annotations
 

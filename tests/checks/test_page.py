@@ -1,4 +1,4 @@
-"""The page stands alone and is well formed; the lists beside it name every file."""
+"""The page is self-contained and well-formed; the lists name every file."""
 
 from __future__ import annotations
 

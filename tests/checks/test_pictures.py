@@ -1,4 +1,4 @@
-"""Facts kept in a block of bytes are those that were added, each at its place in its split."""
+"""The compact table of facts returns what was added."""
 
 from __future__ import annotations
 

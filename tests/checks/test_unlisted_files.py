@@ -1,4 +1,4 @@
-"""Of the files beside the samples, those are told that lie in folders of the layout's own."""
+"""Files beside the samples in the folders of a layout."""
 
 from __future__ import annotations
 

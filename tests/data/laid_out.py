@@ -1,4 +1,4 @@
-"""A small set of real images, laid out in every way that is read."""
+"""A small set of real images in every layout."""
 
 from __future__ import annotations
 

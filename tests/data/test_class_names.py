@@ -1,4 +1,4 @@
-"""What classes may be called is judged alike, whatever layout tells of them."""
+"""Rules for class names, equal in all layouts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours of a training set against NumPy over all of its pixels; broken files by name."""
+"""Colour statistics against NumPy over all pixels; broken files by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images of every kind against pixels worked out by hand; broken ones, however broken."""
+"""Decoding of every kind of image against pixels computed by hand, and of broken files."""
 
 from __future__ import annotations
 

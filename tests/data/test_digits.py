@@ -1,4 +1,4 @@
-"""The built-in digits: what is promised of the images, the splits and the folder."""
+"""The built-in digits: images, splits and folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same real images in every layout: read alike, judged alike, and trained on bit for bit."""
+"""The same images in every layout give the same data set, findings and training."""
 
 from __future__ import annotations
 

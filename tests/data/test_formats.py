@@ -1,4 +1,4 @@
-"""AVIF, HEIC and the others: read by content, upright, bounded; or refused with what to do."""
+"""AVIF, HEIC and others: read by content, upright, within limits, or refused with a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and folders that mean harm or were made by accident: told by name, and survived."""
+"""Hostile and damaged files and folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COCO's layout, against a naive reading of what was written."""
+"""COCO's layout against a naive reader."""
 
 from __future__ import annotations
 

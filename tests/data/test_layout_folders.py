@@ -1,4 +1,4 @@
-"""Folders taken for classes or for splits: which is which, what is refused, what is passed over."""
+"""Folders as classes or splits: detection, refusals, and skipped files."""
 
 from __future__ import annotations
 

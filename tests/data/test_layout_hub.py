@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub, saved on disk by its own package, or fetched (as if)."""
+"""Hugging Face data sets, saved on disk or from a simulated Hub."""
 
 from __future__ import annotations
 

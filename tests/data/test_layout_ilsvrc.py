@@ -1,4 +1,4 @@
-"""ILSVRC's layout: whichever files tell the classes and boxes, the data set is the same."""
+"""ILSVRC's layout gives the same data set from each source of classes and boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of images: CSV, JSON lines and Parquet that tell the same, and what is refused."""
+"""Equal tables in CSV, JSON lines and Parquet, and refused ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pascal VOC's layout, against a naive reading of what was written."""
+"""Pascal VOC's layout against a naive reader."""
 
 from __future__ import annotations
 

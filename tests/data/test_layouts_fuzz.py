@@ -1,4 +1,4 @@
-"""Whatever stands in files of annotations, the readers end in a data set or in a DataError."""
+"""Arbitrary annotation files give a data set or a DataError."""
 
 from __future__ import annotations
 

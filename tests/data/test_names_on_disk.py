@@ -1,4 +1,4 @@
-"""Names in annotations as other systems write them: strokes, normal forms, ids, system files."""
+"""Names from other systems: slashes, normal forms, ids, system files."""
 
 from __future__ import annotations
 

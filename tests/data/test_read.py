@@ -1,4 +1,4 @@
-"""Layouts on disk: trees of empty files, since no image is opened, and real data sets."""
+"""Layouts on disk: folders of empty files, as no image is opened, and real data sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole images for testing: each exactly once, in order, at every scale, rescaled by Pillow."""
+"""Whole images for testing: each once, in order, at every scale, rescaled by Pillow."""
 
 from __future__ import annotations
 

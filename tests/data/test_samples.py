@@ -1,4 +1,4 @@
-"""Samples kept compactly: what was put in comes out."""
+"""Compact samples return what was put in."""
 
 from __future__ import annotations
 

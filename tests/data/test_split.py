@@ -1,4 +1,4 @@
-"""Drawn splits: exact shares of every class, the same on every disk."""
+"""Drawn splits: exact shares of every class, independent of the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of splits: which words mean which, in any case and amid others, and which mean nothing."""
+"""Names of splits: words, case and combinations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets by name, from stand-ins for torchvision's classes: nothing is fetched."""
+"""Data sets by name, with stand-ins for torchvision's classes instead of downloads."""
 
 from __future__ import annotations
 

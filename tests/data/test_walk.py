@@ -1,4 +1,4 @@
-"""What a walk over folders reads and what it passes over: systems' folders, links, other kinds."""
+"""Walks over folders: system folders, links, other formats."""
 
 from __future__ import annotations
 

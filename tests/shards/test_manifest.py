@@ -1,4 +1,4 @@
-"""A manifest that does not hold together is refused before anything is done with it."""
+"""Inconsistent manifests are refused before use."""
 
 from __future__ import annotations
 

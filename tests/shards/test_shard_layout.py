@@ -1,4 +1,4 @@
-"""Data sets in shards: written, found, read by index or as a stream, here and elsewhere."""
+"""Data sets in shards: written, found, and read by index or as a stream, local and remote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches out of shards: every sample once an epoch, and an epoch that goes on where it stopped."""
+"""Batches from shards: every sample once per epoch, and resumed epochs."""
 
 from __future__ import annotations
 

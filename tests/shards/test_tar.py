@@ -1,4 +1,4 @@
-"""Reading archives: as other programs write them, broken ones, and hostile ones."""
+"""Archives from other programs, broken ones, and hostile ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are the old ones or the new ones, whatever happens in between."""
+"""Atomic writing leaves the old file or the new one."""
 
 from __future__ import annotations
 

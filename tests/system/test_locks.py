@@ -1,4 +1,4 @@
-"""One process at a time writes to a folder, whoever is killed and whatever was forked."""
+"""One process at a time writes to a folder, despite kills and forks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers: values in turn, an owner that notices every end, and workers that end with the owner."""
+"""Workers: values in turn, detection of every end, and no orphans."""
 
 from __future__ import annotations
 

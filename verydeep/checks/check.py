@@ -12,7 +12,7 @@ from typing import Any
 from verydeep.checks.dataset_rules import set_findings
 from verydeep.checks.duplicates import find_duplicates
 from verydeep.checks.facts_table import DatasetFacts
-from verydeep.checks.file_facts import FileFacts, FileTask, examine
+from verydeep.checks.file_facts import FileFacts, examine
 from verydeep.checks.file_rules import file_findings
 from verydeep.checks.findings import SEVERITIES, Evidence, Finding
 from verydeep.checks.open_dataset import place_of, read
@@ -177,6 +177,6 @@ class _Examine:
         for split, samples in self.splits:
             if index < len(samples):
                 measured = self.colours and split in ("train", "all")
-                return examine(FileTask(samples[index].path, measured))
+                return examine(samples[index].path, measured)
             index -= len(samples)
         raise IndexError(index)

@@ -66,18 +66,15 @@ class FileFacts:
     hash: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileTask:
-    """One file to examine; ``colours`` decodes and measures all of its pixels."""
+def examine(path: ImageSource, colours: bool) -> tuple[FileFacts, Moments | None]:
+    """Examine a file without raising.
 
-    path: ImageSource
-    colours: bool
-
-
-def examine(task: FileTask) -> tuple[FileFacts, Moments | None]:
-    """Examine a file, and measure its colours if requested, without raising."""
+    Args:
+        path: Location of the file.
+        colours: Whether to decode all of its pixels and measure its colours.
+    """
     try:
-        with open_metered(task.path) as stream:
+        with open_metered(path) as stream:
             head = stream.read(HEAD)
             stream.seek(0)
             digest = hashlib.file_digest(stream, "blake2b").digest()[:16]
@@ -90,23 +87,21 @@ def examine(task: FileTask) -> tuple[FileFacts, Moments | None]:
         return FileFacts(fault="unreadable", reason=reason_of(error)), None
     if not head:
         return FileFacts(fault="empty", reason="the file is empty"), None
-    return _examine(task, facts, head)
-
-
-def _examine(task: FileTask, facts: FileFacts, head: bytes) -> tuple[FileFacts, Moments | None]:
-    facts, upright = _decode(task, facts, head)
+    facts, upright = _decode(path, facts, head, whole=colours)
     if upright is None:
         return facts, None
-    moments = Measure(keep=False, largest_scale=None)(upright)[0] if task.colours else None
+    moments = Measure(keep=False, largest_scale=None)(upright)[0] if colours else None
     return replace(facts, hash=perceptual_hash(upright)), moments
 
 
-def _decode(task: FileTask, facts: FileFacts, head: bytes) -> tuple[FileFacts, Image.Image | None]:
-    """Return the facts and the upright image, at a reduced size unless it is measured."""
+def _decode(
+    path: ImageSource, facts: FileFacts, head: bytes, *, whole: bool
+) -> tuple[FileFacts, Image.Image | None]:
+    """Return the facts and the upright image, at a reduced size unless ``whole``."""
     try:
-        with opened(task.path) as picture:
+        with opened(path) as picture:
             facts = _from_header(facts, picture)
-            return _from_pixels(facts, picture, whole=task.colours)
+            return _from_pixels(facts, picture, whole=whole)
     except PictureTooLarge as refusal:
         return replace(facts, fault="too-large", reason=str(refusal)), None
     except PictureError as refusal:

@@ -421,7 +421,7 @@ def test_a_folder_without_any_layout_is_refused(tmp_path: Path, files: list[str]
     found = {name.split("/")[0] + "/" if "/" in name else name for name in files}
     assert first == (
         f"{tmp_path}: no known layout fits; found "
-        f"{', '.join(sorted(found)) or 'nothing in it'}. Known layouts:"
+        f"{', '.join(sorted(found)) or 'an empty folder'}. Known layouts:"
     )
     assert [line.split(":")[0].strip() for line in known] == [layout.name for layout in LAYOUTS]
 

@@ -120,7 +120,7 @@ def test_a_class_of_nothing_but_heic_is_an_error_that_names_it(split: str, tmp_p
 def test_a_phones_folder_of_nothing_but_heic_names_the_install_line(tmp_path: Path) -> None:
     for number in range(40):
         (tmp_path / f"IMG_{number}.HEIC").write_bytes(b"x")
-    with pytest.raises(PictureError, match=r"40 images.*verydeep\[heic\]"):
+    with pytest.raises(PictureError, match=r"40 \.heic.*verydeep\[heic\]"):
         list_pictures(tmp_path)
     with pytest.raises(DataError, match=r"40 .heic .*verydeep\[heic\]"):
         read_dataset(tmp_path)

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from verydeep import evaluate_localization, train
+from verydeep.data.dataset import Dataset
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset
 from verydeep.data.shards.write import write_shards
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult

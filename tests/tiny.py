@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from verydeep.data.samples import Dataset
+from verydeep.data.dataset import Dataset
 from verydeep.recipe.recipe import Recipe, load_recipe
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
@@ -69,7 +69,7 @@ def write_class_folders(root: Path, count: int = 12, seed: int = 0, names: Any =
 
 
 def write_splits(root: Path, train: int = 8, val: int = 4, test: int = 4) -> Path:
-    """Write a folder a class under each split."""
+    """Write one folder per class in each split."""
     for seed, (split, count) in enumerate({"train": train, "val": val, "test": test}.items()):
         if count:
             write_class_folders(root / split, count, seed)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from verydeep.checks.check import CheckReport as CheckReport
     from verydeep.checks.check import check as check
+    from verydeep.data.dataset import Dataset as Dataset
     from verydeep.data.read import read_dataset as read_dataset
-    from verydeep.data.samples import Dataset as Dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
     from verydeep.evaluation.all_protocols import EvaluationTable as EvaluationTable
     from verydeep.evaluation.protocol import TestProtocol as TestProtocol
@@ -54,7 +54,7 @@ _HOMES = {
     "CheckReport": "verydeep.checks.check",
     "Classifier": "verydeep.models.classifier",
     "Compute": "verydeep.system.settings",
-    "Dataset": "verydeep.data.samples",
+    "Dataset": "verydeep.data.dataset",
     "Descriptor": "verydeep.transfer.descriptor",
     "EvaluationResult": "verydeep.evaluation.result",
     "EvaluationTable": "verydeep.evaluation.all_protocols",

@@ -1,4 +1,4 @@
-"""Small data sets of 24 cats and 24 dogs in the layouts that have boxes, where nothing is wrong."""
+"""Small faultless data sets of 24 cats and 24 dogs in the layouts with boxes."""
 
 from __future__ import annotations
 

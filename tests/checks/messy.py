@@ -1,4 +1,4 @@
-"""Images for tests of the look-over: smooth scenes that differ, and copies made from them."""
+"""Images for tests of the checks: different smooth scenes, and copies of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from verydeep.checks.facts_table import ImageFacts
-from verydeep.checks.file_facts import FileTask, examine
+from verydeep.checks.file_facts import examine
 from verydeep.data.samples import Sample, Samples
 
 
@@ -44,7 +44,7 @@ def clean_splits(root: Path, train: int = 12, val: int = 3) -> Path:
 
 def seen(path: Path, split: str = "train", label: int = 0, *, colours: bool = True) -> ImageFacts:
     """Return a file with its facts."""
-    facts, _ = examine(FileTask(path, colours))
+    facts, _ = examine(path, colours)
     return ImageFacts(Samples.of([Sample(path, label)]), 0, path.parent, split, label, facts)
 
 

@@ -1,4 +1,4 @@
-"""Odd boxes, planted in the files of every layout that has boxes, are found and told apart."""
+"""Faulty boxes in every layout with boxes are found and distinguished."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reasons(report: CheckReport) -> dict[str, list[str]]:
     return told
 
 
-EMPTY = "is empty: training does without it"
+EMPTY = "is empty: training ignores it"
 
 ODD: dict[str, tuple[Callable[[Path, Boxes], Path], Boxes, dict[str, list[str]]]] = {
     "voc": (
@@ -45,7 +45,7 @@ ODD: dict[str, tuple[Callable[[Path, Boxes], Path], Boxes, dict[str, list[str]]]
         },
         {
             "cat02": [f"box (8, 8) to (3, 20) {EMPTY}"],
-            "cat03": ["box (-5, 4) to (30, 30) begins beyond the image: cut at its edge"],
+            "cat03": ["box (-5, 4) to (30, 30) begins outside the image: cut at its edge"],
             "cat04": [f"box (0, 0) to (121, 90) on {ON}"],
             "cat05": [f"box (6, 8) to (30, 5) {EMPTY}", f"box (49, 49) to (60, 99) on {ON}"],
         },

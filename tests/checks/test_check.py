@@ -1,4 +1,4 @@
-"""The whole: every finding is found, is rated rightly, and nothing else is; nothing is changed."""
+"""The whole check: every finding with its severity, no others, and no changes."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_nothing_is_found_where_nothing_is_wrong(data: Path) -> None:
     report = check(data)
     assert report.findings == ()
     assert report.exit_code == 0
-    assert report.verdict == "Fit for training (0 errors, 0 warnings, 0 notes)"
+    assert report.verdict == "Ready for training (0 errors, 0 warnings, 0 notes)"
 
 
 @pytest.mark.parametrize("key", ODD)
@@ -174,7 +174,7 @@ def test_a_copy_saved_again_may_leak_and_contradict_at_once(data: Path) -> None:
     saved_again(data, "val/dog/x.jpg")
     report = check(data)
     assert keys(report) == {"near-leakage", "near-contradiction"}
-    assert (report.exit_code, report.verdict[:7]) == (2, "Not fit")
+    assert (report.exit_code, report.verdict[:9]) == (2, "Not ready")
     for key in keys(report):
         finding = only(report, key)
         assert (finding.severity, finding.title[:7]) == ("error", "1 pair:")
@@ -193,7 +193,7 @@ def test_a_copy_in_val_and_test_is_a_warning(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "likeness", "severity"),
+    ("bits", "correlation", "severity"),
     [
         (0, 1.0, "error"),
         (2, 0.99, "error"),
@@ -203,10 +203,10 @@ def test_a_copy_in_val_and_test_is_a_warning(data: Path) -> None:
     ],
 )
 def test_only_what_is_surely_a_copy_makes_a_set_unfit(
-    bits: int, likeness: float, severity: str, data: Path, monkeypatch: pytest.MonkeyPatch
+    bits: int, correlation: float, severity: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Numbers 0 to 11 are cats of train, 24 on are cats of val.
-    near = (Near(0, 24, 5, 0.96), Near(1, 25, bits, likeness))
+    near = (Near(0, 24, 5, 0.96), Near(1, 25, bits, correlation))
     monkeypatch.setattr(check_module, "find_duplicates", lambda *_, **__: Duplicates((), near))
     finding = only(check(data), "near-leakage")
     assert (finding.severity, finding.count) == (severity, 2)
@@ -288,14 +288,14 @@ def test_nothing_is_changed_on_disk(data: Path, tmp_path: Path) -> None:
 
 def test_the_page_must_not_lie_within_the_data(data: Path) -> None:
     before = state(data)
-    with pytest.raises(InputError, match="lies within the data"):
+    with pytest.raises(InputError, match="is inside the data set"):
         check(data, out=data / "check")
     assert state(data) == before
 
 
 @pytest.mark.parametrize("limit", [-0.1, 1.1])
 def test_a_limit_is_a_share(limit: float, data: Path) -> None:
-    with pytest.raises(InputError, match="limit must be a share between 0 and 1"):
+    with pytest.raises(InputError, match="limit must be between 0 and 1"):
         check(data, limit=limit)
 
 
@@ -310,7 +310,7 @@ def test_imbalance_names_the_setting_that_helps(data: Path) -> None:
 def test_what_is_no_data_set_is_said_as_training_says_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
         check(tmp_path / "gone")
-    with pytest.raises(DataError, match="none of the known layouts"):
+    with pytest.raises(DataError, match="no known layout fits"):
         check(tmp_path)
 
 

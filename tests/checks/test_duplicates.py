@@ -1,4 +1,4 @@
-"""Repetitions: the search against all with all, copies of every kind, and no false alarms."""
+"""Duplicates: search against all pairs, copies of every kind, no false alarms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image, ImageEnhance
 from checks import messy
 from checks.messy import save, scene, seen
 from verydeep.checks.duplicates import Duplicates, Group, find_duplicates, near_pairs
-from verydeep.checks.perceptual_hash import ALIKE, NEAR, distance, take_a_look
+from verydeep.checks.perceptual_hash import ALIKE, NEAR, distance, image_features
 
 
 def all_with_all(hashes: NDArray[np.uint64]) -> list[list[int]]:
@@ -87,7 +87,7 @@ def test_a_copy_is_near(how: str, tmp_path: Path, photographs: list[Image.Image]
     assert [(near.first, near.second) for near in found.near] == [
         (i, i + 1) for i in range(0, 20, 2)
     ]
-    assert all(near.bits <= NEAR and near.likeness >= ALIKE for near in found.near)
+    assert all(near.bits <= NEAR and near.correlation >= ALIKE for near in found.near)
 
 
 def test_the_same_bytes_are_a_group(tmp_path: Path) -> None:
@@ -133,11 +133,11 @@ def test_broken_and_even_pictures_are_left_out(tmp_path: Path) -> None:
 
 
 def test_likeness_is_a_correlation() -> None:
-    one, other = (take_a_look(scene(seed)) for seed in (1, 2))
+    one, other = (image_features(scene(seed)) for seed in (1, 2))
     expected = np.corrcoef(one.small, other.small)[0, 1]
-    assert one.likeness(other) == pytest.approx(expected)
-    assert one.likeness(one) == pytest.approx(1)
-    assert take_a_look(Image.new("RGB", (9, 9))).likeness(one) == 0
+    assert one.correlation(other) == pytest.approx(expected)
+    assert one.correlation(one) == pytest.approx(1)
+    assert image_features(Image.new("RGB", (9, 9))).correlation(one) == 0
 
 
 def test_the_scenes_of_these_tests_are_the_same_each_time() -> None:

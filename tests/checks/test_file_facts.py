@@ -1,4 +1,4 @@
-"""What one file is: each kind of oddity, each kind of fault, by images made here."""
+"""Facts of single files: each property and each fault."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from checks.messy import save, scene, seen
-from verydeep.checks.file_facts import FileFacts, FileTask, examine
+from verydeep.checks.file_facts import FileFacts, examine
 from verydeep.checks.perceptual_hash import distance
 from verydeep.data.images.decode import decode
 from verydeep.data.pipeline.colour_statistics import Measure
@@ -128,9 +128,9 @@ def test_a_truncated_file_is_broken(tmp_path: Path, name: str, share: float, col
     ("content", "fault", "reason"),
     [
         (b"<html>404</html>", "no-picture", "web page"),
-        (b"not an image\n", "no-picture", "holds text"),
-        (b"%PDF-1.7\n\x80", "no-picture", "holds PDF"),
-        (b"\0\0\0\x18ftypqt  \0\0\0\0", "no-picture", "holds a film"),
+        (b"not an image\n", "no-picture", "is text"),
+        (b"%PDF-1.7\n\x80", "no-picture", "is PDF"),
+        (b"\0\0\0\x18ftypqt  \0\0\0\0", "no-picture", "is a video"),
         (bytes(100), "no-picture", "not an image"),
         (b"\x89PNG\r\n\x1a\n", "broken", "PNG|broken"),
     ],
@@ -180,9 +180,9 @@ def test_faults_are_those_that_training_has(tmp_path: Path) -> None:
 
 def test_colours_are_measured_as_training_measures_them(tmp_path: Path) -> None:
     path = save(scene(9, 640, 480), tmp_path / "a.jpg")
-    _, moments = examine(FileTask(path, True))
+    _, moments = examine(path, colours=True)
     expected = Measure(keep=False, largest_scale=None)(decode(path))[0]
     assert moments is not None
     np.testing.assert_array_equal(moments[0], expected[0])
     np.testing.assert_array_equal(moments[1], expected[1])
-    assert examine(FileTask(path, False))[1] is None
+    assert examine(path, colours=False)[1] is None

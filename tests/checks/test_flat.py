@@ -1,4 +1,4 @@
-"""A folder of images without classes: looked over all the same, and unfit for training."""
+"""A folder of images without classes is checked, and not ready for training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_flat_folder_is_looked_over(photos: Path, tmp_path: Path) -> None:
         "broken": "warning",
     }
     assert report.exit_code == 2
-    assert "a folder for each class" in found["no-classes"].advice
+    assert "one folder per class" in found["no-classes"].advice
     assert found["duplicates"].files[0].reason == "same pixels as again.png (all)"
     value = report.to_dict()
     assert value["describe"] == "a folder of images without classes, 14 all"
@@ -50,7 +50,7 @@ def test_its_colours_are_those_of_its_pixels(photos: Path) -> None:
 
 
 def test_training_does_not_take_it(photos: Path) -> None:
-    with pytest.raises(DataError, match="none of the known layouts is recognised"):
+    with pytest.raises(DataError, match="no known layout fits"):
         read_dataset(photos)
 
 

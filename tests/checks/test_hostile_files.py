@@ -1,4 +1,4 @@
-"""A look-over refuses what training refuses, as quickly, whatever a file asks for."""
+"""The check refuses the same files as training, as fast."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from hostile import ENDLESS, OTHERS, VAST
 
 from verydeep.checks.contact_sheets import shrink
-from verydeep.checks.file_facts import FileTask, examine
+from verydeep.checks.file_facts import examine
 from verydeep.data.images import limits as bounds
 from verydeep.data.images.decode import decode
 from verydeep.data.images.limits import MAX_BYTES
@@ -58,7 +58,7 @@ def test_a_hostile_file_is_judged_as_in_training(kind: str, tmp_path: Path) -> N
     path.write_bytes(BOMBS[kind]())
     expected = refusal(path)
     for colours in (True, False):
-        facts, moments = in_time(lambda c=colours: examine(FileTask(path, c)))
+        facts, moments = in_time(lambda c=colours: examine(path, c))
         assert facts.reason.endswith(expected or "")
         assert (facts.fault is None) == (expected is None)
         assert (moments is not None) == (colours and expected is None)
@@ -84,7 +84,7 @@ def test_a_file_of_too_many_bytes_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.webp"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
-    facts, _ = in_time(lambda: examine(FileTask(path, True)))
+    facts, _ = in_time(lambda: examine(path, colours=True))
     assert facts.fault == "too-large"
     assert facts.reason == refusal(path)
     assert shrink(path) is None
@@ -96,6 +96,6 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     device.symlink_to("/dev/zero")
     for path in (pipe, device):
-        facts, _ = examine(FileTask(path, True))
+        facts, _ = examine(path, colours=True)
         assert (facts.fault, facts.reason) == ("unreadable", refusal(path))
         assert shrink(path) is None

@@ -1,4 +1,4 @@
-"""The page stands alone and is well formed; the lists beside it name every file."""
+"""The page is self-contained and well-formed; the lists name every file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from verydeep import check
 from verydeep.checks import page
 from verydeep.checks.check import CheckReport
 from verydeep.checks.contact_sheets import HEIGHT, choose_sheets, shrink
-from verydeep.data.samples import relative_name
+from verydeep.data.dataset import relative_name
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 

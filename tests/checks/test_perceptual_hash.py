@@ -1,4 +1,4 @@
-"""The perceptual hash: stays for copies, differs for other images, follows its definition."""
+"""Perceptual hash: equal for copies, different for other images, as defined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts kept in a block of bytes are those that were added, each at its place in its split."""
+"""The compact table of facts returns what was added."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from verydeep.checks.facts_table import DatasetFacts, FactsTable
 from verydeep.checks.file_facts import FileFacts
-from verydeep.data.samples import Box, Sample, Samples
+from verydeep.data.geometry import Box
+from verydeep.data.samples import Sample, Samples
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 FACTS = st.builds(

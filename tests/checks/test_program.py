@@ -22,7 +22,7 @@ KEYS = {
 }
 
 WRITTEN = {"check.html", "findings.csv", "findings.json"}
-KEPT = "pets-check/check.html shows what was found, pets-check/findings.csv lists all files\n"
+KEPT = "pets-check/check.html shows the findings, pets-check/findings.csv lists all files\n"
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +41,8 @@ def data(tmp_path: Path) -> Path:
 def test_a_sound_set_ends_with_0(data: Path, verydeep: Program) -> None:
     outcome = verydeep("check", data)
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith(f"{data}: a folder a class under each split, 2 classes")
-    assert outcome.out.endswith("Fit for training (0 errors, 0 warnings, 0 notes)\n")
+    assert outcome.out.startswith(f"{data}: one folder per class in each split, 2 classes")
+    assert outcome.out.endswith("Ready for training (0 errors, 0 warnings, 0 notes)\n")
 
 
 def test_leakage_ends_with_2_and_says_what_to_do(data: Path, verydeep: Program) -> None:
@@ -53,7 +53,7 @@ def test_leakage_ends_with_2_and_says_what_to_do(data: Path, verydeep: Program) 
     assert "val/cat/x.jpg: same bytes as train/cat/00.jpg (train, cat)" in outcome.out
     assert "remove the copies" in outcome.out
     assert outcome.out.endswith(
-        "Not fit for training yet (1 error, 0 warnings, 0 notes): mend the errors first\n"
+        "Not ready for training (1 error, 0 warnings, 0 notes): fix the errors first\n"
     )
 
 
@@ -174,7 +174,7 @@ def test_a_message_about_odd_names_moves_no_cursor_either(
     (data / "a\x1b[2J\r.txt").touch()
     outcome = verydeep("check", data)
     assert outcome.code == 2
-    assert r"found a\x1b[2J\r.txt. Known are:" in outcome.err
+    assert r"found a\x1b[2J\r.txt. Known layouts:" in outcome.err
     assert all(line.isprintable() for line in outcome.err.split("\n"))
 
 
@@ -200,7 +200,7 @@ def test_where_nothing_can_be_written_is_said_before_the_work(
     assert last.startswith(f"verydeep: {place}: ")
     assert "Traceback" not in outcome.err
     if out == "/proc/self":
-        assert "nothing can be written there" in last
+        assert "cannot be written" in last
 
 
 def test_a_fault_of_the_layout_is_one_object_and_one_message(data: Path, verydeep: Program) -> None:
@@ -264,8 +264,8 @@ def test_other_things_are_not_written_over(data: Path, here: Path, verydeep: Pro
     before = state(here)
     outcome = verydeep("check", data)
     assert outcome.err == (
-        "no lists of the files were written (pets-check holds other things, like 'mine.txt'): "
-        "name a folder with --out\n"
+        "no lists of files were written (pets-check contains other files, like 'mine.txt'): "
+        "give a folder with --out\n"
     )
     assert (outcome.code, state(here)) == (2, before)
 
@@ -278,8 +278,8 @@ def test_nothing_is_written_into_the_data(
     before = state(data)
     monkeypatch.chdir(data / place)
     outcome = verydeep("check", data)
-    assert "pets-check lies within the data, which are not to be changed" in outcome.err
-    assert outcome.err.endswith("name a folder with --out\n")
+    assert "pets-check is inside the data set, which must not change" in outcome.err
+    assert outcome.err.endswith("give a folder with --out\n")
     assert (outcome.code, state(data)) == (2, before)
 
 
@@ -290,8 +290,8 @@ def test_a_current_folder_that_cannot_be_written_to(
     (here / "pets-check").write_text("a file in its place")
     outcome = verydeep("check", data)
     assert outcome.code == 2
-    assert outcome.err.startswith("no lists of the files were written (pets-check: ")
-    assert "Not fit for training" in outcome.out
+    assert outcome.err.startswith("no lists of files were written (pets-check: ")
+    assert "Not ready for training" in outcome.out
 
 
 def test_what_writing_shards_leaves_out_is_said_to_be_left_out(

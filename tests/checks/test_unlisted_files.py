@@ -1,4 +1,4 @@
-"""Of the files beside the samples, those are told that lie in folders of the layout's own."""
+"""Files beside the samples in the folders of a layout."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_folders_without_pictures_beside_the_classes_are_told(tmp_path: Path) ->
     report = check(root)
     assert found(report, "empty-folder") == {"train/bird/": "warning", "train/fish/": "warning"}
     (finding,) = (f for f in report.findings if f.key == "empty-folder")
-    assert finding.title == "2 folders without an image beside those of the classes"
+    assert finding.title == "2 folders without images beside those of the classes"
     assert report.exit_code == 0
 
 

@@ -1,4 +1,4 @@
-"""A small set of real images, laid out in every way that is read."""
+"""A small set of real images in every layout."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
+from verydeep.data.geometry import Box
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.data.shards.write import write_shards
 
 

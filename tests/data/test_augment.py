@@ -1,4 +1,4 @@
-"""Crops: what is drawn against its distributions, how it is cut against Pillow and torchvision."""
+"""Crops: drawn choices against their distributions, cutting against Pillow and torchvision."""
 
 from __future__ import annotations
 

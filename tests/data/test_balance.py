@@ -1,4 +1,4 @@
-"""Balance: every class as often, every image of a class as often, nothing drawn twice alike."""
+"""Balanced draws: equal numbers per class and per image, no duplicate draws."""
 
 from __future__ import annotations
 

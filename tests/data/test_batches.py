@@ -1,4 +1,4 @@
-"""Training batches: from files or from memory, by one process or several, they are the same."""
+"""Training batches: equal from files and from memory, for one process and several."""
 
 from __future__ import annotations
 

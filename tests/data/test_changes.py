@@ -1,4 +1,4 @@
-"""Any single change of a data set is noticed and named, on disk and in its record."""
+"""Every single change of a data set is detected and named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What classes may be called is judged alike, whatever layout tells of them."""
+"""Rules for class names, equal in all layouts."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ LAYOUTS: dict[str, Callable[[Path, str], Path]] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_name_that_cannot_be_printed_is_no_class(tmp_path: Path, layout: str) -> None:
     plant(tmp_path, "1.jpg", "2.jpg")
-    with pytest.raises(DataError, match="a class needs a name of printable characters") as caught:
+    with pytest.raises(DataError, match="a class name must have printable characters") as caught:
         read_dataset(LAYOUTS[layout](tmp_path, ESCAPE), draw=False)
     assert str(caught.value).isprintable()
     assert r"got 'a\x1b[2J'" in str(caught.value)
@@ -117,9 +117,9 @@ def test_other_names_are_taken_as_they_are(tmp_path: Path, layout: str) -> None:
     [
         ([], "set: a classifier needs at least two folders; found none"),
         (["cat"], "set: a classifier needs at least two folders; found cat"),
-        (["cat", ""], "line 2: a class needs a name of printable characters, got ''"),
-        (["cat", " "], "line 2: a class needs a name of printable characters, got ' '"),
-        (["cat", "dog", "cat"], "line 3: two classes are called 'cat'; give each a name"),
+        (["cat", ""], "line 2: a class name must have printable characters, got ''"),
+        (["cat", " "], "line 2: a class name must have printable characters, got ' '"),
+        (["cat", "dog", "cat"], "line 3: two classes are called 'cat'; give them different names"),
     ],
 )
 def test_each_class_has_a_name_of_its_own(told: list[str], message: str) -> None:
@@ -130,6 +130,6 @@ def test_each_class_has_a_name_of_its_own(told: list[str], message: str) -> None
 
 def test_a_title_that_cannot_be_printed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text(f"cat\tthe {ESCAPE}\n")
-    with pytest.raises(DataError, match=r"words\.txt: what is shown for a class must be") as caught:
+    with pytest.raises(DataError, match=r"words\.txt: the title of a class must be") as caught:
         read_dataset(_tiny(tmp_path, "dog"))
     assert str(caught.value).isprintable()

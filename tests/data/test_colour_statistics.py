@@ -1,4 +1,4 @@
-"""Colours of a training set against NumPy over all of its pixels; broken files by name."""
+"""Colour statistics against NumPy over all pixels; broken files by name."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_more_broken_pictures_than_the_limit_are_refused_and_listed(mixed: list[
 
 def test_no_picture_that_can_be_read_is_refused_whatever_the_limit(mixed: list[Sample]) -> None:
     break_files(mixed, list(range(8)))
-    with pytest.raises(DataError, match="none of the 8 training images can be read"):
+    with pytest.raises(DataError, match="all 8 training images are unreadable"):
         scan(mixed, unreadable_limit=1.0)
 
 

@@ -1,4 +1,4 @@
-"""Images of every kind against pixels worked out by hand; broken ones, however broken."""
+"""Decoding of every kind of image against pixels computed by hand, and of broken files."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_lab_tiff() -> None:
 
 @pytest.mark.parametrize("values", [np.ones((2, 2), np.float32), np.ones((2, 2), np.int32)])
 def test_32_bits_a_channel_are_refused(values: np.ndarray) -> None:
-    with pytest.raises(PictureError, match=r"^<bytes>: its channels are .* of 32 bits"):
+    with pytest.raises(PictureError, match=r"^<bytes>: its channels are 32-bit"):
         decode(encode(Image.fromarray(values), "TIFF"))
 
 
@@ -356,7 +356,7 @@ def test_not_a_picture(data: bytes) -> None:
 
 def test_cut_off_picture_says_so() -> None:
     data = encode(SMOOTH, "JPEG")
-    assert fault(data[: len(data) // 2]).startswith("broken or cut off (OSError: ")
+    assert fault(data[: len(data) // 2]).startswith("broken or truncated (OSError: ")
 
 
 def test_a_signal_is_not_the_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +417,7 @@ def test_pixel_bomb_is_refused_at_its_header(
 def test_the_limit_is_exact() -> None:
     data = encode(SMOOTH, "PNG")
     assert decode(data, max_pixels=24 * 16).size == (24, 16)
-    with pytest.raises(PictureError, match=r"24x16 is 384 pixels, more than the 383 allowed"):
+    with pytest.raises(PictureError, match=r"24x16 is 384 pixels, more than the allowed 383"):
         decode(data, max_pixels=24 * 16 - 1)
 
 
@@ -445,7 +445,7 @@ def test_no_warning_gets_out() -> None:
     with warnings.catch_warnings(record=True) as leaked:
         warnings.simplefilter("always")
         assert np.array_equal(pixels(TWO_ORIENTATIONS), [[[127] * 3]])
-        with pytest.raises(PictureError, match="broken or cut off"):
+        with pytest.raises(PictureError, match="broken or truncated"):
             decode(huge, max_pixels=2 * MAX_PIXELS)
     assert not leaked
 

@@ -1,4 +1,4 @@
-"""The built-in digits: what is promised of the images, the splits and the folder."""
+"""The built-in digits: images, splits and folder."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def test_two_processes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digits, "make_digits", few)
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="set VERYDEEP_CACHE to a folder"):
+    with pytest.raises(DataError, match="set VERYDEEP_CACHE to a writable folder"):
         digits_folder(0, cache=tmp_path / "file")
 
 

@@ -1,4 +1,4 @@
-"""The same real images in every layout: read alike, judged alike, and trained on bit for bit."""
+"""The same images in every layout give the same data set, findings and training."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tiny import recipe
 from torch import Tensor
 
 from verydeep import check, train
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.decode import decode
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file")  # of the datasets package
 

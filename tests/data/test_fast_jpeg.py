@@ -1,4 +1,4 @@
-"""The quick way through a JPEG against Pillow's: the same pixels, or the same refusal."""
+"""Fast JPEG decoding against Pillow: equal pixels or equal refusals."""
 
 from __future__ import annotations
 

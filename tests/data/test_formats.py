@@ -1,4 +1,4 @@
-"""AVIF, HEIC and the others: read by content, upright, bounded; or refused with what to do."""
+"""AVIF, HEIC and others: read by content, upright, within limits, or refused with a remedy."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_pillows_registry_stays_as_it_is() -> None:
 
 def test_a_film_is_no_picture() -> None:
     film = b"\0\0\0\x18ftypisom\0\0\0\0mp42" + bytes(100)
-    assert box_format(film) == "a film"
+    assert box_format(film) == "a video"
     with pytest.raises(PictureError, match="not an image"):
         decode(film)
 

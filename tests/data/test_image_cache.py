@@ -1,4 +1,4 @@
-"""The store of decoded images against the images themselves."""
+"""The image store against the images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people give as images: each way to give one, nested as they like, and what is refused."""
+"""Forms of image arguments: single, nested, and refused."""
 
 from __future__ import annotations
 

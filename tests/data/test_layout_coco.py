@@ -1,4 +1,4 @@
-"""COCO's layout, against a naive reading of what was written."""
+"""COCO's layout against a naive reader."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import counts, listed, plant
 
+from verydeep.data.geometry import Box
 from verydeep.data.layouts.coco import read
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.errors import DataError
 
 CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}, {"id": 1, "name": "person"}]
@@ -151,7 +151,7 @@ def test_other_json_files_do_not_hide_class_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["a.json", "b.json"], r"b\.json is no split by name|a\.json is no split by name"),
+        (["a.json", "b.json"], r"b\.json is not named by split|a\.json is not named by split"),
         (["train_a.json", "train_b.json"], r"train_b\.json is train like train_a\.json"),
         (["val.json"], "without training images; found 1 val"),
     ],
@@ -180,11 +180,11 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         (changed("images", [{"id": [0], "file_name": "a"}]), r"images\[0\]: needs 'id'"),
         (
             changed("images", [{"id": 0, "file_name": "a"}] * 2),
-            r"images\[1\]: another image has id",
+            r"images\[1\]: another image also has id",
         ),
-        (changed("images", [{"id": 0, "file_name": "../a"}]), "'../a' is no file in"),
-        (changed("images", [{"id": 0, "file_name": "/a"}]), "'/a' is no file in"),
-        (changed("images", [{"id": 0, "file_name": "a\0"}]), "is no file in"),
+        (changed("images", [{"id": 0, "file_name": "../a"}]), "'../a' is not in"),
+        (changed("images", [{"id": 0, "file_name": "/a"}]), "'/a' is not in"),
+        (changed("images", [{"id": 0, "file_name": "a\0"}]), "is not in"),
         (changed("categories", [{"id": 17}]), r"categories\[0\]: needs 'name'"),
         (changed("annotations", [{"image_id": 0}]), r"annotations\[0\]: needs 'category_id'"),
         (changed("annotations", [annotation(9, 17, [])]), "there is no image 9"),
@@ -203,5 +203,5 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, value: Any, words
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"images": ' + "9" * 5000 + "}"])
 def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "set.json").write_text(text)
-    with pytest.raises(DataError, match=r"set\.json: no JSON"):
+    with pytest.raises(DataError, match=r"set\.json: not valid JSON"):
         read_dataset(tmp_path / "set.json")

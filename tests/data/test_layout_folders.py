@@ -1,4 +1,4 @@
-"""Folders taken for classes or for splits: which is which, what is refused, what is passed over."""
+"""Folders as classes or splits: detection, refusals, and skipped files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tiny import (
 )
 
 from verydeep.checks.check import check
+from verydeep.data.dataset import Dataset
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset
 from verydeep.errors import DataError
 
 NFC, NFD = "café", unicodedata.normalize("NFD", "café")
@@ -223,15 +223,15 @@ def test_what_is_passed_over_is_counted_in_the_first_line(tmp_path: Path) -> Non
     plant(tmp_path, *in_each(["train", "test"], ["cat", "dog"]), *many("Val", 4), *many("raw/x", 5))
     plant(tmp_path, "1.jpg", "train/2.jpg", "notes/a.txt", "._3.jpg")
     told = read(tmp_path).describe()
-    assert "Val/ passed over (4 images)" in told
-    assert "raw/ passed over (5 images)" in told
+    assert "Val/ skipped (4 images)" in told
+    assert "raw/ skipped (5 images)" in told
     assert "2 images in no class folder left out" in told
     assert "notes" not in told
 
 
 def test_a_folder_beside_train_alone_is_passed_over_with_a_word(tmp_path: Path) -> None:
     plant(tmp_path, *in_each(["train"], ["cat", "dog"]), *many("unlabelled", 7))
-    assert "unlabelled/ passed over (7 images)" in read(tmp_path).describe()
+    assert "unlabelled/ skipped (7 images)" in read(tmp_path).describe()
 
 
 def test_files_of_the_system_are_neither_pictures_nor_classes(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_files_of_the_system_are_neither_pictures_nor_classes(tmp_path: Path) ->
     dataset = read(tmp_path)
     assert dataset.sizes == {"train": 6, "test": 6}
     assert dataset.classes == ("cat", "dog")
-    assert "passed over: " in dataset.describe()
+    assert "skipped: " in dataset.describe()
 
 
 # Without training images

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub, saved on disk by its own package, or fetched (as if)."""
+"""Hugging Face data sets, saved on disk or from a simulated Hub."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from PIL import Image
 from tiny import recipe, run_program, write_splits
 
 from verydeep import train
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.decode import decode
 from verydeep.data.layouts.hub import HubRows
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset
 from verydeep.errors import DataError, MissingExtra, PictureError
 
 hub = pytest.importorskip("datasets")
@@ -56,7 +56,7 @@ def saved(tmp_path: Path) -> Path:
 def test_a_saved_data_set_is_read(saved: Path) -> None:
     dataset = read_dataset(saved)
     assert dataset.describe() == (
-        "Hugging Face data set, 3 classes, 18 train, 6 val, 3 test, split unsupervised left alone"
+        "Hugging Face data set, 3 classes, 18 train, 6 val, 3 test, split unsupervised ignored"
     )
     assert dataset.layout_name == "hub"
     assert dataset.classes == ("zebra", "ant", "cat")  # the data set's own order
@@ -101,7 +101,7 @@ def test_a_row_without_a_picture_is_unreadable_not_fatal(tmp_path: Path) -> None
     hub.DatasetDict({"train": some, "test": some}).save_to_disk(tmp_path / "s")
     first, second, *_ = read_dataset(tmp_path / "s", draw=False).split("train").paths
     for path, message in (
-        (first, "train/0: the row holds no image"),
+        (first, "train/0: the row has no image"),
         (second, "train/1: not an image"),
     ):
         with pytest.raises(PictureError, match=message):
@@ -169,10 +169,10 @@ def test_an_id_is_fetched(online: list[tuple[str, str | None]]) -> None:
 
 
 def test_what_cannot_be_fetched_is_one_line(online: list[tuple[str, str | None]]) -> None:
-    with pytest.raises(DataError, match=r"cannot be had .*Check name and network") as caught:
+    with pytest.raises(DataError, match=r"not available .*Check name and network") as caught:
         read_dataset("hf:owner/none")
     assert "\n" not in str(caught.value)
-    assert f"its cache in {constants.HF_HOME} (HF_HOME says where)" in str(caught.value)
+    assert f"its cache in {constants.HF_HOME} (set by HF_HOME)" in str(caught.value)
 
 
 def test_without_network_it_is_said_at_once(
@@ -182,7 +182,7 @@ def test_without_network_it_is_said_at_once(
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it tries again"))
     monkeypatch.setattr(hub.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    with pytest.raises(DataError, match=r"hf:owner/none: cannot be had .*Check name and network"):
+    with pytest.raises(DataError, match=r"hf:owner/none: not available .*Check name and network"):
         read_dataset("hf:owner/none")
     assert capfd.readouterr() == ("", "")
     assert not constants.HF_HUB_OFFLINE

@@ -1,4 +1,4 @@
-"""ILSVRC's layout: whichever files tell the classes and boxes, the data set is the same."""
+"""ILSVRC's layout gives the same data set from each source of classes and boxes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tiny import counts, listed, plant
 
+from verydeep.data.geometry import Box
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.errors import DataError
 
 TRAIN = {"n02": ["n02_1", "n02_2"], "n01": ["n01_7"]}
@@ -140,16 +140,14 @@ def test_without_validation_pictures_they_are_drawn(tmp_path: Path) -> None:
 
 
 def test_validation_pictures_without_classes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"val_00000001\.JPEG: nothing tells its class; put LOC_val"
-    ):
+    with pytest.raises(DataError, match=r"val_00000001\.JPEG: its class is unknown; put LOC_val"):
         read_dataset(pictures(tmp_path))
 
 
 def test_the_devkits_numbers_need_their_map(tmp_path: Path) -> None:
     with_devkit(pictures(tmp_path))
     (tmp_path / "ILSVRC2012_devkit_t12" / "data" / "map_clsloc.txt").unlink()
-    with pytest.raises(DataError, match="nothing tells its class"):
+    with pytest.raises(DataError, match="its class is unknown"):
         read_dataset(tmp_path)
 
 
@@ -157,7 +155,7 @@ def test_the_devkits_numbers_need_their_map(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("ILSVRC2012_validation_ground_truth.txt", "1\n", "has 1 lines for 2 images of val"),
-        ("ILSVRC2012_validation_ground_truth.txt", "1\n3\n", "line 2: '3' is no number of"),
+        ("ILSVRC2012_validation_ground_truth.txt", "1\n3\n", "line 2: '3' is not in"),
         ("map_clsloc.txt", "n02 1\n", r"map_clsloc\.txt, line 1: must be a wnid, a number and"),
     ],
 )
@@ -176,7 +174,7 @@ def test_a_devkit_that_cannot_be_used_is_refused(
         ("x", "must be an image, a comma"),
         ("x,n01 1 2 3", "must be an image, a comma"),
         ("x,n01 1 2 3 b", "a box must be four numbers"),
-        ("ILSVRC2012_val_00000002,n01", "stands here twice, first in .*line 2"),
+        ("ILSVRC2012_val_00000002,n01", "occurs twice, first in .*line 2"),
     ],
 )
 def test_a_solution_that_cannot_be_read_is_refused_with_its_line(

@@ -1,4 +1,4 @@
-"""ILSVRC's tables of objects: as a plain dictionary would have them, in a tenth of the memory."""
+"""ILSVRC's tables of objects against a dictionary, in a tenth of the memory."""
 
 from __future__ import annotations
 

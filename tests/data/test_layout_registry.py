@@ -1,4 +1,4 @@
-"""Which layout is seen, which is taken when one is named, and what is said of neither."""
+"""Detection and choice of layouts, and their messages."""
 
 from __future__ import annotations
 

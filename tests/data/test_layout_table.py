@@ -1,4 +1,4 @@
-"""Tables of images: CSV, JSON lines and Parquet that tell the same, and what is refused."""
+"""Equal tables in CSV, JSON lines and Parquet, and refused ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from tiny import counts, listed
 
+from verydeep.data.geometry import Box
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box, Sample
+from verydeep.data.samples import Sample
 from verydeep.errors import DataError, MissingExtra
 
 ROWS: list[dict[str, Any]] = [
@@ -121,7 +122,7 @@ def test_without_splits_they_are_drawn(tmp_path: Path, splits: list[str] | None)
 
 def test_too_few_of_a_class_to_split_are_refused_by_its_name(tmp_path: Path) -> None:
     rows = [{"file": f"p/{n}.png", "label": "rare" if n < 2 else "other"} for n in range(40)]
-    with pytest.raises(DataError, match=r"p: class rare has 2 image\(s\): too few to split"):
+    with pytest.raises(DataError, match=r"p: class rare has 2 images: too few to split"):
         read_dataset(write_table(tmp_path / "t.csv", rows))
 
 
@@ -148,24 +149,24 @@ def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
         ("", "needs a column 'file'; it has none"),
         ("file,lable\n1.png,a\n", "needs a column 'label'; it has file, lable; did you mean"),
         ("file,label,file\n1.png,a,b\n", "has the column 'file' twice"),
-        ("file,label\n1.png,a\n2.png\n", "line 3: label must be a word"),
+        ("file,label\n1.png,a\n2.png\n", "line 3: label must be text"),
         ("file,label\n1.png,a\n,b\n", "line 3: file must name an image"),
         ("file,label\n1.png,a,b,c\n", "line 2: has 4 columns, the first line 2"),
-        ('file,label\n1.png,"a\n', "no CSV"),
-        ("file,label\n/etc/1.png,a\n", "line 2: '/etc/1.png' is no file in"),
-        ("file,label\na/../../1.png,a\n", "line 2: 'a/../../1.png' is no file in"),
-        ("file,label\n..\\1.png,a\n", "is no file in"),
-        ("file,label\nC:\\1.png,a\n", "is no file in"),
+        ('file,label\n1.png,"a\n', "not valid CSV"),
+        ("file,label\n/etc/1.png,a\n", "line 2: '/etc/1.png' is not in"),
+        ("file,label\na/../../1.png,a\n", "line 2: 'a/../../1.png' is not in"),
+        ("file,label\n..\\1.png,a\n", "is not in"),
+        ("file,label\nC:\\1.png,a\n", "is not in"),
         ("file,label\n1\0.png,a\n", "line 2"),
-        ("file,label\n.,a\n", "line 2: '.' is no file in"),
-        ("file,label\n1.png,a\n2.png,b\n1.png,b\n", "line 4: 1.png stands in all twice, first in"),
-        ("file,label\nx/1.png,a\n2.png,b\n./x//1.png,b\n", "line 4: x/1.png stands in all twice"),
+        ("file,label\n.,a\n", "line 2: '.' is not in"),
+        ("file,label\n1.png,a\n2.png,b\n1.png,b\n", "line 4: 1.png is in all twice, first in"),
+        ("file,label\nx/1.png,a\n2.png,b\n./x//1.png,b\n", "line 4: x/1.png is in all twice"),
         ("file,label\n1.png,a\n2.png,a\n", "at least two classes; found a"),
         ("file,label\n", "without training images; found none"),
         ("file,label,split\n1.png,a,trian\n", "line 2: split must be one of.*did you mean 'train'"),
         (
             "file,label,split\n1.png,a,train\n2.png,b,\n",
-            "line 3: names no split, but other",
+            "line 3: has no split, but other",
         ),
         (
             "file,label,split\n1.png,cat,train\n2.png,dog,train\n3.png,cta,val\n",
@@ -176,8 +177,8 @@ def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
         ("file,label,box\n1.png,a,1 2 3 nan\n", "line 2: a box must be four finite numbers"),
         ("file,label,box\n1.png,a,3 2 1 4\n", "line 2: a box needs x0 < x1 and y0 < y1"),
         ("file,label,x0,y0\n1.png,a,1,2\n", "line 2: a box must be four numbers"),
-        ("file,label,box,x0,y0,x1,y1\n1.png,a,1 2 3 4,1,2,3,4\n", "line 2: has a box and x0"),
-        ("file,label\n1.png,a\n2.png,b\a\n", "line 3: a class needs a name of printable"),
+        ("file,label,box,x0,y0,x1,y1\n1.png,a,1 2 3 4,1,2,3,4\n", "line 2: has both box and x0"),
+        ("file,label\n1.png,a\n2.png,b\a\n", "line 3: a class name must have printable"),
     ],
 )
 def test_a_csv_that_cannot_be_used_is_refused_with_its_line(
@@ -192,16 +193,16 @@ def test_a_csv_that_cannot_be_used_is_refused_with_its_line(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{", "line 2: no JSON"),
+        ("{", "line 2: not valid JSON"),
         ("[1]", "line 2: must be an object"),
-        ('{"file": "2.png"}', "line 2: label must be a word or a whole number, got None"),
+        ('{"file": "2.png"}', "line 2: label must be text or an integer, got None"),
         ('{"file": "2.png", "label": true}', "got True instead"),
         ('{"file": "2.png", "label": 1.0}', "got 1.0 instead"),
         ('{"file": 2, "label": "a"}', "line 2: file must name an image, got 2"),
         ('{"file": "2.png", "label": "a", "box": 3}', "line 2: a box must be four numbers, got 3"),
         ('{"file": "2.png", "label": "a", "box": [1e400, 0, 1, 1]}', "four finite numbers"),
         ('{"file": "2.png", "label": "a", "split": 1}', "line 2: split must be one of"),
-        ('{"file": "\\ud800.png", "label": "a"}', "line 2: no file can be called"),
+        ('{"file": "\\ud800.png", "label": "a"}', "line 2: .* is not a valid file name"),
     ],
 )
 def test_json_lines_that_cannot_be_used_are_refused_with_their_line(
@@ -214,7 +215,7 @@ def test_json_lines_that_cannot_be_used_are_refused_with_their_line(
 
 def test_a_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("file,label\n1.png,Bär\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"t\.csv: not in UTF-8 \(byte 18.*save it as UTF-8"):
+    with pytest.raises(DataError, match=r"t\.csv: not UTF-8 \(byte 18.*save it as UTF-8"):
         read_dataset(tmp_path / "t.csv")
 
 
@@ -222,7 +223,7 @@ def test_a_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
 def test_a_broken_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "t.parquet").write_bytes(content)
-    with pytest.raises(DataError, match=r"t\.parquet: no Parquet"):
+    with pytest.raises(DataError, match=r"t\.parquet: not valid Parquet"):
         read_dataset(tmp_path / "t.parquet")
 
 

@@ -1,4 +1,4 @@
-"""Pascal VOC's layout, against a naive reading of what was written."""
+"""Pascal VOC's layout against a naive reader."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tiny import counts, listed, plant
 
+from verydeep.data.geometry import Box
 from verydeep.data.layouts.pascal_xml import MAX_BYTES
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.errors import DataError
 
 Objects = list[tuple[str, tuple[float, float, float, float]]]
@@ -91,14 +91,14 @@ def test_a_test_without_public_answers_is_left_out(tmp_path: Path) -> None:
 def test_the_folder_above_is_not_taken_for_classes(tmp_path: Path) -> None:
     write_voc(tmp_path / "VOC2007")
     write_voc(tmp_path / "VOC2012")
-    with pytest.raises(DataError, match=r"VOC2007/ in it is a data set itself, layout voc: give"):
+    with pytest.raises(DataError, match=r"VOC2007/ is a data set, layout voc: give"):
         read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("lists", "words"),
     [
-        ({"train": ["p1", "p1"]}, r"train\.txt, line 2: p1 stands here twice, first in"),
+        ({"train": ["p1", "p1"]}, r"train\.txt, line 2: p1 occurs twice, first in"),
         ({"train": ["p1", "p9"]}, r"train\.txt, line 2: there is no image 'p9'"),
         ({"train": ["p1", "../p1"]}, r"train\.txt, line 2: there is no image '../p1'"),
         ({"train": ["p1"]}, "at least two classes; found dog"),
@@ -140,18 +140,18 @@ def test_a_doctype_is_refused(tmp_path: Path, inside: str, encoding: str) -> Non
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no XML"),
-        (b"<annotation>", "no XML"),
+        (b"", "not valid XML"),
+        (b"<annotation>", "not valid XML"),
         (b"<html/>", "must be an <annotation>, got <html>"),
         (b"<annotation><object/></annotation>", "an <object> without <name>"),
-        (b"<annotation>&x;</annotation>", "no XML"),
-        (b'<?xml version="1.0" encoding="nonsense"?><annotation/>', "no XML"),
+        (b"<annotation>&x;</annotation>", "not valid XML"),
+        (b'<?xml version="1.0" encoding="nonsense"?><annotation/>', "not valid XML"),
         (
             b"<annotation><object><name>cat</name><bndbox><xmin>1</xmin></bndbox></object>"
             b"</annotation>",
             "a box must be four numbers",
         ),
-        (b"<annotation>" + b" " * MAX_BYTES + b"</annotation>", "longer than 4,194,304 bytes"),
+        (b"<annotation>" + b" " * MAX_BYTES + b"</annotation>", "larger than 4,194,304 bytes"),
     ],
 )
 def test_annotations_that_cannot_be_used_are_refused(

@@ -1,4 +1,4 @@
-"""Whatever stands in files of annotations, the readers end in a data set or in a DataError."""
+"""Arbitrary annotation files give a data set or a DataError."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import plant
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.layouts.assemble import inside
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset
 from verydeep.errors import DataError
 
 NAMES = st.sampled_from(["1.jpg", "2.jpg", "a/3.jpg", "../x.jpg", "/etc/x.jpg", "", ".", "é.jpg"])

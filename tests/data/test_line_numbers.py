@@ -1,4 +1,4 @@
-"""Places of entries: kept small, and the same texts come back."""
+"""Locations of entries: compact, and returned unchanged."""
 
 from __future__ import annotations
 

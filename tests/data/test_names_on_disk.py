@@ -1,4 +1,4 @@
-"""Names in annotations as other systems write them: strokes, normal forms, ids, system files."""
+"""Names from other systems: slashes, normal forms, ids, system files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from shards.made import png
 from tiny import counts, listed, plant, write_splits
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
 from verydeep.data.layouts.assemble import inside
 from verydeep.data.layouts.ids import Keys
 from verydeep.data.name_forms import alike
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset, Sample
+from verydeep.data.samples import Sample
 from verydeep.data.shards.paths import find_shards, literal_part
 from verydeep.data.shards.write import write_shards
 from verydeep.errors import DataError
@@ -58,7 +59,7 @@ def test_a_file_with_a_backslash_in_its_name_is_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["{root}x/1.jpg", "{root}/../x.jpg", r"a\..\..\1.jpg", "/1.jpg"])
 def test_no_name_leads_elsewhere(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="is no file in"):
+    with pytest.raises(DataError, match="is not in"):
         inside(tmp_path, name.format(root=tmp_path), "t.csv, line 2")
 
 
@@ -144,7 +145,7 @@ def test_rows_of_system_files_are_left_out(tmp_path: Path) -> None:
     rows = "._1.jpg,a\n__MACOSX/x/1.jpg,a\n1.jpg,a\n2.jpg,b\nx/Thumbs.db,b\n"
     dataset = table(tmp_path, f"file,label\n{rows}")
     assert listed(dataset, "all") == [("1.jpg", "a"), ("2.jpg", "b")]
-    assert "3 images of the system" in dataset.describe()
+    assert "3 images that are system files" in dataset.describe()
 
 
 # Pascal VOC
@@ -361,7 +362,7 @@ def test_labels_of_shards_are_compared_in_one_normal_form(tmp_path: Path) -> Non
 @pytest.mark.parametrize("known", [NFC, NFD])
 def test_a_models_classes_are_matched_in_one_normal_form(known: str) -> None:
     samples = [Sample(Path("1.png"), 0), Sample(Path("2.png"), 1)]
-    dataset = Dataset(Path("d"), "a folder a class", (NFC, "tea"), {"test": samples})
+    dataset = Dataset(Path("d"), "one folder per class", (NFC, "tea"), {"test": samples})
     assert relabel(dataset, "test", ("tea", known)).labels.tolist() == [1, 0]
 
 

@@ -1,4 +1,4 @@
-"""PNG with large texts and profiles: the same pixels, the same turn, bounded memory."""
+"""PNG with large texts and profiles: same pixels and orientation, bounded memory."""
 
 from __future__ import annotations
 

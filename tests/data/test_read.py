@@ -1,4 +1,4 @@
-"""Layouts on disk: trees of empty files, since no image is opened, and real data sets."""
+"""Layouts on disk: folders of empty files, as no image is opened, and real data sets."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from PIL import Image
 from tiny import counts, listed, plant
 
 from verydeep.data.builtin import digits
+from verydeep.data.dataset import Dataset
+from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import pictures_in
 from verydeep.data.read import read_dataset
 from verydeep.data.registry import LAYOUTS
-from verydeep.data.samples import Box, Dataset, Sample
+from verydeep.data.samples import Sample
 from verydeep.errors import DataError
 
 
@@ -155,7 +157,7 @@ def test_undrawn_training_pictures_stay_together(tmp_path: Path) -> None:
 
 def test_too_few_pictures_to_split_are_refused(tmp_path: Path) -> None:
     plant(tmp_path, *many("cat", 30), *many("dog", 2))
-    with pytest.raises(DataError, match=r"dog has 2 image\(s\): too few to split"):
+    with pytest.raises(DataError, match=r"dog has 2 images: too few to split"):
         read_dataset(tmp_path)
 
 
@@ -395,7 +397,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
     plant(tmp_path, "1.png")
-    with pytest.raises(DataError, match=r"1\.png: none of .*; found a file that ends in '\.png'"):
+    with pytest.raises(DataError, match=r"1\.png: no known .*; found a .png file"):
         read_dataset(str(tmp_path / "1.png"))
 
 
@@ -407,7 +409,7 @@ def test_splits_without_training_classes_are_refused(tmp_path: Path, files: list
     plant(tmp_path, "train/", *[f"train/{name}" for name in files], "val/cat/1.png")
     with pytest.raises(DataError, match="without training images; found 1 val") as refusal:
         read_dataset(tmp_path)
-    assert ("train/ passed over (2 images)" in str(refusal.value)) == ("1.png" in files)
+    assert ("train/ skipped (2 images)" in str(refusal.value)) == ("1.png" in files)
 
 
 @pytest.mark.parametrize("files", NO_CLASSES)
@@ -418,8 +420,8 @@ def test_a_folder_without_any_layout_is_refused(tmp_path: Path, files: list[str]
     first, *known = str(refusal.value).split("\n")
     found = {name.split("/")[0] + "/" if "/" in name else name for name in files}
     assert first == (
-        f"{tmp_path}: none of the known layouts is recognised; found "
-        f"{', '.join(sorted(found)) or 'nothing in it'}. Known are:"
+        f"{tmp_path}: no known layout fits; found "
+        f"{', '.join(sorted(found)) or 'an empty folder'}. Known layouts:"
     )
     assert [line.split(":")[0].strip() for line in known] == [layout.name for layout in LAYOUTS]
 
@@ -427,7 +429,7 @@ def test_a_folder_without_any_layout_is_refused(tmp_path: Path, files: list[str]
 @pytest.mark.parametrize("name", ["two\nlines", "bell\a", "\udcff"])
 def test_a_class_whose_name_cannot_be_printed_is_refused(tmp_path: Path, name: str) -> None:
     plant(tmp_path, "cat/1.png", f"{name}/1.png")
-    with pytest.raises(DataError, match="a class needs a name of printable characters") as refusal:
+    with pytest.raises(DataError, match="a class name must have printable characters") as refusal:
         read_dataset(tmp_path)
     assert str(refusal.value).isprintable()
 
@@ -448,7 +450,7 @@ def pets() -> Dataset:
     boxed = tuple(Sample(sample.path, sample.label, Box(0, 0, 1, 1)) for sample in samples[:3])
     return Dataset(
         Path("pets"),
-        "a folder a class",
+        "one folder per class",
         ("cat", "dog", "eel"),
         {"train": samples, "val": boxed},
         titles={"dog": "Dog, domestic"},
@@ -464,7 +466,7 @@ def test_a_split_that_is_not_there_is_refused_with_those_that_are(pets: Dataset)
 
 def test_a_data_set_describes_itself(pets: Dataset) -> None:
     assert pets.describe() == (
-        "a folder a class, 3 classes, 1,500 train, 3 val (drawn by rule), boxes"
+        "one folder per class, 3 classes, 1,500 train, 3 val (drawn by rule), boxes"
     )
     assert pets.count("val") == (2, 1, 0)
     assert [pets.title(label) for label in range(3)] == ["cat", "Dog, domestic", "eel"]
@@ -480,5 +482,5 @@ def test_a_data_set_describes_itself(pets: Dataset) -> None:
     ],
 )
 def test_the_split_to_test_on(splits: list[str], expected: str) -> None:
-    dataset = Dataset(Path("pets"), "a folder a class", ("a", "b"), dict.fromkeys(splits, ()))
+    dataset = Dataset(Path("pets"), "one folder per class", ("a", "b"), dict.fromkeys(splits, ()))
     assert dataset.test_split == expected

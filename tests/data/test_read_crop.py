@@ -1,4 +1,4 @@
-"""One crop from one file: against decoding all of it, turning it, and cutting then."""
+"""Crops read from files against decoding, turning and cutting the whole image."""
 
 from __future__ import annotations
 

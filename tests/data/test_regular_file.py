@@ -1,4 +1,4 @@
-"""A named pipe or a device that stands where an annotation or a shard should is not waited for."""
+"""Named pipes and devices in place of annotations or shards never block."""
 
 from __future__ import annotations
 

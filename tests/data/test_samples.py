@@ -1,4 +1,4 @@
-"""Samples kept compactly: what was put in comes out."""
+"""Compact samples return what was put in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.data.samples import Box, Dataset, Sample, Samples, SamplesBuilder
+from verydeep.data.dataset import Dataset
+from verydeep.data.geometry import Box
+from verydeep.data.samples import Sample, Samples, SamplesBuilder
 from verydeep.data.string_array import Names
 
 names = st.text(
@@ -75,7 +77,7 @@ def test_there_is_nothing_beyond_the_ends() -> None:
 
 def test_a_data_set_keeps_what_it_is_given_compactly() -> None:
     one = Sample(Path("pets/cat/1.jpg"), 0)
-    dataset = Dataset(Path("pets"), "a folder a class", ("cat", "dog"), {"train": (one, one)})  # type: ignore[dict-item]
+    dataset = Dataset(Path("pets"), "one folder per class", ("cat", "dog"), {"train": (one, one)})  # type: ignore[dict-item]
     assert isinstance(dataset.split("train"), Samples)
     assert dataset.count("train") == (2, 0)
 

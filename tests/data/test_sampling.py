@@ -1,4 +1,4 @@
-"""The order of an epoch: what any order must keep to, and that it is random."""
+"""Order of an epoch: invariants and randomness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawn splits: exact shares of every class, the same on every disk."""
+"""Drawn splits: exact shares of every class, independent of the disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from verydeep.data.samples import Box, Sample
+from verydeep.data.geometry import Box
+from verydeep.data.samples import Sample
 from verydeep.data.split import cut
 from verydeep.errors import DataError
 
@@ -122,12 +123,12 @@ def test_a_name_that_is_no_text_can_be_split() -> None:
 
 
 def test_a_class_with_too_few_pictures_is_named() -> None:
-    with pytest.raises(DataError, match=r"class1 has 2 image\(s\).*train, val, test"):
+    with pytest.raises(DataError, match=r"class1 has 2 images.*train, val, test"):
         cut(samples_of([9, 2]), ROOT, {"val": 0.1, "test": 0.1}, seed=0)
     assert cut(samples_of([9, 3]), ROOT, {"val": 0.1, "test": 0.1}, seed=0)
 
 
 def test_a_class_with_too_few_pictures_in_nested_folders_is_named() -> None:
     nested = [Sample(ROOT / "cat" / year / "1.jpg", 0) for year in ("2020", "2021")]
-    with pytest.raises(DataError, match=r"cat has 2 image\(s\)"):
+    with pytest.raises(DataError, match=r"cat has 2 images"):
         cut([*nested, *samples_of([0, 9])], ROOT, {"val": 0.1, "test": 0.1}, seed=0)

@@ -1,4 +1,4 @@
-"""Names of splits: which words mean which, in any case and amid others, and which mean nothing."""
+"""Names of splits: words, case and combinations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from verydeep.data.split_names import (
     SPLITS,
     last_split,
     meaning_of_eval,
-    settled,
+    resolve_eval,
     split_name,
     whole_split,
 )
@@ -75,7 +75,7 @@ def test_names_as_people_write_them(name: str, split: str | None) -> None:
 def test_eval_is_what_is_missing(splits: list[str], meaning: str) -> None:
     assert meaning_of_eval(splits) == meaning
     told = {"evaluation": "eval"} | {name: name for name in splits}
-    assert settled(told)["evaluation"] == meaning
+    assert resolve_eval(told)["evaluation"] == meaning
 
 
 @pytest.mark.parametrize(

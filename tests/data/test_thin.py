@@ -1,4 +1,4 @@
-"""Images too thin to be rescaled: refused by name before any memory is spent."""
+"""Images too thin to rescale are refused before using memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from verydeep.checks.file_facts import FileTask, examine
+from verydeep.checks.file_facts import examine
 from verydeep.data.images.decode import decode, upright_size
 from verydeep.data.images.limits import LONGEST
 from verydeep.data.pipeline.read_crop import read_crop
@@ -34,7 +34,7 @@ def test_they_are_refused_wherever_files_are_read(size: tuple[int, int], kind: s
         pytest.fail("a crop was drawn")
 
     for read in (decode, upright_size, lambda data: read_crop(data, draw)):  # type: ignore[arg-type]
-        with pytest.raises(PictureTooLarge, match=f"{size[0]}x{size[1]}: its sides are 1:"):
+        with pytest.raises(PictureTooLarge, match=f"{size[0]}x{size[1]}: its aspect ratio is 1:"):
             read(data)
 
 
@@ -57,6 +57,6 @@ def test_each_is_a_fault_of_its_own_among_others(tmp_path: Path) -> None:
 def test_check_says_so(tmp_path: Path) -> None:
     thin = tmp_path / "thin.png"
     thin.write_bytes(encoded((1, 2000), "PNG"))
-    facts, _ = examine(FileTask(thin, colours=True))
+    facts, _ = examine(thin, colours=True)
     assert facts.fault == "too-large"
     assert "1:2,000" in facts.reason

@@ -1,4 +1,4 @@
-"""Data sets by name, from stand-ins for torchvision's classes: nothing is fetched."""
+"""Data sets by name, with stand-ins for torchvision's classes instead of downloads."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_arrays_become_pngs_and_are_fetched_once(
     assert Arrays.fetched == [True, False]
     assert capsys.readouterr().out == ""
     folder = cache / "fashion-mnist-v1"
-    assert progress.said[-1] == f"Fashion-MNIST is kept in {folder}"
+    assert progress.said[-1] == f"Fashion-MNIST is stored in {folder}"
     assert (dataset.root, dataset.layout_name) == (folder, "built-in")
     assert dataset.describe() == (
         "torchvision's Fashion-MNIST, 2 classes, 18 train, 2 val, 4 test (drawn by rule)"
@@ -153,7 +153,7 @@ def test_what_cannot_be_fetched_is_refused_and_leaves_nothing(
     monkeypatch.setattr(datasets, "CIFAR10", fail)
     with pytest.raises(DataError) as refusal:
         read_dataset("cifar10")
-    for words in ("cifar10: cannot be fetched from www.cs.toronto.edu", "Check the network"):
+    for words in ("cifar10: cannot be downloaded from www.cs.toronto.edu", "Check network"):
         assert words in str(refusal.value)
     assert str(cache / "cifar10-v1") in str(refusal.value)
     assert [path.name for path in cache.iterdir()] == [".cifar10.lock"]
@@ -175,7 +175,7 @@ def test_a_folder_of_the_same_name_is_not_passed_over(monkeypatch: pytest.Monkey
     monkeypatch.setattr(datasets, "MNIST", Arrays)
     plant(Path("mnist"), "a/1.png", "b/1.png")
     here = Path("mnist").resolve()
-    with pytest.raises(DataError, match=f"give {here}, for the former layout='built-in'"):
+    with pytest.raises(DataError, match=f"give {here} for the latter, layout='built-in'"):
         read_dataset("mnist")
     assert read_dataset(here, draw=False).classes == ("a", "b")
     assert read_dataset("mnist", draw=False, layout="class-folders").classes == ("a", "b")
@@ -187,7 +187,7 @@ def test_a_name_that_is_none_is_refused() -> None:
         DataError, match=r"no such file or folder; did you mean 'cifar10'\? DATA is one of digits"
     ):
         read_dataset("cifar-10")
-    with pytest.raises(DataError, match="pets: no built-in data set; these are digits, mnist"):
+    with pytest.raises(DataError, match="pets: not a built-in data set; those are digits, mnist"):
         read_dataset("pets", layout="built-in")
 
 

@@ -1,4 +1,4 @@
-"""Loading by threads and by processes: the same images, in order, with the faults by name."""
+"""Loading by threads and processes: equal images, in order, with faults by name."""
 
 from __future__ import annotations
 

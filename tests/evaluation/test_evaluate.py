@@ -20,7 +20,9 @@ from tiny import COLOURS, strict_json, write_class_folders, write_splits
 
 import verydeep
 from verydeep import Classifier, read_dataset
-from verydeep.data.samples import Box, Dataset, Sample
+from verydeep.data.dataset import Dataset
+from verydeep.data.geometry import Box
+from verydeep.data.samples import Sample
 from verydeep.errors import DataError, InputError, ModelError
 from verydeep.evaluation.calibration import Calibration
 from verydeep.evaluation.evaluate import (

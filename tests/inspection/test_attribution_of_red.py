@@ -9,7 +9,7 @@ import torch
 from asked import K, ask_of, pixels
 from torch import Tensor, nn
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.inspection.attribution import grad_cam, guided_backpropagation, occlusion, saliency
 from verydeep.inspection.heatmap import peak, share_inside
 from verydeep.inspection.subject import Subject

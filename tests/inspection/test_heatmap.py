@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.inspection.heatmap import half_area, peak, share_inside, strongest_ninth
 
 

@@ -17,8 +17,8 @@ from tiny import plant, strict_json
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from verydeep.data.geometry import Box
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.localization.box_geometry import iou_matrix
 from verydeep.localization.coco_export import Numbers, coco_results, coco_truth
 from verydeep.localization.detect import Guess, Located

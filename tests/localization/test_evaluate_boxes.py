@@ -16,7 +16,8 @@ from tiny import strict_json
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from verydeep.data.samples import Box, Sample
+from verydeep.data.geometry import Box
+from verydeep.data.samples import Sample
 from verydeep.errors import DataError, PictureError
 from verydeep.evaluation.significance import wilson_interval
 from verydeep.localization import evaluate as evaluation

@@ -433,7 +433,7 @@ def test_a_seed_that_torch_cannot_take_is_refused() -> None:
 def test_a_key_that_stands_there_twice_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "odd.yaml"
     file.write_text(text)
-    with pytest.raises(RecipeError, match="stands there twice, again in line"):
+    with pytest.raises(RecipeError, match="is repeated in line"):
         load_recipe(file)
 
 

@@ -21,8 +21,8 @@ from tiny import Outcome, strict_json, write_boxed
 
 import verydeep
 from verydeep import train
+from verydeep.data.geometry import Box
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box
 from verydeep.evaluation.protocol import multiple_scales
 from verydeep.localization.head import LOSSES
 from verydeep.localization.localizer import Localizer, load_localizer

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tiny import write_splits
 
+from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.images.thumbnails import thumbnail
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Dataset, relative_name
 from verydeep.data.shards.write import write_shards
 from verydeep.errors import DataError
 from verydeep.run.picture_finder import PictureFinder

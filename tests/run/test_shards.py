@@ -150,5 +150,5 @@ def test_a_shard_that_breaks_during_training_ends_it_with_a_word(
     process.join(120)
     assert process.exitcode == 2
     said = (tmp_path / "err").read_text()
-    assert "train-000002.tar: cut off before byte" in said
+    assert "train-000002.tar: truncated before byte" in said
     assert "Traceback" not in said

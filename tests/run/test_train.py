@@ -331,7 +331,7 @@ def test_another_folder_is_not_written_into(pictures: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["file", "file/below"])
 def test_a_file_is_no_run_folder(name: str, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(InputError, match=f"{name}: no folder can be made there"):
+    with pytest.raises(InputError, match=f"{name}.*: cannot be written"):
         train(pictures, recipe(*QUICK), tmp_path / name)
     assert (tmp_path / "file").read_text() == "precious"
 

@@ -1,4 +1,4 @@
-"""Small shards for tests: real images whose pixels tell which one they are."""
+"""Small shards for tests, of images identified by their pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shards behind a web server of this machine, which gives whole files and ranges of them."""
+"""Shards behind a local web server, as whole files and ranges."""
 
 from __future__ import annotations
 

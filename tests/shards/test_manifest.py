@@ -1,4 +1,4 @@
-"""A manifest that does not hold together is refused before anything is done with it."""
+"""Inconsistent manifests are refused before use."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ MUTATIONS: dict[str, tuple[Callable[[Content], object], str]] = {
         r"\(classes: classes: two classes are called 'red'",
     ),
     "one class": (_put("classes", value=["red"]), "at least two classes; found red"),
-    "a class without a name": (_put("classes", 0, value=""), "a class needs a name"),
+    "a class without a name": (_put("classes", 0, value=""), "a class name must have printable"),
     "control characters": (_put("classes", 0, value="a\x1b[2J"), r"got 'a\\x1b\[2J'"),
     "a title of control characters": (
         _put("titles", value={"red": "\x1b[2J"}),
-        "what is shown for a class must be printable",
+        "the title of a class must be printable",
     ),
     "no shards": (_put(*TRAIN, "shards", value=[]), r"\(splits\.train\.shards: "),
     "no samples": (
@@ -93,10 +93,10 @@ MUTATIONS: dict[str, tuple[Callable[[Content], object], str]] = {
         _rename,
         "splits: must be among train, val, test, all, got 'vall' instead; did you mean 'val'",
     ),
-    "a shard twice": (_one_shard_twice, r"the shard val-000000\.tar stands there 2 times"),
+    "a shard twice": (_one_shard_twice, r"the shard val-000000\.tar is listed 2 times"),
     "a shard with an odd name": (
         _put(*TRAIN, "shards", 0, "file", value="a\n.tar"),
-        r"a shard needs a name of printable characters, got 'a\\n\.tar'",
+        r"a shard's name must have printable characters, got 'a\\n\.tar'",
     ),
     "a negative count": (
         _put(*TRAIN, "counts", value=[-6, 12, 12]),
@@ -112,7 +112,7 @@ MUTATIONS: dict[str, tuple[Callable[[Content], object], str]] = {
     ),
     "counts of other classes": (
         _shift,
-        "tells of 3 images of class blue in val, but the shards hold 4",
+        "lists 3 images of class blue in val, but the shards hold 4",
     ),
     "a mean of nothing": (_put("colours", "mean", 0, value=math.nan), r"\(colours\.mean\.0: "),
     "an endless mean": (_put("colours", "mean", 2, value=math.inf), r"\(colours\.mean\.2: "),
@@ -148,7 +148,7 @@ def test_the_program_says_so_before_it_begins(
     for verb in (("check", folder), ("train", folder, "--out", tmp_path / "run", *flags())):
         outcome = verydeep(*verb)
         assert outcome.code == 2
-        assert outcome.err.startswith(f"verydeep: {folder}/dataset.json: no manifest of shards")
+        assert outcome.err.startswith(f"verydeep: {folder}/dataset.json: not a valid manifest")
         assert outcome.err.count("\n") == 1
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
@@ -157,5 +157,5 @@ def test_the_program_says_so_before_it_begins(
 def test_what_is_no_manifest_at_all(shards: Path, text: bytes) -> None:
     folder = changed(shards, lambda content: None)
     (folder / "dataset.json").write_bytes(text)
-    with pytest.raises(DataError, match="no manifest of shards"):
+    with pytest.raises(DataError, match="not a valid manifest"):
         read_dataset(folder)

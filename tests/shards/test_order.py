@@ -1,4 +1,4 @@
-"""The order of a stream: nobody is missed and nobody met twice, whatever the numbers."""
+"""Order of a stream: every sample exactly once for any numbers."""
 
 from __future__ import annotations
 

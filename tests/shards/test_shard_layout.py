@@ -1,4 +1,4 @@
-"""Data sets in shards: written, found, read by index or as a stream, here and elsewhere."""
+"""Data sets in shards: written, found, and read by index or as a stream, local and remote."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from PIL import Image
 from tiny import write_class_folders, write_splits
 
 from shards.made import number_of, png, samples, write_tar
+from verydeep.data.dataset import Dataset, relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.decode import decode
 from verydeep.data.pipeline.colour_statistics import scan
 from verydeep.data.read import read_dataset
-from verydeep.data.samples import Box, Dataset, relative_name
 from verydeep.data.shards.paths import expand, find_shards
 from verydeep.data.shards.write import write_shards
 from verydeep.data.split_names import last_split
@@ -103,13 +104,13 @@ def test_broken_pictures_are_left_out_by_name_or_stop_it(folder: Path, tmp_path:
 
 def test_shards_are_not_written_over_anything(folder: Path, tmp_path: Path) -> None:
     whole = read_dataset(folder)
-    with pytest.raises(DataError, match="within the data"):
+    with pytest.raises(InputError, match="inside the data set"):
         write_shards(whole, folder / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     with pytest.raises(DataError, match="is not empty"):
         write_shards(whole, tmp_path / "full")
-    with pytest.raises(InputError, match="no folder can be made"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_shards(whole, tmp_path / "full" / "x")
 
 
@@ -164,7 +165,7 @@ def test_patterns_stand_for_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_splits_are_named_in_all_or_none(tmp_path: Path) -> None:
     of_others(tmp_path / "wds", "train", range(12))
     write_tar(tmp_path / "wds" / "more.tar", samples(range(3)))
-    with pytest.raises(DataError, match=r"more\.tar: its name tells no split"):
+    with pytest.raises(DataError, match=r"more\.tar: its name contains no split"):
         read_dataset(tmp_path / "wds")
 
 
@@ -183,7 +184,7 @@ def test_words_are_classes_too_and_incomplete_samples_are_counted(tmp_path: Path
 
 def test_a_stream_needs_a_validation_split(tmp_path: Path) -> None:
     of_others(tmp_path / "wds", "train", range(12))
-    with pytest.raises(DataError, match="no validation split can be drawn from a stream"):
+    with pytest.raises(DataError, match="cannot draw a validation split from a stream"):
         read_dataset(tmp_path / "wds", stream=True)
     of_others(tmp_path / "wds", "val", range(6))
     whole = read_dataset(tmp_path / "wds", stream=True)
@@ -214,9 +215,9 @@ def harm_class(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (harm_count, r"val-000000\.tar: holds 2 samples, but 12 are told of"),
-        (harm_manifest, r"dataset\.json: no manifest of shards \(classes"),
-        (harm_name, r"'\.\./val-000000\.tar' is no file in"),
+        (harm_count, r"val-000000\.tar: holds 2 samples, but dataset.json lists 12"),
+        (harm_manifest, r"dataset\.json: not a valid manifest \(classes"),
+        (harm_name, r"'\.\./val-000000\.tar' is not in"),
         (harm_class, r"val-000000\.tar: there is no training class '3'"),
     ],
 )
@@ -269,7 +270,7 @@ def test_patterns_elsewhere(tmp_path: Path, memory: object) -> None:
 
 
 def test_a_missing_program_for_a_url_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match="nothing can open it"):
+    with pytest.raises(DataError, match="unknown protocol"):
         read_dataset("gopher+x://bucket/*.tar")
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
     with pytest.raises(MissingExtra, match=r"verydeep\[shards\]"):

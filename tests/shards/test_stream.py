@@ -1,4 +1,4 @@
-"""Batches out of shards: every sample once an epoch, and an epoch that goes on where it stopped."""
+"""Batches from shards: every sample once per epoch, and resumed epochs."""
 
 from __future__ import annotations
 
@@ -178,10 +178,10 @@ def test_an_unreadable_picture_is_named_and_passed_over(tmp_path: Path) -> None:
     ("harm", "message"),
     [
         (lambda path: path.unlink(), "cannot be opened"),
-        (lambda path: path.write_bytes(path.read_bytes()[:3000]), "cut off before"),
-        (lambda path: path.write_bytes(b"x" * 4096), "no tar archive, or broken at byte 0"),
+        (lambda path: path.write_bytes(path.read_bytes()[:3000]), "truncated before"),
+        (lambda path: path.write_bytes(b"x" * 4096), "not a tar archive, or broken at byte 0"),
         (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: write_tar(path, samples(range(2))), "holds 2 samples, but 8 are told of"),
+        (lambda path: write_tar(path, samples(range(2))), "holds 2 samples instead of 8"),
         (
             lambda path: write_tar(path, [("a.png", b""), ("a.cls", b"7")]),
             "there is no training class '7'",

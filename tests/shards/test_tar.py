@@ -1,4 +1,4 @@
-"""Reading archives: as other programs write them, broken ones, and hostile ones."""
+"""Archives from other programs, broken ones, and hostile ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shards.made import png, samples, write_tar
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.data.shards.index import index_shard, order_by_name
 from verydeep.data.shards.tar import TarPicture, TarReader, pictures_in_shard, usual_header
 from verydeep.errors import DataError
@@ -182,17 +182,17 @@ def _record(text: bytes) -> bytes:
     [
         (b"", "is empty"),
         (b"\x1f\x8b" + bytes(600), "is compressed"),
-        (b"PK\x03\x04" + bytes(600), "no tar archive"),
+        (b"PK\x03\x04" + bytes(600), "not a tar archive"),
         (_header(10**9, tarfile.XHDTYPE), "a name of 1,000,000,000 bytes"),
         (_header(10**9, tarfile.GNUTYPE_LONGNAME), "a name of 1,000,000,000 bytes"),
         (_header(6, tarfile.XHDTYPE) + b"x a=b\n".ljust(512, b"\0"), "broken extended header"),
         (_header(6, tarfile.XHDTYPE) + b"0 a=b\n".ljust(512, b"\0"), "broken extended header"),
-        (_header(900, tarfile.REGTYPE) + bytes(512), "cut off before byte 1,412"),
+        (_header(900, tarfile.REGTYPE) + bytes(512), "truncated before byte 1,412"),
         (_header(-1, tarfile.REGTYPE) + bytes(512), "broken at byte 512: a file of -1 bytes"),
         (_header(-600, tarfile.XHDTYPE) + bytes(512), "a name of -600 bytes"),
-        (_header(2**70, tarfile.REGTYPE) + bytes(512), "cut off before byte 1,180,591,620,"),
+        (_header(2**70, tarfile.REGTYPE) + bytes(512), "truncated before byte 1,180,591,620,"),
         (_record(b"size=-3"), r"broken extended header \(a file of -3 bytes\)"),
-        (_record(b"size=%d" % 2**80), "cut off before byte 1,208,925,819,"),
+        (_record(b"size=%d" % 2**80), "truncated before byte 1,208,925,819,"),
     ],
 )
 def test_broken_archives_are_refused_in_one_line(
@@ -206,7 +206,7 @@ def test_broken_archives_are_refused_in_one_line(
 
 
 def test_a_class_must_be_a_short_text(tmp_path: Path) -> None:
-    for content, message in ((b"9" * 5000, "are no class"), (b"\xff", "not in UTF-8")):
+    for content, message in ((b"9" * 5000, "too long for a class"), (b"\xff", "not UTF-8")):
         with pytest.raises(DataError, match=rf"s\.tar/1\.cls: .*{message}"):
             read(written([("1.png", png(1)), ("1.cls", content)], tmp_path))
 
@@ -264,7 +264,7 @@ def test_whatever_the_headers_say_it_ends_in_samples_or_one_message(
             messages.add(re.sub(r"[-\d,]+|\(.*\)|/.*", "", str(error)))
     assert {5, 6} <= outcomes
     assert {
-        "s.tar: broken at byte : a file of  bytes; write or fetch it again",
+        "s.tar: broken at byte : a file of  bytes; write or download it again",
         "s.tar: a name of  bytes; it is broken",
     } <= (messages)
     assert len(messages) >= 6
@@ -280,7 +280,7 @@ def test_an_index_of_odd_sizes_raises_nothing(tmp_path: Path) -> None:
 def test_an_index_says_what_is_wrong_instead_of_raising(tmp_path: Path) -> None:
     assert "cannot be opened" in str(index_shard(str(tmp_path / "none.tar")).fault)
     (tmp_path / "bad.tar").write_bytes(b"?" * 2048)
-    assert "no tar archive" in str(index_shard(str(tmp_path / "bad.tar")).fault)
+    assert "not a tar archive" in str(index_shard(str(tmp_path / "bad.tar")).fault)
     assert "directory" in str(index_shard(str(tmp_path)).fault)
 
 

@@ -1,4 +1,4 @@
-"""CSV holds what it is given, and no cell of text is a formula to a spreadsheet."""
+"""CSV keeps its content, and no text cell is a formula."""
 
 from __future__ import annotations
 

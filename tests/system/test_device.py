@@ -1,4 +1,4 @@
-"""The machine: what is chosen, what is refused, what is noted down."""
+"""Choice, refusal and description of devices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alone and in pairs: what processes add up and tell each other, over real connections."""
+"""Process groups of one and two, over real connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are the old ones or the new ones, whatever happens in between."""
+"""Atomic writing leaves the old file or the new one."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", [".", "x"])
 def test_no_folder_can_be_made_below_a_file(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"file.*: no folder can be made there \(\w"):
+    with pytest.raises(InputError, match=r"file.*: cannot be written \(\w"):
         make_folder(tmp_path / "file" / below)
 
 
@@ -132,7 +132,8 @@ def test_a_folder_that_cannot_be_written_to_is_found_out(
     with pytest.raises(InputError) as caught:
         make_folder(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: nothing can be written there (Permission denied): choose another folder"
+        f"{tmp_path}: cannot be written (Permission denied): make it writable, or choose another "
+        "folder"
     )
 
 

@@ -1,4 +1,4 @@
-"""Messages name options as their reader writes them: keywords in Python, flags in the shell."""
+"""Option names in messages: keywords in Python, flags in the shell."""
 
 from __future__ import annotations
 

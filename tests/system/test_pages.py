@@ -1,4 +1,4 @@
-"""The frame of all pages: filled in safely, and colours that can be read on either ground."""
+"""The page template: safe rendering and readable colours."""
 
 from __future__ import annotations
 

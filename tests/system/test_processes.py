@@ -1,4 +1,4 @@
-"""Workers: values in turn, an owner that notices every end, and workers that end with the owner."""
+"""Workers: values in turn, detection of every end, and no orphans."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def test_workers_end_with_their_owner(method: str, how: str, tmp_path: Path) -> 
 def test_the_watch_alone_ends_workers_where_the_kernel_does_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("verydeep.system.parent_watch._be_killed_with_the_parent", lambda: None)
+    monkeypatch.setattr("verydeep.system.parent_watch._request_death_signal", lambda: None)
     process = multiprocessing.get_context("fork").Process(
         target=own_workers, args=("fork", "SIGKILL", tmp_path / "pids")
     )

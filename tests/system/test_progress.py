@@ -1,4 +1,4 @@
-"""Progress goes to stderr: lines where nobody watches, bars on a terminal."""
+"""Progress on stderr: lines in logs, bars in a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values come out of a pipe as they went in, however large, and can be written to."""
+"""Values of any size pass through a pipe unchanged and writable."""
 
 from __future__ import annotations
 

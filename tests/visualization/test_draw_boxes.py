@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.visualization.plots import boxes as drawing
 from verydeep.visualization.plots.boxes import (
     FOUND,

@@ -17,7 +17,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from PIL import Image, ImageFont
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.visualization.plots import fonts
 from verydeep.visualization.plots.boxes import Mark, draw_boxes
 from verydeep.visualization.plots.confusion import draw_confusion

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.localization.detect import Guess, Located
 from verydeep.localization.merge import Merging, merge_steps
 from verydeep.localization.result import LocatedSample

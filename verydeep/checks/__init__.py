@@ -1,1 +1,1 @@
-"""A data set looked over before hours are spent on it; nothing of it is ever changed."""
+"""Checks of a data set before training; they never change it."""

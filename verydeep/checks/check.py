@@ -1,47 +1,47 @@
-"""The whole look-over: every file once, repetitions, rules, figures."""
+"""The whole check of a data set: every file once, duplicates, rules, statistics."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from verydeep.checks.dataset_rules import set_findings
 from verydeep.checks.duplicates import find_duplicates
 from verydeep.checks.facts_table import DatasetFacts
-from verydeep.checks.file_facts import FileTask, examine
+from verydeep.checks.file_facts import FileFacts, examine
 from verydeep.checks.file_rules import file_findings
 from verydeep.checks.findings import SEVERITIES, Evidence, Finding
 from verydeep.checks.open_dataset import place_of, read
 from verydeep.checks.summary import summarize
 from verydeep.checks.unlisted_files import find_empty_folders, find_strays
-from verydeep.data.pipeline.colour_statistics import ColourStatistics, ColourSum
+from verydeep.data.dataset import Dataset
+from verydeep.data.pipeline.colour_statistics import ColourStatistics, ColourSum, Moments
 from verydeep.data.pipeline.workers import in_parallel
-from verydeep.data.samples import Dataset
+from verydeep.data.samples import Samples
 from verydeep.errors import InputError, plural
-from verydeep.system.files import lies_within, make_folder
+from verydeep.system.files import make_output_folder
 from verydeep.system.locks import hold
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.summary import Rows, Summary
 
 SHOWN = 5
-"""Findings that a report shows of itself at the prompt, at most."""
+"""Maximum number of findings in a report's short form."""
 
 
 @dataclass(frozen=True, repr=False)
 class CheckReport(Summary):
-    """What a look-over of a data set found.
+    """The results of checking a data set.
 
     Attributes:
-        data: What was looked over, as a path or name.
-        dataset: The data set, with its splits as training would have them.
-        findings: The worst first.
-        summary: Its figures, as plain values.
-        seconds: That it took.
+        data: Path or name of the data set.
+        dataset: The data set, with the splits that training would use.
+        findings: Findings, the most severe first.
+        summary: Statistics, as plain values.
+        seconds: Duration of the check.
         pictures: Every file with its facts.
     """
 
@@ -54,17 +54,17 @@ class CheckReport(Summary):
 
     @property
     def exit_code(self) -> int:
-        """2 if training would fail or its figures would lie, else 0."""
+        """2 if training would fail or its results would be misleading, else 0."""
         return 2 if any(finding.severity == "error" for finding in self.findings) else 0
 
     @property
     def verdict(self) -> str:
-        """The outcome in a sentence."""
+        """The result in one sentence."""
         counts = Counter(finding.severity for finding in self.findings)
         found = ", ".join(plural(counts[severity], severity) for severity in SEVERITIES)
         if self.exit_code:
-            return f"Not fit for training yet ({found}): mend the errors first"
-        return f"Fit for training ({found})"
+            return f"Not ready for training ({found}): fix the errors first"
+        return f"Ready for training ({found})"
 
     def facts(self) -> Rows:
         """Yield the facts to show."""
@@ -101,34 +101,33 @@ def check(
     workers: int | None = None,
     progress: ProgressWish = None,
 ) -> CheckReport:
-    """Look a data set over before it is trained on. Nothing of it is changed.
+    """Check a data set before training, without changing it.
 
     Args:
         data: ``digits`` or a folder; see :func:`verydeep.data.read.read_dataset`.
-        out: Folder for a page to look at and lists of the files; None writes nothing.
-        limit: Share of broken files of a split above which training would refuse the set
-            (``data.unreadable_limit`` in the recipe).
-        layout: How the data lie on disk; None looks.
-        colours: Whether to measure mean and principal axes of the training pixels, equal to what
-            a training measures. Without, large JPEGs are decoded at a reduced size, which is
-            several times as quick; they are still read to their end.
+        out: Folder for an HTML page and lists of the files; None writes nothing.
+        limit: Maximum share of broken files per split (``data.unreadable_limit`` in the recipe).
+        layout: Folder layout; None detects it.
+        colours: Whether to measure mean and principal axes of the training pixels, as training
+            does. If not, large JPEGs are decoded at a reduced size, several times as fast, but
+            still read to the end.
         workers: Decoding processes; None decides.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        progress: Progress reporting; None reports in a notebook or terminal, False is silent,
+            True always reports.
 
     Returns:
-        The report; its ``exit_code`` is 2 if training would fail or its figures would lie.
+        The report; its ``exit_code`` is 2 if training would fail or its results would mislead.
 
     Raises:
-        DataError: There is no such folder, or it has no layout that training can use.
-        InputError: The limit is no share, or ``out`` lies within the data or cannot be written to.
+        DataError: There is no such folder, or no layout fits.
+        InputError: The limit is not in 0 to 1, or ``out`` is inside the data or not writable.
     """
     progress = choose_progress(progress)
     if not 0 <= limit <= 1:
-        raise InputError(f"limit must be a share between 0 and 1, got {limit:g} instead")
+        raise InputError(f"limit must be between 0 and 1, got {limit:g} instead")
     start = time.perf_counter()
     dataset, undrawable = read(data, layout, progress)
-    target = None if out is None else target_folder(Path(out), dataset.root)
+    target = None if out is None else make_output_folder(Path(out), dataset.root)
     pictures, measured = _examine(dataset, colours, workers, progress)
     duplicates = find_duplicates(pictures, workers=workers, progress=progress)
     strays, empty = find_strays(dataset, progress), find_empty_folders(dataset)
@@ -148,28 +147,16 @@ def check(
     return report
 
 
-def target_folder(out: Path, root: Path) -> Path:
-    """Return the folder to write to, which must not lie among the images.
-
-    Raises:
-        InputError: It does, or cannot be made.
-    """
-    out = out.expanduser()
-    if lies_within(out, root):
-        raise InputError(f"{out} lies within the data, which are not to be changed: choose another")
-    make_folder(out)
-    return out
-
-
 def _examine(
     dataset: Dataset, colours: bool, workers: int | None, progress: Progress
 ) -> tuple[DatasetFacts, ColourStatistics | None]:
-    tasks = _Tasks(dataset, colours)
+    work = _Examine([*dataset.splits.items()], colours)
+    total = sum(map(len, dataset.splits.values()))
     pictures = DatasetFacts(dataset.splits, dataset.root)
     sums = ColourSum()
     with (
-        progress.task("check", len(tasks)) as bar,
-        closing(in_parallel(examine, tasks, workers=workers, chunk=32)) as examined,
+        progress.task("check", total) as bar,
+        closing(in_parallel(work, range(total), workers=workers, chunk=32)) as examined,
     ):
         for facts, moments in examined:
             pictures.add(facts)
@@ -179,25 +166,17 @@ def _examine(
     return pictures, sums.statistics() if sums.count else None
 
 
-class _Tasks(Sequence[FileTask]):
-    """All files of a data set, each made a task when its turn comes."""
+@dataclass(frozen=True)
+class _Examine:
+    """Examines a file by its index over all splits."""
 
-    def __init__(self, dataset: Dataset, colours: bool) -> None:
-        self._splits = list(dataset.splits.items())
-        self._colours = colours
+    splits: list[tuple[str, Samples]]
+    colours: bool
 
-    def __len__(self) -> int:
-        return sum(len(samples) for _, samples in self._splits)
-
-    @overload
-    def __getitem__(self, index: int) -> FileTask: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[FileTask]: ...
-    def __getitem__(self, index: int | slice) -> FileTask | Sequence[FileTask]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        for split, samples in self._splits:
+    def __call__(self, index: int) -> tuple[FileFacts, Moments | None]:
+        for split, samples in self.splits:
             if index < len(samples):
-                return FileTask(samples[index].path, self._colours and split in ("train", "all"))
+                measured = self.colours and split in ("train", "all")
+                return examine(samples[index].path, measured)
             index -= len(samples)
         raise IndexError(index)

@@ -1,26 +1,26 @@
-"""Rules for the names of classes: those of splits, and those that differ in hardly anything."""
+"""Rules for class names: those of splits, and those that are too similar."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from verydeep.checks.findings import Finding, Flagged
+from verydeep.data.dataset import Dataset
 from verydeep.data.name_forms import alike
-from verydeep.data.samples import Dataset
 from verydeep.data.split_names import whole_split
 from verydeep.errors import plural
 from verydeep.system.option_names import option
 
 
 def class_name_findings(dataset: Dataset) -> Iterator[Finding]:
-    """Yield what is odd about the names of the classes."""
+    """Yield the findings about class names."""
     yield from _splits(dataset.classes)
     yield from _alike(dataset.classes)
     yield from _respelled(dataset.respelled)
 
 
 def _splits(classes: tuple[str, ...]) -> Iterator[Finding]:
-    """Yield a finding if classes are named like different splits; one alone may be a class."""
+    """Yield a finding if classes are named like several splits; a single one may be a class."""
     named = [(name, split) for name in classes if (split := whole_split(name)) is not None]
     if len({split for _, split in named}) < 2:
         return
@@ -30,9 +30,8 @@ def _splits(classes: tuple[str, ...]) -> Iterator[Finding]:
         f"{plural(len(named), 'class', 'classes')} named like splits: "
         f"{', '.join(repr(name) for name, _ in named)}",
         len(named),
-        "if they are splits, put a folder for each class into them (train/cat/, test/cat/) and "
-        f"leave {option('layout')} away; if they are classes, give them names that tell what they "
-        "show",
+        "if they are splits, give each a folder per class (train/cat/, test/cat/) and omit "
+        f"{option('layout')}; if they are classes, name them after what they show",
         tuple(Flagged("", "", name, f"like the split {split}") for name, split in named),
     )
 
@@ -46,8 +45,7 @@ def _alike(classes: tuple[str, ...]) -> Iterator[Finding]:
             f"{plural(len(groups), 'group')} of classes whose names differ only in case or blanks: "
             f"{'; '.join(', '.join(map(repr, group)) for group in groups[:5])}",
             len(groups),
-            "if they mean the same, put their images into one class; if not, give them names "
-            "that people can tell apart",
+            "if they mean the same, merge them; if not, give them clearly different names",
             tuple(Flagged("", "", name) for group in groups for name in group),
         )
 
@@ -57,10 +55,10 @@ def _respelled(names: tuple[str, ...]) -> Iterator[Finding]:
         yield Finding(
             "respelled-classes",
             "warning",
-            f"{plural(len(names), 'class', 'classes')} written in several of Unicode's normal "
+            f"{plural(len(names), 'class', 'classes')} spelled in several of Unicode's normal "
             f"forms: {', '.join(map(repr, names[:5]))}",
             len(names),
-            "their images are taken together, as the names look the same; rename the folders or "
-            "labels to one form if other programs are to agree",
+            "their images are merged, as the names look the same; other programs may treat them "
+            "as different classes: rename the folders or labels to one form",
             tuple(Flagged("", "", name) for name in names),
         )

@@ -1,4 +1,4 @@
-"""Small images for a page: a contact sheet a class, and those that a finding is about."""
+"""Thumbnails for the page: a contact sheet per class, and the images of findings."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from verydeep.checks.facts_table import ImageFacts
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.thumbnails import thumbnail
 from verydeep.data.pipeline.workers import in_parallel
-from verydeep.data.samples import Dataset
 from verydeep.errors import PictureError
 from verydeep.system.progress import Progress
 
 HEIGHT = 96
-"""Pixels of a small image, whose width is at most twice that."""
+"""Height of a thumbnail in pixels; its width is at most twice that."""
 
 MOST_ON_A_PAGE = 1000
-"""Small images on all sheets together, at most; two a class in any case."""
+"""Maximum thumbnails on all sheets together, but at least two per class."""
 
 MOST_A_CLASS = 8
 
@@ -38,12 +38,12 @@ class Sheet:
 def choose_sheets(
     dataset: Dataset, pictures: Sequence[ImageFacts], *, seed: int = 0
 ) -> tuple[Sheet, ...]:
-    """Choose a few usable training images of every class.
+    """Choose some usable training images of every class.
 
     Args:
         dataset: The data set.
         pictures: All of its files.
-        seed: Another seed chooses others.
+        seed: Random seed.
     """
     by_class: dict[int, array[int]] = defaultdict(lambda: array("q"))
     for number, picture in enumerate(pictures):
@@ -70,11 +70,11 @@ def _choose(
 def shrink_all(
     paths: Iterable[ImageSource], *, workers: int | None = None, progress: Progress | None = None
 ) -> dict[ImageSource, str]:
-    """Return small images as data URIs, by file; those that cannot be decoded are left out."""
+    """Return thumbnails as data URIs by file, without those that cannot be decoded."""
     wanted = sorted(set(paths), key=str)
     found = {}
     with (
-        (progress or Progress()).task("shrink", len(wanted)) as bar,
+        (progress or Progress()).task("thumbnails", len(wanted)) as bar,
         closing(in_parallel(shrink, wanted, workers=workers)) as small,
     ):
         for done, (path, uri) in enumerate(zip(wanted, small, strict=True), start=1):
@@ -85,8 +85,8 @@ def shrink_all(
 
 
 def shrink(path: ImageSource) -> str | None:
-    """Return a small image as a JPEG in a data URI; None if it cannot be decoded."""
+    """Return a thumbnail as a data URI; None if the image cannot be decoded."""
     try:
         return thumbnail(path, (2 * HEIGHT, HEIGHT))
-    except PictureError:  # what is wrong with it stands among the findings
+    except PictureError:  # reported among the findings
         return None

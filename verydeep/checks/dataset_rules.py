@@ -1,4 +1,4 @@
-"""Rules for the set as a whole: repetitions, leakage, contradicting labels, and its classes."""
+"""Rules for the whole data set: duplicates, leakage, contradictory labels, and classes."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from verydeep.checks.class_rules import class_name_findings
 from verydeep.checks.duplicates import Group, Near
 from verydeep.checks.facts_table import ImageFacts
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
-from verydeep.data.samples import relative_name
+from verydeep.data.dataset import relative_name
 from verydeep.errors import plural, printable
 from verydeep.system.option_names import setting
 
 FEW = 10
-"""Training images of a class below which little can be learned."""
+"""Training images below which a class is reported."""
 
 IMBALANCE = 10.0
-"""Largest class over smallest from which the set is called uneven."""
+"""Ratio of the largest to the smallest class from which it is reported."""
 
 Relation = Callable[[ImageFacts, ImageFacts], bool]
 
 
 def set_findings(evidence: Evidence) -> Iterator[Finding]:
-    """Yield what is wrong or odd with the set as a whole."""
+    """Yield the findings about the whole data set."""
     yield from _exact(evidence)
     yield from _near(evidence)
     yield from _classes(evidence)
 
 
 def _leaks(one: ImageFacts, other: ImageFacts) -> bool:
-    """Return whether exactly one of the two is trained on."""
+    """Return whether exactly one of the two is in the training split."""
     return (one.split == "train") != (other.split == "train")
 
 
@@ -48,28 +48,28 @@ _EXACT: tuple[tuple[str, Severity, Relation, str, str], ...] = (
         "error",
         _contradicts,
         "the same image under different classes",
-        "at most one of the labels is right: keep that file and remove the others (or all)",
+        "at most one label is right: keep that file and remove the others (or all)",
     ),
     (
         "leakage",
         "error",
         _leaks,
         "the same image in train and in val or test",
-        "the error on them would be too good: remove the copies, best those in train",
+        "the measured error would be too low: remove the copies, preferably those in train",
     ),
     (
         "shared",
         "warning",
         _crosses,
         "the same image in val and in test",
-        "the choice of the epoch sees a part of the test: remove the copies in val",
+        "model selection would see part of the test set: remove the copies in val",
     ),
     (
         "duplicates",
         "warning",
         lambda one, other: True,
         "the same image several times in one split and class",
-        "it counts as often as it is there: keep one of each",
+        "repeated images have more weight: keep one of each",
     ),
 )
 
@@ -79,22 +79,22 @@ _NEAR: tuple[tuple[str, Severity, Relation, str, str], ...] = (
         "error",
         _leaks,
         "nearly the same image in train and in val or test",
-        "look at them: if they are copies (saved again, resized, brightened), remove one of "
-        "each; frames of one film or burst belong into one split",
+        "compare them: if they are copies (saved again, resized, brightened), remove one of each; "
+        "frames of one video or burst belong in one split",
     ),
     (
         "near-shared",
         "warning",
         _crosses,
         "nearly the same image in val and in test",
-        "look at them: if they are copies, remove those in val",
+        "compare them: if they are copies, remove those in val",
     ),
     (
         "near-contradiction",
         "error",
         _contradicts,
         "nearly the same image under different classes",
-        "look at them: if they are copies, keep the one with the right label",
+        "compare them: if they are copies, keep the one with the right label",
     ),
     (
         "near-duplicates",
@@ -104,11 +104,11 @@ _NEAR: tuple[tuple[str, Severity, Relation, str, str], ...] = (
         "harmless in small numbers; keep one of each if many come from one source",
     ),
 )
-"""How bad a finding is where one of its pairs is certain; errors are warnings where none is."""
+"""Severities for findings with at least one certain pair; without one, errors are warnings."""
 
 
 def _exact(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the groups of equal images; one that leaks and contradicts is named under both."""
+    """Yield the findings about equal images; one that leaks and contradicts is in both."""
     for key, severity, relation, what, advice in _EXACT:
         flagged: list[Flagged] = []
         count = 0
@@ -122,7 +122,7 @@ def _exact(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _members(evidence: Evidence, group: Group, key: str, relation: Relation) -> Iterator[Flagged]:
-    """Yield the files of a group if the finding is about it, each with one it repeats."""
+    """Yield the files of a group that belong to a finding, each with one it repeats."""
     members = [evidence.pictures[index] for index in group.members]
     kind = _kind(members)
     if key in ("shared", "duplicates") and key not in kind:
@@ -136,7 +136,7 @@ def _members(evidence: Evidence, group: Group, key: str, relation: Relation) -> 
 
 
 def _kind(members: list[ImageFacts]) -> set[str]:
-    """Return which of the milder findings a group belongs to: those that no error covers."""
+    """Return the milder finding of a group that no error covers."""
     splits = {picture.split for picture in members}
     if len({picture.label for picture in members}) > 1 or ("train" in splits and len(splits) > 1):
         return set()
@@ -144,14 +144,14 @@ def _kind(members: list[ImageFacts]) -> set[str]:
 
 
 def _near(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the near pairs; one that leaks and contradicts is named under both."""
+    """Yield the findings about near pairs; one that leaks and contradicts is in both."""
     pairs: dict[str, list[tuple[Near, Flagged]]] = {key: [] for key, *_ in _NEAR}
     groups = {index: g.members for g in evidence.duplicates.groups for index in g.members}
     for near in evidence.duplicates.near:
         for key, one, other in _relations(evidence, groups, near):
             reason = (
                 f"like {printable(one.name)} ({_place(evidence, one)}): {near.bits} of 64 bits "
-                f"differ, correlation {near.likeness:.3f}"
+                f"differ, correlation {near.correlation:.3f}"
             )
             pairs[key].append((near, evidence.flag(other, reason, one.name)))
     for key, severity, _, what, advice in _NEAR:
@@ -161,7 +161,7 @@ def _near(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "near-incomplete",
             "note",
-            "so many images are alike that not all pairs were looked at",
+            "too many images are alike to compare all pairs",
             len(evidence.duplicates.near),
             "remove some of the near duplicates and check again",
         )
@@ -170,9 +170,9 @@ def _near(evidence: Evidence) -> Iterator[Finding]:
 def _near_finding(
     key: str, severity: Severity, pairs: list[tuple[Near, Flagged]], what: str, advice: str
 ) -> Finding:
-    """Return the finding of some near pairs: an error only if there are certain ones, named first.
+    """Return the finding of some near pairs: an error only if some, listed first, are certain.
 
-    A likeness that is no more than that may be chance, and does not make a set unfit.
+    Mere similarity may be chance.
     """
     pairs = sorted(pairs, key=lambda pair: not pair[0].certain)
     certain = sum(near.certain for near, _ in pairs)
@@ -186,7 +186,7 @@ def _near_finding(
 def _relations(
     evidence: Evidence, groups: dict[int, tuple[int, ...]], near: Near
 ) -> list[tuple[str, ImageFacts, ImageFacts]]:
-    """Return the findings that a near pair gives, each with two of its copies that give it."""
+    """Return the findings of a near pair, each with two of its copies as evidence."""
     ones, others = (
         _places([evidence.pictures[index] for index in groups.get(number, (number,))])
         for number in (near.first, near.second)
@@ -200,11 +200,11 @@ def _relations(
 
 
 _MILDER = ("near-shared", "near-duplicates")
-"""What a pair is only named under if nothing worse is to be said of it."""
+"""Findings that list a pair only if it is in no worse one."""
 
 
 def _places(copies: list[ImageFacts]) -> list[ImageFacts]:
-    """Return one of the copies for each split and class that they are in."""
+    """Return one copy per split and class."""
     return list({(picture.split, picture.label): picture for picture in copies}.values())
 
 
@@ -219,15 +219,15 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
             "error",
             "the images have no classes",
             len(evidence.pictures),
-            "a classifier learns from a folder for each class: move them into such folders, two at "
-            "least, or name their classes in a table with the columns file and label",
+            "a classifier needs at least two classes: move the images into one folder per class, "
+            "or give a table with the columns file and label",
         )
         return
     yield from class_name_findings(evidence.dataset)
     if not {"train", "all"} & set(evidence.dataset.splits):
         yield _no_training(evidence)
     elif evidence.undrawable:
-        advice = "add images to that class, or give val/ and test/ folders yourself"
+        advice = "add images to that class, or make val/ and test/ folders yourself"
         yield Finding("no-split", "error", evidence.undrawable, 1, advice)
     classes = evidence.dataset.classes
     usable = {split: [0] * len(classes) for split in evidence.dataset.splits}
@@ -248,8 +248,8 @@ def _no_training(evidence: Evidence) -> Finding:
         "error",
         f"there are no training images, only {found}",
         len(evidence.pictures),
-        "a model can be tested on them (verydeep evaluate); to train one, add a split "
-        "train, like train/<class>/",
+        "you can test a model on them (verydeep evaluate); to train one, add a split train, like "
+        "train/<class>/",
     )
 
 
@@ -260,9 +260,9 @@ def _empty_folders(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "empty-folder",
             "warning",
-            f"{plural(len(empty), 'folder')} without an image beside those of the classes",
+            f"{plural(len(empty), 'folder')} without images beside those of the classes",
             len(empty),
-            "training knows no class of that name: put its images there, or remove the folder",
+            "training has no class of that name: put its images there, or remove the folder",
             tuple(Flagged(f"{name}/") for name in names),
         )
 
@@ -275,8 +275,8 @@ def _missing(classes: tuple[str, ...], split: str, counts: list[int]) -> Iterato
             "error" if split in ("train", "all") else "warning",
             f"{plural(len(missing), 'class', 'classes')} without a usable image in {split}",
             len(missing),
-            f"add images of {'it' if len(missing) == 1 else 'them'} to {split}; the error there "
-            "says nothing about a class that is missing",
+            f"add images of {'it' if len(missing) == 1 else 'them'} to {split}; its error does not "
+            "measure missing classes",
             tuple(Flagged("", split, name) for name in missing),
         )
 
@@ -289,7 +289,7 @@ def _few(classes: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
             "warning",
             f"{plural(len(few), 'class', 'classes')} with fewer than {FEW} training images",
             len(few),
-            "little can be learned from so few: add some, or merge the class with another",
+            "too few to learn much: add some, or merge the class with another",
             tuple(Flagged("", "train", name, plural(count, "image")) for name, count in few),
         )
     low, high = min(counts, default=0), max(counts, default=0)
@@ -300,7 +300,7 @@ def _few(classes: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
             f"the largest class has {high / low:.1f} times the images of the smallest "
             f"({classes[counts.index(high)]} {high:,}, {classes[counts.index(low)]} {low:,})",
             2,
-            "the net will prefer large classes: add images to small ones, or train with "
-            f"{setting('data.balance', 'weights')} (or sampling), and look at the errors of each "
-            "class, not at their mean alone",
+            "the net will favour large classes: add images to small ones, or train with "
+            f"{setting('data.balance', 'weights')} (or sampling), and look at the error of each "
+            "class, not only at the mean",
         )

@@ -1,9 +1,9 @@
-"""The same image in several files: exact by bytes or pixels, near by hash and a second look.
+"""Detection of duplicates: exact by bytes or pixels, near by perceptual hash and correlation.
 
-Two hashes that differ in at most :data:`~verydeep.checks.perceptual_hash.NEAR` = 6 of 64 bits have
-at least two of their eight bytes in common. So the files are sorted by each of the 28 pairs of
-bytes, and only those that share such a pair are compared, not all with all. What is close enough is
-decoded again and compared by its pixels, which tells chance likeness from copies.
+Two hashes that differ in at most :data:`~verydeep.checks.perceptual_hash.NEAR` = 6 of 64 bits share
+at least two of their eight bytes. So the files are sorted by each of the 28 pairs of bytes, and
+only those with an equal pair are compared. Close images are decoded again and compared by pixels,
+which distinguishes copies from chance similarity.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.checks.facts_table import ImageFacts
-from verydeep.checks.perceptual_hash import ALIKE, NEAR, Look, distance, take_a_look
+from verydeep.checks.perceptual_hash import ALIKE, NEAR, ImageFeatures, distance, image_features
 from verydeep.data.pipeline.workers import load_pictures
 from verydeep.system.progress import Progress
 
 Pairs = NDArray[np.int64]
 
 MOST_PAIRS = 100_000
-"""Near pairs that are looked at, at most: the frames of a film are all like one another."""
+"""Maximum number of near pairs to compare: the frames of a video are all alike."""
 
 CERTAIN_BITS = 2
-"""Bits of two hashes that differ at most where one image is surely a copy of the other..."""
+"""Maximum differing bits of the hashes of certain copies..."""
 
-CERTAIN_LIKENESS = 0.99
-"""... and the correlation that the two have at least."""
+CERTAIN_CORRELATION = 0.99
+"""... and the minimum correlation of their pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Files that hold the very same image: numbers of images, and what is equal."""
+    """Files with the same image: their indices, and what is equal."""
 
     members: tuple[int, ...]
     equal: Literal["bytes", "pixels"]
@@ -45,29 +45,29 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Two files that hold nearly the same image.
+    """Two files with nearly the same image.
 
     Attributes:
-        first: Number of the one image.
-        second: Number of the other.
-        bits: In which the hashes differ.
-        likeness: Correlation of the shrunken images.
+        first: Index of one image.
+        second: Index of the other.
+        bits: Number of differing bits of the hashes.
+        correlation: Correlation of the downsized images.
     """
 
     first: int
     second: int
     bits: int
-    likeness: float
+    correlation: float
 
     @property
     def certain(self) -> bool:
-        """Whether the two are copies beyond doubt: no two images of real sets are so alike."""
-        return self.bits <= CERTAIN_BITS and self.likeness >= CERTAIN_LIKENESS
+        """Whether the two are certainly copies: no other images of real data sets are so alike."""
+        return self.bits <= CERTAIN_BITS and self.correlation >= CERTAIN_CORRELATION
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """All repetitions in a data set; ``complete`` unless there were too many near pairs."""
+    """All duplicates in a data set; ``complete`` unless there were too many near pairs."""
 
     groups: tuple[Group, ...] = ()
     near: tuple[Near, ...] = ()
@@ -80,20 +80,20 @@ def find_duplicates(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Duplicates:
-    """Find the repetitions among images.
+    """Find duplicates among images.
 
     Args:
-        pictures: All files that were looked at, of all splits.
-        workers: Processes that look again at what may be alike.
-        progress: Where to report to; None is silent.
+        pictures: All files of all splits.
+        workers: Decoding processes for the comparison.
+        progress: Progress reporting; None is silent.
     """
     progress = progress or Progress()
     same, numbers, hashes = _by_bytes(pictures)
     found, complete = near_pairs(hashes, most=MOST_PAIRS, progress=progress)
     pairs = numbers[found] if len(found) else np.empty((0, 2), np.int64)
-    looks = _look_again(pictures, pairs, workers, progress)
-    heads = _join_equal_pixels(pairs, looks)
-    near = tuple(_near(pictures, pairs, looks, heads))
+    features = _decode_again(pictures, pairs, workers, progress)
+    heads = _join_equal_pixels(pairs, features)
+    near = tuple(_near(pictures, pairs, features, heads))
     return Duplicates(tuple(_groups(pictures, same, heads)), near, complete)
 
 
@@ -103,12 +103,12 @@ def near_pairs(
     """Find all pairs of hashes that differ in at most ``NEAR`` bits.
 
     Args:
-        hashes: (N,) of 64 bits.
-        most: Stop beyond this many pairs; None finds all.
-        progress: Where to report to; None is silent.
+        hashes: Hashes, uint64 (N,).
+        most: Maximum number of pairs; None finds all.
+        progress: Progress reporting; None is silent.
 
     Returns:
-        (M, 2) numbers, the smaller first, in order; and whether these are all.
+        Sorted pairs of indices (M, 2), the smaller first; and whether these are all.
     """
     columns = hashes.view(np.uint8).reshape(-1, 8).astype(np.uint16)
     found: set[tuple[int, int]] = set()
@@ -125,7 +125,7 @@ def near_pairs(
 
 
 def _close_within(hashes: NDArray[np.uint64], keys: NDArray[np.uint16]) -> Iterator[Pairs]:
-    """Yield the close pairs among hashes of one key: sorted neighbours 1 apart, 2 apart, ..."""
+    """Yield the close pairs with equal keys: sorted neighbours 1 apart, 2 apart, ..."""
     order = np.argsort(keys, kind="stable")
     keys, hashes = keys[order], hashes[order]
     left = np.arange(len(keys))
@@ -147,7 +147,7 @@ def _ordered(pairs: set[tuple[int, int]]) -> Pairs:
 def _by_bytes(
     pictures: Sequence[ImageFacts],
 ) -> tuple[list[list[int]], NDArray[np.int64], NDArray[np.uint64]]:
-    """Return groups of equal bytes, and of what has a hash, once each, the numbers and hashes."""
+    """Return groups of equal files, and the indices and hashes of one of each."""
     digests, hashes = bytearray(), np.zeros(len(pictures), np.uint64)
     usable, hashed = (np.zeros(len(pictures), np.bool_) for _ in range(2))
     for index, picture in enumerate(pictures):
@@ -171,35 +171,38 @@ def _by_bytes(
     return several, firsts, hashes[firsts]
 
 
-def _look_again(
+def _decode_again(
     pictures: Sequence[ImageFacts], pairs: Pairs, workers: int | None, progress: Progress
-) -> dict[int, Look]:
+) -> dict[int, ImageFeatures]:
     indices = np.unique(pairs).tolist()
-    looks = {}
+    features = {}
     paths = [pictures[index].path for index in indices]
     with (
         progress.task("compare", len(indices)) as task,
-        closing(load_pictures(paths, take_a_look, workers=workers)) as all_loaded,
+        closing(load_pictures(paths, image_features, workers=workers)) as all_loaded,
     ):
         for loaded in all_loaded:
             task.update(loaded.index + 1)
             if loaded.value is not None:
-                looks[indices[loaded.index]] = loaded.value
-    return looks
+                features[indices[loaded.index]] = loaded.value
+    return features
 
 
-def _join_equal_pixels(pairs: Pairs, looks: dict[int, Look]) -> dict[int, int]:
-    """Return, for images whose pixels equal those of an earlier one, the number of that one."""
+def _join_equal_pixels(pairs: Pairs, features: dict[int, ImageFeatures]) -> dict[int, int]:
+    """Return, for each decoded image, the index of the first one with equal pixels."""
     first_with: dict[bytes, int] = {}
     return {
-        index: first_with.setdefault(looks[index].pixels, index)
+        index: first_with.setdefault(features[index].pixels, index)
         for index in np.unique(pairs).tolist()
-        if index in looks
+        if index in features
     }
 
 
 def _near(
-    pictures: Sequence[ImageFacts], pairs: Pairs, looks: dict[int, Look], heads: dict[int, int]
+    pictures: Sequence[ImageFacts],
+    pairs: Pairs,
+    features: dict[int, ImageFeatures],
+    heads: dict[int, int],
 ) -> Iterator[Near]:
     seen = set()
     for first, second in pairs.tolist():
@@ -207,10 +210,10 @@ def _near(
         if None in pair or pair[0] == pair[1] or frozenset(pair) in seen:
             continue
         seen.add(frozenset(pair))
-        likeness = looks[first].likeness(looks[second])
-        if likeness >= ALIKE:
+        correlation = features[first].correlation(features[second])
+        if correlation >= ALIKE:
             hashes = (pictures[first].facts.hash or 0, pictures[second].facts.hash or 0)
-            yield Near(first, second, distance(*hashes), likeness)
+            yield Near(first, second, distance(*hashes), correlation)
 
 
 def _groups(

@@ -1,7 +1,6 @@
-"""Every file of a data set with its facts: some 50 bytes each, beside the samples themselves.
+"""The facts of every file of a data set, in about 50 bytes each.
 
-As objects they would take more than a kilobyte each, which a set of a million files makes a
-gigabyte of.
+As objects they would take more than a kilobyte each, so a gigabyte for a million files.
 """
 
 from __future__ import annotations
@@ -13,21 +12,23 @@ from struct import Struct
 from typing import cast, overload
 
 from verydeep.checks.file_facts import Fault, FileFacts
+from verydeep.data.dataset import relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource
-from verydeep.data.samples import Box, Samples, relative_name
+from verydeep.data.samples import Samples
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """A file of the data set, with its place in it.
+    """A file of the data set.
 
     Attributes:
-        samples: The split that it is in.
-        number: Which of them it is.
+        samples: Samples of its split.
+        number: Index into them.
         root: Folder of the data set.
         split: Name of the split.
-        label: Number of the class.
-        facts: What the file is.
+        label: Class index.
+        facts: Facts of the file.
     """
 
     samples: Samples = field(compare=False, repr=False)
@@ -39,22 +40,22 @@ class ImageFacts:
 
     @property
     def path(self) -> ImageSource:
-        """Where it is."""
+        """Location of the file."""
         return self.samples[self.number].path
 
     @property
     def name(self) -> str:
-        """Its path within the data set."""
+        """Path within the data set."""
         return relative_name(self.path, self.root)
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """Where objects of its class are, if known, the main one first."""
+        """Boxes of objects of its class, the main one first; empty if unknown."""
         return self.samples[self.number].boxes
 
 
 class DatasetFacts(Sequence[ImageFacts]):
-    """The files of all splits, in order; their facts are added one after the other.
+    """The files of all splits, in order; their facts are added one by one.
 
     Args:
         splits: The samples of every split.
@@ -67,7 +68,7 @@ class DatasetFacts(Sequence[ImageFacts]):
         self._facts = FactsTable()
 
     def add(self, facts: FileFacts) -> None:
-        """Add what the next file is."""
+        """Add the facts of the next file."""
         self._facts.append(facts)
 
     def __len__(self) -> int:
@@ -78,7 +79,7 @@ class DatasetFacts(Sequence[ImageFacts]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[ImageFacts]: ...
     def __getitem__(self, index: int | slice) -> ImageFacts | Sequence[ImageFacts]:
-        """Return an image, or a list of some."""
+        """Return a file, or a list of files."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         facts, number = self._facts[index], index
@@ -97,14 +98,14 @@ class DatasetFacts(Sequence[ImageFacts]):
 
 
 _ROW = Struct("<q16sQqqBBBB")
-"""Length, digest, hash, width, height, then numbers of format, mode and fault, and flags."""
+"""Length, digest, hash, width, height, indices of format, mode and fault, and flags."""
 
 _FLAGS = ("animated", "turned", "deep", "alpha")
 _HASHED, _DIGESTED = 16, 32
 
 
 class FactsTable:
-    """Facts in a block of bytes; what is seldom or of few kinds is kept beside it."""
+    """Facts in a block of bytes; rare and repeated texts are kept separately."""
 
     def __init__(self) -> None:
         self._rows = bytearray()
@@ -134,7 +135,7 @@ class FactsTable:
     def __getitem__(self, index: int) -> FileFacts:
         """Return the facts of a file."""
         if not 0 <= index < len(self):
-            raise IndexError(f"there are no facts {index} among {len(self)}")
+            raise IndexError(f"index {index} is out of range for {len(self)} facts")
         row = _ROW.unpack_from(self._rows, index * _ROW.size)
         length, digest, hashed, width, height, *words, flags = row
         kind, mode, fault = (self._words[number] for number in words)

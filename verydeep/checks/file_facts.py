@@ -1,4 +1,4 @@
-"""What one file is: read once, to its end, as training would read it."""
+"""Facts of one file, from reading it to the end as training would."""
 
 from __future__ import annotations
 
@@ -12,44 +12,43 @@ from verydeep.checks.file_signature import sniff
 from verydeep.checks.perceptual_hash import perceptual_hash
 from verydeep.data.images.decode import (
     HEAD,
-    SIDEWAYS,
     opened,
-    orientation_of,
     reason_of,
-    upright_rgb,
+    rgb_of,
 )
 from verydeep.data.images.formats import FORMATS
 from verydeep.data.images.limits import open_metered
 from verydeep.data.images.member import ImageSource
+from verydeep.data.images.orientation import UPRIGHT, orientation_of
 from verydeep.data.pipeline.colour_statistics import Measure, Moments
 from verydeep.errors import PictureError, PictureTooLarge, VeryDeepError
 
 Fault = Literal["empty", "no-picture", "too-large", "broken", "unreadable"]
 
-_NAMES = {"MPO": "JPEG", "HEIF": "HEIC"}  # as they are known, where Pillow's name is another
+_NAMES = {"MPO": "JPEG", "HEIF": "HEIC"}  # common names of Pillow's formats
 
 ENOUGH = 128
-"""Pixels a side that a JPEG keeps at least where its full size is not asked for."""
+"""Minimum side in pixels of a JPEG decoded at a reduced size."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a file is.
+    """The facts of a file.
 
     Attributes:
-        length: In bytes.
-        digest: Hash of its bytes; empty if they cannot be read.
+        length: Size in bytes.
+        digest: Hash of the bytes; empty if they cannot be read.
         fault: Why training cannot use it; None if it can.
-        reason: The same in words.
-        format: Pillow's name of what it holds, whatever its ending; None if that is unknown.
-        mode: Pillow's mode of its pixels.
-        width: Of the upright image, pixels; 0 if unknown.
-        height: Likewise.
+        reason: The fault in words.
+        format: Image format, whatever the extension; None if unknown.
+        mode: Pillow's mode.
+        width: Width of the upright image in pixels; 0 if unknown.
+        height: Height of the upright image in pixels; 0 if unknown.
         animated: Whether it has several frames or pages.
-        turned: Whether EXIF says that it must be turned or mirrored.
-        deep: Whether it has 16 bits a channel.
-        alpha: Whether parts of it can be transparent.
-        hash: Perceptual hash; None if it is broken or nearly one colour.
+        turned: Whether EXIF requires turning or mirroring.
+        deep: Whether it has 16 bits per channel.
+        alpha: Whether it can have transparent parts.
+        hash: Perceptual hash; None if broken or nearly one colour.
     """
 
     length: int = 0
@@ -67,18 +66,15 @@ class FileFacts:
     hash: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileTask:
-    """One file to look at; with ``colours`` all of its pixels are decoded and measured."""
+def examine(path: ImageSource, colours: bool) -> tuple[FileFacts, Moments | None]:
+    """Examine a file without raising.
 
-    path: ImageSource
-    colours: bool
-
-
-def examine(task: FileTask) -> tuple[FileFacts, Moments | None]:
-    """Look at a file, and measure its colours if that is asked for. Nothing is raised."""
+    Args:
+        path: Location of the file.
+        colours: Whether to decode all of its pixels and measure its colours.
+    """
     try:
-        with open_metered(task.path) as stream:
+        with open_metered(path) as stream:
             head = stream.read(HEAD)
             stream.seek(0)
             digest = hashlib.file_digest(stream, "blake2b").digest()[:16]
@@ -87,39 +83,37 @@ def examine(task: FileTask) -> tuple[FileFacts, Moments | None]:
         return FileFacts(fault="too-large", reason=str(refusal)), None
     except PictureError as refusal:
         return FileFacts(fault="unreadable", reason=str(refusal)), None
-    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
         return FileFacts(fault="unreadable", reason=reason_of(error)), None
     if not head:
         return FileFacts(fault="empty", reason="the file is empty"), None
-    return _examine(task, facts, head)
-
-
-def _examine(task: FileTask, facts: FileFacts, head: bytes) -> tuple[FileFacts, Moments | None]:
-    facts, upright = _decode(task, facts, head)
+    facts, upright = _decode(path, facts, head, whole=colours)
     if upright is None:
         return facts, None
-    moments = Measure(keep=False, largest_scale=None)(upright)[0] if task.colours else None
+    moments = Measure(keep=False, largest_scale=None)(upright)[0] if colours else None
     return replace(facts, hash=perceptual_hash(upright)), moments
 
 
-def _decode(task: FileTask, facts: FileFacts, head: bytes) -> tuple[FileFacts, Image.Image | None]:
-    """Return what a file is, and its upright image, at a reduced size unless it is measured."""
+def _decode(
+    path: ImageSource, facts: FileFacts, head: bytes, *, whole: bool
+) -> tuple[FileFacts, Image.Image | None]:
+    """Return the facts and the upright image, at a reduced size unless ``whole``."""
     try:
-        with opened(task.path) as picture:
+        with opened(path) as picture:
             facts = _from_header(facts, picture)
-            return _from_pixels(facts, picture, whole=task.colours)
+            return _from_pixels(facts, picture, whole=whole)
     except PictureTooLarge as refusal:
         return replace(facts, fault="too-large", reason=str(refusal)), None
     except PictureError as refusal:
         return replace(facts, fault="broken", reason=str(refusal)), None
-    except VeryDeepError:  # a signal's doing, not the image's
+    except VeryDeepError:  # raised by a signal handler, not by the image
         raise
     except Exception as error:  # a broken file can make Pillow raise almost anything
         return _broken(facts, head, error), None
 
 
 def _from_header(facts: FileFacts, picture: Image.Image) -> FileFacts:
-    """Add what the header says."""
+    """Add the facts in the header."""
     width, height = picture.size
     return replace(
         facts,
@@ -136,20 +130,20 @@ def _from_header(facts: FileFacts, picture: Image.Image) -> FileFacts:
 def _from_pixels(
     facts: FileFacts, picture: Image.Image, whole: bool
 ) -> tuple[FileFacts, Image.Image | None]:
-    """Add what is known once the pixels are read; a reduced JPEG too is read to its end."""
-    if not whole and facts.format == "JPEG":  # of others it may be a thumbnail in the file
+    """Add the facts from decoding; a reduced JPEG is also read to its end."""
+    if not whole and facts.format == "JPEG":  # in other formats a draft may be a thumbnail
         picture.draft(None, (ENOUGH, ENOUGH))
     picture.load()
-    upright = upright_rgb(picture)
     orientation = orientation_of(picture)
-    if orientation in SIDEWAYS:
+    upright = orientation.upright(rgb_of(picture))
+    if orientation.swap:
         facts = replace(facts, width=facts.height, height=facts.width)
     animated = facts.format != "JPEG" and _several(picture)
-    return replace(facts, turned=orientation in range(2, 9), animated=animated), upright
+    return replace(facts, turned=orientation != UPRIGHT, animated=animated), upright
 
 
 def _several(picture: Image.Image) -> bool:
-    """Return whether there is more than the first frame, which alone must be whole."""
+    """Return whether there is more than the first frame; only that one must be intact."""
     try:
         return bool(getattr(picture, "is_animated", False))
     except Exception:
@@ -167,4 +161,4 @@ def _broken(facts: FileFacts, head: bytes, error: Exception) -> FileFacts:
         return replace(facts, fault="no-picture", reason=reason)
     if content in FORMATS:
         return replace(facts, fault="broken", format=content, reason=f"{content}, but {reason}")
-    return replace(facts, fault="no-picture", reason=f"it holds {content}, which cannot be decoded")
+    return replace(facts, fault="no-picture", reason=f"it is {content}, which cannot be decoded")

@@ -1,4 +1,4 @@
-"""Rules for single files: broken ones, odd ones, wrong boxes, and what lies beside the samples."""
+"""Rules for single files: broken or unusual ones, wrong boxes, and files beside the samples."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ from verydeep.checks.file_facts import Fault
 from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
 from verydeep.checks.unlisted_files import Stray
 from verydeep.data.annotations import span
+from verydeep.data.dataset import relative_name
 from verydeep.data.images.formats import FORMAT_OF_SUFFIX, remedy
-from verydeep.data.samples import relative_name
 from verydeep.errors import plural
 from verydeep.system.option_names import option
 
 TINY = 32
-"""Pixels; the smallest side that any of the nets takes."""
+"""Pixels; the smallest input side of any net."""
 
 HUGE = 10_000_000
-"""Pixels; decoding such an image takes about a tenth of a second, each epoch anew."""
+"""Pixels; decoding such an image takes about a tenth of a second in every epoch."""
 
 _FAULTS: dict[Fault, tuple[str, str]] = {
-    "empty": ("empty", "fetch or export them again, or remove them"),
+    "empty": ("empty", "download or export them again, or remove them"),
     "no-picture": (
-        "no images inside, whatever their names say",
+        "not images, despite their names",
         "remove them; if they are HEIC, AVIF or the like, convert them to JPEG or PNG",
     ),
     "too-large": (
-        "pixel bombs: more pixels than are ever decoded",
+        "pixel bombs: more pixels than the limit",
         "shrink them (ImageMagick: magick IN -resize 2048x2048 OUT), or remove them",
     ),
     "broken": (
         "truncated or broken",
-        "fetch or export them again, or remove them; training would leave them out",
+        "download or export them again, or remove them; training would leave them out",
     ),
-    "unreadable": ("unreadable on disk", "mend their permissions or links, or remove them"),
+    "unreadable": ("unreadable on disk", "fix their permissions or links, or remove them"),
 }
 
 
 def file_findings(evidence: Evidence) -> Iterator[Finding]:
-    """Yield what is wrong or odd with single files."""
+    """Yield the findings about single files."""
     broken = [picture for picture in evidence.pictures if picture.facts.fault is not None]
     yield from _too_many_broken(evidence, broken)
     yield from _faults(evidence, broken)
-    odd: dict[str, list[Flagged]] = {key: [] for key, *_ in _ODD}
+    found: dict[str, list[Flagged]] = {key: [] for key, *_ in _RULES}
     for picture in evidence.pictures:
-        for key, _, is_so, *_ in _ODD if picture.facts.fault is None else ():
-            if is_so(picture):
-                odd[key].append(evidence.flag(picture, _seen(key, picture)))
-    for key, severity, _, title, advice in _ODD:
-        if odd[key]:
-            whole = f"{plural(len(odd[key]), 'image')} {title}"
-            yield Finding(key, severity, whole, len(odd[key]), advice, tuple(odd[key]))
+        for key, _, applies, *_ in _RULES if picture.facts.fault is None else ():
+            if applies(picture):
+                found[key].append(evidence.flag(picture, _observation(key, picture)))
+    for key, severity, _, title, advice in _RULES:
+        if found[key]:
+            whole = f"{plural(len(found[key]), 'image')} {title}"
+            yield Finding(key, severity, whole, len(found[key]), advice, tuple(found[key]))
     yield from _boxes(evidence)
     yield from _strays(evidence)
-    yield from _passed_over(evidence)
+    yield from _skipped(evidence)
 
 
 def _too_many_broken(evidence: Evidence, broken: Sequence[ImageFacts]) -> Iterator[Finding]:
@@ -71,8 +71,8 @@ def _too_many_broken(evidence: Evidence, broken: Sequence[ImageFacts]) -> Iterat
                 f"{counts[split]:,} of {total:,} files of {split} cannot be used: {share:.2%}, "
                 f"the limit is {evidence.limit:.2%}",
                 counts[split],
-                "mend or remove them (they are listed by their faults); to go on without them "
-                f"raise {option('limit')} here and data.unreadable_limit in training",
+                "fix or remove them (listed by fault); to train without them, raise "
+                f"{option('limit')} here and data.unreadable_limit in training",
             )
 
 
@@ -90,8 +90,8 @@ def _misnamed(picture: ImageFacts) -> bool:
     return named is not None and named != picture.facts.format
 
 
-def _seen(key: str, picture: ImageFacts) -> str:
-    """Return what was seen of an odd image."""
+def _observation(key: str, picture: ImageFacts) -> str:
+    """Return the reason why an image was flagged."""
     facts = picture.facts
     if key == "misnamed":
         return f"{facts.format} inside, named {Path(picture.name).suffix}"
@@ -100,84 +100,83 @@ def _seen(key: str, picture: ImageFacts) -> str:
     return facts.format or "" if key in ("animated", "turned") else facts.mode
 
 
-_ODD: tuple[tuple[str, Severity, Callable[[ImageFacts], bool], str, str], ...] = (
+_RULES: tuple[tuple[str, Severity, Callable[[ImageFacts], bool], str, str], ...] = (
     (
         "misnamed",
         "warning",
         _misnamed,
-        "of another format than the name says",
-        "training reads them all the same, other programs may not: rename them",
+        "in another format than the name says",
+        "training can read them, other programs may not: rename them",
     ),
     (
         "tiny",
         "warning",
         lambda p: min(p.facts.width, p.facts.height) < TINY,
         f"with a side under {TINY} pixels",
-        "they will be blown up and blurred: replace them by larger ones, or remove them",
+        "they will be enlarged and blurred: replace them with larger ones, or remove them",
     ),
     (
         "huge",
         "note",
         lambda p: p.facts.width * p.facts.height > HUGE,
-        f"of more than {HUGE // 10**6} megapixels",
-        "they slow down every epoch: work on a copy shrunk to twice the largest training scale",
+        f"with more than {HUGE // 10**6} megapixels",
+        "they slow down every epoch: train on a copy resized to twice the largest training scale",
     ),
     (
         "animated",
         "warning",
         lambda p: p.facts.animated,
         "with several frames or pages",
-        "only the first is used: save the frame that shows the class as a file of its own",
+        "only the first is used: save the frame that shows the class as a separate file",
     ),
     (
         "even",
         "warning",
         lambda p: p.facts.hash is None,
         "of nearly one colour",
-        "look whether they show anything; they are left out of the search for near duplicates",
+        "check whether they show anything; the search for near duplicates ignores them",
     ),
     (
         "turned",
         "note",
         lambda p: p.facts.turned,
-        "to be turned by EXIF",
-        "nothing to do: they are turned upright before use; boxes must be those of the upright "
-        "picture",
+        "with an EXIF orientation",
+        "nothing to do: they are turned upright before use; boxes must refer to the upright image",
     ),
     (
         "grey",
         "note",
         lambda p: p.facts.mode in ("1", "L", "LA", "La") or p.facts.mode.startswith("I;16"),
         "in grey",
-        "nothing to do unless colour tells one class: grey is used as RGB with equal channels",
+        "nothing to do, unless only one class is in grey: they are used as RGB with equal channels",
     ),
     (
         "cmyk",
         "note",
         lambda p: p.facts.mode == "CMYK",
         "in CMYK",
-        "their colours are converted by a fixed formula: export them as sRGB if colours matter",
+        "a fixed formula converts their colours: export them as sRGB if colours matter",
     ),
     (
         "transparent",
         "note",
         lambda p: p.facts.alpha,
         "with transparency",
-        "they are laid on white: see that white does not tell one class",
+        "they are composited on white: make sure that white does not reveal a class",
     ),
     (
         "palette",
         "note",
         lambda p: p.facts.mode in ("P", "PA"),
         "with a palette",
-        "nothing to do: their colours are looked up",
+        "nothing to do: they are converted to RGB",
     ),
     (
         "sixteen-bit",
         "note",
         lambda p: p.facts.deep,
-        "with 16 bits a channel",
-        "the upper 8 bits are used: stretch the contrast of those that look black",
+        "with 16 bits per channel",
+        "only the upper 8 bits are used: stretch the contrast of those that look black",
     ),
 )
 
@@ -188,21 +187,21 @@ def _boxes(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "boxes",
             "warning",
-            f"{plural(len(flagged), 'box', 'boxes')} empty or beyond the image",
+            f"{plural(len(flagged), 'box', 'boxes')} empty or outside the image",
             len(flagged),
-            "mend them in the file of boxes: x0 < x1 and y0 < y1, in pixels of the upright image",
+            "fix them in the annotations: x0 < x1 and y0 < y1, in pixels of the upright image",
             flagged,
         )
 
 
 def _odd_boxes(evidence: Evidence) -> Iterator[Flagged]:
-    """Yield the boxes that the layout left out or changed."""
-    odd = {box.path for box in evidence.dataset.odd_boxes}
-    every = evidence.pictures if odd else ()
-    told = {picture.path: picture for picture in every if picture.path in odd}
+    """Yield the boxes that the layout dropped or changed."""
+    paths = {box.path for box in evidence.dataset.odd_boxes}
+    every = evidence.pictures if paths else ()
+    found = {picture.path: picture for picture in every if picture.path in paths}
     for box in evidence.dataset.odd_boxes:
-        if box.path in told:
-            yield evidence.flag(told[box.path], box.reason)
+        if box.path in found:
+            yield evidence.flag(found[box.path], box.reason)
         else:
             yield Flagged(relative_name(box.path, evidence.dataset.root), reason=box.reason)
 
@@ -222,30 +221,25 @@ def _wrong_boxes(evidence: Evidence) -> Iterator[Flagged]:
 def _outside(lost: Sequence[Stray], listed: bool) -> Finding:
     pictures = plural(len(lost), "image")
     files = tuple(Flagged(stray.name) for stray in lost)
-    if listed:  # whoever wrote the lists may well have meant it
-        title = f"{pictures} beside the others that no list of the data set names"
-        advice = "training passes over them: if they belong to it, name them there"
+    if listed:  # perhaps on purpose
+        title = f"{pictures} that no list of the data set names"
+        advice = "training ignores them: if they belong to the data set, list them"
         return Finding("outside", "note", title, len(lost), advice, files)
-    title = f"{pictures} in no class folder, or in a folder that is not used"
-    advice = "training passes over them: move them into the folders of their classes, or away"
+    title = f"{pictures} in no class folder, or in an unused folder"
+    advice = "training ignores them: move them into the folders of their classes, or away"
     return Finding("outside", "warning", title, len(lost), advice, files)
 
 
-def _cure(hidden: Sequence[Stray]) -> str:
-    unread = remedy(stray.suffix for stray in hidden)
-    return unread or "rename or convert them to .jpg or .png"
-
-
-def _passed_over(evidence: Evidence) -> Iterator[Finding]:
-    """Yield systems' files and folders, and links; files of other kinds are among the strays."""
+def _skipped(evidence: Evidence) -> Iterator[Finding]:
+    """Yield system files and folders, and links; other files are among the strays."""
     passed = evidence.dataset.passed_over
     if passed.others:
         count = passed.system.total() + len(passed.dangling) + len(passed.repeated)
         advice = "nothing to do, unless images of the data set are among them"
-        title = f"passed over: {', '.join(passed.others)}"
+        title = f"skipped: {', '.join(passed.others)}"
         yield Finding("passed-over", "note", title, count, advice)
     for title in passed.links:
-        advice = "nothing to do, if the images behind them belong to the data set"
+        advice = "nothing to do, if the linked images belong to the data set"
         yield Finding("links", "note", title, len(passed.followed), advice)
 
 
@@ -255,23 +249,24 @@ def _strays(evidence: Evidence) -> Iterator[Finding]:
         yield _outside(lost, listed=evidence.dataset.folders is None)
     hidden = [stray for stray in evidence.strays if stray.hidden]
     if hidden:
+        cure = remedy(stray.suffix for stray in hidden)
         yield Finding(
             "hidden",
             "warning",
-            f"{plural(len(hidden), 'image')} under endings that are not taken for images",
+            f"{plural(len(hidden), 'image')} with extensions that are not those of images",
             len(hidden),
-            f"training passes over them: {_cure(hidden)}",
-            tuple(Flagged(s.name, reason=f"{s.content} inside") for s in hidden),
+            f"training ignores them: {cure or 'rename or convert them to .jpg or .png'}",
+            tuple(Flagged(s.name, reason=f"contains {s.content}") for s in hidden),
         )
     others = [stray for stray in evidence.strays if not stray.picture and not stray.hidden]
     if others:
-        endings = Counter(stray.suffix or "no ending" for stray in others).most_common()
+        endings = Counter(stray.suffix or "no extension" for stray in others).most_common()
         counted = ", ".join(f"{count:,} {suffix}" for suffix, count in endings)
         yield Finding(
             "no-pictures",
             "note",
             f"{plural(len(others), 'file')} beside the images: {counted}",
             len(others),
-            "nothing to do: training passes over them",
+            "nothing to do: training ignores them",
             tuple(Flagged(stray.name, reason=stray.content or "") for stray in others),
         )

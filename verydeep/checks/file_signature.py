@@ -1,4 +1,4 @@
-"""What a file that is no image is instead, from its first bytes."""
+"""Content of a file, detected from its first bytes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _STARTS = (
 )
 
 PICTURES = frozenset({*SUFFIXES_OF, "Photoshop"})
-"""What :func:`sniff` may answer that is an image."""
+"""Results of :func:`sniff` that are images."""
 
 
 def sniff(head: bytes) -> str | None:
-    """Return what a file seems to hold, from its first bytes; None if they tell nothing.
+    """Return the content of a file, guessed from its first bytes; None if unknown.
 
     >>> sniff(b"<!DOCTYPE html>"), sniff(b"RIFF0000WEBP"), sniff(bytes(16))
     ('a web page or XML', 'WEBP', None)

@@ -1,4 +1,4 @@
-"""What a look-over may find: how bad it is, in which files, and what to do about it."""
+"""Findings of a check: severity, files and advice."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, Literal
 from verydeep.checks.duplicates import Duplicates
 from verydeep.checks.facts_table import ImageFacts
 from verydeep.checks.unlisted_files import Stray
-from verydeep.data.samples import Dataset
+from verydeep.data.dataset import Dataset
 
 Severity = Literal["error", "warning", "note"]
-"""``error``: training would fail, or its figures would lie; ``warning``: look at it; ``note``."""
+"""``error``: training would fail or its results would mislead; ``warning``: inspect; ``note``."""
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -23,11 +23,11 @@ class Flagged:
     """One file of a finding.
 
     Attributes:
-        file: Its path within the data set.
-        split: Where it is; empty if nowhere.
-        class_name: Likewise.
-        reason: What is the matter with it.
-        other: The file that it repeats or resembles; empty if none.
+        file: Path within the data set.
+        split: Split, if any.
+        class_name: Class, if any.
+        reason: What is wrong with it.
+        other: File that it repeats or resembles, if any.
     """
 
     file: str
@@ -39,15 +39,15 @@ class Flagged:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found.
+    """One finding.
 
     Attributes:
-        key: Its name for programs; stays the same between versions.
-        severity: How bad it is.
-        title: What was found, in a sentence.
-        count: How many files, pairs, groups or classes.
-        advice: What to do about it.
-        files: Those concerned; empty where none in particular are.
+        key: Name for programs, stable between versions.
+        severity: Severity.
+        title: The finding in a sentence.
+        count: Number of files, pairs, groups or classes.
+        advice: Recommended action.
+        files: Files concerned, if any in particular.
     """
 
     key: str
@@ -64,16 +64,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the rules judge by.
+    """The input of the rules.
 
     Attributes:
         dataset: The data set.
         pictures: Every file of every split, with its facts.
-        duplicates: The repetitions among them.
-        strays: Files that are no samples.
-        limit: Share of broken files of a split above which training refuses.
-        undrawable: Why no splits can be cut from it, if so.
-        empty_folders: Folders without an image among those of the classes.
+        duplicates: Duplicates among them.
+        strays: Files that are not samples.
+        limit: Maximum share of broken files per split.
+        undrawable: Why splits cannot be drawn; empty if they can.
+        empty_folders: Folders without images beside those of the classes.
     """
 
     dataset: Dataset
@@ -90,6 +90,6 @@ class Evidence:
         return not any(self.dataset.classes)
 
     def flag(self, picture: ImageFacts, reason: str = "", other: str = "") -> Flagged:
-        """Return an image as one of a finding's files."""
+        """Return an image as a file of a finding."""
         class_name = self.dataset.classes[picture.label]
         return Flagged(picture.name, picture.split, class_name, reason, other)

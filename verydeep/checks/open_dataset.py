@@ -1,4 +1,4 @@
-"""A data set as it is to be looked over: also one that training would refuse to split."""
+"""Reading of a data set to check, including those that training would refuse."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.checks.findings import Finding
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.image_files import pictures_in
 from verydeep.data.read import read_dataset
 from verydeep.data.registry import LAYOUTS
-from verydeep.data.samples import Dataset, SamplesBuilder
+from verydeep.data.samples import SamplesBuilder
 from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
 
 def read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
-    """Return the data set, and why it cannot be split if so.
+    """Return the data set, and why it cannot be split (empty if it can).
 
     Raises:
-        DataError: There is no such folder, or it has no layout that training can use and is no
-            folder of images either.
+        DataError: There is no such folder, or no layout fits and it has no images.
     """
     try:
         return read_dataset(data, layout=layout, stream=False, progress=progress), ""
@@ -34,7 +34,7 @@ def read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Data
 
 
 def _flat(path: Path) -> Dataset | None:
-    """Return the images in a folder that has none of the layouts; None if there are none."""
+    """Return the images in a folder without a layout; None if there are none."""
     try:
         if not path.is_dir() or any(layout.recognise(path) for layout in LAYOUTS):
             return None
@@ -52,13 +52,13 @@ def _flat(path: Path) -> Dataset | None:
 
 
 def place_of(data: str | Path, dataset: Dataset) -> str:
-    """Return what to call the data: a file by its own name, of which a folder may have several."""
+    """Return the name of the data: the file if it is one, else the data set's folder."""
     return str(data) if Path(data).expanduser().is_file() else str(dataset.root)
 
 
 def refusal_as_dict(data: str | Path, error: DataError) -> dict[str, Any]:
-    """Return a report, as that of a data set is, on data of which no data set can be made."""
-    advice = "mend it, and check again; nothing else was looked at"
+    """Return a report, in the form of a data set's, on data that cannot be read as a data set."""
+    advice = "fix it, and check again; nothing else was checked"
     finding = Finding("layout", "error", str(error), 1, advice)
     return {
         "data": str(data),
@@ -67,7 +67,7 @@ def refusal_as_dict(data: str | Path, error: DataError) -> dict[str, Any]:
         "splits": {},
         "drawn_by_rule": False,
         "exit_code": error.exit_code,
-        "verdict": "Not fit for training yet: it cannot be read as a data set",
+        "verdict": "Not ready for training: it cannot be read as a data set",
         "findings": [finding.to_dict()],
         "statistics": None,
         "seconds": 0.0,

@@ -1,4 +1,4 @@
-"""``check.html``, one file that opens from disk with nothing to load, and the lists beside it."""
+"""``check.html``, a self-contained page, and the lists of files beside it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from verydeep.checks.check import CheckReport
 
 SHOWN = 12
-"""Files of a finding that are shown as images, at most."""
+"""Maximum number of thumbnails per finding."""
 
 LISTED = 200
-"""Files of a finding that the page names, at most; the lists beside it name all."""
+"""Maximum number of files per finding on the page; the lists have all."""
 
 PAIRED = frozenset(
     {
@@ -31,17 +31,17 @@ PAIRED = frozenset(
         *("near-leakage", "near-shared", "near-contradiction", "near-duplicates"),
     }
 )
-"""Findings about two files each, which are shown side by side."""
+"""Findings about pairs of files, which are shown side by side."""
 
 WRITTEN = ("check.html", "findings.csv", "findings.json")
-"""The page, and the lists beside it."""
+"""Files written: the page and the lists."""
 
 COLUMNS = ("severity", "finding", "file", "split", "class", "reason", "other", "what_to_do")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A file of a finding with its small image, and the one it repeats."""
+    """A file of a finding with its thumbnail, and that of the file it repeats."""
 
     flagged: Flagged
     small: str
@@ -58,13 +58,13 @@ def write_page(
     """Write the page and the lists of files.
 
     Args:
-        report: What was found.
-        folder: Where to, outside of the data set.
-        workers: Decoding processes for the small images.
-        progress: Where to report to; None is silent.
+        report: The report.
+        folder: Output folder, outside of the data set.
+        workers: Decoding processes for thumbnails.
+        progress: Progress reporting; None is silent.
 
     Returns:
-        The path of ``check.html``; ``findings.csv`` and ``findings.json`` stand beside it.
+        The path of ``check.html``, beside ``findings.csv`` and ``findings.json``.
     """
     sheets = choose_sheets(report.dataset, report.pictures)
     paths = {picture.name: picture.path for picture in _concerned(report)}
@@ -91,7 +91,7 @@ def write_page(
 
 
 def _concerned(report: CheckReport) -> Iterator[ImageFacts]:
-    """Yield the images that the page shows with its findings."""
+    """Yield the images that the page shows with the findings."""
     names = {
         name
         for finding in report.findings
@@ -102,18 +102,18 @@ def _concerned(report: CheckReport) -> Iterator[ImageFacts]:
 
 
 def _examples(finding: Finding, small: dict[str, str]) -> Iterator[Example]:
-    """Yield the first files that can be shown; a pair once, whichever of the two is named."""
-    told = set()
+    """Yield the first files with thumbnails, each pair only once."""
+    seen = set()
     for flagged in finding.files[:SHOWN]:
         other = flagged.other if finding.key in PAIRED else ""
         pair = frozenset((flagged.file, other))
-        if flagged.file in small and pair not in told:
-            told.add(pair)
+        if flagged.file in small and pair not in seen:
+            seen.add(pair)
             yield Example(flagged, small[flagged.file], small.get(other, ""))
 
 
 def _mean_colour(report: CheckReport) -> str | None:
-    """Return the mean colour as style sheets write it."""
+    """Return the mean colour in CSS."""
     colours = report.summary["colours"]
     if colours is None:
         return None

@@ -1,8 +1,8 @@
-"""A perceptual hash: 64 bits that stay when an image is saved again, resized or brightened.
+"""Perceptual hash of 64 bits, robust to re-encoding, resizing and brightening.
 
-The image in grey, shrunk to 32x32; the 64 lowest frequencies of its cosine transform without the
-mean; a bit says whether a frequency is in their upper half (after Zauner 2010, who calls it pHash).
-Turned, mirrored or cropped images get other hashes.
+pHash (Zauner 2010): resize to 32x32 in grey, take the 64 lowest frequencies of the cosine transform
+without the mean, and compare each with their median. Turned, mirrored or cropped images have other
+hashes. The few frequencies are computed directly: ``scipy.fft.dctn`` takes four times as long.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIDE = 32
-"""The image is shrunk to this square first."""
+"""Side to which the image is resized first."""
 
 LEAST_CONTRAST = 2.0
-"""Grey levels; below this deviation an image is too even for its frequencies to mean anything."""
+"""Standard deviation in grey levels below which an image is too uniform for a hash."""
 
 NEAR = 6
-"""Bits in which two hashes of one image may differ."""
+"""Maximum number of differing bits of two hashes of one image."""
 
 
 def _cosines(count: int) -> NDArray[np.float64]:
@@ -49,7 +49,7 @@ def perceptual_hash(picture: Image.Image) -> int | None:
     small = picture.resize((SIDE, SIDE), Image.Resampling.BOX).convert("L")
     grey = np.asarray(small, dtype=np.float64)
     values = grey.ravel()
-    # Whole numbers, whose sums are exact; np.std would take a tenth of the time of a small image.
+    # Sums of integers are exact; np.std would take a tenth of the time of a small image.
     mean, square = float(values.sum()) / values.size, float(values @ values) / values.size
     if square - mean**2 < LEAST_CONTRAST**2:
         return None
@@ -68,36 +68,36 @@ def distance(first: int, second: int) -> int:
 
 
 COLOUR_SIDE = 16
-"""Images are compared at this size, in colour."""
+"""Side at which images are compared, in colour."""
 
 ALIKE = 0.95
-"""Correlation from which two images count as nearly the same."""
+"""Minimum correlation of nearly equal images."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What two images are compared by.
+class ImageFeatures:
+    """The features that are compared.
 
     Attributes:
         pixels: Hash of size and all pixels.
-        small: uint8 (COLOUR_SIDE * COLOUR_SIDE * 3,), the shrunken image.
+        small: The downsized image, uint8 (COLOUR_SIDE * COLOUR_SIDE * 3,).
     """
 
     pixels: bytes
     small: NDArray[np.uint8]
 
-    def likeness(self, other: Look) -> float:
-        """Return the correlation of two images, -1 to 1; brightness and contrast cancel out."""
+    def correlation(self, other: ImageFeatures) -> float:
+        """Return the correlation of two images, -1 to 1, which ignores brightness and contrast."""
         first, second = _centred(self.small), _centred(other.small)
         return float(first @ second)
 
 
-def take_a_look(picture: Image.Image) -> Look:
-    """Return what an upright RGB image is compared by."""
+def image_features(picture: Image.Image) -> ImageFeatures:
+    """Return the features of an upright RGB image."""
     digest = hashlib.blake2b(repr(picture.size).encode(), digest_size=16)
     digest.update(picture.tobytes())
     small = picture.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX)
-    return Look(digest.digest(), np.asarray(small).reshape(-1).copy())
+    return ImageFeatures(digest.digest(), np.asarray(small).reshape(-1).copy())
 
 
 def _centred(small: NDArray[np.uint8]) -> NDArray[np.float64]:

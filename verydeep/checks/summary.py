@@ -1,4 +1,4 @@
-"""The data set in figures: sizes, shapes, formats, images a class, colours."""
+"""Statistics of a data set: sizes, shapes, formats, images per class, colours."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.checks.facts_table import ImageFacts
+from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.colour_statistics import ColourStatistics
-from verydeep.data.samples import Dataset
 
 QUANTILES = {
     "min": 0.0,
@@ -28,12 +28,12 @@ QUANTILES = {
 def summarize(
     dataset: Dataset, pictures: Sequence[ImageFacts], colours: ColourStatistics | None
 ) -> dict[str, Any]:
-    """Return the figures of a data set as plain values.
+    """Return the statistics of a data set as plain values.
 
     Args:
         dataset: The data set.
         pictures: All of its files.
-        colours: Of its training images; None if they were not measured.
+        colours: Colours of its training images; None if not measured.
     """
     formats, modes = Counter[str](), Counter[str]()
     sizes, length = array("q"), 0
@@ -65,14 +65,15 @@ def summarize(
 
 
 def _sizes(sizes: NDArray[np.float64]) -> dict[str, dict[str, float]] | None:
-    """Return quantiles of the upright images' measures; aspect ratio is width over height.
+    """Return quantiles of the sizes of upright images; aspect ratio is width over height.
 
     Args:
-        sizes: (N, 2), widths and heights.
+        sizes: Widths and heights, (N, 2).
     """
     if not len(sizes):
         return None
     width, height = sizes.T
+    shares = [*QUANTILES.values()]
     measures = {
         "width": width,
         "height": height,
@@ -80,13 +81,13 @@ def _sizes(sizes: NDArray[np.float64]) -> dict[str, dict[str, float]] | None:
         "aspect_ratio": width / height,
     }
     return {
-        name: {key: float(np.quantile(values, share)) for key, share in QUANTILES.items()}
+        name: dict(zip(QUANTILES, np.quantile(values, shares).tolist(), strict=True))
         for name, values in measures.items()
     }
 
 
 def _colours(colours: ColourStatistics) -> dict[str, Any]:
-    """Return the mean and the principal axes, RGB 0 to 255, the widest axis first."""
+    """Return the mean and the principal axes, RGB 0 to 255, the largest axis first."""
     eigenvalues, axes = np.linalg.eigh(np.array(colours.covariance))
     return {
         "mean": list(colours.mean),

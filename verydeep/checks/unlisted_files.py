@@ -1,7 +1,7 @@
-"""Files that lie in a data set's folders and are none of its samples.
+"""Files in a data set's folders that are not samples.
 
-Which folders are its own, its layout says: those of which every image should be a sample, or,
-where lists name the images, those in which they name some.
+The layout defines these folders: those whose every image should be a sample or, if lists name the
+images, those with listed images.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.checks.file_signature import PICTURES, sniff
+from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.folders.system_files import is_system_file, is_system_folder
 from verydeep.data.images.decode import HEAD
 from verydeep.data.images.formats import SUFFIXES
@@ -22,27 +23,26 @@ from verydeep.data.images.image_files import has_pictures, subfolders
 from verydeep.data.images.member import ImageSource, Member
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Dataset, relative_name
 from verydeep.data.split_names import whole_split
 from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
 ANNOTATIONS = frozenset({"wnids.txt", "words.txt", "val_annotations.txt", "boxes.csv"})
-"""Files that a layout has beside its images."""
+"""Annotation files of layouts."""
 
 AT_ONCE = 10_000
-"""Paths that are held as objects, at most."""
+"""Maximum number of paths to hold as objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A file that training passes over.
+    """A file that training ignores.
 
     Attributes:
-        name: Its path within the data set.
-        suffix: Its ending in lower case; empty if it has none.
-        content: What it holds, if its first bytes tell.
-        picture: Whether its ending is that of an image: it lies where no class is.
+        name: Path within the data set.
+        suffix: Lower-case extension; empty if none.
+        content: Content, if its first bytes identify it.
+        picture: Whether its extension is that of an image.
     """
 
     name: str
@@ -52,21 +52,21 @@ class Stray:
 
     @property
     def hidden(self) -> bool:
-        """Whether it is an image that its ending hides."""
+        """Whether it is an image without the extension of one."""
         return not self.picture and self.content in PICTURES
 
 
 def find_strays(dataset: Dataset, progress: Progress | None = None) -> tuple[Stray, ...]:
-    """Find the files in a data set's folders that are none of its samples, hidden ones aside.
+    """Find the files in a data set's folders that are not samples, except hidden ones.
 
     Args:
         dataset: The data set.
-        progress: Where to report to; None is silent.
+        progress: Progress reporting; None is silent.
     """
     if any(isinstance(path, Member) for s in dataset.splits.values() for path in s.paths[:1]):
-        return ()  # what lies there are the archives that hold the images
+        return ()  # the folders contain the archives
     samples = sum(dataset.sizes.values())
-    with (progress or Progress()).task("look around", samples) as bar:
+    with (progress or Progress()).task("other files", samples) as bar:
         known = _Known(dataset)
         found: list[Stray] = []
         seen = 0
@@ -80,7 +80,7 @@ def find_strays(dataset: Dataset, progress: Progress | None = None) -> tuple[Str
 
 
 class _Known:
-    """The samples of a data set as hashes of their paths, which take 8 bytes each."""
+    """The samples of a data set as hashes of their paths, 8 bytes each."""
 
     def __init__(self, dataset: Dataset) -> None:
         hashes, folders = [np.empty(0, np.int64)], dict[str, None]()
@@ -93,7 +93,7 @@ class _Known:
         self._hashes = np.sort(np.concatenate(hashes))
 
     def others(self, paths: list[Path]) -> list[Path]:
-        """Return those of some paths that are neither samples nor a layout's annotations."""
+        """Return the paths that are neither samples nor annotation files."""
         hashes = _hashes(list(map(str, paths)))
         first, behind = (np.searchsorted(self._hashes, hashes, side) for side in ("left", "right"))
         return [
@@ -110,10 +110,10 @@ def _hashes(names: list[str]) -> NDArray[np.int64]:
 
 
 def _folders(own: tuple[Path, ...] | None, known: _Known) -> Iterator[list[Path]]:
-    """Yield the files of the data set's own folders, folder by folder."""
+    """Yield the files of the data set's folders, folder by folder."""
     if own is None:
         for folder in known.folders:
-            # What lies deeper is not its own.
+            # Subfolders do not belong to it.
             parent, _, files = next(os.walk(folder), (folder, [], []))
             yield _visible(parent, files)
         return
@@ -141,10 +141,9 @@ def _content(path: Path) -> str | None:
 
 
 def find_empty_folders(dataset: Dataset) -> tuple[Path, ...]:
-    """Find the folders beside those of the classes that have no image.
+    """Find folders without images beside those of the classes.
 
-    One that is named after a class is left out: that the class is missing from a split is said of
-    the class.
+    Folders named after a class are left out: another finding reports classes missing from a split.
     """
     if dataset.folders is None or not any(dataset.classes):
         return ()
@@ -158,7 +157,7 @@ def find_empty_folders(dataset: Dataset) -> tuple[Path, ...]:
 
 
 def _is_named(folder: Path, dataset: Dataset) -> bool:
-    """Return whether a folder bears the name of a class or of a split, or is the system's."""
+    """Return whether a folder is named after a class or split, or is a system folder."""
     name = nfc(folder.name)
     named = name in dataset.classes or whole_split(name) is not None
     return named or is_system_folder(name)
@@ -167,12 +166,12 @@ def _is_named(folder: Path, dataset: Dataset) -> bool:
 def _subfolders(parent: Path) -> list[Path]:
     try:
         return subfolders(parent)
-    except DataError:  # links among them, which only some of the layouts mind
+    except DataError:  # links that only some layouts refuse
         return []
 
 
 def _parents(dataset: Dataset) -> Iterator[Path]:
-    """Yield the folders in which a class has a folder of its name, from one image of each."""
+    """Yield the folders that contain the folder of a class, from one image of each class."""
     for samples in dataset.splits.values():
         for number in np.unique(samples.labels, return_index=True)[1].tolist():
             sample = samples[number]

@@ -1,1 +1,1 @@
-"""From files to batches: what stands on disk, safe decoding, augmentation, loading."""
+"""From files to batches: layouts on disk, safe decoding, augmentation, loading."""

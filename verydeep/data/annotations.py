@@ -1,11 +1,11 @@
-"""How people write down boxes, and what is made of it."""
+"""Boxes as annotation files write them, checked and converted."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.errors import DataError
 
 Corners = tuple[float, float, float, float]
@@ -15,7 +15,7 @@ def corners(values: Sequence[object], place: str) -> Corners:
     """Return the four numbers of a box.
 
     Raises:
-        DataError: They are not four, or no numbers.
+        DataError: There are not four values, or one is not a finite number.
     """
     try:
         x0, y0, x1, y1 = map(float, values)  # type: ignore[arg-type]
@@ -29,26 +29,26 @@ def corners(values: Sequence[object], place: str) -> Corners:
 
 
 def box_or_none(
-    x0: float, y0: float, x1: float, y1: float, odd: list[str] | None = None
+    x0: float, y0: float, x1: float, y1: float, notes: list[str] | None = None
 ) -> Box | None:
-    """Return a box, or None if it is empty, as a few are in well-known data sets.
+    """Return a box, or None if it is empty, as a few in well-known data sets are.
 
     Args:
         x0: Left edge.
         y0: Upper edge.
         x1: First column outside.
         y1: First row outside.
-        odd: Takes a word on a box that is empty.
+        notes: Receives a note on a box that is empty.
     """
     if x0 < x1 and y0 < y1:
         return Box(x0, y0, x1, y1)
-    if odd is not None:
-        odd.append(f"box {span(x0, y0, x1, y1)} is empty: training does without it")
+    if notes is not None:
+        notes.append(f"box {span(x0, y0, x1, y1)} is empty: training ignores it")
     return None
 
 
 def span(x0: float, y0: float, x1: float, y1: float) -> str:
-    """Return two corners as messages name them.
+    """Return two corners formatted for messages.
 
     >>> span(0, 0.5, 40, 30)
     '(0, 0.5) to (40, 30)'

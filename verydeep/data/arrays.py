@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from verydeep.data.class_names import check_class_names
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.inputs import list_pictures
 from verydeep.data.images.member import Member
-from verydeep.data.samples import Dataset, SamplesBuilder
+from verydeep.data.samples import SamplesBuilder
 from verydeep.errors import DataError
 
 MEMORY = "memory"

@@ -1,31 +1,32 @@
-"""What has changed in a split since it was recorded, image by image."""
+"""Changes to a split since it was recorded, image by image."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from verydeep.data.fingerprint import UNKNOWN, Row, SplitRecord
 from verydeep.errors import printable
 
 NAMED = 5
-"""Images that are named of each kind of change."""
+"""Images to name for each kind of change."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The images of a split that are not as they were; each is in one of the lists.
+    """The images of a split that have changed, each in one of the lists.
 
     Attributes:
-        split: Its name.
-        removed: Names of those that are gone.
-        added: Of those that were not there.
-        relabelled: Of those that have another class, with both classes.
-        resized: Of those whose file has another size.
-        rewritten: Of those of the same size with another content.
-        reboxed: Of those with other boxes.
-        things: What they are: images, or shards.
+        split: Name of the split.
+        removed: Names of images that no longer exist.
+        added: Names of new images.
+        relabelled: Names of images in another class, with both classes.
+        resized: Names of images whose file size changed.
+        rewritten: Names of images with the same size and other content.
+        reboxed: Names of images with other boxes.
+        things: ``image`` or ``shard``.
     """
 
     split: str
@@ -51,7 +52,7 @@ class Changes:
         ]
 
     def __str__(self) -> str:
-        """Return a line: counts and some names of each kind."""
+        """Return one line with counts and some names of each kind."""
         parts = [
             f"{len(names):,} {kind} ({', '.join(printable(name) for name in names[:NAMED])}"
             f"{', …' if len(names) > NAMED else ''})"
@@ -62,12 +63,12 @@ class Changes:
 
 
 def changes(split: str, then: SplitRecord | None, now: SplitRecord | None) -> Changes:
-    """Return what has changed in a split.
+    """Compare a split with its record.
 
     Args:
-        split: Its name.
-        then: What was recorded; None if there was no such split.
-        now: What is there; None likewise.
+        split: Name of the split.
+        then: The earlier record; None if there was no such split.
+        now: The current record; None if there is no such split.
     """
     if then is not None and now is not None and _same(then, now):
         return Changes(split)
@@ -80,44 +81,34 @@ def changes(split: str, then: SplitRecord | None, now: SplitRecord | None) -> Ch
 def compare_rows(
     split: str, before: Mapping[str, Row], after: Mapping[str, Row], *, things: str = "image"
 ) -> Changes:
-    """Return what has changed, from what was known of each image by its name and what is now."""
+    """Compare the earlier and the current row of each image, by name."""
     removed = [name for name in before if name not in after]
     added = [name for name in after if name not in before]
     moved = dict(_moved(removed, added, before, after))
-    found = _Found()
+    changed = defaultdict[str, list[str]](list)
     for name, old in before.items():
         new = after.get(moved.get(name, name))
-        if new is not None:
-            found.add(name, old, new)
-    gone, come = set(moved), set(moved.values())
+        if new is not None and (kind := _kind_of_change(old, new)):
+            shown = f"{name}: {old.label} → {new.label}" if kind == "relabelled" else name
+            changed[kind].append(shown)
+    new_names = set(moved.values())
     return Changes(
         split,
-        tuple(name for name in removed if name not in gone),
-        tuple(name for name in added if name not in come),
-        tuple(found.relabelled),
-        tuple(found.resized),
-        tuple(found.rewritten),
-        tuple(found.reboxed),
-        things,
+        tuple(name for name in removed if name not in moved),
+        tuple(name for name in added if name not in new_names),
+        things=things,
+        **{kind: tuple(names) for kind, names in changed.items()},
     )
 
 
-@dataclass
-class _Found:
-    relabelled: list[str] = field(default_factory=list)
-    resized: list[str] = field(default_factory=list)
-    rewritten: list[str] = field(default_factory=list)
-    reboxed: list[str] = field(default_factory=list)
-
-    def add(self, name: str, old: Row, new: Row) -> None:
-        if old.label != new.label:
-            self.relabelled.append(f"{name}: {old.label} → {new.label}")
-        elif old.size != new.size and UNKNOWN not in (old.size, new.size):
-            self.resized.append(name)
-        elif old.content != new.content and old.content and new.content:
-            self.rewritten.append(name)
-        elif old.boxes != new.boxes:
-            self.reboxed.append(name)
+def _kind_of_change(old: Row, new: Row) -> str | None:
+    if old.label != new.label:
+        return "relabelled"
+    if old.size != new.size and UNKNOWN not in (old.size, new.size):
+        return "resized"
+    if old.content != new.content and old.content and new.content:
+        return "rewritten"
+    return "reboxed" if old.boxes != new.boxes else None
 
 
 def _moved(
@@ -126,10 +117,10 @@ def _moved(
     before: Mapping[str, Row],
     after: Mapping[str, Row],
 ) -> Iterable[tuple[str, str]]:
-    """Yield images that were moved to another class's folder: their names then and now.
+    """Yield the old and new names of images that were moved to another class's folder.
 
-    Those have the same size, and the same content or, if that is not known, the same file name. Of
-    several candidates none is taken.
+    They have the same size, and the same content or, if that is unknown, the same file name. If
+    there are several candidates, none is taken.
     """
     homes: dict[tuple[int, int | str], list[str]] = {}
     for name in added:

@@ -1,8 +1,8 @@
-"""What classes may be called, whatever a data set lies in: the one place that judges it.
+"""Rules for class names, shared by all layouts.
 
-Names stand in messages, on pages, in the model's folder, and in tables by which people compare
-models; so every class has a name of its own that can be printed. Names are kept and compared in
-Unicode's normal form NFC: macOS writes ``café`` with other code points than Linux and Windows do.
+Names appear in messages, on pages, in the model's folder and in tables for comparing models, so
+every class needs a unique, printable name. Names are kept and compared in Unicode's normal form
+NFC: macOS writes ``café`` with other code points than Linux and Windows do.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from verydeep.errors import DataError, did_you_mean, printable
 
 
 def check_class_names(
-    told: Iterable[tuple[str, str]], root: object, needs: str = "classes", least: int = 2
+    names: Iterable[tuple[str, str]], root: object, needs: str = "classes", least: int = 2
 ) -> tuple[str, ...]:
     """Return the names of the classes in NFC, in the order given.
 
     Args:
-        told: Every name, and where it is told of.
+        names: Every name, and where it was found.
         root: The data set, for messages.
-        needs: What there must be two of, in words.
-        least: How many classes there must be: one is enough where nothing is trained.
+        needs: What to call the classes in messages.
+        least: Minimum number of classes: one is enough where nothing is trained.
 
     Raises:
-        DataError: There are too few, one cannot be printed, or one stands there twice.
+        DataError: There are too few names, one cannot be printed, or one occurs twice.
     """
     places: dict[str, str] = {}
-    for given, place in told:
+    for given, place in names:
         name = nfc(given)
         if not name.strip() or not name.isprintable():
             raise DataError(
-                f"{printable(place)}: a class needs a name of printable characters, got {name!r}"
+                f"{printable(place)}: a class name must have printable characters, got {name!r}"
             )
         if name in places:
             raise DataError(
-                f"{printable(place)}: two classes are called {name!r}; give each a name of its own"
+                f"{printable(place)}: two classes are called {name!r}; give them different names"
             )
         places[name] = place
     if len(places) < least:
@@ -48,19 +48,19 @@ def check_class_names(
 
 
 def check_titles(titles: Mapping[str, str], place: object) -> None:
-    """Refuse what cannot be printed as that which people are shown for a class.
+    """Refuse class titles that cannot be printed.
 
     Raises:
-        DataError: One cannot.
+        DataError: A title cannot be printed.
     """
-    odd = next((title for title in titles.values() if not title.isprintable()), None)
-    if odd is not None:
+    bad = next((title for title in titles.values() if not title.isprintable()), None)
+    if bad is not None:
         raise DataError(
-            f"{printable(str(place))}: what is shown for a class must be printable, got {odd!r}"
+            f"{printable(str(place))}: the title of a class must be printable, got {bad!r}"
         )
 
 
 def unknown_class(name: str, known: Iterable[str], place: object) -> DataError:
-    """Return what to raise for an image of a class that training lacks."""
+    """Return the error for an image of a class without training images."""
     hint = did_you_mean(name, known, "every class needs training images")
     return DataError(f"{printable(str(place))}: there is no training class {name!r}{hint}")

@@ -1,9 +1,9 @@
-"""A record of every image of a data set, to tell later whether it is still the same.
+"""A record of every image of a data set, to detect changes later.
 
-Kept of each image: its name, its size in bytes, its class, and hashes of its boxes and, in data
-sets of up to :data:`HASHED` bytes, of its content. When a file was changed last says nothing: a
-copy has another time. In a larger data set an image that is replaced by one of the same name, size
-and class goes unnoticed.
+It keeps the name, size in bytes and class of each image, a hash of its boxes and, in data sets of
+up to :data:`HASHED` bytes, a hash of its content. Modification times are ignored, as copying
+changes them. In larger data sets, an image replaced by one of the same name, size and class goes
+unnoticed.
 
 N images, K classes.
 """
@@ -21,10 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from verydeep.data.dataset import Dataset, relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource, Member
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.pipeline.workers import in_parallel
-from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
+from verydeep.data.samples import Sample, Samples
 from verydeep.data.shards.index import TarMember
 from verydeep.data.shards.paths import is_remote
 from verydeep.data.shards.stream import ShardStream
@@ -33,19 +35,19 @@ from verydeep.errors import DataError, PictureError
 from verydeep.system.files import write_atomically
 
 HASHED = 2**30
-"""Bytes of all images up to which their contents are hashed."""
+"""Contents are hashed if all images together have at most this many bytes."""
 
 HASHED_ROWS = 20_000
-"""Images up to which the same is done with those whose size is not known without reading them."""
+"""Contents are hashed if the size of at most this many images is unknown before reading."""
 
 UNKNOWN = -1
-"""Size of an image that nobody knows without reading it."""
+"""Size of an image that is unknown without reading it."""
 
 _COLUMNS = ("labels", "sizes", "boxes", "contents")
 
 
 class Row(NamedTuple):
-    """What is known of an image; its class by name."""
+    """The record of one image; ``label`` is the class name."""
 
     label: str
     size: int
@@ -58,13 +60,13 @@ class SplitRecord:
     """The images of a split.
 
     Attributes:
-        names: Within the data set, N; of a stream, the names of its shards.
+        names: N names within the data set; for a stream, the names of its shards.
         classes: Names of the K classes.
         labels: int32 (N,).
-        sizes: Bytes, int64 (N,); :data:`UNKNOWN` where that would take reading.
+        sizes: Bytes, int64 (N,); :data:`UNKNOWN` where only reading would tell.
         boxes: Hashes, uint64 (N,); 0 without a box.
-        contents: Hashes, uint64 (N,); 0 where it was not read. Of a shard, how much it holds.
-        stream: Whether these are shards.
+        contents: Hashes, uint64 (N,); 0 where not read. For shards, their number of samples.
+        stream: Whether the rows are shards.
     """
 
     names: Names
@@ -79,7 +81,7 @@ class SplitRecord:
         return len(self.labels)
 
     def digest(self) -> str:
-        """Return one hash of all but the contents."""
+        """Return one hash of everything but the contents."""
         digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogateescape"))
         for values in (*self.names.packed(), self.labels, self.sizes, self.boxes):
             digest.update(np.ascontiguousarray(values).data)
@@ -87,11 +89,11 @@ class SplitRecord:
 
     @property
     def hashed(self) -> bool:
-        """Whether contents were read."""
+        """Whether contents were hashed."""
         return bool(self.contents.any()) and not self.stream
 
     def rows(self) -> Iterator[tuple[str, Row]]:
-        """Yield names with what is known of them."""
+        """Yield each name with its row."""
         columns = (self.labels, self.sizes, self.boxes, self.contents)
         for name, label, size, boxes, content in zip(
             self.names, *(column.tolist() for column in columns), strict=True
@@ -103,8 +105,8 @@ def record_splits(dataset: Dataset, *, hashed: bool | None = None) -> dict[str, 
     """Return the record of every split of a data set.
 
     Args:
-        dataset: The images.
-        hashed: Whether to read their contents; None decides by their size.
+        dataset: The data set.
+        hashed: Whether to hash contents; None decides by size.
     """
     sizes = {name: sizes_of(samples) for name, samples in dataset.splits.items()}
     if hashed is None:
@@ -119,13 +121,7 @@ def record_splits(dataset: Dataset, *, hashed: bool | None = None) -> dict[str, 
 
 
 def record_samples(samples: Samples, dataset: Dataset, *, hashed: bool) -> SplitRecord:
-    """Return the record of some images of a data set.
-
-    Args:
-        samples: The images.
-        dataset: That they are of.
-        hashed: Whether to read their contents.
-    """
+    """Return the record of some images of a data set, with or without content hashes."""
     return _record(samples, dataset, sizes_of(samples), hashed=hashed)
 
 
@@ -167,7 +163,7 @@ def sizes_of(samples: Samples) -> NDArray[np.int64]:
 
 
 def _size(source: ImageSource) -> int:
-    """Return the bytes of an image; a file that is gone has none."""
+    """Return the bytes of an image; 0 for a missing file."""
     if isinstance(source, TarMember):
         return source.size
     if isinstance(source, Member):
@@ -179,7 +175,7 @@ def _size(source: ImageSource) -> int:
 
 
 def hash_contents(sources: Sequence[ImageSource]) -> NDArray[np.uint64]:
-    """Return a hash of the content of every image, 0 where it cannot be read, uint64 (N,)."""
+    """Return a hash of each image's content, uint64 (N,); 0 where it cannot be read."""
     return np.array([*in_parallel(_hash_content, sources, workers=0, chunk=64)], np.uint64)
 
 
@@ -211,7 +207,7 @@ def _hash(data: bytes) -> int:
 
 
 def write_records(path: Path, records: Mapping[str, SplitRecord]) -> None:
-    """Write the records of a data set's splits as a compressed ``.npz``."""
+    """Write the records of all splits as a compressed ``.npz``."""
     arrays: dict[str, NDArray[Any]] = {}
     for split, record in records.items():
         text, ends = record.names.packed()
@@ -233,7 +229,7 @@ def write_records(path: Path, records: Mapping[str, SplitRecord]) -> None:
 
 
 def read_records(path: Path) -> dict[str, SplitRecord] | None:
-    """Read records back; None if there are none, as of runs of earlier versions.
+    """Read records; None if there are none, as for runs of earlier versions.
 
     Raises:
         DataError: The file is damaged.

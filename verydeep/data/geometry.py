@@ -1,4 +1,4 @@
-"""Sizes, windows and views of rescaled images: pure arithmetic, for training and testing."""
+"""Boxes, sizes, windows and views of images, for training and testing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from typing import Literal, NamedTuple
 Rounding = Literal["nearest", "down"]
 
 
+class Box(NamedTuple):
+    """A rectangle in pixels of the upright image; x1 and y1 are exclusive."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
 class Window(NamedTuple):
-    """A rectangle of whole pixels: its upper left corner and its size."""
+    """A rectangle of whole pixels, given by its upper left corner and size."""
 
     top: int
     left: int
@@ -22,12 +31,12 @@ class Window(NamedTuple):
 
 
 class View(NamedTuple):
-    """What a net is shown of a rescaled image.
+    """The part of a rescaled image that a net receives.
 
     Attributes:
-        window: The part of the image.
+        window: Part of the image.
         flip: Whether it is mirrored.
-        side: Side of the square that the part is resized to, in pixels; None shows it as it is.
+        side: Side in pixels of the square the part is resized to; None leaves its size.
     """
 
     window: Window
@@ -36,7 +45,7 @@ class View(NamedTuple):
 
     @property
     def shown(self) -> tuple[int, int]:
-        """Height and width of what the net is shown."""
+        """Height and width of the net's input."""
         side = self.side
         return (side, side) if side else (self.window.height, self.window.width)
 
@@ -46,8 +55,8 @@ def rescaled_size(
 ) -> tuple[int, int]:
     """Return the size of an image whose smallest side is brought to ``scale``.
 
-    Isotropic up to rounding: the longer side is rounded to whole pixels, or down as torchvision's
-    ``Resize`` does it.
+    Isotropic up to rounding: the longer side is rounded to the nearest pixel, or down as in
+    torchvision's ``Resize``.
 
     >>> rescaled_size(375, 500, 256)
     (256, 341)
@@ -61,7 +70,7 @@ def rescaled_size(
 
 
 def center_window(height: int, width: int, size: int) -> Window:
-    """Return the central square of side ``size``; half pixels go up and left.
+    """Return the central square of side ``size``; half pixels round up and left.
 
     >>> center_window(256, 341, 224)
     Window(top=16, left=58, height=224, width=224)

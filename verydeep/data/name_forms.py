@@ -1,4 +1,4 @@
-"""Names that look the same: Unicode's normal forms, case, blanks."""
+"""Comparison of names that look the same: Unicode's normal forms, case, blanks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def nfc(name: str) -> str:
 
 
 def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the groups of names that differ only in case, blanks or compatible signs.
+    """Return the groups of names that differ only in case, blanks or compatibility characters.
 
     >>> alike(["Cat", "cat", "cat ", "dog", "hot_dog", "Hot Dog"])
     [('Cat', 'cat', 'cat '), ('hot_dog', 'Hot Dog')]
@@ -30,7 +30,7 @@ def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def alike_in_words(groups: Sequence[tuple[str, ...]]) -> str:
-    """Return groups of names that are alike in a few words.
+    """Describe groups of similar names.
 
     >>> alike_in_words([("Cat", "cat ")])
     "classes that differ only in case or blanks: 'Cat', 'cat '"

@@ -1,4 +1,4 @@
-"""From what people give as DATA to a data set: a name, a folder or a file."""
+"""Read a data set from a DATA argument: a name, a folder, a file or a pattern."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from verydeep.data.arrays import MEMORY, dataset_of
 from verydeep.data.builtin import named
+from verydeep.data.dataset import Dataset
 from verydeep.data.layouts.hub import is_hub_id, read_id
 from verydeep.data.layouts.shards import read_shards
 from verydeep.data.registry import BUILT_IN, check_layout, find_layout
-from verydeep.data.samples import Dataset
 from verydeep.data.shards.paths import is_pattern, is_remote
 from verydeep.data.split import cut
 from verydeep.errors import DataError
@@ -77,7 +77,7 @@ def read_dataset(
     stream: bool | None = None,
     progress: ProgressWish = None,
 ) -> Dataset:
-    """Read a data set: its classes, its splits, where its images are. No image is opened.
+    """Read a data set: its classes, splits and image locations. No image is opened.
 
     Args:
         data: A name (``digits``, the built-in set, or one of
@@ -97,16 +97,16 @@ def read_dataset(
             silent, True reports anyway.
 
     Raises:
-        DataError: There is no such file or folder, it has none of the layouts, or its classes or
-            splits cannot be used.
-        MissingExtra: A Parquet file, without pyarrow.
+        DataError: There is no such file or folder, no layout fits, or its classes or splits
+            cannot be used.
+        MissingExtra: A Parquet file is given and pyarrow is not installed.
     """
     progress = choose_progress(progress)
     check_layout(layout)
     dataset = _read(DataSource(data, layout), stream, progress)
     if dataset.stream is not None and "val" not in dataset.splits:
         raise DataError(
-            f"{dataset.place}: no validation split can be drawn from a stream; name shards for it "
+            f"{dataset.place}: cannot draw a validation split from a stream; name shards for it "
             "(val-0000.tar), write the shards with verydeep shard, or read them by index "
             f"({setting('data.stream', False)})"
         )
@@ -118,10 +118,10 @@ def read_dataset(
 
 
 def draw_splits(dataset: Dataset, validation_share: float, test_share: float, seed: int) -> Dataset:
-    """Return a data set with the splits that it lacks, cut off by rule.
+    """Return a data set with its missing splits drawn by rule.
 
     Raises:
-        DataError: A class has too few images to be in every split.
+        DataError: A class has too few images for every split.
     """
     shares = {} if "val" in dataset.splits else {"val": validation_share}
     if set(dataset.splits) == {"all"}:
@@ -140,13 +140,13 @@ def _in_order(dataset: Dataset) -> Dataset:
 
 
 def _without_training(dataset: Dataset) -> DataError:
-    """Return what to raise where there is nothing to train on."""
+    """Return the error for a data set without training images."""
     found = ", ".join(f"{size:,} {name}" for name, size in dataset.sizes.items())
     notes = "".join(f", {note}" for note in dataset.notes)
     return DataError(
         f"{dataset.place}: {dataset.layout} without training images; found {found or 'none'}"
-        f"{notes}. A model can be tested on them (verydeep evaluate); training needs a "
-        "split train too"
+        f"{notes}. You can test a model on it (verydeep evaluate), but training needs a split "
+        "train"
     )
 
 
@@ -160,15 +160,15 @@ def _read(source: DataSource, stream: bool | None, progress: Progress | None) ->
     if is_hub_id(source.name) and source.layout in (None, HUB):
         return replace(read_id(source.name, progress), layout_name=HUB)
     if source.is_named:
-        # Nobody who has a folder "mnist" shall wait for a download instead.
+        # A user with a local folder "mnist" should not wait for a download instead.
         if source.layout is None and str(path) != "digits" and path.exists():
             raise DataError(
-                f"{path} is the name of a data set and of a file or folder here: for the latter "
-                f"give {path.resolve()}, for the former {option('layout', BUILT_IN)}"
+                f"{path} is both a data set's name and a local file or folder: give "
+                f"{path.resolve()} for the latter, {option('layout', BUILT_IN)} for the former"
             )
         return replace(named.read(source.name, progress), layout_name=BUILT_IN)
     if source.layout == BUILT_IN:
-        raise DataError(f"{path}: no built-in data set; these are {', '.join(named.NAMES)}")
+        raise DataError(f"{path}: not a built-in data set; those are {', '.join(named.NAMES)}")
     try:
         if source.is_pattern:
             pattern = str(source.name if is_remote(source.name) else path)

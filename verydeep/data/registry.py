@@ -1,4 +1,4 @@
-"""The layouts in the order in which they are asked whether they know what they see."""
+"""All layouts, in the order of detection."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from verydeep.data.builtin.named import NAMES
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.passed_over import PassedOver
-from verydeep.data.images.image_files import pictures_in
+from verydeep.data.images.image_files import folders_in, pictures_in
 from verydeep.data.layouts import (
     class_folders,
     coco,
@@ -31,22 +32,21 @@ from verydeep.data.layouts.folder_reading import (
     is_read_as,
     reading_of,
 )
-from verydeep.data.samples import Dataset
 from verydeep.errors import DataError, did_you_mean
 from verydeep.system.option_names import option
 
 BUILT_IN = "built-in"
-"""The layout of data sets that are given by name: :mod:`verydeep.data.builtin.named`."""
+"""Layout name of data sets given by name: :mod:`verydeep.data.builtin.named`."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A way in which data sets lie on disk.
+    """A folder or file structure of data sets.
 
     Attributes:
-        name: As the option ``layout`` takes it.
-        looks: What it looks like, in a line.
-        recognise: Whether a file or folder lies so.
+        name: Value of the option ``layout``.
+        looks: One-line description.
+        recognise: Whether a file or folder has this layout.
         read: Reads the data set.
     """
 
@@ -65,7 +65,7 @@ LAYOUTS = (
     ),
     Layout(
         "hub",
-        "a data set of the Hugging Face Hub saved on disk; or by id: hf:owner/name",
+        "a Hugging Face data set saved on disk; or by id: hf:owner/name",
         hub.recognise,
         hub.read,
     ),
@@ -103,7 +103,7 @@ LAYOUTS = (
     ),
     Layout(
         PART_FOLDERS,
-        "<part>/<class>/, the same classes in every part; only if it is asked for",
+        "<part>/<class>/, the same classes in every part; only if requested",
         part_folders.recognise,
         part_folders.read,
     ),
@@ -114,18 +114,18 @@ LAYOUTS = (
         class_folders.read,
     ),
 )
-"""From the most particular to the least."""
+"""From the most specific to the least."""
 
 _BY_NAME = {layout.name: layout for layout in LAYOUTS}
-_OF_FOLDERS = frozenset((SPLIT_FOLDERS, SPLITS_IN_CLASSES, PART_FOLDERS, CLASS_FOLDERS))
-"""Those told by folders alone, which are looked at once for all of them."""
+_FOLDER_LAYOUTS = frozenset((SPLIT_FOLDERS, SPLITS_IN_CLASSES, PART_FOLDERS, CLASS_FOLDERS))
+"""Layouts defined by folders alone; one look at the folders decides among them."""
 
 
 def check_layout(name: str | None) -> None:
-    """Refuse a layout that there is none of.
+    """Refuse an unknown layout name.
 
     Raises:
-        DataError: With those that there are.
+        DataError: The name is unknown.
     """
     if name is not None and name != BUILT_IN and name not in _BY_NAME:
         known = [*_BY_NAME, BUILT_IN]
@@ -136,19 +136,19 @@ def check_layout(name: str | None) -> None:
 
 
 def find_layout(path: Path, name: str | None = None) -> Layout:
-    """Return the layout of a file or folder: the one named, or else the first that knows it.
+    """Return the layout of a file or folder: the one named, or else the first that fits.
 
     Raises:
-        DataError: There is nothing, none knows it, two fit it as well, or its folders are data sets
-            themselves.
+        DataError: The path does not exist, no layout or two layouts fit, or its folders are
+            themselves data sets.
     """
     if not path.exists():
         known = ", ".join(NAMES)
-        kinds = f"DATA is one of {known}, or lies in one of these layouts:{_known()}"
+        kinds = f"DATA is one of {known}, or a path in one of these layouts:{_known()}"
         raise DataError(f"{path}: no such file or folder{did_you_mean(str(path), NAMES, kinds)}")
     if name is not None:
         return _BY_NAME[name]
-    found = _particular(path)
+    found = _specific_layout(path)
     if found is not None:
         return found
     reading = reading_of(path)
@@ -158,34 +158,33 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
         raise DataError(f"{path}: {reading.doubt}")
     if reading.layout is None:
         raise DataError(
-            f"{path}: none of the known layouts is recognised; found {_contents(path)}"
-            f"{_unreadable(path)}. Known are:{_known()}"
+            f"{path}: no known layout fits; found {_contents(path)}"
+            f"{_unreadable(path)}. Known layouts:{_known()}"
         )
     return _BY_NAME[reading.layout]
 
 
-def _particular(path: Path) -> Layout | None:
-    """Return the first layout that knows a file or folder by more than its folders."""
-    asked = (layout for layout in LAYOUTS if layout.name not in _OF_FOLDERS)
-    return next((layout for layout in asked if layout.recognise(path)), None)
+def _specific_layout(path: Path) -> Layout | None:
+    """Return the first layout that fits by more than folder names."""
+    specific = (layout for layout in LAYOUTS if layout.name not in _FOLDER_LAYOUTS)
+    return next((layout for layout in specific if layout.recognise(path)), None)
 
 
 def _unreadable(path: Path) -> str:
-    """Return which images of kinds that are not read a folder holds, in words."""
+    """Describe the images in a folder whose formats cannot be read."""
     passed = PassedOver()
     for _ in pictures_in(path, passed) if path.is_dir() else ():
         pass
-    return f"; not read are {passed.pictures_in_words()}" if passed.pictures else ""
+    return f"; cannot read {passed.pictures_in_words()}" if passed.pictures else ""
 
 
 def _refuse_sets_within(path: Path) -> None:
-    """Refuse a folder whose folders are whole data sets: they would be taken for classes."""
-    folders = sorted(child for child in path.iterdir() if child.is_dir()) if path.is_dir() else []
-    for folder in folders:
-        layout = _particular(folder)
+    """Refuse a folder of whole data sets, which would be mistaken for classes."""
+    for folder in folders_in(path) if path.is_dir() else ():
+        layout = _specific_layout(folder)
         if layout is not None:
             raise DataError(
-                f"{path}: {folder.name}/ in it is a data set itself, layout {layout.name}: "
+                f"{path}: its folder {folder.name}/ is a data set, layout {layout.name}: "
                 f"give {folder} as DATA (or, if it is a class, {option('layout', CLASS_FOLDERS)})"
             )
 
@@ -195,9 +194,9 @@ def _known() -> str:
 
 
 def _contents(path: Path) -> str:
-    """Return what stands in a folder, in a few words."""
+    """Describe a folder's contents, or a file, in a few words."""
     if not path.is_dir():
-        return f"a file that ends in {path.suffix!r}" if path.suffix else "a file without an ending"
+        return f"a {path.suffix} file" if path.suffix else "a file without an extension"
     names = sorted(f"{p.name}{'/' if p.is_dir() else ''}" for p in path.iterdir())
     more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
-    return ", ".join(names[:8]) + more if names else "nothing in it"
+    return ", ".join(names[:8]) + more if names else "an empty folder"

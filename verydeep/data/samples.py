@@ -1,51 +1,32 @@
-"""What a data set is: images with a class and perhaps a box, in splits that share classes."""
+"""Samples: images with a class and perhaps boxes, kept compactly."""
 
 from __future__ import annotations
 
 import math
 import os
-import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource, Member
-from verydeep.data.name_forms import alike, alike_in_words
 from verydeep.data.string_array import Names
-from verydeep.errors import DataError, did_you_mean, plural
-from verydeep.system.option_names import setting
-from verydeep.system.summary import Rows, Summary, listed
-
-if TYPE_CHECKING:
-    from verydeep.data.shards.stream import ShardStream
-
-_SCHEME = re.compile(r"^([a-z][a-z0-9+.:]+):/(?!/)")
-
-
-class Box(NamedTuple):
-    """A rectangle in pixels of the upright image; x1 and y1 are the first pixels outside."""
-
-    x0: float
-    y0: float
-    x1: float
-    y1: float
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image: where it is, its class and, if known, where on it the object is.
+    """One image: its location, its class and, if known, the boxes of its objects.
 
     Attributes:
-        path: The file.
-        label: Number of its class.
-        box: The main object; which that is, each layout says. It is what a net is trained on.
-        others: Further objects of the same class; a box that is found is right by any of them.
+        path: File, or member of an archive or table.
+        label: Class index.
+        box: The main object, as defined by the layout; nets are trained on it.
+        others: Further objects of the same class; a predicted box may match any of them.
     """
 
     path: ImageSource
@@ -55,29 +36,29 @@ class Sample:
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """The objects of the image's class, the main one first; none if its box is unknown."""
+        """Boxes of the image's class, the main one first; empty if the main box is unknown."""
         return (self.box, *self.others) if self.box else ()
 
 
 class Provenance(Protocol):
-    """Where many images are, by number."""
+    """Locations of many images, by index."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> ImageSource: ...
 
 
 class Samples(Sequence[Sample]):
-    """Many samples, kept in arrays: a million of them in some 100 MiB.
+    """Many samples in arrays: a million take about 100 MiB.
 
-    As Python objects they would take ten times as much, and every process that reads images
-    would soon have a copy of its own, as counting references writes to their memory.
+    Python objects would take ten times as much, and every reading process would soon hold its own
+    copy, as reference counting writes to their memory.
 
     Args:
-        places: Where the images are.
-        labels: (N,), their classes.
-        boxes: (N, 4), NaN where there is none; None if no image has one.
-        others: Further boxes of the few images that have some.
-        order: (M,), which of the places, labels and boxes these samples are; None for all.
+        places: Locations of the images.
+        labels: Class indices, (N,).
+        boxes: Main boxes, (N, 4), NaN for none; None if no image has one.
+        others: Further boxes by image index, for the few images that have some.
+        order: Indices into the above, (M,), that make up these samples; None for all.
     """
 
     def __init__(
@@ -96,7 +77,7 @@ class Samples(Sequence[Sample]):
 
     @staticmethod
     def of(samples: Iterable[Sample]) -> Samples:
-        """Return samples kept compactly; themselves if they are so already."""
+        """Return the samples as :class:`Samples`."""
         if isinstance(samples, Samples):
             return samples
         builder = SamplesBuilder()
@@ -112,7 +93,7 @@ class Samples(Sequence[Sample]):
     @overload
     def __getitem__(self, index: slice) -> Samples: ...
     def __getitem__(self, index: int | slice) -> Sample | Samples:
-        """Return one sample, or a part of them."""
+        """Return one sample, or a slice of them."""
         if isinstance(index, slice):
             return self._with_order(self._order[index])
         place = int(self._order[index])
@@ -136,17 +117,17 @@ class Samples(Sequence[Sample]):
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """Their classes, (N,)."""
+        """Class indices, int32 (N,)."""
         return self._labels[self._order]
 
     @property
     def paths(self) -> Sequence[ImageSource]:
-        """Where their images are."""
+        """Locations of the images."""
         return _Paths(self)
 
     @property
     def has_boxes(self) -> bool:
-        """Whether one of them has a box."""
+        """Whether any sample has a box."""
         return bool(self._boxed.any())
 
     @property
@@ -156,15 +137,15 @@ class Samples(Sequence[Sample]):
         return np.asarray(np.isfinite(self._boxes[self._order, 0]))
 
     def with_box(self) -> Samples:
-        """Return those that have a box."""
+        """Return the samples that have a box."""
         return self.take(np.flatnonzero(self._boxed))
 
     def take(self, numbers: Sequence[int] | NDArray[np.int64]) -> Samples:
-        """Return some of them, by number, in that order."""
+        """Return the samples with these indices, in this order."""
         return self._with_order(self._order[np.asarray(numbers, dtype=np.int64)])
 
     def relabelled(self, labels: Sequence[int]) -> Samples:
-        """Return the same images with class ``labels[k]`` instead of k."""
+        """Return the samples with class ``labels[k]`` instead of k."""
         new = np.asarray(labels, np.int32)[self._labels]
         return Samples(self._places, new, self._boxes, self._others, self._order)
 
@@ -178,10 +159,10 @@ class Samples(Sequence[Sample]):
 
 
 class SamplesBuilder:
-    """Collects samples, one after the other.
+    """Collect samples one by one.
 
     Args:
-        root: Folder that most files lie in; their names are kept relative to it.
+        root: Folder of most files; their names are kept relative to it.
     """
 
     def __init__(self, root: Path | None = None) -> None:
@@ -189,7 +170,7 @@ class SamplesBuilder:
         self._names = Names()
         self._members: list[Member] = []
         self._labels = array("i")
-        self._boxes = array("d")  # only as far as the last that there is
+        self._boxes = array("d")  # up to the last box so far
         self._others: dict[int, tuple[Box, ...]] = {}
 
     def __len__(self) -> int:
@@ -202,7 +183,7 @@ class SamplesBuilder:
         box: Box | None = None,
         others: tuple[Box, ...] = (),
     ) -> None:
-        """Add an image: a file, as a path or as text, or a member."""
+        """Add an image: a path, its text, or a member."""
         if isinstance(place, Member):
             self._members.append(place)
         else:
@@ -216,13 +197,13 @@ class SamplesBuilder:
         self._labels.append(label)
 
     def _within_root(self, name: str) -> str:
-        if not name.startswith(self.root):  # then the folder is of no use
+        if not name.startswith(self.root):  # from now on, keep whole names
             self._names = Names(self.root + known for known in self._names)
             self.root = ""
         return name.removeprefix(self.root)
 
     def samples(self) -> Samples:
-        """Return what was added."""
+        """Return the collected samples."""
         assert not (self._members and len(self._names)), "files or members, not both"
         places: Provenance = self._members or Files(self.root, self._names)
         boxes = None
@@ -234,7 +215,7 @@ class SamplesBuilder:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files by their names; those that are not absolute begin in one folder."""
+    """Files by name, relative to ``root`` unless absolute."""
 
     root: str
     names: Names
@@ -261,145 +242,3 @@ class _Paths(Sequence[ImageSource]):
         if isinstance(index, slice):
             return self._samples[index].paths
         return self._samples[index].path
-
-
-@dataclass(frozen=True, slots=True)
-class OddBox:
-    """A box that the annotations have and no sample: an empty one, or one that was cut.
-
-    Attributes:
-        path: The image that it is told of.
-        reason: What is the matter with it, and what was done.
-    """
-
-    path: ImageSource
-    reason: str
-
-
-@dataclass(frozen=True, repr=False)
-class Dataset(Summary):
-    """Images in splits, with the classes that all splits share.
-
-    Attributes:
-        root: The folder that its images lie in.
-        layout: How it lies on disk, in words.
-        classes: Names of the K classes; a sample's label counts into them. They are those of the
-            training split, in order of their names.
-        splits: Samples by name of the split: ``train``, ``val`` and perhaps ``test``. Whatever
-            sequences are given, they are kept as :class:`Samples`.
-        titles: What to show people for a class; the class's name where it is not in here.
-        made_by_rule: The split was not found on disk but drawn; see :mod:`verydeep.data.split`.
-        layout_name: Name of the layout, as the option ``layout`` takes it.
-        notes: What else is to be said of it, like how many images were left out.
-        passed_over: What was passed over in its folders, and which links were followed.
-        stream: The training split, if it is in shards that are read from front to back; ``splits``
-            then lacks it.
-        odd_boxes: What of the annotations' boxes was left out or changed.
-        folders: Folders of which every image, at any depth, should be a sample; None where lists
-            name the images, beside which there may be others.
-        respelled: Classes whose name stands there in several of Unicode's normal forms.
-        coco: The file or folder that COCO's tools know its images and classes by, if it was read
-            from such; see :func:`verydeep.data.layouts.coco.numbering`.
-    """
-
-    root: Path
-    layout: str
-    classes: tuple[str, ...]
-    splits: Mapping[str, Samples]
-    titles: Mapping[str, str] = field(default_factory=dict)
-    made_by_rule: bool = False
-    layout_name: str | None = None
-    notes: tuple[str, ...] = ()
-    passed_over: PassedOver = field(default_factory=PassedOver)
-    stream: ShardStream | None = None
-    odd_boxes: tuple[OddBox, ...] = ()
-    folders: tuple[Path, ...] | None = None
-    coco: Path | None = None
-    respelled: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        compact = {name: Samples.of(samples) for name, samples in self.splits.items()}
-        object.__setattr__(self, "splits", compact)
-
-    def facts(self) -> Rows:
-        """Yield the facts to show."""
-        yield "data", self.place
-        yield "layout", self.layout
-        yield "classes", f"{len(self.classes):,} ({listed(self.classes)})"
-        for name, size in self.sizes.items():
-            yield name, plural(size, "image")
-
-    def split(self, name: str) -> Samples:
-        """Return the samples of a split.
-
-        Raises:
-            DataError: There is no such split.
-        """
-        if name == "train" and self.stream is not None:
-            raise DataError(
-                f"{self.place}: its training images are a stream, which has no order of its own; "
-                f"read them by index instead ({setting('data.stream', False)})"
-            )
-        if name not in self.splits:
-            raise DataError(
-                f"{self.place} has no split {name!r}; it has {', '.join(self.splits)}"
-                f"{did_you_mean(name, self.splits)}"
-            )
-        return self.splits[name]
-
-    @property
-    def place(self) -> str:
-        """Where its images lie, for people: a folder, or an address.
-
-        >>> Dataset(Path("s3://bucket/pets"), "tar shards", ("cat", "dog"), {}).place
-        's3://bucket/pets'
-        """
-        return _SCHEME.sub(r"\1://", str(self.root))  # a path makes one stroke of two
-
-    @property
-    def test_split(self) -> str:
-        """Name of the split to test on: ``test`` if there is one, else ``val``, else the last."""
-        return next((name for name in ("test", "val") if name in self.splits), [*self.splits][-1])
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Images of every split."""
-        streamed = {} if self.stream is None else {"train": len(self.stream)}
-        return streamed | {name: len(samples) for name, samples in self.splits.items()}
-
-    def title(self, label: int) -> str:
-        """Return what to show people for a class."""
-        return self.titles.get(self.classes[label], self.classes[label])
-
-    def count(self, split: str) -> tuple[int, ...]:
-        """Return the number of images of every class in a split."""
-        if split == "train" and self.stream is not None:
-            return self.stream.counts
-        labels = self.split(split).labels
-        return tuple(np.bincount(labels, minlength=len(self.classes)).tolist())
-
-    def describe(self) -> str:
-        """Return the data set in one line.
-
-        >>> Dataset(Path("pets"), "a folder a class", ("cat", "dog"), {"train": ()}).describe()
-        'a folder a class, 2 classes, 0 train'
-        """
-        sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes.items())
-        boxes = any(samples.has_boxes for samples in self.splits.values())
-        rule = " (drawn by rule)" if self.made_by_rule else ""
-        streamed = ["training images as a stream"] if self.stream is not None else []
-        boxed = ["boxes"] if boxes else []
-        groups = alike(self.classes)
-        odd = [alike_in_words(groups)] if groups else []
-        told = (*streamed, *boxed, *self.notes, *self.passed_over.notes, *odd)
-        notes = "".join(f", {note}" for note in told)
-        known = plural(len(self.classes), "class", "classes")
-        classes = f", {known}" if any(self.classes) else ""
-        return f"{self.layout}{classes}, {sizes}{rule}{notes}"
-
-
-def relative_name(place: ImageSource, root: Path) -> str:
-    """Return how to name an image to people: its path within the data set."""
-    if isinstance(place, Path) and place.is_relative_to(root):
-        return place.relative_to(root).as_posix()
-    return str(place)

@@ -1,7 +1,7 @@
-"""Splits drawn by rule where a data set has none: seeded, stratified, and repeatable.
+"""Seeded, stratified, repeatable splits for data sets that have none.
 
-The images of each class are put into the order of a hash of (seed, name within the data set),
-and the first shares are cut off. Nothing depends on the order in which a disk lists its files.
+The images of each class are sorted by a hash of (seed, name within the data set), and the first
+shares become the splits. The result does not depend on the file system's listing order.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from verydeep.data.dataset import relative_name
 from verydeep.data.images.member import ImageSource
-from verydeep.data.samples import Sample, Samples, relative_name
-from verydeep.errors import DataError
+from verydeep.data.samples import Sample, Samples
+from verydeep.errors import DataError, plural
 
 
 def cut(
@@ -26,18 +27,18 @@ def cut(
     *,
     names: Sequence[str] = (),
 ) -> dict[str, Samples]:
-    """Cut shares off a set of images, class by class; the rest is ``train``.
+    """Divide images into splits, class by class; the rest is ``train``.
 
     Args:
         samples: All images.
-        root: Folder that their names are relative to.
-        shares: Share of each class by name of the split, like ``{"val": 0.1}``; a share that is
-            not zero gives at least one image of every class.
-        seed: Another seed draws another split.
-        names: Of the classes, for messages.
+        root: Folder the image names are relative to.
+        shares: Share of each class by split name, like ``{"val": 0.1}``; a nonzero share gives
+            at least one image of every class.
+        seed: Random seed.
+        names: Class names, for messages.
 
     Raises:
-        DataError: A class has too few images to be in every split.
+        DataError: A class has too few images for every split.
     """
     samples = Samples.of(samples)
     labels = samples.labels
@@ -57,8 +58,8 @@ def cut(
             known = label < len(names) and Path(folder).name != names[label]
             whose = f"{folder}: class {names[label]}" if known else folder
             raise DataError(
-                f"{whose} has {len(ordered)} picture(s): too few to split into "
-                f"{', '.join(splits)}; add images, or divide them yourself"
+                f"{whose} has {plural(len(ordered), 'image')}: too few to split into "
+                f"{', '.join(splits)}; add images, or make the splits yourself"
             )
         splits["train"] += _in_order_of_names(ordered[start:], places)
     return {

@@ -1,6 +1,6 @@
-"""How people name the splits of a data set, and which split each name means.
+"""Names of splits, in any usual spelling, and the split each name means.
 
-A name is read word by word, in any case of letters: ``Train_Data``, ``pets-train``, ``TestSet``,
+A name is parsed word by word, ignoring case: ``Train_Data``, ``pets-train``, ``TestSet``,
 ``instances_val2017``. A split word inside a longer word means nothing (``trainer``, ``contest``).
 """
 
@@ -14,10 +14,10 @@ from typing import NamedTuple
 from verydeep.errors import DataError, did_you_mean
 
 ORDER = ("train", "val", "test", "all")
-"""``all`` are images that nothing divides."""
+"""``all`` holds images without splits."""
 
 EVAL = "eval"
-"""A split that means ``test`` beside a ``val``, and else ``val``; see :func:`meaning_of_eval`."""
+"""A split that means ``test`` beside a ``val``, else ``val``; see :func:`meaning_of_eval`."""
 
 SPLITS = {
     "train": "train",
@@ -37,7 +37,7 @@ SPLITS = {
     "holdout": "test",
     "heldout": "test",
 }
-"""Words for splits, in lower case, and the split that each means."""
+"""Lower-case words for splits, and the split each means."""
 
 _WEAK = frozenset(("dev", "development", "eval", "evaluation", "holdout", "heldout"))
 """Words that count only where no other does: COCO's ``test-dev`` is a test."""
@@ -54,7 +54,7 @@ _FILLERS = frozenset(
         *("photos", "folder", "folders", "file", "files"),
     )
 )
-"""Words that change nothing about what a name means."""
+"""Words that do not change the meaning of a name."""
 
 _GLUED = re.compile(r"(\w+?)(sets?|data|dataset|images|imgs|split)")
 _WORD = re.compile(r"\d+|[^\W\d_]+")
@@ -62,12 +62,12 @@ _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class SplitName(NamedTuple):
-    """A name with a word for a split in it.
+    """The split that a name contains.
 
     Attributes:
-        split: Which split the word means; perhaps :data:`EVAL`.
-        rest: The other words, fillers like ``data`` and ``set`` aside; numbers count only beside
-            words. A name without a rest means the split and nothing else.
+        split: The split; may be :data:`EVAL`.
+        rest: The other words, without fillers like ``data`` and ``set``; numbers count only
+            beside words. A name without a rest means the split and nothing else.
     """
 
     split: str
@@ -75,7 +75,7 @@ class SplitName(NamedTuple):
 
 
 def split_name(name: str) -> SplitName | None:
-    """Return the split that a name tells, and what else it says; None if it tells no single one.
+    """Parse a name; None unless it contains exactly one split.
 
     >>> split_name("Training_Data"), split_name("pets-Test")
     (SplitName(split='train', rest=()), SplitName(split='test', rest=('pets',)))
@@ -91,7 +91,7 @@ def split_name(name: str) -> SplitName | None:
 
 
 def whole_split(name: str) -> str | None:
-    """Return the split that a whole name means; None if it says anything else too.
+    """Return the split that a whole name means; None if it means anything else too.
 
     >>> [whole_split(name) for name in ("TEST", "hold-out set", "bullet_train")]
     ['test', 'test', None]
@@ -101,7 +101,7 @@ def whole_split(name: str) -> str | None:
 
 
 def last_split(name: str) -> str | None:
-    """Return the split that a file's name tells somewhere, by its last word for one.
+    """Return the split that the last split word in a file's name means.
 
     >>> last_split("imagenet1k-validation-03.tar"), last_split("Train/007.tar"), last_split("7.tar")
     ('val', 'train', None)
@@ -111,7 +111,7 @@ def last_split(name: str) -> str | None:
 
 
 def meaning_of_eval(splits: Collection[str]) -> str:
-    """Return the split that ``eval`` means beside others.
+    """Return the split that ``eval`` means beside other splits.
 
     >>> meaning_of_eval(["train", "eval"]), meaning_of_eval(["train", "val", "eval"])
     ('val', 'test')
@@ -119,14 +119,14 @@ def meaning_of_eval(splits: Collection[str]) -> str:
     return "test" if "val" in splits else "val"
 
 
-def settled(splits: Mapping[str, str]) -> dict[str, str]:
-    """Return the split of every name, with :data:`EVAL` made the split that it means here."""
+def resolve_eval(splits: Mapping[str, str]) -> dict[str, str]:
+    """Return the split of every name, with :data:`EVAL` resolved."""
     meaning = meaning_of_eval(splits.values())
     return {name: meaning if split == EVAL else split for name, split in splits.items()}
 
 
 def unknown_split(name: object, place: str) -> DataError:
-    """Return what to raise for a split of an unknown name."""
+    """Return the error for an unknown split name."""
     words = [word for word in SPLITS if word not in ("trainval", "heldout")]
     return DataError(
         f"{place}: split must be one of {', '.join(words)}, got {name!r} instead"
@@ -135,7 +135,7 @@ def unknown_split(name: object, place: str) -> DataError:
 
 
 def spelled_out(names: Iterable[tuple[str, str]]) -> str:
-    """Return which name means which split, those aside that are the split's own.
+    """List which name means which split, without names equal to their split.
 
     >>> spelled_out([("Training/", "train"), ("val/", "val")])
     'Training/ as train'
@@ -144,13 +144,13 @@ def spelled_out(names: Iterable[tuple[str, str]]) -> str:
 
 
 def _counting(words: Iterable[str]) -> list[str]:
-    """Return the words for splits among others, those that count."""
+    """Return the split words that count."""
     found = [word for word in words if word in SPLITS]
     return [word for word in found if word not in _WEAK] or found
 
 
 def _words(name: str) -> Iterator[str]:
-    """Yield the words and numbers of a name, in lower case."""
+    """Yield the lower-case words and numbers of a name."""
     plain = unicodedata.normalize("NFKC", name)
     parts = [found.casefold() for found in _WORD.findall(_HUMP.sub(" ", plain))]
     while parts:

@@ -1,4 +1,7 @@
-"""Many names in one block of memory."""
+"""Many file names in one block of memory.
+
+NumPy's ``StringDType`` would do, but refuses the surrogates that stand for undecodable bytes.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-# As os.fsencode() and os.fsdecode() do, in a third of the time.
-_AS_FILES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+# Like os.fsencode() and os.fsdecode(), in a third of the time.
+_FS_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 class Names(Sequence[str]):
-    """Texts as files are named, one after the other in a block of bytes.
+    """File names as one block of bytes.
 
     >>> names = Names(["cat/1.jpg", "dog/2.jpg"])
     >>> names[1], len(names)
@@ -30,7 +33,7 @@ class Names(Sequence[str]):
 
     @classmethod
     def joined(cls, parts: Iterable[Names]) -> Names:
-        """Return the names of several, one after the other.
+        """Return the concatenation of several.
 
         >>> list(Names.joined([Names(["a"]), Names(), Names(["b", "c"])]))
         ['a', 'b', 'c']
@@ -44,14 +47,14 @@ class Names(Sequence[str]):
 
     @classmethod
     def unpacked(cls, text: NDArray[np.uint8], ends: NDArray[np.int64]) -> Names:
-        """Return what :meth:`packed` gave."""
+        """Return the names from the arrays of :meth:`packed`."""
         whole = cls()
         whole._bytes += text.tobytes()
         whole._ends = array("q", ends.tobytes())
         return whole
 
     def packed(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Return the names as arrays: all bytes, and where each begins and the last ends.
+        """Return all bytes, and the offset of each name and of the end.
 
         >>> [values.tolist() for values in Names(["a", "bc"]).packed()]
         [[97, 98, 99], [0, 1, 3]]
@@ -60,7 +63,7 @@ class Names(Sequence[str]):
 
     def append(self, name: str) -> None:
         """Add a name."""
-        self._bytes += name.encode(*_AS_FILES)
+        self._bytes += name.encode(*_FS_ENCODING)
         self._ends.append(len(self._bytes))
 
     def __len__(self) -> int:
@@ -75,19 +78,19 @@ class Names(Sequence[str]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         if not 0 <= index < len(self._ends) - 1:
-            raise IndexError(f"there is no name {index} among {len(self)}")
-        return self._bytes[self._ends[index] : self._ends[index + 1]].decode(*_AS_FILES)
+            raise IndexError(f"index {index} is out of range for {len(self)} names")
+        return self._bytes[self._ends[index] : self._ends[index + 1]].decode(*_FS_ENCODING)
 
 
 def first_repeated(hashes: array[int], things: Sequence[object]) -> tuple[int, int] | None:
-    """Return the numbers of two equal things: of the first that was there before, and where.
+    """Return the indices of the first item that repeats an earlier one.
 
     Args:
-        hashes: Of the things, in their order; only those with equal ones are compared.
-        things: What may be there twice.
+        hashes: Hashes of the items, in order; only items with equal hashes are compared.
+        things: The items.
 
     Returns:
-        First the earlier one; None if all are different.
+        The earlier index, then the later; None if all items differ.
 
     >>> first_repeated(array("q", [7, 8, 7, 8]), ["a", "b", "c", "b"])
     (1, 3)

@@ -12,10 +12,11 @@ from typing import Protocol as Interface
 import torch
 from torch import Tensor
 
+from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.geometry import Rounding
 from verydeep.data.name_forms import nfc
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.data.samples import Dataset, Sample, Samples, relative_name
+from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, InputError, did_you_mean
 from verydeep.evaluation.posteriors import Mixture, Scorer, ViewGroup, mix_posteriors
 from verydeep.evaluation.protocol import Scaled, TestProtocol

@@ -18,9 +18,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from verydeep.data.geometry import Window
+from verydeep.data.geometry import Box, Window
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.data.samples import Box
 from verydeep.errors import PictureError
 from verydeep.evaluation.evaluate import Model
 from verydeep.inspection.differentiable import Scores

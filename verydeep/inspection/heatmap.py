@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 
 ROWS = ("upper", "middle", "lower")
 COLUMNS = ("left", "middle", "right")

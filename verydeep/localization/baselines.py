@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from verydeep.data.geometry import Window
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box, Window
 from verydeep.localization.box_geometry import (
     PlacedView,
     from_view,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.localization.detect import Located
 from verydeep.localization.result import LocatedSample
 

@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from verydeep.data.geometry import Box
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.data.samples import Box
 from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.evaluate import Model
 from verydeep.evaluation.metrics import likeliest

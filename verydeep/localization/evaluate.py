@@ -9,11 +9,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from verydeep.data.dataset import relative_name
 from verydeep.data.images.decode import upright_size
 from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.pipeline.workers import in_parallel
-from verydeep.data.samples import Sample, relative_name
+from verydeep.data.samples import Sample
 from verydeep.errors import DataError, PictureError
 from verydeep.evaluation.evaluate import Model, block_size
 from verydeep.localization.baselines import fit_baselines, relative_boxes

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from verydeep.data.geometry import Window
+from verydeep.data.geometry import Box, Window
 from verydeep.data.pipeline.augment import Augmentation, Crop, draw_crop
 from verydeep.data.pipeline.crop_policy import Size
-from verydeep.data.samples import Box, Sample
+from verydeep.data.samples import Sample
 from verydeep.localization.box_geometry import PlacedView, to_view, visible_share
 
 TRIES = 10

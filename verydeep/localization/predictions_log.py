@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.localization.detect import Guess, Located
 from verydeep.localization.result import LocatedSample
 

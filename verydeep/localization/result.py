@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.evaluation.significance import mcnemar, wilson_interval
 from verydeep.localization.baselines import baselines
 from verydeep.localization.box_geometry import iou

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.system.summary import html_table
 
 SHOWN = 3

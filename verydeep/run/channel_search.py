@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from verydeep.data.dataset import relative_name
 from verydeep.data.images.image_files import has_pictures
 from verydeep.data.images.inputs import list_pictures
 from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.read import Data, DataSource, read_dataset
-from verydeep.data.samples import relative_name
 from verydeep.errors import DataError, InputError, printable
 from verydeep.inspection.top_activations import Channel, Patches, strongest_patches
 from verydeep.models.classifier import Classifier

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.data.changes import Changes, changes, compare_rows
+from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.fingerprint import (
     SplitRecord,
     read_records,
@@ -17,7 +18,7 @@ from verydeep.data.fingerprint import (
 )
 from verydeep.data.pipeline.colour_statistics import ColourStatistics, Scan
 from verydeep.data.read import Data, DataSource, read_dataset
-from verydeep.data.samples import Dataset, Sample, Samples, SamplesBuilder, relative_name
+from verydeep.data.samples import Sample, Samples, SamplesBuilder
 from verydeep.errors import DataError, plural
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import PICTURES, RunFolder

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, DataSource
-from verydeep.data.samples import Dataset
 from verydeep.errors import DataError
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.system.csv_text import csv_text

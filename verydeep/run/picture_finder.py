@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
+from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.images.member import ImageSource
-from verydeep.data.samples import Dataset, relative_name
 from verydeep.errors import DataError
 
 

@@ -1,1 +1,1 @@
-"""The machine and its files: devices, processes, locks, progress, text formats."""
+"""Devices, processes, files, locks, progress and text formats."""

@@ -1,9 +1,9 @@
-r"""CSV as text, in which no cell is a formula to a spreadsheet.
+r"""CSV text without cells that spreadsheets would evaluate as formulas.
 
-Spreadsheets compute a cell that begins with ``=``, ``+``, ``-`` or ``@``, also behind blanks, and
-class and file names come from anywhere. Text that begins so therefore stands behind an apostrophe,
-as do names that already begin with apostrophes and go on so: exactly one apostrophe is added, and
-:func:`unguard` takes exactly that one away. Numbers are left alone, negative ones too.
+Spreadsheets evaluate cells that begin with ``=``, ``+``, ``-`` or ``@``, even after blanks, and
+class and file names come from anywhere. Such text gets an apostrophe in front, also if it already
+begins with apostrophes: exactly one is added, which :func:`unguard` removes. Numbers, including
+negative ones, are unchanged. The standard :mod:`csv` does the rest.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 FORMULA = re.compile(r"'*(?:[\t\r\n]|\s*[=+\-@＝＋－＠])")
-"""Beginning of a text that a spreadsheet may compute; full-width signs count in East Asia."""
+"""Beginning of text that a spreadsheet may evaluate; full-width signs count in East Asia."""
 
 
 class Digits(str):
-    """A number in the digits that a table has for it."""
+    """A formatted number."""
 
 
 def digits(value: float, form: str) -> Digits:
-    """Return a number in a format, to be written as a number.
+    """Format a number that is to be written as a number.
 
     >>> digits(-0.5, ".3f")
     '-0.500'
@@ -30,7 +30,7 @@ def digits(value: float, form: str) -> Digits:
 
 
 def guard(text: str) -> str:
-    """Return text that no spreadsheet computes.
+    """Return text that no spreadsheet evaluates.
 
     >>> guard("=1+1"), guard("-1.jpg"), guard("'=1"), guard("'tis"), guard("a=1")
     ("'=1+1", "'-1.jpg", "''=1", "'tis", 'a=1')
@@ -39,7 +39,7 @@ def guard(text: str) -> str:
 
 
 def unguard(cell: str) -> str:
-    """Return the text that :func:`guard` made a cell of.
+    """Return the text from which :func:`guard` made a cell.
 
     >>> unguard("'=1+1"), unguard("'tis"), unguard("-1")
     ('=1+1', "'tis", '-1')
@@ -48,23 +48,23 @@ def unguard(cell: str) -> str:
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    r"""Return rows as CSV, a line each, commas between the cells.
+    r"""Return rows as CSV with commas and line feeds.
 
     Args:
-        rows: Cells are text, numbers or :class:`Digits`; None is an empty cell.
+        rows: Rows of text, numbers or :class:`Digits`; None for an empty cell.
 
     >>> csv_text([("file", "x"), ("-a.jpg", -1.5), ("@b.jpg", digits(-2, ".1f"))])
     "file,x\n'-a.jpg,-1.5\n'@b.jpg,-2.0\n"
     """
     lines = _Lines()
-    # With this end of a line, a carriage return in a cell is quoted by every Python.
+    # With this line ending, every Python version quotes a carriage return in a cell.
     writer = csv.writer(lines, lineterminator="\r\n")
     writer.writerows([_cell(cell) for cell in row] for row in rows)
     return "".join(lines)
 
 
 class _Lines(list[str]):
-    """Takes a line at a time, and ends it by a line feed alone."""
+    """Collects lines, ending each with a line feed alone."""
 
     def write(self, line: str) -> None:
         self.append(line.removesuffix("\r\n") + "\n")

@@ -1,4 +1,4 @@
-"""The machine: which device computes, in which precision, and what to note down of both."""
+"""Choice of device and precision, and their description."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Precision = Literal["bf16", "fp32"]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where a net computes, and in which precision.
+    """The device and precision of computation.
 
     Attributes:
-        device: ``cpu``, ``cuda`` or any other device of torch.
+        device: ``cpu``, ``cuda`` or any other PyTorch device.
         precision: ``bf16`` multiplies in bfloat16 and keeps weights, losses and averages in
-            float32; ``fp32`` does all in float32.
+            float32; ``fp32`` uses float32 throughout.
     """
 
     device: torch.device
     precision: Precision
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return the context in which the net's forward pass runs."""
+        """Return the context for the forward pass."""
         return torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         )
@@ -44,14 +44,14 @@ class Machine:
 
 
 def choose_machine(device: str | None = None, precision: str | None = None) -> Machine:
-    """Return the device and precision asked for, or the best there are.
+    """Return the requested device and precision, or the best available ones.
 
     Args:
-        device: A device of torch, like ``cpu`` or ``cuda:1``; None takes a GPU if there is one.
-        precision: ``bf16`` or ``fp32``; None takes bf16 where the processor multiplies it natively.
+        device: A PyTorch device, like ``cpu`` or ``cuda:1``; None uses a GPU if there is one.
+        precision: ``bf16`` or ``fp32``; None uses bf16 if the processor supports it natively.
 
     Raises:
-        InputError: There is no such device or precision.
+        InputError: The device or precision is not available.
     """
     if precision not in (None, "bf16", "fp32"):
         raise InputError(f"precision must be bf16 or fp32, got {precision!r} instead")
@@ -76,7 +76,7 @@ def _device(name: str | None) -> torch.device:
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Return whether the device multiplies bfloat16 natively: CUDA ≥ 8.0, AMX or AVX512-BF16."""
+    """Return whether the device supports bfloat16 natively: CUDA ≥ 8.0, AMX or AVX512-BF16."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and bool({"amx_bf16", "avx512_bf16"} & processor_features())
@@ -84,7 +84,7 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 @cache
 def processor_features() -> frozenset[str]:
-    """Return the instruction sets that Linux lists for this processor; elsewhere nothing."""
+    """Return the processor's instruction sets on Linux; empty elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -94,7 +94,7 @@ def processor_features() -> frozenset[str]:
 
 
 def available_memory(device: torch.device) -> int:
-    """Return the bytes of memory that are free on the device, as far as it can be told."""
+    """Return the free memory of the device in bytes; 4 GiB if unknown."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
@@ -106,13 +106,13 @@ def available_memory(device: torch.device) -> int:
 
 
 def usable_cores() -> int:
-    """Return the processor cores that this process may use."""
+    """Return the number of processor cores available to this process."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def processor_name() -> str:
-    """Return the processor's own name for itself."""
+    """Return the processor's model name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(x.partition(":")[2].strip() for x in lines if x.startswith("model name"))
@@ -121,7 +121,7 @@ def processor_name() -> str:
 
 
 def describe_environment(machine: Machine) -> dict[str, Any]:
-    """Return what a reader needs to know of the machine to compare a result with another's."""
+    """Describe the machine and software, for comparison of results."""
     accelerator = None
     if machine.device.type == "cuda":
         accelerator = torch.cuda.get_device_name(machine.device)
@@ -143,7 +143,7 @@ def describe_environment(machine: Machine) -> dict[str, Any]:
 
 
 def without_secret(word: str) -> str:
-    """Return a word of a command without what may be a password in an address.
+    """Return a command-line argument without credentials in a URL.
 
     >>> without_secret("https://me:word@example.org/a.tar?token=1")
     'https://…@example.org/a.tar?…'

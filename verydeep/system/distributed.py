@@ -1,4 +1,4 @@
-"""Several processes that share the work of one program, as ``torchrun`` starts them."""
+"""Process groups started by ``torchrun``."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The processes that work together; one alone is a group as well.
+    """A group of cooperating processes, perhaps only one.
 
     Attributes:
-        rank: Number of this process.
-        size: How many there are.
+        rank: Rank of this process.
+        size: Number of processes.
     """
 
     rank: int = 0
     size: int = 1
 
     def sum(self, value: Tensor) -> Tensor:
-        """Return the sum of a CPU tensor over the processes; the tensor itself is changed."""
+        """Sum a CPU tensor over the processes, in place, and return it."""
         if self.size > 1:
             distributed.all_reduce(value)
         return value
 
     def gather(self, value: T) -> list[T]:
-        """Return a small value of every process, by rank; it must come from a process of ours."""
+        """Return a small value of every process, by rank; values are pickled."""
         if self.size == 1:
             return [value]
         values: list[T] = [value] * self.size
@@ -46,15 +46,15 @@ class Group:
 
 @contextmanager
 def joined() -> Iterator[Group]:
-    """Join the processes that ``torchrun`` started together; without it, be alone."""
+    """Join the process group of ``torchrun``; without it, a group of one."""
     if distributed.is_available() and distributed.is_initialized():
         yield Group(distributed.get_rank(), distributed.get_world_size())
     elif _world_size() == 1:
         yield Group()
     else:
         store, rank, size = _meet()
-        # Only sums and names travel: between processors, also where the nets run on GPUs. Each
-        # group needs a part of the store of its own, or it would find the addresses of the last.
+        # Only sums and names are exchanged, so gloo is enough, even for nets on GPUs. Each group
+        # needs its own part of the store, or it would find the addresses of the last group.
         part = PrefixStore(f"verydeep/{next(_JOINS)}", store)
         distributed.init_process_group("gloo", store=part, rank=rank, world_size=size)
         try:
@@ -64,7 +64,7 @@ def joined() -> Iterator[Group]:
 
 
 def is_first() -> bool:
-    """Return whether this process speaks for its group; known before any has been joined."""
+    """Return whether this process has rank 0; known before joining."""
     return _world_size() == 1 or os.environ.get("RANK", "0") == "0"
 
 
@@ -73,7 +73,7 @@ _JOINS = count()
 
 @cache
 def _meet() -> tuple[Any, int, int]:
-    """Find the other processes, once; returns what they all can write to, rank and number."""
+    """Return the store shared by all processes, the rank and the number of processes."""
     store, rank, size = next(rendezvous("env://"))
     return store, rank, size
 

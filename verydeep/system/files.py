@@ -1,4 +1,4 @@
-"""Files written whole or not at all: a temporary name, fsync, rename."""
+"""Atomic writing of files: temporary name, fsync, rename."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from verydeep.errors import DiskError, InputError, VeryDeepError
 TEMPORARY = ".tmp"
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""No room on the disk, for this user, or in a file of this size."""
+"""Full disk, used-up quota, or file size limit."""
 
 _FAILING = frozenset({errno.EIO, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV})
-"""Faults of the machine; any other is that the file may not be written, or that its name is bad."""
+"""Hardware and system faults; other errors mean that the file may not be written there."""
 
 _PROBE = 2**20
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then put it in place in one step.
+    """Let ``write`` fill a temporary file beside ``path``, then rename it.
 
-    A reader sees the old file or the new one, also when the machine stops in between.
+    Readers see the old file or the new one, even if the machine crashes in between.
 
     Raises:
-        DiskError: There is no room, or the disk fails; the file is as it was.
-        InputError: Nothing may be written there.
+        DiskError: The disk is full or failing; the old file is unchanged.
+        InputError: The path is not writable.
     """
-    with told_of(path):
+    with explained_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
-            with told_of(path, probe=temporary):
+            with explained_write_errors(path, probe=temporary):
                 write(temporary)
                 _sync(temporary)
             temporary.chmod(0o666 & ~_umask())
@@ -53,16 +53,16 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextlib.contextmanager
-def told_of(path: Path, *, probe: Path | None = None) -> Iterator[None]:
-    """Say in a message of ours what keeps the system from writing to a path.
+def explained_write_errors(path: Path, *, probe: Path | None = None) -> Iterator[None]:
+    """Convert an error on writing to a path into one of ours.
 
     Args:
-        path: What is being written: a file, or the folder of several.
-        probe: A file beside it to write to if a library has failed without saying why.
+        path: The file, or the folder of several files.
+        probe: File beside it for a test write if a library fails without giving the reason.
 
     Raises:
-        DiskError: There is no room, or the disk fails.
-        InputError: Nothing may be written there.
+        DiskError: The disk is full or failing.
+        InputError: The path is not writable.
     """
     try:
         yield
@@ -78,27 +78,27 @@ def told_of(path: Path, *, probe: Path | None = None) -> Iterator[None]:
 
 
 def write_error(path: Path, number: int) -> VeryDeepError:
-    """Return the error for a path that cannot be written, from the system's number of the fault."""
+    """Return the error for a path that cannot be written, from the system's error number."""
     reason = os.strerror(number)
     if number in _FULL:
         return DiskError(
-            f"{path}: no room on the disk ({reason}{_free(path)}); it has not been written, and "
-            "what stood there before is whole. Make room, or choose another folder"
+            f"{path}: no space on the disk ({reason}{_free(path)}); nothing was written, and an "
+            "existing file is unchanged. Free some space, or choose another folder"
         )
     if number in _FAILING:
-        return DiskError(f"{path}: the disk fails ({reason}); it has not been written")
+        return DiskError(f"{path}: the disk is failing ({reason}); nothing was written")
     return InputError(
         f"{path}: cannot be written ({reason}): make it writable, or choose another folder"
     )
 
 
-def is_no_room(error: OSError) -> bool:
-    """Return whether a disk is full, or a quota used up."""
+def is_disk_full(error: OSError) -> bool:
+    """Return whether the disk is full or a quota used up."""
     return error.errno in _FULL
 
 
 def _number_of(error: Exception) -> int | None:
-    """Return the system's number of a fault; other libraries only have it in their words."""
+    """Return the system's error number; other libraries only mention it in their message."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     found = re.search(r"\(os error (\d+)\)|\[Errno (\d+)\]", str(error))
@@ -124,77 +124,80 @@ def _free(path: Path) -> str:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder to write to, and find out whether that can be done, before any other work.
+    """Make a folder, and check before any other work that it is writable.
 
     Raises:
-        InputError: It cannot be made, or nothing can be written there.
-        DiskError: There is no room.
+        InputError: The folder cannot be made or is not writable.
+        DiskError: The disk is full or failing.
     """
-    try:
+    with explained_write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno in _FULL:
-            raise write_error(path, error.errno) from error
-        raise InputError(f"{path}: no folder can be made there ({error.strerror})") from error
-    try:
         with tempfile.TemporaryFile(dir=path) as file:
             file.write(b"room")
-    except OSError as error:
-        if error.errno in _FULL:
-            raise write_error(path, error.errno) from error
-        raise InputError(
-            f"{path}: nothing can be written there ({error.strerror}): choose another folder"
-        ) from error
+
+
+def make_output_folder(path: Path, data: Path) -> Path:
+    """Make and return a folder for output, which must be outside of the data.
+
+    Raises:
+        InputError: The folder is inside the data, cannot be made, or is not writable.
+        DiskError: The disk is full or failing.
+    """
+    path = path.expanduser()
+    if lies_within(path, data):
+        raise InputError(f"{path} is inside the data set, which must not change: choose another")
+    make_folder(path)
+    return path
 
 
 def check_writable(folder: Path) -> None:
-    """Find out, before any other work, whether a folder can be made or written to.
+    """Check, before any other work, that a folder can be made or written to.
 
     Raises:
-        InputError: Nothing can be written there.
-        DiskError: There is no room.
+        InputError: The folder is not writable.
+        DiskError: The disk is full or failing.
     """
     there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
-    with told_of(folder), tempfile.TemporaryFile(dir=there) as file:
+    with explained_write_errors(folder), tempfile.TemporaryFile(dir=there) as file:
         file.write(b"room")
 
 
 def lies_within(path: Path, folder: Path) -> bool:
-    """Return whether a path, which need not exist, is a folder or lies in it.
+    """Return whether a path, which need not exist, is a folder or inside it.
 
     Raises:
-        InputError: It is a link that leads to itself.
+        InputError: The path is a circular link.
     """
     try:
         return path.resolve().is_relative_to(folder.resolve())
     except (RuntimeError, OSError) as error:  # the former until Python 3.12
-        raise InputError(f"{path}: a link that leads to itself: choose another folder") from error
+        raise InputError(f"{path}: a circular link: choose another folder") from error
 
 
 def clear_temporaries(folder: Path) -> None:
-    """Remove what writes that were killed left in a folder, if that is allowed."""
+    """Remove the temporary files of killed writes from a folder, if allowed."""
     for path in folder.glob(f".*{TEMPORARY}"):
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all.
+    """Write a text file in UTF-8 atomically.
 
-    What UTF-8 has no bytes for (parts of file names in another encoding) is written as an escape,
-    which JSON reads back as it was.
+    Surrogates (from file names in other encodings) are written as escapes, which JSON reads back
+    unchanged.
     """
     content = text.encode("utf-8", "backslashreplace")
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, whole or not at all."""
+    """Write a value as indented JSON atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_json_lines(path: Path, values: Iterable[Any]) -> None:
-    """Write values as JSON, a line each, whole or not at all."""
+    """Write values as JSON lines atomically."""
     write_text(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
 
 

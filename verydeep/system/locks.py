@@ -1,9 +1,8 @@
-"""A lock on a folder that is written to, so that two processes never mix their files.
+"""Locks on output folders, so that two processes never mix their files.
 
-The lock is a POSIX record lock on the file ``.lock`` in the folder, which says who holds it. The
-system releases it with the process, however that ends: a killed run leaves nothing to clean up.
-Such a lock belongs to one process. Workers that are forked from it do not share it, so one that
-outlives its parent holds nothing; and it works over NFS, between machines.
+The lock is a POSIX record lock on the file ``.lock`` in the folder, which contains its holder. The
+system releases it when the process ends, even if killed. It belongs to one process: forked workers
+do not share it, so one that outlives its parent holds nothing. It works over NFS, between machines.
 """
 
 from __future__ import annotations
@@ -21,40 +20,41 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from verydeep.errors import FolderInUse, InputError
+from verydeep.errors import FolderInUse
 from verydeep.system.device import without_secret
+from verydeep.system.files import write_error
 
 NAME = ".lock"
 
 PATIENCE = 1.0
-"""Seconds until a folder counts as in use: a lock that is just being taken or given up passes."""
+"""Seconds to wait for a folder before it counts as in use."""
 
 BRIEF_PATIENCE = 120.0
-"""The same where the holder says that it will be done in a moment."""
+"""Seconds to wait if the holder announces that it will finish soon."""
 
 PAUSE = 0.05
 """Seconds between two attempts."""
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
-"""What a file system answers that knows no locks."""
+"""Errors of a file system without locks."""
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
-"""A folder from elsewhere might hold a link to a file of worth, which would be written over."""
+"""Prevents overwriting the target of a link in a folder from elsewhere."""
 
 _TAKEN = {errno.EACCES, errno.EAGAIN}
-"""What a system answers if another process holds a lock."""
+"""Errors if another process holds the lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock.
+    """The holder of a lock.
 
     Attributes:
-        pid: Number of the process.
-        host: Name of its machine.
+        pid: Process id.
+        host: Host name.
         since: Local time at which it took the lock.
-        command: That started it.
-        brief: Whether it will be done in a moment.
+        command: Its command line.
+        brief: Whether it will finish soon.
     """
 
     pid: int
@@ -80,18 +80,18 @@ class Holder:
 
 @contextlib.contextmanager
 def hold(folder: Path, *, brief: bool = False, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold a folder's lock while writing to it; the folder is made if need be.
+    """Hold a folder's lock while writing to it; the folder is made if needed.
 
-    The same thread may hold it several times over.
+    A thread may hold it several times.
 
     Args:
         folder: Need not exist.
-        brief: Say to others that this will take a moment; they then wait instead of giving up.
-        patience: Seconds until the folder counts as in use.
+        brief: Announce that this will finish soon, so that others wait.
+        patience: Seconds to wait before the folder counts as in use.
 
     Raises:
-        FolderInUse: Another process or thread holds it; the message says who.
-        InputError: Nothing can be written there.
+        FolderInUse: Another process or thread, given in the message, holds it.
+        InputError: The folder is not writable.
     """
     place = folder.resolve()
     with _GUARD:
@@ -111,7 +111,7 @@ def hold(folder: Path, *, brief: bool = False, patience: float = PATIENCE) -> It
 
 
 _HELD: dict[Path, int] = {}
-"""Folders that this process holds, with the thread: a record lock knows no threads."""
+"""Folders that this process holds, by thread, as record locks ignore threads."""
 
 _GUARD = threading.Lock()
 
@@ -124,18 +124,18 @@ def _locked(folder: Path, *, brief: bool, patience: float) -> Iterator[None]:
         _write(descriptor, Holder.this(brief=brief))
         yield
     finally:
-        # Removed while it is held: who opens it later makes a new one, and who has opened this
-        # one finds out that it is no longer there.
+        # Removed while held: later processes make a new file, and those that have already opened
+        # this one notice that it is gone.
         with contextlib.suppress(OSError):
             path.unlink()
         os.close(descriptor)
         if made:
-            with contextlib.suppress(OSError):  # something was written, as a rule
+            with contextlib.suppress(OSError):  # usually not empty
                 folder.rmdir()
 
 
 def _take(folder: Path, path: Path, patience: float) -> int:
-    """Open and lock the file; wait a little for a lock that is about to be released."""
+    """Open and lock the file, waiting for its release for a while."""
     started = time.monotonic()
     while True:
         descriptor = _open(folder, path)
@@ -154,15 +154,13 @@ def _open(folder: Path, path: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _NO_LINKS, 0o666)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):  # the machine's fault
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):  # not the user's fault
             raise
-        raise InputError(
-            f"{folder}: nothing can be written there ({error.strerror}): choose another folder"
-        ) from error
+        raise write_error(folder, error.errno or errno.EACCES) from error
 
 
 def _lock(descriptor: int, holder: Holder | None) -> bool:
-    """Return whether the lock was taken; where there are no locks, the file's word counts."""
+    """Return whether the lock was taken; without lock support, whether no holder is running."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -179,7 +177,7 @@ def _lock(descriptor: int, holder: Holder | None) -> bool:
 
 
 def _is_running(holder: Holder | None) -> bool:
-    """Return whether a process of this machine still runs; nothing is known of others."""
+    """Return whether the holder is another running process of this machine."""
     if holder is None or holder.host != socket.gethostname() or holder.pid == os.getpid():
         return False
     try:
@@ -192,7 +190,7 @@ def _is_running(holder: Holder | None) -> bool:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """Return whether a path still names the file that was opened."""
+    """Return whether a path still refers to the opened file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -200,7 +198,7 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 
 def _write(descriptor: int, holder: Holder) -> None:
-    with contextlib.suppress(OSError):  # a full disk: the lock holds without a word
+    with contextlib.suppress(OSError):  # on a full disk the lock still holds
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
 
@@ -215,6 +213,6 @@ def _read(descriptor: int) -> Holder | None:
 def _in_use(folder: Path, holder: Holder | None) -> FolderInUse:
     who = f" ({holder})" if holder else ""
     return FolderInUse(
-        f"{folder}: another process is writing there{who}; wait until it has ended, stop it, or "
+        f"{folder}: another process is writing there{who}; wait until it ends, stop it, or "
         "choose another folder"
     )

@@ -1,4 +1,4 @@
-"""Results that have attributes for people and keys for programs."""
+"""Results that are also mappings."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class MappingResult(Mapping[str, Any]):
-    """A result whose plain values can be read by key as well: those of its :meth:`to_dict`."""
+    """A result that is also a mapping of the plain values in its :meth:`to_dict`."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON holds them."""
+        """Return plain values, as in JSON."""
 
     def __getitem__(self, key: str) -> Any:
         return self.to_dict()[key]

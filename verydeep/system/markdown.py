@@ -1,4 +1,4 @@
-"""Names from elsewhere in Markdown: as they are, and neither marks nor HTML."""
+"""Escaping of untrusted names in Markdown."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ import re
 from verydeep.errors import printable
 
 ENTITIES = {sign: f"&#{ord(sign)};" for sign in "&<>`|$~#!"}
-"""Signs of HTML, code, tables, formulas, links and headings, for readers of every dialect."""
+"""Characters of HTML, code, tables, formulas, links and headings in any dialect."""
 
 MARKS = re.compile(r"[\\*\[\]]|(?<![^\W_])_|_(?![^\W_])")
-"""Signs of emphasis and links; a stroke within a word is none."""
+"""Characters of emphasis and links; an underscore within a word is neither."""
 
 
 def escape_markdown(text: str) -> str:
-    r"""Return text, in one line, as Markdown that looks the same.
+    r"""Return text as one line of Markdown that looks the same.
 
     >>> print(escape_markdown("my_cat"), escape_markdown("*a* <b>"), escape_markdown("x|y"))
     my_cat \*a\* &#60;b&#62; x&#124;y
     """
-    marked = MARKS.sub(lambda found: f"\\{found[0]}", " ".join(printable(_in_a_line(text)).split()))
+    line = printable(" ".join(text.splitlines()) if "\n" in text or "\r" in text else text)
+    marked = MARKS.sub(lambda found: f"\\{found[0]}", " ".join(line.split()))
     plain = "".join(ENTITIES.get(sign, sign) for sign in marked)
-    # Neither an address that becomes a link, nor the name of a small image.
+    # Neither a URL that becomes a link, nor the name of an emoji.
     return re.sub(r":(?=\S)", "&#58;", plain)
-
-
-def _in_a_line(text: str) -> str:
-    return " ".join(text.splitlines()) if "\n" in text or "\r" in text else text

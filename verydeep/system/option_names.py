@@ -1,7 +1,7 @@
-"""How messages name options: as flags in the program, as keywords in Python.
+"""Names of options in messages: flags in the program, keywords in Python.
 
-The same check serves ``verydeep evaluate --split nope`` and ``evaluate(…, split="nope")``; a
-message built with :func:`option` and :func:`setting` names what its reader can type.
+``verydeep evaluate --split nope`` and ``evaluate(…, split="nope")`` share their checks; messages
+built with :func:`option` and :func:`setting` show what the reader can type.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _in_program: ContextVar[bool] = ContextVar("verydeep_in_program", default=False)
 
 @contextmanager
 def flags_in_messages() -> Iterator[None]:
-    """Name options as flags of the program inside this context."""
+    """Name options as flags inside this context."""
     token = _in_program.set(True)
     try:
         yield
@@ -24,16 +24,16 @@ def flags_in_messages() -> Iterator[None]:
 
 
 def in_program() -> bool:
-    """Return whether messages are for someone who types commands."""
+    """Return whether messages are for the command line."""
     return _in_program.get()
 
 
 def option(name: str, value: object = None) -> str:
-    """Return an option as the reader writes it.
+    """Return an option as the reader would type it.
 
     Args:
         name: As in Python, like ``init_from``.
-        value: What to give it; True for a flag that takes no value, None to name it alone.
+        value: Its value; True for a flag without a value, None for the name alone.
 
     >>> option("init_from"), option("protocol", "crops"), option("resume", True)
     ('init_from=', "protocol='crops'", 'resume=True')
@@ -48,7 +48,7 @@ def option(name: str, value: object = None) -> str:
 
 
 def setting(key: str, value: object) -> str:
-    """Return a change of a recipe's setting as the reader writes it.
+    """Return a change of a recipe setting as the reader would type it.
 
     >>> setting("data.cache", "none"), setting("training.learning_rate", 0.001)
     ("data__cache='none'", 'training__learning_rate=0.001')
@@ -67,13 +67,13 @@ def _plain(value: object) -> str:
 
 
 class _Name(str):
-    """A word that stands for a value, like FOLDER; it is not quoted."""
+    """A placeholder for a value, like FOLDER, which is not quoted."""
 
     __slots__ = ()
 
 
 def placeholder(word: str) -> str:
-    """Return a word that stands for whatever the reader puts there.
+    """Return a placeholder for a value.
 
     >>> option("data", placeholder("FOLDER"))
     'data=FOLDER'
@@ -82,5 +82,5 @@ def placeholder(word: str) -> str:
 
 
 def command_or_call() -> str:
-    """Return what the reader repeats with another option: a command, or a call."""
+    """Return ``command`` in the program, ``call`` in Python."""
     return "command" if in_program() else "call"

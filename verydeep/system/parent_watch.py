@@ -1,4 +1,4 @@
-"""Processes that end when the one that started them does, however that ends."""
+"""Child processes that end with their parent, even if it is killed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 
 _SECONDS = 1.0
-"""Between two looks at who the parent is."""
+"""Seconds between two checks of the parent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The process that starts another one, as the other one needs to know it.
+    """The process that starts a child.
 
     Attributes:
-        pid: Its number.
-        main_thread: Whether its main thread starts the process. Linux sends the signal of a
-            parent's death when the starting *thread* ends, and only the main thread lasts.
+        pid: Process id.
+        main_thread: Whether its main thread starts the child. Linux signals the parent's death when
+            the starting *thread* ends, and only the main thread lasts.
     """
 
     pid: int
@@ -34,34 +34,33 @@ class Owner:
 
     @classmethod
     def here(cls) -> Owner:
-        """Return this process, as seen from the thread that calls."""
+        """Return this process, with the calling thread."""
         return cls(os.getpid(), threading.current_thread() is threading.main_thread())
 
 
 def end_with(owner: Owner) -> None:
-    """Let this process end when its owner has ended, also by SIGKILL.
+    """Make this process end with its owner, even if that is killed by SIGKILL.
 
-    On Linux the kernel kills it at once. A thread watches as well: elsewhere, under ``forkserver``
-    (where the parent of this process is another one than its owner), and where the process was
-    started by a thread that may end before the owner.
+    On Linux the kernel kills it at once. A thread also watches, for other systems, ``forkserver``
+    (where the parent is not the owner), and a starting thread that may end before the owner.
     """
     child = os.getppid() == owner.pid
     if child and owner.main_thread and sys.platform.startswith("linux"):
-        _be_killed_with_the_parent()
-        if os.getppid() != owner.pid:  # it ended before the kernel had been asked
+        _request_death_signal()
+        if os.getppid() != owner.pid:  # it ended before the call
             os._exit(1)
     watch = threading.Thread(target=_watch, args=(owner, child), daemon=True, name="parent-watch")
     watch.start()
 
 
-def _be_killed_with_the_parent() -> None:
-    # In a libc without it the thread remains.
+def _request_death_signal() -> None:
+    # Python has no public prctl; in a libc without it, the thread remains.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def _watch(owner: Owner, child: bool) -> None:
-    """End this process as soon as anything says that its owner is gone."""
+    """End this process as soon as its owner is gone."""
     signs = _signs(owner)
     while not connection.wait(signs, timeout=_SECONDS):
         if child and os.getppid() != owner.pid:
@@ -70,17 +69,17 @@ def _watch(owner: Owner, child: bool) -> None:
 
 
 def _signs(owner: Owner) -> list[Any]:
-    """Return what becomes readable when the owner has ended."""
+    """Return objects that become readable when the owner ends."""
     signs: list[Any] = []
     parent = multiprocessing.parent_process()
     if parent is not None:
-        # Processes forked later hold the other end of this one too, so it may come late.
+        # Processes forked later also hold its other end, so it may be late.
         signs.append(parent.sentinel)
     if hasattr(os, "pidfd_open"):
         try:
             signs.append(os.pidfd_open(owner.pid))
         except ProcessLookupError:
             os._exit(1)
-        except OSError:  # an old kernel, or a sandbox that forbids it
+        except OSError:  # an old kernel, or forbidden by a sandbox
             pass
     return signs

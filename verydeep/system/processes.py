@@ -1,8 +1,9 @@
-"""Worker processes: what they make comes in order, and none of them outlives its owner.
+"""Worker processes that yield values in order and never outlive their owner.
 
-A worker may be killed at any moment, as systems do when memory runs out. Each therefore has a pipe
-of its own and shares no lock with the others: its end is the end of its pipe, which the owner
-notices at once.
+The system may kill a worker at any moment, for example when memory runs out. So each has its own
+pipe and shares no lock with the others; when it ends, its pipe closes and the owner notices.
+:class:`concurrent.futures.ProcessPoolExecutor` and PyTorch's ``DataLoader`` share queues, and would
+hang or lose the reason.
 """
 
 from __future__ import annotations
@@ -32,33 +33,33 @@ from verydeep.system.transport import can_share, receive, send
 T = TypeVar("T")
 
 Source = Callable[[int, int], Iterator[T]]
-"""From a worker's number and how many workers there are to what this one makes."""
+"""Make a worker's values, given its index and the number of workers."""
 
 AHEAD = 2
-"""Values that a worker makes before the first of them has been asked for."""
+"""Values that a worker makes ahead of requests."""
 
 _NAME = "verydeep-worker"
 
 _GRACE = 1.0
-"""Seconds that workers have to end by themselves before they are killed."""
+"""Seconds for workers to end before they are killed."""
 
 
 class Workers(Generic[T]):
-    """Processes that each make values, which the owner takes from them in turn.
+    """Processes that make values, which the owner takes from each in turn.
 
     Args:
-        source: Called in each worker. Must be picklable where processes are not forked.
-        count: How many processes.
+        source: Called in each worker. Must be picklable unless processes are forked.
+        count: Number of processes.
 
     Raises:
-        WorkerError: The system starts no more processes.
+        WorkerError: The system cannot start as many processes.
     """
 
     def __init__(self, source: Source[T], count: int) -> None:
         self._workers: list[_Worker] = []
         self._stopping = False
-        # Runs at the end of the program, before multiprocessing ends what it calls daemons by a
-        # SIGTERM that they leave to us; and when nobody refers to this any more.
+        # Runs when this object is collected, and at exit before multiprocessing sends daemons a
+        # SIGTERM, which they ignore.
         self._end = util.Finalize(self, _end_all, args=(self._workers,), exitpriority=10)
         _OPEN.add(self)
         try:
@@ -67,7 +68,7 @@ class Workers(Generic[T]):
         except OSError as error:
             self.close()
             raise WorkerError(
-                f"the system starts no more than {len(self._workers)} reading processes "
+                f"the system cannot start more than {len(self._workers)} reading processes "
                 f"({error.strerror or error})"
             ) from error
         except BaseException:
@@ -83,7 +84,7 @@ class Workers(Generic[T]):
                 name=f"{_NAME}-{place.number}",
                 daemon=True,
             )
-            # Known before it is started: a forked process closes the owner's ends that it inherits.
+            # Registered before the start: a forked process closes the inherited ends of the owner.
             self._workers.append(_Worker(ours, cast(BaseProcess, process)))
             try:
                 process.start()
@@ -95,10 +96,10 @@ class Workers(Generic[T]):
             theirs.close()
 
     def __iter__(self) -> Iterator[T]:
-        """Yield a value of each worker in turn, until the one whose turn it is has no more.
+        """Yield a value of each worker in turn, until the next one has no more.
 
         Raises:
-            WorkerError: A worker was killed, or crashed.
+            WorkerError: A worker was killed or crashed.
         """
         for worker in itertools.cycle(self._workers):
             message = self._next_of(worker)
@@ -106,7 +107,7 @@ class Workers(Generic[T]):
                 return
             if isinstance(message, _Failure):
                 raise message.error from _RemoteTraceback(message.text)
-            worker.ask_for_more()
+            worker.request_more()
             yield message.value
 
     def _next_of(self, worker: _Worker) -> _Value | _Failure | None:
@@ -120,14 +121,14 @@ class Workers(Generic[T]):
         except (EOFError, OSError) as error:
             if self._stopping:
                 return None
-            raise _loss_of(worker.process) from error
+            raise _loss_error(worker.process) from error
 
     def stop(self) -> None:
-        """Let another thread that waits for a value wait no more."""
+        """Stop another thread's wait for a value."""
         self._stopping = True
 
     def close(self) -> None:
-        """End all workers; what they have not handed over is lost."""
+        """End all workers, discarding pending values."""
         self._stopping = True
         self._end()
         _OPEN.discard(self)
@@ -143,8 +144,8 @@ class Workers(Generic[T]):
     ) -> None:
         self.close()
 
-    def forget(self) -> None:
-        """Close the ends of the owner in a process that inherited them."""
+    def close_inherited(self) -> None:
+        """Close the inherited ends of the owner in a forked process."""
         for worker in self._workers:
             worker.connection.close()
 
@@ -153,7 +154,7 @@ _OPEN: weakref.WeakSet[Workers[Any]] = weakref.WeakSet()
 
 
 def _end_all(workers: list[_Worker]) -> None:
-    """Close the pipes of workers, which ends them, and kill those that do not notice in time."""
+    """Close the pipes of workers, which ends them, and kill those that do not end in time."""
     deadline = time.monotonic() + _GRACE
     try:
         for worker in workers:
@@ -176,13 +177,13 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    """One worker, as its owner sees it."""
+    """The owner's handle of a worker."""
 
     connection: Connection
     process: BaseProcess
 
-    def ask_for_more(self) -> None:
-        # If it has ended, either its last values are here already, or that shows soon.
+    def request_more(self) -> None:
+        # If it has ended, reading its pipe will show that.
         with contextlib.suppress(OSError):
             self.connection.send_bytes(b"+")
 
@@ -194,37 +195,37 @@ class _Value:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """An exception of a worker, with its traceback as a text."""
+    """An exception of a worker, with its traceback as text."""
 
     error: BaseException
     text: str
 
     @classmethod
     def of(cls, error: BaseException) -> _Failure:
-        return cls(_portable(error), "".join(traceback.format_exception(error)))
+        return cls(_picklable(error), "".join(traceback.format_exception(error)))
 
 
 class _RemoteTraceback(Exception):
-    """Shows where in a worker an exception was raised, as the cause of that exception."""
+    """The cause of a worker's exception: its traceback in the worker."""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"\n{text}")
 
 
-def _loss_of(process: BaseProcess) -> WorkerError:
-    """Return an error that says how a worker has ended, and most likely why."""
+def _loss_error(process: BaseProcess) -> WorkerError:
+    """Return an error with the way a worker ended, and the likely reason."""
     process.join(5)
     code = process.exitcode
     if code is None or code >= 0:
-        return WorkerError(f"a reading process ended before its work was done (exit code {code})")
+        return WorkerError(f"a reading process ended too early (exit code {code})")
     number = -code
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     if name == "SIGKILL":
-        return WorkerError("a reading process was killed (SIGKILL), most likely for lack of memory")
+        return WorkerError("a reading process was killed (SIGKILL), probably for lack of memory")
     if name == "SIGBUS":
         return WorkerError(
-            "a reading process found no room in shared memory (SIGBUS): give a container more of "
-            "it (docker run --shm-size=2g)"
+            "a reading process ran out of shared memory (SIGBUS): give the container more "
+            "(docker run --shm-size=2g)"
         )
     return WorkerError(f"a reading process was ended by {name}")
 
@@ -235,29 +236,29 @@ def _loss_of(process: BaseProcess) -> WorkerError:
 def _work(
     connection: Connection, source: Source[Any], place: _Place, owner: Owner, shared: bool
 ) -> None:
-    """Be a worker: make values and hand them over as they are asked for."""
+    """Run a worker: make values and send them on request."""
     for others in list(_OPEN):
-        others.forget()
+        others.close_inherited()
     _OPEN.clear()
     end_with(owner)
-    _leave_stops_to_the_owner()
+    _ignore_stop_signals()
     torch.set_num_threads(1)
     messages = _messages(source, place)
     try:
         for number in itertools.count():
             if number >= AHEAD:
-                connection.recv_bytes()  # one of the earlier values has been taken
+                connection.recv_bytes()  # an earlier value was taken
             message = next(messages)
             try:
                 send(connection, message, shared=shared)
             except ConnectionError:
                 raise
-            except Exception as error:  # a value that cannot travel
+            except Exception as error:  # a value that cannot be pickled
                 message = _Failure.of(error)
                 send(connection, message)
             if not isinstance(message, _Value):
                 return
-    except (EOFError, ConnectionError):  # the owner wants no more
+    except (EOFError, ConnectionError):  # the owner has closed the pipe
         pass
 
 
@@ -272,8 +273,8 @@ def _messages(source: Source[Any], place: _Place) -> Iterator[_Value | _Failure 
         yield _Failure.of(error)
 
 
-def _portable(error: BaseException) -> BaseException:
-    """Return an exception that can travel: itself, or one that says the same."""
+def _picklable(error: BaseException) -> BaseException:
+    """Return an exception, or one with the same message that can be pickled."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     except Exception:
@@ -283,17 +284,17 @@ def _portable(error: BaseException) -> BaseException:
     return error
 
 
-def _leave_stops_to_the_owner() -> None:
-    """Let what asks for the end reach the owner alone, which still wants the values under way.
+def _ignore_stop_signals() -> None:
+    """Ignore signals to stop, which reach all processes, and leave them to the owner.
 
-    Ctrl-C, a closed terminal and a batch system's SIGTERM reach all processes. A second SIGTERM
-    ends the worker.
+    They come from Ctrl-C, a closed terminal, or a batch system's SIGTERM. The owner still needs
+    pending values. A second SIGTERM ends the worker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _heed_the_next)
+    signal.signal(signal.SIGTERM, _restore_default)
 
 
-def _heed_the_next(number: int, frame: FrameType | None) -> None:
+def _restore_default(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)

@@ -1,6 +1,6 @@
-"""Progress and messages: bars on a terminal, a line in a notebook, plain lines elsewhere.
+"""Progress and messages: bars in a terminal, one line in a notebook, plain lines elsewhere.
 
-All of it goes to stderr but in a notebook, which would paint it as an error.
+They go to stderr, except in a notebook, which would show them as errors.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Any, Protocol
 
 
 class ProgressTask(Protocol):
-    """One piece of work whose end can be foreseen."""
+    """The progress of one task."""
 
     def update(self, done: float, note: str = "") -> None:
-        """Say how much is done, and perhaps a word about it."""
+        """Report how much is done, perhaps with a note."""
 
 
 class Progress:
-    """Says nothing; the base of those that do."""
+    """Silent progress; base class of the others."""
 
     def log(self, message: str) -> None:
         """Print a line."""
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[ProgressTask]:
-        """Follow a piece of work of that many parts."""
+        """Track a task of ``total`` parts."""
         yield _Silent()
 
 
 ProgressWish = Progress | bool | None
-"""What Python's functions take as ``progress``; see :func:`choose_progress`."""
+"""Argument ``progress`` of Python functions; see :func:`choose_progress`."""
 
 
 class _Silent:
@@ -43,7 +43,7 @@ class _Silent:
 
 
 class PlainProgress(Progress):
-    """Lines for logs and pipes: a line a message, and one after half a minute of silence."""
+    """Lines for logs and pipes: one per message, and one after half a minute of silence."""
 
     def __init__(self, seconds: float = 30.0) -> None:
         self.seconds = seconds
@@ -52,12 +52,12 @@ class PlainProgress(Progress):
     def log(self, message: str) -> None:
         """Print a line."""
         self.last = time.monotonic()
-        with contextlib.suppress(OSError):  # the terminal may be closed, or the log's disk full
+        with contextlib.suppress(OSError):  # terminal closed, or disk of the log full
             print(message, file=sys.stderr, flush=True)  # noqa: T201
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[ProgressTask]:
-        """Follow a piece of work of that many parts."""
+        """Track a task of ``total`` parts."""
         yield _Lines(self, title, total)
 
 
@@ -71,27 +71,27 @@ class _Lines:
 
 
 class NotebookProgress(Progress):
-    """One line below a notebook's cell that is written anew; no widget needs to be installed."""
+    """One updated line below a notebook cell, without widgets."""
 
     def __init__(self, seconds: float = 0.5) -> None:
         self.seconds = seconds
         self._shown = 0
 
     def log(self, message: str) -> None:
-        """Print a line above the one that changes."""
+        """Print a line above the updated one."""
         self._clear()
         print(message, flush=True)  # noqa: T201
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[ProgressTask]:
-        """Follow a piece of work of that many parts."""
+        """Track a task of ``total`` parts."""
         try:
             yield _Line(self, title, total)
         finally:
             self._clear()
 
     def show(self, text: str) -> None:
-        """Replace the line that changes."""
+        """Replace the updated line."""
         print("\r" + text.ljust(self._shown), end="", flush=True)  # noqa: T201
         self._shown = len(text)
 
@@ -116,7 +116,7 @@ class RichProgress(Progress):
     """Bars for a terminal.
 
     Attributes:
-        seconds: A bar appears after that long: work that ends before shows none.
+        seconds: Delay before a bar appears, so that short tasks show none.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
@@ -128,12 +128,12 @@ class RichProgress(Progress):
 
     def log(self, message: str) -> None:
         """Print a line above the bars."""
-        with contextlib.suppress(OSError):  # the terminal may be closed
+        with contextlib.suppress(OSError):  # terminal closed
             self.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[ProgressTask]:
-        """Show a bar; tasks within tasks stand below one another."""
+        """Show a bar; nested tasks appear below one another."""
         if self._live is not None:
             yield from self._bar(title, total)
             return
@@ -146,7 +146,7 @@ class RichProgress(Progress):
             live.stop()
 
     def wake(self) -> None:
-        """Show the bars once their work has taken long enough."""
+        """Show the bars once the delay has passed."""
         live = self._live
         if live and not live.live.is_started and time.monotonic() - self._begun >= self.seconds:
             live.start()
@@ -190,19 +190,18 @@ def console_progress() -> Progress:
 
 
 def in_notebook() -> bool:
-    """Return whether this process computes the cells of a notebook (Jupyter, Colab, VS Code)."""
+    """Return whether this process runs a notebook (Jupyter, Colab, VS Code)."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython and hasattr(ipython, "get_ipython") else None
     return getattr(shell, "kernel", None) is not None
 
 
 def choose_progress(wish: ProgressWish) -> Progress:
-    """Return where a function called from Python reports to.
+    """Return the progress of a function called from Python.
 
     Args:
-        wish: A :class:`Progress`, which is taken as it is; True reports anyway, False never; None
-            reports in a notebook and to a terminal, and is silent in scripts whose stderr goes
-            elsewhere. Of several processes that ``torchrun`` started, None reports from the first.
+        wish: A :class:`Progress`, which is returned; True always reports, False never; None reports
+            in a notebook or terminal, and only from the first process under ``torchrun``.
     """
     if isinstance(wish, Progress):
         return wish

@@ -1,4 +1,4 @@
-"""How a value shows itself: a short line at the prompt, a small table in a notebook."""
+"""Display of results: a short line at the prompt, a small table in a notebook."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ STYLE = "text-align:left"
 
 
 class Summary:
-    """A value that shows its main facts, not all that it holds."""
+    """A value displayed by its main facts."""
 
     @abstractmethod
     def facts(self) -> Rows:
-        """Yield (name, value) of the facts to show."""
+        """Yield (name, value) pairs to show."""
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}: {value}" for name, value in self.facts())
@@ -27,11 +27,11 @@ class Summary:
 
 
 def html_table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> str:
-    """Return an HTML table; names of files and classes can do nothing in it.
+    """Return an HTML table with escaped cells.
 
     Args:
-        rows: Cells of each row; the first names it.
-        head: Names of the columns, if any.
+        rows: Cells of each row; the first is its header.
+        head: Column names, if any.
 
     >>> html_table([("<b>", 1.5)])
     '<table><tr><th style="text-align:left">&lt;b&gt;</th><td>1.5</td></tr></table>'
@@ -45,7 +45,7 @@ def html_table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) ->
 
 
 def percent(error: float, interval: Sequence[float] | None = None) -> str:
-    """Return an error with its 95 % interval.
+    """Format an error with its 95 % confidence interval.
 
     >>> percent(14.4, (11.23, 17.3)), percent(5)
     ('14.40 % (11.2 to 17.3)', '5.00 %')
@@ -54,7 +54,7 @@ def percent(error: float, interval: Sequence[float] | None = None) -> str:
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
-    """Return names with commas between them, and how many more there are.
+    """Join names with commas, and count those left out.
 
     >>> listed(["a", "b", "c"], 2), listed(["a"])
     ('a, b and 1 more', 'a')

@@ -1,9 +1,9 @@
-"""Values sent from one process to another; large ones through memory that both map.
+"""Sending of values between processes, large ones through shared memory.
 
-Arrays and tensors are not copied into the pickle. Where the system has files that exist in memory
-alone (``memfd_create``), a large value goes through one: nothing of it lies in ``/dev/shm``, which
-containers keep small, and nothing remains when a process is killed. Elsewhere all goes through the
-connection.
+Arrays and tensors are not copied into the pickle. Where the system has anonymous memory files
+(``memfd_create``), a large value goes through one: it takes no space in ``/dev/shm``, which is
+small in containers, and leaves nothing behind when a process is killed. Elsewhere all values go
+through the connection.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ import torch
 from torch import Tensor
 
 SHARED_FROM = 2**20
-"""Values of fewer bytes go through the connection: to map memory takes longer."""
+"""Bytes below which values go through the connection, as mapping memory takes longer."""
 
 _ALIGNMENT = 64
 
 
 def send(connection: Connection, value: Any, *, shared: bool = True) -> None:
-    """Send a value to the process at the other end, which calls :func:`receive`.
+    """Send a value to the process at the other end, which must call :func:`receive`.
 
     Args:
-        connection: One end of a pipe that is open in both directions.
-        value: Anything that can be pickled.
-        shared: Whether a large value may go through memory; see :func:`can_share`.
+        connection: One end of a duplex pipe.
+        value: Any picklable value.
+        shared: Whether a large value may go through shared memory; see :func:`can_share`.
 
     Raises:
         OSError: The other end is closed.
@@ -53,13 +53,13 @@ def send(connection: Connection, value: Any, *, shared: bool = True) -> None:
 
 
 def receive(connection: Connection) -> Any:
-    """Return the next value that was sent.
+    """Return the next value sent.
 
-    Arrays and tensors in it can be written to.
+    Its arrays and tensors are writable.
 
     Raises:
         EOFError: The other end is closed, or its process has ended.
-        OSError: Likewise, half way.
+        OSError: The same, in the middle of a value.
     """
     head = connection.recv_bytes()
     shared, *sizes = struct.unpack(f"<?{(len(head) - 1) // 8}Q", head)
@@ -73,7 +73,7 @@ def receive(connection: Connection) -> Any:
 
 @functools.cache
 def can_share() -> bool:
-    """Return whether large values can go through memory on this system."""
+    """Return whether large values can go through shared memory on this system."""
     try:
         descriptor = os.memfd_create("verydeep")
     except (AttributeError, OSError):
@@ -88,7 +88,7 @@ def can_share() -> bool:
 
 
 class _Pickler(pickle.Pickler):
-    """Takes the numbers of tensors along as they lie in memory, as NumPy's arrays do."""
+    """Pickles the data of tensors out of band, like NumPy arrays."""
 
     def reducer_override(self, value: Any) -> Any:
         if type(value) is not Tensor or value.device.type != "cpu" or value.is_sparse:
@@ -104,12 +104,12 @@ def _tensor(data: Any, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
 
 
 def _offsets(sizes: Sequence[int]) -> list[int]:
-    """Return where parts of these sizes begin, and where the last one ends."""
+    """Return the aligned offsets of parts of these sizes, and the end of the last."""
     return [0, *itertools.accumulate(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)]
 
 
 def _memory_with(parts: Sequence[memoryview]) -> int | None:
-    """Return the descriptor of a file in memory that holds these; None if there is no room."""
+    """Return the descriptor of a memory file with these parts; None if memory is short."""
     offsets = _offsets([part.nbytes for part in parts])
     try:
         descriptor = os.memfd_create("verydeep")
@@ -154,7 +154,7 @@ def _receive_memory(connection: Connection, sizes: Sequence[int]) -> list[memory
 
 
 def _mapped(descriptor: int, size: int) -> memoryview:
-    # Python's own mmap would keep a descriptor open for as long as the values are kept.
+    # Python's mmap would keep a descriptor open as long as the values exist.
     path = f"/proc/self/fd/{descriptor}"
     storage: Any = torch.UntypedStorage.from_file(path, shared=True, nbytes=size)
     numbers: Any = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()

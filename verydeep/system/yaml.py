@@ -1,4 +1,4 @@
-"""YAML as recipes use it: plain values, every key once."""
+"""YAML of plain values, without repeated keys (which PyYAML accepts)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import yaml
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain values only, and refuses a key that stands there twice."""
+    """Loads plain values only, and refuses repeated keys."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -16,7 +16,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key, _ in node.value:
         if key.value in seen:
             line = key.start_mark.line + 1
-            raise yaml.YAMLError(f"the key {key.value!r} stands there twice, again in line {line}")
+            raise yaml.YAMLError(f"the key {key.value!r} is repeated in line {line}")
         seen.add(str(key.value))
     return loader.construct_mapping(node, deep=True)
 
@@ -25,18 +25,18 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def parse_yaml(text: str) -> Any:
-    """Read plain values.
+    """Parse YAML.
 
     Raises:
-        yaml.YAMLError: It is not valid YAML, or a key stands there twice.
+        yaml.YAMLError: The text is not valid YAML, or a key is repeated.
     """
     return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
 
 
 def dump_yaml(tree: Any) -> str:
-    """Write plain values, in their order."""
+    """Format plain values as YAML, in order."""
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
     if yaml.safe_load(text) == tree:
         return text
-    # Unicode has line breaks that YAML's writer leaves as they are and its reader folds.
+    # PyYAML writes some of Unicode's line breaks unchanged, and folds them when reading.
     return yaml.safe_dump(tree, sort_keys=False)

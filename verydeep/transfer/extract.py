@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.data.samples import Dataset, Samples, relative_name
+from verydeep.data.samples import Samples
 from verydeep.evaluation.evaluate import block_size
 from verydeep.models.trained_net import TrainedNet
 from verydeep.system.distributed import Group

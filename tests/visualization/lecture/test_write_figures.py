@@ -286,7 +286,7 @@ def test_the_verb_speaks_to_people(tmp_path: Path, verydeep: Program) -> None:
 def test_faults_of_the_verb(tmp_path: Path, verydeep: Program) -> None:
     (tmp_path / "file").write_text("here already")
     for arguments, words in (
-        (["--out", tmp_path / "file"], f"{tmp_path / 'file'}: nothing can be written there"),
+        (["--out", tmp_path / "file"], f"{tmp_path / 'file'}: cannot be written"),
         (
             ["--out", tmp_path / "x", "--only", "lnr"],
             "unknown figure 'lnr'; available: soft-max",

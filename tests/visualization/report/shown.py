@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.result import Answers, make_result
 from verydeep.localization.detect import Guess, Located
@@ -64,7 +64,7 @@ def begin_run(folder: Path, data: Path, classes: Sequence[str], error: str = "to
     record = {
         "data": str(data),
         "root": str(data),
-        "layout": "a folder a class",
+        "layout": "one folder per class",
         "classes": list(classes),
         "titles": {},
         "counts": {"train": 10, "test": 10},

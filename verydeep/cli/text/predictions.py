@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from verydeep.cli.text.columns import align
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.errors import printable
 from verydeep.system.csv_text import digits
 

@@ -1,1 +1,1 @@
-"""Data sets by name: the built-in digits, and well-known sets of torchvision."""
+"""Data sets by name: the built-in digits, and well-known sets from torchvision."""

@@ -1,4 +1,4 @@
-"""Where data sets that this package makes or fetches are kept."""
+"""The cache folder of generated and downloaded data sets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """Return the folder that ``VERYDEEP_CACHE`` names or, without it, the user's own cache."""
+    """Return the folder in ``VERYDEEP_CACHE``, else the user's cache folder."""
     chosen = os.environ.get("VERYDEEP_CACHE")
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("verydeep")

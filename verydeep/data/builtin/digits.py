@@ -1,16 +1,16 @@
-"""The built-in data set: handwritten digits to be found and read on photographs.
+"""The built-in data set: handwritten digits on photographs, to classify and localize.
 
-Everything in it is real but the putting together: the 1797 digits of 8x8 pixels that scikit-learn
-ships (people's handwriting, from the UCI repository) lie at random places and sizes, in ink of a
-random colour, on patches of scikit-learn's two photographs. The true box of each is known, so one
-small set serves classification and localization.
+Real digits are placed on real photographs: the 1797 handwritten digits of 8x8 pixels in
+scikit-learn (from the UCI repository) appear at random positions and sizes, in a random colour, on
+patches of scikit-learn's two photographs. The true box of each is known, so one small set serves
+classification and localization.
 
-Nothing learned by heart helps: no digit is in two splits, and the patches for training are cut
-from the right part of the photographs, those for validation and test from the left. Every class
-has an equal share of a split, every digit of a split is used about equally often.
+Memorizing does not help: no digit is in two splits, and training patches come from the right part
+of the photographs, validation and test patches from the left. The classes of a split are balanced,
+and its digits are used about equally often.
 
-An image depends on the seed, its split and its number alone: the same versions of NumPy and
-Pillow draw the same pixels on every machine.
+An image depends only on the seed, its split and its index: the same versions of NumPy and Pillow
+draw the same pixels on every machine.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from verydeep.data.builtin.cache import cache_folder
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.errors import DataError, DiskError
-from verydeep.system.files import is_no_room
+from verydeep.system.files import is_disk_full
 
 SIDE = 64
 """Width and height of every image in pixels."""
@@ -41,28 +41,28 @@ COUNTS = {"train": 4000, "val": 600, "test": 1000}
 """Images in each split."""
 
 HELD_OUT = {"val": 30, "test": 30}
-"""Digits of each class that only that split uses; training has the rest, about 120 a class."""
+"""Digits per class reserved for each split; training has the rest, about 120 per class."""
 
 STRIPS = {"train": (0.4, 1.0), "val": (0.0, 0.4), "test": (0.0, 0.4)}
-"""The part of each photograph's width that a split cuts its patches from."""
+"""Part of each photograph's width used for the patches of a split."""
 
 PATCH_SIDES = (64, 128)
-"""Least and greatest side of a patch, in pixels of the photograph."""
+"""Minimum and maximum side of a patch, in pixels of the photograph."""
 
 DIGIT_SIDES = (28, 40)
-"""Least and greatest side of a digit's own square (its 8x8 pixels), in pixels of the image."""
+"""Minimum and maximum side of a digit's 8x8 square, in pixels of the image."""
 
 STEEPER = [min(max(2 * ink - 112, 0), 255) for ink in range(256)]
-"""What becomes of ink when a digit was blown up: else the loops of an 8 would run full."""
+"""Contrast curve for the ink of an enlarged digit, which keeps the loops of an 8 open."""
 
 VISIBLE = 64
-"""Ink that covers more than this, of 255, is seen: the box is drawn around it."""
+"""Ink above this value, of 255, is visible: the box encloses it."""
 
 CONTRAST = 104
-"""Least distance between the luminance of the ink and the mean beneath it, of 255."""
+"""Minimum difference in luminance between the ink and the mean beneath it, of 255."""
 
 SOFTENING = 0.65
-"""How far a patch is drawn towards its mean colour, so that its own edges hide no stroke."""
+"""Share by which a patch is blended with its mean colour, so that its edges hide no stroke."""
 
 Pixels = NDArray[np.uint8]
 
@@ -75,9 +75,9 @@ class Digit:
         pixels: uint8 (64, 64, 3).
         label: The digit, 0 to 9.
         split: ``train``, ``val`` or ``test``.
-        original: Number of the 8x8 digit in scikit-learn's set.
-        use: How often that digit was used before.
-        box: The tight box around the ink that is seen.
+        original: Index of the 8x8 digit in scikit-learn's set.
+        use: Number of earlier uses of that digit.
+        box: Tight box around the visible ink.
     """
 
     pixels: Pixels
@@ -89,39 +89,38 @@ class Digit:
 
     @property
     def file(self) -> str:
-        """Where it stands in the folder of the set."""
+        """Path in the folder of the set."""
         return f"{self.split}/{self.label}/{self.split}_{self.original:04}_{self.use}.png"
 
 
 def digits_folder(seed: int = 0, *, cache: Path | None = None) -> Path:
-    """Return the folder of the set, which is made when first asked for (a few seconds).
+    """Return the folder of the set, which is generated on first use (a few seconds).
 
-    In it stand ``{train,val,test}/{0..9}/*.png`` and ``boxes.csv`` (file, x0, y0, x1, y1).
+    It contains ``{train,val,test}/{0..9}/*.png`` and ``boxes.csv`` (file, x0, y0, x1, y1).
 
     Args:
-        seed: Of everything random in it.
-        cache: Where such folders are kept; None takes the environment variable
-            ``VERYDEEP_CACHE`` or, without it, the user's cache folder.
+        seed: Random seed.
+        cache: Cache folder; None for that in ``VERYDEEP_CACHE``, else the user's.
 
     Raises:
         DataError: The folder cannot be written.
-        DiskError: There is no room on the disk.
+        DiskError: The disk is full.
     """
     cache = cache or cache_folder()
     folder = cache / f"digits-v1-seed{seed}"
     if folder.is_dir():
         return folder
-    # Written beside its place under a name of its own, so that what stands in that place is
-    # whole, whoever is killed and however many processes begin at once.
+    # Written under a unique temporary name, so that the final folder is complete even if this
+    # process is killed, or several start at once.
     temporary = cache / f".{folder.name}-{uuid.uuid4().hex}"
     try:
         _write(make_digits(seed), temporary)
         _put_in_place(temporary, folder)
     except OSError as error:
-        kind = DiskError if is_no_room(error) else DataError
+        kind = DiskError if is_disk_full(error) else DataError
         raise kind(
-            f"{cache}: the built-in digits cannot be written here ({error}); set VERYDEEP_CACHE "
-            "to a folder that can be written, with 50 MB to spare"
+            f"{cache}: cannot write the built-in digits ({error}); set VERYDEEP_CACHE to a "
+            "writable folder with 50 MB free"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -129,14 +128,14 @@ def digits_folder(seed: int = 0, *, cache: Path | None = None) -> Path:
 
 
 def make_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator[Digit]:
-    """Draw the set, without touching a file.
+    """Generate the set in memory.
 
     Args:
-        seed: Of everything random in it.
-        counts: Images of each split, multiples of 10; fewer are the first of the whole set.
+        seed: Random seed.
+        counts: Images per split, multiples of 10; fewer images are the first of the full set.
 
     Yields:
-        The images, split by split, the classes in turn.
+        The images by split, with the classes in turn.
     """
     digits, labels = _digits()
     originals = _divide(labels, seed)
@@ -157,12 +156,12 @@ def draw(
     """Draw one image.
 
     Args:
-        digit: (10, 10), 255 where there is ink; its outermost pixels are a frame without any.
-        photographs: What patches are cut from.
-        generator: Of patch, size, place and colour.
+        digit: Ink, 0 to 255, (10, 10), with an empty border.
+        photographs: Photographs to cut patches from.
+        generator: Random generator of patch, size, position and colour.
 
     Returns:
-        The image, (64, 64, 3), and the box of the digit.
+        The image, uint8 (64, 64, 3), and the box of the digit.
     """
     picture = draw_patch(photographs, generator)
     ink = place_ink(digit, generator)
@@ -173,7 +172,7 @@ def draw(
 
 
 def draw_patch(photographs: list[Image.Image], generator: np.random.Generator) -> Image.Image:
-    """Cut a square of random place and size from one of the photographs; bring it to 64x64."""
+    """Cut a random square from one of the photographs, and resize it to 64x64."""
     photograph = photographs[generator.integers(len(photographs))]
     side = int(generator.integers(PATCH_SIDES[0], PATCH_SIDES[1] + 1))
     left = int(generator.integers(photograph.width - side + 1))
@@ -185,7 +184,7 @@ def draw_patch(photographs: list[Image.Image], generator: np.random.Generator) -
 
 
 def place_ink(digit: Pixels, generator: np.random.Generator) -> Image.Image:
-    """Return how much ink is where, grey 64x64: the digit at a random size and place."""
+    """Return the ink of a digit at a random size and position, grey 64x64."""
     side = int(generator.integers(DIGIT_SIDES[0], DIGIT_SIDES[1] + 1)) * 10 // 8
     left, top = generator.integers(SIDE - side + 1, size=2).tolist()
     smooth = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
@@ -195,7 +194,7 @@ def place_ink(digit: Pixels, generator: np.random.Generator) -> Image.Image:
 
 
 def draw_colour(beneath: float, generator: np.random.Generator) -> tuple[int, ...]:
-    """Draw a colour whose luminance is far from the mean of what lies beneath."""
+    """Draw a colour whose luminance differs enough from the mean beneath it."""
     while True:
         colours = generator.integers(256, size=(16, 3))
         far = colours[np.abs(luminance(colours) - beneath) >= CONTRAST]
@@ -210,13 +209,13 @@ def luminance(colours: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def tight_box(seen: NDArray[np.bool_]) -> Box:
-    """Return the smallest box around all that is seen."""
+    """Return the smallest box around all visible pixels."""
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     return Box(*(float(edge) for edge in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)))
 
 
 def _divide(labels: NDArray[np.int64], seed: int) -> dict[str, list[NDArray[np.int64]]]:
-    """Return the numbers of the digits by split and class, in random order."""
+    """Return the indices of the digits by split and class, in random order."""
     generator = np.random.Generator(np.random.PCG64(seed))
     shuffled = [generator.permutation(np.flatnonzero(labels == k)) for k in range(CLASSES)]
     first, second = HELD_OUT["val"], HELD_OUT["val"] + HELD_OUT["test"]
@@ -228,9 +227,9 @@ def _divide(labels: NDArray[np.int64], seed: int) -> dict[str, list[NDArray[np.i
 
 
 def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the digits, (1797, 10, 10) with 255 for full ink, and what they are.
+    """Return the digits, (1797, 10, 10) with 255 for full ink, and their labels.
 
-    Around each is a frame without ink, so that strokes at its edge fade like all others.
+    Each has an empty border, so that strokes at its edge fade like all others.
     """
     from sklearn.datasets import load_digits
 
@@ -259,7 +258,7 @@ def _write(digits: Iterator[Digit], folder: Path) -> None:
         table = csv.writer(file)
         table.writerow(["file", *Box._fields])
         for digit in digits:
-            # Photographs hardly repeat themselves: Huffman coding alone is quicker, and smaller.
+            # For photographs, Huffman coding alone is faster, and smaller.
             Image.fromarray(digit.pixels).save(
                 folder / digit.file, compress_level=1, compress_type=zlib.Z_HUFFMAN_ONLY
             )
@@ -270,5 +269,5 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
     try:
         temporary.rename(folder)
     except OSError:
-        if not folder.is_dir():  # else another process was first, with the same images
+        if not folder.is_dir():  # else another process was faster, with the same images
             raise

@@ -1,4 +1,4 @@
-"""Data sets that have a name instead of a place: the built-in digits, and torchvision's."""
+"""Reading of data sets by name: the built-in digits, and torchvision's."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from pathlib import Path
 
 from verydeep.data.builtin.digits import digits_folder
 from verydeep.data.builtin.torchvision_sets import SETS, TABLE, torchvision_folder
+from verydeep.data.dataset import Dataset
+from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource
 from verydeep.data.layouts import split_folders, table
-from verydeep.data.samples import Box, Dataset, Samples
+from verydeep.data.samples import Samples
 from verydeep.system.progress import Progress
 
 NAMES = ("digits", *SETS)
 
 
 def read(name: str, progress: Progress | None = None) -> Dataset:
-    """Read one of :data:`NAMES`; it is made or fetched when first asked for.
+    """Read one of :data:`NAMES`; generate or download it on first use.
 
     Raises:
-        DataError: It cannot be fetched or written.
+        DataError: It cannot be downloaded or written.
     """
     if name == "digits":
         dataset = _with_boxes(split_folders.read(digits_folder()))

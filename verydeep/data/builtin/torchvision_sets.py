@@ -1,11 +1,11 @@
-"""Well-known data sets by name, fetched once through torchvision and kept as plain images.
+"""Well-known data sets by name, downloaded once through torchvision and kept as plain images.
 
 A set becomes a folder in the cache with its images under ``train/``, ``val/`` and ``test/`` and a
-table, ``pictures.csv``, that names their classes: see :mod:`verydeep.data.layouts.table`. Images
-that come as files stay the files they are; those that come as arrays are written as PNG. Where a
-set has no validation split of its own, one is drawn by rule as for other data.
+table, ``pictures.csv``, with their classes: see :mod:`verydeep.data.layouts.table`. Image files
+are kept as they are; arrays are written as PNG. If a set has no validation split, one is drawn by
+rule as for other data.
 
-The folder appears in one step when it is whole; what was downloaded for it is then removed.
+The folder appears in one step when it is complete; the downloads are then removed.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Any
 from PIL import Image
 
 from verydeep.data.builtin.cache import cache_folder
+from verydeep.data.geometry import Box
 from verydeep.data.layouts.pascal_xml import read_objects
-from verydeep.data.samples import Box
 from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
@@ -36,14 +36,14 @@ TABLE = "pictures.csv"
 
 @dataclass(frozen=True)
 class TorchvisionSet:
-    """A data set as torchvision knows it.
+    """A data set in torchvision.
 
     Attributes:
-        name: What it is called here.
-        title: What it is called by its makers.
+        name: Name in verydeep.
+        title: Official name.
         dataset: Name of the class in ``torchvision.datasets``.
-        splits: Arguments of that class for each of our splits.
-        site: Where it comes from.
+        splits: Arguments of that class for each split.
+        site: Origin of the download.
     """
 
     name: str
@@ -96,18 +96,18 @@ SETS = {
 """The sets by name, from small to large."""
 
 _FAULTS = (OSError, RuntimeError, EOFError, tarfile.TarError, zipfile.BadZipFile)
-"""What a download that fails ends in; torchvision says RuntimeError for a wrong checksum."""
+"""Exceptions of a failed download; torchvision raises RuntimeError for a wrong checksum."""
 
 
 def torchvision_folder(name: str, progress: Progress | None = None) -> Path:
-    """Return the folder of a set, which is fetched when first asked for.
+    """Return the folder of a set, which is downloaded on first use.
 
     Args:
         name: One of :data:`SETS`.
-        progress: Where to say what is fetched and where it is kept.
+        progress: Progress reporting.
 
     Raises:
-        DataError: It cannot be fetched, or the folder cannot be written.
+        DataError: It cannot be downloaded, or the folder cannot be written.
     """
     known, cache = SETS[name], cache_folder()
     folder = cache / f"{name}-v1"
@@ -116,22 +116,22 @@ def torchvision_folder(name: str, progress: Progress | None = None) -> Path:
     log = (progress or Progress()).log
     try:
         with _alone(cache, name):
-            if not folder.is_dir():  # else another process was first
-                log(f"{known.title} is fetched from {known.site}, once")
+            if not folder.is_dir():  # else another process was faster
+                log(f"downloading {known.title} from {known.site}, once")
                 _make(known, cache, folder)
-                log(f"{known.title} is kept in {folder}")
+                log(f"{known.title} is stored in {folder}")
     except _FAULTS as error:
         raise DataError(
-            f"{name}: cannot be fetched from {known.site} and kept in {cache} ({error}). Check the "
-            "network and the disk; or fetch it on another machine in the same way and copy "
-            f"{folder.name}/ to {folder}. VERYDEEP_CACHE names another place than {cache}"
+            f"{name}: cannot be downloaded from {known.site} to {cache} ({error}). Check network "
+            "and disk; or download it on another machine in the same way and copy "
+            f"{folder.name}/ to {folder}. VERYDEEP_CACHE sets another folder than {cache}"
         ) from error
     return folder
 
 
 @contextlib.contextmanager
 def _alone(cache: Path, name: str) -> Iterator[None]:
-    """Wait until no other process makes this set; a lock ends with the process that has it."""
+    """Wait until no other process makes this set; the lock ends with its process."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f".{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -139,8 +139,8 @@ def _alone(cache: Path, name: str) -> Iterator[None]:
 
 
 def _make(known: TorchvisionSet, cache: Path, folder: Path) -> None:
-    """Fetch a set and write its folder, beside its place at first."""
-    # What a process that was killed left would look whole to torchvision.
+    """Download a set and write its folder under a temporary name first."""
+    # The remains of a killed process would look complete to torchvision.
     fetched, written = cache / f".{known.name}.download", cache / f".{known.name}.part"
     for leftover in (fetched, written):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -168,11 +168,11 @@ def _write(known: TorchvisionSet, fetched: Path, written: Path) -> None:
 
 
 def _open(known: TorchvisionSet, fetched: Path, arguments: Mapping[str, Any]) -> Any:
-    """Open a split; what an earlier one brought along is not fetched again."""
+    """Open a split without downloading again what an earlier split already did."""
     from torchvision import datasets
 
     make = getattr(datasets, known.dataset)
-    # torchvision prints; stdout is for results.
+    # torchvision prints to stdout, which is for results.
     with contextlib.redirect_stdout(sys.stderr):
         if any(fetched.iterdir()):
             with contextlib.suppress(RuntimeError):
@@ -181,7 +181,11 @@ def _open(known: TorchvisionSet, fetched: Path, arguments: Mapping[str, Any]) ->
 
 
 def _pictures(dataset: Any) -> Iterator[tuple[Path | Image.Image, str]]:
-    """Yield the images of a split, as files where torchvision has them so, with their classes."""
+    """Yield the images of a split, as files if possible, with their class names.
+
+    torchvision has no public attribute for the files; decoding and writing them again would change
+    their bytes.
+    """
     names = [name if isinstance(name, str) else name[0] for name in dataset.classes]
     samples = getattr(dataset, "_samples", None)
     if samples is not None:
@@ -198,7 +202,7 @@ def _pictures(dataset: Any) -> Iterator[tuple[Path | Image.Image, str]]:
 
 
 def _put(source: Path | Image.Image, place: Path) -> Path:
-    """Write an image, or link a file: no byte is copied where the disk allows."""
+    """Write an image, or link or copy a file."""
     if isinstance(source, Image.Image):
         place = place.with_suffix(".png")
         source.save(place)
@@ -212,7 +216,7 @@ def _put(source: Path | Image.Image, place: Path) -> Path:
 
 
 def _pet_box(picture: Path) -> Box | None:
-    """Return the box that Oxford's pets have around the head, where there is one."""
+    """Return the box around a pet's head in Oxford-IIIT Pet, if any."""
     path = picture.parent.parent / "annotations" / "xmls" / f"{picture.stem}.xml"
     if not path.is_file():
         return None

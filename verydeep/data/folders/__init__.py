@@ -1,1 +1,1 @@
-"""Walk over folders of images: links, system files, and what is passed over."""
+"""Walks over folders of images: links, system files, and counts of skipped files."""

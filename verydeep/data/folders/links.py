@@ -1,9 +1,9 @@
-"""Links to folders within the folders of a data set: which are followed, which are not.
+"""Rules for following links to folders within a data set.
 
-A link that leads out of the data set is followed, as its owner put it there for that. No folder
-is read twice: a link to another class, to a folder that holds the classes, to what is read anyway
-or in a circle is passed over. Two classes that link to the same folder elsewhere are refused, since
-the same images would have two classes.
+A link that leads out of the data set is followed. No folder is read twice: links to another class,
+to a folder that contains the classes, to folders that are read anyway, and circular links are
+skipped. Two classes that link to the same folder elsewhere are refused, since the same images would
+have two classes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Links:
     """The linked folders of one data set.
 
     Args:
-        owners: Return the folders of all classes in all splits; asked when the first link is met.
+        owners: Return the folders of all classes in all splits; called at the first link.
     """
 
     def __init__(self, owners: Callable[[], Iterable[Path]]) -> None:
@@ -29,11 +29,11 @@ class Links:
         self._taken: dict[tuple[int, int], str] = {}
 
     def judge(self, path: str, owner: str) -> bool:
-        """Return whether to follow a link to a folder, and remember that it is read.
+        """Return whether to follow a link to a folder, and mark the folder as read.
 
         Args:
             path: The link.
-            owner: Folder of the class in which it lies.
+            owner: Folder of the class that contains the link.
 
         Raises:
             DataError: Another class links to the same folder.
@@ -41,10 +41,10 @@ class Links:
         return not self._is_read_anyway(Path(path).resolve()) and self.take(path, owner)
 
     def take(self, path: str, owner: str) -> bool:
-        """Return whether a folder behind a link is still to be read, and remember that it is.
+        """Return whether a linked folder is still unread, and mark it as read.
 
         Raises:
-            DataError: Another class has it already.
+            DataError: Another class links to the same folder.
         """
         state = os.stat(path)  # noqa: PTH116
         key = state.st_dev, state.st_ino
@@ -53,13 +53,13 @@ class Links:
             return True
         if self._taken[key] != owner:
             raise DataError(
-                f"{path!r} leads to images that links in {self._taken[key]!r} lead to as well, "
-                "so the same images would have two classes or stand in two splits; remove one"
+                f"{path!r} links to the same images as {self._taken[key]!r}, so they would have "
+                "two classes or be in two splits; remove one link"
             )
         return False
 
     def _is_read_anyway(self, target: Path) -> bool:
-        """Return whether a folder is, lies in, or holds that of a class; links are resolved."""
+        """Return whether a resolved folder is, contains, or is inside the folder of a class."""
         if self._owners is None:
             self._owners = {folder.resolve() for folder in self._owners_of()}
             self._above = {above for folder in self._owners for above in folder.parents}

@@ -1,4 +1,4 @@
-"""A count of what a walk over folders passed over, in words for the first line."""
+"""Counts of the files and folders that a walk skipped, and their description."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from verydeep.data.images.formats import is_picture_name, remedy
 from verydeep.errors import plural
 
 NAMED = 3
-"""Endings, folders or links that a line names of each kind, at most."""
+"""Maximum number of extensions, folders or links to name of each kind."""
 
 
 @dataclass
 class PassedOver:
-    """Files and folders that are not read, and links.
+    """Files and folders that were skipped, and links.
 
     Attributes:
-        endings: Files by their ending in lower case, empty for none.
-        system: Files and folders of systems, network drives and programs, and hidden ones.
-        empty: Names of folders without an image, where folders stand for classes.
-        dangling: Links that lead nowhere.
-        repeated: Links to what is read anyway.
-        followed: Links to folders elsewhere, which are read.
+        endings: Files by lower-case extension, empty for none.
+        system: Hidden files and folders, and those of operating systems and network drives.
+        empty: Folders without an image, where folders are classes.
+        dangling: Links without a target.
+        repeated: Links to files and folders that are read anyway.
+        followed: Links to folders elsewhere that were read.
     """
 
     endings: Counter[str] = field(default_factory=Counter)
@@ -35,16 +35,16 @@ class PassedOver:
     followed: list[str] = field(default_factory=list)
 
     def file(self, name: str) -> None:
-        """Count a file whose ending is not that of a readable image."""
+        """Count a file whose extension is not that of a readable image."""
         dot = name.rfind(".")
         self.endings[name[dot:].lower() if dot > 0 else ""] += 1
 
     def hide(self, name: str) -> None:
-        """Count a system's file or folder."""
+        """Count a system file or folder."""
         self.system[kind_of(name)] += 1
 
     def add(self, other: PassedOver) -> None:
-        """Count what another walk passed over, too."""
+        """Add the counts of another walk."""
         self.endings += other.endings
         self.system += other.system
         for name in ("empty", "dangling", "repeated", "followed"):
@@ -52,39 +52,39 @@ class PassedOver:
 
     @property
     def pictures(self) -> int:
-        """How many of the files are images by their ending."""
+        """Number of files with the extension of an image."""
         return sum(count for suffix, count in self.endings.items() if is_picture_name(suffix))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All of it in words; nothing if there is nothing to say."""
+        """Description of everything; empty if nothing was skipped."""
         files = [*self._files(), *_listed("folder", self.empty, " without images")]
         parts = [*files, *self.others]
-        passed = (f"passed over: {', '.join(parts)}",) if parts else ()
+        passed = (f"skipped: {', '.join(parts)}",) if parts else ()
         return (*self.links, *passed)
 
     @property
     def links(self) -> tuple[str, ...]:
-        """The links that were followed, in words."""
+        """Description of the links that were followed."""
         return tuple(_listed("linked folder", self.followed, " followed"))
 
     @property
     def others(self) -> tuple[str, ...]:
-        """What is neither a file of another kind nor an empty folder, in words."""
+        """Description of system files and links."""
         return tuple(self._others())
 
     def pictures_in_words(self) -> str:
-        """Return the images among the files, and what makes them readable."""
+        """Describe the unreadable images, and how to make them readable."""
         return ", ".join(self._pictures())
 
     def _files(self) -> Iterator[str]:
-        """Yield the files by ending: images first, all of them, then the most frequent others."""
+        """Yield all images by extension, then the most frequent other files."""
         yield from self._pictures()
         others = {k: n for k, n in self.endings.items() if not is_picture_name(k)}
         yield from _by_ending(others, NAMED)
 
     def _pictures(self) -> Iterator[str]:
-        """Yield the images by ending, those together that the same remedy makes readable."""
+        """Yield the images by extension, grouped by remedy."""
         groups: dict[str, dict[str, int]] = {}
         for suffix, count in self.endings.items():
             if is_picture_name(suffix):
@@ -99,13 +99,13 @@ class PassedOver:
             count = plural(self.system.total(), "hidden or system item")
             yield f"{count} ({_some(names, len(self.system))})"
         yield from _listed("dangling link", self.dangling, "")
-        yield from _listed("link", self.repeated, " to what is read anyway")
+        yield from _listed("link", self.repeated, " to files or folders read anyway")
 
 
 def _by_ending(counts: Mapping[str, int], most: int) -> Iterable[str]:
-    """Return the most frequent endings, each with its count, and the others together."""
+    """Return the most frequent extensions with counts, and the total of the others."""
     ordered = Counter(counts).most_common()
-    parts = [f"{count:,} {suffix or 'without an ending'}" for suffix, count in ordered[:most]]
+    parts = [f"{count:,} {suffix or 'without an extension'}" for suffix, count in ordered[:most]]
     rest = sum(count for _, count in ordered[most:])
     return [*parts, f"{rest:,} others"] if rest else parts
 

@@ -1,8 +1,8 @@
-"""Files and folders that systems, network drives and programs put among people's images.
+"""Files and folders that operating systems, network drives and programs put among images.
 
-Thumbnails and recycle bins hold copies of the images, or images that were deleted; they are no
-part of a data set. Every walk over folders, every list and every archive passes them over. Names
-that begin with a dot are hidden ones of all kinds (``._x.jpg``, ``.Trash-1000``, ``.thumbnails``,
+Thumbnails and recycle bins hold copies of images, or deleted images, and are not part of a data
+set. Every walk over folders, every list and every archive skips them. Names that begin with a dot
+are hidden files and folders of all kinds (``._x.jpg``, ``.Trash-1000``, ``.thumbnails``,
 ``.AppleDouble``, ``.ipynb_checkpoints``, ``.picasaoriginals``, ``.@__thumb``, ``.DS_Store``).
 """
 
@@ -27,16 +27,16 @@ FOLDERS = frozenset(
         "lost+found",  # Linux file systems
     )
 )
-"""Names of folders, in lower case."""
+"""Lower-case names of folders."""
 
 FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"))
-"""Names of files, in lower case."""
+"""Lower-case names of files."""
 
-_STROKES = re.compile(r"[/\\]")
+_SLASHES = re.compile(r"[/\\]")
 
 
 def is_system_folder(name: str) -> bool:
-    """Return whether a folder of this name is passed over.
+    """Return whether to skip a folder of this name.
 
     >>> [is_system_folder(name) for name in ("@eaDir", "$RECYCLE.BIN", ".thumbnails", "thumbnails")]
     [True, True, True, False]
@@ -45,7 +45,7 @@ def is_system_folder(name: str) -> bool:
 
 
 def is_system_file(name: str) -> bool:
-    """Return whether a file of this name is passed over.
+    """Return whether to skip a file of this name.
 
     >>> [is_system_file(name) for name in ("._1.jpg", "Thumbs.db", "1.jpg")]
     [True, True, False]
@@ -54,21 +54,21 @@ def is_system_file(name: str) -> bool:
 
 
 def is_system_path(path: str) -> bool:
-    """Return whether a path, as archives and lists write it, leads to or through one of them.
+    """Return whether a path in an archive or list contains a system file or folder.
 
-    A hidden file of no known system is one that the list names on purpose.
+    Other hidden files count as listed on purpose.
 
     >>> [is_system_path(path) for path in ("cat/@eaDir/1.jpg", "cat/._1.jpg", ".cache/1.jpg")]
     [True, True, False]
     """
-    *folders, name = (part.lower() for part in _STROKES.split(path))
+    *folders, name = (part.lower() for part in _SLASHES.split(path))
     if name.startswith("._") or name in FILES or name == ".ds_store":
         return True
     return any(folder in FOLDERS or folder in _HIDDEN_FOLDERS for folder in folders)
 
 
 def kind_of(name: str) -> str:
-    """Return what to call a system file or folder where many are counted.
+    """Return the name under which a system file or folder is counted.
 
     >>> kind_of("._1.jpg"), kind_of("@eaDir"), kind_of(".secret.jpg")
     ('._*', '@eaDir', '.*')

@@ -1,4 +1,4 @@
-"""One walk over a folder of images: by name alone, links followed safely, none read twice."""
+"""A walk over a folder of images by name, following links safely and reading none twice."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from verydeep.errors import DataError
 
 
 class Walk:
-    """The names of the images in a folder and below, in order.
+    """The sorted names of the images in a folder and below.
 
     Args:
-        top: The folder: of one class, where there are classes.
-        passed: Counts what is passed over.
-        links: Of the data set.
+        top: The folder; that of one class, where there are classes.
+        passed: Counts skipped files and folders.
+        links: Linked folders of the data set.
     """
 
     def __init__(self, top: str, passed: PassedOver, links: Links) -> None:
@@ -28,12 +28,12 @@ class Walk:
         self._seen: set[tuple[int, int]] | None = None  # files, once a link is met
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names, those of a folder before those of its folders.
+        """Yield the names, those in a folder before those in its subfolders.
 
         Raises:
             DataError: A folder cannot be read, or a link would give images two classes.
         """
-        stack = [(self.top, False)]  # a folder, and whether it lies behind a link
+        stack = [(self.top, False)]  # a folder, and whether it is behind a link
         while stack:
             folder, beyond = stack.pop()
             folders, files, links = self._look(folder)
@@ -52,7 +52,7 @@ class Walk:
             stack += [(begin + name, behind) for name, behind in sorted(below, reverse=True)]
 
     def _look(self, folder: str) -> tuple[list[str], list[str], list[str]]:
-        """Return the folders, the images and the links in a folder, by name."""
+        """Return the names of the folders, images and links in a folder."""
         folders, files, links = [], [], []
         passed = self.passed
         try:
@@ -77,7 +77,7 @@ class Walk:
         return folders, files, links
 
     def _is_folder_to_read(self, begin: str, name: str) -> bool:
-        """Return whether a link leads to a folder that is to be read; count it."""
+        """Return whether to follow a link to a folder; count it."""
         if is_system_folder(name) or not os.path.isdir(begin + name):  # noqa: PTH112
             return False
         follow = self.links.judge(begin + name, self.top)
@@ -85,15 +85,15 @@ class Walk:
         return follow
 
     def _is_file_to_read(self, begin: str, name: str) -> bool:
-        """Return whether a link leads to an image that is to be read; else count it.
+        """Return whether to read the target of a link as an image; else count it.
 
-        One of an image's name that leads nowhere is an image that cannot be read: reading it says
-        so, and too many of them are an error.
+        A dangling link with an image's name counts as an unreadable image: reading it reports it,
+        and too many of them are an error.
         """
         path = begin + name
         if is_system_file(name) or is_system_folder(name):
             self.passed.hide(name)
-        elif os.path.isdir(path):  # noqa: PTH112 - a folder that is read anyway
+        elif os.path.isdir(path):  # noqa: PTH112 - read anyway
             pass
         elif suffix_of(name) in SUFFIXES:
             if self._is_new(path):
@@ -106,14 +106,14 @@ class Walk:
         return False
 
     def _is_first(self, path: str) -> bool:
-        """Return whether a folder behind a link is met for the first time; else count it."""
+        """Return whether a linked folder is seen for the first time; else count it."""
         first = self.links.take(path, self.top)
         if not first:
             self._note(self.passed.repeated, path)
         return first
 
     def _is_new(self, path: str) -> bool:
-        """Return whether a file is none that the class has already, under whatever name."""
+        """Return whether the class does not have this file yet, under any name."""
         if self._seen is None:
             self._seen = set(_files_in(self.top))
         try:
@@ -130,7 +130,7 @@ class Walk:
 
 
 def suffix_of(name: str) -> str:
-    """Return the ending of a file's name in lower case.
+    """Return the lower-case extension of a file name.
 
     >>> suffix_of("1.JPG")
     '.jpg'
@@ -139,7 +139,7 @@ def suffix_of(name: str) -> str:
 
 
 def _files_in(top: str) -> Iterator[tuple[int, int]]:
-    """Yield device and number of the images in a folder and below that are no links."""
+    """Yield device and inode of the images in a folder and below that are not links."""
     for folder, folders, _ in os.walk(top):
         folders[:] = [name for name in folders if not is_system_folder(name)]
         device = os.stat(folder).st_dev  # noqa: PTH116

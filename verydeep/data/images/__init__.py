@@ -1,1 +1,1 @@
-"""One image: decode it safely, name its kind, find it on disk."""
+"""Single images: safe decoding, formats, and files on disk."""

@@ -1,10 +1,9 @@
-"""Plain JPEGs straight to an array, in three quarters of the time that Pillow takes.
+"""Decoding of plain JPEGs straight to an array, in three quarters of Pillow's time.
 
-``simplejpeg`` and Pillow decode by the same library, so the pixels are the same; they differ in
-what they refuse. ``simplejpeg`` therefore decodes only images whose header Pillow has read and
-the bounds have passed, and whose segments are so regular that no two parsers can disagree about
-them. Pillow decodes everything else, everything that ``simplejpeg`` refuses, and everything where
-``simplejpeg`` is not installed. Its refusals are the ones that people see.
+``simplejpeg`` and Pillow use the same library, so the pixels are equal, but they refuse different
+files. ``simplejpeg`` therefore decodes only images whose header Pillow has read, that are within
+the limits, and whose segments are so regular that parsers cannot disagree. Pillow decodes all
+else, including what ``simplejpeg`` refuses, so all error messages come from Pillow.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ from verydeep.data.images.jpeg_header import read_header
 from verydeep.data.images.limits import Metered
 
 MOST_PIXELS = 2**24
-"""Larger images go by Pillow: a broken one would be decoded twice, to say why."""
+"""Pillow decodes larger images: a broken one would be decoded twice to find the reason."""
 
 Decoder = Callable[[bytes], NDArray[np.uint8]]
-"""From the bytes of a JPEG to uint8 (H, W, 3). Raises a ValueError for any fault of the file."""
+"""Convert the bytes of a JPEG to uint8 (H, W, 3); raises ValueError for any fault."""
 
 
 def pixels_of_plain_jpeg(picture: ImageFile.ImageFile) -> Tensor | None:
-    """Return the pixels of a JPEG as Pillow would, if that can be had sooner and is certain.
+    """Decode a JPEG faster than Pillow, to the same pixels; None if only Pillow can be trusted.
 
     Args:
-        picture: Opened by :func:`verydeep.data.images.decode.opened`; its pixels are not loaded.
+        picture: Opened by :func:`verydeep.data.images.decode.opened`; pixels not loaded.
 
     Returns:
-        uint8 (3, H, W), not turned, the channels closest in memory; None if Pillow is to decide.
+        uint8 (3, H, W), channels last in memory, not turned upright.
     """
     width, height = picture.size
     if picture.format != "JPEG" or picture.mode not in ("L", "RGB") or width * height > MOST_PIXELS:
@@ -46,7 +45,7 @@ def pixels_of_plain_jpeg(picture: ImageFile.ImageFile) -> Tensor | None:
     if decoder is None or not isinstance(stream, Metered):
         return None
     header = read_header(stream.content)
-    if header is None or header[:2] != picture.size:  # odd, or to be decoded at a reduced size
+    if header is None or header[:2] != picture.size:  # irregular, or drafted at a reduced size
         return None
     try:
         pixels = decoder(stream.content)
@@ -59,7 +58,7 @@ def pixels_of_plain_jpeg(picture: ImageFile.ImageFile) -> Tensor | None:
 
 @functools.cache
 def quick_decoder() -> Decoder | None:
-    """Return simplejpeg's decoder; None if it is absent, or its pixels here are not Pillow's."""
+    """Return simplejpeg's decoder; None if it is absent or its pixels differ from Pillow's."""
     try:
         from simplejpeg import decode_jpeg
     except ImportError:
@@ -79,7 +78,7 @@ _WAYS: tuple[dict[str, Any], ...] = (
 
 
 def _agrees(decoder: Decoder, options: dict[str, Any]) -> bool:
-    """Return whether an image of noise, saved in some way, comes out as from Pillow."""
+    """Return whether an image of noise decodes as with Pillow."""
     noise = np.random.Generator(np.random.Philox(0)).integers(0, 256, (61, 83, 3), dtype=np.uint8)
     stream = io.BytesIO()
     Image.fromarray(noise).save(stream, "JPEG", **options)

@@ -1,7 +1,7 @@
-"""Kinds of image: those that are read, and those that are only known by name.
+"""Image formats: those that can be read, and those only recognised by name.
 
-JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM and, if Pillow was built with it, AVIF are read by Pillow; HEIC
-by ``pillow-heif``, the extra ``verydeep[heic]``.
+Pillow reads JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM and, depending on its build, AVIF;
+``pillow-heif`` (the extra ``verydeep[heic]``) reads HEIC.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ SUFFIXES_OF = {
     AVIF: (".avif", ".avifs"),
     HEIC: (".heic", ".heif", ".hif", ".heics"),
 }
-"""Endings of the files of each kind, in lower case."""
+"""Lower-case extensions of each format."""
+
+JPEGS = ("JPEG", "MPO")
+"""Pillow's names of JPEG files; MPO has several images, of which the first is read."""
 
 FORMAT_OF_SUFFIX = {suffix: name for name, endings in SUFFIXES_OF.items() for suffix in endings}
-"""What the content should be, by the ending in lower case."""
+"""Format that a lower-case extension stands for."""
 
 OTHERS = frozenset(
     (
@@ -38,7 +41,7 @@ OTHERS = frozenset(
         ".mrw", ".kdc", ".dcr", ".dcm",
     )
 )  # fmt: skip
-"""Endings of images that are never read."""
+"""Extensions of images that cannot be read."""
 
 _HEIC_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
@@ -47,7 +50,7 @@ _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
 
 def can_read_heic() -> bool:
-    """Return whether the extra for HEIC is installed; it is not imported."""
+    """Return whether the extra for HEIC is installed, without importing it."""
     return importlib.util.find_spec("pillow_heif") is not None
 
 
@@ -58,14 +61,14 @@ _READABLE = tuple(
 )
 
 FORMATS = tuple(name for name in _READABLE if name != HEIC)
-"""Names that Pillow knows the kinds by; its other parsers never see the bytes."""
+"""Pillow's names of the formats; its other parsers never see the bytes."""
 
 SUFFIXES = frozenset(suffix for name in _READABLE for suffix in SUFFIXES_OF[name])
-"""Endings of the files that are taken for images, in lower case."""
+"""Lower-case extensions of files that count as images."""
 
 
 def is_picture_name(suffix: str) -> bool:
-    """Return whether an ending in lower case is that of an image, readable or not.
+    """Return whether a lower-case extension is that of an image, readable or not.
 
     >>> is_picture_name(".heic"), is_picture_name(".cr2"), is_picture_name(".txt")
     (True, True, False)
@@ -74,7 +77,7 @@ def is_picture_name(suffix: str) -> bool:
 
 
 def remedy(suffixes: Iterable[str]) -> str:
-    """Return how images with these endings can be read, or nothing if some are read already.
+    """Return how to make images with these extensions readable; empty if some already are.
 
     >>> remedy([".cr2"])
     'convert them to .jpg or .png'
@@ -95,10 +98,10 @@ INSTALL_HEIC = "pip install 'verydeep[heic]' reads them"
 
 
 def box_format(head: bytes) -> str | None:
-    """Return what a file holds that is made of boxes (ISO base media), from its first bytes.
+    """Return the format of an ISO base media file, from its first bytes.
 
     Returns:
-        ``AVIF``, ``HEIC``, or ``a film``; None if it is not made so.
+        ``AVIF``, ``HEIC``, or ``a video``; None if it is not an ISO base media file.
 
     >>> box_format(bytes([0, 0, 0, 20]) + b"ftypmif1" + bytes(4) + b"heic")
     'HEIC'
@@ -109,4 +112,4 @@ def box_format(head: bytes) -> str | None:
     brands = {head[8:12], *(head[place : place + 4] for place in range(16, end, 4))}
     if brands & _AVIF_BRANDS:
         return AVIF
-    return HEIC if brands & _HEIC_BRANDS else "a film"
+    return HEIC if brands & _HEIC_BRANDS else "a video"

@@ -1,23 +1,25 @@
-"""Images in folders, told by the endings of their names; none is opened."""
+"""Images in folders, recognised by file extension; none is opened."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from verydeep.data.folders.links import Links
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.folders.system_files import is_system_folder
-from verydeep.data.folders.walk import Walk
-from verydeep.errors import DataError, plural
+from verydeep.data.folders.walk import Walk, suffix_of
+from verydeep.data.images.formats import SUFFIXES
+from verydeep.errors import DataError
 
 
 def pictures_in(folder: Path, passed: PassedOver | None = None) -> Iterator[Path]:
-    """Yield the images in a folder and below, by suffix, in order of their names.
+    """Yield the images in a folder and below, sorted by name.
 
     Args:
-        folder: Where to look.
-        passed: Counts what is passed over: other files, those of systems and network drives, links.
+        folder: The folder.
+        passed: Counts what is skipped: other files, system files, links.
 
     Raises:
         DataError: A folder cannot be read.
@@ -28,12 +30,12 @@ def pictures_in(folder: Path, passed: PassedOver | None = None) -> Iterator[Path
 def picture_names(
     folder: Path, passed: PassedOver | None = None, links: Links | None = None
 ) -> Iterator[str]:
-    """Yield the same as text, which takes a third of the time.
+    """Yield the same paths as text, in a third of the time.
 
     Args:
-        folder: Where to look: the folder of a class, where there are classes.
-        passed: Counts what is passed over.
-        links: Of the whole data set, if there are classes.
+        folder: The folder; that of a class, where there are classes.
+        passed: Counts what is skipped.
+        links: Linked folders of the whole data set, if there are classes.
 
     Raises:
         DataError: A folder cannot be read, or a link would give images two classes.
@@ -43,16 +45,16 @@ def picture_names(
 
 
 def refuse_unreadable(folder: Path) -> None:
-    """Refuse the folder of a class that has images, but none of a kind that is read.
+    """Refuse the folder of a class whose images all have unreadable formats.
 
     Raises:
-        DataError: It has.
+        DataError: None of its images can be read.
     """
     passed = PassedOver()
     if not any(True for _ in picture_names(folder, passed)) and passed.pictures:
         raise DataError(
-            f"{folder}: none of its {plural(passed.pictures, 'image')} can be read: "
-            f"{passed.pictures_in_words()}. Do that, or move the folder away"
+            f"{folder}: contains only unreadable images: {passed.pictures_in_words()}. Do that, or "
+            "move the folder away"
         )
 
 
@@ -61,21 +63,48 @@ def has_pictures(folder: Path) -> bool:
     return any(True for _ in picture_names(folder))
 
 
+def own_pictures(folder: Path) -> Iterator[str]:
+    """Yield the names of the images directly in a folder, unsorted."""
+    with os.scandir(folder) as entries:
+        for one in entries:
+            if suffix_of(one.name) in SUFFIXES and one.name[0] != "." and not _is_folder(one):
+                yield one.name
+
+
+def has_own_pictures(folder: Path) -> bool:
+    """Return whether there are images directly in a folder."""
+    return any(True for _ in own_pictures(folder))
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name, without hidden and system ones."""
+    with os.scandir(folder) as entries:
+        names = [one.name for one in entries if _is_folder(one) and not is_system_folder(one.name)]
+    return [folder / name for name in sorted(names)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder; a circular link is not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder that are not hidden or a system's, in order of their names.
+    """Return :func:`folders_in` a folder, each of which may be a class.
 
     Raises:
-        DataError: One is a link to another, or to a folder that it lies in: the same images
-            would have two classes.
+        DataError: One links to another, or to a parent folder: the same images would have two
+            classes.
     """
-    entries = (path for path in folder.iterdir() if not is_system_folder(path.name))
-    found = sorted((path for path in entries if path.is_dir()), key=lambda path: path.name)
+    found = folders_in(folder)
     _refuse_same(found, folder.resolve())
     return found
 
 
 def _refuse_same(folders: Iterable[Path], parent: Path) -> None:
-    known = dict.fromkeys((parent, *parent.parents), "a folder that it lies in")
+    known = dict.fromkeys((parent, *parent.parents), "a parent folder")
     for folder in sorted(folders, key=Path.is_symlink):
         place = folder.resolve()
         if place in known:

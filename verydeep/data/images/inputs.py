@@ -1,4 +1,4 @@
-"""What people give as images: paths, folders, PIL images, arrays, and lists of them."""
+"""Images as callers may pass them: paths, folders, PIL images, arrays, and lists of these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.images.decode import upright_rgb
 from verydeep.data.images.image_files import pictures_in
-from verydeep.errors import InputError, PictureError, plural
+from verydeep.errors import InputError, PictureError
 from verydeep.system.progress import Progress
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
@@ -23,11 +23,11 @@ Picture = str | Path | Image.Image | NDArray[np.uint8]
 def list_pictures(
     pictures: Picture | Iterable[Picture], progress: Progress | None = None
 ) -> list[Path | Image.Image]:
-    """Return every file or image that is meant, and say what was passed over in folders.
+    """Return every file or image, and log what was skipped in folders.
 
     Args:
-        pictures: What was given.
-        progress: Where to report to; None is silent.
+        pictures: The images.
+        progress: Progress reporting; None is silent.
 
     Raises:
         InputError: As for :func:`each_picture`.
@@ -42,14 +42,14 @@ def list_pictures(
 def each_picture(
     pictures: Picture | Iterable[Picture], passed: PassedOver | None = None
 ) -> Iterator[Path | Image.Image]:
-    """Yield every file or image that is meant; a folder stands for the images in it.
+    """Yield every file or image, including the images in folders.
 
     Args:
-        pictures: What was given.
-        passed: Counts what is passed over in folders.
+        pictures: The images.
+        passed: Counts what is skipped in folders.
 
     Raises:
-        InputError: A file does not exist, or an array has another shape or type.
+        InputError: A file does not exist, or an array has the wrong shape or type.
     """
     if isinstance(pictures, np.ndarray):
         yield _from_array(pictures)
@@ -78,8 +78,7 @@ def _files(path: Path, passed: PassedOver) -> Sequence[Path]:
         return found
     if here.pictures:
         raise PictureError(
-            f"{path}: none of the {plural(here.pictures, 'image')} in this folder can be read: "
-            f"{here.pictures_in_words()}"
+            f"{path}: this folder contains only unreadable images: {here.pictures_in_words()}"
         )
     raise PictureError("; ".join([f"{path}: no images in this folder", *here.notes]))
 

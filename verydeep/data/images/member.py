@@ -1,4 +1,4 @@
-"""Images that are no files of their own: they lie in an archive, or in a table."""
+"""Images inside an archive or a table instead of files of their own."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from pathlib import Path
 
 
 class Member(ABC):
-    """An image that lies in something larger.
+    """An image inside an archive or a table.
 
-    Its text, ``str(member)``, is its name within the data set. Members are small: they hold where
-    the image is, and can go to another process.
+    ``str(member)`` is its name within the data set. Members hold only the location of the image,
+    and can be pickled.
     """
 
     @abstractmethod
     def read(self) -> bytes:
-        """Return what would stand in its file.
+        """Return the bytes of the image file.
 
         Raises:
             OSError: It cannot be read.
-            PictureError: It is too long.
+            PictureError: It is too large.
         """
 
 
 ImageSource = Path | Member
-"""Where an image is."""
+"""Location of an image."""

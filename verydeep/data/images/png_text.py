@@ -1,8 +1,9 @@
-"""PNG files without their texts and profiles, which no pixel depends on.
+"""PNG files without large texts and colour profiles, which do not affect pixels.
 
-Programs write megabytes of text into a PNG (the settings of an editor, the prompt of a generator),
-and a profile of a few kilobytes may unpack to gigabytes. Pillow refuses both. Here such chunks are
-left out before Pillow sees them. Small texts stay: some say how the image is turned.
+Programs write megabytes of text into PNG files (editor settings, generator prompts), and a profile
+of a few kilobytes may decompress to gigabytes. Pillow refuses both, and its limits can be changed
+only for the whole process. So these chunks are removed before Pillow sees them. Small texts stay:
+some contain the orientation.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ if TYPE_CHECKING:
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 MOST_TEXT, ALL_TEXT = 2**16, 2**20
-"""Bytes of a text that is kept, unpacked; and of all of them."""
+"""Maximum decompressed bytes of a text that is kept, and of all texts together."""
 
 MOST_CHUNKS = 2**18
-"""Chunks that are looked at; programs write one for 8 KiB or more."""
+"""Maximum number of chunks to inspect; programs write one per 8 KiB or more."""
 
 _TEXTS, _PROFILE = (b"tEXt", b"zTXt", b"iTXt"), b"iCCP"
 
 Span = tuple[int, int]
-"""The first byte of a part of a file, and the one behind its last."""
+"""Start and end offset of a part of a file."""
 
 
 def spans_without_text(stream: Metered) -> list[Span] | None:
-    """Return the parts of a PNG that are to be read; None if that is all of it.
+    """Return the parts of a PNG to keep; None to keep all of it.
 
     Args:
-        stream: The file; it is left at its beginning.
+        stream: The file; rewound afterwards.
     """
     spans, begin, texts, dropped = list[Span](), 0, 0, False
     for place, length, kind in _chunks(stream):
@@ -49,20 +50,20 @@ def spans_without_text(stream: Metered) -> list[Span] | None:
 
 
 def _chunks(stream: Metered) -> Iterator[tuple[int, int, bytes]]:
-    """Yield where each chunk begins, its bytes with length and checksum, and its kind."""
+    """Yield the offset, total length and type of each chunk."""
     place = len(SIGNATURE)
     for _ in range(MOST_CHUNKS):
         stream.seek(place)
         head = io.BufferedReader.read(stream, 8)  # not metered: nothing is kept
         length = int.from_bytes(head[:4]) + 12
-        if len(head) < 8 or place + length > stream.length:  # cut off: Pillow says so
+        if len(head) < 8 or place + length > stream.length:  # truncated: Pillow reports it
             return
         yield place, length, head[4:]
         place += length
 
 
 def _text_in(stream: Metered, place: int, length: int, kind: bytes) -> int:
-    """Return the bytes of a text, unpacked, or a number too large to be kept."""
+    """Return the decompressed size of a text in bytes, or a number above the limit."""
     if length > MOST_TEXT or kind == b"tEXt":
         return length
     stream.seek(place + 8)
@@ -79,12 +80,12 @@ def _text_in(stream: Metered, place: int, length: int, kind: bytes) -> int:
 def _unpacked(data: bytes) -> int:
     try:
         return len(zlib.decompressobj().decompress(data, MOST_TEXT + 1))
-    except zlib.error:  # no text: Pillow takes it for an empty one
+    except zlib.error:  # Pillow treats it as empty
         return len(data)
 
 
 class Spans(io.RawIOBase):
-    """Parts of a file, one directly after the other.
+    """Parts of a file, concatenated.
 
     Args:
         stream: The file.
@@ -97,21 +98,21 @@ class Spans(io.RawIOBase):
         self.length = sum(end - begin for begin, end in spans)
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Return that places in it can be sought."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a place."""
+        """Move to a position."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.length}[whence]
         self._place = max(0, base + offset)
         return self._place
 
     def readinto(self, buffer: object, /) -> int:
-        """Read what comes next of the part at this place."""
+        """Read from the part at the current position."""
         view = cast(memoryview, memoryview(buffer))  # type: ignore[arg-type]
         place = self._place
         for begin, end in self._spans:

@@ -1,7 +1,7 @@
-"""Regular files, opened without waiting: a named pipe or a device in a data set is refused.
+"""Safe opening of regular files: named pipes and devices in a data set are refused.
 
-To open a pipe waits for its other end, to open a device may set it going. What has the name of a
-shard, an image or an annotation may be one of them all the same.
+Opening a pipe blocks until its other end is opened, and opening a device may have side effects.
+Either can have the name of a shard, an image or an annotation.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 
 def open_regular(path: str | Path) -> io.FileIO:
-    """Open a regular file to be read, without a buffer.
+    """Open a regular file for unbuffered reading.
 
     Raises:
-        OSError: There is none, or it is something else; ``strerror`` says what.
+        OSError: It is missing or not a regular file; ``strerror`` gives the reason.
     """
     check_regular(path)
-    file = io.FileIO(path, "rb", opener=_open_at_once)
+    file = io.FileIO(path, "rb", opener=_open_nonblocking)
     try:
-        # Something else may have taken its place meanwhile.
+        # It may have been replaced meanwhile.
         _check_mode(os.fstat(file.fileno()).st_mode, path)
     except OSError:
         file.close()
@@ -39,10 +39,10 @@ def open_regular(path: str | Path) -> io.FileIO:
 
 
 def check_regular(path: str | Path) -> None:
-    """Refuse what is no regular file, before a program that would wait for it opens it.
+    """Refuse anything but a regular file, before another library opens it and blocks.
 
     Raises:
-        OSError: There is none, or it is something else; ``strerror`` says what.
+        OSError: It is missing or not a regular file; ``strerror`` gives the reason.
     """
     try:
         mode = Path(path).stat().st_mode
@@ -61,6 +61,5 @@ def _check_mode(mode: int, path: str | Path) -> None:
             raise OSError(errno.EINVAL, reason, str(path))
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting."""
+def _open_nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

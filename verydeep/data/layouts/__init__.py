@@ -1,6 +1,6 @@
-"""How data sets lie on disk, one layout a file: each is recognised by looking, and read.
+"""Layouts of data sets on disk, one per file.
 
-``recognise(path)`` looks at names alone (and at the first bytes of a JSON file); ``read(path)``
-lists the images with their classes and boxes and opens none of them. The order in which layouts
-are asked stands in :mod:`verydeep.data.registry`.
+``recognise(path)`` inspects only names (and the first bytes of JSON files); ``read(path)`` lists
+the images with their classes and boxes without opening any. :mod:`verydeep.data.registry` gives
+the order of detection.
 """

@@ -1,7 +1,7 @@
-"""What the layouts share: safe names, numbers, and the way from entries to a data set.
+"""Shared code of the layouts: safe names, text files, and assembly of entries to a data set.
 
-Files of annotations come from anywhere. A name in them may lead to no place outside the data set,
-every fault is a :class:`~verydeep.errors.DataError` that says where it stands.
+Annotation files come from anywhere. Their names may not lead outside the data set, and every fault
+is a :class:`~verydeep.errors.DataError` with its location.
 """
 
 from __future__ import annotations
@@ -18,38 +18,33 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from verydeep.data.class_names import check_class_names, check_titles, unknown_class
+from verydeep.data.dataset import Dataset, OddBox, relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.layouts.line_numbers import LineNumbers
 from verydeep.data.layouts.on_disk import may_differ, on_disk, within
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import (
-    Box,
-    Dataset,
-    OddBox,
-    Samples,
-    SamplesBuilder,
-    relative_name,
-)
+from verydeep.data.samples import Samples, SamplesBuilder
 from verydeep.data.split_names import EVAL, ORDER, meaning_of_eval
 from verydeep.data.string_array import first_repeated
 from verydeep.errors import DataError, plural
 
-_STROKES = re.compile(r"[/\\]")
-_ODD = frozenset(("", ".", ".."))
+_SLASHES = re.compile(r"[/\\]")
+_SPECIAL = frozenset(("", ".", ".."))
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Entry(NamedTuple):
-    """An image as a file of annotations tells of it.
+    """An image in an annotation file.
 
     Attributes:
-        path: Where the image is; as text it takes less time.
-        name: Its class.
-        box: Where on it the object is, if that is told.
-        place: The file, and the line if there is one, that says so.
-        others: Where further objects of the class are.
-        odd: What of its boxes was left out or changed, and why.
+        path: Path of the image; faster as text.
+        name: Class name.
+        box: Box of the main object, if known.
+        place: Location of the entry: file and perhaps line.
+        others: Boxes of further objects of the class.
+        notes: Notes on boxes that were dropped or changed.
     """
 
     path: Path | str
@@ -57,7 +52,7 @@ class Entry(NamedTuple):
     box: Box | None
     place: str
     others: tuple[Box, ...] = ()
-    odd: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 def assemble(
@@ -68,21 +63,21 @@ def assemble(
     titles: Mapping[str, str] | None = None,
     notes: Iterable[str] = (),
 ) -> Dataset:
-    """Return the data set that entries make up.
+    """Return the data set of some entries.
 
     Args:
-        root: Folder that its images lie in.
-        layout: How it lies on disk, in words.
-        splits: Entries by name of the split; empty ones are left out. Classes are those of
-            ``train`` (of ``all``, if the entries are not divided; of all splits, if there are no
-            training images), in order of their names.
-        titles: What to show people for a class.
-        notes: What else is to be said of it.
+        root: Folder of the images.
+        layout: Layout on disk, in words.
+        splits: Entries by split name; empty splits are dropped. The classes are those of
+            ``train`` (of ``all`` for entries without splits; of every split without training
+            images), sorted.
+        titles: Display names of classes.
+        notes: Notes on the data set.
 
     Raises:
-        DataError: There are no images or fewer than two classes, a class has no name that can be
-            printed, another split has a class that training lacks, or an image stands in a split
-            twice. (One that stands in two splits is let pass.)
+        DataError: There are no images or fewer than two classes, a class name cannot be printed,
+            another split has a class that training lacks, or an image is in a split twice.
+            (An image may be in two splits.)
     """
     assembly = Assembly(root, layout)
     for split, entries in splits.items():
@@ -92,11 +87,11 @@ def assemble(
 
 
 class Assembly:
-    """Entries that become a data set one after the other: none is kept as an object.
+    """A data set built from a stream of entries without keeping them as objects.
 
     Args:
-        root: Folder that the images lie in.
-        layout: How the data set lies on disk, in words.
+        root: Folder of the images.
+        layout: Layout on disk, in words.
     """
 
     def __init__(self, root: Path, layout: str) -> None:
@@ -113,10 +108,10 @@ class Assembly:
         self._splits[split].add(entry)
         if not entry.name.isascii():
             self._spellings.setdefault(nfc(entry.name), set()).add(entry.name)
-        self._odd += [OddBox(Path(entry.path), reason) for reason in entry.odd]
+        self._odd += [OddBox(Path(entry.path), reason) for reason in entry.notes]
 
     def first_place(self, split: str) -> str | None:
-        """Return where the first image of a split is told of; None if there is none."""
+        """Return the location of the first entry of a split; None if there is none."""
         return self._splits[split].places[0] if split in self._splits else None
 
     def dataset(
@@ -143,28 +138,28 @@ class Assembly:
         )
 
     def _filled(self) -> dict[str, _Split]:
-        """Return the splits in order, with ``eval`` made the split that it means."""
+        """Return the splits in order, with ``eval`` resolved."""
         meaning = meaning_of_eval(self._splits)
         if EVAL in self._splits and meaning in self._splits:
             raise DataError(
-                f"{self.first_place(EVAL)}: the split eval could mean val or test, but there are "
-                "both: name it after one of them"
+                f"{self.first_place(EVAL)}: the split eval could mean val or test, and both exist: "
+                "rename it"
             )
         splits = {meaning if name == EVAL else name: one for name, one in self._splits.items()}
         return {name: splits[name] for name in ORDER if name in splits}
 
     def _classes(self, filled: Mapping[str, _Split]) -> tuple[str, ...]:
-        """Return the classes: those of the training images or, where there are none, of all."""
+        """Return the classes of the training images or, if there are none, of all images."""
         whole = filled.get("train") or filled.get("all")
-        told: dict[str, str] = {}
+        firsts: dict[str, str] = {}
         for split in [whole] if whole else filled.values():
-            told = dict(zip(split.numbers, split.firsts, strict=True)) | told
-        return tuple(sorted(check_class_names(told.items(), self.root, least=2 if whole else 1)))
+            firsts = dict(zip(split.numbers, split.firsts, strict=True)) | firsts
+        return tuple(sorted(check_class_names(firsts.items(), self.root, least=2 if whole else 1)))
 
 
 @dataclass
 class _Split:
-    """The images of a split, with classes numbered as they come."""
+    """The images of a split, with classes numbered in order of appearance."""
 
     builder: SamplesBuilder
     places: LineNumbers = field(default_factory=LineNumbers)
@@ -189,7 +184,7 @@ class _Split:
         if twice:
             path = self.builder.samples()[twice[0]].path
             raise DataError(
-                f"{self.places[twice[1]]}: {relative_name(path, root)} stands in {split} twice, "
+                f"{self.places[twice[1]]}: {relative_name(path, root)} is in {split} twice, "
                 f"first in {self.places[twice[0]]}: keep one of them"
             )
 
@@ -198,32 +193,32 @@ class _Split:
 
 
 def inside(folder: Path, name: str, place: str) -> Path:
-    """Return the path of a file that is named in a folder, and is in it or below.
+    """Return the path of a file that is named relative to a folder.
 
-    A name may be absolute if it leads into the folder. One that no file has as it stands is looked
-    for in the forms of :mod:`verydeep.data.layouts.on_disk`.
+    An absolute name must lead into the folder. If no file has the name, the forms of
+    :mod:`verydeep.data.layouts.on_disk` are tried.
 
     Raises:
-        DataError: The name leads elsewhere, or no file can have it.
+        DataError: The name leads outside the folder, or is invalid.
     """
     return Path(name_inside(folder, name, place))
 
 
 def name_inside(folder: Path, name: str, place: str) -> str:
-    """Return the same as text, which takes a fifth of the time."""
+    """Return the same path as text, in a fifth of the time."""
     if name[:1] == "/":
         name = within(str(folder), name)
-    parts = _STROKES.split(name)
-    odd = not _ODD.isdisjoint(parts)
-    if (odd and _leads_elsewhere(parts)) or _DRIVE.match(name) or "\0" in name:
+    parts = _SLASHES.split(name)
+    special = not _SPECIAL.isdisjoint(parts)
+    if (special and _leads_elsewhere(parts)) or _DRIVE.match(name) or "\0" in name:
         raise DataError(
-            f"{place}: {name!r} is no file in {folder}: name images relative to it, without '..'"
+            f"{place}: {name!r} is not in {folder}: name images relative to it, without '..'"
         )
     try:
         os.fsencode(name)
     except UnicodeEncodeError as error:
-        raise DataError(f"{place}: no file can be called {name!r}") from error
-    if odd:  # one name for one file, which may not stand there twice
+        raise DataError(f"{place}: {name!r} is not a valid file name") from error
+    if special:  # one name per file, to detect repetitions
         name = str(Path(name))
     if may_differ(name):
         return on_disk(str(folder), name)
@@ -237,10 +232,10 @@ def _leads_elsewhere(parts: Sequence[str]) -> bool:
 
 @contextlib.contextmanager
 def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
-    """Open a text in UTF-8, with or without a byte order mark, or in UTF-16 with one.
+    """Open a text file in UTF-8, with or without a byte order mark, or in UTF-16 with one.
 
     Raises:
-        DataError: It cannot be read, now or later.
+        DataError: The file cannot be read, now or later.
     """
     encoding = "utf-8-sig"
     try:
@@ -252,14 +247,14 @@ def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
         if encoding == "utf-16" or not isinstance(error, UnicodeDecodeError):
             raise DataError(f"{path}: broken UTF-16 ({error}): save it as UTF-8") from error
         raise DataError(
-            f"{path}: not in UTF-8 (byte {_first_fault(path)}: {error.reason}): save it as UTF-8"
+            f"{path}: not UTF-8 (byte {_first_fault(path)}: {error.reason}): save it as UTF-8"
         ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _first_fault(path: Path) -> int:
-    """Return the first byte that is no UTF-8; the error of a stream counts within its buffer."""
+    """Return the offset of the first invalid byte; a stream's error has that within its buffer."""
     try:
         with open_regular(path) as file:
             file.readall().decode()
@@ -269,17 +264,13 @@ def _first_fault(path: Path) -> int:
 
 
 def read_text(path: Path) -> str:
-    """Return a text in UTF-8, with or without a byte order mark.
-
-    Raises:
-        DataError: It cannot be read.
-    """
+    """Return the text of a file; see :func:`opened_text`."""
     with opened_text(path) as stream:
         return stream.read()
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the lines of a text that are not blank, each after its place, ``file, line 3``."""
+    """Yield the location, ``file, line 3``, and text of each line that is not blank."""
     with opened_text(path) as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
@@ -287,5 +278,5 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def counted(count: int, what: str) -> Collection[str]:
-    """Return a note on some images, or none if there are none of them."""
+    """Return a note on a number of images, empty for 0."""
     return (f"{plural(count, 'image')} {what}",) if count else ()

@@ -1,23 +1,24 @@
-"""A folder a class, nothing else: ``cat/*.jpg``, ``dog/*.jpg``."""
+"""One folder per class and nothing else: ``cat/*.jpg``, ``dog/*.jpg``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from verydeep.data.class_names import check_class_names, unknown_class
+from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.folders.links import Links
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.folders.system_files import is_system_file, is_system_folder
 from verydeep.data.images.image_files import (
     has_pictures,
+    own_pictures,
     picture_names,
     refuse_unreadable,
     subfolders,
 )
-from verydeep.data.layouts.folder_tree import own_pictures
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Dataset, Samples, SamplesBuilder, relative_name
+from verydeep.data.samples import Samples, SamplesBuilder
 from verydeep.errors import plural
 
 ClassFolders = Sequence[tuple[str, Path]]
@@ -31,18 +32,8 @@ def read(path: Path) -> Dataset:
         DataError: There are fewer than two classes.
     """
     found = class_folders(path)
-    classes = checked_classes(found, path)
-    listing = Listing(path, [path], found, classes)
-    splits = {"all": listing.samples_of(found)}
-    return Dataset(
-        path,
-        "a folder a class",
-        classes,
-        splits,
-        notes=listing.notes,
-        passed_over=listing.passed,
-        respelled=respelled(found),
-        folders=(path,),
+    return folder_dataset(
+        path, "one folder per class", [path], {"all": found}, checked_classes(found, path)
     )
 
 
@@ -50,7 +41,7 @@ def class_folders(folder: Path) -> ClassFolders:
     """Return the folders with images in a folder, each as a class.
 
     Raises:
-        DataError: One is a link to another, or has images of which none can be read.
+        DataError: One is a link to another, or none of its images can be read.
     """
     found = []
     for path in subfolders(folder):
@@ -62,88 +53,104 @@ def class_folders(folder: Path) -> ClassFolders:
 
 
 def checked_classes(found: ClassFolders, folder: Path, least: int = 2) -> tuple[str, ...]:
-    """Return the names of the classes, in order.
+    """Return the sorted class names.
 
     Raises:
-        DataError: There are too few, or one has a name that cannot be printed.
+        DataError: There are too few classes, or a name cannot be printed.
     """
     first = {name: str(path) for name, path in reversed(found)}
-    needs = "folders with images, a folder a class"
+    needs = "folders with images, one per class"
     return check_class_names(sorted(first.items()), folder, needs, least)
 
 
-def respelled(found: Iterable[tuple[str, Path]]) -> tuple[str, ...]:
-    """Return the classes whose folders are spelled in several of Unicode's normal forms."""
-    spellings: dict[str, set[str]] = {}
-    for name, path in found:
-        if not name.isascii():
-            spellings.setdefault(name, set()).add(path.name)
-    return tuple(name for name, forms in spellings.items() if len(forms) > 1)
-
-
-class Listing:
-    """The images of the class folders of a data set, and what is passed over.
+def folder_dataset(
+    root: Path,
+    layout: str,
+    tops: Iterable[Path],
+    folders: Mapping[str, ClassFolders],
+    classes: tuple[str, ...],
+    *,
+    notes: Iterable[str] = (),
+    named: ClassFolders | None = None,
+) -> Dataset:
+    """Return the data set of some class folders.
 
     Args:
-        root: Of the data set.
-        tops: The folders that hold folders of classes.
-        found: The folders of the classes in all splits.
-        classes: Names of the classes.
+        root: Folder of the data set.
+        layout: Layout in words.
+        tops: The folders that contain class folders.
+        folders: Class folders by split.
+        classes: Class names.
+        notes: Notes on the data set.
+        named: Classes with the folders named after them, if these are not the class folders.
 
-    Attributes:
-        passed: What was passed over, and which links were followed.
+    Raises:
+        DataError: A folder with images is not one of the classes, or a link would give images
+            two classes.
     """
-
-    def __init__(
-        self, root: Path, tops: Iterable[Path], found: ClassFolders, classes: Iterable[str]
-    ) -> None:
-        self._root = root
-        self._tops = [*tops]
-        self._labels = {name: label for label, name in enumerate(classes)}
-        self._links = Links(lambda: [path for _, path in found])
-        self.passed = PassedOver()
-        for top in self._tops:
-            self._count_beside(top)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """A note on the images that are in no class."""
-        return tuple(loose(dict.fromkeys([self._root, *self._tops])))
-
-    def samples_of(self, found: ClassFolders) -> Samples:
-        """Return the images of class folders.
-
-        Raises:
-            DataError: A folder with images is none of the classes, or a link would give images
-                two classes.
-        """
-        builder = SamplesBuilder(self._root)
-        for name, path in found:
-            for picture in picture_names(path, self.passed, self._links):
-                if name not in self._labels:
-                    raise unknown_class(name, self._labels, path)
-                builder.add(picture, self._labels[name])
-        return builder.samples()
-
-    def _count_beside(self, folder: Path) -> None:
-        """Count what stands beside the folders of the classes and is passed over."""
-        for entry in sorted(folder.iterdir()):
-            if is_system_folder(entry.name) or is_system_file(entry.name):
-                self.passed.hide(entry.name)
-            elif entry.is_dir() and not has_pictures(entry):
-                self.passed.empty.append(relative_name(entry, self._root))
+    every = [one for found in folders.values() for one in found]
+    labels = {name: label for label, name in enumerate(classes)}
+    links = Links(lambda: [path for _, path in every])
+    passed = PassedOver()
+    tops = [*tops]
+    spelled = folders.values() if named is None else [named]
+    for top in tops:
+        _count_skipped(top, root, passed)
+    splits = {
+        split: _samples(root, found, labels, passed, links) for split, found in folders.items()
+    }
+    return Dataset(
+        root,
+        layout,
+        classes,
+        splits,
+        notes=(*notes, *_loose(dict.fromkeys([root, *tops]))),
+        passed_over=passed,
+        respelled=tuple(sorted({name for each in spelled for name in _respelled(each)})),
+        folders=(root,),
+    )
 
 
-def loose(folders: Iterable[Path]) -> Iterator[str]:
-    """Yield a note on the images that lie in folders directly, and so have no class."""
+def _samples(
+    root: Path, found: ClassFolders, labels: Mapping[str, int], passed: PassedOver, links: Links
+) -> Samples:
+    builder = SamplesBuilder(root)
+    for name, path in found:
+        for picture in picture_names(path, passed, links):
+            if name not in labels:
+                raise unknown_class(name, labels, path)
+            builder.add(picture, labels[name])
+    return builder.samples()
+
+
+def _count_skipped(folder: Path, root: Path, passed: PassedOver) -> None:
+    """Count system files and empty folders beside the class folders."""
+    for entry in sorted(folder.iterdir()):
+        if is_system_folder(entry.name) or is_system_file(entry.name):
+            passed.hide(entry.name)
+        elif entry.is_dir() and not has_pictures(entry):
+            passed.empty.append(relative_name(entry, root))
+
+
+def _loose(folders: Iterable[Path]) -> Iterator[str]:
+    """Yield a note on the images directly in some folders, which have no class."""
     count = sum(1 for folder in folders for _ in own_pictures(folder))
     if count:
         yield f"{plural(count, 'image')} in no class folder left out"
 
 
+def _respelled(named: ClassFolders) -> list[str]:
+    """Return the classes whose folders are spelled in several of Unicode's normal forms."""
+    spellings: dict[str, set[str]] = {}
+    for name, path in named:
+        if not name.isascii():
+            spellings.setdefault(name, set()).add(path.name)
+    return [name for name, forms in spellings.items() if len(forms) > 1]
+
+
 def unread(folders: Iterable[Path]) -> Iterator[str]:
-    """Yield a note on each folder with images that is not read."""
+    """Yield a note on each folder whose images are not read."""
     for folder in folders:
         count = sum(1 for _ in picture_names(folder))
         if count:
-            yield f"{folder.name}/ passed over ({plural(count, 'image')})"
+            yield f"{folder.name}/ skipped ({plural(count, 'image')})"

@@ -1,16 +1,15 @@
-"""COCO's JSON: one file, or a folder with ``annotations/*.json`` and the images beside it.
+"""COCO's JSON: one file, or a folder with ``annotations/*.json`` beside the images.
 
-An image's class is that of its main object, the one with the largest ``area`` (of the box, where
-no area is given; of equal ones the first), and its box is that object's. Crowds do not count;
-images without any other object are left out and counted. Categories of one name are one class.
+The main object of an image is the one with the largest ``area`` (of the box, if no area is given;
+the first of equals); it gives the image its class and box. Crowds are ignored; images without any
+other object are left out and counted. Categories with the same name are one class.
 
-In a folder the files named ``instances_…`` are read, or all if none is named so; its name
-tells a file's split (``instances_train2017.json``). The exports that keep
-``_annotations.coco.json`` in ``train/``, ``valid/`` and ``test/`` are read too. A single file is
-one set.
+In a folder, files named ``instances_…`` are read, or all if there are none; the file name gives
+the split (``instances_train2017.json``). Exports with ``_annotations.coco.json`` in ``train/``,
+``valid/`` and ``test/`` are read too. A single file has no splits.
 
-Images are looked for in the folder that a file's name ends in (``train2017/``), in one named
-after the split, in ``images/`` and in the data set's folder; the first of them that has one counts.
+Images are searched for in the folder named like the end of the file name (``train2017/``), in one
+named after the split, in ``images/`` and in the data set's folder; the first match counts.
 """
 
 from __future__ import annotations
@@ -24,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.data.annotations import box_or_none, corners
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.geometry import Box
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.layouts.assemble import Entry, assemble, counted, inside, name_inside, read_text
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.layouts.ids import Key, Keys
-from verydeep.data.samples import Box, Dataset
-from verydeep.data.split_names import last_split, settled
+from verydeep.data.split_names import last_split, resolve_eval
 from verydeep.errors import DataError
 
 EXPORTED = "_annotations.coco.json"
@@ -38,7 +38,7 @@ _KEYS = re.compile(rb'"(info|licenses|images|annotations|categories)"\s*:')
 
 
 def recognise(path: Path) -> bool:
-    """Return whether it is a JSON file, or a folder with such files that begin like COCO's."""
+    """Return whether it is a JSON file, or a folder with files that begin like COCO's."""
     if path.is_file():
         return path.suffix.lower() == ".json"
     return any(map(_begins_like_coco, _files(path)))
@@ -48,7 +48,7 @@ def read(path: Path) -> Dataset:
     """Read the data set.
 
     Raises:
-        DataError: A file cannot be used, or its images are nowhere.
+        DataError: A file cannot be used, or its images are not found.
     """
     root, files = _root_and_files(path)
     splits, empty = {}, 0
@@ -62,11 +62,11 @@ def read(path: Path) -> Dataset:
 
 @dataclass(frozen=True)
 class Numbering:
-    """What a file calls its images and classes, beside their names.
+    """The ids of images and classes in a file.
 
     Attributes:
-        images: The ``id`` of an image, by the path of its image.
-        categories: The ``id`` of a category, by its name; of several of one name the first.
+        images: Image ``id`` by path.
+        categories: Category ``id`` by name; the first of those with equal names.
     """
 
     images: Mapping[str, Key]
@@ -74,15 +74,15 @@ class Numbering:
 
 
 def numbering(path: Path, pictures: Collection[str], split: str) -> Numbering | None:
-    """Return the numbers of images in the file that tells of them all; read again, not kept.
+    """Return the ids from the file that lists all of some images, which is read again.
 
     Args:
         path: As for :func:`read`.
-        pictures: Their paths, as samples have them.
-        split: The file of this split is looked at first.
+        pictures: Paths of the images, as in the samples.
+        split: Split whose file is tried first.
 
     Returns:
-        None if no file tells of them all.
+        None if no file lists them all.
 
     Raises:
         DataError: A file cannot be used.
@@ -125,43 +125,43 @@ def _files(root: Path) -> list[Path]:
 
 
 def _by_split(root: Path) -> dict[str, Path]:
-    """Return the files of a folder by split."""
+    """Return the annotation files of a folder by split."""
     found: dict[str, Path] = {}
     files = _files(root)
     words = {str(f): f.parent.name if f.name == EXPORTED else f.stem for f in files}
-    told = settled({file: last_split(word) or "all" for file, word in words.items()})
-    for name, split in told.items():
+    splits = resolve_eval({file: last_split(word) or "all" for file, word in words.items()})
+    for name, split in splits.items():
         file = Path(name)
         if split in found or (split == "all" and len(files) > 1):
             raise DataError(
                 f"{root}: {file.name} is "
-                + (f"{split} like {found[split].name}" if split in found else "no split by name")
-                + "; name one file as DATA, or keep one file a split, like instances_train.json"
+                + (f"{split} like {found[split].name}" if split in found else "not named by split")
+                + "; give one file as DATA, or keep one per split, like instances_train.json"
             )
         found[split] = file
     if not found:
-        raise DataError(f"{root}: there is no annotations/*.json in it")
+        raise DataError(f"{root}: contains no annotations/*.json")
     return found
 
 
 @dataclass
 class _Thing:
-    """An object of an image."""
+    """An object in an image."""
 
     area: float
     name: str
     box: Box | None
-    odd: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class _Content:
-    """What a file tells.
+    """The content of a file.
 
     Attributes:
-        names: Of the categories, by ``id``.
-        images: Names of the images, by ``id``.
-        things: Of the images that have any, by ``id``.
+        names: Category names by ``id``.
+        images: Image names by ``id``.
+        things: Objects by image ``id``, for images that have some.
     """
 
     names: dict[Key, str]
@@ -170,12 +170,12 @@ class _Content:
 
     @property
     def with_things(self) -> list[str]:
-        """Names of the images with an object."""
+        """Names of the images with objects."""
         return [self.images[image] for image in self.things]
 
 
 def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
-    """Return the images with an object, and how many are without."""
+    """Return the images with objects, and the number of those without."""
     content = _content(file)
     images = content.images
     things = {key: its for key, its in content.things.items() if not is_system_path(images[key])}
@@ -201,18 +201,18 @@ def _content(file: Path) -> _Content:
         image = known_images.key_of(image, "image", place)
         category = known_categories.key_of(category, "category", place)
         area = _area(annotation, place)
-        odd: list[str] = []
-        thing = _Thing(area, names[category], _box(annotation, place, odd), odd)
+        notes: list[str] = []
+        thing = _Thing(area, names[category], _box(annotation, place, notes), notes)
         things.setdefault(image, []).append(thing)
     return _Content(names, images, things)
 
 
 def _entry(folder: Path, name: str, place: str, things: Sequence[_Thing]) -> Entry:
     path = name_inside(folder, name, place)
-    main = max(things, key=lambda thing: thing.area)  # of equal ones the first
+    main = max(things, key=lambda thing: thing.area)  # the first of equals
     others = (o.box for o in things if o.name == main.name and o is not main)
-    odd = [reason for thing in things for reason in thing.odd]
-    return Entry(path, main.name, main.box, place, tuple(box for box in others if box), odd)
+    notes = [reason for thing in things for reason in thing.notes]
+    return Entry(path, main.name, main.box, place, tuple(box for box in others if box), notes)
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _load(file: Path) -> dict[str, Any]:
     except DataError:
         raise
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: no JSON ({error})") from error
+        raise DataError(f"{file}: not valid JSON ({error})") from error
     if not isinstance(content, dict):
         raise DataError(f"{file}: must be an object with images, annotations and categories")
     return content
@@ -230,7 +230,7 @@ def _load(file: Path) -> dict[str, Any]:
 def _records(content: dict[str, Any], key: str, file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     records = content.get(key)
     if not isinstance(records, list):
-        raise DataError(f"{file}: needs a list {key!r}: COCO's files for detection have one")
+        raise DataError(f"{file}: needs a list {key!r}, like COCO's detection files")
     for number, record in enumerate(records):
         place = f"{file}, {key}[{number}]"
         if not isinstance(record, dict):
@@ -246,7 +246,7 @@ def _field(record: dict[str, Any], key: str, kind: Any, place: str) -> Any:
 
 
 def _id(record: dict[str, Any], key: str, place: str) -> Key:
-    """Return an id; a whole number may be written as ``7.0``."""
+    """Return an id; an integer may be written as ``7.0``."""
     value = record.get(key)
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -265,7 +265,7 @@ def _images(content: dict[str, Any], file: Path) -> Iterator[tuple[Key, str]]:
     for place, record in _records(content, "images", file):
         key = _id(record, "id", place)
         if key in seen:
-            raise DataError(f"{place}: another image has id {key!r} too")
+            raise DataError(f"{place}: another image also has id {key!r}")
         seen.add(key)
         yield key, _field(record, "file_name", str, place)
 
@@ -279,7 +279,7 @@ def _area(annotation: dict[str, Any], place: str) -> float:
 
 
 def _sides(annotation: dict[str, Any], place: str) -> tuple[float, float, float, float] | None:
-    """Return left, top, width and height of an object's box."""
+    """Return the left, top, width and height of an object's box."""
     given = annotation.get("bbox")
     if given is None:
         return None
@@ -288,16 +288,16 @@ def _sides(annotation: dict[str, Any], place: str) -> tuple[float, float, float,
     return corners(given, place)
 
 
-def _box(annotation: dict[str, Any], place: str, odd: list[str]) -> Box | None:
+def _box(annotation: dict[str, Any], place: str, notes: list[str]) -> Box | None:
     sides = _sides(annotation, place)
     if sides is None:
         return None
     x, y, width, height = sides
-    return box_or_none(x, y, x + width, y + height, odd)
+    return box_or_none(x, y, x + width, y + height, notes)
 
 
 def _folder(names: list[str], file: Path, root: Path, split: str) -> Path:
-    """Return the folder that a file's images lie in."""
+    """Return the folder of a file's images."""
     tail = file.stem.rpartition("_")[2]
     images = root / "images"
     places = [file.parent] if file.name == EXPORTED else []

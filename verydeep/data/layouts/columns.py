@@ -1,8 +1,8 @@
-"""What the columns of a table may be called, and which of them is used.
+"""Names of table columns.
 
-Another program calls them ``filename``, ``image_path``, ``class`` …; the first of :data:`ALIASES`
-that is there counts. A column ``dataset`` or ``set`` may hold anything: it is a split only if the
-first row has a word for one in it.
+Other programs use ``filename``, ``image_path``, ``class`` …; the first of :data:`ALIASES` that
+exists is used. A column ``dataset`` or ``set`` may hold anything: it counts as the split only if
+the first row contains a word for one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.data.split_names import whole_split
 from verydeep.errors import DataError, did_you_mean
 
@@ -30,7 +30,7 @@ ALIASES = {
     ),
     "split": ("split", "subset", "partition", "data_set", "dataset", "set"),
 }
-"""What a column may be called, from the plainest to the least."""
+"""Names of each column, most common first."""
 
 _BOXES = ("box", *Box._fields)
 
@@ -38,7 +38,7 @@ _BETWEEN = re.compile(r"[\s\-]+")
 
 
 def canonical(name: str) -> str:
-    """Return the name of a column as it is compared.
+    """Normalise the name of a column.
 
     >>> canonical(" File Name")
     'file_name'
@@ -47,24 +47,24 @@ def canonical(name: str) -> str:
 
 
 def used(columns: Iterable[str]) -> frozenset[str]:
-    """Return those of some columns that are used, or could be."""
+    """Return the columns that are used or could be."""
     return frozenset((*Columns.of(columns).values(), *ALIASES, *_BOXES))
 
 
 class Columns:
-    """Which columns of a table are used; known with its first row.
+    """The columns of a table that are used, determined by its first row.
 
     Attributes:
-        told: Which they are, in words; empty if they have the plain names.
+        note: Description of the columns; empty if they have the standard names.
     """
 
     def __init__(self) -> None:
-        self.told = ""
+        self.note = ""
         self._names: dict[str, str] | None = None
 
     @staticmethod
     def of(columns: Iterable[str]) -> dict[str, str]:
-        """Return the columns for file, label and split by those names; empty if one is missing."""
+        """Return the column of each role; empty if one for file or label is missing."""
         given = set(columns)
         found = {
             role: next((name for name in names if name in given), "")
@@ -73,7 +73,7 @@ class Columns:
         return found if all(found[role] for role in NEEDED) else {}
 
     def renamed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a row with its columns by their plain names."""
+        """Return a row under the standard column names."""
         if self._names is None:
             self._settle(row)
         if not self._names:
@@ -90,14 +90,14 @@ class Columns:
             found["split"] = ""
         self._names = {role: name for role, name in found.items() if name not in ("", role)}
         if self._names:
-            self.told = f" (columns {', '.join(self._names.values())})"
+            self.note = f" (columns {', '.join(self._names.values())})"
 
 
 def refuse_columns(columns: Sequence[str], path: Path | str) -> None:
-    """Refuse a table that lacks a column, or has one that is used twice.
+    """Refuse a table that lacks a needed column, or has one twice.
 
     Raises:
-        DataError: With those that it has.
+        DataError: A column is missing or repeated.
     """
     twice = [name for name in columns if name in used(columns) and columns.count(name) > 1]
     if twice:
@@ -106,5 +106,5 @@ def refuse_columns(columns: Sequence[str], path: Path | str) -> None:
         if not any(name in columns for name in ALIASES[role]):
             raise DataError(
                 f"{path}: needs a column {role!r}; it has {', '.join(columns) or 'none'}"
-                f"{did_you_mean(role, columns)} (also taken: {', '.join(ALIASES[role][1:])})"
+                f"{did_you_mean(role, columns)} (also accepted: {', '.join(ALIASES[role][1:])})"
             )

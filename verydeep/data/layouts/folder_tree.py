@@ -1,16 +1,12 @@
-"""What lies in the folders of a data set: which hold images, and which hold folders with some."""
+"""The folders of a data set that contain images, and those that contain folders with images."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from verydeep.data.folders.system_files import is_system_folder
-from verydeep.data.images.formats import SUFFIXES
-from verydeep.data.images.image_files import has_pictures
+from verydeep.data.images.image_files import folders_in, has_own_pictures, has_pictures
 from verydeep.data.name_forms import nfc
 from verydeep.data.split_names import split_name, whole_split
 
@@ -23,10 +19,10 @@ class Branch:
 
     Attributes:
         path: The folder.
-        base: The folder that holds what it has: itself, or one in it that it merely wraps, as
+        base: The folder with its content: itself, or one that it merely wraps, as in
             ``seg_train/seg_train/`` or ``train/images/``.
-        children: The folders with images in the base, in order of their names.
-        is_loose: Whether images lie in the base directly.
+        children: The folders with images in the base, sorted by name.
+        is_loose: Whether there are images directly in the base.
     """
 
     path: Path
@@ -36,26 +32,26 @@ class Branch:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Folder name."""
         return self.path.name
 
     @cached_property
     def keys(self) -> frozenset[str]:
-        """The names of its children, as they are compared."""
+        """Normalised names of the children."""
         return frozenset(nfc(path.name).casefold() for path in self.children)
 
 
 def branches(folder: Path) -> list[Branch]:
-    """Return the folders with images in a folder, in order of their names."""
+    """Return the folders with images in a folder, sorted by name."""
     found = (branch(path) for path in folders_in(folder))
     return [one for one in found if one.is_loose or one.children]
 
 
 def branch(path: Path) -> Branch:
-    """Look into a folder, and into the one that it wraps.
+    """Inspect a folder, or the one that it wraps.
 
-    A folder is a wrapper if it has one folder with images and no images itself, and that folder
-    bears the same name, means the same split, or is called ``images`` or the like.
+    A wrapper contains one folder with images and no images itself, and that folder has the same
+    name, means the same split, or is called ``images`` or the like.
     """
     base = path
     while True:
@@ -72,41 +68,8 @@ def _wraps(outer: str, inner: str) -> bool:
     return same or inner.casefold() in _WRAPPERS or outer.casefold() == inner.casefold()
 
 
-def folders_in(folder: Path) -> list[Path]:
-    """Return the folders in a folder that are not hidden or a system's, in order of their names."""
-    with os.scandir(folder) as entries:
-        names = [one.name for one in entries if _is_folder(one) and not is_system_folder(one.name)]
-    return [folder / name for name in sorted(names)]
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a folder; a link that leads in a circle is none."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def own_pictures(folder: Path) -> Iterator[str]:
-    """Yield the names of the images that lie in a folder directly, in no order."""
-    with os.scandir(folder) as entries:
-        for one in entries:
-            suffix = one.name[one.name.rfind(".") :].lower()
-            if suffix in SUFFIXES and not one.name.startswith(".") and not _is_folder(one):
-                yield one.name
-
-
-def has_own_pictures(folder: Path) -> bool:
-    """Return whether images lie in a folder directly."""
-    return any(True for _ in own_pictures(folder))
-
-
 def split_folder(root: Path, split: str) -> Path:
-    """Return the folder in a folder that means a split: ``train``, else ``Training`` or the like.
-
-    Returns:
-        The folder of the split's own name if there is none.
-    """
+    """Return the folder of a split: ``train``, else ``Training`` or the like, else ``train``."""
     plain = root / split
     if plain.is_dir() or not root.is_dir():
         return plain

@@ -1,13 +1,13 @@
-"""Data sets of the Hugging Face Hub: by id, ``hf:owner/name``, or saved on disk.
+"""Hugging Face data sets: by Hub id, ``hf:owner/name``, or saved on disk.
 
 An id may name a configuration and the columns: ``hf:owner/name:config?image=img&label=fine_label``.
-Without, the image is the only column of images; the class is the one called label, labels,
-fine_label, class or target, or else the only column of class labels. Classes keep the order that
-the data set gives them. Rows without a class (label -1, as in hidden test sets) are left out, and
-splits other than train, validation and test left alone.
+By default, the image is the only image column; the class is the column label, labels, fine_label,
+class or target, or else the only column of class labels. Classes keep the data set's order. Rows
+without a class (label -1, as in hidden test sets) are left out, and splits other than train,
+validation and test are ignored.
 
-The files are fetched and kept by the ``datasets`` package, where ``HF_HOME`` says; no code of a
-data set is run.
+The ``datasets`` package downloads and caches the files under ``HF_HOME``; no code of a data set is
+run.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.class_names import check_class_names, unknown_class
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.limits import open_metered
 from verydeep.data.images.member import Member
 from verydeep.data.images.regular_file import check_regular
-from verydeep.data.samples import Dataset, Samples
-from verydeep.data.split_names import settled, whole_split
+from verydeep.data.samples import Samples
+from verydeep.data.split_names import resolve_eval, whole_split
 from verydeep.errors import DataError, MissingExtra, PictureError, did_you_mean, printable
 from verydeep.system.progress import Progress
 
 SCHEME = "hf:"
 PATIENCE = 10
-"""Seconds that the Hub may take to answer at all; as long as its own package waits."""
+"""Seconds to wait for an answer from the Hub; the same as in its own package."""
 
 LABELS = ("label", "labels", "fine_label", "class", "target")
 
 
 def is_hub_id(data: str) -> bool:
-    """Return whether a text names a data set of the Hub.
+    """Return whether a text is a Hub id.
 
     >>> is_hub_id("hf:zalando-datasets/fashion_mnist"), is_hub_id("pets")
     (True, False)
@@ -49,13 +50,13 @@ def is_hub_id(data: str) -> bool:
 
 
 def recognise(path: Path) -> bool:
-    """Return whether a data set was saved in a folder, whole or split by split."""
+    """Return whether a folder holds a saved data set, with or without splits."""
     saved = (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
     return saved or (path / "dataset_dict.json").is_file()
 
 
 def read(path: Path) -> Dataset:
-    """Read a data set that was saved on disk.
+    """Read a data set saved on disk.
 
     Raises:
         DataError: It cannot be read, or has no images with classes.
@@ -67,16 +68,16 @@ def read(path: Path) -> Dataset:
             if not file.is_dir():
                 check_regular(file)
         saved = hub.load_from_disk(str(path))
-    except Exception as error:  # whatever the files make it raise
+    except Exception as error:  # depends on the files
         raise DataError(f"{path}: cannot be read as a saved data set ({error})") from error
     return _dataset(saved, str(path), path, {})
 
 
 def read_id(data: str, progress: Progress | None = None) -> Dataset:
-    """Read a data set by its id; it is fetched when first asked for.
+    """Read a data set by its id; download it on first use.
 
     Raises:
-        DataError: It cannot be fetched, or has no images with classes.
+        DataError: It cannot be downloaded, or has no images with classes.
         MissingExtra: ``datasets`` is not installed.
     """
     hub = _package(data)
@@ -90,21 +91,22 @@ def read_id(data: str, progress: Progress | None = None) -> Dataset:
     try:
         with _without_retries(hub):
             fetched = hub.load_dataset(name, config or None)
-    except Exception as error:  # of the network, of the Hub, of the data
+    except Exception as error:  # network, Hub or data
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{data}: cannot be had from the Hugging Face Hub ({reason}), nor from its cache in "
-            f"{_cache()} (HF_HOME says where). Check name and network; or fetch it on another "
-            "machine, save it there with save_to_disk, and give that folder"
+            f"{data}: not available from the Hugging Face Hub ({reason}) or its cache in "
+            f"{_cache()} (set by HF_HOME). Check name and network; or download it on another "
+            "machine, save it with save_to_disk, and give that folder"
         ) from error
     return _dataset(fetched, data, Path(name), columns)
 
 
 @contextmanager
 def _without_retries(hub: Any) -> Iterator[None]:
-    """Let the cache alone be asked where the Hub cannot be reached, and nothing be said of it.
+    """Use only the cache, silently, if the Hub cannot be reached.
 
-    The package would try for half a minute, and print two lines each time.
+    By itself the package would retry for half a minute and print two lines each time. Its offline
+    mode can only be set for the whole process.
     """
     from huggingface_hub import constants
 
@@ -125,12 +127,12 @@ def _without_retries(hub: Any) -> Iterator[None]:
 
 
 def _reachable() -> bool:
-    """Return whether the Hub answers, whatever it says."""
+    """Return whether the Hub answers at all."""
     from huggingface_hub import constants, get_session
 
     try:
         get_session().head(constants.ENDPOINT, timeout=PATIENCE)
-    except Exception:  # which, depends on the version
+    except Exception:  # depends on the version
         return False
     return True
 
@@ -145,7 +147,7 @@ def _package(data: str) -> Any:
     try:
         import datasets
     except ImportError as error:
-        raise MissingExtra(f"{data}: a data set of the Hugging Face Hub", "hub") from error
+        raise MissingExtra(f"{data}: a Hugging Face data set", "hub") from error
     return datasets
 
 
@@ -154,10 +156,10 @@ class HubRows:
     """The images of a split.
 
     Attributes:
-        split: Its name.
-        rows: The split, with the column of images alone, as they are stored.
+        split: Name of the split.
+        rows: The split, with only the image column, undecoded.
         column: Name of that column.
-        numbers: Which of its rows are meant.
+        numbers: Indices of the rows.
     """
 
     split: str
@@ -183,12 +185,12 @@ class HubRow(Member):
         return f"{self.table.split}/{self.number}"
 
     def read(self) -> bytes:
-        """Return what would stand in its file."""
+        """Return the bytes of the image file."""
         stored = self.table.rows[self.number][self.table.column] or {}
         if stored.get("bytes") is not None:
             return bytes(stored["bytes"])
         if not stored.get("path"):
-            raise PictureError("the row holds no image")
+            raise PictureError("the row has no image")
         with open_metered(Path(stored["path"])) as stream:
             stream.end_of_header()
             return stream.read()
@@ -198,9 +200,9 @@ def _dataset(found: Any, name: str, root: Path, columns: Mapping[str, str]) -> D
     by_split = dict(found) if isinstance(found, dict) else {"all": found}
     meanings = _meanings(by_split, name)
     known = {split: rows for split, rows in by_split.items() if split in meanings}
-    notes = [f"split {split} left alone" for split in by_split if split not in known]
+    notes = [f"split {split} ignored" for split in by_split if split not in known]
     if not known:
-        raise DataError(f"{name}: has only splits of other names: {', '.join(by_split)}")
+        raise DataError(f"{name}: has only splits with unknown names: {', '.join(by_split)}")
     first = next(split for meaning in _WHOLE for split in known if meanings[split] == meaning)
     whole = known[first]
     image = _image_column(whole.features, name, columns.get("image"))
@@ -221,13 +223,13 @@ def _dataset(found: Any, name: str, root: Path, columns: Mapping[str, str]) -> D
 
 
 _WHOLE = ("train", "all", "val", "test")
-"""Splits in the order in which they say what the classes are."""
+"""Splits in the order in which they determine the classes."""
 
 
 def _meanings(names: Collection[str], data: str) -> dict[str, str]:
-    """Return the split that each name of one means; other names are left out."""
-    told = {name: split for name in names if (split := whole_split(name)) is not None}
-    found = settled(told) | ({"all": "all"} if "all" in names else {})
+    """Return the split that each name means, without other names."""
+    known = {name: split for name in names if (split := whole_split(name)) is not None}
+    found = resolve_eval(known) | ({"all": "all"} if "all" in names else {})
     for split in _WHOLE:
         same = [name for name in found if found[name] == split]
         if len(same) > 1:
@@ -273,21 +275,21 @@ def _one_of(
 
 
 def _labels(rows: Any, column: str, name: str) -> list[int | str | None]:
-    """Return the class of every row; None where it has none."""
+    """Return the class of every row; None for no class."""
     if column not in rows.features:
         raise DataError(f"{name}: a split lacks the column {column!r}")
     labels = list(rows.with_format(None)[column])
-    odd = next((label for label in labels if not isinstance(label, int | str | None)), None)
-    if odd is not None:
-        raise DataError(f"{name}: a class must be a word or a whole number, got {odd!r} instead")
+    bad = next((label for label in labels if not isinstance(label, int | str | None)), None)
+    if bad is not None:
+        raise DataError(f"{name}: a class must be text or an integer, got {bad!r} instead")
     return [None if label in (-1, "") else label for label in labels]
 
 
 def _classes(labels: Sequence[int | str | None], name: str) -> list[Any]:
-    """Return the classes that occur, in order."""
+    """Return the classes that occur, sorted."""
     found = {label for label in labels if label is not None}
     if len({type(label) for label in found}) > 1:
-        raise DataError(f"{name}: its classes are numbers and words mixed")
+        raise DataError(f"{name}: its classes mix numbers and text")
     return sorted(found)
 
 

@@ -1,4 +1,4 @@
-"""Ids by which records refer to each other, as numbers or as text."""
+"""Record ids, as numbers or as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Key = int | str
 
 
 class Keys:
-    """The ids of some records.
+    """The known ids of some records.
 
     Args:
         known: The ids.
@@ -21,22 +21,22 @@ class Keys:
         self._known = known
 
     def key_of(self, given: Key, what: str, place: str) -> Key:
-        """Return the id that one refers to: the same, or the only one of the same number.
+        """Return the id that a reference means: the same, or the only one with the same number.
 
         Args:
-            given: The id as it is referred to.
-            what: Of which kind of record, for messages.
-            place: Where it is referred to.
+            given: The id in the reference.
+            what: Kind of record, for messages.
+            place: Location of the reference.
 
         Raises:
-            DataError: There is none, or several are of the same number.
+            DataError: There is none, or several have the same number.
         """
         if given in self._known:
             return given
         number = _number(given)
         found = self._by_number.get(number, []) if number is not None else []
         if len(found) != 1:
-            raise DataError(f"{place}: there is no {what} {given!r}; {self._told(found)}")
+            raise DataError(f"{place}: there is no {what} {given!r}; {self._describe(found)}")
         return found[0]
 
     @cached_property
@@ -48,20 +48,20 @@ class Keys:
                 found.setdefault(number, []).append(key)
         return found
 
-    def _told(self, alike: Collection[Key]) -> str:
-        """Return what the ids are, in words."""
+    def _describe(self, alike: Collection[Key]) -> str:
+        """Describe the known ids."""
         if alike:
-            return f"it could be any of {', '.join(map(repr, alike))}: write one of them"
+            return f"it could be any of {', '.join(map(repr, alike))}: use one of them"
         if not self._known:
-            return "there are none at all"
+            return "there are none"
         texts = sum(isinstance(key, str) for key in self._known)
         kinds = {0: "numbers", len(self._known): "texts"}.get(texts, "numbers and texts")
         some = ", ".join(repr(key) for key, _ in zip(self._known, range(3), strict=False))
-        return f"ids of {plural(len(self._known), 'record')} are known, {kinds} like {some}"
+        return f"there are {plural(len(self._known), 'id')}, {kinds} like {some}"
 
 
 def _number(key: Key) -> int | None:
-    """Return the number that an id is or stands for."""
+    """Return the number that an id is or spells."""
     if isinstance(key, int):
         return key
     text = key.strip()

@@ -1,16 +1,15 @@
-"""ILSVRC's CLS-LOC, as Kaggle and the challenge give it: ``Data/CLS-LOC/{train/<wnid>,val}/``.
+"""ILSVRC CLS-LOC, as distributed by Kaggle and the challenge: ``Data/CLS-LOC/{train/<wnid>,val}/``.
 
-Boxes are those of ``LOC_train_solution.csv`` and ``LOC_val_solution.csv`` or, where these are
-missing, of ``Annotations/CLS-LOC/{train/<wnid>,val}/*.xml`` (half a million small files). An image
-may show several objects of its class; the first is the main one. Corners are the last pixels
-inside; a box here ends at the first one outside.
+Boxes come from ``LOC_train_solution.csv`` and ``LOC_val_solution.csv`` or, if these are missing,
+from ``Annotations/CLS-LOC/{train/<wnid>,val}/*.xml`` (half a million small files). An image may
+show several objects of its class; the first is the main one. Corners are inclusive in the files
+and exclusive in :class:`~verydeep.data.geometry.Box`.
 
-Classes of the validation images are told by the first of these that is there: ``val/<wnid>/``
-folders, ``LOC_val_solution.csv``, the annotations, or the devkit's
-``ILSVRC…validation_ground_truth.txt`` together with ``map_clsloc.txt``, which says what its numbers
-mean. Test images have no public classes and are left alone. Titles are those of
-``LOC_synset_mapping.txt``, ``synset_words.txt`` or ``map_clsloc.txt``. All these files may lie
-anywhere below the root.
+Classes of the validation images come from the first of these that exists: ``val/<wnid>/`` folders,
+``LOC_val_solution.csv``, the annotations, or the devkit's ``ILSVRC…validation_ground_truth.txt``
+with ``map_clsloc.txt``, which maps its numbers. Test images have no public classes and are
+ignored. Titles come from ``LOC_synset_mapping.txt``, ``synset_words.txt`` or ``map_clsloc.txt``.
+All these files may be anywhere below the root.
 """
 
 from __future__ import annotations
@@ -22,29 +21,30 @@ from dataclasses import replace
 from pathlib import Path
 
 from verydeep.data.annotations import box_or_none
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.links import Links
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import picture_names, pictures_in, subfolders
 from verydeep.data.layouts.assemble import Entry, assemble, lines
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.layouts.ilsvrc_boxes import Solution
 from verydeep.data.layouts.pascal_xml import Object, read_objects
-from verydeep.data.samples import Box, Dataset
 from verydeep.errors import DataError
 
 BULKY = {"Data", "Annotations", "ImageSets"}
-"""Folders in which the small files are not looked for."""
+"""Folders to skip in the search for these files."""
 
 DEPTH = 4
-"""How deep they are looked for."""
+"""Maximum depth of that search."""
 
 Objects = Mapping[str, tuple[list[Object], str]]
-"""The objects of images, and where it is said of them, by the image's name without ending."""
+"""Objects and their location in the annotations, by image name without extension."""
 
 
 def recognise(path: Path) -> bool:
-    """Return whether the training images are there, here or in ``ILSVRC/``."""
+    """Return whether the training images are here or in ``ILSVRC/``."""
     return _base(path) is not None
 
 
@@ -52,11 +52,11 @@ def read(path: Path) -> Dataset:
     """Read the data set.
 
     Raises:
-        DataError: A file cannot be used, or nothing tells the classes of the validation images.
+        DataError: A file cannot be used, or the classes of the validation images are unknown.
     """
     base = _base(path)
     if base is None:
-        raise DataError(f"{path}: there is no Data/CLS-LOC/train/ in it")
+        raise DataError(f"{path}: contains no Data/CLS-LOC/train/")
     small = _small_files(path)
     passed = PassedOver()
     splits = {"train": _train(base, small, passed), "val": _val(base, small, passed)}
@@ -75,7 +75,7 @@ def _pictures(base: Path, split: str) -> Path:
 
 
 def _small_files(root: Path) -> dict[str, Path]:
-    """Return the files around the images by name; of equal names the uppermost counts."""
+    """Return the files around the images by name; of equal names, the uppermost counts."""
     found: dict[str, Path] = {}
     for parent, folders, files in os.walk(root):
         deep = len(Path(parent).relative_to(root).parts) >= DEPTH
@@ -96,12 +96,12 @@ def _train(base: Path, small: Mapping[str, Path], passed: PassedOver) -> Iterato
         unknown: tuple[list[Object], str] = [], str(folder)
         for picture in picture_names(folder, passed, links):
             own, place = objects.get(_stem(picture), unknown)
-            box, others, odd = _boxes(own, folder.name)
-            yield Entry(picture, folder.name, box, place, others, odd)
+            box, others, notes = _boxes(own, folder.name)
+            yield Entry(picture, folder.name, box, place, others, notes)
 
 
 def _stem(picture: str) -> str:
-    """Return an image's name without folder and ending, which it has."""
+    """Return an image's name without folder and extension."""
     return picture.rpartition("/")[2].rpartition(".")[0]
 
 
@@ -115,13 +115,13 @@ def _val(base: Path, small: Mapping[str, Path], passed: PassedOver) -> Iterator[
         own, place = objects.get(picture.stem, ([], ""))
         name = picture.relative_to(folder).parts[0] if picture.parent != folder else None
         if name is None and not own:
-            raise DataError(f"{picture}: nothing tells its class; {_TELL}")
+            raise DataError(f"{picture}: its class is unknown; {_REMEDY}")
         name = name or own[0].name
-        box, others, odd = _boxes(own, name)
-        yield Entry(picture, name, box, place or str(picture.parent), others, odd)
+        box, others, notes = _boxes(own, name)
+        yield Entry(picture, name, box, place or str(picture.parent), others, notes)
 
 
-_TELL = (
+_REMEDY = (
     "put LOC_val_solution.csv, Annotations/CLS-LOC/val/*.xml, or the devkit's "
     "validation_ground_truth.txt with map_clsloc.txt below the data set's folder"
 )
@@ -153,19 +153,16 @@ def _annotations(folder: Path) -> dict[str, tuple[list[Object], str]]:
 def _ground_truth(
     truth: Path, mapping: Path, pictures: Sequence[Path]
 ) -> dict[str, tuple[list[Object], str]]:
-    """Read a number a line, for the images in order of their names."""
+    """Read one number per line, for the images sorted by name."""
     wnids = dict(_map(mapping, lambda words: (words[1], words[0])))
     rows = list(lines(truth))
     if len(rows) != len(pictures):
-        raise DataError(
-            f"{truth}: has {len(rows):,} lines for {len(pictures):,} images of val; it needs one "
-            "for each"
-        )
+        raise DataError(f"{truth}: has {len(rows):,} lines for {len(pictures):,} images of val")
     found = {}
     ordered = sorted(pictures, key=lambda picture: picture.name)
     for (place, number), picture in zip(rows, ordered, strict=True):
         if number not in wnids:
-            raise DataError(f"{place}: {number!r} is no number of {mapping}")
+            raise DataError(f"{place}: {number!r} is not in {mapping}")
         found[picture.stem] = [Object(wnids[number], None)], place
     return found
 
@@ -192,16 +189,16 @@ def _map(path: Path, pick: Callable[[list[str]], tuple[str, str]]) -> Iterator[t
 def _boxes(
     objects: Sequence[Object], name: str
 ) -> tuple[Box | None, tuple[Box, ...], Sequence[str]]:
-    """Return the box of the first object of a class, those of the others, and what is odd."""
+    """Return the box of the first object of a class, those of the others, and notes on faults."""
     if not objects:
         return None, (), ()
-    odd: list[str] = []
-    found = [_box(thing, odd) for thing in objects if thing.name == name]
-    return (found[0] if found else None), tuple(box for box in found[1:] if box), odd
+    notes: list[str] = []
+    found = [_box(thing, notes) for thing in objects if thing.name == name]
+    return (found[0] if found else None), tuple(box for box in found[1:] if box), notes
 
 
-def _box(thing: Object, odd: list[str]) -> Box | None:
+def _box(thing: Object, notes: list[str]) -> Box | None:
     if thing.corners is None:
         return None
     x0, y0, x1, y1 = thing.corners
-    return box_or_none(x0, y0, x1 + 1, y1 + 1, odd)
+    return box_or_none(x0, y0, x1 + 1, y1 + 1, notes)

@@ -1,7 +1,7 @@
-"""The tables of objects that come with ILSVRC: ``LOC_train_solution.csv`` and its like.
+"""ILSVRC's tables of objects: ``LOC_train_solution.csv`` and ``LOC_val_solution.csv``.
 
-ImageNet's has half a million lines, in no order that the files have. They are kept in arrays, some
-100 bytes a line, and found by the hash of the image's name.
+ImageNet's has half a million lines, ordered differently from the files. They are kept in arrays of
+about 100 bytes per line, and found by the hash of the image name.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _NOWHERE = (math.nan,) * 4
 
 
 class Solution(Mapping[str, Row]):
-    """The objects of images, and where it is said of them, by the image's name without ending.
+    """Objects and their location in the table, by image name without extension.
 
     Args:
-        path: Lines of ``ImageId,wnid x0 y0 x1 y1 wnid x0 y0 x1 y1 …``, after a heading; or of a
+        path: Lines of ``ImageId,wnid x0 y0 x1 y1 wnid x0 y0 x1 y1 …`` after a header, or of a
             class alone, ``ImageId,wnid``.
 
     Raises:
-        DataError: A line cannot be used, or an image stands in two.
+        DataError: A line cannot be used, or an image is in two lines.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +80,7 @@ class Solution(Mapping[str, Row]):
         if twice:
             first, second = twice
             raise DataError(
-                f"{self._places[second]}: {self._names[second]} stands here twice, first in "
+                f"{self._places[second]}: {self._names[second]} occurs twice, first in "
                 f"{self._places[first]}"
             )
 
@@ -101,7 +101,7 @@ class Solution(Mapping[str, Row]):
     @overload
     def get(self, name: str, default: Row | T, /) -> Row | T: ...
     def get(self, name: str, default: object = None, /) -> object:
-        """Return the same, or something else; half the images have no boxes, so without fuss."""
+        """Return the row or a default without raising, as half the images have no boxes."""
         row = self._row(name)
         return default if row is None else (self._objects(row), self._places[row])
 

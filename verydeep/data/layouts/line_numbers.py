@@ -1,4 +1,4 @@
-"""Where each of many entries is told of, ``file, line 3``, kept as a few bytes an entry."""
+"""Locations of many entries, ``file, line 3``, in a few bytes each."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LONGEST_NUMBER = 18  # digits that fit eight bytes
 
 
 class LineNumbers:
-    """Texts that mostly end in a number, or are that of the entry before.
+    """Texts that mostly end in a number or repeat the previous one.
 
-    >>> places = Places()
+    >>> places = LineNumbers()
     >>> for place in ("a.csv, line 2", "a.csv, line 3", "train/cat"):
     ...     places.append(place)
     >>> places[1], places[2], len(places)
@@ -20,14 +20,14 @@ class LineNumbers:
     """
 
     def __init__(self) -> None:
-        self._beginnings: dict[str, int] = {}  # of those that end in a number: a file has one
+        self._beginnings: dict[str, int] = {}  # of texts that end in a number: one per file
         self._others = Names()
         self._last: str | None = None
-        self._kinds = array("i")  # number of the beginning, or -1 - that of the other text
+        self._kinds = array("i")  # index k of the beginning, or -1 - k for another text
         self._numbers = array("q")
 
     def append(self, place: str) -> None:
-        """Add the place of the next entry."""
+        """Add the location of the next entry."""
         beginning, blank, number = place.rpartition(" ")
         if _is_number(number):
             kind = self._beginnings.setdefault(beginning + blank, len(self._beginnings))
@@ -51,6 +51,6 @@ class LineNumbers:
 
 
 def _is_number(word: str) -> bool:
-    """Return whether a word is a number as it is printed: the same text comes back."""
+    """Return whether a word is a number that prints as the same text."""
     plain = word.isascii() and word.isdigit() and len(word) <= _LONGEST_NUMBER
     return plain and (word[0] != "0" or word == "0")

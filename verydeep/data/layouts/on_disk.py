@@ -1,8 +1,8 @@
-r"""Which file on disk a name in a file of annotations means.
+r"""Resolution of names in annotation files to files on disk.
 
-Annotations travel between systems: a table written on Windows divides folders by ``\``, and macOS
-writes ``é`` in another of Unicode's normal forms. A name that no file has as it stands is tried in
-these forms, folder by folder.
+Annotations move between systems: a table from Windows separates folders by ``\``, and macOS writes
+``é`` in another of Unicode's normal forms. If no file has a name, these forms are tried, folder by
+folder.
 """
 
 from __future__ import annotations
@@ -13,16 +13,12 @@ from collections.abc import Iterator
 
 
 def may_differ(name: str) -> bool:
-    """Return whether a file on disk could bear the name in another form; most cannot."""
+    """Return whether a file on disk could have the name in another form; most cannot."""
     return "\\" in name or not name.isascii()
 
 
 def on_disk(folder: str, name: str) -> str:
-    """Return the path of the file that a name in a folder means.
-
-    Returns:
-        The path as it stands if there is such a file, or if there is none in any other form.
-    """
+    """Return the path of a name in a folder, in another form if only that exists."""
     plain = os.path.join(folder, name)  # noqa: PTH118
     if os.path.lexists(plain):
         return plain
@@ -45,7 +41,7 @@ def _forms(folder: str, part: str) -> Iterator[str]:
 
 
 def within(folder: str, path: str) -> str:
-    """Return an absolute path relative to the folder that it leads into; else as it stands.
+    """Return an absolute path relative to the folder if it leads into it, else unchanged.
 
     >>> within("/data/pets", "/data/pets/cat/1.jpg"), within("/data/pets", "/etc/1.jpg")
     ('cat/1.jpg', '/etc/1.jpg')

@@ -1,19 +1,19 @@
-"""The same classes in parts that are no splits: ``site-a/cat/*.jpg``, ``site-b/cat/*.jpg``.
+"""The same classes in parts that are not splits: ``site-a/cat/*.jpg``, ``site-b/cat/*.jpg``.
 
-It is read only if it is asked for: the parts could as well be classes.
+This layout is never detected: the parts could as well be classes.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from verydeep.data.layouts.class_folders import Listing, checked_classes, class_folders, respelled
+from verydeep.data.dataset import Dataset
+from verydeep.data.layouts.class_folders import checked_classes, class_folders, folder_dataset
 from verydeep.data.layouts.folder_tree import branches
-from verydeep.data.samples import Dataset
 
 
 def recognise(path: Path) -> bool:
-    """Return False: nothing tells parts from classes."""
+    """Return False: parts cannot be told from classes."""
     return False
 
 
@@ -23,18 +23,7 @@ def read(path: Path) -> Dataset:
     Raises:
         DataError: There are fewer than two classes.
     """
-    parts = branches(path) if path.is_dir() else []
-    found = [one for part in parts for one in class_folders(part.base)]
-    classes = checked_classes(found, path)
-    listing = Listing(path, [part.base for part in parts], found, classes)
-    splits = {"all": listing.samples_of(found)}
-    return Dataset(
-        path,
-        f"the same classes in {len(parts)} parts",
-        classes,
-        splits,
-        notes=listing.notes,
-        passed_over=listing.passed,
-        respelled=respelled(found),
-        folders=(path,),
-    )
+    tops = [part.base for part in branches(path)] if path.is_dir() else []
+    found = [one for top in tops for one in class_folders(top)]
+    layout = f"the same classes in {len(tops)} parts"
+    return folder_dataset(path, layout, tops, {"all": found}, checked_classes(found, path))

@@ -1,7 +1,7 @@
-"""Annotations in XML as Pascal VOC writes them, and ImageNet after it: objects with their corners.
+"""XML annotations of Pascal VOC and ImageNet: objects with their corners.
 
-The files are not trusted: one with a DOCTYPE, from which entities could be blown up or other
-files be drawn in, is refused before anything of it is read, and so is a very long one.
+The files are not trusted: one with a DOCTYPE, which could expand entities or include other files,
+is refused before parsing goes on, and so is a very long one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from verydeep.data.images.regular_file import open_regular
 from verydeep.errors import DataError
 
 MAX_BYTES = 4 * 2**20
-"""The longest file that is read; those of Pascal VOC have a few kB."""
+"""Maximum size of a file; those of Pascal VOC have a few kB."""
 
 
 class Object(NamedTuple):
-    """An object on an image: its class and, where they are given, its corners as written."""
+    """An object in an image: its class and, if given, its corners as written."""
 
     name: str
     corners: Corners | None
@@ -35,10 +35,10 @@ class _Builder(ET.TreeBuilder):
 
 
 def read_objects(path: Path) -> list[Object]:
-    """Return the objects of an annotation, in order.
+    """Return the objects of an annotation file, in order.
 
     Raises:
-        DataError: It is no XML of this kind.
+        DataError: The file is not such an annotation.
     """
     root = _parse(path)
     if root.tag != "annotation":
@@ -51,18 +51,18 @@ def _parse(path: Path) -> ET.Element:
         with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise DataError(f"{path}: longer than {MAX_BYTES:,} bytes, which no annotation is")
+            raise DataError(f"{path}: larger than {MAX_BYTES:,} bytes, too large for an annotation")
         parser = ET.XMLParser(target=_Builder())  # noqa: S314 (see _Doctype)
         parser.feed(content)
         return parser.close()
     except DataError:
         raise
     except _Doctype as error:
-        raise DataError(f"{path}: has a DOCTYPE, which no annotation needs: remove it") from error
+        raise DataError(f"{path}: has a DOCTYPE, not allowed here: remove it") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (ET.ParseError, ValueError, LookupError) as error:
-        raise DataError(f"{path}: no XML ({error})") from error
+        raise DataError(f"{path}: not valid XML ({error})") from error
 
 
 def _object(element: ET.Element, path: Path) -> Object:

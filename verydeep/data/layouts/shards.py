@@ -1,8 +1,8 @@
-"""Tar shards after WebDataset: a folder of ``.tar`` files, one file, or a pattern that names them.
+"""WebDataset tar shards: a folder of ``.tar`` files, one file, or a pattern.
 
-With a ``dataset.json`` beside them, as ``verydeep shard`` writes it, classes have names and splits
-are known. Without, a shard's name tells its split (``train-0001.tar``, ``val/0001.tar``), classes
-are what stands in the shards, numbers in numeric order, and the shards are looked through first.
+A ``dataset.json`` from ``verydeep shard`` beside them gives class names and splits. Without it, a
+shard's name gives its split (``train-0001.tar``, ``val/0001.tar``), the shards are scanned first,
+and classes are the labels in them, numbers in numeric order.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from verydeep.data.class_names import check_class_names
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
-from verydeep.data.images.image_files import has_pictures
+from verydeep.data.images.image_files import folders_in, has_pictures
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.layouts.assemble import inside
-from verydeep.data.layouts.folder_tree import folders_in
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Dataset, Samples
+from verydeep.data.samples import Samples
 from verydeep.data.shards.index import ShardIndex, index_shards, samples_of
 from verydeep.data.shards.manifest import (
     LONGEST,
@@ -33,24 +33,24 @@ from verydeep.data.shards.manifest import (
 )
 from verydeep.data.shards.paths import find_shards, is_pattern, is_remote, open_shard
 from verydeep.data.shards.stream import ShardStream
-from verydeep.data.split_names import ORDER, last_split, settled
+from verydeep.data.split_names import ORDER, last_split, resolve_eval
 from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
 STREAM_FROM = 2_000_000
-"""More training images than this are read as a stream, unless the recipe says otherwise."""
+"""Training images above which they are streamed, unless the recipe says otherwise."""
 
 LAYOUT = "tar shards"
 
 
 def recognise(path: Path) -> bool:
-    """Return whether there are shards, or a manifest of some."""
+    """Return whether there are shards or a manifest."""
     if path.is_file():
         return path.suffix == ".tar" or (path.name == NAME and _is_manifest(path))
     if not path.is_dir() or _is_manifest(path / NAME):
         return path.is_dir()
     folders = (path, *(folder for folder in folders_in(path) if last_split(folder.name)))
-    # Beside images in folders, an archive is what they were unpacked from.
+    # An archive beside images in folders is what they were unpacked from.
     return any(map(_has_shards, folders)) and not has_pictures(path)
 
 
@@ -76,14 +76,13 @@ def read_shards(
     """Read a data set in shards.
 
     Args:
-        data: A folder, a shard, a manifest, or a pattern; see
-            :mod:`verydeep.data.shards.paths`.
-        stream: Whether the training split is to be a stream; None decides.
-        progress: Where to report to.
+        data: A folder, a shard, a manifest, or a pattern; see :mod:`verydeep.data.shards.paths`.
+        stream: Whether to stream the training split; None decides.
+        progress: Progress reporting.
 
     Raises:
-        DataError: Shards are missing or broken, or do not make a data set.
-        MissingExtra: They are elsewhere, and fsspec is not installed.
+        DataError: Shards are missing or broken, or do not form a data set.
+        MissingExtra: The shards are remote, and fsspec is not installed.
     """
     described = _manifest_of(data)
     if described is not None:
@@ -92,7 +91,7 @@ def read_shards(
 
 
 def _manifest_of(data: str) -> tuple[str, Manifest] | None:
-    """Return the folder of the manifest that is meant, and the manifest."""
+    """Return the manifest, after its folder; None if there is none."""
     if data.endswith(f"/{NAME}") or data == NAME:
         folder = data.removesuffix(NAME).rstrip("/") or "."
     elif is_remote(data) and not data.endswith(".tar"):
@@ -154,16 +153,16 @@ class _Described:
         for shard, place, index in zip(shards, places, indexes, strict=True):
             if len(index) != shard.samples:
                 raise DataError(
-                    f"{place}: holds {len(index):,} samples, but {shard.samples:,} are told of in "
-                    f"{NAME}; write or fetch it again"
+                    f"{place}: holds {len(index):,} samples, but {NAME} lists {shard.samples:,}; "
+                    "write or download it again"
                 )
         samples = samples_of(places, names, indexes, self._labels(), by_name=True)
         held = np.bincount(samples.labels, minlength=len(entry.counts)).tolist()
-        for name, told, count in zip(self.manifest.classes, entry.counts, held, strict=True):
-            if told != count:
+        for name, listed, count in zip(self.manifest.classes, entry.counts, held, strict=True):
+            if listed != count:
                 raise DataError(
-                    f"{self.folder}/{NAME}: tells of {told:,} images of class {name} in {split}, "
-                    f"but the shards hold {count:,}; write them anew with verydeep shard"
+                    f"{self.folder}/{NAME}: lists {listed:,} images of class {name} in {split}, "
+                    f"but the shards hold {count:,}; write them again with verydeep shard"
                 )
         return samples
 
@@ -178,7 +177,7 @@ class _Described:
 
 @dataclass
 class _Found:
-    """Shards of others, about which nothing is known but their names."""
+    """Shards without a manifest."""
 
     data: str
     stream: bool | None
@@ -187,7 +186,7 @@ class _Found:
     def dataset(self) -> Dataset:
         places = self._places()
         if not places:
-            raise DataError(f"{self.data}: there are no shards (*.tar) in it")
+            raise DataError(f"{self.data}: contains no shards (*.tar)")
         root = _common_folder(places)
         splits = self._by_split(places, root)
         streams = is_remote(self.data) if self.stream is None else self.stream
@@ -227,13 +226,13 @@ class _Found:
 
     def _by_split(self, places: Sequence[str], root: str) -> dict[str, list[str]]:
         splits: dict[str, list[str]] = {}
-        told = {name: last_split(name) or "all" for name in _names(places, root)}
-        for place, split in zip(places, settled(told).values(), strict=True):
+        by_name = {name: last_split(name) or "all" for name in _names(places, root)}
+        for place, split in zip(places, resolve_eval(by_name).values(), strict=True):
             splits.setdefault(split, []).append(place)
         if "all" in splits and len(splits) > 1:
             raise DataError(
-                f"{splits['all'][0]}: its name tells no split (train, val, test), but those of "
-                "other shards do; name it so, or give a pattern without it"
+                f"{splits['all'][0]}: its name contains no split (train, val, test), unlike those "
+                "of other shards; rename it, or give a pattern without it"
             )
         return {name: splits[name] for name in ORDER if name in splits}
 
@@ -268,7 +267,7 @@ def _names(places: Sequence[str], root: str) -> tuple[str, ...]:
 
 
 def _classes(root: str, indexes: Sequence[ShardIndex], least: int) -> tuple[str, ...]:
-    """Return the classes in shards: numbers in their order, else words in theirs."""
+    """Return the classes in shards, sorted as numbers if all are, else as text."""
     words = sorted({nfc(name) for one in indexes for name in one.classes})
     found = check_class_names(((word, root) for word in words), root, least=least)
     numbers = all(name.isascii() and name.isdigit() for name in found)
@@ -276,7 +275,7 @@ def _classes(root: str, indexes: Sequence[ShardIndex], least: int) -> tuple[str,
 
 
 def _respelled(indexes: Sequence[ShardIndex]) -> tuple[str, ...]:
-    """Return the classes that stand in shards in several of Unicode's normal forms."""
+    """Return the classes that occur in several of Unicode's normal forms."""
     spellings = {name for one in indexes for name in one.classes if not name.isascii()}
     forms = Counter(map(nfc, spellings))
     return tuple(sorted(name for name, count in forms.items() if count > 1))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from verydeep.data.layouts.class_folders import Listing, checked_classes, respelled, unread
+from verydeep.data.dataset import Dataset
+from verydeep.data.layouts.class_folders import checked_classes, folder_dataset, unread
 from verydeep.data.layouts.folder_reading import splits_within
 from verydeep.data.layouts.folder_tree import Branch, branches
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Dataset
 from verydeep.data.split_names import ORDER, spelled_out
 from verydeep.errors import DataError
 
@@ -20,8 +19,8 @@ def read(path: Path) -> Dataset:
     """Read the data set; the classes are those with training images or, without any, all.
 
     Raises:
-        DataError: A class has two folders for a split, there are fewer than two classes, or one
-            that training lacks.
+        DataError: A class has two folders for a split, there are fewer than two classes, or
+            training lacks a class.
     """
     tops = branches(path)
     folders: dict[str, list[tuple[str, Path]]] = {}
@@ -37,34 +36,21 @@ def read(path: Path) -> Dataset:
                 others.append(child)
     if not folders:
         raise DataError(
-            f"{path}: needs folders of splits in its folders of classes, like cat/train/ and "
-            f"cat/test/; found {', '.join(f'{top.name}/' for top in tops) or 'no pictures'}"
+            f"{path}: needs split folders in its class folders, like cat/train/ and cat/test/; "
+            f"found {', '.join(f'{top.name}/' for top in tops) or 'no images'}"
         )
-    return _dataset(path, tops, folders, others)
-
-
-def _dataset(
-    path: Path,
-    tops: Sequence[Branch],
-    folders: dict[str, list[tuple[str, Path]]],
-    others: Sequence[Path],
-) -> Dataset:
-    named = {(f"{folder.name}/", s) for s, each in folders.items() for _, folder in each}
-    words = spelled_out(sorted(named))
-    whole = folders.get("train") or [one for each in folders.values() for one in each]
-    classes = checked_classes(whole, path, least=2 if "train" in folders else 1)
-    every = [one for each in folders.values() for one in each]
-    listing = Listing(path, [path, *(top.base for top in tops)], every, classes)
-    splits = {split: listing.samples_of(folders[split]) for split in ORDER if split in folders}
-    return Dataset(
+    words = spelled_out(
+        sorted({(f"{folder.name}/", s) for s, found in folders.items() for _, folder in found})
+    )
+    whole = folders.get("train") or [one for found in folders.values() for one in found]
+    return folder_dataset(
         path,
         f"{LAYOUT} ({words})" if words else LAYOUT,
-        classes,
-        splits,
-        notes=(*unread(others), *listing.notes),
-        passed_over=listing.passed,
-        respelled=respelled((nfc(top.name), top.path) for top in tops),
-        folders=(path,),
+        [path, *(top.base for top in tops)],
+        {split: folders[split] for split in ORDER if split in folders},
+        checked_classes(whole, path, least=2 if "train" in folders else 1),
+        notes=unread(others),
+        named=[(nfc(top.name), top.path) for top in tops],
     )
 
 
@@ -73,6 +59,6 @@ def _refuse_twice(top: Branch, splits: dict[str, str]) -> None:
     for name, split in splits.items():
         if split in known:
             raise DataError(
-                f"{top.path} has {known[split]}/ and {name}/: keep one of them, both mean {split}"
+                f"{top.path} has {known[split]}/ and {name}/, which both mean {split}: keep one"
             )
         known[split] = name

@@ -2,18 +2,17 @@
 
 ========  ====================================================================================
 file      the image, relative to the table's folder
-label     its class: a word or a whole number
-split     perhaps: a word for a split, see :mod:`verydeep.data.split_names`; without it the split is
+label     its class: text or an integer
+split     optional: a word for a split, see :mod:`verydeep.data.split_names`; without it, splits are
           drawn by rule
-box       perhaps: ``x0 y0 x1 y1``, or four numbers as a list, or four columns of these names;
-          x1 and y1 are the first pixels outside; may be empty
+box       optional: ``x0 y0 x1 y1``, or four numbers as a list, or four columns of these names;
+          x1 and y1 are exclusive; may be empty
 ========  ====================================================================================
 
-Columns may come in any order and case, and under the names of
-:mod:`verydeep.data.layouts.columns`; others are left alone. In CSV they are divided by commas,
-semicolons or tabs, whichever divides the first line into such columns. An image may not stand in a
-split twice. Samples keep the order of the table. Rows that name a file of the system, like
-``._1.jpg``, are left out and counted.
+Columns may have any order, any case, and the names in :mod:`verydeep.data.layouts.columns`; others
+are ignored. In CSV, the delimiter is the comma, semicolon or tab that divides the first line into
+such columns. An image may not be in a split twice. Samples keep the order of the table. Rows with a
+system file, like ``._1.jpg``, are left out and counted.
 """
 
 from __future__ import annotations
@@ -23,10 +22,12 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from verydeep.data.annotations import box_or_none, corners
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.geometry import Box
 from verydeep.data.images.regular_file import check_regular
 from verydeep.data.layouts.assemble import (
     Assembly,
@@ -37,18 +38,17 @@ from verydeep.data.layouts.assemble import (
     opened_text,
 )
 from verydeep.data.layouts.columns import Columns, canonical, refuse_columns, used
-from verydeep.data.samples import Box, Dataset
 from verydeep.data.split_names import unknown_split, whole_split
 from verydeep.errors import DataError, MissingExtra
 
 Row = Mapping[str, Any]
 MOST_FAULTS = 20
-"""Rows that cannot be used are told of all at once, up to so many."""
+"""Maximum number of invalid rows to report at once."""
 _CORNERS = frozenset(Box._fields)
 
 
 def recognise(path: Path) -> bool:
-    """Return whether it is a file of one of the three kinds."""
+    """Return whether it is a .csv, .jsonl or .parquet file."""
     return path.is_file() and path.suffix.lower() in _READERS
 
 
@@ -65,11 +65,11 @@ def read(path: Path) -> Dataset:
     assembly = Assembly(folder, "a table")
     faults: list[str] = []
     columns = Columns()
-    passed_over = 0
+    skipped = 0
     for place, row in _READERS[path.suffix.lower()](path):
         row = columns.renamed(row)
         if is_system_path(str(row.get("file"))):
-            passed_over += 1
+            skipped += 1
             continue
         try:
             assembly.add(_split(row, place), _entry(folder, row, place))
@@ -77,25 +77,40 @@ def read(path: Path) -> Dataset:
             faults.append(str(error))
     if faults:
         more = len(faults) - MOST_FAULTS
-        told = [*faults[:MOST_FAULTS], *([f"... and {more:,} more rows"] if more > 0 else [])]
-        raise DataError("\n".join(told))
+        listed = [*faults[:MOST_FAULTS], *([f"... and {more:,} more rows"] if more > 0 else [])]
+        raise DataError("\n".join(listed))
     undivided = assembly.first_place("all")
     if undivided and any(map(assembly.first_place, ("train", "val", "test"))):
-        raise DataError(f"{undivided}: names no split, but other rows do; name it in all or none")
-    assembly.layout += columns.told
-    return assembly.dataset(notes=counted(passed_over, "of the system (._*) left out"))
+        raise DataError(f"{undivided}: has no split, but other rows do; give all rows one, or none")
+    assembly.layout += columns.note
+    return assembly.dataset(notes=counted(skipped, "that are system files (._*) left out"))
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Row]]:
     with opened_text(path, newline="") as stream:
-        heading = stream.readline()
+        delimiter = _delimiter(stream.readline())
         stream.seek(0)
-        divider = _divider(heading)
-        yield from _divided_rows(stream, divider, path)
+        rows = csv.reader(stream, delimiter=delimiter, strict=True, skipinitialspace=True)
+        columns: list[str] = []
+        try:
+            for row in rows:
+                place = f"{path}, line {rows.line_num}"
+                if not columns:
+                    columns = _check_columns(row, path)
+                elif len(row) > len(columns):
+                    raise DataError(
+                        f"{place}: has {len(row)} columns, the first line {len(columns)}"
+                    )
+                elif row:
+                    yield place, dict(zip(columns, row, strict=False))
+        except csv.Error as error:
+            raise DataError(f"{path}, line {rows.line_num}: not valid CSV ({error})") from error
+    if not columns:
+        _check_columns([], path)
 
 
-def _divider(heading: str) -> str:
-    """Return what divides the first line into columns that can be used, else what stands in it."""
+def _delimiter(heading: str) -> str:
+    """Return the delimiter that gives usable columns, else the first one in the line."""
     signs = [sign for sign in ",;\t" if sign in heading]
     for sign in signs:
         names = next(csv.reader([heading], delimiter=sign, skipinitialspace=True), [])
@@ -104,30 +119,12 @@ def _divider(heading: str) -> str:
     return signs[0] if signs else ","
 
 
-def _divided_rows(stream: TextIO, divider: str, path: Path) -> Iterator[tuple[str, Row]]:
-    rows = csv.reader(stream, delimiter=divider, strict=True, skipinitialspace=True)
-    columns: list[str] = []
-    try:
-        for row in rows:
-            place = f"{path}, line {rows.line_num}"
-            if not columns:
-                columns = _check_columns(row, path)
-            elif len(row) > len(columns):
-                raise DataError(f"{place}: has {len(row)} columns, the first line {len(columns)}")
-            elif row:
-                yield place, dict(zip(columns, row, strict=False))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {rows.line_num}: no CSV ({error})") from error
-    if not columns:
-        _check_columns([], path)
-
-
 def _json_rows(path: Path) -> Iterator[tuple[str, Row]]:
     for number, (place, line) in enumerate(lines(path)):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{place}: no JSON ({error})") from error
+            raise DataError(f"{place}: not valid JSON ({error})") from error
         if not isinstance(row, dict):
             raise DataError(f"{place}: must be an object like {{'file': …, 'label': …}}")
         named = {canonical(name): value for name, value in row.items()}
@@ -150,7 +147,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
             wanted = [n for n, one in zip(names, columns, strict=True) if one in used(columns)]
             yield from _numbered_rows(file.iter_batches(columns=wanted), path)
     except (pyarrow.ArrowException, OSError, UnicodeError) as error:
-        raise DataError(f"{path}: no Parquet ({error})") from error
+        raise DataError(f"{path}: not valid Parquet ({error})") from error
 
 
 def _numbered_rows(parts: Iterable[Any], path: Path) -> Iterator[tuple[str, Row]]:
@@ -194,7 +191,7 @@ def _label(row: Row, place: str) -> str:
     if isinstance(label, int) and not isinstance(label, bool):
         return str(label)
     if not isinstance(label, str) or _is_empty(label):
-        raise DataError(f"{place}: label must be a word or a whole number, got {label!r} instead")
+        raise DataError(f"{place}: label must be text or an integer, got {label!r} instead")
     return label.strip()
 
 
@@ -203,7 +200,7 @@ def _box(row: Row, place: str) -> Box | None:
     four = [] if _CORNERS.isdisjoint(row) else [row.get(name) for name in Box._fields]
     if not all(map(_is_empty, four)):
         if not _is_empty(given):
-            raise DataError(f"{place}: has a box and {', '.join(Box._fields)}: keep one of them")
+            raise DataError(f"{place}: has both box and {', '.join(Box._fields)}: keep one")
         given = four
     if _is_empty(given):
         return None

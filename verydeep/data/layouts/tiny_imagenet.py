@@ -7,17 +7,19 @@ from pathlib import Path
 
 from verydeep.data.annotations import box_or_none, corners
 from verydeep.data.class_names import check_class_names, check_titles
+from verydeep.data.dataset import Dataset, OddBox
 from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import pictures_in
 from verydeep.data.layouts.assemble import inside, read_text
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Box, Dataset, OddBox, Sample, SamplesBuilder
+from verydeep.data.samples import Sample, SamplesBuilder
 from verydeep.errors import DataError
 
 
 def recognise(path: Path) -> bool:
-    """Return whether the list of classes and the training images are there."""
+    """Return whether the list of classes and the training folder exist."""
     return (path / "wnids.txt").is_file() and split_folder(path, "train").is_dir()
 
 
@@ -25,7 +27,7 @@ def read(path: Path) -> Dataset:
     """Read the data set with its boxes and titles.
 
     Raises:
-        DataError: A class has no training images, or a line cannot be read.
+        DataError: A class has no training images, or a line is invalid.
     """
     listed = path / "wnids.txt"
     training, validation = split_folder(path, "train"), split_folder(path, "val")
@@ -36,11 +38,11 @@ def read(path: Path) -> Dataset:
     titles = {nfc(row[0]): row[1] for row in words if len(row) == 2 and nfc(row[0]) in labels}
     check_titles(titles, path / "words.txt")
     train, val = SamplesBuilder(path), SamplesBuilder(path)
-    odd: list[OddBox] = []
+    notes: list[OddBox] = []
     passed = PassedOver()
     for wnid, label in labels.items():
         folder = inside(training, wnid, str(listed))
-        boxes = _boxes(folder, odd)
+        boxes = _boxes(folder, notes)
         pictures = list(pictures_in(folder / "images", passed)) if folder.is_dir() else []
         if not pictures:
             raise DataError(
@@ -48,7 +50,7 @@ def read(path: Path) -> Dataset:
             )
         for picture in pictures:
             train.add(picture, label, boxes.get(picture.name))
-    for sample in _read_annotations(validation, labels, odd):
+    for sample in _read_annotations(validation, labels, notes):
         val.add(sample.path, sample.label, sample.box)
     splits = {"train": train.samples()} | ({"val": val.samples()} if len(val) else {})
     return Dataset(
@@ -57,51 +59,53 @@ def read(path: Path) -> Dataset:
         classes,
         splits,
         titles,
-        odd_boxes=tuple(odd),
+        odd_boxes=tuple(notes),
         folders=(training, validation),
         passed_over=passed,
     )
 
 
-def _read_annotations(folder: Path, labels: dict[str, int], odd: list[OddBox]) -> Iterator[Sample]:
+def _read_annotations(
+    folder: Path, labels: dict[str, int], notes: list[OddBox]
+) -> Iterator[Sample]:
     path = folder / "val_annotations.txt"
     places: dict[str, str] = {}
     for number, row in _rows(path):
         place = f"{path}, line {number}"
         if len(row) < 2:
-            raise DataError(f"{place}: must be an image, a class and a box")
+            raise DataError(f"{place}: needs an image, a class and a box")
         label = labels.get(nfc(row[1]))
         if label is None:
             raise DataError(f"{place}: class {row[1]!r} is not in wnids.txt")
         if row[0] in places:
-            raise DataError(f"{place}: {row[0]} stands here twice, first in {places[row[0]]}")
+            raise DataError(f"{place}: {row[0]} occurs twice, first in {places[row[0]]}")
         places[row[0]] = place
         picture = inside(folder / "images", row[0], place)
-        yield Sample(picture, label, _inclusive_box(row[2:], place, picture, odd))
+        yield Sample(picture, label, _inclusive_box(row[2:], place, picture, notes))
 
 
-def _boxes(folder: Path, odd: list[OddBox]) -> dict[str, Box | None]:
-    """Return the boxes of a class by the names of its images."""
+def _boxes(folder: Path, notes: list[OddBox]) -> dict[str, Box | None]:
+    """Return the boxes of a class by image name."""
     path, images = folder / f"{folder.name}_boxes.txt", folder / "images"
     return {
-        row[0]: _inclusive_box(row[1:], f"{path}, line {n}", images / row[0], odd)
+        row[0]: _inclusive_box(row[1:], f"{path}, line {n}", images / row[0], notes)
         for n, row in _rows(path)
     }
 
 
-def _inclusive_box(given: list[str], place: str, picture: Path, odd: list[OddBox]) -> Box | None:
-    """Tiny ImageNet writes the last pixel inside; a box here ends at the first one outside."""
+def _inclusive_box(given: list[str], place: str, picture: Path, notes: list[OddBox]) -> Box | None:
+    """Convert inclusive corners to a box, whose end is exclusive."""
     if not given:
         return None
     x0, y0, x1, y1 = corners(given, place)
     empty: list[str] = []
     box = box_or_none(x0, y0, x1 + 1, y1 + 1, empty)
-    odd += [OddBox(picture, reason) for reason in empty]
+    notes += [OddBox(picture, reason) for reason in empty]
     return box
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the numbered lines of a table, split at tabs; an absent file has none."""
+    """Yield the numbered lines of a table, split at tabs; none if the file is missing."""
     text = read_text(path).splitlines() if path.is_file() else []
     for number, line in enumerate(text, start=1):
         if line.strip():

@@ -1,11 +1,11 @@
 """Pascal VOC: ``JPEGImages/``, ``Annotations/*.xml``, ``ImageSets/Main/{train,val,test}.txt``.
 
-An image's class is that of its largest object, by the area of the box, and its box is that
-object's; of equal ones the first counts. Images without an object are left out and counted.
+The main object of an image is the one with the largest box (the first of equals); it gives the
+image its class and box. Images without an object are left out and counted.
 ``trainval.txt`` is read where ``train.txt`` is missing; lists may be named by any word for a split
-(``Training.txt``, ``valid.txt``); without any list all annotated images are one set. A line names
-an image, which may have blanks in its name, and perhaps a flag. Corners count pixels from 1 and
-are the last ones inside; a box here counts from 0 and ends at the first pixel outside.
+(``Training.txt``, ``valid.txt``); without lists, all annotated images are one split. A line has
+the name of an image, which may contain blanks, and perhaps a flag. Corners in the files count from
+1 and are inclusive; boxes count from 0 and their end is exclusive.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from verydeep.data.annotations import box_or_none, span
+from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import pictures_in
 from verydeep.data.layouts.assemble import Entry, assemble, counted, lines
 from verydeep.data.layouts.on_disk import on_disk
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Box, Dataset
-from verydeep.data.split_names import ORDER, SPLITS, settled
+from verydeep.data.split_names import ORDER, SPLITS, resolve_eval
 from verydeep.errors import DataError
 
 
 def recognise(path: Path) -> bool:
-    """Return whether there are images and annotations by Pascal's names."""
+    """Return whether there are folders with Pascal's names."""
     return (path / "JPEGImages").is_dir() and (path / "Annotations").is_dir()
 
 
@@ -34,13 +35,13 @@ def read(path: Path) -> Dataset:
     """Read the data set.
 
     Raises:
-        DataError: A list, an annotation or an image is missing or cannot be used.
+        DataError: A list, annotation or image is missing or invalid.
     """
     pictures = {nfc(picture.stem): picture for picture in pictures_in(path / "JPEGImages")}
     splits, empty = {}, 0
     for split, listed in _lists(path, pictures).items():
         if split == "test" and not any(_annotation(path, name).is_file() for name in listed):
-            continue  # as in the years whose answers are not public
+            continue  # as in the years without public test annotations
         found = [_entry(path, name, pictures, place) for name, place in listed.items()]
         splits[split] = [entry for entry in found if entry]
         empty += found.count(None)
@@ -49,7 +50,7 @@ def read(path: Path) -> Dataset:
 
 
 def _lists(root: Path, pictures: Collection[str]) -> dict[str, dict[str, str]]:
-    """Return the names of the images by split, each with the place that names it."""
+    """Return the image names by split, each with its location."""
     files = _files(root / "ImageSets" / "Main")
     if not files:
         every = sorted((root / "Annotations").glob("*.xml"))
@@ -58,16 +59,16 @@ def _lists(root: Path, pictures: Collection[str]) -> dict[str, dict[str, str]]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Return the list of each split, ``Train.txt``, ``validation.txt``; trainval in need of train.
+    """Return the list file of each split; ``trainval.txt`` only if train has none.
 
-    Lists of one class, like ``cat_train.txt`` and ``train_val.txt``, are none.
+    Lists of one class, like ``cat_train.txt`` and ``train_val.txt``, are ignored.
     """
     every = sorted(folder.glob("*.txt"), key=lambda path: (path.stem not in ORDER, path.name))
     words = {path: path.stem.lower() for path in every if path.stem.lower() in SPLITS}
     both = [path for path, word in words.items() if word == "trainval"]
     found: dict[str, Path] = {}
-    told = {str(path): SPLITS[word] for path, word in words.items() if path not in both}
-    for name, split in settled(told).items():
+    splits = {str(path): SPLITS[word] for path, word in words.items() if path not in both}
+    for name, split in resolve_eval(splits).items():
         found.setdefault(split, Path(name))
     if "train" not in found and both:
         found = {"train": both[0]} | {name: path for name, path in found.items() if name == "test"}
@@ -82,15 +83,15 @@ def _read_list(path: Path, pictures: Collection[str]) -> dict[str, str]:
         if is_system_path(name):
             continue
         if name in listed:
-            raise DataError(f"{place}: {name} stands here twice, first in {listed[name]}")
+            raise DataError(f"{place}: {name} occurs twice, first in {listed[name]}")
         listed[name] = place
     return listed
 
 
 def _listed_name(line: str, pictures: Collection[str]) -> str:
-    """Return the image that a line names: the whole line, or what stands before a flag.
+    """Return the image name in a line: the whole line, or the part before a flag.
 
-    Lists of one class have such a flag, -1, 0 or 1, in a column more, which is no matter.
+    Lists of one class have such a flag, -1, 0 or 1, in a second column.
     """
     before, _, flag = line.rpartition(" ")
     flagged = before.rstrip() if flag in ("-1", "0", "1") else line
@@ -103,7 +104,7 @@ def _annotation(root: Path, name: str) -> Path:
 
 
 def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> Entry | None:
-    # A name that is one of the images' leads nowhere else.
+    # A name of one of the images cannot lead elsewhere.
     if name not in pictures:
         raise DataError(f"{place}: there is no image {name!r} in JPEGImages/")
     path = _annotation(root, name)
@@ -113,21 +114,21 @@ def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> E
     if not objects:
         return None
     largest = max(objects, key=_area)
-    odd: list[str] = []
-    main = _box(largest, odd)
-    others = [_box(o, odd) for o in objects if o.name == largest.name and o is not largest]
+    notes: list[str] = []
+    main = _box(largest, notes)
+    others = [_box(o, notes) for o in objects if o.name == largest.name and o is not largest]
     found = tuple(box for box in others if box)
-    return Entry(pictures[name], largest.name, main, str(path), found, odd)
+    return Entry(pictures[name], largest.name, main, str(path), found, notes)
 
 
-def _box(thing: Object, odd: list[str] | None = None) -> Box | None:
+def _box(thing: Object, notes: list[str] | None = None) -> Box | None:
     if thing.corners is None:
         return None
     x0, y0, x1, y1 = thing.corners
-    # Programs that count from 0 write a 0 here, which is no fault to speak of.
-    if odd is not None and min(x0, y0) < 0:
-        odd.append(f"box {span(x0, y0, x1, y1)} begins beyond the image: cut at its edge")
-    return box_or_none(max(0.0, x0 - 1), max(0.0, y0 - 1), x1, y1, odd)
+    # Programs that count from 0 write a 0 here, which is harmless.
+    if notes is not None and min(x0, y0) < 0:
+        notes.append(f"box {span(x0, y0, x1, y1)} begins outside the image: cut at its edge")
+    return box_or_none(max(0.0, x0 - 1), max(0.0, y0 - 1), x1, y1, notes)
 
 
 def _area(thing: Object) -> float:

@@ -1,8 +1,8 @@
-"""Training crops: rescale, crop, mirror and shift the colours of an image (sections 2.1, 3.1).
+"""Training crops: rescale, crop, mirror and colour shift (sections 2.1, 3.1).
 
-What is drawn and how it is applied are apart: :func:`draw_crop` makes all random choices,
-:func:`cut` applies them to one image (on the way from a file) and :func:`cut_batch` to many at
-once, on any device. Both resample with the same filter: bilinear, widened when the image shrinks.
+:func:`draw_crop` makes all random choices; :func:`cut` applies them to one image read from a file,
+and :func:`cut_batch` to many images at once on any device. Both resample with the same filter:
+bilinear, widened for shrinking (antialiased).
 
 N images, H height, W width, h, w sides of a crop.
 """
@@ -23,21 +23,21 @@ from verydeep.data.images.limits import MAX_PIXELS
 from verydeep.errors import PictureError
 
 WORTH_MORE = 4
-"""Times the pixels of a crop that torch makes before Pillow, which makes no others, is sooner."""
+"""Ratio of pixels computed to pixels of the crop, up to which torch is faster than Pillow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What may happen to a training image.
+    """Settings of the training augmentation.
 
     Attributes:
         size: Side of a crop in pixels, the net's ``input_size``.
-        scale: Training scale S as a range (low, high) in pixels, drawn uniformly for each image;
-            low = high is a fixed S.
-        random_crop: Cut anywhere; else from the centre.
-        flip: Mirror every other crop.
-        colour_shift: Deviation of the factors αₖ in Krizhevsky's RGB shift Σₖ αₖ λₖ pₖ; None for
-            no shift.
+        scale: Range (low, high) of the training scale S in pixels, drawn uniformly per image;
+            low = high for a fixed S.
+        random_crop: Crop at a random position; else at the centre.
+        flip: Mirror with probability 1/2.
+        colour_shift: Standard deviation of the factors αₖ in Krizhevsky's RGB shift Σₖ αₖ λₖ pₖ;
+            None for no shift.
     """
 
     size: int
@@ -49,13 +49,13 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One crop of one image, all choices made.
+    """One crop of one image, with all random choices made.
 
     Attributes:
-        rescaled: Height and width of the whole image after rescaling.
-        window: The crop's place on the rescaled image.
-        flip: Whether it is mirrored.
-        shift: Factors αₖ along the three principal axes of the training pixels.
+        rescaled: Height and width of the whole rescaled image.
+        window: Position and size on the rescaled image.
+        flip: Whether the crop is mirrored.
+        shift: Factors αₖ of the three principal axes of the training pixels.
     """
 
     rescaled: tuple[int, int]
@@ -65,10 +65,10 @@ class Crop:
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Return the source of randomness of one image in one epoch.
+    """Return the random generator of one image in one epoch.
 
-    It depends on these three numbers alone: not on the order of the images, the number of
-    processes, or where an interrupted run went on.
+    It depends only on these three numbers: not on the order of images, the number of processes, or
+    the point at which an interrupted run resumed.
     """
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, epoch, index]))
 
@@ -76,13 +76,13 @@ def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 def draw_crop(
     augmentation: Augmentation, height: int, width: int, generator: np.random.Generator
 ) -> Crop:
-    """Draw a crop of an image of that size.
+    """Draw a crop of an image of the given size.
 
     Args:
-        augmentation: What may happen.
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
-        generator: Always asked for the same count of numbers, whatever is switched on.
+        augmentation: The settings.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        generator: Always yields the same count of numbers, whatever the settings.
     """
     scale, top, left, mirror = generator.random(4)
     shift = generator.standard_normal(3) * (augmentation.colour_shift or 0.0)
@@ -99,19 +99,19 @@ def draw_crop(
 
 
 def cut(pixels: Tensor, crop: Crop, extent: tuple[float, float] | None = None) -> Tensor:
-    """Return the crop of an image.
+    """Cut a crop from an image.
 
     Args:
-        pixels: uint8 (3, H, W), the image.
-        crop: What to cut.
-        extent: Height and width of the image, in these pixels, if their last row and column hold
-            only a part of a pixel, as those of a JPEG decoded at a reduced size; None for H and W.
+        pixels: Image, uint8 (3, H, W).
+        crop: The crop.
+        extent: Height and width of the image in these pixels, if the last row and column cover
+            only part of a pixel, as for a JPEG decoded at a reduced size; None for H and W.
 
     Returns:
         uint8 (3, h, w).
     """
     top, left, height, width = crop.window
-    # torch's filter is the quicker one, but only begins in the upper left corner.
+    # torch is faster, but can only start at the upper left corner.
     from_corner = (top + height) * (left + width) <= WORTH_MORE * height * width
     resample = _cut_from_corner if from_corner else _cut_box
     part = resample(pixels, crop, extent or (pixels.shape[1], pixels.shape[2]))
@@ -119,22 +119,22 @@ def cut(pixels: Tensor, crop: Crop, extent: tuple[float, float] | None = None) -
 
 
 def _cut_from_corner(pixels: Tensor, crop: Crop, extent: tuple[float, float]) -> Tensor:
-    """Return the crop, not mirrored, from all that lies above and left of its lower right end."""
+    """Return the unmirrored crop by resampling everything above and left of its lower right end."""
     top, left, height, width = crop.window
     scales = [after / before for after, before in zip(crop.rescaled, extent, strict=True)]
     ends = [top + height, left + width]
-    # Lines of as many pixels as before are copied, whatever the scale: then one pixel more.
+    # torch copies lines of unchanged length, whatever the scale, so add a pixel then.
     sides = [
         end + (end == before and scale != 1)
         for end, before, scale in zip(ends, pixels.shape[1:], scales, strict=True)
     ]
-    # What interpolate() calls; that cannot be told both where to end and which scale to take.
+    # The public interpolate() calls this, but does not accept both a size and a scale.
     part: Tensor = torch.ops.aten._upsample_bilinear2d_aa(pixels[None], sides, False, *scales)
     return part[0, :, top : ends[0], left : ends[1]]
 
 
 def _cut_box(pixels: Tensor, crop: Crop, extent: tuple[float, float]) -> Tensor:
-    """Return the crop, not mirrored, by Pillow from the part of the image that it needs."""
+    """Return the unmirrored crop, resampled by Pillow from the needed part of the image."""
     window = crop.window
     y, x = (before / after for before, after in zip(extent, crop.rescaled, strict=True))
     top, bottom = _reach(window.top, window.height, y, pixels.shape[1])
@@ -156,10 +156,10 @@ def rescale(
     rounding: Rounding = "nearest",
     filter_: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> Image.Image:
-    """Return the whole image with its smallest side brought to ``scale``.
+    """Rescale the whole image to a smallest side of ``scale``.
 
     Raises:
-        PictureError: It is so long that it would have too many pixels.
+        PictureError: The result would have too many pixels.
     """
     height, width = rescaled_size(picture.height, picture.width, scale, rounding)
     if height * width > MAX_PIXELS:
@@ -173,7 +173,7 @@ def rescale(
 
 
 def source_window(crop: Crop, height: int, width: int) -> Window:
-    """Return the part of an image of that size that a crop is made from."""
+    """Return the part of an image of the given size that a crop depends on."""
     window = crop.window
     top, bottom = _reach(window.top, window.height, height / crop.rescaled[0], height)
     left, right = _reach(window.left, window.width, width / crop.rescaled[1], width)
@@ -181,7 +181,7 @@ def source_window(crop: Crop, height: int, width: int) -> Window:
 
 
 def _reach(start: int, length: int, ratio: float, size: int) -> tuple[int, int]:
-    """Return the first pixel that a part of the new line depends on, and the first beyond."""
+    """Return the range of pixels that a part of the resampled line depends on."""
     support = max(ratio, 1.0)
     first = math.floor((start + 0.5) * ratio - support)
     beyond = math.ceil((start + length - 0.5) * ratio + support)
@@ -191,14 +191,14 @@ def _reach(start: int, length: int, ratio: float, size: int) -> tuple[int, int]:
 def cut_batch(
     pictures: Tensor, sizes: Tensor, crops: Sequence[Crop], corners: Tensor | None = None
 ) -> Tensor:
-    """Return the crops of many images, each as two small matrix products (rows, then columns).
+    """Cut crops from many images, each by two small matrix products (rows, then columns).
 
     Args:
-        pictures: uint8 (N, 3, H, W), images or the parts of them that the crops need; what is
-            smaller stands in the upper left corner.
-        sizes: (N, 2), height and width of every whole image, on any device.
-        crops: N crops, all of one size h x w.
-        corners: (N, 2), row and column at which the parts begin; None if they are whole.
+        pictures: Images, or the parts the crops need, uint8 (N, 3, H, W); smaller ones are padded
+            at the lower right.
+        sizes: Height and width of every whole image, (N, 2), on any device.
+        crops: N crops, all of the same size h x w.
+        corners: First row and column of the parts, (N, 2); None for whole images.
 
     Returns:
         uint8 (N, 3, h, w) on the images' device.
@@ -227,14 +227,14 @@ def cut_batch(
 
 
 def _resampling(before: Tensor, after: Tensor, start: Tensor, length: int, old: Tensor) -> Tensor:
-    """Return matrices (N, length, M) that take M pixels of a line to a part of the new line.
+    """Return matrices (N, length, M) that resample M pixels of a line to a part of the new line.
 
     Args:
-        before: (N,) sizes of the lines.
-        after: (N,) sizes of the whole new lines.
-        start: (N,) first pixels of the parts.
-        length: Size of every part.
-        old: (N, M) numbers of the pixels; those beyond a line's size weigh nothing.
+        before: Lengths of the lines, (N,).
+        after: Lengths of the whole new lines, (N,).
+        start: First pixels of the parts, (N,).
+        length: Length of every part.
+        old: Indices of the pixels, (N, M); those beyond a line's length have weight 0.
     """
     ratio = (before / after)[:, None, None]
     new = torch.arange(length, device=start.device)[None, :, None] + start[:, None, None]

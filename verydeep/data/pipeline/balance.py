@@ -1,6 +1,6 @@
-"""Classes of unequal size: weights for the loss, or draws that meet every class as often.
+"""Class imbalance: loss weights, or balanced sampling.
 
-N images, K classes. Neither is in the paper: ImageNet's classes are nearly equal.
+N images, K classes. Neither is in the paper: ImageNet's classes are nearly balanced.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def class_weights(labels: ArrayLike, classes: int) -> tuple[float, ...]:
-    """Return a weight N / (K·n) for each class of n images; their mean over all images is 1.
+    """Return the weight N / (K·n) of each class of n images; the mean over all images is 1.
 
     Args:
-        labels: Of the N images.
-        classes: K; one without images counts as if it had one.
+        labels: Class indices of the N images.
+        classes: K; a class without images counts as having one.
 
     >>> class_weights([0, 0, 0, 1], 2)
     (0.6666666666666666, 2.0)
@@ -23,24 +23,24 @@ def class_weights(labels: ArrayLike, classes: int) -> tuple[float, ...]:
 
 
 def weights_of_counts(given: ArrayLike) -> tuple[float, ...]:
-    """Return the same from the number of images of each class."""
+    """Return the same weights from the number of images per class."""
     counts, classes = np.asarray(given), np.size(given)
     return tuple((counts.sum() / (classes * counts.clip(min=1))).tolist())
 
 
 def balanced_draws(labels: ArrayLike, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Draw as many images as there are, every class as often as any other, up to one.
+    """Draw N of N images with equal numbers per class, up to one.
 
-    A small class is gone through again and again, each image as often as any other of its class,
-    up to one; of a large class a part is drawn, anew in each epoch.
+    Images of a small class are repeated equally often, up to one; of a large class, each epoch
+    draws another part.
 
     Args:
-        labels: Of the N images.
-        generator: Source of randomness.
+        labels: Class indices of the N images.
+        generator: Random generator.
 
     Returns:
-        N numbers, class by class: image p drawn for the t-th time is p + N·t, so that no two are
-        equal, and each can be augmented in a way of its own.
+        N distinct numbers, class by class: p + N·t for the t-th draw of image p, so that each draw
+        can be augmented differently.
     """
     truth = np.asarray(labels)
     present = np.unique(truth)

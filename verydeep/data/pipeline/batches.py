@@ -1,4 +1,4 @@
-"""Training batches: the crops of an epoch, in the order of its plan, ready for the device."""
+"""Training batches: the crops of an epoch in planned order, ready for the device."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ P = TypeVar("P", bound="MicroBatch | str")
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """Crops that go through the net at once.
+    """Crops for one forward and backward pass.
 
     Attributes:
-        pictures: uint8 (N, 3, h, w).
-        labels: int64 (N,).
-        shifts: float32 (N, 3), factors α of the colour shift.
-        step: Number of the update within the epoch that they belong to.
-        share: Their share of that update's images.
-        last: Whether the update is complete with them.
-        unreadable: Images that could be read once, but not now: name and reason.
-        boxes: float32 (N, 4), where on the crops the objects are: centre x, centre y, width,
-            height, relative to the crop; None if that is not to be learned.
+        pictures: Crops, uint8 (N, 3, h, w).
+        labels: Class indices, int64 (N,).
+        shifts: Factors α of the colour shift, float32 (N, 3).
+        step: Index of the update within the epoch.
+        share: Share of that update's images.
+        last: Whether this completes the update.
+        unreadable: Images that were readable before but are not now: name and reason.
+        boxes: Boxes relative to the crop (centre x, centre y, width, height), float32 (N, 4);
+            None if they are not learned.
     """
 
     pictures: Tensor
@@ -64,11 +64,11 @@ class MicroBatch:
     boxes: Tensor | None = None
 
     def pin_memory(self) -> MicroBatch:
-        """Return the same in memory that a GPU can copy from while it computes."""
+        """Return a copy in pinned memory, for asynchronous transfer to a GPU."""
         return self._with(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> MicroBatch:
-        """Return the same on a device."""
+        """Return a copy on a device."""
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> MicroBatch:
@@ -83,7 +83,7 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Which draws a micro-batch is made of; draw d is of image d modulo their number."""
+    """The draws of a micro-batch; draw d is of image d modulo the number of images."""
 
     epoch: int
     indices: Indices
@@ -97,11 +97,11 @@ class Batches(Protocol):
 
     @property
     def pictures(self) -> int:
-        """Images in an epoch."""
+        """Images per epoch."""
 
     @property
     def steps(self) -> int:
-        """Updates in an epoch."""
+        """Updates per epoch."""
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
         """Yield the micro-batches of an epoch, from the update ``start`` on."""
@@ -111,19 +111,19 @@ class TrainingBatches:
     """The training set as batches of augmented crops.
 
     Args:
-        samples: The training set; every image can be read.
-        augmentation: What may happen to an image.
-        batch: Images an update.
-        micro_batch: Images at once.
-        seed: Of the order and the augmentation.
-        store: The decoded images; None decodes the files, each epoch anew.
+        samples: The training set; all images must be readable.
+        augmentation: Augmentation settings.
+        batch: Images per update.
+        micro_batch: Images per forward pass.
+        seed: Seed of order and augmentation.
+        store: The decoded images; None decodes the files in each epoch.
         workers: Decoding processes, without a store; None decides.
-        balanced: Draw every class as often as any other, instead of every image once.
+        balanced: Draw all classes equally often, instead of each image once.
         reduced: Decode large JPEG files at a reduced size; see
             :mod:`verydeep.data.pipeline.read_crop`.
-        drawing: How crops are drawn; None takes any.
-        rank: Which of the processes that train together this is.
-        world: How many they are.
+        drawing: Crop policy; None draws crops anywhere.
+        rank: Rank of this process in distributed training.
+        world: Number of processes.
     """
 
     def __init__(
@@ -156,12 +156,12 @@ class TrainingBatches:
 
     @property
     def pictures(self) -> int:
-        """Images in an epoch."""
+        """Images per epoch."""
         return len(self.samples)
 
     @property
     def steps(self) -> int:
-        """Updates in an epoch."""
+        """Updates per epoch."""
         return steps_of_epoch(len(self.samples), self.batch)
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
@@ -180,13 +180,13 @@ class TrainingBatches:
             mine = of_rank(indices, self.rank, self.world)
             parts = list(micro_batches(mine, self.micro_batch))
             for number, part in enumerate(parts, start=1):
-                # The mean over ranks of what each adds up is that over all images.
+                # The mean over ranks of each sum is then the mean over all images.
                 share = len(part) * self.world / len(indices)
                 yield _Order(epoch, part, step, share, last=number == len(parts))
 
 
 def read_batches(source: Source[P], workers: int) -> Iterator[P]:
-    """Yield the parts that workers make, a part of each in turn; 0 makes them in this process.
+    """Yield the parts that workers make, one from each in turn; 0 workers: make them here.
 
     Raises:
         WorkerError: A worker was killed, or none can be started.
@@ -196,13 +196,13 @@ def read_batches(source: Source[P], workers: int) -> Iterator[P]:
         parts = source(0, 1)
         yield from map(_pinned, parts) if pinned else parts
         return
-    quick_decoder()  # once for all of them
+    quick_decoder()  # once, before the workers fork
     with Workers(source, workers) as made:
         yield from _pinned_ahead(made) if pinned else made
 
 
 def _pinned(part: P) -> P:
-    """Return a part in memory that a GPU can copy from; a message stays as it is."""
+    """Return a part in pinned memory; a message is unchanged."""
     return part if isinstance(part, str) else part.pin_memory()  # type: ignore[return-value]
 
 
@@ -229,11 +229,11 @@ class Crops(NamedTuple):
     """Crops of images.
 
     Attributes:
-        pictures: uint8 (N, 3, h, w).
-        crops: How they were drawn.
-        draws: The numbers of their images.
+        pictures: Pixels, uint8 (N, 3, h, w).
+        crops: The choices made for each.
+        draws: Draw numbers.
         originals: Sizes of the upright images.
-        faults: Images that could not be read.
+        faults: Images that could not be read, with reasons.
     """
 
     pictures: Tensor
@@ -244,7 +244,7 @@ class Crops(NamedTuple):
 
 
 class _Maker:
-    """Makes the micro-batch of an order, in this process or in a worker."""
+    """Makes a micro-batch, in this process or in a worker."""
 
     def __init__(self, batches: TrainingBatches) -> None:
         self.samples = batches.samples
@@ -268,7 +268,7 @@ class _Maker:
 def micro_batch_of(
     crops: Crops, samples: Sequence[Sample], drawing: Drawing, step: int
 ) -> MicroBatch:
-    """Return crops and what is to be learned of them as the whole of an update."""
+    """Return crops with their targets as a micro-batch that is a whole update."""
     return MicroBatch(
         pictures=crops.pictures,
         labels=torch.tensor([sample.label for sample in samples], dtype=torch.long),
@@ -290,14 +290,14 @@ def cut_sources(
     *,
     reduced: bool = True,
 ) -> Crops:
-    """Decode images and cut a crop of each; the number of an image decides which.
+    """Decode images and cut one crop from each, determined by the draw number.
 
     Args:
-        sources: Numbers of the images, and what is known of them.
-        drawing: Draws the crops.
-        side: Of a crop, in pixels.
-        seed: Of the run.
-        epoch: Of the run.
+        sources: Draw numbers and samples.
+        drawing: Crop policy.
+        side: Side of a crop in pixels.
+        seed: Seed of the run.
+        epoch: Epoch of the run.
         reduced: Decode large JPEGs at a reduced size; see
             :func:`~verydeep.data.pipeline.read_crop.read_crop`.
     """
@@ -319,7 +319,7 @@ def cut_sources(
 
 @dataclass
 class _Draw:
-    """Draws the crop of one image, once its size is known."""
+    """Draws the crop of one image once its size is known."""
 
     drawing: Drawing
     sample: Sample
@@ -351,7 +351,7 @@ class _FromStore(_Maker):
 
     def cut(self, order: _Order) -> Crops:
         draws = order.indices.tolist()
-        if not draws:  # An update smaller than the number of processes leaves some without.
+        if not draws:  # the update has fewer images than there are processes
             side = self.augmentation.size
             return Crops(self.store.block.new_empty((0, 3, side, side)), [], [], [], [])
         numbers = (order.indices % len(self.samples)).tolist()

@@ -1,7 +1,7 @@
-"""One pass over the training images before training: mean colour, principal axes, faults.
+"""Mean colour and principal axes of the training images, from one pass that also finds faults.
 
-The mean RGB is the only preprocessing of the paper (section 2.1); the principal axes carry the
-colour shift of Krizhevsky et al. (2012). Each image counts alike, whatever its size.
+The mean RGB is the paper's only preprocessing (section 2.1); the principal axes define the colour
+shift of Krizhevsky et al. (2012). Every image has the same weight, whatever its size.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from verydeep.system.option_names import setting
 
 Pixels = NDArray[np.uint8]
 BLOCK = 2**16
-"""Pixels that are measured at once."""
+"""Pixels to process at once."""
 
 Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -36,43 +36,39 @@ class ColourStatistics:
 
     Attributes:
         mean: Mean red, green and blue, 0 to 255.
-        covariance: 3 x 3, of RGB between 0 and 1, which is the unit in which Krizhevsky's shift
-            has its published size.
+        covariance: 3 x 3, of RGB in 0 to 1, the unit of Krizhevsky's published shift.
     """
 
     mean: tuple[float, float, float]
     covariance: tuple[tuple[float, float, float], ...]
 
     def shift_axes(self) -> NDArray[np.float32]:
-        """Return the matrix whose k-th column is 255·λₖ·pₖ.
-
-        Times the factors α it gives the colour shift in pixel values.
-        """
+        """Return the matrix with columns 255·λₖ·pₖ; times α, it gives the shift in pixel values."""
         eigenvalues, axes = np.linalg.eigh(np.array(self.covariance))
         return np.asarray(255 * axes * eigenvalues, dtype=np.float32)
 
 
 class ColourSum:
-    """Adds up the colour moments of images, one after the other."""
+    """Running sum of the colour moments of images."""
 
     def __init__(self) -> None:
         self.count = 0
         self.first, self.second = np.zeros(3), np.zeros((3, 3))
 
     def add(self, moments: Moments) -> None:
-        """Count one image, by what :class:`Measure` says of it."""
+        """Add one image, measured by :class:`Measure`."""
         self.count += 1
         self.first += moments[0]
         self.second += moments[1]
 
     def join(self, other: ColourSum) -> None:
-        """Count the images of another sum too."""
+        """Add another sum."""
         self.count += other.count
         self.first += other.first
         self.second += other.second
 
     def statistics(self) -> ColourStatistics:
-        """Return the statistics of the images so far; there must be one."""
+        """Return the statistics of the images so far; there must be at least one."""
         mean = self.first / self.count
         covariance = self.second / self.count - np.outer(mean, mean)
         return ColourStatistics(
@@ -82,14 +78,14 @@ class ColourSum:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a pass over images found.
+    """The results of a pass over images.
 
     Attributes:
-        colours: None if no image could be read.
-        samples: Those whose images can be read, in order.
-        unreadable: The others: name and reason.
-        left_out: Their numbers in the list that was read.
-        store: The images of ``samples``, if they were to be kept.
+        colours: Colour statistics.
+        samples: Samples with readable images, in order.
+        unreadable: The other images: name and reason.
+        left_out: Indices of the unreadable images.
+        store: The images of ``samples``, if kept.
     """
 
     colours: ColourStatistics
@@ -112,15 +108,15 @@ def scan(
 
     Args:
         samples: The training set.
-        keep_on: Device on which the decoded images are kept; None keeps none.
-        largest_scale: Kept images with a larger smallest side are rescaled to this; right for a
-            fixed S alone, since other scales would resample them twice.
-        unreadable_limit: Share of broken images above which the data set is refused.
+        keep_on: Device on which to keep the decoded images; None keeps none.
+        largest_scale: Rescale kept images to this smallest side if theirs is larger; only for a
+            fixed S, since other scales would resample them twice.
+        unreadable_limit: Maximum share of broken images.
         workers: Decoding processes; see :func:`verydeep.data.pipeline.workers.load_pictures`.
-        progress: Called with the count of images read so far.
+        progress: Called with the number of images read so far.
 
     Raises:
-        DataError: More images are broken than the limit allows, or they do not fit into memory.
+        DataError: More images are broken than the limit allows, or memory is too small.
     """
     samples = Samples.of(samples)
     measure = Measure(keep=keep_on is not None, largest_scale=largest_scale)
@@ -147,28 +143,28 @@ def scan(
 
 
 def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
-    """Refuse a training set with too many broken images, or with none that is whole.
+    """Refuse a training set with too many broken images, or only broken ones.
 
     Raises:
-        DataError: With the list of the broken ones.
+        DataError: Lists the broken images.
     """
     if not faults or (len(faults) / total <= limit and len(faults) < total):
         return
     listed = "".join(f"\n  {fault}" for fault in faults[:50])
     listed += f"\n  and {len(faults) - 50} more" if len(faults) > 50 else ""
     if len(faults) == total:
-        raise DataError(f"none of the {total} training images can be read:{listed}")
+        raise DataError(f"all {total} training images are unreadable:{listed}")
     enough = math.ceil(1000 * len(faults) / total) / 1000
     raise DataError(
         f"{len(faults)} of {total} training images cannot be read, more than the "
         f"{limit:.1%} that data.unreadable_limit allows:{listed}\n"
-        f"Mend or remove them, or raise the limit: {setting('data.unreadable_limit', enough)}"
+        f"Fix or remove them, or raise the limit: {setting('data.unreadable_limit', enough)}"
     )
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Takes the first and second moments of an image's colours, and perhaps its pixels along."""
+    """Measures the first and second colour moments of an image, and perhaps keeps its pixels."""
 
     keep: bool
     largest_scale: int | None
@@ -176,11 +172,11 @@ class Measure:
     def __call__(
         self, picture: Image.Image
     ) -> tuple[Moments, NDArray[np.uint8] | None, tuple[int, int]]:
-        """Return what was measured, and what is kept.
+        """Measure an image.
 
         Returns:
-            ((3,), (3, 3)) moments of RGB between 0 and 1; the pixels (H, W, 3) to be kept, if any;
-            height and width of the whole image.
+            Moments ((3,), (3, 3)) of RGB in 0 to 1; pixels (H, W, 3) to keep, if any; height and
+            width of the whole image.
         """
         pixels = np.asarray(picture)
         moments, size = _moments(pixels.reshape(-1, 3)), (picture.height, picture.width)
@@ -192,11 +188,11 @@ class Measure:
 
 
 def _moments(pixels: Pixels) -> Moments:
-    """Return the moments of RGB pixels (P, 3), block by block to bound memory and rounding."""
+    """Return the moments of RGB pixels (P, 3), by blocks to limit memory and rounding."""
     first, second = np.zeros(3), np.zeros((3, 3))
     for start in range(0, len(pixels), BLOCK):
-        # Channel by channel, several times as quick, and the same to the last bit: 2^16 numbers up
-        # to 1 in steps of 2^-32 have an exact sum in float64, whatever their order.
+        # By channel, several times as fast, and the same to the last bit: 2^16 numbers up to 1 in
+        # steps of 2^-32 have an exact sum in float64 in any order.
         channels = np.ascontiguousarray(pixels[start : start + BLOCK].T).astype(np.float32)
         channels /= 255
         first += channels.sum(1, dtype=np.float64)

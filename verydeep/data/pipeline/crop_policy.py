@@ -1,7 +1,4 @@
-"""Which crop of an image an epoch shows, and where on the crop the object is.
-
-N crops.
-"""
+"""Policies for drawing training crops and their box targets."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ Size = tuple[int, int]
 
 
 class Drawing(Protocol):
-    """Draws crops, and says what is to be learned of them beside the class."""
+    """Draws crops, and gives their targets besides the class."""
 
     def crop(
         self, sample: Sample, size: Size, original: Size, generator: np.random.Generator
@@ -28,28 +25,28 @@ class Drawing(Protocol):
         """Draw a crop of an image.
 
         Args:
-            sample: What is known of the image.
-            size: Of the pixels that it is cut from.
-            original: Of the upright image, in whose pixels a box is given.
-            generator: Of this image in this epoch.
+            sample: The image's sample.
+            size: Size of the pixels to crop from.
+            original: Size of the upright image, in whose pixels boxes are given.
+            generator: Random generator of this image in this epoch.
         """
 
     def boxes(
         self, samples: Sequence[Sample], originals: Sequence[Size], crops: Sequence[Crop]
     ) -> Tensor | None:
-        """Return where on N crops the objects are, float32 (N, 4); None if that is not asked."""
+        """Return the boxes on N crops, float32 (N, 4); None if they are not learned."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnyCrop:
-    """Any crop is as good as another: to learn the class."""
+    """Draw crops anywhere, for classification."""
 
     augmentation: Augmentation
 
     def crop(
         self, sample: Sample, size: Size, original: Size, generator: np.random.Generator
     ) -> Crop:
-        """Draw a crop, whatever it shows."""
+        """Draw a crop."""
         return draw_crop(self.augmentation, *size, generator)
 
     def boxes(

@@ -1,4 +1,4 @@
-"""Decoded images of any sizes, kept in one block of memory on a device."""
+"""Decoded images of any size in one block of memory on a device."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from verydeep.system.option_names import setting
 
 
 class PictureStore:
-    """uint8 RGB images of different sizes, addressed by number.
+    """RGB images of different sizes, uint8, by index.
 
     Args:
-        pictures: uint8 (H, W, 3) each.
-        device: Where they are kept.
-        originals: Height and width of each before it was rescaled to be kept; None if none was.
+        pictures: Images, uint8 (H, W, 3) each.
+        device: Device to keep them on.
+        originals: Height and width of each before rescaling; None if none was rescaled.
     """
 
     def __init__(
@@ -41,16 +41,16 @@ class PictureStore:
         return len(self.sizes)
 
     def picture(self, index: int) -> Tensor:
-        """Return an image, uint8 (H, W, 3), without a copy."""
+        """Return an image, uint8 (H, W, 3), without copying."""
         start, end = self.offsets[index], self.offsets[index + 1]
         height, width = self.sizes[index].tolist()
         return self.block[start:end].view(height, width, 3)
 
     def gather(self, indices: Sequence[int], windows: Sequence[Window]) -> Tensor:
-        """Return parts of images as one batch; only these parts are padded and moved.
+        """Return parts of images as one batch; only these parts are copied.
 
         Returns:
-            uint8 (N, 3, H, W), each part in the upper left corner of its place, zeros beyond.
+            uint8 (N, 3, H, W), zero-padded at the lower right.
         """
         height = max(window.height for window in windows)
         width = max(window.width for window in windows)
@@ -61,15 +61,15 @@ class PictureStore:
 
 
 class Room:
-    """Watches that images to be kept fit into memory, while they come in."""
+    """Checks that incoming images fit into memory."""
 
     def __init__(self, device: torch.device) -> None:
-        # The block is concatenated once, so in RAM an image is there twice for a moment.
+        # Concatenating the block doubles the memory in RAM for a moment.
         share = 0.4 if device.type == "cpu" else 0.8
         self.left = share * available_memory(device)
 
     def take(self, size: int) -> None:
-        """Count an image of that many bytes.
+        """Account for an image of ``size`` bytes.
 
         Raises:
             DataError: The images do not fit.
@@ -77,7 +77,6 @@ class Room:
         self.left -= size
         if self.left < 0:
             raise DataError(
-                "the decoded images do not fit into memory: use "
-                f"{setting('data.cache', 'none')}, which "
-                "reads them anew each epoch"
+                f"the decoded images do not fit into memory: use {setting('data.cache', 'none')}, "
+                "which decodes them in each epoch"
             )

@@ -1,26 +1,25 @@
-"""From a file to one training crop, without a detour over pixels that the crop does not need."""
+"""Reading of one training crop from a file, without decoding pixels it does not need."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from torch import Tensor
 
 from verydeep.data.geometry import Window
-from verydeep.data.images.decode import naming, opened, orientation_of, rgb_of, to_tensor
+from verydeep.data.images.decode import naming, opened, rgb_of, to_tensor
 from verydeep.data.images.fast_jpeg import pixels_of_plain_jpeg
+from verydeep.data.images.formats import JPEGS
 from verydeep.data.images.member import ImageSource
+from verydeep.data.images.orientation import Orientation, orientation_of
 from verydeep.data.pipeline.augment import Crop, cut
 
 REDUCED = 2
-"""An image decoded at a reduced size keeps a smallest side of at least this many times S."""
-
-_JPEGS = ("JPEG", "MPO")
+"""A reduced image keeps a smallest side of at least this many times S."""
 
 Draw = Callable[[int, int], Crop]
-"""From the height and width of an upright image to what is cut from it."""
+"""Draw a crop, given the height and width of the upright image."""
 
 
 def read_crop(
@@ -29,97 +28,75 @@ def read_crop(
     """Read an image and cut a crop from it.
 
     Args:
-        source: A file, or what stands in one.
-        draw: Draws the crop, from the size that the whole image has.
-        reduced: Decode a JPEG far larger than the crop's scale at 1/2, 1/4 or 1/8 of its size,
-            which the format allows at a fraction of the cost.
+        source: A file, or the bytes of one.
+        draw: Draws the crop, from the size of the whole image.
+        reduced: Decode a JPEG far larger than the crop's scale at 1/2, 1/4 or 1/8 of its size, at
+            a fraction of the cost.
 
     Returns:
-        uint8 (3, h, w) and the crop that was drawn.
+        Pixels, uint8 (3, h, w), and the crop that was drawn.
 
     Raises:
         PictureError: As :func:`verydeep.data.images.decode.decode` does, for the same files.
     """
     with naming(source):
         stored = _read(source, draw, reduced)
-    part = cut(stored.pixels, stored.turn.back(stored.crop), stored.extent)
-    return stored.turn.upright(part, mirrored=stored.crop.flip), stored.crop
+    orientation, crop = stored.orientation, stored.crop
+    part = cut(stored.pixels, _stored_crop(crop, orientation), stored.extent)
+    return _upright(part, orientation, mirrored=crop.flip), crop
 
 
-class _Turn(NamedTuple):
-    """How an image lies in its file: first its sides are swapped, then it is mirrored.
-
-    Only the crop is turned upright; it is the smaller part.
-    """
-
-    swap: bool = False
-    rows: bool = False
-    columns: bool = False
-
-    def back(self, crop: Crop) -> Crop:
-        """Return where an upright image's crop lies in the file, not mirrored."""
-        rescaled, (top, left, height, width) = crop.rescaled, crop.window
-        if self.swap:
-            rescaled = rescaled[::-1]
-            top, left, height, width = left, top, width, height
-        if self.rows:
-            top = rescaled[0] - top - height
-        if self.columns:
-            left = rescaled[1] - left - width
-        return replace(crop, rescaled=rescaled, window=Window(top, left, height, width), flip=False)
-
-    def upright(self, part: Tensor, *, mirrored: bool) -> Tensor:
-        """Return the crop upright, from what was cut; and mirrored, if it is to be."""
-        across = 1 if self.swap else 2
-        flips = [axis for axis, on in ((1, self.rows), (2, self.columns)) if on]
-        if mirrored:
-            flips = [axis for axis in (1, 2) if (axis in flips) != (axis == across)]
-        part = part.flip(flips) if flips else part
-        return part.transpose(1, 2) if self.swap else part
+def _stored_crop(crop: Crop, orientation: Orientation) -> Crop:
+    """Return the place of a crop on the stored image, not mirrored."""
+    rescaled, (top, left, height, width) = crop.rescaled, crop.window
+    if orientation.swap:
+        rescaled = rescaled[::-1]
+        top, left, height, width = left, top, width, height
+    if orientation.rows:
+        top = rescaled[0] - top - height
+    if orientation.columns:
+        left = rescaled[1] - left - width
+    return replace(crop, rescaled=rescaled, window=Window(top, left, height, width), flip=False)
 
 
-_UPRIGHT = _Turn()
-
-# By EXIF's orientations.
-_TURNS = {
-    2: _Turn(columns=True),
-    3: _Turn(rows=True, columns=True),
-    4: _Turn(rows=True),
-    5: _Turn(swap=True),
-    6: _Turn(swap=True, rows=True),
-    7: _Turn(swap=True, rows=True, columns=True),
-    8: _Turn(swap=True, columns=True),
-}
+def _upright(part: Tensor, orientation: Orientation, *, mirrored: bool) -> Tensor:
+    """Turn a stored crop (3, H, W) upright and perhaps mirror it; cheaper than the whole image."""
+    across = 1 if orientation.swap else 2
+    flips = [axis for axis, on in ((1, orientation.rows), (2, orientation.columns)) if on]
+    if mirrored:
+        flips = [axis for axis in (1, 2) if (axis in flips) != (axis == across)]
+    part = part.flip(flips) if flips else part
+    return part.transpose(1, 2) if orientation.swap else part
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """An image as it lies in the file, perhaps of a reduced size.
+    """An image as stored in the file, perhaps at a reduced size.
 
     Attributes:
         pixels: uint8 (3, H, W).
         extent: Height and width of the image, in these pixels.
-        turn: How it lies.
-        crop: What to cut from the upright image.
+        orientation: EXIF orientation.
+        crop: Crop of the upright image.
     """
 
     pixels: Tensor
     extent: tuple[float, float]
-    turn: _Turn
+    orientation: Orientation
     crop: Crop
 
 
 def _read(source: ImageSource | bytes, draw: Draw, reduced: bool) -> _Stored:
     with opened(source) as picture:
-        is_jpeg = picture.format in _JPEGS
+        is_jpeg = picture.format in JPEGS
         if not is_jpeg:
-            picture.load()  # how it lies may be said behind the pixels
-        turn = _TURNS.get(orientation_of(picture), _UPRIGHT)
+            picture.load()  # the orientation may follow the pixels
+        orientation = orientation_of(picture)
         width, height = picture.size
         extent: tuple[float, float] = height, width
-        crop = draw(width, height) if turn.swap else draw(height, width)
+        crop = draw(width, height) if orientation.swap else draw(height, width)
         least = REDUCED * min(crop.rescaled)
-        # Of other kinds a draft may be a thumbnail within the file, made by nobody knows what.
+        # In other formats a draft may be an embedded thumbnail of unknown origin.
         drafted = picture.draft(None, (least, least)) if reduced and is_jpeg else None
         if drafted:
             extent = drafted[1][3], drafted[1][2]
@@ -127,4 +104,4 @@ def _read(source: ImageSource | bytes, draw: Draw, reduced: bool) -> _Stored:
         if pixels is None:
             picture.load()
             pixels = to_tensor(rgb_of(picture))
-        return _Stored(pixels, extent, turn, crop)
+        return _Stored(pixels, extent, orientation, crop)

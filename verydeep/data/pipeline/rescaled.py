@@ -1,4 +1,4 @@
-"""Whole images for testing and prediction, rescaled to every test scale."""
+"""Whole images rescaled to every test scale, for testing and prediction."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class TestPicture:
     """One image at every test scale.
 
     Attributes:
-        index: Its number in the list that was asked for.
-        scales: Q, the smallest sides it was rescaled to.
-        pixels: uint8 (H, W, 3) for each of them.
-        size: Height and width of the upright image, before it was rescaled.
+        index: Index in the list of images.
+        scales: Test scales Q (smallest sides).
+        pixels: Pixels at each scale, uint8 (H, W, 3).
+        size: Height and width of the upright image before rescaling.
     """
 
     __test__ = False  # not a test for pytest to collect
@@ -44,7 +44,7 @@ class TestPicture:
 
 @dataclass(frozen=True)
 class Rescale:
-    """Brings an image to every test scale; runs where the file is decoded."""
+    """Rescales an image to every test scale, in the process that decodes it."""
 
     scales: tuple[int, ...]
     rounding: Rounding = "nearest"
@@ -54,9 +54,9 @@ class Rescale:
         """Return the pixels (H, W, 3) at each scale.
 
         Raises:
-            PictureError: It is too thin.
+            PictureError: The image is too thin.
         """
-        check_sides(*picture.size)  # one in memory was never opened
+        check_sides(*picture.size)  # an image from memory has not been checked
         filter_ = Image.Resampling[self.interpolation.upper()]
         return tuple(
             np.asarray(rescale(picture, scale, self.rounding, filter_)) for scale in self.scales
@@ -65,7 +65,7 @@ class Rescale:
 
 @dataclass(frozen=True)
 class _Measured:
-    """Rescales an image, and tells its size before that."""
+    """Rescales an image and returns its original size too."""
 
     rescale: Rescale
 
@@ -81,9 +81,9 @@ class TestPictures:
         pictures: Files, or images in memory.
         scales: Test scales Q, in pixels.
         workers: Decoding processes for files.
-        rounding: Of the longer side.
-        interpolation: ``bilinear``, as in the paper's time, or ``bicubic``.
-        unreadable: Number and reason of the files that could not be read, known after a pass.
+        rounding: Rounding of the longer side.
+        interpolation: ``bilinear``, as was usual in 2014, or ``bicubic``.
+        unreadable: Reasons by index of unreadable files, known after iteration.
     """
 
     __test__ = False

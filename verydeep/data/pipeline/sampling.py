@@ -1,4 +1,4 @@
-"""In which order an epoch meets the images: a pure function of seed and epoch."""
+"""Order of the images in an epoch, a pure function of seed and epoch."""
 
 from __future__ import annotations
 
@@ -24,18 +24,17 @@ def steps_of_epoch(count: int, batch: int) -> int:
 def plan_epoch(
     count: int, batch: int, seed: int, epoch: int, balance: ArrayLike | None = None
 ) -> list[Indices]:
-    """Return the images of every update of an epoch: each image exactly once.
+    """Return the images of every update of an epoch, each image exactly once.
 
-    The steps differ by at most one image, so that none is a small remainder with a noisy
-    gradient.
+    Update sizes differ by at most one, so that no small remainder gives a noisy gradient.
 
     Args:
         count: Images in the training set.
-        batch: Images an update, at most.
-        seed: Of the run.
-        epoch: Number of the epoch; each has an order of its own.
-        balance: The images' labels, to draw every class as often as any other instead; see
-            :func:`~verydeep.data.pipeline.balance.balanced_draws` for what the numbers mean then.
+        batch: Maximum images per update.
+        seed: Seed of the run.
+        epoch: Epoch number; each has its own order.
+        balance: Labels of the images, to draw all classes equally often; the results are then
+            draws of :func:`~verydeep.data.pipeline.balance.balanced_draws`.
 
     >>> [len(step) for step in plan_epoch(10, 4, seed=0, epoch=0)]
     [4, 3, 3]
@@ -49,7 +48,7 @@ def plan_epoch(
 
 
 def of_rank(step: Indices, rank: int, world: int) -> Indices:
-    """Return what one of several processes that train together takes of a step.
+    """Return one process's part of a step in distributed training.
 
     >>> [of_rank(np.arange(5), rank, 2).tolist() for rank in range(2)]
     [[0, 1, 2], [3, 4]]
@@ -58,8 +57,8 @@ def of_rank(step: Indices, rank: int, world: int) -> Indices:
 
 
 def micro_batches(step: Indices, micro_batch: int) -> Iterator[Indices]:
-    """Yield the parts of a step that go through the net at once, as even as they can be.
+    """Yield the micro-batches of a step, as even as possible.
 
-    One of no images is still one part: it says that the step is complete.
+    An empty step still has one part, which completes it.
     """
     yield from np.array_split(step, max(1, -(-len(step) // micro_batch)))

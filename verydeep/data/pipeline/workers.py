@@ -1,4 +1,4 @@
-"""Many files, read and prepared by several processes, in order, with the faults by name."""
+"""Parallel reading and preparation of many files, in order, with faults by name."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 WORTH_A_PROCESS = 1024
-"""Fewer files than this are read sooner than a process is started."""
+"""Files below which starting processes takes longer than reading."""
 
 MOST_THREADS = 4
-"""More of them would wait for the interpreter."""
+"""Maximum number of threads; more would wait for the GIL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[T]):
-    """What became of one file: a value, or the reason why it cannot be read."""
+    """The result for one file: a value, or the reason why it cannot be read."""
 
     index: int
     value: T | None
@@ -43,18 +43,17 @@ def load_pictures(
     workers: int | None = None,
     chunk: int = 16,
 ) -> Generator[Loaded[T], None, None]:
-    """Decode files and prepare the images, in order, while the caller works on earlier ones.
+    """Decode files and prepare the images, in order and ahead of the caller.
 
     Args:
-        sources: Files, or images that are already in memory.
-        prepare: Runs where the file is decoded; its result travels to the caller. Must be
-            picklable (a function of a module, or an instance of a class of one).
-        workers: Processes; 0 takes threads of this one, None a process a core if the files are
-            many.
+        sources: Files, or images in memory.
+        prepare: Runs in the process that decodes the file. Must be picklable (a module-level
+            function, or an instance of a module-level class).
+        workers: Processes; 0 uses threads, None one process per core if there are many files.
         chunk: Files that one process or thread reads at a time.
 
     Yields:
-        One entry a source, in their order. Close the generator to end its processes sooner.
+        One entry per source, in order. Close the generator to end its processes early.
 
     Raises:
         WorkerError: A process was killed, or none can be started.
@@ -70,17 +69,16 @@ def in_parallel(
     workers: int | None = None,
     chunk: int = 16,
 ) -> Generator[T, None, None]:
-    """Do the same with many files, in order, while the caller works on earlier results.
+    """Apply a function to many items, in order and ahead of the caller.
 
     Args:
-        work: What to do with an item. Must be picklable, and raise nothing.
-        items: What stands for the files; they and the results travel between processes.
-        workers: Processes; 0 takes threads of this one, None a process a core if the files are
-            many.
+        work: The function. Must be picklable, and raise nothing.
+        items: The items; they and the results are sent between processes.
+        workers: Processes; 0 uses threads, None one process per core if there are many items.
         chunk: Items that one process or thread takes at a time.
 
     Yields:
-        One result an item, in their order. Close the generator to end its processes sooner.
+        One result per item, in order. Close the generator to end its processes early.
 
     Raises:
         WorkerError: A process was killed, or none can be started.
@@ -98,11 +96,11 @@ def in_parallel(
 
 @dataclass(frozen=True)
 class Dealt(Generic[S, T]):
-    """What each of several workers does: the first takes tasks 0, n, 2n … of n workers.
+    """Tasks dealt to n workers: the first gets tasks 0, n, 2n and so on.
 
     Attributes:
-        work: What to do with a task.
-        tasks: All of them.
+        work: The function to apply to each task.
+        tasks: All tasks.
     """
 
     work: Callable[[S], T]
@@ -115,7 +113,7 @@ class Dealt(Generic[S, T]):
 
 
 def _read_ahead(do_chunk: _Chunks[S, T], chunks: Sequence[range]) -> Iterator[T]:
-    """Read chunks in threads: decoding and resizing do not hold the interpreter."""
+    """Read chunks in threads: decoding and resizing release the GIL."""
     threads = min(MOST_THREADS, usable_cores())
     under_way: deque[Future[list[T]]] = deque()
     pool = ThreadPoolExecutor(threads, "verydeep-decode")
@@ -131,11 +129,13 @@ def _read_ahead(do_chunk: _Chunks[S, T], chunks: Sequence[range]) -> Iterator[T]
 
 
 def worker_count(wish: int | None, files: int) -> int:
-    """Return how many processes read that many files; None decides by count and cores.
+    """Return the number of reading processes, at most :func:`most_workers`.
 
-    There are never more than :func:`most_workers`.
+    Args:
+        wish: The requested number; None decides by files and cores.
+        files: Number of files.
     """
-    if multiprocessing.current_process().daemon:  # which may start none
+    if multiprocessing.current_process().daemon:  # may not start processes
         return 0
     if wish is not None:
         return min(wish, most_workers())
@@ -143,31 +143,31 @@ def worker_count(wish: int | None, files: int) -> int:
 
 
 def most_workers() -> int:
-    """Return the ceiling of reading processes: each takes memory, and cores are soon shared out.
+    """Return the maximum number of reading processes, as each takes memory.
 
-    Several for each core help where files come over a slow network.
+    Several per core help where files come over a slow network.
     """
     return max(16, 4 * usable_cores())
 
 
 def bounded_workers(wish: int | None, option: str) -> tuple[int | None, str]:
-    """Return a number of processes under the ceiling, and a word if it has been lowered.
+    """Return a number of processes within the maximum, and a note if it was lowered.
 
     Args:
-        wish: What was asked for; None decides later.
-        option: What to call it in the word.
+        wish: The requested number; None decides later.
+        option: Name of the option in the note.
     """
     if wish is None or wish <= most_workers():
         return wish, ""
     cores = plural(usable_cores(), "core")
     return most_workers(), (
-        f"{option}: {most_workers()} reading processes instead of {wish:,}, the most for {cores}"
+        f"{option}: {most_workers()} reading processes instead of {wish:,}, the maximum for {cores}"
     )
 
 
 @dataclass(frozen=True)
 class _Chunks(Generic[S, T]):
-    """Does the same with several items, by their numbers."""
+    """Applies a function to several items, by index."""
 
     work: Callable[[S], T]
     items: Sequence[S]
@@ -178,7 +178,7 @@ class _Chunks(Generic[S, T]):
 
 @dataclass(frozen=True)
 class _Load(Generic[T]):
-    """Decodes and prepares one of the sources, by its number."""
+    """Decodes and prepares one of the sources, by index."""
 
     sources: Sequence[ImageSource | Image.Image]
     prepare: Callable[[Image.Image], T]

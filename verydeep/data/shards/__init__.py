@@ -1,1 +1,1 @@
-"""Images in tar archives after WebDataset: read by index or as a stream, and written."""
+"""WebDataset tar shards: read by index or as a stream, and written."""

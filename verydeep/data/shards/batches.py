@@ -1,4 +1,4 @@
-"""Training batches out of a stream: every sample once an epoch, whoever reads it."""
+"""Training batches from a stream: every sample once per epoch, for any number of readers."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from verydeep.errors import DataError, VeryDeepError
 
 @dataclass(frozen=True)
 class StreamBatches:
-    """The training set as batches of augmented crops, out of shards that are read once an epoch.
+    """Batches of augmented crops from shards that are read once per epoch.
 
-    Every update takes from each reader an equal share, up to one image.
+    Every update takes equally many images, up to one, from each reader.
 
     Attributes:
         stream: The training set.
-        augmentation: What may happen to an image.
-        batch: Images an update, of all ranks together.
-        micro_batch: Images at once.
-        seed: Of the order and the augmentation.
-        buffer: Images that a reader holds to shuffle them.
-        workers: Reading processes of each rank; the order depends on their number.
+        augmentation: Augmentation settings.
+        batch: Images per update, of all ranks together.
+        micro_batch: Images per forward pass.
+        seed: Seed of order and augmentation.
+        buffer: Size of each reader's shuffle buffer.
+        workers: Reading processes per rank; the order depends on their number.
         reduced: Decode large JPEGs at a reduced size.
-        rank: Which of the processes that train together this is.
-        world: How many they are.
+        rank: Rank of this process in distributed training.
+        world: Number of processes.
     """
 
     stream: ShardStream
@@ -52,18 +52,18 @@ class StreamBatches:
 
     @property
     def pictures(self) -> int:
-        """Images in an epoch."""
+        """Images per epoch."""
         return len(self.stream)
 
     @property
     def steps(self) -> int:
-        """Updates in an epoch."""
+        """Updates per epoch."""
         return steps_of_epoch(self.pictures, self.batch)
 
     @property
     def processes(self) -> int:
         """Reading processes of this rank; 0 reads in this one."""
-        # A number that was settled holds on every machine: the order depends on it.
+        # A given number holds on every machine, as the order depends on it.
         return worker_count(None, self.pictures) if self.workers is None else self.workers
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
@@ -72,8 +72,8 @@ class StreamBatches:
         Raises:
             DataError: A shard cannot be read.
         """
-        # Workers are asked in turn. Each has the same number of parts of every update,
-        # so the parts of an update come one after the other.
+        # Workers take turns, each with the same number of parts per update, so the parts of an
+        # update are consecutive.
         for part in read_batches(Reading(self, epoch, start), self.processes):
             if isinstance(part, str):
                 raise DataError(part)
@@ -82,14 +82,14 @@ class StreamBatches:
 
 @dataclass
 class Reading:
-    """One pass of a reader; a fault ends it, as a text."""
+    """One pass of a reader; a fault ends it and is yielded as text."""
 
     batches: StreamBatches
     epoch: int
     start: int
 
     def __call__(self, worker: int, workers: int) -> Iterator[MicroBatch | str]:
-        """Yield what one of the processes of this rank reads."""
+        """Yield the micro-batches of one process of this rank."""
         try:
             yield from self.parts(worker, workers)
         except VeryDeepError as error:
@@ -98,7 +98,7 @@ class Reading:
             yield f"{error.filename or 'a shard'}: {error.strerror or error}"
 
     def parts(self, worker: int, workers: int) -> Iterator[MicroBatch]:
-        """Yield what one of the processes of this rank reads."""
+        """Yield the micro-batches of one process of this rank, or raise."""
         batches, own = self.batches, self.batches.rank * workers
         total, steps, readers = batches.pictures, batches.steps, batches.world * workers
         mine = stretch(total, readers, own + worker)
@@ -113,7 +113,7 @@ class Reading:
                 made = self._made(list(islice(pictures, len(part))), step)
                 yield dataclasses.replace(
                     made,
-                    # The mean over ranks of what each adds up is then the mean over all images.
+                    # The mean over ranks of each sum is then the mean over all images.
                     share=len(part) * batches.world / sum(shares),
                     last=number == parts - 1 and worker == workers - 1,
                 )

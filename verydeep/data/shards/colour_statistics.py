@@ -1,4 +1,4 @@
-"""The colours of a stream about which nothing is written down: one pass over its first shards."""
+"""Colour statistics of a stream without recorded ones, from one pass over its first shards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verydeep.errors import DataError, PictureError
 from verydeep.system.progress import Progress
 
 ENOUGH = 1_000_000
-"""Images that the colours are measured on, about at most."""
+"""Approximate maximum number of images to measure."""
 
 
 @dataclass
@@ -33,10 +33,10 @@ class _Measured:
 def measure_stream(
     stream: ShardStream, limit: float, workers: int | None, progress: Progress
 ) -> tuple[ColourStatistics, tuple[str, ...]]:
-    """Measure the colours of a stream, on as many of its first shards as hold :data:`ENOUGH`.
+    """Measure the colours of a stream on its first shards, about :data:`ENOUGH` images.
 
     Returns:
-        The colours, and the images that cannot be read.
+        The colours, and the unreadable images.
 
     Raises:
         DataError: A shard is broken, or too many images are.
@@ -44,7 +44,7 @@ def measure_stream(
     chosen = [n for n, first in enumerate(stream.firsts[:-1].tolist()) if first < ENOUGH]
     pictures = int(stream.firsts[len(chosen)])
     if pictures < len(stream):
-        progress.log(f"the colours are measured on the first {pictures:,} images")
+        progress.log(f"measuring colours on the first {pictures:,} images")
     total, faults = ColourSum(), []
     places = [stream.places[number] for number in chosen]
     with (

@@ -1,4 +1,4 @@
-"""Shards as samples that can be met in any order: where in which shard each image begins."""
+"""Random access to the samples of shards by their offsets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.class_names import unknown_class
+from verydeep.data.geometry import Box
 from verydeep.data.images.limits import MAX_BYTES
 from verydeep.data.images.member import Member
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.name_forms import nfc
 from verydeep.data.pipeline.workers import WORTH_A_PROCESS, in_parallel, worker_count
-from verydeep.data.samples import Box, Samples
+from verydeep.data.samples import Samples
 from verydeep.data.shards.manifest import DIGITS
 from verydeep.data.shards.paths import is_remote, open_shard
 from verydeep.data.shards.tar import pictures_in_shard
@@ -27,7 +28,7 @@ from verydeep.errors import DataError, PictureError
 from verydeep.system.progress import Progress
 
 WORTH_PROCESSES = 16
-"""Fewer shards than this are looked through sooner than processes are started."""
+"""Shards below which starting processes takes longer than scanning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,10 @@ class TarMember(Member):
     """An image in a shard.
 
     Attributes:
-        shard: Where the shard is.
-        name: Shard and image, as people are told of it.
-        offset: Of its first byte.
-        size: In bytes.
+        shard: Path or URL of the shard.
+        name: Printable name of shard and image.
+        offset: Offset of the first byte.
+        size: Size in bytes.
     """
 
     shard: str
@@ -50,9 +51,9 @@ class TarMember(Member):
         return self.name
 
     def read(self) -> bytes:
-        """Return its bytes."""
+        """Return the bytes of the image file."""
         if self.size > MAX_BYTES:
-            raise PictureError(f"{self.size:,} bytes, more than the {MAX_BYTES:,} allowed")
+            raise PictureError(f"{self.size:,} bytes, more than the allowed {MAX_BYTES:,}")
         if is_remote(self.shard):
             with open_shard(self.shard) as stream:
                 stream.seek(self.offset)
@@ -63,13 +64,13 @@ class TarMember(Member):
 
 @dataclass
 class ShardIndex:
-    """What one shard holds; as arrays, for they travel between processes.
+    """The content of one shard, as arrays that are cheap to send between processes.
 
     Attributes:
-        boxed: For each box the number of its sample; a sample's main box comes first.
-        corners: Four of each box.
-        fault: Why it cannot be read; nothing else holds then.
-        incomplete: Keys without an image or without a class.
+        boxed: Sample index of each box; a sample's main box comes first.
+        corners: Four numbers per box.
+        incomplete: Number of keys without an image or a class.
+        fault: Why the shard cannot be read; the rest is then meaningless.
     """
 
     names: Names = field(default_factory=Names)
@@ -86,13 +87,13 @@ class ShardIndex:
         return len(self.labels)
 
     def counts(self) -> Counter[str]:
-        """Return how many samples each class has."""
+        """Return the number of samples per class."""
         numbers = Counter(self.labels)
         return Counter({name: numbers[number] for name, number in self.classes.items()})
 
 
 def index_shard(place: str) -> ShardIndex:
-    """Look through a shard. Nothing is raised."""
+    """Scan a shard without raising."""
     found = ShardIndex()
     try:
         with open_shard(place) as stream:
@@ -115,16 +116,16 @@ def index_shard(place: str) -> ShardIndex:
 def index_shards(
     places: Sequence[str], workers: int | None = None, progress: Progress | None = None
 ) -> list[ShardIndex]:
-    """Look through shards.
+    """Scan shards.
 
     Raises:
-        DataError: One cannot be read.
+        DataError: A shard cannot be read.
     """
     if workers is None and len(places) >= WORTH_PROCESSES and not any(map(is_remote, places)):
         workers = worker_count(None, WORTH_A_PROCESS)
     found = []
     with (
-        (progress or Progress()).task("looking through the shards", len(places)) as task,
+        (progress or Progress()).task("scanning the shards", len(places)) as task,
         closing(in_parallel(index_shard, places, workers=workers, chunk=1)) as indexes,
     ):
         for one in indexes:
@@ -146,11 +147,11 @@ def samples_of(
     """Return the samples of shards.
 
     Args:
-        places: Where the shards are.
-        names: What people call them.
-        indexes: What they hold.
-        labels: Number of every class that may stand in them.
-        by_name: In order of the images' names; else as they stand in the shards.
+        places: Paths or URLs of the shards.
+        names: Printable names of the shards.
+        indexes: Their content.
+        labels: Class index of every allowed label.
+        by_name: Sort by image name; else keep the order in the shards.
 
     Raises:
         DataError: A class is unknown.
@@ -181,10 +182,10 @@ def samples_of(
 
 
 def order_by_name(names: Sequence[str]) -> NDArray[np.int64]:
-    """Return the numbers of names in order of these.
+    """Return the indices that sort names.
 
-    As ours begin with a number each, of the same length, only that is looked at: the texts of a
-    million would take more memory than all the rest.
+    Ours begin with numbers of equal length, so only these are compared: a million texts would take
+    more memory than everything else.
     """
     numbers = array("q")
     for name in names:
@@ -201,7 +202,7 @@ def order_by_name(names: Sequence[str]) -> NDArray[np.int64]:
 def _boxes(
     indexes: Sequence[ShardIndex],
 ) -> tuple[NDArray[np.float64] | None, dict[int, tuple[Box, ...]]]:
-    """Return the main boxes as an array, and the others of those that have some."""
+    """Return the main boxes as an array, and further boxes by sample index."""
     if not any(one.boxed for one in indexes):
         return None, {}
     mains = np.full((sum(map(len, indexes)), 4), np.nan)
@@ -220,7 +221,7 @@ def _boxes(
 
 @dataclass(frozen=True, slots=True)
 class TarPlaces:
-    """Where images are in shards, by number."""
+    """Locations of images in shards, by index."""
 
     shards: tuple[str, ...]
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""``dataset.json`` beside shards: what is in them, so that nobody must look through them first."""
+"""``dataset.json``, which describes shards so that they need not be scanned."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from verydeep.errors import DataError, did_you_mean, printable
 
 NAME = "dataset.json"
 LONGEST = 2**28
-"""Bytes of a manifest, at most; one of a million shards has a quarter of that."""
+"""Maximum bytes of a manifest; that of a million shards has a quarter of it."""
 
 MOST_SAMPLES = 2**40
-"""In a shard, at most; a manifest that tells of more is broken."""
+"""Maximum samples in a shard; a manifest with more is broken."""
 
 DIGITS = 12
-"""Of the number that the key of a sample begins with."""
+"""Digits of the number at the start of a sample's key."""
 
 Intensity = Annotated[float, Field(ge=0, le=255)]
 Share = Annotated[float, Field(ge=-1, le=1)]
@@ -32,7 +32,7 @@ class _Part(BaseModel):
 
 
 class ShardEntry(_Part):
-    """A shard: its name, relative to the manifest, and how many samples it holds."""
+    """A shard: its name, relative to the manifest, and its number of samples."""
 
     file: str
     samples: int = Field(ge=1, le=MOST_SAMPLES)
@@ -41,19 +41,19 @@ class ShardEntry(_Part):
     @classmethod
     def _printable(cls, file: str) -> str:
         if not file.isprintable():
-            raise ValueError(f"a shard needs a name of printable characters, got {file!r}")
+            raise ValueError(f"a shard's name must have printable characters, got {file!r}")
         return file
 
 
 class SplitEntry(_Part):
-    """A split: its shards, in order, and the samples of every class."""
+    """A split: its shards, in order, and the number of samples per class."""
 
     shards: tuple[ShardEntry, ...] = Field(min_length=1)
     counts: tuple[Annotated[int, Field(ge=0)], ...]
 
     @property
     def samples(self) -> int:
-        """In all shards."""
+        """Number of samples in all shards."""
         return sum(shard.samples for shard in self.shards)
 
     @model_validator(mode="after")
@@ -66,7 +66,7 @@ class SplitEntry(_Part):
 
 
 class Colours(_Part):
-    """The colours of the training split: mean and covariance as training measures them."""
+    """Mean and covariance of the colours of the training split, as training measures them."""
 
     mean: tuple[Intensity, Intensity, Intensity]
     covariance: tuple[
@@ -75,14 +75,14 @@ class Colours(_Part):
 
 
 class Manifest(_Part):
-    """What stands in the shards of a data set.
+    """The content of the shards of a data set.
 
     Attributes:
-        format: Tells it from other JSON files.
-        classes: Names of the K classes; the classes in the shards are numbers into it.
-        titles: What to show people for a class.
-        splits: By name.
-        colours: Of the training split.
+        format: Identifies the file.
+        classes: Names of the K classes; labels in the shards are indices into it.
+        titles: Display names of classes.
+        splits: Splits by name.
+        colours: Colours of the training split.
         boxes: Whether samples have boxes.
     """
 
@@ -125,7 +125,7 @@ class Manifest(_Part):
         files = (shard.file for entry in self.splits.values() for shard in entry.shards)
         for file, times in Counter(map(os.path.normpath, files)).items():
             if times > 1:
-                raise ValueError(f"splits: the shard {file} stands there {times} times")
+                raise ValueError(f"splits: the shard {file} is listed {times} times")
         return self
 
     def statistics(self) -> ColourStatistics | None:
@@ -136,10 +136,10 @@ class Manifest(_Part):
 
 
 def parse_manifest(text: bytes, place: str) -> Manifest:
-    """Read a manifest.
+    """Parse a manifest.
 
     Raises:
-        DataError: It is none.
+        DataError: The text is not a valid manifest.
     """
     try:
         return Manifest.model_validate_json(text)
@@ -148,11 +148,11 @@ def parse_manifest(text: bytes, place: str) -> Manifest:
         where = ".".join(map(str, fault["loc"]))
         reason = fault["msg"].removeprefix("Value error, ")
         raise DataError(
-            f"{place}: no manifest of shards ({printable(where) or 'the whole'}: {reason}); "
-            "write the shards anew with verydeep shard"
+            f"{place}: not a valid manifest ({printable(where) or 'document'}: {reason}); "
+            "write the shards again with verydeep shard"
         ) from error
 
 
 def looks_like_manifest(head: bytes) -> bool:
-    """Return whether a file begins as a manifest does."""
+    """Return whether a file begins like a manifest."""
     return b'"verydeep shards' in head

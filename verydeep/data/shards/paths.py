@@ -1,4 +1,4 @@
-"""Shards by a pattern: ``train-{000..146}.tar``, ``*.tar``, on this machine or through fsspec."""
+"""Patterns of shards, ``train-{000..146}.tar`` or ``*.tar``, local or through fsspec."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verydeep.data.images.regular_file import open_regular
 from verydeep.errors import DataError, MissingExtra
 
 MOST_SHARDS = 1_000_000
-"""More than this many names in braces are a slip of the pen."""
+"""Maximum number of names in braces; more are a typing error."""
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -21,7 +21,7 @@ _WILD = re.compile(r"[*?[]")
 
 
 def is_pattern(data: str) -> bool:
-    """Return whether a text stands for shards: it has braces, wildcards or a scheme.
+    """Return whether a text is a pattern or URL of shards: it has braces, wildcards or a scheme.
 
     >>> [is_pattern(data) for data in ("pets", "pets/{0..9}.tar", "s3://bucket/pets")]
     [False, True, True]
@@ -30,12 +30,12 @@ def is_pattern(data: str) -> bool:
 
 
 def is_remote(place: str) -> bool:
-    """Return whether a place is named by a URL, which fsspec opens."""
+    """Return whether a location is a URL, which fsspec opens."""
     return "://" in place
 
 
 def expand(pattern: str) -> Iterator[str]:
-    """Yield the texts that braces stand for, as a shell does.
+    """Expand braces like a shell.
 
     >>> list(expand("{train,val}-{08..10}.tar"))[1:4]
     ['train-09.tar', 'train-10.tar', 'val-08.tar']
@@ -61,10 +61,10 @@ def _alternatives(inside: str) -> Iterator[str]:
 
 
 def find_shards(pattern: str) -> list[str]:
-    """Return the shards that a pattern stands for.
+    """Return the shards that match a pattern.
 
     Raises:
-        DataError: There are none, or it cannot be asked.
+        DataError: There are none, or they cannot be listed.
     """
     found: list[str] = []
     literal, rest = literal_part(pattern)
@@ -82,9 +82,9 @@ def find_shards(pattern: str) -> list[str]:
 
 
 def literal_part(pattern: str) -> tuple[str, str]:
-    """Divide a pattern behind the folders that are there, whatever signs their names have.
+    """Divide a pattern after the existing folders, whose names may contain wildcards.
 
-    A folder ``pets [v2]`` is meant as it is called, not as a pattern for ``pets v`` and ``pets 2``.
+    An existing folder ``pets [v2]`` is not a pattern for ``pets v`` and ``pets 2``.
     """
     if is_remote(pattern):
         return "", pattern
@@ -104,12 +104,12 @@ def _glob(place: str) -> list[str]:
     system, path = _system(place)
     try:
         return sorted(system.unstrip_protocol(found) for found in system.glob(path))
-    except Exception as error:  # every file system has faults of its own
+    except Exception as error:  # depends on the file system
         raise DataError(f"{place}: cannot be listed ({error})") from error
 
 
 def _local(place: str) -> list[str]:
-    """Return the files that a pattern means, folder by folder: one that is there means itself."""
+    """Return the files that match a pattern; an existing name matches itself."""
     found = [""]
     for number, part in enumerate(place.split("/")):
         stroke = "/" if number else ""
@@ -126,10 +126,10 @@ def _below(base: str, part: str) -> list[str]:
 
 
 def open_shard(place: str) -> BinaryIO:
-    """Open a shard, or another file beside it, to be read.
+    """Open a shard, or another file beside it, for reading.
 
     Raises:
-        DataError: It cannot be opened.
+        DataError: The file cannot be opened.
     """
     try:
         if not is_remote(place):
@@ -143,11 +143,11 @@ def open_shard(place: str) -> BinaryIO:
 
 
 def _reason(error: BaseException, place: str) -> str:
-    """Return why a file cannot be opened; fsspec may say but its name, and why beneath."""
+    """Return why a file cannot be opened; fsspec may give the reason as the cause."""
     found: BaseException | None = error
     while found is not None:
         text = " ".join(str(getattr(found, "strerror", None) or found).split())
-        if hasattr(found, "status"):  # a server's answer, which as text names the place too
+        if hasattr(found, "status"):  # an HTTP error, whose text repeats the URL
             text = f"{found.status} {getattr(found, 'message', '')}"
         if text and text != place:
             return text
@@ -156,15 +156,15 @@ def _reason(error: BaseException, place: str) -> str:
 
 
 def _system(place: str) -> tuple[Any, str]:
-    """Return the file system of a URL, and the path in it."""
+    """Return the file system of a URL, and its path there."""
     try:
         import fsspec
     except ImportError as error:
-        raise MissingExtra(f"{place}: a shard elsewhere", "shards") from error
+        raise MissingExtra(f"{place}: a remote shard", "shards") from error
     try:
         system, path = fsspec.core.url_to_fs(place)
     except ImportError as error:
         raise DataError(f"{place}: {error}") from error
     except ValueError as error:
-        raise DataError(f"{place}: nothing can open it ({error})") from error
+        raise DataError(f"{place}: unknown protocol ({error})") from error
     return system, str(path)

@@ -1,13 +1,12 @@
-"""In which order a stream of shards meets its samples: pure functions of seed and epoch.
+"""Order of the samples in a stream of shards, as pure functions of seed and epoch.
 
-The shards of an epoch come in an order drawn anew, as one long line of samples. Each of the P
-readers (processes of all ranks) takes an equal stretch of it, up to one sample, so every sample is
-read by exactly one of them, whatever the numbers. A reader goes through its stretch from front to
-back and hands out what it has read from a shuffle buffer.
+Each epoch shuffles the shards into one long line of samples. Each of the P readers (processes of
+all ranks) takes an equal stretch of it, up to one sample, so exactly one reader reads each sample.
+A reader goes through its stretch sequentially and yields samples from a shuffle buffer.
 
-The buffer is emptied at the end of every section of :data:`SECTION` samples. So the state of a
-reader follows from the section and the number of samples handed out from it: an interrupted epoch
-goes on with the next sample without having stored a buffer.
+The buffer is emptied after every section of :data:`SECTION` samples. The state of a reader thus
+follows from the section and the number of samples yielded from it, and an interrupted epoch
+resumes at the next sample without a stored buffer.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def shard_order(shards: int, seed: int, epoch: int) -> Numbers:
 
 
 def stretch(total: int, readers: int, reader: int) -> range:
-    """Return the stretch of the line that a reader takes.
+    """Return a reader's stretch of the line.
 
     >>> [stretch(10, 3, reader) for reader in range(3)]
     [range(0, 3), range(3, 6), range(6, 10)]
@@ -40,14 +39,14 @@ def stretch(total: int, readers: int, reader: int) -> range:
 
 
 def draws(stretch: range, buffer: int, seed: int, epoch: int, start: int = 0) -> Iterator[int]:
-    """Yield the places on the line in the order in which a reader hands them out.
+    """Yield the positions on the line in the order in which a reader yields them.
 
     Args:
-        stretch: The reader's.
-        buffer: Samples that it holds at most; 1 keeps the order.
-        seed: Of the run.
-        epoch: Of the run.
-        start: How many have been handed out already.
+        stretch: Stretch of the reader.
+        buffer: Size of the shuffle buffer; 1 keeps the order.
+        seed: Seed of the run.
+        epoch: Epoch number.
+        start: Number of samples already yielded.
     """
     begun = start // SECTION * SECTION
     for first in range(stretch.start + begun, stretch.stop, SECTION):
@@ -60,8 +59,8 @@ def draws(stretch: range, buffer: int, seed: int, epoch: int, start: int = 0) ->
 def section_order(length: int, buffer: int, generator: np.random.Generator) -> Numbers:
     """Return the order in which a section leaves the buffer.
 
-    Each next one is drawn from the at most ``buffer`` samples that are held; the one that is read
-    next takes its place. So sample i leaves no sooner than as number i - buffer + 1.
+    Each sample is drawn from the at most ``buffer`` samples held, and the next one read takes its
+    place. So sample i leaves at position i - buffer + 1 at the earliest.
     """
     held = list(range(min(buffer, length)))
     following = iter(range(len(held), length))
@@ -76,9 +75,9 @@ def section_order(length: int, buffer: int, generator: np.random.Generator) -> N
 
 
 def given_before(total: int, readers: int, steps: int, step: int) -> Numbers:
-    """Return how many samples each reader has given before an update.
+    """Return the number of samples each reader has given before an update.
 
-    Updates get equally many, up to one, and so do the readers within each of them.
+    Numbers per update differ by at most one, and so do those per reader within an update.
 
     >>> [given_before(10, 3, 4, step).tolist() for step in range(5)]
     [[0, 0, 0], [0, 1, 1], [1, 2, 2], [2, 2, 3], [3, 3, 4]]
@@ -87,13 +86,13 @@ def given_before(total: int, readers: int, steps: int, step: int) -> Numbers:
 
 
 def given(total: int, readers: int, steps: int, step: int) -> Numbers:
-    """Return how many samples each reader gives to an update."""
+    """Return the number of samples each reader gives to an update."""
     before, after = (given_before(total, readers, steps, s) for s in (step, step + 1))
     return after - before
 
 
 def located(ends: Sequence[int] | Numbers, place: int) -> tuple[int, int]:
-    """Return the shard that a place on the line is in, and its number within that shard.
+    """Return the shard at a position on the line, and the sample's index within that shard.
 
     >>> located([3, 3, 7], 3)
     (2, 0)
@@ -103,5 +102,5 @@ def located(ends: Sequence[int] | Numbers, place: int) -> tuple[int, int]:
 
 
 def _generator(seed: int, epoch: int, purpose: int, place: int) -> np.random.Generator:
-    # The second word of the counter keeps apart what crops (0) and plans (1) draw from one seed.
+    # The second word of the counter separates these draws from those of crops (0) and plans (1).
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, purpose, epoch, place]))

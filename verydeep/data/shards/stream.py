@@ -1,7 +1,7 @@
-"""The training split of shards as a stream: read from front to back, without an index.
+"""The training split of shards as a stream, read sequentially without an index.
 
-What is held in memory is a few numbers a shard and the shuffle buffers, however many samples there
-are. Which sample is met when follows from :mod:`verydeep.data.shards.sampling`.
+Memory holds only a few numbers per shard and the shuffle buffers. The order of the samples is that
+of :mod:`verydeep.data.shards.sampling`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from verydeep.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Held(Member):
-    """An image of a stream, in memory until it has been handed out.
+    """An image of a stream, in memory until it is yielded.
 
     Attributes:
-        name: Shard and image.
-        number: Counted over all shards in the order of their names; the same in every epoch.
-        label: Number of its class.
-        data: What would stand in its file.
+        name: Name of shard and image.
+        number: Index over all shards in order; the same in every epoch.
+        label: Class index.
+        data: Bytes of the image file.
     """
 
     name: str
@@ -43,21 +43,21 @@ class Held(Member):
         return self.name
 
     def read(self) -> bytes:
-        """Return its bytes."""
+        """Return the bytes of the image file."""
         return self.data
 
 
 @dataclass(frozen=True)
 class ShardStream:
-    """Where the samples of a split are, shard by shard.
+    """The shards of a split and their content.
 
     Attributes:
-        places: Of the shards.
-        names: What people call them.
-        lengths: How many samples each holds.
-        labels: Number of every class that may stand in them.
-        counts: Samples of each of the K classes.
-        colours: Of the split, if they have been measured.
+        places: Paths or URLs of the shards.
+        names: Printable names of the shards.
+        lengths: Number of samples in each.
+        labels: Class index of every allowed label.
+        counts: Samples per class.
+        colours: Colour statistics of the split, if measured.
     """
 
     places: tuple[str, ...]
@@ -67,7 +67,7 @@ class ShardStream:
     counts: tuple[int, ...]
     colours: ColourStatistics | None = None
     firsts: Numbers = field(init=False, repr=False, compare=False)
-    """Number of every shard's first sample, and of the one after the last."""
+    """Index of every shard's first sample, and the total."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "firsts", np.concatenate([[0], np.cumsum(self.lengths)]))
@@ -76,7 +76,7 @@ class ShardStream:
         return int(self.firsts[-1])
 
     def fingerprint(self) -> str:
-        """Return a hash over the names of the shards and what they hold."""
+        """Return a hash of the names and lengths of the shards."""
         digest = hashlib.sha256()
         for name, length in zip(self.names, self.lengths, strict=True):
             digest.update(f"{name}\t{length}\n".encode("utf-8", "surrogateescape"))
@@ -85,17 +85,17 @@ class ShardStream:
     def read(
         self, stretch: range, *, buffer: int, seed: int, epoch: int, start: int = 0
     ) -> Iterator[Held]:
-        """Yield the samples of a stretch of an epoch's line, as a shuffle buffer hands them out.
+        """Yield the samples of a stretch of an epoch's line, in shuffled order.
 
         Args:
-            stretch: Places on the line; see :mod:`verydeep.data.shards.sampling`.
-            buffer: Samples that are held at most.
-            seed: Of the run.
-            epoch: Of the run.
-            start: How many of the stretch have been handed out already; those are not read again.
+            stretch: Positions on the line; see :mod:`verydeep.data.shards.sampling`.
+            buffer: Size of the shuffle buffer.
+            seed: Seed of the run.
+            epoch: Epoch number.
+            start: Number of samples of the stretch already yielded, which are not read again.
 
         Raises:
-            DataError: A shard cannot be read, or does not hold what it should.
+            DataError: A shard cannot be read, or has the wrong number of samples.
         """
         begun = start // SECTION * SECTION
         order = draws(stretch, buffer, seed, epoch, begun)
@@ -112,7 +112,7 @@ class ShardStream:
     def _line(
         self, stretch: range, seed: int, epoch: int, wanted: Callable[[int], bool]
     ) -> Iterator[tuple[int, Held]]:
-        """Yield the wanted samples of a stretch with their places on the line."""
+        """Yield the wanted samples of a stretch with their positions on the line."""
         if not stretch:
             return
         order = shard_order(len(self.places), seed, epoch)
@@ -130,7 +130,7 @@ class ShardStream:
     def _read_shard(
         self, shard: int, place: int, within: range, wanted: Callable[[int], bool]
     ) -> Iterator[tuple[int, Held]]:
-        """Yield the wanted samples of a shard with their numbers in it."""
+        """Yield the wanted samples of a shard with their indices in it."""
         found = 0
         with open_shard(self.places[shard]) as stream:
             pictures = pictures_in_shard(
@@ -146,8 +146,8 @@ class ShardStream:
                     return
         if found != self.lengths[shard]:
             raise DataError(
-                f"{self.places[shard]}: holds {found:,} samples, but {self.lengths[shard]:,} are "
-                "told of; write or fetch it again"
+                f"{self.places[shard]}: holds {found:,} samples instead of "
+                f"{self.lengths[shard]:,}; write or download it again"
             )
 
     def _hold(self, shard: int, number: int, picture: TarPicture) -> Held:

@@ -1,14 +1,15 @@
-"""What stands in a shard: a tar archive in which the parts of a sample follow one another.
+"""Reading of shards: tar archives in which the parts of a sample are consecutive.
 
-The parts of a sample share a key, their name up to its first dot; what follows says what they are::
+The parts of a sample share a key, their name up to the first dot; the rest names the part::
 
     000001.jpg  000001.cls  000001.box  000002.jpg  000002.cls
 
-A sample is an image and a class (``cls``, ``class`` or ``label``: a number or a word); ``box`` is
-ours, ``x0 y0 x1 y1`` and so on, the main object first. Other parts are passed over unread, whatever
-is in them: nothing is unpickled. Hidden files, like the ``._000001.jpg`` of macOS, are no parts.
-Names are never taken for paths and nothing is unpacked, so
-``../`` leads nowhere; links and devices hold no bytes and are passed over.
+A sample has an image and a class (``cls``, ``class`` or ``label``: a number or text); ``box`` is
+our extension, ``x0 y0 x1 y1`` and so on, the main object first. Other parts are skipped unread, so
+nothing is unpickled. Hidden files, like the ``._000001.jpg`` of macOS, are skipped. Nothing is
+extracted and names are never used as paths, so ``../`` is harmless; links and devices are skipped.
+
+The standard library's ``tarfile`` parses only the unusual headers: it takes four times as long.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from typing import BinaryIO, NamedTuple
 
 from verydeep.data.annotations import box_or_none, corners
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.geometry import Box
 from verydeep.data.images.formats import SUFFIXES
 from verydeep.data.images.limits import MAX_BYTES
-from verydeep.data.samples import Box
 from verydeep.errors import DataError, printable
 
 BLOCK = tarfile.BLOCKSIZE
@@ -33,13 +34,13 @@ CLASS_PARTS = ("cls", "class", "label")
 BOX_PART = "box"
 
 LONGEST_TEXT = 2**12
-"""Bytes of a class or a box, at most."""
+"""Maximum bytes of a class or box."""
 
 LONGEST_NAME = 2**16
-"""Bytes of a name that stands in a header of its own, at most."""
+"""Maximum bytes of a name in a separate header."""
 
 LONGEST_SHARD = 2**60
-"""Bytes of a shard, at most, where nothing tells how long it is."""
+"""Maximum bytes of a shard of unknown length."""
 
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
@@ -52,7 +53,7 @@ _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 
 
 class File(NamedTuple):
-    """A file in an archive: its name, and where its bytes are."""
+    """A file in an archive."""
 
     name: str
     offset: int
@@ -63,12 +64,12 @@ class TarPicture(NamedTuple):
     """A sample in a shard.
 
     Attributes:
-        name: Of the image, with its ending.
-        offset: Of its first byte.
-        size: In bytes.
-        label: Its class, as it stands there.
-        boxes: Where the objects are, the main one first; none if that is not told.
-        data: Its bytes, if they were asked for.
+        name: Name of the image, with its extension.
+        offset: Offset of the image's first byte.
+        size: Size of the image in bytes.
+        label: Class as written.
+        boxes: Boxes, the main one first; empty if unknown.
+        data: Bytes of the image, if requested.
     """
 
     name: str
@@ -87,11 +88,11 @@ class _Header(NamedTuple):
 
 @dataclass
 class TarReader:
-    """Goes through an archive from its beginning; only what is asked for is read.
+    """Sequential reader of an archive that reads only what is requested.
 
     Args:
         stream: The archive.
-        place: What it is called in messages.
+        place: Name of the archive in messages.
     """
 
     stream: BinaryIO
@@ -106,10 +107,10 @@ class TarReader:
             self.stream.seek(0)
 
     def files(self) -> Iterator[File]:
-        """Yield the regular files; each can be read as long as the next is not asked for.
+        """Yield the regular files; each can be read until the next is requested.
 
         Raises:
-            DataError: It is no whole tar archive.
+            DataError: The stream is not a complete tar archive.
         """
         name, size = "", -1
         while (header := self._header()) is not None:
@@ -128,27 +129,27 @@ class TarReader:
             self._skip_to(start + -(-length // BLOCK) * BLOCK)
 
     def read(self, file: File) -> bytes:
-        """Return the bytes of the file that was yielded last.
+        """Return the bytes of the last yielded file.
 
         Raises:
-            DataError: The archive ends before they do.
+            DataError: The archive is truncated.
         """
-        assert self._position == file.offset, "only the last one, and once"
+        assert self._position == file.offset, "only the last file can be read, and only once"
         return self._exactly(file.size)
 
     def _header(self) -> _Header | None:
         block = self.stream.read(BLOCK)
         if self._position == 0 and block.startswith(COMPRESSED):
             raise DataError(
-                f"{self.place}: is compressed, so that no image in it can be found; unpack it to "
-                "a plain .tar (images hardly shrink)"
+                f"{self.place}: is compressed, which prevents random access; decompress it to a "
+                "plain .tar (images hardly compress)"
             )
         if not block and not self._position:
             raise DataError(f"{self.place}: is empty")
         if not block and self._seekable and self._end < self._position:
             raise self._cut_off()
         self._position += len(block)
-        if not block.strip(b"\0"):  # zeros; some programs leave them away at the end
+        if not block.strip(b"\0"):  # zeros, which some programs omit at the end
             return None
         usual = usual_header(block)
         if usual is not None:
@@ -158,24 +159,24 @@ class TarReader:
             return _Header(header.type, header.name, header.size)
         except (tarfile.HeaderError, ValueError) as error:
             raise DataError(
-                f"{self.place}: no tar archive, or broken at byte {self._position - len(block):,} "
-                f"({error})"
+                f"{self.place}: not a tar archive, or broken at byte "
+                f"{self._position - len(block):,} ({error})"
             ) from error
 
     def _length(self, header: _Header, size: int) -> int:
-        """Return how many bytes of a member follow; ``size`` is from an extended header, or -1."""
+        """Return the length of a member; ``size`` is from an extended header, or -1."""
         if header.type in (tarfile.LNKTYPE, tarfile.SYMTYPE):
-            return 0  # whatever it says
+            return 0  # whatever the header says
         length = size if size >= 0 else header.size
         if length < 0:
             raise DataError(
                 f"{self.place}: broken at byte {self._position:,}: a file of {length} bytes; "
-                "write or fetch it again"
+                "write or download it again"
             )
         if self._position + length > self._end:
             raise DataError(
-                f"{self.place}: cut off before byte {self._position + length:,}, where a file in "
-                "it should end; fetch it again"
+                f"{self.place}: truncated before byte {self._position + length:,}, where a file "
+                "should end; download it again"
             )
         return length
 
@@ -213,7 +214,9 @@ class TarReader:
         return data
 
     def _cut_off(self) -> DataError:
-        return DataError(f"{self.place}: cut off before byte {self._position:,}; fetch it again")
+        return DataError(
+            f"{self.place}: truncated before byte {self._position:,}; download it again"
+        )
 
     def _skip_to(self, position: int) -> None:
         if position < self._position:
@@ -226,18 +229,17 @@ class TarReader:
 
 
 def usual_header(block: bytes) -> _Header | None:
-    """Read the header of a regular file as most archives have it.
+    """Parse the most common header of a regular file.
 
     Returns:
-        None if it is of another kind, or broken: :mod:`tarfile` knows all kinds, and takes four
-        times as long.
+        None for other or broken headers, which :mod:`tarfile` parses.
     """
     size, checksum = block[124:136].rstrip(_FILLING), block[148:156].strip(_FILLING)
     of_this_kind = block[156:157] == tarfile.REGTYPE and not block[345:346].strip(b"\0")
     numbers = _OCTAL.fullmatch(size) and _OCTAL.fullmatch(checksum)
     if len(block) != BLOCK or not of_this_kind or not numbers:
         return None
-    # The checksum is that of the block with blanks in its own place.
+    # The checksum counts its own field as blanks.
     if sum(block) - sum(block[148:156]) + 8 * ord(" ") != int(checksum, 8):
         return None
     name = block[:100].partition(b"\0")[0].decode("utf-8", "surrogateescape")
@@ -247,15 +249,15 @@ def usual_header(block: bytes) -> _Header | None:
 def pictures_in_shard(
     stream: BinaryIO, place: str, wanted: Callable[[int], bool] = lambda number: False
 ) -> Iterator[TarPicture | None]:
-    """Yield the samples of a shard, in order; None for a key that has no image or no class.
+    """Yield the samples of a shard, in order; None for a key without an image or a class.
 
     Args:
         stream: The archive.
-        place: What it is called in messages.
-        wanted: Whether to read the image with this number, counted from 0.
+        place: Name of the archive in messages.
+        wanted: Whether to read the image with this index.
 
     Raises:
-        DataError: It is no whole tar archive, or a class or box in it cannot be read.
+        DataError: The stream is not a complete tar archive, or a class or box is invalid.
     """
     reader = TarReader(stream, place)
     number = 0
@@ -267,7 +269,7 @@ def pictures_in_shard(
 
 
 def _is_hidden(name: str) -> bool:
-    """Return whether a file is passed over, as hidden ones and those of systems are in folders."""
+    """Return whether to skip a hidden or system file."""
     return name.rpartition("/")[2].startswith(".") or is_system_path(name)
 
 
@@ -289,7 +291,7 @@ def _sample(reader: TarReader, files: Iterator[File], wanted: bool) -> TarPictur
         if f".{part}" in SUFFIXES and picture is None:
             picture = file
             if wanted:
-                # One that is too long fails later, as a file would.
+                # A larger image fails later, as a file would.
                 data = reader.read(file._replace(size=min(file.size, MAX_BYTES + 1)))
         elif part in CLASS_PARTS and label is None:
             label = _text(reader, file).strip()
@@ -303,11 +305,11 @@ def _sample(reader: TarReader, files: Iterator[File], wanted: bool) -> TarPictur
 def _text(reader: TarReader, file: File) -> str:
     place = f"{reader.place}/{printable(file.name)}"
     if file.size > LONGEST_TEXT:
-        raise DataError(f"{place}: {file.size:,} bytes are no class; a number or a word is")
+        raise DataError(f"{place}: {file.size:,} bytes, too long for a class or box")
     try:
         return reader.read(file).decode()
     except UnicodeDecodeError as error:
-        raise DataError(f"{place}: not in UTF-8 ({error.reason})") from error
+        raise DataError(f"{place}: not UTF-8 ({error.reason})") from error
 
 
 def _boxes(reader: TarReader, file: File) -> Iterator[Box]:

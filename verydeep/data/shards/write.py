@@ -1,8 +1,8 @@
-"""A data set written as shards: images as they are, byte by byte, with class and box beside them.
+"""Writing of a data set as shards, with the unchanged bytes of the images.
 
-The training samples are shuffled once on the way, so that neighbours in a shard have nothing in
-common. The key of a sample begins with its number in the data set: read by index, the shards give
-the samples in the same order as the data set that they were made of.
+The training samples are shuffled once, so that neighbours in a shard are unrelated. The key of a
+sample begins with its index in the data set: read by index, the shards keep the order of the
+original data set.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from verydeep.data.dataset import Dataset, relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.decode import decode, reason_of
 from verydeep.data.images.formats import SUFFIXES
 from verydeep.data.images.limits import open_metered
 from verydeep.data.pipeline.colour_statistics import ColourSum, Measure, Moments, check_unreadable
 from verydeep.data.pipeline.workers import in_parallel
-from verydeep.data.samples import Box, Dataset, Sample, Samples, relative_name
+from verydeep.data.samples import Sample, Samples
 from verydeep.data.shards.manifest import DIGITS, NAME, Colours, Manifest, ShardEntry, SplitEntry
 from verydeep.data.shards.tar import BLOCK
 from verydeep.errors import DataError, PictureError, printable
-from verydeep.system.files import lies_within, make_folder, told_of, write_json
+from verydeep.system.files import explained_write_errors, make_output_folder, write_json
 from verydeep.system.locks import NAME as LOCK
 from verydeep.system.locks import hold
 from verydeep.system.progress import Progress
@@ -36,13 +38,13 @@ LONGEST_SLUG = 60
 
 @dataclass(frozen=True)
 class Written:
-    """What was written.
+    """The result of writing shards.
 
     Attributes:
-        folder: Where to.
-        manifest: What is in it.
-        bytes: Of all shards.
-        unreadable: Images that were left out: name and reason.
+        folder: Output folder.
+        manifest: Manifest of the shards.
+        bytes: Total size of the shards.
+        unreadable: Images left out: name and reason.
     """
 
     folder: Path
@@ -52,14 +54,14 @@ class Written:
 
     @property
     def samples(self) -> dict[str, int]:
-        """Samples of every split."""
+        """Number of samples per split."""
         splits = self.manifest.splits
         return {name: entry.samples for name, entry in splits.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A file, read; with the colours of its image, or why that cannot be used."""
+    """The bytes and colour moments of an image, or why it cannot be used."""
 
     data: bytes = b""
     moments: Moments | None = None
@@ -100,23 +102,22 @@ def write_shards(
     """Write a data set as tar shards with a manifest.
 
     Args:
-        dataset: Every split of it is written.
-        out: A folder that is empty or does not exist.
-        samples: In a shard, at most.
-        mebibytes: Of a shard, about at most.
-        seed: Of the order of the training samples.
-        limit: Share of a split's images that may be broken; these are left out.
+        dataset: The data set; every split is written.
+        out: Output folder, empty or new.
+        samples: Maximum samples per shard.
+        mebibytes: Approximate maximum size of a shard.
+        seed: Seed of the order of the training samples.
+        limit: Maximum share of broken images per split; these are left out.
         workers: Decoding processes; None decides.
-        progress: Where to report to; None is silent.
+        progress: Progress reporting; None is silent.
 
     Raises:
-        DataError: The folder lies within the data or is not empty, or too many images are broken.
-        InputError: Nothing can be written to the folder.
-        DiskError: There is no room on the disk; what was written is removed.
+        DataError: The folder is not empty, or too many images are broken.
+        InputError: The folder is inside the data set or not writable.
+        DiskError: The disk is full; what was written is removed.
         WorkerError: A reading process was killed.
     """
-    folder = Path(out).expanduser()
-    _check_target(folder, dataset.root)
+    folder = make_output_folder(Path(out), dataset.root)
     writing = _Writing(dataset, folder, samples, mebibytes * 2**20, seed, limit, workers)
     with hold(folder):
         _check_empty(folder)
@@ -126,13 +127,13 @@ def write_shards(
 def _write(writing: _Writing, progress: Progress) -> Written:
     dataset, folder = writing.dataset, writing.folder
     try:
-        with told_of(folder):
+        with explained_write_errors(folder):
             for split in dataset.splits:
                 writing.write(split, progress)
         manifest = _manifest(writing)
         write_json(folder / NAME, manifest.model_dump(mode="json"))
     except BaseException:
-        for path in _inside(folder):  # it was empty, so all of them are ours
+        for path in _inside(folder):  # it was empty before
             with contextlib.suppress(OSError):
                 path.unlink()
         raise
@@ -151,15 +152,9 @@ def _manifest(writing: _Writing) -> Manifest:
     )
 
 
-def _check_target(out: Path, root: Path) -> None:
-    if lies_within(out, root):
-        raise DataError(f"{out} lies within the data, which are not to be changed: choose another")
-    make_folder(out)
-
-
 def _check_empty(out: Path) -> None:
     if _inside(out):
-        raise DataError(f"{out} is not empty: choose another folder, or remove what is in it")
+        raise DataError(f"{out} is not empty: choose another folder, or empty it")
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -168,7 +163,7 @@ def _inside(folder: Path) -> list[Path]:
 
 @dataclass
 class _Writing:
-    """The shards under way."""
+    """The state of writing shards."""
 
     dataset: Dataset
     folder: Path
@@ -226,7 +221,7 @@ def _suffix(name: str) -> str:
 
 
 def _slug(name: str) -> str:
-    """Return a name as it can stand in a key.
+    """Return a name without characters that a key cannot have.
 
     >>> _slug("cat/my photo.1.jpg")
     'cat_my_photo_1'
@@ -240,7 +235,7 @@ def _box_text(box: Box) -> str:
 
 
 class _Shards:
-    """The shards of a split; each gets its name when it is whole."""
+    """The shards of a split; each gets its final name when it is complete."""
 
     def __init__(self, folder: Path, split: str, samples: int, size: int) -> None:
         self.folder, self.split, self.samples, self.size = folder, split, samples, size
@@ -256,11 +251,11 @@ class _Shards:
         if error is None:
             self._close()
         elif self._open is not None:
-            with contextlib.suppress(OSError):  # as when the disk is full; the first error counts
+            with contextlib.suppress(OSError):  # such as a full disk; the first error counts
                 self._open[0].close()
 
     def add(self, key: str, parts: dict[str, bytes]) -> None:
-        """Add a sample, in a new shard if the one under way is full."""
+        """Add a sample, in a new shard if the current one is full."""
         needed = sum(BLOCK + -(-len(data) // BLOCK) * BLOCK for data in parts.values())
         if self._open is not None:
             archive = self._open[0]

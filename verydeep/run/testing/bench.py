@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, read_dataset
-from verydeep.data.samples import Dataset, Samples
+from verydeep.data.samples import Samples
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import relabel
 from verydeep.localization.localizer import Localizer, load_localizer

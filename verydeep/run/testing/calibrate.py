@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data
-from verydeep.data.samples import Dataset, Samples
+from verydeep.data.samples import Samples
 from verydeep.errors import InputError, plural
 from verydeep.evaluation.calibration import Calibration, fit_calibration
 from verydeep.evaluation.evaluate import evaluate_samples, relabel

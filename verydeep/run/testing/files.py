@@ -9,10 +9,11 @@ from typing import Any
 
 from PIL import Image
 
+from verydeep.data.dataset import relative_name
+from verydeep.data.geometry import Box
 from verydeep.data.images.decode import decode
 from verydeep.data.images.member import ImageSource
 from verydeep.data.layouts.coco import numbering
-from verydeep.data.samples import Box, relative_name
 from verydeep.evaluation.all_protocols import EvaluationTable
 from verydeep.evaluation.calibration import BINS, Bin, reliability, temper
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix

@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from verydeep.data.dataset import relative_name
 from verydeep.data.fingerprint import UNKNOWN, SplitRecord, hash_contents, read_records, sizes_of
-from verydeep.data.samples import Samples, relative_name
+from verydeep.data.samples import Samples
 from verydeep.errors import DataError, plural
 from verydeep.models.folder import read_config
 from verydeep.models.path import CONFIG, find_model

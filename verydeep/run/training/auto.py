@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.images.decode import upright_size
 from verydeep.data.read import DataSource
-from verydeep.data.samples import Dataset
 from verydeep.errors import PictureError, plural
 from verydeep.models.path import names_torchvision
 from verydeep.models.weights.torchvision_vgg import source_config

@@ -10,10 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
+from verydeep.data.dataset import relative_name
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.colour_statistics import ColourStatistics
 from verydeep.data.pipeline.crop_policy import Drawing
-from verydeep.data.samples import Sample, Samples, relative_name
+from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, ModelError, RecipeError
 from verydeep.localization.evaluate import evaluate_boxes, training_baselines
 from verydeep.localization.head import LOSSES, outputs_for

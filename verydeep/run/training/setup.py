@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from verydeep.data.samples import Dataset
+from verydeep.data.dataset import Dataset
 from verydeep.errors import ModelError
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize

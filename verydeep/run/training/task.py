@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.colour_statistics import ColourStatistics
 from verydeep.data.pipeline.crop_policy import Drawing
-from verydeep.data.samples import Dataset, Sample, Samples
+from verydeep.data.samples import Sample, Samples
 from verydeep.models.trained_net import TrainedNet
 from verydeep.recipe.recipe import Recipe
 from verydeep.system.progress import Progress

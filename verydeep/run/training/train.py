@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from verydeep.data.dataset import Dataset
 from verydeep.data.fingerprint import record_splits, write_records
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.batches import Batches, TrainingBatches
 from verydeep.data.pipeline.colour_statistics import Scan, scan
 from verydeep.data.pipeline.workers import bounded_workers
 from verydeep.data.read import Data, DataSource, read_dataset
-from verydeep.data.samples import Dataset, Samples
+from verydeep.data.samples import Samples
 from verydeep.errors import DataError, InputError, MachineError, plural, printable
 from verydeep.models.path import check_models
 from verydeep.models.trained_net import Preprocessing, TrainedNet

@@ -1,23 +1,23 @@
-"""What all HTML pages share: one template to extend, one style sheet, one way to fill them in.
+"""Base template, style sheet and rendering of HTML pages.
 
-A page is one file that opens from disk and loads nothing: style sheet, drawings and images stand
-within it, there is no script, and its policy forbids the browser any request. A template beside
-its module begins with ``{% extends "base.html" %}`` and fills these blocks:
+A page is one self-contained file: style sheet, drawings and images are embedded, there is no
+script, and its content security policy forbids all requests. A template beside its module begins
+with ``{% extends "base.html" %}`` and fills these blocks:
 
 =============  ====================================================================
-``title``      of the browser's tab; plain text
-``style``      rules that this page alone needs
-``header``     its ``h1`` and a line or two below
-``navigation`` links to its parts, as ``<li><a href="#…">``; left out, there is none
-``content``    all else, in sections with headings
-``policy``     what may be loaded besides ``data:`` addresses; a page that shows files
-               beside it says so here
+``title``      title of the browser tab; plain text
+``style``      rules for this page only
+``header``     ``h1`` and a line or two below
+``navigation`` optional links to its parts, as ``<li><a href="#…">``
+``content``    everything else, in sections with headings
+``policy``     sources allowed besides ``data:`` URLs, for pages that show files beside
+               them
 =============  ====================================================================
 
-``{% from "macros.html" import wide %}`` gives ``{% call wide("label") %}<table>…{% endcall %}``:
-what may be wider than a telephone scrolls by itself, with the keyboard as well. Names of files are
-written ``{{ name|file_name }}``, and names of classes within ``<bdi>``: one that runs from right to
-left turns nothing around it.
+``{% from "macros.html" import wide %}`` gives ``{% call wide("label") %}<table>…{% endcall %}`` for
+content that may be wider than a phone's screen and scrolls, with the keyboard too. File names are
+written ``{{ name|file_name }}``, and class names within ``<bdi>``, so that right-to-left text does
+not affect its surroundings.
 """
 
 from __future__ import annotations
@@ -30,20 +30,19 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 LONGEST_ENDING = 8
-"""Letters of the ending of a file name; what is longer is a part of the name."""
+"""Maximum length of a file extension; a longer one is part of the name."""
 
 
 def render(package: str, name: str, **values: Any) -> str:
-    """Fill in a template.
+    """Render a template.
 
-    Everything that is put in is escaped, unless the template says ``|safe``. A value that the
-    template asks for and that is not given is an error.
+    Values are escaped unless the template marks them ``|safe``. A missing value is an error.
 
     Args:
-        package: Where the template lies, as ``verydeep.checks``; what it extends, includes or
-            imports may lie there too, or here.
-        name: Of its file.
-        values: What it asks for.
+        package: Package of the template, like ``verydeep.checks``; templates that it extends,
+            includes or imports may be there or here.
+        name: File name of the template.
+        values: Values for the template.
     """
     return _environment(package).get_template(name).render(**values)
 
@@ -66,7 +65,7 @@ def _environment(package: str) -> Environment:
 
 
 def file_name(name: str) -> Markup:
-    """Return the name of a file that may be broken anywhere but in its ending.
+    """Return a file name that may be wrapped anywhere but in its extension.
 
     >>> print(file_name("photos/a <long> name.jpeg"))
     <bdi>photos/a &lt;long&gt; na<span class="ending">me.jpeg</span></bdi>

@@ -12,8 +12,8 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
+from verydeep.data.geometry import Box
 from verydeep.data.images.decode import decode
-from verydeep.data.samples import Box
 from verydeep.inspection.box_provenance import (
     COORDINATES,
     CoordinateGradients,

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.inspection.activations import activations
 from verydeep.inspection.attribution import (
     grad_cam,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 from verydeep.inspection.subject import Subject
 from verydeep.models.classifier import Classifier
 from verydeep.models.trained_net import Preprocessing

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from verydeep.data.samples import Box
+from verydeep.data.geometry import Box
 
 if TYPE_CHECKING:
     from verydeep.visualization.plots.fonts import Face

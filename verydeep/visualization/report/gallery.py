@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.thumbnails import thumbnail
-from verydeep.data.samples import Box
 from verydeep.errors import DataError, PictureError
 from verydeep.evaluation.predictions_log import Record
 from verydeep.localization.result import LocatedSample

@@ -1,0 +1,164 @@
+"""Data sets: images in splits that share classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from verydeep.data.folders.passed_over import PassedOver
+from verydeep.data.images.member import ImageSource
+from verydeep.data.name_forms import alike, alike_in_words
+from verydeep.data.samples import Samples
+from verydeep.errors import DataError, did_you_mean, plural
+from verydeep.system.option_names import setting
+from verydeep.system.summary import Rows, Summary, listed
+
+if TYPE_CHECKING:
+    from verydeep.data.shards.stream import ShardStream
+
+_SCHEME = re.compile(r"^([a-z][a-z0-9+.:]+):/(?!/)")
+
+
+@dataclass(frozen=True, slots=True)
+class OddBox:
+    """An annotated box that was dropped as empty, or cut.
+
+    Attributes:
+        path: The image.
+        reason: The fault, and what was done about it.
+    """
+
+    path: ImageSource
+    reason: str
+
+
+@dataclass(frozen=True, repr=False)
+class Dataset(Summary):
+    """Images in splits that share classes.
+
+    Attributes:
+        root: Folder of the images.
+        layout: Layout on disk, in words.
+        classes: Names of the K classes of the training split, sorted; labels are indices into it.
+        splits: Samples by split name: ``train``, ``val`` and perhaps ``test``. Any sequences are
+            converted to :class:`Samples`.
+        titles: Display names by class; a class without one shows its name.
+        made_by_rule: Whether splits were drawn; see :mod:`verydeep.data.split`.
+        layout_name: Value of the option ``layout``.
+        notes: Further notes, such as the number of images left out.
+        passed_over: Files and folders skipped, and links followed.
+        stream: The training split if it is streamed from shards; ``splits`` then lacks it.
+        odd_boxes: Annotated boxes that were dropped or cut.
+        folders: Folders whose every image, at any depth, should be a sample; None where lists
+            name the images.
+        respelled: Classes whose name occurs in several of Unicode's normal forms.
+        coco: The COCO file or folder it was read from, if any; see
+            :func:`verydeep.data.layouts.coco.numbering`.
+    """
+
+    root: Path
+    layout: str
+    classes: tuple[str, ...]
+    splits: Mapping[str, Samples]
+    titles: Mapping[str, str] = field(default_factory=dict)
+    made_by_rule: bool = False
+    layout_name: str | None = None
+    notes: tuple[str, ...] = ()
+    passed_over: PassedOver = field(default_factory=PassedOver)
+    stream: ShardStream | None = None
+    odd_boxes: tuple[OddBox, ...] = ()
+    folders: tuple[Path, ...] | None = None
+    coco: Path | None = None
+    respelled: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        compact = {name: Samples.of(samples) for name, samples in self.splits.items()}
+        object.__setattr__(self, "splits", compact)
+
+    def facts(self) -> Rows:
+        """Yield the facts to show."""
+        yield "data", self.place
+        yield "layout", self.layout
+        yield "classes", f"{len(self.classes):,} ({listed(self.classes)})"
+        for name, size in self.sizes.items():
+            yield name, plural(size, "image")
+
+    def split(self, name: str) -> Samples:
+        """Return the samples of a split.
+
+        Raises:
+            DataError: There is no such split.
+        """
+        if name == "train" and self.stream is not None:
+            raise DataError(
+                f"{self.place}: the training images are a stream, which has no fixed order; "
+                f"read them by index instead ({setting('data.stream', False)})"
+            )
+        if name not in self.splits:
+            raise DataError(
+                f"{self.place} has no split {name!r}; it has {', '.join(self.splits)}"
+                f"{did_you_mean(name, self.splits)}"
+            )
+        return self.splits[name]
+
+    @property
+    def place(self) -> str:
+        """Printable location of the images: a folder or URL.
+
+        >>> Dataset(Path("s3://bucket/pets"), "tar shards", ("cat", "dog"), {}).place
+        's3://bucket/pets'
+        """
+        return _SCHEME.sub(r"\1://", str(self.root))  # Path merges two slashes into one
+
+    @property
+    def test_split(self) -> str:
+        """Name of the split to test on: ``test`` if there is one, else ``val``, else the last."""
+        return next((name for name in ("test", "val") if name in self.splits), [*self.splits][-1])
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of images of every split."""
+        streamed = {} if self.stream is None else {"train": len(self.stream)}
+        return streamed | {name: len(samples) for name, samples in self.splits.items()}
+
+    def title(self, label: int) -> str:
+        """Return the display name of a class."""
+        return self.titles.get(self.classes[label], self.classes[label])
+
+    def count(self, split: str) -> tuple[int, ...]:
+        """Return the number of images per class in a split."""
+        if split == "train" and self.stream is not None:
+            return self.stream.counts
+        labels = self.split(split).labels
+        return tuple(np.bincount(labels, minlength=len(self.classes)).tolist())
+
+    def describe(self) -> str:
+        """Describe the data set in one line.
+
+        >>> Dataset(Path("pets"), "one folder per class", ("cat", "dog"), {"train": ()}).describe()
+        'one folder per class, 2 classes, 0 train'
+        """
+        sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes.items())
+        boxes = any(samples.has_boxes for samples in self.splits.values())
+        rule = " (drawn by rule)" if self.made_by_rule else ""
+        streamed = ["training images as a stream"] if self.stream is not None else []
+        boxed = ["boxes"] if boxes else []
+        groups = alike(self.classes)
+        similar = [alike_in_words(groups)] if groups else []
+        every = (*streamed, *boxed, *self.notes, *self.passed_over.notes, *similar)
+        notes = "".join(f", {note}" for note in every)
+        count = plural(len(self.classes), "class", "classes")
+        classes = f", {count}" if any(self.classes) else ""
+        return f"{self.layout}{classes}, {sizes}{rule}{notes}"
+
+
+def relative_name(place: ImageSource, root: Path) -> str:
+    """Return the printable name of an image: its path within the data set."""
+    if isinstance(place, Path) and place.is_relative_to(root):
+        return place.relative_to(root).as_posix()
+    return str(place)

@@ -18,7 +18,7 @@ from verydeep.evaluation.protocol import NAMES, make_protocol
 from verydeep.evaluation.walkthrough import Explanation, explain
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
-from verydeep.visualization.plots.style import BLUE, ORANGE, save_picture
+from verydeep.visualization.plots.style import BLUE, ORANGE, save_figure
 from verydeep.visualization.plots.views import draw_views
 
 
@@ -60,7 +60,7 @@ def test_there_is_a_picture_for_every_protocol_and_shape(
 ) -> None:
     scales = (32,) if size == (32, 400) else (32, 40)
     figure = draw_views(explained(net, name, *scales, size=size))
-    path = save_picture(figure, tmp_path / name / "views.png", dots=40)
+    path = save_figure(figure, tmp_path / name / "views.png", dots=40)
     with Image.open(path) as image:
         assert image.format == "PNG"
         image.load()

@@ -21,7 +21,7 @@ from verydeep.data.samples import Box
 from verydeep.visualization.plots import fonts
 from verydeep.visualization.plots.boxes import Mark, draw_boxes
 from verydeep.visualization.plots.confusion import draw_confusion
-from verydeep.visualization.plots.style import save_picture
+from verydeep.visualization.plots.style import save_figure
 
 DEJAVU = font_manager.findfont("DejaVu Sans")
 NAMES = ("猫", "狗", "кот", "Amélie", "$x$", "a\nb")
@@ -58,7 +58,7 @@ def one_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[fonts.
 
 
 def pixels(figure: Figure, path: Path) -> np.ndarray:
-    return np.asarray(Image.open(save_picture(figure, path)).convert("L"))
+    return np.asarray(Image.open(save_figure(figure, path)).convert("L"))
 
 
 def drawn(text: str, path: Path) -> np.ndarray:

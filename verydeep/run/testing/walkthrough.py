@@ -17,7 +17,7 @@ from verydeep.run.testing.evaluate import (
     protocol_for,
     set_up,
 )
-from verydeep.visualization.plots.style import save_picture
+from verydeep.visualization.plots.style import save_figure
 from verydeep.visualization.plots.views import draw_views
 
 
@@ -68,7 +68,7 @@ def explain_test(
     ]
     explanation = explain(loaded, protocols, source)
     if out:
-        save_picture(draw_views(explanation), Path(out) / "views.png")
+        save_figure(draw_views(explanation), Path(out) / "views.png")
     return explanation
 
 

@@ -1,4 +1,4 @@
-"""The views of a test, drawn: every outline and every point stands where the net looked."""
+"""Drawn views: outlines and points match the views of the net."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_panels_show_the_rescaled_picture_and_say_what_they_are(net: Classifier)
 
 
 class Blind:
-    """A net that answers the same on anything, once."""
+    """Net with constant output."""
 
     classes = ("a", "b")
     calibration = None
@@ -129,7 +129,7 @@ class Blind:
         self.name, self.input_size = name, input_size
 
     def check_scale(self, scale: int) -> None:
-        """Take any."""
+        """Accept any scale."""
 
     def score_map(self, pictures: Tensor) -> Tensor:
         return torch.zeros(len(pictures), 2, 1, 1)

@@ -1,4 +1,4 @@
-"""The confusion matrix and the reliability diagram hold the numbers that they are given."""
+"""Confusion matrix and reliability diagram show the given numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Galleries hold the best and the worst; drawings of merging hold the boxes of each step."""
+"""Galleries show the best and the worst; merging drawings show the boxes of each step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verydeep.visualization.plots.style import BLUE, ORANGE, save_figure
 
 
 def answer(number: int, share: float) -> LocatedSample:
-    """Make an image on which a box overlaps the true one by a share."""
+    """Return a result whose box overlaps the true one by a given share."""
     found = Guess(0, 0.9, Box(0, 0, 40 * share, 40) if share else None, 1.0)
     return LocatedSample(
         str(number), number % 2, (Box(0, 0, 40, 40),), Located((50, 60), (), found)

@@ -1,4 +1,4 @@
-"""Tiny nets in front of images of noise, for tests that look inside."""
+"""Tiny nets and noise images for inspection tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZES = ((64, 64), (75, 101))
 
 
 def tiny_net(name: str = "A", norm: str | None = None, seed: int = 0, input_size: int = 64) -> VGG:
-    """A net with biases, and with statistics that no batch was normalised by."""
+    """Return a net with biases and arbitrary running statistics."""
     torch.manual_seed(seed)
     net = vgg(name, K, input_size=input_size, width=0.125, hidden=64, batch_norm=norm == "batch")
     for parameter_name, parameter in net.named_parameters():
@@ -55,12 +55,12 @@ def ask(net: VGG, size: tuple[int, int], label: int = 2, precision: str = "fp32"
 
 
 def ask_of(net: VGG, shown: Tensor, label: int, precision: str = "fp32") -> Subject:
-    """Ask about a class on an image, uint8 (3, H, W)."""
+    """Return a subject for an image, uint8 (3, H, W)."""
     model = classifier(net, precision)
     likely = model.score_map(shown[None]).mean((2, 3)).softmax(1)[0]
     return Subject(model, "noise", shown, likely, label)
 
 
 def as_read(shown: Tensor) -> Tensor:
-    """What the net reads, by arithmetic of its own: (1, 3, H, W) from (3, H, W)."""
+    """Return preprocessed pixels, (1, 3, H, W) from (3, H, W), by separate arithmetic."""
     return (shown[None] - torch.tensor(MEAN).view(1, 3, 1, 1)) / DIVISOR

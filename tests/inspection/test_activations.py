@@ -1,4 +1,4 @@
-"""Maps of layers against hooks on the plain module, densely too; the strongest of them."""
+"""Activations against forward hooks on the plain module, also densely; ranking of channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attributions against autograd, formulas and loops by hand, on crops and on dense inputs."""
+"""Attributions against autograd, formulas and loops, on crops and on dense inputs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ OF_NET = pytest.mark.parametrize(("name", "norm"), NETS)
 
 
 def assert_near(found: Tensor, expected: Tensor) -> None:
-    """Equal to four digits of the largest value, which is not 0."""
+    """Assert equality to four digits of the largest value, which must not be 0."""
     most = float(expected.abs().max())
     assert most > 0
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * most)
 
 
 def score_by_hand(net: VGG, x: Tensor, label: int) -> Tensor:
-    """The averaged score of a class, through the net's own dense form."""
+    """Return the averaged score of a class from the net's dense form."""
     return net.score_map(x).mean((2, 3))[0, label]
 
 
@@ -66,7 +66,7 @@ class _GuidedReLU(torch.autograd.Function):
 
 
 def guided_by_hand(net: VGG, shown: Tensor, label: int, guided: Callable[[str], bool]) -> Tensor:
-    """Layer by layer, fully connected ones as convolutions, with a ReLU of its own."""
+    """Compute guided backpropagation layer by layer with a custom ReLU."""
     shown = shown.float().requires_grad_()
     x = as_read(shown)
     for name, layer in net.named_layers():
@@ -131,7 +131,7 @@ def class_map_by_hand(net: VGG, shown: Tensor, label: int, layer: str) -> Tensor
 
 
 def interpolated(cells: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
-    """Bilinear values at the middles of pixels; beyond the last cell's middle as there."""
+    """Return bilinear values at pixel centres, constant beyond the last cell's centre."""
 
     def places(side: int) -> np.ndarray:
         return (np.arange(side) + 0.5) / stride - 0.5
@@ -177,7 +177,7 @@ def test_a_layer_that_is_no_convolution_is_refused() -> None:
 def occluded_by_hand(
     subject: Subject, window: int, stride: int, *, probability: bool
 ) -> tuple[float, np.ndarray]:
-    """One window at a time, each painted onto what the net reads."""
+    """Compute occlusion one window at a time on the preprocessed image."""
     net, label = subject.model.net, subject.label
 
     def answer(x: Tensor) -> float:

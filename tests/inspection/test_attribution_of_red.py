@@ -1,4 +1,4 @@
-"""A net that was built to see red hangs its score on what is red, wherever that is."""
+"""Attributions of a net that detects red highlight red pixels, wherever they are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ METHODS: dict[str, Callable[[Subject], Tensor]] = {
 
 
 def net_that_sees_red() -> VGG:
-    """Channel 0 of every layer is how red it is; the score of a class is the sum of that."""
+    """Return a net whose channel 0 measures redness and whose score is its sum."""
     net = vgg("A", K, input_size=SIDE, width=0.125, hidden=64).eval()
     for parameter in net.parameters():
         nn.init.zeros_(parameter)
@@ -42,7 +42,7 @@ def net_that_sees_red() -> VGG:
 
 
 def with_red_square(left: int, top: int) -> tuple[Tensor, Box]:
-    """A grey image of noise with a square of 16 red pixels a side."""
+    """Return a grey noise image with a red square of 16x16 pixels."""
     shown = pixels((SIDE, SIDE)).float().mean(0, keepdim=True).expand(3, -1, -1).clone()
     shown[:, top : top + 16, left : left + 16] = torch.tensor([230.0, 40, 30]).view(3, 1, 1)
     return shown.to(torch.uint8), Box(left, top, left + 16, top + 16)

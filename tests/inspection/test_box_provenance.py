@@ -1,4 +1,4 @@
-"""Where boxes came from: the same answers as localization's, followed backwards."""
+"""Box provenance against the results of localization."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_used_boxes_span_the_answer_and_the_strongest_is_first() -> None:
 
 @pytest.mark.parametrize("threshold", [-0.9, -0.5, 0.3])
 def test_members_are_those_of_a_merging_that_counts_in_powers_of_two(threshold: float) -> None:
-    """With the score 2ⁿ for box n, a sum of scores says which boxes are in it."""
+    """With score 2ⁿ for box n, a sum of scores identifies its boxes."""
     generator = torch.Generator().manual_seed(1)
     corners = torch.rand(14, 2, generator=generator, dtype=torch.float64) * 20
     boxes = torch.cat([corners, corners + 8], 1)
@@ -135,7 +135,7 @@ def test_a_class_without_boxes_has_no_answer() -> None:
 @pytest.mark.parametrize("per_class", [True, False])
 @pytest.mark.parametrize("flip", [True, False])
 def test_the_pull_is_the_slope_of_the_box_on_the_picture(*, per_class: bool, flip: bool) -> None:
-    """By finite differences in double precision, at the pixels where it is largest."""
+    """Finite differences in double precision at the pixels with the largest gradients."""
     model, _ = models()
     net = localizer(per_class=per_class)
     found = provenance([model], [net], picture(), DENSE, 3)
@@ -170,7 +170,7 @@ def test_the_pull_is_the_slope_of_the_box_on_the_picture(*, per_class: bool, fli
 
 
 def test_pixels_outside_a_crop_do_not_pull() -> None:
-    """Those inside do as if the crop were an image of its own."""
+    """Pixels inside act as if the crop were a whole image."""
     model, net = models()
     image = picture((90, 160))
     found = provenance(

@@ -1,4 +1,4 @@
-"""Class models: the objective and its slope, what settings do, and what becomes of the score."""
+"""Class models: objective and gradient, effect of the settings, course of the score."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SHORT = replace(USUAL_ASCENT, steps=12)
 
 
 def lively() -> Classifier:
-    """A net whose scores depend much on the image, and little on their biases."""
+    """Return a net whose scores depend mainly on the image, not on biases."""
     net = tiny_net(seed=3)
     net.classifier.fc8.weight.data.mul_(20)
     return classifier(net)
 
 
 def net_that_sees(*filters: Tensor) -> VGG:
-    """Class c has the sum of what the filter c of the first convolution, (3, 3, 3), answers."""
+    """Return a net whose score of class c is the summed output of filter c, (3, 3, 3)."""
     net = tiny_net()
     for parameter in net.parameters():
         torch.nn.init.zeros_(parameter)
@@ -52,7 +52,7 @@ def net_that_sees(*filters: Tensor) -> VGG:
 
 
 def colour(number: int) -> Tensor:
-    """A filter that answers to red, green or blue."""
+    """Return a filter that responds to red, green or blue."""
     weights = torch.zeros(3, 3, 3)
     weights[:, 1, 1] = -1
     weights[number, 1, 1] = 2
@@ -60,7 +60,7 @@ def colour(number: int) -> Tensor:
 
 
 def grain() -> Tensor:
-    """A filter that answers to a pixel that is lighter than its left neighbour."""
+    """Return a filter that responds to pixels lighter than their left neighbour."""
     weights = torch.zeros(3, 3, 3)
     weights[:, 1, :2] = torch.tensor([-1.0, 1.0])
     return weights

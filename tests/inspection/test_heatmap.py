@@ -1,4 +1,4 @@
-"""Numbers of a map, against counting pixels."""
+"""Summary numbers of heat maps against pixel counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receptive fields: the theoretical one by brute force, the effective one by differences."""
+"""Theoretical receptive fields against brute force, effective ones against finite differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What excites channels most: a plain search over all images finds the same patches."""
+"""Top activations against a plain search over all images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHANNELS = [Channel("conv1_1", 3), Channel("pool3", 5), Channel("pool5", 40), Ch
 
 
 def naive(images: list[Image.Image], channel: Channel, top: int) -> list[tuple[int, float]]:
-    """Return number and largest value of the images that excite a channel most."""
+    """Return index and maximum of the images with the strongest activations of a channel."""
     model = classifier()
     answers = []
     for index, image in enumerate(images):

@@ -1,4 +1,4 @@
-"""The arithmetic against the paper, torchvision, forward hooks, a flop counter, gradients."""
+"""Anatomy against the paper, torchvision, forward hooks, a FLOP counter and gradients."""
 
 import pytest
 import torch
@@ -62,7 +62,7 @@ def test_sums_are_those_that_torchvision_publishes(
 
 
 def observe(net: VGG, x: Tensor) -> dict[str, dict[str, object]]:
-    """Send one image through a net and note what every layer put out, held and multiplied."""
+    """Return outputs, parameters and multiply-adds of every layer for one image."""
     seen: dict[str, dict[str, object]] = {}
     for name, module in net.named_layers():
 
@@ -140,7 +140,7 @@ def test_every_part_of_a_full_net_is_what_a_forward_pass_shows(name: str, input_
 
 
 def supports(name: str, side: int) -> dict[str, Tensor]:
-    """Find the pixels of an image that reach two neighbouring values of every layer.
+    """Return the pixels that influence two adjacent values of every layer.
 
     The net has one channel a layer and positive weights and images, so that no gradient cancels
     and no ReLU closes; its pools average instead of choosing, so that every path counts. The two

@@ -1,4 +1,4 @@
-"""The dense form against fully connected layers that slide over the last map, one by one.
+"""The dense form against fully connected layers applied to one window after another.
 
 A score of the dense form is *not* in general the score of a crop of the image: at the border of
 a crop the convolutions see zeros, in the middle of a larger image the pixels around it. The two
@@ -29,7 +29,7 @@ def picture(height: int, width: int, count: int = 2) -> Tensor:
 
 
 def slide(net: VGG, maps: Tensor) -> Tensor:
-    """Apply the fully connected layers to every window of a map, one after the other."""
+    """Apply the fully connected layers to each window of a map separately."""
     side = net.input_size // 32
     rows = [
         [net.classifier(maps[:, :, i : i + side, j : j + side].flatten(1)) for j in columns]
@@ -153,7 +153,7 @@ def test_a_larger_picture_trains_the_same_weights() -> None:
 
 
 def test_layers_between_see_maps_as_they_are() -> None:
-    """A hand-sized case: one 2x2 window, weights that pick its four corners."""
+    """Minimal case: one 2x2 window with weights that select its four corners."""
     first = nn.Linear(4, 4, bias=False)
     second = nn.Linear(4, 1)
     with torch.no_grad():
@@ -177,7 +177,7 @@ def test_dropout_works_on_maps_too_and_only_in_training() -> None:
 
 
 def rows_gathered(net: VGG, maps: Tensor) -> tuple[Tensor, list[int]]:
-    """Return scores, and how many windows went through the first layer each time."""
+    """Return scores and the number of windows per call of the first layer."""
     rows: list[int] = []
     hook = net.classifier.fc6.register_forward_hook(
         lambda layer, inputs, output: rows.append(inputs[0].shape[:-1].numel())

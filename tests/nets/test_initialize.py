@@ -1,4 +1,4 @@
-"""Random beginnings against their formulas, the first loss on photographs, and staged copies."""
+"""Random initialisation against formulas, initial loss on photographs, and copied layers."""
 
 import math
 from functools import cache
@@ -183,7 +183,7 @@ def test_he_keeps_the_signals_size_through_all_layers(name: str) -> None:
 
 
 def distinct(*names: str, classes: int = 10, norm: str | None = None) -> list[VGG]:
-    """Return nets that share no value: every tensor is random, batch statistics too."""
+    """Return nets without common values: all tensors and batch statistics are random."""
     nets = [net_of(name, classes, norm=norm) for name in names]
     with torch.no_grad():
         for seed, net in enumerate(nets):

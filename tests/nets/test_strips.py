@@ -1,4 +1,4 @@
-"""Images strip by strip against whole images, and strips against what cells see.
+"""Strip-wise convolution against whole images, and strips against receptive fields.
 
 What a cell of the last map sees is found here by walking back through the layers as PyTorch has
 them, one kernel at a time, without a formula for receptive fields.
@@ -46,7 +46,7 @@ def picture(height: int, width: int, count: int = 1) -> Tensor:
 
 @cache
 def kernels(name: str) -> tuple[tuple[int, int, int], ...]:
-    """Return kernel, stride and padding of every layer that sees neighbours, the last one first."""
+    """Return kernel, stride and padding of every layer with a spatial extent, last one first."""
     found = []
     for layer in net(name).features:
         if isinstance(layer, nn.Conv2d):
@@ -155,7 +155,7 @@ def test_a_long_picture_in_strips_has_the_same_scores(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_with_a_cell_less_of_overlap_maps_would_differ(name: str) -> None:
-    """That the overlap is needed, and that these tests can tell."""
+    """The overlap is necessary, and these tests detect its absence."""
     model, x = net(name), picture(32, 800)
     field = anatomy(name).receptive_field
     with torch.no_grad():
@@ -185,7 +185,7 @@ def test_of_batches_every_picture_is_the_same_whatever_the_bound(
 
 @pytest.mark.parametrize("length", [449, 479, 480, 481, 511])
 def test_the_pixels_behind_the_last_cell_are_seen_too(length: int) -> None:
-    """The last map leaves them out, but the convolutions below look at them."""
+    """The last map excludes them, but earlier convolutions use them."""
     model = net("A")
     x = picture(32, length)
     with torch.no_grad():
@@ -216,7 +216,7 @@ def test_in_strips_or_not_maps_are_the_same(
 
 
 def shapes_within(model: verydeep.VGG, x: Tensor, pixels: int | None) -> list[tuple[int, ...]]:
-    """Return the shapes of all that goes through the convolutions together."""
+    """Return the shapes of all batches passed to the convolutions."""
     shapes: list[tuple[int, ...]] = []
     hook = model.features.register_forward_hook(
         lambda module, inputs, output: shapes.append(tuple(inputs[0].shape))

@@ -1,4 +1,4 @@
-"""Table 1 as data: the six columns written out by hand, and the arithmetic around them."""
+"""Table 1 against its six columns written out, and the arithmetic on it."""
 
 import subprocess
 import sys

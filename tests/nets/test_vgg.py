@@ -1,4 +1,4 @@
-"""The six modules against Table 1, torchvision and a forward pass written out by hand."""
+"""The six modules against Table 1, torchvision and an explicit forward pass."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ TORCHVISION = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
 
 
 def small(name: str = "A", **arguments: object) -> VGG:
-    """Return a net small enough to be run often, with biases that are not zero."""
+    """Return a small net with non-zero biases."""
     torch.manual_seed(0)
     settings = {"num_classes": 5, "input_size": 32, "width": 1 / 16, **arguments}
     net = VGG(name, **settings)  # type: ignore[arg-type]

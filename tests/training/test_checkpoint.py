@@ -1,4 +1,4 @@
-"""A checkpoint holds all that a training needs, and a broken one is refused."""
+"""Checkpoints contain the complete state; damaged ones are rejected."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def training(seed: int, hidden: int = 7) -> tuple[nn.Module, torch.optim.SGD]:
 
 
 def steps(net: nn.Module, optimizer: torch.optim.SGD, count: int) -> None:
-    """Take steps on random inputs, with dropout: both draw from torch's generator."""
+    """Take steps on random inputs with dropout, both from torch's generator."""
     net.train()
     for _ in range(count):
         optimizer.zero_grad()

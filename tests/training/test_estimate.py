@@ -1,4 +1,4 @@
-"""The estimate of a training's length leaves the net as it was, and adds up."""
+"""Training time estimates are consistent and leave the net unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop: its updates against SGD written out, its ends, its checkpoints, its words.
+"""Training loop: updates against explicit SGD, stopping, checkpoints, messages.
 
 N crops, C channels, K classes.
 """
@@ -40,7 +40,7 @@ COUNT = 20
 
 
 class Heard(Progress):
-    """Remembers what is said, and may act in between."""
+    """Progress reporter that records messages and can run an action."""
 
     def __init__(self, act: Callable[[str, float], None] = lambda title, done: None) -> None:
         self.said: list[str] = []
@@ -63,7 +63,7 @@ class Listener:
 
 
 class Validation:
-    """Gives losses of a list in turn, and counts how often it was asked."""
+    """Validation that returns given losses in turn and counts its calls."""
 
     def __init__(self, *losses: float) -> None:
         self.losses = losses
@@ -76,7 +76,7 @@ class Validation:
 
 
 def store(count: int = COUNT) -> PictureStore:
-    """Return noise that is brighter the higher the number of the class."""
+    """Return noise whose brightness increases with the class index."""
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 96, (count, 40, 40, 3))
     brightness = 75 * (np.arange(count) % K)
@@ -388,7 +388,7 @@ def test_training_ends_with_the_schedule_or_the_ceiling(tmp_path: Path) -> None:
 
 
 class Bursts:
-    """A rate of 0.01, and one that no net survives in one update."""
+    """Schedule with a rate of 0.01 and a destructive rate in one update."""
 
     drops = 0
 
@@ -455,7 +455,7 @@ def test_without_a_checkpoint_the_message_says_so(tmp_path: Path) -> None:
 
 
 def kept_answers(folder: Path) -> Tensor:
-    """Return what the net of a checkpoint answers."""
+    """Return the outputs of a checkpoint's net."""
     net = make_net()
     load_checkpoint(folder / "checkpoints", net, torch.optim.SGD(net.parameters(), momentum=0.9))
     return net.eval()(prepare(torch.full((1, 3, 32, 32), 200), torch.zeros(1, 3)))
@@ -548,7 +548,7 @@ def test_no_hint_is_given_while_the_rate_rises_nor_twice(schedule: str, tmp_path
 def test_no_hint_is_given_where_the_validation_shows_that_something_is_learned(
     tmp_path: Path,
 ) -> None:
-    """With many units off, the training loss alone may stay where it was."""
+    """With strong dropout, the training loss alone may stagnate."""
     torch.manual_seed(0)
     fresh = vgg("A", K, input_size=32, width=0.125, hidden=64)
     heard = Heard()
@@ -613,7 +613,7 @@ def test_otherwise_an_epoch_ends_with_one(tmp_path: Path) -> None:
 
 
 class Stop(Exception):
-    """Stands for a power cut."""
+    """Simulated power failure."""
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 5, 6])
@@ -668,7 +668,7 @@ def test_a_loop_goes_on_bit_for_bit(cut: int, schedule: str, tmp_path: Path) -> 
 
 
 def signalling(number: signal.Signals, *at: int) -> Heard:
-    """Send a signal to this process in the given updates, counted from one."""
+    """Send a signal to this process in the given updates, counted from 1."""
     updates = iter(range(1, 100))
 
     def send(title: str, done: float) -> None:
@@ -718,7 +718,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_answered_at_once(number: signal.Signals, tmp_path: Path) -> None:
-    """The word comes from amid the update that is still to be finished."""
+    """The message appears during the current update."""
     heard = Heard()
     loop = make_loop(tmp_path, progress=heard)
     prepare, at_once = loop.prepare, []

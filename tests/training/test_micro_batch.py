@@ -1,4 +1,4 @@
-"""How many images go through a net at once."""
+"""Choice of the micro-batch size."""
 
 from __future__ import annotations
 

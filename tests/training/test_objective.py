@@ -1,4 +1,4 @@
-"""Objectives: losses and errors against what they are made of."""
+"""Losses and errors of the objectives against their components."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_localization_looks_at_the_true_class() -> None:
 
 
 def test_an_overlap_of_a_half_is_wrong() -> None:
-    """Right is what exceeds it."""
+    """Only larger overlaps are right."""
     true = torch.tensor([[0.5, 0.5, 0.5, 0.5]]).expand(N, 4)
     half = torch.tensor([[0.5, 0.5, 0.5, 0.25]]).expand(N, 4)
     more = torch.tensor([[0.5, 0.5, 0.5, 0.26]]).expand(N, 4)

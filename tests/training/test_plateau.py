@@ -1,4 +1,4 @@
-"""The plateau rule against a plain loop over the whole history, and against worked cases."""
+"""Plateau rule against a plain loop over the history and against worked cases."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_what_holds_after_every_epoch(values: list[float], rule: PlateauRule) ->
 
 @given(values=losses.map(lambda values: [v for v in values if math.isfinite(v)]), rule=rules)
 def test_drops_are_those_of_pytorch(values: list[float], rule: PlateauRule) -> None:
-    """PyTorch's scheduler never ends; it is followed as long as training goes on."""
+    """PyTorch's scheduler never ends and is compared until training ends."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer,

@@ -1,4 +1,4 @@
-"""Hints are given when they are due, and name only what is left to do."""
+"""Hints appear at the right time and name only available remedies."""
 
 from __future__ import annotations
 

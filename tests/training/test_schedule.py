@@ -1,4 +1,4 @@
-"""Learning rates at every moment, against PyTorch's schedulers and closed forms."""
+"""Learning rates against PyTorch's schedulers and closed forms."""
 
 from __future__ import annotations
 

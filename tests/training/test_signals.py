@@ -1,4 +1,4 @@
-"""A wish to stop is heard whatever the program is doing when it comes."""
+"""Stop signals take effect at any point of the program."""
 
 from __future__ import annotations
 

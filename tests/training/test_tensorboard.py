@@ -1,4 +1,4 @@
-"""An epoch's figures in TensorBoard's own files, read with TensorBoard."""
+"""TensorBoard logs, read back with TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OWN_WARNINGS = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def scalars(folder: Path) -> dict[str, dict[int, float]]:
-    """Read the figures by name and epoch; what was purged is gone."""
+    """Return the metrics by name and epoch, without purged ones."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     events = accumulator.EventAccumulator(str(folder))
     events.Reload()

@@ -1,4 +1,4 @@
-"""A small net with settled statistics, images of noise, and made-up features."""
+"""A small net, noise images and synthetic features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZES = ((41, 60), (90, 70), (44, 44), (64, 64), (40, 48), (20, 30), (33, 150))
 
 @cache
 def classifier(input_size: int = 64) -> Classifier:
-    """Return net A at an eighth of its width, 32 units in its hidden layers, in fp32."""
+    """Return net A at 1/8 of its width with 32 hidden units, in fp32."""
     torch.manual_seed(0)
     net = vgg("A", 3, input_size=input_size, width=0.125, hidden=256, batch_norm=True)
     for module in net.modules():
@@ -37,7 +37,7 @@ def classifier(input_size: int = 64) -> Classifier:
 
 
 def noise(sizes: tuple[tuple[int, int], ...] = SIZES) -> list[Image.Image]:
-    """Return noise in a colour of its own on each image, of these heights and widths."""
+    """Return noise images of these heights and widths, each in its own colour."""
     generator = np.random.default_rng(0)
     pixels = (
         generator.normal(generator.integers(0, 256, 3), 60, (height, width, 3)).clip(0, 255)
@@ -49,7 +49,7 @@ def noise(sizes: tuple[tuple[int, int], ...] = SIZES) -> list[Image.Image]:
 def blobs(
     counts: dict[str, dict[str, int]], *, dimension: int = 8, spread: float = 0.3, seed: int = 0
 ) -> Features:
-    """Return features around a direction of its own for each class, by split and class."""
+    """Return features clustered around one direction per class, by split and class."""
     generator = np.random.default_rng(seed)
     names = sorted({name for classes in counts.values() for name in classes})
     centres = dict(zip(names, np.eye(len(names), dimension), strict=True))
@@ -72,7 +72,7 @@ def blobs(
 
 
 def about(dimension: int = 8, classes: tuple[str, ...] = ("cat", "dog")) -> About:
-    """Return how made-up features were made."""
+    """Return metadata of synthetic features."""
     return About(
         model="runs/a",
         net="A",

@@ -1,4 +1,4 @@
-"""Vectors of images, against the net's own layers asked window by window in float64."""
+"""Descriptors against the net's layers applied window by window in float64."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def described(pictures: list[Image.Image], descriptor: Descriptor) -> Tensor:
 
 
 def naive(picture: Image.Image, descriptor: Descriptor) -> Tensor:
-    """Return the vector of an image: loops over scales, mirror images and positions."""
+    """Return the descriptor of an image by loops over scales, flips and positions."""
     net = copy.deepcopy(classifier().net).double()
     scales = []
     for scale in descriptor.used_scales:
@@ -45,7 +45,7 @@ def naive(picture: Image.Image, descriptor: Descriptor) -> Tensor:
 
 
 def at_positions(net: torch.nn.Module, picture: Image.Image, layer: str) -> list[Tensor]:
-    """Return a layer's activations wherever its window fits on the last map."""
+    """Return a layer's activations at every window of the last map."""
     x = torch.from_numpy(np.array(picture)).double().permute(2, 0, 1)[None]
     x = (x - torch.tensor([120.0, 110.0, 100.0]).double().view(1, 3, 1, 1)) / 50
     with torch.no_grad():

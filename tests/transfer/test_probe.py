@@ -1,4 +1,4 @@
-"""The linear SVM on features, against scikit-learn used by hand and figures counted by hand."""
+"""Linear probe against scikit-learn and manual counts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THREE = {
 
 @pytest.fixture(scope="module")
 def hard() -> Features:
-    """Three classes that overlap."""
+    """Return features of three overlapping classes."""
     return blobs(THREE, spread=0.6)
 
 

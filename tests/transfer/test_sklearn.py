@@ -1,4 +1,4 @@
-"""The transformer, as scikit-learn wants its estimators to be."""
+"""The transformer follows scikit-learn's conventions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from verydeep.errors import InputError, PictureError
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    """The folder of a model."""
+    """Return a model folder."""
     classifier().save(tmp_path / "model")
     return tmp_path / "model"
 

@@ -1,4 +1,4 @@
-"""Files of features: what goes in comes out, by our reader and by others, and nothing else does."""
+"""Feature files: round trips with our reader and others; invalid files are rejected."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOTH = pytest.mark.parametrize("ending", [".parquet", ".npz"])
 
 
 def parts() -> list[FeaturePart]:
-    """Return two splits in three parts; one of them has no image that could be read."""
+    """Return two splits in three parts, one of which has only unreadable images."""
     numbers = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     return [
         FeaturePart("train", ("cat/1.png", "cat/ü .png"), ("cat", "cat"), numbers[:2], ("x.png",)),
@@ -34,7 +34,7 @@ def parts() -> list[FeaturePart]:
 
 @pytest.fixture
 def written(tmp_path: Path) -> dict[str, Path]:
-    """One file of each kind, of the same features."""
+    """Write the same features to a file of each format."""
     files = {ending: tmp_path / f"features{ending}" for ending in (".parquet", ".npz")}
     for path in files.values():
         write_features(path, iter(parts()), about())
@@ -95,7 +95,7 @@ def test_other_endings(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"features are written as \.parquet or \.npz, got"):
         write_features(tmp_path / name, parts(), about())
     (tmp_path / name).touch()
-    with pytest.raises(DataError, match=r"in files that end in \.parquet or \.npz"):
+    with pytest.raises(DataError, match=r"feature files end in \.parquet or \.npz"):
         read_features(tmp_path / name)
 
 

@@ -1,4 +1,4 @@
-"""Boxes on images: lines where they belong, labels that are on the image and can be read."""
+"""Boxes on images: line positions and legible labels inside the image."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_anything_can_be_drawn_on_anything(size: tuple[int, int]) -> None:
 
 
 def luminance(colour: str) -> float:
-    """As WCAG 2 defines it."""
+    """Return the relative luminance defined by WCAG 2."""
     parts = [value / 255 for value in ImageColor.getrgb(colour)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))

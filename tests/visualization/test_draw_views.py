@@ -1,4 +1,4 @@
-"""The views of a test, drawn: every outline and every point stands where the net looked."""
+"""Drawn views: outlines and points match the views of the net."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.walkthrough import Explanation, explain
 from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
-from verydeep.visualization.plots.style import BLUE, ORANGE, save_picture
+from verydeep.visualization.plots.style import BLUE, ORANGE, save_figure
 from verydeep.visualization.plots.views import draw_views
 
 
@@ -60,7 +60,7 @@ def test_there_is_a_picture_for_every_protocol_and_shape(
 ) -> None:
     scales = (32,) if size == (32, 400) else (32, 40)
     figure = draw_views(explained(net, name, *scales, size=size))
-    path = save_picture(figure, tmp_path / name / "views.png", dots=40)
+    path = save_figure(figure, tmp_path / name / "views.png", dots=40)
     with Image.open(path) as image:
         assert image.format == "PNG"
         image.load()
@@ -116,7 +116,7 @@ def test_panels_show_the_rescaled_picture_and_say_what_they_are(net: Classifier)
 
 
 class Blind:
-    """A net that answers the same on anything, once."""
+    """Net with constant output."""
 
     classes = ("a", "b")
     calibration = None
@@ -129,7 +129,7 @@ class Blind:
         self.name, self.input_size = name, input_size
 
     def check_scale(self, scale: int) -> None:
-        """Take any."""
+        """Accept any scale."""
 
     def score_map(self, pictures: Tensor) -> Tensor:
         return torch.zeros(len(pictures), 2, 1, 1)

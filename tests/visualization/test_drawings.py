@@ -1,4 +1,4 @@
-"""The confusion matrix and the reliability diagram hold the numbers that they are given."""
+"""Confusion matrix and reliability diagram show the given numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verydeep.evaluation.calibration import Bin, reliability
 from verydeep.visualization.lecture.theme import theme
 from verydeep.visualization.plots.confusion import draw_confusion
 from verydeep.visualization.plots.reliability import draw_reliability
-from verydeep.visualization.plots.style import darken, plain_axes, save_picture
+from verydeep.visualization.plots.style import darken, plain_axes, save_figure
 
 NAN = float("nan")
 
@@ -74,7 +74,7 @@ def test_what_could_not_be_read_is_left_out(
     assert ([t.get_text() for t in axes.get_xticklabels()] == known) == names
     assert len(axes.texts) == (classes if numbers else 0)
     assert axes.images[0].get_array().shape == (classes, classes)
-    with Image.open(save_picture(figure, tmp_path / "c.png", dots=30)) as image:
+    with Image.open(save_figure(figure, tmp_path / "c.png", dots=30)) as image:
         assert image.format == "PNG"
 
 
@@ -152,7 +152,7 @@ def test_what_was_measured_is_what_is_drawn(tmp_path: Path) -> None:
         inside = (confidence > place / 15) & (confidence <= (place + 1) / 15)
         assert x == pytest.approx(100 * confidence[inside].double().mean().item(), rel=1e-5)
         assert y == pytest.approx(100 * right[inside].double().mean().item(), rel=1e-5)
-    with Image.open(save_picture(figure, tmp_path / "r.png")) as image:
+    with Image.open(save_figure(figure, tmp_path / "r.png")) as image:
         assert image.format == "PNG"
         assert image.size == (825, 975)  # 5.5 x 6.5 inches at 150 dots
 
@@ -167,7 +167,7 @@ def test_a_picture_that_cannot_be_drawn_leaves_nothing(tmp_path: Path) -> None:
 
     path = tmp_path / "x" / "p.png"
     with pytest.raises(ValueError, match="no paint"):
-        save_picture(Broken(), path)
+        save_figure(Broken(), path)
     assert [*path.parent.iterdir()] == []
 
 
@@ -186,7 +186,7 @@ def test_a_darkened_figure_has_dark_paper_and_light_letters(themed: bool, tmp_pa
         axes.imshow(np.zeros((4, 4, 3)))
         axes.set_title("x")
         darken(figure)
-        with Image.open(save_picture(figure, tmp_path / "x.png")) as image:
+        with Image.open(save_figure(figure, tmp_path / "x.png")) as image:
             colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20) or ()}
             assert image.convert("RGB").getpixel((1, 1)) == (0x16,) * 3
     assert max(map(max, colours)) > 0xC0

@@ -1,4 +1,4 @@
-"""Names in any script are drawn in letters that are there, or as numbers; never as empty boxes."""
+"""Names in any script are drawn with available glyphs or as numbers, never as empty boxes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from verydeep.data.geometry import Box
 from verydeep.visualization.plots import fonts
 from verydeep.visualization.plots.boxes import Mark, draw_boxes
 from verydeep.visualization.plots.confusion import draw_confusion
-from verydeep.visualization.plots.style import save_picture
+from verydeep.visualization.plots.style import save_figure
 
 DEJAVU = font_manager.findfont("DejaVu Sans")
 NAMES = ("猫", "狗", "кот", "Amélie", "$x$", "a\nb")
@@ -29,7 +29,7 @@ NAMES = ("猫", "狗", "кот", "Amélie", "$x$", "a\nb")
 
 @pytest.fixture
 def only_dejavu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine without any other font."""
+    """Simulate a machine without other fonts."""
     monkeypatch.setattr(fonts, "installed", list)
     monkeypatch.setattr(fonts, "_just_installed", list)
     fonts._fallbacks.cache_clear()
@@ -39,7 +39,7 @@ def only_dejavu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def one_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[fonts.Face]:
-    """A machine with a font that has 猫 and 狗: the signs of DejaVu's A and B."""
+    """Simulate a machine with a font for 猫 and 狗, which have DejaVu's glyphs of A and B."""
     path = tmp_path / "cats.ttf"
     with TTFont(DEJAVU) as font:
         for table in font["cmap"].tables:
@@ -58,7 +58,7 @@ def one_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[fonts.
 
 
 def pixels(figure: Figure, path: Path) -> np.ndarray:
-    return np.asarray(Image.open(save_picture(figure, path)).convert("L"))
+    return np.asarray(Image.open(save_figure(figure, path)).convert("L"))
 
 
 def drawn(text: str, path: Path) -> np.ndarray:
@@ -124,7 +124,7 @@ def test_labels_of_boxes_are_drawn_by_several_fonts(one_more: fonts.Face) -> Non
 
 @pytest.mark.usefixtures("only_dejavu")
 def test_letters_that_no_font_has_are_cut_from_no_label() -> None:
-    """A label is drawn whatever it holds; who writes it asks for a name or a number."""
+    """Labels are drawn as given; the caller chooses between name and number."""
     ((text, face),) = fonts.runs("猫 12 %")
     assert (text, face.family) == ("猫 12 %", fonts.MAIN)
 
@@ -147,7 +147,7 @@ def signs_of(face: fonts.Face) -> set[int]:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
 def test_what_is_drawn_is_in_a_font_by_another_reader(name: str) -> None:
-    """A name that is kept whole has every sign in a font, as fontTools reads its table."""
+    """Every character of a kept name is in a font's table, read by fontTools."""
     text = fonts.name_or_number(name, 1)
     maps = [signs_of(face) for face in fonts.faces_for(text)]
     signs = {sign for sign in text if not sign.isspace() and sign not in fonts.IGNORABLE}

@@ -1,4 +1,4 @@
-"""Galleries hold the best and the worst; drawings of merging hold the boxes of each step."""
+"""Galleries show the best and the worst; merging drawings show the boxes of each step."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from verydeep.localization.detect import Guess, Located
 from verydeep.localization.merge import Merging, merge_steps
 from verydeep.localization.result import LocatedSample
 from verydeep.visualization.plots.localization import answer_marks, draw_gallery, draw_merging
-from verydeep.visualization.plots.style import BLUE, ORANGE, save_picture
+from verydeep.visualization.plots.style import BLUE, ORANGE, save_figure
 
 
 def answer(number: int, share: float) -> LocatedSample:
-    """Make an image on which a box overlaps the true one by a share."""
+    """Return a result whose box overlaps the true one by a given share."""
     found = Guess(0, 0.9, Box(0, 0, 40 * share, 40) if share else None, 1.0)
     return LocatedSample(
         str(number), number % 2, (Box(0, 0, 40, 40),), Located((50, 60), (), found)
@@ -57,7 +57,7 @@ def test_no_picture_is_among_the_best_and_the_worst(
     shown = titles(figure)
     assert tuple(map(len, shown)) == expected
     assert len({*shown[0], *shown[1]}) == sum(expected)
-    with Image.open(save_picture(figure, tmp_path / "g.png", dots=40)) as image:
+    with Image.open(save_figure(figure, tmp_path / "g.png", dots=40)) as image:
         assert image.format == "PNG"
 
 
@@ -114,7 +114,7 @@ def test_every_step_shows_its_boxes_and_those_that_merge_next(
             assert blue == []
             assert orange == [pytest.approx(expected[int(column.argmax())])]
             assert axes.get_title().endswith("end")
-    save_picture(figure, tmp_path / "m.png", dots=40)
+    save_figure(figure, tmp_path / "m.png", dots=40)
 
 
 def test_merging_without_boxes_can_be_drawn() -> None:

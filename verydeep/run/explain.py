@@ -33,8 +33,8 @@ from verydeep.system.progress import Progress, ProgressTask, ProgressWish, choos
 from verydeep.system.settings import Compute
 from verydeep.visualization.inspection.page import (
     Head,
-    PictureSections,
-    Written,
+    ImagePart,
+    WrittenSection,
     write_page,
     write_part,
     write_section,
@@ -278,11 +278,11 @@ class _Maker:
     out: Path
 
     def __post_init__(self) -> None:
-        self.net: dict[str, Written] = {}
-        self.of_class: dict[tuple[str, int], Written] = {}
+        self.net: dict[str, WrittenSection] = {}
+        self.of_class: dict[tuple[str, int], WrittenSection] = {}
         self.taken = {"net"}
 
-    def write_all(self, subjects: Subjects, progress: Progress) -> list[PictureSections]:
+    def write_all(self, subjects: Subjects, progress: Progress) -> list[ImagePart]:
         """Write the drawings of all images, and return what the page says of them.
 
         Raises:
@@ -301,14 +301,14 @@ class _Maker:
             )
         return parts
 
-    def _each(self, subjects: Subjects, progress: Progress) -> list[PictureSections]:
+    def _each(self, subjects: Subjects, progress: Progress) -> list[ImagePart]:
         parts = []
         with progress.task("sections", len(subjects) * len(self.entries)) as task:
             for done, found in enumerate(subjects):
                 parts.append(self._write(found, task, done * len(self.entries)))
         return parts
 
-    def _write(self, found: LoadedSubject, task: ProgressTask, done: int) -> PictureSections:
+    def _write(self, found: LoadedSubject, task: ProgressTask, done: int) -> ImagePart:
         subject = found.subject
         options = replace(self.options, source=found.source)
         key = free_name(_slug(subject.name), self.taken)
@@ -328,7 +328,7 @@ class _Maker:
         file = printable(found.source) if isinstance(found.source, Path) else "memory"
         return write_part(subject, file, key, written, self.out)
 
-    def _make(self, entry: Entry, subject: Subject, options: Options, key: str) -> Written:
+    def _make(self, entry: Entry, subject: Subject, options: Options, key: str) -> WrittenSection:
         return write_section(entry.make(subject, options), self.out, key)
 
 

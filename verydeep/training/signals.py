@@ -7,12 +7,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 from verydeep.errors import Interrupted
-
-_Handlers = dict[signal.Signals, "signal._HANDLER"]
 
 _ENDINGS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -23,24 +21,6 @@ class _Stop(KeyboardInterrupt):
     """Raised by a signal; a KeyboardInterrupt, so that ``except Exception`` does not catch it."""
 
 
-def _handle(handler: Callable[[int, FrameType | None], None]) -> _Handlers:
-    """Set the handler of all terminating signals, and return the previous ones."""
-    # Only the main thread may set handlers.
-    if threading.current_thread() is not threading.main_thread():
-        return {}
-    return {
-        number: signal.signal(number, handler)
-        for number in _ENDINGS
-        # nohup ignores SIGHUP, which must stay so.
-        if not (number.name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN)
-    }
-
-
-def _restore(handlers: _Handlers) -> None:
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
 class _WhileEntered:
     """Context that receives signals."""
 
@@ -48,16 +28,19 @@ class _WhileEntered:
     """Name of the first received signal."""
 
     def __enter__(self) -> Self:
-        self._before = _handle(self._receive)
+        # Only the main thread may set handlers.
+        main = threading.current_thread() is threading.main_thread()
+        self._before = {
+            number: signal.signal(number, self._receive)
+            for number in (_ENDINGS if main else ())
+            # nohup ignores SIGHUP, which must stay so.
+            if not (number.name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN)
+        }
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _restore(self._before)
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         raise NotImplementedError
@@ -88,12 +71,7 @@ class StopAtOnce(_WhileEntered):
         self._entered = True
         return super().__enter__()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         """Restore the handlers.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Sections about one class: what is drawn and told is what was computed."""
+"""Sections about one class: drawings and texts match the computed values."""
 
 from __future__ import annotations
 

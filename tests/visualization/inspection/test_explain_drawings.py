@@ -1,4 +1,4 @@
-"""What is drawn of an image's way through a net: the numbers are those that were computed."""
+"""Drawings of activations: their numbers match the computed values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nets for stripes that have learned nothing: quick, and the same on every machine."""
+"""Untrained stripe nets: fast and identical on every machine."""
 
 import torch
 
@@ -8,7 +8,7 @@ from verydeep.visualization.lecture.stripe_task import CLASSES, SIDE, as_model
 
 
 def random_stripe_net(seed: int) -> Classifier:
-    """Return a small net A with random weights that names the classes of stripes."""
+    """Return a small net A with random weights and the stripe classes."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = vgg("A", len(CLASSES), input_size=SIDE, width=1 / 8, hidden=64)

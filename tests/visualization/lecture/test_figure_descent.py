@@ -1,4 +1,4 @@
-"""Gradient descent against PyTorch's, its growth against theory, its end against a minimiser."""
+"""Gradient descent against PyTorch, theoretical growth and a minimiser."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Free = tuple[Descent, Descent]
 
 @pytest.fixture(scope="module")
 def both() -> Free:
-    """Descents without decay and with the paper's."""
+    """Return descents without weight decay and with the paper's."""
     points, labels = separable_points()
     return descend(points, labels, 0.0), descend(points, labels, 5e-4)
 
 
 def at(descent: Descent, steps: int) -> int:
-    """Return the place at which so many steps were looked at, or nearly."""
+    """Return the index of the recorded step nearest to a number."""
     return int((descent.steps - steps).abs().argmin())
 
 

@@ -1,4 +1,4 @@
-"""Figures of a net looked into: drawn is what plain passes through the modules say."""
+"""Inspection figures against plain passes through the modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of tests: views counted pixel by pixel, intervals by simulation, boxes by counting."""
+"""Test figures against pixel counts of views, simulated intervals and counted boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is drawn of the nets, against modules of PyTorch, gradients and a flop counter."""
+"""Net figures against PyTorch modules, gradients and a FLOP counter."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_columns_add_up_and_cells_hold_every_count() -> None:
 
 
 def fields_by_gradient(name: str, side: int = 288) -> list[int]:
-    """Find what one value behind each convolution sees: the pixels with a gradient.
+    """Return the receptive field after each convolution: the pixels with a gradient.
 
     Weights and images are positive and pools average, so that no gradient vanishes.
     """

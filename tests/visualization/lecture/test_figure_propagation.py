@@ -1,4 +1,4 @@
-"""What passes a new net against what hooks see, and against the theory of fans."""
+"""Signal propagation against forward hooks and fan-in theory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verydeep.visualization.lecture.signal_propagation import NET, SIZE, WAYS, d
 
 
 def same_draws(variance: float) -> tuple[VGG, Tensor, Tensor]:
-    """Return the net, the image and the slope that the seed 0 stands for."""
+    """Return net, image and gradient of seed 0."""
     generator = torch.Generator().manual_seed(0)
     net = VGG(NET, 1, input_size=32, hidden=1)
     initialize(net, "normal", variance=variance, generator=generator)

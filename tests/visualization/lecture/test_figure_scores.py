@@ -1,4 +1,4 @@
-"""Softmax and loss against their closed forms, and the images of them against the numbers."""
+"""Softmax and loss against closed forms, and their drawings against the numbers."""
 
 from __future__ import annotations
 

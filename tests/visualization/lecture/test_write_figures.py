@@ -1,4 +1,4 @@
-"""The figures as files and as a verb: what is written, what is said of it, what can be read."""
+"""Lecture figures as files and as a command: output, texts, legibility."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ ALL = [figure.name for figure in FIGURES]
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A folder with all figures, and what was said of it."""
+    """Return a folder with all figures and the result."""
     folder = tmp_path_factory.mktemp("figures") / "new" / "folder"
     return folder, write_figures(folder)
 
 
 class Pictures(HTMLParser):
-    """Collects the images and links of a page."""
+    """Parser that collects the images and links of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ def test_dark_figures_stand_on_a_dark_page(tmp_path: Path) -> None:
 
 
 def drawn_texts(figure: LectureFigure, monkeypatch: pytest.MonkeyPatch) -> list[Text]:
-    """Return every text that drawing a figure puts on it."""
+    """Return all texts of a drawn figure."""
     seen: list[Text] = []
     original = Text.draw
 

@@ -1,4 +1,4 @@
-"""Reads a page as a browser would, and minds that every element is closed."""
+"""HTML parser for tests that requires closed elements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """Reads a page; every element must be closed in its turn."""
+    """Parsed page, whose elements must all be closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Runs that the report's tests look at: made up, with answers and images as asked for."""
+"""Synthetic runs with predictions and images for report tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENDING = {
 
 
 class Described:
-    """What a result says of a net."""
+    """Stub of a net for results."""
 
     name = "A"
     input_size = 32
@@ -51,7 +51,7 @@ def write_lines(path: Path, rows: Any) -> None:
 
 
 def begin_run(folder: Path, data: Path, classes: Sequence[str], error: str = "top1_error") -> Path:
-    """Write all of a run but its tests."""
+    """Write a run without its tests."""
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text("training:\n  seed: 17\n", "utf-8")
     environment = {
@@ -126,7 +126,7 @@ def classified(folder: Path, data: Path, answers: Answers) -> Path:
 def random_boxes(
     images: int, seed: int = 0, size: tuple[int, int] = (40, 60)
 ) -> list[LocatedSample]:
-    """Boxes from hopeless to perfect; of every tenth image none was found."""
+    """Return boxes of all qualities; every tenth image has none."""
     generator = np.random.default_rng(seed)
     located = []
     for number in range(images):

@@ -1,4 +1,4 @@
-"""The report's tables, matrix and galleries, against the answers that they are made of."""
+"""Tables, matrix and galleries of the report against the predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report in a browser: nothing is loaded, nothing complained of, all can read it."""
+"""The report in a browser: no requests, no errors, accessible."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANIMALS = ("cat", "dog", "a bird of a rather long name, which has to be broken s
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The reports of a classifier of few classes, one of many, a box net, and an old run."""
+    """Return reports of classifiers with few and many classes, a box net and an old run."""
     folder = tmp_path_factory.mktemp("pages")
     names = [f"test/p{number:05}.png" for number in range(60)]
     for number, name in enumerate(names):
@@ -73,7 +73,7 @@ def test_a_page_is_whole_quiet_and_accessible(
 def test_no_column_of_the_matrix_is_lost(
     pages: dict[str, Path], browser: Any, media: str, width: int
 ) -> None:
-    """718 pixels are 190 millimetres: A4 within margins of a centimetre."""
+    """718 pixels are 190 mm: A4 with margins of 1 cm."""
     page = browser.new_page(viewport={"width": width, "height": 844})
     page.emulate_media(media=media)
     page.goto(pages["many"].as_uri())

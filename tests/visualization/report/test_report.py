@@ -1,4 +1,4 @@
-"""The report: one page that opens from disk, whole, and loads nothing."""
+"""The report: a self-contained page that opens from disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from verydeep.visualization.report.provenance import kind_of_run
 
 @pytest.fixture
 def run(trained_run: Path, tmp_path: Path) -> Path:
-    """A finished run that may be changed."""
+    """Return a modifiable copy of a finished run."""
     shutil.copytree(trained_run, tmp_path / "run")
     return tmp_path / "run"
 
@@ -130,7 +130,7 @@ def row(epoch: int, drops: int = 0, **more: float) -> dict[str, float]:
 
 
 def elements(svg: str, tag: str, kind: str) -> list[ElementTree.Element]:
-    """The elements of a kind in a drawing, which must be well-formed."""
+    """Return the elements of a kind in a well-formed SVG."""
     root = ElementTree.fromstring(svg)
     assert root.tag == "svg"
     assert root.get("role") == "img"

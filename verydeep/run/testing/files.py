@@ -28,7 +28,7 @@ from verydeep.system.files import write_json, write_text
 from verydeep.visualization.plots.confusion import draw_confusion
 from verydeep.visualization.plots.localization import draw_gallery, draw_merging
 from verydeep.visualization.plots.reliability import draw_reliability
-from verydeep.visualization.plots.style import save_picture
+from verydeep.visualization.plots.style import save_figure
 
 
 def write_result(result: EvaluationResult, folder: Path) -> None:
@@ -67,7 +67,7 @@ def write_localization(result: LocalizationResult, bench: Bench, folder: Path) -
     located = [answer.located for answer in result.answers]
     write_json(folder / "coco_results.json", coco_results(located, len(net.classes), numbers))
     gallery = draw_gallery(result.answers, lambda answer: decode(places[answer.name]), net.title)
-    save_picture(gallery, folder / "gallery.png")
+    save_figure(gallery, folder / "gallery.png")
     if result.protocol != "center":
         ranked = sorted(result.answers, key=lambda answer: answer.overlap)
         chosen = ranked[len(ranked) // 2]
@@ -104,7 +104,7 @@ def _draw_merging(
     how = {"flip": result.flip, **grid, **result.merging}
     protocol = BoxProtocol(result.protocol, result.scales, **how)  # type: ignore[arg-type]
     steps = merging_of(bench.classifiers, bench.regressors, picture, protocol, label)
-    save_picture(draw_merging(picture, steps), path)
+    save_figure(draw_merging(picture, steps), path)
 
 
 def _box_rows(result: LocalizationResult, classes: Sequence[str]) -> Iterable[Sequence[Any]]:
@@ -148,7 +148,7 @@ def _write_classes(answers: Answers, folder: Path) -> None:
     counts = zip(answers.classes, confusion.tolist(), strict=True)
     table = [(name, *row) for name, row in counts]
     _write_csv(folder / "confusion.csv", [("true class", *answers.classes), *table])
-    save_picture(draw_confusion(confusion, answers.classes), folder / "confusion.png")
+    save_figure(draw_confusion(confusion, answers.classes), folder / "confusion.png")
 
 
 def _write_reliability(result: EvaluationResult, folder: Path) -> None:
@@ -162,7 +162,7 @@ def _write_reliability(result: EvaluationResult, folder: Path) -> None:
     head = ("curve", *(part.name for part in fields(Bin)))
     rows = [(name, *astuple(part)) for name, bins in curves.items() for part in bins]
     _write_csv(folder / "reliability.csv", [head, *rows])
-    save_picture(draw_reliability(curves), folder / "reliability.png")
+    save_figure(draw_reliability(curves), folder / "reliability.png")
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:

@@ -20,7 +20,7 @@ from verydeep.run.testing.bench import (
     set_up,
 )
 from verydeep.system.settings import Compute
-from verydeep.visualization.plots.style import save_picture
+from verydeep.visualization.plots.style import save_figure
 from verydeep.visualization.plots.views import draw_views
 
 
@@ -56,7 +56,7 @@ def explain_test(
         how = TestProtocol.of(protocol)
         explanation = explain(loaded, [how.for_model(model) for model in loaded], source)
         if folder:
-            save_picture(draw_views(explanation), folder / "views.png")
+            save_figure(draw_views(explanation), folder / "views.png")
     return explanation
 
 

@@ -18,10 +18,10 @@ from verydeep.inspection.attribution import (
 )
 from verydeep.inspection.subject import Subject
 from verydeep.visualization.inspection.heatmap import (
-    as_picture,
-    beside,
+    as_array,
     draw_heat,
     heat_facts,
+    image_row,
     in_words,
     show,
 )
@@ -190,9 +190,9 @@ def _brightest(heat: Tensor) -> float:
 
 def _draw_guided(pixels: Tensor, colours: Tensor, heat: Tensor) -> Figure:
     most = max(_brightest(heat), torch.finfo(heat.dtype).tiny)
-    figure, (first, second, third) = beside(pixels.shape[-2:], 3)
-    show(first, as_picture(pixels), "image")
-    show(second, as_picture((colours / most).clamp(-1, 1) / 2 + 0.5), "grey = 0")
+    figure, (first, second, third) = image_row(pixels.shape[-2:], 3)
+    show(first, as_array(pixels), "image")
+    show(second, as_array((colours / most).clamp(-1, 1) / 2 + 0.5), "grey = 0")
     bright = (heat / most).clamp(0, 1).expand_as(colours)
-    show(third, as_picture(bright), f"absolute, 0 to {most:.1g}")
+    show(third, as_array(bright), f"absolute, 0 to {most:.1g}")
     return figure

@@ -26,7 +26,7 @@ from verydeep.inspection.subject import Subject
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.system.option_names import option
-from verydeep.visualization.inspection.heatmap import LETTERS, ONE_SIGN, as_picture, beside, show
+from verydeep.visualization.inspection.heatmap import LETTERS, ONE_SIGN, as_array, image_row, show
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import WIDTH
 from verydeep.visualization.plots.boxes import reduced
@@ -61,7 +61,7 @@ def boxes_section(
     nets = [localizer] if isinstance(localizer, Localizer) else [*localizer]
     asked = replace(BoxProtocol.of(protocol), top=1)
     how = asked.for_nets([subject.model], nets, len(subject.model.classes))
-    source = Image.fromarray(as_picture(subject.pixels)) if source is None else source
+    source = Image.fromarray(as_array(subject.pixels)) if source is None else source
     result = provenance([subject.model], nets, source, how, subject.label)
     where = f"Q = {', '.join(map(str, how.used_scales))}{', mirrored too' * how.mirrors}"
     return Section(
@@ -97,9 +97,9 @@ def _panels(
     if strongest is None or result.box is None:
         return []
     gradients = coordinate_gradients(nets[strongest.net], source, strongest, result.label)
-    picture = source if isinstance(source, Image.Image) else decode(source)
-    merging = [_merging_panel(subject, picture, result)] if _merges(result) else []
-    return [_origins_panel(subject, picture, result), *merging, _gradients_panel(gradients, result)]
+    image = source if isinstance(source, Image.Image) else decode(source)
+    merging = [_merging_panel(subject, image, result)] if _merges(result) else []
+    return [_origins_panel(subject, image, result), *merging, _gradients_panel(gradients, result)]
 
 
 def _facts(subject: Subject, result: Provenance, protocol: BoxProtocol) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _facts(subject: Subject, result: Provenance, protocol: BoxProtocol) -> dict[
     }
 
 
-def _origins_panel(subject: Subject, picture: Image.Image, result: Provenance) -> Panel:
+def _origins_panel(subject: Subject, image: Image.Image, result: Provenance) -> Panel:
     used = [result.origins[number] for number in result.used]
     assert result.box is not None
     box = ", ".join(f"{v:.0f}" for v in result.box)
@@ -152,7 +152,7 @@ def _origins_panel(subject: Subject, picture: Image.Image, result: Provenance) -
         name="boxes-origins",
         title=f"Windows and boxes behind the box of {subject.quoted}",
         alt=summary,
-        figure=_draw_origins(picture, result),
+        figure=_draw_origins(image, result),
         caption="Left, dashed: windows whose boxes were merged into the result, for all scales and "
         "mirrored views. Right: these boxes; thicker lines mean higher scores. Blue: the box with "
         "the highest score. Orange: the result, drawn wider and below, so that it remains visible "
@@ -161,9 +161,9 @@ def _origins_panel(subject: Subject, picture: Image.Image, result: Provenance) -
     )
 
 
-def _merging_panel(subject: Subject, picture: Image.Image, result: Provenance) -> Panel:
+def _merging_panel(subject: Subject, image: Image.Image, result: Provenance) -> Panel:
     merges, left = _merges(result), len(result.steps[-1].boxes)
-    figure = draw_merging(picture, result.steps)
+    figure = draw_merging(image, result.steps)
     factor = min(1.0, WIDTH / figure.get_figwidth())
     figure.set_size_inches(factor * figure.get_figwidth(), factor * figure.get_figheight())
     for axes in figure.axes:
@@ -203,11 +203,11 @@ def _gradients_panel(gradients: CoordinateGradients, result: Provenance) -> Pane
     )
 
 
-def _draw_origins(picture: Image.Image, result: Provenance) -> Figure:
+def _draw_origins(image: Image.Image, result: Provenance) -> Figure:
     used = [result.origins[number] for number in result.used[:MOST]]
-    size = (picture.height, picture.width)
-    pixels = np.asarray(reduced(picture, [], MOST_PIXELS)[0])
-    figure, (first, second) = beside(size, 2)
+    size = (image.height, image.width)
+    pixels = np.asarray(reduced(image, [], MOST_PIXELS)[0])
+    figure, (first, second) = image_row(size, 2)
     many = len(result.used) != 1
     show(first, pixels, f"{len(result.used)} window" + "s" * many, size=size)
     show(second, pixels, f"{'boxes' if many else 'box'} and result ({result.score:.2g})", size=size)
@@ -221,14 +221,14 @@ def _draw_origins(picture: Image.Image, result: Provenance) -> Figure:
         outline(first, origin.window, colour, 0.6 + 1.4 * strength, ls=(0, (4, 3)))
         outline(second, origin.box, colour, 0.6 + 1.4 * strength)
     for axes in (first, second):
-        axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))
+        axes.set(xlim=(0, image.width), ylim=(image.height, 0))
     return figure
 
 
-def _draw_gradients(gradients: CoordinateGradients, picture: tuple[int, int]) -> Figure:
+def _draw_gradients(gradients: CoordinateGradients, size: tuple[int, int]) -> Figure:
     height, width = shape = gradients.pixels.shape[-2:]
-    figure, panels = beside(shape, 4)
-    y, x = height / picture[0], width / picture[1]
+    figure, panels = image_row(shape, 4)
+    y, x = height / size[0], width / size[1]
     cx, cy, w, h = (v * f for v, f in zip(gradients.box, (x, y, x, y), strict=True))
     box = Box(cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
     for axes, name, heat in zip(panels, COORDINATES, gradients.gradients, strict=True):

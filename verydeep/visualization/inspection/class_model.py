@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from verydeep.inspection.class_model import USUAL_ASCENT, Ascent, ClassModel, class_model
 from verydeep.inspection.subject import Subject
 from verydeep.system.progress import Progress
-from verydeep.visualization.inspection.heatmap import LETTERS, as_picture, show
+from verydeep.visualization.inspection.heatmap import LETTERS, as_array, show
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import DOTS, WIDTH
 from verydeep.visualization.plots.fonts import name_or_number
@@ -87,8 +87,8 @@ def _draw(result: ClassModel, title: str) -> Figure:
     high = SIDE * height / width
     tall = high + 0.25
     figure = Figure(figsize=(WIDTH, tall), dpi=DOTS)
-    picture = figure.add_axes((0, 0, SIDE / WIDTH, high / tall), anchor="NW")
-    show(picture, as_picture(result.pixels), shortened(title, LONGEST), smooth=True)
+    image = figure.add_axes((0, 0, SIDE / WIDTH, high / tall), anchor="NW")
+    show(image, as_array(result.pixels), shortened(title, LONGEST), smooth=True)
     axes = figure.add_axes((0.64, 0.5 / tall, 0.34, (high - 0.5) / tall))
     axes.plot(range(len(result.scores)), result.scores, color=BLUE)
     axes.set_title("score by step", fontsize=LETTERS, loc="left", pad=3)

@@ -29,7 +29,7 @@ ROOM = 0.95
 """Width reserved for the colour bar, in inches."""
 
 
-def as_picture(pixels: Tensor) -> Pixels:
+def as_array(pixels: Tensor) -> Pixels:
     """Return colours (H, W, 3) from an image (3, H, W)."""
     return pixels.permute(1, 2, 0).numpy()
 
@@ -52,10 +52,10 @@ def draw_heat(
     colours = colormaps[TWO_SIGNS if signed else ONE_SIGN]
     drawn = colours(norm(values))[..., :3]
     weight = np.clip(np.abs(values) / most, 0, 1)[..., None] ** 0.5 * 0.8
-    grey = np.repeat((as_picture(pixels) @ [0.299, 0.587, 0.114] / 255)[..., None], 3, 2)
+    grey = np.repeat((as_array(pixels) @ [0.299, 0.587, 0.114] / 255)[..., None], 3, 2)
     over = grey * (1 - weight) + drawn * weight
-    figure, (first, second, third) = beside(pixels.shape[-2:], 3, ROOM)
-    show(first, as_picture(pixels), "image")
+    figure, (first, second, third) = image_row(pixels.shape[-2:], 3, ROOM)
+    show(first, as_array(pixels), "image")
     show(second, drawn, "map")
     show(third, over, "overlay")
     x, y, _ = peak(heat)
@@ -67,7 +67,7 @@ def draw_heat(
     return figure
 
 
-def beside(shape: Any, count: int, room: float = 0.0) -> tuple[Figure, list[Any]]:
+def image_row(shape: Any, count: int, room: float = 0.0) -> tuple[Figure, list[Any]]:
     """Return a figure with a row of axes for images of one shape, each with room for a title.
 
     Args:
@@ -91,7 +91,7 @@ def beside(shape: Any, count: int, room: float = 0.0) -> tuple[Figure, list[Any]
 
 def show(
     axes: Any,
-    picture: Pixels,
+    image: Pixels,
     title: str,
     *,
     smooth: bool = False,
@@ -101,14 +101,14 @@ def show(
 
     Args:
         axes: The axes.
-        picture: Colours, (H, W, 3).
+        image: Colours, (H, W, 3).
         title: Title above the image.
         smooth: Whether to interpolate between pixels.
         size: Height and width in data coordinates; None means those of the image.
     """
-    height, width = size or picture.shape[:2]
+    height, width = size or image.shape[:2]
     axes.imshow(
-        picture,
+        image,
         extent=(0, width, height, 0),
         interpolation="bicubic" if smooth else "nearest" if height < 300 else "antialiased",
     )

@@ -15,14 +15,14 @@ from verydeep.system.files import write_atomically, write_json, write_text
 from verydeep.system.pages import render
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import DOTS
-from verydeep.visualization.plots.style import darken, save_picture
+from verydeep.visualization.plots.style import darken, save_figure
 
 LIKELIEST = 5
 """Number of classes listed per image."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class WrittenPanel:
     """A panel whose drawing has been written; see :class:`Panel`.
 
     Attributes:
@@ -45,13 +45,13 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenSection:
     """A section whose drawings have been written; see :class:`Section`."""
 
     name: str
     title: str
     lead: str
-    panels: tuple[Shown, ...]
+    panels: tuple[WrittenPanel, ...]
     facts: Mapping[str, Any]
 
 
@@ -61,16 +61,16 @@ class Likely(NamedTuple):
     Attributes:
         name: Display name of the class.
         probability: Probability, 0 to 1.
-        asked: Whether the page explains this class.
+        explained: Whether the page explains this class.
     """
 
     name: str
     probability: float
-    asked: bool
+    explained: bool
 
 
 @dataclass(frozen=True)
-class PictureSections:
+class ImagePart:
     """Part of the page about one image.
 
     Attributes:
@@ -81,7 +81,7 @@ class PictureSections:
         height: Height of the input, in pixels.
         width: Width of the input, in pixels.
         positions: Rows and columns of the score map.
-        asked: The explained class.
+        explained: The explained class.
         ranking: The most likely classes and the explained one.
         sections: Sections about the image.
     """
@@ -93,9 +93,9 @@ class PictureSections:
     height: int
     width: int
     positions: tuple[int, int]
-    asked: str
+    explained: str
     ranking: tuple[Likely, ...]
-    sections: tuple[Written, ...]
+    sections: tuple[WrittenSection, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -106,7 +106,7 @@ class PictureSections:
             "height": self.height,
             "width": self.width,
             "positions": list(self.positions),
-            "class": self.asked,
+            "class": self.explained,
             "ranking": [
                 {"class": one.name, "probability": one.probability} for one in self.ranking
             ],
@@ -147,7 +147,7 @@ class Head:
     unreadable: tuple[str, ...]
 
 
-def sections_as_dict(sections: Iterable[Written]) -> dict[str, Any]:
+def sections_as_dict(sections: Iterable[WrittenSection]) -> dict[str, Any]:
     """Return the facts and files of sections by name."""
     return {
         section.name: {
@@ -159,40 +159,40 @@ def sections_as_dict(sections: Iterable[Written]) -> dict[str, Any]:
     }
 
 
-def write_section(section: Section, folder: Path, key: str) -> Written:
+def write_section(section: Section, folder: Path, key: str) -> WrittenSection:
     """Write a section's drawings as ``key/PANEL.png`` (light) and ``key/PANEL-dark.png``."""
     panels = tuple(_write_panel(panel, folder, key) for panel in section.panels)
-    return Written(section.name, section.title, section.lead, panels, section.facts)
+    return WrittenSection(section.name, section.title, section.lead, panels, section.facts)
 
 
-def _write_panel(panel: Panel, folder: Path, key: str) -> Shown:
+def _write_panel(panel: Panel, folder: Path, key: str) -> WrittenPanel:
     file, dark = f"{key}/{panel.name}.png", f"{key}/{panel.name}-dark.png"
     notes = {"Title": panel.title, "Description": panel.alt}
-    save_picture(panel.figure, folder / file, dots=DOTS, notes=notes)
+    save_figure(panel.figure, folder / file, dots=DOTS, notes=notes)
     darken(panel.figure)
-    save_picture(panel.figure, folder / dark, dots=DOTS, notes=notes)
+    save_figure(panel.figure, folder / dark, dots=DOTS, notes=notes)
     with Image.open(folder / file) as image:
         width, height = image.size
-    return Shown(panel.title, panel.alt, panel.caption, file, dark, width, height)
+    return WrittenPanel(panel.title, panel.alt, panel.caption, file, dark, width, height)
 
 
 def write_part(
-    subject: Subject, source: str, key: str, sections: Sequence[Written], folder: Path
-) -> PictureSections:
+    subject: Subject, source: str, key: str, sections: Sequence[WrittenSection], folder: Path
+) -> ImagePart:
     """Write the input of the net as an image file and return the part about it."""
     file = f"{key}/picture.png"
-    picture = Image.fromarray(np.ascontiguousarray(subject.pixels.permute(1, 2, 0).numpy()))
-    write_atomically(folder / file, lambda path: picture.save(path, format="PNG"))
+    image = Image.fromarray(np.ascontiguousarray(subject.pixels.permute(1, 2, 0).numpy()))
+    write_atomically(folder / file, lambda path: image.save(path, format="PNG"))
     net = subject.model.net
-    return PictureSections(
+    return ImagePart(
         key=key,
         name=subject.name,
         source=source,
         file=file,
-        height=picture.height,
-        width=picture.width,
-        positions=net.map_size(picture.height, picture.width),
-        asked=subject.title,
+        height=image.height,
+        width=image.width,
+        positions=net.map_size(image.height, image.width),
+        explained=subject.title,
         ranking=_ranking(subject),
         sections=tuple(sections),
     )
@@ -212,8 +212,8 @@ def _ranking(subject: Subject) -> tuple[Likely, ...]:
 
 def write_page(
     head: Head,
-    parts: Sequence[PictureSections],
-    net: Sequence[Written],
+    parts: Sequence[ImagePart],
+    net: Sequence[WrittenSection],
     folder: Path,
     *,
     seconds: float,

@@ -80,14 +80,14 @@ def _outside(whole: Window, visible: Window) -> str:
 
 def _draw(subject: Subject, one: ReceptiveField) -> Figure:
     visible = one.field.visible
-    figure, (left, right, beside) = _places(subject.pixels.shape[1:], visible[2:])
+    figure, (left, right, bar) = _places(subject.pixels.shape[1:], visible[2:])
     height, width = subject.pixels.shape[1:]
     left.imshow(subject.pixels.permute(1, 2, 0).numpy(), extent=(0, width, height, 0))
     outline(left, visible.corners, ORANGE, 2.0)
     if max(visible.height / height, visible.width / width) < SMALL:
         _ring(left, visible)
     left.set(xlim=(0, width), ylim=(height, 0), ylabel="pixels")
-    _draw_gradient(right, beside, one)
+    _draw_gradient(right, bar, one)
     for axes in (left, right):
         axes.tick_params(labelsize=8, length=2)
         axes.set_xlabel("pixels")
@@ -119,7 +119,7 @@ def _places(first: Sequence[int], second: Sequence[int]) -> tuple[Figure, list[A
     ]
 
 
-def _draw_gradient(axes: Any, beside: Any, one: ReceptiveField) -> None:
+def _draw_gradient(axes: Any, bar: Any, one: ReceptiveField) -> None:
     top, left, height, width = one.field.visible
     part = one.gradient[top : top + height, left : left + width].numpy()
     image = axes.imshow(
@@ -133,7 +133,7 @@ def _draw_gradient(axes: Any, beside: Any, one: ReceptiveField) -> None:
         square = _square(one.field.whole, one.effective_side)
         outline(axes, square.corners, SQUARE, 1.6, ls="--", halo=False)
     axes.set(xlim=(left, left + width), ylim=(top + height, top))
-    colour_scale(image, beside, "|gradient|", 8)
+    colour_scale(image, bar, "|gradient|", 8)
 
 
 def _square(whole: Window, side: int) -> Window:

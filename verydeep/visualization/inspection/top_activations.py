@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from verydeep.inspection.top_activations import Channel, Patch, Patches
-from verydeep.visualization.inspection.heatmap import as_picture, show
+from verydeep.visualization.inspection.heatmap import as_array, show
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import DOTS, HEAD, WIDTH
 from verydeep.visualization.plots.fonts import key_to_numbers, name_or_number
@@ -97,7 +97,7 @@ def _draw(patches: Sequence[Patch], name: Callable[[int], str]) -> Figure:
 
 
 def _draw_whole(axes: Any, patch: Patch) -> None:
-    show(axes, as_picture(patch.thumbnail), "", size=patch.size)
+    show(axes, as_array(patch.thumbnail), "", size=patch.size)
     outline(axes, patch.field.visible.corners, ORANGE, 1.6)
     height, width = patch.size
     # Margin for the outline, half of which lies outside the image.

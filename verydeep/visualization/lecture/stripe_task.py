@@ -96,6 +96,6 @@ def with_random_classifier(model: Classifier, seed: int = 0) -> Classifier:
 def standing(model: Classifier) -> tuple[Subject, Box]:
     """Return a 64-pixel image of standing stripes as the subject of a net, and its patch."""
     label = CLASSES.index("standing")
-    picture, patch = stripes(np.random.default_rng(1), label, side=2 * SIDE)
-    likely = model.score_map(picture[None]).mean((2, 3)).softmax(1)[0]
-    return Subject(model, "stripes", picture, likely, label), patch
+    image, patch = stripes(np.random.default_rng(1), label, side=2 * SIDE)
+    likely = model.score_map(image[None]).mean((2, 3)).softmax(1)[0]
+    return Subject(model, "stripes", image, likely, label), patch

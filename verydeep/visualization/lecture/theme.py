@@ -6,7 +6,6 @@ or lightened where text needs more contrast with the page.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -23,14 +22,9 @@ DARK = ("#ececec", "#161616", "#9a9a9a", ("#56b4e9", "#e69f00", "#18b98b", "#cc7
 def theme(*, dark: bool = False) -> AbstractContextManager[None]:
     """Return a context for drawing and saving figures for a light or a dark page."""
     ink, paper, soft, palette = DARK if dark else LIGHT
-    context: AbstractContextManager[None] = mpl.rc_context(_settings(ink, paper, soft, palette))
-    return context
-
-
-def _settings(ink: str, paper: str, soft: str, palette: Sequence[str]) -> Any:
     inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
     papered = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
-    return {
+    settings: Any = {
         **dict.fromkeys(inked, ink),
         **dict.fromkeys(papered, paper),
         "grid.color": soft,
@@ -48,6 +42,8 @@ def _settings(ink: str, paper: str, soft: str, palette: Sequence[str]) -> Any:
         # Makes SVG identifiers, and thus the file, reproducible.
         "svg.hashsalt": "verydeep",
     }
+    context: AbstractContextManager[None] = mpl.rc_context(settings)
+    return context
 
 
 def soft_colour() -> str:

@@ -13,7 +13,7 @@ from verydeep.system.pages import render
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.visualization.lecture.figures import FIGURES, LectureFigure, chosen
 from verydeep.visualization.lecture.theme import theme
-from verydeep.visualization.plots.style import save_picture
+from verydeep.visualization.plots.style import save_figure
 
 FORMATS = ("png", "svg")
 
@@ -88,9 +88,9 @@ def _write_figure(figure: LectureFigure, folder: Path, *, dark: bool) -> None:
     notes = {"Title": figure.title, "Description": figure.alt}
     with theme(dark=dark):
         drawn = figure.draw()
-        save_picture(drawn, folder / f"{figure.name}.png", notes=notes)
+        save_figure(drawn, folder / f"{figure.name}.png", notes=notes)
         # Without a date, the file is reproducible.
-        save_picture(drawn, folder / f"{figure.name}.svg", notes={**notes, "Date": None})
+        save_figure(drawn, folder / f"{figure.name}.svg", notes={**notes, "Date": None})
 
 
 def _write_page(folder: Path, *, dark: bool) -> None:

@@ -51,7 +51,7 @@ def true_mark(box: Box, label: str = "") -> Mark:
     return Mark(box, label, TRUE, dashed=True)
 
 
-def draw_boxes(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
+def draw_boxes(image: Image.Image, marks: Sequence[Mark]) -> Image.Image:
     """Return an image with boxes drawn on it, enlarged if it is too small for legible labels.
 
     Lines have a dark outline, so that they are visible on any background. Boxes are clipped to the
@@ -59,12 +59,12 @@ def draw_boxes(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
     another label; labels wider than the image end in an ellipsis.
 
     Args:
-        picture: Image of mode RGB.
+        image: Image of mode RGB.
         marks: Boxes in drawing order.
     """
-    factor = enlargement(picture.size)
-    size = (round(picture.width * factor), round(picture.height * factor))
-    drawn = picture.resize(size, Image.Resampling.BICUBIC) if factor > 1 else picture.copy()
+    factor = enlargement(image.size)
+    size = (round(image.width * factor), round(image.height * factor))
+    drawn = image.resize(size, Image.Resampling.BICUBIC) if factor > 1 else image.copy()
     canvas = ImageDraw.Draw(drawn)
     line = max(2, round(min(size) / 110))
     frames = [_on_canvas(mark.box, factor, size) for mark in marks]
@@ -83,18 +83,16 @@ def draw_boxes(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
     return drawn
 
 
-def reduced(
-    picture: Image.Image, marks: Sequence[Mark], most: int
-) -> tuple[Image.Image, list[Mark]]:
+def reduced(image: Image.Image, marks: Sequence[Mark], most: int) -> tuple[Image.Image, list[Mark]]:
     """Return an image shrunk to at most ``most`` pixels a side, and its boxes scaled alike."""
-    factor = min(1.0, most / max(picture.size))
+    factor = min(1.0, most / max(image.size))
     if factor == 1:
-        return picture, [*marks]
-    width, height = (max(1, round(side * factor)) for side in picture.size)
-    x, y = width / picture.width, height / picture.height
+        return image, [*marks]
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    x, y = width / image.width, height / image.height
     boxes = (Box(m.box.x0 * x, m.box.y0 * y, m.box.x1 * x, m.box.y1 * y) for m in marks)
     moved = [mark._replace(box=box) for mark, box in zip(marks, boxes, strict=True)]
-    return picture.resize((width, height), Image.Resampling.BILINEAR), moved
+    return image.resize((width, height), Image.Resampling.BILINEAR), moved
 
 
 def enlargement(size: tuple[int, int]) -> float:

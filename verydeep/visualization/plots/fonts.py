@@ -148,7 +148,8 @@ def installed() -> list[Face]:
         if entry.style != "normal" or "Last Resort" in entry.name:
             continue
         face = Face(entry.name, str(entry.fname), int(getattr(entry, "index", 0)))
-        off = abs(_weight(entry.weight) - 400)
+        weight: Any = entry.weight
+        off = abs(int(font_manager.weight_dict.get(weight, weight)) - 400)
         if entry.name not in best or off < best[entry.name][0]:
             best[entry.name] = (off, face)
     return sorted((face for _, face in best.values()), key=_plainness)
@@ -204,10 +205,6 @@ def _plainness(face: Face) -> tuple[bool, bool, str]:
     name = face.family.lower()
     fancy = any(part in name for part in ("serif", "mono", "display", "condensed", "light"))
     return fancy, "sans" not in name, face.family
-
-
-def _weight(weight: Any) -> int:
-    return int(font_manager.weight_dict.get(weight, weight))
 
 
 def _shapes() -> bool:

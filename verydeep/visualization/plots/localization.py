@@ -69,8 +69,8 @@ def answer_marks(answer: LocatedSample) -> list[Mark]:
     return [*map(true_mark, answer.boxes), *predicted]
 
 
-def _draw_answer(axes: Any, answer: LocatedSample, picture: Image.Image, name: str) -> None:
-    drawn = draw_boxes(*reduced(picture, answer_marks(answer), MOST_PIXELS))
+def _draw_answer(axes: Any, answer: LocatedSample, image: Image.Image, name: str) -> None:
+    drawn = draw_boxes(*reduced(image, answer_marks(answer), MOST_PIXELS))
     axes.imshow(np.asarray(drawn))
     short = shortened(name_or_number(name, answer.label + 1), LONGEST_NAME)
     missing = ", no box" if answer.located.given and answer.located.given.box is None else ""
@@ -78,7 +78,7 @@ def _draw_answer(axes: Any, answer: LocatedSample, picture: Image.Image, name: s
 
 
 def draw_merging(
-    picture: Image.Image, steps: Sequence[Merged], *, panels: int = 6, column: int | None = None
+    image: Image.Image, steps: Sequence[Merged], *, panels: int = 6, column: int | None = None
 ) -> Figure:
     """Draw evenly spaced steps of box merging, including the first and the last.
 
@@ -86,7 +86,7 @@ def draw_merging(
     orange. Thicker lines mean higher scores.
 
     Args:
-        picture: The image, mode RGB.
+        image: The image, mode RGB.
         steps: At least one step from :func:`verydeep.localization.merge.merge_steps`.
         panels: Maximum number of steps to draw.
         column: Class whose scores count, if there are several.
@@ -94,24 +94,22 @@ def draw_merging(
     chosen = np.unique(np.linspace(0, len(steps) - 1, min(panels, len(steps))).round().astype(int))
     columns = min(3, len(chosen))
     rows = -(-len(chosen) // columns)
-    ratio = min(2.0, max(0.5, picture.height / picture.width))
+    ratio = min(2.0, max(0.5, image.height / image.width))
     figure = Figure(figsize=(columns * 3.4, rows * (3.4 * ratio + 0.5)), layout="constrained")
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in places:
         axes.set_axis_off()
     for axes, index in zip(places, chosen, strict=False):
-        _draw_step(axes, picture, steps[index], int(index), column)
+        _draw_step(axes, image, steps[index], int(index), column)
     return figure
 
 
-def _draw_step(
-    axes: Any, picture: Image.Image, step: Merged, index: int, column: int | None
-) -> None:
+def _draw_step(axes: Any, image: Image.Image, step: Merged, index: int, column: int | None) -> None:
     scores = step.scores if step.scores.dim() == 1 else step.scores[:, column or 0]
-    extent = (0, picture.width, picture.height, 0)
-    small, _ = reduced(picture, [], MOST_PIXELS)
+    extent = (0, image.width, image.height, 0)
+    small, _ = reduced(image, [], MOST_PIXELS)
     axes.imshow(np.asarray(small), extent=extent, alpha=0.75, interpolation="bicubic")
-    axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))
+    axes.set(xlim=(0, image.width), ylim=(image.height, 0))
     most = max(float(scores.max()), 1e-12) if len(scores) else 1.0
     best = int(scores.argmax()) if len(scores) and step.pair is None else None
     order = sorted(range(len(scores)), key=lambda row: (row in (step.pair or (best,)), scores[row]))

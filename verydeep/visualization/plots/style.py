@@ -30,7 +30,7 @@ DARK_INK = 0.3
 """Text whose red, green and blue are all below this is recoloured in the dark theme."""
 
 
-def save_picture(
+def save_figure(
     figure: Figure, path: Path, dots: int = 150, notes: Mapping[str, str | None] | None = None
 ) -> Path:
     """Write a figure atomically, with system fonts for characters that the main font lacks.

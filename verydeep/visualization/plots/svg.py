@@ -115,18 +115,16 @@ class Plot:
                 run.append("{:.1f},{:.1f}".format(*self.at(*point)))
                 continue
             if len(run) == 1:  # a line of one point would be invisible
-                x, y = run[0].split(",")
-                self.parts.append(f'<circle class="{kind} spot" cx="{x}" cy="{y}" r="2.5"/>')
+                cx, cy = run[0].split(",")
+                self._add("circle", f"{kind} spot", cx=cx, cy=cy, r=2.5)
             elif run:
-                self.parts.append(f'<polyline class="{kind}" points="{" ".join(run)}"/>')
+                self._add("polyline", kind, points=" ".join(run))
             run = []
 
     def segment(self, start: Point, end: Point, kind: str) -> None:
         """Draw a straight line."""
         (x1, y1), (x2, y2) = self.at(*start), self.at(*end)
-        self.parts.append(
-            f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-        )
+        self._add("line", kind, x1=x1, y1=y1, x2=x2, y2=y2)
 
     def upright(self, x: float, kind: str, label: str = "") -> None:
         """Draw a vertical line over the full height, with a label above it."""
@@ -137,33 +135,34 @@ class Plot:
     def ring(self, point: Point, kind: str) -> None:
         """Draw a ring around a point."""
         if self._can_be_drawn(point):
-            x, y = self.at(*point)
-            self.parts.append(f'<circle class="{kind} ring" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
+            cx, cy = self.at(*point)
+            self._add("circle", f"{kind} ring", cx=cx, cy=cy, r=5)
 
     def spot(self, point: Point, kind: str) -> None:
         """Draw a point."""
-        x, y = self.at(*point)
-        self.parts.append(f'<circle class="{kind} spot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>')
+        cx, cy = self.at(*point)
+        self._add("circle", f"{kind} spot", cx=cx, cy=cy, r=3.5)
 
     def bar(self, left: float, right: float, height: float, kind: str) -> None:
         """Draw a bar."""
         (x1, y1), (x2, y2) = self.at(left, self.y.low), self.at(right, height)
-        self.parts.append(
-            f'<rect class="{kind} bar" x="{x1 + 0.5:.1f}" y="{y2:.1f}" '
-            f'width="{max(0.5, x2 - x1 - 1):.1f}" height="{y1 - y2:.1f}"/>'
-        )
+        width = max(0.5, x2 - x1 - 1)
+        self._add("rect", f"{kind} bar", x=x1 + 0.5, y=y2, width=width, height=y1 - y2)
 
-    def svg(self, words: str) -> str:
+    def svg(self, alt: str) -> str:
         """Return the SVG.
 
         Args:
-            words: Text alternative.
+            alt: Text alternative.
         """
         body = "\n".join([*self._axes(), *self.parts])
         return (
             f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-            f'aria-label="{escape(words)}">\n{body}\n</svg>'
+            f'aria-label="{escape(alt)}">\n{body}\n</svg>'
         )
+
+    def _add(self, tag: str, kind: str, **attributes: float | str) -> None:
+        self.parts.append(_element(tag, kind, **attributes))
 
     def _can_be_drawn(self, point: Point) -> bool:
         positive = point[1] > 0 or not self.y.log
@@ -173,9 +172,9 @@ class Plot:
         left, right, bottom = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
         for tick in self.y.ticks:
             y = self.at(self.x.low, tick)[1]
-            yield f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>'
+            yield _element("line", "grid", x1=left, y1=y, x2=right, y2=y)
             yield _text(left - 6, y + 4.5, _number(tick), "end")
-        yield f'<line class="axis" x1="{left}" y1="{bottom}" x2="{right}" y2="{bottom}"/>'
+        yield _element("line", "axis", x1=left, y1=bottom, x2=right, y2=bottom)
         for tick in self.x.ticks:
             yield _text(self.at(tick, self.y.low)[0], bottom + 17, _number(tick), "middle")
         middle = (TOP + bottom) / 2
@@ -184,8 +183,16 @@ class Plot:
         yield f'{turned}text-anchor="middle">{escape(self.y.title)}</text>'
 
 
-def _text(x: float, y: float, words: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+def _element(tag: str, kind: str, **attributes: float | str) -> str:
+    texts = (
+        f'{name}="{value if isinstance(value, str) else f"{value:.1f}"}"'
+        for name, value in attributes.items()
+    )
+    return f'<{tag} class="{kind}" {" ".join(texts)}/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _number(value: float) -> str:

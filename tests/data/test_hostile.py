@@ -517,7 +517,7 @@ def test_pictures_that_change_during_training(
     assert ended.err.count("left out of validation") == len(expected)
     for entry in told:
         assert ended.err.count(f"unreadable, skipped in training: {entry}\n") == 1
-    assert ended.err.count("left out of training") == len(expected)
+    assert ended.err.count("skipped in training") == len(expected)
 
 
 def test_of_many_that_vanish_during_training_the_first_are_said(
@@ -531,7 +531,7 @@ def test_of_many_that_vanish_during_training_the_first_are_said(
     ended = verydeep("train", data, "--out", tmp_path / "run", *LENIENT)
     assert ended.code == 0, ended.err
     assert len(read_json(tmp_path / "run" / "metrics.json")["unreadable_in_training"]) == 13
-    assert ended.err.count("left out of training") == 10
+    assert ended.err.count("skipped in training") == 10
     assert ended.err.count("more unreadable images will be listed in metrics.json\n") == 1
 
 

@@ -22,6 +22,7 @@ from verydeep.data.pipeline.colour_statistics import scan
 from verydeep.data.read import read_dataset
 from verydeep.errors import DataError, InputError
 from verydeep.recipe.recipe import load_recipe
+from verydeep.system.settings import Compute
 
 
 @pytest.fixture
@@ -246,7 +247,7 @@ def test_without_colours_all_else_is_the_same(data: Path) -> None:
 def test_processes_find_what_threads_find(data: Path) -> None:
     again(data, "train/cat/00.jpg", "val/cat/x.jpg")
     (data / "train/cat/y.jpg").touch()
-    one, other = check(data, workers=0), check(data, workers=2)
+    one, other = check(data, compute=Compute(workers=0)), check(data, compute=Compute(workers=2))
     assert one.findings == other.findings
     assert one.summary == other.summary
     assert list(one.pictures) == list(other.pictures)

@@ -29,6 +29,7 @@ from verydeep import check, train
 from verydeep.data.dataset import Dataset
 from verydeep.data.images.decode import decode
 from verydeep.data.read import read_dataset
+from verydeep.system.settings import Compute
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file")  # of the datasets package
 
@@ -72,7 +73,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def findings(data: Path) -> list[tuple[str, str]]:
     """Return what a look-over says of errors and warnings; not how files are called."""
-    report = check(data, workers=0)
+    report = check(data, compute=Compute(workers=0))
     return sorted((one.severity, one.key) for one in report.findings if one.severity != "note")
 
 

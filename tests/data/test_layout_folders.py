@@ -22,6 +22,7 @@ from verydeep.checks.check import check
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import read_dataset
 from verydeep.errors import DataError
+from verydeep.system.settings import Compute
 
 NFC, NFD = "café", unicodedata.normalize("NFD", "café")
 
@@ -40,7 +41,7 @@ def read(root: Path, layout: str | None = None) -> Dataset:
 
 def keys(root: Path, layout: str | None = None) -> dict[str, str]:
     """Return the findings of a look-over, each with how bad it is."""
-    report = check(root, layout=layout, colours=False, workers=0)
+    report = check(root, layout=layout, colours=False, compute=Compute(workers=0))
     return {finding.key: finding.severity for finding in report.findings}
 
 
@@ -105,7 +106,7 @@ def test_a_look_over_has_the_same_splits(tmp_path: Path) -> None:
     data = write_splits(tmp_path / "d", 4, 2, 2)
     for old, new in (("train", "Training"), ("val", "Validation"), ("test", "Testing")):
         (data / old).rename(data / new)
-    report = check(data, colours=False, workers=0)
+    report = check(data, colours=False, compute=Compute(workers=0))
     assert report.dataset.sizes == {"train": 12, "val": 6, "test": 6}
 
 

@@ -63,6 +63,6 @@ def put(pictures: Path, request: pytest.FixtureRequest) -> Put:
 
 
 def write_flowers(run: Path, pictures: Path, target: Path) -> None:
-    from verydeep.run.features import FeatureRequest, extract_features
+    from verydeep.run.features import extract_features
 
-    extract_features(FeatureRequest(run, pictures), target)
+    extract_features(run, pictures, target)

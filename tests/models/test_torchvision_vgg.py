@@ -28,6 +28,8 @@ from verydeep.models.weights.torchvision_vgg import read_vgg, source_config
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.setup import make_net
 from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
+from verydeep.transfer.descriptor import Descriptor
 
 CPU = {"device": "cpu", "precision": "fp32"}
 PICTURES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 224, 224), np.uint8))
@@ -201,7 +203,9 @@ def test_features_come_from_a_net_of_torchvision(tmp_path: Path) -> None:
     torch.save(light_weights("vgg11", 2), tmp_path / "w.pth")
     name = f"torchvision/vgg11:{tmp_path / 'w.pth'}"
     data = write_class_folders(tmp_path / "data", 3, names=["red", "blue"])
-    found = verydeep.features(name, data, scales=(224,), flip=False, workers=0, **CPU)
+    found = verydeep.features(
+        name, data, Descriptor(scales=(224,), flip=False), compute=Compute(workers=0), **CPU
+    )
     assert found.vectors.shape == (6, 4096)
     vectors = verydeep.FeatureExtractor(name, scales=(224,), flip=False, **CPU).transform(
         [data / file for file in found.files]

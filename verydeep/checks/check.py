@@ -21,11 +21,13 @@ from verydeep.checks.unlisted_files import find_empty_folders, find_strays
 from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.colour_statistics import ColourStatistics, ColourSum, Moments
 from verydeep.data.pipeline.workers import in_parallel
+from verydeep.data.read import Data
 from verydeep.data.samples import Samples
 from verydeep.errors import InputError, plural
 from verydeep.system.files import make_output_folder
 from verydeep.system.locks import hold
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.system.settings import Compute
 from verydeep.system.summary import Rows, Summary
 
 SHOWN = 5
@@ -92,26 +94,27 @@ class CheckReport(Summary):
 
 
 def check(
-    data: str | Path,
+    data: Data,
     *,
     out: str | Path | None = None,
     limit: float = 0.01,
     layout: str | None = None,
     colours: bool = True,
-    workers: int | None = None,
+    compute: Compute | str | None = None,
     progress: ProgressWish = None,
 ) -> CheckReport:
     """Check a data set before training, without changing it.
 
     Args:
-        data: ``digits`` or a folder; see :func:`verydeep.data.read.read_dataset`.
+        data: A name, folder or file, a data set, or images with their labels; see
+            :func:`verydeep.read_dataset`.
         out: Folder for an HTML page and lists of the files; None writes nothing.
         limit: Maximum share of broken files per split (``data.unreadable_limit`` in the recipe).
         layout: Folder layout; None detects it.
         colours: Whether to measure mean and principal axes of the training pixels, as training
             does. If not, large JPEGs are decoded at a reduced size, several times as fast, but
             still read to the end.
-        workers: Decoding processes; None decides.
+        compute: Decoding processes, as ``Compute(workers=2)``.
         progress: Progress reporting; None reports in a notebook or terminal, False is silent,
             True always reports.
 
@@ -122,7 +125,7 @@ def check(
         DataError: There is no such folder, or no layout fits.
         InputError: The limit is not in 0 to 1, or ``out`` is inside the data or not writable.
     """
-    progress = choose_progress(progress)
+    progress, workers = choose_progress(progress), Compute.of(compute).workers
     if not 0 <= limit <= 1:
         raise InputError(f"limit must be between 0 and 1, got {limit:g} instead")
     start = time.perf_counter()

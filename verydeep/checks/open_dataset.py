@@ -8,14 +8,14 @@ from typing import Any
 from verydeep.checks.findings import Finding
 from verydeep.data.dataset import Dataset
 from verydeep.data.images.image_files import pictures_in
-from verydeep.data.read import read_dataset
+from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.data.registry import LAYOUTS
 from verydeep.data.samples import SamplesBuilder
 from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
 
-def read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
+def read(data: Data, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
     """Return the data set, and why it cannot be split (empty if it can).
 
     Raises:
@@ -24,7 +24,8 @@ def read(data: str | Path, layout: str | None, progress: Progress) -> tuple[Data
     try:
         return read_dataset(data, layout=layout, stream=False, progress=progress), ""
     except DataError as error:
-        flat = None if layout else _flat(Path(data).expanduser())
+        source = DataSource(data, layout)
+        flat = None if layout or source.in_memory else _flat(Path(source.name).expanduser())
         if flat is not None:
             return flat, ""
         try:
@@ -51,9 +52,10 @@ def _flat(path: Path) -> Dataset | None:
     return Dataset(path, what, ("",), splits, {"": "all images"}, folders=(path,))
 
 
-def place_of(data: str | Path, dataset: Dataset) -> str:
+def place_of(data: Data, dataset: Dataset) -> str:
     """Return the name of the data: the file if it is one, else the data set's folder."""
-    return str(data) if Path(data).expanduser().is_file() else str(dataset.root)
+    name = DataSource(data).name
+    return name if Path(name).expanduser().is_file() else str(dataset.root)
 
 
 def refusal_as_dict(data: str | Path, error: DataError) -> dict[str, Any]:

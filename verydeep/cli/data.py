@@ -72,7 +72,7 @@ def check(
             limit=limit,
             layout=layout,
             colours=colours,
-            workers=compute["workers"],
+            compute=Compute(**compute),
             progress=progress,
         )
     except DataError as error:

@@ -11,8 +11,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verydeep.checks.check import CheckReport as CheckReport
     from verydeep.checks.check import check as check
+    from verydeep.checks.report import CheckReport as CheckReport
     from verydeep.data.dataset import Dataset as Dataset
     from verydeep.data.read import read_dataset as read_dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
@@ -51,7 +51,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BoxProtocol": "verydeep.localization.protocol",
-    "CheckReport": "verydeep.checks.check",
+    "CheckReport": "verydeep.checks.report",
     "Classifier": "verydeep.models.classifier",
     "Compute": "verydeep.system.settings",
     "Dataset": "verydeep.data.dataset",

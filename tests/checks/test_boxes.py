@@ -11,7 +11,7 @@ import pytest
 from checks.layouts import HEIGHT, WIDTH, Boxes, coco, ilsvrc, table, tiny_imagenet, voc
 from checks.messy import scene
 from verydeep import check
-from verydeep.checks.check import CheckReport
+from verydeep.checks.report import CheckReport
 
 ON = f"{WIDTH}x{HEIGHT} pixels"
 

@@ -15,9 +15,9 @@ from checks.messy import clean_splits, save, scene, state
 from checks.test_file_facts import bomb
 from verydeep import check
 from verydeep.checks import check as check_module
-from verydeep.checks.check import CheckReport
 from verydeep.checks.duplicates import Duplicates, Near
 from verydeep.checks.findings import Finding
+from verydeep.checks.report import CheckReport
 from verydeep.data.pipeline.colour_statistics import scan
 from verydeep.data.read import read_dataset
 from verydeep.errors import DataError, InputError

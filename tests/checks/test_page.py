@@ -17,8 +17,8 @@ from PIL import Image
 from checks.messy import clean_splits, save, scene
 from verydeep import check
 from verydeep.checks import page
-from verydeep.checks.check import CheckReport
 from verydeep.checks.contact_sheets import HEIGHT, choose_sheets, shrink
+from verydeep.checks.report import CheckReport
 from verydeep.data.dataset import relative_name
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}

@@ -10,7 +10,7 @@ import pytest
 from checks.layouts import Boxes, coco, ilsvrc, table, tiny_imagenet, voc
 from checks.messy import clean_splits, save, scene
 from verydeep import check
-from verydeep.checks.check import CheckReport
+from verydeep.checks.report import CheckReport
 from verydeep.data.layouts.table import read
 from verydeep.errors import DataError
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from verydeep.errors import RecipeError
-from verydeep.recipe.recipe import Localization, Recipe, check, known_keys, load_recipe, shipped
+from verydeep.recipe.recipe import Recipe, check, known_keys, load_recipe, shipped
+from verydeep.recipe.sections import Localization
 
 PAPER: dict[str, Any] = {
     "net.name": "D",

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from verydeep.checks.dataset_rules import set_findings
 from verydeep.checks.duplicates import find_duplicates
 from verydeep.checks.facts_table import DatasetFacts
 from verydeep.checks.file_facts import FileFacts, examine
 from verydeep.checks.file_rules import file_findings
-from verydeep.checks.findings import SEVERITIES, Evidence, Finding
+from verydeep.checks.findings import SEVERITIES, Evidence
 from verydeep.checks.open_dataset import place_of, read
+from verydeep.checks.report import CheckReport
 from verydeep.checks.summary import summarize
 from verydeep.checks.unlisted_files import find_empty_folders, find_strays
 from verydeep.data.dataset import Dataset
@@ -23,74 +22,11 @@ from verydeep.data.pipeline.colour_statistics import ColourStatistics, ColourSum
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.read import Data
 from verydeep.data.samples import Samples
-from verydeep.errors import InputError, plural
+from verydeep.errors import InputError
 from verydeep.system.files import make_output_folder
 from verydeep.system.locks import hold
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
-from verydeep.system.summary import Rows, Summary
-
-SHOWN = 5
-"""Maximum number of findings in a report's short form."""
-
-
-@dataclass(frozen=True, repr=False)
-class CheckReport(Summary):
-    """The results of checking a data set.
-
-    Attributes:
-        data: Path or name of the data set.
-        dataset: The data set, with the splits that training would use.
-        findings: Findings, the most severe first.
-        summary: Statistics, as plain values.
-        seconds: Duration of the check.
-        pictures: Every file with its facts.
-    """
-
-    data: str
-    dataset: Dataset
-    findings: tuple[Finding, ...]
-    summary: dict[str, Any]
-    seconds: float
-    pictures: DatasetFacts = field(repr=False)
-
-    @property
-    def exit_code(self) -> int:
-        """2 if training would fail or its results would be misleading, else 0."""
-        return 2 if any(finding.severity == "error" for finding in self.findings) else 0
-
-    @property
-    def verdict(self) -> str:
-        """The result in one sentence."""
-        counts = Counter(finding.severity for finding in self.findings)
-        found = ", ".join(plural(counts[severity], severity) for severity in SEVERITIES)
-        if self.exit_code:
-            return f"Not ready for training ({found}): fix the errors first"
-        return f"Ready for training ({found})"
-
-    def facts(self) -> Rows:
-        """Yield the facts to show."""
-        yield "data", self.data
-        yield "images", self.dataset.describe()
-        yield "verdict", self.verdict
-        for finding in self.findings[:SHOWN]:
-            yield finding.severity, finding.title
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values."""
-        return {
-            "data": self.data,
-            "describe": self.dataset.describe(),
-            "layout": self.dataset.layout,
-            "splits": {name: len(samples) for name, samples in self.dataset.splits.items()},
-            "drawn_by_rule": self.dataset.made_by_rule,
-            "exit_code": self.exit_code,
-            "verdict": self.verdict,
-            "findings": [finding.to_dict() for finding in self.findings],
-            "statistics": self.summary,
-            "seconds": self.seconds,
-            "files_per_second": len(self.pictures) / self.seconds if self.seconds else 0.0,
-        }
 
 
 def check(

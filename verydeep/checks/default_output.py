@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from verydeep.checks.check import CheckReport
 from verydeep.checks.page import WRITTEN, write_page
+from verydeep.checks.report import CheckReport
 from verydeep.errors import InputError
 from verydeep.system.files import make_output_folder
 from verydeep.system.locks import NAME as LOCK

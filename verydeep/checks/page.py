@@ -17,7 +17,7 @@ from verydeep.system.pages import render
 from verydeep.system.progress import Progress
 
 if TYPE_CHECKING:
-    from verydeep.checks.check import CheckReport
+    from verydeep.checks.report import CheckReport
 
 SHOWN = 12
 """Maximum number of thumbnails per finding."""

@@ -16,7 +16,7 @@ _MARKS = {"error": "ERROR", "warning": "warning", "note": "note"}
 
 
 def check_as_text(report: dict[str, Any], out: Path | None = None) -> str:
-    """Return a report, as :meth:`verydeep.checks.check.CheckReport.to_dict` gives it.
+    """Return a report, as :meth:`verydeep.checks.report.CheckReport.to_dict` gives it.
 
     Args:
         report: The report as plain values.

@@ -1,18 +1,30 @@
-"""Training images that come as a stream: what a run settles, measures and reads of them."""
+"""Training data of a run: read, scanned for colours, and streamed from shards."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.augment import Augmentation
-from verydeep.data.pipeline.colour_statistics import Scan
+from verydeep.data.pipeline.colour_statistics import Scan, scan
 from verydeep.data.pipeline.workers import worker_count
+from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Samples
 from verydeep.data.shards.batches import StreamBatches
 from verydeep.data.shards.colour_statistics import measure_stream
 from verydeep.data.shards.stream import ShardStream
-from verydeep.errors import RecipeError
+from verydeep.errors import DataError, RecipeError, plural
 from verydeep.recipe.recipe import Recipe
+from verydeep.run.data_record import recorded_colours, resumed_dataset
+from verydeep.run.training.task import TrainingTask
+from verydeep.system.device import Machine
 from verydeep.system.option_names import setting
 from verydeep.system.progress import Progress
+from verydeep.training.run_folder import RunFolder
 
 
 def settle_stream(recipe: Recipe, stream: ShardStream) -> Recipe:
@@ -65,3 +77,89 @@ def stream_batches(
         workers=recipe.data.workers,
         reduced=recipe.data.reduced_decoding,
     )
+
+
+UNEQUAL = 3
+"""The largest class this many times the smallest is worth a word."""
+
+
+def read_data(
+    source: DataSource, recipe: Recipe, resumed: RunFolder | None, progress: Progress
+) -> Dataset:
+    """Read the data set of a run; of a resumed one as it was recorded."""
+    if resumed is None:
+        return read_dataset(
+            source.data,
+            layout=source.layout,
+            progress=progress,
+            # Boxes come with single images: a stream has none.
+            stream=False if recipe.localization else recipe.data.stream,
+            validation_share=recipe.data.validation_share,
+            test_share=recipe.data.test_share,
+            seed=recipe.training.seed,
+        )
+    return resumed_dataset(resumed, source, progress)
+
+
+def report_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
+    """Tell of classes of very unequal size, and of what the recipe does about them."""
+    counts = dataset.count("train")
+    least, most = min(counts), max(counts)
+    if most < UNEQUAL * least:
+        return
+    remedy = {
+        "none": "their errors count alike in the training; see data.balance (weights or sampling)",
+        "weights": "errors of small classes weigh more in the loss (data.balance=weights)",
+        "sampling": "every class is drawn as often as any other (data.balance=sampling)",
+    }[recipe.data.balance]
+    progress.log(f"classes have from {least:,} to {most:,} training images: {remedy}")
+
+
+def scan_images(
+    dataset: Dataset,
+    task: TrainingTask[Any],
+    machine: Machine,
+    resumed: RunFolder | None,
+    progress: Progress,
+) -> Scan:
+    """Read the training images once; a resumed run that keeps none reads its own record."""
+    if dataset.stream is not None:
+        if resumed is not None:
+            return Scan(recorded_colours(resumed.read("data.json")), Samples.of(()))
+        return scan_stream(dataset.stream, task.recipe, progress)
+    recipe, samples = task.recipe, task.samples("train")
+    if len(samples) < len(dataset.split("train")):
+        progress.log(
+            f"{len(dataset.split('train')) - len(samples):,} of {len(dataset.split('train')):,} "
+            "training images have no box and are left out"
+        )
+    kept = {"none": None, "ram": torch.device("cpu"), "device": machine.device}[recipe.data.cache]
+    if resumed and kept is None:
+        record = resumed.read("data.json")
+        good = samples.take(np.delete(np.arange(len(samples)), record["left_out"]))
+        return Scan(recorded_colours(record), good, tuple(record["unreadable"]))
+    low, high = recipe.data.train_scale
+    with progress.task("reading the training images", len(samples)) as reading:
+        scanned = scan(
+            samples,
+            keep_on=kept,
+            largest_scale=high if low == high else None,
+            unreadable_limit=recipe.data.unreadable_limit,
+            workers=recipe.data.workers,
+            progress=reading.update,
+        )
+    if resumed is None:
+        scanned = replace(scanned, colours=task.colours(scanned.colours))
+    elif list(scanned.left_out) != resumed.read("data.json")["left_out"]:
+        raise DataError(
+            f"{dataset.place}: other training images can be read now than when {resumed.path} "
+            "began; put them back as they were, or start a new run"
+        )
+    else:
+        scanned = replace(scanned, colours=recorded_colours(resumed.read("data.json")))
+    if scanned.unreadable:
+        broken = plural(len(scanned.unreadable), "image")
+        progress.log(f"{broken} cannot be read, left out of training:")
+        for fault in scanned.unreadable:
+            progress.log(f"  {fault}")
+    return scanned

@@ -25,8 +25,8 @@ from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 from verydeep.localization.validation import check_center
 from verydeep.models.weights.torchvision_vgg import source_config
-from verydeep.recipe.recipe import Localization as Settings
 from verydeep.recipe.recipe import Recipe
+from verydeep.recipe.sections import Localization as Settings
 from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
 from verydeep.system.progress import Progress
 from verydeep.training.objective import Localization, Objective

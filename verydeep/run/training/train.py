@@ -2,62 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from verydeep.data.dataset import Dataset
 from verydeep.data.fingerprint import record_splits, write_records
-from verydeep.data.pipeline.augment import Augmentation
-from verydeep.data.pipeline.batches import Batches, TrainingBatches
-from verydeep.data.pipeline.colour_statistics import Scan, scan
+from verydeep.data.pipeline.colour_statistics import Scan
 from verydeep.data.pipeline.workers import bounded_workers
 from verydeep.data.read import Data, DataSource, read_dataset
-from verydeep.data.samples import Samples
-from verydeep.errors import DataError, InputError, MachineError, plural, printable
+from verydeep.errors import InputError, MachineError, plural
 from verydeep.models.path import check_models
-from verydeep.models.trained_net import Preprocessing, TrainedNet
-from verydeep.nets.interface import Net
 from verydeep.nets.registry import anatomy
 from verydeep.recipe.auto import AUTO, Said
 from verydeep.recipe.keywords import keyword_settings
 from verydeep.recipe.recipe import Recipe, check, said_settings
-from verydeep.run.data_record import record_data, recorded_colours, resumed_dataset
+from verydeep.run.data_record import record_data
 from verydeep.run.report import report as write_report_again
 from verydeep.run.training.auto import choose_recipe
-from verydeep.run.training.data import scan_stream, settle_stream, stream_batches
+from verydeep.run.training.data import (
+    read_data,
+    report_balance,
+    scan_images,
+    settle_stream,
+)
 from verydeep.run.training.default_out import default_out
 from verydeep.run.training.extend import extend
 from verydeep.run.training.finish import finish
 from verydeep.run.training.localization import inherit
 from verydeep.run.training.result import TrainResult
-from verydeep.run.training.setup import frozen_parts, make_net, make_optimizer, remedies_of, task_of
-from verydeep.run.training.task import TrainingTask
+from verydeep.run.training.setup import make_net, task_of
+from verydeep.run.training.trainer import Trainer
 from verydeep.system.device import Machine, choose_machine, describe_environment
 from verydeep.system.option_names import command_or_call, option, setting
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
-from verydeep.training.checkpoint import Position, has_checkpoint
-from verydeep.training.estimate import LONG, describe_estimate, time_steps
-from verydeep.training.loop import Loop
+from verydeep.training.checkpoint import has_checkpoint
 from verydeep.training.micro_batch import fitting_micro_batch
 from verydeep.training.run_folder import PICTURES, RunFolder
-from verydeep.training.schedule import make_schedule
 from verydeep.training.signals import StopAtOnce
-from verydeep.training.tensorboard import tensorboard_log
 
 SMALL_BATCH = 16
 """Images an update that suit the smallest sets."""
 
 FEW_UPDATES = 300
 """Fewer updates in all are worth a word: too few for a net to learn from a random start."""
-
-UNEQUAL = 3
-"""The largest class this many times the smallest is worth a word."""
 
 
 def train(
@@ -215,9 +205,9 @@ def _train_one(
         recipe = _bounded(recipe, progress)
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     recipe = _settle(recipe, machine)
-    dataset = _read_data(data, recipe, resumed, progress)
+    dataset = read_data(data, recipe, resumed, progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
-    _say_balance(dataset, recipe, progress)
+    report_balance(dataset, recipe, progress)
     if dataset.stream is not None:
         recipe = settle_stream(recipe, dataset.stream)
     progress.log(
@@ -227,7 +217,7 @@ def _train_one(
     if not resumed:
         _say_few_updates(dataset, recipe, progress)
     task = task_of(recipe, dataset)
-    scanned = _scan(dataset, task, machine, resumed, progress)
+    scanned = scan_images(dataset, task, machine, resumed, progress)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
         # A run that was stopped before its first checkpoint begins anew, from the same seed.
@@ -240,7 +230,7 @@ def _train_one(
         )
         if not resumed:
             _write_beginning(run, data, recipe, machine, dataset, scanned)
-        training = Training(task, machine, scanned, net, run, progress)
+        training = Trainer(task, machine, scanned, net, run, progress)
         position = training.run(go_on=go_on)
     return finish(run, task, machine, position, progress)
 
@@ -273,37 +263,6 @@ def _settle(recipe: Recipe, machine: Machine) -> Recipe:
     )
 
 
-def _read_data(
-    source: DataSource, recipe: Recipe, resumed: RunFolder | None, progress: Progress
-) -> Dataset:
-    if resumed is None:
-        return read_dataset(
-            source.data,
-            layout=source.layout,
-            progress=progress,
-            # Boxes come with single images: a stream has none.
-            stream=False if recipe.localization else recipe.data.stream,
-            validation_share=recipe.data.validation_share,
-            test_share=recipe.data.test_share,
-            seed=recipe.training.seed,
-        )
-    return resumed_dataset(resumed, source, progress)
-
-
-def _say_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
-    """Tell of classes of very unequal size, and of what the recipe does about them."""
-    counts = dataset.count("train")
-    least, most = min(counts), max(counts)
-    if most < UNEQUAL * least:
-        return
-    remedy = {
-        "none": "their errors count alike in the training; see data.balance (weights or sampling)",
-        "weights": "errors of small classes weigh more in the loss (data.balance=weights)",
-        "sampling": "every class is drawn as often as any other (data.balance=sampling)",
-    }[recipe.data.balance]
-    progress.log(f"classes have from {least:,} to {most:,} training images: {remedy}")
-
-
 def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
     """Tell of a training of so few updates that a net hardly learns from a random start."""
     training = recipe.training
@@ -315,56 +274,6 @@ def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> No
             f"batch ({setting('training.batch', SMALL_BATCH)}, with a rate to match) or more "
             f"epochs fit a set this small; {option('recipe', 'auto')} chooses both"
         )
-
-
-def _scan(
-    dataset: Dataset,
-    task: TrainingTask[Any],
-    machine: Machine,
-    resumed: RunFolder | None,
-    progress: Progress,
-) -> Scan:
-    """Read the training images once; a resumed run that keeps none reads its own record."""
-    if dataset.stream is not None:
-        if resumed is not None:
-            return Scan(recorded_colours(resumed.read("data.json")), Samples.of(()))
-        return scan_stream(dataset.stream, task.recipe, progress)
-    recipe, samples = task.recipe, task.samples("train")
-    if len(samples) < len(dataset.split("train")):
-        progress.log(
-            f"{len(dataset.split('train')) - len(samples):,} of {len(dataset.split('train')):,} "
-            "training images have no box and are left out"
-        )
-    kept = {"none": None, "ram": torch.device("cpu"), "device": machine.device}[recipe.data.cache]
-    if resumed and kept is None:
-        record = resumed.read("data.json")
-        good = samples.take(np.delete(np.arange(len(samples)), record["left_out"]))
-        return Scan(recorded_colours(record), good, tuple(record["unreadable"]))
-    low, high = recipe.data.train_scale
-    with progress.task("reading the training images", len(samples)) as reading:
-        scanned = scan(
-            samples,
-            keep_on=kept,
-            largest_scale=high if low == high else None,
-            unreadable_limit=recipe.data.unreadable_limit,
-            workers=recipe.data.workers,
-            progress=reading.update,
-        )
-    if resumed is None:
-        scanned = replace(scanned, colours=task.colours(scanned.colours))
-    elif list(scanned.left_out) != resumed.read("data.json")["left_out"]:
-        raise DataError(
-            f"{dataset.place}: other training images can be read now than when {resumed.path} "
-            "began; put them back as they were, or start a new run"
-        )
-    else:
-        scanned = replace(scanned, colours=recorded_colours(resumed.read("data.json")))
-    if scanned.unreadable:
-        broken = plural(len(scanned.unreadable), "image")
-        progress.log(f"{broken} cannot be read, left out of training:")
-        for fault in scanned.unreadable:
-            progress.log(f"  {fault}")
-    return scanned
 
 
 def _write_beginning(
@@ -381,146 +290,3 @@ def _write_beginning(
     write_records(run.path / PICTURES, records)
     run.write("data.json", record_data(source.data, dataset, scanned, records))
     run.write_recipe(recipe)
-
-
-@dataclass
-class Training:
-    """The parts of a run put together: the loop with its batches, validation and outputs."""
-
-    task: TrainingTask[Any]
-    machine: Machine
-    scanned: Scan
-    net: Net
-    run_folder: RunFolder
-    progress: Progress
-
-    def __post_init__(self) -> None:
-        self.recipe = self.task.recipe
-        self.unreadable: tuple[str, ...] = ()
-        self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
-        self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def run(self, *, go_on: bool = False) -> Position:
-        """Train to the end, from the beginning or from the checkpoint."""
-        loop = self._loop()
-        if loop.resume(go_on=go_on):
-            self.progress.log(
-                f"resuming after {plural(loop.position.epoch, 'epoch')} and "
-                f"{plural(loop.position.step, 'update')}"
-            )
-        if self.recipe.training.tensorboard:
-            folder = self.run_folder.path / "tensorboard"
-            loop.on_epoch = tensorboard_log(folder, loop.position.epoch)
-        self._foresee(loop)
-        return loop.run()
-
-    def _foresee(self, loop: Loop) -> None:
-        """Say how long the epochs that are left will take, if there are any."""
-        left = loop.epochs - loop.position.epoch
-        if loop.position.stopped_because is not None or left < 1:
-            return
-        training = self.recipe.training
-        assert training.micro_batch is not None
-        times = time_steps(self.net, self.recipe.net.input_size, training.micro_batch, self.machine)
-        val = len(self.task.samples("val"))
-        epoch = loop.batches.pictures * times.training + val * times.validation
-        at_most = training.schedule == "plateau"
-        self.progress.log(describe_estimate(left, epoch, self.machine, at_most=at_most))
-        if left * epoch > LONG:
-            self.progress.log(self._quicker())
-
-    def _quicker(self) -> str:
-        """Return what would take less time than this run."""
-        ways = [f"fewer epochs ({option('epochs')})"]
-        if self.machine.device.type == "cpu":
-            ways.append("a GPU")
-            if self.recipe.net.input_size > 96:
-                chosen = option("recipe", "auto")
-                ways.append(f"{chosen}, which chooses a smaller net and smaller images")
-        else:
-            ways.append(f"a smaller net ({option('net', 'A')}) or smaller images (net.input_size)")
-        return f"quicker: {', or '.join(ways)}"
-
-    def _loop(self) -> Loop:
-        training, objective = self.recipe.training, self.task.objective(self.scanned.samples)
-        frozen = frozen_parts(self.net, self.recipe)
-        return Loop(
-            net=self.net,
-            optimizer=make_optimizer(self.net, self.recipe),
-            schedule=make_schedule(self.recipe),
-            batches=self._batches(),
-            prepare=self._prepare(),
-            validate=self._validate,
-            objective=objective,
-            watch={"loss": "loss", "accuracy": objective.error}[self.recipe.plateau.monitor],
-            machine=self.machine,
-            epochs=training.epochs,
-            folder=self.run_folder.path,
-            on_keep=self._save_model,
-            keep_last=training.keep == "last",
-            remedies=remedies_of(self.recipe, self.machine),
-            frozen=frozen,
-            unreadable_limit=self.recipe.data.unreadable_limit,
-            checkpoint_minutes=training.checkpoint_minutes,
-            progress=self.progress,
-        )
-
-    def _batches(self) -> Batches:
-        data, training = self.recipe.data, self.recipe.training
-        assert training.micro_batch is not None
-        augmentation = Augmentation(
-            size=self.recipe.net.input_size,
-            scale=data.train_scale,
-            random_crop=data.crop == "random",
-            flip=data.flip,
-            colour_shift=data.colour_shift,
-        )
-        if self.task.dataset.stream is not None:
-            return stream_batches(self.task.dataset.stream, augmentation, self.recipe)
-        return TrainingBatches(
-            self.scanned.samples,
-            augmentation,
-            batch=training.batch,
-            micro_batch=training.micro_batch,
-            seed=training.seed,
-            store=self.scanned.store,
-            workers=data.workers,
-            balanced=data.balance == "sampling",
-            reduced=data.reduced_decoding,
-            drawing=self.task.drawing(augmentation),
-        )
-
-    def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
-        axes = torch.from_numpy(self.scanned.colours.shift_axes()).to(self.machine.device)
-        return lambda pictures, factors: self.preprocessing(pictures, factors @ axes.T)
-
-    def _validate(self) -> Mapping[str, float]:
-        measured: Mapping[str, float]
-        measured, unreadable = self.task.validate(self.model(), self.progress)
-        for name in unreadable:
-            if name not in self.unreadable:
-                where = printable(name)
-                self.progress.log(f"cannot be read and is left out of validation: {where}")
-        self.unreadable = unreadable
-        return measured
-
-    def _save_model(self, row: dict[str, Any]) -> None:
-        kept = {k: value for k, value in row.items() if k == "epoch" or k.startswith("val_")}
-        self.model(kept).save(self.run_folder.model)
-
-    def model(self, measured: dict[str, Any] | None = None) -> TrainedNet:
-        """Return the net as it is now, as something that can be tested and saved."""
-        dataset = self.task.dataset
-        parts = {
-            "net": self.net,
-            "classes": dataset.classes,
-            "preprocessing": self.preprocessing,
-            "train_scale": self.recipe.data.train_scale,
-            "test_scales": self.recipe.test_scales,
-            "test_flip": self.recipe.test.flip,
-            "titles": dataset.titles,
-            "measured": measured,
-            "machine": self.machine,
-        }
-        model: TrainedNet = self.task.model(parts)
-        return model

@@ -1,0 +1,209 @@
+"""The sections of a recipe: every setting with its default, range and help."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from verydeep.evaluation.protocol import (
+    USUAL_GRID,
+    Average,
+    ProtocolName,
+    TestProtocol,
+)
+from verydeep.nets import registry
+from verydeep.system.settings import Compute, help_of
+
+NetName = Annotated[str, AfterValidator(registry.check_name)]
+
+
+class Section(BaseModel):
+    """A group of settings; unknown keys are errors and nothing changes after it is made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python takes True for 1; a reader of a recipe does not."""
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and field.annotation not in (bool, bool | None):
+            raise PydanticCustomError("truth", "must not be true or false")
+        return value
+
+
+class Net(Section):
+    """Which of the six nets, and how large (Table 1)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names(cls, values: Any) -> Any:
+        """Take ``vgg16`` for D, and ``vgg16_bn`` for D with batch normalisation."""
+        name = values.get("name") if isinstance(values, dict) else None
+        known = registry.known_as(name)
+        if known is None:
+            return values
+        batch = {"norm": "batch"} if known.batch_norm else {}
+        return {**values, **batch, "name": known.name}
+
+    name: NetName = Field("D", description="column of Table 1")
+    input_size: int = Field(224, ge=registry.SMALLEST_INPUT, description="side of a crop, pixels")
+    width: float = Field(1.0, gt=0, description="factor on all channels and hidden units")
+    hidden: int = Field(registry.HIDDEN, ge=1, description="units of fc6 and fc7, before width")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of fc6's and fc7's units dropped")
+    norm: Literal["batch"] | None = Field(None, description="normalisation (not in the paper)")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings to build the net with, without the number of classes."""
+        return {**self.model_dump(exclude={"norm"}), "batch_norm": self.norm == "batch"}
+
+
+class Initialize(Section):
+    """How the weights begin (section 3.1)."""
+
+    scheme: Literal["he", "glorot", "normal"] = Field("he", description="for layers not copied")
+    variance: float = Field(1e-2, gt=0, description="of scheme normal; the paper's is 1e-2")
+    source: str | None = Field(None, description="model or run folder to copy layers from")
+    layers: Literal["paper", "all"] = Field("paper", description="which layers are copied")
+    stages: tuple[NetName, ...] = Field(
+        (), description="nets trained first, each initialised from the one before"
+    )
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _other_names(cls, value: Any) -> Any:
+        """Take ``vgg16`` for D."""
+        if not isinstance(value, list | tuple):
+            return value
+        known = [(name, registry.known_as(name)) for name in value]
+        return tuple(
+            found.name if found and not found.batch_norm else name for name, found in known
+        )
+
+
+class Data(Section):
+    """How images become training crops (sections 2.1 and 3.1)."""
+
+    train_scale: tuple[int, int] = Field(
+        (256, 256), description="S, smallest side after rescaling, pixels; [low, high] jitters"
+    )
+    crop: Literal["random", "center"] = Field("random", description="where a crop is cut")
+    flip: bool = Field(True, description="mirror half of the crops")
+    colour_shift: float | None = Field(
+        0.1, gt=0, description="deviation of the RGB shift along the pixels' principal axes"
+    )
+    divisor: float = Field(64.0, gt=0, description="inputs are (RGB - mean) / divisor; paper: 1")
+    cache: Literal["none", "ram", "device"] = Field("none", description="where images are kept")
+    workers: int | None = Field(None, ge=0, description=help_of(Compute, "workers"))
+    stream: bool | None = Field(
+        None,
+        description="read shards from front to back instead of by index; null: if they are "
+        "elsewhere, or more than two million images",
+    )
+    shuffle_buffer: int = Field(
+        1000, ge=1, description="images that each reading process of a stream holds"
+    )
+    reduced_decoding: bool = Field(
+        True, description="decode large JPEGs at 1/2 to 1/8 of their size, at least twice S"
+    )
+    balance: Literal["none", "weights", "sampling"] = Field(
+        "none",
+        description="for classes of unequal size: weights in the loss, or every class drawn as "
+        "often (not in the paper)",
+    )
+    unreadable_limit: float = Field(
+        0.01, ge=0, le=1, description="share of broken images that stops a training"
+    )
+    validation_share: float = Field(0.1, gt=0, lt=1, description="cut off where no split is given")
+    test_share: float = Field(0.1, ge=0, lt=1, description="likewise, from a folder of classes")
+
+    @field_validator("train_scale", mode="before")
+    @classmethod
+    def _one_scale_is_a_range(cls, value: Any) -> Any:
+        return value if isinstance(value, list | tuple) else (value, value)
+
+    @field_serializer("train_scale")
+    def _a_range_of_one_is_a_scale(self, value: tuple[int, int]) -> int | list[int]:
+        return value[0] if value[0] == value[1] else list(value)
+
+
+class Plateau(Section):
+    """When the learning rate drops (section 3.1)."""
+
+    monitor: Literal["loss", "accuracy"] = Field("loss", description="of the validation set")
+    patience: int = Field(5, ge=1, description="epochs without improvement before a drop")
+    factor: float = Field(10.0, gt=1, description="the rate is divided by this")
+    drops: int = Field(3, ge=0, description="drops, after which the next plateau ends training")
+    min_improvement: float = Field(0.0, ge=0, description="smaller steps count as none")
+
+
+class Training(Section):
+    """The optimisation (section 3.1)."""
+
+    batch: int = Field(256, ge=1, description="images an update")
+    micro_batch: int | None = Field(
+        None, ge=1, description="images at once, accumulated to a batch; null: what fits"
+    )
+    learning_rate: float = Field(1e-2, gt=0, description="the highest, for any schedule")
+    momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step in the next")
+    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty multiplier")
+    schedule: Literal["plateau", "one-cycle", "cosine"] = Field(
+        "plateau", description="of the learning rate; the paper's is plateau"
+    )
+    warmup: float = Field(0.25, ge=0, lt=1, description="share of one-cycle that rises")
+    epochs: int = Field(74, ge=1, description="ceiling; schedules other than plateau end here")
+    restarts: tuple[int, ...] = Field(
+        (), description="epochs after which a one-cycle or cosine begins again"
+    )
+    keep: Literal["auto", "best", "last"] = Field(
+        "auto",
+        description="the model: of the best epoch on val, or of the last; auto: best with "
+        "plateau, else last",
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="not in the paper")
+    tensorboard: bool = Field(False, description="log for TensorBoard too (an extra)")
+    checkpoint_minutes: float = Field(10.0, gt=0, description="between checkpoints in an epoch")
+    seed: int = Field(0, ge=0, lt=2**63, description="of all randomness")
+    device: str | None = Field(None, description=help_of(Compute, "device"))
+    precision: Literal["bf16", "fp32"] | None = Field(
+        None, description=help_of(Compute, "precision")
+    )
+
+
+class Test(Section):
+    """How the trained net is tested at the end (section 3.2)."""
+
+    __test__ = False  # not a test for pytest to collect
+
+    protocol: ProtocolName = Field("dense", description=help_of(TestProtocol, "name"))
+    scales: tuple[int, ...] | Literal["single", "multi"] | None = Field(
+        None, description="Q, pixels, or the paper's: single (the middle of S), multi; null: single"
+    )
+    flip: bool = Field(True, description="average with mirror images")
+    grid: tuple[int, int] = Field(USUAL_GRID, description=help_of(TestProtocol, "grid"))
+    average: Average = Field("paper", description=help_of(TestProtocol, "average"))
+
+
+class Localization(Section):
+    """How a box net is trained (appendix A); a recipe without this section trains a classifier."""
+
+    per_class: bool = Field(True, description="a box for each class (PCR), else one for all (SCR)")
+    loss: Literal["euclidean", "smooth-l1"] = Field("euclidean", description="on a box; paper's")
+    visible: float = Field(
+        0.5, ge=0, le=1, description="least share of the object's box on a training crop"
+    )
+    fine_tune: Literal["all", "fc"] = Field(
+        "all", description="what learns: all layers, or the fully connected ones alone"
+    )

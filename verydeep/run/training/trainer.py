@@ -1,0 +1,174 @@
+"""The training of one net: loop, batches, validation and the model that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from verydeep.data.pipeline.augment import Augmentation
+from verydeep.data.pipeline.batches import Batches, TrainingBatches
+from verydeep.data.pipeline.colour_statistics import Scan
+from verydeep.errors import plural, printable
+from verydeep.models.trained_net import Preprocessing, TrainedNet
+from verydeep.nets.interface import Net
+from verydeep.run.training.data import (
+    stream_batches,
+)
+from verydeep.run.training.setup import frozen_parts, make_optimizer, remedies_of
+from verydeep.run.training.task import TrainingTask
+from verydeep.system.device import Machine
+from verydeep.system.option_names import option
+from verydeep.system.progress import Progress
+from verydeep.training.checkpoint import Position
+from verydeep.training.estimate import LONG, describe_estimate, time_steps
+from verydeep.training.loop import Loop
+from verydeep.training.run_folder import RunFolder
+from verydeep.training.schedule import make_schedule
+from verydeep.training.tensorboard import tensorboard_log
+
+
+@dataclass
+class Trainer:
+    """The parts of a run put together: the loop with its batches, validation and outputs."""
+
+    task: TrainingTask[Any]
+    machine: Machine
+    scanned: Scan
+    net: Net
+    run_folder: RunFolder
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.recipe = self.task.recipe
+        self.unreadable: tuple[str, ...] = ()
+        self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
+        self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run(self, *, go_on: bool = False) -> Position:
+        """Train to the end, from the beginning or from the checkpoint."""
+        loop = self._loop()
+        if loop.resume(go_on=go_on):
+            self.progress.log(
+                f"resuming after {plural(loop.position.epoch, 'epoch')} and "
+                f"{plural(loop.position.step, 'update')}"
+            )
+        if self.recipe.training.tensorboard:
+            folder = self.run_folder.path / "tensorboard"
+            loop.on_epoch = tensorboard_log(folder, loop.position.epoch)
+        self._foresee(loop)
+        return loop.run()
+
+    def _foresee(self, loop: Loop) -> None:
+        """Say how long the epochs that are left will take, if there are any."""
+        left = loop.epochs - loop.position.epoch
+        if loop.position.stopped_because is not None or left < 1:
+            return
+        training = self.recipe.training
+        assert training.micro_batch is not None
+        times = time_steps(self.net, self.recipe.net.input_size, training.micro_batch, self.machine)
+        val = len(self.task.samples("val"))
+        epoch = loop.batches.pictures * times.training + val * times.validation
+        at_most = training.schedule == "plateau"
+        self.progress.log(describe_estimate(left, epoch, self.machine, at_most=at_most))
+        if left * epoch > LONG:
+            self.progress.log(self._quicker())
+
+    def _quicker(self) -> str:
+        """Return what would take less time than this run."""
+        ways = [f"fewer epochs ({option('epochs')})"]
+        if self.machine.device.type == "cpu":
+            ways.append("a GPU")
+            if self.recipe.net.input_size > 96:
+                chosen = option("recipe", "auto")
+                ways.append(f"{chosen}, which chooses a smaller net and smaller images")
+        else:
+            ways.append(f"a smaller net ({option('net', 'A')}) or smaller images (net.input_size)")
+        return f"quicker: {', or '.join(ways)}"
+
+    def _loop(self) -> Loop:
+        training, objective = self.recipe.training, self.task.objective(self.scanned.samples)
+        frozen = frozen_parts(self.net, self.recipe)
+        return Loop(
+            net=self.net,
+            optimizer=make_optimizer(self.net, self.recipe),
+            schedule=make_schedule(self.recipe),
+            batches=self._batches(),
+            prepare=self._prepare(),
+            validate=self._validate,
+            objective=objective,
+            watch={"loss": "loss", "accuracy": objective.error}[self.recipe.plateau.monitor],
+            machine=self.machine,
+            epochs=training.epochs,
+            folder=self.run_folder.path,
+            on_keep=self._save_model,
+            keep_last=training.keep == "last",
+            remedies=remedies_of(self.recipe, self.machine),
+            frozen=frozen,
+            unreadable_limit=self.recipe.data.unreadable_limit,
+            checkpoint_minutes=training.checkpoint_minutes,
+            progress=self.progress,
+        )
+
+    def _batches(self) -> Batches:
+        data, training = self.recipe.data, self.recipe.training
+        assert training.micro_batch is not None
+        augmentation = Augmentation(
+            size=self.recipe.net.input_size,
+            scale=data.train_scale,
+            random_crop=data.crop == "random",
+            flip=data.flip,
+            colour_shift=data.colour_shift,
+        )
+        if self.task.dataset.stream is not None:
+            return stream_batches(self.task.dataset.stream, augmentation, self.recipe)
+        return TrainingBatches(
+            self.scanned.samples,
+            augmentation,
+            batch=training.batch,
+            micro_batch=training.micro_batch,
+            seed=training.seed,
+            store=self.scanned.store,
+            workers=data.workers,
+            balanced=data.balance == "sampling",
+            reduced=data.reduced_decoding,
+            drawing=self.task.drawing(augmentation),
+        )
+
+    def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
+        axes = torch.from_numpy(self.scanned.colours.shift_axes()).to(self.machine.device)
+        return lambda pictures, factors: self.preprocessing(pictures, factors @ axes.T)
+
+    def _validate(self) -> Mapping[str, float]:
+        measured: Mapping[str, float]
+        measured, unreadable = self.task.validate(self.model(), self.progress)
+        for name in unreadable:
+            if name not in self.unreadable:
+                where = printable(name)
+                self.progress.log(f"cannot be read and is left out of validation: {where}")
+        self.unreadable = unreadable
+        return measured
+
+    def _save_model(self, row: dict[str, Any]) -> None:
+        kept = {k: value for k, value in row.items() if k == "epoch" or k.startswith("val_")}
+        self.model(kept).save(self.run_folder.model)
+
+    def model(self, measured: dict[str, Any] | None = None) -> TrainedNet:
+        """Return the net as it is now, as something that can be tested and saved."""
+        dataset = self.task.dataset
+        parts = {
+            "net": self.net,
+            "classes": dataset.classes,
+            "preprocessing": self.preprocessing,
+            "train_scale": self.recipe.data.train_scale,
+            "test_scales": self.recipe.test_scales,
+            "test_flip": self.recipe.test.flip,
+            "titles": dataset.titles,
+            "measured": measured,
+            "machine": self.machine,
+        }
+        model: TrainedNet = self.task.model(parts)
+        return model

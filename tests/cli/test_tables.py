@@ -262,6 +262,7 @@ class Net:
     interpolation = "bilinear"
     density = "by looking"
     pixels_at_once = 2**20
+    stride = 32
     name, input_size = "D", 32
 
     def check_scale(self, scale: int) -> None:

@@ -39,6 +39,7 @@ class Seeing:
     classes: tuple[str, ...] = CLASSES
     input_size: int = 64
     pixels_at_once: int = 2**20
+    stride: int = 32
     per_class: bool = False
     shrink: float = 1.0
     any_size = slides = True

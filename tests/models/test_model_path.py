@@ -89,7 +89,7 @@ def test_a_folder_of_the_name_of_a_net_of_torchvision_goes_first(
     assert not names_torchvision("torchvision/vgg16")
 
 
-@pytest.mark.parametrize("module", ["predict", "measure", "train", "features"])
+@pytest.mark.parametrize("module", ["predict", "testing.evaluate", "training.train", "features"])
 def test_nothing_is_drawn_before_it_is_asked_for(module: str) -> None:
     code = f"import sys, verydeep.run.{module}; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -72,7 +72,7 @@ def seen(name: str, cell: int) -> tuple[int, int]:
 def test_a_cell_sees_as_many_pixels_as_the_anatomy_says(name: str) -> None:
     first, last = seen(name, 7)
     assert last - first + 1 == anatomy(name).receptive_field
-    assert net(name)._receptive_field == anatomy(name).receptive_field
+    assert net(name).anatomy().receptive_field == anatomy(name).receptive_field
 
 
 @given(LENGTHS, LONGEST, st.sampled_from([1, 4, 32]), st.integers(1, 300))

@@ -124,6 +124,7 @@ class Blind:
     interpolation = "bilinear"
     density = "once"
     pixels_at_once = 2**20
+    stride = 32
 
     def __init__(self, name: str, input_size: int) -> None:
         self.name, self.input_size = name, input_size

@@ -9,6 +9,15 @@ CHANCE = 0.05
 """A smaller p-value than this is taken for a difference."""
 
 
+def baseline_title(key: str) -> str:
+    """Return what to call a baseline that results name by a key.
+
+    >>> baseline_title("mean_box"), baseline_title("whole_picture")
+    ('mean box', 'whole image')
+    """
+    return key.replace("_", " ").replace("picture", "image")
+
+
 def verdict(comparison: Mapping[str, Any]) -> str | None:
     """Return that a box net has learned nothing, or that nothing shows that it has.
 
@@ -22,7 +31,7 @@ def verdict(comparison: Mapping[str, Any]) -> str | None:
     ...          "p_value": 0.07})
     'the box net has learned nothing: the whole image is right as often, or more often'
     """
-    name = f"the {str(comparison['baseline']).replace('_', ' ')}"
+    name = f"the {baseline_title(str(comparison['baseline']))}"
     if comparison["only_net_right"] <= comparison["only_baseline_right"]:
         return f"the box net has learned nothing: {name} is right as often, or more often"
     if comparison["p_value"] >= CHANCE:

@@ -48,10 +48,11 @@ def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") 
 
 
 def _what_it_is(model: TrainedNet) -> Iterator[str]:
-    net = model.net
+    net, settings = model.net, model.net.settings()
+    norm = "batch" if settings["batch_norm"] else "none"
     yield (
         f"Net {net.name} of Simonyan & Zisserman (2014), made for {net.input_size}x{net.input_size}"
-        f" RGB crops, width {net.width:g}, norm {net.norm or 'none'}; "
+        f" RGB crops, width {settings['width']:g}, norm {norm}; "
         f"{sum(p.numel() for p in net.parameters()):,} parameters. Trained with verydeep on "
         "photographs of the classes below; the run's `recipe.yaml` and `data.json` say how and on "
         "which."

@@ -20,7 +20,7 @@ from matplotlib.text import Text
 from PIL import Image
 from tiny import Outcome, strict_json
 
-from verydeep.cli.app import figures_as_text
+from verydeep.cli.report import figures_as_text
 from verydeep.errors import InputError, MissingExtra
 from verydeep.nets.table import NAMES
 from verydeep.visualization.lecture.conv_stacks import stack

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from verydeep.cli.text.columns import Cells, align
 from verydeep.errors import plural
 from verydeep.evaluation.metrics import has_top5, is_optimistic
-from verydeep.localization.verdict import verdict
+from verydeep.localization.verdict import baseline_title, verdict
 
 if TYPE_CHECKING:
     from verydeep.evaluation.walkthrough import Explanation, Glance, Stage
@@ -105,7 +105,7 @@ def localization_as_text(result: dict[str, Any]) -> str:
     for name, found in result["baselines"].items():
         rows += [
             (
-                f"  {name.replace('_', ' ')}",
+                f"  {baseline_title(name)}",
                 f"error {found['error']:.2f} %, mean IoU {found['mean_iou']:.3f}",
             ),
         ]
@@ -271,7 +271,7 @@ def run_as_text(metrics: dict[str, Any], out: Path) -> str:
         name = f"{test['protocol']}, Q = {', '.join(str(q) for q in test['scales'])}"
         rows += [(name, test["split"], *_figures(test, shown))]
         rows += [
-            (f"  {box.replace('_', ' ')}", "", *_figures(_as_test(known), shown))
+            (f"  {baseline_title(box)}", "", *_figures(_as_test(known), shown))
             for box, known in test.get("baselines", {}).items()
         ]
     compared = "".join(f"\n{_compared(test)}" for test in metrics["tests"] if "comparison" in test)
@@ -320,7 +320,7 @@ def _compared(test: Mapping[str, Any]) -> str:
     """Return whether a box net beats the best box that knows nothing, in a line or two."""
     found = test["comparison"]
     compared = (
-        f"with the true class, against the {found['baseline'].replace('_', ' ')}: right where the "
+        f"with the true class, against the {baseline_title(found['baseline'])}: right where the "
         f"other is not on {found['only_net_right']:,} and {found['only_baseline_right']:,} "
         f"images, p-value {_p_value(found['p_value'])} (McNemar)"
     )

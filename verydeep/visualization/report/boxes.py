@@ -12,6 +12,7 @@ from verydeep.evaluation.metrics import has_top5
 from verydeep.evaluation.significance import wilson_interval
 from verydeep.localization.head import CORRECT_ABOVE
 from verydeep.localization.result import LocatedSample
+from verydeep.localization.verdict import baseline_title
 from verydeep.visualization.plots.svg import Plot, linear
 
 BINS = 20
@@ -65,7 +66,7 @@ def compared(test: Mapping[str, Any]) -> list[Compared]:
         own,
         *(
             Compared(
-                name.replace("_", " ").replace("picture", "image"),
+                baseline_title(name),
                 found["error"],
                 found["mean_iou"],
                 own=False,

@@ -285,7 +285,7 @@ def test_the_steps_of_merging_end_with_the_box_that_is_found() -> None:
     best = int(steps[-1].scores.argmax())
     assert steps[-1].boxes[best].tolist() == pytest.approx(given.box, abs=1e-3)
     assert steps[-1].scores[best].item() == pytest.approx(given.score, rel=1e-5)
-    with pytest.raises(PictureError, match="sides"):
+    with pytest.raises(PictureError, match="1:32"):
         merging_of(models, nets, Image.new("RGB", (10**6, 1)), protocol, 2)
 
 

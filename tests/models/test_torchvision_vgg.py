@@ -31,7 +31,7 @@ from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 from verydeep.transfer.descriptor import Descriptor
 
-CPU = {"device": "cpu", "precision": "fp32"}
+CPU = Compute("cpu", "fp32", 0)
 PICTURES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 224, 224), np.uint8))
 
 
@@ -94,7 +94,7 @@ def test_the_scores_are_torchvisions(name: str, tmp_path: Path) -> None:
     with torch.inference_mode():
         given = normalize(PICTURES / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
         expected = net.eval()(given)
-    model = verydeep.load(f"torchvision/{name}:{tmp_path / 'w.pth'}", **CPU)
+    model = verydeep.load(f"torchvision/{name}:{tmp_path / 'w.pth'}", compute=CPU)
     found = model.score_map(PICTURES)[:, :, 0, 0]
     assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
     assert (expected[0] - expected[1]).abs().max() > 1e-2 * expected.abs().max()
@@ -109,7 +109,7 @@ def test_published_weights_know_the_classes_of_imagenet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put("vgg11", tmp_path, monkeypatch)
-    model = verydeep.load("torchvision/vgg11", **CPU)
+    model = verydeep.load("torchvision/vgg11", compute=CPU)
     categories = models.VGG11_Weights.DEFAULT.meta["categories"]
     assert len(set(model.classes)) == 1000
     assert all(map(str.startswith, model.classes, categories))  # twice the same: with a number
@@ -122,8 +122,8 @@ def test_the_net_that_evaluate_tests_has_the_same_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put("vgg11", tmp_path, monkeypatch)
-    other = torchvision_classifier("torchvision/vgg11", **CPU)
-    model = verydeep.load("torchvision/vgg11", **CPU)
+    other = torchvision_classifier("torchvision/vgg11", compute=CPU)
+    model = verydeep.load("torchvision/vgg11", compute=CPU)
     assert other.classes == model.classes
     wide = torch.cat([PICTURES, PICTURES[:, :, :, :64]], 3)[:1]
     expected = other.score_map(wide)
@@ -133,9 +133,9 @@ def test_the_net_that_evaluate_tests_has_the_same_scores(
 
 def test_a_saved_copy_answers_as_the_net(tmp_path: Path) -> None:
     torch.save(light_weights("vgg11", 2), tmp_path / "w.pth")
-    model = verydeep.load(f"torchvision/vgg11:{tmp_path / 'w.pth'}", **CPU)
+    model = verydeep.load(f"torchvision/vgg11:{tmp_path / 'w.pth'}", compute=CPU)
     model.save(tmp_path / "model")
-    again = verydeep.load(tmp_path / "model", **CPU)
+    again = verydeep.load(tmp_path / "model", compute=CPU)
     assert torch.equal(again.score_map(PICTURES[:1]), model.score_map(PICTURES[:1]))
 
 
@@ -203,11 +203,9 @@ def test_features_come_from_a_net_of_torchvision(tmp_path: Path) -> None:
     torch.save(light_weights("vgg11", 2), tmp_path / "w.pth")
     name = f"torchvision/vgg11:{tmp_path / 'w.pth'}"
     data = write_class_folders(tmp_path / "data", 3, names=["red", "blue"])
-    found = verydeep.features(
-        name, data, Descriptor(scales=(224,), flip=False), compute=Compute(workers=0), **CPU
-    )
+    found = verydeep.features(name, data, Descriptor(scales=(224,), flip=False), compute=CPU)
     assert found.vectors.shape == (6, 4096)
-    vectors = verydeep.FeatureExtractor(name, scales=(224,), flip=False, **CPU).transform(
+    vectors = verydeep.FeatureExtractor(name, scales=(224,), flip=False, precision="fp32").transform(
         [data / file for file in found.files]
     )
     assert np.allclose(vectors, found.vectors, atol=1e-5)
@@ -267,7 +265,7 @@ def test_the_program_names_what_is_on_a_picture(
         check=True,
     )
     (seen,) = json.loads(done.stdout)["predictions"]
-    expected = torchvision_classifier(f"torchvision/{name}", **CPU)
+    expected = torchvision_classifier(f"torchvision/{name}", compute=CPU)
     (ours,) = expected.predict(tmp_path / "a.png", top=2, scales=(256,))
     assert [one["class"] for one in seen["classes"]] == [label for label, _ in ours.ranking]
 
@@ -277,7 +275,7 @@ def test_a_net_of_one_size_is_shown_the_central_square(
 ) -> None:
     path = tmp_path / "w.pth"
     torch.save(light_weights("vit_b_32", 3), path)
-    model = torchvision_classifier(f"torchvision/vit_b_32:{path}", **CPU)
+    model = torchvision_classifier(f"torchvision/vit_b_32:{path}", compute=CPU)
     assert model.classes == ("0", "1", "2")
     wide = np.random.default_rng(0).integers(0, 256, (224, 300, 3), np.uint8)
     found = model.predict_proba(wide, scales=(224,), flip=False)

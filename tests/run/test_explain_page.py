@@ -91,7 +91,16 @@ def written(
     """A page about all of them with all sections, and what was said of it."""
     out = tmp_path_factory.mktemp("out") / "new" / "folder"
     value = package.explain(
-        model, photos, out, layers=["conv3_1"], among=photos, top=2, boxes=[boxes], steps=2, compute=Compute(precision="fp32"))
+        model,
+        photos,
+        out,
+        layers=["conv3_1"],
+        among=photos,
+        top=2,
+        boxes=[boxes],
+        steps=2,
+        compute=Compute(precision="fp32"),
+    )
     for picture in value["pictures"]:
         names = {*picture["sections"], *value["net_sections"]}
         assert names == {entry.name for entry in registry.ENTRIES}
@@ -329,7 +338,11 @@ def test_a_box_net_says_where_its_box_came_from(
     assert [*picture["sections"]] == ["boxes"]
     # The box is that of the whole file, whatever the scale at which the page looks inside.
     found = package.localize(
-        like, [load_localizer(boxes, compute=Compute(precision="fp32"))], photos / "c.png", BoxProtocol("dense", top=1))
+        like,
+        [load_localizer(boxes, compute=Compute(precision="fp32"))],
+        photos / "c.png",
+        BoxProtocol("dense", top=1),
+    )
     assert found[0].label == picture["class"]
     assert picture["sections"]["boxes"]["box"] == pytest.approx([*found[0].boxes[0]], abs=1e-3)
     scaled = verydeep(
@@ -339,7 +352,11 @@ def test_a_box_net_says_where_its_box_came_from(
     assert facts["scales"] == [48, 64, 96]
     assert {origin["scale"] for origin in facts["origins"]} <= {48, 64, 96}
     again = package.localize(
-        like, load_localizer(boxes, Compute(precision="fp32")), photos / "c.png", BoxProtocol("dense", [48, 64, 96], top=1))
+        like,
+        load_localizer(boxes, Compute(precision="fp32")),
+        photos / "c.png",
+        BoxProtocol("dense", [48, 64, 96], top=1),
+    )
     assert facts["box"] == pytest.approx([*again[0].boxes[0]], abs=1e-3)
     other = vgg("A", 4, input_size=64, width=0.125, hidden=100).eval()
     made = load_localizer(boxes)

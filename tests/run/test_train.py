@@ -173,7 +173,11 @@ def test_the_model_is_that_of_the_epoch_that_the_rule_names(
         "last" if last else "best"
     )
     again = verydeep.evaluate(
-        tmp_path / "run", protocol=TestProtocol("center", flip=False), split="val", compute=Compute(device="cpu", precision="fp32"))
+        tmp_path / "run",
+        protocol=TestProtocol("center", flip=False),
+        split="val",
+        compute=Compute(device="cpu", precision="fp32"),
+    )
     assert again.loss == pytest.approx(kept["val_loss"], rel=1e-5)
     assert again.top1_error == pytest.approx(kept["val_top1_error"])
     page = (tmp_path / "run" / "report.html").read_text("utf-8")

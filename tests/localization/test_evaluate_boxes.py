@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -313,15 +312,18 @@ def test_processes_share_the_pictures_and_all_know_the_whole(
 ) -> None:
     many = samples * 3
     whole = evaluate_boxes([Seeing()], [Seeing()], many, DENSE)
-    told: list[object] = []
+    told: list[list[dict]] = [[], []]  # what was found, then what is unreadable, of each process
+    asked: list[int] = []
 
     class Meeting(Group):
         def gather(self, value: object) -> list:  # type: ignore[override]
-            told.append(value)
-            return [*told]
+            asked.append(len(asked))
+            told[asked[-1]].append(value)
+            return [*told[asked[-1]]]
 
     results: list[LocalizationResult] = []
     for rank in range(2):
+        asked.clear()
 
         class Joined:
             rank_now = rank
@@ -334,8 +336,7 @@ def test_processes_share_the_pictures_and_all_know_the_whole(
 
         monkeypatch.setattr(evaluation, "joined", Joined)
         results.append(evaluate_boxes([Seeing()], [Seeing()], many, DENSE))
-    shares: Sequence = told
-    rows = [set(found) | set(faults) for found, faults in shares]
+    rows = [set(found) | set(faults) for found, faults in zip(*told, strict=True)]
     assert not rows[0] & rows[1]
     assert rows[0] | rows[1] == set(range(21))
     assert results[1].answers == whole.answers

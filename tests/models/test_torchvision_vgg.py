@@ -205,9 +205,9 @@ def test_features_come_from_a_net_of_torchvision(tmp_path: Path) -> None:
     data = write_class_folders(tmp_path / "data", 3, names=["red", "blue"])
     found = verydeep.features(name, data, Descriptor(scales=(224,), flip=False), compute=CPU)
     assert found.vectors.shape == (6, 4096)
-    vectors = verydeep.FeatureExtractor(name, scales=(224,), flip=False, precision="fp32").transform(
-        [data / file for file in found.files]
-    )
+    vectors = verydeep.FeatureExtractor(
+        name, scales=(224,), flip=False, precision="fp32"
+    ).transform([data / file for file in found.files])
     assert np.allclose(vectors, found.vectors, atol=1e-5)
 
 

@@ -179,7 +179,7 @@ def _share(
         part, the longest of all processes.
     """
     block = block_size(len(samples))
-    mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
+    mine = group.share(len(samples), block)
     mixtures = [test.mixture() for test in tests]
     scales = sorted({part.scale for mixture in mixtures for part in mixture})
     pictures = TestPictures(
@@ -197,17 +197,12 @@ def _share(
             task=task,
             seconds=own,
         )
-    total = likely
-    if group.size > 1:
-        total = torch.zeros(len(tests), len(samples), likely.shape[2])
-        total[:, mine] = likely
-    faults = {mine[index]: fault for index, fault in pictures.unreadable.items()}
-    shares = group.gather((faults, own))
+    times = group.gather(own)
     parts = {part for mixture in mixtures for part in mixture}
     return (
-        group.sum(total),
-        {index: fault for found, _ in shares for index, fault in found.items()},
-        {part: max(times.get(part, 0.0) for _, times in shares) for part in parts},
+        group.join_rows(likely, mine, len(samples), dim=1),
+        group.join_values(pictures.unreadable, mine),
+        {part: max(one.get(part, 0.0) for one in times) for part in parts},
     )
 
 

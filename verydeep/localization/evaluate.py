@@ -114,21 +114,12 @@ def _share(
         By number what was found, and the reasons of unreadable images.
     """
     block = block_size(len(samples))
-    mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
+    mine = group.share(len(samples), block)
     pictures = TestPictures([samples[i].path for i in mine], protocol.used_scales, workers)
     labels = {place: samples[i].label for place, i in enumerate(mine)}
     with progress.task(f"finding objects {split}".strip(), len(mine)) as task:
         found = locate(models, nets, pictures, protocol, labels=labels, block=block, task=task)
-    shares = group.gather(
-        (
-            {mine[place]: located for place, located in found.items()},
-            {mine[place]: fault for place, fault in pictures.unreadable.items()},
-        )
-    )
-    return (
-        {row: located for part, _ in shares for row, located in part.items()},
-        {row: fault for _, part in shares for row, fault in part.items()},
-    )
+    return group.join_values(found, mine), group.join_values(pictures.unreadable, mine)
 
 
 ENOUGH = 10_000

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, distributed
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
@@ -42,6 +43,34 @@ class Group:
         values: list[T] = [value] * self.size
         distributed.all_gather_object(values, value)
         return values
+
+    def share(self, count: int, block: int) -> list[int]:
+        """Return which of ``count`` items this process takes: every size-th block of neighbours.
+
+        >>> Group(1, 2).share(10, 3)
+        [3, 4, 5, 9]
+        """
+        return [i for i in range(count) if i // block % self.size == self.rank]
+
+    def join_rows(self, rows: Tensor, mine: Sequence[int], count: int, dim: int = 0) -> Tensor:
+        """Return the rows of all processes in one tensor, from those of each.
+
+        Args:
+            rows: Rows of this process, along ``dim``.
+            mine: Their indices, from :meth:`share`.
+            count: Number of all rows.
+            dim: Dimension of the rows.
+        """
+        if self.size == 1:
+            return rows
+        total = rows.new_zeros([*rows.shape[:dim], count, *rows.shape[dim + 1 :]])
+        total.index_copy_(dim, torch.tensor(mine, dtype=torch.long), rows)
+        return self.sum(total)
+
+    def join_values(self, values: Mapping[int, T], mine: Sequence[int]) -> dict[int, T]:
+        """Return the values of all processes by index, from those of each by place in ``mine``."""
+        own = {mine[place]: value for place, value in values.items()}
+        return {index: value for part in self.gather(own) for index, value in part.items()}
 
 
 @contextmanager

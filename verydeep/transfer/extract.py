@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from verydeep.data.dataset import Dataset, relative_name
@@ -108,16 +107,11 @@ def _share(
     Returns:
         Vectors, float32 (N, D), and the indices of unreadable images.
     """
-    mine = [i for i in range(len(samples)) if i // block % group.size == group.rank]
+    mine = group.share(len(samples), block)
     pictures = TestPictures(samples.take(mine).paths, descriptor.used_scales, workers)
     vectors = describe_pictures(model, pictures, descriptor, block=block, task=task)
-    faults = {mine[index] for index in pictures.unreadable}
-    if group.size > 1:
-        total = torch.zeros(len(samples), vectors.shape[1])
-        total[mine] = vectors
-        vectors = group.sum(total)
-        faults = set().union(*group.gather(faults))
-    return vectors, faults
+    faults = set(group.join_values(pictures.unreadable, mine))
+    return group.join_rows(vectors, mine, len(samples)), faults
 
 
 def _part(

@@ -101,7 +101,7 @@ def did_you_mean(found: str, known: Iterable[str], then: str = "") -> str:
 
     >>> did_you_mean("A-LNR", ["A", "A-LRN", "B"])
     "; did you mean 'A-LRN'?"
-    >>> did_you_mean("cta", ["cat"], "add pictures"), did_you_mean("x", ["cat"], "add pictures")
+    >>> did_you_mean("cta", ["cat"], "add images"), did_you_mean("x", ["cat"], "add images")
     ("; did you mean 'cat'? Add images", '; add images')
     """
     nearest = difflib.get_close_matches(found, list(known), n=1, cutoff=0.6)

@@ -187,7 +187,7 @@ def test_two_nets_are_fused(
         assert sum(len(test["models"]) == 2 for test in found["tests"]) == 3
         return
     models = [unsure, trained_run]
-    how = {"device": "cpu", "precision": "fp32", "workers": 0}
+    how = {"compute": Compute("cpu", "fp32", 0)}
     alone = [package.evaluate(model, **how).answers for model in models]
     mean = (alone[0].posteriors.double() + alone[1].posteriors.double()) / 2
     loss = -mean.gather(1, alone[0].labels[:, None]).log().mean().item()
@@ -216,7 +216,7 @@ def test_files_of_a_test(as_json: bool, verydeep: Program, unsure: Path, tmp_pat
     written = strict_json((out / "result.json").read_text("utf-8"))
     page = (out / "report.html").read_text("utf-8")
     assert f"<td>{written['top1_error']:.2f} <small>" in page
-    assert "How it was measured" in page
+    assert "Test procedure" in page
     assert page.count('src="data:image/jpeg;base64,') >= 12
     if as_json:
         assert strict_json(outcome.out) == written

@@ -51,7 +51,7 @@ from verydeep.data.images.limits import AT_ONCE, MAX_BYTES, MAX_PIXELS, MAX_SCAN
 from verydeep.data.pipeline.workers import load_pictures
 from verydeep.data.read import read_dataset
 from verydeep.errors import DataError, PictureError, printable
-from verydeep.run.training import train as train_module
+from verydeep.run.training import data as data_module
 
 SECONDS = 10.0
 """Of a processor that others share; work without a bound takes minutes."""
@@ -474,14 +474,14 @@ def after_the_scan(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], ob
     """Let something happen between the scan and the training."""
 
     def prepare(event: Callable[[], object]) -> None:
-        real = train_module.scan
+        real = data_module.scan
 
         def scan(*arguments: Any, **options: Any) -> Any:
             found = real(*arguments, **options)
             event()
             return found
 
-        monkeypatch.setattr(train_module, "scan", scan)
+        monkeypatch.setattr(data_module, "scan", scan)
 
     return prepare
 

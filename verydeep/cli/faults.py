@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import typer
 
-from verydeep.cli.output import printable
+from verydeep.cli.output import without_controls
 from verydeep.errors import VeryDeepError, WorkerError
 
 _FEWER_WORKERS = {
@@ -81,7 +81,7 @@ def fault_of(error: Exception, words: Sequence[str]) -> Fault | None:
 def complain(message: str) -> None:
     """Print a message of the program to stderr, if that is still there."""
     with contextlib.suppress(OSError):
-        typer.echo(f"verydeep: {printable(message)}", err=True)
+        typer.echo(f"verydeep: {without_controls(message)}", err=True)
 
 
 def _fault_of_system(error: OSError) -> Fault:

@@ -46,10 +46,10 @@ def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def printable(text: str) -> str:
+def without_controls(text: str) -> str:
     r"""Return a message whose names from elsewhere can do nothing to a terminal.
 
-    >>> print(printable("a \x1b[2J.jpg"))
+    >>> print(without_controls("a \x1b[2J.jpg"))
     a \x1b[2J.jpg
     """
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
@@ -57,7 +57,7 @@ def printable(text: str) -> str:
 
 def list_unreadable(names: list[str] | tuple[str, ...], outcome: str = "not counted") -> None:
     """Tell of images that were left out, on stderr, and what became of them."""
-    from verydeep.errors import plural
+    from verydeep.errors import plural, printable
 
     if names:
         head = f"{plural(len(names), 'image')} cannot be read and {_are(len(names))} {outcome}:"

@@ -74,7 +74,9 @@ class EvaluationTable:
 
     def __repr__(self) -> str:
         best = min(row.result.top1_error for row in self.rows)
-        return f"Table({plural(len(self.rows), 'test')}, top-1 error from {percent(best)})"
+        return (
+            f"EvaluationTable({plural(len(self.rows), 'test')}, top-1 error from {percent(best)})"
+        )
 
     def _repr_html_(self) -> str:
         head = ("", "net", "protocol", "scales", "top-1 error")

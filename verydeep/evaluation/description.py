@@ -42,7 +42,7 @@ def views_a_scale(views: Views) -> int:
 def views_a_picture(protocols: Sequence[TestProtocol]) -> int:
     """Return how many views of an image a test shows to its nets, over all scales.
 
-    >>> views_a_picture([Protocol("both", (256, 384, 512))])
+    >>> views_a_picture([TestProtocol("both", (256, 384, 512), flip=True)])
     156
     """
     return sum(

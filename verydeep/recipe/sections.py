@@ -25,7 +25,14 @@ from verydeep.evaluation.protocol import (
 from verydeep.nets import registry
 from verydeep.system.settings import Compute, help_of
 
-NetName = Annotated[str, AfterValidator(registry.check_name)]
+
+def _is_a_net(name: str) -> str:
+    if name not in registry.NAMES:
+        raise PydanticCustomError("net", "Input should be {names}", {"names": registry.in_words()})
+    return name
+
+
+NetName = Annotated[str, AfterValidator(_is_a_net)]
 
 
 class Section(BaseModel):

@@ -55,7 +55,7 @@ def draw_shown() -> Figure:
     figure = Figure(figsize=(12, 6.2), layout="constrained")
     panels = figure.subplots(2, 3)
     for axes, name in zip(panels.flat, NAMES, strict=True):
-        protocol = TestProtocol(name, (Q,))
+        protocol = TestProtocol(name, (Q,), flip=True)
         image = axes.imshow(
             100 * share_shown(protocol, height, width, INPUT),
             extent=(0, width, height, 0),

@@ -35,7 +35,7 @@ from verydeep.evaluation.description import views_a_picture
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.classifier import Classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import VGG, vgg
 from verydeep.system.device import choose_machine, describe_environment
 

@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 
 from verydeep.models.classifier import Classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine, describe_environment
 

@@ -31,7 +31,7 @@ SIDES = ("verydeep", "torchvision")
 def our_step(batch: int, precision: str | None) -> Callable[[], None]:
     """Return the update of :class:`verydeep.training.loop.Loop` on a batch of random crops."""
     from verydeep.data.pipeline.batches import MicroBatch
-    from verydeep.models.trained_net import Preprocessing
+    from verydeep.models.preprocessing import Preprocessing
     from verydeep.nets.vgg import vgg
     from verydeep.recipe.recipe import Recipe
     from verydeep.run.training.setup import make_optimizer

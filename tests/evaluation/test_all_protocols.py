@@ -21,7 +21,7 @@ from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.classifier import Classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine
 

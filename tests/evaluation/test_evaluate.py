@@ -36,7 +36,7 @@ from verydeep.evaluation.posteriors import ViewGroup
 from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.result import Answers
 from verydeep.evaluation.views import Center, Dense, Grid
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.system.settings import Compute
 
 

@@ -28,7 +28,7 @@ from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.view_batching import show
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop
 from verydeep.models.classifier import Classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine
 

@@ -21,8 +21,8 @@ from verydeep.errors import InputError, ModelError, PictureError
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.walkthrough import Explanation, Stage, explain
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.models.torchvision import Evaluation, TorchvisionClassifier
-from verydeep.models.trained_net import Preprocessing
 from verydeep.run.testing.walkthrough import explain_test
 from verydeep.system.files import write_json
 from verydeep.system.settings import Compute

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from verydeep.inspection.subject import Subject
 from verydeep.models.classifier import Classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import VGG, vgg
 from verydeep.system.device import choose_machine
 

@@ -26,7 +26,7 @@ from verydeep.localization.protocol import (
     whole_scales,
 )
 from verydeep.models.classifier import Classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import VGG, vgg
 from verydeep.system.device import choose_machine
 

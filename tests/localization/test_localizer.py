@@ -12,7 +12,7 @@ import torch
 from verydeep.errors import ModelError
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.models.folder import read_task
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine
 from verydeep.system.settings import Compute

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from verydeep.models.card import model_card
 from verydeep.models.classifier import USE, Classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.markdown import escape_markdown
 

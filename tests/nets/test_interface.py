@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import verydeep
 from verydeep.errors import InputError, SizeError
 from verydeep.models.classifier import Classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets import registry
 from verydeep.nets.anatomy import Anatomy
 from verydeep.nets.dense import classify_densely

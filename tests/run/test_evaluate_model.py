@@ -19,8 +19,8 @@ from verydeep import Classifier
 from verydeep.errors import DataError, InputError, ModelError
 from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.views import Center, Grid
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.models.torchvision import Evaluation, TorchvisionClassifier
-from verydeep.models.trained_net import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.run.testing.bench import set_up
 from verydeep.run.testing.evaluate import evaluate, evaluate_all

@@ -24,7 +24,7 @@ from verydeep.inspection.subject import find_class
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.models.classifier import Classifier, load_classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.settings import Compute
 from verydeep.visualization.inspection import sections as registry

@@ -20,7 +20,7 @@ from verydeep import Classifier
 from verydeep.evaluation.calibration import BINS, Calibration, temper
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import Answers, EvaluationResult
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.run.testing.evaluate import evaluate, evaluate_all
 from verydeep.run.testing.files import write_result, write_table
 from verydeep.system.settings import Compute

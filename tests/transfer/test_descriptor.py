@@ -15,7 +15,7 @@ from torch import Tensor
 from transfer.made import classifier, noise
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError
-from verydeep.models.trained_net import PIXELS_AT_MOST, PIXELS_AT_ONCE
+from verydeep.models.engines.eager import PIXELS_AT_MOST, PIXELS_AT_ONCE
 from verydeep.transfer.describe import describe_pictures
 from verydeep.transfer.descriptor import Descriptor
 

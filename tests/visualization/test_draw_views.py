@@ -16,7 +16,7 @@ from torch import Tensor
 from verydeep import Classifier
 from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.walkthrough import Explanation, explain
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.visualization.plots.style import BLUE, ORANGE, save_figure
 from verydeep.visualization.plots.views import draw_views

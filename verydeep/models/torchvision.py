@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from verydeep.errors import InputError, ModelError
+from verydeep.models.engines.eager import pixels_at_once
 from verydeep.models.path import TORCHVISION
 from verydeep.models.predictor import Predictor
-from verydeep.models.trained_net import pixels_at_once
 from verydeep.models.weights.torchvision import (
     IMAGENET,
     TorchvisionWeights,

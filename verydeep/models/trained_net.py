@@ -6,57 +6,19 @@ N images, H height, W width, K classes; h, w sides of a map of answers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from verydeep.errors import InputError, plural
+from verydeep.models.engines.eager import Eager, pixels_at_once
 from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig, TaskName
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.interface import Net
-from verydeep.nets.layer_outputs import trace
 from verydeep.system.device import Machine, choose_machine
-
-PIXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
-"""Pixels that go through a net together; a processor's caches make small batches the fastest."""
-
-PIXELS_AT_MOST = 4
-"""Times as many may, before a single image is computed in strips, some of them twice."""
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What becomes of RGB pixels before the net: ``(RGB - mean) / divisor``.
-
-    The paper subtracts the training set's mean RGB and does nothing else (section 2.1). The
-    divisor departs from it, only so that standard initialisation fits; it can be 1.
-
-    Attributes:
-        mean: Mean red, green and blue of the training set, 0 to 255.
-        divisor: One number for all pixels.
-    """
-
-    mean: tuple[float, float, float]
-    divisor: float = 64.0
-
-    def __call__(self, pictures: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Return what the net reads.
-
-        Args:
-            pictures: uint8 (N, 3, H, W).
-            shift: float32 (N, 3), added to every pixel of an image; None for none.
-
-        Returns:
-            float32 (N, 3, H, W) in channels_last memory, on the images' device.
-        """
-        offset = -torch.tensor(self.mean, device=pictures.device)
-        offset = offset if shift is None else shift + offset
-        x = pictures.to(torch.float32, memory_format=torch.channels_last)
-        return x.add_(offset.view(-1, 3, 1, 1)).div_(self.divisor)
 
 
 @dataclass(repr=False)
@@ -90,7 +52,7 @@ class TrainedNet:
     """Whether the last layer computes in float32 also where the others do not."""
 
     def __post_init__(self) -> None:
-        self._engine: Net | None = None
+        self._engine: Eager | None = None
         self._exact: Self | None = None
 
     def __repr__(self) -> str:
@@ -135,7 +97,7 @@ class TrainedNet:
             float32 (N, outputs, h, w) on the machine's device; h = w = 1 for images of
             ``input_size``.
         """
-        return self._look(pictures, type(self.net).score_map)
+        return self.engine.answers(pictures)
 
     def activation_map(self, pictures: Tensor, layer: str) -> Tensor:
         """Return what a layer before the last answers at every position of the net.
@@ -148,7 +110,7 @@ class TrainedNet:
         Returns:
             float32 (N, D, h, w) on the machine's device.
         """
-        return self._look(pictures, partial(type(self.net).activation_map, layer=layer))
+        return self.engine.activation_map(pictures, layer)
 
     def maps(self, pictures: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Return what any layers answer at every position of the net.
@@ -160,9 +122,7 @@ class TrainedNet:
         Returns:
             float32 (N, C, h, w) on the machine's device for each, in the order of the net.
         """
-        with torch.inference_mode():
-            found = trace(self.engine, self.input_of(pictures), layers)
-            return {name: values.float() for name, values in found.items()}
+        return self.engine.maps(pictures, layers)
 
     @property
     def exact(self) -> Self:
@@ -174,24 +134,12 @@ class TrainedNet:
         return self._exact
 
     @property
-    def engine(self) -> Net:
-        """The net in its inference form: where it computes, its weights in that precision."""
+    def engine(self) -> Eager:
+        """What computes its answers, made at first use."""
         if self._engine is None:
-            # Weights made in inference mode could not take part in gradients later.
-            with torch.inference_mode(False):
-                self._engine = inference_form(self.net, self.machine, self.exact_answers)
+            exact = self.exact_answers
+            self._engine = Eager(self.net, self.preprocessing, self.machine, exact_answers=exact)
         return self._engine
-
-    def input_of(self, pictures: Tensor) -> Tensor:
-        """Return what :attr:`engine` reads of images (N, 3, H, W), values from 0 to 255."""
-        x = self.preprocessing(pictures.to(self.machine.device, non_blocking=True))
-        return x.bfloat16() if self.machine.precision == "bf16" else x
-
-    def _look(self, pictures: Tensor, look: Callable[..., Tensor]) -> Tensor:
-        """Show images to the net in its inference form, in parts if they are large."""
-        with torch.inference_mode():
-            x = self.input_of(pictures)
-            return look(self.engine, x, pixels=PIXELS_AT_MOST * self.pixels_at_once).float()
 
     def check_scale(self, scale: int) -> None:
         """Refuse a test scale that the net cannot take.
@@ -251,33 +199,3 @@ def from_config(net: Net, config: ModelConfig, machine: Machine) -> dict[str, An
         "measured": config.measured,
         "machine": machine,
     }
-
-
-def pixels_at_once(machine: Machine) -> int:
-    """Return the pixels that should go through a net together on a machine."""
-    return PIXELS_AT_ONCE.get(machine.device.type, PIXELS_AT_ONCE["cpu"])
-
-
-def inference_form(net: Net, machine: Machine, exact_answers: bool = False) -> Net:
-    """Return the net as it answers fastest: on its device, channels_last, weights in bf16 if so.
-
-    Normalisation layers keep float32, as under autocast.
-
-    Args:
-        net: The net, its weights in float32.
-        machine: Where and in which precision it computes.
-        exact_answers: Let the last layer compute in float32 all the same.
-    """
-    form = copy.deepcopy(net).eval().requires_grad_(False).to(machine.device)
-    if machine.precision == "bf16":
-        exact = form.classifier[-1] if exact_answers else None
-        for module in form.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear) and module is not exact:
-                module.bfloat16()
-        if exact is not None:
-            exact.register_forward_pre_hook(_in_float32)
-    return form.to(memory_format=torch.channels_last)
-
-
-def _in_float32(_: nn.Module, read: tuple[Tensor]) -> tuple[Tensor]:
-    return (read[0].float(),)

@@ -18,7 +18,7 @@ from verydeep.inspection.subject import Subject
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.models.classifier import Classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import VGG, vgg
 from verydeep.system.device import choose_machine
 from verydeep.visualization.inspection.attributions import (

@@ -13,7 +13,8 @@ from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.batches import Batches, TrainingBatches
 from verydeep.data.pipeline.colour_statistics import Scan
 from verydeep.errors import plural, printable
-from verydeep.models.trained_net import Preprocessing, TrainedNet
+from verydeep.models.preprocessing import Preprocessing
+from verydeep.models.trained_net import TrainedNet
 from verydeep.nets.interface import Net
 from verydeep.run.training.data import (
     stream_batches,

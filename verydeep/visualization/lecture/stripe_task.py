@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from verydeep.data.geometry import Box
 from verydeep.inspection.subject import Subject
 from verydeep.models.classifier import Classifier
-from verydeep.models.trained_net import Preprocessing
+from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.interface import Net
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import Machine

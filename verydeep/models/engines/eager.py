@@ -1,0 +1,104 @@
+"""Eager PyTorch, the reference that other engines are checked against.
+
+N images, H height, W width; h, w: sides of a map of answers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from verydeep.models.engines.interface import Engine
+from verydeep.models.preprocessing import Preprocessing
+from verydeep.nets.interface import Net
+from verydeep.nets.layer_outputs import trace
+from verydeep.system.device import Machine
+
+PIXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
+"""Pixels that go through a net together; a processor's caches make small batches the fastest."""
+
+PIXELS_AT_MOST = 4
+"""Times as many may, before a single image is computed in strips, some of them twice."""
+
+
+class Eager(Engine):
+    """A net in its inference form: on its device, channels_last, weights in its precision.
+
+    Args:
+        net: The net, its weights in float32.
+        preprocessing: From pixels to its input.
+        machine: Where and in which precision it computes.
+        exact_answers: Whether the last layer computes in float32 in any case.
+    """
+
+    def __init__(
+        self, net: Net, preprocessing: Preprocessing, machine: Machine, *, exact_answers: bool
+    ) -> None:
+        self.preprocessing, self.machine = preprocessing, machine
+        # Weights made in inference mode could not take part in gradients later.
+        with torch.inference_mode(False):
+            self.net = inference_form(net, machine, exact_answers)
+
+    @property
+    def pixels_at_once(self) -> int:
+        """Pixels of all images that should go through the net together."""
+        return pixels_at_once(self.machine)
+
+    def input_of(self, pictures: Tensor) -> Tensor:
+        """Return what the net reads of images (N, 3, H, W), values from 0 to 255."""
+        x = self.preprocessing(pictures.to(self.machine.device, non_blocking=True))
+        return x.bfloat16() if self.machine.precision == "bf16" else x
+
+    def answers(self, pictures: Tensor) -> Tensor:
+        """Return the output of the last layer, float32 (N, outputs, h, w)."""
+        return self._compute(pictures, self.net.score_map)
+
+    def activation_map(self, pictures: Tensor, layer: str) -> Tensor:
+        """Return the dense activations of a layer, float32 (N, D, h, w)."""
+        return self._compute(pictures, partial(self.net.activation_map, layer=layer))
+
+    def maps(self, pictures: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        """Return the dense outputs of any layers, float32 (N, C, h, w), in forward order."""
+        with torch.inference_mode():
+            found = trace(self.net, self.input_of(pictures), layers)
+            return {name: values.float() for name, values in found.items()}
+
+    def _compute(self, pictures: Tensor, form: Callable[..., Tensor]) -> Tensor:
+        """Show images to the net, in parts if they are large."""
+        with torch.inference_mode():
+            x = self.input_of(pictures)
+            return form(x, pixels=PIXELS_AT_MOST * self.pixels_at_once).float()
+
+
+def pixels_at_once(machine: Machine) -> int:
+    """Return the pixels that should go through a net together on a machine."""
+    return PIXELS_AT_ONCE.get(machine.device.type, PIXELS_AT_ONCE["cpu"])
+
+
+def inference_form(net: Net, machine: Machine, exact_answers: bool = False) -> Net:
+    """Return the net as it answers fastest: on its device, channels_last, weights in bf16 if so.
+
+    Normalisation layers keep float32, as under autocast.
+
+    Args:
+        net: The net, its weights in float32.
+        machine: Where and in which precision it computes.
+        exact_answers: Let the last layer compute in float32 all the same.
+    """
+    form = copy.deepcopy(net).eval().requires_grad_(False).to(machine.device)
+    if machine.precision == "bf16":
+        exact = form.classifier[-1] if exact_answers else None
+        for module in form.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear) and module is not exact:
+                module.bfloat16()
+        if exact is not None:
+            exact.register_forward_pre_hook(_in_float32)
+    return form.to(memory_format=torch.channels_last)
+
+
+def _in_float32(_: nn.Module, read: tuple[Tensor]) -> tuple[Tensor]:
+    return (read[0].float(),)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from verydeep.transfer.probe import probe as probe
     from verydeep.transfer.sklearn import FeatureExtractor as FeatureExtractor
 
-__version__ = "0.1.0"
+from verydeep.system.version import __version__ as __version__
 
 _HOMES = {
     "BoxProtocol": "verydeep.localization.protocol",

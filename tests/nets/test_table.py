@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from verydeep.errors import InputError, SizeError
 from verydeep.nets import table
+from verydeep.nets.names import check_name
 
 # The columns of Table 1, copied from the paper by hand: name of each convolution and its kernel.
 PUBLISHED = {
@@ -84,12 +85,12 @@ def test_an_input_that_vanishes_in_the_pools_is_refused(input_size: int) -> None
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_names_are_known_in_either_case(name: str) -> None:
-    assert table.check_name(name) == table.check_name(name.lower()) == name
+    assert check_name(name) == check_name(name.lower()) == name
 
 
 def test_an_unknown_net_is_refused_with_the_known_and_the_nearest() -> None:
     with pytest.raises(InputError) as caught:
-        table.check_name("A-LNR")
+        check_name("A-LNR")
     message = str(caught.value)
     assert "'A-LNR'" in message
     assert "A, A-LRN, B, C, D, E" in message
@@ -98,7 +99,7 @@ def test_an_unknown_net_is_refused_with_the_known_and_the_nearest() -> None:
 
 def test_an_unknown_net_far_from_all_gets_no_guess() -> None:
     with pytest.raises(InputError, match=r"no net 'F'") as caught:
-        table.check_name("F")
+        check_name("F")
     assert "did you mean" not in str(caught.value)
 
 

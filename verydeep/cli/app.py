@@ -45,7 +45,7 @@ def _program(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     if version:
-        from verydeep import __version__
+        from verydeep.system.version import __version__
 
         typer.echo(__version__)
         raise typer.Exit

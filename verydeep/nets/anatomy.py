@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from verydeep.nets import table
+from verydeep.nets.names import check_name
 from verydeep.nets.table import Layer
 
 
@@ -100,7 +101,7 @@ def anatomy(
     >>> anatomy("D").receptive_field
     212
     """
-    name = table.check_name(name)
+    name = check_name(name)
     table.check_sizes(num_classes=num_classes, channels=channels, width=width, hidden=hidden)
     layers = chain(
         table.convolutional_layers(name, channels=channels, width=width, batch_norm=batch_norm),

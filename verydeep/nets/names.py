@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from verydeep.nets.table import TABLE_1
+from verydeep.errors import InputError, did_you_mean
+from verydeep.nets.table import NAMES, TABLE_1
 
 BY_LAYERS = {"11": "A", "13": "B", "16": "D", "19": "E"}
 """Nets by number of weight layers, as in torchvision, timm and Keras; C has 16 as well."""
@@ -40,3 +41,26 @@ Known(name='A-LRN', batch_norm=False), None)
     core = _PREFIX.sub("", plain).replace("_", "-")
     letter = BY_LAYERS.get(core, core.upper())
     return Known(letter, plain != word) if letter in TABLE_1 else None
+
+
+def check_name(name: str) -> str:
+    """Return the name of a net as in Table 1.
+
+    Raises:
+        InputError: The net is unknown.
+
+    >>> check_name("a-lrn"), check_name("vgg16")
+    ('A-LRN', 'D')
+    """
+    known = known_as(name)
+    if known and not known.batch_norm:
+        return known.name
+    if known:
+        raise InputError(
+            f"{name!r} is net {known.name} with batch normalisation: give {known.name}, and switch "
+            "that on beside it"
+        )
+    raise InputError(
+        f"there is no net {name!r}; the paper has {', '.join(NAMES)} (vgg11 is A, vgg13 B, "
+        f"vgg16 D, vgg19 E){did_you_mean(str(name).upper(), NAMES)}"
+    )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from verydeep.nets.anatomy import Anatomy, anatomy
-from verydeep.nets.names import known_as
+from verydeep.nets.names import check_name, known_as
 from verydeep.nets.table import (
     HIDDEN,
     NAMES,
     SMALLEST_INPUT,
     Layer,
-    check_name,
     weight_layers,
 )
 

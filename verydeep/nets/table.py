@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from verydeep.errors import InputError, SizeError, did_you_mean
+from verydeep.errors import InputError, SizeError
 
 Kind = Literal["conv", "norm", "relu", "lrn", "pool", "fc", "dropout"]
 
@@ -60,31 +60,6 @@ class Layer:
     outputs: int
     kernel: int = 1
     stride: int = 1
-
-
-def check_name(name: str) -> str:
-    """Return the name of a net as in Table 1.
-
-    Raises:
-        InputError: The net is unknown.
-
-    >>> check_name("a-lrn"), check_name("vgg16")
-    ('A-LRN', 'D')
-    """
-    from verydeep.nets.names import known_as
-
-    known = known_as(name)
-    if known and not known.batch_norm:
-        return known.name
-    if known:
-        raise InputError(
-            f"{name!r} is net {known.name} with batch normalisation: give {known.name}, and switch "
-            "that on beside it"
-        )
-    raise InputError(
-        f"there is no net {name!r}; the paper has {', '.join(NAMES)} (vgg11 is A, vgg13 B, "
-        f"vgg16 D, vgg19 E){did_you_mean(str(name).upper(), NAMES)}"
-    )
 
 
 def check_sizes(*, num_classes: int, channels: int, width: float, hidden: int) -> None:

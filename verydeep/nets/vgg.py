@@ -18,7 +18,7 @@ from verydeep.nets.dense import classify_densely
 from verydeep.nets.initialize import initialize
 from verydeep.nets.interface import Net
 from verydeep.nets.keywords import refuse_unknown
-from verydeep.nets.names import known_as
+from verydeep.nets.names import check_name, known_as
 from verydeep.nets.tiling import map_in_strips
 
 
@@ -46,7 +46,7 @@ class VGG(Net):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        self.name = table.check_name(name)
+        self.name = check_name(name)
         table.check_sizes(num_classes=num_classes, channels=channels, width=width, hidden=hidden)
         self.num_classes = num_classes
         self.stride = table.STRIDE

@@ -177,7 +177,7 @@ def _parts(
 def _about(
     given: str, source: DataSource, model: Classifier, dataset: Dataset, how: Descriptor
 ) -> About:
-    from verydeep import __version__
+    from verydeep.system.version import __version__
 
     return About(
         model=given,

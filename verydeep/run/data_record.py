@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from verydeep.data.arrays import MEMORY
 from verydeep.data.changes import Changes, changes, compare_rows
 from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.fingerprint import (
@@ -17,9 +18,10 @@ from verydeep.data.fingerprint import (
     record_splits,
 )
 from verydeep.data.pipeline.colour_statistics import ColourStatistics, Scan
-from verydeep.data.read import Data, DataSource, read_dataset
+from verydeep.data.read import Data, DataSource
 from verydeep.data.samples import Sample, Samples, SamplesBuilder
 from verydeep.errors import DataError, plural
+from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import PICTURES, RunFolder
 
@@ -81,24 +83,27 @@ class OwnData:
         return "".join(f"\n  {one}" for one in self.changes)
 
 
-def own_data(run: RunFolder, splits: Iterable[str] | None = None) -> OwnData:
+def own_data(
+    run: RunFolder, splits: Iterable[str] | None = None, given: DataSource | None = None
+) -> OwnData:
     """Read the data of a run and compare them with what it recorded.
 
     Args:
         run: Its folder.
         splits: Which to compare; None compares all. That takes asking for the size of every file,
             and in data sets of up to :data:`verydeep.data.fingerprint.HASHED` bytes reading it.
+        given: Data that stand in for the recorded place, if they are in memory.
 
     Raises:
-        DataError: The data are no longer there.
+        DataError: The data are no longer there, or were in memory and are not given.
         ModelError: The record is damaged.
     """
     record = run.read("data.json")
     recorded = read_records(run.path / PICTURES)
+    source = given if given and given.in_memory else _recorded_source(run, record)
     if record["drawn"] is not None:
-        return _Drawn(record, recorded, splits).own()
-    layout = record.get("layout_name")  # runs of earlier versions have none
-    dataset = read_dataset(record["data"], layout=layout, stream=record.get("stream", False))
+        return _Drawn(source, record, recorded, splits).own()
+    dataset = source.read(stream=record.get("stream", False))
     if recorded is None:
         return OwnData(dataset, known=False)
     asked = None if splits is None else set(splits)
@@ -109,12 +114,22 @@ def own_data(run: RunFolder, splits: Iterable[str] | None = None) -> OwnData:
     return OwnData(dataset, tuple(one for one in found if one))
 
 
+def _recorded_source(run: RunFolder, record: Mapping[str, Any]) -> DataSource:
+    if record["data"] == MEMORY:
+        raise DataError(
+            f"{run.path} was trained on images in memory: give them with {option('data')}"
+        )
+    return DataSource(record["data"], record.get("layout_name"))  # earlier versions have no layout
+
+
 def is_own(run: RunFolder, data: Data, layout: str | None) -> bool:
     """Return whether data are those of a run with splits that were drawn by rule.
 
     They may be given by another name, or through a link.
     """
     record = run.read("data.json")
+    if DataSource(data).in_memory:
+        return False
     if record["drawn"] is None or layout not in (None, record.get("layout_name")):
         return False
     given = DataSource(data, layout).lasting
@@ -167,7 +182,7 @@ def resumed_dataset(run: RunFolder, source: DataSource, progress: Progress) -> D
         raise DataError(
             f"{run.path} was trained on {given} in the layout {layout}, not {source.layout}"
         )
-    own = own_data(run)
+    own = own_data(run, given=source)
     same_training = fingerprint(own.dataset) == record["fingerprint"]
     if own.changes or not same_training:
         detail = own.lines() or (
@@ -202,15 +217,14 @@ def fingerprint(dataset: Dataset) -> str:
 class _Drawn:
     """Data whose splits were drawn by rule: they are what was recorded, whatever came later."""
 
+    source: DataSource
     record: Mapping[str, Any]
     recorded: Mapping[str, SplitRecord] | None
     splits: Iterable[str] | None
 
     def own(self) -> OwnData:
         record = self.record
-        whole = read_dataset(
-            record["data"], layout=record.get("layout_name"), draw=False, stream=False
-        )
+        whole = self.source.read(draw=False, stream=False)
         there = {relative_name(sample.path, whole.root): sample for sample in _all(whole)}
         classes = tuple(record["classes"])
         dataset = replace(

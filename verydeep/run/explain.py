@@ -92,8 +92,8 @@ def explain(
         seed: Random seed.
         compute: Device and precision; a string names the device.
         command: Command line to quote on the page.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
 
     Returns:
         The page, and by key the content of ``explain.json``: the facts of every section of every

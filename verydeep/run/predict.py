@@ -47,8 +47,8 @@ def predict(
         boxes: Model or run folders of box regressors.
         top: Classes to name, at most.
         compute: Device and precision; a string names the device.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
 
     Raises:
         InputError: A model or a file cannot be used.

@@ -1,4 +1,4 @@
-"""The verb ``explain``: what happens inside a net, from an image deeper and deeper."""
+"""Verb ``explain``: look inside a net, layer by layer."""
 
 from __future__ import annotations
 
@@ -113,11 +113,11 @@ def explain(
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
-    """Look inside a net: what it makes of an image, layer by layer, as a page to open.
+    """Look inside a net: what it does with an image, layer by layer, as a web page.
 
-    Feature maps, receptive fields, which pixels a class hangs on, first filters; what excites a
-    channel and what a class looks like, if asked for. The page is index.html in --out, with its
-    drawings as files beside it.
+    The page shows feature maps, receptive fields, the pixels that determine a class score, and the
+    first filters; on request, what activates a channel and what a class looks like to the net. It
+    is index.html in --out, with its figures as files beside it.
     """
     check_models(model, torchvision="vgg")
     check_models(*(boxes or ()))
@@ -152,7 +152,7 @@ def explain(
 
 
 def explain_as_text(value: dict[str, Any]) -> str:
-    """Return what was written of each image, and where."""
+    """Return the class and sections of each image, and the path of the page."""
     rows = [("image", "likeliest", "", "sections")]
     for picture in value["pictures"]:
         likeliest = picture["ranking"][0]

@@ -1,4 +1,4 @@
-"""The verbs ``features`` and ``probe``: a trained net on another data set."""
+"""Verbs ``features`` and ``probe``: transfer a trained net to another data set."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def features(
     layout: Layout = None,
     as_json: Json = False,
 ) -> None:
-    """Describe every image of a data set by a vector, for another classifier.
+    """Extract a feature vector for every image of a data set, for use with another classifier.
 
-    The net is applied densely; the activations of its penultimate layer are averaged over
-    positions, mirror image and scales, and divided by their Euclidean length.
+    The net is applied densely. The activations of its penultimate layer are averaged over
+    positions, mirror image and scales, and L2-normalized.
     """
     check_models(model, torchvision="vgg")
     from verydeep.cli.text.features import features_as_text
@@ -88,11 +88,11 @@ def probe(
     out: Annotated[Path | None, typer.Option(help="Folder for probe.json and answers.csv.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how well features tell classes apart: a linear SVM, trained and tested.
+    """Measure how well features separate classes: train and test a linear SVM.
 
-    C is chosen on the training split alone; the other split is looked at once, at the end.
+    C is chosen on the training split alone; the other split is used once, at the end.
     """
-    if not file.exists():  # told before the slow imports
+    if not file.exists():  # checked before the slow imports
         raise DataError(f"{file}: no such file; verydeep features writes one")
     from verydeep.cli.text.features import probe_as_text
     from verydeep.run.features import write_probe

@@ -1,4 +1,4 @@
-"""The verb ``predict``: what is on images, where, and sorted by class."""
+"""Verb ``predict``: classify images, locate objects, sort by class."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def predict(
         bool, typer.Option("--move", help="With --sort: move the images, do not copy them.")
     ] = False,
 ) -> None:
-    """Name what is on images, and with --boxes say where it is."""
+    """Classify images, and with --boxes locate the objects."""
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
     if out and not boxes:

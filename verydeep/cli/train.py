@@ -1,4 +1,4 @@
-"""The verbs ``train`` and ``demo``."""
+"""Verbs ``train`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def demo(
     resume: Annotated[bool, typer.Option(help="Go on with an interrupted demo.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Learn to name and to find built-in handwritten digits, in minutes on a laptop."""
+    """Train and test on built-in handwritten digits (classes and boxes), in minutes on a laptop."""
     from verydeep.cli.text.demo import demo_as_text
     from verydeep.run.demo import run_demo
     from verydeep.system.progress import console_progress
@@ -70,7 +70,7 @@ def train(
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
-    """Train a net by a recipe, test it, and leave model, figures and report in a run folder."""
+    """Train a net by a recipe, test it, and save model, metrics and report in a run folder."""
     from verydeep.system.progress import console_progress
 
     flags = {

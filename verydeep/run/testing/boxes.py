@@ -133,7 +133,7 @@ def _evaluate(
 
 
 def _baselines(bench: Bench, workers: int | None) -> Mapping[str, Tensor]:
-    """Return the net's stored baseline boxes; for nets of earlier versions, fit them on the data."""
+    """Return the net's stored baseline boxes; nets of earlier versions need a fit on the data."""
     kept = bench.regressors[0].baselines
     if not kept:
         return training_baselines(bench.dataset.splits.get("train", ()), workers)

@@ -1,1 +1,1 @@
-"""The command-line program: one file a verb."""
+"""Command-line program, with one module per verb or group of verbs."""

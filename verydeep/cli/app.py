@@ -1,4 +1,4 @@
-"""The program: verbs that parse, call and print. Results go to stdout, all else to stderr."""
+"""Entry point of the program. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ app.command(epilog=FIGURES_EXAMPLES)(figures)
 
 
 def main() -> None:
-    """Run the program; a fault is one message, without traceback unless --debug."""
+    """Run the program; report an error as one message, with a traceback only under --debug."""
     if hasattr(sys.stdout, "reconfigure"):
-        # A file name in another encoding must not end the program half way.
+        # File names in other encodings must not abort the program.
         sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     if debug:
@@ -79,7 +79,7 @@ def main() -> None:
         with flags_in_messages(), signals, flushed_output():
             app()
     except SystemExit as end:
-        # Typer's answer to Ctrl-C and its like, which it gives without a word.
+        # Typer exits silently on Ctrl-C and similar signals.
         if end.code == 130:
             complain(f"stopped by {signals.received}" if signals.received else "interrupted")
         raise

@@ -1,4 +1,4 @@
-"""Words that a shell completes, found without torch."""
+"""Shell completions, without importing torch."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ PROTOCOLS = ("center", "dense", "crops", "both", "ten-crop", "googlenet", "all")
 
 
 def nets_beginning(incomplete: str) -> list[str]:
-    """Return the nets whose names begin so."""
+    """Return the names of nets that start with ``incomplete``."""
     from verydeep.nets.registry import NAMES
 
     return _beginning(NAMES, incomplete)
 
 
 def recipes_beginning(incomplete: str) -> list[str]:
-    """Return the recipes that come along whose names begin so."""
+    """Return the names of shipped recipes that start with ``incomplete``."""
     from verydeep.recipe.recipe import shipped
 
     return _beginning(shipped(), incomplete)
 
 
 def layouts_beginning(incomplete: str) -> list[str]:
-    """Return the layouts whose names begin so."""
+    """Return the names of layouts that start with ``incomplete``."""
     from verydeep.data.registry import LAYOUTS
 
     return _beginning((layout.name for layout in LAYOUTS), incomplete)
 
 
 def protocols_beginning(incomplete: str) -> list[str]:
-    """Return the protocols whose names begin so."""
+    """Return the names of protocols that start with ``incomplete``."""
     return _beginning(PROTOCOLS, incomplete)
 
 

@@ -1,4 +1,4 @@
-"""The verbs ``check`` and ``shard``: data sets before training."""
+"""Verbs ``check`` and ``shard``, for data sets before training."""
 
 from __future__ import annotations
 
@@ -33,13 +33,11 @@ def check(
     *,
     data: Data,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for a page to look at and lists of files.")
+        Path | None, typer.Option(help="Folder for an HTML page and lists of files.")
     ] = None,
     limit: Annotated[
         float,
-        typer.Option(
-            min=0, max=1, help="Share of broken files that is too many (data.unreadable_limit)."
-        ),
+        typer.Option(min=0, max=1, help="Maximum share of broken files (data.unreadable_limit)."),
     ] = 0.01,
     colours: Annotated[
         bool,
@@ -52,11 +50,12 @@ def check(
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
-    """Look a data set over before training: broken files, duplicates, leakage, odd classes.
+    """Check a data set before training: broken files, duplicates, leakage, odd classes.
 
-    Nothing of it is changed. The exit code is 2 if training would fail or its figures would lie:
-    too many broken files, the same image in train and in val or test, or under two classes. Then
-    lists of the files are kept in DATA-check/ in the current folder, unless --out says where.
+    The data are not changed. The exit code is 2 if training would fail or its results would be
+    misleading: too many broken files, the same image in train and in val or test, or an image in
+    two classes. In that case lists of the files are written to --out, or by default to DATA-check/
+    in the current folder.
     """
     from verydeep.checks.check import check as check_data
     from verydeep.checks.default_output import keep_lists
@@ -92,22 +91,29 @@ def shard(
     *,
     data: Data,
     out: Annotated[Path, typer.Argument(help="Folder to write to; empty or new.")],
-    samples: Annotated[int, typer.Option(min=1, help="In a shard, at most.")] = 10_000,
-    mebibytes: Annotated[int, typer.Option(min=1, help="Of a shard, about at most.")] = 1024,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Maximum number of samples in a shard.")
+    ] = 10_000,
+    mebibytes: Annotated[
+        int, typer.Option(min=1, help="Approximate maximum size of a shard.")
+    ] = 1024,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of the order of training samples, and of drawn splits.")
+        int,
+        typer.Option(
+            min=0, help="Random seed for the order of training samples and for drawing splits."
+        ),
     ] = 0,
     limit: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of broken files that is too many.")
+        float, typer.Option(min=0, max=1, help="Maximum share of broken files.")
     ] = 0.01,
     layout: Layout = None,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
-    """Write a data set as tar shards, which are read from front to back however many they are.
+    """Write a data set as tar shards for sequential streaming.
 
-    Images stay as they are, byte by byte; broken ones are left out and listed. Any program that
-    knows WebDataset can read the shards.
+    Images are copied byte for byte; broken ones are left out and listed. Any program that supports
+    WebDataset can read the shards.
     """
     from verydeep.data.read import read_dataset
     from verydeep.data.shards.write import write_shards
@@ -131,7 +137,7 @@ def shard(
 
 
 def shards_as_json(written: Written) -> dict[str, Any]:
-    """Return what was written as plain values."""
+    """Return a summary of the shards as plain values."""
     return {
         "folder": str(written.folder),
         "splits": {
@@ -145,7 +151,7 @@ def shards_as_json(written: Written) -> dict[str, Any]:
 
 
 def shards_as_text(written: Written) -> str:
-    """Return it as a table, and what to do next."""
+    """Return a summary of the shards as a table, with the next step."""
     rows = [
         [name, f"{written.samples[name]:,}", f"{len(entry.shards):,}"]
         for name, entry in written.manifest.splits.items()

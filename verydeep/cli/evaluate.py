@@ -1,4 +1,4 @@
-"""The verb ``evaluate``: its options are many, as are the ways to test."""
+"""Verb ``evaluate``, with options for all test protocols."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ EXAMPLES = (
     "torchvision/resnet50:resnet50.pth --data pets --preset torchvision "
     "--protocol center"
 )
-"""Shown below the options."""
+"""Examples shown below the options."""
 
 NO_TEMPERATURE = "none"
-"""Given as the split to calibrate on, it removes the temperature that a model keeps."""
+"""Value of ``--calibrate`` that removes the stored temperature of a model."""
 
 
 @option_group("compute", Compute, "device", "precision", "workers")
@@ -72,7 +72,7 @@ def evaluate(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for every posterior, per-class errors, images.")
+        Path | None, typer.Option(help="Folder for all posteriors, errors by class and plots.")
     ] = None,
     layout: Layout = None,
     compute: dict[str, Any],
@@ -80,8 +80,7 @@ def evaluate(
 ) -> None:
     """Measure the error of a trained model, or of several fused, by any protocol.
 
-    A box net by itself is told the true class; beside a classifier, with --boxes, the classifier
-    says what to look for.
+    A box net alone is given the true class. With --boxes, the classifier predicts the class.
     """
     check_models(*models, torchvision="any")
     check_models(*(boxes or ()))
@@ -107,7 +106,7 @@ def evaluate(
 
 
 Outcome = tuple[dict[str, Any], str]
-"""The same as plain values and as text."""
+"""Result as plain values and as text."""
 
 
 def _classifiers(

@@ -1,4 +1,4 @@
-"""The verb ``explain``: what happens inside a net, from an image deeper and deeper."""
+"""Verb ``explain``: look inside a net, layer by layer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def explain(
     *,
     model: Annotated[
         str,
-        typer.Argument(help="Model or run folder of a classifier, or torchvision/vgg16 and kin."),
+        typer.Argument(
+            help="Model or run folder of a classifier, or torchvision/vgg16 and the like."
+        ),
     ],
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     out: Annotated[Path, typer.Option(help="Folder for the page and its drawings.")],
@@ -37,7 +39,7 @@ def explain(
         str | None,
         typer.Option(
             metavar="CLASS",
-            help="Class whose score is looked into; default: the one the net finds likeliest.",
+            help="Class to explain; default: the most probable one.",
         ),
     ] = None,
     layers: Annotated[
@@ -45,7 +47,7 @@ def explain(
         typer.Option(
             "--layer",
             metavar="NAME",
-            help="To draw besides the usual, as conv3_1; repeatable.",
+            help="Additional layer to draw, such as conv3_1; repeatable.",
         ),
     ] = None,
     channels: Annotated[
@@ -53,18 +55,18 @@ def explain(
         typer.Option(
             "--channel",
             metavar="LAYER:NUMBER",
-            help="As conv3_1:17: show what of --among excites it most; repeatable.",
+            help="Channel such as conv3_1:17: show the images of --among that activate it most; repeatable.",
         ),
     ] = None,
     among: Annotated[
         str | None,
         typer.Option(
             metavar="DATA",
-            help="Folder or data set to look through for what excites channels; without "
+            help="Folder or data set to search for images that activate channels; without "
             "--channel, the strongest of each block.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Images shown for a channel.")] = 9,
+    top: Annotated[int, typer.Option(min=1, help="Number of images to show per channel.")] = 9,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,7 +86,7 @@ def explain(
         ),
     ] = None,
     center: Annotated[
-        bool, typer.Option("--center", help="Only the central square of the net's input size.")
+        bool, typer.Option("--center", help="Use only the central square of the net's input size.")
     ] = False,
     boxes: Boxes = None,
     box_scales: Annotated[
@@ -99,7 +101,7 @@ def explain(
         int | None,
         typer.Option(
             min=1,
-            help="Draw what the class looks like to the net (class-model) in so many steps; "
+            help="Number of gradient steps for drawing the class model (class-model); "
             "default, with --only class-model: 128. Takes minutes with a large net.",
         ),
     ] = None,
@@ -107,17 +109,17 @@ def explain(
         int,
         typer.Option(
             min=0,
-            help="Of chance: where a class model begins, how splits of --among are drawn.",
+            help="Random seed, for class models and for drawing splits of --among.",
         ),
     ] = 0,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
-    """Look inside a net: what it makes of an image, layer by layer, as a page to open.
+    """Look inside a net: what it does with an image, layer by layer, as a web page.
 
-    Feature maps, receptive fields, which pixels a class hangs on, first filters; what excites a
-    channel and what a class looks like, if asked for. The page is index.html in --out, with its
-    drawings as files beside it.
+    The page shows feature maps, receptive fields, the pixels that determine a class score, and the
+    first filters; on request, what activates a channel and what a class looks like to the net. It
+    is index.html in --out, with its figures as files beside it.
     """
     check_models(model, torchvision="vgg")
     check_models(*(boxes or ()))
@@ -152,7 +154,7 @@ def explain(
 
 
 def explain_as_text(value: dict[str, Any]) -> str:
-    """Return what was written of each image, and where."""
+    """Return the class and sections of each image, and the path of the page."""
     rows = [("image", "likeliest", "", "sections")]
     for picture in value["pictures"]:
         likeliest = picture["ranking"][0]

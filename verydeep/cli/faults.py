@@ -1,4 +1,4 @@
-"""Faults as the program tells them: one message with what helps, and an exit code."""
+"""Error reporting of the program: one message with a remedy, and an exit code."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _FEWER_WORKERS = {
     "predict": "fewer than 1,024 images at a time are read without them",
     "explain": "fewer than 1,024 images at a time are read without them",
 }
-"""What helps in a verb without ``--workers`` if its reading processes are killed."""
+"""Remedies for killed workers, for verbs without ``--workers``."""
 
 _LESS_MEMORY = {"train": "--set training.micro_batch=16 takes less"}
 
 
 class Fault(NamedTuple):
-    """How the program ends.
+    """Error message and exit code.
 
     Attributes:
-        message: What to tell; empty if nobody is there to read it.
-        exit_code: 2 if the input is at fault, else 1.
+        message: Message to print; empty if there is no reader.
+        exit_code: 2 for invalid input, else 1.
     """
 
     message: str
@@ -39,12 +39,12 @@ class Fault(NamedTuple):
 
 
 class _OutputLost(Exception):
-    """Standard output takes no more."""
+    """Writing to standard output failed."""
 
 
 @contextlib.contextmanager
 def flushed_output() -> Iterator[None]:
-    """Write out what has been printed, while it can still be said that this is impossible."""
+    """Flush standard output at the end, while a failure can still be reported."""
     try:
         yield
     finally:
@@ -57,11 +57,11 @@ def flushed_output() -> Iterator[None]:
 
 
 def fault_of(error: Exception, words: Sequence[str]) -> Fault | None:
-    """Return how an exception ends the program; None if it is a mistake of ours.
+    """Return the message and exit code for an exception; None if it is a bug.
 
     Args:
-        error: What was raised.
-        words: Of the command line.
+        error: Raised exception.
+        words: Arguments of the command line.
     """
     verb = next((word for word in words if not word.startswith("-")), "")
     cause = error.__cause__ if isinstance(error, _OutputLost) else error
@@ -79,7 +79,7 @@ def fault_of(error: Exception, words: Sequence[str]) -> Fault | None:
 
 
 def complain(message: str) -> None:
-    """Print a message of the program to stderr, if that is still there."""
+    """Print a message to stderr, if it is still open."""
     with contextlib.suppress(OSError):
         typer.echo(f"verydeep: {without_controls(message)}", err=True)
 
@@ -101,7 +101,7 @@ def _is_torchs_lack_of_memory(error: Exception) -> bool:
 
 
 def _discard_output() -> None:
-    """Let what is left of the output go nowhere, instead of failing again at the very end."""
+    """Redirect remaining output to the null device, to avoid a second failure at exit."""
     with contextlib.suppress(OSError, ValueError, io.UnsupportedOperation):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

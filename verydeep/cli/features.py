@@ -1,4 +1,4 @@
-"""The verbs ``features`` and ``probe``: a trained net on another data set."""
+"""Verbs ``features`` and ``probe``: transfer a trained net to another data set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def features(
     *,
     model: Annotated[
         str,
-        typer.Argument(help="Model or run folder of a classifier, or torchvision/vgg16 and kin."),
+        typer.Argument(
+            help="Model or run folder of a classifier, or torchvision/vgg16 and the like."
+        ),
     ],
     data: Data,
     out: Annotated[
@@ -41,14 +43,14 @@ def features(
     ],
     how: dict[str, Any],
     compute: dict[str, Any],
-    seed: Annotated[int, typer.Option(min=0, help="Of splits that are drawn by rule.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for drawing splits.")] = 0,
     layout: Layout = None,
     as_json: Json = False,
 ) -> None:
-    """Describe every image of a data set by a vector, for another classifier.
+    """Extract a feature vector for every image of a data set, for use with another classifier.
 
-    The net is applied densely; the activations of its penultimate layer are averaged over
-    positions, mirror image and scales, and divided by their Euclidean length.
+    The net is applied densely. The activations of its penultimate layer are averaged over
+    positions, mirror image and scales, and L2-normalized.
     """
     check_models(model, torchvision="vgg")
     from verydeep.cli.text.features import features_as_text
@@ -73,7 +75,7 @@ def features(
 
 
 def probe(
-    file: Annotated[Path, typer.Argument(help="Features, as verydeep features writes them.")],
+    file: Annotated[Path, typer.Argument(help="Features written by verydeep features.")],
     costs: Annotated[
         str | None,
         typer.Option(
@@ -82,17 +84,17 @@ def probe(
             "cross-validation. Default: 0.1,1,10,100,1000.",
         ),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Parts of the training split held out in turn.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Of the folds and the solver.")] = 0,
+    folds: Annotated[int, typer.Option(help="Number of folds of the training split.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the folds and the solver.")] = 0,
     split: Annotated[str | None, typer.Option(help="Default: test, or val if none.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for probe.json and answers.csv.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how well features tell classes apart: a linear SVM, trained and tested.
+    """Measure how well features separate classes: train and test a linear SVM.
 
-    C is chosen on the training split alone; the other split is looked at once, at the end.
+    C is chosen on the training split alone; the other split is used once, at the end.
     """
-    if not file.exists():  # told before the slow imports
+    if not file.exists():  # checked before the slow imports
         raise DataError(f"{file}: no such file; verydeep features writes one")
     from verydeep.cli.text.features import probe_as_text
     from verydeep.run.features import write_probe

@@ -1,4 +1,4 @@
-"""Options of verbs made from the fields of settings, so that each stands in one place."""
+"""Options generated from the fields of settings classes, to define each setting once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Verb = Callable[..., None]
 
 
 def option_group(parameter: str, settings: type, *names: str) -> Callable[[Verb], Verb]:
-    """Replace a parameter of a verb by one option for each of some fields of a dataclass.
+    """Replace a parameter of a verb by one option per named field of a dataclass.
 
     The verb receives the values by name, as a dict.
 
     Args:
         parameter: Name of the verb's parameter.
-        settings: A dataclass with fields made by :func:`verydeep.system.settings.described`.
-        names: Its fields, in the order of the options.
+        settings: Dataclass with fields created by :func:`verydeep.system.settings.described`.
+        names: Fields, in the order of the options.
     """
 
     def expand(verb: Verb) -> Verb:
@@ -44,7 +44,7 @@ def option_group(parameter: str, settings: type, *names: str) -> Callable[[Verb]
 
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in parameters}
-        del run.__wrapped__  # or the signature of the verb itself would be looked at
+        del run.__wrapped__  # otherwise inspect would use the signature of the verb itself
         return run
 
     return expand
@@ -63,7 +63,7 @@ def _option(settings: type, name: str) -> inspect.Parameter:
 
 
 def _sentence(text: str) -> str:
-    """Return help as a sentence; names in lower case stay as they are.
+    """Return a help text as a sentence; lower-case names keep their case.
 
     >>> _sentence("rows x columns of crops"), _sentence("cpu, cuda")
     ('Rows x columns of crops.', 'cpu, cuda.')
@@ -80,7 +80,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _bounded(workers: int | None) -> int | None:
-    """Lower a number of processes that no machine can bear, and say so."""
+    """Cap an excessive number of workers and report it."""
     if workers is None:
         return None
     from verydeep.data.pipeline.workers import bounded_workers

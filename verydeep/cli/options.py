@@ -1,4 +1,4 @@
-"""Options that several verbs of the program share, and what is read out of their words."""
+"""Options shared by several verbs, and parsing of their values."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from verydeep.nets.registry import in_words
 Data = Annotated[
     str,
     typer.Argument(
-        help="A folder with a folder a class; a table; COCO, VOC, ImageNet, shards; hf:owner/name; "
-        "a name like digits."
+        help="Folder with one folder per class; table; COCO, VOC, ImageNet, shards; hf:owner/name; "
+        "or a name such as digits."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -31,21 +31,21 @@ RecipeName = Annotated[
 ]
 Layout = Annotated[
     str | None,
-    typer.Option(help="How the data lie; default: look at them.", autocompletion=layouts_beginning),
+    typer.Option(help="Folder layout; default: detected.", autocompletion=layouts_beginning),
 ]
 
 
 Boxes = Annotated[
     list[str] | None,
-    typer.Option(metavar="RUN", help="Box net that says where things are; may be repeated."),
+    typer.Option(metavar="RUN", help="Box net that locates the objects; repeatable."),
 ]
 
 
 def check_files(files: Sequence[str]) -> None:
-    """Refuse images that do not exist, before anything slow is begun.
+    """Refuse missing images before any slow work.
 
     Raises:
-        PictureError: One does not.
+        PictureError: A file does not exist.
     """
     for file in files:
         if not os.path.lexists(Path(file)):
@@ -53,10 +53,10 @@ def check_files(files: Sequence[str]) -> None:
 
 
 def scales_in(text: str | None) -> tuple[int, ...] | str | None:
-    """Return test scales from ``single``, ``multi`` or numbers with commas between them.
+    """Parse test scales: ``single``, ``multi`` or comma-separated numbers.
 
     Raises:
-        InputError: It is neither.
+        InputError: The text has another form.
     """
     if text is None or text in ("single", "multi"):
         return text
@@ -64,14 +64,14 @@ def scales_in(text: str | None) -> tuple[int, ...] | str | None:
 
 
 def sizes_in(text: str, rule: str) -> tuple[int, ...]:
-    """Return whole numbers with commas between them.
+    """Parse comma-separated whole numbers.
 
     Args:
-        text: What was given.
-        rule: Which option it was, and what it must be.
+        text: Value of the option.
+        rule: Name and rule of the option, for the error message.
 
     Raises:
-        InputError: They are none.
+        InputError: The text has another form.
     """
     try:
         return tuple(int(part) for part in text.split(","))
@@ -80,10 +80,10 @@ def sizes_in(text: str, rule: str) -> tuple[int, ...]:
 
 
 def costs_in(text: str) -> tuple[float, ...]:
-    """Return values of an SVM's C from numbers with commas between them.
+    """Parse comma-separated values of an SVM's C.
 
     Raises:
-        InputError: They are none.
+        InputError: The text has another form.
     """
     try:
         return tuple(float(part) for part in text.split(","))
@@ -94,10 +94,10 @@ def costs_in(text: str) -> tuple[float, ...]:
 
 
 def grid_in(text: str) -> tuple[int, int]:
-    """Return rows and columns from ``5x5`` or ``5``.
+    """Parse rows and columns from ``5x5`` or ``5``.
 
     Raises:
-        InputError: It is neither.
+        InputError: The text has another form.
     """
     rows, _, columns = text.partition("x")
     try:

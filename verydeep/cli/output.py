@@ -1,4 +1,4 @@
-"""What verbs print: results to stdout, all else to stderr."""
+"""Output of the verbs: results to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def progress_of(rank: int) -> Progress:
-    """Return where a process of several reports to: the first one to people, others nowhere."""
+    """Return the progress output of a process: the console for rank 0, silence for others."""
     from verydeep.system.progress import Progress, console_progress
 
     return console_progress() if rank == 0 else Progress()
 
 
 def print_result(value: dict[str, Any], text: str, as_json: bool) -> None:
-    """Print a result for programs or for people."""
+    """Print a result as JSON or as text."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False) if as_json else text)
 
 
 def print_run(metrics: dict[str, Any], out: Path, as_json: bool) -> None:
-    """Print the end of a run."""
+    """Print the result of a run."""
     from verydeep.cli.text.results import run_as_text
 
     list_unreadable(metrics["unreadable"])
@@ -47,7 +47,7 @@ def _are(count: int) -> str:
 
 
 def without_controls(text: str) -> str:
-    r"""Return a message whose names from elsewhere can do nothing to a terminal.
+    r"""Return a message with control characters escaped, to protect the terminal.
 
     >>> print(without_controls("a \x1b[2J.jpg"))
     a \x1b[2J.jpg
@@ -56,7 +56,7 @@ def without_controls(text: str) -> str:
 
 
 def list_unreadable(names: list[str] | tuple[str, ...], outcome: str = "not counted") -> None:
-    """Tell of images that were left out, on stderr, and what became of them."""
+    """List unreadable images on stderr, with their outcome."""
     from verydeep.errors import plural, printable
 
     if names:

@@ -1,4 +1,4 @@
-"""The verb ``predict``: what is on images, where, and sorted by class."""
+"""Verb ``predict``: classify images, locate objects, sort by class."""
 
 from __future__ import annotations
 
@@ -32,41 +32,43 @@ def predict(
         str, typer.Argument(help="Model or run folder, or torchvision/NAME[:WEIGHTS or :FILE].")
     ],
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
-    top: Annotated[int, typer.Option(min=1, help="Classes to name.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to list.")] = 5,
     as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV an image.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one line of CSV per image.")] = False,
     boxes: Boxes = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Of the boxes: dense (default), or crops.")
+        str | None, typer.Option(help="Protocol of the boxes: dense (default) or crops.")
     ] = None,
     views: dict[str, Any],
     merging: dict[str, Any],
     compute: dict[str, Any],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the images with the box of the likeliest class drawn."),
+        typer.Option(help="Folder for the images with the box of the most probable class."),
     ] = None,
     draw_above: Annotated[
         float | None,
         typer.Option(
             min=0,
             max=1,
-            help="Draw the boxes of other classes that are at least this likely, too, like 0.2.",
+            help="Also draw the boxes of other classes with at least this probability, such as 0.2.",
         ),
     ] = None,
     sort: Annotated[
         Path | None,
-        typer.Option(help="Folder to copy the images into, a folder for each class in it."),
+        typer.Option(help="Folder to copy the images into, with one folder per class."),
     ] = None,
     least: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="With --sort: images less likely than this go to unsure/."),
+        typer.Option(
+            min=0, max=1, help="With --sort: put images with a lower probability into unsure/."
+        ),
     ] = None,
     move: Annotated[
-        bool, typer.Option("--move", help="With --sort: move the images, do not copy them.")
+        bool, typer.Option("--move", help="With --sort: move the images instead of copying them.")
     ] = False,
 ) -> None:
-    """Name what is on images, and with --boxes say where it is."""
+    """Classify images, and with --boxes locate the objects."""
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
     if out and not boxes:

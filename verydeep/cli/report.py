@@ -1,4 +1,4 @@
-"""The verbs ``report``, ``figures`` and ``nets``."""
+"""Verbs ``report``, ``figures`` and ``nets``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def report(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write report.html of a run again."""
+    """Rewrite report.html of a run."""
     check_run(run)
     from verydeep.run.report import report as write_again
     from verydeep.run.report import report_as_dict
@@ -44,10 +44,10 @@ def report(
 
 
 def figures(
-    out: Annotated[Path, typer.Option(help="Folder for the images and a page with them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the figures and a page that shows them.")],
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A figure to draw, as softmax; may be repeated."),
+        typer.Option(metavar="NAME", help="Figure to draw, such as soft-max; repeatable."),
     ] = None,
     dark: Annotated[bool, typer.Option("--dark/--light", help="For dark or light pages.")] = False,
     as_json: Json = False,
@@ -66,7 +66,7 @@ def nets(
     classes: Annotated[int, typer.Option(min=1, help="Number of classes K.")] = 1000,
     as_json: Json = False,
 ) -> None:
-    """Show the six nets (Tables 1 and 2), or one of them layer by layer."""
+    """Show the six nets (Tables 1 and 2), or one net layer by layer."""
     from verydeep.cli.text import nets as tables
     from verydeep.nets.anatomy import anatomy
     from verydeep.nets.registry import NAMES
@@ -80,7 +80,7 @@ def nets(
 
 
 def figures_as_text(value: dict[str, Any]) -> str:
-    """Return the figures that were written and those left out, a line each."""
+    """Return the written and omitted figures, one per line."""
     rows = [(figure["name"], figure["title"]) for figure in value["figures"]]
     rows += [(name, f"left out: {why}") for name, why in value["left_out"].items()]
     return f"{align(rows, left=2)}\n\npage  {Path(value['out']) / 'index.html'}"

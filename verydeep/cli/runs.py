@@ -1,4 +1,4 @@
-"""The verb ``runs``: the runs of a folder side by side."""
+"""Verb ``runs``: compare the runs of a folder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ RUNS_EXAMPLES = "Examples:  verydeep runs   |   verydeep runs studies --json"
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(help="Folder with runs in it.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Folder that contains runs.")] = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """List runs with their errors, the best first.
 
-    An unfinished run shows its best error on validation, a broken one what is wrong with it.
-    Errors of different data, splits or numbers of images do not compare.
+    An unfinished run shows its best validation error; a broken run shows the reason. Errors on
+    different data, splits or numbers of images are not comparable.
     """
     from verydeep.cli.text.runs import runs_as_text
     from verydeep.training.run_list import list_runs

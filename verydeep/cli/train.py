@@ -1,4 +1,4 @@
-"""The verbs ``train`` and ``demo``."""
+"""Verbs ``train`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ TRAIN_EXAMPLES = (
 
 def demo(
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/demo"),
-    resume: Annotated[bool, typer.Option(help="Go on with an interrupted demo.")] = False,
+    resume: Annotated[bool, typer.Option(help="Resume an interrupted demo.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Learn to name and to find built-in handwritten digits, in minutes on a laptop."""
+    """Train and test on built-in handwritten digits (classes and boxes), in minutes on a laptop."""
     from verydeep.cli.text.demo import demo_as_text
     from verydeep.run.demo import run_demo
     from verydeep.system.progress import console_progress
@@ -56,21 +56,24 @@ def train(
     init_from: Annotated[
         str | None,
         typer.Option(
-            help="Model or run, or torchvision/vgg16 and kin, whose layers that fit are copied."
+            help="Model or run, or torchvision/vgg16 or the like; all matching layers are copied."
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, or with the latest.")
+        bool, typer.Option("--resume", help="Resume the run in --out, or the latest one.")
     ] = False,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs, at most; with --resume a larger number trains on.")
+        int | None,
+        typer.Option(
+            help="Maximum number of epochs; with --resume, a larger number continues the training."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all randomness.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
     layout: Layout = None,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
-    """Train a net by a recipe, test it, and leave model, figures and report in a run folder."""
+    """Train a net by a recipe, test it, and save model, metrics and report in a run folder."""
     from verydeep.system.progress import console_progress
 
     flags = {

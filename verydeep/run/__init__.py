@@ -1,1 +1,1 @@
-"""Whole runs: from a data set to a trained and tested model in a folder, and tests of models."""
+"""Complete runs: train and test a model on a data set; test and apply trained models."""

@@ -1,4 +1,4 @@
-"""The hunt for images that excite channels, through a folder or a data set."""
+"""Search a folder or data set for the images that most activate channels."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from verydeep.visualization.inspection.top_activations import exciting_section
 
 @dataclass(frozen=True, eq=False)
 class ChannelMatches:
-    """What a hunt found.
+    """Result of a channel search.
 
     Attributes:
-        among: Where, as it was given.
-        root: The folder that the images' names begin behind.
-        sources: The images.
-        found: The patches that excite each channel most.
-        unreadable: Reasons why images were left out.
+        among: Folder or data set that was searched, as given.
+        root: Folder that the names of the images are relative to.
+        sources: Searched images.
+        found: Patches that activate each channel most.
+        unreadable: Unreadable images, with reasons.
     """
 
     among: str
@@ -40,7 +40,7 @@ class ChannelMatches:
     unreadable: tuple[str, ...]
 
     def section(self, channels: Iterable[Channel]) -> Section:
-        """Draw what was found for channels."""
+        """Return a section with the patches of some channels."""
         return exciting_section(
             {channel: self.found[channel] for channel in channels},
             lambda index: printable(relative_name(self.sources[index], self.root)),
@@ -59,21 +59,20 @@ def search_channels(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ChannelMatches:
-    """Look through images for those that excite channels most.
+    """Search images for those that activate channels most.
 
     Args:
-        model: The net.
-        among: A folder, which stands for all images in it and below, or a data set, which
-            stands for all its splits.
-        channels: Of any layers.
-        scale: Smallest side that the images are rescaled to, in pixels.
-        top: Patches a channel, at most.
-        seed: Of the rule that draws splits where there are none.
-        progress: Where to report to.
+        model: Model to inspect.
+        among: A folder, searched with its subfolders, or a data set, searched in all splits.
+        channels: Channels of any layers.
+        scale: Smallest side of the rescaled images, in pixels.
+        top: Maximum number of patches per channel.
+        seed: Random seed for drawing splits where there are none.
+        progress: Progress reporting.
 
     Raises:
         InputError: There is no such data set or channel.
-        DataError: None of the images can be read.
+        DataError: No image can be read.
     """
     root, sources = _sources(among, seed, progress)
     pictures = TestPictures(sources, (scale,))
@@ -96,10 +95,10 @@ def _sources(
 
 
 def channel_in(text: str) -> Channel:
-    """Return a channel from ``conv3_3:17``.
+    """Parse a channel like ``conv3_3:17``.
 
     Raises:
-        InputError: It is none.
+        InputError: The text has another form.
     """
     layer, _, number = text.partition(":")
     if not (layer and number.isascii() and number.isdigit()):

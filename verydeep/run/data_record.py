@@ -1,4 +1,4 @@
-"""The record that a run keeps of its data, and the comparison with what is there later."""
+"""Record of a run's data, and its comparison with the data found later."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from verydeep.system.progress import Progress
 from verydeep.training.run_folder import PICTURES, RunFolder
 
 Drawn = Mapping[str, Mapping[str, Sequence[str]]]
-"""Names of the images by split and class, of splits that were drawn by rule."""
+"""Names of the images by split and class, for splits drawn by rule."""
 
 
 def record_data(
     data: Data, dataset: Dataset, scanned: Scan, records: Mapping[str, SplitRecord]
 ) -> dict[str, Any]:
-    """Return what a later test or resumption must know of the data, as plain values."""
+    """Return the facts about the data that later tests and resumed runs need, as plain values."""
     assert scanned.colours is not None
     return {
         "data": DataSource(data, dataset.layout_name).lasting,
@@ -56,7 +56,7 @@ def record_data(
 
 
 def recorded_colours(record: dict[str, Any]) -> ColourStatistics:
-    """Return the colours of the training set from the record."""
+    """Return the recorded colour statistics of the training set."""
     colours = record["colours"]
     mean = tuple(colours["mean"])
     return ColourStatistics(mean, tuple(tuple(row) for row in colours["covariance"]))
@@ -64,13 +64,14 @@ def recorded_colours(record: dict[str, Any]) -> ColourStatistics:
 
 @dataclass(frozen=True)
 class OwnData:
-    """The data of a run as they are now.
+    """Current data of a run.
 
     Attributes:
-        dataset: With the splits as they were then; of drawn ones without what is gone.
-        changes: What is not as it was when the run began, by split.
-        new: Images that splits drawn by rule do not know, as they came later.
-        known: Whether the run recorded its images one by one; those of earlier versions did not.
+        dataset: Data set with its current images; splits drawn by rule hold the recorded images
+            that still exist.
+        changes: Changes since the run began, by split.
+        new: Number of images added later, which splits drawn by rule do not contain.
+        known: Whether the run recorded individual images; runs of earlier versions did not.
     """
 
     dataset: Dataset
@@ -79,23 +80,23 @@ class OwnData:
     known: bool = True
 
     def lines(self) -> str:
-        """Return the changes, a line each."""
+        """Return the changes, one per line."""
         return "".join(f"\n  {one}" for one in self.changes)
 
 
 def own_data(
     run: RunFolder, splits: Iterable[str] | None = None, given: DataSource | None = None
 ) -> OwnData:
-    """Read the data of a run and compare them with what it recorded.
+    """Read the data of a run and compare them with the record.
 
     Args:
-        run: Its folder.
-        splits: Which to compare; None compares all. That takes asking for the size of every file,
-            and in data sets of up to :data:`verydeep.data.fingerprint.HASHED` bytes reading it.
-        given: Data that stand in for the recorded place, if they are in memory.
+        run: Run folder.
+        splits: Splits to compare; None compares all. Comparison looks up the size of every file,
+            and reads it in data sets of up to :data:`verydeep.data.fingerprint.HASHED` bytes.
+        given: Data in memory that replace the recorded place.
 
     Raises:
-        DataError: The data are no longer there, or were in memory and are not given.
+        DataError: The data no longer exist, or were in memory and are not given.
         ModelError: The record is damaged.
     """
     record = run.read("data.json")
@@ -123,9 +124,9 @@ def _recorded_source(run: RunFolder, record: Mapping[str, Any]) -> DataSource:
 
 
 def is_own(run: RunFolder, data: Data, layout: str | None) -> bool:
-    """Return whether data are those of a run with splits that were drawn by rule.
+    """Return whether data are those of a run whose splits were drawn by rule.
 
-    They may be given by another name, or through a link.
+    Another path to the same file or folder also matches.
     """
     record = run.read("data.json")
     if DataSource(data).in_memory:
@@ -144,17 +145,17 @@ def is_own(run: RunFolder, data: Data, layout: str | None) -> bool:
 def recorded_dataset(
     run: RunFolder, progress: Progress | None = None, split: str | None = None
 ) -> Dataset:
-    """Return the data set of a run, with the splits as they were then, to test on it.
+    """Return the data set of a run for testing, with the splits of the run.
 
-    Changes are no reason not to test, but are said.
+    Changes are reported but do not prevent a test.
 
     Args:
-        run: Its folder.
-        progress: Where to say what has changed; None says nothing and compares nothing.
-        split: Which split matters; None for those that are tested or fitted on.
+        run: Run folder.
+        progress: Receives the changes; None skips the comparison.
+        split: Split to compare; None for those used to test or fit.
 
     Raises:
-        DataError: The data are no longer there.
+        DataError: The data no longer exist.
     """
     if progress is None:
         return own_data(run, splits=()).dataset
@@ -168,10 +169,10 @@ def recorded_dataset(
 
 
 def resumed_dataset(run: RunFolder, source: DataSource, progress: Progress) -> Dataset:
-    """Return the data set of a run that is to go on, if it is what the run began with.
+    """Return the data set of a run to resume, provided it is unchanged.
 
     Raises:
-        DataError: Other data or another layout are given, or images of any split have changed.
+        DataError: The data or the layout differ, or images of any split have changed.
     """
     record = run.read("data.json")
     layout = record.get("layout_name")
@@ -203,7 +204,7 @@ def resumed_dataset(run: RunFolder, source: DataSource, progress: Progress) -> D
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Return a hash over the names and classes of the training images."""
+    """Return a hash of the names and classes of the training images."""
     if dataset.stream is not None:
         return dataset.stream.fingerprint()
     digest = hashlib.sha256()
@@ -215,7 +216,7 @@ def fingerprint(dataset: Dataset) -> str:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Data whose splits were drawn by rule: they are what was recorded, whatever came later."""
+    """Data with splits drawn by rule: the recorded splits hold, whatever was added later."""
 
     source: DataSource
     record: Mapping[str, Any]
@@ -255,7 +256,7 @@ class _Drawn:
                 gone = tuple(name for name in names if name not in there)
                 yield from [Changes(split, removed=gone)] if gone else []
                 continue
-            # What came later is not of the split, but an image of it may have moved there.
+            # Images added later are not in the split, but one of its images may have been moved.
             held = [*(there[name] for name in names if name in there)]
             gone = tuple(name for name in names if name not in there)
             candidates = strange if gone else []
@@ -281,7 +282,7 @@ def _all(dataset: Dataset) -> Iterator[Sample]:
 def _recorded_splits(
     drawn: Drawn, there: Mapping[str, Sample], root: Path, classes: Sequence[str]
 ) -> dict[str, Samples]:
-    """Return splits as they were drawn: the images of those names, with their classes of then."""
+    """Return splits as drawn: the recorded images with their recorded classes."""
     splits = {}
     for split, names_by_class in drawn.items():
         builder = SamplesBuilder(root)

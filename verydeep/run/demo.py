@@ -1,4 +1,4 @@
-"""The demo: a classifier and a box net on the built-in digits, each by itself and together."""
+"""Demo: a classifier and a box net on the built-in digits, tested separately and together."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from verydeep.system.progress import Progress
 from verydeep.training.run_folder import RunFolder
 
 BOXES = "localization"
-"""Folder of the box net's run, in that of the classifier's."""
+"""Folder of the box net's run, inside the classifier's run folder."""
 
 
 def run_demo(out: Path, *, resume: bool = False, progress: Progress) -> dict[str, Any]:
-    """Train and test a classifier, then a box net that begins with it, then test both together.
+    """Train and test a classifier, then a box net initialized from it; test both together.
 
     Args:
-        out: The classifier's run folder; the box net's is ``localization`` in it.
-        resume: Go on with an interrupted demo.
-        progress: Where to report to.
+        out: Run folder of the classifier; the box net's is ``localization`` in it.
+        resume: Resume an interrupted demo.
+        progress: Progress reporting.
 
     Returns:
         The classifier's metrics, ``localization_error`` and ``mean_iou`` of the box net (central
-        crop, true class), and under ``localization`` all that was measured of boxes: ``center``
-        and, beside the classifier, ``dense``.
+        crop, true class), and under ``localization`` all box measures: ``center`` and, with the
+        classifier, ``dense``.
 
     Raises:
         InputError: The folder cannot be used.
-        Interrupted: A signal came; the demo can be resumed.
+        Interrupted: A signal stopped the demo; it can be resumed.
     """
     with RunFolder(out).opened(resume=resume):
         return _run_demo(out, resume=resume, progress=progress)

@@ -1,4 +1,4 @@
-"""What happens inside a net on the way of people's own images, as a page with drawings."""
+"""Look inside a net: what each layer does with given images, as a page with figures."""
 
 from __future__ import annotations
 
@@ -65,44 +65,44 @@ def explain(
     command: str | None = None,
     progress: ProgressWish = None,
 ) -> ExplainResult:
-    """Show what a net does with images, layer by layer, as a page with drawings.
+    """Show what a net does with images, layer by layer, as a page with figures.
 
     Args:
         model: Model or run folder of a classifier, a VGG net of torchvision like
             ``torchvision/vgg16``, or a loaded one.
         pictures: As for :meth:`verydeep.Classifier.predict`.
-        out: Folder for ``index.html``, ``explain.json`` and a folder of drawings for each image;
-            made if need be.
-        label: Class to explain, by name or title; None takes the likeliest of each image.
-        layers: Layers to draw besides the usual, such as ``conv3_1``.
-        channels: Channels such as ``conv3_3:17``: the images of ``among`` that excite them most
+        out: Folder for ``index.html``, ``explain.json`` and one folder of figures per image;
+            created if missing.
+        label: Class to explain, by name or title; None takes the most likely class of each image.
+        layers: Additional layers to show, such as ``conv3_1``.
+        channels: Channels such as ``conv3_3:17``; the images of ``among`` that activate them most
             are shown.
-        among: A folder of images, or data; without ``channels``, the images that excite the
-            strongest channel of each block are shown.
-        top: Images to show for a channel.
-        scale: Smallest side that an image is rescaled to; None takes the first that the model
-            was tested at, or with ``center`` the net's input size.
-        center: Use the central square of the net's input size alone, not the whole image.
+        among: A folder of images, or data; without ``channels``, its images that most activate
+            the strongest channel of each block are shown.
+        top: Number of images to show per channel.
+        scale: Smallest side of the rescaled image in pixels; None takes the model's first test
+            scale, or with ``center`` the net's input size.
+        center: Use only the central square of the net's input size, not the whole image.
         only: Names of sections, see :data:`verydeep.visualization.inspection.sections.ENTRIES`;
-            without any, all that are about the image, and the first filters.
-        boxes: Box regressors, or their folders: the page then shows where their box came from.
+            by default all about the image, and the first filters.
+        boxes: Box regressors, or their folders; the page then shows the origin of their box.
         box_scales: Test scales of the box regressors, in pixels; None takes those of the first.
-        steps: Gradient steps to a class model, which is then on the page; None takes the usual
-            number, if ``only`` asks for it.
+        steps: Gradient steps for a class model; adds it to the page. None takes the default
+            number, if ``only`` includes it.
         seed: Random seed.
         compute: Device and precision; a string names the device.
         command: Command line to quote on the page.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
 
     Returns:
-        The page, and by key the content of ``explain.json``: the facts of every section of every
-        image, the files, and what was left out.
+        The page, with the content of ``explain.json`` by key: facts of every section of every
+        image, files, and omitted sections and images.
 
     Raises:
         InputError: The model, an image's path or a setting cannot be used.
-        PictureError: None of the images can be read.
-        MissingExtra: A section that was asked for needs a package that is not installed.
+        PictureError: No image can be read.
+        MissingExtra: A requested section needs a package that is not installed.
     """
     progress, compute, folder = (
         choose_progress(progress),
@@ -150,10 +150,10 @@ def _check_partners(
     boxes: Sequence[object],
     box_scales: tuple[int, ...] | None,
 ) -> None:
-    """Refuse settings that need another one.
+    """Refuse settings that depend on a missing one.
 
     Raises:
-        InputError: It is missing.
+        InputError: A required setting is missing.
     """
     if among is None and (channels or "exciting" in only):
         raise InputError(
@@ -165,9 +165,9 @@ def _check_partners(
 
 
 def _choose(only: Sequence[str], wanted: Sequence[str], channels: tuple[Channel, ...]) -> Choice:
-    """Return the sections to make."""
+    """Return the sections to create."""
     choice = choose(only, wanted)
-    # What excites given channels is the same whatever the image.
+    # The images that activate given channels do not depend on the explained image.
     entries = (
         replace(entry, of_net=True) if channels and entry.name == "exciting" else entry
         for entry in choice.entries
@@ -182,9 +182,9 @@ def _given(pictures: Picture | Iterable[Picture]) -> list[Picture]:
 
 
 def _check_target(out: Path, given: Sequence[Picture]) -> None:
-    """Refuse to write among the images, where the next call would find its own drawings.
+    """Refuse to write among the images, where the next call would read its own figures.
 
-    Of a folder that was given, that is the folder and all below; of a file, the folder it lies in.
+    This excludes given folders with everything below them, and the parent folders of given files.
     """
     for one in given:
         path = Path(one).expanduser() if isinstance(one, str | Path) else None
@@ -250,7 +250,7 @@ def _search(
     seed: int,
     progress: Progress,
 ) -> ChannelMatches:
-    """Search for what excites the channels, or the strongest ones of all images, in one pass."""
+    """Search in one pass for what activates the given channels, or each image's strongest."""
     if not channels:
         strongest = (strongest_channels(subject) for subject, _ in subjects)
         channels = tuple(dict.fromkeys(channel for one in strongest for channel in one))
@@ -271,7 +271,7 @@ def _exciting(found: ChannelMatches, channels: tuple[Channel, ...]) -> Callable[
 
 @dataclass
 class _Maker:
-    """Makes the sections of one image after the other, and those of the net once."""
+    """Creates the sections of each image in turn, and those of the net once."""
 
     entries: Sequence[Entry]
     options: Options
@@ -283,11 +283,11 @@ class _Maker:
         self.taken = {"net"}
 
     def write_all(self, subjects: Subjects, progress: Progress) -> list[ImagePart]:
-        """Write the drawings of all images, and return what the page says of them.
+        """Write the figures of all images, and return their parts of the page.
 
         Raises:
-            InputError: The folder cannot be written to.
-            PictureError: None of the images can be read.
+            InputError: The folder is not writable.
+            PictureError: No image can be read.
         """
         try:
             with theme():
@@ -357,7 +357,7 @@ def _head(
 
 
 def _slug(name: str) -> str:
-    """Return a name for a folder: lower case letters, digits and hyphens.
+    """Return a folder name of lower-case letters, digits and hyphens.
 
     >>> _slug("My cat (2).JPG"), _slug("猫.png")
     ('my-cat-2', 'image')

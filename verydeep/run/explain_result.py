@@ -1,4 +1,4 @@
-"""A look inside a net as Python hands it back."""
+"""Result of :func:`verydeep.explain`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from verydeep.system.summary import Rows, Summary, listed
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ExplainResult(Summary, MappingResult):
-    """The page that was written, and what ``explain.json`` holds, by key.
+    """The written page and the content of ``explain.json``, by key.
 
     Attributes:
-        out: Folder of the page and its drawings.
-        content: What ``explain.json`` holds.
+        out: Folder of the page and its figures.
+        content: The content of ``explain.json``.
     """
 
     out: Path
@@ -26,21 +26,21 @@ class ExplainResult(Summary, MappingResult):
 
     @property
     def page(self) -> Path:
-        """The page to open."""
+        """Path of the page."""
         return self.out / "index.html"
 
     @property
     def pictures(self) -> list[dict[str, Any]]:
-        """The facts of every image, section by section."""
+        """Facts of every image, by section."""
         return list(self.content["pictures"])
 
     @property
     def unreadable(self) -> list[str]:
-        """Images that were left out, with reasons."""
+        """Omitted images, with reasons."""
         return list(self.content["unreadable"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``explain.json`` holds."""
+        """Return the content of ``explain.json``."""
         return dict(self.content)
 
     def facts(self) -> Rows:

@@ -1,4 +1,4 @@
-"""Features of a data set by a trained model: in memory, or to a file that takes any number."""
+"""Features of a data set from a trained model, in memory or streamed to a file."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from verydeep.transfer.storage import check_target, write_features
 
 @dataclass(frozen=True)
 class WrittenFeatures:
-    """What was written to a file of features.
+    """Summary of a written feature file.
 
     Attributes:
-        path: The file.
-        splits: Images by split.
-        about: How the features were made.
-        seconds: Time that it took.
+        path: Path of the file.
+        splits: Number of images by split.
+        about: Origin of the features: model, data and settings.
+        seconds: Duration.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class WrittenFeatures:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON holds them."""
+        """Return plain values for JSON."""
         about = self.about.to_dict()
         about["classes"] = len(self.about.classes)
         counted = {"file": str(self.path), "images": sum(self.splits.values())}
@@ -62,22 +62,22 @@ def features(
     compute: Compute | str | None = None,
     progress: ProgressWish = None,
 ) -> Features:
-    """Describe every image of a data set by a vector, for another classifier (appendix B).
+    """Extract a feature vector for every image of a data set (appendix B).
 
-    The net is applied densely; a layer's activations are averaged over positions, mirror image and
-    scales, and the vector is divided by its length. All vectors are kept in memory.
+    The net is applied densely. Activations of one layer are averaged over positions, mirror image
+    and scales, and the vector is L2-normalized. All vectors are kept in memory.
 
     Args:
         model: Model or run folder of a classifier, a VGG net of torchvision like
             ``torchvision/vgg16``, or a loaded one.
-        data: As for :func:`verydeep.read_dataset`. Splits that are missing are drawn by rule.
-        descriptor: Layer, scales, mirror image and aggregation; None takes ``fc7`` at the scales
-            that the model was tested at.
-        seed: Random seed of the rule that draws splits.
+        data: As for :func:`verydeep.read_dataset`. Missing splits are drawn by rule.
+        descriptor: Layer, scales, mirror image and aggregation; None takes ``fc7`` at the model's
+            test scales.
+        seed: Random seed for drawing splits.
         layout: Folder layout of ``data``; None detects it.
         compute: Device, precision and decoding processes; a string names the device.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
 
     Raises:
         InputError: The model, the data or a setting cannot be used.
@@ -99,17 +99,17 @@ def extract_features(
     compute: Compute | str | None = None,
     progress: ProgressWish = None,
 ) -> WrittenFeatures:
-    """Write the features of a data set to a file, a part at a time.
+    """Write the features of a data set to a file, part by part.
 
     Args:
-        model: As for :func:`features`, as are the rest.
-        data: The data set.
-        out: Ends in ``.parquet`` or ``.npz``. Of several processes the first writes it.
+        model: As for :func:`features`, like all arguments but ``out``.
+        data: Data set.
+        out: File ending in ``.parquet`` or ``.npz``; the first of several processes writes it.
         descriptor: Layer, scales, mirror image and aggregation.
-        seed: Random seed of the rule that draws splits.
+        seed: Random seed for drawing splits.
         layout: Folder layout of ``data``.
         compute: Device, precision and decoding processes.
-        progress: Where to report to.
+        progress: Progress reporting.
 
     Raises:
         InputError: The model, the data, a setting or ``out`` cannot be used.
@@ -139,11 +139,11 @@ def extract_features(
 
 
 def write_probe(result: ProbeResult, folder: Path) -> None:
-    """Write what a linear SVM reached: ``probe.json``, and ``answers.csv`` with every image.
+    """Write the result of a linear SVM: ``probe.json``, and ``answers.csv`` for every image.
 
     Raises:
-        InputError: The folder cannot be written to.
-        DiskError: There is no room on the disk.
+        InputError: The folder is not writable.
+        DiskError: The disk is full.
     """
     answers = result.answers
     rows = zip(answers.files, answers.labels, answers.guesses, strict=True)

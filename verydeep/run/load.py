@@ -1,4 +1,4 @@
-"""Load whatever a model folder holds."""
+"""Load a model folder of any task."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def load(
 def load(
     folder: str | Path, compute: Compute | str | None = None, *, task: TaskName | None = None
 ) -> Classifier | Localizer:
-    """Load a model folder, the best model of a run folder, or a pretrained VGG of torchvision.
+    """Load a model folder, the kept model of a run folder, or a pretrained VGG from torchvision.
 
     Args:
-        folder: As written by training or by ``save`` of a model; or ``torchvision/NAME`` for a
-            pretrained VGG net of torchvision.
+        folder: Folder written by training or by a model's ``save``; or ``torchvision/NAME`` for a
+            pretrained VGG from torchvision.
         compute: Device and precision; a string names the device.
-        task: ``classification`` or ``localization``, to refuse anything else; None takes what the
-            folder holds. Type checkers take it for a classifier then.
+        task: Required task, ``classification`` or ``localization``; None accepts both, and type
+            checkers then assume a classifier.
 
     Returns:
         A :class:`~verydeep.Classifier` or a :class:`~verydeep.Localizer`.
 
     Raises:
-        ModelError: The folder is neither, its files do not fit each other, or it holds another
-            kind of model.
+        ModelError: The folder is neither, its files are inconsistent, or it holds a model for
+            another task.
     """
     if names_torchvision(folder):
         return load_classifier(folder, compute)

@@ -1,4 +1,4 @@
-"""Where the images of a test are, for those who want to see them again."""
+"""Locate the images of a test by name."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from verydeep.errors import DataError
 
 
 class PictureFinder:
-    """Finds the images of a data set by the names that tests have for them.
+    """Finds images of a data set by their names in test results.
 
-    A file that lies where its name says is found without reading the data set, which may be large.
+    A file at the path given by its name is found without reading the data set, which may be large.
 
     Args:
-        root: Folder of the data set, if it is known.
-        read: Reads the data set.
+        root: Folder of the data set, if known.
+        read: Function that reads the data set.
     """
 
     def __init__(self, root: Path | None, read: Callable[[], Dataset]) -> None:
@@ -26,10 +26,10 @@ class PictureFinder:
         self.read = read
 
     def __call__(self, name: str) -> ImageSource:
-        """Return where an image is.
+        """Return the location of an image.
 
         Raises:
-            DataError: It is no longer there.
+            DataError: The image no longer exists.
         """
         if self.root is not None and (self.root / name).is_file():
             return self.root / name
@@ -39,7 +39,7 @@ class PictureFinder:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The data set, read when first asked for."""
+        """The data set, read on first use."""
         return self.read()
 
     @cached_property

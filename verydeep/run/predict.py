@@ -1,4 +1,4 @@
-"""What models say of people's own images."""
+"""Predictions of trained models for images."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def predict(
     compute: Compute | str | None = None,
     progress: ProgressWish = None,
 ) -> Predictions:
-    """Name the classes of images, and where they are if there are box regressors.
+    """Classify images, and locate the objects with box regressors.
 
     Args:
-        model: Model or run folder of a classifier; or ``torchvision/NAME`` with the weights that
-            torchvision recommends, ``torchvision/NAME:WEIGHTS`` with other published ones,
-            ``torchvision/NAME:FILE`` with those of a file.
+        model: Model or run folder of a classifier; or ``torchvision/NAME`` with torchvision's
+            default weights, ``torchvision/NAME:WEIGHTS`` with other published weights,
+            ``torchvision/NAME:FILE`` with weights from a file.
         pictures: As for :meth:`verydeep.Classifier.predict`.
-        protocol: Scales and mirror images; with ``boxes`` also grid and merging, and the name
-            ``dense`` (the default) or ``crops``.
+        protocol: Scales and mirror images; with ``boxes`` also grid, merging, and the protocol
+            ``dense`` (default) or ``crops``.
         boxes: Model or run folders of box regressors.
-        top: Classes to name, at most.
+        top: Maximum number of classes to return.
         compute: Device and precision; a string names the device.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
 
     Raises:
         InputError: A model or a file cannot be used.
@@ -82,25 +82,25 @@ def _load_any(model: str | Path, compute: Compute | str | None) -> Predictor:
 def draw_predictions(
     predictions: Sequence[Prediction], folder: Path, above: float | None = None
 ) -> None:
-    """Write every image with the box of its likeliest class, as ``NAME.png``.
+    """Write every image with the box of its most likely class, as ``NAME.png``.
 
-    Of files with the same name, the second becomes ``NAME-2.png``. A class whose name is in letters
-    that no font of this machine has is drawn by its rank: ``no. 1`` is the likeliest.
+    The second file of the same name becomes ``NAME-2.png``. A class name that no installed font
+    can render is replaced by its rank: ``no. 1`` is the most likely.
 
     Args:
-        predictions: What was found.
-        folder: Where to.
-        above: Draw the boxes of other classes that are at least this likely, too, from 0 to 1;
-            None draws none of them.
+        predictions: Predictions with boxes.
+        folder: Output folder.
+        above: Also draw the boxes of other classes with at least this probability, from 0 to 1;
+            None draws only the first.
 
     Raises:
-        InputError: The folder cannot be written.
+        InputError: The folder is not writable.
     """
     taken: set[str] = set()
     for prediction in predictions:
         if prediction.source is None or prediction.fault:
             continue
-        # The likeliest last, above the others.
+        # Draw the most likely last, on top.
         drawn = draw_boxes(decode(prediction.source), [*_marks(prediction, above)][::-1])
         name = free_name(prediction.source.stem, taken)
         try:
@@ -111,7 +111,7 @@ def draw_predictions(
 
 def _marks(prediction: Prediction, above: float | None) -> Iterator[Mark]:
     from verydeep.visualization.plots.fonts import (
-        name_or_number,  # brings matplotlib, which is slow
+        name_or_number,  # imports matplotlib, which is slow
     )
 
     ranked = zip(prediction.ranking, prediction.boxes, strict=True)
@@ -123,7 +123,7 @@ def _marks(prediction: Prediction, above: float | None) -> Iterator[Mark]:
 
 
 def free_name(stem: str, taken: set[str]) -> str:
-    """Return a name that is not taken yet, and take it.
+    """Return an unused name and mark it as taken.
 
     >>> taken = {"cat"}
     >>> free_name("cat", taken), free_name("cat", taken), free_name("dog", taken)

@@ -1,4 +1,4 @@
-"""The report of a run, with the images that its model was tested on."""
+"""Report of a run, with images of its test."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from verydeep.visualization.report.page import write_report
 
 
 def report(run: str | Path, *, test: bool = False, progress: ProgressWish = None) -> Path:
-    """Write ``report.html`` of a run again.
+    """Rewrite ``report.html`` of a run.
 
     Args:
-        run: The run folder; after its first epoch at the earliest.
-        test: Test the model again first, for the answers that the galleries, the confusion and the
-            calibration are made of. Runs of earlier versions kept none. Its figures stay as they
-            were measured at the end of the training.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        run: Run folder; at least one epoch must be complete.
+        test: Test the model again first, to obtain the answers for galleries, confusion and
+            calibration, which runs of earlier versions did not keep. The metrics measured at the
+            end of training stay unchanged.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
 
     Returns:
         The path of ``report.html``.
 
     Raises:
-        ModelError: It is no run folder, one of its files is damaged, or no epoch has ended yet; or
-            it has not been tested yet, and should be tested again.
+        ModelError: The folder is no run, a file is damaged, or no epoch is complete; or ``test``
+            is given for an unfinished run.
         InputError: The model or the data cannot be used for the test.
     """
     progress = choose_progress(progress)
@@ -46,13 +46,13 @@ def report(run: str | Path, *, test: bool = False, progress: ProgressWish = None
 
 
 def _write(folder: RunFolder, run: str | Path) -> Path:
-    """Write the page; once more if a training that goes on has gone further meanwhile.
+    """Write the report; repeat if a running training has advanced meanwhile.
 
-    A training may hold the folder: its curves can be looked at. Otherwise it is held, so that
-    nobody takes the page under way for what a killed write has left.
+    If a running training holds the lock, write without it. Otherwise lock the folder, so that the
+    partly written report is not mistaken for a leftover of a killed process.
     """
     if not folder.started:
-        return write_report(run, _pictures(folder))  # which says so
+        return write_report(run, _pictures(folder))  # raises the error
     with suppress(FolderInUse), hold(folder.path, brief=True, patience=0):
         return write_report(run, _pictures(folder))
     while True:
@@ -63,7 +63,7 @@ def _write(folder: RunFolder, run: str | Path) -> Path:
 
 
 def _state(folder: RunFolder) -> list[tuple[int, int] | None]:
-    """Return which files the page is made of; another list once one is written anew."""
+    """Return inode and modification time of the report's source files, to detect changes."""
     names = ("log.jsonl", "answers.jsonl", "metrics.json")
     files = [folder.path / name for name in names]
     found = [path.stat() if path.is_file() else None for path in files]
@@ -71,13 +71,13 @@ def _state(folder: RunFolder) -> list[tuple[int, int] | None]:
 
 
 def report_as_dict(page: Path) -> dict[str, Any]:
-    """Return a report for programs.
+    """Return a report as plain values.
 
     Args:
         page: ``report.html`` of a run.
 
     Returns:
-        ``report``, the path; and the figures of ``metrics.json``, if the run has been tested.
+        ``report``, the path, and the content of ``metrics.json`` if the run has been tested.
     """
     folder = RunFolder(page.parent)
     tested = (folder.path / "metrics.json").is_file()

@@ -1,4 +1,4 @@
-"""Images sorted into a folder for each class, by what a model sees on them."""
+"""Sort images into one folder per predicted class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verydeep.models.prediction import Prediction
 from verydeep.system.progress import Progress
 
 UNSURE = "unsure"
-"""Folder of images whose likeliest class is less likely than asked for."""
+"""Folder for images whose top probability is below the threshold."""
 
 
 def sort_pictures(
@@ -25,23 +25,23 @@ def sort_pictures(
     move: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Copy images into a folder for each class; nothing is written over.
+    """Copy images into one folder per class, without overwriting files.
 
-    A name that is taken gets a number: ``cat.jpg`` becomes ``cat-2.jpg``; an image that lies
-    there already, byte for byte, is left as it is.
+    If a name is taken, append a number: ``cat.jpg`` becomes ``cat-2.jpg``. Skip images that are
+    already there, byte for byte.
 
     Args:
-        predictions: Of files; images that cannot be read stay where they are.
-        folder: Holds the folders of the classes.
-        least: Least probability of the likeliest class; others go to ``unsure/``.
+        predictions: Predictions for files; unreadable images stay where they are.
+        folder: Parent of the class folders.
+        least: Minimum probability of the most likely class; images below go to ``unsure/``.
         move: Move the files instead of copying them.
-        progress: Where to report to; None is silent.
+        progress: Progress reporting; None is silent.
 
     Returns:
-        Images by folder, the fullest first.
+        Number of images by folder, in descending order.
 
     Raises:
-        InputError: The folder cannot be written, or a file cannot be read.
+        InputError: The folder is not writable, or a file cannot be read.
     """
     given = [one for one in predictions if one.source is not None and not one.fault]
     counts: Counter[str] = Counter()
@@ -59,13 +59,13 @@ def sort_pictures(
 
 
 def folder_of(prediction: Prediction, least: float = 0.0) -> str:
-    """Return the name of the folder that an image belongs into."""
+    """Return the name of the folder for an image."""
     probability = prediction.probability or 0.0
     return UNSURE if probability < least else safe_name(prediction.class_name or "")
 
 
 def safe_name(name: str) -> str:
-    """Return the name of a class as that of one folder, on every system.
+    """Return a class name as a folder name that is valid on every system.
 
     >>> safe_name("cat"), safe_name("../a/b"), safe_name("unsure"), safe_name("a: b?")
     ('cat', '_a_b', 'unsure_', 'a_ b_')
@@ -95,7 +95,7 @@ def _place(source: Path, folder: Path, *, move: bool) -> None:
 
 
 def _claim(target: Path) -> bool:
-    """Make an empty file, unless there is anything of that name."""
+    """Create an empty file unless the path exists; return whether it was created."""
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except FileExistsError:

@@ -1,1 +1,1 @@
-"""Results as text for people and as plain values for programs."""
+"""Results as text, and as plain values for JSON."""

@@ -1,4 +1,4 @@
-"""A data set looked over, as text."""
+"""Report of a data set check as text."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from verydeep.cli.text.columns import Cells, align
 from verydeep.errors import printable
 
 LISTED = 5
-"""Files of a finding that are listed, at most."""
+"""Maximum number of files listed per finding."""
 
 _MARKS = {"error": "ERROR", "warning": "warning", "note": "note"}
 
 
 def check_as_text(report: dict[str, Any], out: Path | None = None) -> str:
-    """Return a report, as :meth:`verydeep.checks.report.CheckReport.to_dict` gives it.
+    """Return a check report as text.
 
     Args:
-        report: The report as plain values.
-        out: Where page and lists are; None if they were not written.
+        report: Report from :meth:`verydeep.checks.report.CheckReport.to_dict`.
+        out: Folder of page and lists; None if they were not written.
     """
     statistics = report["statistics"]
     lines = [

@@ -1,4 +1,4 @@
-"""Columns of text."""
+"""Text columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Cells = Sequence[str]
 
 
 def align(rows: Sequence[Cells], left: int = 1) -> str:
-    """Return rows as columns: the first ``left`` flush left, numbers flush right.
+    """Return rows as columns: the first ``left`` aligned left, the others right.
 
     >>> print(align([("net", "layers"), ("A", "11")]))
     net  layers

@@ -1,4 +1,4 @@
-"""The demo's results as text."""
+"""Results of the demo as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from verydeep.run.demo import BOXES
 
 
 def demo_as_text(metrics: dict[str, Any], out: Path) -> str:
-    """Return the end of a demo: what was measured and where things are."""
+    """Return the results of a demo and the paths of its files."""
     found = metrics["localization"]
     return "\n\n".join(
         [

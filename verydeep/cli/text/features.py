@@ -1,4 +1,4 @@
-"""Features that were written, and what a linear SVM made of them."""
+"""Written features, and results of a linear SVM on them, as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from verydeep.evaluation.metrics import has_top5
 
 
 def features_as_text(written: dict[str, Any]) -> str:
-    """Return what was written, and what to do next."""
+    """Return a summary of written features, with the next step."""
     splits = ", ".join(f"{count:,} {name}" for name, count in written["splits"].items())
     rows = [
         ("net", f"{written['net']}, {written['model']}"),
@@ -33,7 +33,7 @@ def _how(about: dict[str, Any]) -> str:
 
 
 def probe_as_text(result: dict[str, Any]) -> str:
-    """Return the cross-validation of C, the result, and what to mind."""
+    """Return the cross-validation of C, the result, and warnings."""
     about = result["features"]
     low, high = result["top1_interval"]
     low5, high5 = result["top5_interval"]

@@ -1,4 +1,4 @@
-"""The six nets, and one of them layer by layer."""
+"""The six nets, and one net layer by layer, as text and plain values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verydeep.nets.table import TABLE_1, weight_layers
 
 
 def nets_as_text(nets: Sequence[Anatomy]) -> str:
-    """Return Tables 1 and 2: kernels block by block, depth, weights, work."""
+    """Return Tables 1 and 2: kernels by block, depth, parameters, multiply-adds."""
     head = ("net", "64", "128", "256", "512", "512")
     numbers = ("layers", "parameters", "in FC layers", "multiply-adds", "receptive field")
     rows: list[Cells] = [(*head, *numbers)]
@@ -39,7 +39,7 @@ def nets_as_text(nets: Sequence[Anatomy]) -> str:
 
 
 def nets_as_json(nets: Sequence[Anatomy]) -> dict[str, Any]:
-    """Return the same as plain values."""
+    """Return Tables 1 and 2 as plain values."""
     return {
         "nets": [
             {
@@ -54,7 +54,7 @@ def nets_as_json(nets: Sequence[Anatomy]) -> dict[str, Any]:
 
 
 def layers_as_text(net: Anatomy) -> str:
-    """Return a net layer by layer."""
+    """Return a net as a table with one line per layer."""
     head = ("layer", "output", "parameters", "share", "multiply-adds", "memory", "sees", "stride")
     rows: list[Cells] = [head, *(_layer_cells(part, net) for part in net.parts)]
     total = (
@@ -75,7 +75,7 @@ def layers_as_text(net: Anatomy) -> str:
 
 
 def layers_as_json(net: Anatomy) -> dict[str, Any]:
-    """Return the same as plain values; memory in bytes, receptive field and stride in pixels."""
+    """Return a net by layer; memory in bytes, receptive field and stride in pixels."""
     layers = [
         {
             "name": part.layer.name,

@@ -1,4 +1,4 @@
-"""What a model sees on images."""
+"""Predictions as text, plain values and CSV rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def predictions_as_text(
     predictions: Sequence[Prediction], sorted_into: Mapping[str, int] | None = None
 ) -> str:
-    """Return a block of lines an image; of sorted images a line a folder instead."""
+    """Return a block of lines per image; for sorted images, one line per folder."""
     if sorted_into is not None:
         rows = [(name, f"{count:,}") for name, count in sorted_into.items()]
         return align([("folder", "images"), *rows])
@@ -35,7 +35,7 @@ def _prediction_lines(prediction: Prediction) -> Iterator[str]:
 
 
 def _placed(prediction: Prediction) -> Iterator[tuple[tuple[str, float], Box | None]]:
-    """Yield the classes of a ranking, each with its box."""
+    """Yield the ranked classes with their boxes."""
     return zip_longest(prediction.ranking, prediction.boxes)
 
 
@@ -62,7 +62,7 @@ def predictions_as_json(
 
 
 def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]]:
-    """Yield rows for a CSV file: a head, then a line an image."""
+    """Yield rows for a CSV file: a header, then one row per image."""
     count = max((len(p.ranking) for p in predictions), default=0)
     edges = Box._fields if any(prediction.boxes for prediction in predictions) else ()
     columns = ("class", "probability", *edges)

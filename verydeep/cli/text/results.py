@@ -1,4 +1,4 @@
-"""Results of tests."""
+"""Test results as text."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from verydeep.evaluation.walkthrough import Explanation, Glance, Stage
 
 GLANCES = 12
-"""Views of a stage that an explanation lists, at most."""
+"""Maximum number of views listed per stage of an explanation."""
 
 
 def result_as_text(result: dict[str, Any]) -> str:
-    """Return the result of a test."""
+    """Return the result of a test as text."""
     scales = ", ".join(str(scale) for scale in result["scales"])
     mirror = "with" if result["flip"] else "without"
     rows = [
@@ -51,14 +51,14 @@ def result_as_text(result: dict[str, Any]) -> str:
 
 
 def _beware(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield a line if a test shows the net better than it is."""
+    """Yield a warning if a test overstates the quality of the net."""
     reason = is_optimistic(result)
     if reason:
         yield "beware", reason
 
 
 def _accuracy(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield accuracy and F1; results of earlier versions have none."""
+    """Yield accuracy and F1, which results of earlier versions lack."""
     if result.get("top1_accuracy") is None:
         return
     low, high = (100 - edge for edge in reversed(result["top1_interval"]))
@@ -68,7 +68,7 @@ def _accuracy(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _calibration_error(result: Mapping[str, Any]) -> str:
-    """Return it beside that of a perfect net: few images scatter."""
+    """Return the error beside that of a perfectly calibrated net, which few images inflate."""
     chance = result.get("calibration_error_by_chance")
     beside = "" if chance is None else f"  (a perfectly calibrated net: {chance:.2f} % on average)"
     return f"{result['calibration_error']:.2f} %{beside}"
@@ -80,13 +80,13 @@ def _error(result: dict[str, Any], k: int) -> str:
 
 
 def localization_as_text(result: dict[str, Any]) -> str:
-    """Return the result of a test of boxes, beside boxes that know nothing of the image."""
+    """Return the result of a box test, with baselines that ignore the image."""
     scales = ", ".join(str(scale) for scale in result["scales"])
     name, how = result["protocol"], ", true class"
     if name != "center":
         turns = "with" if result["flip"] else "without"
         how = f", {turns} mirror images, top {result['top']} classes"
-    if result.get("grid"):  # results of earlier versions have none
+    if result.get("grid"):  # results of earlier versions lack it
         name += " {}x{}".format(*result["grid"])
     rows = [
         ("box net", " + ".join(result["nets"])),
@@ -126,7 +126,7 @@ def _box_errors(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def table_as_text(table: dict[str, Any]) -> str:
-    """Return the table of all protocols, and the comparison of each with each."""
+    """Return the table of all protocols, with pairwise comparisons."""
     top5 = ("top-5", "95 %") if has_top5(table) else ()
     head = ("", "net", "protocol", "Q", "views", "top-1", "95 %", "F1", *top5, "seconds")
     cells = [head, *(_test_cells(test) for test in table["tests"])]
@@ -153,7 +153,7 @@ def table_as_text(table: dict[str, Any]) -> str:
 
 
 ENOUGH = 6
-"""Images on which only one of two tests is right, at least, for a p-value below .05."""
+"""Minimum number of images on which two tests disagree for a p-value below .05."""
 
 
 def _test_cells(test: dict[str, Any]) -> Cells:
@@ -200,7 +200,7 @@ def _p_value(value: float) -> str:
 
 
 def explanation_as_text(explanation: Explanation) -> str:
-    """Return a test of one image step by step."""
+    """Return the steps of a test of one image."""
     lines = [str(explanation.source or "an image in memory"), ""]
     lines += [f"  {place}. {step}" for place, step in enumerate(explanation.steps, 1)]
     for stage in explanation.stages:
@@ -259,11 +259,11 @@ RUN_FIGURES = (
     ("loss", "loss", "{:.4f}"),
     ("images", "images", "{:,}"),
 )
-"""Columns of the tests of a run, as far as it has them: title, name in the metrics, form."""
+"""Columns for the tests of a run, if measured: title, name in the metrics, format."""
 
 
 def run_as_text(metrics: dict[str, Any], out: Path) -> str:
-    """Return the end of a run: what was measured and where things are."""
+    """Return the results of a run and the paths of its files."""
     first = metrics["tests"][0]
     shown = [(title, name, form) for title, name, form in RUN_FIGURES if _is_column(name, first)]
     rows: list[Cells] = [("test", "split", *(title for title, _, _ in shown))]
@@ -285,7 +285,7 @@ def run_as_text(metrics: dict[str, Any], out: Path) -> str:
 
 
 def _is_column(name: str, test: Mapping[str, Any]) -> bool:
-    """Return whether the tests of a run have a figure; box nets have no top-1 error."""
+    """Return whether a test has a measure; box nets have no top-1 error."""
     if name == "top5_error" and not has_top5(test):
         return False
     needed = "top1_error" if name == "top1_interval" else name
@@ -293,7 +293,7 @@ def _is_column(name: str, test: Mapping[str, Any]) -> bool:
 
 
 def _of_run(metrics: Mapping[str, Any]) -> str:
-    """Return what else is to be said of the test by the run's protocol, in lines of their own."""
+    """Return further lines on the test by the run's protocol: accuracy and warnings."""
     figures = ", ".join(" ".join(pair) for pair in _accuracy(metrics)).replace("%  (", "% (")
     by = f"{metrics['protocol']}: {figures}" if figures else None
     reason = is_optimistic(metrics) if "images" in metrics else None
@@ -301,7 +301,7 @@ def _of_run(metrics: Mapping[str, Any]) -> str:
 
 
 def _kept(metrics: Mapping[str, Any]) -> str:
-    """Return which epoch's weights the model has, and why; earlier runs always kept the best."""
+    """Return the kept epoch and the reason; runs of earlier versions always kept the best."""
     epoch = metrics.get("kept_epoch", metrics["best_epoch"])
     last = epoch == metrics["epochs"] and metrics.get("selected_on", "val") is None
     return f"epoch {epoch}, {'the last' if last else 'the best on validation'}"
@@ -317,7 +317,7 @@ def _as_test(baseline: Mapping[str, float]) -> dict[str, float]:
 
 
 def _compared(test: Mapping[str, Any]) -> str:
-    """Return whether a box net beats the best box that knows nothing, in a line or two."""
+    """Return one or two lines that compare a box net with its best baseline."""
     found = test["comparison"]
     compared = (
         f"with the true class, against the {baseline_title(found['baseline'])}: right where the "
@@ -329,7 +329,7 @@ def _compared(test: Mapping[str, Any]) -> str:
 
 
 def calibration_as_text(calibration: dict[str, Any]) -> str:
-    """Return what was fitted, on what, and whether it was kept."""
+    """Return the fitted temperature, its data, and whether it was kept."""
     gain = calibration["gain"]
     less = " (a gain of {:.4f} to {:.4f}, 95 % interval)".format(*gain) if gain else ""
     kept = (
@@ -347,5 +347,5 @@ def calibration_as_text(calibration: dict[str, Any]) -> str:
 
 
 def no_calibration_as_text(removed: bool) -> str:
-    """Return that a model has no temperature any more."""
+    """Return a message that a model has no temperature."""
     return "the temperature was removed" if removed else "the model has no temperature"

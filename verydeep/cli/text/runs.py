@@ -1,4 +1,4 @@
-"""Runs side by side."""
+"""Table of runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from verydeep.training.run_list import RunSummary
 
 
 def runs_as_text(runs: Sequence[RunSummary]) -> str:
-    """Return a line a run."""
+    """Return a table with one line per run."""
     head = ("run", "net", "data", "state", "error", "of", "date", "epochs")
     return align([head, *map(_row, runs)], left=7)
 
@@ -36,7 +36,7 @@ def _error(one: RunSummary) -> str:
 
 
 def _shown(text: str, most: int = 60) -> str:
-    r"""Return text on one line that can do nothing to a terminal, its beginning cut if long.
+    r"""Return text as one line, control characters escaped and a long beginning cut.
 
     >>> _shown("a\x1b[2J"), len(_shown("x" * 100))
     ('a\\x1b[2J', 60)

@@ -1,1 +1,1 @@
-"""Tests of trained models on data sets, and the files that they write."""
+"""Tests of trained models on data sets, and their output files."""

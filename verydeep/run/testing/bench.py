@@ -1,4 +1,4 @@
-"""Models loaded beside the images to test them on."""
+"""Loaded models and the images to test them on."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Bench:
         regressors: Loaded box regressors of the same classes.
         samples: Images; their labels index the models' classes.
         split: Name of the split.
-        dataset: The data set that the samples belong to.
-        overlap: Number of images that the models have seen before.
+        dataset: Data set of the samples.
+        overlap: Number of images that the models were trained or selected on.
     """
 
     classifiers: tuple[AnyClassifier, ...]
@@ -88,7 +88,7 @@ def set_up(
 
 
 def one_or_many(given: object) -> list[Any]:
-    """Return models as a list, whether one was given or several."""
+    """Return one or several models as a list."""
     return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
 
 
@@ -102,7 +102,7 @@ def load_model(model: ModelSource, compute: Compute | str | None = None) -> AnyC
 
 
 def load_regressor(model: RegressorSource, compute: Compute | str | None = None) -> Localizer:
-    """Load the folder of a box regressor; return a loaded one as it is.
+    """Load a box regressor from its folder; return a loaded one as it is.
 
     Raises:
         ModelError: The folder holds no box regressor.
@@ -112,13 +112,13 @@ def load_regressor(model: RegressorSource, compute: Compute | str | None = None)
 
 @contextmanager
 def output_folder(out: str | Path | None) -> Iterator[Path | None]:
-    """Hold the folder for the files of a test, in the first of several processes.
+    """Lock the output folder of a test, in the first process only.
 
     Yields:
-        The folder, or None where nothing is to be written.
+        The folder, or None if this process writes nothing.
 
     Raises:
-        InputError: The folder cannot be written to, or another process is writing there.
+        InputError: The folder is not writable, or another process is writing to it.
     """
     if out is None or not is_first():
         yield None
@@ -136,18 +136,18 @@ def data_for(
     progress: Progress | None = None,
     split: str | None = None,
 ) -> Dataset:
-    """Read the data to test on: those named, or else those of the first run among the models.
+    """Read the data to test on: the given data, or those of the first run among the models.
 
     Args:
         models: Model or run folders, or loaded models.
-        data: What was named.
-        layout: How it lies on disk.
-        progress: Where to say what has changed since a run began; None is silent.
-        split: The split that is asked for; None for the test's.
+        data: Data to test on; None takes those of the first run.
+        layout: Folder layout of ``data``.
+        progress: Receives changes to the data since a run began; None is silent.
+        split: Requested split; None for the default test split.
 
     Raises:
-        DataError: They cannot be read.
-        InputError: None are named, and no model is part of a run; or a layout is given without
+        DataError: The data cannot be read.
+        InputError: No data are given and no model belongs to a run, or a layout is given without
             data.
     """
     runs = [run for model in models if not is_torchvision(model) and (run := run_of(model))]

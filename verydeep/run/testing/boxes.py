@@ -1,4 +1,4 @@
-"""Test box regressors, alone or beside classifiers (appendix A)."""
+"""Test box regressors, alone or with classifiers (appendix A)."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from verydeep.system.settings import Compute
 
 
 def are_box_nets(models: Sequence[ModelSource | RegressorSource]) -> bool:
-    """Return whether folders hold box nets, and no classifiers.
+    """Return whether all models are box nets, rather than classifiers.
 
     Raises:
-        InputError: Some do, some do not.
+        InputError: Box nets and classifiers are mixed.
         ModelError: A folder holds no model.
     """
     given = [_is_regressor(model) for model in models]
@@ -66,24 +66,24 @@ def evaluate_localization(
     out: str | Path | None = None,
     progress: ProgressWish = None,
 ) -> LocalizationResult:
-    """Measure how often objects are found, by box regressors alone or beside classifiers.
+    """Measure the localization error of box regressors, alone or with classifiers.
 
     Args:
         models: Classifiers, whose posteriors are averaged; or, without ``boxes``, box regressors,
             which are given the true class. Folders or loaded models.
-        boxes: Box regressors; their boxes are joined before they are merged.
-        data: As for :func:`verydeep.evaluate`; None takes the data of the (first) regressor, which
+        boxes: Box regressors; their boxes are pooled before merging.
+        data: As for :func:`verydeep.evaluate`; None takes the data of the first regressor, which
             have boxes.
         protocol: ``center`` (the true class's box on the central crop: Testing 1), ``dense``
             (Testing 2) or ``crops`` (the same with a grid of crops), or a
-            :class:`~verydeep.localization.protocol.BoxProtocol`; None takes ``dense`` beside a
+            :class:`~verydeep.localization.protocol.BoxProtocol`; None takes ``dense`` with a
             classifier, else ``center``.
-        split: Which split; None takes ``test`` if there is one, else ``val``, else all images.
+        split: Split to test on; None takes ``test`` if present, else ``val``, else all images.
         layout: Folder layout of ``data``; None detects it.
         compute: Device, precision and decoding processes; a string names the device.
-        out: Folder for boxes, COCO files, drawings and a page; None writes nothing.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        out: Folder for boxes, COCO files, plots and a report; None writes nothing.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
 
     Raises:
         InputError: A model, the data or the protocol cannot be used.
@@ -133,7 +133,7 @@ def _evaluate(
 
 
 def _baselines(bench: Bench, workers: int | None) -> Mapping[str, Tensor]:
-    """Return the boxes that the net keeps; of those of earlier versions those of the data."""
+    """Return the net's stored baseline boxes; nets of earlier versions need a fit on the data."""
     kept = bench.regressors[0].baselines
     if not kept:
         return training_baselines(bench.dataset.splits.get("train", ()), workers)

@@ -1,4 +1,4 @@
-"""A temperature for a model's probabilities, fitted on images and kept in its folder."""
+"""Temperature scaling: fit a temperature on images and store it in the model folder."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ def calibrate(
 ) -> Calibration:
     """Fit the temperature of a model's probabilities on a split, and keep it if it helps.
 
-    It is kept with the model if it lowers the loss of images that it was not fitted to (see
-    :func:`verydeep.evaluation.calibration.fit_calibration`); what was kept before it is replaced.
-    From then on :meth:`Classifier.predict` gives calibrated probabilities, and tests report loss
-    and calibration error at that temperature besides those without. If it does not help, the model
-    stays as it was, and ``kept`` of the result is false.
+    If the temperature lowers the loss on held-out images (see
+    :func:`verydeep.evaluation.calibration.fit_calibration`), store it with the model, replacing
+    any earlier one. From then on :meth:`Classifier.predict` gives calibrated probabilities, and
+    tests report loss and calibration error with and without the temperature. Otherwise the model
+    stays unchanged, and ``kept`` of the result is false.
 
     Args:
-        model: Model or run folder, which is written to.
-        split: Images to fit on; those that the net was trained on would make it too confident.
+        model: Model or run folder; it is modified.
+        split: Split to fit on; fitting on training images would leave the net overconfident.
         data: As for :func:`verydeep.evaluate`.
-        protocol: How the posteriors are measured; as for :func:`verydeep.evaluate`.
-        tested: The split that errors are reported for; fitting on it is refused. None takes the
-            default split of a test.
+        protocol: Test protocol for the posteriors; as for :func:`verydeep.evaluate`.
+        tested: Split used to report errors; fitting on it is refused. None takes the default test
+            split.
         layout: Folder layout of ``data``; None detects it.
         compute: Device, precision and decoding processes; a string names the device.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
 
     Raises:
         InputError: The split is the tested one, the model or the data cannot be used, or another
@@ -81,7 +81,7 @@ def calibrate(
         fitted = _fit(result, str(how))
         if fitted.kept and group.rank == 0:
             dataclasses.replace(loaded, calibration=fitted).save(find_model(model))
-        group.gather(None)  # nobody loads the model before it is written
+        group.gather(None)  # no process may load the model before it is written
         return fitted
 
 
@@ -119,16 +119,16 @@ def _fit(result: EvaluationResult, protocol: str) -> Calibration:
 
 
 def forget_calibration(model: str | Path) -> bool:
-    """Remove the temperature that a model keeps.
+    """Remove the temperature stored with a model.
 
     Args:
-        model: Model or run folder, which is written to.
+        model: Model or run folder; it is modified.
 
     Returns:
-        Whether there was one.
+        True if there was one.
 
     Raises:
-        InputError: It is no model, or another process is writing to its folder.
+        InputError: The folder holds no model, or another process is writing to it.
     """
     with _held(model):
         loaded = load_classifier(model, Compute("cpu", "fp32"))
@@ -143,7 +143,7 @@ def forget_calibration(model: str | Path) -> bool:
 
 @contextmanager
 def _held(model: str | Path) -> Iterator[None]:
-    """Hold the folder of a model, or of the run that it belongs to; of processes the first does."""
+    """Lock the folder of a model, or of its run, in the first process only."""
     if not is_first():
         yield
         return

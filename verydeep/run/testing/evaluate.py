@@ -1,4 +1,4 @@
-"""Test classifiers on a data set, by one protocol or by all."""
+"""Test classifiers on a data set, by one protocol or all."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def evaluate(
         models: Model or run folders, loaded models, or ``torchvision/NAME`` (see
             :func:`verydeep.models.torchvision.torchvision_classifier`).
         data: A name, folder or file, a data set, or images with labels, as for
-            :func:`verydeep.read_dataset`; None takes the data of the (first) run. Where data of a
-            run are named, the splits are those of the run too.
+            :func:`verydeep.read_dataset`; None takes the data of the first run. Data of a run
+            keep the splits of that run.
         protocol: ``center``, ``dense``, ``crops``, ``both``, ``ten-crop`` or ``googlenet``; or a
             :class:`~verydeep.TestProtocol`, with scales, mirror images, grid and averages.
-        split: Which split; None takes ``test`` if there is one, else ``val``, else all images.
+        split: Split to test on; None takes ``test`` if present, else ``val``, else all images.
         layout: Folder layout of ``data``; None detects it.
         compute: Device, precision and decoding processes; a string names the device.
-        out: Folder for posteriors, errors by class, calibration and a page; None writes nothing.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+        out: Folder for posteriors, per-class errors, calibration and a report; None writes nothing.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
 
     Raises:
         InputError: A model, the data or the protocol cannot be used.
@@ -70,7 +70,7 @@ def evaluate(
         )
         result = replace(result, **asdict(bench.overlap))
         if folder:
-            from verydeep.run.testing.files import write_result  # draws, which is slow to import
+            from verydeep.run.testing.files import write_result  # imports matplotlib, which is slow
 
             write_result(result, folder)
             write_page(result, bench, folder)
@@ -88,17 +88,17 @@ def evaluate_all(
     out: str | Path | None = None,
     progress: ProgressWish = None,
 ) -> EvaluationTable:
-    """Measure models by every protocol, as in Tables 3 to 6 of the paper; images are read once.
+    """Measure models by every protocol (Tables 3 to 6 of the paper), reading images once.
 
     Args:
         models: As for :func:`evaluate`.
-        data: Likewise.
-        protocol: Mirror images, grid and averages of all tests; name and scales are the tables'.
-        split: As for :func:`evaluate`, as are the rest.
+        data: As for :func:`evaluate`.
+        protocol: Mirror images, grid and averages of all tests; the tables set name and scales.
+        split: As for :func:`evaluate`, like all other arguments.
         layout: Folder layout of ``data``.
         compute: Device, precision and decoding processes.
-        out: Folder for the table, and for the files of each test.
-        progress: Where to report to.
+        out: Folder for the table and the files of each test.
+        progress: Progress reporting.
 
     Raises:
         InputError: A model, the data or the protocol cannot be used.
@@ -129,7 +129,7 @@ def evaluate_all(
 
 
 def write_page(result: EvaluationResult | LocalizationResult, bench: Bench, out: Path) -> None:
-    """Write ``report.html`` of a test, with images of it."""
+    """Write ``report.html`` of a test, with example images."""
     pictures = PictureFinder(bench.dataset.root, lambda: bench.dataset)
     nets = (*bench.regressors, *bench.classifiers)
     titles = bench.dataset.titles

@@ -1,4 +1,4 @@
-"""The files of a test: what people need for their own statistics, and images of it."""
+"""Output files of a test: tables for further statistics, and plots."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from verydeep.visualization.plots.style import save_figure
 
 
 def write_result(result: EvaluationResult, folder: Path) -> None:
-    """Write all that is known of a test.
+    """Write the files of a test.
 
-    ``result.json``; ``posteriors.csv``, a line an image; ``classes.csv``, the errors of every
-    class; ``confusion.csv`` and ``.png``; ``reliability.csv`` and ``.png``.
+    These are ``result.json``; ``posteriors.csv``, one line per image; ``classes.csv``, per-class
+    errors; ``confusion.csv`` and ``.png``; ``reliability.csv`` and ``.png``.
     """
     write_json(folder / "result.json", result.to_dict())
     answers = result.answers
@@ -45,19 +45,19 @@ def write_result(result: EvaluationResult, folder: Path) -> None:
 
 
 def write_table(table: EvaluationTable, folder: Path) -> None:
-    """Write the table of all protocols, and each of its tests to a folder named by its letter."""
+    """Write the table of all protocols, and each test to a folder named by its letter."""
     write_json(folder / "result.json", table.to_dict())
     for row in table.rows:
         write_result(row.result, folder / row.letter)
 
 
 def write_localization(result: LocalizationResult, bench: Bench, folder: Path) -> None:
-    """Write all that is known of a test of boxes.
+    """Write the files of a box test.
 
-    ``result.json``; ``boxes.csv``, a line an image; ``coco_truth.json`` and ``coco_results.json``
-    as COCO's tools read them, with the numbers of the data's own file if they are COCO's;
-    ``gallery.png``, the best and the worst; unless the true class was told, ``merging.png``, how
-    the boxes of an image are merged, the one of the median overlap.
+    These are ``result.json``; ``boxes.csv``, one line per image; ``coco_truth.json`` and
+    ``coco_results.json`` for COCO's tools, with the original ids of a COCO data set;
+    ``gallery.png``, the best and worst boxes; and, unless the true class was given,
+    ``merging.png``, the merging of boxes for the image of median IoU.
     """
     net, places = bench.regressors[0], _places(bench)
     write_json(folder / "result.json", result.to_dict())
@@ -76,14 +76,14 @@ def write_localization(result: LocalizationResult, bench: Bench, folder: Path) -
 
 
 def _places(bench: Bench) -> dict[str, ImageSource]:
-    """Return where images are, by the names that a result has for them."""
+    """Return the locations of images by their names in a result."""
     return {relative_name(sample.path, bench.dataset.root): sample.path for sample in bench.samples}
 
 
 def _numbers(
     result: LocalizationResult, bench: Bench, places: Mapping[str, ImageSource]
 ) -> Numbers | None:
-    """Return what the data's own file calls images and classes; None if there is no such file."""
+    """Return the ids of images and classes in the COCO file of the data; None without one."""
     if bench.dataset.coco is None:
         return None
     pictures = [str(places[answer.name]) for answer in result.answers]
@@ -108,7 +108,7 @@ def _draw_merging(
 
 
 def _box_rows(result: LocalizationResult, classes: Sequence[str]) -> Iterable[Sequence[Any]]:
-    """Yield the box of the true class, its overlap, and the likeliest classes with their boxes."""
+    """Yield the true class's box and IoU, and the most likely classes with their boxes."""
     guessed = max((len(answer.located.guesses) for answer in result.answers), default=0)
     head = (*("class", "probability"), *Box._fields)
     numbered = (f"{name}_{place}" for place in range(1, guessed + 1) for name in head)
@@ -134,7 +134,7 @@ def _posterior_rows(answers: Answers) -> Iterable[Sequence[Any]]:
     for name, label, guess, likely in zip(
         answers.names, answers.labels.tolist(), guesses, answers.posteriors, strict=True
     ):
-        # Nine digits say a float32 exactly.
+        # Nine digits represent a float32 exactly.
         shares = (digits(value, ".9g") for value in likely.tolist())
         yield (name, answers.classes[label], answers.classes[guess], *shares)
 

@@ -1,8 +1,8 @@
-"""Images of a test that the nets were trained on: an error on them is too low.
+"""Overlap of test images with training images, on which the error is too low.
 
-What a net was trained on stands in its run's folder. An image is known again by its content where
-that was recorded, wherever it lies and whatever it is called; in larger data sets by its size and
-by its name within the data, as far as both names go.
+The run folder of a net records its training images. Where contents were recorded, an image is
+recognized by its content, whatever its path. In larger data sets it is recognized by its size and
+its name within the data, compared from the end as far as both names go.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from verydeep.training.run_folder import PICTURES, RunFolder
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many of the images of a test were seen before.
+    """Number of test images that the nets have seen before.
 
     Attributes:
-        trained_on: Those that one of the nets was trained on; None if nothing is known of that.
-        validated_on: Those by which the epoch of one of the nets was chosen; None likewise.
+        trained_on: Images that any of the nets was trained on; None if unknown.
+        validated_on: Images that selected the epoch of any of the nets; None if unknown.
     """
 
     trained_on: int | None = None
@@ -39,7 +39,7 @@ class Overlap:
 
 
 def run_of(model: object) -> RunFolder | None:
-    """Return the run that a model or run folder belongs to; None if it belongs to none."""
+    """Return the run of a model or run folder; None if there is none."""
     if not isinstance(model, str | Path):
         return None
     path = Path(model).expanduser()
@@ -51,13 +51,13 @@ def run_of(model: object) -> RunFolder | None:
 def find_overlap(
     models: Iterable[object], samples: Samples, root: Path, progress: Progress
 ) -> Overlap:
-    """Count the images that nets were trained on, or chosen by, and say so if there are some.
+    """Count the images that nets were trained or selected on; warn about training images.
 
     Args:
-        models: Model or run folders; others are not known of.
-        samples: What they are to be tested on.
+        models: Model or run folders; other models are ignored.
+        samples: Images to test on.
         root: Folder that the names of the images are relative to.
-        progress: Where to warn.
+        progress: Receives the warning.
     """
     pictures = _Pictures(samples, root)
     trained = validated = None
@@ -81,7 +81,7 @@ def find_overlap(
 
 
 def _chose_epoch(run: RunFolder) -> bool:
-    """Return whether the validation images of a run chose the epoch that was kept."""
+    """Return whether a run chose the kept epoch by its validation images."""
     return not run.started or run.read_recipe().training.keep != "last"
 
 
@@ -92,7 +92,7 @@ def _records(run: RunFolder) -> dict[str, SplitRecord] | None:
 
 
 def _learned_from(run: RunFolder, record: SplitRecord) -> SplitRecord:
-    """Return the images that a run's net learns from: of a box net those with a box."""
+    """Return the images that a run's net learns from; for a box net, those with a box."""
     if not (run.model / CONFIG).is_file():
         return record
     if read_config(find_model(run.path)).task == "classification":
@@ -116,7 +116,7 @@ def _warn(run: RunFolder, known: int, tested: int, progress: Progress) -> None:
 
 
 class _Pictures:
-    """The images of a test; what is needed of their files is read once."""
+    """Images of a test; each file is read at most once."""
 
     def __init__(self, samples: Samples, root: Path) -> None:
         self.samples = samples
@@ -125,7 +125,7 @@ class _Pictures:
         self.contents: dict[int, int] = {}
 
     def within(self, record: SplitRecord) -> NDArray[np.bool_] | None:
-        """Return which of them are in a record, bool (N,); None if that cannot be told."""
+        """Return a mask of the images in a record, bool (N,); None if unknown."""
         if record.stream or not len(record):
             return None
         candidates = np.flatnonzero(np.isin(self.sizes, record.sizes))
@@ -154,7 +154,7 @@ class _Pictures:
 
 
 class _ByName:
-    """The names and sizes of a record, of those sizes that are asked about."""
+    """Names in a record by file name and size, limited to given sizes."""
 
     def __init__(self, record: SplitRecord, sizes: NDArray[np.int64]) -> None:
         asked = np.isin(record.sizes, sizes[sizes != UNKNOWN])
@@ -165,7 +165,7 @@ class _ByName:
             self.names.setdefault(key, []).append(name)
 
     def has(self, name: str, size: int) -> bool:
-        """Return whether there is an image of that size whose name ends like this one."""
+        """Return whether an image of that size has this name, or one ends with the other."""
         there = self.names.get((PurePosixPath(name).name, size), ())
         return any(
             f"/{one}".endswith(f"/{name}") or f"/{name}".endswith(f"/{one}") for one in there

@@ -1,4 +1,4 @@
-"""Explain the test of one image, step by step and as a drawing of its views."""
+"""Explain the test of one image step by step, with a plot of its views."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def explain_test(
     compute: Compute | str | None = None,
     out: str | Path | None = None,
 ) -> Explanation:
-    """Test one image and keep every step; the arguments are those of :func:`verydeep.evaluate`.
+    """Test one image and record every step; arguments are as for :func:`verydeep.evaluate`.
 
     Args:
-        models: The nets.
-        data: Data to take the image from; not needed if an image is given and no net is
+        models: Models to test.
+        data: Data to take the image from; not needed with ``picture``, unless a net is
             torchvision's.
-        protocol: How to test.
-        picture: The image; None takes the first of the split.
-        split: Which split.
+        protocol: Test protocol.
+        picture: Image to test; None takes the first of the split.
+        split: Split to take the image from.
         layout: Folder layout of ``data``; None detects it.
         compute: Device and precision; a string names the device.
         out: Folder for ``views.png``, the views drawn on the image; None writes nothing.
@@ -68,7 +68,7 @@ def _given(
     layout: str | None,
     compute: Compute | str | None,
 ) -> tuple[Sequence[AnyClassifier], ImageSource]:
-    """Load the nets and find the image; nets of ours need no data if there is an image."""
+    """Load the nets and find the image; only torchvision's nets need data besides an image."""
     given = one_or_many(models)
     if picture is None or any(is_torchvision(model) for model in given):
         bench = set_up(given, data, split=split, layout=layout, compute=compute)

@@ -1,1 +1,1 @@
-"""A training from data set and recipe to a tested model in a run folder."""
+"""Training: from a data set and a recipe to a tested model in a run folder."""

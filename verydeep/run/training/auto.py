@@ -1,4 +1,4 @@
-"""Recipe ``auto`` for a data set: the facts that it depends on, and what it says of its choices."""
+"""Recipe ``auto``: collect facts about the data set, choose settings and log the reasons."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
 
 LOOKED_AT = 64
-"""Images whose size is looked up, evenly spread over the data set."""
+"""Number of images sampled for their size, evenly spaced over the data set."""
 
 NOT_MIRRORED = ("digits", "mnist")
-"""Data sets by name whose classes are not those of their mirror images."""
+"""Built-in data sets on which flipping can change the class."""
 
 INHERITED = ("name", "input_size", "width", "hidden", "norm")
 
@@ -30,18 +30,18 @@ INHERITED = ("name", "input_size", "width", "hidden", "norm")
 def choose_recipe(
     source: DataSource, dataset: Dataset, said: Said, machine: Machine, progress: Progress
 ) -> Recipe:
-    """Return the recipe that fits a data set and a machine, and say each choice with its reason.
+    """Return a recipe suited to a data set and a machine; log each choice with its reason.
 
     Args:
-        source: What was given as DATA.
-        dataset: Read from it, without splits drawn.
-        said: Settings that are given.
-        machine: That will train.
-        progress: Where to say what is chosen.
+        source: The DATA argument.
+        dataset: Data set read from it, without drawn splits.
+        said: Settings given by the user.
+        machine: Machine to train on.
+        progress: Receives the choices as log lines.
 
     Raises:
-        RecipeError: The given settings do not go together.
-        ModelError: The model to begin with cannot be read.
+        RecipeError: The given settings conflict.
+        ModelError: The source model cannot be read.
     """
     facts = facts_of(source, dataset, machine)
     given, inherited = _with_source(said)
@@ -56,7 +56,7 @@ def choose_recipe(
 
 
 def facts_of(source: DataSource, dataset: Dataset, machine: Machine) -> DataFacts:
-    """Return what the choice of a recipe depends on."""
+    """Return the facts that the choice of a recipe depends on."""
     split = "train" if "train" in dataset.sizes else next(iter(dataset.sizes))
     sizes = list(_sizes(dataset, split))
     return DataFacts(
@@ -72,7 +72,7 @@ def facts_of(source: DataSource, dataset: Dataset, machine: Machine) -> DataFact
 
 
 def _sizes(dataset: Dataset, split: str) -> Iterator[tuple[int, int]]:
-    """Yield the sizes of some images; those that cannot be read are told of later."""
+    """Yield the sizes of some images; skip unreadable ones, which are reported later."""
     if dataset.stream is not None:
         return
     samples = dataset.split(split)
@@ -85,7 +85,7 @@ def _sizes(dataset: Dataset, split: str) -> Iterator[tuple[int, int]]:
 
 
 def _with_source(said: Said) -> tuple[Said, tuple[Choice, ...]]:
-    """Return the settings with what a net must share with the one whose layers it begins with."""
+    """Return the settings, completed with those that a net must share with its source model."""
     source = (said.get("initialize") or {}).get("source")
     if source is None:
         return said, ()
@@ -99,14 +99,14 @@ def _with_source(said: Said) -> tuple[Said, tuple[Choice, ...]]:
     paths |= {f"data.{key}": value for key, value in scale.items()}
     start = dict(said.get("initialize") or {})
     if names_torchvision(source) and "layers" not in start:
-        # Not the paper's few: nobody gives a net of ImageNet for its first four convolutions.
+        # Not just the paper's first four convolutions: an ImageNet net is given for all its layers.
         start["layers"] = paths["initialize.layers"] = "all"
     given = {**said, "net": {**taken, **net}, "data": {**data, **scale}, "initialize": start}
     return given, (Choice(paths, f"as in {source}"),) if paths else ()
 
 
 def _lines(choice: Choice) -> Iterator[str]:
-    """Yield a choice in lines of at most 80 columns, as far as its words allow.
+    """Yield the lines of a choice, at most 80 columns wide where possible.
 
     >>> list(_lines(Choice({"net.name": "A", "data.flip": True}, "why")))
     ['  net.name=A data.flip=true: why']

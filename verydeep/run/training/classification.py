@@ -1,4 +1,4 @@
-"""Training of a classifier: what is minimised, validated and tested."""
+"""Classification task: objective, validation and tests of a classifier."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from verydeep.training.objective import Classification, Objective
 
 @dataclass(frozen=True)
 class ClassificationTask(TrainingTask[Classifier]):
-    """To tell classes."""
+    """Training of a classifier."""
 
     @property
     def outputs(self) -> int:
-        """K scores."""
+        """Number of scores, K."""
         return len(self.dataset.classes)
 
     def samples(self, split: str) -> Samples:
@@ -38,7 +38,7 @@ class ClassificationTask(TrainingTask[Classifier]):
         return self.dataset.split(split)
 
     def objective(self, samples: Sequence[Sample]) -> Objective:
-        """Return the cross-entropy, as the recipe smooths and weights it."""
+        """Return the cross-entropy with the recipe's label smoothing and class weights."""
         weights = None
         if self.recipe.data.balance == "weights":
             counts = np.bincount(Samples.of(samples).labels, minlength=self.outputs)
@@ -48,7 +48,7 @@ class ClassificationTask(TrainingTask[Classifier]):
         return Classification(self.outputs, self.recipe.training.label_smoothing, weights)
 
     def drawing(self, augmentation: Augmentation) -> Drawing:
-        """Return any crops."""
+        """Return the rule that accepts any crop."""
         return AnyCrop(augmentation)
 
     def model(self, parts: Parts) -> Classifier:
@@ -74,7 +74,7 @@ class ClassificationTask(TrainingTask[Classifier]):
         return measured, result.unreadable
 
     def tests(self, model: Classifier, progress: Progress) -> Sequence[Tested]:
-        """Test densely, by the centre crop and as the recipe says."""
+        """Run the tests ``center`` and ``dense`` and that of the recipe's protocol."""
         split, protocol = self.dataset.test_split, self.recipe.test_protocol
         names: list[ProtocolName] = ["center", "dense", protocol.name]
         hows = [replace(protocol, name=name).for_model(model) for name in dict.fromkeys(names)]
@@ -89,5 +89,5 @@ class ClassificationTask(TrainingTask[Classifier]):
         )
 
     def answers(self, result: EvaluationResult) -> Iterator[dict[str, Any]]:
-        """Yield the true class and the likeliest ones of every image."""
+        """Yield the true class and the most likely classes of every image."""
         return Record.of(result.answers).rows()

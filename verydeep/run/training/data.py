@@ -1,4 +1,4 @@
-"""Training data of a run: read, scanned for colours, and streamed from shards."""
+"""Training data of a run: reading, colour statistics, streaming from shards."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from verydeep.training.run_folder import RunFolder
 
 
 def settle_stream(recipe: Recipe, stream: ShardStream) -> Recipe:
-    """Put what a stream depends on into the recipe, so that the run can be resumed.
+    """Fix the settings that a stream depends on in the recipe, so that the run can be resumed.
 
     Raises:
-        RecipeError: The recipe asks for what a stream cannot give.
+        RecipeError: The recipe asks for something that a stream does not support.
     """
     if recipe.data.cache != "none":
         raise RecipeError(
@@ -48,10 +48,10 @@ def settle_stream(recipe: Recipe, stream: ShardStream) -> Recipe:
 
 
 def scan_stream(stream: ShardStream, recipe: Recipe, progress: Progress) -> Scan:
-    """Return the colours of a stream: those that stand beside the shards, or measured ones.
+    """Return the colour statistics of a stream: stored beside the shards, else measured.
 
     Raises:
-        DataError: A shard is broken, or too many images are.
+        DataError: A shard is broken, or too many images are unreadable.
     """
     colours = stream.colours
     faults: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ def scan_stream(stream: ShardStream, recipe: Recipe, progress: Progress) -> Scan
 def stream_batches(
     stream: ShardStream, augmentation: Augmentation, recipe: Recipe
 ) -> StreamBatches:
-    """Return a stream as batches of augmented crops."""
+    """Return batches of augmented crops from a stream."""
     assert recipe.training.micro_batch is not None
     return StreamBatches(
         stream,
@@ -80,19 +80,19 @@ def stream_batches(
 
 
 UNEQUAL = 3
-"""The largest class this many times the smallest is worth a word."""
+"""Ratio of the largest class to the smallest from which imbalance is reported."""
 
 
 def read_data(
     source: DataSource, recipe: Recipe, resumed: RunFolder | None, progress: Progress
 ) -> Dataset:
-    """Read the data set of a run; of a resumed one as it was recorded."""
+    """Read the data set of a run; for a resumed run, as recorded."""
     if resumed is None:
         return read_dataset(
             source.data,
             layout=source.layout,
             progress=progress,
-            # Boxes come with single images: a stream has none.
+            # Streams carry no boxes.
             stream=False if recipe.localization else recipe.data.stream,
             validation_share=recipe.data.validation_share,
             test_share=recipe.data.test_share,
@@ -102,7 +102,7 @@ def read_data(
 
 
 def report_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
-    """Tell of classes of very unequal size, and of what the recipe does about them."""
+    """Report strong class imbalance and how the recipe handles it."""
     counts = dataset.count("train")
     least, most = min(counts), max(counts)
     if most < UNEQUAL * least:
@@ -122,7 +122,7 @@ def scan_images(
     resumed: RunFolder | None,
     progress: Progress,
 ) -> Scan:
-    """Read the training images once; a resumed run that keeps none reads its own record."""
+    """Scan the training images once; a resumed run without an image cache uses its record."""
     if dataset.stream is not None:
         if resumed is not None:
             return Scan(recorded_colours(resumed.read("data.json")), Samples.of(()))

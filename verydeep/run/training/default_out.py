@@ -1,4 +1,4 @@
-"""Where a training that names no folder leaves its run: ``runs/pets``, then ``runs/pets-2``."""
+"""Default run folder of a training: ``runs/pets``, then ``runs/pets-2``."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from verydeep.errors import ModelError
 from verydeep.system.option_names import option, placeholder
 
 RUNS = Path("runs")
-"""Folder of the runs, in the current one."""
+"""Folder of the runs, relative to the current folder."""
 
 
 def default_out(data: str | Path, *, resume: bool = False, runs: Path = RUNS) -> Path:
-    """Return the folder for a run on some data, named after them.
+    """Return the folder for a run, named after its data.
 
     Args:
-        data: As given: a name, folder or file.
-        resume: Whether a run is to go on: then the latest one that has not been finished, or
-            else the latest.
+        data: A name, folder or file, as given.
+        resume: Return the folder of the latest unfinished run, or of the latest run if all are
+            finished.
         runs: Folder of the runs.
 
     Raises:
-        ModelError: There is no run to go on with.
+        ModelError: There is no run to resume.
 
     >>> default_out("pictures/my pets.csv", runs=Path("nowhere"))
     PosixPath('nowhere/my-pets')
@@ -38,7 +38,7 @@ def default_out(data: str | Path, *, resume: bool = False, runs: Path = RUNS) ->
 
 
 def run_name(data: str | Path) -> str:
-    """Return the name of a run on some data: letters, digits, dots and hyphens.
+    """Return a run name for some data: letters, digits, dots and hyphens.
 
     >>> run_name("hf:owner/Pets"), run_name("/data/pets/"), run_name("s3://b/t-{000..9}.tar?k=1")
     ('Pets', 'pets', 't')
@@ -73,7 +73,7 @@ def _begun(folder: Path) -> bool:
 
 
 def _taken(path: Path) -> bool:
-    """Return whether something is there; a folder that a failed start left empty is free."""
+    """Return whether a path is in use; an empty folder left by a failed start is free."""
     if not path.is_dir():
         return path.exists() or path.is_symlink()
     return any(not inside.name.startswith(".") for inside in path.iterdir())

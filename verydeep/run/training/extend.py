@@ -1,4 +1,4 @@
-"""What ``--resume`` does with settings that a run did not begin with."""
+"""Settings given with ``--resume``: more epochs are accepted, other changes are reported."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from verydeep.training.run_folder import RunFolder
 EPOCHS = "training.epochs"
 
 Said = Mapping[str, Mapping[str, Any]]
-"""Settings that were given, by section and key."""
+"""Given settings, by section and key."""
 
 
 def extend(run: RunFolder, said: Said, progress: Progress) -> bool:
-    """Give a run that was begun the further epochs asked for; return whether it is to train on.
+    """Extend a run to more epochs if requested; return whether it continues training.
 
-    Its recipe is written with the new number of epochs. A curve of the learning rate keeps its
-    shape up to where it would have ended and then begins again; the plateau schedule goes on. All
-    else in ``said`` that differs from the run is said and not taken.
+    Write the new number of epochs to the run's recipe. A learning-rate curve runs to its original
+    end and then restarts; the plateau schedule continues. Report and ignore any other setting in
+    ``said`` that differs from the run's.
 
     Args:
-        run: Begun, perhaps finished.
-        said: The settings given with ``--resume``.
-        progress: Where to say what is done.
+        run: A started run, possibly finished.
+        said: Settings given with ``--resume``.
+        progress: Receives the log lines.
     """
     recipe = run.read_recipe()
     for fault in ignored(recipe, said):
@@ -42,7 +42,7 @@ def extend(run: RunFolder, said: Said, progress: Progress) -> bool:
         )
         return False
     progress.log(f"{run.path} trains on to epoch {wanted}: {_how(recipe, wanted)}")
-    # The metrics mark a finished run. Without them and with the old recipe it is tested again.
+    # Metrics mark a finished run. If interrupted between these two steps, it is only tested again.
     run.unfinish()
     run.write_recipe(_longer(recipe, wanted))
     return True
@@ -65,16 +65,16 @@ def _how(recipe: Recipe, wanted: int) -> str:
 
 
 def ignored(recipe: Recipe, said: Said) -> Iterator[str]:
-    """Yield a line for each setting given that differs from a run's own, other than its epochs."""
+    """Yield a line for each given setting, except epochs, that differs from the run's own."""
     for section, settings in said.items():
         own = getattr(recipe, section)
         for key, value in settings.items():
             path = f"{section}.{key}"
-            # null leaves it to the program, which has decided.
+            # null means automatic; the value is already decided.
             if path == EPOCHS or value is None or own is None:
                 continue
             if path == "initialize.source" and recipe.initialize.stages:
-                continue  # it was that of the first net of the chain
+                continue  # the source of the first net of the chain
             kept = own.model_dump(mode="json")[key]
             if value != kept:
                 yield f"not taken: {path}={value}; a resumed run keeps its own ({kept})"

@@ -1,4 +1,4 @@
-"""The end of a run: the kept model is tested, and its figures, answers and report are written."""
+"""End of a run: test the kept model and write its metrics, answers and report."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def finish(
     position: Position,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Test the kept model, and write the answers, the metrics, the model card and the report.
+    """Test the kept model; write answers, metrics, model card and report.
 
     Args:
-        run: Its folder.
-        task: What it is for.
-        machine: Where to compute.
-        position: Where the training ended.
-        progress: Where to report to.
+        run: Run folder.
+        task: Task of the run.
+        machine: Machine to compute on.
+        position: State at the end of training.
+        progress: Progress reporting.
 
     Returns:
-        What ``metrics.json`` holds.
+        The content of ``metrics.json``.
     """
     model = task.load(run.model).on(machine)
     split, root = task.dataset.test_split, task.dataset.root
@@ -51,13 +51,13 @@ def finish(
         "stopped_because": position.stopped_because,
         "training_seconds": sum(row["seconds"] for row in position.history),
         "unreadable_in_training": position.unreadable,
-        # The plateau schedule takes its drops and its end from val, whichever epoch is kept.
+        # The plateau schedule times its drops and its end by val, whichever epoch is kept.
         "selected_on": "val" if best or training.schedule == "plateau" else None,
         "tests": [result.to_dict() for result in results],
     }
     replace(model, measured=chosen.to_dict()).save(run.model)
     run.write_lines("answers.jsonl", task.answers(chosen))
-    # The metrics mark a finished run: they come after all that is measured.
+    # Metrics mark a finished run, so they are written after all results.
     run.write("metrics.json", metrics)
     write_report(run.path, PictureFinder(task.dataset.root, lambda: task.dataset))
     return metrics

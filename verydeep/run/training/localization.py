@@ -1,4 +1,4 @@
-"""The training of a box net, where it differs from that of a classifier (appendix A)."""
+"""Localization task: the parts of training that are specific to a box net (appendix A)."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from verydeep.system.progress import Progress
 from verydeep.training.objective import Localization, Objective
 
 SHARED = ("net.name", "net.input_size", "net.width", "net.hidden", "net.norm", "data.divisor")
-"""Settings in which a box net must be like the classifier that it begins with."""
+"""Settings that a box net must share with its source classifier."""
 
 FOLLOWING = ("net.dropout", "data.train_scale")
-"""Settings that it takes from the classifier, unless the recipe says otherwise."""
+"""Settings taken from the source classifier unless the recipe sets them."""
 
 
 @dataclass(frozen=True)
 class LocalizationTask(TrainingTask[Localizer]):
-    """To tell boxes. Images without a box are left out."""
+    """Training of a box net. Images without a box are left out."""
 
     @property
     def settings(self) -> Settings:
-        """The recipe's section."""
+        """The recipe's section ``localization``."""
         assert self.recipe.localization is not None
         return self.recipe.localization
 
     @property
     def outputs(self) -> int:
-        """4·K or 4 numbers."""
+        """Number of outputs: 4·K, or 4 if all classes share one box."""
         return outputs_for(len(self.dataset.classes), per_class=self.settings.per_class)
 
     def samples(self, split: str) -> Samples:
@@ -65,18 +65,18 @@ class LocalizationTask(TrainingTask[Localizer]):
         return with_box
 
     def colours(self, measured: ColourStatistics) -> ColourStatistics:
-        """Return them with the mean that the classifier subtracts, if there is one."""
+        """Return the statistics with the mean of the source classifier, if there is one."""
         source = self.recipe.initialize.source
         if source is None:
             return measured
         return replace(measured, mean=source_config(source).preprocessing.mean)
 
     def objective(self, samples: Sequence[Sample]) -> Objective:
-        """Return the loss on the true class's box."""
+        """Return the loss on the box of the true class."""
         return Localization(self.settings.loss)
 
     def drawing(self, augmentation: Augmentation) -> Drawing:
-        """Return crops that show enough of the object."""
+        """Return the rule that keeps enough of the object in each crop."""
         return ObjectCrop(augmentation, self.settings.visible)
 
     def model(self, parts: Parts) -> Localizer:
@@ -86,7 +86,7 @@ class LocalizationTask(TrainingTask[Localizer]):
 
     @cached_property
     def baselines(self) -> Mapping[str, Tensor]:
-        """Boxes fitted on the training images; measured once, as that opens their files."""
+        """Boxes fitted on the training images; cached, since fitting opens their files."""
         return training_baselines(self.samples("train"), self.recipe.data.workers)
 
     def load(self, folder: Path) -> Localizer:
@@ -94,7 +94,7 @@ class LocalizationTask(TrainingTask[Localizer]):
         return load_localizer(folder)
 
     def validate(self, model: Localizer, progress: Progress) -> Figures:
-        """Measure loss, localization error and mean overlap for the true class."""
+        """Measure loss, localization error and mean IoU for the true class."""
         samples = self.samples("val")
         with progress.task("testing val", len(samples)) as task:
             figures, faults = check_center(
@@ -109,7 +109,7 @@ class LocalizationTask(TrainingTask[Localizer]):
         return asdict(figures), tuple(names)
 
     def tests(self, model: Localizer, progress: Progress) -> Sequence[Tested]:
-        """Ask for the true class's box on the central crop: Testing 1."""
+        """Test the box of the true class on the central crop (Testing 1)."""
         split, workers = self.dataset.test_split, self.recipe.data.workers
         return [
             evaluate_boxes(
@@ -126,21 +126,21 @@ class LocalizationTask(TrainingTask[Localizer]):
         ]
 
     def answers(self, result: LocalizationResult) -> Iterator[dict[str, Any]]:
-        """Yield the true boxes of every image and the one that was found."""
+        """Yield the true boxes and the predicted box of every image."""
         return located_rows(result.answers, self.dataset.classes)
 
 
 def inherit(recipe: Recipe) -> Recipe:
-    """Return a box net's recipe with what it shares with the classifier that it begins with.
+    """Return a box net's recipe, completed with the settings of its source classifier.
 
     Raises:
-        ModelError: That is none.
-        RecipeError: The recipe says otherwise in what they must share.
+        ModelError: The source is not a classifier.
+        RecipeError: The recipe contradicts the classifier in a setting that they must share.
     """
     source = recipe.initialize.source
     if recipe.localization is None:
         return recipe
-    # Testing 1 has one view; the classifiers' protocols have nothing to say of boxes.
+    # Testing 1 has one view; the protocols of classifiers do not apply to boxes.
     recipe = recipe.replace(test__protocol="center", test__flip=False)
     if source is None:
         return recipe

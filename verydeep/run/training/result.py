@@ -1,4 +1,4 @@
-"""A finished training as Python hands it back."""
+"""Result of :func:`verydeep.train`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from verydeep.system.summary import Rows, Summary, percent
 
 @dataclass(frozen=True, repr=False, eq=False)
 class TrainResult(Summary, MappingResult):
-    """A finished run: where it is, and what ``metrics.json`` holds, by attribute or by key.
+    """A finished run and its metrics, by attribute or by key.
 
     Attributes:
         run: The run folder.
-        metrics: What ``metrics.json`` holds.
+        metrics: The content of ``metrics.json``.
     """
 
     run: Path
@@ -26,32 +26,32 @@ class TrainResult(Summary, MappingResult):
 
     @property
     def model(self) -> Path:
-        """Folder of the best model, for :func:`verydeep.load`."""
+        """Folder of the kept model, for :func:`verydeep.load`."""
         return self.run / "model"
 
     @property
     def report(self) -> Path:
-        """The report, an HTML page."""
+        """Path of the HTML report."""
         return self.run / "report.html"
 
     @property
     def epochs(self) -> int:
-        """Epochs trained."""
+        """Number of epochs trained."""
         return int(self.metrics["epochs"])
 
     @property
     def best_epoch(self) -> int:
-        """The best epoch on validation, from 1."""
+        """Epoch with the best validation result, from 1."""
         return int(self.metrics["best_epoch"])
 
     @property
     def kept_epoch(self) -> int:
-        """The epoch whose model was kept, from 1."""
+        """Epoch whose weights were kept, from 1."""
         return int(self.metrics.get("kept_epoch", self.best_epoch))
 
     @property
     def stopped_because(self) -> str:
-        """Why the training ended."""
+        """Reason why training ended."""
         return str(self.metrics["stopped_because"])
 
     @property
@@ -72,16 +72,16 @@ class TrainResult(Summary, MappingResult):
 
     @property
     def images(self) -> int:
-        """Images of the final test."""
+        """Number of images in the final test."""
         return int(self.metrics["images"])
 
     @property
     def split(self) -> str:
-        """Split that was tested."""
+        """Split of the final test."""
         return str(self.metrics["split"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``metrics.json`` holds."""
+        """Return the content of ``metrics.json``."""
         return dict(self.metrics)
 
     def facts(self) -> Rows:

@@ -1,4 +1,4 @@
-"""The net and the optimiser of a recipe."""
+"""Net and optimiser of a recipe."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from verydeep.training.remedies import Remedies
 def make_net(
     recipe: Recipe, dataset: Dataset, progress: Progress, *, outputs: int, initialized: bool = True
 ) -> Net:
-    """Make the recipe's net for a data set, and initialise it unless told not to.
+    """Build the recipe's net for a data set and, by default, initialise it.
 
     Args:
-        recipe: Of the run.
-        dataset: Whose classes it tells.
-        progress: Where to say which layers are copied.
-        outputs: How many numbers its last layer gives.
-        initialized: Whether to initialise it.
+        recipe: Recipe of the run.
+        dataset: Data set with the classes to predict.
+        progress: Receives the list of copied layers.
+        outputs: Number of outputs of the last layer.
+        initialized: Whether to initialise the net.
 
     Raises:
-        ModelError: The model to begin with cannot be read, or no layer of it fits.
+        ModelError: The source model cannot be read, or none of its layers fits.
     """
     net = build(num_classes=outputs, **recipe.net.settings)
     if not initialized:
@@ -54,14 +54,14 @@ def make_net(
 
 
 def _new_layers(recipe: Recipe, given: Classifier, dataset: Dataset) -> dict[str, str]:
-    """Return the layers that must not be copied, and why."""
+    """Return the layers that must not be copied, with reasons."""
     if recipe.localization:
         return {"fc8": "it tells boxes"}
     return {} if given.classes == dataset.classes else {"fc8": "the classes differ"}
 
 
 def frozen_parts(net: Net, recipe: Recipe) -> tuple[torch.nn.Module, ...]:
-    """Return the parts of the net that are not to learn, and keep gradients from them."""
+    """Freeze the parts of the net that the recipe excludes from training, and return them."""
     parts = (net.features,) if recipe.localization and recipe.localization.fine_tune == "fc" else ()
     for part in parts:
         part.requires_grad_(False)
@@ -69,7 +69,7 @@ def frozen_parts(net: Net, recipe: Recipe) -> tuple[torch.nn.Module, ...]:
 
 
 def remedies_of(recipe: Recipe, machine: Machine) -> Remedies:
-    """Return what a run could still change if its training goes wrong."""
+    """Return the changes that a failing training could still try."""
     return Remedies(
         shallower=not is_shallowest(recipe.net.name) and recipe.initialize.source is None,
         batch_norm=recipe.net.norm is None,
@@ -84,7 +84,7 @@ def _check_copied(report: list[LayerOrigin], source: str) -> None:
 
 
 def make_optimizer(net: torch.nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """Return the paper's optimiser: SGD with momentum and L2 penalty on all that learns."""
+    """Return the paper's optimiser: SGD with momentum and an L2 penalty on trainable parameters."""
     training = recipe.training
     learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
     return torch.optim.SGD(
@@ -97,5 +97,5 @@ def make_optimizer(net: torch.nn.Module, recipe: Recipe) -> torch.optim.SGD:
 
 
 def task_of(recipe: Recipe, dataset: Dataset) -> TrainingTask[Any]:
-    """Return what a run of a recipe is for: to tell classes, or boxes."""
+    """Return the task of a recipe: classification or localization."""
     return (LocalizationTask if recipe.localization else ClassificationTask)(recipe, dataset)

@@ -1,4 +1,4 @@
-"""What a run is for, as far as the rest of it need not know: to tell classes, or boxes."""
+"""Interface between a training run and its task: classification or localization."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Parts = Mapping[str, Any]
 """Attributes of a :class:`~verydeep.models.trained_net.TrainedNet`."""
 
 Figures = tuple[dict[str, float], tuple[str, ...]]
-"""What a validation measured, and the names of the images that could not be read."""
+"""Measures of a validation, and the names of unreadable images."""
 
 
 class Tested(Protocol):
@@ -40,11 +40,11 @@ class Tested(Protocol):
 
 @dataclass(frozen=True)
 class TrainingTask(ABC, Generic[M]):
-    """What tells one kind of training from another; M is the kind of model that it leaves.
+    """Task-specific parts of a training; M is the type of the trained model.
 
     Attributes:
-        recipe: Of the run.
-        dataset: That it learns from.
+        recipe: Recipe of the run.
+        dataset: Data set to train on.
     """
 
     recipe: Recipe
@@ -53,27 +53,27 @@ class TrainingTask(ABC, Generic[M]):
     @property
     @abstractmethod
     def outputs(self) -> int:
-        """How many numbers the net's last layer gives."""
+        """Number of outputs of the net's last layer."""
 
     @abstractmethod
     def samples(self, split: str) -> Samples:
-        """Return the images of a split that can be used.
+        """Return the usable images of a split.
 
         Raises:
-            DataError: There is none.
+            DataError: No image is usable.
         """
 
     def colours(self, measured: ColourStatistics) -> ColourStatistics:
-        """Return the colours that the net is to be used with, from those of its images."""
+        """Return the colour statistics to use with the net, given those of its images."""
         return measured
 
     @abstractmethod
     def objective(self, samples: Sequence[Sample]) -> Objective:
-        """Return what is minimised on the training images."""
+        """Return the objective to minimise on the training images."""
 
     @abstractmethod
     def drawing(self, augmentation: Augmentation) -> Drawing:
-        """Return how training crops are drawn."""
+        """Return the rule for drawing training crops."""
 
     @abstractmethod
     def model(self, parts: Parts) -> M:
@@ -85,16 +85,16 @@ class TrainingTask(ABC, Generic[M]):
 
     @abstractmethod
     def validate(self, model: M, progress: Progress) -> Figures:
-        """Make the quick test after an epoch: the centre crop at one scale, no mirror image."""
+        """Run the quick test after an epoch: centre crop at one scale, no mirror image."""
 
     @abstractmethod
     def tests(self, model: M, progress: Progress) -> Sequence[Tested]:
-        """Make the tests at the end of a run."""
+        """Run the tests at the end of a run."""
 
     def chosen(self, results: Sequence[Tested]) -> Tested:
-        """Return the test by the recipe's protocol, whose figures are those of the run."""
+        """Return the test by the recipe's protocol, which provides the metrics of the run."""
         return next(r for r in results if r.protocol == self.recipe.test.protocol)
 
     @abstractmethod
     def answers(self, result: Any) -> Iterator[dict[str, Any]]:
-        """Yield what is kept of every image of a test, as plain values."""
+        """Yield the recorded answer for every image of a test, as plain values."""

@@ -1,4 +1,4 @@
-"""From a data set and a recipe to a trained, tested model in a run folder."""
+"""Train and test a model by a recipe, in a run folder."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ from verydeep.training.run_folder import PICTURES, RunFolder
 from verydeep.training.signals import StopAtOnce
 
 SMALL_BATCH = 16
-"""Images an update that suit the smallest sets."""
+"""Batch size that suits the smallest data sets."""
 
 FEW_UPDATES = 300
-"""Fewer updates in all are worth a word: too few for a net to learn from a random start."""
+"""Below this total number of updates, warn: a randomly initialised net hardly learns."""
 
 
 def train(
@@ -61,33 +61,34 @@ def train(
     progress: ProgressWish = None,
     **keywords: Any,
 ) -> TrainResult:
-    """Train a net on a data set by a recipe, test the best model, and leave a run folder.
+    """Train a net on a data set by a recipe and test the kept model, in a run folder.
 
     Args:
         data: A name, folder or file; see :func:`verydeep.data.read.read_dataset`.
-        recipe: ``auto`` chooses for these data and this machine (:mod:`verydeep.recipe.auto`) and
-            says what and why; else a recipe, the name of a shipped one, or a YAML file.
-        out: The run folder; None takes the first free one of ``runs/DATA``, ``runs/DATA-2`` and
-            so on, or with ``resume`` the latest of them that is not finished.
-        resume: Go on with the run in ``out``.
-        layout: How the data lie on disk; None looks. A resumed run keeps its own.
-        settings: Changes of the recipe by dotted path, as ``{"training.learning_rate": 0.01}``, or
-            as on the command line, as ``["training.learning_rate=0.01"]``. A resumed run takes from
-            here a larger number of epochs alone.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
-        keywords: Changes of the recipe by the name of the setting, as ``epochs=30``,
-            ``learning_rate=0.01``, ``net="A"``, ``init_from="runs/a"``; where several sections
-            have it, with the section, as ``data__flip=False``.
+        recipe: ``auto``, which chooses settings for these data and this machine and logs the
+            reasons (:mod:`verydeep.recipe.auto`); a recipe; the name of a shipped one; or a YAML
+            file.
+        out: Run folder; None takes the first free one of ``runs/DATA``, ``runs/DATA-2`` and so
+            on, or with ``resume`` the latest unfinished one.
+        resume: Resume the run in ``out``.
+        layout: Folder layout of the data; None detects it. A resumed run keeps its own.
+        settings: Changes to the recipe by dotted path, as ``{"training.learning_rate": 0.01}``, or
+            in command-line form, as ``["training.learning_rate=0.01"]``. A resumed run accepts
+            only a larger number of epochs.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
+        keywords: Changes to the recipe by name of the setting, as ``epochs=30``,
+            ``learning_rate=0.01``, ``net="A"``, ``init_from="runs/a"``; a name that occurs in
+            several sections takes the section as prefix, as ``data__flip=False``.
 
     Returns:
-        The run, and what ``metrics.json`` holds by key: the final test, ``epochs``, ``drops``,
-        ``stopped_because``.
+        The run, with the content of ``metrics.json`` by key: the final test, ``epochs``,
+        ``drops``, ``stopped_because``.
 
     Raises:
         InputError: The data, the recipe, a keyword or the folder cannot be used.
         TrainingStopped: The loss is not finite.
-        Interrupted: A signal came; the run can be resumed.
+        Interrupted: A signal stopped the run; it can be resumed.
     """
     progress = choose_progress(progress)
     auto = recipe == AUTO
@@ -108,7 +109,7 @@ def train(
 def _changes(
     settings: Mapping[str, Any] | Iterable[str] | None, keywords: Mapping[str, Any]
 ) -> Mapping[str, Any] | Iterable[str]:
-    """Return changes of a recipe, whichever way they are given."""
+    """Return the changes to a recipe from settings and keywords."""
     if not keywords:
         return settings or ()
     if settings is not None and not isinstance(settings, Mapping):
@@ -119,7 +120,7 @@ def _changes(
 def _begin_or_go_on(
     source: DataSource, chosen: Recipe | None, said: Said, run: RunFolder, progress: Progress
 ) -> dict[str, Any]:
-    """Train by a recipe, or by the one that is chosen now; or go on with the run's own."""
+    """Train by the given or an automatic recipe, or resume the run with its own."""
     if run.started:
         go_on = extend(run, said, progress)
         return _train_one(source, _resumed(run, said), run, progress, go_on=go_on)
@@ -136,7 +137,7 @@ def _machine_in(said: Said) -> tuple[str | None, str | None]:
 
 
 def _read_undrawn(source: DataSource, said: Said, progress: Progress) -> Dataset:
-    """Read a data set as it is, to choose by; the splits that it lacks are drawn by the recipe."""
+    """Read a data set without drawing missing splits, to choose the recipe by."""
     stream = said.get("data", {}).get("stream")
     return read_dataset(
         source.data, layout=source.layout, draw=False, stream=stream, progress=progress
@@ -148,7 +149,7 @@ def _way_on() -> str:
 
 
 def _with_way_on(error: MachineError, run: RunFolder) -> MachineError:
-    """Return the same error with what to do once the machine is in order."""
+    """Return the error with advice for resuming once the machine works again."""
     kept = "the last good checkpoint is kept; " if has_checkpoint(run.checkpoints) else ""
     begun = run.started or (run.path / "stages").is_dir()
     way = _way_on() if begun else f"the same {command_or_call()}"
@@ -166,7 +167,7 @@ def _run_path(data: Data, out: str | Path | None, *, resume: bool, progress: Pro
 def _train_chain(
     data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress
 ) -> dict[str, Any]:
-    """Train the nets of ``initialize.stages``, each from the one before, and then the net."""
+    """Train the nets of ``initialize.stages``, each from the previous one, then the net itself."""
     source = recipe.initialize.source
     for stage in recipe.initialize.stages:
         progress.log(f"stage {stage}, to initialise the next net:")
@@ -179,9 +180,9 @@ def _train_chain(
 
 
 def _resumed(run: RunFolder, said: Said) -> Recipe:
-    """Return the recipe of a run, with the reading processes that are asked for now.
+    """Return the recipe of a run, with the number of workers given now.
 
-    Their number changes no result, but for a stream, whose order depends on it.
+    A stream keeps its number, since its order depends on it; elsewhere it affects no result.
     """
     recipe = run.read_recipe()
     workers = said.get("data", {}).get("workers")
@@ -193,15 +194,15 @@ def _resumed(run: RunFolder, said: Said) -> Recipe:
 def _train_one(
     data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress, *, go_on: bool = False
 ) -> dict[str, Any]:
-    """Train one net, or go on where its folder shows that it was left."""
+    """Train one net, or resume it from the state of its folder."""
     if run.finished:
         progress.log(f"{run.path} is finished already")
-        if not run.reported:  # it was killed between its last two files
+        if not run.reported:  # killed before its last file was written
             progress.log(f"its report was missing and is written: {write_report_again(run.path)}")
         return dict(run.read("metrics.json"))
     resumed = run if run.started else None
     recipe = recipe if resumed else inherit(recipe)
-    if not (resumed and recipe.data.stream):  # whose order depends on what was settled
+    if not (resumed and recipe.data.stream):  # a stream's order depends on it
         recipe = _bounded(recipe, progress)
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     recipe = _settle(recipe, machine)
@@ -220,7 +221,7 @@ def _train_one(
     scanned = scan_images(dataset, task, machine, resumed, progress)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
-        # A run that was stopped before its first checkpoint begins anew, from the same seed.
+        # A run stopped before its first checkpoint starts over from the same seed.
         net = make_net(
             recipe,
             dataset,
@@ -236,7 +237,7 @@ def _train_one(
 
 
 def _bounded(recipe: Recipe, progress: Progress) -> Recipe:
-    """Lower a number of reading processes that no machine can bear, and say so."""
+    """Cap an excessive number of workers and report it."""
     workers, word = bounded_workers(recipe.data.workers, "data.workers")
     if word:
         progress.log(word)
@@ -244,7 +245,7 @@ def _bounded(recipe: Recipe, progress: Progress) -> Recipe:
 
 
 def _settle(recipe: Recipe, machine: Machine) -> Recipe:
-    """Put the machine's choices into the recipe, so that the run can be repeated and resumed."""
+    """Fix machine-dependent settings in the recipe, so that the run can be repeated and resumed."""
     if recipe.training.micro_batch is None:
         settings = recipe.net.settings
         del settings["dropout"]
@@ -253,8 +254,8 @@ def _settle(recipe: Recipe, machine: Machine) -> Recipe:
         recipe = recipe.replace(training__micro_batch=fitting)
     keep = recipe.training.keep
     if keep == "auto":
-        # A rate that ends at 0 needs no choice among epochs, and val then judges what it did not
-        # choose; the plateau schedule looks at val anyhow.
+        # A learning rate that decays to 0 makes the last epoch a good choice and keeps val
+        # unbiased; the plateau schedule uses val anyway.
         keep = "best" if recipe.training.schedule == "plateau" else "last"
     return recipe.replace(
         training__device=str(machine.device),
@@ -264,7 +265,7 @@ def _settle(recipe: Recipe, machine: Machine) -> Recipe:
 
 
 def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
-    """Tell of a training of so few updates that a net hardly learns from a random start."""
+    """Warn if a randomly initialised net gets too few updates to learn."""
     training = recipe.training
     updates = training.epochs * -(-dataset.sizes["train"] // training.batch)
     smaller = training.batch > SMALL_BATCH
@@ -284,7 +285,7 @@ def _write_beginning(
     dataset: Dataset,
     scanned: Scan,
 ) -> None:
-    """Write what the run needs to be resumed; the recipe last, as it marks a run."""
+    """Write the files needed to resume the run; the recipe last, as it marks a started run."""
     records = record_splits(dataset)
     run.write("environment.json", describe_environment(machine))
     write_records(run.path / PICTURES, records)

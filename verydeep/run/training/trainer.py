@@ -1,4 +1,4 @@
-"""The training of one net: loop, batches, validation and the model that is kept."""
+"""Training of one net: loop, batches, validation and saving of the kept model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from verydeep.training.tensorboard import tensorboard_log
 
 @dataclass
 class Trainer:
-    """The parts of a run put together: the loop with its batches, validation and outputs."""
+    """Assembles a run: the loop with its batches, validation and outputs."""
 
     task: TrainingTask[Any]
     machine: Machine
@@ -50,7 +50,7 @@ class Trainer:
         self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(self, *, go_on: bool = False) -> Position:
-        """Train to the end, from the beginning or from the checkpoint."""
+        """Train to the end, from the start or from the checkpoint."""
         loop = self._loop()
         if loop.resume(go_on=go_on):
             self.progress.log(
@@ -64,7 +64,7 @@ class Trainer:
         return loop.run()
 
     def _foresee(self, loop: Loop) -> None:
-        """Say how long the epochs that are left will take, if there are any."""
+        """Log the estimated time of the remaining epochs, if any."""
         left = loop.epochs - loop.position.epoch
         if loop.position.stopped_because is not None or left < 1:
             return
@@ -79,7 +79,7 @@ class Trainer:
             self.progress.log(self._quicker())
 
     def _quicker(self) -> str:
-        """Return what would take less time than this run."""
+        """Return suggestions for a shorter run."""
         ways = [f"fewer epochs ({option('epochs')})"]
         if self.machine.device.type == "cpu":
             ways.append("a GPU")
@@ -158,7 +158,7 @@ class Trainer:
         self.model(kept).save(self.run_folder.model)
 
     def model(self, measured: dict[str, Any] | None = None) -> TrainedNet:
-        """Return the net as it is now, as something that can be tested and saved."""
+        """Return the net in its current state, as a model to test or save."""
         dataset = self.task.dataset
         parts = {
             "net": self.net,

@@ -55,7 +55,7 @@ def explain(
         typer.Option(
             "--channel",
             metavar="LAYER:NUMBER",
-            help="Channel such as conv3_1:17: show the images of --among that activate it most; repeatable.",
+            help="As conv3_1:17: show the images of --among that activate it most; repeatable.",
         ),
     ] = None,
     among: Annotated[

@@ -51,7 +51,7 @@ def predict(
         typer.Option(
             min=0,
             max=1,
-            help="Also draw the boxes of other classes with at least this probability, such as 0.2.",
+            help="Also draw boxes of other classes with at least this probability, such as 0.2.",
         ),
     ] = None,
     sort: Annotated[

@@ -39,7 +39,7 @@ def relative_boxes(boxes: Sequence[Box], sizes: Sequence[tuple[int, int]]) -> Te
 
 
 STARTS = 100
-"""Approximate number of boxes tried as the start of the search for the constant box."""
+"""Maximum number of boxes tried as the start of the search for the constant box."""
 
 FINEST = 1 / 512
 """Smallest step of the search, relative to the image's side."""

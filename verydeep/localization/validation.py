@@ -1,4 +1,4 @@
-"""Quick validation of a box net after an epoch: central crops, true classes (appendix A).
+"""Quick validation of a box net after an epoch (appendix A, first test protocol).
 
 N images.
 """

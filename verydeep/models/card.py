@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from verydeep.models.trained_net import TrainedNet
 
 IN_A_TABLE = 60
-"""Maximum number of classes listed one per table row."""
+"""Maximum number of classes listed in a table, one per row."""
 
 PERCENT = ("top1_accuracy", "macro_f1", "calibration_error", "calibration_error_by_chance")
 """Measures in percent, in addition to all errors."""

@@ -1,1 +1,1 @@
-"""Where on an image the object is: boxes, nets that answer with them, merging, tests."""
+"""Object localization: boxes, box nets, merging and tests (appendix A)."""

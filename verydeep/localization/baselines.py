@@ -1,4 +1,4 @@
-"""What a box is worth that knows nothing of the image, so that a result means something."""
+"""Baseline boxes that ignore the image, to compare results with."""
 
 from __future__ import annotations
 
@@ -19,44 +19,43 @@ from verydeep.localization.box_geometry import (
 from verydeep.localization.head import CORRECT_ABOVE
 
 CENTRAL_SQUARE = math.sqrt(0.5)
-"""Side of the central square as a share of the image's smallest side: half a square's area."""
+"""Side of the central square relative to the image's smallest side: half the square's area."""
 
 
 def whole_view(size: tuple[int, int]) -> PlacedView:
-    """Return an image of that height and width as a view of itself."""
+    """Return the view that shows a whole image of this height and width."""
     return PlacedView(size, size, Window(0, 0, *size))
 
 
 def relative_boxes(boxes: Sequence[Box], sizes: Sequence[tuple[int, int]]) -> Tensor:
-    """Return boxes of images, float64 (N, 4): centre and size relative to the image.
+    """Return boxes as centre and size relative to their images, float64 (N, 4).
 
     Args:
-        boxes: One of each image, in its pixels.
-        sizes: Height and width of each image.
+        boxes: One box per image, in pixels.
+        sizes: Height and width of each image, in pixels.
     """
     corners = torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4)
     return to_view(corners, [whole_view(size) for size in sizes])
 
 
 STARTS = 100
-"""Boxes of a set that the search for the best constant box may begin with."""
+"""Maximum number of boxes tried as the start of the search for the constant box."""
 
 FINEST = 1 / 512
-"""Of its steps, as a share of the image's side."""
+"""Smallest step of the search, relative to the image's side."""
 
 
 def constant_box(boxes: Tensor) -> Tensor:
-    """Return the box that overlaps more boxes of a set by over one half than its neighbours do.
+    """Return a box with IoU > 0.5 to as many boxes of a set as possible (a local optimum).
 
-    It is sought from the best of the set's mean and some of its boxes: one edge, the centre or the
-    size is moved by a step as long as that helps, then the step is halved. Of boxes that meet
-    equally many that with the larger mean overlap is better.
+    The search starts at the best of the set's mean and some of its boxes. It changes one edge, the
+    centre or the size by a step while that helps, then halves the step. The mean IoU breaks ties.
 
     Args:
-        boxes: (N, 4), centre and size relative to their images, N ≥ 1.
+        boxes: Centre and size relative to their images, (N, 4), N ≥ 1.
 
     Returns:
-        float64 (4,), likewise.
+        Centre and size relative to the image, float64 (4,).
     """
     corners = to_corners(boxes.double())
     starts = torch.cat([boxes.mean(0, keepdim=True), boxes[:: -(-len(boxes) // STARTS)]]).double()
@@ -84,26 +83,26 @@ _MOVES = torch.cat([_STEPS, -_STEPS])
 
 
 def _met(candidates: Tensor, corners: Tensor) -> Tensor:
-    """Return of boxes how many others they meet, and a fraction that grows with the overlap."""
+    """Return for each candidate the number of boxes with IoU > 0.5, plus half its mean IoU."""
     overlaps = iou_matrix(to_corners(candidates), corners)
     return (overlaps > CORRECT_ABOVE).double().sum(1) + overlaps.mean(1) / 2
 
 
 def fit_baselines(boxes: Tensor) -> dict[str, Tensor]:
-    """Return the mean box of a training set and its best constant box, (4,) each.
+    """Return the mean box and the best constant box of a training set, (4,) each.
 
     Args:
-        boxes: (N, 4), centre and size relative to their images, N ≥ 1.
+        boxes: Centre and size relative to their images, (N, 4), N ≥ 1.
     """
     return {"mean_box": boxes.mean(0), "constant_box": constant_box(boxes)}
 
 
 def baselines(size: tuple[int, int], fitted: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Return the boxes, (4,) corners in pixels, that every image of a size would be given.
+    """Return the baseline boxes for an image size, corners (4,) in pixels.
 
     Args:
         size: Height and width of the image.
-        fitted: Boxes of the training set, see :func:`fit_baselines`.
+        fitted: Boxes fitted on the training set; see :func:`fit_baselines`.
 
     >>> {name: box.round().tolist() for name, box in baselines((100, 200), {}).items()}
     {'whole_picture': [0.0, 0.0, 200.0, 100.0], 'central_square': [65.0, 15.0, 135.0, 85.0]}

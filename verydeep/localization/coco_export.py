@@ -1,7 +1,7 @@
-"""Boxes as COCO's tools read them: true ones, and those that were found.
+"""Export of true and predicted boxes in COCO format.
 
-Boxes are (left, top, width, height) in pixels. Images and categories have the numbers of the
-user's own file of annotations, if the images were named by one; else they are numbered from 1.
+Boxes are (left, top, width, height) in pixels. Images and categories keep the ids of the user's
+annotation file, if there is one; otherwise they are numbered from 1.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from verydeep.localization.result import LocatedSample
 
 @dataclass(frozen=True)
 class Numbers:
-    """What images and classes are called by number.
+    """COCO ids of images and classes.
 
     Attributes:
-        images: The ``image_id`` of every image, in order.
-        categories: The ``category_id`` of every class, by its label; a class without is left out.
+        images: ``image_id`` of every image, in order.
+        categories: ``category_id`` by class index; classes without one are not exported.
     """
 
     images: Sequence[int | str]
@@ -29,7 +29,7 @@ class Numbers:
 
     @classmethod
     def from_one(cls, images: int, classes: int) -> Numbers:
-        """Return the numbers of so many images and classes, in order."""
+        """Number images and classes from 1."""
         categories = {label: label + 1 for label in range(classes)}
         return cls(range(1, images + 1), categories)
 
@@ -37,12 +37,12 @@ class Numbers:
 def coco_truth(
     answers: Sequence[LocatedSample], classes: Sequence[str], numbers: Numbers | None = None
 ) -> dict[str, Any]:
-    """Return the true boxes of images, as a file of annotations holds them.
+    """Return the true boxes of images as a COCO annotation file.
 
     Args:
-        answers: Images.
+        answers: Images with their true boxes.
         classes: Names of the classes.
-        numbers: Of both; None numbers them from 1.
+        numbers: Ids of images and classes (default: numbered from 1).
     """
     numbers = numbers or Numbers.from_one(len(answers), len(classes))
     images = [
@@ -80,15 +80,15 @@ def coco_truth(
 def coco_results(
     found: Sequence[Located], classes: int, numbers: Numbers | None = None
 ) -> list[dict[str, Any]]:
-    """Return what was found, as a file of results holds it.
+    """Return predicted boxes as a COCO results file.
 
-    The score is the posterior of the class in the image, which is comparable between images of
-    any size; where nothing classifies, the box of the class that was asked for has 1.
+    The score is the image's posterior of the class, which is comparable between images of any
+    size. Without a classifier, the box of the given class has score 1.
 
     Args:
-        found: On every image.
-        classes: How many there are, K.
-        numbers: Of images and classes; None numbers them from 1.
+        found: Predictions for every image.
+        classes: Number of classes K.
+        numbers: Ids of images and classes (default: numbered from 1).
     """
     return list(_results(found, numbers or Numbers.from_one(len(found), classes)))
 

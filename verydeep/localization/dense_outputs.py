@@ -1,6 +1,7 @@
-"""What nets say of an image at every position: classification nets and box nets side by side.
+"""Dense outputs of classification nets and box nets on the same views of an image.
 
-N images of a group, K classes, G boxes a position (1 or K), P boxes in all; h, w sides of a map.
+N images of a group, K classes, G boxes per position (1 or K), P boxes in total; h, w sides of a
+map.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from verydeep.localization.protocol import BoxProtocol
 from verydeep.system.progress import ProgressTask
 
 KEPT_BYTES = 256 * 2**20
-"""Answers that may wait in memory for the other views of their images."""
+"""Maximum bytes of outputs kept while other views of their images are pending."""
 
 
 class Net(Interface):
-    """All that is asked of any net here: one that classifies, or one that finds boxes."""
+    """Interface shared by classification nets and box nets."""
 
     @property
     def name(self) -> str:
@@ -34,42 +35,42 @@ class Net(Interface):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of its K classes."""
+        """Names of the K classes."""
 
     @property
     def input_size(self) -> int:
-        """Side of its crops, in pixels."""
+        """Side of the input crop, in pixels."""
 
     @property
     def pixels_at_once(self) -> int:
-        """Pixels of all images that should go through it together."""
+        """Recommended number of pixels per batch."""
 
     def check_scale(self, scale: int) -> None:
-        """Raise an InputError if it cannot be tested at a scale."""
+        """Raise an InputError if the net cannot be tested at a scale."""
 
 
 class BoxNet(Net, Interface):
-    """All that is asked of a box net."""
+    """Interface of a box net."""
 
     @property
     def stride(self) -> int:
-        """Pixels between neighbouring positions of its map of boxes."""
+        """Pixels between neighbouring positions of the map of boxes."""
 
     @property
     def per_class(self) -> bool:
-        """Whether it has a box for each class (G = K) or one for all (G = 1)."""
+        """True for one box per class (G = K), False for one box for all classes (G = 1)."""
 
     def outputs(self, pictures: Tensor) -> Tensor:
-        """Return boxes (N, G, 4, h, w), centre and size relative to the crop, from uint8."""
+        """Return boxes for uint8 images: (N, G, 4, h, w), centre and size relative to the crop."""
 
 
 class Answer(NamedTuple):
-    """What the nets say of one view.
+    """Outputs of all nets for one view.
 
     Attributes:
-        first: What a net sees at position (0, 0).
-        likely: Posteriors at every position, the mean of all classification nets, (K, h, w).
-        boxes: Of each box net, (G, 4, h, w).
+        first: Window at position (0, 0).
+        likely: Posteriors at every position, averaged over the classification nets, (K, h, w).
+        boxes: Boxes of each box net, (G, 4, h, w).
     """
 
     first: PlacedView
@@ -79,12 +80,12 @@ class Answer(NamedTuple):
 
 @dataclass
 class DenseOutputs:
-    """What the nets say of one image.
+    """Outputs of all nets for one image.
 
     Attributes:
-        size: Its height and width.
-        views: How many views there are.
-        answers: Of every view.
+        size: Height and width of the image, in pixels.
+        views: Number of views.
+        answers: Outputs for each view.
         total: Sum of the views' posteriors (scores averaged over positions), (K,); None without
             classification nets.
     """
@@ -96,20 +97,20 @@ class DenseOutputs:
 
     @property
     def posterior(self) -> Tensor | None:
-        """The image's posterior, float32 (K,): the mean over its views."""
+        """Posterior of the image, float32 (K,): the mean over its views."""
         return None if self.total is None else self.total / self.views
 
     def candidates(self, labels: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return the boxes of classes at all positions, clipped to the image.
 
-        Boxes without area, and those that are no numbers, are left out.
+        Boxes without area and non-finite boxes are omitted.
 
         Args:
-            labels: L classes; more than one only if all box nets have one box for all classes.
+            labels: L classes; more than one only if every box net has one box for all classes.
 
         Returns:
-            float64 (P, 4), corners in pixels of the image, and how likely each class is there,
-            float64 (P, L).
+            Corners in image pixels, float64 (P, 4), and posteriors of the classes at each box's
+            position, float64 (P, L).
         """
         boxes, likely = [torch.empty(0, 4)], [torch.empty(0, len(labels))]
         for answer in self.answers:
@@ -123,9 +124,9 @@ class DenseOutputs:
 
 
 def on_picture(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return boxes (…, 4) clipped to an image, and which of them are any, bool (…).
+    """Return boxes (…, 4) clipped to an image, and a mask of the valid ones, bool (…).
 
-    Boxes without area are none, nor are those that are no numbers.
+    Boxes without area and non-finite boxes are invalid.
     """
     clipped = clip(boxes, *size)
     return clipped, clipped.isfinite().all(-1) & (area(clipped) > 0)
@@ -140,21 +141,21 @@ def dense_outputs(
     block: int = 256,
     task: ProgressTask | None = None,
 ) -> Iterator[tuple[int, DenseOutputs]]:
-    """Show images to nets.
+    """Compute the outputs of all nets for all views of images.
 
-    Images go through in blocks of neighbours, views of one size together, as in
+    Images are processed in blocks, and views of one size in one batch, as in
     :func:`verydeep.evaluation.posteriors.mix_posteriors`.
 
     Args:
-        models: Classification nets; without any, all classes count the same everywhere.
-        nets: Box nets, of the same classes and input size.
-        pictures: Rescaled to every scale of the protocol. Which are unreadable it knows afterwards.
+        models: Classification nets; without any, all posteriors are 1.
+        nets: Box nets with the same classes and input size.
+        pictures: Images at every scale of the protocol; it records unreadable ones.
         protocol: Views and scales.
-        block: Images in a block.
-        task: Told how many images are done.
+        block: Images per block.
+        task: Progress task, updated with the number of images done.
 
     Yields:
-        Number and sighting of every readable image, each as soon as all its views were shown.
+        Index and outputs of every readable image, once all its views are done.
     """
     desk = _Collector(models, nets, protocol)
     every: list[Net] = [*models, *nets]
@@ -182,7 +183,7 @@ class _Note(NamedTuple):
 
 
 class _Collector:
-    """Puts together what belongs to one image."""
+    """Collects the outputs of all views of each image."""
 
     def __init__(
         self, models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxProtocol
@@ -194,7 +195,7 @@ class _Collector:
         self.kept = 0
 
     def take(self, picture: TestPicture, together: Together[_Note]) -> None:
-        """Hand in all views of an image."""
+        """Queue all views of an image."""
         size, shown = self.nets[0].input_size, []
         for scale in self.protocol.used_scales:
             height, width, _ = picture.at(scale).shape
@@ -207,7 +208,7 @@ class _Collector:
             together.add(0, view, pixels, (picture.index, scale), _Note(picture.index, first))
 
     def add(self, _: int, shown: Tensor, notes: Sequence[_Note]) -> None:
-        """Show views to all nets, and put their answers to those of the same images."""
+        """Compute the outputs of all nets for views, and store them by image."""
         boxes = [net.outputs(shown).cpu() for net in self.nets]
         maps = [model.score_map(shown).cpu() for model in self.models]
         h, w = boxes[0].shape[-2:]
@@ -229,7 +230,7 @@ class _Collector:
                 sighting.total = posterior if before is None else before + posterior
 
     def done(self) -> Iterator[tuple[int, DenseOutputs]]:
-        """Yield the images whose views have all been shown, and forget them."""
+        """Yield and release the images whose views are all done."""
         complete = [row for row, seen in self.open.items() if len(seen.answers) == seen.views]
         for row in complete:
             sighting = self.open.pop(row)
@@ -238,7 +239,7 @@ class _Collector:
 
 
 def _part(group: Tensor, place: int) -> Tensor:
-    """Return one of a group that does not keep the others in memory."""
+    """Return one item of a group without keeping the others in memory."""
     return group[place] if len(group) == 1 else group[place].clone()
 
 

@@ -1,14 +1,14 @@
-"""From images to classes with boxes (appendix A, the second way to test).
+"""Detection of classes with their boxes on images (appendix A, second test protocol).
 
-Classification nets say which classes an image shows, and how likely each is at every position; box
-nets say where. The boxes of one class from all positions, scales, mirror images and box nets are
-merged, and the merged box with the largest sum of that class's posteriors is the answer.
+Classification nets predict the classes of an image and their posteriors at every position; box nets
+predict the boxes. The boxes of one class from all positions, scales, mirror images and box nets are
+merged. The prediction is the merged box with the largest sum of that class's posteriors.
 
-What the paper leaves open is decided so: the classes are the k of the image's largest posteriors
-(scores averaged over the positions of a map, as in dense testing), and stand in that order. A box
-counts with the posterior of its class at its own position, averaged over the classification nets.
-Boxes of different classes are not merged with each other. Boxes are clipped to the image first,
-and those without area left out.
+Where the paper leaves details open: the classes are those of the image's k largest posteriors
+(scores averaged over the positions of a map, as in dense testing), in descending order. The weight
+of a box is the posterior of its class at its position, averaged over the classification nets.
+Boxes of different classes are not merged. Boxes are first clipped to the image; boxes without area
+are omitted.
 
 K classes.
 """
@@ -34,13 +34,13 @@ from verydeep.system.progress import ProgressTask
 
 
 class Guess(NamedTuple):
-    """An answer: a class and where it is.
+    """A predicted class with its box.
 
     Attributes:
-        label: Number of the class.
-        probability: Its posterior in the image; None without a classification net.
-        box: Where it is, in pixels of the upright image; None if no box had any area.
-        score: Sum of the posteriors of what the box was merged from.
+        label: Class index.
+        probability: Posterior of the class in the image; None without a classification net.
+        box: Box in pixels of the upright image; None if no box had any area.
+        score: Sum of the posteriors of the boxes merged into this one.
     """
 
     label: int
@@ -51,13 +51,13 @@ class Guess(NamedTuple):
 
 @dataclass(frozen=True)
 class Located:
-    """What was found on an image.
+    """Predictions for an image.
 
     Attributes:
-        size: Its height and width.
-        guesses: The likeliest classes and their boxes, the likeliest first; none without a
+        size: Height and width of the image, in pixels.
+        guesses: Most likely classes and their boxes, in descending order; empty without a
             classification net.
-        given: The box of the class that was asked for; None if none was.
+        given: Box of the given class; None if no class was given.
     """
 
     size: tuple[int, int]
@@ -75,23 +75,23 @@ def locate(
     block: int = 256,
     task: ProgressTask | None = None,
 ) -> dict[int, Located]:
-    """Find objects on images.
+    """Predict classes and boxes for images.
 
     Args:
-        models: Classification nets; none leaves out the guesses, and all boxes count the same.
-        nets: Box nets, of the same classes and input size.
-        pictures: Rescaled to every scale of the protocol. Which are unreadable it knows afterwards.
-        protocol: How.
-        labels: A class of each image, by number, whose box is wanted whether it is guessed or
-            not.
-        block: Images in a block; those of a block are shown to the nets together.
-        task: Told how many images are done.
+        models: Classification nets; without any, there are no guesses and all boxes have equal
+            weight.
+        nets: Box nets with the same classes and input size.
+        pictures: Images at every scale of the protocol; it records unreadable ones.
+        protocol: Test protocol.
+        labels: Class by image index; its box is returned as ``given``, guessed or not.
+        block: Images per block; views of a block are batched.
+        task: Progress task, updated with the number of images done.
 
     Returns:
-        What was found on each readable image, by number.
+        Predictions by image index, without unreadable images.
 
     Raises:
-        InputError: The nets do not fit each other or the protocol.
+        InputError: The nets are incompatible with each other or the protocol.
     """
     check_nets(models, nets, protocol)
     wanted = labels or {}
@@ -106,18 +106,18 @@ def merging_of(
     protocol: BoxProtocol,
     label: int,
 ) -> list[Merged]:
-    """Return how the boxes of one class on one image are merged, step by step.
+    """Return the merging steps for the boxes of one class on one image.
 
     Args:
-        models: As for :func:`locate`.
-        nets: As for :func:`locate`.
-        source: The image.
-        protocol: How.
-        label: The class.
+        models: Classification nets, as for :func:`locate`.
+        nets: Box nets, as for :func:`locate`.
+        source: Image.
+        protocol: Test protocol.
+        label: Class index.
 
     Raises:
         PictureError: The image cannot be read.
-        InputError: The nets do not fit each other or the protocol.
+        InputError: The nets are incompatible with each other or the protocol.
     """
     boxes, likely = sight_one(models, nets, source, protocol).candidates([label])
     return list(merge_steps(boxes, likely[:, 0], protocol.merging))
@@ -129,11 +129,11 @@ def sight_one(
     source: Path | Image.Image,
     protocol: BoxProtocol,
 ) -> DenseOutputs:
-    """Return what nets say of one image; the arguments are as above.
+    """Return the dense outputs for one image; the arguments are those of :func:`merging_of`.
 
     Raises:
         PictureError: The image cannot be read.
-        InputError: The nets do not fit each other or the protocol.
+        InputError: The nets are incompatible with each other or the protocol.
     """
     check_nets(models, nets, protocol)
     pictures = TestPictures([source], protocol.used_scales, 0)
@@ -147,8 +147,8 @@ def check_nets(models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxPro
     """Refuse nets that cannot be tested together.
 
     Raises:
-        InputError: There is no box net, or none to classify where classes are to be guessed; the
-            classes or input sizes differ; a scale is too small.
+        InputError: There is no box net, or no classification net for a protocol that predicts
+            classes; classes or input sizes differ; a scale is too small; a net cannot run densely.
     """
     if not nets:
         raise InputError("to find objects takes at least one box net")
@@ -191,8 +191,8 @@ def _located(sighting: DenseOutputs, protocol: BoxProtocol, label: int | None) -
 def best_boxes(
     sighting: DenseOutputs, labels: Sequence[int], merging: Merging
 ) -> dict[int, tuple[Box | None, float]]:
-    """Return the best merged box of each class and its score; (None, 0) where there is no box."""
-    # Boxes that all classes share need merging but once.
+    """Return the best merged box and its score by class; (None, 0) without a box."""
+    # Boxes shared by all classes are merged only once.
     shared = all(len(boxes) == 1 for answer in sighting.answers for boxes in answer.boxes)
     groups = [[*labels]] if shared else [[label] for label in labels]
     found: dict[int, tuple[Box | None, float]] = {}

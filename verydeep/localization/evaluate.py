@@ -1,4 +1,4 @@
-"""A data set through box nets: how often objects are found, and how well (appendix A)."""
+"""Evaluation of box nets on a data set (appendix A)."""
 
 from __future__ import annotations
 
@@ -42,27 +42,24 @@ def evaluate_boxes(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> LocalizationResult:
-    """Test box nets on samples; every image that has a true box is counted exactly once.
+    """Evaluate box nets on samples; every image with a true box is counted exactly once.
 
-    Under ``torchrun`` every process takes a share of the images and returns the whole result.
+    Under ``torchrun`` every process evaluates a share of the images and returns the full result.
 
     Args:
-        models: Classification nets, several are averaged; ``center`` needs none.
-        nets: Box nets, of the same classes and input size; the boxes of several are joined before
-            they are merged.
-        samples: What to test on; labels count into the nets' classes. Those without a box are left
-            out.
-        protocol: How.
-        fitted: Boxes of the training set, see :func:`training_baselines`; None leaves out what
-            they would be worth.
+        models: Classification nets, averaged; ``center`` needs none.
+        nets: Box nets with the same classes and input size; their boxes are pooled before merging.
+        samples: Samples, with labels that index the nets' classes; those without a box are skipped.
+        protocol: Test protocol.
+        fitted: Baseline boxes of the training set, see :func:`training_baselines`; None omits them.
         split: Name of the split, for the result.
-        root: Folder that the names of unreadable images are relative to.
-        workers: Decoding processes.
-        progress: Where to report to.
+        root: Folder that image names are relative to.
+        workers: Number of decoding processes.
+        progress: Progress report.
 
     Raises:
-        InputError: The nets do not fit each other or the protocol, no sample has a box, or no
-            image can be read.
+        InputError: The nets are incompatible with each other or the protocol.
+        DataError: No sample has a box, or no image can be read.
     """
     started = time.monotonic()
     check_nets(models, nets, protocol)
@@ -108,10 +105,10 @@ def _share(
     workers: int | None,
     progress: Progress,
 ) -> tuple[dict[int, Located], dict[int, str]]:
-    """Find the objects on this process's share of the images, and put all shares together.
+    """Predict boxes for this process's share of the images, and gather all shares.
 
     Returns:
-        By number what was found, and the reasons of unreadable images.
+        Predictions, and reasons why images are unreadable, both by index.
     """
     block = block_size(len(samples))
     mine = group.share(len(samples), block)
@@ -123,23 +120,23 @@ def _share(
 
 
 ENOUGH = 10_000
-"""Images whose boxes stand for those of a training set, at most."""
+"""Maximum number of training images used to fit baselines."""
 
 
 def training_baselines(samples: Sequence[Sample], workers: int | None = None) -> dict[str, Tensor]:
-    """Return boxes fitted on a training set, float64 (4,): centre and size relative to the image.
+    """Fit baseline boxes on a training set: centre and size relative to the image, float64 (4,).
 
-    They are fitted on the main objects of the images with a box; of more than :data:`ENOUGH`
-    images, of every second, third, … of them, so that at most so many are opened. Of the files
-    only the headers are read, for the sizes; images whose headers cannot be read are left out.
+    The boxes are fitted on the main objects of images with a box. Of more than :data:`ENOUGH`
+    images, every second, third, … is used, so that at most that many files are opened. Only file
+    headers are read, for the image sizes; images with unreadable headers are skipped.
 
     Args:
-        samples: The training set.
-        workers: Processes that read; None decides.
+        samples: Training set.
+        workers: Number of reading processes (default: chosen automatically).
 
     Returns:
-        By name, see :func:`~verydeep.localization.baselines.fit_baselines`; nothing if no image
-        has a box.
+        Boxes by name, see :func:`~verydeep.localization.baselines.fit_baselines`; empty if no
+        image has a box.
     """
     chosen = samples[:: -(-len(samples) // ENOUGH) or 1]
     boxed = [sample for sample in chosen if sample.box]

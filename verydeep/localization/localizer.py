@@ -1,6 +1,6 @@
-"""A trained box net that people can use, with its classes and its preprocessing.
+"""Trained box net with its classes and preprocessing.
 
-N images, H height, W width, K classes, G boxes a position; h, w sides of a map of boxes.
+N images, H height, W width, K classes, G boxes per position; h, w sides of a map of boxes.
 """
 
 from __future__ import annotations
@@ -24,45 +24,45 @@ USE = (
     'for found in verydeep.localize(classifier, localizer, "some/pictures"):',
     "    print(found.source, found.boxes)",
 )
-"""How to use a box net, for its model card."""
+"""Example code for the model card."""
 
 
 @dataclass(repr=False)
 class Localizer(TrainedNet):
-    """A box net with all that is needed to show it images (appendix A).
+    """A trained net that predicts boxes (appendix A).
 
     Attributes:
-        per_class: Whether it has a box for each class (PCR, G = K) or one for all (SCR, G = 1).
-        baselines: Boxes fitted on the images that it was trained on, by name, centre and size
-            relative to the image: what its results are compared with.
+        per_class: True for one box per class (PCR, G = K), False for one box for all classes (SCR,
+            G = 1).
+        baselines: Baseline boxes fitted on the training images, by name: centre and size relative
+            to the image.
     """
 
     per_class: bool = True
     baselines: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
 
-    # bf16 would round a centre to 1/256 of the crop, some pixels of a photograph.
+    # bf16 would round a centre to 1/256 of the crop, several pixels of a photograph.
     exact_answers = True
 
     @property
     def groups(self) -> int:
-        """Boxes a position, G."""
+        """Number of boxes per position, G."""
         return len(self.classes) if self.per_class else 1
 
     def outputs(self, pictures: Tensor) -> Tensor:
-        """Return boxes at every position of the net.
+        """Return boxes at every position.
 
         Args:
-            pictures: Pixel values from 0 to 255, (N, 3, H, W), H and W at least ``input_size``.
+            pictures: Pixel values from 0 to 255, (N, 3, H, W); H, W ≥ ``input_size``.
 
         Returns:
-            float32 (N, G, 4, h, w) on the machine's device: centre and size, relative to the square
-            of side ``input_size`` that the net sees at a position. h = w = 1 for images of
-            ``input_size``.
+            Boxes, float32 (N, G, 4, h, w), on the net's device: centre and size relative to the
+            square of side ``input_size`` at each position. h = w = 1 for images of ``input_size``.
         """
         return as_boxes(self.answers(pictures))
 
     def save(self, folder: str | Path) -> None:
-        """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
+        """Write a model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
         config = self.config(
             "localization", per_class=self.per_class, baselines=dict(self.baselines)
         )
@@ -72,15 +72,15 @@ class Localizer(TrainedNet):
 
 
 def load_localizer(folder: str | Path, compute: Compute | str | None = None) -> Localizer:
-    """Load a box regressor from its model folder, or the best model of its run folder.
+    """Load a box net from a model folder or a run folder (its best model).
 
     Args:
-        folder: As written by training or :meth:`Localizer.save`.
+        folder: Folder written by training or :meth:`Localizer.save`.
         compute: Device and precision; a string names the device.
 
     Raises:
-        ModelError: The folder is neither, its files do not fit each other, or it holds a
-            classifier.
+        ModelError: The folder is not a model or run folder, its files are inconsistent, or it
+            holds a classifier.
     """
     net, config = read_model(find_model(folder), "localization")
     assert config.per_class is not None

@@ -1,18 +1,18 @@
-"""Many boxes of one object, merged greedily (appendix A of the paper, after OverFeat, 2013).
+"""Greedy merging of boxes (appendix A of the paper, after OverFeat, 2013).
 
-The two boxes that match best are replaced by their mean, again and again, until the best match is
-worse than a threshold; a merged box has the sum of the scores of what it was merged from. The paper
-publishes neither the match score nor the threshold. Here, for boxes a and b ::
+The two boxes that match best are replaced by their mean, repeatedly, until the best match is worse
+than a threshold. A merged box has the sum of its boxes' scores. The paper publishes neither the
+match score nor the threshold. Here, for boxes a and b ::
 
     match = distance between their centres / s  -  area of their intersection / area of their union,
     s     = square root of the mean of their areas
 
-in numbers that depend neither on the size of the image nor on that of the boxes: −1 of equal
-boxes, −r of a box inside another with the same centre and r times its area, x − (1 − x)/(1 + x) of
-equal squares that are x sides apart (0 ≤ x ≤ 1), 1 or more of equal squares that only touch.
-(OverFeat adds the intersection; subtracted it makes sense.) Boxes that have no area match nothing.
+Lower is better. The score is independent of the sizes of image and boxes: −1 for equal boxes, −r
+for a box inside another with the same centre and r times its area, x − (1 − x)/(1 + x) for equal
+squares x sides apart along an axis (0 ≤ x ≤ 1), 1 or more for equal squares that only touch.
+OverFeat adds the intersection; subtracting it makes sense. Boxes without area match nothing.
 
-"Averaging" is that of the corners of the two boxes, whatever each was merged from, as published.
+As published, the mean of two boxes is that of their corners, not weighted by earlier merges.
 
 N boxes, K classes.
 """
@@ -34,14 +34,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Boxes on the way, or at the end.
+    """Boxes at one step of merging, or at the end.
 
     Attributes:
-        boxes: float64 (M, 4), corners.
-        scores: float64 (M,) or (M, K), sums over what each was merged from.
-        pair: Rows of the two that match best and are merged next, the first the lower; None at
-            the end.
-        match: Their match score; None at the end.
+        boxes: Corners, float64 (M, 4).
+        scores: Sums of the merged boxes' scores, float64 (M,) or (M, K).
+        pair: Rows of the pair to be merged next, in ascending order; None at the end.
+        match: Match score of the pair; None at the end.
     """
 
     boxes: Tensor
@@ -66,12 +65,11 @@ def merge(boxes: Tensor, scores: Tensor, merging: Merging = USUAL) -> Merged:
 
 
 def merge_steps(boxes: Tensor, scores: Tensor, merging: Merging = USUAL) -> Iterator[Merged]:
-    """Merge boxes, and yield all that there are before every step, and at the end.
+    """Merge boxes, and yield the current boxes before every step and at the end.
 
-    Equal boxes are first made one, which is what merging would do with them before all else. A
-    merged box takes the place of the first of its two; of equal matches the one whose first box
-    stands first is merged, then the one whose second does. For M different boxes that takes memory
-    for a few times M numbers, and about 3·M times M operations.
+    Equal boxes are combined first, as merging would do. A merged box takes the place of the first
+    of its pair. Of equal matches, the pair with the lowest first row is merged, then the lowest
+    second row. For M distinct boxes this takes O(M) memory and about 3·M² operations.
 
     Args:
         boxes: (N, 4), corners in pixels.
@@ -83,7 +81,7 @@ def merge_steps(boxes: Tensor, scores: Tensor, merging: Merging = USUAL) -> Iter
     """
     corners, sums = _distinct(*_checked(boxes, scores))
     corners, sums = _best(corners, sums, merging.most)
-    # The best match of each box with one that stands behind it, or a lower bound of it.
+    # Best match of each box with any later box, or a lower bound of it.
     bounds = np.array([_row(corners, first).min(initial=np.inf) for first in range(len(corners))])
     while True:
         pair, match = _closest(corners, bounds)
@@ -95,7 +93,7 @@ def merge_steps(boxes: Tensor, scores: Tensor, merging: Merging = USUAL) -> Iter
 
 
 def match_scores(box: Floats, others: Floats) -> Floats:
-    """Return the match scores (N,) of a box (4,) with others (N, 4); see the module's formula."""
+    """Return the match scores (N,) of a box (4,) with others (N, 4), by the module's formula."""
     first, last = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     common = np.clip(last - first, 0, None).prod(1)
     both = _areas(box[None]) + _areas(others)
@@ -123,7 +121,7 @@ def _checked(boxes: Tensor, scores: Tensor) -> tuple[Floats, Floats]:
 
 
 def _distinct(corners: Floats, scores: Floats) -> tuple[Floats, Floats]:
-    """Make equal boxes one, in the place of the first, with the sum of their scores."""
+    """Combine equal boxes, in the place of the first, and sum their scores."""
     _, first, inverse = np.unique(corners, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
     place = np.empty_like(order)
@@ -134,7 +132,7 @@ def _distinct(corners: Floats, scores: Floats) -> tuple[Floats, Floats]:
 
 
 def _best(corners: Floats, sums: Floats, most: int) -> tuple[Floats, Floats]:
-    """Keep the boxes of the best scores, in their order; of equal scores the first."""
+    """Keep the boxes with the best scores, in their order; of equal scores, the first."""
     if len(corners) <= most:
         return corners, sums
     rating = sums if sums.ndim == 1 else sums.max(1)
@@ -143,14 +141,14 @@ def _best(corners: Floats, sums: Floats, most: int) -> tuple[Floats, Floats]:
 
 
 def _row(corners: Floats, first: int) -> Floats:
-    """Return the matches of a box with those behind it."""
+    """Return the match scores of a box with all later boxes."""
     return match_scores(corners[first], corners[first + 1 :])
 
 
 def _closest(corners: Floats, bounds: Floats) -> tuple[tuple[int, int] | None, float]:
-    """Return the pair that matches best, and how well; None if no boxes match at all.
+    """Return the best-matching pair and its score; None if no boxes match.
 
-    Bounds that turn out to be too low are corrected on the way.
+    Bounds that are too low are corrected in place.
     """
     while len(bounds):
         first = int(bounds.argmin())

@@ -1,4 +1,4 @@
-"""Training crops for box nets: the box follows the crop, and the crop keeps enough of the object.
+"""Training crops for box nets that keep enough of the object, with boxes relative to the crop.
 
 N crops.
 """
@@ -19,24 +19,23 @@ from verydeep.data.samples import Sample
 from verydeep.localization.box_geometry import PlacedView, to_view, visible_share
 
 TRIES = 10
-"""Crops that are drawn of an image before one is moved onto the object."""
+"""Maximum number of crops drawn per image before one is moved onto the object."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectCrop:
-    """Crops on which enough of the object is seen, with its box.
+    """Random crops that show enough of the object, with its box.
 
-    The paper does not say what becomes of a crop that loses its object. Here: it is drawn anew, up
-    to :data:`TRIES` times in all, until a share ``visible`` of the box's area lies on it. If none
-    does, the last one is moved onto the middle of the box, as far as the image allows, which
-    shows as much of it as a crop of that size can. The box is not clipped: the part of an object
-    that is seen tells where the rest of it is.
+    The paper does not say how to handle crops that miss the object. Here, up to :data:`TRIES` crops
+    are drawn until one shows a fraction ``visible`` of the box's area. If none does, the last one
+    is centred on the box, as far as the image allows, which shows as much of it as a crop of that
+    size can. The box is not clipped, because the visible part of an object indicates the rest.
 
-    What is drawn depends on seed, epoch and number of the image alone, as for any crop.
+    Crops depend only on the seed, the epoch and the image's index, as in classification.
 
     Attributes:
-        augmentation: What may happen to an image.
-        visible: Least share of the box's area that is seen, 0 to 1.
+        augmentation: Random augmentation of images.
+        visible: Minimum visible fraction of the box's area, 0 to 1.
     """
 
     augmentation: Augmentation
@@ -45,7 +44,7 @@ class ObjectCrop:
     def crop(
         self, sample: Sample, size: Size, original: Size, generator: np.random.Generator
     ) -> Crop:
-        """Draw a crop of an image that has a box."""
+        """Draw a random crop of an image with a box."""
         assert sample.box is not None
         box = torch.tensor(sample.box, dtype=torch.float64)
         for _ in range(TRIES):
@@ -57,7 +56,7 @@ class ObjectCrop:
     def boxes(
         self, samples: Sequence[Sample], originals: Sequence[Size], crops: Sequence[Crop]
     ) -> Tensor:
-        """Return where the objects are: centre and size relative to the crop, float32 (N, 4)."""
+        """Return the boxes as centre and size relative to the crop, float32 (N, 4)."""
         if not crops:
             return torch.empty(0, 4)
         given = torch.tensor([sample.box for sample in samples], dtype=torch.float64)
@@ -66,12 +65,12 @@ class ObjectCrop:
 
 
 def view_of(crop: Crop, original: Size) -> PlacedView:
-    """Return a crop of an image, whose size is ``original``, as a view."""
+    """Return a crop of an image of size ``original`` as a view."""
     return PlacedView(original, crop.rescaled, crop.window, crop.flip)
 
 
 def onto(box: Box, original: Size, crop: Crop) -> Crop:
-    """Return the crop moved so that the box's middle is in its middle, but within the image."""
+    """Return the crop centred on the box, but within the image."""
     whole = PlacedView(original, crop.rescaled, Window(0, 0, *crop.rescaled))
     x, y, *_ = to_view(torch.tensor(box, dtype=torch.float64), whole).tolist()
     window, (height, width) = crop.window, crop.rescaled

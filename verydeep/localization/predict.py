@@ -1,7 +1,4 @@
-"""What is on people's own images, and where.
-
-K classes.
-"""
+"""Prediction of classes and boxes for a user's images."""
 
 from __future__ import annotations
 
@@ -26,22 +23,23 @@ def localize(
     *,
     progress: ProgressWish = None,
 ) -> Predictions:
-    """Name the classes of images, and say where they are (appendix A, Testing 2).
+    """Predict the classes of images and their boxes (appendix A, second test protocol).
 
     Args:
-        classifier: Says which classes an image shows; of several the mean.
-        localizer: Says where; the boxes of several are joined before they are merged.
-        pictures: As for :meth:`verydeep.Classifier.predict`.
+        classifier: Classifier; several are averaged.
+        localizer: Box net; the boxes of several are pooled before merging.
+        pictures: Images, as for :meth:`verydeep.Classifier.predict`.
         protocol: ``dense`` or ``crops``, or a :class:`~verydeep.localization.protocol.BoxProtocol`,
-            whose ``top`` is the most classes to name.
-        progress: Where to report to; None reports in a notebook and to a terminal, False is
-            silent, True reports anyway.
+            whose ``top`` is the maximum number of classes.
+        progress: Progress report: None reports in a notebook or terminal only, True always, False
+            never.
 
     Returns:
-        One prediction an image, in order, with a box for each class named.
+        One prediction per image, in order, with a box for each ranked class.
 
     Raises:
-        InputError: A file does not exist, or the nets do not fit each other or the scales.
+        InputError: A file does not exist, or the nets are incompatible with each other or the
+            scales.
     """
     progress = choose_progress(progress)
     models = [classifier] if isinstance(classifier, Classifier) else list(classifier)

@@ -1,4 +1,4 @@
-"""What is kept of a test of boxes: of every image the true boxes and the one that was found."""
+"""Log of a box evaluation: true and predicted boxes of every image."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from verydeep.localization.result import LocatedSample
 def located_rows(
     answers: Iterable[LocatedSample], classes: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield plain values of every image: the box found is that of the true class.
+    """Yield plain values for every image; ``found`` is the predicted box of the true class.
 
     Args:
-        answers: What was found.
+        answers: Images with their predictions.
         classes: Names of the K classes.
     """
     for answer in answers:
@@ -35,12 +35,12 @@ def located_rows(
 def located_from_rows(
     rows: Iterable[Mapping[str, Any]], classes: Sequence[str]
 ) -> tuple[LocatedSample, ...]:
-    """Read back what :func:`located_rows` wrote; overlaps are computed from the boxes.
+    """Read rows written by :func:`located_rows`; overlaps are recomputed from the boxes.
 
     Raises:
-        KeyError: A column is missing, or a class is not among them.
-        ValueError: A value is none of its kind.
-        TypeError: Likewise.
+        KeyError: A column is missing, or a class is unknown.
+        ValueError: A value is invalid.
+        TypeError: A value has the wrong type.
     """
     number = {name: label for label, name in enumerate(classes)}
     return tuple(_answer(row, number[row["class"]]) for row in rows)

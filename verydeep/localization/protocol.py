@@ -1,4 +1,4 @@
-"""Test protocols for boxes as values: views, classes, merging (appendix A)."""
+"""Test protocols for box nets: views, classes and merging (appendix A)."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ NAMES: tuple[BoxProtocolName, ...] = get_args(BoxProtocolName)
 
 @dataclass(frozen=True, slots=True)
 class Merging:
-    """When merging ends.
+    """Limits of merging.
 
     Attributes:
-        threshold: The worst match that is still merged, −1 to about 1; below −1 only equal boxes
-            are. At −0.5 equal squares are that overlap by 0.69 (IoU). On the digits' validation
-            split anything from −0.6 to −0.2 is about as good.
-        most: Different boxes that are merged at most; of more, those of the best scores are kept
-            (of scores of several classes, by the best of them). The time grows with its square.
+        threshold: Worst match score that is merged, −1 to about 1; below −1 only equal boxes are
+            merged. At −0.5, equal squares with an IoU of 0.69 or more are merged. On the digits'
+            validation split, −0.6 to −0.2 work about equally well.
+        most: Maximum number of distinct boxes to merge; if there are more, those with the best
+            scores (the best over all classes) are kept. The time grows with its square.
     """
 
     threshold: float = -0.5
@@ -44,11 +44,11 @@ class Merging:
 
 
 USUAL = Merging()
-"""How boxes are merged if nothing else is said."""
+"""Default limits of merging."""
 
 
 class Strided(Scaled, Interface):
-    """A net that answers densely, at positions a stride apart."""
+    """Interface of a net with dense output at positions a stride apart."""
 
     @property
     def stride(self) -> int:
@@ -57,29 +57,28 @@ class Strided(Scaled, Interface):
 
 @dataclass(frozen=True, slots=True)
 class BoxProtocol:
-    """How to test where objects are found.
+    """Test protocol for box nets.
 
-    What stays open is taken from the nets by :meth:`for_nets`.
+    :meth:`for_nets` fills in the values left at None from the nets.
 
     Attributes:
-        name: ``center``: the box of the true class on the central crop, to compare box regressors
-            (the paper's first protocol); ``dense``: boxes at all positions, merged, of the
-            likeliest classes (its second); ``crops``: the same with a grid of crops, each shown to
-            the nets by itself, instead of the positions; None: ``dense`` beside a classifier, else
-            ``center``.
-        scales: Test scales Q, the smallest side of the rescaled image in pixels, of which
-            ``center`` uses the smallest; ``single`` or ``multi``: the paper's for the regressor's
-            training scale, ``multi`` of ``dense`` rounded to scales that leave no pixel out; None:
-            those that the first regressor was tested at.
-        flip: Whether ``dense`` and ``crops`` use mirror images too (the paper does not say); None:
-            as the first classifier was tested.
-        top: Classes whose boxes are predicted, k.
+        name: ``center``: box of the true class on the central crop, to compare box nets (the
+            paper's first protocol); ``dense``: merged boxes of the most likely classes from all
+            positions (its second); ``crops``: the same with a grid of separate crops instead of
+            positions. Default: ``dense`` with a classifier, else ``center``.
+        scales: Test scales Q, the smallest side of the rescaled image in pixels; ``center`` uses
+            the smallest. ``single`` or ``multi``: the paper's scales for the box net's training
+            scale; ``multi`` with ``dense`` is rounded to scales at which windows cover all pixels
+            of the smaller side. Default: the first box net's test scales.
+        flip: Use mirror images too in ``dense`` and ``crops`` (the paper does not say). Default:
+            the first classifier's setting.
+        top: Number k of classes whose boxes are predicted.
         threshold: Worst match of two boxes that are merged; see :class:`Merging`.
-        most: Boxes that are merged at most; of more, those of the best scores.
+        most: Maximum number of boxes to merge; see :class:`Merging`.
         grid: Rows and columns of ``crops``.
 
     Raises:
-        InputError: There is no such protocol or grid, no scale, or a number is out of its range.
+        InputError: The protocol or grid is unknown, there is no scale, or a number is out of range.
 
     >>> print(BoxProtocol("dense", (256, 384), flip=True))
     dense at Q = 256, 384, with mirror images, top 5 classes
@@ -118,23 +117,23 @@ class BoxProtocol:
 
     @classmethod
     def of(cls, given: str | BoxProtocol | None) -> BoxProtocol:
-        """Return ``given``, or the protocol of that name."""
+        """Return ``given``, or the protocol with this name."""
         return given if isinstance(given, BoxProtocol) else cls(given)  # type: ignore[arg-type]
 
     @classmethod
     def like(cls, views: TestProtocol, name: str | None, **more: Any) -> BoxProtocol:
-        """Return a protocol with the scales, mirror images and grid of a classifier's."""
+        """Return a protocol with the scales, mirror images and grid of a classifier's protocol."""
         return cls(name, views.scales, views.flip, grid=views.grid, **more)  # type: ignore[arg-type]
 
     def for_nets(
         self, classifiers: Sequence[Scaled], regressors: Sequence[Strided], classes: int
     ) -> BoxProtocol:
-        """Return the protocol with everything decided.
+        """Return the protocol with all values set.
 
         Args:
-            classifiers: The nets that say what is on an image, if any.
-            regressors: The nets that say where.
-            classes: K, the most classes whose boxes can be predicted.
+            classifiers: Classifiers, if any.
+            regressors: Box nets.
+            classes: Number of classes K, an upper limit of ``top``.
         """
         name = self.name or ("dense" if classifiers else "center")
         flip = bool(classifiers) and classifiers[0].test_flip if self.flip is None else self.flip
@@ -150,18 +149,18 @@ class BoxProtocol:
 
     @property
     def merging(self) -> Merging:
-        """How the boxes of a class are merged."""
+        """Limits of merging."""
         return Merging(self.threshold, self.most)
 
     @property
     def mirrors(self) -> bool:
-        """Whether mirror images are used, of a protocol that leaves it open no longer."""
+        """True if mirror images are used; requires :meth:`for_nets` if ``flip`` was None."""
         assert self.flip is not None, "mirror images are open: call for_nets first"
         return self.flip
 
     @property
     def views(self) -> Views:
-        """The views at each scale."""
+        """Views at each scale."""
         match self.name:
             case "center":
                 return Center(flip=False)
@@ -172,12 +171,12 @@ class BoxProtocol:
 
     @property
     def guesses(self) -> bool:
-        """Whether classifiers choose the classes to look for; else the true class is given."""
+        """True if classifiers choose the classes, False if the true class is given."""
         return self.name != "center"
 
     @property
     def used_scales(self) -> tuple[int, ...]:
-        """Test scales in pixels, of a protocol that leaves them open no longer."""
+        """Test scales in pixels; requires :meth:`for_nets` unless ``scales`` are numbers."""
         assert isinstance(self.scales, tuple), "scales are open: call for_nets first"
         return (min(self.scales),) if self.name == "center" else self.scales
 
@@ -189,10 +188,10 @@ class BoxProtocol:
         return f"{self.name}{grid}{scales_and_flip(self.scales, self.flip)}, top {self.top} classes"
 
     def unseen(self, input_size: int, stride: int) -> dict[int, int]:
-        """Return scales at which ``dense`` leaves pixels out, and how many.
+        """Return scales at which ``dense`` misses pixels, with the number of missed pixels.
 
-        Windows begin in the upper left corner, a stride apart: the last pixels of the smaller side
-        may be in none. (Those of the longer one too, which depends on the image.)
+        Windows start at the upper left corner, a stride apart, so the last pixels of the smaller
+        side may be in no window. The same holds for the longer side, depending on the image.
 
         >>> BoxProtocol("dense", (64, 72, 96)).unseen(64, 32)
         {72: 8}
@@ -204,12 +203,12 @@ class BoxProtocol:
 
 
 def unseen_notice(protocol: BoxProtocol, input_size: int, stride: int) -> str | None:
-    """Return what to say of pixels that no window sees; None if all are seen."""
+    """Return a notice about pixels in no window; None if there are none."""
     unseen = protocol.unseen(input_size, stride)
     if not unseen:
         return None
     scales, pixels = (", ".join(map(str, numbers)) for numbers in (unseen, unseen.values()))
-    # The windows of the mirror image begin on the other side.
+    # The mirror image's windows start at the other side.
     where = "at the bottom" if protocol.flip else "on the right and at the bottom"
     good = ", ".join(str(input_size + stride * steps) for steps in range(3))
     return (
@@ -220,7 +219,7 @@ def unseen_notice(protocol: BoxProtocol, input_size: int, stride: int) -> str | 
 
 
 def whole_scales(scales: Sequence[int], input_size: int, stride: int) -> tuple[int, ...]:
-    """Return the nearest scales at which ``dense`` leaves no pixel of the smaller side out.
+    """Return the nearest scales at which ``dense`` covers all pixels of the smaller side.
 
     >>> whole_scales((224, 256, 288), 224, 32), whole_scales((96, 110, 123), 96, 32)
     ((224, 256, 288), (96, 128))

@@ -1,4 +1,4 @@
-"""What a test of boxes measured, and how.
+"""Results of a box evaluation.
 
 N images.
 """
@@ -28,13 +28,13 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class LocatedSample:
-    """An image, what is on it, and what was found.
+    """An image with its true class and boxes and its predictions.
 
     Attributes:
-        name: Of the image.
-        label: Number of its class.
-        boxes: Where objects of that class are, in pixels of the upright image; at least one.
-        located: What was found.
+        name: Name of the image.
+        label: Class index.
+        boxes: True boxes of that class in pixels of the upright image, at least one.
+        located: Predictions.
     """
 
     name: str
@@ -44,64 +44,65 @@ class LocatedSample:
 
     @property
     def overlap(self) -> float:
-        """Overlap of the box of the true class with the true box that it meets best, 0 to 1."""
+        """IoU of the true class's predicted box with the best-matching true box, 0 to 1."""
         assert self.located.given is not None
         return self.overlap_of(self.located.given.box)
 
     def overlap_of(self, box: Sequence[float] | None) -> float:
-        """Return the overlap of a box with the true box that it meets best; 0 of none."""
+        """Return the IoU of a box with the best-matching true box; 0 for None."""
         if box is None:
             return 0.0
         true = torch.tensor(self.boxes, dtype=torch.float64)
         return float(iou(torch.tensor(box, dtype=torch.float64), true).max())
 
     def is_right(self, guess: Guess) -> bool:
-        """Return whether a guess names the class and meets one of its objects."""
+        """Return whether a guess has the true class and a correct box."""
         return guess.label == self.label and self.overlap_of(guess.box) > CORRECT_ABOVE
 
 
 @dataclass(frozen=True, repr=False)
 class LocalizationResult(Summary):
-    """What a test of boxes measured, and how. Errors and intervals (95 %, Wilson) in percent.
+    """Results of a box evaluation. Errors and intervals (95 %, Wilson) in percent.
 
     Attributes:
-        localization_error: The error of the protocol. ``dense``, ``crops``: images of which none
-            of the five likeliest classes (of ``top``, if fewer) is right together with its box.
-            ``center``: the same as ``true_class_error``.
-        localization_interval: Of that error.
-        top1_localization_error: Images whose likeliest class is wrong, or its box; None without a
+        localization_error: Error of the protocol. ``dense``, ``crops``: images where none of the
+            five most likely classes (``top``, if fewer) is correct together with its box.
+            ``center``: same as ``true_class_error``.
+        localization_interval: Interval of ``localization_error``.
+        top1_localization_error: Images whose most likely class or its box is wrong; None without a
             classification net.
-        top1_localization_interval: Of that error.
-        true_class_error: Images on which the box of the true class is wrong, guessed or not.
-        true_class_interval: Of that error.
-        mean_iou: Mean overlap of the box of the true class with the true box it meets best, 0 to 1.
-        top1_error: Images whose class was not the likeliest; None without a classification net.
-        top5_error: Images whose class was not among the five likeliest (of ``top``, if fewer).
-        images: Images counted: those that could be read and have a true box.
-        unreadable: Names of those that could not be read.
-        without_box: Images that have no true box; they are not counted.
+        top1_localization_interval: Interval of ``top1_localization_error``.
+        true_class_error: Images with a wrong box of the true class, guessed or not.
+        true_class_interval: Interval of ``true_class_error``.
+        mean_iou: Mean IoU of the true class's predicted box with the best-matching true box, 0 to
+            1.
+        top1_error: Images whose most likely class is wrong; None without a classification net.
+        top5_error: Images whose class is not among the five most likely (``top``, if fewer).
+        images: Number of images counted: readable and with a true box.
+        unreadable: Names of unreadable images.
+        without_box: Number of images without a true box, which are not counted.
         protocol: Name of the protocol.
-        scales: Test scales Q that were looked at, in pixels.
-        flip: Whether mirror images were looked at too.
-        grid: Rows and columns of ``crops``; None of other protocols.
-        top: Classes whose boxes were looked for.
-        merging: Threshold and most boxes of the merging.
+        scales: Test scales Q used, in pixels.
+        flip: True if mirror images were used too.
+        grid: Rows and columns of ``crops``; None for other protocols.
+        top: Number of classes whose boxes were predicted.
+        merging: Limits of merging (``threshold`` and ``most``).
         split: Name of the split.
-        models: Classification nets.
-        nets: Box nets.
-        seconds: Time that it took.
-        baselines: ``error`` (with the true class) and ``mean_iou`` of boxes that know nothing of
-            the image: the mean box of the training set, the constant box that is right most often
-            there, the whole image, the central square (side √½ of the smallest side).
-        comparison: The box nets against the best baseline, with the true class: its name
-            (``baseline``), the images that only one of the two finds, ``p_value`` of McNemar's
-            exact test, the probability that equally good boxes differ at least as much, and
-            ``learned``, whether the nets find more, by more than chance.
-        classes: K, how many the nets know; None in results of earlier versions.
-        trained_on: Images that one of the nets was trained on, which makes the error too low;
-            None if that is not known.
-        validated_on: Images by which the epoch of one of the nets was chosen; None likewise.
-        answers: What was found on every image; not in :meth:`to_dict`.
+        models: Names of the classification nets.
+        nets: Names of the box nets.
+        seconds: Duration of the evaluation.
+        baselines: ``error`` (with the true class) and ``mean_iou`` of boxes that ignore the image:
+            the training set's mean box, the constant box that is correct there most often, the
+            whole image, the central square (side √½ of the smallest side).
+        comparison: Box nets against the best baseline, with the true class: its name
+            (``baseline``), the number of images that only one of the two gets right, ``p_value``
+            of McNemar's exact test (probability of at least this difference between equally good
+            boxes), and ``learned``, True if the nets are significantly better.
+        classes: Number of classes K; None in results of earlier versions.
+        trained_on: Number of images that a net was trained on, which biases the error downwards;
+            None if unknown.
+        validated_on: Number of images used to choose a net's epoch; None if unknown.
+        answers: Predictions for every image; not in :meth:`to_dict`.
     """
 
     localization_error: float
@@ -134,7 +135,7 @@ class LocalizationResult(Summary):
     validated_on: int | None = None
 
     def facts(self) -> Rows:
-        """Yield the facts to show."""
+        """Yield the facts for display."""
         yield "localization error", percent(self.localization_error, self.localization_interval)
         yield "mean IoU", f"{self.mean_iou:.3f}"
         yield "images", f"{self.images:,} of {self.split}"
@@ -142,7 +143,7 @@ class LocalizationResult(Summary):
         yield "box net", " + ".join(self.nets)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON holds them."""
+        """Return plain values for JSON."""
         names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
         return {
             name: list(value) if isinstance(value := getattr(self, name), tuple) else value
@@ -163,19 +164,19 @@ def make_localization_result(
     seconds: float,
     classes: int | None = None,
 ) -> LocalizationResult:
-    """Return the result of a test.
+    """Return the results of an evaluation.
 
     Args:
-        answers: What was found on every image, N ≥ 1.
-        protocol: How.
-        fitted: Boxes of the training set, (4,) each, as far as they are known.
-        unreadable: Names of the images that could not be read.
-        without_box: Images that have no true box.
+        answers: N images with their predictions, N ≥ 1.
+        protocol: Test protocol.
+        fitted: Baseline boxes of the training set, (4,) each, if known.
+        unreadable: Names of unreadable images.
+        without_box: Number of images without a true box.
         split: Name of the split.
-        models: Classification nets.
-        nets: Box nets.
-        seconds: Time that it took.
-        classes: K, how many the nets know.
+        models: Names of the classification nets.
+        nets: Names of the box nets.
+        seconds: Duration of the evaluation.
+        classes: Number of classes K.
     """
     overlaps, known = [answer.overlap for answer in answers], _baselines(answers, fitted)
     true_class, true_interval = _error([overlap > CORRECT_ABOVE for overlap in overlaps])
@@ -221,7 +222,7 @@ def _error(right: Sequence[bool]) -> tuple[float, Interval]:
 def _hits(
     answers: Sequence[LocatedSample], k: int, good: Callable[[LocatedSample, Guess], bool]
 ) -> list[bool]:
-    """Return of every image whether one of its first k guesses is good."""
+    """Return for each image whether one of its first k guesses is good."""
     return [any(good(answer, guess) for guess in answer.located.guesses[:k]) for answer in answers]
 
 
@@ -232,7 +233,7 @@ def _names_it(answer: LocatedSample, guess: Guess) -> bool:
 def _baselines(
     answers: Sequence[LocatedSample], fitted: Mapping[str, Tensor]
 ) -> dict[str, list[float]]:
-    """Return the overlap that each baseline has on every image."""
+    """Return the IoU of each baseline on every image."""
     overlaps: dict[str, list[float]] = {}
     for answer in answers:
         for name, box in baselines(answer.located.size, fitted).items():
@@ -248,7 +249,7 @@ def _worth(overlaps: Sequence[float]) -> dict[str, float]:
 def _comparison(
     overlaps: Sequence[float], known: Mapping[str, Sequence[float]]
 ) -> dict[str, str | int | float]:
-    """Return the nets against the baseline that finds most; of equal ones, that of the best IoU."""
+    """Compare the nets with the baseline of lowest error; the best IoU breaks ties."""
     wrong = {name: _missed(found) for name, found in known.items()}
     best = min(known, key=lambda name: (int(wrong[name].sum()), -sum(known[name])))
     compared = mcnemar(_missed(overlaps), wrong[best])

@@ -1,4 +1,4 @@
-"""The quick test of a box net after an epoch: central crops, true classes (Testing 1, appendix A).
+"""Quick validation of a box net after an epoch (appendix A, first test protocol).
 
 N images.
 """
@@ -29,12 +29,13 @@ from verydeep.system.progress import ProgressTask
 
 @dataclass(frozen=True)
 class CenterFigures:
-    """How well a box net finds objects of a known class on central crops.
+    """Validation results of a box net on central crops, with known classes.
 
     Attributes:
-        loss: Mean loss, of the main objects' boxes.
-        localization_error: Images whose box overlaps each true one by half or less, in percent.
-        mean_iou: Mean overlap of the boxes with the true ones that they meet best, 0 to 1.
+        loss: Mean loss over the main objects' boxes.
+        localization_error: Images whose box has an IoU of at most 0.5 with each true box, in
+            percent.
+        mean_iou: Mean IoU of the boxes with the best-matching true boxes, 0 to 1.
     """
 
     loss: float
@@ -51,24 +52,24 @@ def check_center(
     workers: int | None = None,
     task: ProgressTask | None = None,
 ) -> tuple[CenterFigures, dict[int, str]]:
-    """Ask a box net for the boxes of true classes on central crops, and rate them.
+    """Evaluate the boxes of the true classes on central crops.
 
-    What :func:`verydeep.localization.evaluate.evaluate_boxes` measures by the protocol ``center``,
-    without baselines and answers, but with the loss: for the end of an epoch.
+    This equals protocol ``center`` of :func:`verydeep.localization.evaluate.evaluate_boxes`, with
+    the loss but without baselines and predictions.
 
     Args:
-        model: The box net.
-        samples: Images with a box; labels count into its classes.
-        scale: Q, smallest side of the rescaled images, in pixels.
-        loss: On relative boxes; see :data:`verydeep.localization.head.LOSSES`.
-        workers: Decoding processes.
-        task: Told how many images are done.
+        model: Box net.
+        samples: Images with a box, and labels that index the net's classes.
+        scale: Test scale Q, smallest side of the rescaled images in pixels.
+        loss: Loss on relative boxes; see :data:`verydeep.localization.head.LOSSES`.
+        workers: Number of decoding processes.
+        task: Progress task, updated with the number of images done.
 
     Returns:
-        The figures; and number and reason of the images that cannot be read, not counted.
+        Results, and the reasons why images are unreadable, by index; these are not counted.
 
     Raises:
-        DataError: None can be read.
+        DataError: No image can be read.
         InputError: The scale is too small for the net.
     """
     model.check_scale(scale)
@@ -99,13 +100,13 @@ def check_center(
 
 @dataclass(frozen=True)
 class CenterCrop:
-    """Cuts the central square out of a rescaled image; runs where the file is decoded."""
+    """Crops the central square of a rescaled image, in the decoding process."""
 
     scale: int
     side: int
 
     def __call__(self, picture: Image.Image) -> tuple[NDArray[np.uint8], PlacedView]:
-        """Return the crop, uint8 (side, side, 3), and where it is."""
+        """Return the crop, uint8 (side, side, 3), and its view."""
         pixels = np.asarray(rescale(picture, self.scale))
         rescaled = (pixels.shape[0], pixels.shape[1])
         window = center_window(*rescaled, self.side)

@@ -1,4 +1,4 @@
-"""A box net beside the best box that does not look at the image, in words."""
+"""Comparison of a box net with the best baseline, in words."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 CHANCE = 0.05
-"""A smaller p-value than this is taken for a difference."""
+"""Significance level: smaller p-values count as a difference."""
 
 
 def baseline_title(key: str) -> str:
-    """Return what to call a baseline that results name by a key.
+    """Return the display name of a baseline from its key in results.
 
     >>> baseline_title("mean_box"), baseline_title("whole_picture")
     ('mean box', 'whole image')
@@ -19,13 +19,13 @@ def baseline_title(key: str) -> str:
 
 
 def verdict(comparison: Mapping[str, Any]) -> str | None:
-    """Return that a box net has learned nothing, or that nothing shows that it has.
+    """Return a warning if a box net is not significantly better than the best baseline.
 
     Args:
-        comparison: As in :class:`~verydeep.localization.result.LocalizationResult`.
+        comparison: Comparison, as in :class:`~verydeep.localization.result.LocalizationResult`.
 
     Returns:
-        None if it is better than the best constant box, by more than chance.
+        Warning; None if the net is significantly better.
 
     >>> verdict({"baseline": "whole_picture", "only_net_right": 2, "only_baseline_right": 9,
     ...          "p_value": 0.07})

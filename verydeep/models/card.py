@@ -1,4 +1,4 @@
-"""The model card: what a model is, what was measured, how to use it; for people."""
+"""Model card: a description of a model, its measured errors and its use, in Markdown."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from verydeep.models.trained_net import TrainedNet
 
 IN_A_TABLE = 60
-"""Classes up to which each has a line of its own."""
+"""Maximum number of classes listed in a table, one per row."""
 
 PERCENT = ("top1_accuracy", "macro_f1", "calibration_error", "calibration_error_by_chance")
-"""Measures in percent, besides all errors."""
+"""Measures in percent, in addition to all errors."""
 
 HOW = (
     *("images", "unreadable", "split", "protocol", "scales", "flip", "grid", "average", "views"),
     *("steps", "models", "nets", "seconds", "classes", "baselines", "calibrated", "top", "merging"),
     *("trained_on", "validated_on"),
 )
-"""What says how a test was made; all else of it is a measure."""
+"""Keys that describe the test; all other keys are measures."""
 
 
 def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") -> str:
-    """Return the model card in Markdown; names of classes and files are escaped.
+    """Return the model card in Markdown, with names of classes and files escaped.
 
     Args:
-        model: The trained net.
-        use: Lines of Python that use it.
-        answers: What it was trained to tell of its classes.
+        model: Trained net.
+        use: Example code, as lines of Python.
+        answers: Text after the number of classes in the heading.
     """
     sections = {
         "Use": ["```python", "import verydeep", "", *use, "```"],
@@ -98,7 +98,7 @@ def _value(key: str, value: Any) -> str:
 
 
 def _how_measured(measured: Mapping[str, Any]) -> Iterator[str]:
-    """Yield in sentences on which images and by which protocol it was measured."""
+    """Yield sentences about the test images and the test protocol."""
     said = []
     if "images" in measured:
         split = escape_markdown(str(measured.get("split", "")))

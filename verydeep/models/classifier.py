@@ -1,4 +1,4 @@
-"""A trained net that people can use to name what is on images.
+"""Trained classifier for images.
 
 N images, H height, W width, K classes; h, w sides of a score map.
 """
@@ -24,15 +24,15 @@ USE = (
     'for prediction in model.predict("some/pictures"):',
     "    print(prediction.source, prediction.ranking)",
 )
-"""How to use a classifier, for its model card."""
+"""Example code for the model card."""
 
 
 @dataclass(repr=False)
 class Classifier(TrainedNet, Predictor):
-    """A net with all that is needed to name what is on an image.
+    """A trained net that classifies images.
 
     Attributes:
-        calibration: The temperature of its probabilities, if one was fitted.
+        calibration: Temperature of the probabilities; None if not fitted.
     """
 
     calibration: Calibration | None = None
@@ -42,36 +42,37 @@ class Classifier(TrainedNet, Predictor):
     density = "fully connected layers at every position of the last map"
 
     def score_map(self, pictures: Tensor) -> Tensor:
-        """Return class scores before the softmax at every position of the net.
+        """Return class scores before the softmax at every position.
 
         Args:
-            pictures: uint8 (N, 3, H, W), H and W at least ``input_size``.
+            pictures: Images, uint8 (N, 3, H, W); H, W ≥ ``input_size``.
 
         Returns:
-            float32 (N, K, h, w) on the machine's device; h = w = 1 for images of ``input_size``.
+            Scores, float32 (N, K, h, w), on the model's device; h = w = 1 for images of
+            ``input_size``.
         """
         return self.answers(pictures)
 
     def save(self, folder: str | Path) -> None:
-        """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
+        """Write a model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
         calibration = asdict(self.calibration) if self.calibration else None
         config = self.config("classification", calibration=calibration)
         write_model(Path(folder), self.net, config, model_card(self, USE))
 
 
 def load_classifier(folder: str | Path, compute: Compute | str | None = None) -> Classifier:
-    """Load a classifier: a model folder, the best model of a run folder, or a VGG of torchvision.
+    """Load a classifier from a model folder, a run folder (its best model) or torchvision.
 
     Args:
-        folder: As written by training or :meth:`Classifier.save`; or ``torchvision/NAME`` for one
-            of torchvision's VGG nets (``vgg11`` to ``vgg19``, ``vgg11_bn`` to ``vgg19_bn``)
-            pretrained on ImageNet, downloaded once, or ``torchvision/NAME:FILE`` with the weights
-            of a file.
+        folder: Folder written by training or :meth:`Classifier.save`; or ``torchvision/NAME`` for
+            a VGG net of torchvision (``vgg11`` to ``vgg19``, ``vgg11_bn`` to ``vgg19_bn``),
+            pretrained on ImageNet and downloaded once; or ``torchvision/NAME:FILE`` for weights
+            from a file.
         compute: Device and precision; a string names the device.
 
     Raises:
-        ModelError: The folder is neither, its files do not fit each other, it holds a box
-            regressor, or there are no such weights.
+        ModelError: There is no such model or weights, the files are inconsistent, or the folder
+            holds a box net.
     """
     if names_torchvision(folder):
         net, config = read_vgg(str(folder))

@@ -1,4 +1,4 @@
-"""A model on disk: ``config.json``, ``model.safetensors`` and a model card, nothing executable."""
+"""Model on disk: ``config.json``, ``model.safetensors`` and a model card; nothing executable."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ class NetConfig(_Strict):
         return cls(**settings, norm=norm)
 
     def build(self, outputs: int) -> Net:
-        """Build the net, without its weights."""
+        """Build the net, without trained weights."""
         settings = self.model_dump(exclude={"norm"})
         return build(num_classes=outputs, batch_norm=self.norm == "batch", **settings)
 
 
 class PreprocessingConfig(_Strict):
-    """What happens to RGB pixels from 0 to 255: ``(RGB - mean) / divisor``."""
+    """Preprocessing of RGB pixels from 0 to 255: ``(RGB - mean) / divisor``."""
 
     mean: tuple[float, float, float]
     divisor: float = Field(gt=0)
 
 
 class CalibrationConfig(_Strict):
-    """The temperature of the probabilities, and what it was fitted on."""
+    """Temperature of the probabilities, and the data it was fitted on."""
 
     temperature: float = Field(gt=0)
     split: str
@@ -71,7 +71,7 @@ class CalibrationConfig(_Strict):
 
 
 class ModelConfig(_Strict):
-    """Everything about a model but its weights; ``config.json``."""
+    """Everything about a model except its weights: ``config.json``."""
 
     format: Literal[1] = 1
     task: TaskName = "classification"
@@ -89,7 +89,7 @@ class ModelConfig(_Strict):
 
     @property
     def outputs(self) -> int:
-        """How many numbers the net's last layer gives: scores, or four for each box."""
+        """Outputs of the net's last layer: one score per class, or four values per box."""
         if self.task == "classification":
             return len(self.classes)
         return 4 * (len(self.classes) if self.per_class else 1)
@@ -108,7 +108,7 @@ class ModelConfig(_Strict):
 
 
 def write_model(folder: Path, net: Net, config: ModelConfig, card: str) -> None:
-    """Write a model folder, each file whole or not at all; the weights first."""
+    """Write a model folder, each file atomically, weights first."""
     weights = {name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}
     write_atomically(
         folder / WEIGHTS, lambda path: save_file(weights, path, metadata={"format": "pt"})
@@ -121,10 +121,10 @@ NAMES: dict[TaskName, str] = {"classification": "a classifier", "localization": 
 
 
 def read_task(folder: str | Path) -> TaskName:
-    """Return what a model or run folder's net was trained for.
+    """Return the task that a model or run folder's net was trained for.
 
     Raises:
-        ModelError: The folder is neither, or is broken.
+        ModelError: The folder is not a model or run folder, or is broken.
     """
     return read_config(find_model(folder)).task
 
@@ -133,12 +133,12 @@ def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
     """Read a model folder.
 
     Args:
-        folder: As :func:`write_model` wrote it.
-        task: What its net must have been trained for.
+        folder: Folder written by :func:`write_model`.
+        task: Task that the net must have been trained for.
 
     Raises:
-        ModelError: A file is missing or broken, the weights do not fit the net, or it was trained
-            for another task.
+        ModelError: A file is missing or broken, the weights do not fit the net, or the net was
+            trained for another task.
     """
     config = read_config(folder)
     if config.task != task:
@@ -150,7 +150,7 @@ def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
     try:
         with torch.device("meta"):
             net = config.net.build(config.outputs)
-        # On the meta device nothing is allocated; the weights move in as they are.
+        # The meta device allocates nothing; the loaded weights are used directly.
         net.load_state_dict(load_file(folder / WEIGHTS), assign=True)
         net.float()
     except FileNotFoundError as error:
@@ -165,10 +165,10 @@ def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """Read what a model folder says of its net.
+    """Read the configuration of a model folder.
 
     Raises:
-        ModelError: It cannot be read.
+        ModelError: The configuration is missing or invalid.
     """
     path = folder / CONFIG
     try:

@@ -1,6 +1,6 @@
-"""Where a model is: its folder, or the name of one of torchvision; answered without torch.
+"""Location of a model: a folder, or the name of a torchvision net.
 
-So a wrong path is told at once, before seconds of imports.
+This module does not import torch, so that a wrong path is reported at once.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from verydeep.errors import ModelError, did_you_mean
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 TORCHVISION = "torchvision/"
-"""Before the name of a net of torchvision, as in ``torchvision/resnet50``."""
+"""Prefix of torchvision names, as in ``torchvision/resnet50``."""
 
 VGG_NETS = tuple(f"vgg{depth}{norm}" for norm in ("", "_bn") for depth in (11, 13, 16, 19))
-"""torchvision's nets that can be used wherever a model or run folder can."""
+"""torchvision nets accepted wherever a model or run folder is."""
 
 
 def is_torchvision(name: object) -> bool:
-    """Return whether a model is named as one of torchvision."""
+    """Return whether a name has the torchvision prefix."""
     return isinstance(name, str) and name.startswith(TORCHVISION)
 
 
 def names_torchvision(model: object) -> bool:
-    """Return whether a model is named as one of torchvision, and is no folder of that name."""
+    """Return whether a name has the torchvision prefix and no folder of that name exists."""
     return is_torchvision(model) and not Path(str(model)).exists()
 
 
 def is_other_torchvision(model: object) -> bool:
-    """Return whether a model is named as one of torchvision that is no VGG net."""
+    """Return whether a name refers to a torchvision net other than a VGG net."""
     return names_torchvision(model) and _net(model) not in VGG_NETS
 
 
@@ -40,10 +40,10 @@ def _net(name: object) -> str:
 
 
 def check_vgg(name: object) -> None:
-    """Refuse a name of torchvision's that stands for no VGG net.
+    """Refuse a torchvision name that is not a VGG net.
 
     Raises:
-        ModelError: It does.
+        ModelError: The name is not a VGG net.
     """
     net = _net(name)
     if net not in VGG_NETS:
@@ -55,10 +55,10 @@ def check_vgg(name: object) -> None:
 
 
 def find_model(folder: str | Path) -> Path:
-    """Return the model folder that a model or run folder stands for.
+    """Return the model folder for a model or run folder.
 
     Raises:
-        ModelError: It is neither.
+        ModelError: The path is not a model or run folder.
     """
     path = Path(folder).expanduser()
     if names_torchvision(str(folder)):
@@ -72,14 +72,14 @@ def find_model(folder: str | Path) -> Path:
 
 
 def check_models(*models: object, torchvision: Literal["none", "vgg", "any"] = "none") -> None:
-    """Refuse paths that hold no model, before anything slow is begun; other values pass.
+    """Refuse paths without a model, before any slow work; values other than paths pass.
 
     Args:
-        models: Paths, or anything else.
-        torchvision: Which names of torchvision's nets pass as well.
+        models: Paths or other values.
+        torchvision: Names of torchvision nets that pass too.
 
     Raises:
-        ModelError: There is no model at one of the paths.
+        ModelError: A path holds no model.
     """
     for model in models:
         if torchvision != "none" and names_torchvision(model):
@@ -101,7 +101,7 @@ def _reason(path: Path) -> str:
 
 
 def _models_in(folder: Path) -> Iterable[str]:
-    """Yield the names of the models and runs in a folder."""
+    """Yield the names of model and run folders in a folder."""
     try:
         inside = sorted(folder.iterdir())
     except OSError:
@@ -112,10 +112,10 @@ def _models_in(folder: Path) -> Iterable[str]:
 
 
 def check_run(folder: Path) -> None:
-    """Refuse a folder that is no run, before anything slow is begun.
+    """Refuse a folder that is not a run, before any slow work.
 
     Raises:
-        ModelError: There is no such folder, or it is no run.
+        ModelError: The folder does not exist or is not a run.
     """
     path = folder.expanduser()
     if not path.is_dir():

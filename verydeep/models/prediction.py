@@ -1,4 +1,4 @@
-"""What a model sees on images.
+"""Predictions for images.
 
 K classes.
 """
@@ -16,24 +16,24 @@ from verydeep.data.geometry import Box
 from verydeep.system.summary import html_table
 
 SHOWN = 3
-"""Classes that a prediction shows of itself at the prompt."""
+"""Maximum number of classes in the repr of a prediction."""
 
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """What a model sees on one image.
+    """Prediction for one image.
 
     Attributes:
-        source: The file; None for an image from memory.
-        ranking: The most likely classes, each with its probability, the likeliest first; as titles
-            where classes have them.
-        fault: Why the image could not be read; None if it could.
-        boxes: Where each of these classes is, in pixels of the upright image; empty if no box
-            net was asked, None for a class of which it found none.
-        class_name: Name of the likeliest class, as in ``model.classes``; None if the image could
-            not be read.
-        probabilities: Of all classes, float32 (K,), in the order of ``model.classes``; None if the
-            image could not be read, or a box net was asked.
+        source: File; None for an image in memory.
+        ranking: Most likely classes with their probabilities, in descending order; titles where
+            classes have them.
+        fault: Reason why the image is unreadable; None if it is readable.
+        boxes: Box of each ranked class, in pixels of the upright image; None for a class without
+            one. Empty without a box net.
+        class_name: Name of the most likely class, as in ``model.classes``; None if the image is
+            unreadable.
+        probabilities: Probabilities of all classes, float32 (K,), in the order of
+            ``model.classes``; None if the image is unreadable or a box net was used.
     """
 
     source: Path | None
@@ -45,17 +45,17 @@ class Prediction:
 
     @property
     def label(self) -> str | None:
-        """What to show people for the likeliest class; None if the image could not be read."""
+        """Display name of the most likely class; None if the image is unreadable."""
         return self.ranking[0][0] if self.ranking else None
 
     @property
     def title(self) -> str | None:
-        """The same as :attr:`label`."""
+        """Alias of :attr:`label`."""
         return self.label
 
     @property
     def probability(self) -> float | None:
-        """Probability of the likeliest class; None if the image could not be read."""
+        """Probability of the most likely class; None if the image is unreadable."""
         return self.ranking[0][1] if self.ranking else None
 
     def __repr__(self) -> str:
@@ -65,7 +65,7 @@ class Prediction:
         return Predictions([self])._repr_html_()
 
     def row(self) -> tuple[str, str]:
-        """Return the image and what is on it, as a notebook shows them."""
+        """Return the image's name and its top classes, for display in a notebook."""
         return self._source(), self._seen()
 
     def _source(self) -> str:
@@ -79,7 +79,7 @@ class Prediction:
 
 
 class Predictions(list[Prediction]):
-    """A list of predictions, which a notebook shows as a table."""
+    """List of predictions, displayed as a table in a notebook."""
 
     def _repr_html_(self) -> str:
         return html_table(self._rows(), ("image", "likeliest classes"))
@@ -92,4 +92,4 @@ class Predictions(list[Prediction]):
 
 
 ROWS = 50
-"""Images that a notebook shows, at most."""
+"""Maximum number of rows displayed in a notebook."""

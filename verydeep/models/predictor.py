@@ -1,4 +1,4 @@
-"""Naming what is on images: what every classifier does alike.
+"""Classification of images: the behaviour that all classifiers share.
 
 N images, H height, W width, K classes; h, w sides of a score map.
 """
@@ -26,15 +26,15 @@ from verydeep.system.progress import ProgressWish, choose_progress
 
 
 class Predictor:
-    """A classifier that names what is on images.
+    """Base class of all classifiers.
 
     Attributes:
-        classes: Names of its K classes.
-        calibration: The temperature of its probabilities, if one was fitted.
-        test_scales: Test scales Q, in pixels, if nothing else is said.
-        test_flip: Whether the mirror image is averaged in if nothing else is said.
-        any_size: Whether it takes images of any size; else it is shown the central square.
-        interpolation: How images are rescaled: ``bilinear`` or ``bicubic``.
+        classes: Names of the K classes.
+        calibration: Temperature of the probabilities; None if not fitted.
+        test_scales: Default test scales Q, in pixels.
+        test_flip: Average with the mirror image by default.
+        any_size: True if the model takes images of any size, False if only the central square.
+        interpolation: Interpolation for rescaling images, ``bilinear`` or ``bicubic``.
     """
 
     classes: tuple[str, ...]
@@ -49,17 +49,17 @@ class Predictor:
     @property
     @abstractmethod
     def resize_size(self) -> int:
-        """Smallest side of an image in torchvision's evaluation, in pixels."""
+        """Smallest side of rescaled images in torchvision's evaluation, in pixels."""
 
     @property
     @abstractmethod
     def input_size(self) -> int:
-        """Side of the smallest image that it takes, in pixels."""
+        """Side of the smallest accepted image, in pixels."""
 
     @property
     @abstractmethod
     def pixels_at_once(self) -> int:
-        """Pixels of all images that should go through it together."""
+        """Recommended number of pixels per batch."""
 
     @abstractmethod
     def score_map(self, pictures: Tensor) -> Tensor:
@@ -67,11 +67,11 @@ class Predictor:
 
     @abstractmethod
     def check_scale(self, scale: int) -> None:
-        """Refuse a test scale that it cannot take."""
+        """Refuse a test scale below the smallest accepted image."""
 
     @abstractmethod
     def title(self, label: int) -> str:
-        """Return what to show people for a class."""
+        """Return the display name of a class."""
 
     def predict(
         self,
@@ -82,20 +82,20 @@ class Predictor:
         flip: bool | None = None,
         progress: ProgressWish = None,
     ) -> Predictions:
-        """Name what is on images.
+        """Predict the classes of images.
 
         Args:
-            pictures: A path, a PIL image or an array (H, W, 3) or (H, W) of uint8, or many of
-                them. A folder stands for the images in it.
-            top: Classes to name, at most.
-            scales: Test scales Q in pixels; None takes :attr:`test_scales`.
-            flip: Whether to average with the mirror image; None takes :attr:`test_flip`.
-            progress: Where to report to; None reports in a notebook and to a terminal, False is
-                silent, True reports anyway.
+            pictures: A path, a PIL image, a uint8 array (H, W, 3) or (H, W), or several of them.
+                A folder means all images in it.
+            top: Maximum number of classes in the ranking.
+            scales: Test scales Q in pixels (default: :attr:`test_scales`).
+            flip: Average with the mirror image (default: :attr:`test_flip`).
+            progress: Progress report: None reports in a notebook or terminal only, True always,
+                False never.
 
         Returns:
-            One prediction an image, in order. A file that cannot be read has a fault and no
-            ranking. The probabilities are calibrated if the model is.
+            One prediction per image, in order. An unreadable file has a fault and no ranking.
+            Probabilities are calibrated if the model is.
 
         Raises:
             InputError: A file does not exist, an array has another shape, or a scale is too
@@ -121,17 +121,17 @@ class Predictor:
     def predict_proba(
         self, pictures: Picture | Iterable[Picture], **options: Any
     ) -> NDArray[np.float32]:
-        """Return the probability of every class on images.
+        """Return the probabilities of all classes for images.
 
         Args:
-            pictures: As for :meth:`predict`.
-            options: As for :meth:`predict`, but ``top``.
+            pictures: Images, as for :meth:`predict`.
+            options: Other arguments of :meth:`predict`, except ``top``.
 
         Returns:
-            float32 (N, K), columns in the order of :attr:`classes`; rows sum to one.
+            Probabilities, float32 (N, K), columns in the order of :attr:`classes`; rows sum to one.
 
         Raises:
-            PictureError: One of the images cannot be read.
+            PictureError: An image cannot be read.
         """
         found = self.predict(pictures, top=1, **options)
         if faults := [str(one.fault) for one in found if one.fault]:

@@ -1,4 +1,4 @@
-"""From pixels to the input of a net.
+"""Conversion of pixels to the input of a net.
 
 N images, H height, W width.
 """
@@ -13,28 +13,28 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What becomes of RGB pixels before the net: ``(RGB - mean) / divisor``.
+    """Preprocessing of RGB pixels: ``(RGB - mean) / divisor``.
 
-    The paper subtracts the training set's mean RGB and does nothing else (section 2.1). The
-    divisor departs from it, only so that standard initialisation fits; it can be 1.
+    The paper only subtracts the training set's mean RGB (section 2.1). The divisor departs from the
+    paper, to suit standard initialisation; it can be 1.
 
     Attributes:
         mean: Mean red, green and blue of the training set, 0 to 255.
-        divisor: One number for all pixels.
+        divisor: Divisor of all pixels.
     """
 
     mean: tuple[float, float, float]
     divisor: float = 64.0
 
     def __call__(self, pictures: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Return what the net reads.
+        """Return the net's input.
 
         Args:
-            pictures: uint8 (N, 3, H, W).
-            shift: float32 (N, 3), added to every pixel of an image; None for none.
+            pictures: Images, uint8 (N, 3, H, W).
+            shift: RGB shift added to every pixel of an image, float32 (N, 3), or None.
 
         Returns:
-            float32 (N, 3, H, W) in channels_last memory, on the images' device.
+            Input, float32 (N, 3, H, W), channels_last, on the images' device.
         """
         offset = -torch.tensor(self.mean, device=pictures.device)
         offset = offset if shift is None else shift + offset

@@ -1,4 +1,4 @@
-"""Classifiers of torchvision through the same tests: ``torchvision/resnet50`` and its kin.
+"""torchvision classifiers, such as ``torchvision/resnet50``, for use in the same tests.
 
 N images, H height, W width, K classes; h, w sides of a score map.
 """
@@ -34,13 +34,13 @@ from verydeep.system.settings import Compute
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How torchvision publishes the accuracy of a net.
+    """Preprocessing with which torchvision measures the published accuracy of a net.
 
     Attributes:
-        crop_size: Side of the central crop that the net is shown, in pixels.
-        resize_size: Smallest side that images are rescaled to before.
-        mean: Subtracted from red, green and blue between 0 and 1.
-        std: What they are divided by then.
+        crop_size: Side of the central crop, in pixels.
+        resize_size: Smallest side of the rescaled image before cropping, in pixels.
+        mean: Mean RGB, subtracted from values between 0 and 1.
+        std: Standard deviations of RGB, by which the differences are divided.
         interpolation: ``bilinear`` or ``bicubic``.
     """
 
@@ -53,15 +53,15 @@ class Evaluation:
 
 @dataclass(repr=False)
 class TorchvisionClassifier(Predictor):
-    """A net of ``torchvision.models`` with what is needed to test it.
+    """A net of ``torchvision.models`` with its classes and evaluation settings.
 
     Attributes:
-        name: Its name there.
-        net: The net.
-        classes: Names of its K classes.
-        evaluation: How torchvision tests it.
-        weights: Where its weights come from, in words.
-        machine: Where it computes.
+        name: Name in torchvision.
+        net: Net.
+        classes: Names of the K classes.
+        evaluation: torchvision's evaluation settings.
+        weights: Origin of the weights, in words.
+        machine: Device and precision.
     """
 
     name: str
@@ -72,7 +72,7 @@ class TorchvisionClassifier(Predictor):
     machine: Machine = field(default_factory=choose_machine)
 
     calibration = None
-    stride = 32  # of the nets that slide: five halvings in VGG and AlexNet
+    stride = 32  # for nets that slide: VGG and AlexNet halve the resolution five times
     train_scale = (256, 256)
     test_flip = True
 
@@ -96,22 +96,22 @@ class TorchvisionClassifier(Predictor):
 
     @property
     def input_size(self) -> int:
-        """Side of the crops that it was made for, in pixels."""
+        """Side of the crops that the net was made for, in pixels."""
         return self.evaluation.crop_size
 
     @property
     def resize_size(self) -> int:
-        """Smallest side that torchvision rescales images to when it tests it."""
+        """Smallest side of rescaled images in torchvision's evaluation, in pixels."""
         return self.evaluation.resize_size
 
     @property
     def pixels_at_once(self) -> int:
-        """Pixels of all images that should go through it together."""
+        """Recommended number of pixels per batch."""
         return pixels_at_once(self.machine)
 
     @property
     def density(self) -> str:
-        """How it answers on an image larger than a crop."""
+        """Description of dense evaluation on an image larger than a crop."""
         if self.slides:
             return "fully connected layers at every position of the last map"
         if not self.any_size:
@@ -119,13 +119,13 @@ class TorchvisionClassifier(Predictor):
         return "dense by nature: global average pooling makes one score of a map of any size"
 
     def score_map(self, pictures: Tensor) -> Tensor:
-        """Return class scores before the soft-max.
+        """Return class scores before the softmax.
 
         Args:
-            pictures: uint8 (N, 3, H, W).
+            pictures: Images, uint8 (N, 3, H, W).
 
         Returns:
-            float32 (N, K, h, w). Nets with global pooling answer once for an image of any size.
+            Scores, float32 (N, K, h, w). Nets with global pooling have h = w = 1 at any image size.
         """
         with torch.inference_mode(), self.machine.autocast():
             x = pictures.to(self.machine.device, torch.float32, memory_format=torch.channels_last)
@@ -138,7 +138,7 @@ class TorchvisionClassifier(Predictor):
         """Refuse a test scale below the input size.
 
         Raises:
-            InputError: It is.
+            InputError: ``scale`` is below the input size.
         """
         if scale < self.input_size:
             raise InputError(
@@ -152,7 +152,7 @@ class TorchvisionClassifier(Predictor):
 
 
 def _fully_connected(net: nn.Module) -> nn.Sequential:
-    """Return the layers behind the pooling, which is none on images of the input size."""
+    """Return the layers after the pooling (the identity at the input size), without dropout."""
     layers = cast(nn.Sequential, net.classifier)
     return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.Dropout)))
 
@@ -163,19 +163,18 @@ def torchvision_classifier(
     *,
     compute: Compute | str | None = None,
 ) -> TorchvisionClassifier:
-    """Make a classifier of torchvision.
+    """Create a torchvision classifier.
 
     Args:
-        text: ``torchvision/NAME`` with random weights (seed 0), ``torchvision/NAME:FILE`` with
-            those of a file (``.safetensors``, or a state dict of torch), or
-            ``torchvision/NAME:WEIGHTS`` with published ones (``DEFAULT``, ``IMAGENET1K_V1``),
-            which torchvision downloads once.
-        classes: Names of the K classes, in the order in which the net knows them; None takes those
-            that the weights know, and of a name alone the weights that torchvision recommends.
+        text: ``torchvision/NAME`` for random weights (seed 0), ``torchvision/NAME:FILE`` for a
+            file (``.safetensors`` or a torch state dict), or ``torchvision/NAME:WEIGHTS`` for
+            published weights (``DEFAULT``, ``IMAGENET1K_V1``), which torchvision downloads once.
+        classes: Names of the K classes, in the order of the net's outputs. None takes the classes
+            of the weights; ``torchvision/NAME`` then means the recommended weights.
         compute: Device and precision; a string names the device.
 
     Raises:
-        ModelError: There is no such net, or the weights do not fit.
+        ModelError: The net does not exist, or the weights do not fit.
     """
     from torchvision.models import get_model_weights
 
@@ -203,7 +202,7 @@ def torchvision_classifier(
 
 def _evaluation(net: nn.Module, preset: Any) -> Evaluation:
     crop, resize = preset.crop_size[0], preset.resize_size[0]
-    made_for = getattr(net, "image_size", crop)  # a net of one size may be made for another
+    made_for = getattr(net, "image_size", crop)  # a fixed-size net may differ from the preset
     if made_for != crop:
         crop, resize = made_for, round(made_for * resize / crop)
     return Evaluation(
@@ -212,16 +211,16 @@ def _evaluation(net: nn.Module, preset: Any) -> Evaluation:
 
 
 def _make(name: str, classes: int, weights: Any) -> nn.Module:
-    """Make a net with random weights, in the form that published ones fit into, if they are given.
+    """Create a net with random weights, in the form of the published weights if given.
 
     Raises:
-        ModelError: torchvision cannot make it.
+        ModelError: torchvision cannot create the net.
     """
     from torchvision.models import get_model
 
     options: dict[str, Any] = {"weights": None, "num_classes": classes}
     if name in ("googlenet", "inception_v3"):
-        # The published weights come from TensorFlow, with its preprocessing inside.
+        # The published weights come from TensorFlow and expect its preprocessing.
         options |= {"aux_logits": False, "init_weights": True, "transform_input": bool(weights)}
     if name.startswith("vit_") and weights:
         options["image_size"] = weights.meta["min_size"][0]

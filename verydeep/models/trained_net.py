@@ -1,6 +1,6 @@
-"""A trained net with what is needed to show it images: what classifiers and box nets share.
+"""Trained net with its classes and preprocessing: the base of classifiers and box nets.
 
-N images, H height, W width, K classes; h, w sides of a map of answers.
+N images, H height, W width, K classes; D, C channels; h, w sides of an output map.
 """
 
 from __future__ import annotations
@@ -23,19 +23,18 @@ from verydeep.system.device import Machine, choose_machine
 
 @dataclass(repr=False)
 class TrainedNet:
-    """A net with all that is needed to show it images.
+    """A trained net with its classes, preprocessing and test settings.
 
     Attributes:
-        net: The net, its weights in float32.
-        classes: Names of its K classes.
-        preprocessing: From pixels to its input.
+        net: Net with float32 weights.
+        classes: Names of the K classes.
+        preprocessing: Conversion of pixels to the net's input.
         train_scale: Training scale S as a range (low, high), in pixels.
-        test_scales: Test scales Q, in pixels, at which it is tested and used if nothing else is
-            said.
-        test_flip: Whether the mirror image is averaged in, likewise.
-        titles: What to show people for a class, where that is not its name.
-        measured: Its errors and how they were measured, as an evaluation reports them.
-        machine: Where it computes.
+        test_scales: Default test scales Q, in pixels.
+        test_flip: Average with the mirror image by default.
+        titles: Display names of classes, where they differ from the names.
+        measured: Errors and test settings, as reported by an evaluation.
+        machine: Device and precision.
     """
 
     net: Net
@@ -49,7 +48,7 @@ class TrainedNet:
     machine: Machine = field(default_factory=choose_machine)
 
     exact_answers: ClassVar[bool] = False
-    """Whether the last layer computes in float32 also where the others do not."""
+    """Compute the last layer in float32 even if the other layers use bf16."""
 
     def __post_init__(self) -> None:
         self._engine: Eager | None = None
@@ -69,64 +68,63 @@ class TrainedNet:
 
     @property
     def stride(self) -> int:
-        """Image pixels between neighbouring positions of a map of answers."""
+        """Image pixels between neighbouring positions of an output map."""
         return self.net.stride
 
     @property
     def input_size(self) -> int:
-        """Side of the smallest image that the net takes, in pixels."""
+        """Side of the smallest accepted image, in pixels."""
         return self.net.input_size
 
     @property
     def pixels_at_once(self) -> int:
-        """Pixels of all images that should go through it together."""
+        """Recommended number of pixels per batch."""
         return pixels_at_once(self.machine)
 
     @property
     def resize_size(self) -> int:
-        """Smallest side of an image in torchvision's evaluation: 256 for crops of 224, pixels."""
+        """Smallest side in torchvision's evaluation, in pixels: 256 for crops of 224."""
         return round(256 * self.input_size / 224)
 
     def answers(self, pictures: Tensor) -> Tensor:
-        """Return what the last layer says at every position of the net.
+        """Return the output of the last layer at every position.
 
         Args:
-            pictures: Pixel values from 0 to 255, (N, 3, H, W), H and W at least ``input_size``.
+            pictures: Pixel values from 0 to 255, (N, 3, H, W); H, W ≥ ``input_size``.
 
         Returns:
-            float32 (N, outputs, h, w) on the machine's device; h = w = 1 for images of
-            ``input_size``.
+            float32 (N, outputs, h, w) on the net's device; h = w = 1 for images of ``input_size``.
         """
         return self.engine.answers(pictures)
 
     def activation_map(self, pictures: Tensor, layer: str) -> Tensor:
-        """Return what a layer before the last answers at every position of the net.
+        """Return the activations of a layer before the last at every position.
 
         Args:
-            pictures: As for :meth:`answers`.
+            pictures: Images, as for :meth:`answers`.
             layer: ``fc7``, ``fc6`` or ``pool5``; see
                 :meth:`verydeep.nets.interface.Net.activation_map`.
 
         Returns:
-            float32 (N, D, h, w) on the machine's device.
+            float32 (N, D, h, w) on the net's device.
         """
         return self.engine.activation_map(pictures, layer)
 
     def maps(self, pictures: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-        """Return what any layers answer at every position of the net.
+        """Return the outputs of any layers at every position.
 
         Args:
-            pictures: As for :meth:`answers`.
-            layers: Names of layers, see :meth:`verydeep.nets.interface.Net.named_layers`.
+            pictures: Images, as for :meth:`answers`.
+            layers: Names of layers; see :meth:`verydeep.nets.interface.Net.named_layers`.
 
         Returns:
-            float32 (N, C, h, w) on the machine's device for each, in the order of the net.
+            One map per layer, float32 (N, C, h, w) on the net's device, in forward order.
         """
         return self.engine.maps(pictures, layers)
 
     @property
     def exact(self) -> Self:
-        """The same net computing in float32, for gradients; itself if it does so anyway."""
+        """The same net in float32, for gradients; self if it is in float32 already."""
         if self.machine.precision == "fp32":
             return self
         if self._exact is None:
@@ -135,14 +133,14 @@ class TrainedNet:
 
     @property
     def engine(self) -> Eager:
-        """What computes its answers, made at first use."""
+        """Engine that computes the outputs, created at first use."""
         if self._engine is None:
             exact = self.exact_answers
             self._engine = Eager(self.net, self.preprocessing, self.machine, exact_answers=exact)
         return self._engine
 
     def check_scale(self, scale: int) -> None:
-        """Refuse a test scale that the net cannot take.
+        """Refuse a test scale below the input size.
 
         Raises:
             InputError: ``scale`` is below ``input_size``.
@@ -154,22 +152,22 @@ class TrainedNet:
             )
 
     def title(self, label: int) -> str:
-        """Return what to show people for a class."""
+        """Return the display name of a class."""
         return self.titles.get(self.classes[label], self.classes[label])
 
     def on(self, machine: Machine) -> Self:
-        """Return the same net, computing elsewhere or in another precision."""
+        """Return the same net on another device or in another precision."""
         moved = copy.copy(self)
         moved.machine = machine
         moved._engine = moved._exact = None
         return moved
 
     def save(self, folder: str | Path) -> None:
-        """Write the model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
+        """Write a model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
         raise NotImplementedError
 
     def config(self, task: TaskName, **more: Any) -> ModelConfig:
-        """Return what is to be written of it beside its weights."""
+        """Return the configuration that is saved next to the weights."""
         return ModelConfig(
             task=task,
             net=NetConfig.of(self.net),
@@ -187,7 +185,7 @@ class TrainedNet:
 
 
 def from_config(net: Net, config: ModelConfig, machine: Machine) -> dict[str, Any]:
-    """Return the attributes of a :class:`TrainedNet` that was read from a folder."""
+    """Return the attributes of a :class:`TrainedNet` read from a folder."""
     return {
         "net": net.eval(),
         "classes": config.classes,

@@ -1,1 +1,1 @@
-"""Engines: what computes the answers of a trained net."""
+"""Engines: backends that compute the outputs of a trained net."""

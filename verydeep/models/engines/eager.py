@@ -1,6 +1,6 @@
-"""Eager PyTorch, the reference that other engines are checked against.
+"""Eager PyTorch, the reference engine for all others.
 
-N images, H height, W width; h, w: sides of a map of answers.
+N images, H height, W width; D, C channels; h, w: sides of an output map.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from verydeep.nets.layer_outputs import trace
 from verydeep.system.device import Machine
 
 PIXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
-"""Pixels that go through a net together; a processor's caches make small batches the fastest."""
+"""Pixels per batch by device type; on a CPU, small batches fit the caches and are fastest."""
 
 PIXELS_AT_MOST = 4
-"""Times as many may, before a single image is computed in strips, some of them twice."""
+"""Multiple of these pixels above which one image is computed in overlapping strips."""
 
 
 class Eager(Engine):
-    """A net in its inference form: on its device, channels_last, weights in its precision.
+    """A net in inference form: on its device, channels_last, weights in the target precision.
 
     Args:
-        net: The net, its weights in float32.
-        preprocessing: From pixels to its input.
-        machine: Where and in which precision it computes.
-        exact_answers: Whether the last layer computes in float32 in any case.
+        net: Net with float32 weights.
+        preprocessing: Conversion of pixels to the net's input.
+        machine: Device and precision.
+        exact_answers: Always compute the last layer in float32.
     """
 
     def __init__(
         self, net: Net, preprocessing: Preprocessing, machine: Machine, *, exact_answers: bool
     ) -> None:
         self.preprocessing, self.machine = preprocessing, machine
-        # Weights made in inference mode could not take part in gradients later.
+        # Weights created in inference mode could not be used for gradients later.
         with torch.inference_mode(False):
             self.net = inference_form(net, machine, exact_answers)
 
     @property
     def pixels_at_once(self) -> int:
-        """Pixels of all images that should go through the net together."""
+        """Recommended number of pixels per batch."""
         return pixels_at_once(self.machine)
 
     def input_of(self, pictures: Tensor) -> Tensor:
-        """Return what the net reads of images (N, 3, H, W), values from 0 to 255."""
+        """Return the net's input for images (N, 3, H, W) with values from 0 to 255."""
         x = self.preprocessing(pictures.to(self.machine.device, non_blocking=True))
         return x.bfloat16() if self.machine.precision == "bf16" else x
 
@@ -68,26 +68,26 @@ class Eager(Engine):
             return {name: values.float() for name, values in found.items()}
 
     def _compute(self, pictures: Tensor, form: Callable[..., Tensor]) -> Tensor:
-        """Show images to the net, in parts if they are large."""
+        """Apply a form of the net to images, in strips if they are large."""
         with torch.inference_mode():
             x = self.input_of(pictures)
             return form(x, pixels=PIXELS_AT_MOST * self.pixels_at_once).float()
 
 
 def pixels_at_once(machine: Machine) -> int:
-    """Return the pixels that should go through a net together on a machine."""
+    """Return the recommended number of pixels per batch on a machine."""
     return PIXELS_AT_ONCE.get(machine.device.type, PIXELS_AT_ONCE["cpu"])
 
 
 def inference_form(net: Net, machine: Machine, exact_answers: bool = False) -> Net:
-    """Return the net as it answers fastest: on its device, channels_last, weights in bf16 if so.
+    """Return a copy for fast inference: on its device, channels_last, in the target precision.
 
-    Normalisation layers keep float32, as under autocast.
+    Normalisation layers stay in float32, as under autocast.
 
     Args:
-        net: The net, its weights in float32.
-        machine: Where and in which precision it computes.
-        exact_answers: Let the last layer compute in float32 all the same.
+        net: Net with float32 weights.
+        machine: Device and precision; with bf16 the weights are bf16.
+        exact_answers: Always compute the last layer in float32.
     """
     form = copy.deepcopy(net).eval().requires_grad_(False).to(machine.device)
     if machine.precision == "bf16":

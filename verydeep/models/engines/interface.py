@@ -1,6 +1,6 @@
-"""What a trained net asks of whatever computes its answers.
+"""Interface of the engines that compute a trained net's outputs.
 
-N images, H height, W width; h, w: sides of a map of answers.
+N images, H height, W width; D, C channels; h, w: sides of an output map.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from torch import Tensor
 
 
 class Engine(ABC):
-    """Computes a net's answers from pixels; preprocessing is a part of it."""
+    """Computes a net's outputs from pixels, including preprocessing."""
 
     @property
     @abstractmethod
     def pixels_at_once(self) -> int:
-        """Pixels of all images that should go through it together."""
+        """Recommended number of pixels per batch."""
 
     @abstractmethod
     def answers(self, pictures: Tensor) -> Tensor:
-        """Return the output of the last layer at every position of the net.
+        """Return the output of the last layer at every position.
 
         Args:
-            pictures: Pixel values from 0 to 255, (N, 3, H, W); H and W at least the input size.
+            pictures: Pixel values from 0 to 255, (N, 3, H, W); H, W ≥ the input size.
 
         Returns:
             float32 (N, outputs, h, w); h = w = 1 for images of the input size.

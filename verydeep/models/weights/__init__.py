@@ -1,1 +1,1 @@
-"""Weights of other libraries as models of this package."""
+"""Weights of other libraries, converted to models of this package."""

@@ -1,4 +1,4 @@
-"""Weights of torchvision's classifiers: which a name stands for, where they are, which classes."""
+"""Weights of torchvision classifiers: lookup by name, files and class names."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from verydeep.errors import ModelError, did_you_mean
 from verydeep.models.path import TORCHVISION
 
 IMAGENET = 1000
-"""Classes of ImageNet; a file of weights with as many outputs is taken for a net of its classes."""
+"""Number of ImageNet classes; a file with as many outputs is taken to have these classes."""
 
 
 @dataclass(frozen=True)
 class TorchvisionWeights:
-    """What ``torchvision/NAME:SOURCE`` stands for.
+    """Weights named ``torchvision/NAME:SOURCE``.
 
     Attributes:
-        name: The net's name in torchvision.
-        source: What stands behind the colon: a file, the name of published weights, or nothing.
-        published: A member of torchvision's enumeration of the net's weights; None if unknown.
+        name: Name of the net in torchvision.
+        source: Text after the colon: a file, the name of published weights, or empty.
+        published: Member of torchvision's weights enum of the net; None if unknown.
         file: File with the weights; None to download them.
     """
 
@@ -38,22 +38,22 @@ class TorchvisionWeights:
 
     @property
     def text(self) -> str:
-        """The net as people name it, without its weights."""
+        """Name of the net with the torchvision prefix, without weights."""
         return TORCHVISION + self.name
 
     def describe(self, outputs: int | None = None) -> str:
-        """Return whose weights they are, for a message."""
+        """Return a description of the net, for messages."""
         count = "" if outputs is None else f" with {outputs:,} classes"
         return f"torchvision's {self.name}{count}"
 
     def read(self, outputs: int | None = None) -> Mapping[str, Tensor]:
-        """Return the weights by name, from the file or else as published.
+        """Return the weights by name, from the file or the published ones.
 
         Args:
-            outputs: How many classes they should tell, for the message; None if that is open.
+            outputs: Expected number of classes, for the error message; None if unknown.
 
         Raises:
-            ModelError: They cannot be read or downloaded.
+            ModelError: The weights cannot be read or downloaded.
         """
         return (
             self._download() if self.file is None else _read_file(self.file, self.describe(outputs))
@@ -67,21 +67,20 @@ class TorchvisionWeights:
             return dict(state)
         except OSError as error:
             raise ModelError(download_fault(self, error)) from error
-        except Exception as error:  # what a broken pickle makes torch raise has no common root
+        except Exception as error:  # torch's errors on a broken pickle have no common base class
             raise ModelError(
                 f"{cached_file(self.published)}: not the weights of {self.text} "
                 f"({type(error).__name__}); delete the file, so that it is downloaded again"
             ) from error
 
     def class_names(self, outputs: int) -> tuple[str, ...]:
-        """Return the names of the classes that the outputs of the net stand for.
+        """Return the class names of the net's outputs.
 
-        Of published weights they are torchvision's; where two classes bear the same name, with
-        their numbers behind it. Of a file with as many outputs as ImageNet has classes they are
-        ImageNet's, of another the numbers from 0.
+        Published weights have torchvision's names, with class numbers appended to duplicates. A
+        file has ImageNet's names if it has as many outputs, else numbers from 0.
 
         Raises:
-            ModelError: The published weights know no classes.
+            ModelError: The published weights list no classes.
         """
         from torchvision.models import get_model_weights
 
@@ -92,14 +91,14 @@ class TorchvisionWeights:
 
 
 def find_weights(text: str, *, default: bool = False) -> TorchvisionWeights:
-    """Return what ``torchvision/NAME``, ``:FILE`` or ``:WEIGHTS`` behind it, stands for.
+    """Return the weights for ``torchvision/NAME``, ``…:FILE`` or ``…:WEIGHTS``.
 
     Args:
-        text: The net and its weights.
-        default: Whether a name alone stands for the weights that torchvision recommends.
+        text: Name of the net and its weights.
+        default: Take torchvision's recommended weights for a name alone.
 
     Raises:
-        ModelError: There is no such net.
+        ModelError: The net does not exist.
     """
     from torchvision import models
 
@@ -116,7 +115,7 @@ def find_weights(text: str, *, default: bool = False) -> TorchvisionWeights:
     if source in published.__members__ and not Path(source).exists():
         return TorchvisionWeights(name, source, published[source], None)
     file = Path(source).expanduser() if source else None
-    # A published file under its own name is known for what it is.
+    # Recognize a published file by its name.
     same = (w for w in published if file and Path(w.url).name == file.name)
     return TorchvisionWeights(name, source, next(same, None), file)
 
@@ -132,24 +131,24 @@ def _read_file(path: Path, what: str) -> Mapping[str, Tensor]:
         ) from error
     except (SafetensorError, OSError, ValueError, TypeError, EOFError, RuntimeError) as error:
         raise ModelError(f"{path}: not weights of {what} ({_first_lines(error)})") from error
-    except Exception as error:  # what a pickle that is none makes torch raise has no common root
+    except Exception as error:  # torch's errors on an invalid pickle have no common base class
         raise ModelError(f"{path}: cannot be read ({type(error).__name__})") from error
 
 
 def load_into(net: torch.nn.Module, state: Mapping[str, Tensor], origin: object, what: str) -> None:
-    """Move weights into a net of torchvision; auxiliary classifiers are left out.
+    """Load weights into a torchvision net, without auxiliary classifiers.
 
     Args:
-        net: The net.
-        state: Its weights by name.
-        origin: Where they come from, for the message.
-        what: Whose weights they should be, for the message.
+        net: Net, changed in place.
+        state: Weights by name.
+        origin: Origin of the weights, for the error message.
+        what: Description of the net, for the error message.
 
     Raises:
-        ModelError: They do not fit.
+        ModelError: The weights do not fit the net.
     """
     try:
-        # What only training needed: auxiliary classifiers.
+        # Auxiliary classifiers are used in training only.
         kept = {k: v for k, v in state.items() if not k.lower().startswith("aux")}
         net.load_state_dict(kept, assign=next(net.parameters()).is_meta)
     except (RuntimeError, ValueError, AttributeError) as error:
@@ -162,10 +161,10 @@ def _first_lines(error: Exception) -> str:
 
 
 def count_outputs(state: Mapping[str, Tensor], origin: object, what: str) -> int:
-    """Return the outputs of the classifier whose weights these are: the size of the last layer.
+    """Return the number of outputs of a classifier from its weights (size of the last layer).
 
     Raises:
-        ModelError: They are no weights.
+        ModelError: The values are not weights of a classifier.
     """
     last = next(reversed([*state.values()]), None)
     if not isinstance(last, Tensor) or last.dim() not in (1, 2) or not len(last):
@@ -174,12 +173,12 @@ def count_outputs(state: Mapping[str, Tensor], origin: object, what: str) -> int
 
 
 def cached_file(published: Any) -> Path:
-    """Return the file that torchvision keeps downloaded weights in, and looks for them in."""
+    """Return torchvision's cache file for downloaded weights."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name
 
 
 def download_fault(weights: TorchvisionWeights, error: OSError) -> str:
-    """Return the message about weights that cannot be downloaded, with what else can be done."""
+    """Return the message for a failed download, with alternatives."""
     url = weights.published.url
     return (
         f"{weights.text}: its weights cannot be downloaded from {url} ({error}); download that "
@@ -189,10 +188,10 @@ def download_fault(weights: TorchvisionWeights, error: OSError) -> str:
 
 
 def published_classes(name: str, published: Any) -> Sequence[str]:
-    """Return the names of the classes that published weights know, as torchvision writes them.
+    """Return the class names of published weights, as torchvision writes them.
 
     Raises:
-        ModelError: They are no classifier's.
+        ModelError: The weights are not a classifier's.
     """
     known: Sequence[str] | None = published.meta.get("categories")
     if known is None:
@@ -204,7 +203,7 @@ def published_classes(name: str, published: Any) -> Sequence[str]:
 
 
 def unique_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names with the number of the class behind those that stand there twice.
+    """Return names with the class number appended to duplicates.
 
     >>> unique_names(["crane", "hen", "crane"])
     ('crane (0)', 'hen', 'crane (2)')

@@ -1,4 +1,4 @@
-"""torchvision's VGG nets as nets of this package, with the same scores: ``torchvision/vgg16``.
+"""torchvision's VGG nets converted to nets of this package, with identical scores.
 
 K classes.
 """
@@ -25,29 +25,31 @@ from verydeep.nets.interface import Net
 from verydeep.nets.registry import known_as
 
 DIVISOR = 64.0
-"""What pixels are divided by before the net, as in training; the rest is in its first layer."""
+"""Divisor of pixels, as in training; the first layer absorbs the rest of the scaling."""
 
 
 def read_vgg(text: str) -> tuple[Net, ModelConfig]:
-    """Make a VGG net of torchvision into one of this package.
+    """Convert a torchvision VGG net to a net of this package.
 
-    The layers are the same, in the same order. torchvision divides each colour by its own standard
-    deviation, which goes into the weights of the first convolution here.
+    The layers and their order are the same. torchvision divides each colour by its standard
+    deviation; here the first convolution's weights absorb this.
 
     Args:
-        text: ``torchvision/NAME`` with the weights that torchvision recommends, ``:WEIGHTS``
-            behind it with other published ones, ``:FILE`` with those of a file.
+        text: ``torchvision/NAME`` for the weights that torchvision recommends,
+            ``torchvision/NAME:WEIGHTS`` for other published ones, ``torchvision/NAME:FILE`` for a
+            file.
 
     Returns:
-        The net, and all else that a model folder would hold.
+        Net and model configuration.
 
     Raises:
-        ModelError: It is no VGG net of torchvision, or its weights cannot be read or downloaded.
+        ModelError: The net is not a torchvision VGG net, or its weights cannot be read or
+            downloaded.
     """
     check_vgg(text)
     weights = find_weights(text, default=True)
     if weights.published:
-        weights.class_names(0)  # those that know no classes are refused before a download
+        weights.class_names(0)  # refuse weights without classes before a download
     state = weights.read()
     origin = weights.file or weights.text
     outputs = count_outputs(state, origin, weights.describe())
@@ -63,10 +65,10 @@ def read_vgg(text: str) -> tuple[Net, ModelConfig]:
 
 
 def source_config(source: str | Path) -> ModelConfig:
-    """Return what is known of a model without its weights: of a folder, or a name of torchvision's.
+    """Return the configuration of a model folder or torchvision name, without loading weights.
 
     Raises:
-        ModelError: There is no such model.
+        ModelError: The model does not exist.
     """
     if not names_torchvision(source):
         return read_config(find_model(source))
@@ -77,7 +79,11 @@ def source_config(source: str | Path) -> ModelConfig:
 def _checked(
     weights: TorchvisionWeights, state: Mapping[str, Tensor], outputs: int
 ) -> dict[str, Tensor]:
-    """Return the weights in the order of torchvision's net, if they fit it."""
+    """Return the weights in the order of torchvision's net.
+
+    Raises:
+        ModelError: The weights do not fit the net.
+    """
     from torchvision.models import get_model
 
     with torch.device("meta"):
@@ -89,7 +95,7 @@ def _checked(
 
 
 def _fold_deviation(first: Tensor, deviation: tuple[float, ...]) -> Tensor:
-    """Return the first convolution's weights for pixels divided by ``DIVISOR`` alone."""
+    """Return the first convolution's weights for pixels divided only by ``DIVISOR``."""
     factors = DIVISOR / (255 * torch.tensor(deviation, dtype=torch.float64))
     return (first.double() * factors.view(1, -1, 1, 1)).float()
 
@@ -102,7 +108,7 @@ def _preset(weights: TorchvisionWeights) -> Any:
 
 def _config(weights: TorchvisionWeights, classes: tuple[str, ...]) -> ModelConfig:
     known = known_as(weights.name)
-    if known is None:  # check_vgg came before
+    if known is None:  # unreachable after check_vgg
         raise ModelError(f"{TORCHVISION}{weights.name}: no VGG net")
     preset = _preset(weights)
     resize = preset.resize_size[0]

@@ -1,1 +1,1 @@
-"""Measuring: views of an image, posteriors averaged over them, errors over a data set."""
+"""Evaluation: views of an image, posteriors averaged over them, errors over a data set."""

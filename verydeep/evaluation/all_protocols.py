@@ -1,4 +1,4 @@
-"""Every protocol over the given models at once, laid out as Tables 3 to 6 of the paper."""
+"""Test models by every protocol at once, arranged as Tables 3 to 6 of the paper."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _STRENGTH = {"both": 2, "crops": 1}
 
 @dataclass(frozen=True)
 class Row:
-    """One test of the table.
+    """One test in the table.
 
     Attributes:
-        letter: What it is called in comparisons.
-        table: Which part of the table it stands in.
-        result: What was measured.
+        letter: Label in comparisons.
+        table: Part of the table that it belongs to.
+        result: Result of the test.
     """
 
     letter: str
@@ -51,8 +51,8 @@ class EvaluationTable:
     """All tests of the given models on one split.
 
     Attributes:
-        rows: In order of the paper's tables.
-        seconds: Time that all of it took.
+        rows: In the order of the paper's tables.
+        seconds: Total time.
     """
 
     rows: tuple[Row, ...]
@@ -60,7 +60,7 @@ class EvaluationTable:
 
     @property
     def best_known(self) -> Row:
-        """The row of the paper's strongest protocol: dense and crops, of most nets fused."""
+        """Row with the paper's strongest protocol: dense and crops, the most nets fused."""
         return max(
             self.rows,
             key=lambda row: (len(row.result.models), _STRENGTH.get(row.result.protocol, 0)),
@@ -90,7 +90,10 @@ class EvaluationTable:
         return (row.letter, " + ".join(one.models), one.protocol, scales, error)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values; at the top those of :attr:`best_known`, but for the whole."""
+        """Return plain values, at the top level those of :attr:`best_known`.
+
+        Protocol, scales and seconds at the top level cover all tests.
+        """
         results = [row.result for row in self.rows]
         return {
             **self.best_known.result.to_dict(),
@@ -118,16 +121,16 @@ def measure_table(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> EvaluationTable:
-    """Measure models by every protocol, each image read once and each view shown once.
+    """Test models by every protocol, reading each image and running each view only once.
 
     Args:
-        models: Of the same classes.
-        samples: What to test on.
-        common: Mirror images, grid and averages of all tests.
+        models: Models with the same classes.
+        samples: Test samples.
+        common: Mirror images, grid and averages for all tests.
         split: Name of the split, for the results.
         root: Folder that the names of unreadable images are relative to.
         workers: Decoding processes.
-        progress: Where to report to.
+        progress: Progress reporting.
 
     Raises:
         InputError: The models' classes differ, or no image can be read.
@@ -161,7 +164,7 @@ def _plan(models: Sequence[Model], common: TestProtocol) -> Iterator[tuple[str, 
     yield from ((SINGLE, test("dense", "single", net)) for net in dense)
     yield from ((MULTI, test("dense", "multi", net)) for net in dense)
     for net in each:
-        # Dense at several scales stands in Table 4 already.
+        # Dense at several scales is already in Table 4.
         yield TOGETHER, test("crops", "multi", net)
         if net in dense:
             yield TOGETHER, test("both", "multi", net)
@@ -176,7 +179,7 @@ def _plan(models: Sequence[Model], common: TestProtocol) -> Iterator[tuple[str, 
 
 
 def _letter(place: int) -> str:
-    """Return a, b and so on to z, then aa, ab.
+    """Return the label of a row: a to z, then aa, ab and so on.
 
     >>> _letter(0), _letter(25), _letter(26)
     ('a', 'z', 'aa')

@@ -1,7 +1,7 @@
-"""Whether probabilities mean what they say, and the one number that mends them.
+"""Calibration of probabilities, and the temperature that corrects them.
 
-Of the images that a calibrated model is 80 % sure of, it gets 80 % right. After Guo et al.,
-"On Calibration of Modern Neural Networks" (2017).
+A calibrated model is right on 80 % of the images that it is 80 % confident about. After Guo et
+al., "On Calibration of Modern Neural Networks" (2017).
 
 N images, K classes.
 """
@@ -22,14 +22,14 @@ BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The images whose likeliest class has a probability in a range.
+    """Images whose most likely class has a probability in a range.
 
     Attributes:
-        low: Where the range begins; not in it, but for the first.
-        high: Where it ends, inclusive.
-        images: How many there are.
-        confidence: Mean probability of the likeliest class; NaN if there are none.
-        accuracy: Share of them that are right; NaN if there are none.
+        low: Lower edge, exclusive except in the first bin.
+        high: Upper edge, inclusive.
+        images: Number of images.
+        confidence: Mean probability of the most likely class; NaN without images.
+        accuracy: Share of images classified correctly; NaN without images.
     """
 
     low: float
@@ -41,11 +41,11 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A range with images in it.
+    """A bin that contains images.
 
     Attributes:
-        bin: Its figures.
-        interval: 95 % interval of the share that is right (Wilson), in percent.
+        bin: The bin.
+        interval: 95 % confidence interval of its accuracy (Wilson), in percent.
     """
 
     bin: Bin
@@ -53,7 +53,7 @@ class Range:
 
 
 def ranges(bins: Iterable[Bin]) -> tuple[Range, ...]:
-    """Return the ranges that have images, each with the interval of its accuracy."""
+    """Return the bins that contain images, each with the interval of its accuracy."""
     return tuple(
         Range(part, wilson_interval(round(part.accuracy * part.images), part.images))
         for part in bins
@@ -62,24 +62,24 @@ def ranges(bins: Iterable[Bin]) -> tuple[Range, ...]:
 
 
 def reliability(posteriors: Tensor, labels: Tensor, bins: int = BINS) -> list[Bin]:
-    """Return confidence and accuracy in ranges of equal width.
+    """Return confidence and accuracy in bins of equal width.
 
     Args:
         posteriors: (N, K).
         labels: int64 (N,).
-        bins: Ranges.
+        bins: Number of bins.
     """
     confidence, guess = posteriors.double().max(1)
     return reliability_of(confidence, guess == labels, bins)
 
 
 def reliability_of(confidence: Tensor, right: Tensor, bins: int = BINS) -> list[Bin]:
-    """Return confidence and accuracy in ranges of equal width.
+    """Return confidence and accuracy in bins of equal width.
 
     Args:
-        confidence: Probability of the likeliest class, float64 (N,).
-        right: Whether it is the true one, bool (N,).
-        bins: Ranges.
+        confidence: Probability of the most likely class, float64 (N,).
+        right: True where that class is correct, bool (N,).
+        bins: Number of bins.
     """
     place = (confidence * bins).ceil().long().clamp(1, bins) - 1
     count = torch.bincount(place, minlength=bins)
@@ -92,7 +92,7 @@ def reliability_of(confidence: Tensor, right: Tensor, bins: int = BINS) -> list[
 
 
 def expected_calibration_error(posteriors: Tensor, labels: Tensor, bins: int = BINS) -> float:
-    """Return the mean distance of confidence and accuracy over the images, in percent.
+    """Return the mean gap between confidence and accuracy over the images, in percent.
 
     >>> likely = torch.tensor([[0.9, 0.1], [0.1, 0.9]])
     >>> round(expected_calibration_error(likely, torch.tensor([0, 0])), 4)
@@ -102,18 +102,18 @@ def expected_calibration_error(posteriors: Tensor, labels: Tensor, bins: int = B
 
 
 DRAWS = 100
-"""Times that outcomes are drawn of a net that is perfectly calibrated."""
+"""Random draws of the outcomes of a perfectly calibrated net."""
 
 
 def calibration_error_by_chance(confidence: Tensor, bins: int = BINS) -> float:
-    """Return the calibration error that a perfectly calibrated net shows on average, in percent.
+    """Return the mean calibration error of a perfectly calibrated net, in percent.
 
-    The images of a range are right as often as the net says only on average: of few images, a
-    calibration error means little unless it is well above this.
+    Even then, accuracy in a bin equals confidence only on average. On few images, a calibration
+    error means little unless it is well above this value.
 
     Args:
-        confidence: Probability of the likeliest class, float64 (N,).
-        bins: Ranges.
+        confidence: Probability of the most likely class, float64 (N,).
+        bins: Number of bins.
     """
     if not len(confidence):
         return float("nan")
@@ -136,20 +136,21 @@ def _mean_gap(found: Iterable[Bin]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A temperature and where it comes from.
+    """A temperature and how it was fitted.
 
     Attributes:
         temperature: T of :func:`temper`.
-        split: What it was fitted on.
-        protocol: How the posteriors were measured that it was fitted to.
-        images: How many.
-        loss_before: Mean −log probability of the true class there, in nats.
-        loss_after: The same with the temperature. As that was fitted to these very images, it is
-            never above ``loss_before``.
-        loss_held_out: The same, each image at a temperature that was fitted to others; None of
-            models that were calibrated by earlier versions.
-        gain: 95 % interval of how much less that is than ``loss_before``, in nats; None likewise.
-        kept: Whether the temperature is of use; see :func:`fit_calibration`.
+        split: Split that it was fitted on.
+        protocol: Test protocol of the posteriors that it was fitted to.
+        images: Number of these images.
+        loss_before: Mean −log probability of their true class, in nats.
+        loss_after: The same at the temperature. It is never above ``loss_before``, because the
+            temperature was fitted to these images.
+        loss_held_out: The same, each image at a temperature fitted to other images; None for
+            models calibrated by earlier versions.
+        gain: 95 % confidence interval of ``loss_before`` − ``loss_held_out``, in nats; None for
+            such models and for a single image.
+        kept: Whether the temperature is worth using; see :func:`fit_calibration`.
     """
 
     temperature: float
@@ -166,17 +167,17 @@ class Calibration:
 def fit_calibration(
     posteriors: Tensor, labels: Tensor, *, split: str, protocol: str
 ) -> Calibration:
-    """Fit a temperature, and find out on images that it was not fitted to whether it is of use.
+    """Fit a temperature, and test on held-out images whether it is worth using.
 
-    It is to be kept if the loss of held-out images gets less by it, even if there were one
-    image more: the surest one again, but wrong, its second class being the true one. Without that
-    image, few mistakes among few images would tell the net to be as good as certain.
+    It is kept if it lowers the held-out loss even with one image added: the most confident image
+    again, but wrong, with its second class as the true one. Without that image, few mistakes on
+    few images would make the net almost certain.
 
     Args:
         posteriors: (N, K), N ≥ 1.
         labels: int64 (N,).
-        split: Name of the images.
-        protocol: How the posteriors were measured.
+        split: Name of the split.
+        protocol: Test protocol of the posteriors.
     """
     temperature = fit_temperature(posteriors, labels)
     before = log_losses(posteriors, labels)
@@ -200,10 +201,10 @@ def fit_calibration(
 
 
 def temper(posteriors: Tensor, temperature: float) -> Tensor:
-    """Return posteriors at a temperature: their powers 1/T, brought to a sum of one.
+    """Return posteriors at a temperature: raised to the power 1/T, then scaled to sum to one.
 
-    For one view that is the softmax of scores divided by T. Above 1 they become less sure, below
-    more; the order of the classes stays. Rows of zeros stay zeros.
+    For one view this is the softmax of scores divided by T. T > 1 lowers the confidence, T < 1
+    raises it; the order of the classes stays. Rows of zeros stay zeros.
 
     Args:
         posteriors: (N, K).
@@ -218,20 +219,20 @@ def temper(posteriors: Tensor, temperature: float) -> Tensor:
 
 
 def fit_temperature(posteriors: Tensor, labels: Tensor) -> float:
-    """Return the temperature from 0.05 to 20 at which the loss of posteriors is least.
+    """Return the temperature from 0.05 to 20 with the lowest loss.
 
     Args:
         posteriors: (N, K), N ≥ 1.
         labels: int64 (N,).
     """
-    from scipy import optimize  # slow to import, and all else does without it
+    from scipy import optimize  # slow to import and rarely needed
 
     logs = _log(posteriors)
 
     def loss(inverse: float) -> float:
         return float(torch.nn.functional.cross_entropy(logs * inverse, labels))
 
-    # The loss is convex in 1/T, so one bounded search finds its least value.
+    # The loss is convex in 1/T, so one bounded search finds the minimum.
     found = optimize.minimize_scalar(
         loss, bounds=(1 / 20, 20), method="bounded", options={"xatol": 1e-6}
     )
@@ -239,19 +240,18 @@ def fit_temperature(posteriors: Tensor, labels: Tensor) -> float:
 
 
 FOLDS = 20
-"""Parts that images are divided into for cross-fitting, at most."""
+"""Maximum number of folds for cross-fitting."""
 
 
 def cross_fitted(posteriors: Tensor, labels: Tensor, folds: int = FOLDS) -> Tensor:
-    """Return the loss of every image at a temperature that was fitted to others, float64 (N,).
+    """Return each image's loss at a temperature fitted to other images, float64 (N,).
 
-    The images are divided into parts in which the classes are represented alike; each part in
-    turn is held out.
+    The images are divided into folds stratified by class; each fold is held out in turn.
 
     Args:
         posteriors: (N, K), N ≥ 2.
         labels: int64 (N,).
-        folds: How many parts; with fewer images, one image is a part.
+        folds: Number of folds; with fewer images, each image is a fold.
     """
     folds = min(folds, len(labels))
     part = torch.empty_like(labels)
@@ -265,11 +265,11 @@ def cross_fitted(posteriors: Tensor, labels: Tensor, folds: int = FOLDS) -> Tens
 
 
 def mean_interval(values: Tensor, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval of a mean after Student.
+    """Return Student's t interval of a mean.
 
     Args:
         values: At least two.
-        confidence: Share of all samples whose interval holds the true mean.
+        confidence: Confidence level.
 
     >>> [round(edge, 3) for edge in mean_interval(torch.tensor([1.0, 2.0, 3.0]))]
     [-0.484, 4.484]
@@ -282,5 +282,5 @@ def mean_interval(values: Tensor, confidence: float = 0.95) -> tuple[float, floa
 
 
 def _log(posteriors: Tensor) -> Tensor:
-    """Return logarithms in float64; zeros, which come of underflow, count as the least number."""
+    """Return logarithms in float64; zeros, from underflow, become the smallest normal float32."""
     return posteriors.double().clamp(min=torch.finfo(torch.float32).tiny).log()

@@ -1,4 +1,4 @@
-"""Which classes are taken for which.
+"""Confusion between classes, and error rates of each.
 
 N images, K classes.
 """
@@ -15,7 +15,7 @@ from verydeep.evaluation.metrics import likeliest
 
 
 def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:
-    """Count the images by true class (rows) and likeliest class (columns).
+    """Count the images by true class (rows) and most likely class (columns).
 
     Args:
         posteriors: (N, K).
@@ -49,16 +49,19 @@ def count_pairs(labels: Tensor, guesses: Tensor, classes: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class ClassErrors:
-    """How one class fared.
+    """Error rates of one class.
 
     Attributes:
-        name: The class.
-        images: Images of it.
-        top1_error: Share of them taken for another, in percent; NaN without images.
-        precision: Share of the images taken for it that are of it, in percent; NaN if none was.
-        recall: Share of its images that are taken for it, in percent; NaN without images.
-        f1: Harmonic mean of both, in percent; NaN if it neither occurs nor is guessed.
-        mostly_taken_for: The other class that took most of them, and how many; None if none did.
+        name: Name of the class.
+        images: Number of its images.
+        top1_error: Share of its images assigned to another class, in percent; NaN without images.
+        precision: Share of the images assigned to it that belong to it, in percent; NaN if none
+            was.
+        recall: Share of its images assigned to it, in percent; NaN without images.
+        f1: Harmonic mean of precision and recall, in percent; NaN if the class neither occurs nor
+            is predicted.
+        mostly_taken_for: Class it is most often mistaken for, and the number of images; None
+            without mistakes.
     """
 
     name: str
@@ -75,7 +78,7 @@ def class_errors(confusion: Tensor, names: tuple[str, ...]) -> list[ClassErrors]
 
     Args:
         confusion: int64 (K, K), from :func:`confusion_matrix`.
-        names: Of the K classes.
+        names: Names of the K classes.
     """
     images, taken, right = confusion.sum(1), confusion.sum(0), confusion.diagonal()
     others = confusion - torch.diag(right)
@@ -98,11 +101,12 @@ def rate_classes(
     """Return the errors of every class from counts.
 
     Args:
-        names: Of the K classes.
+        names: Names of the K classes.
         images: Images of each class, int64 (K,).
-        taken: Images taken for it, int64 (K,).
-        right: Images of it that were, int64 (K,).
-        mostly_taken_for: The other class that took most, and how many, by number of the class.
+        taken: Images assigned to it, int64 (K,).
+        right: Its images among these, int64 (K,).
+        mostly_taken_for: By class index, the class it is most often mistaken for and the number
+            of images.
     """
     right = right.double()
     recall, precision, f1 = right / images, right / taken, 2 * right / (images + taken)

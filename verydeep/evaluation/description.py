@@ -1,4 +1,4 @@
-"""A test in words: every step from images to posteriors, so that two numbers can be compared."""
+"""A test in words: every step from images to posteriors, to make two results comparable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCr
 
 
 class Described(Interface):
-    """What a step says of a net."""
+    """Properties of a net that the steps mention."""
 
     @property
     def name(self) -> str:
@@ -22,25 +22,25 @@ class Described(Interface):
 
     @property
     def interpolation(self) -> str:
-        """How images are rescaled for it in its own preset; else always bilinearly."""
+        """Interpolation for preset ``torchvision``; other presets are bilinear."""
 
     @property
     def density(self) -> str:
-        """How it answers on an image larger than a crop."""
+        """Its answer to an image larger than a crop, in words."""
 
 
 def views_a_scale(views: Views) -> int:
-    """Return how many views of an image there are at one scale.
+    """Return the number of views of an image at one scale.
 
     >>> views_a_scale(Grid()), views_a_scale(GoogLeNetCrops())
     (50, 36)
     """
-    # Counted on a made-up size: their number is that of any other.
+    # The size is arbitrary: the count does not depend on it.
     return len(views(4, 6, 2))
 
 
 def views_a_picture(protocols: Sequence[TestProtocol]) -> int:
-    """Return how many views of an image a test shows to its nets, over all scales.
+    """Return the number of views of an image in a test, over all nets and scales.
 
     >>> views_a_picture([TestProtocol("both", (256, 384, 512), flip=True)])
     156
@@ -56,7 +56,7 @@ def steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> tup
 
     Args:
         models: The nets.
-        protocols: One for each net; they differ in their scales alone.
+        protocols: One for each net; they differ only in their scales.
     """
     return tuple(_steps(models, protocols))
 

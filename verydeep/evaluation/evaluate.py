@@ -1,4 +1,4 @@
-"""A data set through one model or several: the results of one test, or of many at once."""
+"""Test one or more models on a data set, by one protocol or by many at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from verydeep.system.progress import Progress
 
 
 class Model(Scorer, Calibrated, Scaled, Interface):
-    """A net to be tested: it scores, and says what it is."""
+    """A net to test: its scores and its properties."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -35,26 +35,26 @@ class Model(Scorer, Calibrated, Scaled, Interface):
 
     @property
     def any_size(self) -> bool:
-        """Whether it answers on images larger than a crop."""
+        """True if it accepts images larger than a crop."""
 
     @property
     def slides(self) -> bool:
-        """Whether its dense answer is a map of positions, and not one score for all."""
+        """True if its dense answer is a map of scores by position, not a single score."""
 
     @property
     def stride(self) -> int:
         """Image pixels between neighbouring positions of that map."""
 
     def check_scale(self, scale: int) -> None:
-        """Raise an InputError if it cannot be tested at a scale."""
+        """Raise an InputError if the net cannot be tested at a scale."""
 
 
 @dataclass(frozen=True)
 class Test:
-    """What to measure: which nets, and each by which protocol; several are fused.
+    """A test of one net, or of several that are fused.
 
     Attributes:
-        members: Numbers of the nets, each with its protocol. The protocols differ in scales alone.
+        members: Index of each net with its protocol. The protocols differ only in scales.
     """
 
     __test__ = False  # not a test for pytest to collect
@@ -63,11 +63,11 @@ class Test:
 
     @property
     def protocols(self) -> tuple[TestProtocol, ...]:
-        """The protocols, in the order of the nets."""
+        """Protocols, in the order of the nets."""
         return tuple(protocol for _, protocol in self.members)
 
     def mixture(self) -> Mixture:
-        """Return the weights of all parts: nets weigh the same, as do their scales and kinds."""
+        """Return the weight of each part: equal for all nets, then for their scales and kinds."""
         weights: dict[ViewGroup, float] = {}
         for net, protocol in self.members:
             parts = [
@@ -90,13 +90,13 @@ def evaluate_samples(
     """Test models on samples; every image is counted exactly once.
 
     Args:
-        models: Of the same classes; several are fused by averaging their posteriors.
-        samples: What to test on; labels count into the models' classes.
-        protocol: How; or one for each model, that differ in their scales.
+        models: Models with the same classes; several are fused by averaging their posteriors.
+        samples: Test samples; their labels are indices of the models' classes.
+        protocol: One for all models, or one for each that differ only in scales.
         split: Name of the split, for the result.
         root: Folder that the names of unreadable images are relative to.
         workers: Decoding processes.
-        progress: Where to report to.
+        progress: Progress reporting.
 
     Raises:
         InputError: A scale is too small for a net, the models' classes differ, or no image can
@@ -124,12 +124,12 @@ def evaluate_tests(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> list[EvaluationResult]:
-    """Make several tests of the same images at once; what they share is computed once.
+    """Run several tests on the same images at once, and compute shared work once.
 
     Under ``torchrun`` every process takes a share of the images and returns the whole result.
 
     Raises:
-        InputError: As :func:`evaluate_samples`.
+        InputError: As in :func:`evaluate_samples`.
     """
     check_tests(models, tests)
     samples = Samples.of(samples)
@@ -155,7 +155,7 @@ def evaluate_tests(
 
 
 def block_size(images: int) -> int:
-    """Return how many neighbours go through together; it depends on their whole number alone.
+    """Return the number of neighbouring images in a block, from the total number alone.
 
     >>> block_size(64), block_size(500), block_size(50_000)
     (8, 32, 256)
@@ -172,11 +172,11 @@ def _share(
     workers: int | None,
     progress: Progress | None,
 ) -> tuple[Tensor, dict[int, str], dict[ViewGroup, float]]:
-    """Compute this process's share of the posteriors, and put all shares together.
+    """Compute this process's share of the posteriors, and merge all shares.
 
     Returns:
-        Posteriors (M, N, K), the reasons of unreadable images by number, and the seconds of every
-        part, the longest of all processes.
+        Posteriors (M, N, K), the reasons for unreadable images by index, and the seconds of each
+        part in the slowest process.
     """
     block = block_size(len(samples))
     mine = group.share(len(samples), block)
@@ -207,23 +207,23 @@ def _share(
 
 
 def preset(tests: Sequence[Test]) -> str:
-    """Return the preset that tests share."""
+    """Return the preset that the tests share."""
     return tests[0].protocols[0].preset
 
 
 def rescaling(models: Sequence[Model], tests: Sequence[Test]) -> tuple[Rounding, str]:
-    """Return how images are rescaled for tests: rounding of the longer side, interpolation."""
+    """Return rounding of the longer side and interpolation for rescaling the tests' images."""
     if preset(tests) == "torchvision":
         return "down", models[0].interpolation
     return "nearest", "bilinear"
 
 
 def check_tests(models: Sequence[Model], tests: Sequence[Test]) -> None:
-    """Refuse tests that cannot be made, or not together.
+    """Reject tests that cannot be run, or not together.
 
     Raises:
         InputError: A scale is too small for a net, a net takes crops only, the models' classes
-            differ, or the tests differ in what they average or round.
+            differ, or the tests differ in average, preset or interpolation.
     """
     first = models[0]
     for net, protocol in dict.fromkeys(member for test in tests for member in test.members):
@@ -248,7 +248,7 @@ def check_tests(models: Sequence[Model], tests: Sequence[Test]) -> None:
 
 
 def relabel(dataset: Dataset, split: str, classes: Sequence[str]) -> Samples:
-    """Return a split's samples with labels that count into a model's classes, matched by name.
+    """Return a split's samples, labelled by a model's class indices; classes match by name.
 
     Raises:
         DataError: The model does not know a class of the data set.

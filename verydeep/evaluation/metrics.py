@@ -1,4 +1,4 @@
-"""Errors from posteriors.
+"""Error rates and losses from posteriors.
 
 N images, K classes.
 """
@@ -13,11 +13,11 @@ from torch import Tensor
 
 
 def likeliest(posteriors: Tensor, k: int) -> Tensor:
-    """Return the k likeliest classes, the likeliest first; of equally likely ones the first.
+    """Return the k most likely classes in descending order; ties go to the first class.
 
     Args:
         posteriors: (N, K).
-        k: How many; with fewer than k classes, all.
+        k: Number of classes to return; all if there are fewer.
 
     Returns:
         int64 (N, min(k, K)).
@@ -26,14 +26,14 @@ def likeliest(posteriors: Tensor, k: int) -> Tensor:
 
 
 def topk_error(posteriors: Tensor, labels: Tensor, k: int) -> float:
-    """Return the percentage of images whose class is not among the k likeliest.
+    """Return the percentage of images whose class is not among the k most likely.
 
-    With fewer than k classes, top-k is top-K. Of equally likely classes the first come first.
+    With fewer than k classes, top-k is top-K. Ties go to the first class.
 
     Args:
         posteriors: (N, K).
         labels: int64 (N,).
-        k: How many guesses are allowed.
+        k: Number of guesses allowed.
 
     >>> topk_error(torch.tensor([[0.6, 0.3, 0.1], [0.5, 0.1, 0.4]]), torch.tensor([0, 2]), 1)
     50.0
@@ -45,7 +45,7 @@ def topk_error(posteriors: Tensor, labels: Tensor, k: int) -> float:
 
 
 def log_loss(posteriors: Tensor, labels: Tensor) -> float:
-    """Return the mean of −log of the true class's probability, in nats.
+    """Return the mean −log probability of the true class, in nats.
 
     Args:
         posteriors: (N, K).
@@ -58,25 +58,25 @@ def log_loss(posteriors: Tensor, labels: Tensor) -> float:
 
 
 def log_losses(posteriors: Tensor, labels: Tensor) -> Tensor:
-    """Return −log of the true class's probability of every image, in nats, float64 (N,).
+    """Return the −log probability of each image's true class, in nats, float64 (N,).
 
     Args:
         posteriors: (N, K).
         labels: int64 (N,).
     """
     likely = posteriors.gather(1, labels[:, None])[:, 0].double()
-    # A probability of zero, which softmax gives only by underflow, would cost infinitely much.
+    # A zero probability, which softmax gives only by underflow, would have an infinite loss.
     return -likely.clamp(min=torch.finfo(torch.float32).tiny).log()
 
 
 def macro_f1(guesses: Tensor, labels: Tensor) -> float:
-    """Return the mean F1 of the classes, in percent, each class counting alike.
+    """Return the unweighted mean F1 of the classes, in percent.
 
     F1 of a class is the harmonic mean of precision and recall, 2·TP / (2·TP + FP + FN). Classes
-    that neither occur nor are guessed are left out, as scikit-learn does.
+    that neither occur nor are predicted are left out, as in scikit-learn.
 
     Args:
-        guesses: Likeliest classes, int64 (N,).
+        guesses: Most likely classes, int64 (N,).
         labels: int64 (N,).
 
     >>> round(macro_f1(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1])), 2)
@@ -92,13 +92,13 @@ def macro_f1(guesses: Tensor, labels: Tensor) -> float:
 
 
 TITLES = {"top1_error": "top-1 error", "localization_error": "localization error"}
-"""By the name in results and logs, in percent."""
+"""Title of each error, which is in percent, by its name in results and logs."""
 
 
 def has_top5(figures: Mapping[str, Any]) -> bool:
-    """Return whether the top-5 error of a test says anything: of five classes or fewer it is 0.
+    """Return True if a test's top-5 error is informative: with five classes or fewer it is 0.
 
-    Results of earlier versions do not say how many classes there are.
+    Results of earlier versions lack the number of classes.
 
     >>> has_top5({"classes": 6}), has_top5({"classes": 3}), has_top5({})
     (True, False, True)
@@ -108,10 +108,10 @@ def has_top5(figures: Mapping[str, Any]) -> bool:
 
 
 def is_optimistic(figures: Mapping[str, Any]) -> str | None:
-    """Return why a test shows the net better than it is; None if it does not, as far as is known.
+    """Return why a test's error is too low; None if it is not, as far as is known.
 
     Args:
-        figures: Of a test, or ``metrics.json`` of a run.
+        figures: Results of a test, or ``metrics.json`` of a run.
     """
     images = int(figures["images"])
     trained, validated = figures.get("trained_on"), figures.get("validated_on")
@@ -128,7 +128,7 @@ def is_optimistic(figures: Mapping[str, Any]) -> str | None:
 
 
 def error_of(figures: Mapping[str, Any], prefix: str = "") -> str:
-    """Return the name of the error among the figures of a test or (``val_``) of an epoch.
+    """Return the name of the error in the results of a test or (``val_``) an epoch.
 
     >>> error_of({"loss": 1.0, "localization_error": 20.0}), error_of({"val_top1_error": 1}, "val_")
     ('localization_error', 'top1_error')

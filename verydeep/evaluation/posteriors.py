@@ -1,7 +1,7 @@
-"""From scores to posteriors, averaged over views, scales and nets (section 3.2).
+"""Posteriors from scores, averaged over views, scales and nets (section 3.2).
 
-Every test is a weighted mean: of views of an image at several scales, shown to one net or several.
-This is where it is taken, for many tests at once: what they share is computed once.
+Every test is a weighted mean over views of an image at several scales, seen by one or more nets.
+This module computes many tests at once, and their shared work only once.
 
 N images, K classes, M mixtures; h, w sides of a score map.
 """
@@ -28,28 +28,28 @@ from verydeep.system.progress import ProgressTask
 
 
 class Scorer(Protocol):
-    """All that is asked of a net to be tested."""
+    """Interface of a net to test."""
 
     @property
     def input_size(self) -> int:
-        """Side of the smallest image that it takes, in pixels."""
+        """Side of the smallest image it accepts, in pixels."""
 
     @property
     def pixels_at_once(self) -> int:
-        """Pixels of all images that should go through it together."""
+        """Total pixels of a batch."""
 
     def score_map(self, pictures: Tensor) -> Tensor:
-        """Return scores (N, K, h, w) before the softmax, from uint8 images (N, 3, H, W)."""
+        """Return scores (N, K, h, w) before the softmax, for uint8 images (N, 3, H, W)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewGroup:
-    """One kind of views at one scale, shown to one net; its views weigh the same.
+    """Views of one kind at one scale for one net; all have the same weight.
 
     Attributes:
-        net: Number of the net.
+        net: Index of the net.
         scale: Q, in pixels.
-        views: The kind of views.
+        views: Kind of view.
     """
 
     net: int
@@ -58,11 +58,11 @@ class ViewGroup:
 
 
 Mixture = Mapping[ViewGroup, float]
-"""A test: parts by weight; the weights sum to one."""
+"""A test: the weight of each part; weights sum to one."""
 
 
 class _Note(NamedTuple):
-    """What a view counts for: an image's number, and the weight within its part."""
+    """A view's image index, its part, and its weight within the part."""
 
     row: int
     part: ViewGroup
@@ -82,22 +82,22 @@ def mix_posteriors(
 ) -> Tensor:
     """Return the class probabilities of images in several tests.
 
-    Images go through in blocks of neighbours; views that are shown at the same size, of all
-    images and scales of a block, go through a net together. What goes together depends on the
-    block alone: the numbers are the same to the last digit wherever a block is computed.
+    Images are processed in blocks of neighbours. Views of the same input size, from all images
+    and scales of a block, form batches. The batches depend only on the block, so the results are
+    identical to the last digit wherever a block is computed.
 
     Args:
-        nets: Of the same classes.
+        nets: Nets with the same classes.
         classes: K.
-        pictures: Rescaled to every scale of the mixtures. Which are unreadable it knows afterwards.
+        pictures: Images at every scale of the mixtures. Afterwards it lists the unreadable ones.
         mixtures: The tests.
-        average: What is averaged; see :class:`~verydeep.evaluation.protocol.TestProtocol`.
-        block: Images in a block.
-        task: Told how many images are done.
-        seconds: Filled with the time that each part took.
+        average: Averaging rule; see :class:`~verydeep.evaluation.protocol.TestProtocol`.
+        block: Images per block.
+        task: Receives the number of images done.
+        seconds: Receives the time that each part took.
 
     Returns:
-        float32 (M, N, K) on the CPU; rows sum to one, those of unreadable images are zero.
+        float32 (M, N, K) on the CPU; rows sum to one, or are zero for unreadable images.
     """
     total = mix_answers(
         nets,
@@ -125,17 +125,17 @@ def mix_answers(
     task: ProgressTask | None = None,
     seconds: dict[ViewGroup, float] | None = None,
 ) -> Tensor:
-    """Return weighted means over views of whatever is made of a net's maps.
+    """Return weighted means over views of a function of the nets' maps.
 
     Args:
-        nets: Of the same outputs.
-        outputs: K, numbers that are made of a map.
-        pictures: As for :func:`mix_posteriors`, like all that is not named here.
-        mixtures: The means.
-        answer: From maps (n, C, h, w) of n views to (n, K).
-        block: Images in a block.
-        task: Told how many images are done.
-        seconds: Filled with the time that each part took.
+        nets: Nets with the same outputs.
+        outputs: K, the length of the function's result for one view.
+        pictures: As in :func:`mix_posteriors`.
+        mixtures: Weights of the means.
+        answer: Function from maps (n, C, h, w) of n views to (n, K).
+        block: Images per block.
+        task: Receives the number of images done.
+        seconds: Receives the time that each part took.
 
     Returns:
         float32 (M, N, K) on the CPU; zero for unreadable images.
@@ -168,7 +168,7 @@ def mix_answers(
 
 
 class _Mixer:
-    """Adds up what the nets answer."""
+    """Accumulates the answers of the nets."""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ class _Mixer:
         self.seconds: dict[ViewGroup, float] = defaultdict(float)
 
     def add(self, net: int, shown: Tensor, notes: Sequence[_Note]) -> None:
-        """Show views to a net, and add up what it answers."""
+        """Run a net on views, and accumulate its answers."""
         started = time.perf_counter()
         answers = self.answer(self.nets[net].score_map(shown)).cpu()
         rows = torch.tensor([note.row for note in notes])
@@ -201,4 +201,4 @@ ANSWERS: dict[Average, Callable[[Tensor], Tensor]] = {
     "scores": lambda maps: maps.mean((2, 3)),
     "posteriors": lambda maps: maps.softmax(1).mean((2, 3)),
 }
-"""What is made of score maps (n, K, h, w) before views are averaged: (n, K)."""
+"""Functions from score maps (n, K, h, w) to (n, K), applied before views are averaged."""

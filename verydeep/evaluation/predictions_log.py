@@ -1,8 +1,8 @@
-"""What is kept of a test's answers: enough to draw them, little enough for a large test set.
+"""Compact record of a test's answers: enough to plot, small even for a large test set.
 
-Of every image the true class with its probability, and the likeliest classes with theirs.
+It holds the true class and the most likely classes of each image, with their probabilities.
 
-N images, K classes, T ≤ 5 likeliest.
+N images, K classes, T ≤ 5 most likely.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.result import Answers
 
 KEPT = 5
-"""Likeliest classes that are kept of an image."""
+"""Maximum number of classes kept per image."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """The answers of a test, in brief.
+    """Compact answers of a test.
 
     Attributes:
-        names: Of the images, N.
+        names: Names of the N images.
         labels: True classes, int64 (N,).
-        probabilities: Of the true classes, float64 (N,).
-        guesses: The likeliest classes, the likeliest first, int64 (N, T).
+        probabilities: Probabilities of the true classes, float64 (N,).
+        guesses: Most likely classes in descending order, int64 (N, T).
         confidences: Their probabilities, float64 (N, T).
         classes: Names of the K classes.
     """
@@ -45,7 +45,7 @@ class Record:
 
     @staticmethod
     def of(answers: Answers) -> Record:
-        """Return what is kept of answers."""
+        """Return the record of a test's answers."""
         likely = answers.posteriors.double()
         guesses = likeliest(answers.posteriors, KEPT)
         return Record(
@@ -59,26 +59,26 @@ class Record:
 
     @property
     def wrong(self) -> Tensor:
-        """Whether the likeliest class is not the true one, bool (N,)."""
+        """True where the most likely class is wrong, bool (N,)."""
         return self.guesses[:, 0] != self.labels
 
     @property
     def margins(self) -> Tensor:
-        """How much likelier the first class is than the second, float64 (N,); one class has 1."""
+        """Probability gap between the first and second class, float64 (N,); 1 with one class."""
         rest = self.confidences[:, 1] if self.confidences.shape[1] > 1 else 0.0
         return self.confidences[:, 0] - rest
 
     def worst_mistakes(self, count: int) -> list[int]:
-        """Return numbers of wrong images, those with the likeliest wrong class first."""
+        """Return indices of misclassified images, most confident mistakes first."""
         order = self.confidences[:, 0].argsort(descending=True, stable=True)
         return [int(number) for number in order[self.wrong[order]][:count]]
 
     def most_doubtful(self, count: int) -> list[int]:
-        """Return numbers of images, right or wrong, those of the smallest margin first."""
+        """Return indices of images, right or wrong, smallest margin first."""
         return [int(number) for number in self.margins.argsort(stable=True)[:count]]
 
     def mistaken_pairs(self) -> list[tuple[int, int, int]]:
-        """Return true class, class it was taken for and how often, the most frequent first."""
+        """Return (true class, predicted class, count) of mistakes, most frequent first."""
         classes = len(self.classes)
         codes = (self.labels * classes + self.guesses[:, 0])[self.wrong]
         found, counts = torch.unique(codes, return_counts=True)
@@ -89,7 +89,7 @@ class Record:
         )
 
     def class_errors(self) -> list[ClassErrors]:
-        """Return the errors of every class, in their order, without a matrix of K² numbers."""
+        """Return the errors of every class, in class order, without building a K×K matrix."""
         classes = len(self.classes)
         images = self.labels.bincount(minlength=classes)
         taken = self.guesses[:, 0].bincount(minlength=classes)
@@ -100,11 +100,11 @@ class Record:
         return rate_classes(self.classes, images, taken, right, most)
 
     def reliability(self, bins: int = BINS) -> list[Bin]:
-        """Return confidence and accuracy in ranges of equal width."""
+        """Return confidence and accuracy in bins of equal width."""
         return reliability_of(self.confidences[:, 0], ~self.wrong, bins)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield plain values of every image, with names for classes."""
+        """Yield plain values for each image, with class names."""
         columns = (self.labels, self.probabilities, self.guesses, self.confidences)
         for name, label, probability, guesses, confidences in zip(
             self.names, *(column.tolist() for column in columns), strict=True
@@ -119,15 +119,15 @@ class Record:
 
     @staticmethod
     def from_rows(rows: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> Record:
-        """Read back what :meth:`rows` wrote.
+        """Read back the output of :meth:`rows`.
 
         Args:
-            rows: At least one.
+            rows: At least one row.
             classes: Names of the K classes.
 
         Raises:
-            KeyError: A column is missing, or a class is not among them.
-            ValueError: A value is none of its kind, or the rows differ in length.
+            KeyError: A column is missing, or a class is unknown.
+            ValueError: A value is invalid, or the rows differ in length.
             TypeError: Likewise.
         """
         rows, number = list(rows), {name: label for label, name in enumerate(classes)}
@@ -143,5 +143,5 @@ class Record:
 
 
 def _exact(value: float) -> float:
-    """Return a float32 by the nine digits that say it exactly."""
+    """Return a float32 rounded to nine digits, enough to identify it exactly."""
     return float(f"{value:.9g}")

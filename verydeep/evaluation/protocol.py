@@ -18,18 +18,18 @@ Preset = Literal["paper", "torchvision"]
 NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
 Scales = int | Iterable[int] | str | None
-"""Test scales: pixels, ``single`` or ``multi`` for the paper's, None for the model's own."""
+"""Test scales: in pixels, ``single`` or ``multi`` for the paper's, None for the model's own."""
 
 USUAL_GRID = (5, 5)
-"""Rows and columns of crops unless stated otherwise."""
+"""Default rows and columns of crops."""
 
 
 class Scaled(Interface):
-    """A net that knows the scales it was trained and tested at."""
+    """A net with its training and test scales."""
 
     @property
     def input_size(self) -> int:
-        """Side of the smallest image that it takes, in pixels."""
+        """Side of the smallest image it accepts, in pixels."""
 
     @property
     def train_scale(self) -> tuple[int, int]:
@@ -37,11 +37,11 @@ class Scaled(Interface):
 
     @property
     def test_scales(self) -> tuple[int, ...]:
-        """Test scales Q, in pixels, that it was tested at."""
+        """Scales Q that it was tested at, in pixels."""
 
     @property
     def test_flip(self) -> bool:
-        """Whether mirror images were averaged in when it was tested."""
+        """True if it was tested with mirror images."""
 
     @property
     def resize_size(self) -> int:
@@ -50,27 +50,29 @@ class Scaled(Interface):
 
 @dataclass(frozen=True, slots=True)
 class TestProtocol:
-    """How to test a classifier: which views of an image the net sees, and what is averaged.
+    """A way to test a classifier: the views that a net sees, and how to average its answers.
 
     Scales and mirror images may stay open until :meth:`for_model` takes them from a model.
 
     Attributes:
         name: ``center``: the central crop; ``dense``: the whole image; ``crops``: a grid of
             crops; ``both``: the mean of the posteriors of dense and crops; ``ten-crop``:
-            Krizhevsky's five crops; ``googlenet``: the 18 crops of Szegedy et al. a scale.
-        scales: Test scales Q, the smallest side of the rescaled image in pixels; ``single`` or
-            ``multi``: the paper's for the model's training scale; None: the protocol's own, or
-            those that the model was tested at.
+            Krizhevsky's five crops; ``googlenet``: the 18 crops per scale of Szegedy et al.
+        scales: Test scales Q, the smallest side of the rescaled image in pixels. ``single`` or
+            ``multi`` takes the paper's for the model's training scale. None takes the protocol's
+            own, or those that the model was tested at.
         flip: Whether to average with mirror images; None: as when the model was tested.
-        grid: Rows and columns of the grid of ``crops`` and ``both``.
-        average: What is averaged. ``paper``: scores over the positions of a map, before the
-            softmax, then posteriors over all else; ``scores``: scores over everything, and one
-            softmax at the end; ``posteriors``: posteriors over everything, positions included.
-        preset: ``torchvision`` reproduces its published evaluation bit by bit: rescaled to 256
-            for crops of 224, the longer side rounded down, central crop, no mirror image.
+        grid: Rows and columns of the grid for ``crops`` and ``both``.
+        average: ``paper``: average scores over the positions of a map, before the softmax, then
+            posteriors over everything else; ``scores``: average scores over everything, then
+            apply one softmax; ``posteriors``: average posteriors over everything, positions
+            included.
+        preset: ``torchvision`` reproduces its published evaluation bit by bit: smallest side 256
+            for crops of 224, longer side rounded down, central crop, no mirror image.
 
     Raises:
-        InputError: There is no such protocol, average, preset or grid, or no scale.
+        InputError: The protocol, average or preset is unknown, the grid is invalid, or there is
+            no scale.
 
     >>> print(TestProtocol("crops", (256, 384), grid=(3, 3)))
     crops 3x3 at Q = 256, 384
@@ -103,14 +105,14 @@ class TestProtocol:
 
     @classmethod
     def of(cls, given: str | TestProtocol) -> TestProtocol:
-        """Return ``given``, or the protocol of that name."""
+        """Return ``given``, or the protocol with that name."""
         return given if isinstance(given, TestProtocol) else cls(given)  # type: ignore[arg-type]
 
     def for_model(self, model: Scaled) -> TestProtocol:
-        """Return the protocol with its scales in pixels and its mirror images decided.
+        """Return the protocol with scales in pixels and mirror images decided.
 
         Args:
-            model: The net to test. Only what the protocol leaves open is taken from it.
+            model: Net to test. It supplies only the settings that the protocol leaves open.
         """
         scales, flip = self.scales, self.flip
         if isinstance(scales, str):
@@ -121,25 +123,25 @@ class TestProtocol:
             own = OWN_SCALES.get(self.name)
             scales = in_proportion(own, model.input_size) if own else model.test_scales
         if flip is None:
-            # The other protocols of that time count their mirror images in: 10 and 144 views.
+            # The other protocols of that time include mirror images in their 10 and 144 views.
             flip = self.preset == "paper" and (self.name in OWN_SCALES or model.test_flip)
         return replace(self, scales=scales, flip=flip)
 
     @property
     def used_scales(self) -> tuple[int, ...]:
-        """Test scales in pixels, of a protocol that leaves them open no longer."""
+        """Test scales in pixels, once :meth:`for_model` has set them."""
         assert isinstance(self.scales, tuple), "scales are open: call for_model first"
         return self.scales
 
     @property
     def mirrors(self) -> bool:
-        """Whether mirror images are averaged in, of a protocol that leaves it open no longer."""
+        """True if mirror images are averaged in, once :meth:`for_model` has decided it."""
         assert self.flip is not None, "mirror images are open: call for_model first"
         return self.flip
 
     @property
     def kinds(self) -> tuple[Views, ...]:
-        """The kinds of views; posteriors are averaged within a kind first, then over the kinds."""
+        """Kinds of views; posteriors are averaged within each kind, then over the kinds."""
         flip = self.mirrors
         grid = Grid(*self.grid, flip)
         kinds: dict[ProtocolName, tuple[Views, ...]] = {
@@ -154,7 +156,7 @@ class TestProtocol:
 
     @property
     def has_grid(self) -> bool:
-        """Whether the protocol uses the grid."""
+        """True if the protocol uses the grid."""
         return self.name in ("crops", "both")
 
     def __str__(self) -> str:
@@ -166,14 +168,14 @@ class TestProtocol:
 
 
 OWN_SCALES = {"ten-crop": (256,), "googlenet": (256, 288, 320, 352)}
-"""Scales of the protocols that have their own, for crops of 224 pixels."""
+"""Scales of the protocols that define their own, for crops of 224 pixels."""
 
 MOST_ON_A_LINE = 100
-"""Crops in a row or column, at most."""
+"""Maximum number of crops in a row or column."""
 
 
 def scales_and_flip(scales: Scales, flip: bool | None) -> str:
-    """Return scales and mirror images in words; what is open is left out."""
+    """Return scales and mirror images in words, without those still open."""
     listed = (
         scales if isinstance(scales, str) else ", ".join(map(str, checked_scales(scales) or ()))
     )
@@ -182,10 +184,10 @@ def scales_and_flip(scales: Scales, flip: bool | None) -> str:
 
 
 def checked_scales(scales: Scales) -> tuple[int, ...] | str | None:
-    """Return test scales as a tuple, or the word or None that stands for them.
+    """Return test scales as a tuple; None, ``single`` and ``multi`` stay as they are.
 
     Raises:
-        InputError: There are none, one stands twice, or there is no such word.
+        InputError: There are no scales, one is repeated, or the word is unknown.
     """
     if scales is None or scales in ("single", "multi"):
         return scales
@@ -200,10 +202,10 @@ def checked_scales(scales: Scales) -> tuple[int, ...] | str | None:
 
 
 def checked_grid(grid: Sequence[int]) -> tuple[int, int]:
-    """Return a grid of crops as rows and columns.
+    """Return a grid of crops as (rows, columns).
 
     Raises:
-        InputError: It is none, or has too many.
+        InputError: A number is too small or too large.
     """
     rows, columns = grid
     if not all(1 <= count <= MOST_ON_A_LINE for count in grid):
@@ -222,14 +224,14 @@ def _one_of(what: str, found: str, known: Sequence[str]) -> None:
 
 
 def paper_scales(word: str, model: Scaled) -> tuple[int, ...]:
-    """Return the paper's test scales for a model's training scale: ``single`` or ``multi``."""
+    """Return the paper's ``single`` or ``multi`` test scales for a model's training scale."""
     if word == "single":
         return single_scale(model.train_scale)
     return multiple_scales(model.train_scale, model.input_size)
 
 
 def single_scale(train_scale: tuple[int, int]) -> tuple[int, ...]:
-    """Return the paper's one test scale: S, or the middle of its range (section 4.1).
+    """Return the paper's single test scale: S, or the middle of its range (section 4.1).
 
     >>> single_scale((256, 512))
     (384,)
@@ -240,8 +242,8 @@ def single_scale(train_scale: tuple[int, int]) -> tuple[int, ...]:
 def multiple_scales(train_scale: tuple[int, int], input_size: int) -> tuple[int, ...]:
     """Return the paper's test scales (section 4.2).
 
-    {S − 32, S, S + 32} for a fixed S, the step in proportion for nets of another input size than
-    224; {lowest, middle, highest} for a range. None is below the input size.
+    {S − 32, S, S + 32} for a fixed S, with the step in proportion to the input size (32 at 224);
+    {lowest, middle, highest} for a range. No scale is below the input size.
 
     >>> multiple_scales((256, 256), 224), multiple_scales((256, 512), 224)
     ((224, 256, 288), (256, 384, 512))
@@ -257,7 +259,7 @@ def multiple_scales(train_scale: tuple[int, int], input_size: int) -> tuple[int,
 
 
 def in_proportion(scales: Sequence[int], input_size: int) -> tuple[int, ...]:
-    """Return scales that were made for crops of 224 pixels, for crops of another size.
+    """Convert scales for crops of 224 pixels to crops of another size.
 
     >>> in_proportion((256, 288, 320, 352), 64)
     (73, 82, 91, 101)

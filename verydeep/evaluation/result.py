@@ -1,4 +1,4 @@
-"""What a test measured, and how: errors with intervals, calibration, steps, every answer."""
+"""Result of a test: errors with intervals, calibration, steps, every answer."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from verydeep.system.summary import Rows, Summary, percent
 
 
 class Calibrated(Described, Interface):
-    """What a result says of a net."""
+    """Properties of a net that a result mentions."""
 
     @property
     def calibration(self) -> Calibration | None:
-        """The temperature of its probabilities, if one was fitted."""
+        """Temperature of its probabilities; None if none was fitted."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a test made of every image that could be read.
+    """Answers of a test for every readable image.
 
     Attributes:
-        names: Of the images, N.
+        names: Names of the N images.
         labels: True classes, int64 (N,).
         posteriors: float32 (N, K); rows sum to one.
         classes: Names of the K classes.
@@ -49,50 +49,52 @@ class Answers:
 
     @property
     def guesses(self) -> Tensor:
-        """The likeliest classes, the first of equally likely ones, int64 (N,)."""
+        """Most likely classes, int64 (N,); ties go to the first class."""
         return likeliest(self.posteriors, 1)[:, 0]
 
     @property
     def wrong(self) -> Tensor:
-        """Whether the likeliest class is not the true one, bool (N,)."""
+        """True where the most likely class is wrong, bool (N,)."""
         return self.guesses != self.labels
 
 
 @dataclass(frozen=True, repr=False)
 class EvaluationResult(Summary):
-    """What a test measured, and how.
+    """Result of a test, with its settings.
 
     Attributes:
-        top1_error: Images whose class was not the likeliest, in percent.
-        top5_error: Images whose class was not among the five likeliest (K, if fewer).
-        top1_interval: 95 % interval of the top-1 error (Wilson), in percent.
-        top5_interval: The same of the top-5 error.
-        top1_accuracy: Images whose class was the likeliest, in percent: 100 − the top-1 error.
+        top1_error: Images whose class was not the most likely, in percent.
+        top5_error: Images whose class was not among the five most likely (K, if fewer), in
+            percent.
+        top1_interval: 95 % confidence interval of the top-1 error (Wilson), in percent.
+        top5_interval: The same for the top-5 error.
+        top1_accuracy: 100 − top-1 error, in percent.
         macro_f1: Mean F1 of the classes, in percent; see
             :func:`verydeep.evaluation.metrics.macro_f1`.
         loss: Mean −log probability of the true class, in nats.
-        calibration_error: Mean distance of confidence and accuracy, in percent (15 bins).
-        calibration_error_by_chance: What that would be on average if the net were perfectly
-            calibrated: it is not zero, as few images in a range scatter.
-        classes: K, how many the net knows. With five or fewer, the top-5 error is 0 by definition.
-        images: Images counted.
-        unreadable: Names of those that could not be read; they are not counted.
+        calibration_error: Mean gap between confidence and accuracy, in percent (15 bins).
+        calibration_error_by_chance: Its mean for a perfectly calibrated net, in percent. It is
+            not zero, because the accuracy of few images in a bin varies by chance.
+        classes: K, the net's number of classes. With five or fewer, the top-5 error is 0.
+        images: Number of images tested.
+        unreadable: Names of images that could not be read; they are not counted.
         protocol: Name of the protocol.
-        scales: Test scales Q, in pixels; of all nets.
+        scales: Test scales Q of all nets, in pixels.
         flip: Whether mirror images were averaged in.
-        average: What was averaged; ``paper``, ``scores`` or ``posteriors``.
-        views: Views of an image that the nets were shown.
+        average: Averaging rule: ``paper``, ``scores`` or ``posteriors``.
+        views: Number of views per image, over all nets.
         steps: The test in words, from images to posteriors.
         split: Name of the split.
-        models: Nets whose posteriors were averaged.
-        seconds: Time that it took. Of tests that were made together: that of its views in the nets,
+        models: Names of the nets whose posteriors were averaged.
+        seconds: Time of the test. For tests run together, only the time of its views in the nets,
             without reading the images.
-        calibrated: Temperature, loss and calibration error at the model's temperature, if it has
-            one; None for fused models.
-        trained_on: Images that one of the nets was trained on, which makes the error too low;
-            None if that is not known.
-        validated_on: Images by which the epoch of one of the nets was chosen; None likewise.
-        answers: What was made of every image; not in :meth:`to_dict`.
+        calibrated: Temperature, with loss and calibration error at it; None without a temperature
+            or for fused models.
+        trained_on: Number of test images that one of the nets was trained on, which makes the
+            error too low; None if unknown.
+        validated_on: Number of test images that chose the epoch of one of the nets; None if
+            unknown.
+        answers: Answers for every image; not in :meth:`to_dict`.
     """
 
     top1_error: float
@@ -133,7 +135,7 @@ class EvaluationResult(Summary):
         yield "net", " + ".join(self.models)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON holds them."""
+        """Return plain values for JSON."""
         names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
         return {
             name: list(value) if isinstance(value := getattr(self, name), tuple) else value
@@ -154,11 +156,11 @@ def make_result(
 
     Args:
         models: Nets whose posteriors were averaged.
-        protocols: One for each.
-        answers: What was made of every image.
+        protocols: One for each net.
+        answers: Answers for every readable image.
         unreadable: Names of the images that could not be read.
         split: Name of the split.
-        seconds: Time that it took.
+        seconds: Time of the test.
     """
     likely, labels, count = answers.posteriors, answers.labels, len(answers.labels)
     errors = [topk_error(likely, labels, k) for k in (1, 5)]

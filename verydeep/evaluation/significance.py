@@ -1,4 +1,4 @@
-"""How much an error can be trusted, and whether two errors differ: intervals and tests."""
+"""Confidence intervals of errors, and tests of the difference between two."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import Tensor
 
 
 def wilson_interval(wrong: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval of an error, in percent, after Wilson (1927).
+    """Return the Wilson (1927) confidence interval of an error, in percent.
 
-    It holds the true error in ``confidence`` of all samples, and stays within 0 and 100 %, also
-    for few images or none wrong.
+    It contains the true error in a share ``confidence`` of all samples. It stays within 0 and
+    100 %, even with few images or no errors.
 
     >>> low, high = wilson_interval(50, 500)
     >>> round(low, 2), round(high, 2)
     (7.67, 12.94)
     """
-    from scipy import stats  # slow to import, and all else does without it
+    from scipy import stats  # slow to import and rarely needed
 
     interval = stats.binomtest(wrong, count).proportion_ci(confidence, method="wilson")
     return 100 * float(interval.low), 100 * float(interval.high)
@@ -25,12 +25,12 @@ def wilson_interval(wrong: int, count: int, confidence: float = 0.95) -> tuple[f
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two tests of the same images, paired (McNemar 1947).
+    """Paired comparison of two tests on the same images (McNemar 1947).
 
     Attributes:
-        only_first_wrong: Images that the first got wrong and the second right.
-        only_second_wrong: The reverse.
-        p_value: Probability that equally good tests differ at least as much; exact, two-sided.
+        only_first_wrong: Images that only the first got wrong.
+        only_second_wrong: Images that only the second got wrong.
+        p_value: Probability that equally good tests differ at least this much; exact, two-sided.
     """
 
     only_first_wrong: int
@@ -39,11 +39,11 @@ class Comparison:
 
 
 def mcnemar(first_wrong: Tensor, second_wrong: Tensor) -> Comparison:
-    """Compare two tests by the images on which only one of them is wrong.
+    """Compare two tests by the images that only one of them got wrong.
 
     Args:
         first_wrong: bool (N,).
-        second_wrong: bool (N,), of the same images.
+        second_wrong: bool (N,), for the same images.
 
     >>> import torch
     >>> mcnemar(torch.tensor([True, True, False]), torch.tensor([False, True, False]))

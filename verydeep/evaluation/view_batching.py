@@ -1,6 +1,6 @@
-"""Views of many images, shown to a net together where they are of one size.
+"""Batches of views of the same size, from many images.
 
-N views of a group; H, W sides of a rescaled image, h, w of a view.
+N views in a batch; H, W sides of a rescaled image, h, w of a view.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from verydeep.data.pipeline.rescaled import Pixels
 T = TypeVar("T")
 
 PENDING_BYTES = 256 * 2**20
-"""Images that may wait in memory for others whose views are shown at the same size."""
+"""Memory limit of images whose views wait for others of the same size."""
 
 
 class _Item(NamedTuple, Generic[T]):
-    """A view that waits to be shown, and keeps its image of ``source`` bytes alive."""
+    """A waiting view, which keeps its image of ``source`` bytes in memory."""
 
     pixels: Pixels
     picture: tuple[int, int]
@@ -33,14 +33,14 @@ class _Item(NamedTuple, Generic[T]):
 
 
 class Together(Generic[T]):
-    """Collects views until there are enough of one size to be shown to a net.
+    """Collects views of one size into batches for a net.
 
-    What goes together depends on the order of the views alone.
+    The batches depend only on the order of the views.
 
     Args:
-        pixels_at_once: Of each net, the pixels that should go through it together.
-        work: Called with the number of a net, a group of views, uint8 (N, 3, h, w), and what was
-            noted of each.
+        pixels_at_once: Total pixels of a batch, for each net.
+        work: Called with the index of a net, a batch of views, uint8 (N, 3, h, w), and the note
+            of each view.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Together(Generic[T]):
         self.pending = 0
 
     def add(self, net: int, view: View, pixels: Pixels, picture: tuple[int, int], note: T) -> None:
-        """Take a view, and show it with others of its size if that fills a batch.
+        """Add a view, and run its batch if that is full.
 
         Args:
-            net: Number of the net that it is for.
-            view: Which part of the image.
+            net: Index of the net.
+            view: Part of the image.
             pixels: The rescaled image, uint8 (H, W, 3).
-            picture: What tells these pixels from others: number and scale.
-            note: Comes back with the view.
+            picture: Key of these pixels: image index and scale.
+            note: Passed on with the view.
         """
         height, width = view.shown
         group = self.waiting[net, view.shown]
@@ -74,14 +74,14 @@ class Together(Generic[T]):
             self.flush()
 
     def flush(self) -> None:
-        """Show all that waits."""
+        """Run all waiting views."""
         for (net, _), group in self.waiting.items():
             self._show(net, group)
         self.waiting.clear()
         self._count()
 
     def _count(self) -> None:
-        """Find out which images still wait; several views share the memory of one."""
+        """Recount the memory of waiting images; views of the same image share it."""
         waiting = (item for group in self.waiting.values() for item in group)
         self.held = {item.picture: item.source for item in waiting}
         self.pending = sum(self.held.values())
@@ -92,14 +92,14 @@ class Together(Generic[T]):
 
 
 def show(pixels: Pixels, view: View) -> Pixels:
-    """Return what a net is shown of a rescaled image.
+    """Return the view of a rescaled image that a net receives.
 
     Args:
         pixels: uint8 (H, W, 3).
-        view: Which part of it, and how.
+        view: Part of the image, with flip and size.
 
     Returns:
-        uint8 (h, w, 3), of the same memory unless the view is resized.
+        uint8 (h, w, 3); shares memory with ``pixels`` unless the view is resized.
     """
     top, left, height, width = view.window
     part = pixels[top : top + height, left : left + width]

@@ -1,8 +1,8 @@
-"""Views of rescaled images: which parts of them a net is shown (section 3.2). Pure geometry.
+"""Views of rescaled images: the parts that a net sees (section 3.2). Pure geometry.
 
-Each kind is a small value that is called with the size of a rescaled image and the net's input
-size, all in pixels, and answers with every view; views of one kind at one scale weigh the same.
-A view may stand there several times, on an image that leaves a grid no room to move.
+Each kind is a small callable value. It takes the size of a rescaled image and the net's input
+size, all in pixels, and returns every view; views of one kind at one scale weigh the same. A view
+occurs several times if the image leaves a grid no room to move.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from verydeep.data.geometry import View, Window, center_window
 
 Views = Callable[[int, int, int], tuple[View, ...]]
-"""From height and width of a rescaled image and a net's input size to its views. Hashable."""
+"""Function from a rescaled image's height and width and a net's input size to views. Hashable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """The whole image: the net answers at every position it fits on (dense evaluation).
+    """The whole image: the net answers at every position where it fits (dense evaluation).
 
     >>> Dense(flip=False)(256, 341, 224)
     (View(window=Window(top=0, left=0, height=256, width=341), flip=False, side=None),)
@@ -27,7 +27,7 @@ class Dense:
     flip: bool = True
 
     def __call__(self, height: int, width: int, input_size: int) -> tuple[View, ...]:
-        """Return the whole image, and its mirror image."""
+        """Return the whole image and its mirror image."""
         return _mirrored([Window(0, 0, height, width)], self.flip)
 
 
@@ -36,8 +36,8 @@ class Center:
     """The central crop.
 
     Attributes:
-        flip: Whether the mirror image is shown too.
-        half_even: Whether half a pixel goes to the even side, as in torchvision's ``CenterCrop``,
+        flip: Whether to add the mirror image.
+        half_even: Whether to round half a pixel to even, as torchvision's ``CenterCrop`` does,
             instead of up and left.
     """
 
@@ -45,7 +45,7 @@ class Center:
     half_even: bool = False
 
     def __call__(self, height: int, width: int, input_size: int) -> tuple[View, ...]:
-        """Return the central crop, and its mirror image."""
+        """Return the central crop and its mirror image."""
         window = center_window(height, width, input_size)
         if self.half_even:
             top, left = round((height - input_size) / 2), round((width - input_size) / 2)
@@ -55,9 +55,9 @@ class Center:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Crops at the points of a regular grid over the whole image, 5x5 in the paper.
+    """Crops on a regular grid over the whole image, 5x5 in the paper.
 
-    The outermost crops touch the image's borders; a single row or column stands in the middle.
+    The outermost crops touch the image's borders; a single row or column is centred.
 
     >>> [view.window[:2] for view in Grid(2, 3, flip=False)(256, 341, 224)]
     [(0, 0), (0, 58), (0, 117), (32, 0), (32, 58), (32, 117)]
@@ -95,11 +95,11 @@ class TenCrop:
 
 @dataclass(frozen=True, slots=True)
 class GoogLeNetCrops:
-    """The crops of Szegedy et al. (2014): six of each of three squares, at a scale.
+    """The crops of Szegedy et al. (2014): six from each of three squares per scale.
 
-    The squares stand at both ends and in the middle of the longer side; of each are shown the
-    corners, the centre, and the whole square resized to the input size. At four scales and with
-    mirror images that makes 144.
+    The squares lie at both ends and in the middle of the longer side. Each gives its corners, its
+    centre, and the whole square resized to the input size. Four scales with mirror images make
+    144 views.
     """
 
     flip: bool = True
@@ -132,7 +132,7 @@ def _five(square: Window, size: int) -> Iterator[Window]:
 def _spread(room: int, count: int) -> list[int]:
     """Return evenly spaced numbers from 0 to ``room``, or its middle if only one.
 
-    Rounded to whole pixels, halves up and left.
+    They are rounded to whole pixels, halves up and left.
     """
     if count == 1:
         return [room // 2]

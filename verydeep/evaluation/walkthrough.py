@@ -1,4 +1,4 @@
-"""A test of one image, step by step: its views, the sizes of their maps, and every average.
+"""A step-by-step test of one image: its views, the sizes of their maps, and every average.
 
 h, w sides of a score map, K classes.
 """
@@ -26,10 +26,10 @@ from verydeep.evaluation.view_batching import show
 
 @dataclass(frozen=True)
 class Glance:
-    """One view, and what a net made of it.
+    """One view, and a net's answer to it.
 
     Attributes:
-        view: Which part of the rescaled image.
+        view: Part of the rescaled image.
         map_size: h and w of the score map.
         likely: Posterior of this view alone, (K,).
     """
@@ -41,19 +41,19 @@ class Glance:
 
 @dataclass(frozen=True)
 class Stage:
-    """The views of one kind at one scale, shown to one net.
+    """Views of one kind at one scale for one net.
 
     Attributes:
-        net: Number of the net.
-        model: Its name.
-        kind: Kind of the views, in a word.
+        net: Index of the net.
+        model: Name of the net.
+        kind: Kind of view, in a word.
         input_size: Side of the net's crops, in pixels.
-        slides: Whether the net answers densely at many positions.
-        stride: Pixels between neighbouring positions.
+        slides: Whether the net's dense answer is a map of positions.
+        stride: Image pixels between neighbouring positions.
         scale: Q, in pixels.
         pixels: The rescaled image, uint8 (H, W, 3).
-        glances: View by view.
-        likely: What they are averaged to, (K,).
+        glances: The views, in order.
+        likely: Posterior averaged over the views, (K,).
     """
 
     net: int
@@ -70,13 +70,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A test of one image.
+    """A step-by-step test of one image.
 
     Attributes:
-        source: The file; None for an image from memory.
+        source: The file; None for an image in memory.
         steps: The test in words.
-        stages: In order: net by net, scale by scale.
-        likely: Posterior at the end, (K,).
+        stages: Ordered by net, then by scale.
+        likely: Final posterior, (K,).
         classes: Names of the K classes.
     """
 
@@ -92,7 +92,7 @@ class Explanation:
         return self.classes[label], float(likely[label])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values; windows as top, left, height, width, in pixels."""
+        """Return plain values; windows are top, left, height, width, in pixels."""
         return {
             "file": None if self.source is None else str(self.source),
             "steps": list(self.steps),
@@ -128,15 +128,15 @@ class Explanation:
 def explain(
     models: Sequence[Model], protocols: Sequence[TestProtocol], source: ImageSource | Image.Image
 ) -> Explanation:
-    """Test one image, view by view, and keep what happens on the way.
+    """Test one image view by view, and keep the intermediate results.
 
     Args:
-        models: Of the same classes.
+        models: Models with the same classes.
         protocols: One for each model.
         source: The image.
 
     Raises:
-        PictureError: It cannot be read.
+        PictureError: The image cannot be read.
         InputError: A scale is too small for a net.
     """
     tests = [Test(tuple(enumerate(protocols)))]
@@ -165,7 +165,7 @@ def explain(
 def _stages(
     net: int, model: Model, protocol: TestProtocol, picture: TestPicture
 ) -> Iterator[tuple[Stage, Tensor]]:
-    """Yield each stage with its average, which may be of scores or of posteriors."""
+    """Yield each stage with its average of scores or posteriors."""
     for scale in protocol.used_scales:
         for kind in protocol.kinds:
             pixels = picture.at(scale)

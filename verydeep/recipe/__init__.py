@@ -1,1 +1,1 @@
-"""Every setting of a training, checked; the recipes that come with the package."""
+"""Settings of a training, validated; the recipes shipped with the package."""

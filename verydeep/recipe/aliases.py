@@ -1,6 +1,6 @@
-"""What other libraries call a recipe's settings.
+"""Names of a recipe's settings in other libraries.
 
-A message about an unknown key names the right one, or says in a sentence why there is none.
+A message about an unknown key suggests the right one, or explains why there is none.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ KEYS = {
     "test_split": "data.test_share",
     "tta": "test.protocol",
 }
-"""Name of a setting elsewhere to the key here."""
+"""Key of a setting here, by its name elsewhere."""
 
 WORDS = {
     "optimizer": "every net is trained by SGD with momentum, the paper's optimiser; see "
@@ -95,11 +95,11 @@ WORDS = {
     "data.colour_shift, data.train_scale",
     "nesterov": "the paper's momentum is the plain one; see training.momentum",
 }
-"""Name of a setting elsewhere to why there is none here."""
+"""Reason why a setting does not exist here, by its name elsewhere."""
 
 
 def other_word(key: str) -> str | None:
-    """Return what follows "unknown key" for a name of another library; None if it is of none.
+    """Return the hint after "unknown key" for another library's name; None for other names.
 
     >>> other_word("lr"), other_word("num_classes"), other_word("nonsense")
     ("; did you mean 'training.learning_rate'?", ': the number of classes follows from the data', \

@@ -1,7 +1,7 @@
-"""Recipe ``auto``: settings chosen from facts of the data and the machine, each with its reason.
+"""Recipe ``auto``: settings chosen for the data and the machine, each with its reason.
 
-The choice is a pure function of coarse facts. No time is measured for it, so that equal machines
-choose alike; how long the training will take is measured afterwards and said.
+The choice is a pure function of coarse facts. It uses no timings, so that equal machines choose
+alike; the training time is measured and reported afterwards.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from verydeep.system.option_names import option
 AUTO = "auto"
 
 Said = Mapping[str, Mapping[str, Any]]
-"""Settings that are given, by section and key; they are not chosen."""
+"""Settings given by the user, by section and key; these are not chosen."""
 
 CACHE_BYTES = 2**29
-"""Decoded images of up to this size are kept in memory."""
+"""Maximum total size of decoded images kept in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What the choice depends on.
+    """Facts that the choice depends on.
 
     Attributes:
-        pictures: To train on, before any are cut off for validation.
+        pictures: Number of training images, before any are set aside for validation.
         classes: K.
-        side: Smallest side of a typical image, pixels; None if it cannot be known beforehand.
-        pixels: Of a typical image; None likewise.
-        undivided: No split is given: validation and test images are drawn.
-        streamed: The training images are read from front to back.
-        mirrored: A mirror image shows the same class; not so for digits.
-        gpu: A GPU computes.
+        side: Smallest side of a typical image, in pixels; None if unknown beforehand.
+        pixels: Number of pixels of a typical image; None if unknown beforehand.
+        undivided: The data have no splits: validation and test images are drawn.
+        streamed: The training images are read sequentially.
+        mirrored: A mirror image has the same class; not so for digits.
+        gpu: Training runs on a GPU.
     """
 
     pictures: int
@@ -50,14 +50,14 @@ class DataFacts:
 
 
 class Choice(NamedTuple):
-    """Settings by dotted path, and why they were chosen, in a line."""
+    """Settings by dotted path, and the reason for them in a line."""
 
     settings: Mapping[str, Any]
     reason: str
 
 
 class _Amount(NamedTuple):
-    """What fits training sets of fewer than a number of images."""
+    """Batch, learning rate and epochs for training sets below a number of images."""
 
     below: float
     batch: int
@@ -74,12 +74,12 @@ AMOUNTS = (
 )
 """Batch, highest rate and epochs of one cycle, for nets with batch normalisation.
 
-``docs/results/small_sets.json`` has what the first row came to, ``small-a.json`` the third.
+``docs/results/small_sets.json`` has the results of the first row, ``small-a.json`` of the third.
 """
 
 
 class _Net(NamedTuple):
-    """The net for training sets of fewer than a number of images."""
+    """Net for training sets below a number of images."""
 
     below: float
     name: str
@@ -100,7 +100,7 @@ NETS_ON_GPU = (
 
 
 class _Size(NamedTuple):
-    """Input size and training scale S for images whose smallest side is below a number."""
+    """Input size and training scale S for images whose smallest side is below a limit."""
 
     below: float
     input_size: int
@@ -117,14 +117,14 @@ SIZES_ON_GPU = (
 _FEWER_UNITS_OFF = 2_000
 
 FEW = 1_000
-"""Below as many images, a tenth of them would be too few to test by."""
+"""Below this number of images, a tenth of them is too few to test on."""
 
 
 def auto_recipe(facts: DataFacts, said: Said) -> tuple[Recipe, tuple[Choice, ...]]:
-    """Return a recipe for these facts with the settings that are given, and what was chosen.
+    """Return a recipe for these facts and the given settings, and the choices made.
 
     Raises:
-        RecipeError: The given settings do not go together, or ask for a box net.
+        RecipeError: The given settings are incompatible, or ask for a box net.
     """
     if said.get("localization") is not None:
         raise RecipeError(
@@ -140,7 +140,7 @@ def auto_recipe(facts: DataFacts, said: Said) -> tuple[Recipe, tuple[Choice, ...
 
 
 def choose(facts: DataFacts, said: Said) -> Iterator[Choice]:
-    """Yield what is chosen where nothing is given."""
+    """Yield the choices for settings that are not given."""
     for settings, reason in _wanted(facts, said):
         left = {path: value for path, value in settings.items() if not _is_said(said, path)}
         if left:

@@ -1,4 +1,4 @@
-"""Settings of a recipe as keywords of Python: ``learning_rate=0.01``, ``data__flip=False``."""
+"""Settings of a recipe as Python keywords: ``learning_rate=0.01``, ``data__flip=False``."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from verydeep.recipe.aliases import KEYS, other_word
 from verydeep.recipe.recipe import known_keys
 
 SHORT = {"net": "net.name", "init_from": "initialize.source"}
-"""Options of the program that are named otherwise than their settings."""
+"""Settings with another name on the command line, by that name."""
 
 
 class UnknownKeyword(RecipeError, TypeError):
-    """A keyword that is no setting of a recipe."""
+    """A keyword that is not a setting of a recipe."""
 
 
 def keyword_settings(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings by dotted path from keywords.
+    """Convert keywords to settings by dotted path.
 
     Args:
-        keywords: The name of a setting, if only one section has it (``epochs``); section and name
-            with two underscores between them (``data__flip``) or a dot; or ``net`` and
-            ``init_from``, as the program has them.
+        keywords: Name of a setting, if only one section has it (``epochs``); section and name,
+            joined by two underscores (``data__flip``) or a dot; or ``net`` and ``init_from``, as
+            on the command line.
 
     Raises:
         UnknownKeyword: A keyword names no setting, or several.
@@ -75,7 +75,7 @@ def _shortest(key: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as a recipe keeps it: paths and devices as text, NumPy's as Python's."""
+    """Return a value as a recipe stores it: paths and devices as text, NumPy's as Python's."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):

@@ -1,7 +1,7 @@
 """A recipe: every setting of a training, frozen, with the paper's values as defaults.
 
-A recipe file is YAML and holds only what differs from the paper. Faults are collected and raised
-once: each with its dotted path, what was found, and the nearest known key.
+A recipe file is YAML and holds only the differences from the paper. One error reports all faults,
+each with its dotted path, the value found, and the nearest known key.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Recipe(Section):
 
     @property
     def test_protocol(self) -> TestProtocol:
-        """The protocol of the final test, at the recipe's scales."""
+        """Protocol of the final test, at the recipe's scales."""
         test = self.test
         return TestProtocol(test.protocol, self.test_scales, test.flip, test.grid, test.average)
 
@@ -79,12 +79,12 @@ class Recipe(Section):
         """Return a recipe with other values, given by dotted path with ``__`` for the dot.
 
         Raises:
-            RecipeError: A path or a value is wrong.
+            RecipeError: A path or a value is invalid.
 
         >>> Recipe().replace(training__epochs=3).training.epochs
         3
         """
-        # Only what was said, so that what was not can still follow from a model.
+        # Only explicit settings, so that a model can still decide the others.
         tree = self.model_dump(mode="json", exclude_unset=True)
         for path, value in settings.items():
             _put(tree, path.split("__"), value)
@@ -97,7 +97,7 @@ class Recipe(Section):
 
 
 def shipped() -> tuple[str, ...]:
-    """Return the names of the recipes that come with the package.
+    """Return the names of the recipes shipped with the package.
 
     >>> shipped()
     ('demo', 'demo-localization', 'localization', 'paper', 'small')
@@ -113,12 +113,12 @@ def load_recipe(
     """Read a shipped recipe or a file, and change single settings.
 
     Args:
-        source: The name of a shipped recipe (:func:`shipped`), or the path of a YAML file.
-        settings: Changes as ``"training.epochs=30"``, the value in YAML; or values by dotted
-            path, as ``{"training.epochs": 30}``.
+        source: Name of a shipped recipe (:func:`shipped`), or path of a YAML file.
+        settings: Changes as ``"training.epochs=30"``, with the value in YAML, or as a mapping by
+            dotted path, ``{"training.epochs": 30}``.
 
     Raises:
-        RecipeError: Unknown keys, wrong types, impossible combinations: all in one message.
+        RecipeError: Unknown keys, wrong types or impossible combinations, all in one message.
     """
     tree = _read(source)
     faults = _set(tree, settings)
@@ -128,15 +128,15 @@ def load_recipe(
 def said_settings(
     source: Recipe | str | Path | None, settings: Iterable[str] | Mapping[str, Any] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Return what a recipe and single settings say, by section and key, and nothing else.
+    """Return only the settings given explicitly, by section and key.
 
     Args:
-        source: A recipe, the name of a shipped one, or a file; None says nothing.
+        source: A recipe, the name of a shipped one, or a file; None gives no settings.
         settings: As for :func:`load_recipe`.
 
     Raises:
-        RecipeError: Unknown keys and wrong values, all in one message. Settings that do not go
-            together are left to :func:`check`.
+        RecipeError: Unknown keys or wrong values, all in one message. Incompatible settings are
+            left to :func:`check`.
     """
     if isinstance(source, Recipe):
         tree = source.model_dump(mode="json", exclude_unset=True)
@@ -149,7 +149,7 @@ def said_settings(
 
 
 def _set(tree: dict[str, Any], settings: Iterable[str] | Mapping[str, Any]) -> list[str]:
-    """Change settings in place; return what is wrong with them."""
+    """Change settings in place, and return the faults found."""
     faults: list[str] = []
     parsed = settings.items() if isinstance(settings, Mapping) else _parsed(settings, faults)
     for path, value in parsed:
@@ -161,7 +161,7 @@ def _set(tree: dict[str, Any], settings: Iterable[str] | Mapping[str, Any]) -> l
 
 
 def _parsed(settings: Iterable[str], faults: list[str]) -> Iterator[tuple[str, Any]]:
-    """Yield path and value of settings given as text; tell of those that are none."""
+    """Yield path and value of settings given as text; add a fault for each invalid one."""
     for setting in settings:
         path, equals, text = setting.partition("=")
         try:
@@ -174,7 +174,7 @@ def _parsed(settings: Iterable[str], faults: list[str]) -> Iterator[tuple[str, A
 
 
 def _changed(fault: object) -> str:
-    """Return a fault of a single setting, as its reader gave it."""
+    """Return a fault in a single setting, with ``--set`` on the command line."""
     return f"--set {fault}" if in_program() else str(fault)
 
 
@@ -185,13 +185,13 @@ def check(
     origin: str = "",
     together: bool = True,
 ) -> Recipe:
-    """Make a recipe from nested mappings, or raise one error that lists every fault.
+    """Build a recipe from nested mappings, or raise one error that lists every fault.
 
     Args:
-        tree: Sections by name, settings by name.
-        faults: Found earlier, to be listed with the others.
+        tree: Settings by section and key.
+        faults: Earlier faults to list as well.
         origin: Name of the recipe or file, for the message.
-        together: Whether the settings must go together, too.
+        together: Whether to check combinations of settings too.
 
     Raises:
         RecipeError: With a line for each fault.
@@ -203,7 +203,7 @@ def check(
     except ValidationError as error:
         by_setting = {_setting(fault["loc"]): fault for fault in reversed(error.errors())}
         found += [_describe(dict(fault)) for fault in reversed(by_setting.values())]
-        # What is left without the faulty settings may still not go together: say that as well.
+        # Without the faulty settings, the others may still be incompatible: report that as well.
         recipe = Recipe.model_validate(_without(tree, (fault["loc"] for fault in error.errors())))
     if together:
         found += impossible_combinations(recipe)
@@ -267,7 +267,7 @@ def known_keys() -> tuple[str, ...]:
 
 
 def _section_class(annotation: Any) -> type[BaseModel]:
-    """Return the class of a section that may be one or none."""
+    """Return the class of a section, which may be optional."""
     choices = (annotation, *typing.get_args(annotation))
     return next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
 
@@ -282,10 +282,10 @@ def _describe(fault: Mapping[str, Any]) -> str:
 
 
 def _nearest(path: str) -> str:
-    """Return a hint at the setting that is meant by an unknown path, or nothing.
+    """Return a hint at the setting that an unknown path probably means, or an empty string.
 
-    In this order: the same name in another section, the name of another library, a name spelt
-    alike in this section, a section spelt alike, a name spelt alike anywhere.
+    Candidates in order: the same name in another section, another library's name, a similar
+    section, a similar name in this section, a similar name anywhere.
 
     >>> _nearest("training.lr"), _nearest("epochs"), _nearest("trainig.momentum")
     ("; did you mean 'training.learning_rate'?", "; did you mean 'training.epochs'?", \
@@ -312,7 +312,7 @@ def _these(keys: Sequence[str]) -> str:
 
 
 def _setting(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Cut pydantic's location down to section and key."""
+    """Cut pydantic's location to section and key."""
     return location[:2]
 
 

@@ -1,4 +1,4 @@
-"""Settings of a recipe that are well by themselves, but not together."""
+"""Settings of a recipe that are valid alone, but not together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def impossible_combinations(recipe: Recipe) -> Iterator[str]:
-    """Yield a fault for each setting that others forbid: its path, the rule, what was found."""
+    """Yield a fault for each setting that conflicts with others: path, rule and value found."""
     net, data, training = recipe.net, recipe.data, recipe.training
     low, high = data.train_scale
     size = _smallest_crop(recipe)
@@ -66,7 +66,7 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
 
 
 def _smallest_crop(recipe: Recipe) -> int:
-    """Return the net's input size, or the least there is while a classifier is still to tell it."""
+    """Return the net's input size, or the smallest allowed if a classifier will decide it."""
     told_later = recipe.localization is not None and recipe.initialize.source is not None
     if told_later and "input_size" not in recipe.net.model_fields_set:
         return SMALLEST_INPUT

@@ -1,4 +1,4 @@
-"""The sections of a recipe: every setting with its default, range and help."""
+"""Sections of a recipe: every setting with its default, range and help."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ NetName = Annotated[str, AfterValidator(_is_a_net)]
 
 
 class Section(BaseModel):
-    """A group of settings; unknown keys are errors and nothing changes after it is made."""
+    """A group of settings, frozen; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _a_truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python takes True for 1; a reader of a recipe does not."""
+        """Reject true and false for other types, although Python takes True for 1."""
         field = cls.model_fields[str(info.field_name)]
         if isinstance(value, bool) and field.annotation not in (bool, bool | None):
             raise PydanticCustomError("truth", "must not be true or false")
@@ -51,12 +51,12 @@ class Section(BaseModel):
 
 
 class Net(Section):
-    """Which of the six nets, and how large (Table 1)."""
+    """One of the six nets, and its size (Table 1)."""
 
     @model_validator(mode="before")
     @classmethod
     def _other_names(cls, values: Any) -> Any:
-        """Take ``vgg16`` for D, and ``vgg16_bn`` for D with batch normalisation."""
+        """Accept ``vgg16`` for D, and ``vgg16_bn`` for D with batch normalisation."""
         name = values.get("name") if isinstance(values, dict) else None
         known = registry.known_as(name)
         if known is None:
@@ -73,12 +73,12 @@ class Net(Section):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings to build the net with, without the number of classes."""
+        """Settings for building the net, except the number of classes."""
         return {**self.model_dump(exclude={"norm"}), "batch_norm": self.norm == "batch"}
 
 
 class Initialize(Section):
-    """How the weights begin (section 3.1)."""
+    """Initial weights (section 3.1)."""
 
     scheme: Literal["he", "glorot", "normal"] = Field("he", description="for layers not copied")
     variance: float = Field(1e-2, gt=0, description="of scheme normal; the paper's is 1e-2")
@@ -91,7 +91,7 @@ class Initialize(Section):
     @field_validator("stages", mode="before")
     @classmethod
     def _other_names(cls, value: Any) -> Any:
-        """Take ``vgg16`` for D."""
+        """Accept ``vgg16`` for D."""
         if not isinstance(value, list | tuple):
             return value
         known = [(name, registry.known_as(name)) for name in value]
@@ -101,7 +101,7 @@ class Initialize(Section):
 
 
 class Data(Section):
-    """How images become training crops (sections 2.1 and 3.1)."""
+    """Image loading, training crops and augmentation (sections 2.1 and 3.1)."""
 
     train_scale: tuple[int, int] = Field(
         (256, 256), description="S, smallest side after rescaling, pixels; [low, high] jitters"
@@ -147,7 +147,7 @@ class Data(Section):
 
 
 class Plateau(Section):
-    """When the learning rate drops (section 3.1)."""
+    """Drops of the learning rate on a plateau (section 3.1)."""
 
     monitor: Literal["loss", "accuracy"] = Field("loss", description="of the validation set")
     patience: int = Field(5, ge=1, description="epochs without improvement before a drop")
@@ -157,7 +157,7 @@ class Plateau(Section):
 
 
 class Training(Section):
-    """The optimisation (section 3.1)."""
+    """Optimisation (section 3.1)."""
 
     batch: int = Field(256, ge=1, description="images an update")
     micro_batch: int | None = Field(
@@ -190,7 +190,7 @@ class Training(Section):
 
 
 class Test(Section):
-    """How the trained net is tested at the end (section 3.2)."""
+    """Final test of the trained net (section 3.2)."""
 
     __test__ = False  # not a test for pytest to collect
 
@@ -204,7 +204,7 @@ class Test(Section):
 
 
 class Localization(Section):
-    """How a box net is trained (appendix A); a recipe without this section trains a classifier."""
+    """Training of a box net (appendix A); a recipe without this section trains a classifier."""
 
     per_class: bool = Field(True, description="a box for each class (PCR), else one for all (SCR)")
     loss: Literal["euclidean", "smooth-l1"] = Field("euclidean", description="on a box; paper's")

@@ -167,6 +167,7 @@ def limited(arguments: list[str], errors: Path, size: int) -> None:
     be_the_program(arguments, errors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "file", "workers"),
     [(900_000, "checkpoints/last.pt", 2), (300_000, "model/model.safetensors", 0)],
@@ -187,6 +188,7 @@ def test_no_room_for_a_checkpoint_or_a_model_and_then_there_is(
     assert (tmp_path / "run" / "report.html").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["shard", "features"])
 def test_no_room_for_what_a_verb_writes_leaves_nothing(
     verb: str, pictures: Path, trained_run: Path, tmp_path: Path

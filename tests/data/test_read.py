@@ -330,6 +330,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
+@pytest.mark.slow
 def test_forty_classes_of_the_real_tiny_imagenet(shared_data: Path, tmp_path: Path) -> None:
     with open_zip(shared_data / "tiny-imagenet-40.zip") as archive:
         dataset = read_dataset(unpack_names(archive, tmp_path))

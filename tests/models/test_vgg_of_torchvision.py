@@ -250,6 +250,7 @@ def test_the_recipe_follows_torchvisions_net(
     assert config.preprocessing.mean == pytest.approx((123.675, 116.28, 103.53))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg11", "squeezenet1_1"])
 def test_the_program_names_what_is_on_a_picture(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

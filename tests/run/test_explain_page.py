@@ -203,6 +203,7 @@ def test_odd_names_are_shown_as_they_are_and_have_plain_folders(
     assert "<dog>" not in Page(folder).text
 
 
+@pytest.mark.slow
 def test_the_same_call_draws_the_same_files(model: Path, photos: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         package.explain(model, photos / "b.png", tmp_path / name, only=["maps", "receptive-field"])

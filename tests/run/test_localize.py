@@ -89,6 +89,7 @@ def test_a_run_is_complete(
     assert "localization error" in (tmp_path / "run" / "model" / "README.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_box_net_learns_where_squares_are(trained_run: Path, tmp_path: Path) -> None:
     data = write_boxed(tmp_path / "data", 96)
     settings = (

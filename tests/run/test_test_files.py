@@ -267,6 +267,7 @@ def test_unreadable_pictures_have_no_line(unsure: Classifier, tmp_path: Path) ->
     }
 
 
+@pytest.mark.slow
 def test_a_table_leaves_a_folder_for_every_row(
     unsure: Classifier, pictures: Path, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_temporaries_of_a_run_below_are_not_touched(data: Path, tmp_path: Path) 
     assert (below / ".model.tmp").exists()
 
 
+@pytest.mark.slow
 def test_files_of_tests_and_shards_are_not_mixed(
     data: Path, tmp_path: Path, trained_run: Path, verydeep: Program
 ) -> None:

@@ -31,6 +31,8 @@ from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 from verydeep.transfer.descriptor import Descriptor
 
+pytestmark = pytest.mark.slow  # many whole runs, or drawings
+
 CPU = Compute("cpu", "fp32", 0)
 PICTURES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 224, 224), np.uint8))
 

@@ -29,6 +29,8 @@ from verydeep.nets.vgg import vgg
 from verydeep.system.settings import Compute
 from verydeep.visualization.inspection import sections as registry
 
+pytestmark = pytest.mark.slow  # many whole runs, or drawings
+
 Program = Callable[..., Outcome]
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 NASTY = 'a "cat" & <b>.png'

@@ -13,6 +13,8 @@ from tiny import recipe, write_splits
 
 from verydeep import train
 
+pytestmark = pytest.mark.slow  # many whole runs, or drawings
+
 QUICK = ("training.precision=fp32", "net.norm=batch")
 CURVE = (*QUICK, "training.schedule=one-cycle")
 PLATEAU = (*QUICK, "plateau.patience=1", "plateau.drops=0")

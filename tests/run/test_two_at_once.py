@@ -20,6 +20,8 @@ from verydeep.run.report import report
 from verydeep.run.training.train import train
 from verydeep.system.locks import NAME
 
+pytestmark = pytest.mark.slow  # many whole runs, or drawings
+
 Program = Callable[..., Outcome]
 
 LONG = flags("training.epochs=100000", "data.cache=none")

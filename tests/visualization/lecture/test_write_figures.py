@@ -30,6 +30,8 @@ from verydeep.visualization.lecture.receptive_field import growth
 from verydeep.visualization.lecture.theme import DARK, LIGHT, theme
 from verydeep.visualization.lecture.write import write_figures
 
+pytestmark = pytest.mark.slow  # many whole runs, or drawings
+
 Program = Callable[..., Outcome]
 ALL = [figure.name for figure in FIGURES]
 

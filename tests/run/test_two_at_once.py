@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow  # many whole runs, or drawings
 
 Program = Callable[..., Outcome]
 
-LONG = flags("training.epochs=100000", "data.cache=none")
+LONG = flags("training.epochs=100000", "data.cache=none", "plateau.patience=100000")
 
 
 @pytest.fixture(scope="module")

@@ -52,8 +52,8 @@ def option_group(parameter: str, settings: type, *names: str) -> Callable[[Verb]
 
 def _option(settings: type, name: str) -> inspect.Parameter:
     default = _WRITTEN.get(name, _as_it_is)(default_of(settings, name))
-    kind, flags, more = _KINDS[name]
-    option = typer.Option(*flags, help=_sentence(help_of(settings, name)), **more)
+    kind, bounds = _KINDS[name]
+    option = typer.Option(help=_sentence(help_of(settings, name)), **bounds)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -72,7 +72,7 @@ def _sentence(text: str) -> str:
     return (text if first in _NAMES else text[0].upper() + text[1:]) + "."
 
 
-_NAMES = ("cpu", "bf16", "paper", "mean", "dense", "fc7")
+_NAMES = ("cpu", "bf16", "paper", "mean")
 
 
 def _as_it_is(value: Any) -> Any:
@@ -98,18 +98,19 @@ _READ: dict[str, Callable[[Any], Any]] = {
 }
 _WRITTEN: dict[str, Callable[[Any], Any]] = {"grid": lambda grid: f"{grid[0]}x{grid[1]}"}
 
-_KINDS: dict[str, tuple[Any, tuple[str, ...], dict[str, Any]]] = {
-    "scales": (str | None, ("--scales",), {}),
-    "flip": (bool | None, ("--flip/--no-flip",), {}),
-    "grid": (str, ("--grid",), {}),
-    "average": (str, ("--average",), {}),
-    "preset": (str, ("--preset",), {}),
-    "layer": (str, ("--layer",), {}),
-    "aggregate": (str, ("--aggregate",), {}),
-    "top": (int, ("--top",), {"min": 1}),
-    "threshold": (float, ("--threshold",), {}),
-    "most": (int, ("--most",), {"min": 1}),
-    "device": (str | None, ("--device",), {}),
-    "precision": (str | None, ("--precision",), {}),
-    "workers": (int | None, ("--workers",), {"min": 0}),
+_KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "scales": (str | None, {}),
+    "flip": (bool | None, {}),
+    "grid": (str, {}),
+    "average": (str, {}),
+    "preset": (str, {}),
+    "layer": (str, {}),
+    "aggregate": (str, {}),
+    "top": (int, {"min": 1}),
+    "threshold": (float, {}),
+    "most": (int, {"min": 1}),
+    "device": (str | None, {}),
+    "precision": (str | None, {}),
+    "workers": (int | None, {"min": 0}),
 }
+"""Type of each option, and its bounds; flags are named after the fields."""

@@ -18,7 +18,7 @@ from verydeep.data.name_forms import nfc
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, InputError, did_you_mean
-from verydeep.evaluation.posteriors import Mixture, Scorer, ViewGroup, mix_posteriors
+from verydeep.evaluation.posteriors import Mixture, Scorer, ViewGroup, mix_posteriors, view_groups
 from verydeep.evaluation.protocol import Scaled, TestProtocol
 from verydeep.evaluation.result import Answers, Calibrated, EvaluationResult, make_result
 from verydeep.system.distributed import Group, joined
@@ -70,9 +70,7 @@ class Test:
         """Return the weight of each part: equal for all nets, then for their scales and kinds."""
         weights: dict[ViewGroup, float] = {}
         for net, protocol in self.members:
-            parts = [
-                ViewGroup(net, q, kind) for q in protocol.used_scales for kind in protocol.kinds
-            ]
+            parts = view_groups(protocol, net)
             weights |= {part: 1 / len(self.members) / len(parts) for part in parts}
         return weights
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from verydeep.data.geometry import View
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.evaluation.protocol import Average
+from verydeep.evaluation.protocol import Average, TestProtocol
 from verydeep.evaluation.view_batching import Together
 from verydeep.evaluation.views import Views
 from verydeep.system.progress import ProgressTask
@@ -55,6 +55,11 @@ class ViewGroup:
     net: int
     scale: int
     views: Views
+
+
+def view_groups(protocol: TestProtocol, net: int = 0) -> list[ViewGroup]:
+    """Return the groups of views that a protocol shows to a net: one per scale and kind."""
+    return [ViewGroup(net, q, kind) for q in protocol.used_scales for kind in protocol.kinds]
 
 
 Mixture = Mapping[ViewGroup, float]

@@ -92,9 +92,9 @@ class TestProtocol:
     preset: Preset = described("paper", "paper, or torchvision for the centre crop as it tests")
 
     def __post_init__(self) -> None:
-        _one_of("protocol", self.name, NAMES)
-        _one_of("average", self.average, get_args(Average))
-        _one_of("preset", self.preset, get_args(Preset))
+        check_one_of("protocol", self.name, NAMES)
+        check_one_of("average", self.average, get_args(Average))
+        check_one_of("preset", self.preset, get_args(Preset))
         object.__setattr__(self, "scales", checked_scales(self.scales))
         object.__setattr__(self, "grid", checked_grid(self.grid))
         if self.preset == "torchvision" and self.name != "center":
@@ -215,7 +215,8 @@ def checked_grid(grid: Sequence[int]) -> tuple[int, int]:
     return rows, columns
 
 
-def _one_of(what: str, found: str, known: Sequence[str]) -> None:
+def check_one_of(what: str, found: str, known: Sequence[str]) -> None:
+    """Raise an InputError for a word that is not among the known ones."""
     if found not in known:
         raise InputError(
             f"{what} must be one of {', '.join(known)}, got {found!r} instead"

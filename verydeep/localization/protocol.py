@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 from typing import Protocol as Interface
 
-from verydeep.errors import InputError, did_you_mean
+from verydeep.errors import InputError
 from verydeep.evaluation.protocol import (
     USUAL_GRID,
     Scaled,
     Scales,
-    TestProtocol,
+    check_one_of,
     checked_grid,
     checked_scales,
     paper_scales,
@@ -95,11 +95,8 @@ class BoxProtocol:
     grid: tuple[int, int] = USUAL_GRID
 
     def __post_init__(self) -> None:
-        if self.name is not None and self.name not in NAMES:
-            raise InputError(
-                f"protocol of boxes must be one of {', '.join(NAMES)}, got {self.name!r} instead"
-                f"{did_you_mean(str(self.name), NAMES)}"
-            )
+        if self.name is not None:
+            check_one_of("protocol of boxes", self.name, NAMES)
         object.__setattr__(self, "scales", checked_scales(self.scales))
         object.__setattr__(self, "grid", checked_grid(self.grid))
         if self.top < 1:
@@ -119,11 +116,6 @@ class BoxProtocol:
     def of(cls, given: str | BoxProtocol | None) -> BoxProtocol:
         """Return ``given``, or the protocol with this name."""
         return given if isinstance(given, BoxProtocol) else cls(given)  # type: ignore[arg-type]
-
-    @classmethod
-    def like(cls, views: TestProtocol, name: str | None, **more: Any) -> BoxProtocol:
-        """Return a protocol with the scales, mirror images and grid of a classifier's protocol."""
-        return cls(name, views.scales, views.flip, grid=views.grid, **more)  # type: ignore[arg-type]
 
     def for_nets(
         self, classifiers: Sequence[Scaled], regressors: Sequence[Strided], classes: int

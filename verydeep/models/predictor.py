@@ -19,7 +19,7 @@ from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.calibration import Calibration, temper
-from verydeep.evaluation.posteriors import ViewGroup, mix_posteriors
+from verydeep.evaluation.posteriors import mix_posteriors, view_groups
 from verydeep.evaluation.protocol import Scales, TestProtocol
 from verydeep.models.prediction import Prediction, Predictions
 from verydeep.system.progress import ProgressWish, choose_progress
@@ -107,7 +107,7 @@ class Predictor:
         for scale in how.used_scales:
             self.check_scale(scale)
         tested = TestPictures(sources, how.used_scales, interpolation=self.interpolation)
-        groups = [ViewGroup(0, scale, kind) for scale in how.used_scales for kind in how.kinds]
+        groups = view_groups(how)
         mixture = dict.fromkeys(groups, 1 / len(groups))
         with progress.task("naming images", len(sources)) as task:
             (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)

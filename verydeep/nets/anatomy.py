@@ -5,9 +5,10 @@ Pure arithmetic on Table 1, without tensors or torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from verydeep.nets import table
 from verydeep.nets.names import check_name
@@ -110,6 +111,12 @@ def anatomy(
         ),
     )
     return Anatomy(name, input_size, tuple(measure(layers, input_size)))
+
+
+def anatomy_of(settings: Mapping[str, Any], num_classes: int = 1000) -> Anatomy:
+    """Return the anatomy of a net with settings as :meth:`Net.settings` returns them."""
+    sizes = {name: value for name, value in settings.items() if name != "dropout"}
+    return anatomy(num_classes=num_classes, **sizes)
 
 
 def measure(layers: Iterable[Layer], size: int) -> Iterator[LayerAnatomy]:

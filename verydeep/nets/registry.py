@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from verydeep.nets.anatomy import Anatomy, anatomy
+from verydeep.nets.anatomy import Anatomy, anatomy, anatomy_of
 from verydeep.nets.names import check_name, known_as
 from verydeep.nets.table import (
     HIDDEN,
@@ -24,6 +24,7 @@ __all__ = [
     "Anatomy",
     "Layer",
     "anatomy",
+    "anatomy_of",
     "build",
     "check_name",
     "in_words",

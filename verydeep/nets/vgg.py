@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Never, cast
 
 from torch import Tensor, nn
 
 from verydeep.errors import InputError, did_you_mean
 from verydeep.nets import table
-from verydeep.nets.anatomy import Anatomy, anatomy
+from verydeep.nets.anatomy import Anatomy, anatomy_of
 from verydeep.nets.dense import classify_densely
 from verydeep.nets.initialize import initialize
 from verydeep.nets.interface import Net
@@ -153,15 +154,17 @@ class VGG(Net):
             self.features,
             x,
             stride=table.STRIDE,
-            field=self.anatomy().receptive_field,
+            field=self._receptive_field,
             pixels=pixels,
         )
 
     def anatomy(self) -> Anatomy:
         """Return sizes, weights and receptive fields, layer by layer."""
-        settings = self.settings()
-        del settings["dropout"]
-        return anatomy(settings.pop("name"), self.num_classes, **settings)
+        return anatomy_of(self.settings(), self.num_classes)
+
+    @cached_property
+    def _receptive_field(self) -> int:
+        return self.anatomy().receptive_field
 
     def settings(self) -> dict[str, Any]:
         """Return the settings to build the same net with, without the number of classes."""

@@ -125,7 +125,7 @@ def extract_features(
             counts[part.split] += len(part.files)
             yield part
         if not counts.total():
-            raise DataError(f"{data}: none of the images can be read")
+            raise DataError(f"{source.name}: none of the images can be read")
 
     source, progress = DataSource(data, layout), choose_progress(progress)
     given = _parts(model, source, descriptor, seed, Compute.of(compute), progress)

@@ -42,8 +42,8 @@ def load(
         ModelError: The folder is neither, its files are inconsistent, or it holds a model for
             another task.
     """
-    if names_torchvision(folder):
-        return load_classifier(folder, compute)
-    if (task or read_task(folder)) == "localization":
+    if task is None and not names_torchvision(folder):
+        task = read_task(folder)
+    if task == "localization":
         return load_localizer(folder, compute)
     return load_classifier(folder, compute)

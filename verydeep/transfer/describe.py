@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.evaluation.posteriors import ViewGroup, mix_answers
-from verydeep.evaluation.views import Dense
+from verydeep.evaluation.posteriors import mix_answers, view_groups
 from verydeep.models.trained_net import TrainedNet
 from verydeep.system.progress import ProgressTask
 from verydeep.transfer.descriptor import Descriptor
@@ -42,9 +41,7 @@ def describe_pictures(
     Returns:
         float32 (N, D) on the CPU, rows of length one; zero for unreadable images.
     """
-    parts = [
-        ViewGroup(0, scale, Dense(descriptor.views.mirrors)) for scale in descriptor.used_scales
-    ]
+    parts = view_groups(descriptor.views)
     mixtures = [{part: 1.0} for part in parts]
     if descriptor.aggregate == "mean":
         mixtures = [{part: 1 / len(parts) for part in parts}]

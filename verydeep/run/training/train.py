@@ -15,7 +15,7 @@ from verydeep.data.pipeline.workers import bounded_workers
 from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.errors import InputError, MachineError, plural
 from verydeep.models.path import check_models
-from verydeep.nets.registry import anatomy
+from verydeep.nets.registry import anatomy_of
 from verydeep.recipe.auto import AUTO, Said
 from verydeep.recipe.keywords import keyword_settings
 from verydeep.recipe.recipe import Recipe, check, said_settings
@@ -247,9 +247,7 @@ def _bounded(recipe: Recipe, progress: Progress) -> Recipe:
 def _settle(recipe: Recipe, machine: Machine) -> Recipe:
     """Fix machine-dependent settings in the recipe, so that the run can be repeated and resumed."""
     if recipe.training.micro_batch is None:
-        settings = recipe.net.settings
-        del settings["dropout"]
-        sizes = anatomy(**settings)
+        sizes = anatomy_of(recipe.net.settings)
         fitting = fitting_micro_batch(sizes, recipe.training.batch, machine)
         recipe = recipe.replace(training__micro_batch=fitting)
     keep = recipe.training.keep

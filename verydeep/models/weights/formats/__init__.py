@@ -1,0 +1,1 @@
+"""Readers of weights by file format; each has ``matches(head, path)`` and ``read(path)``."""

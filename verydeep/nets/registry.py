@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from verydeep.nets.anatomy import Anatomy, anatomy, anatomy_of
+from verydeep.nets.columns import Column, Shape, nearest_column
 from verydeep.nets.names import check_name, known_as
 from verydeep.nets.table import (
     HIDDEN,
@@ -22,7 +23,9 @@ __all__ = [
     "NAMES",
     "SMALLEST_INPUT",
     "Anatomy",
+    "Column",
     "Layer",
+    "Shape",
     "anatomy",
     "anatomy_of",
     "build",
@@ -30,6 +33,7 @@ __all__ = [
     "in_words",
     "is_shallowest",
     "known_as",
+    "nearest_column",
     "weight_layers",
 ]
 

@@ -66,12 +66,12 @@ def check_sizes(*, num_classes: int, channels: int, width: float, hidden: int) -
     """Raise an error for invalid sizes.
 
     Raises:
-        InputError: A count is below one, or the width is not positive.
+        InputError: A count is too small, or the width is not positive.
     """
-    counts = {"num_classes": num_classes, "channels": channels, "hidden": hidden}
-    for what, count in counts.items():
-        if count < 1:
-            raise InputError(f"{what} must be at least 1, got {count} instead")
+    counts = {"num_classes": (num_classes, 0), "channels": (channels, 1), "hidden": (hidden, 0)}
+    for what, (count, least) in counts.items():
+        if count < least:
+            raise InputError(f"{what} must be at least {least}, got {count} instead")
     if not width > 0:
         raise InputError(f"width must be above 0, got {width} instead")
 
@@ -124,10 +124,15 @@ def fully_connected_layers(
     width: float = 1.0,
     hidden: int = HIDDEN,
 ) -> Iterator[Layer]:
-    """Yield the three fully connected layers with their ReLUs and dropouts."""
+    """Yield the fully connected layers with their ReLUs and dropouts.
+
+    They are fc6, fc7 and fc8; with ``hidden=0`` fc8 alone, with ``num_classes=0`` none.
+    """
     inputs = scaled(CHANNELS[-1], width) * final_map(input_size) ** 2
-    units = scaled(hidden, width)
-    for index in (6, 7):
+    if not num_classes:
+        return
+    units = scaled(hidden, width) if hidden else inputs
+    for index in (6, 7) if hidden else ():
         yield Layer(f"fc{index}", "fc", inputs, units)
         yield Layer(f"relu{index}", "relu", units, units)
         yield Layer(f"drop{index}", "dropout", units, units)

@@ -12,6 +12,8 @@ from verydeep.nets.table import (
     NAMES,
     SMALLEST_INPUT,
     Layer,
+    final_map,
+    input_for_map,
     weight_layers,
 )
 
@@ -30,7 +32,9 @@ __all__ = [
     "anatomy_of",
     "build",
     "check_name",
+    "final_map",
     "in_words",
+    "input_for_map",
     "is_shallowest",
     "known_as",
     "nearest_column",

@@ -98,6 +98,15 @@ def final_map(input_size: int) -> int:
     return input_size // STRIDE
 
 
+def input_for_map(side: int) -> int:
+    """Return the smallest input size whose last map has this side.
+
+    >>> input_for_map(7)
+    224
+    """
+    return side * STRIDE
+
+
 def convolutional_layers(
     name: str, *, channels: int = 3, width: float = 1.0, batch_norm: bool = False
 ) -> Iterator[Layer]:

@@ -67,7 +67,9 @@ class Net(Section):
     name: NetName = Field("D", description="column of Table 1")
     input_size: int = Field(224, ge=registry.SMALLEST_INPUT, description="side of a crop, pixels")
     width: float = Field(1.0, gt=0, description="factor on all channels and hidden units")
-    hidden: int = Field(registry.HIDDEN, ge=1, description="units of fc6 and fc7, before width")
+    hidden: int = Field(
+        registry.HIDDEN, ge=0, description="units of fc6 and fc7, before width; 0: fc8 alone"
+    )
     dropout: float = Field(0.5, ge=0, lt=1, description="share of fc6's and fc7's units dropped")
     norm: Literal["batch"] | None = Field(None, description="normalisation (not in the paper)")
 

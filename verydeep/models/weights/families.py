@@ -56,7 +56,11 @@ HABITS: Mapping[Family, Mapping[str, Fact]] = {
 }  # fmt: skip
 
 
-def known_facts(file: SourceFile, said: Mapping[str, Any] | None = None) -> dict[str, Fact]:
+def known_facts(
+    file: SourceFile,
+    said: Mapping[str, Any] | None = None,
+    known: Mapping[str, Fact] | None = None,
+) -> dict[str, Fact]:
     """Return what is taken for granted about a file, by the names in ``FACTS``.
 
     What the user says goes before what the file says, that before what its weights betray, and that
@@ -65,13 +69,14 @@ def known_facts(file: SourceFile, said: Mapping[str, Any] | None = None) -> dict
     Args:
         file: What was read.
         said: Values given by the user, by the same names; None values are not given.
+        known: Facts about these very weights; None takes the habits of the framework.
 
     Raises:
         InputError: A given value makes no sense.
     """
     given = {key: value for key, value in (said or {}).items() if value is not None}
     check_said(given)
-    facts = {**HABITS[_family(file)], **_of_weights(file), **file.facts}
+    facts = {**(known or HABITS[_family(file)]), **_of_weights(file), **file.facts}
     facts |= {key: Fact(value, "given") for key, value in given.items()}
     return {name: facts[name] for name in FACTS}
 

@@ -8,10 +8,12 @@ from verydeep.nets.anatomy import Anatomy, anatomy, anatomy_of
 from verydeep.nets.columns import Column, Shape, nearest_column
 from verydeep.nets.names import check_name, known_as
 from verydeep.nets.table import (
+    BLOCKS,
     HIDDEN,
     NAMES,
     SMALLEST_INPUT,
     Layer,
+    block_of,
     final_map,
     input_for_map,
     weight_layers,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from verydeep.nets.interface import Net
 
 __all__ = [
+    "BLOCKS",
     "HIDDEN",
     "NAMES",
     "SMALLEST_INPUT",
@@ -30,6 +33,7 @@ __all__ = [
     "Shape",
     "anatomy",
     "anatomy_of",
+    "block_of",
     "build",
     "check_name",
     "final_map",

@@ -32,6 +32,7 @@ TABLE_1: dict[str, tuple[tuple[int | str, ...], ...]] = {
 }
 
 NAMES = tuple(TABLE_1)
+BLOCKS = len(CHANNELS)
 HIDDEN = 4096
 STRIDE = 32  # pixels between positions of the last map: five pools halve it five times
 SMALLEST_INPUT = STRIDE
@@ -147,6 +148,16 @@ def fully_connected_layers(
         yield Layer(f"drop{index}", "dropout", units, units)
         inputs = units
     yield Layer("fc8", "fc", units, num_classes)
+
+
+def block_of(parameter: str) -> int | None:
+    """Return the block of a parameter by its name; None for fully connected layers.
+
+    >>> block_of("features.conv3_1.weight"), block_of("classifier.fc8.bias")
+    (3, None)
+    """
+    layer = parameter.split(".")[-2]
+    return int(layer[4]) if layer.startswith(("conv", "norm")) else None
 
 
 def weight_layers(name: str) -> int:

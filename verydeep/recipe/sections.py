@@ -181,6 +181,12 @@ class Training(Section):
         description="the model: of the best epoch on val, or of the last; auto: best with "
         "plateau, else last",
     )
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="rate of each block of convolutions, relative to the layers above it",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="not in the paper")
     tensorboard: bool = Field(False, description="log for TensorBoard too (an extra)")
     checkpoint_minutes: float = Field(10.0, gt=0, description="between checkpoints in an epoch")
@@ -215,4 +221,24 @@ class Localization(Section):
     )
     fine_tune: Literal["all", "fc"] = Field(
         "all", description="what learns: all layers, or the fully connected ones alone"
+    )
+
+
+class Transfer(Section):
+    """Training on the maps of convolutions that stay as they are (not in the paper)."""
+
+    frozen: Literal["pool2", "pool3", "pool4", "pool5"] = Field(
+        "pool4", description="last layer that stays as it is, whose maps are computed once"
+    )
+    views: int = Field(4, ge=1, description="augmented views of each image whose maps are kept")
+    disk: float = Field(8.0, gt=0, description="most GB for the maps; they take fewer views then")
+    strengths: tuple[float, ...] = Field(
+        (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4),
+        min_length=1,
+        description="penalties that cross-validation chooses from, of a head of one layer",
+    )
+    folds: int = Field(5, ge=2, description="of the cross-validation")
+    fine_tune: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="train the layers above, too; auto: and keep that if the loss on val is lower",
     )

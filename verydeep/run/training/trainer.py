@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.batches import Batches, TrainingBatches
@@ -57,11 +57,21 @@ class Trainer:
                 f"resuming after {plural(loop.position.epoch, 'epoch')} and "
                 f"{plural(loop.position.step, 'update')}"
             )
+        else:
+            self._begin(loop)
         if self.recipe.training.tensorboard:
             folder = self.run_folder.path / "tensorboard"
             loop.on_epoch = tensorboard_log(folder, loop.position.epoch)
         self._foresee(loop)
         return loop.run()
+
+    @property
+    def trained_module(self) -> nn.Module:
+        """The part of the net that the loop trains."""
+        return self.net
+
+    def _begin(self, loop: Loop) -> None:
+        """Prepare a run that starts; nothing to do for a whole net."""
 
     def _foresee(self, loop: Loop) -> None:
         """Log the estimated time of the remaining epochs, if any."""
@@ -94,8 +104,8 @@ class Trainer:
         training, objective = self.recipe.training, self.task.objective(self.scanned.samples)
         frozen = frozen_parts(self.net, self.recipe)
         return Loop(
-            net=self.net,
-            optimizer=make_optimizer(self.net, self.recipe),
+            net=self.trained_module,
+            optimizer=make_optimizer(self.trained_module, self.recipe),
             schedule=make_schedule(self.recipe),
             batches=self._batches(),
             prepare=self._prepare(),
@@ -115,28 +125,37 @@ class Trainer:
         )
 
     def _batches(self) -> Batches:
-        data, training = self.recipe.data, self.recipe.training
+        training, stream = self.recipe.training, self.task.dataset.stream
         assert training.micro_batch is not None
-        augmentation = Augmentation(
+        if stream is not None:
+            return stream_batches(stream, self._augmentation, self.recipe)
+        return self.crops(batch=training.batch, micro_batch=training.micro_batch)
+
+    @property
+    def _augmentation(self) -> Augmentation:
+        data = self.recipe.data
+        return Augmentation(
             size=self.recipe.net.input_size,
             scale=data.train_scale,
             random_crop=data.crop == "random",
             flip=data.flip,
             colour_shift=data.colour_shift,
         )
-        if self.task.dataset.stream is not None:
-            return stream_batches(self.task.dataset.stream, augmentation, self.recipe)
+
+    def crops(self, *, batch: int, micro_batch: int) -> TrainingBatches:
+        """Return augmented crops of the training images."""
+        data = self.recipe.data
         return TrainingBatches(
             self.scanned.samples,
-            augmentation,
-            batch=training.batch,
-            micro_batch=training.micro_batch,
-            seed=training.seed,
+            self._augmentation,
+            batch=batch,
+            micro_batch=micro_batch,
+            seed=self.recipe.training.seed,
             store=self.scanned.store,
             workers=data.workers,
             balanced=data.balance == "sampling",
             reduced=data.reduced_decoding,
-            drawing=self.task.drawing(augmentation),
+            drawing=self.task.drawing(self._augmentation),
         )
 
     def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:

@@ -86,6 +86,11 @@ class Initialize(Section):
     variance: float = Field(1e-2, gt=0, description="of scheme normal; the paper's is 1e-2")
     source: str | None = Field(None, description="model or run folder to copy layers from")
     layers: Literal["paper", "all"] = Field("paper", description="which layers are copied")
+    balance: bool = Field(
+        False,
+        description="rescale copied convolutions, so that each gives values of unit size; the "
+        "scores stay the same",
+    )
     stages: tuple[NetName, ...] = Field(
         (), description="nets trained first, each initialised from the one before"
     )

@@ -36,7 +36,11 @@ from verydeep.run.training.result import TrainResult
 from verydeep.run.training.setup import make_net, task_of
 from verydeep.run.training.trainer import Trainer
 from verydeep.run.training.transfer import TransferTrainer
-from verydeep.run.training.transfer_settings import hint_at_transfer, inherit_transfer
+from verydeep.run.training.transfer_settings import (
+    hint_at_transfer,
+    inherit_net,
+    inherit_transfer,
+)
 from verydeep.system.device import Machine, choose_machine, describe_environment
 from verydeep.system.option_names import command_or_call, option, setting
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -203,7 +207,7 @@ def _train_one(
             progress.log(f"its report was missing and is written: {write_report_again(run.path)}")
         return dict(run.read("metrics.json"))
     resumed = run if run.started else None
-    recipe = recipe if resumed else inherit(recipe)
+    recipe = recipe if resumed else inherit_net(inherit(recipe))
     if not (resumed and recipe.data.stream):  # a stream's order depends on it
         recipe = _bounded(recipe, progress)
     machine = choose_machine(recipe.training.device, recipe.training.precision)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from verydeep.data.pipeline.colour_statistics import Scan
 from verydeep.errors import plural, printable
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.models.trained_net import TrainedNet
+from verydeep.nets.balance import balance
 from verydeep.nets.interface import Net
 from verydeep.run.training.data import (
     stream_batches,
@@ -24,7 +26,7 @@ from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
-from verydeep.training.checkpoint import Position
+from verydeep.training.checkpoint import Position, has_checkpoint
 from verydeep.training.estimate import LONG, describe_estimate, time_steps
 from verydeep.training.loop import Loop
 from verydeep.training.run_folder import RunFolder
@@ -48,6 +50,8 @@ class Trainer:
         self.unreadable: tuple[str, ...] = ()
         self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
         self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.recipe.initialize.balance and not has_checkpoint(self.run_folder.checkpoints):
+            self._balance()
 
     def run(self, *, go_on: bool = False) -> Position:
         """Train to the end, from the start or from the checkpoint."""
@@ -69,6 +73,12 @@ class Trainer:
     def trained_module(self) -> nn.Module:
         """The part of the net that the loop trains."""
         return self.net
+
+    def _balance(self) -> None:
+        """Rescale the copied layers, measured on some training crops."""
+        with closing(Trainer._batches(self).epoch(0)) as parts:
+            part = next(parts).to(self.machine.device)
+        balance(self.net.eval(), Trainer._prepare(self)(part.pictures, part.shifts))
 
     def _begin(self, loop: Loop) -> None:
         """Prepare a run that starts; nothing to do for a whole net."""

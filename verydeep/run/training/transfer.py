@@ -158,8 +158,8 @@ class TransferTrainer(Trainer):
         """Return the averages of the last map over all views."""
         labels = torch.as_tensor(self.scanned.samples.labels).long()
         self.upper.eval()
-        found = [averages(self.store.read(_view(view)), self._last_maps, AT_ONCE)
-                 for view in range(self.views)]  # fmt: skip
+        views = map(self.store.read, map(_view, range(self.views)))
+        found = [averages(maps, self._last_maps, AT_ONCE) for maps in views]
         rows = Rows(
             torch.cat(found),
             labels.repeat(self.views),
@@ -195,11 +195,10 @@ class TransferTrainer(Trainer):
         maps, labels = self.val_store.read(VAL), torch.as_tensor(self.val.labels).long()
         good = ~maps[:, 0, 0, 0].isnan()
         self.upper.eval()
-        found = []
         with torch.no_grad(), self.machine.autocast():
-            for part in maps[good].split(AT_ONCE):
-                found.append(self.upper(self._input(part)).float().cpu())
-        scores, labels = torch.cat(found), labels[good]
+            parts = maps[good].split(AT_ONCE)
+            scores = torch.cat([self.upper(self._input(part)).float().cpu() for part in parts])
+        labels = labels[good]
         return {
             "loss": float(F.cross_entropy(scores, labels)),
             "top1_error": topk_error(scores, labels, 1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from verydeep.data.dataset import Dataset
 from verydeep.errors import ModelError, RecipeError
 from verydeep.models.weights.named import source_config
@@ -20,6 +19,26 @@ SHARED = ("name", "width", "norm")
 
 SMALL = 128
 """Images with a smaller side than this are enlarged to crops of this size."""
+
+
+INHERITED = (*SHARED, "input_size", "hidden")
+"""Settings of the net that a net with all layers of its source takes from it."""
+
+
+def inherit_net(recipe: Recipe) -> Recipe:
+    """Return a recipe that copies all layers, completed by the sizes of the net it begins with."""
+    start = recipe.initialize
+    if start.source is None or start.layers != "all" or recipe.localization or recipe.transfer:
+        return recipe
+    config = source_config(start.source)
+    taken = {
+        f"net__{key}": getattr(config.net, key)
+        for key in INHERITED
+        if key not in recipe.net.model_fields_set
+    }
+    if "train_scale" not in recipe.data.model_fields_set:
+        taken["data__train_scale"] = list(config.train_scale)
+    return recipe.replace(**taken)
 
 
 def inherit_transfer(recipe: Recipe, dataset: Dataset) -> Recipe:

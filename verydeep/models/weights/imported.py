@@ -14,7 +14,7 @@ from verydeep.errors import InputError, ModelError, plural, printable
 from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig
 from verydeep.models.weights.convert import DIVISOR, to_net
 from verydeep.models.weights.families import known_facts, pixels_of
-from verydeep.models.weights.imagenet import ilsvrc_classes
+from verydeep.models.weights.imagenet import ilsvrc_classes, ilsvrc_numbers
 from verydeep.models.weights.match import Match, match
 from verydeep.models.weights.recognize import read_weights
 from verydeep.models.weights.source import Fact, Family, SourceFile
@@ -60,6 +60,25 @@ class Imported:
         for name, fact in self.facts.items():
             if name != "classes" or found.head:
                 yield f"  {name}: {_plain(fact.value)} ({fact.how})"
+        yield from self._published()
+
+    def _published(self) -> Iterator[str]:
+        """Yield the published errors, and how to measure by the same protocol."""
+        source = self.config.source or {}
+        said = source.get("published") or {}
+        if said.get("top1_error") is None and said.get("top5_error") is None:
+            return
+        errors = [
+            f"top-{k} error {said[f'top{k}_error']:.2f} %"
+            for k in (1, 5)
+            if said.get(f"top{k}_error") is not None
+        ]
+        yield f"published: {', '.join(errors)}; {said['protocol']} ({said['reference']})"
+        yield (
+            "to measure the same on ImageNet's validation set: verydeep evaluate MODEL --data "
+            f"ILSVRC2012 --protocol center --scales {self.config.test_scales[0]} --no-flip"
+        )
+        yield f"licence: {source['licence']}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -144,11 +163,15 @@ def _classes(
                 f"{plural(count, 'output')}"
             )
         return tuple(given), {}
-    if file.classes is not None and len(file.classes) == count == len(set(file.classes)):
-        return file.classes, {}
-    if count == ILSVRC and facts["classes"].value == "ilsvrc":
-        known = ilsvrc_classes()
-        return tuple(one.wnid for one in known), {one.wnid: one.words for one in known}
+    names = file.classes if file.classes is not None and len(file.classes) == count else None
+    order = None if names is None else ilsvrc_numbers(names)
+    if names is None and count == ILSVRC and facts["classes"].value == "ilsvrc":
+        order = tuple(range(ILSVRC))
+    if order is not None:
+        known = [ilsvrc_classes()[number] for number in order]
+        return tuple(one.wnid for one in known), {one.wnid: one.name for one in known}
+    if names is not None and len(set(names)) == count:
+        return names, {}
     return tuple(map(str, range(count))), {}
 
 

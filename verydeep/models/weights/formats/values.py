@@ -8,8 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from verydeep.errors import InputError, ModelError, printable
@@ -104,3 +107,38 @@ def as_weights(tensor: Tensor, name: str) -> Tensor:
             "take a checkpoint from before the training diverged"
         )
     return values.contiguous()
+
+
+def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
+    """Return numbers of an array, of any byte order, as a tensor of its own memory.
+
+    Args:
+        values: The numbers.
+        name: Name of the layer, for messages.
+        where: The file, for messages.
+
+    Raises:
+        ModelError: As for :func:`as_weights`.
+    """
+    if values.dtype.kind == "f":
+        kind = np.float64 if values.dtype.itemsize == 8 else np.float32
+        values = np.array(values, dtype=kind, order="C")
+    elif values.dtype.kind not in "biu":
+        raise ModelError(f"{where}: {printable(name)} holds no numbers ({values.dtype})")
+    try:
+        return as_weights(torch.from_numpy(values), name)
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from error
+
+
+def check_count(count: int, where: str) -> None:
+    """Refuse a file that declares too many numbers, before any of them is read.
+
+    Raises:
+        ModelError: ``count`` is above ``MOST_VALUES``.
+    """
+    if count > MOST_VALUES:
+        raise ModelError(
+            f"{where}: declares {count:,} numbers, more than the {MOST_VALUES:,} that are read "
+            "at most"
+        )

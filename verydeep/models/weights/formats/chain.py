@@ -1,0 +1,244 @@
+"""Layers of a file, collected in forward order, with checks that they are those of a VGG net.
+
+The features of a VGG net are convolutions, each with a ReLU, and 2x2 max-pools; its head is fully
+connected. What else a file has between two convolutions changes the maps and cannot be left out, so
+it is refused; between fully connected layers it is only reported.
+
+O outputs, I inputs, h, w sides of a kernel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from verydeep.errors import ModelError, printable
+from verydeep.models.weights.source import BatchNorm, SourceLayer
+
+LARGEST_KERNEL = 3
+"""Largest kernel of the features; larger ones are fully connected layers in convolutional form."""
+
+MOST_LINES = 100
+"""Most lines of the report; the rest is counted."""
+
+
+class Window(NamedTuple):
+    """How a kernel or a pool slides.
+
+    Attributes:
+        kernel: Sides, (h, w).
+        stride: Strides, vertical and horizontal.
+        padding: Rows and columns added at the top, left, bottom and right.
+        dilation: Distances between the kernel's rows and columns.
+        groups: Groups of channels.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+
+class Lrn(NamedTuple):
+    """Constants of a local response normalisation, as in PyTorch: α is divided by ``size``."""
+
+    size: int
+    alpha: float
+    beta: float
+    k: float
+
+
+PAPER_LRN = Lrn(5, 5e-4, 0.75, 2.0)
+"""Constants of net A-LRN."""
+
+
+class Chain:
+    """Layers of a file in forward order.
+
+    Args:
+        where: The file, for messages.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.layers: list[SourceLayer] = []
+        self.lrn: bool | None = None
+        self._ignored: list[str] = []
+        self._pending: list[str] = []
+        self._in_head = False
+        self._rectified = True
+        self._rectifiers = 0
+        self._linear: list[tuple[str, bool]] = []
+
+    def layer(self, layer: SourceLayer) -> None:
+        """Append a convolution or fully connected layer.
+
+        Raises:
+            ModelError: Something before it changes the maps.
+        """
+        head = self._in_head or not layer.is_convolution
+        head = head or max(layer.weight.shape[2:]) > LARGEST_KERNEL
+        if not self._rectified:
+            self._linear.append((self.layers[-1].name, head))
+        self._settle(head)
+        self._in_head, self._rectified = head, False
+        self.layers.append(layer)
+
+    def affine(self, name: str, scale: Tensor, shift: Tensor) -> None:
+        """Append a factor and an offset per channel, both (O,), which may follow a normalisation.
+
+        Raises:
+            ModelError: They are not as many as there are channels.
+        """
+        norm = self.layers[-1].norm if self.layers else None
+        if norm is None:
+            zero, one = torch.zeros_like(scale), torch.ones_like(scale)
+            self.norm(name, BatchNorm(scale, shift, zero, one, epsilon=0.0))
+        elif self._foldable(name, scale):
+            norm = dataclasses.replace(
+                norm, scale=norm.scale * scale, shift=norm.shift * scale + shift
+            )
+            self.layers[-1] = dataclasses.replace(self.layers[-1], norm=norm)
+        else:
+            self.other(name, "a factor and an offset per channel")
+
+    def norm(self, name: str, norm: BatchNorm) -> None:
+        """Append a batch normalisation, which belongs to the convolution right before it.
+
+        Raises:
+            ModelError: It has other channels than that.
+        """
+        if self._foldable(name, norm.scale) and self.layers[-1].norm is None:
+            self._check(name, norm)
+            self.layers[-1] = dataclasses.replace(self.layers[-1], norm=norm)
+        else:
+            self.other(name, "a batch normalisation that does not follow a convolution directly")
+
+    def _check(self, name: str, norm: BatchNorm) -> None:
+        """Refuse statistics that no data have."""
+        deviations = norm.variance + norm.epsilon
+        if (
+            not all(
+                torch.isfinite(one).all() for one in (norm.scale, norm.shift, norm.mean, deviations)
+            )
+            or not (deviations > 0).all()
+        ):
+            raise ModelError(
+                f"{self.where}: the statistics of {printable(name)} must be finite, with variances "
+                "above 0"
+            )
+
+    def _foldable(self, name: str, scale: Tensor) -> bool:
+        """Return whether the last layer is a convolution without ReLU yet."""
+        if not self.layers or self._rectified or self._pending:
+            return False
+        last = self.layers[-1]
+        if last.is_convolution and len(scale) != len(last.weight):
+            raise ModelError(
+                f"{self.where}: {printable(name)} must have the {len(last.weight):,} channels of "
+                f"{printable(last.name)}; it has {len(scale):,} instead"
+            )
+        return last.is_convolution
+
+    def relu(self) -> None:
+        """Append a ReLU."""
+        self._rectified = True
+        self._rectifiers += 1
+
+    def pool(self, name: str, window: Window, *, average: bool = False) -> None:
+        """Append a pool; padding of a row at the bottom and a column at the right may be declared.
+
+        It has no effect on maps of even sides.
+        """
+        top, left, bottom, right = window.padding
+        fits = window.kernel == window.stride == (2, 2) and window.dilation == (1, 1)
+        if window.kernel == window.stride == (1, 1):
+            return
+        if average or not fits or top or left or max(bottom, right) > 1:
+            kind = "average-pool" if average else "max-pool"
+            self.other(name, f"a {_sides(window.kernel)} {kind} with {_slide(window)}")
+
+    def normalize_locally(self, name: str, lrn: Lrn) -> None:
+        """Append a local response normalisation; only net A-LRN has one, after conv1_1."""
+        same = all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(lrn, PAPER_LRN, strict=True))
+        if len(self.layers) == 1 and same and not self.lrn:
+            self.lrn = True
+        else:
+            values = ", ".join(f"{key} {value:g}" for key, value in lrn._asdict().items())
+            self.other(name, f"a local response normalisation ({values})")
+
+    def other(self, name: str, what: str) -> None:
+        """Append something that a VGG net has not."""
+        self._pending.append(f"{printable(name)}: {what}")
+
+    def ignore(self, line: str) -> None:
+        """Report something that is not on the way of the data."""
+        self._ignored.append(line)
+
+    def _settle(self, head: bool) -> None:
+        if self._pending and self.layers and not head:
+            raise ModelError(
+                f"{self.where}: {self._pending[0]}; a VGG net has only convolutions with ReLU and "
+                "2x2 max-pools before the fully connected layers, so this net cannot be imported"
+            )
+        self._ignored += self._pending
+        self._pending = []
+
+    def finish(self) -> tuple[tuple[SourceLayer, ...], tuple[str, ...]]:
+        """Return the layers and the lines of the report.
+
+        Raises:
+            ModelError: There are no layers, or convolutions without ReLU.
+        """
+        if not self.layers:
+            raise ModelError(
+                f"{self.where}: no convolution or fully connected layer is in this file"
+            )
+        self._settle(head=True)
+        for name, head in self._linear if self._rectifiers else ():
+            if not head:
+                raise ModelError(
+                    f"{self.where}: {printable(name)} must be followed by a ReLU, as in a VGG net; "
+                    "this net cannot be imported"
+                )
+            self._ignored.append(f"{printable(name)}: no ReLU follows")
+        if self.lrn is None and self._rectifiers:
+            self.lrn = False
+        more = len(self._ignored) - MOST_LINES
+        lines = self._ignored[:MOST_LINES] + ([f"{more:,} more"] if more > 0 else [])
+        return tuple(self.layers), tuple(lines)
+
+
+def check_convolution(name: str, window: Window, where: str) -> None:
+    """Refuse a convolution that is not one of a VGG net.
+
+    Raises:
+        ModelError: It has strides, dilation, groups or padding that no VGG net has.
+    """
+    height, width = window.kernel
+    same = (height // 2, width // 2, height // 2, width // 2)
+    padded = (same,) if max(window.kernel) <= LARGEST_KERNEL else ((0, 0, 0, 0), same)
+    fits = window.stride == window.dilation == (1, 1) and window.groups == 1
+    if not fits or window.padding not in padded:
+        raise ModelError(
+            f"{where}: {printable(name)} must be a convolution of a VGG net, with stride 1 and "
+            f"maps that keep their size; it is a {_sides(window.kernel)} convolution with "
+            f"{_slide(window)} instead"
+        )
+
+
+def _slide(window: Window) -> str:
+    parts = [f"stride {_sides(window.stride)}", f"padding {_sides(window.padding)}"]
+    parts += [f"dilation {_sides(window.dilation)}"] * (window.dilation != (1, 1))
+    parts += [f"{window.groups} groups"] * (window.groups != 1)
+    return ", ".join(parts)
+
+
+def _sides(sides: Sequence[int]) -> str:
+    return str(sides[0]) if len(set(sides)) == 1 and len(sides) > 2 else "x".join(map(str, sides))

@@ -91,17 +91,16 @@ def transfer(url: str, part: Path, limits: Limits, progress: Progress) -> str | 
         DiskError: The disk is full or failing.
         InputError: The partial file cannot be written.
     """
-    failures, before = 0, -1
+    failures, most = 0, _size(part)
     while True:
         try:
             return _attempt(url, part, limits, progress)
         except _Cut as cut:
             size = _size(part)
-            failures = 1 if size > before >= 0 else failures + 1
-            before = size
+            failures, most = (0, size) if size > most else (failures + 1, most)
             if failures >= MOST_FAILURES:
                 raise TransferFailed(str(cut)) from cut
-            pause = FIRST_PAUSE * 2 ** (failures - 1) if cut.pause is None else cut.pause
+            pause = FIRST_PAUSE * 2 ** max(failures - 1, 0) if cut.pause is None else cut.pause
             progress.log(f"{url}: {cut}; trying again")
             time.sleep(min(pause, LONGEST_PAUSE))
 

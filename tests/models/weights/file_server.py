@@ -24,6 +24,7 @@ class Behaviour:
         headers: Headers of every answer.
         redirects: Paths that lead elsewhere, with headers.
         range_shift: Bytes by which a range is off.
+        stated_range: Content-Range instead of the right one.
         asked: Range header of each request so far.
         gate: Lets answers begin.
         stall: Bytes after which an answer waits for the event ``rest``; None for no such wait.
@@ -37,6 +38,7 @@ class Behaviour:
     headers: dict[str, str] = field(default_factory=dict)
     redirects: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
     range_shift: int = 0
+    stated_range: str | None = None
     asked: list[str | None] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     stall: int | None = None
@@ -94,7 +96,10 @@ def send(request: BaseHTTPRequestHandler, behaviour: Behaviour) -> None:
         if start >= whole:
             return finish(request, 416, {**headers, "Content-Range": f"bytes */{whole}"})
         code, content = 206, content[start:]
-        headers["Content-Range"] = f"bytes {start}-{whole - 1}/{whole}"
+        right = f"bytes {start}-{whole - 1}/{whole}"
+        headers["Content-Range"] = (
+            right if behaviour.stated_range is None else behaviour.stated_range
+        )
     length = str(len(content)) if behaviour.length is None else behaviour.length
     if length:
         headers["Content-Length"] = length

@@ -221,6 +221,26 @@ def test_an_address_without_encryption_is_refused(server: Behaviour) -> None:
         fetch(weights(server, url="http://example.com/net.onnx"))
 
 
+@pytest.mark.parametrize("target", ["http://[::1", "http://127.0.0.1:x/", "//", "http://"])
+def test_a_redirect_to_no_address_is_refused(target: str, server: Behaviour) -> None:
+    server.redirects["/a/net.onnx"] = (target, {})
+    with pytest.raises(ModelError, match=r"cannot be downloaded"):
+        fetch(weights(server))
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "x", "1e3"])
+def test_a_length_that_is_no_number_is_no_length(length: str, server: Behaviour) -> None:
+    server.length = length
+    assert fetch(weights(server)).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("stated", ["bytes " + "9" * 5000 + "-", "bytes -", "", "items 5-"])
+def test_a_range_that_is_none_is_refused(stated: str, server: Behaviour) -> None:
+    server.cuts, server.stated_range = [1000], stated
+    with pytest.raises(ModelError, match="another part of the file"):
+        fetch(weights(server))
+
+
 # ---- the Hugging Face hub ----
 
 

@@ -1,13 +1,86 @@
-"""Files as earlier versions of Keras wrote them, made from files of today's."""
+"""Files of Keras made without Keras: small ones, and such as its earlier versions wrote."""
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+
+SMALL = ("h5", "weights.h5", "keras", "names")
+"""Ways to save the small net; ``names`` is weights alone, as older versions save them."""
+
+
+def small_arrays() -> dict[str, list[Any]]:
+    """Return the weights of a convolution, its normalisation and two fully connected layers."""
+    random = np.random.default_rng(0)
+    shapes = {
+        "conv": [(3, 3, 3, 4), (4,)],
+        "norm": [(4,)] * 4,
+        "fc": [(64, 5), (5,)],
+        "out": [(5, 2)],
+    }
+    return {name: [random.random(shape) for shape in own] for name, own in shapes.items()}
+
+
+PARTS = {"norm": ("gamma", "beta", "moving_mean", "moving_variance")}
+CLASSES = {"conv": "Conv2D", "norm": "BatchNormalization", "fc": "Dense", "out": "Dense"}
+PATHS = {"conv": "conv2d", "norm": "batch_normalization", "fc": "dense", "out": "dense_1"}
+SMALL_CONFIG = {
+    "class_name": "Sequential",
+    "config": {
+        "name": "small",
+        "layers": [
+            {"class_name": "InputLayer", "config": {"name": "in", "batch_shape": [None, 8, 8, 3]}},
+            {"class_name": "Rescaling", "config": {"name": "r", "scale": 0.5, "offset": [1, 2, 3]}},
+            {"class_name": "Conv2D", "config": {"name": "conv", "padding": "same"}},
+            {"class_name": "BatchNormalization", "config": {"name": "norm", "epsilon": 0.25}},
+            {"class_name": "ReLU", "config": {"name": "relu"}},
+            {"class_name": "MaxPooling2D", "config": {"name": "p", "pool_size": [2, 2]}},
+            {"class_name": "Flatten", "config": {"name": "f"}},
+            {"class_name": "Dense", "config": {"name": "fc", "activation": "relu"}},
+            {"class_name": "Dense", "config": {"name": "out", "use_bias": False}},
+        ],
+    },
+}
+
+
+def save_small(path: Path, way: str) -> None:
+    """Write a small net."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        if way in ("h5", "names"):
+            _by_name(file.create_group("model_weights") if way == "h5" else file)
+            if way == "h5":
+                file.attrs["model_config"] = json.dumps(SMALL_CONFIG)
+        else:
+            for name, arrays in small_arrays().items():
+                own = file.create_group(f"layers/{PATHS[name]}/vars")
+                own.attrs["name"] = name
+                for number, array in enumerate(arrays):
+                    own[str(number)] = array
+    if way != "keras":
+        path.write_bytes(stream.getvalue())
+        return
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", json.dumps(SMALL_CONFIG))
+        archive.writestr("model.weights.h5", stream.getvalue())
+
+
+def _by_name(group: Any) -> None:
+    arrays = small_arrays()
+    group.attrs["layer_names"] = texts(["in", *arrays])
+    group.create_group("in").attrs["weight_names"] = np.array([])
+    for name, own in arrays.items():
+        names = [f"{name}/{part}:0" for part in PARTS.get(name, ("kernel", "bias"))][: len(own)]
+        group.create_group(name).attrs["weight_names"] = texts(names)
+        for path, array in zip(names, own, strict=True):
+            group[name][path] = array
 
 
 def layers_of(file: h5py.File) -> dict[str, tuple[Any, Any]]:

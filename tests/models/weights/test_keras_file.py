@@ -24,6 +24,8 @@ from verydeep.models.weights.source import SourceFile
 if not importlib.util.find_spec("keras"):  # an import would look for TensorFlow
     pytest.skip("Keras is not installed", allow_module_level=True)
 
+pytestmark = pytest.mark.slow  # Keras takes its time to start and to save
+
 WAYS = ("keras", "h5", "weights.h5")
 FLOAT32 = 2e-6
 """Where Keras on PyTorch computes in float32 in any case: normalisations."""
@@ -53,13 +55,16 @@ def compare(folder: Path, name: str, way: str, tolerance: float, **said: Any) ->
     return read(path)
 
 
-@pytest.mark.parametrize("way", WAYS)
+NETS = ("plain", "norm", "nested", "twice_nested", "sequential", "first", "mixed")
+BARE = ("plain", "nested", "twice_nested", "sequential", "first")
+"""Nets that are the same without their configuration."""
+
+
 @pytest.mark.parametrize(
-    "name", ["plain", "norm", "nested", "twice_nested", "sequential", "first", "mixed"]
+    ("name", "way"),
+    [(name, way) for name in NETS for way in WAYS if way != "weights.h5" or name in BARE],
 )
 def test_scores(nets: Path, name: str, way: str) -> None:
-    if way == "weights.h5" and name in ("norm", "mixed"):
-        pytest.skip("needs the configuration")  # tested below
     source = compare(nets, name, way, FLOAT32 if name in NORMALIZED else 1e-9)
     assert (source.family, source.facts) == ("keras", {})
     if way != "weights.h5":
@@ -409,7 +414,6 @@ def test_not_ours(tmp_path: Path) -> None:
         read(tmp_path / "none")
 
 
-@pytest.mark.slow
 def test_keras_applications(tmp_path: Path) -> None:
     """VGG16 of keras.applications as it is, with and without its head."""
     run_keras("applications", tmp_path)

@@ -7,6 +7,7 @@ map.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from typing import Protocol as Interface
@@ -17,7 +18,7 @@ from torch import Tensor
 from verydeep.data.pipeline.rescaled import TestPicture, TestPictures
 from verydeep.evaluation.evaluate import Model
 from verydeep.evaluation.posteriors import ANSWERS
-from verydeep.evaluation.view_batching import Together
+from verydeep.evaluation.view_batching import Together, in_blocks
 from verydeep.localization.box_geometry import PlacedView, area, boxes_on_picture, clip, first_view
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.system.progress import ProgressTask
@@ -160,21 +161,14 @@ def dense_outputs(
     desk = _Collector(models, nets, protocol)
     every: list[Net] = [*models, *nets]
     together = Together([min(net.pixels_at_once for net in every)], desk.add)
-    current = 0
-    for picture in pictures:
-        if picture.index // block != current or desk.kept > KEPT_BYTES:
-            together.flush()
-            current = picture.index // block
-        desk.take(picture, together)
-        yield from desk.done()
-        if task:
-            task.update(picture.index + 1)
-    together.flush()
+    blocks = in_blocks(pictures, together, block, task=task, full=desk.is_full)
+    with closing(blocks) as each:
+        for picture in each:
+            desk.take(picture, together)
+            yield from desk.done()
     yield from desk.done()
     assert not desk.open, "a view was never shown"
     assert not desk.kept, "answers are still kept"
-    if task:
-        task.update(len(pictures))
 
 
 class _Note(NamedTuple):
@@ -228,6 +222,10 @@ class _Collector:
                 sighting = self.open[note.row]
                 before = sighting.total
                 sighting.total = posterior if before is None else before + posterior
+
+    def is_full(self) -> bool:
+        """Return whether the outputs that are kept exceed :data:`KEPT_BYTES`."""
+        return self.kept > KEPT_BYTES
 
     def done(self) -> Iterator[tuple[int, DenseOutputs]]:
         """Yield and release the images whose views are all done."""

@@ -96,7 +96,7 @@ def locate(
     check_nets(models, nets, protocol)
     wanted = labels or {}
     seen = dense_outputs(models, nets, pictures, protocol, block=block, task=task)
-    return {row: _located(sighting, protocol, wanted.get(row)) for row, sighting in seen}
+    return {row: located_in(sighting, protocol, wanted.get(row)) for row, sighting in seen}
 
 
 def merging_of(
@@ -175,7 +175,14 @@ def check_nets(models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxPro
             raise InputError(f"net {model.name} does not answer densely at many positions")
 
 
-def _located(sighting: DenseOutputs, protocol: BoxProtocol, label: int | None) -> Located:
+def located_in(sighting: DenseOutputs, protocol: BoxProtocol, label: int | None) -> Located:
+    """Return the predictions for an image from its dense outputs.
+
+    Args:
+        sighting: Outputs of all nets.
+        protocol: Test protocol.
+        label: Class whose box is returned as ``given``; None for no class.
+    """
     posterior = sighting.posterior
     top = [] if posterior is None else likeliest(posterior[None], protocol.top)[0].tolist()
     labels = [*dict.fromkeys([*top, *([] if label is None else [label])])]

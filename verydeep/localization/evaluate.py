@@ -16,7 +16,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError, PictureError
-from verydeep.evaluation.evaluate import Model, block_size
+from verydeep.evaluation.evaluate import Model, block_size, none_readable
 from verydeep.localization.baselines import fit_baselines, relative_boxes
 from verydeep.localization.dense_outputs import BoxNet
 from verydeep.localization.detect import Located, check_nets, locate
@@ -75,8 +75,7 @@ def evaluate_boxes(
     with joined() as group:
         found, faults = _share(models, nets, boxed, protocol, group, split, workers, progress)
     if not found:
-        reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
-        raise DataError(f"none of the {len(boxed)} images to test on can be read:{reasons}")
+        raise none_readable(len(boxed), faults)
     names = [relative_name(sample.path, root or Path()) for sample in boxed]
     return make_localization_result(
         [

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from verydeep.errors import InputError, ModelError
 from verydeep.models.path import CARD, CONFIG, WEIGHTS, find_model
 from verydeep.nets.interface import Net
+from verydeep.nets.norm import Norm, to_batch_norm, to_norm
 from verydeep.nets.registry import SMALLEST_INPUT, build
 from verydeep.system.files import write_atomically, write_text
 from verydeep.system.option_names import option
@@ -34,19 +35,16 @@ class NetConfig(_Strict):
     width: float = Field(gt=0, le=16)
     hidden: int = Field(ge=1, le=2**20)
     dropout: float = Field(ge=0, lt=1)
-    norm: Literal["batch"] | None = None
+    norm: Norm = None
 
     @classmethod
     def of(cls, net: Net) -> NetConfig:
         """Return the settings of a net."""
-        settings = net.settings()
-        norm = "batch" if settings.pop("batch_norm") else None
-        return cls(**settings, norm=norm)
+        return cls(**to_norm(net.settings()))
 
     def build(self, outputs: int) -> Net:
         """Build the net, without trained weights."""
-        settings = self.model_dump(exclude={"norm"})
-        return build(num_classes=outputs, batch_norm=self.norm == "batch", **settings)
+        return build(num_classes=outputs, **to_batch_norm(self.model_dump()))
 
 
 class PreprocessingConfig(_Strict):

@@ -23,6 +23,7 @@ from verydeep.evaluation.protocol import (
     TestProtocol,
 )
 from verydeep.nets import registry
+from verydeep.nets.norm import Norm, to_batch_norm
 from verydeep.system.settings import Compute, help_of
 
 
@@ -69,12 +70,12 @@ class Net(Section):
     width: float = Field(1.0, gt=0, description="factor on all channels and hidden units")
     hidden: int = Field(registry.HIDDEN, ge=1, description="units of fc6 and fc7, before width")
     dropout: float = Field(0.5, ge=0, lt=1, description="share of fc6's and fc7's units dropped")
-    norm: Literal["batch"] | None = Field(None, description="normalisation (not in the paper)")
+    norm: Norm = Field(None, description="normalisation (not in the paper)")
 
     @property
     def settings(self) -> dict[str, Any]:
         """Settings for building the net, except the number of classes."""
-        return {**self.model_dump(exclude={"norm"}), "batch_norm": self.norm == "batch"}
+        return to_batch_norm(self.model_dump())
 
 
 class Initialize(Section):

@@ -21,11 +21,11 @@ from verydeep.run.testing.bench import (
     Bench,
     ModelSource,
     RegressorSource,
-    one_or_many,
     output_folder,
     set_up,
 )
 from verydeep.run.testing.evaluate import write_page
+from verydeep.system.one_or_many import one_or_many
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute

@@ -1,4 +1,4 @@
-"""Whole runs of box nets on tiny tables of images."""
+"""Whole runs of box regressors on tiny tables of images."""
 
 from __future__ import annotations
 
@@ -211,9 +211,9 @@ def test_a_box_net_is_no_classifier_and_the_reverse(
 ) -> None:
     train(boxed, box_recipe(trained_run), tmp_path / "boxes")
     assert isinstance(verydeep.load(tmp_path / "boxes"), verydeep.Localizer)
-    with pytest.raises(ModelError, match=r"a box net .* where a classifier is needed"):
+    with pytest.raises(ModelError, match=r"a box regressor .* where a classifier is needed"):
         verydeep.load(tmp_path / "boxes", task="classification")
-    with pytest.raises(ModelError, match=r"a classifier .* where a box net is needed"):
+    with pytest.raises(ModelError, match=r"a classifier .* where a box regressor is needed"):
         load_localizer(trained_run)
     with pytest.raises(ModelError, match="begins with a classifier"):
         train(boxed, box_recipe(tmp_path / "boxes"), tmp_path / "again")

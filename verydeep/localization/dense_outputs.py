@@ -1,4 +1,4 @@
-"""Dense outputs of classification nets and box nets on the same views of an image.
+"""Dense outputs of classification nets and box regressors on the same views of an image.
 
 N images of a group, K classes, G boxes per position (1 or K), P boxes in total; h, w sides of a
 map.
@@ -28,7 +28,7 @@ KEPT_BYTES = 256 * 2**20
 
 
 class Net(Interface):
-    """Interface shared by classification nets and box nets."""
+    """Interface shared by classification nets and box regressors."""
 
     @property
     def name(self) -> str:
@@ -50,8 +50,8 @@ class Net(Interface):
         """Raise an InputError if the net cannot be tested at a scale."""
 
 
-class BoxNet(Net, Interface):
-    """Interface of a box net."""
+class BoxRegressor(Net, Interface):
+    """Interface of a box regressor."""
 
     @property
     def stride(self) -> int:
@@ -71,7 +71,7 @@ class Answer(NamedTuple):
     Attributes:
         first: Window at position (0, 0).
         likely: Posteriors at every position, averaged over the classification nets, (K, h, w).
-        boxes: Boxes of each box net, (G, 4, h, w).
+        boxes: Boxes of each box regressor, (G, 4, h, w).
     """
 
     first: PlacedView
@@ -107,7 +107,7 @@ class DenseOutputs:
         Boxes without area and non-finite boxes are omitted.
 
         Args:
-            labels: L classes; more than one only if every box net has one box for all classes.
+            labels: L classes; several only if every box regressor has one box for all classes.
 
         Returns:
             Corners in image pixels, float64 (P, 4), and posteriors of the classes at each box's
@@ -135,7 +135,7 @@ def on_picture(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 def dense_outputs(
     models: Sequence[Model],
-    nets: Sequence[BoxNet],
+    nets: Sequence[BoxRegressor],
     pictures: TestPictures,
     protocol: BoxProtocol,
     *,
@@ -149,7 +149,7 @@ def dense_outputs(
 
     Args:
         models: Classification nets; without any, all posteriors are 1.
-        nets: Box nets with the same classes and input size.
+        nets: Box regressors with the same classes and input size.
         pictures: Images at every scale of the protocol; it records unreadable ones.
         protocol: Views and scales.
         block: Images per block.
@@ -180,7 +180,7 @@ class _Collector:
     """Collects the outputs of all views of each image."""
 
     def __init__(
-        self, models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxProtocol
+        self, models: Sequence[Model], nets: Sequence[BoxRegressor], protocol: BoxProtocol
     ) -> None:
         self.models = models
         self.nets = nets

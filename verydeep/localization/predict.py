@@ -28,7 +28,7 @@ def localize(
 
     Args:
         classifier: Classifier; several are averaged.
-        localizer: Box net; the boxes of several are pooled before merging.
+        localizer: Box regressor; the boxes of several are pooled before merging.
         pictures: Images, as for :meth:`verydeep.Classifier.predict`.
         protocol: ``dense`` or ``crops``, or a :class:`~verydeep.localization.protocol.BoxProtocol`,
             whose ``top`` is the maximum number of classes.

@@ -1,4 +1,4 @@
-"""Quick validation of a box net after an epoch (appendix A, first test protocol)."""
+"""Quick validation of a box regressor after an epoch (appendix A, first test protocol)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Sample
 from verydeep.evaluation.evaluate import block_size, none_readable
 from verydeep.localization.box_geometry import to_view
-from verydeep.localization.dense_outputs import BoxNet, DenseOutputs, dense_outputs
+from verydeep.localization.dense_outputs import BoxRegressor, DenseOutputs, dense_outputs
 from verydeep.localization.detect import check_nets, located_in
 from verydeep.localization.head import CORRECT_ABOVE, of_class
 from verydeep.localization.protocol import BoxProtocol
@@ -25,7 +25,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class CenterFigures:
-    """Validation results of a box net on central crops, with known classes.
+    """Validation results of a box regressor on central crops, with known classes.
 
     Attributes:
         loss: Mean loss over the main objects' boxes.
@@ -40,7 +40,7 @@ class CenterFigures:
 
 
 def check_center(
-    model: BoxNet,
+    model: BoxRegressor,
     samples: Sequence[Sample],
     scale: int,
     loss: Loss,
@@ -54,7 +54,7 @@ def check_center(
     the loss but without baselines and predictions.
 
     Args:
-        model: Box net.
+        model: Box regressor.
         samples: Images with a box, and labels that index the net's classes.
         scale: Test scale Q, smallest side of the rescaled images in pixels.
         loss: Loss on relative boxes.

@@ -72,7 +72,7 @@ def load_classifier(folder: str | Path, compute: Compute | str | None = None) ->
 
     Raises:
         ModelError: There is no such model or weights, the files are inconsistent, or the folder
-            holds a box net.
+            holds a box regressor.
     """
     if names_torchvision(folder):
         net, config = read_vgg(str(folder))

@@ -101,7 +101,7 @@ class ModelConfig(_Strict):
         if not all(self.net.input_size <= scale <= 2**14 for scale in self.test_scales):
             raise ValueError(f"test_scales: from {self.net.input_size} to {2**14} pixels")
         if (self.per_class is None) != (self.task == "classification"):
-            raise ValueError("per_class: true or false for a box net, else null")
+            raise ValueError("per_class: true or false for a box regressor, else null")
         return self
 
 
@@ -115,7 +115,7 @@ def write_model(folder: Path, net: Net, config: ModelConfig, card: str) -> None:
     write_text(folder / CARD, card)
 
 
-NAMES: dict[TaskName, str] = {"classification": "a classifier", "localization": "a box net"}
+NAMES: dict[TaskName, str] = {"classification": "a classifier", "localization": "a box regressor"}
 
 
 def read_task(folder: str | Path) -> TaskName:
@@ -142,7 +142,7 @@ def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
     if config.task != task:
         raise ModelError(
             f"{folder}: holds {NAMES[config.task]} (task {config.task!r}), where "
-            f"{NAMES[task]} is needed; box nets are given with {option('boxes')}, beside "
+            f"{NAMES[task]} is needed; box regressors are given with {option('boxes')}, beside "
             "classifiers"
         )
     try:

@@ -205,7 +205,7 @@ class Test(Section):
 
 
 class Localization(Section):
-    """Training of a box net (appendix A); a recipe without this section trains a classifier."""
+    """Training of a box regressor (appendix A); without this section a classifier is trained."""
 
     per_class: bool = Field(True, description="a box for each class (PCR), else one for all (SCR)")
     loss: Literal["euclidean", "smooth-l1"] = Field("euclidean", description="on a box; paper's")

@@ -39,7 +39,7 @@ def box_regressor(*, per_class: bool) -> Localizer:
 
 
 @pytest.mark.parametrize("per_class", [True, False], ids=["PCR", "SCR"])
-def test_a_box_net_comes_back_bit_for_bit(per_class: bool, tmp_path: Path) -> None:
+def test_a_box_regressor_comes_back_bit_for_bit(per_class: bool, tmp_path: Path) -> None:
     saved = box_regressor(per_class=per_class)
     saved.save(tmp_path / "model")
     loaded = load_localizer(tmp_path / "model", compute=Compute(device="cpu", precision="fp32"))

@@ -102,7 +102,7 @@ def test_what_is_not_said_is_still_not_said_after_a_change() -> None:
         ("localization.los=euclidean", "localization.los: unknown key; did you mean"),
     ],
 )
-def test_what_a_box_net_cannot_have_is_refused(setting: str, fault: str) -> None:
+def test_what_a_box_regressor_cannot_have_is_refused(setting: str, fault: str) -> None:
     (found,) = refused(setting, source="localization")
     assert found.startswith(fault)
 

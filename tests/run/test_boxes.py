@@ -90,7 +90,7 @@ def size_of(path: Path) -> tuple[int, int]:
 # ---- evaluate ----
 
 
-def test_a_box_net_by_itself_is_told_the_class(box_run: Path, verydeep: Program) -> None:
+def test_a_box_regressor_by_itself_is_told_the_class(box_run: Path, verydeep: Program) -> None:
     found = only_json(verydeep("evaluate", box_run, "--precision", "fp32", "--json"))
     assert (found["protocol"], found["models"], found["images"]) == ("center", [], 12)
     kept = strict_json((box_run / "metrics.json").read_text("utf-8"))
@@ -481,7 +481,7 @@ def test_what_cannot_be_predicted_is_refused(
     assert fault in outcome.err
 
 
-def test_without_a_box_net_nothing_is_said_of_places(
+def test_without_a_box_regressor_nothing_is_said_of_places(
     trained_run: Path, tests: list[Path], tmp_path: Path, verydeep: Program
 ) -> None:
     found = only_json(verydeep("predict", trained_run, tests[0], "--json"))

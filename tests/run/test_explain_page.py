@@ -330,7 +330,7 @@ def test_a_class_model_is_made_once_for_each_class(
     ]
 
 
-def test_a_box_net_says_where_its_box_came_from(
+def test_a_box_regressor_says_where_its_box_came_from(
     model: Path, boxes: Path, photos: Path, tmp_path: Path, verydeep: Program
 ) -> None:
     like = load_classifier(model, compute=Compute(precision="fp32"))

@@ -93,7 +93,7 @@ def explain(
         str | None,
         typer.Option(
             metavar="Q,Q,…",
-            help="Smallest sides the image is rescaled to for the box nets, as 64,96; "
+            help="Smallest sides the image is rescaled to for the box regressors, as 64,96; "
             "default: those they were tested at.",
         ),
     ] = None,

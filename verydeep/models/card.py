@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import plural
 from verydeep.evaluation.metrics import TITLES
+from verydeep.nets.norm import norm_name
 from verydeep.system.markdown import escape_markdown
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") 
 
 def _what_it_is(model: TrainedNet) -> Iterator[str]:
     net, settings = model.net, model.net.settings()
-    norm = "batch" if settings["batch_norm"] else "none"
+    norm = norm_name(settings["batch_norm"]) or "none"
     yield (
         f"Net {net.name} of Simonyan & Zisserman (2014), made for {net.input_size}x{net.input_size}"
         f" RGB crops, width {settings['width']:g}, norm {norm}; "

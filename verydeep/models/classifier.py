@@ -74,7 +74,7 @@ def load_classifier(folder: str | Path, compute: Compute | str | None = None) ->
 
     Raises:
         ModelError: There is no such model or weights, the files are inconsistent, or the folder
-            holds a box net.
+            holds a box regressor.
     """
     if names_weights(folder) or is_weights_file(folder):
         return imported_classifier(import_source(folder, progress=choose_progress(None)), compute)

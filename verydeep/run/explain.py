@@ -161,7 +161,7 @@ def _check_partners(
             f"a data set, with {option('among')}"
         )
     if ("boxes" in only or box_scales is not None) and not boxes:
-        raise InputError(f"where a box came from: name the box net with {option('boxes')}")
+        raise InputError(f"where a box came from: name the box regressor with {option('boxes')}")
 
 
 def _choose(only: Sequence[str], wanted: Sequence[str], channels: tuple[Channel, ...]) -> Choice:

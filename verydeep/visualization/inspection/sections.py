@@ -37,8 +37,8 @@ class Options:
     Attributes:
         layers: Layers in addition to the default ones.
         exciting: Draws the top activations; None if they were not searched for.
-        boxes: Box nets to explain.
-        box_scales: Test scales of the box nets in pixels; None means those of the first.
+        boxes: Box regressors to explain.
+        box_scales: Test scales of the box regressors in pixels; None means those of the first.
         source: The image before rescaling; None if only the subject's image is available.
         steps: Gradient steps of the class model; None means the default.
         seed: Random seed.

@@ -1,4 +1,4 @@
-"""MATLAB files as SciPy writes them, and 7.3 files as MATLAB lays them out, against their arrays."""
+"""MATLAB files as SciPy writes them, 7.3 files as MATLAB lays them out, against their arrays."""
 
 from __future__ import annotations
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from verydeep.recipe.recipe import load_recipe as load_recipe
     from verydeep.run.explain import explain as explain
     from verydeep.run.features import features as features
+    from verydeep.run.import_weights import ImportResult as ImportResult
+    from verydeep.run.import_weights import import_weights as import_weights
     from verydeep.run.load import load as load
     from verydeep.run.testing.boxes import evaluate_localization as evaluate_localization
     from verydeep.run.testing.calibrate import calibrate as calibrate
@@ -60,6 +62,7 @@ _HOMES = {
     "EvaluationTable": "verydeep.evaluation.all_protocols",
     "FeatureExtractor": "verydeep.transfer.sklearn",
     "Features": "verydeep.transfer.features",
+    "ImportResult": "verydeep.run.import_weights",
     "LocalizationResult": "verydeep.localization.result",
     "Localizer": "verydeep.localization.localizer",
     "Prediction": "verydeep.models.prediction",
@@ -77,6 +80,7 @@ _HOMES = {
     "evaluate_localization": "verydeep.run.testing.boxes",
     "explain": "verydeep.run.explain",
     "features": "verydeep.run.features",
+    "import_weights": "verydeep.run.import_weights",
     "initialize": "verydeep.nets.initialize",
     "load": "verydeep.run.load",
     "load_recipe": "verydeep.recipe.recipe",

@@ -52,6 +52,10 @@ class Halving(Net):
     def activations(self, layer: str) -> int:
         return 4
 
+    @property
+    def feature_layers(self) -> tuple[str, ...]:
+        return ("pool",)
+
     def anatomy(self) -> Anatomy:
         raise NotImplementedError
 

@@ -74,7 +74,15 @@ def test_the_shipped_paper_recipe_says_what_the_defaults_say() -> None:
 
 
 def test_the_recipes_of_the_package_are_these() -> None:
-    assert shipped() == ("demo", "demo-localization", "localization", "paper", "small")
+    assert shipped() == (
+        "demo",
+        "demo-localization",
+        "fine-tune",
+        "localization",
+        "paper",
+        "small",
+        "transfer",
+    )
 
 
 def test_a_recipe_without_boxes_says_so() -> None:
@@ -196,7 +204,8 @@ def test_a_fixed_scale_is_written_as_one_number() -> None:
 
 
 def test_yaml_holds_every_setting_in_order() -> None:
-    tree = yaml.safe_load(load_recipe("localization").to_yaml())
+    recipe = load_recipe("localization", ["transfer.views=2"])
+    tree = yaml.safe_load(recipe.to_yaml())
     written = tuple(f"{section}.{key}" for section, keys in tree.items() for key in keys)
     assert written == known_keys()
 
@@ -339,7 +348,7 @@ def test_what_just_goes_together_is_taken(settings: list[str]) -> None:
     "setting",
     [
         "net.input_size=31",
-        "net.hidden=0",
+        "net.hidden=-1",
         "training.epochs=2.5",
         "training.epochs=",
         "training.seed=-1",

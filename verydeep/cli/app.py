@@ -13,6 +13,7 @@ from verydeep.cli.evaluate import EXAMPLES, evaluate
 from verydeep.cli.explain import EXPLAIN_EXAMPLES, explain
 from verydeep.cli.faults import complain, fault_of, flushed_output
 from verydeep.cli.features import FEATURES_EXAMPLES, PROBE_EXAMPLES, features, probe
+from verydeep.cli.imports import IMPORT_EXAMPLES, import_
 from verydeep.cli.predict import PREDICT_EXAMPLES, predict
 from verydeep.cli.report import (
     FIGURES_EXAMPLES,
@@ -56,6 +57,7 @@ app.command(epilog=NETS_EXAMPLES)(nets)
 app.command(epilog=CHECK_EXAMPLES)(check)
 app.command(epilog=SHARD_EXAMPLES)(shard)
 app.command(epilog=TRAIN_EXAMPLES)(train)
+app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 app.command(epilog=EXAMPLES)(evaluate)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=EXPLAIN_EXAMPLES)(explain)

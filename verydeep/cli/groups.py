@@ -104,7 +104,7 @@ _KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "grid": (str, {}),
     "average": (str, {}),
     "preset": (str, {}),
-    "layer": (str, {}),
+    "layer": (str | None, {}),
     "aggregate": (str, {}),
     "top": (int, {"min": 1}),
     "threshold": (float, {}),

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from verydeep.evaluation.calibration import Calibration
 from verydeep.models.card import model_card
-from verydeep.models.folder import read_model, write_model
-from verydeep.models.path import find_model, names_torchvision
+from verydeep.models.folder import ModelConfig, read_model, write_model
+from verydeep.models.path import find_model, is_weights_file, names_weights
 from verydeep.models.predictor import Predictor
 from verydeep.models.trained_net import TrainedNet, from_config
-from verydeep.models.weights.torchvision_vgg import read_vgg
+from verydeep.models.weights.imported import Imported
+from verydeep.models.weights.named import import_source
+from verydeep.nets.interface import Net
+from verydeep.system.progress import choose_progress
 from verydeep.system.settings import Compute
 
 USE = (
@@ -61,23 +64,30 @@ class Classifier(TrainedNet, Predictor):
 
 
 def load_classifier(folder: str | Path, compute: Compute | str | None = None) -> Classifier:
-    """Load a classifier from a model folder, a run folder (its best model) or torchvision.
+    """Load a classifier from a model folder, a run folder (its best model) or published weights.
 
     Args:
-        folder: Folder written by training or :meth:`Classifier.save`; or ``torchvision/NAME`` for
-            a VGG net of torchvision (``vgg11`` to ``vgg19``, ``vgg11_bn`` to ``vgg19_bn``),
-            pretrained on ImageNet and downloaded once; or ``torchvision/NAME:FILE`` for weights
-            from a file.
+        folder: Folder written by training or :meth:`Classifier.save`; or a name of published
+            weights like ``keras/vgg16``, downloaded once, with a file of them after a colon
+            (``torchvision/vgg16:FILE``); or a file of weights of another framework.
         compute: Device and precision; a string names the device.
 
     Raises:
         ModelError: There is no such model or weights, the files are inconsistent, or the folder
             holds a box net.
     """
-    if names_torchvision(folder):
-        net, config = read_vgg(str(folder))
-    else:
-        net, config = read_model(find_model(folder), "classification")
+    if names_weights(folder) or is_weights_file(folder):
+        return imported_classifier(import_source(folder, progress=choose_progress(None)), compute)
+    net, config = read_model(find_model(folder), "classification")
+    return _classifier(net, config, compute)
+
+
+def imported_classifier(imported: Imported, compute: Compute | str | None = None) -> Classifier:
+    """Return a classifier made from weights of another framework."""
+    return _classifier(imported.net, imported.config, compute)
+
+
+def _classifier(net: Net, config: ModelConfig, compute: Compute | str | None) -> Classifier:
     given = config.calibration
     return Classifier(
         **from_config(net, config, Compute.of(compute).machine()),

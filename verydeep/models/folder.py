@@ -32,7 +32,7 @@ class NetConfig(_Strict):
     input_size: int = Field(ge=SMALLEST_INPUT, le=4096)
     channels: Literal[3] = 3
     width: float = Field(gt=0, le=16)
-    hidden: int = Field(ge=1, le=2**20)
+    hidden: int = Field(ge=0, le=2**20)
     dropout: float = Field(ge=0, lt=1)
     norm: Literal["batch"] | None = None
 
@@ -71,7 +71,10 @@ class CalibrationConfig(_Strict):
 
 
 class ModelConfig(_Strict):
-    """Everything about a model except its weights: ``config.json``."""
+    """Everything about a model except its weights: ``config.json``.
+
+    A model without classes has convolutions only.
+    """
 
     format: Literal[1] = 1
     task: TaskName = "classification"
@@ -86,6 +89,7 @@ class ModelConfig(_Strict):
     calibration: CalibrationConfig | None = None
     per_class: bool | None = None
     baselines: dict[str, tuple[float, float, float, float]] = {}
+    source: dict[str, Any] | None = None
 
     @property
     def outputs(self) -> int:

@@ -16,6 +16,9 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 TORCHVISION = "torchvision/"
 """Prefix of torchvision names, as in ``torchvision/resnet50``."""
 
+FAMILIES = ("torchvision", "timm", "keras", "vgg", "matconvnet", "onnx")
+"""Prefixes of the names of published weights."""
+
 VGG_NETS = tuple(f"vgg{depth}{norm}" for norm in ("", "_bn") for depth in (11, 13, 16, 19))
 """torchvision nets accepted wherever a model or run folder is."""
 
@@ -23,6 +26,22 @@ VGG_NETS = tuple(f"vgg{depth}{norm}" for norm in ("", "_bn") for depth in (11, 1
 def is_torchvision(name: object) -> bool:
     """Return whether a name has the torchvision prefix."""
     return isinstance(name, str) and name.startswith(TORCHVISION)
+
+
+def names_weights(model: object) -> bool:
+    """Return whether a name is one of published weights, and no file or folder is there.
+
+    >>> names_weights("keras/vgg16"), names_weights("runs/a")
+    (True, False)
+    """
+    if not isinstance(model, str) or model.partition("/")[0] not in FAMILIES:
+        return False
+    return "/" in model and not Path(model).exists()
+
+
+def is_weights_file(model: object) -> bool:
+    """Return whether a path is a file, which may hold weights."""
+    return isinstance(model, str | Path) and Path(model).expanduser().is_file()
 
 
 def names_torchvision(model: object) -> bool:
@@ -40,12 +59,14 @@ def _net(name: object) -> str:
 
 
 def check_vgg(name: object) -> None:
-    """Refuse a torchvision name that is not a VGG net.
+    """Refuse a torchvision name that is not a VGG net; other values pass.
 
     Raises:
         ModelError: The name is not a VGG net.
     """
-    net = _net(name)
+    if not names_torchvision(name):
+        return
+    net = _net(name).removesuffix("-features")
     if net not in VGG_NETS:
         raise ModelError(
             f"{TORCHVISION}{net}: of torchvision's nets only the VGG nets can be used here: "
@@ -61,9 +82,10 @@ def find_model(folder: str | Path) -> Path:
         ModelError: The path is not a model or run folder.
     """
     path = Path(folder).expanduser()
-    if names_torchvision(str(folder)):
+    if names_weights(str(folder)):
         raise ModelError(
-            f"{folder}: a net of torchvision, but a model or run folder is needed here"
+            f"{folder}: a name of published weights, but a model or run folder is needed here; "
+            "verydeep import makes one of it"
         )
     for candidate in (path, path / "model"):
         if (candidate / CONFIG).is_file():
@@ -76,13 +98,14 @@ def check_models(*models: object, torchvision: Literal["none", "vgg", "any"] = "
 
     Args:
         models: Paths or other values.
-        torchvision: Names of torchvision nets that pass too.
+        torchvision: Names of torchvision nets that pass too, and with ``vgg`` or ``any`` all names
+            of published weights and files of weights.
 
     Raises:
         ModelError: A path holds no model.
     """
     for model in models:
-        if torchvision != "none" and names_torchvision(model):
+        if torchvision != "none" and (names_weights(model) or is_weights_file(model)):
             if torchvision == "vgg":
                 check_vgg(model)
         elif isinstance(model, str | Path):

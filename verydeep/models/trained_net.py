@@ -34,6 +34,7 @@ class TrainedNet:
         test_flip: Average with the mirror image by default.
         titles: Display names of classes, where they differ from the names.
         measured: Errors and test settings, as reported by an evaluation.
+        source: Origin of imported weights: file, format, licence, what was taken for granted.
         machine: Device and precision.
     """
 
@@ -45,6 +46,7 @@ class TrainedNet:
     test_flip: bool = True
     titles: Mapping[str, str] = field(default_factory=dict)
     measured: dict[str, Any] | None = None
+    source: Mapping[str, Any] | None = None
     machine: Machine = field(default_factory=choose_machine)
 
     exact_answers: ClassVar[bool] = False
@@ -180,6 +182,7 @@ class TrainedNet:
             test_scales=self.test_scales,
             test_flip=self.test_flip,
             measured=self.measured,
+            source=None if self.source is None else dict(self.source),
             **more,
         )
 
@@ -195,5 +198,6 @@ def from_config(net: Net, config: ModelConfig, machine: Machine) -> dict[str, An
         "test_flip": config.test_flip,
         "titles": config.titles,
         "measured": config.measured,
+        "source": config.source,
         "machine": machine,
     }

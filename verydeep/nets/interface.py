@@ -11,8 +11,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from verydeep.errors import SizeError
+from verydeep.errors import ModelError, SizeError
 from verydeep.nets.anatomy import Anatomy
+
+NO_HEAD = (
+    "this model has convolutions but no fully connected layers, so it knows no classes: train "
+    "them with the recipe transfer, with this model to begin from; features of pool5 and the "
+    "drawings of its layers need none"
+)
 
 
 class Net(nn.Module, ABC):
@@ -58,6 +64,11 @@ class Net(nn.Module, ABC):
             InputError: The net has no such layer.
         """
 
+    @property
+    @abstractmethod
+    def feature_layers(self) -> tuple[str, ...]:
+        """Layers whose activations describe images, deepest first."""
+
     @abstractmethod
     def anatomy(self) -> Anatomy:
         """Return sizes, weights and receptive fields, layer by layer."""
@@ -80,6 +91,15 @@ class Net(nn.Module, ABC):
         """Yield (name, module) of every layer in forward order."""
         yield from self.features.named_children()
         yield from self.classifier.named_children()
+
+    def check_head(self) -> None:
+        """Refuse to compute scores if the net has none.
+
+        Raises:
+            ModelError: The net has convolutions only (``num_classes=0``).
+        """
+        if not self.num_classes:
+            raise ModelError(NO_HEAD)
 
     def check_pictures(self, x: Tensor) -> None:
         """Refuse images that the net cannot read.

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from verydeep.nets.anatomy import Anatomy, anatomy, anatomy_of
+from verydeep.nets.columns import Column, Shape, nearest_column
 from verydeep.nets.names import check_name, known_as
 from verydeep.nets.table import (
+    BLOCKS,
     HIDDEN,
     NAMES,
     SMALLEST_INPUT,
     Layer,
+    block_of,
+    final_map,
+    input_for_map,
     weight_layers,
 )
 
@@ -18,18 +23,25 @@ if TYPE_CHECKING:
     from verydeep.nets.interface import Net
 
 __all__ = [
+    "BLOCKS",
     "HIDDEN",
     "NAMES",
     "SMALLEST_INPUT",
     "Anatomy",
+    "Column",
     "Layer",
+    "Shape",
     "anatomy",
     "anatomy_of",
+    "block_of",
     "build",
     "check_name",
+    "final_map",
     "in_words",
+    "input_for_map",
     "is_shallowest",
     "known_as",
+    "nearest_column",
     "weight_layers",
 ]
 

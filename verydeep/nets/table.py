@@ -32,6 +32,7 @@ TABLE_1: dict[str, tuple[tuple[int | str, ...], ...]] = {
 }
 
 NAMES = tuple(TABLE_1)
+BLOCKS = len(CHANNELS)
 HIDDEN = 4096
 STRIDE = 32  # pixels between positions of the last map: five pools halve it five times
 SMALLEST_INPUT = STRIDE
@@ -66,12 +67,12 @@ def check_sizes(*, num_classes: int, channels: int, width: float, hidden: int) -
     """Raise an error for invalid sizes.
 
     Raises:
-        InputError: A count is below one, or the width is not positive.
+        InputError: A count is too small, or the width is not positive.
     """
-    counts = {"num_classes": num_classes, "channels": channels, "hidden": hidden}
-    for what, count in counts.items():
-        if count < 1:
-            raise InputError(f"{what} must be at least 1, got {count} instead")
+    counts = {"num_classes": (num_classes, 0), "channels": (channels, 1), "hidden": (hidden, 0)}
+    for what, (count, least) in counts.items():
+        if count < least:
+            raise InputError(f"{what} must be at least {least}, got {count} instead")
     if not width > 0:
         raise InputError(f"width must be above 0, got {width} instead")
 
@@ -96,6 +97,15 @@ def final_map(input_size: int) -> int:
             f"got {input_size} instead"
         )
     return input_size // STRIDE
+
+
+def input_for_map(side: int) -> int:
+    """Return the smallest input size whose last map has this side.
+
+    >>> input_for_map(7)
+    224
+    """
+    return side * STRIDE
 
 
 def convolutional_layers(
@@ -124,15 +134,30 @@ def fully_connected_layers(
     width: float = 1.0,
     hidden: int = HIDDEN,
 ) -> Iterator[Layer]:
-    """Yield the three fully connected layers with their ReLUs and dropouts."""
+    """Yield the fully connected layers with their ReLUs and dropouts.
+
+    They are fc6, fc7 and fc8; with ``hidden=0`` fc8 alone, with ``num_classes=0`` none.
+    """
     inputs = scaled(CHANNELS[-1], width) * final_map(input_size) ** 2
-    units = scaled(hidden, width)
-    for index in (6, 7):
+    if not num_classes:
+        return
+    units = scaled(hidden, width) if hidden else inputs
+    for index in (6, 7) if hidden else ():
         yield Layer(f"fc{index}", "fc", inputs, units)
         yield Layer(f"relu{index}", "relu", units, units)
         yield Layer(f"drop{index}", "dropout", units, units)
         inputs = units
     yield Layer("fc8", "fc", units, num_classes)
+
+
+def block_of(parameter: str) -> int | None:
+    """Return the block of a parameter by its name; None for fully connected layers.
+
+    >>> block_of("features.conv3_1.weight"), block_of("classifier.fc8.bias")
+    (3, None)
+    """
+    layer = parameter.split(".")[-2]
+    return int(layer[4]) if layer.startswith(("conv", "norm")) else None
 
 
 def weight_layers(name: str) -> int:

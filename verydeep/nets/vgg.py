@@ -78,6 +78,7 @@ class VGG(Net):
         Raises:
             SizeError: The images are smaller than ``input_size``.
         """
+        self.check_head()
         maps = self.feature_map(x)
         if maps.shape[-2:] == (self.final_map, self.final_map):
             return cast(Tensor, self.classifier(maps.flatten(1)))
@@ -98,6 +99,7 @@ class VGG(Net):
         Raises:
             SizeError: The images are smaller than ``input_size``.
         """
+        self.check_head()
         return classify_densely(self.classifier, self.feature_map(x, pixels=pixels))
 
     def activation_map(self, x: Tensor, layer: str, *, pixels: int | None = None) -> Tensor:
@@ -131,13 +133,20 @@ class VGG(Net):
         Raises:
             InputError: :meth:`activation_map` does not support the layer.
         """
-        if layer not in table.FEATURE_LAYERS:
+        known = self.feature_layers
+        if layer not in known:
             raise InputError(
-                f"layer must be one of {', '.join(table.FEATURE_LAYERS)}, got {layer!r} instead"
-                f"{did_you_mean(layer, table.FEATURE_LAYERS)}"
+                f"layer must be {' or '.join(known)} in this net, got {layer!r} instead"
+                f"{did_you_mean(layer, known)}"
             )
         units = table.CHANNELS[-1] if layer == "pool5" else self.hidden
         return table.scaled(units, self.width)
+
+    @property
+    def feature_layers(self) -> tuple[str, ...]:
+        """Layers whose activations describe images, deepest first; ``pool5`` in every net."""
+        hidden = self.hidden and self.num_classes
+        return table.FEATURE_LAYERS if hidden else table.FEATURE_LAYERS[-1:]
 
     def feature_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
         """Return the output of the five blocks of convolutions, (N, C', H/32, W/32).
@@ -193,14 +202,15 @@ def vgg(
     Args:
         name: Column of Table 1, ``A``, ``A-LRN``, ``B``, ``C``, ``D`` or ``E``, or an alias from
             other libraries: ``vgg16`` is D, ``vgg16_bn`` is D with ``batch_norm``.
-        num_classes: Number of classes K; None means 1000.
+        num_classes: Number of classes K; None means 1000, 0 the convolutions alone.
         batch_norm: Whether batch normalisation follows every convolution (not in the paper); None
             means as implied by ``name``.
         input_size: Side in pixels of the square images for which the fully connected layers are
             made, at least 32. Larger images use the dense form.
         channels: Channels of the images.
         width: Factor on the channels of every convolution and on ``hidden``, for small machines.
-        hidden: Units of the two hidden fully connected layers, before ``width``.
+        hidden: Units of the two hidden fully connected layers, before ``width``; 0 means that one
+            layer reads the last map directly (not in the paper).
         dropout: Share of these units dropped in training.
         unknown: Unknown keywords, which raise an error with a suggestion.
 

@@ -38,6 +38,7 @@ from verydeep.recipe.sections import (
     Section,
     Test,
     Training,
+    Transfer,
 )
 from verydeep.system.option_names import in_program
 from verydeep.system.yaml import dump_yaml, parse_yaml
@@ -57,6 +58,7 @@ class Recipe(Section):
     plateau: Plateau = Plateau()
     test: Test = Test()
     localization: Localization | None = None
+    transfer: Transfer | None = None
 
     @property
     def test_scales(self) -> tuple[int, ...]:
@@ -100,7 +102,7 @@ def shipped() -> tuple[str, ...]:
     """Return the names of the recipes shipped with the package.
 
     >>> shipped()
-    ('demo', 'demo-localization', 'localization', 'paper', 'small')
+    ('demo', 'demo-localization', 'fine-tune', 'localization', 'paper', 'small', 'transfer')
     """
     folder = resources.files("verydeep.recipe") / "shipped"
     names = (Path(entry.name) for entry in folder.iterdir())

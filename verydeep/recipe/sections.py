@@ -67,7 +67,9 @@ class Net(Section):
     name: NetName = Field("D", description="column of Table 1")
     input_size: int = Field(224, ge=registry.SMALLEST_INPUT, description="side of a crop, pixels")
     width: float = Field(1.0, gt=0, description="factor on all channels and hidden units")
-    hidden: int = Field(registry.HIDDEN, ge=1, description="units of fc6 and fc7, before width")
+    hidden: int = Field(
+        registry.HIDDEN, ge=0, description="units of fc6 and fc7, before width; 0: fc8 alone"
+    )
     dropout: float = Field(0.5, ge=0, lt=1, description="share of fc6's and fc7's units dropped")
     norm: Literal["batch"] | None = Field(None, description="normalisation (not in the paper)")
 
@@ -84,6 +86,11 @@ class Initialize(Section):
     variance: float = Field(1e-2, gt=0, description="of scheme normal; the paper's is 1e-2")
     source: str | None = Field(None, description="model or run folder to copy layers from")
     layers: Literal["paper", "all"] = Field("paper", description="which layers are copied")
+    balance: bool = Field(
+        False,
+        description="rescale copied convolutions, so that each gives values of unit size; the "
+        "scores stay the same",
+    )
     stages: tuple[NetName, ...] = Field(
         (), description="nets trained first, each initialised from the one before"
     )
@@ -179,6 +186,12 @@ class Training(Section):
         description="the model: of the best epoch on val, or of the last; auto: best with "
         "plateau, else last",
     )
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="rate of each block of convolutions, relative to the layers above it",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="not in the paper")
     tensorboard: bool = Field(False, description="log for TensorBoard too (an extra)")
     checkpoint_minutes: float = Field(10.0, gt=0, description="between checkpoints in an epoch")
@@ -213,4 +226,24 @@ class Localization(Section):
     )
     fine_tune: Literal["all", "fc"] = Field(
         "all", description="what learns: all layers, or the fully connected ones alone"
+    )
+
+
+class Transfer(Section):
+    """Training on the maps of convolutions that stay as they are (not in the paper)."""
+
+    frozen: Literal["pool2", "pool3", "pool4", "pool5"] = Field(
+        "pool4", description="last layer that stays as it is, whose maps are computed once"
+    )
+    views: int = Field(4, ge=1, description="augmented views of each image whose maps are kept")
+    disk: float = Field(8.0, gt=0, description="most GB for the maps; they take fewer views then")
+    strengths: tuple[float, ...] = Field(
+        (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4),
+        min_length=1,
+        description="penalties that cross-validation chooses from, of a head of one layer",
+    )
+    folds: int = Field(5, ge=2, description="of the cross-validation")
+    fine_tune: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="train the layers above, too; auto: and keep that if the loss on val is lower",
     )

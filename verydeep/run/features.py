@@ -71,8 +71,8 @@ def features(
         model: Model or run folder of a classifier, a VGG net of torchvision like
             ``torchvision/vgg16``, or a loaded one.
         data: As for :func:`verydeep.read_dataset`. Missing splits are drawn by rule.
-        descriptor: Layer, scales, mirror image and aggregation; None takes ``fc7`` at the model's
-            test scales.
+        descriptor: Layer, scales, mirror image and aggregation; None takes the
+            deepest layer at the model's test scales.
         seed: Random seed for drawing splits.
         layout: Folder layout of ``data``; None detects it.
         compute: Device, precision and decoding processes; a string names the device.
@@ -182,7 +182,7 @@ def _about(
     return About(
         model=given,
         net=model.name,
-        layer=how.layer,
+        layer=how.used_layer,
         scales=how.used_scales,
         flip=how.views.mirrors,
         aggregate=how.aggregate,

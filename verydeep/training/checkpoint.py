@@ -58,6 +58,7 @@ class Position:
         history: One row per epoch, as in ``log.jsonl``.
         unreadable: Names and reasons of images that failed during training.
         stopped_because: Reason for the end of training; None if unfinished.
+        kept_epoch: Epoch whose model was kept, if another than the usual rule says.
     """
 
     epoch: int = 0
@@ -68,6 +69,7 @@ class Position:
     history: list[dict[str, Any]] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     stopped_because: str | None = None
+    kept_epoch: int | None = None
 
 
 def has_checkpoint(folder: Path) -> bool:

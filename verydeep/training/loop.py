@@ -190,12 +190,33 @@ class Loop:
     def _set_rate(self) -> None:
         done = self.position.epoch + self.position.step / self.batches.steps
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate(done)
+            group["lr"] = self.schedule.rate(done) * group.get("share", 1.0)
 
     def _end_epoch(self) -> None:
-        position, sums = self.position, self.position.sums
         rate = self.optimizer.param_groups[0]["lr"]
         self._check_weights()
+        self._record(rate)
+
+    def record_fit(self, loss: float, wrong: float) -> None:
+        """Record a fit that was made outside this loop, as the first epoch.
+
+        Args:
+            loss: Its training loss.
+            wrong: Its training error, 0 to 1.
+        """
+        self.position.sums = EpochSums(self.batches.pictures)
+        self.position.sums.loss = loss * self.batches.pictures
+        self.position.sums.wrong = round(wrong * self.batches.pictures)
+        self._record(0.0)
+
+    def end(self, because: str) -> None:
+        """End the training."""
+        self.position.stopped_because = because
+        self.save()
+
+    def _record(self, rate: float) -> None:
+        """Validate, and write down the epoch that has ended."""
+        position, sums = self.position, self.position.sums
         started = time.monotonic()
         measured = self.validate()
         if not math.isfinite(measured[self.watch]):

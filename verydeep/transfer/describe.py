@@ -46,8 +46,8 @@ def describe_pictures(
     if descriptor.aggregate == "mean":
         mixtures = [{part: 1 / len(parts) for part in parts}]
     total = mix_answers(
-        [_Layer(model, descriptor.layer)],
-        model.net.activations(descriptor.layer),
+        [_Layer(model, descriptor.used_layer)],
+        model.net.activations(descriptor.used_layer),
         pictures,
         mixtures,
         lambda maps: maps.mean((2, 3)),

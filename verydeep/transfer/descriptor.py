@@ -30,7 +30,7 @@ class Descriptor:
             the model was tested at.
         flip: Whether to average with the mirror image; None: as when the model was tested.
         layer: ``fc7``, ``fc6`` or ``pool5``; see
-            :meth:`verydeep.nets.vgg.VGG.activation_map`.
+            :meth:`verydeep.nets.vgg.VGG.activation_map`. None: the deepest that the net has.
         aggregate: ``mean``: the scales are averaged, D is the layer's; ``stack``: they follow one
             another in the order of ``scales``, D is the layer's times their number. The paper
             found no difference on Pascal VOC, and ``stack`` better on Caltech-101 and -256.
@@ -41,7 +41,9 @@ class Descriptor:
 
     scales: Scales = described(None, help_of(TestProtocol, "scales"))
     flip: bool | None = described(None, help_of(TestProtocol, "flip"))
-    layer: str = described("fc7", "layer: fc7 (the penultimate), fc6 or pool5")
+    layer: str | None = described(
+        None, "layer: fc7 (the penultimate), fc6 or pool5; default: the deepest that the net has"
+    )
     aggregate: Aggregate = described("mean", "mean (average the scales) or stack (concatenate)")
 
     def __post_init__(self) -> None:
@@ -62,8 +64,9 @@ class Descriptor:
         how = TestProtocol("dense", self.scales, self.flip).for_model(model)
         for scale in how.used_scales:
             model.check_scale(scale)
-        model.net.activations(self.layer)
-        return replace(self, scales=how.used_scales, flip=how.mirrors)
+        layer = self.layer or model.net.feature_layers[0]
+        model.net.activations(layer)
+        return replace(self, scales=how.used_scales, flip=how.mirrors, layer=layer)
 
     @property
     def views(self) -> TestProtocol:
@@ -75,15 +78,21 @@ class Descriptor:
         """Test scales in pixels, of a descriptor that leaves them open no longer."""
         return self.views.used_scales
 
+    @property
+    def used_layer(self) -> str:
+        """Layer, of a descriptor that leaves it open no longer."""
+        assert self.layer is not None
+        return self.layer
+
     def dimension(self, model: TrainedNet) -> int:
         """Return D."""
         times = len(self.used_scales) if self.aggregate == "stack" else 1
-        return times * model.net.activations(self.layer)
+        return times * model.net.activations(self.used_layer)
 
     def names(self, model: TrainedNet) -> list[str]:
         """Return a name for each of the D features, like ``fc7_0``, or ``fc7_256_0`` if stacked."""
-        stems = [f"{self.layer}_"]
+        stems = [f"{self.used_layer}_"]
         if self.aggregate == "stack":
-            stems = [f"{self.layer}_{scale}_" for scale in self.used_scales]
-        units = model.net.activations(self.layer)
+            stems = [f"{self.used_layer}_{scale}_" for scale in self.used_scales]
+        units = model.net.activations(self.used_layer)
         return [f"{stem}{unit}" for stem in stems for unit in range(units)]

@@ -37,7 +37,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             classifier.
         scales: Q, in pixels; None takes those that the model was tested at.
         flip: Whether to average with the mirror image; None does as when the model was tested.
-        layer: ``fc7``, ``fc6`` or ``pool5``.
+        layer: ``fc7``, ``fc6`` or ``pool5``; None: the deepest that the net has.
         aggregate: ``mean`` or ``stack`` of the scales; see
             :class:`verydeep.transfer.descriptor.Descriptor`.
         device: Device; None chooses one. Ignored for a loaded classifier.
@@ -51,7 +51,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         *,
         scales: Scales = None,
         flip: bool | None = None,
-        layer: str = "fc7",
+        layer: str | None = None,
         aggregate: str = "mean",
         device: str | None = None,
         precision: str | None = None,

@@ -1,4 +1,4 @@
-"""The cache folder of generated and downloaded data sets."""
+"""The cache folder of generated and downloaded data sets and of downloaded weights."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class MicroBatch:
     """Crops for one forward and backward pass.
 
     Attributes:
-        pictures: Crops, uint8 (N, 3, h, w).
+        pictures: Crops, uint8 (N, 3, h, w); or stored maps of a net, (N, C, h, w).
         labels: Class indices, int64 (N,).
         shifts: Factors α of the colour shift, float32 (N, 3).
         step: Index of the update within the epoch.
@@ -52,6 +52,7 @@ class MicroBatch:
         unreadable: Images that were readable before but are not now: name and reason.
         boxes: Boxes relative to the crop (centre x, centre y, width, height), float32 (N, 4);
             None if they are not learned.
+        draws: Draw numbers of the crops, N; draw d is of image d modulo the number of images.
     """
 
     pictures: Tensor
@@ -62,6 +63,7 @@ class MicroBatch:
     last: bool
     unreadable: tuple[str, ...] = ()
     boxes: Tensor | None = None
+    draws: tuple[int, ...] = ()
 
     def pin_memory(self) -> MicroBatch:
         """Return a copy in pinned memory, for asynchronous transfer to a GPU."""
@@ -256,7 +258,7 @@ class _Maker:
         crops = self.cut(order)
         samples = [self.sample(draw) for draw in crops.draws]
         made = micro_batch_of(crops, samples, self.drawing, order.step)
-        return replace(made, share=order.share, last=order.last)
+        return replace(made, share=order.share, last=order.last, draws=tuple(crops.draws))
 
     def cut(self, order: _Order) -> Crops:
         raise NotImplementedError

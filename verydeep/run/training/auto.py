@@ -11,8 +11,8 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.images.decode import upright_size
 from verydeep.data.read import DataSource
 from verydeep.errors import PictureError, plural
-from verydeep.models.path import names_torchvision
-from verydeep.models.weights.torchvision_vgg import source_config
+from verydeep.models.path import is_weights_file, names_weights
+from verydeep.models.weights.named import source_config
 from verydeep.recipe.auto import Choice, DataFacts, Said, auto_recipe
 from verydeep.recipe.recipe import Recipe
 from verydeep.system.device import Machine
@@ -57,7 +57,7 @@ def choose_recipe(
 
 def facts_of(source: DataSource, dataset: Dataset, machine: Machine) -> DataFacts:
     """Return the facts that the choice of a recipe depends on."""
-    split = "train" if "train" in dataset.sizes else next(iter(dataset.sizes))
+    split = _training_split(dataset)
     sizes = list(_sizes(dataset, split))
     return DataFacts(
         pictures=dataset.sizes[split],
@@ -69,6 +69,16 @@ def facts_of(source: DataSource, dataset: Dataset, machine: Machine) -> DataFact
         mirrored=not (source.is_named and str(source.data) in NOT_MIRRORED),
         gpu=machine.device.type != "cpu",
     )
+
+
+def typical_side(dataset: Dataset) -> int | None:
+    """Return the smallest side of a typical training image, in pixels; None if unknown."""
+    sizes = list(_sizes(dataset, _training_split(dataset)))
+    return int(np.median([min(size) for size in sizes])) if sizes else None
+
+
+def _training_split(dataset: Dataset) -> str:
+    return "train" if "train" in dataset.sizes else next(iter(dataset.sizes))
 
 
 def _sizes(dataset: Dataset, split: str) -> Iterator[tuple[int, int]]:
@@ -98,7 +108,7 @@ def _with_source(said: Said) -> tuple[Said, tuple[Choice, ...]]:
     paths = {f"net.{key}": value for key, value in taken.items()}
     paths |= {f"data.{key}": value for key, value in scale.items()}
     start = dict(said.get("initialize") or {})
-    if names_torchvision(source) and "layers" not in start:
+    if (names_weights(source) or is_weights_file(source)) and "layers" not in start:
         # Not just the paper's first four convolutions: an ImageNet net is given for all its layers.
         start["layers"] = paths["initialize.layers"] = "all"
     given = {**said, "net": {**taken, **net}, "data": {**data, **scale}, "initialize": start}

@@ -12,6 +12,7 @@ import torch
 
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.balance import weights_of_counts
+from verydeep.data.pipeline.colour_statistics import ColourStatistics
 from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing
 from verydeep.data.samples import Sample, Samples
 from verydeep.evaluation.evaluate import Test, evaluate_samples, evaluate_tests
@@ -19,6 +20,7 @@ from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.models.weights.named import source_config
 from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
 from verydeep.system.progress import Progress
 from verydeep.training.objective import Classification, Objective
@@ -46,6 +48,13 @@ class ClassificationTask(TrainingTask[Classifier]):
                 counts = np.array(self.dataset.stream.counts)
             weights = torch.tensor(weights_of_counts(counts))
         return Classification(self.outputs, self.recipe.training.label_smoothing, weights)
+
+    def colours(self, measured: ColourStatistics) -> ColourStatistics:
+        """Return the statistics, with the mean of the source if all its layers are taken."""
+        start = self.recipe.initialize
+        if start.source is None or start.layers != "all":
+            return measured
+        return replace(measured, mean=source_config(start.source).preprocessing.mean)
 
     def drawing(self, augmentation: Augmentation) -> Drawing:
         """Return the rule that accepts any crop."""

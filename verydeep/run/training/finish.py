@@ -42,17 +42,20 @@ def finish(
     chosen = task.chosen(results)
     training = task.recipe.training
     best = training.keep != "last"
+    kept = position.best_epoch if best else position.epoch
+    transfer = task.recipe.transfer
+    selected = best or (transfer is not None and transfer.fine_tune == "auto")
     metrics = {
         **chosen.to_dict(),
         "epochs": position.epoch,
         "best_epoch": position.best_epoch,
-        "kept_epoch": position.best_epoch if best else position.epoch,
+        "kept_epoch": position.kept_epoch or kept,
         "drops": position.history[-1]["drops"],
         "stopped_because": position.stopped_because,
         "training_seconds": sum(row["seconds"] for row in position.history),
         "unreadable_in_training": position.unreadable,
         # The plateau schedule times its drops and its end by val, whichever epoch is kept.
-        "selected_on": "val" if best or training.schedule == "plateau" else None,
+        "selected_on": "val" if selected or training.schedule == "plateau" else None,
         "tests": [result.to_dict() for result in results],
     }
     replace(model, measured=chosen.to_dict()).save(run.model)

@@ -24,7 +24,7 @@ from verydeep.localization.predictions_log import located_rows
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 from verydeep.localization.validation import check_center
-from verydeep.models.weights.torchvision_vgg import source_config
+from verydeep.models.weights.named import source_config
 from verydeep.recipe.recipe import Recipe
 from verydeep.recipe.sections import Localization as Settings
 from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from verydeep.errors import ModelError
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize
 from verydeep.nets.interface import Net
-from verydeep.nets.registry import build, is_shallowest
+from verydeep.nets.registry import BLOCKS, block_of, build, is_shallowest
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.classification import ClassificationTask
 from verydeep.run.training.localization import LocalizationTask
@@ -88,12 +89,26 @@ def make_optimizer(net: torch.nn.Module, recipe: Recipe) -> torch.optim.SGD:
     training = recipe.training
     learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
     return torch.optim.SGD(
-        learning,
+        learning if training.layer_decay == 1 else list(_groups(net, training.layer_decay)),
         lr=training.learning_rate,
         momentum=training.momentum,
         weight_decay=training.weight_decay,
         fused=all(parameter.device.type in ("cpu", "cuda") for parameter in learning),
     )
+
+
+def _groups(net: torch.nn.Module, decay: float) -> Iterator[dict[str, Any]]:
+    """Yield the parameters in groups with their share of the rate, blocks from the last down.
+
+    The head has the whole rate, the last block ``decay`` of it, the block below the square of that.
+    """
+    blocks: dict[int, list[torch.nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            block = block_of(name)
+            blocks.setdefault(BLOCKS + 1 if block is None else block, []).append(parameter)
+    for block, parameters in sorted(blocks.items(), reverse=True):
+        yield {"params": parameters, "share": decay ** (BLOCKS + 1 - block)}
 
 
 def task_of(recipe: Recipe, dataset: Dataset) -> TrainingTask[Any]:

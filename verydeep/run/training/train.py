@@ -35,6 +35,12 @@ from verydeep.run.training.localization import inherit
 from verydeep.run.training.result import TrainResult
 from verydeep.run.training.setup import make_net, task_of
 from verydeep.run.training.trainer import Trainer
+from verydeep.run.training.transfer import TransferTrainer
+from verydeep.run.training.transfer_settings import (
+    hint_at_transfer,
+    inherit_net,
+    inherit_transfer,
+)
 from verydeep.system.device import Machine, choose_machine, describe_environment
 from verydeep.system.option_names import command_or_call, option, setting
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -201,13 +207,15 @@ def _train_one(
             progress.log(f"its report was missing and is written: {write_report_again(run.path)}")
         return dict(run.read("metrics.json"))
     resumed = run if run.started else None
-    recipe = recipe if resumed else inherit(recipe)
+    recipe = recipe if resumed else inherit_net(inherit(recipe))
     if not (resumed and recipe.data.stream):  # a stream's order depends on it
         recipe = _bounded(recipe, progress)
     machine = choose_machine(recipe.training.device, recipe.training.precision)
-    recipe = _settle(recipe, machine)
     dataset = read_data(data, recipe, resumed, progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
+    if not resumed:
+        recipe = inherit_transfer(recipe, dataset)
+    recipe = _settle(recipe, machine)
     report_balance(dataset, recipe, progress)
     if dataset.stream is not None:
         recipe = settle_stream(recipe, dataset.stream)
@@ -217,6 +225,8 @@ def _train_one(
     )
     if not resumed:
         _say_few_updates(dataset, recipe, progress)
+        if hint := hint_at_transfer(recipe, dataset):
+            progress.log(hint)
     task = task_of(recipe, dataset)
     scanned = scan_images(dataset, task, machine, resumed, progress)
     with torch.random.fork_rng():
@@ -231,8 +241,8 @@ def _train_one(
         )
         if not resumed:
             _write_beginning(run, data, recipe, machine, dataset, scanned)
-        training = Trainer(task, machine, scanned, net, run, progress)
-        position = training.run(go_on=go_on)
+        kind = TransferTrainer if recipe.transfer else Trainer
+        position = kind(task, machine, scanned, net, run, progress).run(go_on=go_on)
     return finish(run, task, machine, position, progress)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.batches import Batches, TrainingBatches
@@ -15,6 +16,7 @@ from verydeep.data.pipeline.colour_statistics import Scan
 from verydeep.errors import plural, printable
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.models.trained_net import TrainedNet
+from verydeep.nets.balance import balance
 from verydeep.nets.interface import Net
 from verydeep.run.training.data import (
     stream_batches,
@@ -24,7 +26,7 @@ from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
-from verydeep.training.checkpoint import Position
+from verydeep.training.checkpoint import Position, has_checkpoint
 from verydeep.training.estimate import LONG, describe_estimate, time_steps
 from verydeep.training.loop import Loop
 from verydeep.training.run_folder import RunFolder
@@ -48,6 +50,8 @@ class Trainer:
         self.unreadable: tuple[str, ...] = ()
         self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
         self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.recipe.initialize.balance and not has_checkpoint(self.run_folder.checkpoints):
+            self._balance()
 
     def run(self, *, go_on: bool = False) -> Position:
         """Train to the end, from the start or from the checkpoint."""
@@ -57,11 +61,27 @@ class Trainer:
                 f"resuming after {plural(loop.position.epoch, 'epoch')} and "
                 f"{plural(loop.position.step, 'update')}"
             )
+        else:
+            self._begin(loop)
         if self.recipe.training.tensorboard:
             folder = self.run_folder.path / "tensorboard"
             loop.on_epoch = tensorboard_log(folder, loop.position.epoch)
         self._foresee(loop)
         return loop.run()
+
+    @property
+    def trained_module(self) -> nn.Module:
+        """The part of the net that the loop trains."""
+        return self.net
+
+    def _balance(self) -> None:
+        """Rescale the copied layers, measured on some training crops."""
+        with closing(Trainer._batches(self).epoch(0)) as parts:
+            part = next(parts).to(self.machine.device)
+        balance(self.net.eval(), Trainer._prepare(self)(part.pictures, part.shifts))
+
+    def _begin(self, loop: Loop) -> None:
+        """Prepare a run that starts; nothing to do for a whole net."""
 
     def _foresee(self, loop: Loop) -> None:
         """Log the estimated time of the remaining epochs, if any."""
@@ -94,8 +114,8 @@ class Trainer:
         training, objective = self.recipe.training, self.task.objective(self.scanned.samples)
         frozen = frozen_parts(self.net, self.recipe)
         return Loop(
-            net=self.net,
-            optimizer=make_optimizer(self.net, self.recipe),
+            net=self.trained_module,
+            optimizer=make_optimizer(self.trained_module, self.recipe),
             schedule=make_schedule(self.recipe),
             batches=self._batches(),
             prepare=self._prepare(),
@@ -115,28 +135,37 @@ class Trainer:
         )
 
     def _batches(self) -> Batches:
-        data, training = self.recipe.data, self.recipe.training
+        training, stream = self.recipe.training, self.task.dataset.stream
         assert training.micro_batch is not None
-        augmentation = Augmentation(
+        if stream is not None:
+            return stream_batches(stream, self._augmentation, self.recipe)
+        return self.crops(batch=training.batch, micro_batch=training.micro_batch)
+
+    @property
+    def _augmentation(self) -> Augmentation:
+        data = self.recipe.data
+        return Augmentation(
             size=self.recipe.net.input_size,
             scale=data.train_scale,
             random_crop=data.crop == "random",
             flip=data.flip,
             colour_shift=data.colour_shift,
         )
-        if self.task.dataset.stream is not None:
-            return stream_batches(self.task.dataset.stream, augmentation, self.recipe)
+
+    def crops(self, *, batch: int, micro_batch: int) -> TrainingBatches:
+        """Return augmented crops of the training images."""
+        data = self.recipe.data
         return TrainingBatches(
             self.scanned.samples,
-            augmentation,
-            batch=training.batch,
-            micro_batch=training.micro_batch,
-            seed=training.seed,
+            self._augmentation,
+            batch=batch,
+            micro_batch=micro_batch,
+            seed=self.recipe.training.seed,
             store=self.scanned.store,
             workers=data.workers,
             balanced=data.balance == "sampling",
             reduced=data.reduced_decoding,
-            drawing=self.task.drawing(augmentation),
+            drawing=self.task.drawing(self._augmentation),
         )
 
     def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:

@@ -1,13 +1,134 @@
-"""Numbers of a file as tensors, after the checks that every format needs."""
+"""Checks that every reader of weights makes: sizes before anything is read, values afterwards."""
 
 from __future__ import annotations
 
+import struct
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from verydeep.errors import ModelError, printable
+from verydeep.errors import InputError, ModelError, printable
 from verydeep.models.weights.source import MOST_VALUES
+
+_FAULTS = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
+    *(RecursionError, struct.error, zipfile.BadZipFile, NotImplementedError),
+)
+"""Exceptions that a parser may raise on a damaged file."""
+
+
+@contextmanager
+def faults_of(path: Path, what: str) -> Iterator[None]:
+    """Turn every fault of a file into one ``ModelError`` that names the file.
+
+    Args:
+        path: File that is read.
+        what: The format, with its article, for the message.
+
+    Raises:
+        ModelError: The file cannot be read or does not hold what it should.
+    """
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{printable(path)}: {error}") from error
+    except InputError:
+        raise
+    except OSError as error:
+        raise ModelError(f"{printable(path)}: cannot be read ({error})") from error
+    except MemoryError as error:
+        raise ModelError(f"{printable(path)}: too large for this machine's memory") from error
+    except _FAULTS as error:
+        detail = printable(str(error)[:200]) or type(error).__name__
+        raise ModelError(
+            f"{printable(path)}: not {what}, or a damaged one ({detail}); copy or save it again"
+        ) from error
+
+
+def check_sizes(shapes: Iterable[Sequence[int]], sizes: Iterable[int], held: int) -> None:
+    """Refuse weights that are too many, or more than the file can hold.
+
+    Args:
+        shapes: Shapes of all tensors to read.
+        sizes: Bytes to read for each.
+        held: Size of the file in bytes.
+
+    Raises:
+        ModelError: There are too many numbers, or none in a tensor.
+    """
+    counts = [prod(shape) for shape in shapes]
+    if 0 in counts:
+        raise ModelError("holds a layer without weights: one side of a tensor is 0")
+    if sum(counts) > MOST_VALUES:
+        raise ModelError(
+            f"holds {sum(counts):,} numbers, more than the {MOST_VALUES:,} that are read at most; "
+            "give a file with the weights of one net alone"
+        )
+    size = sum(sizes)
+    if size > held:
+        raise ModelError(
+            f"declares {size:,} bytes of weights, but is only {held:,} bytes long; it is "
+            "damaged, or its tensors share numbers: save it again with a copy of each tensor"
+        )
+
+
+def as_weights(tensor: Tensor, name: str) -> Tensor:
+    """Return weights in a dtype to compute with.
+
+    Args:
+        tensor: Weights of any shape.
+        name: Name of the tensor in the file, for messages.
+
+    Returns:
+        The weights as float64 if they are, else as float32; contiguous.
+
+    Raises:
+        ModelError: The weights are not floating-point numbers, or one of them is not finite.
+    """
+    if not tensor.is_floating_point():
+        raise ModelError(
+            f"{printable(name)}: its weights are {str(tensor.dtype).removeprefix('torch.')}, not "
+            "floating-point numbers; a quantized net cannot be imported, only the one it was "
+            "made from"
+        )
+    values = tensor if tensor.dtype == torch.float64 else tensor.float()
+    broken = values.numel() - int(torch.isfinite(values).sum())
+    if broken:
+        raise ModelError(
+            f"{printable(name)}: {broken:,} of its {values.numel():,} numbers are NaN or infinite; "
+            "take a checkpoint from before the training diverged"
+        )
+    return values.contiguous()
+
+
+def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
+    """Return numbers of an array, of any byte order, as a tensor of its own memory.
+
+    Args:
+        values: The numbers.
+        name: Name of the layer, for messages.
+        where: The file, for messages.
+
+    Raises:
+        ModelError: As for :func:`as_weights`.
+    """
+    if values.dtype.kind == "f":
+        kind = np.float64 if values.dtype.itemsize == 8 else np.float32
+        values = np.array(values, dtype=kind, order="C")
+    elif values.dtype.kind not in "biu":
+        raise ModelError(f"{where}: {printable(name)} holds no numbers ({values.dtype})")
+    try:
+        return as_weights(torch.from_numpy(values), name)
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from error
 
 
 def check_count(count: int, where: str) -> None:
@@ -18,33 +139,6 @@ def check_count(count: int, where: str) -> None:
     """
     if count > MOST_VALUES:
         raise ModelError(
-            f"{where}: a file of weights may hold at most {MOST_VALUES:,} numbers; this one "
-            f"declares {count:,}"
+            f"{where}: declares {count:,} numbers, more than the {MOST_VALUES:,} that are read "
+            "at most"
         )
-
-
-def to_tensor(values: np.ndarray, name: str, where: str) -> Tensor:
-    """Return numbers as a tensor of its own memory: float64 stays, all others become float32.
-
-    Args:
-        values: Numbers, floating point, of any byte order.
-        name: Name of the layer, for messages.
-        where: The file, for messages.
-
-    Raises:
-        ModelError: The values are no floating-point numbers, or not all of them are finite.
-    """
-    if values.dtype.kind != "f":
-        raise ModelError(
-            f"{where}: the weights of {printable(name)} must be floating-point numbers; they are "
-            f"{values.dtype} instead"
-        )
-    kind = np.float64 if values.dtype.itemsize == 8 else np.float32
-    tensor = torch.from_numpy(np.array(values, dtype=kind, order="C"))
-    if not torch.isfinite(tensor).all():
-        wrong = tensor.numel() - int(torch.isfinite(tensor).sum())
-        raise ModelError(
-            f"{where}: the weights of {printable(name)} must be finite; {wrong:,} of "
-            f"{tensor.numel():,} are NaN or infinite"
-        )
-    return tensor

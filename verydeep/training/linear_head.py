@@ -1,0 +1,169 @@
+"""One linear layer on averaged maps, with the strength of its penalty chosen by cross-validation.
+
+The maps are averaged over their positions, and a multinomial logistic regression is fitted to the
+averages by L-BFGS: it is convex, so nothing depends on a learning rate or on a seed.
+
+M rows (augmented views of images), D channels, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedGroupKFold
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+STEPS = 200
+"""Maximum number of L-BFGS steps of a fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Averaged maps to fit on.
+
+    Attributes:
+        values: Averages, float32 (M, D).
+        labels: Class indices, int64 (M,).
+        images: Index of the image of each row, int64 (M,); views of one image share it.
+    """
+
+    values: Tensor
+    labels: Tensor
+    images: Tensor
+
+    def take(self, rows: Tensor) -> Rows:
+        """Return some of the rows."""
+        return Rows(self.values[rows], self.labels[rows], self.images[rows])
+
+
+@dataclass(frozen=True)
+class StrengthTrial:
+    """Cross-validation of a penalty.
+
+    Attributes:
+        strength: Factor on half of the squared weights.
+        loss: Mean cross-entropy of held-out images.
+        error: Misclassified held-out rows, in percent.
+    """
+
+    strength: float
+    loss: float
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """A fitted layer: scores are ``averages @ weight.T + bias``.
+
+    Attributes:
+        weight: float32 (K, D).
+        bias: float32 (K,).
+        strength: Penalty that it was fitted with.
+        trials: Cross-validation of every candidate; empty for a single one.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    strength: float
+    trials: tuple[StrengthTrial, ...] = ()
+
+    def scores(self, values: Tensor) -> Tensor:
+        """Return scores (M, K) of averages (M, D)."""
+        return F.linear(values, self.weight, self.bias)
+
+
+def fit_linear_head(
+    rows: Rows,
+    num_classes: int,
+    strengths: Sequence[float],
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> LinearHead:
+    """Fit a linear layer with the penalty of the lowest cross-validated loss.
+
+    Folds are drawn by image and class, so that no image is fitted and held out in two views.
+
+    Args:
+        rows: Averaged maps.
+        num_classes: K.
+        strengths: Candidate penalties.
+        folds: Number of folds; fewer if a class has fewer images.
+        seed: Seed of the folds.
+        progress: Called with the number of finished fits.
+    """
+    if len(strengths) == 1:
+        return _fit(rows, num_classes, strengths[0])
+    trials = tuple(_cross_validated(rows, num_classes, strengths, folds, seed, progress))
+    best = min(trials, key=lambda trial: trial.loss)
+    fitted = _fit(rows, num_classes, best.strength)
+    return LinearHead(fitted.weight, fitted.bias, best.strength, trials)
+
+
+def set_linear_head(layer: nn.Linear, head: LinearHead) -> None:
+    """Write a fitted head into the layer that reads a flattened map, (K, D·s·s).
+
+    The score of an average is the average of the scores, so that every position gets 1/s² of the
+    weight.
+    """
+    positions = layer.in_features // head.weight.shape[1]
+    with torch.no_grad():
+        layer.weight.copy_((head.weight / positions).repeat_interleave(positions, dim=1))
+        layer.bias.copy_(head.bias)
+
+
+def _cross_validated(
+    rows: Rows,
+    num_classes: int,
+    strengths: Sequence[float],
+    folds: int,
+    seed: int,
+    progress: Callable[[int], None],
+) -> Iterator[StrengthTrial]:
+    cuts = list(_folds(rows, folds, seed))
+    done = 0
+    for strength in strengths:
+        loss, wrong, count = 0.0, 0, 0
+        for kept, held in cuts:
+            head, tested = _fit(rows.take(kept), num_classes, strength), rows.take(held)
+            scores = head.scores(tested.values)
+            loss += float(F.cross_entropy(scores, tested.labels, reduction="sum"))
+            wrong += int((scores.argmax(1) != tested.labels).sum())
+            count += len(held)
+            done += 1
+            progress(done)
+        yield StrengthTrial(strength, loss / count, 100 * wrong / count)
+
+
+def _folds(rows: Rows, folds: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    first = np.unique(rows.images.numpy(), return_index=True)[1]
+    fewest = int(np.bincount(rows.labels.numpy()[first]).clip(1).min())
+    cut = StratifiedGroupKFold(max(2, min(folds, fewest)), shuffle=True, random_state=seed)
+    for kept, held in cut.split(rows.values, rows.labels, rows.images):
+        yield torch.from_numpy(kept), torch.from_numpy(held)
+
+
+def _fit(rows: Rows, num_classes: int, strength: float) -> LinearHead:
+    """Fit on averages of mean length one, and return the layer for the averages as they are."""
+    scale = rows.values.norm(dim=1).mean().clamp_min(1e-12).double()
+    values = rows.values.double() / scale
+    weight = torch.zeros(num_classes, values.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(num_classes, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [weight, bias], max_iter=STEPS, tolerance_grad=1e-7, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(F.linear(values, weight, bias), rows.labels)
+        loss = loss + strength / 2 * weight.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[arg-type]
+    return LinearHead((weight.detach() / scale).float(), bias.detach().float(), strength)

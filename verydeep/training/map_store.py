@@ -1,0 +1,164 @@
+"""Maps of frozen layers on disk: computed once for a few augmented views, read in every epoch.
+
+N images, C channels, h, w sides of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from verydeep.data.pipeline.batches import MicroBatch
+from verydeep.data.pipeline.sampling import micro_batches, plan_epoch, steps_of_epoch
+from verydeep.system.files import write_atomically
+
+MISSING = float("nan")
+"""All numbers of the map of an image that could not be read."""
+
+
+def _header(shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"descr": "<u2", "fortran_order": False, "shape": shape}
+
+
+@dataclass(frozen=True)
+class MapStore:
+    """Maps of a list of images, bfloat16, one file a view.
+
+    Attributes:
+        folder: Folder of the files.
+        count: Number of images, N.
+        shape: C, h, w.
+    """
+
+    folder: Path
+    count: int
+    shape: tuple[int, int, int]
+
+    @property
+    def bytes_per_view(self) -> int:
+        """Size of a file."""
+        return 2 * self.count * int(np.prod(self.shape))
+
+    def has(self, view: str) -> bool:
+        """Return whether a view is stored."""
+        return self._path(view).is_file()
+
+    def write(self, view: str, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Store a view, whole or not at all.
+
+        Args:
+            view: Name of the view.
+            rows: Indices of images, int64 (n,), and their maps, (n, C, h, w); images that never
+                come are missing.
+
+        Raises:
+            DiskError: The disk is full.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path(view), lambda path: self._fill(path, rows))
+
+    def _fill(self, path: Path, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
+        # Written piece by piece instead of through a mapping, which dies of a full disk.
+        size = self.bytes_per_view // max(1, self.count)
+        left = set(range(self.count))
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, _header((self.count, *self.shape)))
+            begin = file.tell()
+            for indices, values in rows:
+                maps = values.to("cpu", torch.bfloat16).contiguous().view(torch.uint16).numpy()
+                for index, row in zip(indices.tolist(), maps, strict=True):
+                    file.seek(begin + index * size)
+                    file.write(row.tobytes())
+                    left.discard(index)
+            missing = torch.full(self.shape, MISSING, dtype=torch.bfloat16).view(torch.uint16)
+            for index in sorted(left):
+                file.seek(begin + index * size)
+                file.write(missing.numpy().tobytes())
+
+    def read(self, view: str) -> Tensor:
+        """Return the maps of a view, bfloat16 (N, C, h, w), mapped from the file."""
+        stored = np.load(self._path(view), mmap_mode="c", allow_pickle=False)
+        return torch.from_numpy(stored).view(torch.bfloat16)
+
+    def clear(self) -> None:
+        """Remove all files."""
+        for path in self.folder.glob("*.npy*"):
+            path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _path(self, view: str) -> Path:
+        return self.folder / f"{view}.npy"
+
+
+class MapBatches:
+    """Stored maps as a training set: epoch e reads view e modulo the number of views.
+
+    Args:
+        views: Maps of each view, (N, C, h, w).
+        labels: Class indices, int64 (N,).
+        batch: Images per update.
+        micro_batch: Images per forward pass.
+        seed: Seed of the order.
+        balanced: Draw all classes equally often.
+    """
+
+    def __init__(
+        self,
+        views: list[Tensor],
+        labels: Tensor,
+        *,
+        batch: int,
+        micro_batch: int,
+        seed: int,
+        balanced: bool = False,
+    ) -> None:
+        self.views, self.labels = views, labels
+        self.batch, self.micro_batch, self.seed = batch, micro_batch, seed
+        self.balance = labels.numpy() if balanced else None
+
+    @property
+    def pictures(self) -> int:
+        """Images per epoch."""
+        return len(self.labels)
+
+    @property
+    def steps(self) -> int:
+        """Updates per epoch."""
+        return steps_of_epoch(len(self.labels), self.batch)
+
+    def epoch(self, epoch: int, start: int = 0) -> Generator[MicroBatch, None, None]:
+        """Yield the micro-batches of an epoch, from the update ``start`` on."""
+        maps = self.views[epoch % len(self.views)]
+        plan = plan_epoch(len(self.labels), self.batch, self.seed, epoch, self.balance)
+        for step, draws in list(enumerate(plan))[start:]:
+            parts = list(micro_batches(draws % len(self.labels), self.micro_batch))
+            for number, part in enumerate(parts, start=1):
+                share, last = len(part) / len(draws), number == len(parts)
+                yield self._part(maps, torch.from_numpy(part), step, share, last=last)
+
+    def _part(
+        self, maps: Tensor, indices: Tensor, step: int, share: float, *, last: bool
+    ) -> MicroBatch:
+        values = maps[indices]
+        good = ~values[:, 0, 0, 0].isnan()
+        return MicroBatch(
+            pictures=values[good],
+            labels=self.labels[indices][good],
+            shifts=torch.zeros(int(good.sum()), 3),
+            step=step,
+            share=share,
+            last=last,
+        )
+
+
+def averages(maps: Tensor, layers: Callable[[Tensor], Tensor], block: int) -> Tensor:
+    """Return the averages over positions of maps after some layers, float32 (N, D)."""
+    parts = [layers(part).float().mean((2, 3)).cpu() for part in maps.split(block)]
+    return torch.cat(parts)

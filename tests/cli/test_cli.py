@@ -23,7 +23,9 @@ from tiny import COLOURS, Outcome, flags, strict_json, write_class_folders
 
 Program = Callable[..., Outcome]
 
-VERBS = ("demo", "nets", "check", "train", "evaluate", "predict", "report", "figures")
+VERBS = (
+    *("demo", "nets", "weights", "check", "train", "evaluate", "predict", "report", "figures"),
+)
 RESULT = {
     *("top1_error", "top5_error", "loss", "images", "unreadable", "protocol", "scales", "seconds"),
 }

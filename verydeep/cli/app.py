@@ -25,6 +25,7 @@ from verydeep.cli.report import (
 )
 from verydeep.cli.runs import RUNS_EXAMPLES, runs
 from verydeep.cli.train import DEMO_EXAMPLES, TRAIN_EXAMPLES, demo, train
+from verydeep.cli.weights import WEIGHTS_EXAMPLES, weights
 from verydeep.system.option_names import flags_in_messages
 from verydeep.training.signals import StopAtOnce
 
@@ -54,6 +55,7 @@ def _program(
 
 app.command(epilog=DEMO_EXAMPLES)(demo)
 app.command(epilog=NETS_EXAMPLES)(nets)
+app.command(epilog=WEIGHTS_EXAMPLES)(weights)
 app.command(epilog=CHECK_EXAMPLES)(check)
 app.command(epilog=SHARD_EXAMPLES)(shard)
 app.command(epilog=TRAIN_EXAMPLES)(train)

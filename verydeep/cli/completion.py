@@ -14,6 +14,13 @@ def nets_beginning(incomplete: str) -> list[str]:
     return _beginning(NAMES, incomplete)
 
 
+def weights_beginning(incomplete: str) -> list[str]:
+    """Return the names of published weights that start with ``incomplete``."""
+    from verydeep.models.weights.published import published
+
+    return _beginning(published(), incomplete)
+
+
 def recipes_beginning(incomplete: str) -> list[str]:
     """Return the names of shipped recipes that start with ``incomplete``."""
     from verydeep.recipe.recipe import shipped

@@ -165,5 +165,5 @@ def _fit(rows: Rows, num_classes: int, strength: float) -> LinearHead:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimizer.step(closure)  # type: ignore[arg-type]
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     return LinearHead((weight.detach() / scale).float(), bias.detach().float(), strength)

@@ -160,5 +160,5 @@ class MapBatches:
 
 def averages(maps: Tensor, layers: Callable[[Tensor], Tensor], block: int) -> Tensor:
     """Return the averages over positions of maps after some layers, float32 (N, D)."""
-    parts = [layers(part).float().mean((2, 3)).cpu() for part in maps.split(block)]
+    parts = [layers(part).float().mean((2, 3)).cpu() for part in torch.split(maps, block)]
     return torch.cat(parts)

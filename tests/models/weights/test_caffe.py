@@ -186,7 +186,7 @@ def bad(**changes: int) -> bytes:
         (bad(pad=0), "padding 0"),
         (Net().add("a", "Convolution").data(), "a must have weights and biases; it has 0"),
         (Net().add("a", "Softmax").data(), "no convolution"),
-        (Net().conv("a", random(4, 3, 3, 3) * np.nan).data(), "a must be finite; 108 of 108"),
+        (Net().conv("a", random(4, 3, 3, 3) * np.nan).data(), "a: 108 of its 108 numbers are NaN"),
         (Net().conv("a", random(4, 3, 3, 3), random(5)).data(), "must be 4; they are 5"),
         (
             Net().conv("a", random(4, 3, 3, 3)).conv("b", WIDE).relu().data(),
@@ -198,7 +198,7 @@ def bad(**changes: int) -> bytes:
         ),
         (
             Net().add("a\nb", "InnerProduct", [random(4, 3) * np.inf, random(4)]).data(),
-            r"weights of 'a\\nb' must be finite",
+            r"'a\\nb': 108 of its 108 numbers are NaN",
         ),
     ],
 )

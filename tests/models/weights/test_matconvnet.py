@@ -182,7 +182,7 @@ def test_wordnet_ids_are_ilsvrc(tmp_path: Path) -> None:
                     conv(weights=cell(np.full((3, 3, 3, 4), np.inf, np.float32)), pad=1.0)
                 )
             },
-            "weights of c must be finite; 108 of 108",
+            "c: 108 of its 108 numbers are NaN",
         ),
         (
             {"layers": cell(conv(weights=cell(np.ones((3, 3, 3, 4), np.int8)), pad=1.0))},

@@ -52,7 +52,7 @@ def fetch(published: Published, progress: Progress | None = None) -> Path:
     file = own_file(published)
     with _turn(file.parent, progress):
         # Another process may have been faster.
-        return _checked_own(published, progress) or _download(published, file, progress)
+        return _checked_own(published, Progress()) or _download(published, file, progress)
 
 
 def _present(published: Published, progress: Progress) -> Path | None:

@@ -84,12 +84,13 @@ def _number(name: str) -> int:
 @functools.cache
 def _by_name() -> dict[str, int]:
     """Return class numbers by WordNet id, by name and by all words."""
-    return {
-        _plain(key): number
-        for number, one in enumerate(ilsvrc_classes())
-        for key in (one.wnid, one.words, one.name)
-    }
+    known: dict[str, int] = {}
+    # Later keys win: one word may be the only one of a class, and the name of another.
+    for field in ("words", "name", "wnid"):
+        for number, one in enumerate(ilsvrc_classes()):
+            known[_plain(getattr(one, field))] = number
+    return known
 
 
 def _plain(name: str) -> str:
-    return name.strip().replace("_", " ").casefold()
+    return name.strip().replace("_", " ")

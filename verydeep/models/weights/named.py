@@ -53,7 +53,7 @@ def import_source(
     if name is None:
         path = Path(source).expanduser()
         same = published_like(path.name)
-        return import_file(path, said, classes=classes, known=same and facts_of(same))
+        return import_file(path, said, classes=classes, known=facts_of(same) if same else None)
     known = find_published(name)
     path = fetch(known, progress) if file is None else file
     about = _about(known) if file is None else {"name": name}

@@ -13,7 +13,6 @@ import http.client
 import io
 import os
 import re
-import ssl
 import time
 import urllib.error
 import urllib.request
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
-from verydeep.errors import DiskError
+from verydeep.errors import DiskError, VeryDeepError
 from verydeep.models.weights.checksum import MEGABYTE
 from verydeep.system.files import explained_write_errors, is_disk_full
 from verydeep.system.progress import Progress
@@ -91,17 +90,16 @@ def transfer(url: str, part: Path, limits: Limits, progress: Progress) -> str | 
         DiskError: The disk is full or failing.
         InputError: The partial file cannot be written.
     """
-    failures, before = 0, -1
+    failures, most = 0, _size(part)
     while True:
         try:
             return _attempt(url, part, limits, progress)
         except _Cut as cut:
             size = _size(part)
-            failures = 1 if size > before >= 0 else failures + 1
-            before = size
+            failures, most = (0, size) if size > most else (failures + 1, most)
             if failures >= MOST_FAILURES:
                 raise TransferFailed(str(cut)) from cut
-            pause = FIRST_PAUSE * 2 ** (failures - 1) if cut.pause is None else cut.pause
+            pause = FIRST_PAUSE * 2 ** max(failures - 1, 0) if cut.pause is None else cut.pause
             progress.log(f"{url}: {cut}; trying again")
             time.sleep(min(pause, LONGEST_PAUSE))
 
@@ -126,13 +124,15 @@ def _failures_explained() -> Iterator[None]:
     """Tell failures that may pass from those that do not."""
     try:
         yield
+    except VeryDeepError:
+        raise
     except urllib.error.HTTPError as error:
         with error:
             if error.code in _BUSY:
                 pause = _retry_after(error.headers.get("Retry-After"))
                 raise _Cut(_in_words(error), pause) from error
             raise TransferFailed(_in_words(error)) from error
-    except (ssl.SSLCertVerificationError, http.client.InvalidURL) as error:
+    except ValueError as error:  # an address or a certificate that is none
         raise TransferFailed(str(error)) from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError | ConnectionResetError):
@@ -203,7 +203,7 @@ def _start(response: Any, wanted: int) -> int:
     """Return the place in the file of the first byte that the server sends."""
     if not wanted or response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    found = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""))
     if found is None or int(found[1]) != wanted:
         raise TransferFailed("the server sends another part of the file than was asked for")
     return wanted
@@ -212,7 +212,7 @@ def _start(response: Any, wanted: int) -> int:
 def _total(response: Any, start: int, limits: Limits) -> int | None:
     """Return the size of the file, if the server tells it, and refuse a wrong one."""
     length = response.headers.get("Content-Length", "")
-    total = start + int(length) if length.isdecimal() else None
+    total = start + int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
     if total is not None and limits.size not in (None, total):
         raise TransferFailed(f"sends {total:,} bytes, but the file has {limits.size:,}")
     if total is not None and total > limits.most:

@@ -72,7 +72,7 @@ class MapMaker:
         x = self.preprocessing(crops.to(self.machine.device), shifts)
         x = x.bfloat16() if self.machine.precision == "bf16" else x
         with torch.inference_mode():
-            return cast(Tensor, cast(nn.Module, self._frozen)(x))  # type: ignore[attr-defined]
+            return cast(Tensor, cast(nn.Module, self._frozen)(x))
 
     def of_view(
         self, crops: TrainingBatches, view: int, shift_axes: Tensor, task: ProgressTask

@@ -196,7 +196,7 @@ class TransferTrainer(Trainer):
         good = ~maps[:, 0, 0, 0].isnan()
         self.upper.eval()
         with torch.no_grad(), self.machine.autocast():
-            parts = maps[good].split(AT_ONCE)
+            parts = torch.split(maps[good], AT_ONCE)
             scores = torch.cat([self.upper(self._input(part)).float().cpu() for part in parts])
         labels = labels[good]
         return {

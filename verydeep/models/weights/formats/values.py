@@ -128,6 +128,8 @@ def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
         values = values if shared else np.array(values, dtype=kind, order="C")
     elif values.dtype.kind not in "biu":
         raise ModelError(f"{where}: {printable(name)} holds no numbers ({values.dtype})")
+    else:
+        values = values.ravel()[:0].copy()  # refused for its type
     try:
         return as_weights(torch.from_numpy(values), name)
     except ModelError as error:

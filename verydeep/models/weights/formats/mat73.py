@@ -45,7 +45,7 @@ def read_mat73(path: Path) -> tuple[dict[str, Any], Any]:
     try:
         import h5py
     except ImportError as error:
-        raise MissingExtra("reading a MATLAB 7.3 file (h5py)", "keras") from error
+        raise MissingExtra("reading a MATLAB 7.3 file (h5py)", "matlab") from error
     try:
         file = h5py.File(path, "r")
     except (OSError, RuntimeError, ValueError) as error:
@@ -119,7 +119,7 @@ class _File:
 
     def _load(self, item: Any, dtype: np.dtype) -> np.ndarray:
         try:
-            return self._read(item).T.astype(dtype, copy=False)
+            return np.asarray(self._read(item), dtype).T
         except MatlabError:
             raise
         except Exception as error:  # the errors of h5py on damaged data have no common base class

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.chain import Chain, Lrn, Window, check_convolution
+from verydeep.models.weights.formats.chain import Chain, Lrn, Window
 from verydeep.models.weights.formats.longest_path import Step, longest_path
 from verydeep.models.weights.formats.mat5 import is_mat5, read_mat5
 from verydeep.models.weights.formats.mat73 import is_mat73, read_mat73
@@ -36,6 +36,9 @@ KINDS = {
     **{"DropOut": "dropout", "SoftMax": "softmax", "Loss": "loss", "Sigmoid": "sigmoid"},
 }
 """Blocks of DagNN, without ``dagnn.``, as types of SimpleNN."""
+
+LEAST_NUMBERS, MOST_NUMBERS = 2**20, 8
+"""A net may have this many weights, or this many for each byte of its file."""
 
 HARMLESS = ("dropout", "softmax", "softmaxloss", "loss")
 
@@ -64,7 +67,7 @@ def read(path: Path) -> SourceFile:
             variables, file = read_mat73(path)
         else:
             variables = read_mat5(data)
-        return _read_net(where, variables)
+        return _read_net(where, variables, len(data))
     except MatlabError as error:
         raise ModelError(
             f"{where}: not a sound MATLAB file of a net ({printable(error)}); download or save it "
@@ -87,11 +90,14 @@ class _Layer:
     outputs: tuple[str, ...] = ()
 
 
-def _read_net(where: str, variables: Mapping[str, Any]) -> SourceFile:
+def _read_net(where: str, variables: Mapping[str, Any], size: int) -> SourceFile:
     net = _find_net(where, variables)
     layers = _dag_layers(net) if "params" in net else _simple_layers(net)
     weights = [one for layer in layers for one in layer.weights if isinstance(one, Numbers)]
-    check_count(sum(one.count for one in weights), where)
+    count = sum(one.count for one in weights)
+    check_count(count, where)
+    if count > max(LEAST_NUMBERS, MOST_NUMBERS * size):  # layers can share their weights
+        raise MatlabError(f"layers with {count:,} weights in a file of {size:,} bytes")
     chain = Chain(where)
     on_path = set(_path(layers))
     for place, layer in enumerate(layers):
@@ -173,7 +179,9 @@ def _add(chain: Chain, layer: _Layer) -> None:
     options = layer.options
     match layer.kind:
         case "conv":
-            chain.layer(_convolution(layer, chain.where))
+            found = _convolution(layer, chain.where)
+            sides = [float(side) for side in found.weight.shape[2:]]
+            chain.convolution(found, _window(options, sides))
         case "bnorm":
             chain.norm(layer.name, _norm(layer, chain.where))
         case "relu" if not any(floats(options.get("leak"))):
@@ -199,8 +207,6 @@ def _convolution(layer: _Layer, where: str) -> SourceLayer:
     # MATLAB drops the last dimensions where they are 1.
     values = filters.load().reshape(*filters.dims, *[1] * (4 - len(filters.dims)))
     weight = to_tensor(values.transpose(3, 2, 0, 1), layer.name, where)
-    window = _window(layer.options, [float(side) for side in weight.shape[2:]])
-    check_convolution(layer.name, window, where)
     bias = _vector(biases[0], layer.name, where) if biases else None
     if bias is not None and len(bias) != len(weight):
         raise ModelError(

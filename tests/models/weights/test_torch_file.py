@@ -333,6 +333,9 @@ def test_unusable_contents(tmp_path: Path) -> None:
     assert of({"a.weight": torch.tensor([[1.0, torch.nan], [torch.inf, 2]])}).startswith(
         "a.weight: 2 of its 4 numbers are NaN or infinite"
     )
+    assert of({"a.weight": torch.ones(3, 2, dtype=torch.complex64)}).startswith(
+        "holds numbers of an unusual type"
+    )
     assert of({"a.weight": torch.ones(3, 0)}).startswith("holds a layer without weights")
     assert of({"a.weight": torch.ones(3, 2), "a.bias": torch.ones(4)}) == (
         "a.bias: 4 numbers for 3 outputs"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -103,10 +104,13 @@ def read_pickle(stream: io.BytesIO, storages: dict[str, Storage] | None = None) 
         ValueError, LookupError, TypeError, AttributeError: The pickle is damaged.
     """
     machine = _Machine({} if storages is None else storages)
-    for opcode, argument, _ in pickletools.genops(stream):
-        if opcode.name == "STOP":
-            break
-        machine.step(opcode.name, argument)
+    with warnings.catch_warnings():
+        # About escape sequences in the texts of damaged files.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for opcode, argument, _ in pickletools.genops(stream):
+            if opcode.name == "STOP":
+                break
+            machine.step(opcode.name, argument)
     return machine.stack.pop()
 
 

@@ -41,10 +41,14 @@ class Checkpoint:
         """Read a tensor, whose size has been checked.
 
         Raises:
+            ModelError: Its numbers are of an unknown type.
             ValueError: The file does not hold all of its numbers.
         """
         dtype, numel = stored.storage.dtype, stored.storage.numel
-        assert dtype is not None
+        if dtype is None:
+            raise ModelError(
+                "holds numbers of an unusual type; save it with net.float().state_dict()"
+            )
         numbers = torch.empty(numel, dtype=dtype)
         if numel:
             raw: Any = numbers.view(torch.uint8).numpy()

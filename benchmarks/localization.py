@@ -1,13 +1,13 @@
-"""Box nets compared on a data set with boxes: Tables 8 and 9 of the paper, small.
+"""Box regressors compared on a data set with boxes: Tables 8 and 9 of the paper, small.
 
     python benchmarks/localization.py DATA --out docs/results/localization.json
 
-Takes a classifier of some classes of DATA, or trains one (net A, recipe small), and then box nets
-that begin with it, in the ways of Table 8: one box for all classes (SCR) or one a class (PCR), with
-the fully connected layers alone fine-tuned or all of them. Tests each with the class told (Testing
-1), the best of them beside the classifier at one scale and at several, and fused (Testing 2, Table
-9). Runs, and the images with the classes chosen, are kept in WORK: started anew, it goes on where
-it stopped.
+Takes a classifier of some classes of DATA, or trains one (net A, recipe small), and then box
+regressors that begin with it, in the ways of Table 8: one box for all classes (SCR) or one a class
+(PCR), with the fully connected layers alone fine-tuned or all of them. Tests each with the class
+told (Testing 1), the best of them beside the classifier at one scale and at several, and fused
+(Testing 2, Table 9). Runs, and the images with the classes chosen, are kept in WORK: started anew,
+it goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path, help="a run on these classes")
     parser.add_argument("--epochs", type=int, default=30, help="of the classifier, without one")
     parser.add_argument("--box-epochs", type=int, default=12)
-    parser.add_argument("--rate", type=float, default=0.05, help="highest, of the box nets")
+    parser.add_argument("--rate", type=float, default=0.05, help="highest, of the box regressors")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -137,7 +137,7 @@ def main() -> None:
         found[name] = row(result)
         print(name, found[name]["localization_error"], found[name]["mean_iou"], flush=True)
     report = {
-        "what": "box nets on a small data set with boxes",
+        "what": "box regressors on a small data set with boxes",
         "data": read_dataset(data).describe(),
         "classes": options.classes.split(","),
         "seed": options.seed,

@@ -1,4 +1,4 @@
-"""Test a box net beside its classifier by several protocols and scales, as in Table 9 of the paper.
+"""Test a box regressor and its classifier by several protocols and scales, as in Table 9.
 
 python benchmarks/localization_scales.py runs/demo runs/demo/localization OUT.json \
     center:64 dense:64 dense:64,96 crops:3x3:64,96

@@ -27,18 +27,16 @@ settings.load_profile("patient")
 adopt_orphans()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Remember which processes there are before a test."""
-    item.stash[BEFORE] = descendants()
-    return (yield)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remember which processes there are before the first test; none may be left by any."""
+    session.config.stash[BEFORE] = descendants()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that leaves processes behind."""
     result = yield
-    left = left_since(item.stash[BEFORE])
+    left = left_since(item.config.stash[BEFORE])
     assert not left, f"processes are left behind: {left}"
     return result
 

@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import time
+from collections.abc import Iterator
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
@@ -26,30 +27,36 @@ def adopt_orphans() -> None:
 
 
 def descendants() -> dict[int, str]:
-    """Return the processes below this one by number, with the words they were started by."""
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            name, _, rest = (folder / "stat").read_text("utf-8", "replace").rpartition(")")
-            state, parent = rest.split()[:2]
-            if state != "Z" and not _is_servant(name.partition("(")[2], folder):
-                parents[int(folder.name)] = int(parent)
+    """Return the processes below this one by number, with the words they were started by.
+
+    This is done after every test, so only these processes are read, not all of the machine.
+    """
     found: dict[int, str] = {}
-    for pid in parents:
-        ancestor = pid
-        while ancestor in parents and ancestor != os.getpid():
-            ancestor = parents[ancestor]
-        if ancestor == os.getpid() and pid not in (ancestor, *_helpers()):
-            with contextlib.suppress(OSError):
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                found[pid] = b" ".join(words).decode("utf-8", "replace").strip()
+    pending = [os.getpid()]
+    while pending:
+        for pid in _children(pending.pop()):
+            with contextlib.suppress(OSError):  # a process may end at any moment
+                status = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+                name, _, rest = status.rpartition(")")
+                if rest.split()[0] == "Z" or _is_servant(name.partition("(")[2], words):
+                    continue
+                pending.append(pid)
+                if pid not in _helpers():
+                    found[pid] = words.replace("\0", " ").strip()
     return found
 
 
-def _is_servant(name: str, folder: Path) -> bool:
+def _children(pid: int) -> Iterator[int]:
+    """Yield the children of all threads of a process; none where the system does not list them."""
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            yield from map(int, path.read_text().split())
+
+
+def _is_servant(name: str, words: str) -> bool:
     """Return whether a process is one of a browser, by its name or that of its program."""
-    words = (folder / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
-    program = Path(words[0].split(" ", 1)[0]).name
+    program = Path(words.split("\0", 1)[0].split(" ", 1)[0]).name
     return name.split(maxsplit=1)[0] in SERVANTS or program in SERVANTS
 
 

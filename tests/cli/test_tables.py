@@ -395,7 +395,7 @@ def test_a_folder_with_a_blank_is_quoted_in_the_command_that_comes_next() -> Non
     assert shlex.split(shards_as_text(written).partition("train with ")[2])[2] == "a b"
 
 
-def test_a_box_net_stands_beside_boxes_that_know_nothing() -> None:
+def test_a_box_regressor_stands_beside_boxes_that_know_nothing() -> None:
     test = {
         **result(protocol="center", scales=[64], nets=["A"], models=[], without_box=3, top=5),
         **dict.fromkeys(("top1_error", "top5_error", "loss")),

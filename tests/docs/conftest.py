@@ -20,7 +20,7 @@ Put = Callable[[str, Path], None]
 
 @pytest.fixture(scope="session")
 def box_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run of a box net beside ``trained_run`` that has hardly learned; not to be changed."""
+    """The run of a box regressor beside ``trained_run``, hardly trained; not to be changed."""
     from verydeep import train
 
     data = write_boxed(tmp_path_factory.mktemp("boxed"), count=12)

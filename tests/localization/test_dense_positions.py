@@ -27,7 +27,7 @@ def crop(pixels: Tensor, window: Window, flip: bool) -> Tensor:
 
 
 def blind_to_neighbours(input_size: int, outputs: int) -> VGG:
-    """A box net whose convolutions see one position each, so that a crop's edges change nothing."""
+    """Return a box regressor whose convolutions see one position each; edges change nothing."""
     torch.manual_seed(0)
     net = vgg("A", outputs, input_size=input_size, width=0.125, hidden=64).eval()
     for module in net.modules():

@@ -93,7 +93,7 @@ def by_hand(
     """Find one class on one image; windows, boxes and sums are computed in plain numbers."""
     height, width = picture.height, picture.width
     posterior = np.zeros(K)
-    seen = []  # of every position and box net: posteriors, boxes of all classes on the image
+    seen = []  # of every position and box regressor: posteriors, boxes of all classes on the image
     views = 0
     for scale in protocol.scales:
         short = min(height, width)
@@ -213,9 +213,9 @@ def test_what_goes_together_does_not_matter(
 
 def test_the_centre_is_the_net_on_the_central_crop() -> None:
     protocol = BoxProtocol("center", (56, 40), flip=True)
-    box_net = localizer(4, per_class=True)
+    box_regressor = localizer(4, per_class=True)
     pictures = TestPictures(images(), protocol.used_scales, 0)
-    found = locate([], [box_net], pictures, protocol, labels=dict.fromkeys(range(5), 2))
+    found = locate([], [box_regressor], pictures, protocol, labels=dict.fromkeys(range(5), 2))
     for row, picture in enumerate(images()):
         height, width = picture.height, picture.width
         size = [max(40, round(side * 40 / min(height, width))) for side in (width, height)]
@@ -223,7 +223,7 @@ def test_the_centre_is_the_net_on_the_central_crop() -> None:
         shown = picture.resize(size, Image.Resampling.BILINEAR)
         crop = np.asarray(shown.crop((left, top, left + 32, top + 32)))
         x = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None]
-        cx, cy, w, h = box_net.outputs(x)[0, 2, :, 0, 0].tolist()
+        cx, cy, w, h = box_regressor.outputs(x)[0, 2, :, 0, 0].tolist()
         expected = [
             (left + 32 * (cx - w / 2)) * width / size[0],
             (top + 32 * (cy - h / 2)) * height / size[1],
@@ -262,12 +262,12 @@ def test_crops_of_a_picture_of_the_input_size_are_the_central_one() -> None:
 
 
 def test_a_net_whose_boxes_have_no_area_finds_nothing() -> None:
-    box_net = localizer(7, per_class=False)
+    box_regressor = localizer(7, per_class=False)
     with torch.no_grad():
-        box_net.net.classifier.fc8.bias[2:] = -5.0
+        box_regressor.net.classifier.fc8.bias[2:] = -5.0
     protocol = BoxProtocol("dense", (40,), flip=True)
     pictures = TestPictures(images()[:1], protocol.scales, 0)
-    found = locate([classifier(1)], [box_net], pictures, protocol, labels={0: 0})
+    found = locate([classifier(1)], [box_regressor], pictures, protocol, labels={0: 0})
     guesses = found[0].guesses
     assert [(guess.box, guess.score) for guess in guesses] == [(None, 0.0)] * K
     assert sum(guess.probability or 0 for guess in guesses) == pytest.approx(1)
@@ -303,7 +303,7 @@ def test_nets_that_do_not_fit_are_refused() -> None:
     other = Localizer(net=good.net, **COMMON | {"classes": tuple("abce")})
     large = localizer(3, per_class=False, input_size=64)
     for models, nets, protocol, match in (
-        ([classifier(1)], [], dense, "at least one box net"),
+        ([classifier(1)], [], dense, "at least one box regressor"),
         ([], [good], dense, "dense boxes .* name a classification net too"),
         (
             [],

@@ -22,8 +22,10 @@ from verydeep.evaluation.significance import wilson_interval
 from verydeep.localization import evaluate as evaluation
 from verydeep.localization.baselines import constant_box, fit_baselines
 from verydeep.localization.evaluate import evaluate_boxes, training_baselines
+from verydeep.localization.head import euclidean
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
+from verydeep.localization.validation import check_center
 from verydeep.system.distributed import Group
 
 CLASSES = ("blue", "green", "red")
@@ -157,6 +159,25 @@ def test_the_centre_asks_for_the_true_class_and_needs_no_classifier(
     assert result.top1_error is result.top5_error is result.top1_localization_error is None
     assert result.top1_localization_interval is None
     assert (result.scales, result.flip) == ((64,), False)
+
+
+def test_validation_counts_the_loss_on_the_central_crop_too(tmp_path: Path) -> None:
+    """Nothing is rescaled, so the net is wrong by a known part of the width alone."""
+    boxes = [Box(30, 10, 70, 40), Box(20, 0, 60, 64), Box(16, 8, 80, 24)]
+    pictures = [draw(tmp_path / f"{n}.png", (64, 96), box, 0) for n, box in enumerate(boxes)]
+    samples = [Sample(path, 0, box) for path, box in zip(pictures, boxes, strict=True)]
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    samples.insert(1, Sample(tmp_path / "broken.png", 0, boxes[0]))
+    net = Seeing(shrink=0.75)
+    figures, faults = check_center(net, samples, 64, euclidean, workers=0)
+    assert figures.loss == pytest.approx(np.mean([(w / 4 / 64) ** 2 for w in (40, 40, 64)]))
+    assert figures.mean_iou == pytest.approx(0.75)
+    assert [*faults] == [1]
+    result = evaluate_boxes([], [net], samples, CENTER, workers=0)
+    assert (figures.mean_iou, figures.localization_error) == (
+        result.mean_iou,
+        result.localization_error,
+    )
 
 
 def test_a_box_is_right_above_a_half_and_not_at_it(tmp_path: Path) -> None:

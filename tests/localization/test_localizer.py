@@ -1,4 +1,4 @@
-"""A box net as a folder, and what it answers against the net itself."""
+"""A box regressor as a folder, and what it answers against the net itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verydeep.system.settings import Compute
 K = 3
 
 
-def box_net(*, per_class: bool) -> Localizer:
+def box_regressor(*, per_class: bool) -> Localizer:
     torch.manual_seed(0)
     net = vgg("A", 4 * (K if per_class else 1), input_size=32, width=0.125, hidden=32)
     return Localizer(
@@ -39,8 +39,8 @@ def box_net(*, per_class: bool) -> Localizer:
 
 
 @pytest.mark.parametrize("per_class", [True, False], ids=["PCR", "SCR"])
-def test_a_box_net_comes_back_bit_for_bit(per_class: bool, tmp_path: Path) -> None:
-    saved = box_net(per_class=per_class)
+def test_a_box_regressor_comes_back_bit_for_bit(per_class: bool, tmp_path: Path) -> None:
+    saved = box_regressor(per_class=per_class)
     saved.save(tmp_path / "model")
     loaded = load_localizer(tmp_path / "model", compute=Compute(device="cpu", precision="fp32"))
     for key, tensor in saved.net.state_dict().items():
@@ -56,7 +56,7 @@ def test_a_box_net_comes_back_bit_for_bit(per_class: bool, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("per_class", [True, False], ids=["PCR", "SCR"])
 def test_what_it_answers_are_the_numbers_of_the_last_layer(per_class: bool) -> None:
-    model = box_net(per_class=per_class)
+    model = box_regressor(per_class=per_class)
     G = K if per_class else 1
     pictures = torch.randint(256, (2, 3, 64, 96), dtype=torch.uint8)
     found = model.outputs(pictures)
@@ -73,7 +73,7 @@ def test_what_it_answers_are_the_numbers_of_the_last_layer(per_class: bool) -> N
 @pytest.mark.parametrize("size", [(32, 32), (64, 96)])
 def test_in_bf16_boxes_are_not_rounded_to_it(size: tuple[int, int]) -> None:
     """A grid of 1/256 of the crop is some pixels of a photograph."""
-    exact = box_net(per_class=True)
+    exact = box_regressor(per_class=True)
     torch.nn.init.normal_(exact.net.classifier.fc8.bias, 0.5, 0.1)
     model = exact.on(choose_machine("cpu", "bf16"))
     pictures = torch.randint(256, (4, 3, *size), dtype=torch.uint8)
@@ -101,7 +101,7 @@ def test_the_card_says_nothing_of_what_was_not_measured(tmp_path: Path) -> None:
         "flip": False,
         "without_box": 0,
     }
-    dataclasses.replace(box_net(per_class=False), measured=measured).save(tmp_path)
+    dataclasses.replace(box_regressor(per_class=False), measured=measured).save(tmp_path)
     card = (tmp_path / "README.md").read_text("utf-8")
     rows = [line for line in section(card, "Measured") if line.startswith("| ")]
     assert rows == [
@@ -124,7 +124,7 @@ def test_the_card_says_nothing_of_what_was_not_measured(tmp_path: Path) -> None:
 def test_a_folder_that_does_not_hold_together_is_refused(
     change: dict[str, object], fault: str, tmp_path: Path
 ) -> None:
-    box_net(per_class=True).save(tmp_path)
+    box_regressor(per_class=True).save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text("utf-8")) | change
     (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
     with pytest.raises(ModelError, match=fault):
@@ -132,7 +132,7 @@ def test_a_folder_that_does_not_hold_together_is_refused(
 
 
 def test_a_folder_of_an_earlier_version_keeps_no_baselines(tmp_path: Path) -> None:
-    box_net(per_class=True).save(tmp_path)
+    box_regressor(per_class=True).save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text("utf-8"))
     assert config.pop("baselines")
     (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")

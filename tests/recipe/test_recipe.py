@@ -93,7 +93,7 @@ def test_a_recipe_without_boxes_says_so() -> None:
 
 
 def test_what_is_not_said_is_still_not_said_after_a_change() -> None:
-    """A box net takes it from its classifier."""
+    """A box regressor takes it from its classifier."""
     changed = load_recipe("localization", ["net.name=E"]).replace(training__epochs=3)
     assert changed.net.model_fields_set == {"name"}
     assert changed.training.model_fields_set >= {"epochs", "schedule"}
@@ -110,7 +110,7 @@ def test_what_is_not_said_is_still_not_said_after_a_change() -> None:
         ("localization.los=euclidean", "localization.los: unknown key; did you mean"),
     ],
 )
-def test_what_a_box_net_cannot_have_is_refused(setting: str, fault: str) -> None:
+def test_what_a_box_regressor_cannot_have_is_refused(setting: str, fault: str) -> None:
     (found,) = refused(setting, source="localization")
     assert found.startswith(fault)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
-from test_train import Said, log, metrics, weights
 from tiny import write_class_folders, write_splits
+from whole_runs import Said, log, metrics, weights
 
 import verydeep
 from verydeep import train

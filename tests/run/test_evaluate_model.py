@@ -40,7 +40,7 @@ def classifier(
     train_scale: tuple[int, int] = (32, 40), test_flip: bool = True, input_size: int = 32
 ) -> Classifier:
     return Classifier(
-        net=vgg("A", 3, input_size=input_size, width=0.125, hidden=64).eval(),
+        net=vgg("A", 3, input_size=input_size, width=0.03, hidden=16).eval(),
         classes=tuple(sorted(COLOURS)),
         preprocessing=Preprocessing((120.0, 110.0, 100.0)),
         train_scale=train_scale,

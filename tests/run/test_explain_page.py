@@ -69,7 +69,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def boxes(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a box net that goes with the model."""
+    """The folder of a box regressor that goes with the model."""
     like = load_classifier(model, compute=Compute(precision="fp32"))
     torch.manual_seed(2)
     net = vgg("A", 4, input_size=32, width=0.125, hidden=100).eval()
@@ -330,7 +330,7 @@ def test_a_class_model_is_made_once_for_each_class(
     ]
 
 
-def test_a_box_net_says_where_its_box_came_from(
+def test_a_box_regressor_says_where_its_box_came_from(
     model: Path, boxes: Path, photos: Path, tmp_path: Path, verydeep: Program
 ) -> None:
     like = load_classifier(model, compute=Compute(precision="fp32"))
@@ -409,9 +409,9 @@ def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
         (["--only", "exciting"], "with --among"),
         (["--channel", "conv1_1", "--among", "."], "like conv3_3:17, got 'conv1_1' instead"),
         (["--channel", "conv1_1:8", "--among", "PHOTOS"], "the channels 0 to 7, got 8 instead"),
-        (["--only", "boxes"], "name the box net with --boxes"),
-        (["--boxes", "MODEL"], "where a box net is needed"),
-        (["--box-scales", "64"], "name the box net with --boxes"),
+        (["--only", "boxes"], "name the box regressor with --boxes"),
+        (["--boxes", "MODEL"], "where a box regressor is needed"),
+        (["--box-scales", "64"], "name the box regressor with --boxes"),
         (["--box-scales", "64;96"], "--box-scales must be whole numbers like 256 or 256,384,512"),
         (["--boxes", "BOXES", "--box-scales", "16"], "test scale must be at least 32"),
         (["--label", "n1"], "the model knows no class 'n1'"),

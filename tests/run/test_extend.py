@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 from test_resume import cut, result, run_here
-from test_train import Said, log, metrics, weights
 from tiny import recipe, write_splits
+from whole_runs import Said, log, metrics, weights
 
 from verydeep import train
 

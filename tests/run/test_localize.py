@@ -1,4 +1,4 @@
-"""Whole runs of box nets on tiny tables of images."""
+"""Whole runs of box regressors on tiny tables of images."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_run_is_complete(
 
 
 @pytest.mark.slow
-def test_a_box_net_learns_where_squares_are(trained_run: Path, tmp_path: Path) -> None:
+def test_a_box_regressor_learns_where_squares_are(trained_run: Path, tmp_path: Path) -> None:
     data = write_boxed(tmp_path / "data", 96)
     settings = (
         *("training.epochs=25", "training.schedule=one-cycle", "training.learning_rate=0.1"),
@@ -206,20 +206,20 @@ def test_a_scale_below_the_classifiers_crop_is_refused(
         box_recipe(None, "test.scales=[33]")
 
 
-def test_a_box_net_is_no_classifier_and_the_reverse(
+def test_a_box_regressor_is_no_classifier_and_the_reverse(
     trained_run: Path, boxed: Path, tmp_path: Path
 ) -> None:
     train(boxed, box_recipe(trained_run), tmp_path / "boxes")
     assert isinstance(verydeep.load(tmp_path / "boxes"), verydeep.Localizer)
-    with pytest.raises(ModelError, match=r"a box net .* where a classifier is needed"):
+    with pytest.raises(ModelError, match=r"a box regressor .* where a classifier is needed"):
         verydeep.load(tmp_path / "boxes", task="classification")
-    with pytest.raises(ModelError, match=r"a classifier .* where a box net is needed"):
+    with pytest.raises(ModelError, match=r"a classifier .* where a box regressor is needed"):
         load_localizer(trained_run)
     with pytest.raises(ModelError, match="begins with a classifier"):
         train(boxed, box_recipe(tmp_path / "boxes"), tmp_path / "again")
 
 
-def test_a_box_net_can_begin_from_nothing(boxed: Path, tmp_path: Path) -> None:
+def test_a_box_regressor_can_begin_from_nothing(boxed: Path, tmp_path: Path) -> None:
     chosen = recipe("localization.loss=smooth-l1", "training.epochs=1")
     assert train(boxed, chosen, tmp_path / "run")["images"] == 12
 
@@ -263,20 +263,33 @@ class Stopping(Progress):
             yield silent
 
 
-@pytest.mark.parametrize("settings", [("localization.fine_tune=fc",), ("data.cache=device",)])
+@pytest.fixture(scope="module", params=["localization.fine_tune=fc", "data.cache=device"])
+def whole(
+    request: pytest.FixtureRequest,
+    trained_run: Path,
+    boxed: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Recipe, Path]:
+    """A recipe, and a run by it that nothing interrupted; not to be changed."""
+    chosen = box_recipe(trained_run, "training.epochs=2", request.param)
+    run = tmp_path_factory.mktemp("whole") / "run"
+    train(boxed, chosen, run)
+    return chosen, run
+
+
 @pytest.mark.parametrize("title", ["epoch 2", "testing val", "finding objects test"])
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
-    title: str, settings: tuple[str, ...], trained_run: Path, boxed: Path, tmp_path: Path
+    title: str, whole: tuple[Recipe, Path], boxed: Path, tmp_path: Path
 ) -> None:
-    chosen = box_recipe(trained_run, "training.epochs=3", *settings)
-    train(boxed, chosen, tmp_path / "whole")
+    chosen, uninterrupted = whole
     with pytest.raises(Interrupted, match="resume=True"):
         train(boxed, chosen, tmp_path / "run", progress=Stopping(title))
     train(boxed, chosen, tmp_path / "run", resume=True)
-    ours, theirs = tensors(tmp_path / "run"), tensors(tmp_path / "whole")
+    ours, theirs = tensors(tmp_path / "run"), tensors(uninterrupted)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     model, other = (
-        load_localizer(tmp_path / run, compute=Compute(device="cpu")) for run in ("run", "whole")
+        load_localizer(run, compute=Compute(device="cpu"))
+        for run in (tmp_path / "run", uninterrupted)
     )
     assert model.preprocessing == other.preprocessing
 

@@ -43,7 +43,8 @@ class Stopping(Progress):
 
 def chain() -> Recipe:
     return recipe(
-        "net.name=D", "initialize.stages=[A, B]", "training.epochs=1", "training.precision=fp32"
+        *("net.name=D", "initialize.stages=[A, B]", "net.width=0.03", "net.hidden=16"),
+        *("training.epochs=1", "training.precision=fp32"),
     )
 
 

@@ -72,7 +72,7 @@ CASES: dict[str, tuple[Callable[..., object], list[str]]] = {
         lambda p, r: package.explain(r, p, "o", channels=["conv1_1:1"]),
         ["among"],
     ),
-    "a box net's settings": (
+    "a box regressor's settings": (
         lambda p, r: package.load_recipe("localization", ["localization.fine_tune=fc"]),
         ["init_from"],
     ),

@@ -25,7 +25,7 @@ from verydeep.visualization.plots.views import draw_views
 @pytest.fixture(scope="module")
 def net() -> Classifier:
     return Classifier(
-        net=vgg("A", 3, input_size=32, width=0.125, hidden=16).eval(),
+        net=vgg("A", 3, input_size=32, width=0.03, hidden=16).eval(),
         classes=("a", "b", "c"),
         preprocessing=Preprocessing((120.0, 110.0, 100.0)),
         train_scale=(32, 40),

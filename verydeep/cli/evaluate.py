@@ -51,7 +51,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="dense (default), center, crops, both, ten-crop, googlenet, or all of them; with "
-            "--boxes: dense, crops or center; of a box net alone: center.",
+            "--boxes: dense, crops or center; of a box regressor alone: center.",
             autocompletion=protocols_beginning,
         ),
     ] = None,
@@ -80,14 +80,14 @@ def evaluate(
 ) -> None:
     """Measure the error of a trained model, or of several fused, by any protocol.
 
-    A box net alone is given the true class. With --boxes, the classifier predicts the class.
+    A box regressor alone is given the true class. With --boxes, the classifier predicts the class.
     """
     check_models(*models, torchvision="any")
     check_models(*(boxes or ()))
-    from verydeep.run.testing.boxes import are_box_nets
+    from verydeep.run.testing.boxes import are_box_regressors
     from verydeep.system.distributed import joined
 
-    for_boxes = bool(boxes) or are_box_nets(models)
+    for_boxes = bool(boxes) or are_box_regressors(models)
     where = {"split": split, "layout": layout, "compute": Compute(**compute), "out": out}
     with joined() as group:
         progress = progress_of(group.rank)

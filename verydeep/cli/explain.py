@@ -93,7 +93,7 @@ def explain(
         str | None,
         typer.Option(
             metavar="Q,Q,…",
-            help="Smallest sides the image is rescaled to for the box nets, as 64,96; "
+            help="Smallest sides the image is rescaled to for the box regressors, as 64,96; "
             "default: those they were tested at.",
         ),
     ] = None,
@@ -157,7 +157,9 @@ def explain_as_text(value: dict[str, Any]) -> str:
     """Return the class and sections of each image, and the path of the page."""
     rows = [("image", "likeliest", "", "sections")]
     for picture in value["pictures"]:
-        likeliest = picture["ranking"][0]
-        share = f"{100 * likeliest['probability']:.1f} %"
-        rows.append((picture["name"], likeliest["class"], share, ", ".join(picture["sections"])))
+        likeliest, share = "no classes", ""
+        if picture["ranking"]:
+            first = picture["ranking"][0]
+            likeliest, share = first["class"], f"{100 * first['probability']:.1f} %"
+        rows.append((picture["name"], likeliest, share, ", ".join(picture["sections"])))
     return f"{align(rows, left=4)}\n\npage  {Path(value['out']) / 'index.html'}"

@@ -37,7 +37,7 @@ Layout = Annotated[
 
 Boxes = Annotated[
     list[str] | None,
-    typer.Option(metavar="RUN", help="Box net that locates the objects; repeatable."),
+    typer.Option(metavar="RUN", help="Box regressor that locates the objects; repeatable."),
 ]
 
 

@@ -72,7 +72,7 @@ def predict(
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other")
     if out and not boxes:
-        raise InputError("--out draws boxes: name a box net with --boxes")
+        raise InputError("--out draws boxes: name a box regressor with --boxes")
     if draw_above is not None and not out:
         raise InputError("--draw-above is about drawn boxes: name a folder for them with --out")
     if not sort and (least is not None or move):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol as Interface
@@ -135,8 +135,7 @@ def evaluate_tests(
         total, faults, seconds = _share(models, samples, tests, group, split, workers, progress)
     good = [index for index in range(len(samples)) if index not in faults]
     if not good:
-        reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
-        raise DataError(f"none of the {len(samples)} images to test on can be read:{reasons}")
+        raise none_readable(len(samples), faults)
     names = [relative_name(sample.path, root or Path()) for sample in samples]
     labels = torch.tensor(samples.labels[good], dtype=torch.long)
     return [
@@ -150,6 +149,12 @@ def evaluate_tests(
         )
         for test, likely in zip(tests, total, strict=True)
     ]
+
+
+def none_readable(images: int, faults: Mapping[int, str]) -> DataError:
+    """Return the error that no image to test on can be read, with the first ten reasons."""
+    reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
+    return DataError(f"none of the {images} images to test on can be read:{reasons}")
 
 
 def block_size(images: int) -> int:

@@ -22,7 +22,7 @@ from torch import Tensor
 from verydeep.data.geometry import View
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.evaluation.protocol import Average, TestProtocol
-from verydeep.evaluation.view_batching import Together
+from verydeep.evaluation.view_batching import Together, in_blocks
 from verydeep.evaluation.views import Views
 from verydeep.system.progress import ProgressTask
 
@@ -149,12 +149,8 @@ def mix_answers(
     mixer = _Mixer(nets, mixtures, answer, torch.zeros(len(mixtures), len(pictures), outputs))
     views = lru_cache(1024)(lambda part, *size: Counter(part.views(*size)))
     together = Together([net.pixels_at_once for net in nets], mixer.add)
-    current = 0
-    with closing(iter(pictures)) as each:
+    with closing(in_blocks(pictures, together, block, task=task)) as each:
         for picture in each:
-            if picture.index // block != current:
-                together.flush()
-                current = picture.index // block
             for part in parts:
                 pixels = picture.at(part.scale)
                 input_size = nets[part.net].input_size
@@ -162,11 +158,6 @@ def mix_answers(
                 for view, times in shown.items():
                     note = _Note(picture.index, part, times / shown.total())
                     together.add(part.net, view, pixels, (picture.index, part.scale), note)
-            if task:
-                task.update(picture.index + 1)
-        together.flush()
-        if task:
-            task.update(len(pictures))
     if seconds is not None:
         seconds.update(mixer.seconds)
     return mixer.total

@@ -6,7 +6,8 @@ N views in a batch; H, W sides of a rescaled image, h, w of a view.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,7 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from verydeep.data.geometry import View
-from verydeep.data.pipeline.rescaled import Pixels
+from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
+from verydeep.system.progress import ProgressTask
 
 T = TypeVar("T")
 
@@ -89,6 +91,43 @@ class Together(Generic[T]):
     def _show(self, net: int, group: Sequence[_Item[T]]) -> None:
         shown = torch.from_numpy(np.stack([item.pixels for item in group])).permute(0, 3, 1, 2)
         self.work(net, shown, [item.note for item in group])
+
+
+def in_blocks(
+    pictures: TestPictures,
+    together: Together[T],
+    block: int,
+    *,
+    task: ProgressTask | None = None,
+    full: Callable[[], bool] = lambda: False,
+) -> Generator[TestPicture, None, None]:
+    """Yield images, and run the waiting views after each block of neighbours and at the end.
+
+    Batches never cross blocks, so the results are identical to the last digit wherever a block is
+    computed.
+
+    Args:
+        pictures: Images at every scale; it records unreadable ones.
+        together: Collects the views, which the caller adds for each image.
+        block: Images per block.
+        task: Progress task, updated with the number of images done.
+        full: Tells that the waiting views must run before the block ends.
+
+    Yields:
+        Every readable image, in order. Close the generator to end the reading early.
+    """
+    current = 0
+    with closing(iter(pictures)) as each:
+        for picture in each:
+            if picture.index // block != current or full():
+                together.flush()
+                current = picture.index // block
+            yield picture
+            if task:
+                task.update(picture.index + 1)
+    together.flush()
+    if task:
+        task.update(len(pictures))
 
 
 def show(pixels: Pixels, view: View) -> Pixels:

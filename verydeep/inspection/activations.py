@@ -18,6 +18,7 @@ BLOCKS = ("pool1", "pool2", "pool3", "pool4", "pool5")
 """Last layer of each convolutional block."""
 
 DEFAULT_LAYERS = (*BLOCKS, "relu7", "fc8")
+"""Layers to show; those that a net lacks are left out."""
 """Default layers: the end of every block, the penultimate layer, the scores."""
 
 
@@ -92,6 +93,12 @@ def activations(subject: Subject, layers: Iterable[str] = DEFAULT_LAYERS) -> tup
     """
     maps = subject.model.maps(subject.pixels[None], set(layers))
     return tuple(LayerMap(name, values[0].cpu()) for name, values in maps.items())
+
+
+def default_layers(model: Classifier) -> tuple[str, ...]:
+    """Return the layers of :data:`DEFAULT_LAYERS` that a net has."""
+    known = {name for name, _ in model.net.named_layers()}
+    return tuple(layer for layer in DEFAULT_LAYERS if layer in known)
 
 
 def first_filters(model: Classifier) -> Tensor:

@@ -1,8 +1,8 @@
 """Provenance of a predicted box: the boxes merged into it, their windows, and pixel gradients.
 
-A box net predicts boxes at every position of every view. The boxes of a class are merged greedily,
-and the merged box with the largest sum of posteriors is the result (appendix A of the paper; see
-:mod:`verydeep.localization.detect`). This module traces the merging backwards.
+A box regressor predicts boxes at every position of every view. The boxes of a class are merged
+greedily, and the merged box with the largest sum of posteriors is the result (appendix A of the
+paper; see :mod:`verydeep.localization.detect`). This module traces the merging backwards.
 
 H, W: sides of a rescaled image in pixels; P boxes.
 """
@@ -39,7 +39,7 @@ class Origin:
     """A box of the class before merging, in pixels of the upright image.
 
     Attributes:
-        net: Index of the box net.
+        net: Index of the box regressor.
         view: View of the net at this position.
         row: Row of the position in the view's map.
         column: Column of the position.
@@ -106,7 +106,7 @@ def provenance(
 
     Args:
         models: Classification nets, as for :func:`verydeep.localization.detect.locate`.
-        nets: Box nets.
+        nets: Box regressors.
         source: The image.
         protocol: Protocol of box prediction.
         label: Class index.
@@ -188,7 +188,7 @@ def coordinate_gradients(
     The box is that of one position, before clipping and merging.
 
     Args:
-        net: The box net.
+        net: The box regressor.
         source: The image.
         origin: Position, scale and view.
         label: Class index.

@@ -31,8 +31,9 @@ class Subject:
         pixels: Upright, rescaled or cropped input image, uint8 (3, H, W) on the CPU; H and W at
             least ``model.input_size``. On a larger image the net is applied densely, and its
             scores are averaged over the positions.
-        probabilities: Softmax of the averaged scores, float32 (K,).
-        label: Class to explain, by default the most likely one.
+        probabilities: Softmax of the averaged scores, float32 (K,); empty if the net has
+            convolutions only.
+        label: Class to explain, by default the most likely one; -1 without classes.
     """
 
     model: Classifier
@@ -44,7 +45,7 @@ class Subject:
     @property
     def title(self) -> str:
         """Title of the explained class."""
-        return self.model.title(self.label)
+        return self.model.title(self.label) if self.model.classes else ""
 
     @property
     def quoted(self) -> str:
@@ -134,6 +135,8 @@ def make_subject(model: Classifier, name: str, pixels: Tensor, label: int | None
         pixels: Input image, uint8 (3, H, W).
         label: Class to explain; None means the most likely one.
     """
+    if not model.classes:
+        return Subject(model, name, pixels, torch.empty(0), -1)
     scores = model.score_map(pixels[None])[0].mean((1, 2))
     probabilities = scores.softmax(0).cpu()
     chosen = int(probabilities.argmax()) if label is None else label

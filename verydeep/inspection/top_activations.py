@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from verydeep.data.geometry import View, Window
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import printable
-from verydeep.evaluation.view_batching import Together
+from verydeep.evaluation.view_batching import Together, in_blocks
 from verydeep.inspection.activations import BLOCKS, LayerMap, Unit, activations
 from verydeep.inspection.layers import check_channel
 from verydeep.inspection.receptive_field import Field, theoretical_field
@@ -110,8 +111,11 @@ def strongest_patches(
 
     together = Together[int]([model.pixels_at_once], work)
     large: dict[int, str] = {}
-    with (progress or Progress()).task("images", len(pictures)) as task:
-        for done, picture in enumerate(pictures, start=1):
+    with (
+        (progress or Progress()).task("images", len(pictures)) as task,
+        closing(in_blocks(pictures, together, max(1, len(pictures)), task=task)) as each,
+    ):
+        for picture in each:
             pixels = picture.pixels[0]
             height, width, _ = pixels.shape
             if height * width > MOST_PIXELS:
@@ -121,8 +125,6 @@ def strongest_patches(
             else:
                 view = View(Window(0, 0, height, width))
                 together.add(0, view, pixels, (picture.index, picture.scales[0]), picture.index)
-            task.update(done)
-        together.flush()
     pictures.unreadable.update(large)
     return {channel: ranking.patches() for channel, ranking in rankings.items()}
 

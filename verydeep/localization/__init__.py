@@ -1,1 +1,1 @@
-"""Object localization: boxes, box nets, merging and tests (appendix A)."""
+"""Object localization: boxes, box regressors, merging and tests (appendix A)."""

@@ -3,7 +3,7 @@
 The last dimension of a box tensor is 4, in one of two forms:
 
 - corners (x0, y0, x1, y1), x to the right, y down; x1 and y1 are exclusive;
-- centre and size (cx, cy, w, h), the output of a box net, relative to its input window.
+- centre and size (cx, cy, w, h), the output of a box regressor, relative to its input window.
 
 All functions keep the floating-point dtype and broadcast over leading dimensions "...".
 N, M boxes; G boxes per position; h, w sides of a map of boxes.

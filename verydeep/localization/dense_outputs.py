@@ -1,4 +1,4 @@
-"""Dense outputs of classification nets and box nets on the same views of an image.
+"""Dense outputs of classification nets and box regressors on the same views of an image.
 
 N images of a group, K classes, G boxes per position (1 or K), P boxes in total; h, w sides of a
 map.
@@ -7,6 +7,7 @@ map.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from typing import Protocol as Interface
@@ -17,7 +18,7 @@ from torch import Tensor
 from verydeep.data.pipeline.rescaled import TestPicture, TestPictures
 from verydeep.evaluation.evaluate import Model
 from verydeep.evaluation.posteriors import ANSWERS
-from verydeep.evaluation.view_batching import Together
+from verydeep.evaluation.view_batching import Together, in_blocks
 from verydeep.localization.box_geometry import PlacedView, area, boxes_on_picture, clip, first_view
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.system.progress import ProgressTask
@@ -27,7 +28,7 @@ KEPT_BYTES = 256 * 2**20
 
 
 class Net(Interface):
-    """Interface shared by classification nets and box nets."""
+    """Interface shared by classification nets and box regressors."""
 
     @property
     def name(self) -> str:
@@ -49,8 +50,8 @@ class Net(Interface):
         """Raise an InputError if the net cannot be tested at a scale."""
 
 
-class BoxNet(Net, Interface):
-    """Interface of a box net."""
+class BoxRegressor(Net, Interface):
+    """Interface of a box regressor."""
 
     @property
     def stride(self) -> int:
@@ -70,7 +71,7 @@ class Answer(NamedTuple):
     Attributes:
         first: Window at position (0, 0).
         likely: Posteriors at every position, averaged over the classification nets, (K, h, w).
-        boxes: Boxes of each box net, (G, 4, h, w).
+        boxes: Boxes of each box regressor, (G, 4, h, w).
     """
 
     first: PlacedView
@@ -106,7 +107,7 @@ class DenseOutputs:
         Boxes without area and non-finite boxes are omitted.
 
         Args:
-            labels: L classes; more than one only if every box net has one box for all classes.
+            labels: L classes; several only if every box regressor has one box for all classes.
 
         Returns:
             Corners in image pixels, float64 (P, 4), and posteriors of the classes at each box's
@@ -134,7 +135,7 @@ def on_picture(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 def dense_outputs(
     models: Sequence[Model],
-    nets: Sequence[BoxNet],
+    nets: Sequence[BoxRegressor],
     pictures: TestPictures,
     protocol: BoxProtocol,
     *,
@@ -148,7 +149,7 @@ def dense_outputs(
 
     Args:
         models: Classification nets; without any, all posteriors are 1.
-        nets: Box nets with the same classes and input size.
+        nets: Box regressors with the same classes and input size.
         pictures: Images at every scale of the protocol; it records unreadable ones.
         protocol: Views and scales.
         block: Images per block.
@@ -160,21 +161,14 @@ def dense_outputs(
     desk = _Collector(models, nets, protocol)
     every: list[Net] = [*models, *nets]
     together = Together([min(net.pixels_at_once for net in every)], desk.add)
-    current = 0
-    for picture in pictures:
-        if picture.index // block != current or desk.kept > KEPT_BYTES:
-            together.flush()
-            current = picture.index // block
-        desk.take(picture, together)
-        yield from desk.done()
-        if task:
-            task.update(picture.index + 1)
-    together.flush()
+    blocks = in_blocks(pictures, together, block, task=task, full=desk.is_full)
+    with closing(blocks) as each:
+        for picture in each:
+            desk.take(picture, together)
+            yield from desk.done()
     yield from desk.done()
     assert not desk.open, "a view was never shown"
     assert not desk.kept, "answers are still kept"
-    if task:
-        task.update(len(pictures))
 
 
 class _Note(NamedTuple):
@@ -186,7 +180,7 @@ class _Collector:
     """Collects the outputs of all views of each image."""
 
     def __init__(
-        self, models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxProtocol
+        self, models: Sequence[Model], nets: Sequence[BoxRegressor], protocol: BoxProtocol
     ) -> None:
         self.models = models
         self.nets = nets
@@ -228,6 +222,10 @@ class _Collector:
                 sighting = self.open[note.row]
                 before = sighting.total
                 sighting.total = posterior if before is None else before + posterior
+
+    def is_full(self) -> bool:
+        """Return whether the outputs that are kept exceed :data:`KEPT_BYTES`."""
+        return self.kept > KEPT_BYTES
 
     def done(self) -> Iterator[tuple[int, DenseOutputs]]:
         """Yield and release the images whose views are all done."""

@@ -1,8 +1,9 @@
 """Detection of classes with their boxes on images (appendix A, second test protocol).
 
-Classification nets predict the classes of an image and their posteriors at every position; box nets
-predict the boxes. The boxes of one class from all positions, scales, mirror images and box nets are
-merged. The prediction is the merged box with the largest sum of that class's posteriors.
+Classification nets predict the classes of an image and their posteriors at every position; box
+regressors predict the boxes. The boxes of one class from all positions, scales, mirror images and
+box regressors are merged. The prediction is the merged box with the largest sum of that class's
+posteriors.
 
 Where the paper leaves details open: the classes are those of the image's k largest posteriors
 (scores averaged over the positions of a map, as in dense testing), in descending order. The weight
@@ -27,7 +28,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.evaluate import Model
 from verydeep.evaluation.metrics import likeliest
-from verydeep.localization.dense_outputs import BoxNet, DenseOutputs, Net, dense_outputs
+from verydeep.localization.dense_outputs import BoxRegressor, DenseOutputs, Net, dense_outputs
 from verydeep.localization.merge import Merged, merge, merge_steps
 from verydeep.localization.protocol import BoxProtocol, Merging
 from verydeep.system.progress import ProgressTask
@@ -67,7 +68,7 @@ class Located:
 
 def locate(
     models: Sequence[Model],
-    nets: Sequence[BoxNet],
+    nets: Sequence[BoxRegressor],
     pictures: TestPictures,
     protocol: BoxProtocol,
     *,
@@ -80,7 +81,7 @@ def locate(
     Args:
         models: Classification nets; without any, there are no guesses and all boxes have equal
             weight.
-        nets: Box nets with the same classes and input size.
+        nets: Box regressors with the same classes and input size.
         pictures: Images at every scale of the protocol; it records unreadable ones.
         protocol: Test protocol.
         labels: Class by image index; its box is returned as ``given``, guessed or not.
@@ -96,12 +97,12 @@ def locate(
     check_nets(models, nets, protocol)
     wanted = labels or {}
     seen = dense_outputs(models, nets, pictures, protocol, block=block, task=task)
-    return {row: _located(sighting, protocol, wanted.get(row)) for row, sighting in seen}
+    return {row: located_in(sighting, protocol, wanted.get(row)) for row, sighting in seen}
 
 
 def merging_of(
     models: Sequence[Model],
-    nets: Sequence[BoxNet],
+    nets: Sequence[BoxRegressor],
     source: Path | Image.Image,
     protocol: BoxProtocol,
     label: int,
@@ -110,7 +111,7 @@ def merging_of(
 
     Args:
         models: Classification nets, as for :func:`locate`.
-        nets: Box nets, as for :func:`locate`.
+        nets: Box regressors, as for :func:`locate`.
         source: Image.
         protocol: Test protocol.
         label: Class index.
@@ -125,7 +126,7 @@ def merging_of(
 
 def sight_one(
     models: Sequence[Model],
-    nets: Sequence[BoxNet],
+    nets: Sequence[BoxRegressor],
     source: Path | Image.Image,
     protocol: BoxProtocol,
 ) -> DenseOutputs:
@@ -143,15 +144,17 @@ def sight_one(
     return seen[0]
 
 
-def check_nets(models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxProtocol) -> None:
+def check_nets(
+    models: Sequence[Model], nets: Sequence[BoxRegressor], protocol: BoxProtocol
+) -> None:
     """Refuse nets that cannot be tested together.
 
     Raises:
-        InputError: There is no box net, or no classification net for a protocol that predicts
+        InputError: There is no box regressor, or no classification net for a protocol that predicts
             classes; classes or input sizes differ; a scale is too small; a net cannot run densely.
     """
     if not nets:
-        raise InputError("to find objects takes at least one box net")
+        raise InputError("to find objects takes at least one box regressor")
     if protocol.guesses and not models:
         raise InputError(f"{protocol.name} boxes are rated by class: name a classification net too")
     first = nets[0]
@@ -175,7 +178,14 @@ def check_nets(models: Sequence[Model], nets: Sequence[BoxNet], protocol: BoxPro
             raise InputError(f"net {model.name} does not answer densely at many positions")
 
 
-def _located(sighting: DenseOutputs, protocol: BoxProtocol, label: int | None) -> Located:
+def located_in(sighting: DenseOutputs, protocol: BoxProtocol, label: int | None) -> Located:
+    """Return the predictions for an image from its dense outputs.
+
+    Args:
+        sighting: Outputs of all nets.
+        protocol: Test protocol.
+        label: Class whose box is returned as ``given``; None for no class.
+    """
     posterior = sighting.posterior
     top = [] if posterior is None else likeliest(posterior[None], protocol.top)[0].tolist()
     labels = [*dict.fromkeys([*top, *([] if label is None else [label])])]

@@ -1,4 +1,4 @@
-"""Evaluation of box nets on a data set (appendix A)."""
+"""Evaluation of box regressors on a data set (appendix A)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError, PictureError
-from verydeep.evaluation.evaluate import Model, block_size
+from verydeep.evaluation.evaluate import Model, block_size, none_readable
 from verydeep.localization.baselines import fit_baselines, relative_boxes
-from verydeep.localization.dense_outputs import BoxNet
+from verydeep.localization.dense_outputs import BoxRegressor
 from verydeep.localization.detect import Located, check_nets, locate
 from verydeep.localization.protocol import BoxProtocol, unseen_notice
 from verydeep.localization.result import (
@@ -32,7 +32,7 @@ from verydeep.system.progress import Progress
 
 def evaluate_boxes(
     models: Sequence[Model],
-    nets: Sequence[BoxNet],
+    nets: Sequence[BoxRegressor],
     samples: Sequence[Sample],
     protocol: BoxProtocol,
     *,
@@ -42,13 +42,14 @@ def evaluate_boxes(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> LocalizationResult:
-    """Evaluate box nets on samples; every image with a true box is counted exactly once.
+    """Evaluate box regressors on samples; every image with a true box is counted exactly once.
 
     Under ``torchrun`` every process evaluates a share of the images and returns the full result.
 
     Args:
         models: Classification nets, averaged; ``center`` needs none.
-        nets: Box nets with the same classes and input size; their boxes are pooled before merging.
+        nets: Box regressors with the same classes and input size; their boxes are pooled before
+            merging.
         samples: Samples, with labels that index the nets' classes; those without a box are skipped.
         protocol: Test protocol.
         fitted: Baseline boxes of the training set, see :func:`training_baselines`; None omits them.
@@ -75,8 +76,7 @@ def evaluate_boxes(
     with joined() as group:
         found, faults = _share(models, nets, boxed, protocol, group, split, workers, progress)
     if not found:
-        reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
-        raise DataError(f"none of the {len(boxed)} images to test on can be read:{reasons}")
+        raise none_readable(len(boxed), faults)
     names = [relative_name(sample.path, root or Path()) for sample in boxed]
     return make_localization_result(
         [
@@ -97,7 +97,7 @@ def evaluate_boxes(
 
 def _share(
     models: Sequence[Model],
-    nets: Sequence[BoxNet],
+    nets: Sequence[BoxRegressor],
     samples: Sequence[Sample],
     protocol: BoxProtocol,
     group: Group,

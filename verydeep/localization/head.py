@@ -1,4 +1,4 @@
-"""Output layer and losses of a box net (appendix A). Pure functions.
+"""Output layer and losses of a box regressor (appendix A). Pure functions.
 
 The last fully connected layer of any of the six nets has 4·G outputs: one box for all classes
 (single-class regression, SCR, G = 1) or one per class (per-class regression, PCR, G = K). A box is

@@ -1,4 +1,4 @@
-"""Trained box net with its classes and preprocessing.
+"""Trained box regressor with its classes and preprocessing.
 
 N images, H height, W width, K classes, G boxes per position; h, w sides of a map of boxes.
 """
@@ -72,7 +72,7 @@ class Localizer(TrainedNet):
 
 
 def load_localizer(folder: str | Path, compute: Compute | str | None = None) -> Localizer:
-    """Load a box net from a model folder or a run folder (its best model).
+    """Load a box regressor from a model folder or a run folder (its best model).
 
     Args:
         folder: Folder written by training or :meth:`Localizer.save`.

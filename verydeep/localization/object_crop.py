@@ -1,4 +1,4 @@
-"""Training crops for box nets that keep enough of the object, with boxes relative to the crop.
+"""Training crops that keep enough of the object, with boxes relative to the crop.
 
 N crops.
 """

@@ -12,6 +12,7 @@ from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.models.classifier import Classifier
 from verydeep.models.prediction import Prediction, Predictions
+from verydeep.system.one_or_many import one_or_many
 from verydeep.system.progress import ProgressWish, choose_progress
 
 
@@ -27,7 +28,7 @@ def localize(
 
     Args:
         classifier: Classifier; several are averaged.
-        localizer: Box net; the boxes of several are pooled before merging.
+        localizer: Box regressor; the boxes of several are pooled before merging.
         pictures: Images, as for :meth:`verydeep.Classifier.predict`.
         protocol: ``dense`` or ``crops``, or a :class:`~verydeep.localization.protocol.BoxProtocol`,
             whose ``top`` is the maximum number of classes.
@@ -42,8 +43,7 @@ def localize(
             scales.
     """
     progress = choose_progress(progress)
-    models = [classifier] if isinstance(classifier, Classifier) else list(classifier)
-    nets = [localizer] if isinstance(localizer, Localizer) else list(localizer)
+    models, nets = one_or_many(classifier), one_or_many(localizer)
     sources = list_pictures(pictures, progress)
     how = BoxProtocol.of(protocol).for_nets(models, nets, len(models[0].classes))
     tested = TestPictures(sources, how.used_scales)

@@ -1,4 +1,4 @@
-"""Test protocols for box nets: views, classes and merging (appendix A)."""
+"""Test protocols for box regressors: views, classes and merging (appendix A)."""
 
 from __future__ import annotations
 
@@ -57,19 +57,19 @@ class Strided(Scaled, Interface):
 
 @dataclass(frozen=True, slots=True)
 class BoxProtocol:
-    """Test protocol for box nets.
+    """Test protocol for box regressors.
 
     :meth:`for_nets` fills in the values left at None from the nets.
 
     Attributes:
-        name: ``center``: box of the true class on the central crop, to compare box nets (the
+        name: ``center``: box of the true class on the central crop, to compare box regressors (the
             paper's first protocol); ``dense``: merged boxes of the most likely classes from all
             positions (its second); ``crops``: the same with a grid of separate crops instead of
             positions. Default: ``dense`` with a classifier, else ``center``.
         scales: Test scales Q, the smallest side of the rescaled image in pixels; ``center`` uses
-            the smallest. ``single`` or ``multi``: the paper's scales for the box net's training
-            scale; ``multi`` with ``dense`` is rounded to scales at which windows cover all pixels
-            of the smaller side. Default: the first box net's test scales.
+            the smallest. ``single`` or ``multi``: the paper's scales for the box regressor's
+            training scale; ``multi`` with ``dense`` is rounded to scales at which windows cover all
+            pixels of the smaller side. Default: the first box regressor's test scales.
         flip: Use mirror images too in ``dense`` and ``crops`` (the paper does not say). Default:
             the first classifier's setting.
         top: Number k of classes whose boxes are predicted.
@@ -124,7 +124,7 @@ class BoxProtocol:
 
         Args:
             classifiers: Classifiers, if any.
-            regressors: Box nets.
+            regressors: Box regressors.
             classes: Number of classes K, an upper limit of ``top``.
         """
         name = self.name or ("dense" if classifiers else "center")

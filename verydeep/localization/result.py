@@ -89,12 +89,12 @@ class LocalizationResult(Summary):
         merging: Limits of merging (``threshold`` and ``most``).
         split: Name of the split.
         models: Names of the classification nets.
-        nets: Names of the box nets.
+        nets: Names of the box regressors.
         seconds: Duration of the evaluation.
         baselines: ``error`` (with the true class) and ``mean_iou`` of boxes that ignore the image:
             the training set's mean box, the constant box that is correct there most often, the
             whole image, the central square (side √½ of the smallest side).
-        comparison: Box nets against the best baseline, with the true class: its name
+        comparison: Box regressors against the best baseline, with the true class: its name
             (``baseline``), the number of images that only one of the two gets right, ``p_value``
             of McNemar's exact test (probability of at least this difference between equally good
             boxes), and ``learned``, True if the nets are significantly better.
@@ -140,7 +140,7 @@ class LocalizationResult(Summary):
         yield "mean IoU", f"{self.mean_iou:.3f}"
         yield "images", f"{self.images:,} of {self.split}"
         yield "protocol", f"{self.protocol}, Q = {', '.join(map(str, self.scales))}"
-        yield "box net", " + ".join(self.nets)
+        yield "box regressor", " + ".join(self.nets)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -174,7 +174,7 @@ def make_localization_result(
         without_box: Number of images without a true box.
         split: Name of the split.
         models: Names of the classification nets.
-        nets: Names of the box nets.
+        nets: Names of the box regressors.
         seconds: Duration of the evaluation.
         classes: Number of classes K.
     """

@@ -1,35 +1,31 @@
-"""Quick validation of a box net after an epoch (appendix A, first test protocol).
-
-N images.
-"""
+"""Quick validation of a box regressor after an epoch (appendix A, first test protocol)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from verydeep.data.geometry import center_window
-from verydeep.data.pipeline.augment import rescale
-from verydeep.data.pipeline.workers import load_pictures
+from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Sample
-from verydeep.errors import DataError
-from verydeep.localization.box_geometry import PlacedView, clip, from_view, iou, to_view
+from verydeep.evaluation.evaluate import block_size, none_readable
+from verydeep.localization.box_geometry import to_view
+from verydeep.localization.dense_outputs import BoxRegressor, DenseOutputs, dense_outputs
+from verydeep.localization.detect import check_nets, located_in
 from verydeep.localization.head import CORRECT_ABOVE, of_class
-from verydeep.localization.localizer import Localizer
+from verydeep.localization.protocol import BoxProtocol
+from verydeep.localization.result import LocatedSample
 from verydeep.system.progress import ProgressTask
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Loss of relative boxes; see :data:`verydeep.localization.head.LOSSES`."""
 
 
 @dataclass(frozen=True)
 class CenterFigures:
-    """Validation results of a box net on central crops, with known classes.
+    """Validation results of a box regressor on central crops, with known classes.
 
     Attributes:
         loss: Mean loss over the main objects' boxes.
@@ -44,24 +40,24 @@ class CenterFigures:
 
 
 def check_center(
-    model: Localizer,
+    model: BoxRegressor,
     samples: Sequence[Sample],
     scale: int,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Loss,
     *,
     workers: int | None = None,
     task: ProgressTask | None = None,
-) -> tuple[CenterFigures, dict[int, str]]:
+) -> tuple[CenterFigures, Mapping[int, str]]:
     """Evaluate the boxes of the true classes on central crops.
 
     This equals protocol ``center`` of :func:`verydeep.localization.evaluate.evaluate_boxes`, with
     the loss but without baselines and predictions.
 
     Args:
-        model: Box net.
+        model: Box regressor.
         samples: Images with a box, and labels that index the net's classes.
         scale: Test scale Q, smallest side of the rescaled images in pixels.
-        loss: Loss on relative boxes; see :data:`verydeep.localization.head.LOSSES`.
+        loss: Loss on relative boxes.
         workers: Number of decoding processes.
         task: Progress task, updated with the number of images done.
 
@@ -72,54 +68,29 @@ def check_center(
         DataError: No image can be read.
         InputError: The scale is too small for the net.
     """
-    model.check_scale(scale)
+    protocol = BoxProtocol("center", (scale,), flip=False)
+    check_nets([], [model], protocol)
+    pictures = TestPictures([sample.path for sample in samples], protocol.used_scales, workers)
     losses: list[float] = []
     overlaps: list[float] = []
-    faults: dict[int, str] = {}
-    crop = CenterCrop(scale, model.input_size)
-    paths = [sample.path for sample in samples]
-    with closing(load_pictures(paths, crop, workers=workers)) as loaded:
-        while part := list(islice(loaded, max(1, model.pixels_at_once // model.input_size**2))):
-            faults |= {one.index: str(one.fault) for one in part if one.value is None}
-            shown = [(samples[one.index], *one.value) for one in part if one.value is not None]
-            for (sample, _, view), found in zip(shown, _answer(model, shown), strict=True):
-                true = torch.tensor(sample.boxes, dtype=torch.float64)
-                losses.append(float(loss(found, to_view(true[0], view))))
-                on_picture = clip(from_view(found.double(), view), *view.picture)
-                overlaps.append(float(iou(on_picture, true).max()))
-            if task:
-                task.update(part[-1].index + 1)
+    block = block_size(len(samples))
+    for row, seen in dense_outputs([], [model], pictures, protocol, block=block, task=task):
+        sample = samples[row]
+        located = located_in(seen, protocol, sample.label)
+        overlaps.append(LocatedSample("", sample.label, sample.boxes, located).overlap)
+        losses.append(_loss(seen, sample, loss))
     if not overlaps:
-        reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
-        raise DataError(f"none of the {len(samples)} images to test on can be read:{reasons}")
+        raise none_readable(len(samples), pictures.unreadable)
     wrong = sum(overlap <= CORRECT_ABOVE for overlap in overlaps)
     count = len(overlaps)
     figures = CenterFigures(sum(losses) / count, 100 * wrong / count, sum(overlaps) / count)
-    return figures, faults
+    return figures, pictures.unreadable
 
 
-@dataclass(frozen=True)
-class CenterCrop:
-    """Crops the central square of a rescaled image, in the decoding process."""
-
-    scale: int
-    side: int
-
-    def __call__(self, picture: Image.Image) -> tuple[NDArray[np.uint8], PlacedView]:
-        """Return the crop, uint8 (side, side, 3), and its view."""
-        pixels = np.asarray(rescale(picture, self.scale))
-        rescaled = (pixels.shape[0], pixels.shape[1])
-        window = center_window(*rescaled, self.side)
-        view = PlacedView((picture.height, picture.width), rescaled, window)
-        top, left, height, width = window
-        return pixels[top : top + height, left : left + width].copy(), view
-
-
-def _answer(
-    model: Localizer, shown: Sequence[tuple[Sample, NDArray[np.uint8], PlacedView]]
-) -> Tensor:
-    if not shown:
-        return torch.empty(0, 4)
-    pictures = torch.from_numpy(np.stack([crop for _, crop, _ in shown])).permute(0, 3, 1, 2)
-    labels = torch.tensor([sample.label for sample, _, _ in shown], device=model.machine.device)
-    return of_class(model.outputs(pictures), labels)[..., 0, 0].cpu()
+def _loss(seen: DenseOutputs, sample: Sample, loss: Loss) -> float:
+    """Return the loss of the true class's box on the main object's, relative to the crop."""
+    (answer,) = seen.answers
+    (boxes,) = answer.boxes
+    (found,) = of_class(boxes[None], torch.tensor([sample.label]))
+    true = torch.tensor(sample.boxes[0], dtype=torch.float64)
+    return float(loss(found[..., 0, 0], to_view(true, answer.first)))

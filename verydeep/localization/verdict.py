@@ -1,4 +1,4 @@
-"""Comparison of a box net with the best baseline, in words."""
+"""Comparison of a box regressor with the best baseline, in words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def baseline_title(key: str) -> str:
 
 
 def verdict(comparison: Mapping[str, Any]) -> str | None:
-    """Return a warning if a box net is not significantly better than the best baseline.
+    """Return a warning if a box regressor is not significantly better than the best baseline.
 
     Args:
         comparison: Comparison, as in :class:`~verydeep.localization.result.LocalizationResult`.
@@ -29,14 +29,14 @@ def verdict(comparison: Mapping[str, Any]) -> str | None:
 
     >>> verdict({"baseline": "whole_picture", "only_net_right": 2, "only_baseline_right": 9,
     ...          "p_value": 0.07})
-    'the box net has learned nothing: the whole image is right as often, or more often'
+    'the box regressor has learned nothing: the whole image is right as often, or more often'
     """
     name = f"the {baseline_title(str(comparison['baseline']))}"
     if comparison["only_net_right"] <= comparison["only_baseline_right"]:
-        return f"the box net has learned nothing: {name} is right as often, or more often"
+        return f"the box regressor has learned nothing: {name} is right as often, or more often"
     if comparison["p_value"] >= CHANCE:
         return (
-            f"nothing shows that the box net has learned something: it is right more often than "
-            f"{name}, but by no more than chance; test on more images, or train for longer"
+            "nothing shows that the box regressor has learned something: it is right more often "
+            f"than {name}, but by no more than chance; test on more images, or train for longer"
         )
     return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import plural
 from verydeep.evaluation.metrics import TITLES
+from verydeep.nets.norm import norm_name
 from verydeep.system.markdown import escape_markdown
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") 
         "Classes": [*_classes(model)],
         "Limits": [*_limits(model)],
     }
-    lines = [f"# VGG net {model.net.name}, {len(model.classes)} {answers}", "", *_what_it_is(model)]
+    if not model.classes:
+        answers = "convolutions only"
+        sections = {"Use": sections["Use"], "Preprocessing": sections["Preprocessing"]}
+    else:
+        answers = f"{len(model.classes)} {answers}"
+    lines = [f"# VGG net {model.net.name}, {answers}", "", *_what_it_is(model)]
     for heading, body in sections.items():
         lines += ["", f"## {heading}", "", *body]
     return "\n".join(lines) + "\n"
@@ -49,14 +55,26 @@ def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") 
 
 def _what_it_is(model: TrainedNet) -> Iterator[str]:
     net, settings = model.net, model.net.settings()
-    norm = "batch" if settings["batch_norm"] else "none"
+    norm = norm_name(settings["batch_norm"]) or "none"
     yield (
         f"Net {net.name} of Simonyan & Zisserman (2014), made for {net.input_size}x{net.input_size}"
         f" RGB crops, width {settings['width']:g}, norm {norm}; "
-        f"{sum(p.numel() for p in net.parameters()):,} parameters. Trained with verydeep on "
-        "photographs of the classes below; the run's `recipe.yaml` and `data.json` say how and on "
-        "which."
+        f"{sum(p.numel() for p in net.parameters()):,} parameters. {_origin(model)}"
     )
+
+
+def _origin(model: TrainedNet) -> str:
+    """Return where the weights come from, as a sentence or two."""
+    source = model.source
+    if source is None:
+        return (
+            "Trained with verydeep on photographs of the classes below; the run's `recipe.yaml` "
+            "and `data.json` say how and on which."
+        )
+    name = escape_markdown(str(source.get("name") or source["file"]))
+    licence = source.get("licence")
+    stated = f" Licence of the weights: {escape_markdown(str(licence))}." if licence else ""
+    return f"Weights of {name} ({escape_markdown(source['format'])}), imported.{stated}"
 
 
 def _measured(model: TrainedNet) -> Iterator[str]:

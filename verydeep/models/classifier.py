@@ -29,6 +29,12 @@ USE = (
 )
 """Example code for the model card."""
 
+FEATURES = (
+    'features = verydeep.features("path/to/this/folder", "some/pictures")  # of pool5',
+    'verydeep.train("some/pictures", "transfer", init_from="path/to/this/folder")',
+)
+"""Example code for the model card of convolutions only."""
+
 
 @dataclass(repr=False)
 class Classifier(TrainedNet, Predictor):
@@ -58,9 +64,10 @@ class Classifier(TrainedNet, Predictor):
 
     def save(self, folder: str | Path) -> None:
         """Write a model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
+        use = USE if self.classes else FEATURES
         calibration = asdict(self.calibration) if self.calibration else None
         config = self.config("classification", calibration=calibration)
-        write_model(Path(folder), self.net, config, model_card(self, USE))
+        write_model(Path(folder), self.net, config, model_card(self, use))
 
 
 def load_classifier(folder: str | Path, compute: Compute | str | None = None) -> Classifier:
@@ -74,7 +81,7 @@ def load_classifier(folder: str | Path, compute: Compute | str | None = None) ->
 
     Raises:
         ModelError: There is no such model or weights, the files are inconsistent, or the folder
-            holds a box net.
+            holds a box regressor.
     """
     if names_weights(folder) or is_weights_file(folder):
         return imported_classifier(import_source(folder, progress=choose_progress(None)), compute)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from verydeep.errors import InputError, ModelError
 from verydeep.models.path import CARD, CONFIG, WEIGHTS, find_model
 from verydeep.nets.interface import Net
+from verydeep.nets.norm import Norm, to_batch_norm, to_norm
 from verydeep.nets.registry import SMALLEST_INPUT, build
 from verydeep.system.files import write_atomically, write_text
 from verydeep.system.option_names import option
@@ -34,19 +35,16 @@ class NetConfig(_Strict):
     width: float = Field(gt=0, le=16)
     hidden: int = Field(ge=0, le=2**20)
     dropout: float = Field(ge=0, lt=1)
-    norm: Literal["batch"] | None = None
+    norm: Norm = None
 
     @classmethod
     def of(cls, net: Net) -> NetConfig:
         """Return the settings of a net."""
-        settings = net.settings()
-        norm = "batch" if settings.pop("batch_norm") else None
-        return cls(**settings, norm=norm)
+        return cls(**to_norm(net.settings()))
 
     def build(self, outputs: int) -> Net:
         """Build the net, without trained weights."""
-        settings = self.model_dump(exclude={"norm"})
-        return build(num_classes=outputs, batch_norm=self.norm == "batch", **settings)
+        return build(num_classes=outputs, **to_batch_norm(self.model_dump()))
 
 
 class PreprocessingConfig(_Strict):
@@ -107,7 +105,7 @@ class ModelConfig(_Strict):
         if not all(self.net.input_size <= scale <= 2**14 for scale in self.test_scales):
             raise ValueError(f"test_scales: from {self.net.input_size} to {2**14} pixels")
         if (self.per_class is None) != (self.task == "classification"):
-            raise ValueError("per_class: true or false for a box net, else null")
+            raise ValueError("per_class: true or false for a box regressor, else null")
         return self
 
 
@@ -121,7 +119,7 @@ def write_model(folder: Path, net: Net, config: ModelConfig, card: str) -> None:
     write_text(folder / CARD, card)
 
 
-NAMES: dict[TaskName, str] = {"classification": "a classifier", "localization": "a box net"}
+NAMES: dict[TaskName, str] = {"classification": "a classifier", "localization": "a box regressor"}
 
 
 def read_task(folder: str | Path) -> TaskName:
@@ -148,7 +146,7 @@ def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
     if config.task != task:
         raise ModelError(
             f"{folder}: holds {NAMES[config.task]} (task {config.task!r}), where "
-            f"{NAMES[task]} is needed; box nets are given with {option('boxes')}, beside "
+            f"{NAMES[task]} is needed; box regressors are given with {option('boxes')}, beside "
             "classifiers"
         )
     try:

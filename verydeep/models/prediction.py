@@ -29,11 +29,11 @@ class Prediction:
             classes have them.
         fault: Reason why the image is unreadable; None if it is readable.
         boxes: Box of each ranked class, in pixels of the upright image; None for a class without
-            one. Empty without a box net.
+            one. Empty without a box regressor.
         class_name: Name of the most likely class, as in ``model.classes``; None if the image is
             unreadable.
         probabilities: Probabilities of all classes, float32 (K,), in the order of
-            ``model.classes``; None if the image is unreadable or a box net was used.
+            ``model.classes``; None if the image is unreadable or a box regressor was used.
     """
 
     source: Path | None

@@ -1,4 +1,4 @@
-"""Trained net with its classes and preprocessing: the base of classifiers and box nets.
+"""Trained net with its classes and preprocessing: the base of classifiers and box regressors.
 
 N images, H height, W width, K classes; D, C channels; h, w sides of an output map.
 """

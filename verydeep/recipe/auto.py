@@ -124,11 +124,12 @@ def auto_recipe(facts: DataFacts, said: Said) -> tuple[Recipe, tuple[Choice, ...
     """Return a recipe for these facts and the given settings, and the choices made.
 
     Raises:
-        RecipeError: The given settings are incompatible, or ask for a box net.
+        RecipeError: The given settings are incompatible, or ask for a box regressor.
     """
     if said.get("localization") is not None:
         raise RecipeError(
-            f"recipe auto is for classifiers; a box net takes {option('recipe', 'localization')}"
+            "recipe auto is for classifiers; a box regressor takes "
+            f"{option('recipe', 'localization')}"
         )
     chosen = tuple(choose(facts, said))
     tree = {section: dict(settings) for section, settings in said.items()}

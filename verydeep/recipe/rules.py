@@ -58,7 +58,7 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
             f"initialize.stages: must not name the net that they lead up to ({net.name}), got "
             f"{list(recipe.initialize.stages)} instead"
         )
-    yield from _impossible_box_nets(recipe)
+    yield from _impossible_box_regressors(recipe)
     given = recipe.test.scales
     for scale in given if isinstance(given, tuple) else ():
         if scale < size:
@@ -73,7 +73,7 @@ def _smallest_crop(recipe: Recipe) -> int:
     return recipe.net.input_size
 
 
-def _impossible_box_nets(recipe: Recipe) -> Iterator[str]:
+def _impossible_box_regressors(recipe: Recipe) -> Iterator[str]:
     boxes, initialize = recipe.localization, recipe.initialize
     if boxes is None:
         return
@@ -89,10 +89,10 @@ def _impossible_box_nets(recipe: Recipe) -> Iterator[str]:
         )
     if recipe.training.label_smoothing:
         yield (
-            "training.label_smoothing: must be 0 for a box net, whose loss knows no classes, got "
-            f"{recipe.training.label_smoothing} instead"
+            "training.label_smoothing: must be 0 for a box regressor, whose loss knows no classes, "
+            f"got {recipe.training.label_smoothing} instead"
         )
     if recipe.data.stream:
-        yield "data.stream: must be false or null for a box net, got true instead"
+        yield "data.stream: must be false or null for a box regressor, got true instead"
     if recipe.data.balance == "weights":
-        yield "data.balance: must be none or sampling for a box net, got 'weights' instead"
+        yield "data.balance: must be none or sampling for a box regressor, got 'weights' instead"

@@ -23,6 +23,7 @@ from verydeep.evaluation.protocol import (
     TestProtocol,
 )
 from verydeep.nets import registry
+from verydeep.nets.norm import Norm, to_batch_norm
 from verydeep.system.settings import Compute, help_of
 
 
@@ -71,12 +72,12 @@ class Net(Section):
         registry.HIDDEN, ge=0, description="units of fc6 and fc7, before width; 0: fc8 alone"
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="share of fc6's and fc7's units dropped")
-    norm: Literal["batch"] | None = Field(None, description="normalisation (not in the paper)")
+    norm: Norm = Field(None, description="normalisation (not in the paper)")
 
     @property
     def settings(self) -> dict[str, Any]:
         """Settings for building the net, except the number of classes."""
-        return {**self.model_dump(exclude={"norm"}), "batch_norm": self.norm == "batch"}
+        return to_batch_norm(self.model_dump())
 
 
 class Initialize(Section):
@@ -217,7 +218,7 @@ class Test(Section):
 
 
 class Localization(Section):
-    """Training of a box net (appendix A); a recipe without this section trains a classifier."""
+    """Training of a box regressor (appendix A); without this section a classifier is trained."""
 
     per_class: bool = Field(True, description="a box for each class (PCR), else one for all (SCR)")
     loss: Literal["euclidean", "smooth-l1"] = Field("euclidean", description="on a box; paper's")

@@ -1,4 +1,4 @@
-"""Demo: a classifier and a box net on the built-in digits, tested separately and together."""
+"""Demo: a classifier and a box regressor on the built-in digits, tested separately and together."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from verydeep.system.progress import Progress
 from verydeep.training.run_folder import RunFolder
 
 BOXES = "localization"
-"""Folder of the box net's run, inside the classifier's run folder."""
+"""Folder of the box regressor's run, inside the classifier's run folder."""
 
 
 def run_demo(out: Path, *, resume: bool = False, progress: Progress) -> dict[str, Any]:
-    """Train and test a classifier, then a box net initialized from it; test both together.
+    """Train and test a classifier, then a box regressor initialized from it; test both together.
 
     Args:
-        out: Run folder of the classifier; the box net's is ``localization`` in it.
+        out: Run folder of the classifier; the box regressor's is ``localization`` in it.
         resume: Resume an interrupted demo.
         progress: Progress reporting.
 
     Returns:
-        The classifier's metrics, ``localization_error`` and ``mean_iou`` of the box net (central
-        crop, true class), and under ``localization`` all box measures: ``center`` and, with the
-        classifier, ``dense``.
+        The classifier's metrics, ``localization_error`` and ``mean_iou`` of the box regressor
+        (central crop, true class), and under ``localization`` all box measures: ``center`` and,
+        with the classifier, ``dense``.
 
     Raises:
         InputError: The folder cannot be used.
@@ -42,7 +42,7 @@ def _run_demo(out: Path, *, resume: bool, progress: Progress) -> dict[str, Any]:
     folder = out / BOXES
     begun = folder.is_dir() and any(folder.iterdir())
     recipe = load_recipe("demo-localization").replace(initialize__source=str(out))
-    progress.log("the box net, which begins with the classifier:")
+    progress.log("the box regressor, which begins with the classifier:")
     center = train("digits", recipe, folder, resume=resume and begun, progress=progress)
     dense = evaluate_localization(out, folder, progress=progress).to_dict()
     write_json(folder / "dense.json", dense)

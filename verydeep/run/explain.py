@@ -40,7 +40,13 @@ from verydeep.visualization.inspection.page import (
     write_section,
 )
 from verydeep.visualization.inspection.section import Section
-from verydeep.visualization.inspection.sections import Choice, Entry, Options, choose
+from verydeep.visualization.inspection.sections import (
+    Choice,
+    Entry,
+    Options,
+    choose,
+    without_classes,
+)
 from verydeep.visualization.lecture.theme import theme
 
 
@@ -120,9 +126,10 @@ def explain(
     _check_target(folder, given)
     with hold(folder):
         started = time.perf_counter()
+        loaded = model if isinstance(model, Classifier) else load_classifier(model, compute)
+        choice = choice if loaded.classes else without_classes(choice, only)
         for reason in choice.left_out:
             progress.log(f"left out: {reason}")
-        loaded = model if isinstance(model, Classifier) else load_classifier(model, compute)
         nets = _regressors(boxes, sizes, loaded, compute)
         subjects = _subjects(loaded, sources, scale, label, center=center)
         _check_names(loaded, layers, named)
@@ -161,7 +168,7 @@ def _check_partners(
             f"a data set, with {option('among')}"
         )
     if ("boxes" in only or box_scales is not None) and not boxes:
-        raise InputError(f"where a box came from: name the box net with {option('boxes')}")
+        raise InputError(f"where a box came from: name the box regressor with {option('boxes')}")
 
 
 def _choose(only: Sequence[str], wanted: Sequence[str], channels: tuple[Channel, ...]) -> Choice:

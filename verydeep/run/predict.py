@@ -58,7 +58,7 @@ def predict(
         if how != BoxProtocol(scales=how.scales, flip=how.flip):
             raise InputError(
                 f"{option('protocol')}, {option('grid')} and {option('threshold')} are of boxes: "
-                f"name a box net with {option('boxes')}"
+                f"name a box regressor with {option('boxes')}"
             )
         return _load_any(model, compute).predict(
             pictures, top=top, scales=how.scales, flip=how.flip, progress=progress

@@ -39,9 +39,10 @@ class RunFolder:
     the final test), ``metrics.json`` (its metrics), ``report.html``.
 
     A line of ``answers.jsonl`` has ``file``, ``class`` and, for a classifier, ``probability`` (of
-    that class), ``likeliest`` (up to five classes) and ``probabilities`` (theirs); for a box net
-    ``size`` (height and width of the image), ``boxes`` (true boxes, x0 y0 x1 y1), ``found`` (the
-    predicted box, or null) and ``iou`` (their overlap). Runs of earlier versions lack this file.
+    that class), ``likeliest`` (up to five classes) and ``probabilities`` (theirs); for a box
+    regressor ``size`` (height and width of the image), ``boxes`` (true boxes, x0 y0 x1 y1),
+    ``found`` (the predicted box, or null) and ``iou`` (their overlap). Runs of earlier versions
+    lack this file.
     """
 
     path: Path

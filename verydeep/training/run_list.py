@@ -28,8 +28,8 @@ class RunSummary:
         net: Column of Table 1; None if unknown.
         data: Training data set.
         epochs: Finished epochs.
-        error: Top-1 error (for a box net, localization error) of the final test, in percent; for
-            an unfinished run, the best validation error.
+        error: Top-1 error (for a box regressor, localization error) of the final test, in percent;
+            for an unfinished run, the best validation error.
         interval: 95 % interval of the final test's error.
         measure: Kind of error: ``top-1`` or ``localization``.
         split: Split on which the error was measured.

@@ -175,7 +175,7 @@ def _rgba(colour: str) -> tuple[float, ...]:
     return (*(int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)), 1.0)
 
 
-def test_the_file_is_drawn_and_not_what_the_box_net_was_shown_of_it(tmp_path: Path) -> None:
+def test_the_file_is_drawn_and_not_what_the_box_regressor_was_shown_of_it(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     section = boxes_section(subject((40, 67)), localizer(), tmp_path / "a.png")

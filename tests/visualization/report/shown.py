@@ -141,7 +141,7 @@ def random_boxes(
 
 
 def boxed(folder: Path, data: Path, answers: Sequence[LocatedSample]) -> Path:
-    """Write a finished run of a box net."""
+    """Write a finished run of a box regressor."""
     classes = ("cat", "dog", "owl")
     begin_run(folder, data, classes, "localization_error")
     result = make_localization_result(

@@ -265,7 +265,7 @@ def test_few_boxes_are_in_one_group_each(count: int) -> None:
     assert groups["best"]
 
 
-def test_a_run_of_a_box_net_shows_both_boxes_and_the_baselines(tmp_path: Path) -> None:
+def test_a_run_of_a_box_regressor_shows_both_boxes_and_the_baselines(tmp_path: Path) -> None:
     answers = random_boxes(60)
     with_pictures(tmp_path / "data", tuple(answer.name for answer in answers))
     run = boxed(tmp_path / "run", tmp_path / "data", answers)

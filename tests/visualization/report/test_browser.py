@@ -18,7 +18,7 @@ ANIMALS = ("cat", "dog", "a bird of a rather long name, which has to be broken s
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return reports of classifiers with few and many classes, a box net and an old run."""
+    """Return reports of classifiers with few and many classes, a box regressor and an old run."""
     folder = tmp_path_factory.mktemp("pages")
     names = [f"test/p{number:05}.png" for number in range(60)]
     for number, name in enumerate(names):

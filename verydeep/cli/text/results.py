@@ -89,7 +89,7 @@ def localization_as_text(result: dict[str, Any]) -> str:
     if result.get("grid"):  # results of earlier versions lack it
         name += " {}x{}".format(*result["grid"])
     rows = [
-        ("box net", " + ".join(result["nets"])),
+        ("box regressor", " + ".join(result["nets"])),
         ("classifier", " + ".join(result["models"]) or "none: the true class is told"),
         ("protocol", f"{name}, Q = {scales}{how}"),
         ("split", result["split"]),
@@ -285,7 +285,7 @@ def run_as_text(metrics: dict[str, Any], out: Path) -> str:
 
 
 def _is_column(name: str, test: Mapping[str, Any]) -> bool:
-    """Return whether a test has a measure; box nets have no top-1 error."""
+    """Return whether a test has a measure; box regressors have no top-1 error."""
     if name == "top5_error" and not has_top5(test):
         return False
     needed = "top1_error" if name == "top1_interval" else name
@@ -317,7 +317,7 @@ def _as_test(baseline: Mapping[str, float]) -> dict[str, float]:
 
 
 def _compared(test: Mapping[str, Any]) -> str:
-    """Return one or two lines that compare a box net with its best baseline."""
+    """Return one or two lines that compare a box regressor with its best baseline."""
     found = test["comparison"]
     compared = (
         f"with the true class, against the {baseline_title(found['baseline'])}: right where the "

@@ -90,7 +90,7 @@ class Imported:
             "classes": found.num_classes,
             "copied": {one.layer: one.source.name for one in (*found.convolutions, *found.head)},
             "left_out": [{"layer": one.source, "why": one.why} for one in found.left_out],
-            "facts": {name: fact._asdict() for name, fact in self.facts.items()},
+            "facts": {name: _stored(fact) for name, fact in self.facts.items()},
         }
 
 
@@ -129,7 +129,7 @@ def import_file(
     net = to_net(found, pixels_of(facts), input_size=size, dtype=dtype)
     names, titles = _classes(file, found, facts, classes)
     about = {"file": path.name, "sha256": _sha256(path), "format": file.format, **(source or {})}
-    about["facts"] = {name: fact._asdict() for name, fact in facts.items()}
+    about["facts"] = {name: _stored(fact) for name, fact in facts.items()}
     resize = max(size, int(facts["resize"].value))
     config = ModelConfig(
         net=NetConfig.of(net),
@@ -173,6 +173,12 @@ def _classes(
     if names is not None and len(set(names)) == count:
         return names, {}
     return tuple(map(str, range(count))), {}
+
+
+def _stored(fact: Fact) -> dict[str, Any]:
+    """Return a fact as JSON gives it back."""
+    value = list(fact.value) if isinstance(fact.value, tuple) else fact.value
+    return {"value": value, "how": fact.how}
 
 
 def _sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.errors import ModelError, did_you_mean
-from verydeep.models.folder import ModelConfig, read_config
+from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig, read_config
 from verydeep.models.path import (
     TORCHVISION,
     check_vgg,
@@ -15,11 +15,14 @@ from verydeep.models.path import (
     is_weights_file,
     names_weights,
 )
+from verydeep.models.weights.convert import DIVISOR
 from verydeep.models.weights.download import fetch
 from verydeep.models.weights.families import AUTHORS_MEAN, HABITS
-from verydeep.models.weights.imported import Imported, import_file
+from verydeep.models.weights.imported import USUAL_SIZE, Imported, import_file
 from verydeep.models.weights.published import Published, find_published, published_like
 from verydeep.models.weights.source import Fact
+from verydeep.nets.norm import norm_name
+from verydeep.nets.registry import HIDDEN
 from verydeep.system.progress import Progress
 
 TORCHVISION_FEATURES = "torchvision/vgg16-features"
@@ -57,7 +60,12 @@ def import_source(
     known = find_published(name)
     path = fetch(known, progress) if file is None else file
     about = _about(known) if file is None else {"name": name}
-    return import_file(path, said, classes=classes, known=facts_of(known), source=about)
+    made = import_file(path, said, classes=classes, known=facts_of(known), source=about)
+    found = made.match
+    if (found.name, found.batch_norm) != (known.net, known.batch_norm):
+        norm = " with batch normalisation" if found.batch_norm else ""
+        raise ModelError(f"{source}: the file holds net {found.name}{norm}, not {known.alias}")
+    return made
 
 
 def split_name(source: str | Path) -> tuple[str | None, Path | None]:
@@ -106,11 +114,34 @@ def _about(known: Published) -> dict[str, Any]:
 
 
 def source_config(source: str | Path) -> ModelConfig:
-    """Return the configuration of a model folder or of weights.
+    """Return the configuration of a model folder or of weights, without a download.
 
     Raises:
         ModelError: There is no such model.
     """
-    if names_weights(source) or is_weights_file(source):
+    name, file = split_name(source)
+    if name is not None and file is None:
+        return _config_of(find_published(name))
+    if name is not None or is_weights_file(source):
         return import_source(source).config
     return read_config(find_model(source))
+
+
+def _config_of(known: Published) -> ModelConfig:
+    """Return the configuration of published weights as far as it is known without the file."""
+    facts = facts_of(known)
+    resize = facts["resize"].value
+    return ModelConfig(
+        net=NetConfig(
+            name=known.net,
+            input_size=USUAL_SIZE,
+            width=1.0,
+            hidden=HIDDEN if known.classifier else 0,
+            dropout=0.5,
+            norm=norm_name(known.batch_norm),
+        ),
+        classes=("0",) if known.classifier else (),
+        preprocessing=PreprocessingConfig(mean=facts["mean"].value, divisor=DIVISOR),
+        train_scale=(resize, resize),
+        test_scales=(resize,),
+    )

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, read_dataset
@@ -22,6 +21,7 @@ from verydeep.run.testing.overlap import Overlap, find_overlap, run_of
 from verydeep.system.distributed import is_first
 from verydeep.system.files import check_writable
 from verydeep.system.locks import hold
+from verydeep.system.one_or_many import one_or_many
 from verydeep.system.option_names import option, placeholder
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
@@ -87,11 +87,6 @@ def set_up(
     return Bench(ordered, nets, samples, split, dataset, overlap)
 
 
-def one_or_many(given: object) -> list[Any]:
-    """Return one or several models as a list."""
-    return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-
-
 def load_model(model: ModelSource, compute: Compute | str | None = None) -> AnyClassifier:
     """Load a model or run folder; return a loaded model as it is.
 
@@ -112,7 +107,7 @@ def load_regressor(model: RegressorSource, compute: Compute | str | None = None)
 
 @contextmanager
 def output_folder(out: str | Path | None) -> Iterator[Path | None]:
-    """Lock the output folder of a test, in the first process only.
+    """Lock the folder that a test or calibration writes to, in the first process only.
 
     Yields:
         The folder, or None if this process writes nothing.

@@ -21,29 +21,29 @@ from verydeep.run.testing.bench import (
     Bench,
     ModelSource,
     RegressorSource,
-    one_or_many,
     output_folder,
     set_up,
 )
 from verydeep.run.testing.evaluate import write_page
+from verydeep.system.one_or_many import one_or_many
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 
 
-def are_box_nets(models: Sequence[ModelSource | RegressorSource]) -> bool:
-    """Return whether all models are box nets, rather than classifiers.
+def are_box_regressors(models: Sequence[ModelSource | RegressorSource]) -> bool:
+    """Return whether all models are box regressors, rather than classifiers.
 
     Raises:
-        InputError: Box nets and classifiers are mixed.
+        InputError: Box regressors and classifiers are mixed.
         ModelError: A folder holds no model.
     """
     given = [_is_regressor(model) for model in models]
     if any(given) and not all(given):
         raise InputError(
-            f"box nets and classifiers cannot be fused: give box nets with {option('boxes')}, "
-            "beside the classifiers that say what is on an image; "
-            f"{models[given.index(True)]} is a box net"
+            f"box regressors and classifiers cannot be fused: give the former with "
+            f"{option('boxes')}, beside the classifiers that say what is on an image; "
+            f"{models[given.index(True)]} is a box regressor"
         )
     return any(given)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from verydeep.data.dataset import Dataset
@@ -17,10 +15,9 @@ from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import load_classifier
 from verydeep.models.path import find_model
-from verydeep.run.testing.bench import data_for
+from verydeep.run.testing.bench import data_for, output_folder
 from verydeep.run.testing.overlap import find_overlap, run_of
-from verydeep.system.distributed import is_first, joined
-from verydeep.system.locks import hold
+from verydeep.system.distributed import joined
 from verydeep.system.option_names import in_program, option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
@@ -63,7 +60,7 @@ def calibrate(
     """
     progress, compute = choose_progress(progress), Compute.of(compute)
     dataset = data_for([model], data, layout, progress, split)
-    with _held(model), joined() as group:
+    with output_folder(_folder(model)), joined() as group:
         _check_split(split, tested or dataset.test_split, dataset)
         loaded = load_classifier(model, compute)
         samples = relabel(dataset, split, loaded.classes)
@@ -130,7 +127,7 @@ def forget_calibration(model: str | Path) -> bool:
     Raises:
         InputError: The folder holds no model, or another process is writing to it.
     """
-    with _held(model):
+    with output_folder(_folder(model)):
         loaded = load_classifier(model, Compute("cpu", "fp32"))
         if loaded.calibration is None:
             return False
@@ -141,12 +138,7 @@ def forget_calibration(model: str | Path) -> bool:
         return True
 
 
-@contextmanager
-def _held(model: str | Path) -> Iterator[None]:
-    """Lock the folder of a model, or of its run, in the first process only."""
-    if not is_first():
-        yield
-        return
+def _folder(model: str | Path) -> Path:
+    """Return the folder of a model's run, or of the model alone."""
     run = run_of(model)
-    with hold(run.path if run else find_model(model)):
-        yield
+    return run.path if run else find_model(model)

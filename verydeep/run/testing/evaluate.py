@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
 
 from verydeep.data.read import Data
 from verydeep.errors import InputError
@@ -19,6 +21,8 @@ from verydeep.run.testing.bench import Bench, ModelSource, output_folder, set_up
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.visualization.report.page import write_test_page
+
+R = TypeVar("R", EvaluationResult, EvaluationTable)
 
 
 def evaluate(
@@ -52,22 +56,17 @@ def evaluate(
     Raises:
         InputError: A model, the data or the protocol cannot be used.
     """
-    progress, compute, protocol = (
-        choose_progress(progress),
-        Compute.of(compute),
+    with _measured(
+        evaluate_samples,
+        models,
+        data,
         TestProtocol.of(protocol),
-    )
-    with output_folder(out) as folder:
-        bench = set_up(models, data, split=split, layout=layout, compute=compute, progress=progress)
-        result = evaluate_samples(
-            bench.classifiers,
-            bench.samples,
-            protocol,
-            split=bench.split,
-            root=bench.dataset.root,
-            workers=compute.workers,
-            progress=progress,
-        )
+        split=split,
+        layout=layout,
+        compute=compute,
+        out=out,
+        progress=progress,
+    ) as (result, bench, folder):
         result = replace(result, **asdict(bench.overlap))
         if folder:
             from verydeep.run.testing.files import write_result  # imports matplotlib, which is slow
@@ -103,21 +102,20 @@ def evaluate_all(
     Raises:
         InputError: A model, the data or the protocol cannot be used.
     """
-    progress, compute = choose_progress(progress), Compute.of(compute)
     common = protocol or TestProtocol()
     if common.scales is not None or common.preset != "paper":
         raise InputError("the tests of all protocols have their own scales, and no preset")
-    with output_folder(out) as folder:
-        bench = set_up(models, data, split=split, layout=layout, compute=compute, progress=progress)
-        table = measure_table(
-            bench.classifiers,
-            bench.samples,
-            common,
-            split=bench.split,
-            root=bench.dataset.root,
-            workers=compute.workers,
-            progress=progress,
-        )
+    with _measured(
+        measure_table,
+        models,
+        data,
+        common,
+        split=split,
+        layout=layout,
+        compute=compute,
+        out=out,
+        progress=progress,
+    ) as (table, bench, folder):
         seen = asdict(bench.overlap)
         rows = (replace(row, result=replace(row.result, **seen)) for row in table.rows)
         table = replace(table, rows=tuple(rows))
@@ -126,6 +124,50 @@ def evaluate_all(
 
             write_table(table, folder)
     return table
+
+
+@contextmanager
+def _measured(
+    measure: Callable[..., R],
+    models: ModelSource | Sequence[ModelSource],
+    data: Data | None,
+    protocol: TestProtocol,
+    *,
+    split: str | None,
+    layout: str | None,
+    compute: Compute | str | None,
+    out: str | Path | None,
+    progress: ProgressWish,
+) -> Iterator[tuple[R, Bench, Path | None]]:
+    """Load models and images, and test them, with the output folder locked.
+
+    Args:
+        measure: :func:`evaluate_samples` or :func:`measure_table`.
+        models: As for :func:`evaluate`, like all other arguments.
+        data: Data to test on.
+        protocol: Protocol given to ``measure``.
+        split: Split to test on.
+        layout: Folder layout of ``data``.
+        compute: Device, precision and decoding processes.
+        out: Output folder.
+        progress: Progress reporting.
+
+    Yields:
+        The result, what was tested, and the output folder if this process writes to it.
+    """
+    progress, compute = choose_progress(progress), Compute.of(compute)
+    with output_folder(out) as folder:
+        bench = set_up(models, data, split=split, layout=layout, compute=compute, progress=progress)
+        result = measure(
+            bench.classifiers,
+            bench.samples,
+            protocol,
+            split=bench.split,
+            root=bench.dataset.root,
+            workers=compute.workers,
+            progress=progress,
+        )
+        yield result, bench, folder
 
 
 def write_page(result: EvaluationResult | LocalizationResult, bench: Bench, out: Path) -> None:

@@ -92,7 +92,7 @@ def _records(run: RunFolder) -> dict[str, SplitRecord] | None:
 
 
 def _learned_from(run: RunFolder, record: SplitRecord) -> SplitRecord:
-    """Return the images that a run's net learns from; for a box net, those with a box."""
+    """Return the images that a run's net learns from; for a box regressor, those with a box."""
     if not (run.model / CONFIG).is_file():
         return record
     if read_config(find_model(run.path)).task == "classification":

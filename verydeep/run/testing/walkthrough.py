@@ -15,10 +15,10 @@ from verydeep.run.testing.bench import (
     AnyClassifier,
     ModelSource,
     load_model,
-    one_or_many,
     output_folder,
     set_up,
 )
+from verydeep.system.one_or_many import one_or_many
 from verydeep.system.settings import Compute
 from verydeep.visualization.plots.style import save_figure
 from verydeep.visualization.plots.views import draw_views

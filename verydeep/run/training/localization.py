@@ -1,4 +1,4 @@
-"""Localization task: the parts of training that are specific to a box net (appendix A)."""
+"""Localization task: the parts of training that are specific to a box regressor (appendix A)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from verydeep.system.progress import Progress
 from verydeep.training.objective import Localization, Objective
 
 SHARED = ("net.name", "net.input_size", "net.width", "net.hidden", "net.norm", "data.divisor")
-"""Settings that a box net must share with its source classifier."""
+"""Settings that a box regressor must share with its source classifier."""
 
 FOLLOWING = ("net.dropout", "data.train_scale")
 """Settings taken from the source classifier unless the recipe sets them."""
@@ -40,7 +40,7 @@ FOLLOWING = ("net.dropout", "data.train_scale")
 
 @dataclass(frozen=True)
 class LocalizationTask(TrainingTask[Localizer]):
-    """Training of a box net. Images without a box are left out."""
+    """Training of a box regressor. Images without a box are left out."""
 
     @property
     def settings(self) -> Settings:
@@ -58,7 +58,7 @@ class LocalizationTask(TrainingTask[Localizer]):
         with_box = self.dataset.split(split).with_box()
         if not with_box:
             raise DataError(
-                f"{self.dataset.place}: no image of split {split!r} has a box, and a box net "
+                f"{self.dataset.place}: no image of split {split!r} has a box, and a box regressor "
                 "learns from boxes and is tested by them; docs/data.md says where they are read "
                 "from"
             )
@@ -80,7 +80,7 @@ class LocalizationTask(TrainingTask[Localizer]):
         return ObjectCrop(augmentation, self.settings.visible)
 
     def model(self, parts: Parts) -> Localizer:
-        """Return a box net."""
+        """Return a box regressor."""
         kept = {name: tuple(box.tolist()) for name, box in self.baselines.items()}
         return Localizer(**parts, per_class=self.settings.per_class, baselines=kept)
 
@@ -90,7 +90,7 @@ class LocalizationTask(TrainingTask[Localizer]):
         return training_baselines(self.samples("train"), self.recipe.data.workers)
 
     def load(self, folder: Path) -> Localizer:
-        """Load a box net."""
+        """Load a box regressor."""
         return load_localizer(folder)
 
     def validate(self, model: Localizer, progress: Progress) -> Figures:
@@ -131,7 +131,7 @@ class LocalizationTask(TrainingTask[Localizer]):
 
 
 def inherit(recipe: Recipe) -> Recipe:
-    """Return a box net's recipe, completed with the settings of its source classifier.
+    """Return a box regressor's recipe, completed with the settings of its source classifier.
 
     Raises:
         ModelError: The source is not a classifier.
@@ -146,7 +146,9 @@ def inherit(recipe: Recipe) -> Recipe:
         return recipe
     config = source_config(source)
     if config.task != "classification":
-        raise ModelError(f"{source}: a box net begins with a classifier, and this is a box net")
+        raise ModelError(
+            f"{source}: a box regressor begins with a classifier, and this is a box regressor"
+        )
     theirs = {f"net.{key}": value for key, value in config.net.model_dump().items()}
     theirs |= {"data.divisor": config.preprocessing.divisor, "data.train_scale": config.train_scale}
     faults = [
@@ -156,7 +158,9 @@ def inherit(recipe: Recipe) -> Recipe:
         if _is_said(recipe, path) and _get(recipe, path) != theirs[path]
     ]
     if faults:
-        raise RecipeError(f"a box net must be like the classifier it begins with:{''.join(faults)}")
+        raise RecipeError(
+            f"a box regressor must be like the classifier it begins with:{''.join(faults)}"
+        )
     open_ = [path for path in (*SHARED, *FOLLOWING) if not _is_said(recipe, path)]
     taken = {path.replace(".", "__"): theirs[path] for path in open_}
     if not _is_said(recipe, "initialize.layers"):

@@ -56,7 +56,7 @@ class TrainResult(Summary, MappingResult):
 
     @property
     def top1_error(self) -> float | None:
-        """Top-1 error of the final test, in percent; None for a box net."""
+        """Top-1 error of the final test, in percent; None for a box regressor."""
         return self.metrics.get("top1_error")
 
     @property

@@ -25,6 +25,7 @@ from verydeep.inspection.heatmap import peak
 from verydeep.inspection.subject import Subject
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
+from verydeep.system.one_or_many import one_or_many
 from verydeep.system.option_names import option
 from verydeep.visualization.inspection.heatmap import LETTERS, ONE_SIGN, as_array, image_row, show
 from verydeep.visualization.inspection.section import Panel, Section
@@ -58,7 +59,7 @@ def boxes_section(
         InputError: The nets do not match each other or the scales.
         PictureError: The image is unreadable.
     """
-    nets = [localizer] if isinstance(localizer, Localizer) else [*localizer]
+    nets = one_or_many(localizer)
     asked = replace(BoxProtocol.of(protocol), top=1)
     how = asked.for_nets([subject.model], nets, len(subject.model.classes))
     source = Image.fromarray(as_array(subject.pixels)) if source is None else source

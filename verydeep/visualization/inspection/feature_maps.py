@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from verydeep.inspection.activations import DEFAULT_LAYERS, LayerMap, Unit, activations
+from verydeep.inspection.activations import LayerMap, Unit, activations, default_layers
 from verydeep.inspection.subject import Subject
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import DOTS, WIDTH, Tile, draw_tiles
@@ -26,12 +26,12 @@ def maps_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
 
     Args:
         subject: The image.
-        layers: Layers in addition to :data:`DEFAULT_LAYERS`.
+        layers: Layers in addition to the default ones.
 
     Raises:
         InputError: The net has no such layer.
     """
-    maps = activations(subject, (*DEFAULT_LAYERS, *layers))
+    maps = activations(subject, (*default_layers(subject.model), *layers))
     return Section(
         name="maps",
         title="Feature maps by depth",

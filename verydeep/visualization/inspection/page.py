@@ -199,6 +199,8 @@ def write_part(
 
 
 def _ranking(subject: Subject) -> tuple[Likely, ...]:
+    if not subject.model.classes:
+        return ()
     likely = subject.probabilities.argsort(descending=True, stable=True)[:LIKELIEST].tolist()
     return tuple(
         Likely(

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from verydeep.errors import InputError, MissingExtra, did_you_mean
+from verydeep.errors import InputError, MissingExtra, ModelError, did_you_mean
 from verydeep.inspection.subject import Subject
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
+from verydeep.nets.interface import NO_HEAD
 from verydeep.system.progress import Progress
 from verydeep.visualization.inspection.attributions import (
     grad_cam_section,
@@ -37,8 +38,8 @@ class Options:
     Attributes:
         layers: Layers in addition to the default ones.
         exciting: Draws the top activations; None if they were not searched for.
-        boxes: Box nets to explain.
-        box_scales: Test scales of the box nets in pixels; None means those of the first.
+        boxes: Box regressors to explain.
+        box_scales: Test scales of the box regressors in pixels; None means those of the first.
         source: The image before rescaling; None if only the subject's image is available.
         steps: Gradient steps of the class model; None means the default.
         seed: Random seed.
@@ -66,6 +67,7 @@ class Entry:
         of_class: Whether it depends on net and class only and is made once per class.
         default: Whether it is shown by default.
         captum: Whether it needs Captum (the extra ``insight``).
+        needs_class: Whether it explains a class.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Entry:
     of_class: bool = False
     default: bool = True
     captum: bool = False
+    needs_class: bool = False
 
 
 def _exciting(subject: Subject, options: Options) -> Section:
@@ -87,18 +90,37 @@ ENTRIES = (
         "receptive-field",
         lambda subject, options: receptive_field_section(subject, options.layers),
     ),
-    Entry("saliency", lambda subject, options: saliency_section(subject), captum=True),
     Entry(
-        "guided-backprop", lambda subject, options: guided_backprop_section(subject), captum=True
+        "saliency",
+        lambda subject, options: saliency_section(subject),
+        captum=True,
+        needs_class=True,
     ),
-    Entry("grad-cam", lambda subject, options: grad_cam_section(subject), captum=True),
-    Entry("occlusion", lambda subject, options: occlusion_section(subject), captum=True),
+    Entry(
+        "guided-backprop",
+        lambda subject, options: guided_backprop_section(subject),
+        captum=True,
+        needs_class=True,
+    ),
+    Entry(
+        "grad-cam",
+        lambda subject, options: grad_cam_section(subject),
+        captum=True,
+        needs_class=True,
+    ),
+    Entry(
+        "occlusion",
+        lambda subject, options: occlusion_section(subject),
+        captum=True,
+        needs_class=True,
+    ),
     Entry(
         "boxes",
         lambda subject, options: boxes_section(
             subject, options.boxes, options.source, BoxProtocol("dense", options.box_scales)
         ),
         default=False,
+        needs_class=True,
     ),
     Entry("exciting", _exciting, default=False),
     Entry(
@@ -107,6 +129,7 @@ ENTRIES = (
             subject, options.steps, options.seed, options.progress
         ),
         of_class=True,
+        needs_class=True,
         default=False,
     ),
     Entry("filters", lambda subject, options: filters_section(subject), of_net=True),
@@ -148,3 +171,21 @@ def choose(only: Iterable[str] = (), more: Iterable[str] = ()) -> Choice:
     names = ", ".join(entry.name for entry in chosen if entry.captum)
     reason = f"{names}: Captum is not installed (pip install 'verydeep[insight]')"
     return Choice(tuple(entry for entry in chosen if not entry.captum), (reason,) if names else ())
+
+
+def without_classes(choice: Choice, only: Iterable[str]) -> Choice:
+    """Return the sections that a net of convolutions only can have.
+
+    Args:
+        choice: The chosen sections.
+        only: Sections that the user named.
+
+    Raises:
+        ModelError: A named section explains a class.
+    """
+    dropped = [entry.name for entry in choice.entries if entry.needs_class]
+    if asked := sorted({*only} & {*dropped}):
+        raise ModelError(f"{', '.join(asked)}: explains a class, but {NO_HEAD}")
+    reason = f"{', '.join(dropped)}: the model has convolutions only, and knows no classes"
+    kept = tuple(entry for entry in choice.entries if not entry.needs_class)
+    return Choice(kept, (*choice.left_out, reason) if dropped else choice.left_out)

@@ -42,7 +42,7 @@ def one_file(path: Path, reader: Any, data: bytes) -> None:
         if not str(error).strip() or not str(error).isprintable():
             raise AssertionError(f"a message of nothing, or of several lines: {error!r}") from error
         return
-    if not found.layers or any(not layer.weight.numel() for layer in found.layers):
+    if any(not layer.weight.numel() for layer in found.layers):
         raise AssertionError(f"{found}")
 
 

@@ -102,6 +102,13 @@ def test_scores_are_those_of_opencv(tmp_path: Path, norm: bool, packed: bool) ->
     np.testing.assert_allclose(forward(source, torch.from_numpy(x)), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_padding_as_a_layer(tmp_path: Path) -> None:
+    """The oldest files pad in layers of their own."""
+    net = Net("oldest").add("pad", "padding", (), field(7, 1))
+    net.conv("conv1", random(4, 3, 3, 3), random(4), pad=0).relu()
+    assert len(read_bytes(tmp_path, net.data()).layers) == 1
+
+
 def test_doubles_stay_doubles(tmp_path: Path) -> None:
     weight = random(4, 3, 3, 3).astype(np.float64)
     for packed in (True, False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from matlab_files import cell, save_73, simple_net
 from scipy.io import loadmat, savemat
 from torch.nn import functional as F
 
-from verydeep.errors import ModelError
+from verydeep.errors import MissingExtra, ModelError
 from verydeep.models.weights.formats.mat5 import read_mat5
 from verydeep.models.weights.formats.matconvnet import matches, read
 from verydeep.models.weights.source import SourceFile
@@ -213,6 +214,22 @@ def test_values_are_those_of_scipy(tmp_path: Path) -> None:
         for name in "abdef":
             np.testing.assert_array_equal(ours[name].load(), theirs[name])
         assert ours["c"] == theirs["c"][0]
+
+
+def test_missing_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "net.mat", simple_net()[0], "7.3")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'verydeep\[matlab\]'"):
+        read(path)
+
+
+def test_layers_that_share_weights(tmp_path: Path) -> None:
+    """One array that many layers of a DagNN name would become gigabytes."""
+    net, _ = simple_net(dag=True)
+    net["params"][0, 0] = ("conv1f", np.ones((3, 3, 100, 100), np.float32))
+    net["layers"] = np.repeat(net["layers"], 100, axis=1)
+    with pytest.raises(ModelError, match=r"layers with .* weights in a file of"):
+        read_net(tmp_path, net)
 
 
 def test_bombs(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from onnx import TensorProto, helper
 from onnx_files import BIASES, WEIGHTS, Graph, keras, pytorch, random
 from source_forward import forward
 
-from verydeep.errors import ModelError
+from verydeep.errors import MissingExtra, ModelError
 from verydeep.models.weights.formats.onnx_graph import matches, read
 from verydeep.models.weights.source import SourceFile
 
@@ -236,6 +237,19 @@ def test_padding_that_keeps_the_size(tmp_path: Path) -> None:
     agree(tmp_path, graph)
 
 
+def test_relu_as_an_old_clip(tmp_path: Path) -> None:
+    graph = Graph(opset=10).conv(WEIGHTS["conv1"]).add("Clip", min=0.0)
+    graph.conv(WEIGHTS["conv2"]).add("Clip", min=0.0, max=3.4e38).pool().add("Flatten")
+    agree(tmp_path, graph.add("Gemm", WEIGHTS["fc1"], BIASES["fc1"], transB=1))
+
+
+def test_missing_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pytorch().save(tmp_path)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'verydeep\[onnx\]'"):
+        read(path)
+
+
 def test_local_response_normalisation(tmp_path: Path) -> None:
     graph = (
         Graph().conv(WEIGHTS["conv1"]).relu().add("LRN", alpha=5e-4, beta=0.75, bias=2.0, size=5)
@@ -429,9 +443,7 @@ def test_a_real_graph() -> None:
     """A fine-tuned net D of Keras, converted by tf2onnx; see benchmarks/fetch_real_weights.py."""
     path = os.environ.get("VERYDEEP_REAL_ONNX", "")
     if not path:
-        pytest.skip(
-            "there is no folder shared/data with a real file: VERYDEEP_REAL_ONNX is not set"
-        )
+        pytest.skip("VERYDEEP_REAL_ONNX names no file")
     source = read(Path(path))
     assert len(source.layers) == 17
     first = source.layers[0].bias

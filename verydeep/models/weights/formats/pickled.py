@@ -255,7 +255,11 @@ class _Machine:
         self.stack.pop()  # the attributes of an object, which nobody needs
 
     def _binpersid(self, _: Any) -> None:
-        storage = _storage(self.stack.pop())
+        identity = self.stack.pop()
+        if isinstance(identity, tuple) and identity[:1] == ("module",):
+            self.stack.append(identity[1])  # a class, which old files keep beside its source
+            return
+        storage = _storage(identity)
         if self.storages.setdefault(storage.key, storage) != storage:
             raise ValueError("numbers of two kinds in one place")
         self.stack.append(storage)

@@ -163,10 +163,8 @@ def _with_norms(modules: Sequence[Module]) -> tuple[list[Module], list[str]]:
         if not module.is_norm:
             continue
         before = layers.get(_before(module, modules, place).name)
-        if before is None or len(before.shape) != 4:
-            unplaced.append(
-                f"{printable(module.name)}: a batch normalisation that follows no convolution"
-            )
+        if before is None:
+            unplaced.append(f"{printable(module.name)}: a batch normalisation before any layer")
         else:
             layers[before.name] = _joined(before, module)
     convolutions = [layer for layer in layers.values() if len(layer.shape) == 4]
@@ -192,8 +190,11 @@ def _before(norm: Module, modules: Sequence[Module], place: int) -> Module:
     }
     if last.isdecimal() and len(last) < 10:
         same = siblings.get(str(int(last) - 1))
-        earlier = [name for name in siblings if name.isdecimal() and int(name) < int(last)]
+        earlier = [int(name) for name in siblings if name.isdecimal() and int(name) < int(last)]
         if same is None and earlier:
+            nearest = siblings[str(max(earlier))]
+            if len(nearest.shape) == 2:
+                return nearest  # a head unlike the paper's, wherever its normalisation is
             raise ModelError(
                 f"{printable(norm.name)}: a batch normalisation that does not come directly after "
                 "a convolution; no net of the paper does that"

@@ -16,6 +16,7 @@ INHERENT = (
     "this user may read every file",
     "this disk",
     "there is no folder shared/data",
+    "VERYDEEP_REAL_ONNX names no file",
     "needs Windows",
 )
 """How the reasons begin that no installation changes. Real images may not be distributed."""

@@ -11,8 +11,8 @@ from caffe_files import Net, blob, field, random, small_net, varint
 from hostile import edits, mutate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
-from torch.nn import functional as F
+from source_forward import forward
+from torch import nn
 
 from verydeep.errors import ModelError
 from verydeep.models.weights.formats.caffe import matches, read
@@ -28,15 +28,6 @@ def read_bytes(folder: Path, data: bytes) -> SourceFile:
     path = write(folder / "net.caffemodel", data)
     assert matches(data[:4096], path)
     return read(path)
-
-
-def apply_norm(layer: SourceLayer, x: Tensor) -> Tensor:
-    norm = layer.norm
-    if norm is None:
-        return x
-    return F.batch_norm(
-        x, norm.mean, norm.variance, norm.scale, norm.shift, training=False, eps=norm.epsilon
-    )
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -81,18 +72,6 @@ layer { name: "bn" type: "BatchNorm" bottom: "conv1" top: "bn"
   batch_norm_param { use_global_stats: true eps: 0.001 } }
 layer { name: "scale" type: "Scale" bottom: "bn" top: "scale" scale_param { bias_term: true } }
 """
-
-
-def forward(source: SourceFile, x: Tensor) -> Tensor:
-    """Apply the layers as a VGG net of two convolutions and one pool would."""
-    for place, layer in enumerate(source.layers):
-        if layer.is_convolution:
-            x = apply_norm(layer, F.conv2d(x, layer.weight, layer.bias, padding=1)).relu()
-            x = F.max_pool2d(x, 2) if place == 1 else x
-        else:
-            x = F.linear(x.flatten(1), layer.weight, layer.bias)
-            x = x if layer is source.layers[-1] else x.relu()
-    return x
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -96,17 +96,30 @@ class Chain:
         Raises:
             ModelError: They are not as many as there are channels.
         """
-        norm = self.layers[-1].norm if self.layers else None
+        if not self._foldable(name, scale):
+            self.other(name, "a factor or an offset per channel")
+            return
+        norm = self.layers[-1].norm
         if norm is None:
             zero, one = torch.zeros_like(scale), torch.ones_like(scale)
-            self.norm(name, BatchNorm(scale, shift, zero, one, epsilon=0.0))
-        elif self._foldable(name, scale):
+            norm = BatchNorm(scale, shift, zero, one, epsilon=0.0)
+        else:
             norm = dataclasses.replace(
                 norm, scale=norm.scale * scale, shift=norm.shift * scale + shift
             )
-            self.layers[-1] = dataclasses.replace(self.layers[-1], norm=norm)
+        self._check(name, norm)
+        self.layers[-1] = dataclasses.replace(self.layers[-1], norm=norm)
+
+    def bias(self, name: str, shift: Tensor) -> None:
+        """Append an offset per channel, (O,): it joins the biases of the layer right before it."""
+        last = self.layers[-1] if self.layers else None
+        if last is None or self._rectified or self._pending or len(shift) != len(last.weight):
+            self.other(name, "an offset per channel")
+        elif last.norm is not None:
+            self.affine(name, torch.ones_like(shift), shift)
         else:
-            self.other(name, "a factor and an offset per channel")
+            bias = shift if last.bias is None else last.bias + shift
+            self.layers[-1] = dataclasses.replace(last, bias=bias)
 
     def norm(self, name: str, norm: BatchNorm) -> None:
         """Append a batch normalisation, which belongs to the convolution right before it.

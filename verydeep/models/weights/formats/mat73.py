@@ -119,7 +119,7 @@ class _File:
 
     def _load(self, item: Any, dtype: np.dtype) -> np.ndarray:
         try:
-            return self._read(item).T.astype(dtype, copy=False)
+            return np.asarray(self._read(item), dtype).T
         except MatlabError:
             raise
         except Exception as error:  # the errors of h5py on damaged data have no common base class

@@ -37,6 +37,9 @@ KINDS = {
 }
 """Blocks of DagNN, without ``dagnn.``, as types of SimpleNN."""
 
+LEAST_NUMBERS, MOST_NUMBERS = 2**20, 8
+"""A net may have this many weights, or this many for each byte of its file."""
+
 HARMLESS = ("dropout", "softmax", "softmaxloss", "loss")
 
 
@@ -64,7 +67,7 @@ def read(path: Path) -> SourceFile:
             variables, file = read_mat73(path)
         else:
             variables = read_mat5(data)
-        return _read_net(where, variables)
+        return _read_net(where, variables, len(data))
     except MatlabError as error:
         raise ModelError(
             f"{where}: not a sound MATLAB file of a net ({printable(error)}); download or save it "
@@ -87,11 +90,14 @@ class _Layer:
     outputs: tuple[str, ...] = ()
 
 
-def _read_net(where: str, variables: Mapping[str, Any]) -> SourceFile:
+def _read_net(where: str, variables: Mapping[str, Any], size: int) -> SourceFile:
     net = _find_net(where, variables)
     layers = _dag_layers(net) if "params" in net else _simple_layers(net)
     weights = [one for layer in layers for one in layer.weights if isinstance(one, Numbers)]
-    check_count(sum(one.count for one in weights), where)
+    count = sum(one.count for one in weights)
+    check_count(count, where)
+    if count > max(LEAST_NUMBERS, MOST_NUMBERS * size):  # layers can share their weights
+        raise MatlabError(f"layers with {count:,} weights in a file of {size:,} bytes")
     chain = Chain(where)
     on_path = set(_path(layers))
     for place, layer in enumerate(layers):

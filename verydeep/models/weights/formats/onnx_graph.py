@@ -1,0 +1,84 @@
+"""Weights of ONNX graphs, as the exporters of PyTorch, TensorFlow, Keras and MXNet write them.
+
+O outputs, I inputs, h, w sides of a kernel, D numbers that a fully connected layer reads, C
+channels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from verydeep.errors import MissingExtra, ModelError, printable
+from verydeep.models.weights.formats.onnx_scan import check_structure, looks_like_model
+from verydeep.models.weights.formats.onnx_walk import Walk
+from verydeep.models.weights.formats.protobuf_wire import WireError, map_file
+from verydeep.models.weights.source import SourceFile
+
+LARGEST_MODEL = 2**31
+LARGEST_SIDE = 2**14
+
+
+def matches(head: bytes, path: Path) -> bool:
+    """Return whether a file looks like a ``ModelProto`` with a graph.
+
+    Args:
+        head: First bytes of the file.
+        path: The file.
+    """
+    return bool(head) and looks_like_model(map_file(path))
+
+
+def read(path: Path) -> SourceFile:
+    """Read the weights.
+
+    Raises:
+        ModelError: The file is damaged, or its net is no VGG net.
+        MissingExtra: onnx is not installed.
+    """
+    where = printable(path)
+    model = _parse(path, where)
+    walk = Walk(model.graph, where, path.parent)
+    walk.run()
+    layers, ignored = walk.chain.finish()
+    maker = model.producer_name
+    return SourceFile(
+        format=f"ONNX graph by {printable(maker)} (.onnx)" if maker else "ONNX graph (.onnx)",
+        family="onnx",
+        layers=layers,
+        facts=walk.preprocessing.facts(),
+        input_size=_input_size(walk),
+        lrn=walk.chain.lrn,
+        ignored=ignored,
+    )
+
+
+def _parse(path: Path, where: str) -> Any:
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("reading an ONNX file", "onnx") from error
+    data = map_file(path)
+    if len(data) >= LARGEST_MODEL:
+        raise ModelError(
+            f"{where}: an ONNX file must be smaller than 2 GiB; it has {len(data):,} bytes"
+        )
+    try:
+        check_structure(data)
+        return onnx.ModelProto.FromString(bytes(data))
+    except WireError as error:
+        raise ModelError(f"{where}: this ONNX file cannot be imported: {error}") from error
+    except Exception as error:  # the errors of protobuf have no common base class
+        raise ModelError(
+            f"{where}: not a sound ONNX file ({printable(error)}); download or export it again"
+        ) from error
+
+
+def _input_size(walk: Walk) -> int | None:
+    """Return the side of the images, from the declared shape of the input."""
+    for value in walk.inputs:
+        sides = [one.dim_value for one in value.type.tensor_type.shape.dim]
+        if len(sides) == 4:
+            height, width = sides[2:] if walk.starts_with_channels else sides[1:3]
+            return int(height) if height == width and 0 < height < LARGEST_SIDE else None
+    return None

@@ -48,7 +48,7 @@ def expect_agreement(found: dict[str, Any], files: list[Path], *, head: bool) ->
     assert set(found) == {file.name for file in files}
     for name, (has_head, difference) in found.items():
         assert has_head is head, name
-        assert difference <= 1e-5, name
+        assert difference <= 1e-4, name  # pixels of 0 to 255 make scores of hundreds
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ def test_keras(tmp_path: Path) -> None:
     names = ["plain", "softmax", "norm", "rescaling", "own_preprocessing", "given_statistics"]
     names += ["first", "nested", "sequential"]
     files = [folder / f"{name}.keras" for name in names]
-    files += [folder / f"{name}.h5" for name in ("plain", "own_preprocessing", "nested")]
+    files += [folder / f"{name}.h5" for name in ("plain", "rescaling", "nested")]
     files += [folder / f"{name}.weights.h5" for name in ("plain", "sequential")]
     expect_agreement(compared(save_image(tmp_path / "a.png"), *files), files, head=True)
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from keras import layers as L
 from keras.applications.vgg16 import VGG16, preprocess_input
+from keras.src.layers.core import dense
 from scores import CHANNELS, CONVOLUTIONS, WIDTH, images
 
 FOLDER = Path(sys.argv[2])
@@ -46,8 +47,8 @@ def save(name: str, model: Any, *, prepare: Callable[[Any], Any] = preprocess_in
     if model.input_shape[1] == 3:
         given = np.moveaxis(given, -1, 1)
     with torch.no_grad():
-        scores = model(torch.from_numpy(given), training=False)
-    np.save(FOLDER / f"{name}.scores.npy", scores.detach().numpy())
+        scores = model(torch.from_numpy(given.copy()), training=False)
+    np.save(FOLDER / f"{name}.scores.npy", scores.double().numpy())
     model.save(FOLDER / f"{name}.keras")
     model.save(FOLDER / f"{name}.h5")
     model.save_weights(FOLDER / f"{name}.weights.h5")
@@ -84,9 +85,20 @@ def vgg(before: Callable[[Any], Any] = plain, last: str | None = None, **setting
     return keras.Model(begin, head(L.Flatten()(body(before(begin), **settings)), last))
 
 
+def compute_in_float64() -> None:
+    """Let Keras compute in float64: on PyTorch it multiplies matrices in float32 in any case."""
+    keras.config.set_floatx("float64")
+    theirs = dense.ops.matmul
+
+    def multiply(x: Any, kernel: Any) -> Any:
+        return x @ kernel.value if isinstance(x, torch.Tensor) else theirs(x, kernel)
+
+    dense.ops.matmul = multiply
+
+
 def nets() -> None:
     """Save nets of every kind."""
-    keras.config.set_dtype_policy("float64")
+    compute_in_float64()
     save("plain", vgg(name="D"))
     save("softmax", vgg(last="softmax"))
     save("norm", vgg(norm=lambda: L.BatchNormalization(epsilon=0.01)))
@@ -147,17 +159,15 @@ def others() -> None:
     save("sigmoid", of(L.Flatten(), L.Dense(CLASSES, "sigmoid")))
     save("body", of())
     save("resizing", of(before=lambda x: body(L.Resizing(96, 96)(x))))
-    save("odd_layer", of(before=lambda x: body(L.GaussianBlur(3)(x))))
-    two = L.Conv2D(4, 3, padding="same", activation="relu")
-    save("no_relu", of(L.Conv2D(4, 3, padding="same"), two))
-    save("late_norm", of(two, L.BatchNormalization()))
+    save("odd_layer", of(before=lambda x: body(L.RandomContrast(0.1)(L.LayerNormalization()(x)))))
+    again = {"padding": "same", "activation": "relu"}
+    save("no_relu", of(L.Conv2D(4, 3, padding="same"), L.Conv2D(4, 3, **again)))
+    save("late_norm", of(L.Conv2D(4, 3, **again), L.BatchNormalization()))
     save("strides", of(L.Conv2D(4, 3, strides=2, padding="same", activation="relu")))
-    save("valid", of(L.Conv2D(4, 2, activation="relu"), L.Conv2D(4, 1, activation="relu"),
-                     L.Conv2D(4, 1, padding="same", activation="relu"),
-                     before=lambda x: L.MaxPooling2D()(L.Conv2D(4, 3, activation="relu")(x))))  # fmt: skip
-    save("mean_pool", of(L.AveragePooling2D()))
+    save("valid", of(before=lambda x: L.MaxPooling2D()(L.Conv2D(4, 3, activation="relu")(x))))
+    save("mean_pool", of(L.AveragePooling2D(2)))
     save("branches", of(before=lambda x: L.Add()([body(x), L.MaxPooling2D(32)(x)[..., :1]])))
-    save("dense_first", of(L.Dense(3), before=lambda x: L.Flatten()(x)))
+    save("dense_first", of(L.Dense(3), before=L.Flatten()))
     for kind in ("float16", "bfloat16", "float32"):
         keras.config.set_dtype_policy(kind)
         save(kind, vgg())

@@ -53,11 +53,12 @@ class KerasLayers:
         Raises:
             ModelError: No net of the paper has such a layer in its convolutional part.
         """
+        self._note_size(step)
         handler = _HANDLERS.get(step.kind)
         if handler:
             handler(self, step)
         elif step.kind in PASSED or step.kind.startswith("Random"):
-            self._note_size(step)
+            pass
         elif not self.layers:
             self.preprocessing.take(step, self._statistics(step))
         else:
@@ -113,7 +114,6 @@ class KerasLayers:
             self._bare = self._bare or step.name
 
     def _conv(self, step: Step) -> None:
-        self._note_size(step)
         config = step.config
         for names, usual in _USUAL:
             found = next((config[name] for name in names if name in config), usual)

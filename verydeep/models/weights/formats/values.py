@@ -47,7 +47,8 @@ def faults_of(path: Path, what: str) -> Iterator[None]:
     except MemoryError as error:
         raise ModelError(f"{printable(path)}: too large for this machine's memory") from error
     except _FAULTS as error:
-        detail = printable(str(error)[:200]) or type(error).__name__
+        missing = " is missing" if isinstance(error, KeyError) else ""
+        detail = printable(str(error)[:200]) + missing or type(error).__name__
         raise ModelError(
             f"{printable(path)}: not {what}, or a damaged one ({detail}); copy or save it again"
         ) from error

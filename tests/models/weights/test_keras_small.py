@@ -1,0 +1,198 @@
+"""Small files of Keras, made without it: what is read from them, and what damage does to them."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from damage import patient, try_to_read
+from hostile import edits, mutate
+from hypothesis import given
+from hypothesis import strategies as st
+from keras_files import SMALL, SMALL_CONFIG, save_small, small_arrays
+
+from verydeep.errors import ModelError
+from verydeep.models.weights.formats import keras
+from verydeep.models.weights.formats.hdf5 import Hdf5, Node
+from verydeep.models.weights.formats.keras import matches, read
+
+
+@pytest.mark.parametrize("way", SMALL)
+def test_layers(tmp_path: Path, way: str) -> None:
+    save_small(tmp_path / "w", way)
+    assert matches((tmp_path / "w").read_bytes()[:4096], tmp_path / "w")
+    found = read(tmp_path / "w")
+    arrays = small_arrays()
+    conv, first, last = found.layers
+    assert [layer.name for layer in found.layers] == ["conv", "fc", "out"]
+    assert [layer.flatten for layer in found.layers] == ["chw", "hwc", "chw"]
+    np.testing.assert_array_equal(conv.weight[3, 2, 0, 1], arrays["conv"][0][0, 1, 2, 3])
+    np.testing.assert_array_equal(conv.weight, np.moveaxis(arrays["conv"][0], [3, 2], [0, 1]))
+    np.testing.assert_array_equal(first.weight, arrays["fc"][0].T)
+    np.testing.assert_array_equal(first.bias, arrays["fc"][1])
+    assert last.bias is None
+    norm = conv.norm
+    assert norm is not None
+    for found_part, part in zip(
+        (norm.scale, norm.shift, norm.mean, norm.variance), arrays["norm"], strict=True
+    ):
+        np.testing.assert_array_equal(found_part, part)
+    whole = way in ("h5", "keras")
+    assert norm.epsilon == (0.25 if whole else 0.001)
+    assert found.input_size == (8 if whole else None)
+    if whole:  # (0.5 x + (1, 2, 3)) is (x - mean) / std
+        assert found.facts["mean"].value == (-2, -4, -6)
+        assert found.facts["std"].value == (2, 2, 2)
+
+
+def walk(node: Node, path: str = "") -> dict[str, Node]:
+    found = {path: node}
+    for name, child in node.children.items():
+        found |= walk(child, f"{path}/{name}")
+    return found
+
+
+@patient
+@given(st.data())
+def test_hdf5_against_h5py(data: st.DataObject) -> None:
+    """Any tree of groups, float arrays and texts reads as h5py reads it."""
+    names = st.text("abz_0", min_size=1, max_size=5)
+    shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
+    kinds = st.sampled_from(["f2", "f4", "f8"])
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        for group in data.draw(st.lists(names, max_size=30, unique=True)):
+            own = file.create_group(group)
+            for name in data.draw(st.lists(names, max_size=3, unique=True)):
+                shape, kind = data.draw(shapes), data.draw(kinds)
+                own[name] = np.random.default_rng(0).random(shape).astype(kind)
+            for name in data.draw(st.lists(names, max_size=3, unique=True)):
+                texts = data.draw(st.lists(st.text("aé☃", max_size=9), min_size=1, max_size=40))
+                fixed = np.array([text.encode() for text in texts])
+                is_fixed = data.draw(st.booleans()) and fixed.dtype.itemsize
+                own.attrs[name] = fixed if is_fixed else texts
+    found = walk(Hdf5(memoryview(stream.getvalue())).root)
+    with h5py.File(stream) as file:
+        paths: list[str] = []
+        file.visit(paths.append)
+        assert {f"/{path}" for path in paths} | {""} == set(found)
+        for path in paths:
+            same(found[f"/{path}"], file[path])
+
+
+def same(ours: Node, theirs: Any) -> None:
+    if isinstance(theirs, h5py.Dataset):
+        assert ours.shape == theirs.shape
+        np.testing.assert_array_equal(ours.read().numpy(), theirs[...])
+    for name, values in theirs.attrs.items():
+        plain = [one.decode() if isinstance(one, bytes) else one for one in values]
+        assert list(ours.attributes[name]) == plain
+
+
+SEEDS: dict[str, bytes] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("seeds")
+    for way in SMALL:
+        save_small(folder / way, way)
+        SEEDS[way] = (folder / way).read_bytes()
+
+
+@patient
+@given(way=st.sampled_from(SMALL), data=st.data())
+def test_mutated_files(tmp_path: Path, way: str, data: st.DataObject) -> None:
+    harm = data.draw(st.lists(edits([SEEDS[way]]), min_size=1, max_size=6))
+    (tmp_path / "w").write_bytes(mutate(SEEDS[way], harm))
+    try_to_read(keras, tmp_path / "w")
+
+
+NUMBERS = st.one_of(
+    st.sampled_from([0, 1, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**63 - 1, 2**64 - 1]),
+    st.integers(0, 40_000),
+)
+
+
+@patient
+@given(way=st.sampled_from(["h5", "weights.h5", "names"]), data=st.data())
+def test_overwritten_addresses(tmp_path: Path, way: str, data: st.DataObject) -> None:
+    """Addresses and lengths, which lie at multiples of 8 or 4, are replaced."""
+    content = bytearray(SEEDS[way])
+    for _ in range(data.draw(st.integers(1, 3))):
+        size = data.draw(st.sampled_from([2, 4, 8]))
+        place = data.draw(st.integers(0, len(content) // 4 - 2)) * 4
+        value = data.draw(NUMBERS) % 2 ** (8 * size)
+        content[place : place + size] = value.to_bytes(size, "little")
+    (tmp_path / "w").write_bytes(content)
+    try_to_read(keras, tmp_path / "w")
+
+
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-3, 300), st.floats(), st.text(max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the way to every part of a configuration."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    found = [(*path, key) for key, _ in items] if isinstance(value, dict | list) else []
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in items:
+            if isinstance(part, dict | list):
+                found += places(part, (*path, key))
+    return found
+
+
+PLACES = places(SMALL_CONFIG)
+
+
+@patient
+@given(place=st.sampled_from(PLACES), value=VALUES)
+def test_changed_settings(tmp_path: Path, place: tuple[Any, ...], value: Any) -> None:
+    """A configuration with anything in any place."""
+    config = json.loads(json.dumps(SMALL_CONFIG))
+    inner = config
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    with zipfile.ZipFile(io.BytesIO(SEEDS["keras"])) as archive:
+        weights = archive.read("model.weights.h5")
+    with zipfile.ZipFile(tmp_path / "w", "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.h5", weights)
+    try_to_read(keras, tmp_path / "w")
+
+
+def test_endless_files(tmp_path: Path) -> None:
+    """A small file that names one long text thousands of times is refused before it is read."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file.attrs.create("layer_names", ["a" * 60_000], dtype=h5py.string_dtype())
+        for number in range(10):
+            file.attrs.create(f"layer_names{number}", ["b"] * 2000, dtype=h5py.string_dtype())
+    data = stream.getvalue()
+    place = data.index(b"GCOL")
+    long = (60_000).to_bytes(4, "little") + place.to_bytes(8, "little") + (1).to_bytes(4, "little")
+    changed = bytearray(data)
+    position = 0
+    one = (1).to_bytes(4, "little")
+    while (position := changed.find(one, position)) >= 0:
+        address = int.from_bytes(changed[position + 4 : position + 12], "little")
+        if data[address : address + 4] == b"GCOL":
+            changed[position : position + 16] = long
+        position += 4
+    (tmp_path / "w").write_bytes(changed)
+    with pytest.raises(ModelError, match="bytes of names and settings"):
+        read(tmp_path / "w")

@@ -7,7 +7,7 @@
 ``onnx_graph``, ``torch_file`` or ``keras``; or ``any`` for the one that recognises the bytes.
 ``CORPUS`` is a folder to keep finds in, with small files of weights as seeds, of which
 ``python fuzz/weights.py seeds CORPUS`` writes some; without one nothing is kept. Whatever is
-neither a list of layers nor a ``ModelError``, takes longer than 10 s or more than 1 GiB, ends the
+neither a list of layers nor a ``ModelError``, takes longer than 2 s or more than 1 GiB, ends the
 search, and the bytes are left in the current folder.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 FORMATS = ("caffe", "matconvnet", "onnx_graph", "torch_file", "keras")
-LIMITS = ("-timeout=10", "-rss_limit_mb=2048", "-max_len=20000")
+LIMITS = ("-timeout=2", "-rss_limit_mb=2048", "-max_len=20000")
 """The GiB, and as much for the libraries."""
 
 
@@ -106,6 +106,9 @@ def main() -> None:
         sys.exit(
             "fuzz/weights.py needs atheris, which is not part of verydeep[dev]: pip install atheris"
         )
+    for library in ("h5py", "onnx.numpy_helper"):  # imported by the readers, which takes a while
+        with contextlib.suppress(ImportError):
+            importlib.import_module(library)
     with atheris.instrument_imports(include=["verydeep.models.weights"]):
         from verydeep.models.weights import recognize  # noqa: F401
 

@@ -198,7 +198,7 @@ def bad(**changes: int) -> bytes:
         ),
         (
             Net().add("a\nb", "InnerProduct", [random(4, 3) * np.inf, random(4)]).data(),
-            r"'a\\nb': 108 of its 108 numbers are NaN",
+            r"'a\\nb': 12 of its 12 numbers are NaN",
         ),
     ],
 )
@@ -225,9 +225,7 @@ def test_too_many_numbers(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(start)
         file.truncate(len(start) + count)  # a hole: nothing is written to the disk
-    with pytest.raises(
-        ModelError, match="at most 268,435,456 numbers; this one declares 268,435,457"
-    ):
+    with pytest.raises(ModelError, match="declares 268,435,457 numbers, more than the 268,435,456"):
         read(path)
 
 

@@ -186,7 +186,7 @@ def test_wordnet_ids_are_ilsvrc(tmp_path: Path) -> None:
         ),
         (
             {"layers": cell(conv(weights=cell(np.ones((3, 3, 3, 4), np.int8)), pad=1.0))},
-            "must be floating-point numbers; they are int8",
+            "c: its weights are int8, not floating-point numbers",
         ),
     ],
 )

@@ -331,7 +331,7 @@ REFUSED: dict[str, tuple[Callable[[], Graph], str]] = {
         lambda: Graph().conv(WEIGHTS["conv1"], name="a").conv(WEIGHTS["conv2"]).relu(),
         "a must be followed by a ReLU",
     ),
-    "not finite": (lambda: Graph().conv(WEIGHTS["conv1"] * np.inf).relu(), "be finite; 108 of"),
+    "not finite": (lambda: Graph().conv(WEIGHTS["conv1"] * np.inf).relu(), "108 of its 108 numb"),
     "quantized": (lambda: Graph().add("QuantizeLinear", np.float32(1)), "the graph is quantized"),
     "random": (
         lambda: (graph := Graph()).conv(graph.computed("RandomNormal", shape=[4, 3, 3, 3])),
@@ -369,7 +369,7 @@ def test_bombs(tmp_path: Path) -> None:
         read(path)
     vast = TensorProto(name="w", data_type=1, dims=[2**40, 2**40])
     path.write_bytes(_with_initializer(vast))
-    with pytest.raises(ModelError, match="at most 268,435,456 numbers"):
+    with pytest.raises(ModelError, match="more than the 268,435,456 that are read"):
         read(path)
     for tensor in (
         TensorProto(name="w", data_type=1, dims=[4, -1], raw_data=b"1234"),

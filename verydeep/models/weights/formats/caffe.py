@@ -14,7 +14,7 @@ from torch import Tensor
 
 from verydeep.errors import ModelError, printable
 from verydeep.models.weights.formats.caffe_layers import CaffeLayer, read_layers
-from verydeep.models.weights.formats.chain import Chain, check_convolution
+from verydeep.models.weights.formats.chain import Chain, Window
 from verydeep.models.weights.formats.longest_path import Step, longest_path
 from verydeep.models.weights.formats.protobuf_wire import (
     BYTES,
@@ -127,9 +127,9 @@ class _Reader:
         chain = self.chain
         match layer.type:
             case "Convolution":
-                chain.layer(self._convolution(layer))
+                chain.convolution(self._convolution(layer), self._window(layer))
             case "InnerProduct":
-                chain.layer(self._fully_connected(layer))
+                chain.fully_connected(self._fully_connected(layer))
             case "BatchNorm":
                 chain.norm(layer.name, self._norm(layer))
             case "Scale" | "Bias":
@@ -149,15 +149,15 @@ class _Reader:
         weight, bias = self._weights(layer)
         if weight.dim() != 4:
             raise self._shape_error(layer, "OxIxhxw", weight)
-        if layer.window:
-            height, width = weight.shape[2:]
-            top, left, bottom, right = (side + self.padding for side in layer.window.padding)
-            window = layer.window._replace(
-                kernel=(height, width), padding=(top, left, bottom, right)
-            )
-            check_convolution(layer.name, window, self.where)
-        self.padding = 0
         return SourceLayer(layer.name, weight, bias)
+
+    def _window(self, layer: CaffeLayer) -> Window | None:
+        """Return how a convolution slides, with the padding by layers before it."""
+        more, self.padding = self.padding, 0
+        if layer.window is None:
+            return None
+        top, left, bottom, right = (side + more for side in layer.window.padding)
+        return layer.window._replace(padding=(top, left, bottom, right))
 
     def _fully_connected(self, layer: CaffeLayer) -> SourceLayer:
         weight, bias = self._weights(layer)

@@ -76,14 +76,39 @@ class Chain:
         self._rectifiers = 0
         self._linear: list[tuple[str, bool]] = []
 
-    def layer(self, layer: SourceLayer) -> None:
-        """Append a convolution or fully connected layer.
+    def convolution(self, layer: SourceLayer, window: Window | None) -> None:
+        """Append a convolution.
+
+        One without padding, larger than 1x1, reads a whole map: it is the first fully connected
+        layer in convolutional form, and 1x1 convolutions are the further ones.
+
+        Args:
+            layer: The convolution.
+            window: How it slides; None if the file does not say.
 
         Raises:
-            ModelError: Something before it changes the maps.
+            ModelError: It slides as none of a VGG net, or something before it changes the maps.
         """
-        head = self._in_head or not layer.is_convolution
-        head = head or max(layer.weight.shape[2:]) > LARGEST_KERNEL
+        height, width = layer.weight.shape[2:]
+        single, unpadded = (height, width) == (1, 1), window and not any(window.padding)
+        covers = not single and (unpadded or max(height, width) > LARGEST_KERNEL)
+        if window:
+            same = (height // 2, width // 2, height // 2, width // 2)
+            fits = bool(unpadded and self.layers) if covers else window.padding == same
+            steady = window.stride == window.dilation == (1, 1) and window.groups == 1
+            if not (steady and fits and (single or not self._in_head)):
+                raise ModelError(
+                    f"{self.where}: {printable(layer.name)} must be a convolution of a VGG net, "
+                    f"with stride 1 and maps that keep their size; it is a {height}x{width} "
+                    f"convolution with {_slide(window)} instead"
+                )
+        self._append(layer, self._in_head or covers)
+
+    def fully_connected(self, layer: SourceLayer) -> None:
+        """Append a fully connected layer."""
+        self._append(layer, head=True)
+
+    def _append(self, layer: SourceLayer, head: bool) -> None:
         if not self._rectified:
             self._linear.append((self.layers[-1].name, head))
         self._settle(head)
@@ -226,24 +251,6 @@ class Chain:
         more = len(self._ignored) - MOST_LINES
         lines = self._ignored[:MOST_LINES] + ([f"{more:,} more"] if more > 0 else [])
         return tuple(self.layers), tuple(lines)
-
-
-def check_convolution(name: str, window: Window, where: str) -> None:
-    """Refuse a convolution that is not one of a VGG net.
-
-    Raises:
-        ModelError: It has strides, dilation, groups or padding that no VGG net has.
-    """
-    height, width = window.kernel
-    same = (height // 2, width // 2, height // 2, width // 2)
-    padded = (same,) if max(window.kernel) <= LARGEST_KERNEL else ((0, 0, 0, 0), same)
-    fits = window.stride == window.dilation == (1, 1) and window.groups == 1
-    if not fits or window.padding not in padded:
-        raise ModelError(
-            f"{where}: {printable(name)} must be a convolution of a VGG net, with stride 1 and "
-            f"maps that keep their size; it is a {_sides(window.kernel)} convolution with "
-            f"{_slide(window)} instead"
-        )
 
 
 def _slide(window: Window) -> str:

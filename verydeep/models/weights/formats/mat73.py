@@ -45,7 +45,7 @@ def read_mat73(path: Path) -> tuple[dict[str, Any], Any]:
     try:
         import h5py
     except ImportError as error:
-        raise MissingExtra("reading a MATLAB 7.3 file (h5py)", "keras") from error
+        raise MissingExtra("reading a MATLAB 7.3 file (h5py)", "matlab") from error
     try:
         file = h5py.File(path, "r")
     except (OSError, RuntimeError, ValueError) as error:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.chain import Chain, Lrn, Window, check_convolution
+from verydeep.models.weights.formats.chain import Chain, Lrn, Window
 from verydeep.models.weights.formats.longest_path import Step, longest_path
 from verydeep.models.weights.formats.mat5 import is_mat5, read_mat5
 from verydeep.models.weights.formats.mat73 import is_mat73, read_mat73
@@ -179,7 +179,9 @@ def _add(chain: Chain, layer: _Layer) -> None:
     options = layer.options
     match layer.kind:
         case "conv":
-            chain.layer(_convolution(layer, chain.where))
+            found = _convolution(layer, chain.where)
+            sides = [float(side) for side in found.weight.shape[2:]]
+            chain.convolution(found, _window(options, sides))
         case "bnorm":
             chain.norm(layer.name, _norm(layer, chain.where))
         case "relu" if not any(floats(options.get("leak"))):
@@ -205,8 +207,6 @@ def _convolution(layer: _Layer, where: str) -> SourceLayer:
     # MATLAB drops the last dimensions where they are 1.
     values = filters.load().reshape(*filters.dims, *[1] * (4 - len(filters.dims)))
     weight = to_tensor(values.transpose(3, 2, 0, 1), layer.name, where)
-    window = _window(layer.options, [float(side) for side in weight.shape[2:]])
-    check_convolution(layer.name, window, where)
     bias = _vector(biases[0], layer.name, where) if biases else None
     if bias is not None and len(bias) != len(weight):
         raise ModelError(

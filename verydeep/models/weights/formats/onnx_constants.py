@@ -18,6 +18,11 @@ from verydeep.models.weights.formats.values import check_count
 MOST_DEPTH = 32
 """Most nodes between an initializer and its use."""
 
+OPENING = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
+    OPENING |= getattr(os, _flag, 0)
+"""Flags to open a file of data with: no link, and no wait for a pipe."""
+
 MOST_DIMENSIONS = 8
 MOST_USES = 4
 MOST_SMALL = 2**20
@@ -192,7 +197,7 @@ class Constants:
     def _read_file(self, name: str, offset: int, size: int) -> np.ndarray:
         path = self.folder / name
         try:
-            handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
+            handle = os.open(path, OPENING)
             with os.fdopen(handle, "rb") as file:
                 facts = os.fstat(file.fileno())
                 if not stat.S_ISREG(facts.st_mode):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.chain import check_convolution
+from verydeep.models.weights.formats.chain import Window
 from verydeep.models.weights.formats.onnx_constants import Constants
 from verydeep.models.weights.formats.onnx_nodes import integer, node_name, real
 from verydeep.models.weights.formats.onnx_windows import Padding, window
@@ -18,8 +18,8 @@ from verydeep.models.weights.formats.values import to_tensor
 from verydeep.models.weights.source import Flatten, SourceLayer
 
 
-def convolution(node: Any, constants: Constants, before: Padding) -> SourceLayer:
-    """Return the layer of a Conv node.
+def convolution(node: Any, constants: Constants, before: Padding) -> tuple[SourceLayer, Window]:
+    """Return the layer of a Conv node, and how it slides.
 
     Args:
         node: The node.
@@ -27,15 +27,15 @@ def convolution(node: Any, constants: Constants, before: Padding) -> SourceLayer
         before: Padding by nodes before it.
 
     Raises:
-        ModelError: It is no convolution of a VGG net.
+        ModelError: Its weights are no kernels.
     """
     where, name = constants.where, layer_name(node)
     weight = to_tensor(constants.value(node.input[1]), name, where)
     if weight.dim() != 4 or not weight.numel():
         raise _shape_error(where, name, "OxIxhxw", weight.shape)
     height, width = weight.shape[2:]
-    check_convolution(name, window(node, (height, width), before), where)
-    return SourceLayer(name, weight, _bias(node, constants, len(weight), 1.0))
+    layer = SourceLayer(name, weight, _bias(node, constants, len(weight), 1.0))
+    return layer, window(node, (height, width), before)
 
 
 def fully_connected(node: Any, constants: Constants, flatten: Flatten) -> SourceLayer:

@@ -128,9 +128,11 @@ class Walk:
     def _visit(self, node: Any) -> None:
         match node.op_type:
             case "Conv" if self._has_weights(node) and self._layout == "nchw":
-                self.chain.layer(convolution(node, self.constants, self._take_padding()))
+                self.chain.convolution(*convolution(node, self.constants, self._take_padding()))
             case "Gemm" | "MatMul" if self._has_weights(node):
-                self.chain.layer(fully_connected(node, self.constants, self._take_flatten()))
+                self.chain.fully_connected(
+                    fully_connected(node, self.constants, self._take_flatten())
+                )
             case "Add" | "Sub" | "Mul" | "Div":
                 self._arithmetic(node)
             case "BatchNormalization":

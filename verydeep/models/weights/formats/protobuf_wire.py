@@ -238,8 +238,6 @@ class Message:
         """
         dtype = np.dtype(f"<f{size}")
         parts = self._parts(number, size)
-        if len(parts) == 1 and parts[0].flags.c_contiguous:
-            return np.array(parts[0].reshape(-1).view(dtype))
         values = np.empty(sum(map(len, parts)), dtype)
         raw, place = values.view(np.uint8).reshape(-1, size), 0
         for part in parts:

@@ -101,8 +101,8 @@ def as_weights(tensor: Tensor, name: str) -> Tensor:
             "made from"
         )
     values = tensor if tensor.dtype == torch.float64 else tensor.float()
-    broken = values.numel() - int(torch.isfinite(values).sum())
-    if broken:
+    if values.numel() and not all(end.isfinite() for end in values.aminmax()):  # takes no memory
+        broken = values.numel() - int(torch.isfinite(values).sum())
         raise ModelError(
             f"{printable(name)}: {broken:,} of its {values.numel():,} numbers are NaN or infinite; "
             "take a checkpoint from before the training diverged"
@@ -111,7 +111,9 @@ def as_weights(tensor: Tensor, name: str) -> Tensor:
 
 
 def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
-    """Return numbers of an array, of any byte order, as a tensor of its own memory.
+    """Return numbers of an array, of any byte order, as a tensor.
+
+    A view of a file, which cannot be written to, is copied; the memory of other arrays is shared.
 
     Args:
         values: The numbers.
@@ -123,9 +125,12 @@ def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
     """
     if values.dtype.kind == "f":
         kind = np.float64 if values.dtype.itemsize == 8 else np.float32
-        values = np.array(values, dtype=kind, order="C")
+        shared = values.dtype == kind and values.flags.carray  # of native order, and writeable
+        values = values if shared else np.array(values, dtype=kind, order="C")
     elif values.dtype.kind not in "biu":
         raise ModelError(f"{where}: {printable(name)} holds no numbers ({values.dtype})")
+    else:
+        values = values.ravel()[:0].copy()  # refused for its type
     try:
         return as_weights(torch.from_numpy(values), name)
     except ModelError as error:

@@ -15,7 +15,12 @@ from torch import Tensor
 
 from verydeep.models.classifier import Classifier
 from verydeep.models.weights.convert import Pixels
-from verydeep.models.weights.families import AUTHORS_MEAN, TORCHVISION_MEAN, TORCHVISION_STD
+from verydeep.models.weights.families import (
+    AUTHORS_MEAN,
+    GIVEN,
+    TORCHVISION_MEAN,
+    TORCHVISION_STD,
+)
 
 RGB = tuple[float, float, float]
 
@@ -28,21 +33,29 @@ class Preparation:
         words: The pixels in words, after "pixels".
         pixels: Order of channels, mean and deviations.
         changes: Number of things that differ from what an import took for granted.
+        said: Names of what the user gave.
     """
 
     words: str
     pixels: Pixels
     changes: int = 0
+    said: tuple[str, ...] = ()
 
 
-def taken_for_granted(facts: Mapping[str, Mapping[str, Any]]) -> Preparation:
-    """Return the preparation that an import took for granted.
+def taken_for_granted(source: Mapping[str, Any]) -> Preparation | None:
+    """Return the preparation that an import took for granted; None if it is not known.
 
     Args:
-        facts: Facts in the configuration of a model.
+        source: Origin of the weights in the configuration of a model.
     """
-    mean, std = (_three(facts[name]["value"]) for name in ("mean", "std"))
-    return Preparation("as imported", Pixels(facts["channels"]["value"] == "bgr", mean, std))
+    try:
+        facts = {name: source["facts"][name] for name in ("channels", "mean", "std")}
+        mean, std = (_three(facts[name]["value"]) for name in ("mean", "std"))
+        pixels = Pixels(facts["channels"]["value"] == "bgr", mean, std)
+        said = tuple(name for name, fact in facts.items() if fact["how"] == GIVEN)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return None  # a file that another program has changed
+    return Preparation("as imported", pixels, said=said)
 
 
 def other_preparations(given: Preparation) -> list[Preparation]:

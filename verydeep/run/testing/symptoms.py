@@ -30,7 +30,7 @@ from verydeep.run.testing.preparations import (
     other_preparations,
     taken_for_granted,
 )
-from verydeep.system.option_names import option, placeholder
+from verydeep.system.option_names import in_program, option, placeholder
 from verydeep.system.progress import Progress
 
 MOST_IMAGES = 200
@@ -101,10 +101,13 @@ def find_symptoms(
         result: Result of the test.
         progress: Receives the warning.
     """
-    if not isinstance(model, Classifier) or not _facts(model) or not _is_high(model, result):
+    if not isinstance(model, Classifier) or not _is_high(model, result):
+        return ()
+    given = taken_for_granted(model.source or {})
+    if given is None:
         return ()
     chosen = samples.take(_spread(len(samples), MOST_IMAGES))
-    tried = (_wrong_pixels(model, chosen, progress), _wrong_order(result))
+    tried = (_wrong_pixels(model, given, chosen, progress), _wrong_order(result))
     explained = [one for one in tried if one]
     found = min(explained, key=_left, default=None) or _squashed(model, chosen)
     if found is None:
@@ -117,20 +120,14 @@ def _left(symptom: Symptom) -> float:
     return 100.0 if symptom.error_without is None else symptom.error_without
 
 
-def _facts(model: Classifier) -> Mapping[str, Any]:
-    facts = (model.source or {}).get("facts")
-    known = isinstance(facts, Mapping) and {"channels", "mean", "std", "resize"} <= set(facts)
-    return facts if known and isinstance(facts, Mapping) else {}
-
-
 def _is_high(model: Classifier, result: EvaluationResult) -> bool:
     published = _published(model)
     return result.top1_error > (HIGH if published is None else published + TOLERANCE)
 
 
 def _published(model: Classifier) -> float | None:
-    said = (model.source or {}).get("published") or {}
-    error = said.get("top1_error")
+    said = (model.source or {}).get("published")
+    error = said.get("top1_error") if isinstance(said, Mapping) else None
     return float(error) if isinstance(error, int | float) else None
 
 
@@ -145,9 +142,10 @@ def _spread(count: int, most: int) -> list[int]:
     return [int(random.integers(low, high)) for low, high in pairwise(bounds)]
 
 
-def _wrong_pixels(model: Classifier, samples: Samples, progress: Progress) -> Symptom | None:
+def _wrong_pixels(
+    model: Classifier, given: Preparation, samples: Samples, progress: Progress
+) -> Symptom | None:
     """Try other preparations of pixels."""
-    given = taken_for_granted(_facts(model))
     others = other_preparations(given)
     first = samples.take(_spread(len(samples), FIRST_IMAGES))
     with progress.task("looking for a mistake of the import", len(first) + len(samples)) as task:
@@ -217,16 +215,18 @@ def _percent(wrong: Tensor) -> float:
 
 def _options(given: Preparation, best: Preparation) -> str:
     """Return the options of a better import, as the reader can type them."""
-    return " ".join(_listed(given, best))
+    return (" " if in_program() else ", ").join(_listed(given, best))
 
 
 def _listed(given: Preparation, best: Preparation) -> Iterator[str]:
-    if best.pixels.bgr != given.pixels.bgr:
+    """Yield what differs, and what was given and stays."""
+    if best.pixels.bgr != given.pixels.bgr or "channels" in given.said:
         yield option("channels", "bgr" if best.pixels.bgr else "rgb")
     for name in ("mean", "std"):
         values = getattr(best.pixels, name)
-        if values != getattr(given.pixels, name):
-            yield option(name, placeholder(",".join(f"{value:.6g}" for value in values)))
+        if values != getattr(given.pixels, name) or name in given.said:
+            text = ",".join(f"{value:.6g}" for value in values)
+            yield option(name, text if in_program() else placeholder(f"({text})"))
 
 
 def _wrong_order(result: EvaluationResult) -> Symptom | None:
@@ -246,7 +246,7 @@ def _wrong_order(result: EvaluationResult) -> Symptom | None:
 
 def _squashed(model: Classifier, samples: Samples) -> Symptom | None:
     """Tell images that seem to have been squashed from those of the source's own tests."""
-    if _published(model) is None or int(_facts(model)["resize"]["value"]) <= model.input_size:
+    if _published(model) is None or model.test_scales[0] <= model.input_size:
         return None
     sizes = set(_sizes(samples))
     if len(sizes) != 1 or len(set(next(iter(sizes)))) != 1:

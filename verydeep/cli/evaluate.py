@@ -131,8 +131,11 @@ def _classifiers(
         value = evaluate_all(models, data, how, progress=progress, **where).to_dict()
         text = table_as_text(value)
     else:
-        value = evaluate_models(models, data, how, progress=progress, **where).to_dict()
+        result = evaluate_models(models, data, how, progress=progress, **where)
+        value = result.to_dict()
         text = result_as_text(value)
+        if result.symptoms:  # said by the progress already
+            value["symptoms"] = [dict(one) for one in result.symptoms]
     if fitted:
         value["calibration"], text = fitted[0], f"{fitted[1]}\n\n{text}"
     return value, text

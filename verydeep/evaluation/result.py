@@ -95,6 +95,7 @@ class EvaluationResult(Summary):
         validated_on: Number of test images that chose the epoch of one of the nets; None if
             unknown.
         answers: Answers for every image; not in :meth:`to_dict`.
+        symptoms: Signs of a mistake in the import of the weights; not in :meth:`to_dict`.
     """
 
     top1_error: float
@@ -122,6 +123,7 @@ class EvaluationResult(Summary):
     answers: Answers = field(repr=False, compare=False)
     trained_on: int | None = None
     validated_on: int | None = None
+    symptoms: Sequence[Mapping[str, Any]] = field(default=(), repr=False, compare=False)
 
     def facts(self) -> Rows:
         """Yield the facts to show."""
@@ -136,7 +138,8 @@ class EvaluationResult(Summary):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
+        left = ("answers", "symptoms")
+        names = [part.name for part in dataclasses.fields(self) if part.name not in left]
         return {
             name: list(value) if isinstance(value := getattr(self, name), tuple) else value
             for name in names

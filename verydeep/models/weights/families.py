@@ -23,6 +23,9 @@ AUTHORS_MEAN = (123.68, 116.779, 103.939)
 TORCHVISION_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 TORCHVISION_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
+GIVEN = "given"
+"""How a fact is known that the user has said."""
+
 _TORCHVISION = {
     "channels": Fact("rgb", "torchvision's nets read red, green, blue"),
     "mean": Fact(TORCHVISION_MEAN, "mean (0.485, 0.456, 0.406) of pixels divided by 255"),
@@ -77,7 +80,7 @@ def known_facts(
     given = {key: value for key, value in (said or {}).items() if value is not None}
     check_said(given)
     facts = {**(known or HABITS[_family(file)]), **_of_weights(file), **file.facts}
-    facts |= {key: Fact(value, "given") for key, value in given.items()}
+    facts |= {key: Fact(value, GIVEN) for key, value in given.items()}
     return {name: facts[name] for name in FACTS}
 
 

@@ -82,7 +82,9 @@ def compare_with_source(
 ) -> Iterator[Comparison]:
     """Run images through the source's own runtime and the imported net, and compare.
 
-    Every image is rescaled by the model's rule and cut to its central crop.
+    Every image is rescaled by the model's rule and cut to its central crop. Both are given pixels
+    prepared by the same facts, so agreement proves the weights and their order, not the facts: with
+    a wrong order of channels both are wrong alike.
 
     Raises:
         ModelError: No runtime is known for the format, or it cannot run the file.

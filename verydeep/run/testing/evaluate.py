@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from verydeep.data.read import Data
 from verydeep.errors import InputError
@@ -18,7 +18,9 @@ from verydeep.evaluation.result import EvaluationResult
 from verydeep.localization.result import LocalizationResult
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.bench import Bench, ModelSource, output_folder, set_up
-from verydeep.system.progress import ProgressWish, choose_progress
+from verydeep.run.testing.symptoms import find_symptoms
+from verydeep.system.distributed import joined
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.visualization.report.page import write_test_page
 
@@ -37,6 +39,9 @@ def evaluate(
     progress: ProgressWish = None,
 ) -> EvaluationResult:
     """Measure the error of a model, or of several fused, on a data set.
+
+    If a single model made of imported weights errs more than expected, known mistakes of import are
+    tried on some of the images, and one that explains the error is logged.
 
     Args:
         models: Model or run folders, loaded models, or ``torchvision/NAME`` (see
@@ -67,13 +72,25 @@ def evaluate(
         out=out,
         progress=progress,
     ) as (result, bench, folder):
-        result = replace(result, **asdict(bench.overlap))
+        seen = _symptoms(bench, result, choose_progress(progress))
+        result = replace(result, **asdict(bench.overlap), symptoms=seen)
         if folder:
             from verydeep.run.testing.files import write_result  # imports matplotlib, which is slow
 
             write_result(result, folder)
             write_page(result, bench, folder)
     return result
+
+
+def _symptoms(
+    bench: Bench, result: EvaluationResult, progress: Progress
+) -> tuple[dict[str, Any], ...]:
+    """Look for mistakes in the import of a single model, in a single process."""
+    with joined() as group:
+        if len(bench.classifiers) > 1 or group.size > 1:
+            return ()
+    found = find_symptoms(bench.classifiers[0], bench.samples, result, progress)
+    return tuple(one.to_dict() for one in found)
 
 
 def evaluate_all(

@@ -83,6 +83,16 @@ def read(path: Path) -> SourceFile:
         ) from error
 
 
+def layers_on_path(path: Path) -> list[CaffeLayer]:
+    """Return the layers of a file from the data to the scores, with all that is said of them.
+
+    Raises:
+        WireError: The file is damaged.
+    """
+    layers = read_layers(Message(map_file(path)))
+    return [layers[place] for place in _path(layers)]
+
+
 class _Reader:
     """The layers of one net, collected step by step."""
 

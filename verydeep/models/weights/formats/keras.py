@@ -7,7 +7,7 @@ import mmap
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from verydeep.models.weights.formats.keras_bare import NORM_NOTE, named_layers, 
 from verydeep.models.weights.formats.keras_config import forward_steps
 from verydeep.models.weights.formats.keras_layers import KerasLayers
 from verydeep.models.weights.formats.keras_planned import read_planned
+from verydeep.models.weights.formats.keras_preprocessing import Preprocessing
 from verydeep.models.weights.formats.keras_store import DEPENDENCIES, NamedStore, NumberedStore
 from verydeep.models.weights.formats.values import faults_of
 from verydeep.models.weights.source import SourceFile
@@ -81,6 +82,19 @@ def read(path: Path) -> SourceFile:
     with faults_of(path, WHAT), _mapped(path) as data:
         opened = _open_zip(path, data) if bytes(data[:4]) == ZIP else _open_hdf5(data)
         return _read(opened)
+
+
+def preprocessing_of(path: Path) -> Preprocessing | None:
+    """Return what the layers of a model do to images; None if the file holds weights alone.
+
+    Raises:
+        ModelError: The file is damaged, or what it holds is no chain of layers.
+    """
+    with faults_of(path, WHAT), _mapped(path) as data:
+        opened = _open_zip(path, data) if bytes(data[:4]) == ZIP else _open_hdf5(data)
+        if opened.config is None:
+            return None
+        return _walked(opened.store, opened.config)[0].preprocessing
 
 
 @contextmanager
@@ -171,11 +185,7 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
 def _read(opened: _Opened) -> SourceFile:
     if opened.config is None:
         return _read_bare(opened)
-    steps, unused = forward_steps(opened.config)
-    found = KerasLayers(opened.store)
-    for step in steps:
-        found.take(step)
-    found.finish()
+    found, unused = _walked(opened.store, opened.config)
     ignored = [*found.ignored, *(f"{printable(name)}: not on the way" for name in unused)]
     return SourceFile(
         format=opened.format,
@@ -186,6 +196,18 @@ def _read(opened: _Opened) -> SourceFile:
         lrn=False,
         ignored=tuple(ignored),
     )
+
+
+def _walked(
+    store: NamedStore | NumberedStore, config: Mapping[str, Any]
+) -> tuple[KerasLayers, Iterable[str]]:
+    """Return the layers that the data go through, and the names of the others."""
+    steps, unused = forward_steps(config)
+    found = KerasLayers(store)
+    for step in steps:
+        found.take(step)
+    found.finish()
+    return found, unused
 
 
 def _read_bare(opened: _Opened) -> SourceFile:

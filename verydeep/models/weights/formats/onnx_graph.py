@@ -36,10 +36,7 @@ def read(path: Path) -> SourceFile:
         ModelError: The file is damaged, or its net is no VGG net.
         MissingExtra: onnx is not installed.
     """
-    where = printable(path)
-    model = _parse(path, where)
-    walk = Walk(model.graph, where, path.parent)
-    walk.run()
+    model, walk = open_graph(path)
     layers, ignored = walk.chain.finish()
     maker = model.producer_name
     return SourceFile(
@@ -51,6 +48,20 @@ def read(path: Path) -> SourceFile:
         lrn=walk.chain.lrn,
         ignored=ignored,
     )
+
+
+def open_graph(path: Path) -> tuple[Any, Walk]:
+    """Return a ``ModelProto`` and the way of the data through it.
+
+    Raises:
+        ModelError: The file is damaged, or its net is no VGG net.
+        MissingExtra: onnx is not installed.
+    """
+    where = printable(path)
+    model = _parse(path, where)
+    walk = Walk(model.graph, where, path.parent)
+    walk.run()
+    return model, walk
 
 
 def _parse(path: Path, where: str) -> Any:

@@ -1,0 +1,1 @@
+"""Files of weights, run by the libraries that they come from."""

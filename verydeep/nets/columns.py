@@ -22,7 +22,7 @@ class Column(NamedTuple):
 
     Attributes:
         name: Name of the net.
-        width: Factor on its channels, from the first convolution.
+        width: Factor on its channels.
         layers: All its convolutions, at that width.
         agreeing: Number of its convolutions, from the first, that the list agrees with.
     """
@@ -51,8 +51,12 @@ def nearest_column(shapes: Sequence[Shape], *, lrn: bool | None = None) -> Colum
     >>> column.name, column.width, column.whole
     ('D', 0.125, True)
     """
-    width = shapes[0].outputs / table.CHANNELS[0] if shapes else 1.0
-    columns = [_column(name, width, shapes) for name in table.NAMES if _has_lrn(name) == bool(lrn)]
+    columns = [
+        _column(name, width, shapes)
+        for name in table.NAMES
+        if _has_lrn(name) == bool(lrn)
+        for width in _widths(name, shapes)
+    ]
     return max(columns, key=lambda column: (column.whole, column.agreeing))
 
 
@@ -60,6 +64,16 @@ def convolutions(name: str, width: float = 1.0) -> tuple[Layer, ...]:
     """Return the convolutions of a net in forward order."""
     layers = table.convolutional_layers(name, width=width)
     return tuple(layer for layer in layers if layer.kind == "conv")
+
+
+def _widths(name: str, shapes: Sequence[Shape]) -> list[float]:
+    """Return the widths that a net of these shapes can have, the likeliest first.
+
+    Small nets round their channels, and the wider blocks tell the width better.
+    """
+    pairs = zip(convolutions(name), shapes, strict=False)
+    found = sorted((layer.outputs, shape.outputs / layer.outputs) for layer, shape in pairs)
+    return list(dict.fromkeys(width for _, width in reversed(found) if width > 0)) or [1.0]
 
 
 def _has_lrn(name: str) -> bool:

@@ -1,0 +1,186 @@
+"""Transfer: a head and the layers below it, trained on stored maps of frozen layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import write_splits
+from whole_runs import Said, log, metrics, weights
+
+import verydeep
+from verydeep.errors import InputError, RecipeError
+from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.models.preprocessing import Preprocessing
+from verydeep.nets.halves import lower_half
+from verydeep.nets.initialize import initialize
+from verydeep.nets.registry import build
+from verydeep.recipe.recipe import load_recipe
+from verydeep.run.training.setup import make_optimizer
+from verydeep.training.map_store import MapStore
+
+SMALL = (
+    *("net.input_size=32", "training.batch=8", "training.epochs=3", "training.device=cpu"),
+    *("training.precision=fp32", "transfer.views=2", "data.workers=0", "transfer.folds=3"),
+)
+MEAN = (120.0, 110.0, 100.0)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_splits(tmp_path_factory.mktemp("transfer") / "data", train=8, val=4, test=4)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return convolutions with random weights; the colour of the images shows through them."""
+    torch.manual_seed(0)
+    net = build("A", 0, width=0.125, input_size=64, hidden=0)
+    initialize(net)
+    folder = tmp_path_factory.mktemp("source") / "model"
+    # Values in the hundreds, as nets have them that were trained on pixels from 0 to 255.
+    Classifier(net.eval(), (), Preprocessing(MEAN, 1.0), (64, 64), (64,)).save(folder)
+    return folder
+
+
+def transfer(data: Path, out: Path, source: Path, *settings: str) -> tuple[dict, list[str]]:
+    said = Said()
+    chosen = [*SMALL, *settings, f"initialize.source={source}"]
+    verydeep.train(data, "transfer", out, settings=chosen, progress=said)
+    return metrics(out), said.lines
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "run"
+    transfer(data, out, source)
+    return out
+
+
+def test_it_tells_the_colours_apart(run: Path) -> None:
+    assert metrics(run)["top1_error"] < 30  # 67 % by chance
+    first, *others = log(run)
+    assert first["learning_rate"] == 0
+    assert [row["epoch"] for row in others] == [2, 3]
+    assert first["val_top1_error"] < 50
+
+
+def test_the_result_is_an_ordinary_model(run: Path, data: Path) -> None:
+    model = load_classifier(run / "model")
+    assert (model.net.settings()["hidden"], model.input_size) == (0, 32)
+    assert model.preprocessing.mean == MEAN
+    (seen,) = verydeep.load(run).predict(next((data / "test" / "red").iterdir()))
+    assert seen.class_name == "red"
+    table = verydeep.evaluate_all(run)
+    assert all(row.result.top1_error < 40 for row in table.rows)
+
+
+def test_the_maps_are_removed_at_the_end(run: Path) -> None:
+    assert not (run / "maps").exists()
+
+
+def test_the_frozen_layers_are_those_of_the_source_but_for_their_size(
+    run: Path, source: Path
+) -> None:
+    ours, theirs = (load_classifier(folder) for folder in (run / "model", source))
+    images = 100 * torch.randn(2, 3, 64, 64)
+    found, expected = (lower_half(one.net, "pool4")(images) for one in (ours, theirs))
+    factor = found.sum() / expected.sum()
+    assert torch.allclose(found, expected * factor, rtol=1e-3, atol=1e-4)
+    assert not torch.equal(found, expected)
+
+
+def test_the_head_alone(data: Path, source: Path, tmp_path: Path) -> None:
+    found, said = transfer(data, tmp_path / "run", source, "transfer.fine_tune=never")
+    assert (found["epochs"], found["stopped_because"]) == (1, "the head is fitted")
+    assert found["selected_on"] is None
+    assert any(line.startswith("head: penalty") for line in said)
+
+
+def test_what_does_not_pay_is_not_kept(data: Path, source: Path, tmp_path: Path) -> None:
+    # At this rate the layers forget what the head relies on.
+    found, said = transfer(data, tmp_path / "run", source, "training.learning_rate=3")
+    assert any("does not pay" in line for line in said)
+    assert (found["kept_epoch"], found["selected_on"]) == (1, "val")
+    head, _ = transfer(data, tmp_path / "head", source, "transfer.fine_tune=never")
+    assert found["top1_error"] == head["top1_error"]
+    assert weights(tmp_path / "run") == weights(tmp_path / "head")
+
+
+def test_a_head_of_three_layers(data: Path, source: Path, tmp_path: Path) -> None:
+    found, _ = transfer(
+        data, tmp_path / "run", source, "net.hidden=128", "training.learning_rate=0.02"
+    )
+    assert found["epochs"] == 3
+    assert load_classifier(tmp_path / "run").net.settings()["hidden"] == 128
+
+
+def test_fewer_views_where_the_disk_has_no_room(data: Path, source: Path, tmp_path: Path) -> None:
+    _, said = transfer(
+        data, tmp_path / "run", source, "transfer.disk=1e-5", "transfer.fine_tune=never"
+    )
+    assert any(line.startswith("1 view instead of 2") for line in said)
+
+
+def test_it_goes_on_after_a_kill_with_the_views_it_has(
+    run: Path, data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = MapStore.write
+
+    def stop_after_one(self: MapStore, view: str, rows: object) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(view)
+        write(self, view, rows)  # type: ignore[arg-type]
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(MapStore, "write", stop_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            transfer(data, out, source)
+    assert [path.name for path in (out / "maps").iterdir()] == ["view-00.npy"]
+    verydeep.train(data, out=out, resume=True, progress=False)
+    assert weights(out) == weights(run)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["net.name=B"], "net.name: must be 'A'"),
+        (["net.width=0.25"], "net.width: must be 0.125"),
+        (["data.train_scale=16"], "train_scale"),
+    ],
+)
+def test_contradictions_are_refused(
+    settings: list[str], message: str, data: Path, source: Path, tmp_path: Path
+) -> None:
+    with pytest.raises((RecipeError, InputError), match=message):
+        transfer(data, tmp_path / "run", source, *settings)
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
+def test_training_from_nothing_hints_at_it(data: Path, tmp_path: Path) -> None:
+    said = Said()
+    settings = ["net.width=0.0625", "net.hidden=16", "net.input_size=32", "training.epochs=1"]
+    verydeep.train(
+        data,
+        "small",
+        tmp_path / "run",
+        settings=[*settings, "data.train_scale=32", "test.scales=[32]"],
+        progress=said,
+    )
+    assert any("recipe='transfer'" in line for line in said.lines)
+
+
+def test_the_rates_fall_from_block_to_block() -> None:
+    recipe = load_recipe("fine-tune", ["training.layer_decay=0.5"])
+    optimizer = make_optimizer(verydeep.vgg("D", 2, width=0.03, hidden=8), recipe)
+    shares = {
+        group["share"]: sum(p.numel() for p in group["params"]) for group in optimizer.param_groups
+    }
+    assert list(shares) == [1, 0.5, 0.25, 0.125, 0.0625, 0.03125]
+    assert shares[0.03125] == 2 * 27 + 2 + 2 * 2 * 9 + 2  # block 1: two convolutions
+    one_group = make_optimizer(verydeep.vgg("A", 2, width=0.03, hidden=8), load_recipe("paper"))
+    assert len(one_group.param_groups) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -30,7 +31,7 @@ Rows = Iterator[tuple[Tensor, Tensor]]
 """Indices of images, int64 (n,), and their maps, (n, C, h, w)."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class MapMaker:
     """Computes the maps of a layer, in inference form.
 
@@ -46,9 +47,9 @@ class MapMaker:
     preprocessing: Preprocessing
     machine: Machine
 
-    def __post_init__(self) -> None:
-        form = lower_half(inference_form(self.net, self.machine), self.layer)
-        object.__setattr__(self, "_frozen", form)
+    @cached_property
+    def _frozen(self) -> nn.Sequential:
+        return lower_half(inference_form(self.net, self.machine), self.layer)
 
     @property
     def at_once(self) -> int:
@@ -72,7 +73,7 @@ class MapMaker:
         x = self.preprocessing(crops.to(self.machine.device), shifts)
         x = x.bfloat16() if self.machine.precision == "bf16" else x
         with torch.inference_mode():
-            return cast(Tensor, cast(nn.Module, self._frozen)(x))
+            return cast(Tensor, self._frozen(x))
 
     def of_view(
         self, crops: TrainingBatches, view: int, shift_axes: Tensor, task: ProgressTask
@@ -104,7 +105,7 @@ class MapMaker:
     ) -> Rows:
         """Yield the maps of the central crops of images at a scale."""
         found: list[TestPicture] = []
-        for picture in TestPictures(images, (scale,), workers):  # type: ignore[arg-type]
+        for picture in TestPictures(images, (scale,), workers):
             found.append(picture)
             if len(found) == self.at_once:
                 yield self._of_centers(found)

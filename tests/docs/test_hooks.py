@@ -30,7 +30,7 @@ def test_a_row_has_what_the_key_is_its_default_and_its_values(key: str) -> None:
     assert what.strip()
     assert takes.strip()
     section, _, name = key.partition(".")
-    settings = Recipe(localization={}).model_dump(mode="json")
+    settings = Recipe(localization={}, transfer={}).model_dump(mode="json")
     assert yaml.safe_load(default.strip("`")) == settings[section][name]
 
 

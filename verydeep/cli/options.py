@@ -25,7 +25,8 @@ Net = Annotated[str | None, typer.Option(help=f"{in_words()}.", autocompletion=n
 RecipeName = Annotated[
     str,
     typer.Option(
-        help="auto (chosen for the data and this machine), paper, small, localization, or a file.",
+        help="auto (chosen for the data and this machine), transfer (from a pretrained net), "
+        "fine-tune, paper, small, localization, or a file.",
         autocompletion=recipes_beginning,
     ),
 ]

@@ -59,6 +59,7 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
             f"{list(recipe.initialize.stages)} instead"
         )
     yield from _impossible_box_regressors(recipe)
+    yield from _impossible_transfers(recipe)
     given = recipe.test.scales
     for scale in given if isinstance(given, tuple) else ():
         if scale < size:
@@ -68,9 +69,25 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
 def _smallest_crop(recipe: Recipe) -> int:
     """Return the net's input size, or the smallest allowed if a classifier will decide it."""
     told_later = recipe.localization is not None and recipe.initialize.source is not None
+    told_later = told_later or recipe.transfer is not None
     if told_later and "input_size" not in recipe.net.model_fields_set:
         return SMALLEST_INPUT
     return recipe.net.input_size
+
+
+def _impossible_transfers(recipe: Recipe) -> Iterator[str]:
+    if recipe.transfer is None:
+        return
+    if recipe.localization is not None:
+        yield "transfer: is for classifiers; a box regressor is trained without it"
+    if recipe.initialize.stages:
+        yield (
+            "initialize.stages: leads up to a net from random weights; a transfer begins with one "
+            f"net ({option('init_from', placeholder('MODEL'))}), got "
+            f"{list(recipe.initialize.stages)} instead"
+        )
+    if recipe.data.stream:
+        yield "data.stream: must be false for a transfer, which reads images by index; got true"
 
 
 def _impossible_box_regressors(recipe: Recipe) -> Iterator[str]:

@@ -239,7 +239,7 @@ class Transfer(Section):
     views: int = Field(4, ge=1, description="augmented views of each image whose maps are kept")
     disk: float = Field(8.0, gt=0, description="most GB for the maps; they take fewer views then")
     strengths: tuple[float, ...] = Field(
-        (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4),
+        (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
         min_length=1,
         description="penalties that cross-validation chooses from, of a head of one layer",
     )

@@ -20,6 +20,9 @@ from torch.nn import functional as F
 STEPS = 200
 """Maximum number of L-BFGS steps of a fit."""
 
+LENGTH = 10.0
+"""Mean length of the averages in a fit, so that penalties do not depend on a net's scaling."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -149,8 +152,8 @@ def _folds(rows: Rows, folds: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]
 
 
 def _fit(rows: Rows, num_classes: int, strength: float) -> LinearHead:
-    """Fit on averages of mean length one, and return the layer for the averages as they are."""
-    scale = rows.values.norm(dim=1).mean().clamp_min(1e-12).double()
+    """Fit on averages of mean length LENGTH, and return the layer for them as they are."""
+    scale = rows.values.norm(dim=1).mean().clamp_min(1e-12).double() / LENGTH
     values = rows.values.double() / scale
     weight = torch.zeros(num_classes, values.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(num_classes, dtype=torch.float64, requires_grad=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from verydeep.errors import InputError, ModelError
 from verydeep.models.classifier import Classifier, imported_classifier
+from verydeep.models.folder import read_config
 from verydeep.models.path import CONFIG
 from verydeep.models.weights.imported import Imported
 from verydeep.models.weights.named import import_source
@@ -111,10 +112,14 @@ def import_weights(
 
 def _checked_target(out: Path) -> Path:
     """Refuse to write over anything but a model of an earlier import."""
-    if out.is_dir() and any(out.iterdir()) and not (out / CONFIG).is_file():
-        raise InputError(f"{out}: a folder with other files; name a new one ({option('out')})")
-    if (out / "recipe.yaml").is_file():
-        raise ModelError(f"{out}: a run; a model is written elsewhere ({option('out')})")
     if out.is_file():
         raise InputError(f"{out}: a file; name a folder ({option('out')})")
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / CONFIG).is_file():
+            raise InputError(f"{out}: a folder with other files; name a new one ({option('out')})")
+        if read_config(out).source is None:
+            raise ModelError(
+                f"{out}: a model that was trained; name another folder ({option('out')}), or "
+                "remove this one first"
+            )
     return out

@@ -143,7 +143,7 @@ def assert_whole(run: Path) -> None:
             case ".pt":
                 torch.load(path, weights_only=True)
             case ".yaml":
-                assert path.read_text("utf-8").endswith("localization: null\n")
+                assert path.read_text("utf-8").endswith("transfer: null\n")
             case ".html":
                 assert path.read_text("utf-8").rstrip().endswith("</html>")
             case ".safetensors":

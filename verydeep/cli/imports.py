@@ -27,7 +27,6 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE",
             help="A file of PyTorch, Keras, Caffe, MatConvNet or ONNX, or a name such as "
             "keras/vgg16 (downloaded once; verydeep weights lists them).",
         ),

@@ -136,7 +136,7 @@ class VGG(Net):
         known = self.feature_layers
         if layer not in known:
             raise InputError(
-                f"layer must be {' or '.join(known)} in this net, got {layer!r} instead"
+                f"layer must be one of {', '.join(known)}, got {layer!r} instead"
                 f"{did_you_mean(layer, known)}"
             )
         units = table.CHANNELS[-1] if layer == "pool5" else self.hidden

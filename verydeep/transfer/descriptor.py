@@ -80,9 +80,8 @@ class Descriptor:
 
     @property
     def used_layer(self) -> str:
-        """Layer, of a descriptor that leaves it open no longer."""
-        assert self.layer is not None
-        return self.layer
+        """Layer; the penultimate, if the descriptor was not made for a model yet."""
+        return self.layer or "fc7"
 
     def dimension(self, model: TrainedNet) -> int:
         """Return D."""

@@ -11,6 +11,8 @@ from file_server import Behaviour, serving
 
 from verydeep.models.weights import download, transfer
 
+collect_ignore = ["keras_nets.py"]  # a program of its own, which imports Keras
+
 
 @pytest.fixture
 def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

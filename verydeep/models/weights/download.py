@@ -16,7 +16,7 @@ from verydeep.models.weights.published import Published, checksum_in_words
 from verydeep.models.weights.transfer import Limits, TransferFailed, transfer
 from verydeep.system.files import explained_write_errors, write_text
 from verydeep.system.locks import hold
-from verydeep.system.option_names import in_program
+from verydeep.system.option_names import in_program, option
 from verydeep.system.progress import Progress
 
 _SLACK = 2 * 2**20
@@ -183,7 +183,9 @@ def _keep(part: Path, file: Path) -> None:
 def _by_hand(published: Published, failures: list[str]) -> str:
     """Return the message for a failed download, with what to do without one."""
     command = (
-        "verydeep import FILE --out MODEL" if in_program() else "verydeep.import_weights('FILE')"
+        f"verydeep import FILE {option('out')} MODEL"
+        if in_program()
+        else "verydeep.import_weights('FILE')"
     )
     return (
         f"{published.name}: cannot be downloaded from {'; nor from '.join(failures)}. Check the "

@@ -20,6 +20,7 @@ from verydeep.models.weights.recognize import read_weights
 from verydeep.models.weights.source import Fact, Family, SourceFile
 from verydeep.nets.interface import Net
 from verydeep.nets.registry import final_map, input_for_map
+from verydeep.system.option_names import in_program, option
 
 USUAL_SIZE = 224
 ILSVRC = 1000
@@ -75,8 +76,9 @@ class Imported:
         ]
         yield f"published: {', '.join(errors)}; {said['protocol']} ({said['reference']})"
         yield (
-            "to measure the same on ImageNet's validation set: verydeep evaluate MODEL --data "
-            f"ILSVRC2012 --protocol center --scales {self.config.test_scales[0]} --no-flip"
+            "to measure the same, evaluate the model on ImageNet's validation set with "
+            f"{option('protocol', 'center')} {option('scales', self.config.test_scales[0])} "
+            f"{option('no_flip', True) if in_program() else 'flip=False'}"
         )
         yield f"licence: {source['licence']}"
 

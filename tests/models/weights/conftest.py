@@ -9,7 +9,7 @@ import pytest
 from downloads import CONTENT
 from file_server import Behaviour, serving
 
-from verydeep.models.weights import download, transfer
+from verydeep.models.weights import download, resumable_download
 
 collect_ignore = ["keras_nets.py"]  # a program of its own, which imports Keras
 
@@ -22,7 +22,7 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(transfer, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(resumable_download, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(download, "_PAUSE", 0.01)
     return tmp_path
 

@@ -15,7 +15,7 @@ from source_forward import forward
 from torch import nn
 
 from verydeep.errors import ModelError
-from verydeep.models.weights.formats.caffe import matches, read
+from verydeep.models.weights.formats.caffe.reader import matches, read
 from verydeep.models.weights.source import MOST_VALUES, SourceFile, SourceLayer
 
 

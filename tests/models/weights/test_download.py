@@ -19,7 +19,7 @@ from downloads import CONTENT, SHA256, Log, files, part_of, put, weights
 from file_server import Behaviour
 
 from verydeep.errors import DiskError, InputError, ModelError
-from verydeep.models.weights import transfer
+from verydeep.models.weights import resumable_download
 from verydeep.models.weights.caches import cached, own_file
 from verydeep.models.weights.download import fetch
 
@@ -69,7 +69,7 @@ def test_a_download_is_given_up_and_continued_by_the_next_call(server: Behaviour
     server.cuts = [100_000] + [0] * 20
     with pytest.raises(ModelError, match=r"broke off after 100,000 of 2,304,007 bytes"):
         fetch(weights(server))
-    assert len(server.asked) == 1 + transfer.MOST_FAILURES
+    assert len(server.asked) == 1 + resumable_download.MOST_FAILURES
     part = part_of(weights(server))
     assert part.read_bytes() == CONTENT[:100_000]
     server.cuts = []
@@ -166,7 +166,7 @@ def test_a_full_disk_keeps_what_is_there(
 ) -> None:
     written = 0
 
-    class Full(transfer.io.FileIO):
+    class Full(resumable_download.io.FileIO):
         def write(self, chunk: Any) -> int:
             nonlocal written
             if written >= 2**20:
@@ -175,7 +175,7 @@ def test_a_full_disk_keeps_what_is_there(
             return super().write(chunk)
 
     with monkeypatch.context() as patched:
-        patched.setattr(transfer.io, "FileIO", Full)
+        patched.setattr(resumable_download.io, "FileIO", Full)
         with pytest.raises(DiskError, match=r"net\.onnx\.part: no space .* VERYDEEP_CACHE"):
             fetch(weights(server))
     assert fetch(weights(server)).read_bytes() == CONTENT

@@ -18,7 +18,7 @@ from scores import assert_close, images, imported, our_scores, run_keras
 from torch.nn import functional as F
 
 from verydeep.errors import ModelError
-from verydeep.models.weights.formats.keras import matches, read
+from verydeep.models.weights.formats.keras.reader import matches, read
 from verydeep.models.weights.source import SourceFile
 
 if not importlib.util.find_spec("keras"):  # an import would look for TensorFlow

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from keras_files import SMALL, SMALL_CONFIG, save_small, small_arrays
 
 from verydeep.errors import ModelError
-from verydeep.models.weights.formats import keras
-from verydeep.models.weights.formats.hdf5 import Hdf5, Node
-from verydeep.models.weights.formats.keras import matches, read
+from verydeep.models.weights.formats.keras import reader as keras
+from verydeep.models.weights.formats.keras.hdf5 import Hdf5, Node
+from verydeep.models.weights.formats.keras.reader import matches, read
 
 
 @pytest.mark.parametrize("way", SMALL)

@@ -21,8 +21,8 @@ from scipy.io import loadmat, savemat
 from torch.nn import functional as F
 
 from verydeep.errors import MissingExtra, ModelError
-from verydeep.models.weights.formats.mat5 import read_mat5
-from verydeep.models.weights.formats.matconvnet import matches, read
+from verydeep.models.weights.formats.matconvnet.mat5 import read_mat5
+from verydeep.models.weights.formats.matconvnet.reader import matches, read
 from verydeep.models.weights.source import SourceFile
 
 

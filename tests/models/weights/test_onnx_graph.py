@@ -20,7 +20,7 @@ from onnx_files import BIASES, WEIGHTS, Graph, keras, pytorch, random
 from source_forward import forward
 
 from verydeep.errors import MissingExtra, ModelError
-from verydeep.models.weights.formats.onnx_graph import matches, read
+from verydeep.models.weights.formats.onnx.reader import matches, read
 from verydeep.models.weights.source import SourceFile
 
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")

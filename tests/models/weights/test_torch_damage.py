@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 from torch import nn
 
-from verydeep.models.weights.formats import torch_file
+from verydeep.models.weights.formats.pytorch import reader as torch_file
 
 
 def seeds() -> dict[str, bytes]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import VGG, make_layers
 
 from verydeep.errors import ModelError
-from verydeep.models.weights.formats.torch_file import matches, read
+from verydeep.models.weights.formats.pytorch.reader import matches, read
 from verydeep.nets.registry import build
 
 SIZE = 64

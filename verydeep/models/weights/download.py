@@ -13,7 +13,7 @@ from verydeep.errors import DiskError, FolderInUse, ModelError
 from verydeep.models.weights.caches import files_elsewhere, own_file
 from verydeep.models.weights.checksum import MEGABYTE, digest_of, is_digest
 from verydeep.models.weights.published import Published, checksum_in_words
-from verydeep.models.weights.transfer import Limits, TransferFailed, transfer
+from verydeep.models.weights.resumable_download import Limits, TransferFailed, transfer
 from verydeep.system.files import explained_write_errors, write_text
 from verydeep.system.locks import hold
 from verydeep.system.option_names import in_program, option

@@ -11,8 +11,8 @@ import torch
 from verydeep.errors import ModelError, printable
 from verydeep.models.weights.source import SourceFile, SourceLayer
 
-READERS = ("torch_file", "keras", "matconvnet", "onnx_graph", "caffe")
-"""Modules in ``formats``, asked in this order; protocol buffers have no signature, so last."""
+READERS = ("pytorch", "keras", "matconvnet", "onnx", "caffe")
+"""Packages in ``formats``, asked in this order; protocol buffers have no signature, so last."""
 
 KNOWN = (
     "PyTorch (.pth, .pt, .safetensors), Keras (.h5, .keras), Caffe (.caffemodel), MatConvNet "
@@ -40,7 +40,9 @@ def read_weights(path: Path) -> SourceFile:
     """
     head = _head(path)
     for name in READERS:
-        reader = cast(Reader, importlib.import_module(f"verydeep.models.weights.formats.{name}"))
+        reader = cast(
+            Reader, importlib.import_module(f"verydeep.models.weights.formats.{name}.reader")
+        )
         if reader.matches(head, path):
             file = reader.read(path)
             for layer in file.layers:

@@ -1,1 +1,1 @@
-"""Readers of weights by file format; each has ``matches(head, path)`` and ``read(path)``."""
+"""Readers of weights, a package a format, whose ``reader`` has ``matches`` and ``read``."""

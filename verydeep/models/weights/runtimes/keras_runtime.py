@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.keras import preprocessing_of
-from verydeep.models.weights.formats.keras_preprocessing import Preprocessing
+from verydeep.models.weights.formats.keras.preprocessing import Preprocessing
+from verydeep.models.weights.formats.keras.reader import preprocessing_of
 from verydeep.models.weights.imported import Imported
 from verydeep.models.weights.match import Taken
 from verydeep.models.weights.runtimes.layout import (

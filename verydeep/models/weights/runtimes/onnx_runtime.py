@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.onnx_graph import open_graph
-from verydeep.models.weights.formats.onnx_layers import layer_name
+from verydeep.models.weights.formats.onnx.layers import layer_name
+from verydeep.models.weights.formats.onnx.reader import open_graph
 from verydeep.models.weights.imported import Imported
 from verydeep.models.weights.runtimes.layout import before_preprocessing
 from verydeep.models.weights.runtimes.library import library, running

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.caffe import layers_on_path
-from verydeep.models.weights.formats.caffe_layers import CaffeLayer
+from verydeep.models.weights.formats.caffe.layers import CaffeLayer
+from verydeep.models.weights.formats.caffe.reader import layers_on_path
 from verydeep.models.weights.imported import Imported
 from verydeep.models.weights.runtimes.library import library, running
 

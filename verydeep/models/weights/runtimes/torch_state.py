@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.torch_file import NESTED
+from verydeep.models.weights.formats.pytorch.reader import NESTED
 from verydeep.models.weights.imported import Imported
 
 FIRST = "features.0.weight"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from verydeep.models.weights.formats.chain import Window
-from verydeep.models.weights.formats.onnx_constants import Constants
-from verydeep.models.weights.formats.onnx_nodes import integer, integers, string
+from verydeep.models.weights.formats.onnx.constants import Constants
+from verydeep.models.weights.formats.onnx.nodes import integer, integers, string
 
 Padding = tuple[int, int, int, int]
 """Rows and columns at the top, left, bottom and right."""

@@ -10,7 +10,7 @@ from downloads import CONTENT, Log, weights
 from file_server import Behaviour
 
 from verydeep.errors import ModelError
-from verydeep.models.weights import transfer
+from verydeep.models.weights import resumable_download
 from verydeep.models.weights.caches import own_file
 from verydeep.models.weights.download import fetch
 from verydeep.models.weights.published import find_published
@@ -100,21 +100,21 @@ def test_a_busy_server_is_asked_again(server: Behaviour) -> None:
     ("text", "seconds"),
     [
         ("7", 7),
-        ("9999999", transfer.LONGEST_PAUSE),
+        ("9999999", resumable_download.LONGEST_PAUSE),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
         ("Wed, 21 Oct 2015 07:28:00 -0000", 0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", transfer.LONGEST_PAUSE),
-        ("soon", transfer.FIRST_PAUSE),
-        ("-5", transfer.FIRST_PAUSE),
-        ("٣", transfer.FIRST_PAUSE),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", resumable_download.LONGEST_PAUSE),
+        ("soon", resumable_download.FIRST_PAUSE),
+        ("-5", resumable_download.FIRST_PAUSE),
+        ("٣", resumable_download.FIRST_PAUSE),
     ],
 )
 def test_a_server_may_say_when_to_ask_again(
     text: str, seconds: float, server: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "FIRST_PAUSE", 1.0)
+    monkeypatch.setattr(resumable_download, "FIRST_PAUSE", 1.0)
     slept: list[float] = []
-    monkeypatch.setattr(transfer.time, "sleep", slept.append)
+    monkeypatch.setattr(resumable_download.time, "sleep", slept.append)
     server.codes = [(503, {"Retry-After": text.encode().decode("latin-1")})]
     fetch(weights(server))
     assert slept == [seconds]

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.hdf5 import Node
-from verydeep.models.weights.formats.keras_planned import EPSILON, Planned
-from verydeep.models.weights.formats.keras_store import (
+from verydeep.models.weights.formats.keras.hdf5 import Node
+from verydeep.models.weights.formats.keras.planned import EPSILON, Planned
+from verydeep.models.weights.formats.keras.store import (
     NamedStore,
     NumberedStore,
     Parts,

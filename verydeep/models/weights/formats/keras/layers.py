@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.keras_config import Step
-from verydeep.models.weights.formats.keras_planned import EPSILON, Planned
-from verydeep.models.weights.formats.keras_preprocessing import Preprocessing
-from verydeep.models.weights.formats.keras_store import Parts, Store
+from verydeep.models.weights.formats.keras.config import Step
+from verydeep.models.weights.formats.keras.planned import EPSILON, Planned
+from verydeep.models.weights.formats.keras.preprocessing import Preprocessing
+from verydeep.models.weights.formats.keras.store import Parts, Store
 from verydeep.models.weights.source import Flatten
 
 PASSED = {

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.onnx_nodes import integer, integers, node_name
+from verydeep.models.weights.formats.onnx.nodes import integer, integers, node_name
 from verydeep.models.weights.formats.values import check_count
 
 MOST_DEPTH = 32

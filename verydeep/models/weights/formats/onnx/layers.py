@@ -11,9 +11,9 @@ import numpy as np
 
 from verydeep.errors import ModelError, printable
 from verydeep.models.weights.formats.chain import Window
-from verydeep.models.weights.formats.onnx_constants import Constants
-from verydeep.models.weights.formats.onnx_nodes import integer, node_name, real
-from verydeep.models.weights.formats.onnx_windows import Padding, window
+from verydeep.models.weights.formats.onnx.constants import Constants
+from verydeep.models.weights.formats.onnx.nodes import integer, node_name, real
+from verydeep.models.weights.formats.onnx.windows import Padding, window
 from verydeep.models.weights.formats.values import to_tensor
 from verydeep.models.weights.source import Flatten, SourceLayer
 

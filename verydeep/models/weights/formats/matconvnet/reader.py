@@ -15,10 +15,9 @@ from torch import Tensor
 from verydeep.errors import ModelError, printable
 from verydeep.models.weights.formats.chain import Chain, Lrn, Window
 from verydeep.models.weights.formats.longest_path import Step, longest_path
-from verydeep.models.weights.formats.mat5 import is_mat5, read_mat5
-from verydeep.models.weights.formats.mat73 import is_mat73, read_mat73
-from verydeep.models.weights.formats.matconvnet_meta import read_meta
-from verydeep.models.weights.formats.matlab_values import (
+from verydeep.models.weights.formats.matconvnet.mat5 import is_mat5, read_mat5
+from verydeep.models.weights.formats.matconvnet.mat73 import is_mat73, read_mat73
+from verydeep.models.weights.formats.matconvnet.matlab_values import (
     MatlabError,
     Numbers,
     Struct,
@@ -27,6 +26,7 @@ from verydeep.models.weights.formats.matlab_values import (
     text,
     texts,
 )
+from verydeep.models.weights.formats.matconvnet.meta import read_meta
 from verydeep.models.weights.formats.protobuf_wire import map_file
 from verydeep.models.weights.formats.values import check_count, to_tensor
 from verydeep.models.weights.source import BatchNorm, SourceFile, SourceLayer

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.hdf5 import SIGNATURE, Hdf5, Node
-from verydeep.models.weights.formats.keras_bare import NORM_NOTE, named_layers, numbered_layers
-from verydeep.models.weights.formats.keras_config import forward_steps
-from verydeep.models.weights.formats.keras_layers import KerasLayers
-from verydeep.models.weights.formats.keras_planned import read_planned
-from verydeep.models.weights.formats.keras_preprocessing import Preprocessing
-from verydeep.models.weights.formats.keras_store import DEPENDENCIES, NamedStore, NumberedStore
+from verydeep.models.weights.formats.keras.bare import NORM_NOTE, named_layers, numbered_layers
+from verydeep.models.weights.formats.keras.config import forward_steps
+from verydeep.models.weights.formats.keras.hdf5 import SIGNATURE, Hdf5, Node
+from verydeep.models.weights.formats.keras.layers import KerasLayers
+from verydeep.models.weights.formats.keras.planned import read_planned
+from verydeep.models.weights.formats.keras.preprocessing import Preprocessing
+from verydeep.models.weights.formats.keras.store import DEPENDENCIES, NamedStore, NumberedStore
 from verydeep.models.weights.formats.values import faults_of
 from verydeep.models.weights.source import SourceFile
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.errors import MissingExtra, ModelError, printable
-from verydeep.models.weights.formats.onnx_scan import check_structure, looks_like_model
-from verydeep.models.weights.formats.onnx_walk import Walk
+from verydeep.models.weights.formats.onnx.scan import check_structure, looks_like_model
+from verydeep.models.weights.formats.onnx.walk import Walk
 from verydeep.models.weights.formats.protobuf_wire import WireError, map_file
 from verydeep.models.weights.source import SourceFile
 

@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 from verydeep.errors import MissingExtra
-from verydeep.models.weights.formats.matlab_values import Budget, MatlabError, Numbers, Other
+from verydeep.models.weights.formats.matconvnet.matlab_values import (
+    Budget,
+    MatlabError,
+    Numbers,
+    Other,
+)
 from verydeep.models.weights.source import MOST_VALUES
 
 HEADER = b"MATLAB 7.3 MAT-file"

@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from verydeep.models.weights.formats.matlab_values import Budget, MatlabError, Numbers, Other
+from verydeep.models.weights.formats.matconvnet.matlab_values import (
+    Budget,
+    MatlabError,
+    Numbers,
+    Other,
+)
 from verydeep.models.weights.source import MOST_VALUES
 
 HEADER = 128

@@ -15,9 +15,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.pickled import Foreign, StoredTensor
-from verydeep.models.weights.formats.state_dict import Stored, read_layers
-from verydeep.models.weights.formats.torch_archive import ZIP, Checkpoint, open_checkpoint
+from verydeep.models.weights.formats.pytorch.archive import ZIP, Checkpoint, open_checkpoint
+from verydeep.models.weights.formats.pytorch.pickled import Foreign, StoredTensor
+from verydeep.models.weights.formats.pytorch.state_dict import Stored, read_layers
 from verydeep.models.weights.formats.values import faults_of
 from verydeep.models.weights.source import SourceFile, SourceLayer
 

@@ -15,11 +15,11 @@ from torch import Tensor
 from verydeep.errors import ModelError, printable
 from verydeep.models.weights.formats.chain import Chain, Lrn
 from verydeep.models.weights.formats.longest_path import Step, longest_path
-from verydeep.models.weights.formats.onnx_constants import Constants, scalar_or_vector
-from verydeep.models.weights.formats.onnx_layers import convolution, fully_connected
-from verydeep.models.weights.formats.onnx_nodes import has, integer, integers, node_name, real
-from verydeep.models.weights.formats.onnx_preprocessing import Preprocessing
-from verydeep.models.weights.formats.onnx_windows import NO_PADDING, padding_of, pool_window
+from verydeep.models.weights.formats.onnx.constants import Constants, scalar_or_vector
+from verydeep.models.weights.formats.onnx.layers import convolution, fully_connected
+from verydeep.models.weights.formats.onnx.nodes import has, integer, integers, node_name, real
+from verydeep.models.weights.formats.onnx.preprocessing import Preprocessing
+from verydeep.models.weights.formats.onnx.windows import NO_PADDING, padding_of, pool_window
 from verydeep.models.weights.formats.values import to_tensor
 from verydeep.models.weights.source import BatchNorm, Flatten
 

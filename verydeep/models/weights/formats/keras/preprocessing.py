@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from verydeep.errors import printable
-from verydeep.models.weights.formats.keras_config import CHANNELS, DEEPEST, Step
-from verydeep.models.weights.formats.keras_store import Parts
+from verydeep.models.weights.formats.keras.config import CHANNELS, DEEPEST, Step
+from verydeep.models.weights.formats.keras.store import Parts
 from verydeep.models.weights.source import Fact
 
 Three = tuple[float, float, float]

@@ -13,7 +13,13 @@ import numpy as np
 
 from verydeep.errors import printable
 from verydeep.models.weights.formats.chain import Chain
-from verydeep.models.weights.formats.matlab_values import Numbers, Struct, floats, text, texts
+from verydeep.models.weights.formats.matconvnet.matlab_values import (
+    Numbers,
+    Struct,
+    floats,
+    text,
+    texts,
+)
 from verydeep.models.weights.source import Fact
 
 LARGEST_SIDE = 2**14

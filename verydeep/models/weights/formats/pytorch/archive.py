@@ -16,7 +16,12 @@ import torch
 from torch import Tensor
 
 from verydeep.errors import ModelError
-from verydeep.models.weights.formats.pickled import LONGEST, Storage, StoredTensor, read_pickle
+from verydeep.models.weights.formats.pytorch.pickled import (
+    LONGEST,
+    Storage,
+    StoredTensor,
+    read_pickle,
+)
 
 ZIP = b"PK\x03\x04"
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."

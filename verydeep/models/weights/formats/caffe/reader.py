@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.caffe_layers import CaffeLayer, read_layers
+from verydeep.models.weights.formats.caffe.layers import CaffeLayer, read_layers
 from verydeep.models.weights.formats.chain import Chain, Window
 from verydeep.models.weights.formats.longest_path import Step, longest_path
 from verydeep.models.weights.formats.protobuf_wire import (

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Protocol
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.hdf5 import Node
-from verydeep.models.weights.formats.keras_config import Step
+from verydeep.models.weights.formats.keras.config import Step
+from verydeep.models.weights.formats.keras.hdf5 import Node
 
 DEPENDENCIES = "_layer_checkpoint_dependencies"
 """What Keras 2.12 and 2.13 called ``layers``."""

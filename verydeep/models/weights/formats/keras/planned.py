@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.hdf5 import Node
-from verydeep.models.weights.formats.keras_store import Parts
+from verydeep.models.weights.formats.keras.hdf5 import Node
+from verydeep.models.weights.formats.keras.store import Parts
 from verydeep.models.weights.formats.values import as_weights, check_sizes
 from verydeep.models.weights.source import BatchNorm, Flatten, SourceLayer
 

@@ -331,6 +331,8 @@ def test_a_run_killed_before_its_report_gets_it(
 # ---- signals ----
 
 
+# The signal may come between the opening of a folder and the statement that closes it.
+@pytest.mark.filterwarnings("ignore:unclosed scandir:ResourceWarning")
 @pytest.mark.parametrize("verb", ["check", "features", "evaluate", "predict"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_verb_with_a_word(

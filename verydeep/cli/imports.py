@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Json
+from verydeep.cli.options import Json, numbers_in
 from verydeep.cli.output import print_result
 from verydeep.errors import InputError
 from verydeep.system.settings import Compute
@@ -80,14 +80,11 @@ def import_(
 def _three_numbers(flag: str, text: str | None) -> tuple[float, float, float] | None:
     if text is None:
         return None
-    try:
-        red, green, blue = (float(number) for number in text.split(","))
-    except ValueError as error:
-        raise InputError(
-            f"{flag} must be three numbers with commas between them (red, green, blue), got "
-            f"{text!r} instead"
-        ) from error
-    return red, green, blue
+    rule = f"{flag} must be three numbers with commas between them (red, green, blue)"
+    numbers = numbers_in(text, rule)
+    if len(numbers) != 3:
+        raise InputError(f"{rule}, got {text!r} instead")
+    return numbers
 
 
 def _names_in(path: Path) -> list[str]:

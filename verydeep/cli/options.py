@@ -86,12 +86,23 @@ def costs_in(text: str) -> tuple[float, ...]:
     Raises:
         InputError: The text has another form.
     """
+    return numbers_in(text, "--C must be a number like 10, or several like 0.1,1,10")
+
+
+def numbers_in(text: str, rule: str) -> tuple[float, ...]:
+    """Parse comma-separated numbers.
+
+    Args:
+        text: Value of the option.
+        rule: Name and rule of the option, for the error message.
+
+    Raises:
+        InputError: The text has another form.
+    """
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(
-            f"--C must be a number like 10, or several like 0.1,1,10, got {text!r} instead"
-        ) from None
+        raise InputError(f"{rule}, got {text!r} instead") from None
 
 
 def grid_in(text: str) -> tuple[int, int]:

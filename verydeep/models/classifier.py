@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from verydeep.evaluation.calibration import Calibration
 from verydeep.models.card import model_card
 from verydeep.models.folder import ModelConfig, read_model, write_model
-from verydeep.models.path import find_model, is_weights_file, names_weights
+from verydeep.models.path import find_model, is_weights
 from verydeep.models.predictor import Predictor
 from verydeep.models.trained_net import TrainedNet, from_config
-from verydeep.models.weights.imported import Imported
-from verydeep.models.weights.named import import_source
 from verydeep.nets.interface import Net
 from verydeep.system.progress import choose_progress
 from verydeep.system.settings import Compute
+
+if TYPE_CHECKING:
+    from verydeep.models.weights.imported import Imported
 
 USE = (
     'model = verydeep.load("path/to/this/folder")',
@@ -83,7 +85,11 @@ def load_classifier(folder: str | Path, compute: Compute | str | None = None) ->
         ModelError: There is no such model or weights, the files are inconsistent, or the folder
             holds a box regressor.
     """
-    if names_weights(folder) or is_weights_file(folder):
+    if is_weights(folder):
+        from verydeep.models.weights.named import (
+            import_source,  # reading and downloads, rarely used
+        )
+
         return imported_classifier(import_source(folder, progress=choose_progress(None)), compute)
     net, config = read_model(find_model(folder), "classification")
     return _classifier(net, config, compute)

@@ -39,9 +39,10 @@ def names_weights(model: object) -> bool:
     return "/" in model and not Path(model).exists()
 
 
-def is_weights_file(model: object) -> bool:
-    """Return whether a path is a file, which may hold weights."""
-    return isinstance(model, str | Path) and Path(model).expanduser().is_file()
+def is_weights(model: object) -> bool:
+    """Return whether a value names published weights, or a file, which may hold some."""
+    is_file = isinstance(model, str | Path) and Path(model).expanduser().is_file()
+    return is_file or names_weights(model)
 
 
 def names_torchvision(model: object) -> bool:
@@ -105,7 +106,7 @@ def check_models(*models: object, torchvision: Literal["none", "vgg", "any"] = "
         ModelError: A path holds no model.
     """
     for model in models:
-        if torchvision != "none" and (names_weights(model) or is_weights_file(model)):
+        if torchvision != "none" and is_weights(model):
             if torchvision == "vgg":
                 check_vgg(model)
         elif isinstance(model, str | Path):

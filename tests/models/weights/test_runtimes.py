@@ -26,7 +26,7 @@ from torch import nn
 from verydeep.errors import MissingExtra, ModelError
 from verydeep.models.classifier import imported_classifier
 from verydeep.models.weights.named import import_source
-from verydeep.models.weights.runtimes import opencv_runtime, torchvision_runtime
+from verydeep.models.weights.runtimes import opencv_runtime, torch_state
 from verydeep.models.weights.verify import compare_with_source
 from verydeep.run.import_weights import ImportResult, import_weights
 from verydeep.system.progress import Progress
@@ -199,7 +199,7 @@ def test_a_fault_of_the_library_is_one_message(
     def fail(*_: object) -> None:
         raise RuntimeError("first\nsecond")
 
-    monkeypatch.setattr(torchvision_runtime, "answers", fail)
+    monkeypatch.setattr(torch_state, "answers", fail)
     path = save_state(torchvision_net(), tmp_path / "net.pth")
     with pytest.raises(ModelError) as caught:
         compared(path, pair)

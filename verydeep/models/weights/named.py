@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from verydeep.models.path import (
     TORCHVISION,
     check_vgg,
     find_model,
-    is_weights_file,
+    is_weights,
     names_weights,
 )
 from verydeep.models.weights.convert import DIVISOR
@@ -122,9 +123,16 @@ def source_config(source: str | Path) -> ModelConfig:
     name, file = split_name(source)
     if name is not None and file is None:
         return _config_of(find_published(name))
-    if name is not None or is_weights_file(source):
-        return import_source(source).config
-    return read_config(find_model(source))
+    if not is_weights(source):
+        return read_config(find_model(source))
+    facts = (file or Path(source)).expanduser().stat()
+    return _config_of_file(str(source), facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=4)
+def _config_of_file(source: str, changed: int, size: int) -> ModelConfig:
+    """Return the configuration of a file of weights; a training asks for it several times."""
+    return import_source(source).config
 
 
 def _config_of(known: Published) -> ModelConfig:

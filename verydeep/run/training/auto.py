@@ -11,7 +11,7 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.images.decode import upright_size
 from verydeep.data.read import DataSource
 from verydeep.errors import PictureError, plural
-from verydeep.models.path import is_weights_file, names_weights
+from verydeep.models.path import is_weights
 from verydeep.models.weights.named import source_config
 from verydeep.recipe.auto import Choice, DataFacts, Said, auto_recipe
 from verydeep.recipe.recipe import Recipe
@@ -108,7 +108,7 @@ def _with_source(said: Said) -> tuple[Said, tuple[Choice, ...]]:
     paths = {f"net.{key}": value for key, value in taken.items()}
     paths |= {f"data.{key}": value for key, value in scale.items()}
     start = dict(said.get("initialize") or {})
-    if (names_weights(source) or is_weights_file(source)) and "layers" not in start:
+    if is_weights(source) and "layers" not in start:
         # Not just the paper's first four convolutions: an ImageNet net is given for all its layers.
         start["layers"] = paths["initialize.layers"] = "all"
     given = {**said, "net": {**taken, **net}, "data": {**data, **scale}, "initialize": start}

@@ -76,9 +76,9 @@ class Trainer:
 
     def _balance(self) -> None:
         """Rescale the copied layers, measured on some training crops."""
-        with closing(Trainer._batches(self).epoch(0)) as parts:
+        with closing(self._image_batches().epoch(0)) as parts:
             part = next(parts).to(self.machine.device)
-        balance(self.net.eval(), Trainer._prepare(self)(part.pictures, part.shifts))
+        balance(self.net.eval(), self._image_input()(part.pictures, part.shifts))
 
     def _begin(self, loop: Loop) -> None:
         """Prepare a run that starts; nothing to do for a whole net."""
@@ -135,6 +135,14 @@ class Trainer:
         )
 
     def _batches(self) -> Batches:
+        """Return what the loop trains on."""
+        return self._image_batches()
+
+    def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the conversion of a batch to the input of what the loop trains."""
+        return self._image_input()
+
+    def _image_batches(self) -> Batches:
         training, stream = self.recipe.training, self.task.dataset.stream
         assert training.micro_batch is not None
         if stream is not None:
@@ -168,7 +176,7 @@ class Trainer:
             drawing=self.task.drawing(self._augmentation),
         )
 
-    def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
+    def _image_input(self) -> Callable[[Tensor, Tensor], Tensor]:
         axes = torch.from_numpy(self.scanned.colours.shift_axes()).to(self.machine.device)
         return lambda pictures, factors: self.preprocessing(pictures, factors @ axes.T)
 

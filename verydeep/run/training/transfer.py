@@ -6,7 +6,8 @@ N images, C channels, h, w sides of a map, D channels of the last map.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,15 @@ class TransferTrainer(Trainer):
     def val(self) -> Samples:
         """Images to validate on."""
         return self.task.samples(VAL)
+
+    @property
+    def labels(self) -> Tensor:
+        """Classes of the training images, int64 (N,)."""
+        return torch.as_tensor(self.scanned.samples.labels).long()
+
+    def _read_views(self) -> list[Tensor]:
+        """Return the stored maps of every view, (N, C, h, w)."""
+        return [self.store.read(_view(view)) for view in range(self.views)]
 
     @property
     def trained_module(self) -> nn.Module:
@@ -143,7 +153,7 @@ class TransferTrainer(Trainer):
             loop.end(ONLY_HEAD)
 
     @property
-    def _head_file(self) -> Any:
+    def _head_file(self) -> Path:
         return self.run_folder.checkpoints / HEAD
 
     def _log_head(self, head: LinearHead) -> None:
@@ -156,10 +166,9 @@ class TransferTrainer(Trainer):
 
     def _rows(self) -> Rows:
         """Return the averages of the last map over all views."""
-        labels = torch.as_tensor(self.scanned.samples.labels).long()
+        labels = self.labels
         self.upper.eval()
-        views = map(self.store.read, map(_view, range(self.views)))
-        found = [averages(maps, self._last_maps, AT_ONCE) for maps in views]
+        found = [averages(maps, self._last_maps, AT_ONCE) for maps in self._read_views()]
         rows = Rows(
             torch.cat(found),
             labels.repeat(self.views),
@@ -179,8 +188,8 @@ class TransferTrainer(Trainer):
         training = self.recipe.training
         assert training.micro_batch is not None
         return MapBatches(
-            [self.store.read(_view(view)) for view in range(self.views)],
-            torch.as_tensor(self.scanned.samples.labels).long(),
+            self._read_views(),
+            self.labels,
             batch=training.batch,
             micro_batch=training.micro_batch,
             seed=training.seed,

@@ -20,6 +20,8 @@ SHARED = ("name", "width", "norm")
 SMALL = 128
 """Images with a smaller side than this are enlarged to crops of this size."""
 
+FEW = 20_000
+"""Number of training images below which a pretrained net is advised."""
 
 INHERITED = (*SHARED, "input_size", "hidden")
 """Settings of the net that a net with all layers of its source takes from it."""
@@ -94,7 +96,3 @@ def hint_at_transfer(recipe: Recipe, dataset: Dataset) -> str | None:
         f"ImageNet: {option('recipe', 'transfer')} (begins with {SOURCE}; "
         f"{option('init_from')} names another)"
     )
-
-
-FEW = 20_000
-"""Number of training images below which a pretrained net is advised."""

@@ -84,36 +84,21 @@ def _exciting(subject: Subject, options: Options) -> Section:
     return options.exciting(subject)
 
 
+def _attribution(name: str, make: Make) -> Entry:
+    """Return a section of Captum's that explains the class by the image."""
+    return Entry(name, lambda subject, _: make(subject), captum=True, needs_class=True)
+
+
 ENTRIES = (
     Entry("maps", lambda subject, options: maps_section(subject, options.layers)),
     Entry(
         "receptive-field",
         lambda subject, options: receptive_field_section(subject, options.layers),
     ),
-    Entry(
-        "saliency",
-        lambda subject, options: saliency_section(subject),
-        captum=True,
-        needs_class=True,
-    ),
-    Entry(
-        "guided-backprop",
-        lambda subject, options: guided_backprop_section(subject),
-        captum=True,
-        needs_class=True,
-    ),
-    Entry(
-        "grad-cam",
-        lambda subject, options: grad_cam_section(subject),
-        captum=True,
-        needs_class=True,
-    ),
-    Entry(
-        "occlusion",
-        lambda subject, options: occlusion_section(subject),
-        captum=True,
-        needs_class=True,
-    ),
+    _attribution("saliency", saliency_section),
+    _attribution("guided-backprop", guided_backprop_section),
+    _attribution("grad-cam", grad_cam_section),
+    _attribution("occlusion", occlusion_section),
     Entry(
         "boxes",
         lambda subject, options: boxes_section(

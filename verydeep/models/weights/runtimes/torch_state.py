@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,37 @@ from torch import Tensor, nn
 from verydeep.errors import ModelError, printable
 from verydeep.models.weights.formats.pytorch.reader import NESTED
 from verydeep.models.weights.imported import Imported
+from verydeep.models.weights.runtimes.library import library, running
 
 FIRST = "features.0.weight"
 """Name of the first weights of torchvision's and timm's VGG nets."""
 
 DEEPEST = 4
+
+
+def run_net(
+    name: str,
+    make: Callable[[Any, Imported], nn.Module],
+    imported: Imported,
+    pixels: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return what a library's own net answers with the weights of a file.
+
+    Args:
+        name: Name of the library, which has its VGG nets in ``models.vgg``.
+        make: Makes the net, from that module and the net made of the file.
+        imported: The net made of the file.
+        pixels: Images as the source's net reads them, (N, 3, S, S), channels in its order.
+
+    Raises:
+        MissingExtra: The library is not installed.
+        ModelError: The library's net has other layers or names of layers than the file.
+    """
+    vgg = library(f"{name}.models.vgg", name)
+    with running(imported, name), torch.device("meta"):
+        net = make(vgg, imported)
+    with running(imported, name):
+        return answers(net, imported, pixels)
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -17,8 +16,7 @@ from verydeep.errors import ModelError, printable
 from verydeep.models.weights.imported import Imported
 from verydeep.models.weights.match import Match
 from verydeep.models.weights.runtimes.layout import channels_and_pools
-from verydeep.models.weights.runtimes.library import library, running
-from verydeep.models.weights.runtimes.torch_state import answers
+from verydeep.models.weights.runtimes.torch_state import run_net
 
 NAME = "torchvision"
 
@@ -33,11 +31,7 @@ def run(imported: Imported, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     Raises:
         ModelError: torchvision's net has other layers or names of layers than the file.
     """
-    vgg = library("torchvision.models.vgg", NAME)
-    with running(imported, NAME), torch.device("meta"):
-        net = _net(vgg, imported)
-    with running(imported, NAME):
-        return answers(net, imported, pixels)
+    return run_net(NAME, _net, imported, pixels)
 
 
 def _net(vgg: Any, imported: Imported) -> nn.Module:

@@ -79,6 +79,28 @@ def test_a_head_of_another_kind_is_named_and_left_out(tmp_path: Path) -> None:
         verydeep.load(tmp_path / "model", CPU).predict(data)
 
 
+def test_a_head_without_valid_numbers_is_left_out(tmp_path: Path) -> None:
+    # So are torchvision's convolutions "for features" published: with a head of NaN.
+    path = save(tmp_path / "vgg.pth")
+    values = torch.load(path)
+    values["classifier.1.weight"][1, 2] = torch.nan
+    torch.save(values, path)
+    said = "\n".join(verydeep.import_weights(path, tmp_path / "model").lines())
+    assert "classifier.1 (16x16): left out, the head holds numbers that are NaN or infinite" in said
+    assert verydeep.load(tmp_path / "model", CPU).net.num_classes == 0
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_a_convolution_without_valid_numbers_is_refused(value: float, tmp_path: Path) -> None:
+    path = save(tmp_path / "vgg.pth")
+    values = torch.load(path)
+    values["features.0.bias"][:2] = value
+    torch.save(values, path)
+    with pytest.raises(ModelError, match=r"features\.0: 2 numbers NaN or infinite"):
+        verydeep.import_weights(path, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_trained_model_is_not_written_over(tmp_path: Path) -> None:
     path, out = save(tmp_path / "w.pth"), tmp_path / "model"
     result = verydeep.import_weights(path, out)

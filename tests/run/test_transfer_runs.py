@@ -18,6 +18,7 @@ from verydeep.nets.initialize import initialize
 from verydeep.nets.registry import build
 from verydeep.recipe.recipe import load_recipe
 from verydeep.run.training.setup import make_optimizer
+from verydeep.run.training.transfer_settings import hint_at_transfer
 from verydeep.training.map_store import MapStore
 
 SMALL = (
@@ -172,6 +173,12 @@ def test_training_from_nothing_hints_at_it(data: Path, tmp_path: Path) -> None:
         progress=said,
     )
     assert any("recipe='transfer'" in line for line in said.lines)
+
+
+def test_the_built_in_digits_get_no_hint(data: Path) -> None:
+    recipe = load_recipe("small")
+    assert hint_at_transfer(recipe, verydeep.read_dataset(data))
+    assert hint_at_transfer(recipe, verydeep.read_dataset("digits")) is None
 
 
 def test_the_rates_fall_from_block_to_block() -> None:

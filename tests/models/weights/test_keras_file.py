@@ -351,7 +351,6 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], Any], str]] = {
     "vast": (lambda f: size(f, 2**20, 2**20, 3, 4), "kernel is not"),
     "many": (lambda f: size(f, 3, 3, 2**20, 2**20), "more than the"),
     "unwritten": (lambda f: size(f, 3, 3, 3, 40_000), "declares"),
-    "nan": (lambda f: f[KERNEL].__setitem__((0, 0, 0, 0), np.nan), "NaN or infinite"),
     "no weights": (lambda f: f.__delitem__(KERNEL), "which it does not hold"),
     "other bias": (lambda f: replace(f, BIAS, data=np.ones(5)), "a bias of 5"),
     "no names": (lambda f: f["model_weights"].attrs.pop("layer_names"), "weights are missing"),

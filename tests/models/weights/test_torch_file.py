@@ -330,9 +330,6 @@ def test_unusable_contents(tmp_path: Path) -> None:
     assert of({"a.weight": torch.ones(2, 2, dtype=torch.int8)}).startswith(
         "a.weight: its weights are int8, not floating-point numbers; a quantized net"
     )
-    assert of({"a.weight": torch.tensor([[1.0, torch.nan], [torch.inf, 2]])}).startswith(
-        "a.weight: 2 of its 4 numbers are NaN or infinite"
-    )
     assert of({"a.weight": torch.ones(3, 2, dtype=torch.complex64)}).startswith(
         "holds numbers of an unusual type"
     )
@@ -340,7 +337,7 @@ def test_unusable_contents(tmp_path: Path) -> None:
     assert of({"a.weight": torch.ones(3, 2), "a.bias": torch.ones(4)}) == (
         "a.bias: 4 numbers for 3 outputs"
     )
-    assert of({"a\n.weight": torch.ones(1, 2) * torch.nan}).startswith("'a\\n.weight': 2 of")
+    assert of({"a\n.weight": torch.ones(1, 2, dtype=torch.int8)}).startswith("'a\\n.weight': its")
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.BatchNorm2d(4))
     assert of(net.state_dict()).startswith("2: a batch normalisation that does not come directly")
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(5))

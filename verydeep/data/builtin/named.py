@@ -17,6 +17,9 @@ from verydeep.system.progress import Progress
 
 NAMES = ("digits", *SETS)
 
+DIGITS = "built-in digits"
+"""Layout of the digits, in words."""
+
 
 def read(name: str, progress: Progress | None = None) -> Dataset:
     """Read one of :data:`NAMES`; generate or download it on first use.
@@ -26,7 +29,7 @@ def read(name: str, progress: Progress | None = None) -> Dataset:
     """
     if name == "digits":
         dataset = _with_boxes(split_folders.read(digits_folder()))
-        return replace(dataset, layout="built-in digits")
+        return replace(dataset, layout=DIGITS)
     folder = torchvision_folder(name, progress)
     return replace(table.read(folder / TABLE), layout=f"torchvision's {SETS[name].title}")
 

@@ -75,12 +75,14 @@ def match(file: SourceFile) -> Match:
     """Return the column of Table 1 that a file's layers are.
 
     Raises:
-        ModelError: The first layers are not the convolutions of any column.
+        ModelError: The first layers are not the convolutions of any column, or a number in them
+            is not finite.
     """
     column = nearest_column([_shape(layer) for layer in file.layers], lrn=file.lrn)
     body, rest = file.layers[: column.agreeing], file.layers[column.agreeing :]
     if not column.whole:
         raise ModelError(_no_column(file.layers, column))
+    _check_finite(body)
     batch_norm = _batch_norm(body)
     head, side, why = _head(rest, channels=len(body[-1].weight))
     left_out = [LeftOut(str(layer), why) for layer in rest] if not head else []
@@ -120,6 +122,15 @@ def _no_column(layers: Sequence[SourceLayer], column: Column) -> str:
     )
 
 
+def _check_finite(body: Sequence[SourceLayer]) -> None:
+    for layer in body:
+        if layer.broken:
+            raise ModelError(
+                f"{printable(layer.name)}: {plural(layer.broken, 'number')} NaN or infinite; take "
+                "a checkpoint from before the training diverged"
+            )
+
+
 def _batch_norm(body: Sequence[SourceLayer]) -> bool:
     without = [layer.name for layer in body if layer.norm is None]
     if 0 < len(without) < len(body):
@@ -137,6 +148,8 @@ def _head(
     if not names:
         count = plural(len(layers), "layer")
         return (), None, f"a head of {count}, where the paper's has {len(HEAD)}"
+    if any(layer.broken for layer in layers):
+        return (), None, "the head holds numbers that are NaN or infinite"
     if any(layer.norm for layer in layers):
         return (), None, "the paper's head has no batch normalisation"
     sizes = [(len(layer.weight), layer.weight[0].numel()) for layer in layers]

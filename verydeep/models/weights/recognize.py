@@ -6,10 +6,8 @@ import importlib
 from pathlib import Path
 from typing import Protocol, cast
 
-import torch
-
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.source import SourceFile, SourceLayer
+from verydeep.models.weights.source import SourceFile
 
 READERS = ("pytorch", "keras", "matconvnet", "onnx", "caffe")
 """Packages in ``formats``, asked in this order; protocol buffers have no signature, so last."""
@@ -44,10 +42,7 @@ def read_weights(path: Path) -> SourceFile:
             Reader, importlib.import_module(f"verydeep.models.weights.formats.{name}.reader")
         )
         if reader.matches(head, path):
-            file = reader.read(path)
-            for layer in file.layers:
-                _check_finite(path, layer)
-            return file
+            return reader.read(path)
     raise ModelError(f"{printable(path)}: no weights of a known format, which are {KNOWN}")
 
 
@@ -61,13 +56,3 @@ def _head(path: Path) -> bytes:
             return file.read(HEAD_BYTES)
     except OSError as error:
         raise ModelError(f"{printable(path)}: cannot be read ({error.strerror})") from error
-
-
-def _check_finite(path: Path, layer: SourceLayer) -> None:
-    tensors = [layer.weight, layer.bias]
-    if layer.norm:
-        tensors += [layer.norm.scale, layer.norm.shift, layer.norm.mean, layer.norm.variance]
-    for tensor in tensors:
-        if tensor is not None and not bool(torch.isfinite(tensor).all()):
-            name = printable(layer.name)
-            raise ModelError(f"{printable(path)}: weights of {name} are not finite numbers")

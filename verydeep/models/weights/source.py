@@ -64,8 +64,22 @@ class SourceLayer:
         """Whether the layer is stored as a convolution (of any kernel)."""
         return self.weight.dim() == 4
 
+    @property
+    def broken(self) -> int:
+        """How many of its numbers are NaN or infinite."""
+        norm = self.norm
+        more = (norm.scale, norm.shift, norm.mean, norm.variance) if norm else ()
+        return sum(map(_broken, (self.weight, self.bias, *more)))
+
     def __str__(self) -> str:
         return f"{self.name} ({'x'.join(f'{side:,}' for side in self.weight.shape)})"
+
+
+def _broken(values: Tensor | None) -> int:
+    """Count what is not finite; both ends tell that nothing is, which takes no memory."""
+    if values is None or not values.numel() or all(end.isfinite() for end in values.aminmax()):
+        return 0
+    return values.numel() - int(values.isfinite().sum())
 
 
 class Fact(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from verydeep.data.builtin.named import DIGITS
 from verydeep.data.dataset import Dataset
 from verydeep.errors import ModelError, RecipeError
 from verydeep.models.weights.named import source_config
@@ -89,6 +90,8 @@ def _sizes(recipe: Recipe, dataset: Dataset, source_size: int) -> dict[str, Any]
 def hint_at_transfer(recipe: Recipe, dataset: Dataset) -> str | None:
     """Return advice for a small set that is trained from random weights, or None."""
     few = dataset.sizes["train"] < FEW
+    if dataset.layout == DIGITS:  # handwriting shows nothing of what a net of photographs looks for
+        return None
     if recipe.initialize.source or recipe.localization or dataset.stream is not None or not few:
         return None
     return (

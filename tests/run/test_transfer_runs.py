@@ -146,6 +146,24 @@ def test_it_goes_on_after_a_kill_with_the_views_it_has(
     assert weights(out) == weights(run)
 
 
+def test_the_maps_outlive_a_kill_in_the_last_test(
+    run: Path, data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("verydeep.run.training.train.finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            transfer(data, out, source)
+    with monkeypatch.context() as patch:
+        patch.setattr(MapStore, "write", stop)
+        verydeep.train(data, out=out, resume=True, progress=False)
+    assert weights(out) == weights(run)
+    assert not (out / "maps").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -86,15 +86,16 @@ class MapStore:
         stored = np.load(self._path(view), mmap_mode="c", allow_pickle=False)
         return torch.from_numpy(stored).view(torch.bfloat16)
 
-    def clear(self) -> None:
-        """Remove all files."""
-        for path in self.folder.glob("*.npy*"):
-            path.unlink(missing_ok=True)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
-
     def _path(self, view: str) -> Path:
         return self.folder / f"{view}.npy"
+
+
+def remove_maps(folder: Path) -> None:
+    """Remove the files of a folder of maps, and the folder."""
+    for path in folder.glob("*.npy*"):
+        path.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 class MapBatches:

@@ -58,6 +58,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def maps(self) -> Path:
+        """Folder of stored maps, while a transfer goes on."""
+        return self.path / "maps"
+
+    @property
     def started(self) -> bool:
         """Whether the folder contains a started run."""
         return (self.path / "recipe.yaml").is_file()

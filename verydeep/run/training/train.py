@@ -45,6 +45,7 @@ from verydeep.system.device import Machine, choose_machine, describe_environment
 from verydeep.system.option_names import command_or_call, option, setting
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.training.checkpoint import has_checkpoint
+from verydeep.training.map_store import remove_maps
 from verydeep.training.micro_batch import fitting_micro_batch
 from verydeep.training.run_folder import PICTURES, RunFolder
 from verydeep.training.signals import StopAtOnce
@@ -205,6 +206,7 @@ def _train_one(
         progress.log(f"{run.path} is finished already")
         if not run.reported:  # killed before its last file was written
             progress.log(f"its report was missing and is written: {write_report_again(run.path)}")
+        remove_maps(run.maps)  # killed before they were
         return dict(run.read("metrics.json"))
     resumed = run if run.started else None
     recipe = recipe if resumed else inherit_net(inherit(recipe))
@@ -243,7 +245,9 @@ def _train_one(
             _write_beginning(run, data, recipe, machine, dataset, scanned)
         kind = TransferTrainer if recipe.transfer else Trainer
         position = kind(task, machine, scanned, net, run, progress).run(go_on=go_on)
-    return finish(run, task, machine, position, progress)
+    metrics = finish(run, task, machine, position, progress)
+    remove_maps(run.maps)  # only now: a run that is killed in its last test needs them again
+    return metrics
 
 
 def _bounded(recipe: Recipe, progress: Progress) -> Recipe:

@@ -55,7 +55,7 @@ class TransferTrainer(Trainer):
         self.maker = MapMaker(
             self.net.eval(), self.settings.frozen, self.preprocessing, self.machine
         )
-        folder, shape = self.run_folder.path / "maps", self.maker.shape()
+        folder, shape = self.run_folder.maps, self.maker.shape()
         self.store = MapStore(folder, len(self.scanned.samples), shape)
         self.val_store = MapStore(folder, len(self.val), shape)
         self.views = self._affordable_views()
@@ -84,7 +84,6 @@ class TransferTrainer(Trainer):
         self._compute_maps()
         position = super().run(go_on=go_on)
         self._keep_the_better(position)
-        self.store.clear()
         return position
 
     def _affordable_views(self) -> int:

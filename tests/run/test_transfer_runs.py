@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,13 @@ SMALL = (
     *("training.precision=fp32", "transfer.views=2", "data.workers=0", "transfer.folds=3"),
 )
 MEAN = (120.0, 110.0, 100.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images_are_enough() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("verydeep.run.training.transfer.TUNED_FROM", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +105,17 @@ def test_the_head_alone(data: Path, source: Path, tmp_path: Path) -> None:
     assert (found["epochs"], found["stopped_because"]) == (1, "the head is fitted")
     assert found["selected_on"] is None
     assert any(line.startswith("head: penalty") for line in said)
+
+
+def test_few_images_get_a_head_alone(
+    data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verydeep.run.training.transfer.TUNED_FROM", 10_000)
+    found, said = transfer(data, tmp_path / "run", source)
+    assert (found["epochs"], found["selected_on"]) == (1, None)
+    assert any("the head alone: fewer than 10,000 images" in line for line in said)
+    _, said = transfer(data, tmp_path / "more", source, "transfer.fine_tune=always")
+    assert not any("the head alone" in line for line in said)
 
 
 def test_what_does_not_pay_is_not_kept(data: Path, source: Path, tmp_path: Path) -> None:

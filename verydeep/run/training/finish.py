@@ -44,7 +44,8 @@ def finish(
     best = training.keep != "last"
     kept = position.best_epoch if best else position.epoch
     transfer = task.recipe.transfer
-    selected = best or (transfer is not None and transfer.fine_tune == "auto")
+    tuned = transfer is not None and transfer.fine_tune == "auto" and position.epoch > 1
+    selected = best or tuned
     metrics = {
         **chosen.to_dict(),
         "epochs": position.epoch,

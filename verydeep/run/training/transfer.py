@@ -21,6 +21,7 @@ from verydeep.nets.halves import UpperHalf
 from verydeep.run.training.maps import MapMaker
 from verydeep.run.training.trainer import Trainer
 from verydeep.system.files import write_atomically
+from verydeep.system.option_names import setting
 from verydeep.training.checkpoint import Position, has_checkpoint
 from verydeep.training.estimate import in_words, time_steps
 from verydeep.training.linear_head import LinearHead, Rows, fit_linear_head, set_linear_head
@@ -32,6 +33,9 @@ HEAD = "head.pt"
 """File of the upper half as it was when the head was fitted, among the checkpoints."""
 
 ONLY_HEAD = "the head is fitted"
+TUNED_FROM = 2_000
+"""Number of images from which training of the upper layers is tried; fewer are learned by heart."""
+
 AT_ONCE = 64
 """Maps that go through the upper half at once in tests."""
 
@@ -148,8 +152,20 @@ class TransferTrainer(Trainer):
         scores = head.scores(rows.values)
         wrong = (scores.argmax(1) != rows.labels).double().mean()
         loop.record_fit(float(F.cross_entropy(scores, rows.labels)), float(wrong))
-        if self.settings.fine_tune == "never":
+        if not self._tunes:
             loop.end(ONLY_HEAD)
+
+    @property
+    def _tunes(self) -> bool:
+        """Whether the layers above the frozen ones are trained, too."""
+        wish = self.settings.fine_tune
+        if wish == "auto" and len(self.labels) < TUNED_FROM:
+            self.progress.log(
+                f"the head alone: fewer than {TUNED_FROM:,} images seldom suffice to train the "
+                f"layers above; {setting('transfer.fine_tune', 'always')} trains them"
+            )
+            return False
+        return wish != "never"
 
     @property
     def _head_file(self) -> Path:

@@ -246,6 +246,6 @@ class Transfer(Section):
     folds: int = Field(5, ge=2, description="of the cross-validation")
     fine_tune: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="train the layers above, too; auto: with 2,000 images or more, and keep that if "
-        "the loss on val is lower",
+        description="train the layers above, too; auto: with 2,000 images or more, and keep that "
+        "if the loss on val is lower",
     )

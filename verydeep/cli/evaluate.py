@@ -15,6 +15,7 @@ from verydeep.cli.output import list_unreadable, print_result, progress_of
 from verydeep.errors import InputError
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.localization.protocol import BoxProtocol
+from verydeep.models.loading import names_exported
 from verydeep.models.path import check_models, is_torchvision
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
@@ -23,9 +24,9 @@ EXAMPLES = (
     "Examples:  verydeep evaluate runs/d   |   verydeep evaluate runs/d --protocol crops "
     "--scales multi   |   verydeep evaluate runs/d runs/e --protocol all --out tests   |   "
     "verydeep evaluate runs/d --explain --out views   |   verydeep evaluate runs/d --calibrate val "
-    " |   verydeep evaluate runs/d --boxes runs/boxes   |   verydeep evaluate "
-    "torchvision/resnet50:resnet50.pth --data pets --preset torchvision "
-    "--protocol center"
+    " |   verydeep evaluate runs/d --boxes runs/boxes   |   verydeep evaluate pets.onnx --data "
+    "pets --protocol center   |   verydeep evaluate torchvision/resnet50:resnet50.pth --data pets "
+    "--preset torchvision --protocol center"
 )
 """Examples shown below the options."""
 
@@ -41,7 +42,8 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Model or run folders, or torchvision/NAME[:WEIGHTS]; several are fused."
+            help="Model or run folders, exported files, or torchvision/NAME[:WEIGHTS]; several are "
+            "fused."
         ),
     ],
     data: Annotated[str | None, typer.Option(help="Default: the data of the run.")] = None,
@@ -84,10 +86,9 @@ def evaluate(
     """
     check_models(*models, torchvision="any")
     check_models(*(boxes or ()))
-    from verydeep.run.testing.boxes import are_box_regressors
     from verydeep.system.distributed import joined
 
-    for_boxes = bool(boxes) or are_box_regressors(models)
+    for_boxes = bool(boxes) or _are_box_regressors(models)
     where = {"split": split, "layout": layout, "compute": Compute(**compute), "out": out}
     with joined() as group:
         progress = progress_of(group.rank)
@@ -103,6 +104,14 @@ def evaluate(
     if group.rank == 0:
         list_unreadable(value.get("unreadable", ()))
         print_result(value, text + (f"\n\nfiles in {out}" if out else ""), as_json)
+
+
+def _are_box_regressors(models: list[str]) -> bool:
+    if all(map(names_exported, models)):
+        return False  # known without PyTorch
+    from verydeep.run.testing.boxes import are_box_regressors
+
+    return are_box_regressors(models)
 
 
 Outcome = tuple[dict[str, Any], str]

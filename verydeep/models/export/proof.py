@@ -22,7 +22,7 @@ from verydeep.errors import ModelError, PictureError, plural, printable
 from verydeep.evaluation.calibration import temper
 from verydeep.evaluation.posteriors import ANSWERS
 from verydeep.evaluation.view_batching import show
-from verydeep.evaluation.views import Center, Dense
+from verydeep.evaluation.views import Center, Dense, Views
 from verydeep.models.classifier import Classifier
 from verydeep.models.exported.metadata import Metadata
 from verydeep.models.exported.session import Session
@@ -186,11 +186,12 @@ def _batches(
     tested: TestPictures, metadata: Metadata, scale: int
 ) -> Iterator[tuple[list[int], Pixels]]:
     """Yield batches of neighbouring views of one size, with the indices of the images."""
-    views = Dense(flip=False) if metadata.dense else Center(flip=False)
+    views: Views = Dense(flip=False) if metadata.dense else Center(flip=False)
 
     def view_of(picture: TestPicture) -> tuple[int, Pixels]:
         pixels = picture.at(scale)
-        (view,) = views(*pixels.shape[:2], metadata.input_size)
+        height, width, _ = pixels.shape
+        (view,) = views(height, width, metadata.input_size)
         return picture.index, show(pixels, view)
 
     for _, group in groupby(map(view_of, tested), key=lambda pair: pair[1].shape):

@@ -15,7 +15,6 @@ from verydeep.cli.output import list_unreadable, print_result, progress_of
 from verydeep.errors import InputError
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.localization.protocol import BoxProtocol
-from verydeep.models.loading import names_exported
 from verydeep.models.path import check_models, is_torchvision
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
@@ -52,8 +51,9 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="dense (default), center, crops, both, ten-crop, googlenet, or all of them; with "
-            "--boxes: dense, crops or center; of a box regressor alone: center.",
+            help="dense (default; center for an exported file that takes crops only), center, "
+            "crops, both, ten-crop, googlenet, or all of them; with --boxes: dense, crops or "
+            "center; of a box regressor alone: center.",
             autocompletion=protocols_beginning,
         ),
     ] = None,
@@ -107,11 +107,22 @@ def evaluate(
 
 
 def _are_box_regressors(models: list[str]) -> bool:
+    from verydeep.models.loading import names_exported
+
     if all(map(names_exported, models)):
         return False  # known without PyTorch
     from verydeep.run.testing.boxes import are_box_regressors
 
     return are_box_regressors(models)
+
+
+def _usual_protocol(models: list[str]) -> str:
+    """Return dense, or center if one of the models is an exported file that takes crops only."""
+    from verydeep.models.exported.reading import read_metadata
+    from verydeep.models.loading import names_exported
+
+    files = [Path(model).expanduser() for model in models if names_exported(model)]
+    return "dense" if all(read_metadata(file).dense for file in files) else "center"
 
 
 Outcome = tuple[dict[str, Any], str]
@@ -134,7 +145,7 @@ def _classifiers(
     every = protocol == "all"
     if every and (views["scales"] or views["preset"] != "paper"):
         raise InputError("--protocol all has its own --scales and no --preset")
-    how = TestProtocol("dense" if every else protocol or "dense", **views)  # type: ignore[arg-type]
+    how = TestProtocol("dense" if every else protocol or _usual_protocol(models), **views)  # type: ignore[arg-type]
     fitted = _calibrated(models, data, how, calibrate, where, progress) if calibrate else None
     if every:
         value = evaluate_all(models, data, how, progress=progress, **where).to_dict()
@@ -213,6 +224,6 @@ def _explained(
     from verydeep.cli.text.results import explanation_as_text
     from verydeep.run.testing.walkthrough import explain_test
 
-    how = TestProtocol(protocol or "dense", **views)  # type: ignore[arg-type]
+    how = TestProtocol(protocol or _usual_protocol(models), **views)  # type: ignore[arg-type]
     explanation = explain_test(models, data, how, picture=picture, **where)
     return explanation.to_dict(), explanation_as_text(explanation)

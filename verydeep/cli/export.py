@@ -13,7 +13,8 @@ from verydeep.cli.output import print_result
 EXPORT_EXAMPLES = (
     "Examples:  verydeep export runs/a --out pets.onnx   |   verydeep export runs/a --to openvino "
     "--dense --out pets.xml   |   verydeep export torchvision/vgg16 --out vgg16.onnx --pictures "
-    "photos/   |   then:  verydeep predict pets.onnx cat.jpg   |   python pets_example.py cat.jpg"
+    "photos/   |   then:  verydeep predict pets.onnx cat.jpg   |   verydeep evaluate pets.onnx "
+    "--data pets"
 )
 
 

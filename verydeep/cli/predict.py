@@ -19,7 +19,8 @@ from verydeep.system.settings import Compute
 PREDICT_EXAMPLES = (
     "Examples:  verydeep predict runs/a cat.jpg   |   verydeep predict pets.onnx cat.jpg   |   "
     "verydeep predict runs/a photos/ --top 3 --csv > photos.csv   |   verydeep predict runs/a "
-    "photos/ --boxes runs/boxes --out drawn   |   verydeep predict runs/a photos/ --sort sorted --least 0.8"
+    "photos/ --boxes runs/boxes --out drawn   |   verydeep predict runs/a photos/ --sort sorted "
+    "--least 0.8"
 )
 
 

@@ -103,8 +103,8 @@ def export(
     are run through the file in its own runtime and through the model; if a probability differs by
     more than the bound, nothing is written.
 
-    Beside the file ``F.onnx`` lie ``F_example.py``, a few lines that name an image with it,
-    ``F_parity.json`` and ``F_parity.txt``, and for large nets the weights, ``F.onnx.data``.
+    Beside ``F.onnx`` lie ``F.onnx.example.py``, a few lines that name an image with it, the reports
+    ``F.onnx.parity.json`` and ``.txt``, and for large nets the weights, ``F.onnx.data``.
 
     Args:
         model: Model or run folder, loaded classifier, or weights as for :func:`verydeep.load`.
@@ -142,7 +142,7 @@ def export(
             raise _refusal(path, parity)
         script = script_of(path)
         write_text(folder / script, example_script(target, metadata, path.name, script))
-        write_report(parity, folder, path.stem)
+        write_report(parity, folder, path.name)
         files = _move(folder, path)
     return ExportResult(path, files, target, metadata, parity)
 

@@ -222,9 +222,9 @@ def _name(source: ImageSource | Image.Image, index: int) -> str:
     return f"image {index + 1}" if isinstance(source, Image.Image) else str(source)
 
 
-def write_report(parity: Parity, folder: Path, stem: str) -> None:
-    """Write the parity report as ``STEM_parity.json`` and ``STEM_parity.txt``."""
+def write_report(parity: Parity, folder: Path, name: str) -> None:
+    """Write the parity report as ``NAME.parity.json`` and ``NAME.parity.txt``."""
     from verydeep.system.files import write_json, write_text
 
-    write_json(folder / f"{stem}_parity.json", parity.to_dict())
-    write_text(folder / f"{stem}_parity.txt", parity.text())
+    write_json(folder / f"{name}.parity.json", parity.to_dict())
+    write_text(folder / f"{name}.parity.txt", parity.text())

@@ -127,6 +127,8 @@ def export(
         raise InputError(f"{path}: a folder; name a file ({option('out')})")
     if not bound > 0:
         raise InputError(f"{option('bound')} must be above 0, got {bound} instead")
+    if is_exported(model):
+        raise ModelError(f"{model}: exported already; give the model that it was exported from")
     check_writable(path.parent)
     shown = _pictures(model, pictures, progress)
     classifier = _loaded(model)
@@ -148,8 +150,6 @@ def export(
 
 
 def _loaded(model: str | Path | Classifier) -> Classifier:
-    if is_exported(model):
-        raise ModelError(f"{model}: exported already; give the model that it was exported from")
     loaded = (
         load_classifier(model, Compute("cpu", "fp32")) if isinstance(model, str | Path) else model
     )

@@ -68,8 +68,7 @@ class ExportResult(Summary):
 
     def lines(self) -> list[str]:
         """Return the report, line by line."""
-        sizes = [f"{path.stat().st_size / 1e6:,.1f} MB" for path in self.files]
-        written = [f"  {path} ({size})" for path, size in zip(self.files, sizes, strict=True)]
+        written = [f"  {path} ({_in_words(path.stat().st_size)})" for path in self.files]
         return [*self.parity.lines(), "files:", *written]
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,7 +134,7 @@ def export(
     metadata = describe(classifier, dense=dense)
     with _folder_beside(path) as folder:
         new = folder / path.name
-        progress.log(f"writing net {classifier.name} for {target}")
+        progress.log(f"writing net {classifier.name} as {path.name}")
         write_target(classifier, metadata, target, new)
         session = open_session(new)
         parity = compare(classifier, metadata, session, shown, bound=bound, progress=progress)
@@ -147,6 +146,15 @@ def export(
         write_report(parity, folder, path.name)
         files = _move(folder, path)
     return ExportResult(path, files, target, metadata, parity)
+
+
+def _in_words(size: int) -> str:
+    """Return a size in bytes, in words.
+
+    >>> _in_words(553_435_904), _in_words(1789)
+    ('553.4 MB', '1.8 kB')
+    """
+    return f"{size / 1e6:,.1f} MB" if size >= 10**6 else f"{size / 1e3:.1f} kB"
 
 
 def _loaded(model: str | Path | Classifier) -> Classifier:

@@ -16,8 +16,9 @@ from typing import Any, Literal
 import torch
 
 from verydeep.errors import InputError
+from verydeep.system.engine_names import AUTO, FOREIGN, KINDS, TORCH, check_engine, check_precision
 
-Precision = Literal["bf16", "fp32"]
+Precision = Literal["bf16", "fp32", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,14 @@ class Machine:
     Attributes:
         device: ``cpu``, ``cuda`` or any other PyTorch device.
         precision: ``bf16`` multiplies in bfloat16 and keeps weights, losses and averages in
-            float32; ``fp32`` uses float32 throughout.
+            float32; ``fp32`` uses float32 throughout; ``int8`` is for trained nets that were
+            quantized, and never for training.
+        engine: Engine that answers for trained nets, or ``auto``.
     """
 
     device: torch.device
     precision: Precision
+    engine: str = TORCH
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context for the forward pass."""
@@ -43,21 +47,35 @@ class Machine:
         return f"{self.device}, {self.precision}"
 
 
-def choose_machine(device: str | None = None, precision: str | None = None) -> Machine:
+def choose_machine(
+    device: str | None = None, precision: str | None = None, engine: str = TORCH
+) -> Machine:
     """Return the requested device and precision, or the best available ones.
 
     Args:
         device: A PyTorch device, like ``cpu`` or ``cuda:1``; None uses a GPU if there is one.
-        precision: ``bf16`` or ``fp32``; None uses bf16 if the processor supports it natively.
+        precision: ``bf16`` or ``fp32``, and ``int8`` with an engine that has it; None uses bf16 if
+            the processor supports it natively and the engine has it.
+        engine: Engine that answers for trained nets, or ``auto``.
 
     Raises:
-        InputError: The device or precision is not available.
+        InputError: The device, precision or engine is not available, or they contradict each other.
     """
-    if precision not in (None, "bf16", "fp32"):
-        raise InputError(f"precision must be bf16 or fp32, got {precision!r} instead")
-    chosen = _device(device)
-    native: Precision = "bf16" if multiplies_bf16(chosen) else "fp32"
-    return Machine(chosen, native if precision is None else precision)  # type: ignore[arg-type]
+    check_engine(engine)
+    known = ("bf16", "fp32") if engine == TORCH else ("bf16", "fp32", "int8")
+    if precision not in (None, *known):
+        choice = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise InputError(f"precision must be {choice}, got {precision!r} instead")
+    on_cpu = engine in FOREIGN or precision == "int8"
+    chosen = _device("cpu" if device is None and on_cpu else device)
+    if on_cpu and chosen.type != "cpu":
+        what = f"the engine {engine}" if engine in FOREIGN else "precision int8"
+        raise InputError(f"{what} computes on the CPU, got device {device!r} instead")
+    if precision is None:
+        has_bf16 = engine == AUTO or "bf16" in KINDS[engine].precisions
+        precision = "bf16" if has_bf16 and multiplies_bf16(chosen) else "fp32"
+    check_precision(engine, precision)
+    return Machine(chosen, precision, engine)  # type: ignore[arg-type]
 
 
 def _device(name: str | None) -> torch.device:

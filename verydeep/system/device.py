@@ -155,7 +155,7 @@ def describe_environment(machine: Machine) -> dict[str, Any]:
         "precision": machine.precision,
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in packages},
+        "versions": {name: installed_version(name) for name in packages},
         "command": [without_secret(word) for word in sys.argv],
     }
 
@@ -173,7 +173,8 @@ def without_secret(word: str) -> str:
     return re.sub(r"\?\S*", "?…", re.sub(r"://[^/@\s]+@", "://…@", word))
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Return the installed version of a package; None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -103,7 +103,7 @@ def files_of(model: TrainedNet, precision: str) -> NetFiles:
     """Return the files of a net in a precision.
 
     Raises:
-        InputError: The model has no int8 variant.
+        InputError: The model has no int8 variant, or one that was made from other weights.
     """
     if precision != "int8":
         return NetFiles(net_key(model))
@@ -112,6 +112,7 @@ def files_of(model: TrainedNet, precision: str) -> NetFiles:
             "this model has no int8 variant: write one into its folder with verydeep quantize "
             "MODEL --data DATA"
         )
+    _check_variant(model, model.int8)
     digest = hashlib.sha256(b"int8")
     with model.int8.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -119,10 +120,33 @@ def files_of(model: TrainedNet, precision: str) -> NetFiles:
     return NetFiles(digest.hexdigest()[:32], model.int8)
 
 
+def _check_variant(model: TrainedNet, graph: Path) -> None:
+    """Refuse an int8 variant of other weights than the model's.
+
+    Raises:
+        InputError: It was made from other weights, or its record is missing or broken.
+    """
+    path = graph.with_suffix(".json")
+    try:
+        made_from = json.loads(path.read_text("utf-8"))["net"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path}: not the record of an int8 variant ({error}); quantize the model again"
+        ) from error
+    if made_from != weights_key(model):
+        raise InputError(f"{graph}: was made from other weights; quantize the model again")
+
+
 def net_key(model: TrainedNet) -> str:
+    """Return a hash of a net and of the versions that its graph depends on."""
+    text = f"{FORMAT} {__version__} {weights_key(model)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def weights_key(model: TrainedNet) -> str:
     """Return a hash of everything that a net's scores depend on."""
     preprocessing = [model.preprocessing.mean, model.preprocessing.divisor]
-    about = [FORMAT, __version__, model.net.settings(), model.net.num_classes, preprocessing]
+    about = [model.net.settings(), model.net.num_classes, preprocessing]
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for name, values in model.net.state_dict().items():
         digest.update(name.encode())

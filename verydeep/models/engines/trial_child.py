@@ -39,7 +39,7 @@ def main(spec: dict[str, Any]) -> None:
         started = time.perf_counter()
         runner.run(batches[0], "scores")
         seconds.append(time.perf_counter() - started)
-    named = {f"batch{number}": found for number, found in enumerate(scores)}
+    named: dict[str, Any] = {f"batch{number}": found for number, found in enumerate(scores)}
     np.savez(spec["scores"], seconds=np.array(min(seconds)), **named)
 
 

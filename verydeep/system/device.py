@@ -35,7 +35,7 @@ class Machine:
 
     device: torch.device
     precision: Precision
-    engine: str = TORCH
+    engine: str = AUTO
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context for the forward pass."""
@@ -48,7 +48,7 @@ class Machine:
 
 
 def choose_machine(
-    device: str | None = None, precision: str | None = None, engine: str = TORCH
+    device: str | None = None, precision: str | None = None, engine: str = AUTO
 ) -> Machine:
     """Return the requested device and precision, or the best available ones.
 
@@ -62,9 +62,9 @@ def choose_machine(
         InputError: The device, precision or engine is not available, or they contradict each other.
     """
     check_engine(engine)
-    known = ("bf16", "fp32") if engine == TORCH else ("bf16", "fp32", "int8")
-    if precision not in (None, *known):
-        choice = f"{', '.join(known[:-1])} or {known[-1]}"
+    quantized = engine not in (TORCH, "compile")
+    if precision not in (None, "bf16", "fp32", *(("int8",) if quantized else ())):
+        choice = "bf16 or fp32" + (", or int8 for a quantized model" if quantized else "")
         raise InputError(f"precision must be {choice}, got {precision!r} instead")
     on_cpu = engine in FOREIGN or precision == "int8"
     chosen = _device("cpu" if device is None and on_cpu else device)

@@ -221,7 +221,7 @@ def test_machines_are_checked() -> None:
     with pytest.raises(InputError, match="did you mean 'openvino'"):
         choose_machine("cpu", None, "openvin")
     with pytest.raises(InputError, match="precision must be bf16 or fp32, got 'int8' instead"):
-        choose_machine("cpu", "int8")
+        choose_machine("cpu", "int8", "torch")
     with pytest.raises(InputError, match="onnxruntime computes in fp32 or int8, got 'bf16'"):
         choose_machine("cpu", "bf16", "onnxruntime")
     with pytest.raises(InputError, match="openvino computes on the CPU, got device 'meta'"):

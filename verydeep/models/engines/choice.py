@@ -14,7 +14,7 @@ from verydeep.errors import MachineError, VeryDeepError
 from verydeep.models.engines.compiled import Compiled, pack
 from verydeep.models.engines.foreign import Foreign
 from verydeep.models.engines.interface import Engine
-from verydeep.models.engines.net_files import NetFiles, files_of, net_key
+from verydeep.models.engines.net_files import NetFiles, files_of, net_key, passed_guard
 from verydeep.models.engines.runner import RUNNERS, runner_type
 from verydeep.models.engines.trial import Trial, run_trial
 from verydeep.models.engines.verdicts import Verdict, find_verdict, keep_verdict, now
@@ -209,7 +209,8 @@ def _trial(model: TrainedNet, name: str, precision: str, files: NetFiles, folder
         place = "verydeep.models.engines.compiled:CompiledRunner"
         return Trial(place, file, file, precision)
     files.prepare(model, name)
-    return Trial(RUNNERS[name], files.file(name), files.graph, precision)
+    compared = model.int8 is None or precision != "int8" or passed_guard(model.int8)
+    return Trial(RUNNERS[name], files.file(name), files.graph, precision, compared=compared)
 
 
 def make_engine(model: TrainedNet, name: str, precision: str) -> Engine:

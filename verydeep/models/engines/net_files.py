@@ -137,6 +137,11 @@ def _check_variant(model: TrainedNet, graph: Path) -> None:
         raise InputError(f"{graph}: was made from other weights; quantize the model again")
 
 
+def passed_guard(graph: Path) -> bool:
+    """Return whether an int8 variant was compared with fp32 and found good enough."""
+    return bool(json.loads(graph.with_suffix(".json").read_text("utf-8")).get("within"))
+
+
 def net_key(model: TrainedNet) -> str:
     """Return a hash of a net and of the versions that its graph depends on."""
     text = f"{FORMAT} {__version__} {weights_key(model)}"

@@ -242,7 +242,8 @@ def _calibration_images(
     scale = model.test_scales[0]
     for picture in TestPictures(samples.paths, (scale,), workers):
         pixels = picture.at(scale)
-        (view,) = Center(flip=False)(*pixels.shape[:2], model.input_size)
+        height, width = pixels.shape[:2]
+        (view,) = Center(flip=False)(height, width, model.input_size)
         yield show(pixels, view)[None]
 
 

@@ -45,6 +45,7 @@ NAMES = [
     "load_recipe",
     "localize",
     "probe",
+    "quantize",
     "read_dataset",
     "train",
     "vgg",

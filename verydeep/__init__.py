@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from verydeep.run.testing.calibrate import calibrate as calibrate
     from verydeep.run.testing.evaluate import evaluate as evaluate
     from verydeep.run.testing.evaluate import evaluate_all as evaluate_all
+    from verydeep.run.testing.quantize import quantize as quantize
     from verydeep.run.training.train import train as train
     from verydeep.system.settings import Compute as Compute
     from verydeep.transfer.descriptor import Descriptor as Descriptor
@@ -88,6 +89,7 @@ _HOMES = {
     "load_recipe": "verydeep.recipe.recipe",
     "localize": "verydeep.localization.predict",
     "probe": "verydeep.transfer.probe",
+    "quantize": "verydeep.run.testing.quantize",
     "read_dataset": "verydeep.data.read",
     "train": "verydeep.run.training.train",
     "vgg": "verydeep.nets.vgg",
@@ -128,6 +130,7 @@ __all__ = [
     "load_recipe",
     "localize",
     "probe",
+    "quantize",
     "read_dataset",
     "train",
     "vgg",

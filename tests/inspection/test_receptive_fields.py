@@ -156,8 +156,8 @@ def test_a_part_of_the_picture_gives_the_gradient_of_the_whole(
     model = classifier()
     pixels = torch.randint(0, 256, (3, *size), generator=torch.Generator().manual_seed(1))
     subject = make_subject(model, "x", pixels.to(torch.uint8))
-    x = model.engine.input_of(subject.pixels[None]).requires_grad_()
-    values = trace(model.engine.net, x, [layer])[layer]
+    x = model.eager.input_of(subject.pixels[None]).requires_grad_()
+    values = trace(model.eager.net, x, [layer])[layer]
     height, width = values.shape[2:]
     for row in {0, height // 2, height - 1}:
         for column in {0, width // 2, width - 1}:

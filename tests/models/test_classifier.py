@@ -551,8 +551,8 @@ def test_gradients_reach_pixels_through_a_net_that_has_answered(trained_run: Pat
     model = verydeep.load(trained_run, compute=Compute(device="cpu", precision="fp32"))
     pictures = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     answered = model.score_map(pictures)
-    x = model.engine.input_of(pictures).requires_grad_()
-    scores = model.engine.net(x)
+    x = model.eager.input_of(pictures).requires_grad_()
+    scores = model.eager.net(x)
     (gradient,) = torch.autograd.grad(scores.sum(), x)
     assert torch.allclose(scores, answered[:, :, 0, 0], atol=1e-5)
     assert gradient.abs().sum() > 0

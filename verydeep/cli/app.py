@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from verydeep.cli.data import CHECK_EXAMPLES, SHARD_EXAMPLES, check, shard
+from verydeep.cli.engines import ENGINES_EXAMPLES, QUANTIZE_EXAMPLES, engines, quantize
 from verydeep.cli.evaluate import EXAMPLES, evaluate
 from verydeep.cli.explain import EXPLAIN_EXAMPLES, explain
 from verydeep.cli.export import EXPORT_EXAMPLES, export
@@ -67,6 +68,8 @@ app.command(epilog=EXPLAIN_EXAMPLES)(explain)
 app.command(epilog=EXPORT_EXAMPLES)(export)
 app.command(epilog=FEATURES_EXAMPLES)(features)
 app.command(epilog=PROBE_EXAMPLES)(probe)
+app.command(epilog=ENGINES_EXAMPLES)(engines)
+app.command(epilog=QUANTIZE_EXAMPLES)(quantize)
 app.command(epilog=RUNS_EXAMPLES)(runs)
 app.command(epilog=REPORT_EXAMPLES)(report)
 app.command(epilog=FIGURES_EXAMPLES)(figures)

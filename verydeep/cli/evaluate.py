@@ -33,7 +33,7 @@ NO_TEMPERATURE = "none"
 """Value of ``--calibrate`` that removes the stored temperature of a model."""
 
 
-@option_group("compute", Compute, "device", "precision", "workers")
+@option_group("compute", Compute, "device", "precision", "engine", "workers")
 @option_group("merging", BoxProtocol, "top", "threshold", "most")
 @option_group("views", TestProtocol, "scales", "flip", "grid", "average", "preset")
 def evaluate(

@@ -27,7 +27,7 @@ PROBE_EXAMPLES = (
 )
 
 
-@option_group("compute", Compute, "device", "precision", "workers")
+@option_group("compute", Compute, "device", "precision", "engine", "workers")
 @option_group("how", Descriptor, "scales", "flip", "layer", "aggregate")
 def features(
     *,

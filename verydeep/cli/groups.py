@@ -72,7 +72,7 @@ def _sentence(text: str) -> str:
     return (text if first in _NAMES else text[0].upper() + text[1:]) + "."
 
 
-_NAMES = ("cpu", "bf16", "paper", "mean")
+_NAMES = ("cpu", "bf16", "paper", "mean", "auto")
 
 
 def _as_it_is(value: Any) -> Any:
@@ -111,6 +111,7 @@ _KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "most": (int, {"min": 1}),
     "device": (str | None, {}),
     "precision": (str | None, {}),
+    "engine": (str, {}),
     "workers": (int | None, {"min": 0}),
 }
 """Type of each option, and its bounds; flags are named after the fields."""

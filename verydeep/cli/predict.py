@@ -24,7 +24,7 @@ PREDICT_EXAMPLES = (
 )
 
 
-@option_group("compute", Compute, "device", "precision")
+@option_group("compute", Compute, "device", "precision", "engine")
 @option_group("merging", BoxProtocol, "threshold")
 @option_group("views", TestProtocol, "scales", "flip", "grid")
 def predict(

@@ -38,7 +38,7 @@ def demo(
     print_result(metrics, demo_as_text(metrics, out), as_json)
 
 
-@option_group("compute", Compute, "device", "precision")
+@option_group("compute", Compute, "device", "precision", "engine")
 def train(
     *,
     data: Data,
@@ -83,6 +83,7 @@ def train(
         "training.seed": seed,
         "training.device": compute["device"],
         "training.precision": compute["precision"],
+        "test.engine": None if compute["engine"] == "auto" else compute["engine"],
     }
     given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     if not resume:

@@ -95,6 +95,8 @@ class EvaluationResult(Summary):
             error too low; None if unknown.
         validated_on: Number of test images that chose the epoch of one of the nets; None if
             unknown.
+        engine: Engine that computed the scores, such as ``torch``; None if unknown.
+        precision: Its precision, such as ``fp32``; None if unknown.
         answers: Answers for every image; not in :meth:`to_dict`.
         symptoms: Signs of a mistake in the import of the weights; not in :meth:`to_dict`.
     """
@@ -124,6 +126,8 @@ class EvaluationResult(Summary):
     answers: Answers = field(repr=False, compare=False)
     trained_on: int | None = None
     validated_on: int | None = None
+    engine: str | None = None
+    precision: str | None = None
     symptoms: Sequence[Mapping[str, Any]] = field(default=(), repr=False, compare=False)
 
     def facts(self) -> Rows:

@@ -185,8 +185,8 @@ def receptive_field(subject: Subject, unit: Unit) -> ReceptiveField:
     stride = next(part.stride for part in parts_of(model.net) if part.layer.name == unit.layer)
     top, bottom = _whole_cells(field.visible.top, field.visible.height, height, stride)
     left, right = _whole_cells(field.visible.left, field.visible.width, width, stride)
-    x = model.engine.input_of(subject.pixels[None, :, top:bottom, left:right]).requires_grad_()
-    values = walk(model.engine.net, x, [unit.layer])[unit.layer]
+    x = model.eager.input_of(subject.pixels[None, :, top:bottom, left:right]).requires_grad_()
+    values = walk(model.eager.net, x, [unit.layer])[unit.layer]
     value = values[0, unit.channel, unit.row - top // stride, unit.column - left // stride]
     (part,) = torch.autograd.grad(value, x)
     gradient = torch.zeros(height, width)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.evaluation.workload import pixels_to_see
 from verydeep.localization.detect import Located, locate
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.models.classifier import Classifier
+from verydeep.models.engines.answered import answered_by
 from verydeep.models.prediction import Prediction, Predictions
 from verydeep.system.one_or_many import one_or_many
 from verydeep.system.progress import ProgressWish, choose_progress
@@ -46,13 +48,16 @@ def localize(
     models, nets = one_or_many(classifier), one_or_many(localizer)
     sources = list_pictures(pictures, progress)
     how = BoxProtocol.of(protocol).for_nets(models, nets, len(models[0].classes))
+    for model in (*models, *nets):
+        model.prepare(pixels_to_see([how.as_test], len(sources), model.input_size), progress)
     tested = TestPictures(sources, how.used_scales)
     with progress.task("finding objects", len(sources)) as task:
         found = locate(models, nets, tested, how, task=task)
-    return Predictions(
+    predictions = (
         _prediction(models[0], source, found.get(index), tested.unreadable.get(index))
         for index, source in enumerate(sources)
     )
+    return Predictions(predictions, **answered_by([*models, *nets]))
 
 
 def _prediction(

@@ -12,6 +12,7 @@ from verydeep.evaluation.protocol import (
     USUAL_GRID,
     Scaled,
     Scales,
+    TestProtocol,
     check_one_of,
     checked_grid,
     checked_scales,
@@ -146,6 +147,12 @@ class BoxProtocol:
     def merging(self) -> Merging:
         """Limits of merging."""
         return Merging(self.threshold, self.most)
+
+    @property
+    def as_test(self) -> TestProtocol:
+        """Protocol of a classifier that sees the same views; requires :meth:`for_nets`."""
+        assert self.name is not None, "the protocol is open: call for_nets first"
+        return TestProtocol(self.name, self.scales, self.mirrors)
 
     @property
     def mirrors(self) -> bool:

@@ -101,6 +101,8 @@ class LocalizationResult(Summary):
         trained_on: Number of images that a net was trained on, which biases the error downwards;
             None if unknown.
         validated_on: Number of images used to choose a net's epoch; None if unknown.
+        engine: Engine of the nets, such as ``torch``; None if unknown.
+        precision: Its precision, such as ``fp32``; None if unknown.
         answers: Predictions for every image; not in :meth:`to_dict`.
     """
 
@@ -132,6 +134,8 @@ class LocalizationResult(Summary):
     classes: int | None = None
     trained_on: int | None = None
     validated_on: int | None = None
+    engine: str | None = None
+    precision: str | None = None
 
     def facts(self) -> Rows:
         """Yield the facts for display."""

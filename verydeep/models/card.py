@@ -22,7 +22,7 @@ PERCENT = ("top1_accuracy", "macro_f1", "calibration_error", "calibration_error_
 HOW = (
     *("images", "unreadable", "split", "protocol", "scales", "flip", "grid", "average", "views"),
     *("steps", "models", "nets", "seconds", "classes", "baselines", "calibrated", "top", "merging"),
-    *("trained_on", "validated_on"),
+    *("trained_on", "validated_on", "engine", "precision"),
 )
 """Keys that describe the test; all other keys are measures."""
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from verydeep.evaluation.calibration import Calibration
 from verydeep.models.card import model_card
 from verydeep.models.folder import ModelConfig, read_model, write_model
-from verydeep.models.path import find_model, is_weights
+from verydeep.models.path import find_model, int8_in, is_weights
 from verydeep.models.predictor import Predictor
 from verydeep.models.tensors import arrays_too
 from verydeep.models.trained_net import TrainedNet, from_config
@@ -98,8 +98,9 @@ def load_classifier(folder: str | Path, compute: Compute | str | None = None) ->
         )
 
         return imported_classifier(import_source(folder, progress=choose_progress(None)), compute)
-    net, config = read_model(find_model(folder), "classification")
-    return _classifier(net, config, compute)
+    found = find_model(folder)
+    net, config = read_model(found, "classification")
+    return _classifier(net, config, compute, int8_in(found))
 
 
 def imported_classifier(imported: Imported, compute: Compute | str | None = None) -> Classifier:
@@ -107,9 +108,11 @@ def imported_classifier(imported: Imported, compute: Compute | str | None = None
     return _classifier(imported.net, imported.config, compute)
 
 
-def _classifier(net: Net, config: ModelConfig, compute: Compute | str | None) -> Classifier:
+def _classifier(
+    net: Net, config: ModelConfig, compute: Compute | str | None, int8: Path | None = None
+) -> Classifier:
     given = config.calibration
     return Classifier(
-        **from_config(net, config, Compute.of(compute).machine()),
+        **from_config(net, config, Compute.of(compute).machine(), int8),
         calibration=Calibration(**given.model_dump()) if given else None,
     )

@@ -13,6 +13,9 @@ from verydeep.errors import ModelError, did_you_mean
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
+INT8 = "int8.onnx"
+"""Graph of a model's int8 variant, if it has one."""
+
 TORCHVISION = "torchvision/"
 """Prefix of torchvision names, as in ``torchvision/resnet50``."""
 
@@ -146,3 +149,9 @@ def check_run(folder: Path) -> None:
         raise ModelError(f"{path}: no such folder; give a run folder")
     if not (path / "recipe.yaml").is_file():
         raise ModelError(f"{path}: not a run folder")
+
+
+def int8_in(folder: Path) -> Path | None:
+    """Return the graph of the int8 variant in a model folder; None if there is none."""
+    path = folder / INT8
+    return path if path.is_file() else None

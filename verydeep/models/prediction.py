@@ -5,7 +5,7 @@ K classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,7 +79,23 @@ class Prediction:
 
 
 class Predictions(list[Prediction]):
-    """List of predictions, displayed as a table in a notebook."""
+    """List of predictions, displayed as a table in a notebook.
+
+    Attributes:
+        engine: Engine that answered, such as ``torch``; None if unknown.
+        precision: Its precision, such as ``fp32``; None if unknown.
+    """
+
+    def __init__(
+        self,
+        predictions: Iterable[Prediction] = (),
+        *,
+        engine: str | None = None,
+        precision: str | None = None,
+    ) -> None:
+        super().__init__(predictions)
+        self.engine = engine
+        self.precision = precision
 
     def _repr_html_(self) -> str:
         return html_table(self._rows(), ("image", "likeliest classes"))

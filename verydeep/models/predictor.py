@@ -21,8 +21,10 @@ from verydeep.evaluation.calibration import Calibration, temper
 from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.posteriors import mix_posteriors, view_groups
 from verydeep.evaluation.protocol import Scales, TestProtocol
+from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.prediction import Prediction, Predictions
-from verydeep.system.progress import ProgressWish, choose_progress
+from verydeep.system.device import Machine
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
 
 
 class Predictor:
@@ -45,6 +47,7 @@ class Predictor:
     interpolation: str
 
     train_scale: tuple[int, int]
+    machine: Machine
 
     @property
     @abstractmethod
@@ -64,6 +67,14 @@ class Predictor:
     @abstractmethod
     def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return scores (N, K, h, w) before the softmax, from uint8 images (N, 3, H, W)."""
+
+    def prepare(self, pixels: float, progress: Progress | None = None) -> None:
+        """Choose the engine for a job of so many pixels; without a choice, do nothing."""
+
+    @property
+    def answered_by(self) -> dict[str, Any]:
+        """Engine and precision of the scores."""
+        return {"engine": "torch", "precision": self.machine.precision}
 
     @abstractmethod
     def check_scale(self, scale: int) -> None:
@@ -106,6 +117,7 @@ class Predictor:
         how = TestProtocol("dense" if self.any_size else "center", scales, flip).for_model(self)
         for scale in how.used_scales:
             self.check_scale(scale)
+        self.prepare(pixels_to_see([how], len(sources), self.input_size), progress)
         tested = TestPictures(sources, how.used_scales, interpolation=self.interpolation)
         groups = view_groups(how)
         mixture = dict.fromkeys(groups, 1 / len(groups))
@@ -113,10 +125,11 @@ class Predictor:
             (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
         if self.calibration:
             likely = temper(likely, self.calibration.temperature)
-        return Predictions(
+        predictions = (
             self._prediction(source, likely[index], tested.unreadable.get(index), top)
             for index, source in enumerate(sources)
         )
+        return Predictions(predictions, **self.answered_by)
 
     def predict_proba(
         self, pictures: Picture | Iterable[Picture], **options: Any

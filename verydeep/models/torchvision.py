@@ -32,6 +32,7 @@ from verydeep.models.weights.torchvision import (
 )
 from verydeep.nets.dense import classify_densely
 from verydeep.system.device import Machine, choose_machine
+from verydeep.system.engine_names import AUTO, TORCH
 from verydeep.system.settings import Compute
 
 
@@ -189,6 +190,7 @@ def torchvision_classifier(
     """
     from torchvision.models import get_model_weights
 
+    machine = _machine(text, compute)
     found = find_weights(text, default=classes is None)
     name, weights, file = found.name, found.published, found.file
     if weights is not None:
@@ -207,8 +209,23 @@ def torchvision_classifier(
         classes=tuple(classes),
         evaluation=_evaluation(net, preset),
         weights=found.source or "random",
-        machine=Compute.of(compute).machine(),
+        machine=machine,
     )
+
+
+def _machine(text: str, compute: Compute | str | None) -> Machine:
+    """Return device and precision.
+
+    Raises:
+        InputError: Another engine than torch is named, or the precision int8.
+    """
+    machine = Compute.of(compute).machine()
+    if machine.engine not in (AUTO, TORCH) or machine.precision == "int8":
+        raise InputError(
+            f"{text} answers through the engine torch in fp32 or bf16 only; other engines are for "
+            f"the nets of this package, got {machine.engine} and {machine.precision} instead"
+        )
+    return machine
 
 
 def _evaluation(net: nn.Module, preset: Any) -> Evaluation:

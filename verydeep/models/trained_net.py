@@ -14,11 +14,15 @@ from typing import Any, ClassVar, Self
 from torch import Tensor
 
 from verydeep.errors import InputError, plural
+from verydeep.models.engines.choice import fastest_engine, named_engine
 from verydeep.models.engines.eager import Eager, pixels_at_once
+from verydeep.models.engines.interface import Engine
 from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig, TaskName
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.interface import Net
 from verydeep.system.device import Machine, choose_machine
+from verydeep.system.engine_names import AUTO, TORCH
+from verydeep.system.progress import Progress
 
 
 @dataclass(repr=False)
@@ -35,7 +39,8 @@ class TrainedNet:
         titles: Display names of classes, where they differ from the names.
         measured: Errors and test settings, as reported by an evaluation.
         source: Origin of imported weights: file, format, licence, what was taken for granted.
-        machine: Device and precision.
+        machine: Device, precision and engine.
+        int8: Graph of the int8 variant; None if the model has none.
     """
 
     net: Net
@@ -48,12 +53,14 @@ class TrainedNet:
     measured: dict[str, Any] | None = None
     source: Mapping[str, Any] | None = None
     machine: Machine = field(default_factory=choose_machine)
+    int8: Path | None = None
 
     exact_answers: ClassVar[bool] = False
     """Compute the last layer in float32 even if the other layers use bf16."""
 
     def __post_init__(self) -> None:
-        self._engine: Eager | None = None
+        self._engine: Engine | None = None
+        self._eager: Eager | None = None
         self._exact: Self | None = None
 
     def __repr__(self) -> str:
@@ -130,16 +137,51 @@ class TrainedNet:
         if self.machine.precision == "fp32":
             return self
         if self._exact is None:
-            self._exact = self.on(replace(self.machine, precision="fp32"))
+            self._exact = self.on(replace(self.machine, precision="fp32", engine=TORCH))
         return self._exact
 
     @property
-    def engine(self) -> Eager:
-        """Engine that computes the outputs, created at first use."""
+    def engine(self) -> Engine:
+        """Engine that computes the outputs, created at first use.
+
+        Raises:
+            InputError: The engine is not installed, or the model has no int8 variant.
+            MachineError: The engine does not work on this machine.
+        """
         if self._engine is None:
-            exact = self.exact_answers
-            self._engine = Eager(self.net, self.preprocessing, self.machine, exact_answers=exact)
+            self._engine = named_engine(self)
         return self._engine
+
+    @property
+    def eager(self) -> Eager:
+        """Eager PyTorch with this net, which also gives gradients and the maps of any layer."""
+        if self._eager is None:
+            exact = self.exact_answers
+            self._eager = Eager(self.net, self.preprocessing, self.machine, exact_answers=exact)
+        return self._eager
+
+    def prepare(self, pixels: float, progress: Progress | None = None) -> None:
+        """Choose the engine for a job before it begins; without this, ``auto`` means eager PyTorch.
+
+        Args:
+            pixels: Pixels of all images and views of the job.
+            progress: Told of trials and of the engine that is taken.
+
+        Raises:
+            InputError: The engine is not installed, or the model has no int8 variant.
+            MachineError: The engine does not work on this machine.
+        """
+        if self._engine is not None and self._engine is not self._eager:
+            return
+        if self.machine.engine == AUTO and self.machine.precision != "int8":
+            self._engine = fastest_engine(self, pixels, progress)
+        elif self._engine is None:
+            self._engine = named_engine(self, progress)
+
+    @property
+    def answered_by(self) -> dict[str, Any]:
+        """Engine and precision of the answers."""
+        return self.engine.engine_of().to_dict()
 
     def check_scale(self, scale: int) -> None:
         """Refuse a test scale below the input size.
@@ -161,7 +203,7 @@ class TrainedNet:
         """Return the same net on another device or in another precision."""
         moved = copy.copy(self)
         moved.machine = machine
-        moved._engine = moved._exact = None
+        moved._engine = moved._exact = moved._eager = None
         return moved
 
     def save(self, folder: str | Path) -> None:
@@ -187,7 +229,9 @@ class TrainedNet:
         )
 
 
-def from_config(net: Net, config: ModelConfig, machine: Machine) -> dict[str, Any]:
+def from_config(
+    net: Net, config: ModelConfig, machine: Machine, int8: Path | None = None
+) -> dict[str, Any]:
     """Return the attributes of a :class:`TrainedNet` read from a folder."""
     return {
         "net": net.eval(),
@@ -200,4 +244,5 @@ def from_config(net: Net, config: ModelConfig, machine: Machine) -> dict[str, An
         "measured": config.measured,
         "source": config.source,
         "machine": machine,
+        "int8": int8,
     }

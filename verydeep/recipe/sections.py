@@ -213,6 +213,9 @@ class Test(Section):
         None, description="Q, pixels, or the paper's: single (the middle of S), multi; null: single"
     )
     flip: bool = Field(True, description="average with mirror images")
+    engine: Literal["auto", "torch", "compile", "openvino", "onnxruntime"] = Field(
+        "auto", description=help_of(Compute, "engine")
+    )
     grid: tuple[int, int] = Field(USUAL_GRID, description=help_of(TestProtocol, "grid"))
     average: Average = Field("paper", description=help_of(TestProtocol, "average"))
 

@@ -26,6 +26,7 @@ from verydeep.nets.layer_outputs import check_layer
 from verydeep.run.channel_search import ChannelMatches, channel_in, search_channels
 from verydeep.run.explain_result import ExplainResult
 from verydeep.run.predict import free_name
+from verydeep.system.engine_names import TORCH
 from verydeep.system.files import lies_within
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
@@ -112,7 +113,7 @@ def explain(
     """
     progress, compute, folder = (
         choose_progress(progress),
-        Compute.of(compute),
+        replace(Compute.of(compute), engine=TORCH),
         Path(out).expanduser(),
     )
     layers, only, boxes = tuple(layers), tuple(only), tuple(boxes)

@@ -15,6 +15,7 @@ import numpy as np
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, DataSource
 from verydeep.errors import DataError
+from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.system.csv_text import csv_text
 from verydeep.system.distributed import joined
@@ -166,6 +167,8 @@ def _parts(
     how = (descriptor or Descriptor()).for_model(model)
     dataset = source.read(seed=seed, stream=False, progress=progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
+    images = sum(map(len, dataset.splits.values()))
+    model.prepare(pixels_to_see([how.views], images, model.input_size), progress)
     about = _about(given, source, model, dataset, how)
     with joined() as group:
         found = describe_dataset(
@@ -187,7 +190,7 @@ def _about(
         flip=how.views.mirrors,
         aggregate=how.aggregate,
         dimension=how.dimension(model),
-        precision=model.machine.precision,
+        **model.engine.engine_of(how.used_layer).to_dict(),
         data=source.name,
         classes=dataset.classes,
         version=__version__,

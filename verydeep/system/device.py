@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from verydeep.errors import InputError
+from verydeep.system.engine_names import AUTO, FOREIGN, KINDS, TORCH, check_engine, check_precision
 
 if TYPE_CHECKING:
     import torch
 
-Precision = Literal["bf16", "fp32"]
+Precision = Literal["bf16", "fp32", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,14 @@ class Machine:
     Attributes:
         device: ``cpu``, ``cuda`` or any other PyTorch device.
         precision: ``bf16`` multiplies in bfloat16 and keeps weights, losses and averages in
-            float32; ``fp32`` uses float32 throughout.
+            float32; ``fp32`` uses float32 throughout; ``int8`` is for trained nets that were
+            quantized, and never for training.
+        engine: Engine that answers for trained nets, or ``auto``.
     """
 
     device: torch.device
     precision: Precision
+    engine: str = AUTO
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context for the forward pass."""
@@ -46,21 +50,35 @@ class Machine:
         return f"{self.device}, {self.precision}"
 
 
-def choose_machine(device: str | None = None, precision: str | None = None) -> Machine:
+def choose_machine(
+    device: str | None = None, precision: str | None = None, engine: str = AUTO
+) -> Machine:
     """Return the requested device and precision, or the best available ones.
 
     Args:
         device: A PyTorch device, like ``cpu`` or ``cuda:1``; None uses a GPU if there is one.
-        precision: ``bf16`` or ``fp32``; None uses bf16 if the processor supports it natively.
+        precision: ``bf16`` or ``fp32``, and ``int8`` with an engine that has it; None uses bf16 if
+            the processor supports it natively and the engine has it.
+        engine: Engine that answers for trained nets, or ``auto``.
 
     Raises:
-        InputError: The device or precision is not available.
+        InputError: The device, precision or engine is not available, or they contradict each other.
     """
-    if precision not in (None, "bf16", "fp32"):
-        raise InputError(f"precision must be bf16 or fp32, got {precision!r} instead")
-    chosen = _device(device)
-    native: Precision = "bf16" if multiplies_bf16(chosen) else "fp32"
-    return Machine(chosen, native if precision is None else precision)  # type: ignore[arg-type]
+    check_engine(engine)
+    quantized = engine not in (TORCH, "compile")
+    if precision not in (None, "bf16", "fp32", *(("int8",) if quantized else ())):
+        choice = "bf16 or fp32" + (", or int8 for a quantized model" if quantized else "")
+        raise InputError(f"precision must be {choice}, got {precision!r} instead")
+    on_cpu = engine in FOREIGN or precision == "int8"
+    chosen = _device("cpu" if device is None and on_cpu else device)
+    if on_cpu and chosen.type != "cpu":
+        what = f"the engine {engine}" if engine in FOREIGN else "precision int8"
+        raise InputError(f"{what} computes on the CPU, got device {device!r} instead")
+    if precision is None:
+        has_bf16 = engine == AUTO or "bf16" in KINDS[engine].precisions
+        precision = "bf16" if has_bf16 and multiplies_bf16(chosen) else "fp32"
+    check_precision(engine, precision)
+    return Machine(chosen, precision, engine)  # type: ignore[arg-type]
 
 
 def _device(name: str | None) -> torch.device:
@@ -148,7 +166,7 @@ def describe_environment(machine: Machine) -> dict[str, Any]:
         "precision": machine.precision,
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in packages},
+        "versions": {name: installed_version(name) for name in packages},
         "command": [without_secret(word) for word in sys.argv],
     }
 
@@ -166,7 +184,8 @@ def without_secret(word: str) -> str:
     return re.sub(r"\?\S*", "?…", re.sub(r"://[^/@\s]+@", "://…@", word))
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Return the installed version of a package; None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

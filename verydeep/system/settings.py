@@ -40,7 +40,11 @@ class Compute:
     Attributes:
         device: Device of torch, such as ``cpu`` or ``cuda:1``; None takes a GPU if there is one.
         precision: ``bf16`` or ``fp32``; None takes bf16 where the processor multiplies it natively.
+            ``int8`` for a model that was quantized.
         workers: Decoding processes; None decides by the number of cores and images.
+        engine: Engine that answers for trained nets: ``torch``, ``compile``, ``openvino``,
+            ``onnxruntime``; ``auto`` takes the fastest that is installed and passes its check, and
+            torch for a few images.
     """
 
     device: str | None = described(None, "cpu, cuda, cuda:1; default: a GPU if there is one")
@@ -48,6 +52,7 @@ class Compute:
     workers: int | None = described(
         None, "decoding processes; default: one a core if there are many images"
     )
+    engine: str = described("auto", "auto, torch, compile, openvino, onnxruntime")
 
     @classmethod
     def of(cls, given: Compute | str | None) -> Compute:
@@ -55,11 +60,11 @@ class Compute:
         return given if isinstance(given, Compute) else cls(given)
 
     def machine(self) -> Machine:
-        """Return the device and precision to compute with.
+        """Return the device, precision and engine to compute with.
 
         Raises:
-            InputError: There is no such device or precision.
+            InputError: There is no such device, precision or engine.
         """
         from verydeep.system.device import choose_machine  # brings torch
 
-        return choose_machine(self.device, self.precision)
+        return choose_machine(self.device, self.precision, self.engine)

@@ -39,6 +39,7 @@ class About:
         version: Version of this package.
         unreadable: Names of unreadable images, which have no vector.
         format: Version of the file format.
+        engine: Engine that computed the activations.
     """
 
     model: str
@@ -54,6 +55,7 @@ class About:
     version: str
     unreadable: tuple[str, ...] = ()
     format: int = FORMAT
+    engine: str = "torch"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -12,7 +12,7 @@ from verydeep.errors import printable
 from verydeep.system.csv_text import digits
 
 if TYPE_CHECKING:
-    from verydeep.models.prediction import Prediction
+    from verydeep.models.prediction import Prediction, Predictions
 
 
 def predictions_as_text(
@@ -40,9 +40,10 @@ def _placed(prediction: Prediction) -> Iterator[tuple[tuple[str, float], Box | N
 
 
 def predictions_as_json(
-    predictions: Sequence[Prediction], sorted_into: Mapping[str, int] | None = None
+    predictions: Predictions, sorted_into: Mapping[str, int] | None = None
 ) -> dict[str, Any]:
     """Return the predictions as plain values; boxes as x0, y0, x1, y1 in pixels."""
+    answered = {"engine": predictions.engine, "precision": predictions.precision}
     sorting = {} if sorted_into is None else {"sorted": dict(sorted_into)}
     return sorting | {
         "predictions": [
@@ -58,6 +59,7 @@ def predictions_as_json(
             if not prediction.fault
         ],
         "unreadable": [str(p.source) for p in predictions if p.fault],
+        **answered,
     }
 
 

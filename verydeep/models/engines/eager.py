@@ -17,6 +17,7 @@ from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.interface import Net
 from verydeep.nets.layer_outputs import trace
 from verydeep.system.device import Machine
+from verydeep.system.engine_names import TORCH
 
 PIXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
 """Pixels per batch by device type; on a CPU, small batches fit the caches and are fastest."""
@@ -42,6 +43,16 @@ class Eager(Engine):
         # Weights created in inference mode could not be used for gradients later.
         with torch.inference_mode(False):
             self.net = inference_form(net, machine, exact_answers)
+
+    @property
+    def name(self) -> str:
+        """``torch``."""
+        return TORCH
+
+    @property
+    def precision(self) -> str:
+        """``bf16`` or ``fp32``."""
+        return "bf16" if self.machine.precision == "bf16" else "fp32"
 
     @property
     def pixels_at_once(self) -> int:

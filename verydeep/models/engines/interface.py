@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
+from typing import Any
 
 from torch import Tensor
 
 
 class Engine(ABC):
     """Computes a net's outputs from pixels, including preprocessing."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name, as for ``--engine``."""
+
+    @property
+    @abstractmethod
+    def precision(self) -> str:
+        """Precision of the answers: ``fp32``, ``bf16`` or ``int8``."""
 
     @property
     @abstractmethod
@@ -37,3 +48,14 @@ class Engine(ABC):
     @abstractmethod
     def maps(self, pictures: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Return the dense outputs of any layers, float32 (N, C, h, w), in forward order."""
+
+    def engine_of(self, layer: str | None = None) -> Engine:
+        """Return the engine that really computes a layer; None means the last.
+
+        An engine leaves to eager PyTorch what it cannot compute.
+        """
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name and precision, as results give them."""
+        return {"engine": self.name, "precision": self.precision}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,14 @@ from numpy.typing import NDArray
 from verydeep.errors import InputError, SizeError, plural
 from verydeep.evaluation.calibration import Calibration
 from verydeep.models.exported.metadata import Metadata
-from verydeep.models.exported.reading import read_metadata
+from verydeep.models.exported.reading import SUFFIXES, read_metadata
 from verydeep.models.exported.session import Session, open_session
 from verydeep.models.predictor import Predictor
+from verydeep.system.engine_names import AUTO
 from verydeep.system.settings import Compute
+
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
+"""Engines by the target of an export."""
 
 
 class ExportedClassifier(Predictor):
@@ -86,6 +91,16 @@ class ExportedClassifier(Predictor):
         """The net in its runtime, loaded at first use."""
         return open_session(self.path)
 
+    @property
+    def answered_by(self) -> dict[str, Any]:
+        """Engine and precision of the scores."""
+        return {"engine": self.engine, "precision": self.metadata.precision}
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that reads files of this kind."""
+        return RUNTIMES[SUFFIXES[self.path.suffix.lower()]]
+
     def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class scores before the softmax at every position.
 
@@ -136,17 +151,20 @@ def load_exported(path: str | Path, compute: Compute | str | None = None) -> Exp
 
     Args:
         path: The file: ``.onnx``, ``.xml`` with its ``.bin``, or ``.pt2``.
-        compute: Only the CPU in float32 is possible; anything else is refused.
+        compute: Only the CPU is possible, with the file's own engine and precision.
 
     Raises:
         ModelError: The file is not one of this package's exports, or is damaged.
-        InputError: Another device or precision is wanted.
+        InputError: Another device, precision or engine is wanted.
     """
-    wish = Compute.of(compute)
-    if wish.device not in (None, "cpu") or wish.precision not in (None, "fp32"):
-        raise InputError(
-            f"{path}: an exported net is computed on the CPU in fp32 here; got "
-            f"{', '.join(filter(None, (wish.device, wish.precision)))} instead"
-        )
-    where = Path(path).expanduser()
-    return ExportedClassifier(where, read_metadata(where))
+    wish, where = Compute.of(compute), Path(path).expanduser()
+    found = ExportedClassifier(where, read_metadata(where))
+    can = {
+        "device": (None, "cpu"),
+        "precision": (None, found.metadata.precision),
+        "engine": (AUTO, found.engine),
+    }
+    for name, values in can.items():
+        if (given := getattr(wish, name)) not in values:
+            raise InputError(f"{path}: {name} must be {values[1]} for this file, got {given!r}")
+    return found

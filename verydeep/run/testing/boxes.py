@@ -12,10 +12,12 @@ from torch import Tensor
 
 from verydeep.data.read import Data
 from verydeep.errors import InputError
+from verydeep.evaluation.workload import pixels_to_see
 from verydeep.localization.evaluate import evaluate_boxes, training_baselines
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
+from verydeep.models.engines.answered import answered_by
 from verydeep.models.folder import read_task
 from verydeep.models.loading import names_exported
 from verydeep.models.path import is_torchvision
@@ -119,18 +121,23 @@ def _evaluate(
     bench: Bench, protocol: BoxProtocol, workers: int | None, progress: Progress
 ) -> LocalizationResult:
     classes = len(bench.regressors[0].classes)
+    how = protocol.for_nets(bench.classifiers, bench.regressors, classes)
+    for net in (*bench.classifiers, *bench.regressors):
+        pixels = pixels_to_see([how.as_test], len(bench.samples), net.input_size)
+        net.prepare(pixels, progress)
     result = evaluate_boxes(
         bench.classifiers,
         bench.regressors,
         bench.samples,
-        protocol.for_nets(bench.classifiers, bench.regressors, classes),
+        how,
         fitted=_baselines(bench, workers),
         split=bench.split,
         root=bench.dataset.root,
         workers=workers,
         progress=progress,
     )
-    return replace(result, **asdict(bench.overlap))
+    answered = answered_by([*bench.classifiers, *bench.regressors])
+    return replace(result, **asdict(bench.overlap), **answered)
 
 
 def _baselines(bench: Bench, workers: int | None) -> Mapping[str, Tensor]:

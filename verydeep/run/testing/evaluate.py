@@ -15,6 +15,8 @@ from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
+from verydeep.evaluation.workload import pixels_to_see
+from verydeep.models.engines.answered import answered_by
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.bench import Bench, output_folder, set_up
 from verydeep.system.distributed import joined
@@ -24,6 +26,9 @@ from verydeep.system.settings import Compute
 if TYPE_CHECKING:
     from verydeep.localization.result import LocalizationResult
     from verydeep.run.testing.bench import ModelSource
+
+ALL_PROTOCOLS = 50
+"""Views of all protocols together, as a multiple of those of one; a rough guess."""
 
 R = TypeVar("R", EvaluationResult, EvaluationTable)
 
@@ -74,7 +79,8 @@ def evaluate(
         progress=progress,
     ) as (result, bench, folder):
         seen = _symptoms(bench, result, choose_progress(progress))
-        result = replace(result, **asdict(bench.overlap), symptoms=seen)
+        known = {**asdict(bench.overlap), **answered_by(bench.classifiers)}
+        result = replace(result, **known, symptoms=seen)
         if folder:
             from verydeep.run.testing.files import write_result  # imports matplotlib, which is slow
 
@@ -138,7 +144,7 @@ def evaluate_all(
         out=out,
         progress=progress,
     ) as (table, bench, folder):
-        seen = asdict(bench.overlap)
+        seen = {**asdict(bench.overlap), **answered_by(bench.classifiers)}
         rows = (replace(row, result=replace(row.result, **seen)) for row in table.rows)
         table = replace(table, rows=tuple(rows))
         if folder:
@@ -180,6 +186,7 @@ def _measured(
     progress, compute = choose_progress(progress), Compute.of(compute)
     with output_folder(out) as folder:
         bench = set_up(models, data, split=split, layout=layout, compute=compute, progress=progress)
+        _prepare(bench, protocol, progress, every=measure is measure_table)
         result = measure(
             bench.classifiers,
             bench.samples,
@@ -190,6 +197,14 @@ def _measured(
             progress=progress,
         )
         yield result, bench, folder
+
+
+def _prepare(bench: Bench, protocol: TestProtocol, progress: Progress, *, every: bool) -> None:
+    """Let each model choose its engine for the job."""
+    for model in bench.classifiers:
+        how = protocol.for_model(model)
+        pixels = pixels_to_see([how], len(bench.samples), model.input_size)
+        model.prepare(pixels * (ALL_PROTOCOLS if every else 1), progress)
 
 
 def write_page(result: EvaluationResult | LocalizationResult, bench: Bench, out: Path) -> None:

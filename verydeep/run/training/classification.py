@@ -19,6 +19,7 @@ from verydeep.evaluation.evaluate import Test, evaluate_samples, evaluate_tests
 from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.result import EvaluationResult
+from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.weights.named import source_config
 from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
@@ -87,6 +88,8 @@ class ClassificationTask(TrainingTask[Classifier]):
         split, protocol = self.dataset.test_split, self.recipe.test_protocol
         names: list[ProtocolName] = ["center", "dense", protocol.name]
         hows = [replace(protocol, name=name).for_model(model) for name in dict.fromkeys(names)]
+        images = len(self.samples(split))
+        model.prepare(pixels_to_see(hows, images, model.input_size), progress)
         return evaluate_tests(
             [model],
             self.dataset.split(split),

@@ -34,11 +34,11 @@ def finish(
     Returns:
         The content of ``metrics.json``.
     """
-    model = task.load(run.model).on(machine)
+    model = task.load(run.model).on(replace(machine, engine=task.recipe.test.engine))
     split, root = task.dataset.test_split, task.dataset.root
     seen = asdict(find_overlap([run.path], task.samples(split), root, progress))
     tested: list[Any] = [*task.tests(model, progress)]
-    results = [replace(result, **seen) for result in tested]
+    results = [replace(result, **seen, **model.answered_by) for result in tested]
     chosen = task.chosen(results)
     training = task.recipe.training
     best = training.keep != "last"

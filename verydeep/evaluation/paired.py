@@ -1,0 +1,53 @@
+"""Confidence intervals of the difference between two tests on the same images.
+
+N images.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z = 1.959964
+"""Quantile of the normal distribution for 95 %."""
+
+
+def error_difference(
+    only_first_wrong: int, only_second_wrong: int, images: int
+) -> tuple[float, tuple[float, float]]:
+    """Return how much more the second test errs, in points, with its 95 % confidence interval.
+
+    The interval is that of Agresti & Min (2005): half an image is added to each of the four cells,
+    so that it has a width even if the tests never differ.
+
+    Args:
+        only_first_wrong: Images that only the first test got wrong.
+        only_second_wrong: Images that only the second got wrong.
+        images: N.
+
+    >>> difference, (low, high) = error_difference(5, 15, 500)
+    >>> difference, round(low, 2), round(high, 2)
+    (2.0, 0.21, 3.77)
+    """
+    first, second, count = only_first_wrong + 0.5, only_second_wrong + 0.5, images + 2
+    mean = (second - first) / count
+    deviation = math.sqrt(first + second - (second - first) ** 2 / count) / count
+    interval = (100 * (mean - Z * deviation), 100 * (mean + Z * deviation))
+    return 100 * (only_second_wrong - only_first_wrong) / images, interval
+
+
+def mean_difference(
+    first: NDArray[np.float64], second: NDArray[np.float64]
+) -> tuple[float, tuple[float, float]]:
+    """Return the mean of second − first, with its 95 % confidence interval.
+
+    Args:
+        first: Values of N ≥ 2 images, (N,).
+        second: Values of the same images, (N,).
+    """
+    each = second - first
+    mean = float(each.mean())
+    margin = Z * float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.inf
+    return mean, (mean - margin, mean + margin)

@@ -1,0 +1,225 @@
+"""Choice of the engine that answers for a trained net."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from verydeep.errors import MachineError, VeryDeepError
+from verydeep.models.engines.compiled import Compiled, pack
+from verydeep.models.engines.foreign import Foreign
+from verydeep.models.engines.interface import Engine
+from verydeep.models.engines.net_files import NetFiles, files_of, net_key, passed_guard
+from verydeep.models.engines.runner import RUNNERS, runner_type
+from verydeep.models.engines.trial import Trial, run_trial
+from verydeep.models.engines.verdicts import Verdict, find_verdict, keep_verdict, now
+from verydeep.system.distributed import joined
+from verydeep.system.engine_names import AUTO, FOREIGN, KINDS, TORCH
+from verydeep.system.option_names import option
+from verydeep.system.progress import Progress
+
+if TYPE_CHECKING:
+    from verydeep.models.trained_net import TrainedNet
+
+PRODUCTS_PER_SECOND = 20e9
+"""Assumed multiply-adds per second and thread of eager PyTorch, to estimate the length of a job."""
+
+WORTH_LOADING = 5.0
+"""Seconds of eager PyTorch above which ``auto`` takes an engine that passed its trial before."""
+
+WORTH_A_TRIAL = 30.0
+"""Seconds of eager PyTorch above which ``auto`` tries engines."""
+
+WORTH_COMPILING = 600.0
+"""Seconds of eager PyTorch above which ``auto`` also considers ``compile``."""
+
+LEAST_GAIN = 1.05
+"""Speed, as a multiple of eager PyTorch's, below which ``auto`` stays with it."""
+
+
+def named_engine(model: TrainedNet, progress: Progress | None = None) -> Engine:
+    """Return the engine that the model's machine names; ``auto`` stands for eager PyTorch.
+
+    Raises:
+        InputError: The engine is not installed, or the model has no int8 variant.
+        MachineError: The engine failed its trial on this machine.
+    """
+    name, precision = model.machine.engine, model.machine.precision
+    if precision == "int8" and name == AUTO:
+        return _int8_engine(model, progress)
+    if name in (AUTO, TORCH):
+        return model.eager
+    KINDS[name].check_installed()
+    verdict = verdict_on(model, name, precision, progress)
+    if verdict.fault:
+        raise MachineError(
+            f"the engine {name} ({precision}) cannot be used on this machine: {verdict.fault}; "
+            f"{option('engine', 'auto')} takes one that works"
+        )
+    return make_engine(model, name, precision)
+
+
+def _int8_engine(model: TrainedNet, progress: Progress | None) -> Engine:
+    """Return the fastest engine for int8 that works.
+
+    Raises:
+        MissingExtra: None is installed.
+        MachineError: None works on this machine.
+    """
+    names = [name for name in FOREIGN if KINDS[name].version]
+    if not names:
+        KINDS[FOREIGN[0]].check_installed()
+    verdicts = [verdict_on(model, name, "int8", progress) for name in names]
+    best = max(verdicts, key=lambda verdict: verdict.gain)
+    if not best.passed:
+        faults = "; ".join(f"{verdict.engine}: {verdict.fault}" for verdict in verdicts)
+        raise MachineError(f"no engine computes int8 on this machine ({faults})")
+    return make_engine(model, best.engine, "int8")
+
+
+def fastest_engine(model: TrainedNet, pixels: float, progress: Progress | None = None) -> Engine:
+    """Return the fastest engine for a job that works on this machine; eager PyTorch for small jobs.
+
+    The model's own precision is kept. Several processes of one job stay with eager PyTorch, so that
+    none computes in another way than the others.
+
+    Args:
+        model: The model.
+        pixels: Pixels of all images and views of the job.
+        progress: Told what was taken, and what failed.
+    """
+    progress = progress or Progress()
+    expected = eager_seconds(model, pixels)
+    if expected < WORTH_LOADING or model.machine.device.type != "cpu":
+        return model.eager
+    with joined() as group:
+        if group.size > 1:
+            return model.eager
+    try:
+        return _fastest(model, expected, progress)
+    except (OSError, VeryDeepError) as error:
+        progress.log(f"engine torch: no other could be tried ({error})")
+        return model.eager
+
+
+def _fastest(model: TrainedNet, expected: float, progress: Progress) -> Engine:
+    names = candidates(model.machine.precision, compiling=expected >= WORTH_COMPILING)
+    if not names:
+        return model.eager
+    precision = model.machine.precision
+    key = net_key(model)
+    trying = expected >= WORTH_A_TRIAL
+    found = [
+        verdict_on(model, name, precision, progress, key=key)
+        if trying
+        else find_verdict(name, precision, key)
+        for name in names
+    ]
+    verdicts = [verdict for verdict in found if verdict]
+    for verdict in verdicts:
+        if verdict.fault and trying:
+            progress.log(f"engine {verdict.engine} is not used: {verdict.fault}")
+    best = max(verdicts, key=lambda verdict: verdict.gain, default=None)
+    if best is None or best.gain < LEAST_GAIN:
+        return model.eager
+    progress.log(
+        f"engine {best.engine} {best.version}, {precision}: {best.gain:.1f} times as fast as torch"
+    )
+    return make_engine(model, best.engine, precision)
+
+
+def candidates(precision: str, *, compiling: bool) -> list[str]:
+    """Return the installed engines, other than eager PyTorch, that have a precision."""
+    return [
+        name
+        for name, kind in KINDS.items()
+        if name != TORCH
+        and precision in kind.precisions
+        and (compiling or name != "compile")
+        and kind.version
+    ]
+
+
+def eager_seconds(model: TrainedNet, pixels: float) -> float:
+    """Return the expected seconds of eager PyTorch for a number of pixels."""
+    products = model.net.anatomy().multiply_adds / model.net.input_size**2
+    return pixels * products / PRODUCTS_PER_SECOND / torch.get_num_threads()
+
+
+def verdict_on(
+    model: TrainedNet,
+    name: str,
+    precision: str,
+    progress: Progress | None = None,
+    *,
+    key: str | None = None,
+    again: bool = False,
+) -> Verdict:
+    """Return the verdict on an engine, from an earlier trial on this machine or a new one.
+
+    Args:
+        model: The model.
+        name: Name of the engine.
+        precision: Precision.
+        progress: Told of a new trial.
+        key: Hash of the net, if it is known.
+        again: Try it again even if there is a verdict.
+    """
+    files = NetFiles(key) if key else files_of(model, precision)
+    known = None if again else find_verdict(name, precision, files.key)
+    if known:
+        return known
+    if progress:
+        progress.log(f"trying the engine {name} ({precision}) on this machine, once for this net")
+    started = time.monotonic()
+    exact = replace(model.machine, device=torch.device("cpu"), precision="fp32", engine=TORCH)
+    usual = model.eager if model.machine.device.type == "cpu" else model.on(exact).eager
+    same = usual if usual.precision == "fp32" else model.on(exact).eager
+    with tempfile.TemporaryDirectory(prefix="verydeep-engine-") as folder:
+        outcome = run_trial(_trial(model, name, precision, files, Path(folder)), same, usual)
+    verdict = Verdict(
+        name,
+        precision,
+        KINDS[name].version or "",
+        files.key,
+        outcome.fault,
+        outcome.difference,
+        outcome.speed,
+        outcome.torch_speed,
+        time.monotonic() - started,
+        now(),
+    )
+    keep_verdict(verdict)
+    if name in FOREIGN:
+        files.tidy(name)
+    return verdict
+
+
+def _trial(model: TrainedNet, name: str, precision: str, files: NetFiles, folder: Path) -> Trial:
+    """Return the trial of an engine, with the files that it reads."""
+    if name == "compile":
+        file = folder / "net.pt"
+        machine = replace(model.machine, precision=precision)  # type: ignore[arg-type]
+        pack(file, model.net, model.preprocessing, machine, model.exact_answers)
+        place = "verydeep.models.engines.compiled:CompiledRunner"
+        return Trial(place, file, file, precision)
+    files.prepare(model, name)
+    compared = model.int8 is None or precision != "int8" or passed_guard(model.int8)
+    return Trial(RUNNERS[name], files.file(name), files.graph, precision, compared=compared)
+
+
+def make_engine(model: TrainedNet, name: str, precision: str) -> Engine:
+    """Return an engine for a model, without a trial."""
+    if name == "compile":
+        exact = model.exact_answers
+        return Compiled(model.net, model.preprocessing, model.machine, exact_answers=exact)
+    file = files_of(model, precision).ready(model, name)
+    runner = runner_type(RUNNERS[name])(file, precision, torch.get_num_threads())
+    return Foreign(
+        name, precision, runner, input_size=model.net.input_size, eager=lambda: model.eager
+    )

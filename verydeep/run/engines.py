@@ -1,0 +1,114 @@
+"""State of all engines on this machine, also for one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verydeep.models.classifier import Classifier
+from verydeep.models.engines.choice import verdict_on
+from verydeep.models.engines.net_files import files_of
+from verydeep.models.engines.verdicts import Verdict, find_verdict
+from verydeep.run.load import load
+from verydeep.system.device import processor_name
+from verydeep.system.engine_names import KINDS, TORCH, EngineKind
+from verydeep.system.progress import ProgressWish, choose_progress
+from verydeep.system.settings import Compute
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """State of an engine.
+
+    Attributes:
+        name: Name.
+        version: Installed version; None if it is not installed.
+        precisions: Precisions that it can compute in.
+        extra: Extra of this package that installs it; None if it is always there.
+        verdicts: Verdicts on it for a model.
+    """
+
+    name: str
+    version: str | None
+    precisions: tuple[str, ...]
+    extra: str | None
+    verdicts: tuple[Verdict, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "engine": self.name,
+            "version": self.version,
+            "precisions": list(self.precisions),
+            "extra": self.extra,
+            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+        }
+
+
+@dataclass(frozen=True)
+class EngineStates:
+    """State of all engines.
+
+    Attributes:
+        processor: Name of the processor.
+        engines: The engines; the first is the reference.
+        model: Model that the verdicts are about; None if none was given.
+    """
+
+    processor: str
+    engines: tuple[EngineState, ...]
+    model: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        engines = [engine.to_dict() for engine in self.engines]
+        return {"processor": self.processor, "model": self.model, "engines": engines}
+
+
+def engines(
+    model: str | Path | None = None,
+    *,
+    try_now: bool = False,
+    precision: str | None = None,
+    progress: ProgressWish = None,
+) -> EngineStates:
+    """List the engines, and the verdicts of their trials with a model on this machine.
+
+    Args:
+        model: Model or run folder, or a name of published weights; None lists the engines alone.
+        try_now: Try every installed engine now, also those that were tried before.
+        precision: Only verdicts in this precision; None takes all, and tries that of the model.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
+
+    Raises:
+        InputError: The model cannot be read, or the precision does not exist.
+    """
+    progress = choose_progress(progress)
+    if model is None:
+        return EngineStates(processor_name(), tuple(_state(kind) for kind in KINDS.values()))
+    loaded = load(model, Compute("cpu", precision))
+    if try_now:
+        for kind in KINDS.values():
+            if kind.name != TORCH and kind.version and loaded.machine.precision in kind.precisions:
+                verdict_on(loaded, kind.name, loaded.machine.precision, progress, again=True)
+    wanted = (precision,) if precision else ("fp32", "bf16", "int8")
+    states = (_state(kind, tuple(_verdicts(kind, loaded, wanted))) for kind in KINDS.values())
+    return EngineStates(processor_name(), tuple(states), str(model))
+
+
+def _state(kind: EngineKind, verdicts: tuple[Verdict, ...] = ()) -> EngineState:
+    return EngineState(kind.name, kind.version, kind.precisions, kind.extra, verdicts)
+
+
+def _verdicts(
+    kind: EngineKind, model: Classifier, precisions: tuple[str, ...]
+) -> Iterator[Verdict]:
+    for precision in precisions:
+        if precision not in kind.precisions or (precision == "int8" and model.int8 is None):
+            continue
+        verdict = find_verdict(kind.name, precision, files_of(model, precision).key)
+        if verdict:
+            yield verdict

@@ -45,6 +45,7 @@ NAMES = [
     "load_recipe",
     "localize",
     "probe",
+    "push",
     "read_dataset",
     "train",
     "vgg",

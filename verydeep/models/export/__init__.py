@@ -1,0 +1,1 @@
+"""Export of trained nets to files that other runtimes read."""

@@ -1,5 +1,6 @@
 // Rescaling with the triangle filter that Pillow's BILINEAR is: 8-bit pixels, weights in fixed point
-// with 22 fractional bits, first along rows, then along columns, rounded in between.
+// with 22 fractional bits, first along rows, then along columns, rounded in between (very tall images
+// the other way round).
 const FRACTION = 2 ** 22;
 
 // Nearest integer; halves go to the even one, as Python's round().
@@ -78,8 +79,14 @@ function withoutAlpha(rgba) {
 // RGB image with its smallest side brought to `scale`: {pixels, width, height}.
 function rescale(rgb, width, height, scale) {
   const [newWidth, newHeight] = rescaledSize(width, height, scale);
-  const rows = resampleAxis(rgb, height, width, newWidth, 3);
-  const pixels = resampleAxis(rows, 1, height, newHeight, newWidth * 3);
+  let pixels;
+  if (newHeight < height && height > 2 * width) {  // Pillow 13 takes these columns first
+    const columns = resampleAxis(rgb, 1, height, newHeight, width * 3);
+    pixels = resampleAxis(columns, newHeight, width, newWidth, 3);
+  } else {
+    const rows = resampleAxis(rgb, height, width, newWidth, 3);
+    pixels = resampleAxis(rows, 1, height, newHeight, newWidth * 3);
+  }
   return {pixels, width: newWidth, height: newHeight};
 }
 

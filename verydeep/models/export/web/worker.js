@@ -59,19 +59,16 @@ function channelMeans(map) {
   });
 }
 
-// The strongest channels of a layer, as values from 0 to 255 for the largest of the layer.
+// The strongest channels of a layer, as values from 0 to 255, which is their largest.
 function strongest(name, map) {
   const [, channels, rows, columns] = map.dims;
-  const means = channelMeans(map);
-  const order = means.map((mean, channel) => [mean, channel]);
-  order.sort((a, b) => b[0] - a[0] || a[1] - b[1]);
+  const order = channelMeans(map).map((mean, channel) => ({mean, channel}));
+  order.sort((a, b) => b.mean - a.mean || a.channel - b.channel);
   const size = rows * columns;
-  const shown = order.slice(0, SHOWN_CHANNELS).map(([mean, channel]) => {
-    const values = map.data.subarray(channel * size, (channel + 1) * size);
-    const largest = values.reduce((a, b) => Math.max(a, b), 0);
-    const pixels = Uint8Array.from(values, (value) => (largest ? (255 * value) / largest : 0));
-    return {channel, mean, largest, pixels};
-  });
+  const shown = order.slice(0, SHOWN_CHANNELS);
+  const values = shown.map(({channel}) => map.data.subarray(channel * size, (channel + 1) * size));
+  const largest = Math.max(1e-30, ...values.map((one) => one.reduce((a, b) => Math.max(a, b), 0)));
+  shown.forEach((one, i) => { one.pixels = Uint8Array.from(values[i], (v) => (255 * v) / largest); });
   return {name: name.split(".").pop(), channels, rows, columns, shown};
 }
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as transforms
 
 from verydeep.data.geometry import Window, center_window, rescaled_size
+from verydeep.data.images.rescale import rescale
 from verydeep.data.pipeline import augment
 from verydeep.data.pipeline.augment import (
     Augmentation,
@@ -24,7 +25,6 @@ from verydeep.data.pipeline.augment import (
     cut,
     cut_batch,
     draw_crop,
-    rescale,
     sample_generator,
 )
 from verydeep.errors import PictureError

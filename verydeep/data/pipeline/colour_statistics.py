@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from verydeep.data.pipeline.augment import rescale
+from verydeep.data.images.rescale import rescale
 from verydeep.data.pipeline.image_cache import PictureStore, Room
 from verydeep.data.pipeline.workers import load_pictures
 from verydeep.data.samples import Sample, Samples

@@ -16,6 +16,7 @@ from verydeep.models.classifier import Classifier
 from verydeep.models.export.graph import SCORES, onnx_graph
 from verydeep.models.export.web.runtime import Runtime, find_runtime
 from verydeep.models.export.web.small_weights import with_int8_weights
+from verydeep.models.exported.metadata import KEY, Metadata
 from verydeep.models.weights.checksum import MEGABYTE
 from verydeep.system.files import write_text
 from verydeep.system.option_names import option
@@ -31,6 +32,9 @@ LARGE = 100 * MEGABYTE
 
 LARGEST = 500 * MEGABYTE
 """Bytes that no browser reads as one text."""
+
+INT8_BOUND = 0.05
+"""Largest accepted difference of a probability with weights in 8 bits."""
 
 _HERE = "verydeep.models.export.web"
 
@@ -129,6 +133,24 @@ def page_graph(model: Classifier) -> ModelProto:
         value = helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4)
         graph.graph.output.append(value)
     return graph
+
+
+def write_proof_graph(model: Classifier, metadata: Metadata, path: Path, *, int8: bool) -> None:
+    """Write the page's net as an ONNX file, to compare its answers with those of the model.
+
+    Args:
+        model: Classifier.
+        metadata: Description of a dense file.
+        path: File to write.
+        int8: As for :func:`write_web_page`.
+    """
+    import onnx
+
+    graph = onnx_graph(model, dense=True)
+    if int8:
+        with_int8_weights(graph)
+    graph.metadata_props.add(key=KEY, value=metadata.to_json())
+    onnx.save_model(graph, path)
 
 
 def _layers(graph: ModelProto) -> list[str]:

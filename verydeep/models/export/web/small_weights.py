@@ -57,6 +57,7 @@ def rounded(
     ([[127, -64], [0, 0]], [1.0, 127.0])
     """
     largest = np.abs(weights.reshape(len(weights), -1)).max(1)
-    scale = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
+    usual = largest > LEVELS * np.finfo(np.float32).tiny
+    scale = np.where(usual, largest / LEVELS, 1).astype(np.float32)
     shape = (-1,) + (1,) * (weights.ndim - 1)
     return np.rint(weights / scale.reshape(shape)).astype(np.int8), scale

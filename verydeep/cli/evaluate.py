@@ -41,7 +41,8 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Model or run folders, or torchvision/NAME[:WEIGHTS]; several are fused."
+            help="Model or run folders, hf:owner/name, or torchvision/NAME[:WEIGHTS]; several are "
+            "fused."
         ),
     ],
     data: Annotated[str | None, typer.Option(help="Default: the data of the run.")] = None,

@@ -21,7 +21,9 @@ def push(
     model: Annotated[
         str, typer.Argument(help="Model or run folder, or a name or file of weights.")
     ],
-    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Made if there is none.")],
+    repository: Annotated[
+        str, typer.Argument(help="owner/name on the Hub; made if there is none.")
+    ],
     private: Annotated[bool, typer.Option("--private", help="Make it private if it is new.")] = (
         False
     ),

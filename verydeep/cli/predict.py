@@ -29,7 +29,10 @@ PREDICT_EXAMPLES = (
 def predict(
     *,
     model: Annotated[
-        str, typer.Argument(help="Model or run folder, or torchvision/NAME[:WEIGHTS or :FILE].")
+        str,
+        typer.Argument(
+            help="Model or run folder, hf:owner/name, or torchvision/NAME[:WEIGHTS or :FILE]."
+        ),
     ],
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     top: Annotated[int, typer.Option(min=1, help="Number of classes to list.")] = 5,

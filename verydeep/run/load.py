@@ -29,8 +29,8 @@ def load(
     """Load a model folder, the kept model of a run folder, or a pretrained VGG from torchvision.
 
     Args:
-        folder: Folder written by training or by a model's ``save``; or ``torchvision/NAME`` for a
-            pretrained VGG from torchvision.
+        folder: Folder written by training or by a model's ``save``; ``hf:owner/name`` for a model
+            on the Hugging Face Hub; or ``torchvision/NAME`` for a pretrained VGG from torchvision.
         compute: Device and precision; a string names the device.
         task: Required task, ``classification`` or ``localization``; None accepts both, and type
             checkers then assume a classifier.

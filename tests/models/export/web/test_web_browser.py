@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from tiny import find_chromium
+from tiny import find_chromium, run_program
 from web_parts import narrow, tempered
 
+from verydeep import load
 from verydeep.data.geometry import rescaled_size
 from verydeep.errors import InputError
 from verydeep.models.classifier import Classifier
@@ -151,6 +152,18 @@ def test_the_answers_are_those_of_predict(
         shown.choose(file, stored(image, file))
         assert_same(shown.answers(), models[name], image.convert("RGB"))
     assert shown.said == []
+
+
+def test_the_program_exports_a_run(
+    browser: Any, pages: dict[str, Path], trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    assert run_program(["export", str(trained_run), "--to=web", f"--out={tmp_path}/a.html"]) == 0
+    shown, model = Opened(browser, tmp_path / "a.html"), load(trained_run)
+    for file in sorted((pictures / "test").rglob("*.png"))[::4]:
+        shown.choose(file.name, file.read_bytes())
+        assert_same(shown.answers(), model, Image.open(file))
+    shown.context.close()
 
 
 def test_a_jpeg_turned_by_its_camera(

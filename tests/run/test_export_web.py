@@ -38,8 +38,8 @@ def test_a_page_with_its_proof(
     value = json.loads(done.out)
     assert [Path(file).name for file in value["files"]] == [
         "pets.html",
-        "pets_parity.json",
-        "pets_parity.txt",
+        "pets.html.parity.json",
+        "pets.html.parity.txt",
     ]
     assert {file.name for file in page.parent.iterdir()} == {
         Path(file).name for file in value["files"]

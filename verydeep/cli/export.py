@@ -14,7 +14,7 @@ EXPORT_EXAMPLES = (
     "Examples:  verydeep export runs/a --out pets.onnx   |   verydeep export runs/a --to openvino "
     "--dense --out pets.xml   |   verydeep export torchvision/vgg16 --out vgg16.onnx --pictures "
     "photos/   |   verydeep export runs/a --to web --out pets.html   |   then:  verydeep predict "
-    "pets.onnx cat.jpg   |   python pets_example.py cat.jpg"
+    "pets.onnx cat.jpg   |   verydeep evaluate pets.onnx --data pets"
 )
 
 

@@ -106,8 +106,8 @@ def export(
     are run through the file in its own runtime and through the model; if a probability differs by
     more than the bound, nothing is written.
 
-    Beside the file ``F.onnx`` lie ``F_example.py``, a few lines that name an image with it,
-    ``F_parity.json`` and ``F_parity.txt``, and for large nets the weights, ``F.onnx.data``.
+    Beside ``F.onnx`` lie ``F.onnx.example.py``, a few lines that name an image with it, the reports
+    ``F.onnx.parity.json`` and ``.txt``, and for large nets the weights, ``F.onnx.data``.
 
     A web page (``to="web"``) is one HTML file that classifies images in a browser, without a
     network. It is always dense, and has no example beside it. Its net is compared in ONNX Runtime.
@@ -165,7 +165,7 @@ def export(
         else:
             script = script_of(path)
             write_text(folder / script, example_script(target, metadata, path.name, script))
-        write_report(parity, folder, path.stem)
+        write_report(parity, folder, path.name)
         files = _move(folder, path)
     return ExportResult(path, files, target, metadata, parity)
 

@@ -22,7 +22,7 @@ import numpy as np
 {imports}
 from PIL import Image, ImageOps
 
-FILE = Path(__file__).with_name({file!r})
+FILE = Path(__file__).with_name("{file}")
 SCALE = {scale}  # smallest side of the rescaled image, pixels
 SIZE = {size}  # side of the square that the net was made for, pixels
 
@@ -109,4 +109,4 @@ def example_script(target: Target, metadata: Metadata, file: str, script: str) -
 
 def script_of(out: Path) -> str:
     """Return the name of the program beside an exported file."""
-    return f"{out.stem}_example.py"
+    return f"{out.name}.example.py"

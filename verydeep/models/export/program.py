@@ -75,5 +75,5 @@ def exported_program(model: Classifier, *, dense: bool) -> torch.export.Exported
     whole = WholeClassifier(model, dense=dense)
     # Otherwise torch would treat score maps of one position as a case of their own, and the
     # program would refuse such images.
-    with settings.patch(backed_size_oblivious=True):
+    with settings.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         return torch.export.export(whole, (example,), dynamic_shapes={"images": varying})

@@ -22,7 +22,7 @@ from verydeep.errors import ModelError, PictureError, plural, printable
 from verydeep.evaluation.calibration import temper
 from verydeep.evaluation.posteriors import ANSWERS
 from verydeep.evaluation.view_batching import show
-from verydeep.evaluation.views import Center, Dense
+from verydeep.evaluation.views import Center, Dense, Views
 from verydeep.models.classifier import Classifier
 from verydeep.models.exported.metadata import Metadata
 from verydeep.models.exported.session import Session
@@ -186,11 +186,12 @@ def _batches(
     tested: TestPictures, metadata: Metadata, scale: int
 ) -> Iterator[tuple[list[int], Pixels]]:
     """Yield batches of neighbouring views of one size, with the indices of the images."""
-    views = Dense(flip=False) if metadata.dense else Center(flip=False)
+    views: Views = Dense(flip=False) if metadata.dense else Center(flip=False)
 
     def view_of(picture: TestPicture) -> tuple[int, Pixels]:
         pixels = picture.at(scale)
-        (view,) = views(*pixels.shape[:2], metadata.input_size)
+        height, width, _ = pixels.shape
+        (view,) = views(height, width, metadata.input_size)
         return picture.index, show(pixels, view)
 
     for _, group in groupby(map(view_of, tested), key=lambda pair: pair[1].shape):
@@ -221,9 +222,9 @@ def _name(source: ImageSource | Image.Image, index: int) -> str:
     return f"image {index + 1}" if isinstance(source, Image.Image) else str(source)
 
 
-def write_report(parity: Parity, folder: Path, stem: str) -> None:
-    """Write the parity report as ``STEM_parity.json`` and ``STEM_parity.txt``."""
+def write_report(parity: Parity, folder: Path, name: str) -> None:
+    """Write the parity report as ``NAME.parity.json`` and ``NAME.parity.txt``."""
     from verydeep.system.files import write_json, write_text
 
-    write_json(folder / f"{stem}_parity.json", parity.to_dict())
-    write_text(folder / f"{stem}_parity.txt", parity.text())
+    write_json(folder / f"{name}.parity.json", parity.to_dict())
+    write_text(folder / f"{name}.parity.txt", parity.text())

@@ -48,7 +48,7 @@ def check_target(target: str, out: Path) -> Target:
             f"{out}: the name of a file for {target} must end in {suffix}: name it "
             f"{out.with_suffix(suffix).name} ({option('out')})"
         )
-    return target  # type: ignore[return-value]
+    return target
 
 
 def write_target(model: Classifier, metadata: Metadata, target: Target, path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 from hub_server import TOKEN, Hub
-from tiny import COLOURS, Outcome
+from tiny import COLOURS, Outcome, recipe
 from torch import nn
 
 import verydeep
@@ -282,3 +282,27 @@ def test_the_program_asks_the_address_of_the_environment(
     )
     assert (done.returncode, image.name in done.stdout) == (0, True)
     assert (tmp_path / "home" / "hub" / "models--ada--pets").is_dir()
+
+
+@pytest.mark.slow
+def test_a_box_regressor_and_a_start_of_training(
+    hub: Hub, folder: Path, pictures: Path, tmp_path: Path
+) -> None:
+    from verydeep.localization.localizer import Localizer
+
+    net = vgg("A", num_classes=12, width=0.03, hidden=8, input_size=32)
+    boxes = Localizer(
+        net,
+        ("blue", "green", "red"),
+        Preprocessing((1.0, 2.0, 3.0)),
+        train_scale=(32, 40),
+        test_scales=(36,),
+    )
+    verydeep.push(boxes, "ada/boxes")
+    text = hub.repositories["ada/boxes"].at("main")[1]["README.md"].decode()  # type: ignore[index]
+    assert yaml.safe_load(text.split("---")[1])["pipeline_tag"] == "object-detection"
+    assert isinstance(verydeep.load("hf:ada/boxes"), Localizer)
+    hub.add("ada/pets", files(folder))
+    settings = recipe("net.width=0.03", "net.hidden=8", "training.epochs=1")
+    verydeep.train(pictures, settings, tmp_path / "run", init_from=NAME)
+    assert (tmp_path / "run" / "model" / "config.json").is_file()

@@ -69,8 +69,7 @@ class ExportResult(Summary):
 
     def lines(self) -> list[str]:
         """Return the report, line by line."""
-        sizes = [f"{path.stat().st_size / 1e6:,.1f} MB" for path in self.files]
-        written = [f"  {path} ({size})" for path, size in zip(self.files, sizes, strict=True)]
+        written = [f"  {path} ({_in_words(path.stat().st_size)})" for path in self.files]
         return [*self.parity.lines(), "files:", *written]
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,14 +139,18 @@ def export(
         bound = INT8_BOUND if int8 else BOUND
     if not bound > 0:
         raise InputError(f"{option('bound')} must be above 0, got {bound} instead")
+    if is_exported(model):
+        raise ModelError(f"{model}: exported already; give the model that it was exported from")
     check_writable(path.parent)
     shown = _pictures(model, pictures, progress)
     classifier = _loaded(model)
     metadata = describe(classifier, dense=dense or target == "web")
     with _folder_beside(path) as folder:
-        progress.log(f"writing net {classifier.name} for {target}")
+        progress.log(f"writing net {classifier.name} as {path.name}")
         if target == "web":
-            proved = folder / f"{path.stem}.onnx"
+            page = folder / path.name
+            write_web_page(classifier, page, int8=int8, runtime=runtime, progress=progress)
+            proved = page.with_suffix(".onnx")
             write_proof_graph(classifier, metadata, proved, int8=int8)
         else:
             proved = folder / path.name
@@ -157,22 +160,31 @@ def export(
         del session
         if not parity.holds:
             raise _refusal(path, parity)
-        if target == "web":
-            proved.unlink()
-            write_web_page(
-                classifier, folder / path.name, int8=int8, runtime=runtime, progress=progress
-            )
-        else:
-            script = script_of(path)
-            write_text(folder / script, example_script(target, metadata, path.name, script))
-        write_report(parity, folder, path.name)
+        _complete(folder, path, target, metadata, parity)
         files = _move(folder, path)
     return ExportResult(path, files, target, metadata, parity)
 
 
+def _complete(folder: Path, path: Path, target: Target, metadata: Metadata, parity: Parity) -> None:
+    """Write what lies beside a file; of a web page, remove the graph that was compared."""
+    if target == "web":
+        (folder / path.name).with_suffix(".onnx").unlink()
+    else:
+        script = script_of(path)
+        write_text(folder / script, example_script(target, metadata, path.name, script))
+    write_report(parity, folder, path.name)
+
+
+def _in_words(size: int) -> str:
+    """Return a size in bytes, in words.
+
+    >>> _in_words(553_435_904), _in_words(1789)
+    ('553.4 MB', '1.8 kB')
+    """
+    return f"{size / 1e6:,.1f} MB" if size >= 10**6 else f"{size / 1e3:.1f} kB"
+
+
 def _loaded(model: str | Path | Classifier) -> Classifier:
-    if is_exported(model):
-        raise ModelError(f"{model}: exported already; give the model that it was exported from")
     loaded = (
         load_classifier(model, Compute("cpu", "fp32")) if isinstance(model, str | Path) else model
     )

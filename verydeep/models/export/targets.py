@@ -68,9 +68,9 @@ def write_target(model: Classifier, metadata: Metadata, target: Target, path: Pa
 
 
 def _write_onnx(model: Classifier, metadata: Metadata, path: Path) -> None:
+    graph = _described(model, metadata)  # names the extra if onnx is missing
     import onnx
 
-    graph = _described(model, metadata)
     beside = graph.ByteSize() >= BESIDE_FROM
     how = {"location": f"{path.name}.data", "size_threshold": LARGEST_CONSTANT} if beside else {}
     onnx.save_model(graph, path, save_as_external_data=beside, **how)
@@ -81,18 +81,17 @@ def _write_openvino(model: Classifier, metadata: Metadata, path: Path) -> None:
         import openvino
     except ImportError as error:
         raise MissingExtra("writing files for OpenVINO", "openvino") from error
-
     graph = _described(model, metadata)
-    with_graph = path.with_name(f"{path.name}.onnx")  # files on disk are read without a copy
     import onnx
 
+    with_graph = path.with_name(f"{path.name}.onnx")
     onnx.save_model(graph, with_graph)
-    del graph
+    del graph  # as large as the weights
     converted = openvino.Core().read_model(with_graph)
     converted.set_rt_info(metadata.to_json(), KEY)
     # In float32, since half precision would change the answers.
     openvino.save_model(converted, path, compress_to_fp16=False)
-    del converted
+    del converted  # which reads from the file
     with_graph.unlink()
 
 

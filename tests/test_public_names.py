@@ -46,6 +46,7 @@ NAMES = [
     "load_recipe",
     "localize",
     "probe",
+    "push",
     "quantize",
     "read_dataset",
     "train",

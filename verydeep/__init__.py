@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from verydeep.run.import_weights import ImportResult as ImportResult
     from verydeep.run.import_weights import import_weights as import_weights
     from verydeep.run.load import load as load
+    from verydeep.run.push import push as push
     from verydeep.run.testing.boxes import evaluate_localization as evaluate_localization
     from verydeep.run.testing.calibrate import calibrate as calibrate
     from verydeep.run.testing.evaluate import evaluate as evaluate
@@ -89,6 +90,7 @@ _HOMES = {
     "load_recipe": "verydeep.recipe.recipe",
     "localize": "verydeep.localization.predict",
     "probe": "verydeep.transfer.probe",
+    "push": "verydeep.run.push",
     "quantize": "verydeep.run.testing.quantize",
     "read_dataset": "verydeep.data.read",
     "train": "verydeep.run.training.train",
@@ -130,6 +132,7 @@ __all__ = [
     "load_recipe",
     "localize",
     "probe",
+    "push",
     "quantize",
     "read_dataset",
     "train",

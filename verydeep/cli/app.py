@@ -15,6 +15,7 @@ from verydeep.cli.explain import EXPLAIN_EXAMPLES, explain
 from verydeep.cli.export import EXPORT_EXAMPLES, export
 from verydeep.cli.faults import complain, fault_of, flushed_output
 from verydeep.cli.features import FEATURES_EXAMPLES, PROBE_EXAMPLES, features, probe
+from verydeep.cli.hub import PUSH_EXAMPLES, push
 from verydeep.cli.imports import IMPORT_EXAMPLES, import_
 from verydeep.cli.predict import PREDICT_EXAMPLES, predict
 from verydeep.cli.report import (
@@ -70,6 +71,7 @@ app.command(epilog=FEATURES_EXAMPLES)(features)
 app.command(epilog=PROBE_EXAMPLES)(probe)
 app.command(epilog=ENGINES_EXAMPLES)(engines)
 app.command(epilog=QUANTIZE_EXAMPLES)(quantize)
+app.command(epilog=PUSH_EXAMPLES)(push)
 app.command(epilog=RUNS_EXAMPLES)(runs)
 app.command(epilog=REPORT_EXAMPLES)(report)
 app.command(epilog=FIGURES_EXAMPLES)(figures)

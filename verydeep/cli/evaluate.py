@@ -41,7 +41,8 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Model or run folders, exported files, or torchvision/NAME[:WEIGHTS]; several are "
+            help="Model or run folders, exported files, hf:owner/name, or "
+            "torchvision/NAME[:WEIGHTS]; several are "
             "fused."
         ),
     ],

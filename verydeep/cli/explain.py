@@ -30,7 +30,8 @@ def explain(
     model: Annotated[
         str,
         typer.Argument(
-            help="Model or run folder of a classifier, or torchvision/vgg16 and the like."
+            help="Model or run folder of a classifier, hf:owner/name, or torchvision/vgg16 and the "
+            "like."
         ),
     ],
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],

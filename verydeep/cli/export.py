@@ -13,8 +13,8 @@ from verydeep.cli.output import print_result
 EXPORT_EXAMPLES = (
     "Examples:  verydeep export runs/a --out pets.onnx   |   verydeep export runs/a --to openvino "
     "--dense --out pets.xml   |   verydeep export torchvision/vgg16 --out vgg16.onnx --pictures "
-    "photos/   |   then:  verydeep predict pets.onnx cat.jpg   |   verydeep evaluate pets.onnx "
-    "--data pets"
+    "photos/   |   verydeep export runs/a --to web --out pets.html   |   then:  verydeep predict "
+    "pets.onnx cat.jpg   |   verydeep evaluate pets.onnx --data pets"
 )
 
 
@@ -23,8 +23,14 @@ def export(
     model: Annotated[
         str, typer.Argument(help="Model or run folder, or weights such as torchvision/vgg16.")
     ],
-    out: Annotated[Path, typer.Option(help="File to write: F.onnx, F.xml or F.pt2.")],
-    to: Annotated[str, typer.Option(help="onnx, openvino, or torch (torch.export).")] = "onnx",
+    out: Annotated[Path, typer.Option(help="File to write: F.onnx, F.xml, F.pt2 or F.html.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="onnx, openvino, torch (torch.export), or web: one HTML file that classifies "
+            "images in a browser, without a network."
+        ),
+    ] = "onnx",
     dense: Annotated[
         bool,
         typer.Option("--dense", help="Take images of any size from the input size on."),
@@ -38,8 +44,24 @@ def export(
         ),
     ] = None,
     bound: Annotated[
-        float, typer.Option(help="Largest accepted difference of a probability.")
-    ] = 1e-4,
+        float | None,
+        typer.Option(
+            help="Largest accepted difference of a probability; default: 0.0001, or 0.05 with "
+            "--int8."
+        ),
+    ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="With --to web: weights in 8 bits, a quarter of the size."),
+    ] = False,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.tgz",
+            help="With --to web: npm's package onnxruntime-web, packed or installed; default: "
+            "fetched once by npm.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Export a classifier to a file for other runtimes, and prove that it answers alike.
@@ -58,6 +80,8 @@ def export(
         dense=dense,
         pictures=pictures,
         bound=bound,
+        int8=int8,
+        runtime=runtime,
         progress=console_progress(),
     )
     print_result(result.to_dict(), "\n".join(result.lines()), as_json)

@@ -34,7 +34,8 @@ def features(
     model: Annotated[
         str,
         typer.Argument(
-            help="Model or run folder of a classifier, or torchvision/vgg16 and the like."
+            help="Model or run folder of a classifier, hf:owner/name, or torchvision/vgg16 and the "
+            "like."
         ),
     ],
     data: Data,

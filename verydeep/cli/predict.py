@@ -32,7 +32,8 @@ def predict(
     model: Annotated[
         str,
         typer.Argument(
-            help="Model or run folder, exported file, or torchvision/NAME[:WEIGHTS or :FILE]."
+            help="Model or run folder, exported file, hf:owner/name, or torchvision/NAME[:WEIGHTS "
+            "or :FILE]."
         ),
     ],
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],

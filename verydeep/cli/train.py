@@ -56,7 +56,8 @@ def train(
     init_from: Annotated[
         str | None,
         typer.Option(
-            help="Model or run, or torchvision/vgg16 or the like; all matching layers are copied."
+            help="Model or run, hf:owner/name, or torchvision/vgg16 or the like; all matching "
+            "layers are copied."
         ),
     ] = None,
     resume: Annotated[

@@ -83,9 +83,10 @@ def load_classifier(folder: str | Path, compute: Compute | str | None = None) ->
     """Load a classifier from a model folder, a run folder (its best model) or published weights.
 
     Args:
-        folder: Folder written by training or :meth:`Classifier.save`; or a name of published
-            weights like ``keras/vgg16``, downloaded once, with a file of them after a colon
-            (``torchvision/vgg16:FILE``); or a file of weights of another framework.
+        folder: Folder written by training or :meth:`Classifier.save`; ``hf:owner/name`` for a model
+            on the Hugging Face Hub; a name of published weights like ``keras/vgg16``, downloaded
+            once, with a file of them after a colon (``torchvision/vgg16:FILE``); or a file of
+            weights of another framework.
         compute: Device and precision; a string names the device.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Location of a model: a folder, or the name of a torchvision net.
+"""Location of a model: a folder, or the name of a torchvision net or a model on the Hub.
 
 This module does not import torch, so that a wrong path is reported at once.
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from verydeep.errors import ModelError, did_you_mean
+from verydeep.models.hub.name import is_hub_name
+from verydeep.system.progress import choose_progress
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
@@ -80,11 +82,18 @@ def check_vgg(name: object) -> None:
 
 
 def find_model(folder: str | Path) -> Path:
-    """Return the model folder for a model or run folder.
+    """Return the model folder for a model or run folder, or for a model on the Hub.
+
+    A model on the Hub is downloaded on first use.
 
     Raises:
-        ModelError: The path is not a model or run folder.
+        ModelError: The path is not a model or run folder, or there is no such model on the Hub.
+        MissingExtra: ``huggingface_hub`` is needed and not installed.
     """
+    if is_hub_name(folder):
+        from verydeep.models.hub.fetch import fetch_model  # rarely used
+
+        return fetch_model(folder, choose_progress(None))
     path = Path(folder).expanduser()
     if names_weights(str(folder)):
         raise ModelError(

@@ -20,6 +20,7 @@ from verydeep.models.export.describe import describe
 from verydeep.models.export.example import example_script, script_of
 from verydeep.models.export.proof import BOUND, Parity, compare, write_report
 from verydeep.models.export.targets import Target, check_target, write_target
+from verydeep.models.export.web.page import INT8_BOUND, write_proof_graph, write_web_page
 from verydeep.models.exported.metadata import Metadata
 from verydeep.models.exported.reading import is_exported
 from verydeep.models.exported.session import open_session
@@ -92,7 +93,9 @@ def export(
     to: str = "onnx",
     dense: bool = False,
     pictures: Picture | Iterable[Picture] | None = None,
-    bound: float = BOUND,
+    bound: float | None = None,
+    int8: bool = False,
+    runtime: str | Path | None = None,
     progress: ProgressWish = None,
 ) -> ExportResult:
     """Export a classifier to a file that another runtime reads, and prove that it answers alike.
@@ -105,13 +108,19 @@ def export(
     Beside ``F.onnx`` lie ``F.onnx.example.py``, a few lines that name an image with it, the reports
     ``F.onnx.parity.json`` and ``.txt``, and for large nets the weights, ``F.onnx.data``.
 
+    A web page (``to="web"``) is one HTML file that classifies images in a browser, without a
+    network. It is always dense, and has no example beside it. Its net is compared in ONNX Runtime.
+
     Args:
         model: Model or run folder, loaded classifier, or weights as for :func:`verydeep.load`.
-        out: File to write; its name ends in ``.onnx``, ``.xml`` or ``.pt2``.
-        to: ``onnx``, ``openvino`` or ``torch`` (a program of ``torch.export``).
+        out: File to write; its name ends in ``.onnx``, ``.xml``, ``.pt2`` or ``.html``.
+        to: ``onnx``, ``openvino``, ``torch`` (a program of ``torch.export``) or ``web``.
         dense: Accept images of any size from ``input_size`` on, instead of crops only.
         pictures: Images to compare answers on; None takes 16 of the training set of a run.
-        bound: Largest accepted difference of a probability.
+        bound: Largest accepted difference of a probability; None means 0.0001, or 0.05 with int8.
+        int8: Store the weights of a web page in 8 bits.
+        runtime: For a web page: the npm package onnxruntime-web, as a ``.tgz`` file or a folder;
+            None takes it from the cache or fetches it once by npm.
         progress: Progress reporting.
 
     Raises:
@@ -122,8 +131,12 @@ def export(
     """
     path, progress = Path(out).expanduser(), choose_progress(progress)
     target = check_target(to, path)
+    if (int8 or runtime) and target != "web":
+        raise InputError(f"{option('int8')} and {option('runtime')} are of {option('to', 'web')}")
     if path.is_dir():
         raise InputError(f"{path}: a folder; name a file ({option('out')})")
+    if bound is None:
+        bound = INT8_BOUND if int8 else BOUND
     if not bound > 0:
         raise InputError(f"{option('bound')} must be above 0, got {bound} instead")
     if is_exported(model):
@@ -131,21 +144,35 @@ def export(
     check_writable(path.parent)
     shown = _pictures(model, pictures, progress)
     classifier = _loaded(model)
-    metadata = describe(classifier, dense=dense)
+    metadata = describe(classifier, dense=dense or target == "web")
     with _folder_beside(path) as folder:
-        new = folder / path.name
         progress.log(f"writing net {classifier.name} as {path.name}")
-        write_target(classifier, metadata, target, new)
-        session = open_session(new)
+        if target == "web":
+            page = folder / path.name
+            write_web_page(classifier, page, int8=int8, runtime=runtime, progress=progress)
+            proved = page.with_suffix(".onnx")
+            write_proof_graph(classifier, metadata, proved, int8=int8)
+        else:
+            proved = folder / path.name
+            write_target(classifier, metadata, target, proved)
+        session = open_session(proved)
         parity = compare(classifier, metadata, session, shown, bound=bound, progress=progress)
         del session
         if not parity.holds:
             raise _refusal(path, parity)
-        script = script_of(path)
-        write_text(folder / script, example_script(target, metadata, path.name, script))
-        write_report(parity, folder, path.name)
+        _complete(folder, path, target, metadata, parity)
         files = _move(folder, path)
     return ExportResult(path, files, target, metadata, parity)
+
+
+def _complete(folder: Path, path: Path, target: Target, metadata: Metadata, parity: Parity) -> None:
+    """Write what lies beside a file; of a web page, remove the graph that was compared."""
+    if target == "web":
+        (folder / path.name).with_suffix(".onnx").unlink()
+    else:
+        script = script_of(path)
+        write_text(folder / script, example_script(target, metadata, path.name, script))
+    write_report(parity, folder, path.name)
 
 
 def _in_words(size: int) -> str:

@@ -35,8 +35,8 @@ def load(
 
     Args:
         folder: Folder written by training or by a model's ``save``; a file written by
-            :func:`verydeep.export`, which loads without PyTorch; or ``torchvision/NAME`` for a
-            pretrained VGG from torchvision.
+            :func:`verydeep.export`, which loads without PyTorch; ``hf:owner/name`` for a model on
+            the Hugging Face Hub; or ``torchvision/NAME`` for a pretrained VGG from torchvision.
         compute: Device and precision; a string names the device.
         task: Required task, ``classification`` or ``localization``; None accepts both, and type
             checkers then assume a classifier.

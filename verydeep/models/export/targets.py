@@ -13,9 +13,12 @@ from verydeep.models.exported.metadata import KEY, Metadata
 from verydeep.models.exported.reading import SUFFIXES, TORCH_ENTRY
 from verydeep.system.option_names import option
 
-Target = Literal["onnx", "openvino", "torch"]
+Target = Literal["onnx", "openvino", "torch", "web"]
 
 TARGETS: tuple[Target, ...] = get_args(Target)
+
+PAGE = ".html"
+"""Ending of the name of a web page."""
 
 BESIDE_FROM = 2**26
 """Bytes of weights from which they lie in a file of their own, which runtimes can map.
@@ -38,7 +41,8 @@ def check_target(target: str, out: Path) -> Target:
             f"{option('to')} must be one of {', '.join(TARGETS)}, got {target!r} instead"
             f"{did_you_mean(target, TARGETS)}"
         )
-    suffix = next(suffix for suffix, name in SUFFIXES.items() if name == target)
+    known = {**SUFFIXES, PAGE: "web"}
+    suffix = next(suffix for suffix, name in known.items() if name == target)
     if out.suffix.lower() != suffix:
         raise InputError(
             f"{out}: the name of a file for {target} must end in {suffix}: name it "

@@ -8,12 +8,13 @@ from pathlib import Path
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data
 from verydeep.data.samples import Samples
-from verydeep.errors import InputError, plural
+from verydeep.errors import InputError, ModelError, plural
 from verydeep.evaluation.calibration import Calibration, fit_calibration
 from verydeep.evaluation.evaluate import evaluate_samples, relabel
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import load_classifier
+from verydeep.models.hub.name import is_hub_name
 from verydeep.models.path import find_model
 from verydeep.run.testing.bench import data_for, output_folder
 from verydeep.run.testing.overlap import find_overlap, run_of
@@ -139,6 +140,15 @@ def forget_calibration(model: str | Path) -> bool:
 
 
 def _folder(model: str | Path) -> Path:
-    """Return the folder of a model's run, or of the model alone."""
+    """Return the folder of a model's run, or of the model alone.
+
+    Raises:
+        ModelError: The model is not in a folder of its own.
+    """
+    if is_hub_name(model):
+        raise ModelError(
+            f"{model}: a temperature is kept with the model, and the copy of a model on the Hub is "
+            f"not changed; save one of your own: verydeep.load({str(model)!r}).save(FOLDER)"
+        )
     run = run_of(model)
     return run.path if run else find_model(model)

@@ -1,8 +1,8 @@
 """Base template, style sheet and rendering of HTML pages.
 
 A page is one self-contained file: style sheet, drawings and images are embedded, there is no
-script, and its content security policy forbids all requests. A template beside its module begins
-with ``{% extends "base.html" %}`` and fills these blocks:
+script (but in an exported net), and its content security policy forbids all requests. A template
+beside its module begins with ``{% extends "base.html" %}`` and fills these blocks:
 
 =============  ====================================================================
 ``title``      title of the browser tab; plain text

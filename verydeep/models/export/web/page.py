@@ -1,0 +1,233 @@
+"""The page: a net, its runtime and its classes in one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verydeep.errors import InputError, ModelError
+from verydeep.models.classifier import Classifier
+from verydeep.models.export.graph import SCORES, onnx_graph
+from verydeep.models.export.web.runtime import Runtime, find_runtime
+from verydeep.models.export.web.small_weights import with_int8_weights
+from verydeep.models.exported.metadata import KEY, Metadata
+from verydeep.models.weights.checksum import MEGABYTE
+from verydeep.system.files import write_text
+from verydeep.system.option_names import option
+from verydeep.system.pages import render
+from verydeep.system.progress import Progress
+from verydeep.system.summary import Rows, Summary
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+LARGE = 100 * MEGABYTE
+"""Bytes of a page from which on a browser takes long, and a phone may fail."""
+
+LARGEST = 500 * MEGABYTE
+"""Bytes that no browser reads as one text."""
+
+INT8_BOUND = 0.05
+"""Largest accepted difference of a probability with weights in 8 bits."""
+
+_HERE = "verydeep.models.export.web"
+
+
+@dataclass(frozen=True, repr=False)
+class WebPage(Summary):
+    """A written page.
+
+    Attributes:
+        path: The file.
+        size: Its size in bytes.
+        net_size: Bytes of the net's ONNX graph, before compression.
+        weights: ``float32`` or ``int8``.
+        runtime: Version of ONNX Runtime Web.
+    """
+
+    path: Path
+    size: int
+    net_size: int
+    weights: str
+    runtime: str
+
+    def facts(self) -> Rows:
+        """Yield the displayed facts."""
+        yield "page", self.path
+        yield "size", f"{self.size / MEGABYTE:.1f} MB"
+        yield "net", f"{self.net_size / MEGABYTE:.1f} MB, {self.weights}"
+        yield "runtime", self.runtime
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "path": str(self.path),
+            "bytes": self.size,
+            "net_bytes": self.net_size,
+            "weights": self.weights,
+            "runtime": self.runtime,
+        }
+
+
+def write_web_page(
+    model: Classifier,
+    path: Path,
+    *,
+    int8: bool = False,
+    runtime: str | Path | None = None,
+    progress: Progress | None = None,
+) -> WebPage:
+    """Write a page that classifies images in the browser as :meth:`Classifier.predict` does.
+
+    Args:
+        model: Classifier.
+        path: HTML file to write.
+        int8: Store the weights in 8 bits, a quarter of the size; the probabilities differ a little.
+        runtime: Package of ONNX Runtime Web as a ``.tgz`` file or a folder; None takes it from the
+            cache or from npm.
+        progress: Progress reporting; it is told of a page that is large for a browser.
+
+    Raises:
+        ModelError: The model has no classes, or the page is larger than browsers can read.
+        InputError: There is no ONNX Runtime Web, or the file cannot be written.
+        MissingExtra: onnx is not installed.
+    """
+    progress = progress or Progress()
+    if not model.classes:
+        raise ModelError("a web page names classes, but this model has convolutions only")
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; name a file like page.html ({option('out')})")
+    found = find_runtime(runtime, progress)
+    graph = page_graph(model)
+    if int8:
+        with_int8_weights(graph)
+    net = graph.SerializeToString()
+    page = _page(model, net, found, "int8" if int8 else "float32")
+    size = len(page.encode())
+    if size > LARGEST:
+        raise ModelError(
+            f"the page would have {size / MEGABYTE:,.0f} MB, more than browsers can read: "
+            f"{_smaller(int8)}"
+        )
+    if size > LARGE:
+        progress.log(
+            f"the page has {size / MEGABYTE:,.0f} MB: slow to open, and too large for some phones; "
+            f"{_smaller(int8)}"
+        )
+    write_text(path, page)
+    return WebPage(path, size, len(net), "int8" if int8 else "float32", found.version)
+
+
+def page_graph(model: Classifier) -> ModelProto:
+    """Return the dense graph of a net with its scores and its max-pooling layers as outputs."""
+    from onnx import TensorProto, helper
+
+    graph = onnx_graph(model, dense=True, outputs=(SCORES,))
+    for name in _layers(graph):
+        value = helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4)
+        graph.graph.output.append(value)
+    return graph
+
+
+def write_proof_graph(model: Classifier, metadata: Metadata, path: Path, *, int8: bool) -> None:
+    """Write the page's net as an ONNX file, to compare its answers with those of the model.
+
+    Args:
+        model: Classifier.
+        metadata: Description of a dense file.
+        path: File to write.
+        int8: As for :func:`write_web_page`.
+    """
+    import onnx
+
+    graph = onnx_graph(model, dense=True)
+    if int8:
+        with_int8_weights(graph)
+    graph.metadata_props.add(key=KEY, value=metadata.to_json())
+    onnx.save_model(graph, path)
+
+
+def _layers(graph: ModelProto) -> list[str]:
+    return [node.output[0] for node in graph.graph.node if node.op_type == "MaxPool"]
+
+
+def _page(model: Classifier, net: bytes, runtime: Runtime, weights: str) -> str:
+    script = _text("page.js")
+    return render(
+        _HERE,
+        "page.html",
+        title=f"VGG net {model.name}: {_classes(model)}",
+        facts=_facts(model),
+        about=_about(model, len(net), weights, runtime),
+        worker=_text("resize.js") + _text("worker.js"),
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        runtime_script=_packed(runtime.script),
+        runtime_wasm=_packed(runtime.wasm),
+        model=_packed(net),
+        mit=_text("MIT.txt"),
+    )
+
+
+def _facts(model: Classifier) -> dict[str, Any]:
+    """Return what the page's program needs to know."""
+    scales = ", ".join(map(str, model.test_scales))
+    mirrored = ", averaged with the mirror image" if model.test_flip else ""
+    calibrated = "; calibrated probabilities" if model.calibration else ""
+    return {
+        "classes": [model.title(label) for label in range(len(model.classes))],
+        "scales": list(model.test_scales),
+        "flip": model.test_flip,
+        "temperature": model.calibration.temperature if model.calibration else None,
+        "layers": [f"features.pool{number}" for number in range(1, 6)],
+        "how": f"Smallest side rescaled to {scales} pixels, evaluated densely{mirrored}"
+        f"{calibrated}.",
+    }
+
+
+def _about(model: Classifier, net_size: int, weights: str, runtime: Runtime) -> dict[str, Any]:
+    return {
+        "net": f"{model.name}, width {model.net.settings()['width']:g}",
+        "parameters": sum(one.numel() for one in model.net.parameters()),
+        "size": f"{net_size / MEGABYTE:,.1f} MB",
+        "weights": weights,
+        "runtime": runtime.version,
+        "licence": (model.source or {}).get("licence"),
+        "lines": list(_lines(model, weights)),
+    }
+
+
+def _lines(model: Classifier, weights: str) -> Iterator[str]:
+    measured = model.measured or {}
+    if "top1_error" in measured:
+        images = f" on {measured['images']:,} images" if "images" in measured else ""
+        before = ", before its weights were rounded to 8 bits" if weights == "int8" else ""
+        yield f"Measured top-1 error: {measured['top1_error']:.1f} %{images}{before}."
+    yield (
+        f"The net knows {_classes(model)} alone: an image of anything else gets one of them, too, "
+        "often with a high probability."
+    )
+
+
+def _classes(model: Classifier) -> str:
+    count = len(model.classes)
+    return f"{count:,} {'class' if count == 1 else 'classes'}"
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(gzip.compress(content, 6, mtime=0)).decode()
+
+
+def _text(name: str) -> str:
+    return (resources.files(_HERE) / name).read_text("utf-8")
+
+
+def _smaller(int8: bool) -> str:
+    narrow = "train a narrow net (width below 1)"
+    return narrow if int8 else f"{option('int8', value=True)} takes a quarter, or {narrow}"

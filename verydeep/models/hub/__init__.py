@@ -1,0 +1,1 @@
+"""Models on the Hugging Face Hub: ``hf:owner/name`` as a model, and pushing one there."""

@@ -222,7 +222,7 @@ def test_a_truncated_file_is_named(exported: dict[bool, Path], tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"to": "onyx"}, "to= must be one of onnx, openvino, torch, got 'onyx'.*did you mean"),
+        ({"to": "onyx"}, "to= must be one of onnx, openvino, torch, web, got 'onyx'.*did you mean"),
         ({"to": "openvino"}, r"must end in .xml: name it a.xml \(out=\)"),
         ({"bound": 0}, "bound= must be above 0"),
         ({"pictures": None}, "name images to compare the answers of the file on: pictures="),

@@ -167,3 +167,33 @@ def test_the_verb(
     refused = verydeep(*arguments, "--json")
     assert refused.code == 1
     assert json.loads(refused.out)["kept"] is False
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+def test_the_variant_is_exported(
+    to: str, dense: bool, quantized: Path, pictures: Path, tmp_path: Path
+) -> None:
+    if to == "openvino":
+        pytest.importorskip("openvino")
+    out = tmp_path / {"onnx": "a.onnx", "openvino": "a.xml"}[to]
+    shown = pictures / "test" / "red"
+    result = package.export(quantized, out, to=to, dense=dense, int8=True, pictures=shown)
+    assert result.metadata.precision == "int8"
+    file = package.load(out)
+    assert file.answered_by["precision"] == "int8"
+    model = package.load(quantized, INT8)
+    size = model.input_size
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, size, size), np.uint8)
+    assert np.allclose(file.score_map(images), model.score_map(images), atol=1e-3)
+    if dense:
+        large = np.random.default_rng(0).integers(0, 256, (1, 3, size + 40, size), np.uint8)
+        assert np.allclose(file.score_map(large), model.score_map(large), atol=1e-3)
+
+
+def test_a_model_without_a_variant_is_not_exported_in_int8(
+    trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="no int8 variant; quantize it first"):
+        package.export(trained_run, tmp_path / "a.onnx", int8=True, pictures=pictures)
+    assert not list(tmp_path.iterdir())

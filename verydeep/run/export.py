@@ -18,6 +18,8 @@ from verydeep.errors import InputError, ModelError, plural
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.export.describe import describe
 from verydeep.models.export.example import example_script, script_of
+from verydeep.models.export.int8_graph import BOUND as INT8_VARIANT_BOUND
+from verydeep.models.export.int8_graph import check_quantized
 from verydeep.models.export.proof import BOUND, Parity, compare, write_report
 from verydeep.models.export.targets import Target, check_target, write_target
 from verydeep.models.export.web.page import INT8_BOUND, write_proof_graph, write_web_page
@@ -117,8 +119,10 @@ def export(
         to: ``onnx``, ``openvino``, ``torch`` (a program of ``torch.export``) or ``web``.
         dense: Accept images of any size from ``input_size`` on, instead of crops only.
         pictures: Images to compare answers on; None takes 16 of the training set of a run.
-        bound: Largest accepted difference of a probability; None means 0.0001, or 0.05 with int8.
-        int8: Store the weights of a web page in 8 bits.
+        bound: Largest accepted difference of a probability; None means 0.0001, with int8 0.2, or
+            0.05 for a web page.
+        int8: Export the int8 variant that :func:`verydeep.quantize` left with the model; of a web
+            page, store the weights in 8 bits.
         runtime: For a web page: the npm package onnxruntime-web, as a ``.tgz`` file or a folder;
             None takes it from the cache or fetches it once by npm.
         progress: Progress reporting.
@@ -131,12 +135,14 @@ def export(
     """
     path, progress = Path(out).expanduser(), choose_progress(progress)
     target = check_target(to, path)
-    if (int8 or runtime) and target != "web":
-        raise InputError(f"{option('int8')} and {option('runtime')} are of {option('to', 'web')}")
+    if runtime and target != "web":
+        raise InputError(f"{option('runtime')} is of {option('to', 'web')}")
+    if int8 and target == "torch":
+        raise InputError(f"{option('int8')} is not for {option('to', 'torch')}")
     if path.is_dir():
         raise InputError(f"{path}: a folder; name a file ({option('out')})")
     if bound is None:
-        bound = INT8_BOUND if int8 else BOUND
+        bound = _default_bound(target, int8=int8)
     if not bound > 0:
         raise InputError(f"{option('bound')} must be above 0, got {bound} instead")
     if is_exported(model):
@@ -144,7 +150,10 @@ def export(
     check_writable(path.parent)
     shown = _pictures(model, pictures, progress)
     classifier = _loaded(model)
-    metadata = describe(classifier, dense=dense or target == "web")
+    quantized = int8 and target != "web"
+    if quantized:
+        check_quantized(classifier)
+    metadata = describe(classifier, dense=dense or target == "web", int8=quantized)
     with _folder_beside(path) as folder:
         progress.log(f"writing net {classifier.name} as {path.name}")
         if target == "web":
@@ -163,6 +172,12 @@ def export(
         _complete(folder, path, target, metadata, parity)
         files = _move(folder, path)
     return ExportResult(path, files, target, metadata, parity)
+
+
+def _default_bound(target: Target, *, int8: bool) -> float:
+    if not int8:
+        return BOUND
+    return INT8_BOUND if target == "web" else INT8_VARIANT_BOUND
 
 
 def _complete(folder: Path, path: Path, target: Target, metadata: Metadata, parity: Parity) -> None:

@@ -52,6 +52,13 @@ class GraphBuilder:
         self.graph.name = name
         self.last = ""
 
+    @classmethod
+    def of(cls, model: ModelProto, last: str) -> GraphBuilder:
+        """Return a builder that continues a graph from one of its values."""
+        build = cls(model.graph.name)
+        build.model, build.graph, build.last = model, model.graph, last
+        return build
+
     def input(self, name: str, kind: int, shape: Shape) -> None:
         """Add an input of the graph, and continue from it."""
         self.graph.input.append(self.helper.make_tensor_value_info(name, kind, shape))

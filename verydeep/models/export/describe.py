@@ -10,12 +10,13 @@ from verydeep.models.classifier import Classifier
 from verydeep.models.exported.metadata import Metadata
 
 
-def describe(model: Classifier, *, dense: bool) -> Metadata:
+def describe(model: Classifier, *, dense: bool, int8: bool = False) -> Metadata:
     """Return the description of a classifier.
 
     Args:
         model: The classifier.
         dense: The file takes images of any size.
+        int8: The file holds the model's int8 variant.
     """
     licence = (model.source or {}).get("licence")
     return Metadata(
@@ -30,6 +31,7 @@ def describe(model: Classifier, *, dense: bool) -> Metadata:
         test_flip=model.test_flip,
         interpolation=model.interpolation,
         protocol="dense" if dense else "center",
+        precision="int8" if int8 else "fp32",
         calibration=asdict(model.calibration) if model.calibration else None,
         licence=None if licence is None else str(licence),
         source=_plain(model.source),

@@ -68,7 +68,7 @@ def onnx_graph(
     found = {"pool5": _add_features(build, net)}
     if net.num_classes:
         found |= _add_dense_classifier(build, net) if dense else _add_classifier(build, net)
-        found[PROBABILITIES] = _add_softmax(build, model, dense=dense)
+        found[PROBABILITIES] = add_softmax(build, model, dense=dense)
     for name in wanted:
         build.output(name, found[name], _shape(net, name, dense=dense))
     build.prune()
@@ -172,8 +172,8 @@ def _add_convolution(
     build.then("Conv", output, *names, kernel_shape=kernel, pads=[padding] * 4)
 
 
-def _add_softmax(build: GraphBuilder, model: TrainedNet, *, dense: bool) -> str:
-    """Add mean over positions, temperature and softmax, and return the probabilities."""
+def add_softmax(build: GraphBuilder, model: TrainedNet, *, dense: bool) -> str:
+    """Add mean over positions, temperature and softmax to scores; return the probabilities."""
     if dense:
         build.then("GlobalAveragePool", "mean_scores.map")
         build.then("Flatten", "mean_scores", axis=1)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from verydeep.errors import InputError, MissingExtra, ModelError, did_you_mean
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.graph import onnx_graph
+from verydeep.models.export.int8_graph import int8_graph
 from verydeep.models.exported.metadata import KEY, Metadata
 from verydeep.models.exported.reading import SUFFIXES, TORCH_ENTRY
 from verydeep.system.option_names import option
@@ -107,7 +108,8 @@ def _described(model: Classifier, metadata: Metadata) -> Any:
             f"net {model.name} has {weights / 1e9:.1f} GB of weights, more than the 2 GB of an "
             f"ONNX graph; {option('to', 'torch')} has no such limit"
         )
-    graph = onnx_graph(model, dense=metadata.dense)
+    make = int8_graph if metadata.precision == "int8" else onnx_graph
+    graph = make(model, dense=metadata.dense)
     graph.producer_version = metadata.version
     graph.doc_string = (
         f"VGG net {metadata.net}, {len(metadata.classes):,} classes, licence of the weights: "

@@ -51,8 +51,16 @@ def exported(
 # ---- what is written ----
 
 
-@pytest.mark.parametrize("dense", [False, True])
-@pytest.mark.parametrize("to", ["onnx", "openvino", pytest.param("torch", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("to", "dense"),
+    [
+        *(("onnx", False), ("onnx", True), ("openvino", False)),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("openvino", True), ("torch", False), ("torch", True))
+        ),
+    ],
+)
 def test_every_target_answers_as_the_model(
     to: str, dense: bool, model: Classifier, pictures: Path, tmp_path: Path
 ) -> None:
@@ -129,7 +137,7 @@ def test_a_file_of_any_size_predicts_and_tests_as_the_model(
     assert isinstance(loaded, ExportedClassifier)
     ours, theirs = (one.predict_proba(pictures / "test") for one in (loaded, model))
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    for name in ("dense", "center", "crops", "both", "ten-crop", "googlenet"):
+    for name in ("both", "googlenet"):
         protocol = TestProtocol(name, grid=(2, 2))
         mine, yours = (verydeep.evaluate(one, pictures, protocol) for one in (loaded, model))
         assert mine.answers.names == yours.answers.names
@@ -142,7 +150,7 @@ def test_a_file_of_crops_is_tested_by_crops(
     exported: dict[bool, Path], model: Classifier, pictures: Path
 ) -> None:
     loaded = verydeep.load(exported[False])
-    for name in ("center", "crops", "ten-crop", "googlenet"):
+    for name in ("center", "ten-crop"):
         mine, yours = (verydeep.evaluate(one, pictures, name) for one in (loaded, model))
         np.testing.assert_allclose(mine.answers.posteriors, yours.answers.posteriors, atol=1e-5)
     with pytest.raises(InputError, match="takes images of 32 pixels only; test it by crops"):
@@ -297,6 +305,8 @@ def test_the_program_exports_predicts_and_tests(
     done = program("export", trained_run, "--out", tmp_path / "a.txt")
     assert done.code == 2
     assert "must end in .onnx: name it a.onnx (--out)" in done.err
+    done = program("features", out, pictures, "--out", tmp_path / "f.npz")
+    assert (done.code, "needs the model or run folder" in done.err) == (2, True)
     other = tmp_path / "other.xml"
     other.write_text("<net/>")
     done = program("predict", other, pictures / "test" / "red" / "00.png")

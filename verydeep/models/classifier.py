@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from verydeep.errors import ModelError
 from verydeep.evaluation.calibration import Calibration
 from verydeep.models.card import model_card
+from verydeep.models.exported.reading import is_exported
 from verydeep.models.folder import ModelConfig, read_model, write_model
 from verydeep.models.path import find_model, int8_in, is_weights
 from verydeep.models.predictor import Predictor
@@ -93,6 +95,11 @@ def load_classifier(folder: str | Path, compute: Compute | str | None = None) ->
         ModelError: There is no such model or weights, the files are inconsistent, or the folder
             holds a box regressor.
     """
+    if is_exported(folder):
+        raise ModelError(
+            f"{folder}: an exported file, which can be predicted with and evaluated; anything else "
+            "needs the model or run folder that it was exported from"
+        )
     if is_weights(folder):
         from verydeep.models.weights.named import (
             import_source,  # reading and downloads, rarely used

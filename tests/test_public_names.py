@@ -39,6 +39,7 @@ NAMES = [
     "evaluate_all",
     "evaluate_localization",
     "explain",
+    "export",
     "features",
     "initialize",
     "load",

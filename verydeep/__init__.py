@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from verydeep.recipe.recipe import Recipe as Recipe
     from verydeep.recipe.recipe import load_recipe as load_recipe
     from verydeep.run.explain import explain as explain
+    from verydeep.run.export import export as export
     from verydeep.run.features import features as features
     from verydeep.run.import_weights import ImportResult as ImportResult
     from verydeep.run.import_weights import import_weights as import_weights
@@ -80,6 +81,7 @@ _HOMES = {
     "evaluate_all": "verydeep.run.testing.evaluate",
     "evaluate_localization": "verydeep.run.testing.boxes",
     "explain": "verydeep.run.explain",
+    "export": "verydeep.run.export",
     "features": "verydeep.run.features",
     "import_weights": "verydeep.run.import_weights",
     "initialize": "verydeep.nets.initialize",
@@ -121,6 +123,7 @@ __all__ = [
     "evaluate_all",
     "evaluate_localization",
     "explain",
+    "export",
     "features",
     "initialize",
     "load",

@@ -17,14 +17,14 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as transforms
 
 from verydeep.data.geometry import Window, center_window, rescaled_size
-from verydeep.data.pipeline import augment
+from verydeep.data.images import rescale as rescaling
+from verydeep.data.images.rescale import rescale
 from verydeep.data.pipeline.augment import (
     Augmentation,
     Crop,
     cut,
     cut_batch,
     draw_crop,
-    rescale,
     sample_generator,
 )
 from verydeep.errors import PictureError
@@ -328,7 +328,7 @@ def test_rescaling_is_pillows_and_leaves_the_right_size_alone(
 def test_a_picture_is_refused_where_it_would_have_too_many_pixels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(augment, "MAX_PIXELS", 8 * 80)
+    monkeypatch.setattr(rescaling, "MAX_PIXELS", 8 * 80)
     assert rescale(Image.new("RGB", (40, 4)), 8).size == (80, 8)
     with pytest.raises(PictureError, match="41x4 would be 82x8 pixels at scale 8, more than 640"):
         rescale(Image.new("RGB", (41, 4)), 8)

@@ -125,20 +125,18 @@ def test_no_pictures_have_no_calibration_error() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0, 1.7, 20.0])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_tempering_is_the_soft_max_of_divided_scores(
-    dtype: torch.dtype, temperature: float
-) -> None:
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tempering_is_the_soft_max_of_divided_scores(dtype: type, temperature: float) -> None:
     scores = np.random.default_rng(0).normal(0, 3, (200, 7))
-    ours = temper(torch.from_numpy(soft_max(scores)).to(dtype), temperature)
+    ours = temper(soft_max(scores).astype(dtype), temperature)
     assert ours.dtype == dtype
-    tolerance = 1e-5 if dtype == torch.float32 else 1e-12
-    np.testing.assert_allclose(ours.numpy(), soft_max(scores / temperature), rtol=0, atol=tolerance)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(ours, soft_max(scores / temperature), rtol=0, atol=tolerance)
 
 
 def test_temperature_one_changes_nothing() -> None:
     likely, _ = drawn(1, 50, 6)
-    assert torch.allclose(temper(likely, 1.0), likely, rtol=0, atol=1e-12)
+    assert np.allclose(temper(likely, 1.0), likely, rtol=0, atol=1e-12)
 
 
 @given(
@@ -162,8 +160,8 @@ def test_the_order_of_classes_stays(rows: list[list[float]], temperature: float)
 def test_the_likeliest_class_stays(temperature: float) -> None:
     likely, _ = drawn(2, 500, 10)
     tempered = temper(likely, temperature)
-    assert torch.equal(tempered.argmax(1), likely.argmax(1))
-    surer = tempered.amax(1) > likely.amax(1)
+    assert np.array_equal(tempered.argmax(1), likely.numpy().argmax(1))
+    surer = tempered.max(1) > likely.numpy().max(1)
     assert surer.all() if temperature < 1 else not surer.any()
 
 
@@ -173,12 +171,12 @@ def test_rows_of_zeros_stay_zeros_and_change_no_others() -> None:
     tempered = temper(likely, 2.0)
     assert not tempered[[1, 4]].any()
     good = [0, 2, 3, 5]
-    assert torch.equal(tempered[good], temper(likely[good], 2.0))
+    assert np.array_equal(tempered[good], temper(likely[good], 2.0))
 
 
 def test_a_probability_of_zero_gives_no_nan() -> None:
     tempered = temper(torch.tensor([[1.0, 0.0]]), 2.0)
-    assert tempered.isfinite().all()
+    assert np.isfinite(tempered).all()
     assert tempered[0].tolist() == pytest.approx([1, 0], abs=1e-9)
 
 

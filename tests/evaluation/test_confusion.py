@@ -33,7 +33,7 @@ def test_the_matrix_is_scikit_learns(classes: int, count: int) -> None:
     ours = confusion_matrix(likely, labels)
     guesses = likely.numpy().argmax(1)
     theirs = metrics.confusion_matrix(labels.numpy(), guesses, labels=range(classes))
-    assert ours.dtype == torch.int64
+    assert ours.dtype == np.int64
     assert ours.tolist() == theirs.tolist()
     assert ours.sum() == count
     off = 100 * (1 - ours.diagonal().sum().item() / count)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 from evaluation.by_hand import (
     soft_max,
@@ -27,12 +26,13 @@ class Shades:
     def __init__(self, pixels_at_once: int = 2**30) -> None:
         self.input_size = 8
         self.pixels_at_once = pixels_at_once
-        self.batches: list[Tensor] = []
+        self.batches: list[np.ndarray] = []
 
-    def score_map(self, pictures: Tensor) -> Tensor:
-        assert pictures.dtype == torch.uint8
-        self.batches.append(pictures.clone())
-        return torch.nn.functional.avg_pool2d(pictures.float(), 8) / 100
+    def score_map(self, pictures: np.ndarray) -> np.ndarray:
+        assert pictures.dtype == np.uint8
+        self.batches.append(pictures.copy())
+        x = torch.from_numpy(pictures).float()
+        return torch.nn.functional.avg_pool2d(x, 8).numpy() / 100
 
     @property
     def shown(self) -> int:
@@ -51,7 +51,7 @@ def plain(count: int, height: int, width: int, seed: int = 0) -> list[Image.Imag
 
 def shades_mixed(
     net: Shades, images: list[Image.Image], *parts: ViewGroup, **how: object
-) -> Tensor:
+) -> np.ndarray:
     pictures = TestPictures(images, tuple({part.scale for part in parts}))
     weights = dict.fromkeys(parts, 1 / len(parts))
     (likely,) = mix_posteriors([net], 3, pictures, [weights], **how)
@@ -63,7 +63,7 @@ def test_a_net_that_is_no_vgg_works() -> None:
     likely = shades_mixed(Shades(), images, ViewGroup(0, 16, Dense()))
     for row, image in zip(likely, images, strict=True):
         colour = np.asarray(image, np.float64).mean((0, 1)) / 100
-        np.testing.assert_allclose(row.numpy(), soft_max(colour), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(row, soft_max(colour), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_equal_views_are_shown_once_and_weigh_as_often_as_they_occur(
         seen = [show(pixels, view) for view in kind(*size, 8)]
         assert len(seen) == views
         theirs = mean_of_shades(seen)
-        np.testing.assert_allclose(row.numpy(), theirs, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(row, theirs, rtol=0, atol=1e-6)
 
 
 def mean_of_shades(views: list[np.ndarray]) -> np.ndarray:
@@ -107,7 +107,7 @@ def test_parts_that_tests_share_are_shown_once() -> None:
     tests = [{crops: 1.0}, {dense: 1.0}, {crops: 0.5, dense: 0.5}]
     likely = mix_posteriors([net], 3, TestPictures(images, (16,)), tests)
     assert net.shown == 3 * (8 + 2)
-    assert torch.allclose(likely[2], (likely[0] + likely[1]) / 2, rtol=0, atol=1e-6)
+    assert np.allclose(likely[2], (likely[0] + likely[1]) / 2, rtol=0, atol=1e-6)
 
 
 def test_views_of_one_size_go_through_together_from_all_scales_and_pictures() -> None:
@@ -143,7 +143,7 @@ def test_views_that_wait_are_shown_before_they_fill_the_memory(
     net = Shades()
     likely = shades_mixed(net, images, part)
     assert net.sizes == [4, 4, 3]
-    assert torch.equal(likely, patient)
+    assert np.array_equal(likely, patient)
 
 
 def test_pictures_of_other_sizes_count_in_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,10 +48,11 @@ class Seeing:
     def check_scale(self, scale: int) -> None:
         assert scale >= self.input_size
 
-    def score_map(self, pictures: Tensor) -> Tensor:
+    def score_map(self, shown: np.ndarray) -> np.ndarray:
+        pictures = torch.from_numpy(shown)
         h, w = (side // 32 - 1 for side in pictures.shape[2:])
         bright = pictures.float().amax((2, 3)).flip(1)  # blue, green, red
-        return (bright / 20)[:, :, None, None].expand(-1, -1, h, w)
+        return (bright / 20)[:, :, None, None].expand(-1, -1, h, w).numpy()
 
     def outputs(self, pictures: Tensor) -> Tensor:
         count, _, height, width = pictures.shape

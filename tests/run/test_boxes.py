@@ -584,7 +584,7 @@ def test_only_the_likeliest_class_and_those_asked_for_get_a_box_in_a_drawing(
         marked.append(len(marks))
         return picture
 
-    monkeypatch.setattr("verydeep.run.predict.draw_boxes", draw_boxes)
+    monkeypatch.setattr("verydeep.visualization.plots.boxes.draw_boxes", draw_boxes)
     ranking = tuple(zip("abc", likely, strict=True))
     boxes = (Box(0, 0, 9, 9), Box(1, 1, 9, 9), Box(2, 2, 9, 9))
     prediction = Prediction(tmp_path / "a.png", ranking, boxes=boxes)

@@ -68,7 +68,7 @@ def written(
 
 def made_up(names: tuple[str, ...], labels: list[int], likely: list[list[float]]) -> Answers:
     files = tuple(f"{number}.png" for number in range(len(labels)))
-    return Answers(files, torch.tensor(labels), torch.tensor(likely), names)
+    return Answers(files, np.array(labels), np.array(likely, np.float32), names)
 
 
 def write(result: EvaluationResult, answers: Answers, folder: Path) -> Written:
@@ -94,7 +94,7 @@ def test_posteriors_read_back_to_the_last_bit(written: Written) -> None:
     assert [row[0] for row in rows] == list(answers.names)
     assert [row[1] for row in rows] == [row[0].split("/")[-2] for row in rows]  # of the folder
     found = np.array([row[3:] for row in rows]).astype(np.float32)
-    assert np.array_equal(found, answers.posteriors.numpy())
+    assert np.array_equal(found, answers.posteriors)
     assert [row[2] for row in rows] == [answers.classes[k] for k in found.argmax(1)]
     wrong = 100 * np.mean([row[1] != row[2] for row in rows])
     assert wrong == pytest.approx(written.result.top1_error)
@@ -119,7 +119,7 @@ def test_the_confusion_matrix_is_scikit_learns(written: Written) -> None:
     assert head == ["true class", *answers.classes]
     assert [row[0] for row in rows] == list(answers.classes)
     found = [[int(cell) for cell in row[1:]] for row in rows]
-    labels, guesses = answers.labels.numpy(), answers.posteriors.numpy().argmax(1)
+    labels, guesses = answers.labels, answers.posteriors.argmax(1)
     expected = metrics.confusion_matrix(labels, guesses, labels=range(3))
     assert found == expected.tolist()
 
@@ -127,7 +127,7 @@ def test_the_confusion_matrix_is_scikit_learns(written: Written) -> None:
 def test_the_errors_of_every_class_are_scikit_learns(written: Written) -> None:
     answers = written.result.answers
     records = written.records("classes.csv")
-    labels, guesses = answers.labels.numpy(), answers.posteriors.numpy().argmax(1)
+    labels, guesses = answers.labels, answers.posteriors.argmax(1)
     precision, recall, _, images = metrics.precision_recall_fscore_support(
         labels, guesses, labels=range(3), zero_division=np.nan
     )
@@ -166,10 +166,10 @@ def test_reliability_holds_every_picture_in_its_range(written: Written) -> None:
     records = written.records("reliability.csv")
     curves = {name: list(rows) for name, rows in itertools.groupby(records, lambda r: r["curve"])}
     assert list(curves) == ["as measured", "at temperature 2.500"]
-    tempered = temper(answers.posteriors, 2.5).numpy()
-    right = answers.posteriors.numpy().argmax(1) == answers.labels.numpy()
+    tempered = temper(answers.posteriors, 2.5)
+    right = answers.posteriors.argmax(1) == answers.labels
     errors = (result.calibration_error, result.calibrated["calibration_error"])
-    probabilities = (answers.posteriors.numpy(), tempered)
+    probabilities = (answers.posteriors, tempered)
     for rows, likely, error in zip(curves.values(), probabilities, errors, strict=True):
         confidence = likely.max(1).astype(np.float64)
         assert len(rows) == BINS
@@ -283,4 +283,4 @@ def test_a_table_leaves_a_folder_for_every_row(
         assert strict_json((folder / "result.json").read_text("utf-8")) == row.result.to_dict()
         posteriors = [r[3:] for r in Written(row.result, folder).rows("posteriors.csv")[1:]]
         found = np.array(posteriors).astype(np.float32)
-        assert np.array_equal(found, row.result.answers.posteriors.numpy())
+        assert np.array_equal(found, row.result.answers.posteriors)

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import Tensor
 
 from verydeep import Classifier
 from verydeep.evaluation.protocol import NAMES, TestProtocol
@@ -132,8 +130,8 @@ class Blind:
     def check_scale(self, scale: int) -> None:
         """Accept any scale."""
 
-    def score_map(self, pictures: Tensor) -> Tensor:
-        return torch.zeros(len(pictures), 2, 1, 1)
+    def score_map(self, pictures: np.ndarray) -> np.ndarray:
+        return np.zeros((len(pictures), 2, 1, 1), np.float32)
 
 
 def of_two(first: str, second: str) -> Explanation:

@@ -12,6 +12,7 @@ from verydeep.cli.data import CHECK_EXAMPLES, SHARD_EXAMPLES, check, shard
 from verydeep.cli.engines import ENGINES_EXAMPLES, QUANTIZE_EXAMPLES, engines, quantize
 from verydeep.cli.evaluate import EXAMPLES, evaluate
 from verydeep.cli.explain import EXPLAIN_EXAMPLES, explain
+from verydeep.cli.export import EXPORT_EXAMPLES, export
 from verydeep.cli.faults import complain, fault_of, flushed_output
 from verydeep.cli.features import FEATURES_EXAMPLES, PROBE_EXAMPLES, features, probe
 from verydeep.cli.imports import IMPORT_EXAMPLES, import_
@@ -64,6 +65,7 @@ app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 app.command(epilog=EXAMPLES)(evaluate)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=EXPLAIN_EXAMPLES)(explain)
+app.command(epilog=EXPORT_EXAMPLES)(export)
 app.command(epilog=FEATURES_EXAMPLES)(features)
 app.command(epilog=PROBE_EXAMPLES)(probe)
 app.command(epilog=ENGINES_EXAMPLES)(engines)

@@ -23,9 +23,9 @@ EXAMPLES = (
     "Examples:  verydeep evaluate runs/d   |   verydeep evaluate runs/d --protocol crops "
     "--scales multi   |   verydeep evaluate runs/d runs/e --protocol all --out tests   |   "
     "verydeep evaluate runs/d --explain --out views   |   verydeep evaluate runs/d --calibrate val "
-    " |   verydeep evaluate runs/d --boxes runs/boxes   |   verydeep evaluate "
-    "torchvision/resnet50:resnet50.pth --data pets --preset torchvision "
-    "--protocol center"
+    " |   verydeep evaluate runs/d --boxes runs/boxes   |   verydeep evaluate pets.onnx --data "
+    "pets --protocol center   |   verydeep evaluate torchvision/resnet50:resnet50.pth --data pets "
+    "--preset torchvision --protocol center"
 )
 """Examples shown below the options."""
 
@@ -41,7 +41,8 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Model or run folders, or torchvision/NAME[:WEIGHTS]; several are fused."
+            help="Model or run folders, exported files, or torchvision/NAME[:WEIGHTS]; several are "
+            "fused."
         ),
     ],
     data: Annotated[str | None, typer.Option(help="Default: the data of the run.")] = None,
@@ -50,8 +51,9 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="dense (default), center, crops, both, ten-crop, googlenet, or all of them; with "
-            "--boxes: dense, crops or center; of a box regressor alone: center.",
+            help="dense (default; center for an exported file that takes crops only), center, "
+            "crops, both, ten-crop, googlenet, or all of them; with --boxes: dense, crops or "
+            "center; of a box regressor alone: center.",
             autocompletion=protocols_beginning,
         ),
     ] = None,
@@ -84,10 +86,9 @@ def evaluate(
     """
     check_models(*models, torchvision="any")
     check_models(*(boxes or ()))
-    from verydeep.run.testing.boxes import are_box_regressors
     from verydeep.system.distributed import joined
 
-    for_boxes = bool(boxes) or are_box_regressors(models)
+    for_boxes = bool(boxes) or _are_box_regressors(models)
     where = {"split": split, "layout": layout, "compute": Compute(**compute), "out": out}
     with joined() as group:
         progress = progress_of(group.rank)
@@ -103,6 +104,25 @@ def evaluate(
     if group.rank == 0:
         list_unreadable(value.get("unreadable", ()))
         print_result(value, text + (f"\n\nfiles in {out}" if out else ""), as_json)
+
+
+def _are_box_regressors(models: list[str]) -> bool:
+    from verydeep.models.loading import names_exported
+
+    if all(map(names_exported, models)):
+        return False  # known without PyTorch
+    from verydeep.run.testing.boxes import are_box_regressors
+
+    return are_box_regressors(models)
+
+
+def _usual_protocol(models: list[str]) -> str:
+    """Return dense, or center if one of the models is an exported file that takes crops only."""
+    from verydeep.models.exported.reading import read_metadata
+    from verydeep.models.loading import names_exported
+
+    files = [Path(model).expanduser() for model in models if names_exported(model)]
+    return "dense" if all(read_metadata(file).dense for file in files) else "center"
 
 
 Outcome = tuple[dict[str, Any], str]
@@ -125,7 +145,7 @@ def _classifiers(
     every = protocol == "all"
     if every and (views["scales"] or views["preset"] != "paper"):
         raise InputError("--protocol all has its own --scales and no --preset")
-    how = TestProtocol("dense" if every else protocol or "dense", **views)  # type: ignore[arg-type]
+    how = TestProtocol("dense" if every else protocol or _usual_protocol(models), **views)  # type: ignore[arg-type]
     fitted = _calibrated(models, data, how, calibrate, where, progress) if calibrate else None
     if every:
         value = evaluate_all(models, data, how, progress=progress, **where).to_dict()
@@ -204,6 +224,6 @@ def _explained(
     from verydeep.cli.text.results import explanation_as_text
     from verydeep.run.testing.walkthrough import explain_test
 
-    how = TestProtocol(protocol or "dense", **views)  # type: ignore[arg-type]
+    how = TestProtocol(protocol or _usual_protocol(models), **views)  # type: ignore[arg-type]
     explanation = explain_test(models, data, how, picture=picture, **where)
     return explanation.to_dict(), explanation_as_text(explanation)

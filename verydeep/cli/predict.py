@@ -17,9 +17,10 @@ from verydeep.models.path import check_models
 from verydeep.system.settings import Compute
 
 PREDICT_EXAMPLES = (
-    "Examples:  verydeep predict runs/a cat.jpg   |   verydeep predict runs/a photos/ "
-    "--top 3 --csv > photos.csv   |   verydeep predict runs/a photos/ --boxes runs/boxes "
-    "--out drawn   |   verydeep predict runs/a photos/ --sort sorted --least 0.8"
+    "Examples:  verydeep predict runs/a cat.jpg   |   verydeep predict pets.onnx cat.jpg   |   "
+    "verydeep predict runs/a photos/ --top 3 --csv > photos.csv   |   verydeep predict runs/a "
+    "photos/ --boxes runs/boxes --out drawn   |   verydeep predict runs/a photos/ --sort sorted "
+    "--least 0.8"
 )
 
 
@@ -29,7 +30,10 @@ PREDICT_EXAMPLES = (
 def predict(
     *,
     model: Annotated[
-        str, typer.Argument(help="Model or run folder, or torchvision/NAME[:WEIGHTS or :FILE].")
+        str,
+        typer.Argument(
+            help="Model or run folder, exported file, or torchvision/NAME[:WEIGHTS or :FILE]."
+        ),
     ],
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     top: Annotated[int, typer.Option(min=1, help="Number of classes to list.")] = 5,

@@ -3,6 +3,8 @@
 A calibrated model is right on 80 % of the images that it is 80 % confident about. After Guo et
 al., "On Calibration of Modern Neural Networks" (2017).
 
+Arguments may be NumPy arrays or anything that converts to one, such as tensors on the CPU.
+
 N images, K classes.
 """
 
@@ -10,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from verydeep.evaluation.metrics import log_losses
+from verydeep.evaluation.metrics import SMALLEST, likeliest, log_losses
 from verydeep.evaluation.significance import wilson_interval
+from verydeep.evaluation.softmax import softmax
 
 BINS = 15
 
@@ -61,7 +65,7 @@ def ranges(bins: Iterable[Bin]) -> tuple[Range, ...]:
     )
 
 
-def reliability(posteriors: Tensor, labels: Tensor, bins: int = BINS) -> list[Bin]:
+def reliability(posteriors: ArrayLike, labels: ArrayLike, bins: int = BINS) -> list[Bin]:
     """Return confidence and accuracy in bins of equal width.
 
     Args:
@@ -69,11 +73,13 @@ def reliability(posteriors: Tensor, labels: Tensor, bins: int = BINS) -> list[Bi
         labels: int64 (N,).
         bins: Number of bins.
     """
-    confidence, guess = posteriors.double().max(1)
-    return reliability_of(confidence, guess == labels, bins)
+    likely = np.asarray(posteriors, np.float64)
+    return reliability_of(likely.max(1), likely.argmax(1) == np.asarray(labels), bins)
 
 
-def reliability_of(confidence: Tensor, right: Tensor, bins: int = BINS) -> list[Bin]:
+def reliability_of(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = BINS
+) -> list[Bin]:
     """Return confidence and accuracy in bins of equal width.
 
     Args:
@@ -81,21 +87,25 @@ def reliability_of(confidence: Tensor, right: Tensor, bins: int = BINS) -> list[
         right: True where that class is correct, bool (N,).
         bins: Number of bins.
     """
-    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
-    count = torch.bincount(place, minlength=bins)
-    sure = torch.bincount(place, confidence, bins) / count
-    correct = torch.bincount(place, right.double(), bins) / count
+    place = _bin_of(confidence, bins)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+        sure = np.bincount(place, confidence, bins) / count
+        correct = np.bincount(place, right.astype(np.float64), bins) / count
     return [
         Bin(i / bins, (i + 1) / bins, int(count[i]), float(sure[i]), float(correct[i]))
         for i in range(bins)
     ]
 
 
-def expected_calibration_error(posteriors: Tensor, labels: Tensor, bins: int = BINS) -> float:
+def _bin_of(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    return np.ceil(confidence * bins).astype(np.int64).clip(1, bins) - 1
+
+
+def expected_calibration_error(posteriors: ArrayLike, labels: ArrayLike, bins: int = BINS) -> float:
     """Return the mean gap between confidence and accuracy over the images, in percent.
 
-    >>> likely = torch.tensor([[0.9, 0.1], [0.1, 0.9]])
-    >>> round(expected_calibration_error(likely, torch.tensor([0, 0])), 4)
+    >>> round(expected_calibration_error([[0.9, 0.1], [0.1, 0.9]], [0, 0]), 4)
     40.0
     """
     return _mean_gap(reliability(posteriors, labels, bins))
@@ -105,7 +115,7 @@ DRAWS = 100
 """Random draws of the outcomes of a perfectly calibrated net."""
 
 
-def calibration_error_by_chance(confidence: Tensor, bins: int = BINS) -> float:
+def calibration_error_by_chance(confidence: ArrayLike, bins: int = BINS) -> float:
     """Return the mean calibration error of a perfectly calibrated net, in percent.
 
     Even then, accuracy in a bin equals confidence only on average. On few images, a calibration
@@ -115,16 +125,17 @@ def calibration_error_by_chance(confidence: Tensor, bins: int = BINS) -> float:
         confidence: Probability of the most likely class, float64 (N,).
         bins: Number of bins.
     """
-    if not len(confidence):
+    likely = np.asarray(confidence, np.float64)
+    if not len(likely):
         return float("nan")
-    lots = torch.Generator().manual_seed(0)
-    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
-    sure = torch.bincount(place, confidence, bins)
+    lots = np.random.default_rng(0)
+    place = _bin_of(likely, bins)
+    sure = np.bincount(place, likely, bins)
     gaps = 0.0
     for _ in range(DRAWS):
-        right = torch.rand(len(confidence), generator=lots, dtype=torch.float64) < confidence
-        gaps += float((torch.bincount(place, right.double(), bins) - sure).abs().sum())
-    return 100 * gaps / DRAWS / len(confidence)
+        right = (lots.random(len(likely)) < likely).astype(np.float64)
+        gaps += float(np.abs(np.bincount(place, right, bins) - sure).sum())
+    return 100 * gaps / DRAWS / len(likely)
 
 
 def _mean_gap(found: Iterable[Bin]) -> float:
@@ -165,7 +176,7 @@ class Calibration:
 
 
 def fit_calibration(
-    posteriors: Tensor, labels: Tensor, *, split: str, protocol: str
+    posteriors: ArrayLike, labels: ArrayLike, *, split: str, protocol: str
 ) -> Calibration:
     """Fit a temperature, and test on held-out images whether it is worth using.
 
@@ -179,28 +190,29 @@ def fit_calibration(
         split: Name of the split.
         protocol: Test protocol of the posteriors.
     """
-    temperature = fit_temperature(posteriors, labels)
-    before = log_losses(posteriors, labels)
-    after = log_losses(temper(posteriors, temperature), labels)
-    held = cross_fitted(posteriors, labels) if len(labels) > 1 else before
+    likely, true = np.asarray(posteriors), np.asarray(labels)
+    temperature = fit_temperature(likely, true)
+    before = log_losses(likely, true)
+    after = log_losses(temper(likely, temperature), true)
+    held = cross_fitted(likely, true) if len(true) > 1 else before
     gain = before - held
-    surest = posteriors[posteriors.max(1).values.argmax()][None]
-    second = surest.argsort(dim=1, descending=True, stable=True)[:, min(1, surest.shape[1] - 1)]
+    surest = likely[likely.max(1).argmax()][None]
+    second = likeliest(surest, 2)[:, -1]
     if_wrong = log_losses(surest, second) - log_losses(temper(surest, temperature), second)
     return Calibration(
         temperature=temperature,
         split=split,
         protocol=protocol,
-        images=len(labels),
+        images=len(true),
         loss_before=float(before.mean()),
         loss_after=float(after.mean()),
         loss_held_out=float(held.mean()),
-        gain=mean_interval(gain) if len(labels) > 1 else None,
+        gain=mean_interval(gain) if len(true) > 1 else None,
         kept=bool(gain.sum() > 0) and bool(gain.sum() + if_wrong.sum() > 0),
     )
 
 
-def temper(posteriors: Tensor, temperature: float) -> Tensor:
+def temper(posteriors: ArrayLike, temperature: float) -> NDArray[Any]:
     """Return posteriors at a temperature: raised to the power 1/T, then scaled to sum to one.
 
     For one view this is the softmax of scores divided by T. T > 1 lowers the confidence, T < 1
@@ -210,15 +222,16 @@ def temper(posteriors: Tensor, temperature: float) -> Tensor:
         posteriors: (N, K).
         temperature: T > 0.
 
-    >>> temper(torch.tensor([[0.8, 0.2]]), 2.0)
-    tensor([[0.6667, 0.3333]])
+    >>> temper([[0.8, 0.2]], 2.0).round(4)
+    array([[0.6667, 0.3333]])
     """
-    read = posteriors.sum(1, keepdim=True) > 0
-    tempered = (_log(posteriors) / temperature).softmax(1)
-    return (tempered * read).to(posteriors.dtype)
+    likely = np.asarray(posteriors)
+    read = likely.sum(1, keepdims=True) > 0
+    tempered = softmax(_log(likely) / temperature, 1)
+    return np.asarray(tempered * read, likely.dtype)
 
 
-def fit_temperature(posteriors: Tensor, labels: Tensor) -> float:
+def fit_temperature(posteriors: ArrayLike, labels: ArrayLike) -> float:
     """Return the temperature from 0.05 to 20 with the lowest loss.
 
     Args:
@@ -227,10 +240,14 @@ def fit_temperature(posteriors: Tensor, labels: Tensor) -> float:
     """
     from scipy import optimize  # slow to import and rarely needed
 
-    logs = _log(posteriors)
+    logs, true = _log(posteriors), np.asarray(labels)
+    rows = np.arange(len(true))
 
     def loss(inverse: float) -> float:
-        return float(torch.nn.functional.cross_entropy(logs * inverse, labels))
+        scores = logs * inverse
+        highest = scores.max(1)
+        total = np.log(np.exp(scores - highest[:, None]).sum(1)) + highest
+        return float((total - scores[rows, true]).mean())
 
     # The loss is convex in 1/T, so one bounded search finds the minimum.
     found = optimize.minimize_scalar(
@@ -243,7 +260,9 @@ FOLDS = 20
 """Maximum number of folds for cross-fitting."""
 
 
-def cross_fitted(posteriors: Tensor, labels: Tensor, folds: int = FOLDS) -> Tensor:
+def cross_fitted(
+    posteriors: ArrayLike, labels: ArrayLike, folds: int = FOLDS
+) -> NDArray[np.float64]:
     """Return each image's loss at a temperature fitted to other images, float64 (N,).
 
     The images are divided into folds stratified by class; each fold is held out in turn.
@@ -253,34 +272,36 @@ def cross_fitted(posteriors: Tensor, labels: Tensor, folds: int = FOLDS) -> Tens
         labels: int64 (N,).
         folds: Number of folds; with fewer images, each image is a fold.
     """
-    folds = min(folds, len(labels))
-    part = torch.empty_like(labels)
-    part[labels.argsort(stable=True)] = torch.arange(len(labels)) % folds
-    losses = torch.empty(len(labels), dtype=torch.float64)
+    likely, true = np.asarray(posteriors), np.asarray(labels)
+    folds = min(folds, len(true))
+    part = np.empty_like(true)
+    part[np.argsort(true, kind="stable")] = np.arange(len(true)) % folds
+    losses = np.empty(len(true), np.float64)
     for number in range(folds):
         held = part == number
-        temperature = fit_temperature(posteriors[~held], labels[~held])
-        losses[held] = log_losses(temper(posteriors[held], temperature), labels[held])
+        temperature = fit_temperature(likely[~held], true[~held])
+        losses[held] = log_losses(temper(likely[held], temperature), true[held])
     return losses
 
 
-def mean_interval(values: Tensor, confidence: float = 0.95) -> tuple[float, float]:
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
     """Return Student's t interval of a mean.
 
     Args:
         values: At least two.
         confidence: Confidence level.
 
-    >>> [round(edge, 3) for edge in mean_interval(torch.tensor([1.0, 2.0, 3.0]))]
+    >>> [round(edge, 3) for edge in mean_interval([1.0, 2.0, 3.0])]
     [-0.484, 4.484]
     """
     from scipy import stats
 
-    count, mean = len(values), float(values.mean())
-    reach = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * float(values.std()) / count**0.5
+    given = np.asarray(values)
+    count, mean, spread = len(given), float(given.mean()), float(given.std(ddof=1))
+    reach = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * spread / count**0.5
     return mean - reach, mean + reach
 
 
-def _log(posteriors: Tensor) -> Tensor:
+def _log(posteriors: ArrayLike) -> NDArray[np.float64]:
     """Return logarithms in float64; zeros, from underflow, become the smallest normal float32."""
-    return posteriors.double().clamp(min=torch.finfo(torch.float32).tiny).log()
+    return np.asarray(np.log(np.asarray(posteriors, np.float64).clip(min=SMALLEST)))

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from verydeep.evaluation.metrics import likeliest
 
 
-def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:
+def confusion_matrix(posteriors: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
     """Count the images by true class (rows) and most likely class (columns).
 
     Args:
@@ -24,14 +24,15 @@ def confusion_matrix(posteriors: Tensor, labels: Tensor) -> Tensor:
     Returns:
         int64 (K, K).
 
-    >>> confusion_matrix(torch.tensor([[0.9, 0.1], [0.6, 0.4]]), torch.tensor([0, 1]))
-    tensor([[1, 0],
-            [1, 0]])
+    >>> confusion_matrix([[0.9, 0.1], [0.6, 0.4]], [0, 1])
+    array([[1, 0],
+           [1, 0]])
     """
-    return count_pairs(labels, likeliest(posteriors, 1)[:, 0], posteriors.shape[1])
+    likely = np.asarray(posteriors)
+    return count_pairs(labels, likeliest(likely, 1)[:, 0], likely.shape[1])
 
 
-def count_pairs(labels: Tensor, guesses: Tensor, classes: int) -> Tensor:
+def count_pairs(labels: ArrayLike, guesses: ArrayLike, classes: int) -> NDArray[np.int64]:
     """Count the images by true class (rows) and guess (columns), int64 (K, K).
 
     Args:
@@ -39,12 +40,12 @@ def count_pairs(labels: Tensor, guesses: Tensor, classes: int) -> Tensor:
         guesses: int64 (N,).
         classes: K.
 
-    >>> count_pairs(torch.tensor([0, 1, 1]), torch.tensor([1, 1, 1]), 2)
-    tensor([[0, 1],
-            [0, 2]])
+    >>> count_pairs([0, 1, 1], [1, 1, 1], 2)
+    array([[0, 1],
+           [0, 2]])
     """
-    codes = labels * classes + guesses
-    return torch.bincount(codes, minlength=classes**2).view(classes, classes)
+    codes = np.asarray(labels) * classes + np.asarray(guesses)
+    return np.bincount(codes, minlength=classes**2).reshape(classes, classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +74,17 @@ class ClassErrors:
     mostly_taken_for: tuple[str, int] | None
 
 
-def class_errors(confusion: Tensor, names: tuple[str, ...]) -> list[ClassErrors]:
+def class_errors(confusion: ArrayLike, names: tuple[str, ...]) -> list[ClassErrors]:
     """Return the errors of every class.
 
     Args:
         confusion: int64 (K, K), from :func:`confusion_matrix`.
         names: Names of the K classes.
     """
-    images, taken, right = confusion.sum(1), confusion.sum(0), confusion.diagonal()
-    others = confusion - torch.diag(right)
-    most, other = others.max(1)
+    counts = np.asarray(confusion)
+    images, taken, right = counts.sum(1), counts.sum(0), counts.diagonal()
+    others = counts - np.diag(right)
+    most, other = others.max(1), others.argmax(1)
     found = {
         k: (names[guess], count)
         for k, (guess, count) in enumerate(zip(other.tolist(), most.tolist(), strict=True))
@@ -93,9 +95,9 @@ def class_errors(confusion: Tensor, names: tuple[str, ...]) -> list[ClassErrors]
 
 def rate_classes(
     names: Sequence[str],
-    images: Tensor,
-    taken: Tensor,
-    right: Tensor,
+    images: NDArray[np.int64],
+    taken: NDArray[np.int64],
+    right: NDArray[np.int64],
     mostly_taken_for: Mapping[int, tuple[str, int]],
 ) -> list[ClassErrors]:
     """Return the errors of every class from counts.
@@ -108,8 +110,8 @@ def rate_classes(
         mostly_taken_for: By class index, the class it is most often mistaken for and the number
             of images.
     """
-    right = right.double()
-    recall, precision, f1 = right / images, right / taken, 2 * right / (images + taken)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+        recall, precision, f1 = right / images, right / taken, 2 * right / (images + taken)
     return [
         ClassErrors(
             name,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol as Interface
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.geometry import Rounding
@@ -137,7 +137,7 @@ def evaluate_tests(
     if not good:
         raise none_readable(len(samples), faults)
     names = [relative_name(sample.path, root or Path()) for sample in samples]
-    labels = torch.tensor(samples.labels[good], dtype=torch.long)
+    labels = np.array(samples.labels[good], np.int64)
     return [
         make_result(
             [models[net] for net, _ in test.members],
@@ -174,7 +174,7 @@ def _share(
     split: str,
     workers: int | None,
     progress: Progress | None,
-) -> tuple[Tensor, dict[int, str], dict[ViewGroup, float]]:
+) -> tuple[NDArray[np.float32], dict[int, str], dict[ViewGroup, float]]:
     """Compute this process's share of the posteriors, and merge all shares.
 
     Returns:
@@ -203,7 +203,7 @@ def _share(
     times = group.gather(own)
     parts = {part for mixture in mixtures for part in mixture}
     return (
-        group.join_rows(likely, mine, len(samples), dim=1),
+        group.join_rows(likely, mine, len(samples), axis=1),
         group.join_values(pictures.unreadable, mine),
         {part: max(one.get(part, 0.0) for one in times) for part in parts},
     )

@@ -1,5 +1,7 @@
 """Error rates and losses from posteriors.
 
+Arguments may be NumPy arrays or anything that converts to one, such as tensors on the CPU.
+
 N images, K classes.
 """
 
@@ -8,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""Smallest normal float32, in place of probabilities of zero."""
 
 
-def likeliest(posteriors: Tensor, k: int) -> Tensor:
+def likeliest(posteriors: ArrayLike, k: int) -> NDArray[np.int64]:
     """Return the k most likely classes in descending order; ties go to the first class.
 
     Args:
@@ -22,10 +27,10 @@ def likeliest(posteriors: Tensor, k: int) -> Tensor:
     Returns:
         int64 (N, min(k, K)).
     """
-    return posteriors.argsort(dim=1, descending=True, stable=True)[:, :k]
+    return np.argsort(-np.asarray(posteriors), axis=1, kind="stable")[:, :k]
 
 
-def topk_error(posteriors: Tensor, labels: Tensor, k: int) -> float:
+def topk_error(posteriors: ArrayLike, labels: ArrayLike, k: int) -> float:
     """Return the percentage of images whose class is not among the k most likely.
 
     With fewer than k classes, top-k is top-K. Ties go to the first class.
@@ -35,41 +40,44 @@ def topk_error(posteriors: Tensor, labels: Tensor, k: int) -> float:
         labels: int64 (N,).
         k: Number of guesses allowed.
 
-    >>> topk_error(torch.tensor([[0.6, 0.3, 0.1], [0.5, 0.1, 0.4]]), torch.tensor([0, 2]), 1)
+    >>> topk_error([[0.6, 0.3, 0.1], [0.5, 0.1, 0.4]], [0, 2], 1)
     50.0
     """
-    if not len(labels):
+    true = np.asarray(labels)
+    if not len(true):
         return float("nan")
-    missed = int((likeliest(posteriors, k) != labels[:, None]).all(1).sum())
-    return 100 * missed / len(labels)
+    missed = int((likeliest(posteriors, k) != true[:, None]).all(1).sum())
+    return 100 * missed / len(true)
 
 
-def log_loss(posteriors: Tensor, labels: Tensor) -> float:
+def log_loss(posteriors: ArrayLike, labels: ArrayLike) -> float:
     """Return the mean −log probability of the true class, in nats.
 
     Args:
         posteriors: (N, K).
         labels: int64 (N,).
 
-    >>> round(log_loss(torch.tensor([[0.5, 0.5]]), torch.tensor([1])), 4)
+    >>> round(log_loss([[0.5, 0.5]], [1]), 4)
     0.6931
     """
-    return log_losses(posteriors, labels).mean().item() if len(labels) else float("nan")
+    losses = log_losses(posteriors, labels)
+    return float(losses.mean()) if len(losses) else float("nan")
 
 
-def log_losses(posteriors: Tensor, labels: Tensor) -> Tensor:
+def log_losses(posteriors: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
     """Return the −log probability of each image's true class, in nats, float64 (N,).
 
     Args:
         posteriors: (N, K).
         labels: int64 (N,).
     """
-    likely = posteriors.gather(1, labels[:, None])[:, 0].double()
+    likely, true = np.asarray(posteriors), np.asarray(labels)
+    own = likely[np.arange(len(true)), true].astype(np.float64)
     # A zero probability, which softmax gives only by underflow, would have an infinite loss.
-    return -likely.clamp(min=torch.finfo(torch.float32).tiny).log()
+    return np.asarray(-np.log(own.clip(min=SMALLEST)))
 
 
-def macro_f1(guesses: Tensor, labels: Tensor) -> float:
+def macro_f1(guesses: ArrayLike, labels: ArrayLike) -> float:
     """Return the unweighted mean F1 of the classes, in percent.
 
     F1 of a class is the harmonic mean of precision and recall, 2·TP / (2·TP + FP + FN). Classes
@@ -79,16 +87,17 @@ def macro_f1(guesses: Tensor, labels: Tensor) -> float:
         guesses: Most likely classes, int64 (N,).
         labels: int64 (N,).
 
-    >>> round(macro_f1(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1])), 2)
+    >>> round(macro_f1([0, 0, 1], [0, 1, 1]), 2)
     66.67
     """
-    if not len(labels):
+    found, true = np.asarray(guesses), np.asarray(labels)
+    if not len(true):
         return float("nan")
-    classes = int(torch.cat([guesses, labels]).max()) + 1
-    right = labels[guesses == labels].bincount(minlength=classes)
-    both = labels.bincount(minlength=classes) + guesses.bincount(minlength=classes)
+    classes = int(max(found.max(), true.max())) + 1
+    right = np.bincount(true[found == true], minlength=classes)
+    both = np.bincount(true, minlength=classes) + np.bincount(found, minlength=classes)
     there = both > 0
-    return 100 * float((2 * right[there].double() / both[there]).mean())
+    return 100 * float((2 * right[there] / both[there]).mean())
 
 
 TITLES = {"top1_error": "top-1 error", "localization_error": "localization error"}

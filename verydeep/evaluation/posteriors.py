@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from verydeep.data.geometry import View
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.evaluation.protocol import Average, TestProtocol
+from verydeep.evaluation.softmax import softmax
 from verydeep.evaluation.view_batching import Together, in_blocks
 from verydeep.evaluation.views import Views
 from verydeep.system.progress import ProgressTask
@@ -38,8 +39,11 @@ class Scorer(Protocol):
     def pixels_at_once(self) -> int:
         """Total pixels of a batch."""
 
-    def score_map(self, pictures: Tensor) -> Tensor:
-        """Return scores (N, K, h, w) before the softmax, for uint8 images (N, 3, H, W)."""
+    def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return scores (N, K, h, w) before the softmax, for uint8 images (N, 3, H, W).
+
+        The images are a view of an array (N, H, W, 3).
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ def view_groups(protocol: TestProtocol, net: int = 0) -> list[ViewGroup]:
 Mixture = Mapping[ViewGroup, float]
 """A test: the weight of each part; weights sum to one."""
 
+Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Function from maps (n, C, h, w) of n views to (n, K)."""
+
 
 class _Note(NamedTuple):
     """A view's image index, its part, and its weight within the part."""
@@ -84,7 +91,7 @@ def mix_posteriors(
     block: int = 256,
     task: ProgressTask | None = None,
     seconds: dict[ViewGroup, float] | None = None,
-) -> Tensor:
+) -> NDArray[np.float32]:
     """Return the class probabilities of images in several tests.
 
     Images are processed in blocks of neighbours. Views of the same input size, from all images
@@ -102,7 +109,7 @@ def mix_posteriors(
         seconds: Receives the time that each part took.
 
     Returns:
-        float32 (M, N, K) on the CPU; rows sum to one, or are zero for unreadable images.
+        float32 (M, N, K); rows sum to one, or are zero for unreadable images.
     """
     total = mix_answers(
         nets,
@@ -114,9 +121,11 @@ def mix_posteriors(
         task=task,
         seconds=seconds,
     )
-    read = torch.ones(len(pictures), 1)
-    read[list(pictures.unreadable)] = 0
-    return total.softmax(2) * read if average == "scores" else total
+    if average != "scores":
+        return total
+    likely = softmax(total, 2)
+    likely[:, list(pictures.unreadable)] = 0
+    return likely
 
 
 def mix_answers(
@@ -124,12 +133,12 @@ def mix_answers(
     outputs: int,
     pictures: TestPictures,
     mixtures: Sequence[Mixture],
-    answer: Callable[[Tensor], Tensor],
+    answer: Answer,
     *,
     block: int = 256,
     task: ProgressTask | None = None,
     seconds: dict[ViewGroup, float] | None = None,
-) -> Tensor:
+) -> NDArray[np.float32]:
     """Return weighted means over views of a function of the nets' maps.
 
     Args:
@@ -143,10 +152,11 @@ def mix_answers(
         seconds: Receives the time that each part took.
 
     Returns:
-        float32 (M, N, K) on the CPU; zero for unreadable images.
+        float32 (M, N, K); zero for unreadable images.
     """
     parts = list(dict.fromkeys(part for mixture in mixtures for part in mixture))
-    mixer = _Mixer(nets, mixtures, answer, torch.zeros(len(mixtures), len(pictures), outputs))
+    total = np.zeros((len(mixtures), len(pictures), outputs), np.float32)
+    mixer = _Mixer(nets, mixtures, answer, total)
     views = lru_cache(1024)(lambda part, *size: Counter(part.views(*size)))
     together = Together([net.pixels_at_once for net in nets], mixer.add)
     with closing(in_blocks(pictures, together, block, task=task)) as each:
@@ -170,8 +180,8 @@ class _Mixer:
         self,
         nets: Sequence[Scorer],
         mixtures: Sequence[Mixture],
-        answer: Callable[[Tensor], Tensor],
-        total: Tensor,
+        answer: Answer,
+        total: NDArray[np.float32],
     ) -> None:
         self.nets = nets
         self.mixtures = mixtures
@@ -179,22 +189,22 @@ class _Mixer:
         self.total = total
         self.seconds: dict[ViewGroup, float] = defaultdict(float)
 
-    def add(self, net: int, shown: Tensor, notes: Sequence[_Note]) -> None:
+    def add(self, net: int, shown: NDArray[np.uint8], notes: Sequence[_Note]) -> None:
         """Run a net on views, and accumulate its answers."""
         started = time.perf_counter()
-        answers = self.answer(self.nets[net].score_map(shown)).cpu()
-        rows = torch.tensor([note.row for note in notes])
+        answers = self.answer(np.asarray(self.nets[net].score_map(shown)))
+        rows = [note.row for note in notes]
         for total, mixture in zip(self.total, self.mixtures, strict=True):
-            weights = torch.tensor([mixture.get(note.part, 0.0) * note.weight for note in notes])
-            total.index_add_(0, rows, answers * weights[:, None])
+            weights = [mixture.get(note.part, 0.0) * note.weight for note in notes]
+            np.add.at(total, rows, answers * np.array(weights, np.float32)[:, None])
         each = (time.perf_counter() - started) / len(notes)
         for note in notes:
             self.seconds[note.part] += each
 
 
-ANSWERS: dict[Average, Callable[[Tensor], Tensor]] = {
-    "paper": lambda maps: maps.mean((2, 3)).softmax(1),
+ANSWERS: dict[Average, Answer] = {
+    "paper": lambda maps: softmax(maps.mean((2, 3)), 1),
     "scores": lambda maps: maps.mean((2, 3)),
-    "posteriors": lambda maps: maps.softmax(1).mean((2, 3)),
+    "posteriors": lambda maps: softmax(maps, 1).mean((2, 3)),
 }
 """Functions from score maps (n, K, h, w) to (n, K), applied before views are averaged."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from verydeep.evaluation.calibration import BINS, Bin, reliability_of
 from verydeep.evaluation.confusion import ClassErrors, rate_classes
@@ -37,51 +37,51 @@ class Record:
     """
 
     names: tuple[str, ...]
-    labels: Tensor
-    probabilities: Tensor
-    guesses: Tensor
-    confidences: Tensor
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    guesses: NDArray[np.int64]
+    confidences: NDArray[np.float64]
     classes: tuple[str, ...]
 
     @staticmethod
     def of(answers: Answers) -> Record:
         """Return the record of a test's answers."""
-        likely = answers.posteriors.double()
+        likely = answers.posteriors.astype(np.float64)
         guesses = likeliest(answers.posteriors, KEPT)
         return Record(
             answers.names,
             answers.labels,
-            likely.gather(1, answers.labels[:, None])[:, 0],
+            np.take_along_axis(likely, answers.labels[:, None], 1)[:, 0],
             guesses,
-            likely.gather(1, guesses),
+            np.take_along_axis(likely, guesses, 1),
             answers.classes,
         )
 
     @property
-    def wrong(self) -> Tensor:
+    def wrong(self) -> NDArray[np.bool_]:
         """True where the most likely class is wrong, bool (N,)."""
-        return self.guesses[:, 0] != self.labels
+        return np.not_equal(self.guesses[:, 0], self.labels)
 
     @property
-    def margins(self) -> Tensor:
+    def margins(self) -> NDArray[np.float64]:
         """Probability gap between the first and second class, float64 (N,); 1 with one class."""
         rest = self.confidences[:, 1] if self.confidences.shape[1] > 1 else 0.0
         return self.confidences[:, 0] - rest
 
     def worst_mistakes(self, count: int) -> list[int]:
         """Return indices of misclassified images, most confident mistakes first."""
-        order = self.confidences[:, 0].argsort(descending=True, stable=True)
+        order = np.argsort(-self.confidences[:, 0], kind="stable")
         return [int(number) for number in order[self.wrong[order]][:count]]
 
     def most_doubtful(self, count: int) -> list[int]:
         """Return indices of images, right or wrong, smallest margin first."""
-        return [int(number) for number in self.margins.argsort(stable=True)[:count]]
+        return [int(number) for number in np.argsort(self.margins, kind="stable")[:count]]
 
     def mistaken_pairs(self) -> list[tuple[int, int, int]]:
         """Return (true class, predicted class, count) of mistakes, most frequent first."""
         classes = len(self.classes)
         codes = (self.labels * classes + self.guesses[:, 0])[self.wrong]
-        found, counts = torch.unique(codes, return_counts=True)
+        found, counts = np.unique(codes, return_counts=True)
         pairs = zip(found.tolist(), counts.tolist(), strict=True)
         return sorted(
             ((code // classes, code % classes, count) for code, count in pairs),
@@ -91,9 +91,9 @@ class Record:
     def class_errors(self) -> list[ClassErrors]:
         """Return the errors of every class, in class order, without building a K×K matrix."""
         classes = len(self.classes)
-        images = self.labels.bincount(minlength=classes)
-        taken = self.guesses[:, 0].bincount(minlength=classes)
-        right = self.labels[~self.wrong].bincount(minlength=classes)
+        images = np.bincount(self.labels, minlength=classes)
+        taken = np.bincount(self.guesses[:, 0], minlength=classes)
+        right = np.bincount(self.labels[~self.wrong], minlength=classes)
         most: dict[int, tuple[str, int]] = {}
         for true, guess, count in self.mistaken_pairs():
             most.setdefault(true, (self.classes[guess], count))
@@ -134,10 +134,10 @@ class Record:
         guesses = [[number[name] for name in row["likeliest"]] for row in rows]
         return Record(
             tuple(str(row["file"]) for row in rows),
-            torch.tensor([number[row["class"]] for row in rows], dtype=torch.long),
-            torch.tensor([row["probability"] for row in rows], dtype=torch.float64),
-            torch.tensor(guesses, dtype=torch.long).reshape(len(rows), -1),
-            torch.tensor([row["probabilities"] for row in rows], dtype=torch.float64),
+            np.array([number[row["class"]] for row in rows], np.int64),
+            np.array([row["probability"] for row in rows], np.float64),
+            np.array(guesses, np.int64).reshape(len(rows), -1),
+            np.array([row["probabilities"] for row in rows], np.float64),
             tuple(classes),
         )
 

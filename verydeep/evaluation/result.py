@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from typing import Protocol as Interface
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from verydeep.evaluation.calibration import (
     Calibration,
@@ -43,19 +44,19 @@ class Answers:
     """
 
     names: tuple[str, ...]
-    labels: Tensor
-    posteriors: Tensor
+    labels: NDArray[np.int64]
+    posteriors: NDArray[np.float32]
     classes: tuple[str, ...]
 
     @property
-    def guesses(self) -> Tensor:
+    def guesses(self) -> NDArray[np.int64]:
         """Most likely classes, int64 (N,); ties go to the first class."""
         return likeliest(self.posteriors, 1)[:, 0]
 
     @property
-    def wrong(self) -> Tensor:
+    def wrong(self) -> NDArray[np.bool_]:
         """True where the most likely class is wrong, bool (N,)."""
-        return self.guesses != self.labels
+        return np.not_equal(self.guesses, self.labels)
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,7 +182,7 @@ def make_result(
         macro_f1=macro_f1(answers.guesses, labels),
         loss=log_loss(likely, labels),
         calibration_error=expected_calibration_error(likely, labels),
-        calibration_error_by_chance=calibration_error_by_chance(likely.double().max(1).values),
+        calibration_error_by_chance=calibration_error_by_chance(likely.max(1)),
         classes=len(answers.classes),
         images=count,
         unreadable=unreadable,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import ArrayLike
 
 
 def wilson_interval(wrong: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -38,21 +39,20 @@ class Comparison:
     p_value: float
 
 
-def mcnemar(first_wrong: Tensor, second_wrong: Tensor) -> Comparison:
+def mcnemar(first_wrong: ArrayLike, second_wrong: ArrayLike) -> Comparison:
     """Compare two tests by the images that only one of them got wrong.
 
     Args:
         first_wrong: bool (N,).
         second_wrong: bool (N,), for the same images.
 
-    >>> import torch
-    >>> mcnemar(torch.tensor([True, True, False]), torch.tensor([False, True, False]))
+    >>> mcnemar([True, True, False], [False, True, False])
     Comparison(only_first_wrong=1, only_second_wrong=0, p_value=1.0)
     """
     from scipy import stats
 
-    first = int((first_wrong & ~second_wrong).sum())
-    second = int((second_wrong & ~first_wrong).sum())
+    one, other = np.asarray(first_wrong, np.bool_), np.asarray(second_wrong, np.bool_)
+    first, second = int((one & ~other).sum()), int((other & ~one).sum())
     both = first + second
     p_value = float(stats.binomtest(first, both).pvalue) if both else 1.0
     return Comparison(first, second, p_value)

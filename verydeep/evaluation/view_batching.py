@@ -11,9 +11,7 @@ from contextlib import closing
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from verydeep.data.geometry import View
 from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
@@ -46,7 +44,7 @@ class Together(Generic[T]):
     """
 
     def __init__(
-        self, pixels_at_once: Sequence[int], work: Callable[[int, Tensor, Sequence[T]], None]
+        self, pixels_at_once: Sequence[int], work: Callable[[int, Pixels, Sequence[T]], None]
     ) -> None:
         self.pixels_at_once = pixels_at_once
         self.work = work
@@ -89,7 +87,7 @@ class Together(Generic[T]):
         self.pending = sum(self.held.values())
 
     def _show(self, net: int, group: Sequence[_Item[T]]) -> None:
-        shown = torch.from_numpy(np.stack([item.pixels for item in group])).permute(0, 3, 1, 2)
+        shown = np.stack([item.pixels for item in group]).transpose(0, 3, 1, 2)
         self.work(net, shown, [item.note for item in group])
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from verydeep.data.geometry import View
 from verydeep.data.images.member import ImageSource
@@ -21,6 +21,7 @@ from verydeep.evaluation.description import steps
 from verydeep.evaluation.evaluate import Model, Test, check_tests, rescaling
 from verydeep.evaluation.posteriors import ANSWERS
 from verydeep.evaluation.protocol import TestProtocol
+from verydeep.evaluation.softmax import softmax
 from verydeep.evaluation.view_batching import show
 
 
@@ -36,7 +37,7 @@ class Glance:
 
     view: View
     map_size: tuple[int, int]
-    likely: Tensor
+    likely: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Stage:
     scale: int
     pixels: Pixels
     glances: tuple[Glance, ...]
-    likely: Tensor
+    likely: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ class Explanation:
     source: ImageSource | None
     steps: tuple[str, ...]
     stages: tuple[Stage, ...]
-    likely: Tensor
+    likely: NDArray[np.float32]
     classes: tuple[str, ...]
 
-    def guess(self, likely: Tensor) -> tuple[str, float]:
+    def guess(self, likely: NDArray[np.float32]) -> tuple[str, float]:
         """Return the likeliest class and its probability."""
         label = int(likely.argmax())
         return self.classes[label], float(likely[label])
@@ -120,7 +121,7 @@ class Explanation:
             **self._guess(self.likely),
         }
 
-    def _guess(self, likely: Tensor) -> dict[str, Any]:
+    def _guess(self, likely: NDArray[np.float32]) -> dict[str, Any]:
         name, probability = self.guess(likely)
         return {"class": name, "probability": probability}
 
@@ -150,9 +151,7 @@ def explain(
         [*_stages(net, model, protocol, picture)]
         for net, (model, protocol) in enumerate(zip(models, protocols, strict=True))
     ]
-    answers = torch.stack(
-        [torch.stack([answer for _, answer in stages]).mean(0) for stages in nets]
-    )
+    answers = np.stack([np.stack([answer for _, answer in stages]).mean(0) for stages in nets])
     return Explanation(
         source=None if isinstance(source, Image.Image) else source,
         steps=steps(models, protocols),
@@ -164,7 +163,7 @@ def explain(
 
 def _stages(
     net: int, model: Model, protocol: TestProtocol, picture: TestPicture
-) -> Iterator[tuple[Stage, Tensor]]:
+) -> Iterator[tuple[Stage, NDArray[np.float32]]]:
     """Yield each stage with its average of scores or posteriors."""
     for scale in protocol.used_scales:
         for kind in protocol.kinds:
@@ -172,13 +171,13 @@ def _stages(
             height, width, _ = pixels.shape
             glances, answers = [], []
             for view in kind(height, width, model.input_size):
-                shown = torch.from_numpy(show(pixels, view).copy()).permute(2, 0, 1)
-                maps = model.score_map(shown[None]).cpu()
+                shown = show(pixels, view).copy().transpose(2, 0, 1)
+                maps = np.asarray(model.score_map(shown[None]))
                 (answer,) = ANSWERS[protocol.average](maps)
                 size = (maps.shape[2], maps.shape[3])
                 glances.append(Glance(view, size, _posterior(answer, protocol)))
                 answers.append(answer)
-            mean = torch.stack(answers).mean(0)
+            mean = np.stack(answers).mean(0)
             name = type(kind).__name__.removesuffix("Crops").lower()
             likely = _posterior(mean, protocol)
             stage = Stage(
@@ -196,5 +195,5 @@ def _stages(
             yield stage, mean
 
 
-def _posterior(answer: Tensor, protocol: TestProtocol) -> Tensor:
-    return answer.softmax(0) if protocol.average == "scores" else answer
+def _posterior(answer: NDArray[np.float32], protocol: TestProtocol) -> NDArray[np.float32]:
+    return softmax(answer, 0) if protocol.average == "scores" else answer

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from verydeep.data.geometry import View, Window
-from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.data.pipeline.rescaled import Pixels, TestPictures
 from verydeep.errors import printable
 from verydeep.evaluation.view_batching import Together, in_blocks
 from verydeep.inspection.activations import BLOCKS, LayerMap, Unit, activations
@@ -104,7 +104,8 @@ def strongest_patches(
     rankings = {channel: _Ranking(model, channel, top) for channel in channels}
     layers = {channel.layer for channel in channels}
 
-    def work(net: int, images: Tensor, indices: Sequence[int]) -> None:
+    def work(net: int, shown: Pixels, indices: Sequence[int]) -> None:
+        images = torch.from_numpy(shown)
         maps = model.maps(images, layers)
         for channel, ranking in rankings.items():
             ranking.add(images, maps[channel.layer][:, channel.number].cpu(), indices)

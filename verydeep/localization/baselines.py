@@ -16,7 +16,7 @@ from verydeep.localization.box_geometry import (
     to_corners,
     to_view,
 )
-from verydeep.localization.head import CORRECT_ABOVE
+from verydeep.localization.protocol import CORRECT_ABOVE
 
 CENTRAL_SQUARE = math.sqrt(0.5)
 """Side of the central square relative to the image's smallest side: half the square's area."""

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from typing import Protocol as Interface
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from verydeep.data.pipeline.rescaled import TestPicture, TestPictures
+from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
 from verydeep.evaluation.evaluate import Model
 from verydeep.evaluation.posteriors import ANSWERS
 from verydeep.evaluation.view_batching import Together, in_blocks
@@ -201,10 +202,10 @@ class _Collector:
             first = first_view(picture.size, (height, width), view, size, self.nets[0].stride)
             together.add(0, view, pixels, (picture.index, scale), _Note(picture.index, first))
 
-    def add(self, _: int, shown: Tensor, notes: Sequence[_Note]) -> None:
+    def add(self, _: int, shown: Pixels, notes: Sequence[_Note]) -> None:
         """Compute the outputs of all nets for views, and store them by image."""
-        boxes = [net.outputs(shown).cpu() for net in self.nets]
-        maps = [model.score_map(shown).cpu() for model in self.models]
+        boxes = [net.outputs(torch.from_numpy(shown)).cpu() for net in self.nets]
+        maps = [torch.from_numpy(model.score_map(shown)) for model in self.models]
         h, w = boxes[0].shape[-2:]
         likely = (
             torch.stack([scores.softmax(1) for scores in maps]).mean(0)
@@ -217,7 +218,8 @@ class _Collector:
             self.open[note.row].answers.append(answer)
             self.kept += _bytes(answer)
         if maps:
-            whole = torch.stack([ANSWERS["paper"](scores) for scores in maps]).mean(0)
+            answers = [ANSWERS["paper"](scores.numpy()) for scores in maps]
+            whole = torch.from_numpy(np.stack(answers).mean(0))
             for note, posterior in zip(notes, whole, strict=True):
                 sighting = self.open[note.row]
                 before = sighting.total

@@ -21,10 +21,6 @@ BEND = 0.1
 """Deviation above which smooth L1 is linear, relative to the side of the input window."""
 
 
-CORRECT_ABOVE = 0.5
-"""IoU with the true box above which a box is correct."""
-
-
 def outputs_for(classes: int, *, per_class: bool) -> int:
     """Return the number of outputs of the last layer: 4·K (PCR) or 4 (SCR).
 

@@ -45,6 +45,9 @@ class Merging:
 
 
 USUAL = Merging()
+
+CORRECT_ABOVE = 0.5
+"""IoU with the true box above which a box is correct."""
 """Default limits of merging."""
 
 

@@ -18,8 +18,7 @@ from verydeep.evaluation.significance import mcnemar, wilson_interval
 from verydeep.localization.baselines import baselines
 from verydeep.localization.box_geometry import iou
 from verydeep.localization.detect import Guess, Located
-from verydeep.localization.head import CORRECT_ABOVE
-from verydeep.localization.protocol import BoxProtocol
+from verydeep.localization.protocol import CORRECT_ABOVE, BoxProtocol
 from verydeep.localization.verdict import verdict
 from verydeep.system.summary import Rows, Summary, percent
 

@@ -14,8 +14,8 @@ from verydeep.evaluation.evaluate import block_size, none_readable
 from verydeep.localization.box_geometry import to_view
 from verydeep.localization.dense_outputs import BoxRegressor, DenseOutputs, dense_outputs
 from verydeep.localization.detect import check_nets, located_in
-from verydeep.localization.head import CORRECT_ABOVE, of_class
-from verydeep.localization.protocol import BoxProtocol
+from verydeep.localization.head import of_class
+from verydeep.localization.protocol import CORRECT_ABOVE, BoxProtocol
 from verydeep.localization.result import LocatedSample
 from verydeep.system.progress import ProgressTask
 

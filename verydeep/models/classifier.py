@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from verydeep.evaluation.calibration import Calibration
@@ -16,6 +18,7 @@ from verydeep.models.card import model_card
 from verydeep.models.folder import ModelConfig, read_model, write_model
 from verydeep.models.path import find_model, int8_in, is_weights
 from verydeep.models.predictor import Predictor
+from verydeep.models.tensors import arrays_too
 from verydeep.models.trained_net import TrainedNet, from_config
 from verydeep.nets.interface import Net
 from verydeep.system.progress import choose_progress
@@ -52,17 +55,21 @@ class Classifier(TrainedNet, Predictor):
     interpolation = "bilinear"
     density = "fully connected layers at every position of the last map"
 
-    def score_map(self, pictures: Tensor) -> Tensor:
+    @overload
+    def score_map(self, pictures: Tensor) -> Tensor: ...
+    @overload
+    def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+    def score_map(self, pictures: Tensor | NDArray[np.uint8]) -> Tensor | NDArray[np.float32]:
         """Return class scores before the softmax at every position.
 
         Args:
-            pictures: Images, uint8 (N, 3, H, W); H, W ≥ ``input_size``.
+            pictures: Images, uint8 (N, 3, H, W); H, W ≥ ``input_size``. A tensor or an array.
 
         Returns:
-            Scores, float32 (N, K, h, w), on the model's device; h = w = 1 for images of
-            ``input_size``.
+            Scores, float32 (N, K, h, w); h = w = 1 for images of ``input_size``. For a tensor, a
+            tensor on the model's device; for an array, an array.
         """
-        return self.answers(pictures)
+        return arrays_too(self.answers, pictures)
 
     def save(self, folder: str | Path) -> None:
         """Write a model folder: ``config.json``, ``model.safetensors``, ``README.md``."""

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from verydeep.errors import InputError, ModelError
 from verydeep.models.path import CARD, CONFIG, WEIGHTS, find_model
-from verydeep.nets.interface import Net
 from verydeep.nets.norm import Norm, to_batch_norm, to_norm
 from verydeep.nets.registry import SMALLEST_INPUT, build
 from verydeep.system.files import write_atomically, write_text
 from verydeep.system.option_names import option
+
+if TYPE_CHECKING:
+    from verydeep.nets.interface import Net
 
 TaskName = Literal["classification", "localization"]
 
@@ -111,6 +111,10 @@ class ModelConfig(_Strict):
 
 def write_model(folder: Path, net: Net, config: ModelConfig, card: str) -> None:
     """Write a model folder, each file atomically, weights first."""
+    from safetensors.torch import (
+        save_file,  # brings torch, which reading the configuration needs not
+    )
+
     weights = {name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}
     write_atomically(
         folder / WEIGHTS, lambda path: save_file(weights, path, metadata={"format": "pt"})
@@ -142,6 +146,9 @@ def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
         ModelError: A file is missing or broken, the weights do not fit the net, or the net was
             trained for another task.
     """
+    import torch
+    from safetensors.torch import load_file
+
     config = read_config(folder)
     if config.task != task:
         raise ModelError(

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.calibration import Calibration, temper
+from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.posteriors import mix_posteriors, view_groups
 from verydeep.evaluation.protocol import Scales, TestProtocol
 from verydeep.evaluation.workload import pixels_to_see
@@ -65,7 +65,7 @@ class Predictor:
         """Recommended number of pixels per batch."""
 
     @abstractmethod
-    def score_map(self, pictures: Tensor) -> Tensor:
+    def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return scores (N, K, h, w) before the softmax, from uint8 images (N, 3, H, W)."""
 
     def prepare(self, pixels: float, progress: Progress | None = None) -> None:
@@ -153,16 +153,16 @@ class Predictor:
         return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
 
     def _prediction(
-        self, source: Path | Image.Image, likely: Tensor, fault: str | None, top: int
+        self, source: Path | Image.Image, likely: NDArray[np.float32], fault: str | None, top: int
     ) -> Prediction:
         file = source if isinstance(source, Path) else None
         if fault:
             return Prediction(file, (), fault)
-        values, labels = likely.topk(min(top, len(self.classes)))
-        ranking = zip(map(self.title, labels.tolist()), values.tolist(), strict=True)
+        labels = likeliest(likely[None], top)[0].tolist()
+        ranking = zip(map(self.title, labels), likely[labels].tolist(), strict=True)
         return Prediction(
             file,
             tuple(ranking),
-            class_name=self.classes[int(labels[0])],
-            probabilities=likely.numpy().astype(np.float32),
+            class_name=self.classes[labels[0]],
+            probabilities=likely.copy(),
         )

@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pickle import UnpicklingError
-from typing import Any, cast
+from typing import Any, cast, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from verydeep.errors import InputError, ModelError
 from verydeep.models.engines.eager import pixels_at_once
 from verydeep.models.path import TORCHVISION
 from verydeep.models.predictor import Predictor
+from verydeep.models.tensors import arrays_too
 from verydeep.models.weights.torchvision import (
     IMAGENET,
     TorchvisionWeights,
@@ -119,15 +122,23 @@ class TorchvisionClassifier(Predictor):
             return "not at all: it takes crops only"
         return "dense by nature: global average pooling makes one score of a map of any size"
 
-    def score_map(self, pictures: Tensor) -> Tensor:
+    @overload
+    def score_map(self, pictures: Tensor) -> Tensor: ...
+    @overload
+    def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+    def score_map(self, pictures: Tensor | NDArray[np.uint8]) -> Tensor | NDArray[np.float32]:
         """Return class scores before the softmax.
 
         Args:
-            pictures: Images, uint8 (N, 3, H, W).
+            pictures: Images, uint8 (N, 3, H, W). A tensor or an array.
 
         Returns:
-            Scores, float32 (N, K, h, w). Nets with global pooling have h = w = 1 at any image size.
+            Scores, float32 (N, K, h, w), of the same kind. Nets with global pooling have h = w = 1
+            at any image size.
         """
+        return arrays_too(self._score_map, pictures)
+
+    def _score_map(self, pictures: Tensor) -> Tensor:
         with torch.inference_mode(), self.machine.autocast():
             x = pictures.to(self.machine.device, torch.float32, memory_format=torch.channels_last)
             x = x.sub_(self._mean).div_(self._std)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
-from verydeep.localization.localizer import Localizer, load_localizer
-from verydeep.models.classifier import Classifier, load_classifier
-from verydeep.models.folder import TaskName, read_task
+from verydeep.errors import ModelError
+from verydeep.models.loading import names_exported
 from verydeep.models.path import names_torchvision
 from verydeep.system.settings import Compute
+
+if TYPE_CHECKING:
+    from verydeep.localization.localizer import Localizer
+    from verydeep.models.classifier import Classifier
+    from verydeep.models.exported.classifier import ExportedClassifier
+    from verydeep.models.folder import TaskName
 
 
 @overload
@@ -25,23 +30,36 @@ def load(
 ) -> Localizer: ...
 def load(
     folder: str | Path, compute: Compute | str | None = None, *, task: TaskName | None = None
-) -> Classifier | Localizer:
-    """Load a model folder, the kept model of a run folder, or a pretrained VGG from torchvision.
+) -> Classifier | Localizer | ExportedClassifier:
+    """Load a model folder, the kept model of a run folder, an exported file, or pretrained weights.
 
     Args:
-        folder: Folder written by training or by a model's ``save``; or ``torchvision/NAME`` for a
+        folder: Folder written by training or by a model's ``save``; a file written by
+            :func:`verydeep.export`, which loads without PyTorch; or ``torchvision/NAME`` for a
             pretrained VGG from torchvision.
         compute: Device and precision; a string names the device.
         task: Required task, ``classification`` or ``localization``; None accepts both, and type
             checkers then assume a classifier.
 
     Returns:
-        A :class:`~verydeep.Classifier` or a :class:`~verydeep.Localizer`.
+        A :class:`~verydeep.Classifier`, a :class:`~verydeep.Localizer`, or for an exported file
+        an :class:`~verydeep.models.exported.classifier.ExportedClassifier`, which predicts and can
+        be evaluated.
 
     Raises:
         ModelError: The folder is neither, its files are inconsistent, or it holds a model for
             another task.
     """
+    if names_exported(folder):
+        from verydeep.models.exported.classifier import load_exported
+
+        if task == "localization":
+            raise ModelError(f"{folder}: an exported classifier, where a box regressor is needed")
+        return load_exported(folder, compute)
+    from verydeep.localization.localizer import load_localizer
+    from verydeep.models.classifier import load_classifier
+    from verydeep.models.folder import read_task
+
     if task is None and not names_torchvision(folder):
         task = read_task(folder)
     if task == "localization":

@@ -6,23 +6,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from verydeep.data.images.decode import decode
 from verydeep.data.images.inputs import Picture
 from verydeep.errors import InputError
-from verydeep.localization.localizer import load_localizer
-from verydeep.localization.predict import localize
 from verydeep.localization.protocol import BoxProtocol
-from verydeep.models.classifier import load_classifier
-from verydeep.models.path import is_other_torchvision
+from verydeep.models.loading import load_any_classifier
 from verydeep.models.prediction import Prediction, Predictions
-from verydeep.models.predictor import Predictor
-from verydeep.models.torchvision import torchvision_classifier
 from verydeep.system.files import write_atomically
 from verydeep.system.option_names import option
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
-from verydeep.visualization.plots.boxes import PALETTE, Mark, draw_boxes
+
+if TYPE_CHECKING:
+    from verydeep.visualization.plots.boxes import Mark
 
 
 def predict(
@@ -38,7 +36,8 @@ def predict(
     """Classify images, and locate the objects with box regressors.
 
     Args:
-        model: Model or run folder of a classifier; or ``torchvision/NAME`` with torchvision's
+        model: Model or run folder of a classifier; a file written by :func:`verydeep.export`,
+            which needs no PyTorch; or ``torchvision/NAME`` with torchvision's
             default weights, ``torchvision/NAME:WEIGHTS`` with other published weights,
             ``torchvision/NAME:FILE`` with weights from a file.
         pictures: As for :meth:`verydeep.Classifier.predict`.
@@ -60,23 +59,20 @@ def predict(
                 f"{option('protocol')}, {option('grid')} and {option('threshold')} are of boxes: "
                 f"name a box regressor with {option('boxes')}"
             )
-        return _load_any(model, compute).predict(
+        return load_any_classifier(model, compute).predict(
             pictures, top=top, scales=how.scales, flip=how.flip, progress=progress
         )
     if how.name == "center":
         raise InputError(
             f"{option('protocol')} of boxes must be dense or crops, got 'center' instead"
         )
+    from verydeep.localization.localizer import load_localizer
+    from verydeep.localization.predict import localize
+    from verydeep.models.classifier import load_classifier
+
     classifier = load_classifier(model, compute)
     nets = [load_localizer(folder, compute) for folder in boxes]
     return localize(classifier, nets, pictures, replace(how, top=top), progress=progress)
-
-
-def _load_any(model: str | Path, compute: Compute | str | None) -> Predictor:
-    """Load a model or run folder, or any classifier of torchvision."""
-    if is_other_torchvision(model):
-        return torchvision_classifier(str(model), compute=compute)
-    return load_classifier(model, compute)
 
 
 def draw_predictions(
@@ -96,6 +92,8 @@ def draw_predictions(
     Raises:
         InputError: The folder is not writable.
     """
+    from verydeep.visualization.plots.boxes import draw_boxes
+
     taken: set[str] = set()
     for prediction in predictions:
         if prediction.source is None or prediction.fault:
@@ -110,6 +108,7 @@ def draw_predictions(
 
 
 def _marks(prediction: Prediction, above: float | None) -> Iterator[Mark]:
+    from verydeep.visualization.plots.boxes import PALETTE, Mark
     from verydeep.visualization.plots.fonts import (
         name_or_number,  # imports matplotlib, which is slow
     )

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from verydeep.errors import InputError
 from verydeep.system.engine_names import AUTO, FOREIGN, KINDS, TORCH, check_engine, check_precision
+
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["bf16", "fp32", "int8"]
 
@@ -39,6 +40,8 @@ class Machine:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context for the forward pass."""
+        import torch
+
         return torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         )
@@ -79,6 +82,8 @@ def choose_machine(
 
 
 def _device(name: str | None) -> torch.device:
+    import torch
+
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -96,6 +101,8 @@ def _device(name: str | None) -> torch.device:
 def multiplies_bf16(device: torch.device) -> bool:
     """Return whether the device supports bfloat16 natively: CUDA ≥ 8.0, AMX or AVX512-BF16."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and bool({"amx_bf16", "avx512_bf16"} & processor_features())
 
@@ -114,6 +121,8 @@ def processor_features() -> frozenset[str]:
 def available_memory(device: torch.device) -> int:
     """Return the free memory of the device in bytes; 4 GiB if unknown."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.mem_get_info(device)[0]
     try:
         text = Path("/proc/meminfo").read_text()
@@ -140,6 +149,8 @@ def processor_name() -> str:
 
 def describe_environment(machine: Machine) -> dict[str, Any]:
     """Describe the machine and software, for comparison of results."""
+    import torch
+
     accelerator = None
     if machine.device.type == "cuda":
         accelerator = torch.cuda.get_device_name(machine.device)

@@ -1,19 +1,21 @@
-"""Process groups started by ``torchrun``."""
+"""Process groups started by ``torchrun``. Without one, torch is not imported."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-from torch import Tensor, distributed
-from torch.distributed import PrefixStore  # type: ignore[attr-defined]
-from torch.distributed.rendezvous import rendezvous
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -33,6 +35,8 @@ class Group:
     def sum(self, value: Tensor) -> Tensor:
         """Sum a CPU tensor over the processes, in place, and return it."""
         if self.size > 1:
+            from torch import distributed
+
             distributed.all_reduce(value)
         return value
 
@@ -40,6 +44,8 @@ class Group:
         """Return a small value of every process, by rank; values are pickled."""
         if self.size == 1:
             return [value]
+        from torch import distributed
+
         values: list[T] = [value] * self.size
         distributed.all_gather_object(values, value)
         return values
@@ -52,20 +58,25 @@ class Group:
         """
         return [i for i in range(count) if i // block % self.size == self.rank]
 
-    def join_rows(self, rows: Tensor, mine: Sequence[int], count: int, dim: int = 0) -> Tensor:
-        """Return the rows of all processes in one tensor, from those of each.
+    def join_rows(
+        self, rows: NDArray[np.float32], mine: Sequence[int], count: int, axis: int = 0
+    ) -> NDArray[np.float32]:
+        """Return the rows of all processes in one array, from those of each.
 
         Args:
-            rows: Rows of this process, along ``dim``.
+            rows: Rows of this process, along ``axis``.
             mine: Their indices, from :meth:`share`.
             count: Number of all rows.
-            dim: Dimension of the rows.
+            axis: Axis of the rows.
         """
         if self.size == 1:
             return rows
-        total = rows.new_zeros([*rows.shape[:dim], count, *rows.shape[dim + 1 :]])
-        total.index_copy_(dim, torch.tensor(mine, dtype=torch.long), rows)
-        return self.sum(total)
+        import torch
+
+        total = np.zeros((*rows.shape[:axis], count, *rows.shape[axis + 1 :]), rows.dtype)
+        np.moveaxis(total, axis, 0)[list(mine)] = np.moveaxis(rows, axis, 0)
+        self.sum(torch.from_numpy(total))  # in place
+        return total
 
     def join_values(self, values: Mapping[int, T], mine: Sequence[int]) -> dict[int, T]:
         """Return the values of all processes by index, from those of each by place in ``mine``."""
@@ -76,6 +87,12 @@ class Group:
 @contextmanager
 def joined() -> Iterator[Group]:
     """Join the process group of ``torchrun``; without it, a group of one."""
+    if _world_size() == 1 and "torch" not in sys.modules:
+        yield Group()
+        return
+    from torch import distributed
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+
     if distributed.is_available() and distributed.is_initialized():
         yield Group(distributed.get_rank(), distributed.get_world_size())
     elif _world_size() == 1:
@@ -103,6 +120,8 @@ _JOINS = count()
 @cache
 def _meet() -> tuple[Any, int, int]:
     """Return the store shared by all processes, the rank and the number of processes."""
+    from torch.distributed.rendezvous import rendezvous
+
     store, rank, size = next(rendezvous("env://"))
     return store, rank, size
 

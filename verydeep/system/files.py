@@ -44,7 +44,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             with explained_write_errors(path, probe=temporary):
                 write(temporary)
                 _sync(temporary)
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(usual_mode())
             temporary.replace(path)
             _sync(path.parent)
         finally:
@@ -209,7 +209,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _umask() -> int:
+def usual_mode() -> int:
+    """Return the permissions of a new file; temporary files are private instead."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    return 0o666 & ~mask

@@ -13,6 +13,7 @@ import itertools
 import multiprocessing
 import pickle
 import signal
+import sys
 import time
 import traceback
 import weakref
@@ -23,8 +24,6 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType, TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
-
-import torch
 
 from verydeep.errors import InputError, WorkerError
 from verydeep.system.parent_watch import Owner, end_with
@@ -242,7 +241,8 @@ def _work(
     _OPEN.clear()
     end_with(owner)
     _ignore_stop_signals()
-    torch.set_num_threads(1)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
     messages = _messages(source, place)
     try:
         for number in itertools.count():

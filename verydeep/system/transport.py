@@ -11,15 +11,18 @@ from __future__ import annotations
 import functools
 import io
 import itertools
+import mmap
 import os
 import pickle
 import struct
+import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 SHARED_FROM = 2**20
 """Bytes below which values go through the connection, as mapping memory takes longer."""
@@ -91,13 +94,18 @@ class _Pickler(pickle.Pickler):
     """Pickles the data of tensors out of band, like NumPy arrays."""
 
     def reducer_override(self, value: Any) -> Any:
-        if type(value) is not Tensor or value.device.type != "cpu" or value.is_sparse:
+        torch = sys.modules.get("torch")
+        if torch is None or type(value) is not torch.Tensor:
+            return NotImplemented
+        if value.device.type != "cpu" or value.is_sparse:
             return NotImplemented
         flat: Any = value.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
         return _tensor, (pickle.PickleBuffer(flat), value.dtype, tuple(value.shape))
 
 
 def _tensor(data: Any, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+    import torch
+
     if 0 in shape:
         return torch.empty(shape, dtype=dtype)
     return torch.frombuffer(data, dtype=dtype).view(shape)
@@ -154,8 +162,12 @@ def _receive_memory(connection: Connection, sizes: Sequence[int]) -> list[memory
 
 
 def _mapped(descriptor: int, size: int) -> memoryview:
-    # Python's mmap would keep a descriptor open as long as the values exist.
-    path = f"/proc/self/fd/{descriptor}"
-    storage: Any = torch.UntypedStorage.from_file(path, shared=True, nbytes=size)
-    numbers: Any = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()
-    return memoryview(numbers)
+    if "torch" in sys.modules:
+        import torch
+
+        # Python's mmap would keep a descriptor open as long as the values exist.
+        path = f"/proc/self/fd/{descriptor}"
+        storage: Any = torch.UntypedStorage.from_file(path, shared=True, nbytes=size)
+        numbers: Any = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()
+        return memoryview(numbers)
+    return memoryview(mmap.mmap(descriptor, size)) if size else memoryview(bytearray())

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from verydeep.data.pipeline.batches import MicroBatch
 from verydeep.localization.box_geometry import iou, to_corners
-from verydeep.localization.head import CORRECT_ABOVE, LOSSES, LossName, as_boxes, of_class
+from verydeep.localization.head import LOSSES, LossName, as_boxes, of_class
+from verydeep.localization.protocol import CORRECT_ABOVE
 
 
 class Objective(Protocol):

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -54,7 +57,7 @@ def describe_pictures(
         block=block,
         task=task,
     )
-    return normalize(total.permute(1, 0, 2).flatten(1))
+    return normalize(torch.from_numpy(total).permute(1, 0, 2).flatten(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class _Layer:
     def pixels_at_once(self) -> int:
         return self.model.pixels_at_once
 
-    def score_map(self, pictures: Tensor) -> Tensor:
+    def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the layer's activations (N, D, h, w)."""
-        return self.model.activation_map(pictures, self.layer)
+        maps = self.model.activation_map(torch.from_numpy(pictures), self.layer)
+        return maps.cpu().numpy()

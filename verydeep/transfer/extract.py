@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
+from numpy.typing import NDArray
 
 from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.pipeline.rescaled import TestPictures
@@ -101,7 +101,7 @@ def _share(
     block: int,
     workers: int | None,
     task: ProgressTask,
-) -> tuple[Tensor, set[int]]:
+) -> tuple[NDArray[np.float32], set[int]]:
     """Compute this process's blocks of the samples, and combine those of all processes.
 
     Returns:
@@ -111,11 +111,11 @@ def _share(
     pictures = TestPictures(samples.take(mine).paths, descriptor.used_scales, workers)
     vectors = describe_pictures(model, pictures, descriptor, block=block, task=task)
     faults = set(group.join_values(pictures.unreadable, mine))
-    return group.join_rows(vectors, mine, len(samples)), faults
+    return group.join_rows(vectors.numpy(), mine, len(samples)), faults
 
 
 def _part(
-    dataset: Dataset, split: str, samples: Samples, vectors: Tensor, faults: set[int]
+    dataset: Dataset, split: str, samples: Samples, vectors: NDArray[np.float32], faults: set[int]
 ) -> FeaturePart:
     names = [_text(relative_name(path, dataset.root)) for path in samples.paths]
     good = [index for index in range(len(samples)) if index not in faults]
@@ -124,7 +124,7 @@ def _part(
         split,
         tuple(names[index] for index in good),
         tuple(dataset.classes[labels[index]] for index in good),
-        np.ascontiguousarray(vectors.numpy()[good]),
+        np.ascontiguousarray(vectors[good]),
         tuple(names[index] for index in sorted(faults)),
     )
 

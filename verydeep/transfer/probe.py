@@ -185,7 +185,7 @@ def probe(
     known = {name: label for label, name in enumerate(names.tolist())}
     truth = torch.tensor([known.get(name, -1) for name in tested.labels.tolist()])
     scores = _scores(svm, tested.vectors)
-    guesses = names[likeliest(scores, 1)[:, 0].numpy()]
+    guesses = names[likeliest(scores, 1)[:, 0]]
     count = len(tested)
     errors = [topk_error(scores, truth, k) for k in (1, 5)]
     intervals = [wilson_interval(round(error * count / 100), count) for error in errors]

@@ -106,7 +106,7 @@ def random_answers(
     scores = torch.randn(images, len(classes), generator=generator)
     scores[torch.arange(images), labels] += 2.0
     names = names or [f"test/p{number:05}.png" for number in range(images)]
-    return Answers(tuple(names), labels, scores.softmax(1), tuple(classes))
+    return Answers(tuple(names), labels.numpy(), scores.softmax(1).numpy(), tuple(classes))
 
 
 def classified(folder: Path, data: Path, answers: Answers) -> Path:

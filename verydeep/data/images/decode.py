@@ -24,9 +24,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
@@ -46,6 +46,9 @@ from verydeep.data.images.orientation import Orientation, orientation_of
 from verydeep.data.images.png_text import SIGNATURE
 from verydeep.data.images.quiet import QUIET
 from verydeep.errors import PictureError, VeryDeepError, printable
+
+if TYPE_CHECKING:
+    import torch
 
 HEAD = 64
 """Bytes that identify a format."""
@@ -155,6 +158,8 @@ def to_tensor(picture: Image.Image) -> torch.Tensor:
     Returns:
         uint8 (3, H, W), a writable copy, channels last in memory (channels_last).
     """
+    import torch  # decoding alone does not need it
+
     assert picture.mode == "RGB"
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 

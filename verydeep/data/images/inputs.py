@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.images.decode import upright_rgb
@@ -57,13 +57,19 @@ def each_picture(
         yield upright_rgb(pictures)
     elif isinstance(pictures, str | Path):
         yield from _files(Path(pictures), PassedOver() if passed is None else passed)
-    elif isinstance(pictures, Iterable) and not isinstance(pictures, Tensor):
+    elif isinstance(pictures, Iterable) and not _is_tensor(pictures):
         for picture in pictures:
             yield from each_picture(picture, passed)
     else:
         raise InputError(
             f"an image must be a path, a PIL image or an array, got {type(pictures).__name__}"
         )
+
+
+def _is_tensor(value: object) -> bool:
+    """Return whether a value is a tensor, without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def _files(path: Path, passed: PassedOver) -> Sequence[Path]:

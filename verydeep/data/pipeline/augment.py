@@ -18,9 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from verydeep.data.geometry import Rounding, Window, center_window, rescaled_size
-from verydeep.data.images.limits import MAX_PIXELS
-from verydeep.errors import PictureError
+from verydeep.data.geometry import Window, center_window, rescaled_size
 
 WORTH_MORE = 4
 """Ratio of pixels computed to pixels of the crop, up to which torch is faster than Pillow."""
@@ -148,28 +146,6 @@ def _cut_box(pixels: Tensor, crop: Crop, extent: tuple[float, float]) -> Tensor:
     )
     found = part.resize((window.width, window.height), Image.Resampling.BILINEAR, box=box)
     return torch.from_numpy(np.array(found)).permute(2, 0, 1)
-
-
-def rescale(
-    picture: Image.Image,
-    scale: int,
-    rounding: Rounding = "nearest",
-    filter_: Image.Resampling = Image.Resampling.BILINEAR,
-) -> Image.Image:
-    """Rescale the whole image to a smallest side of ``scale``.
-
-    Raises:
-        PictureError: The result would have too many pixels.
-    """
-    height, width = rescaled_size(picture.height, picture.width, scale, rounding)
-    if height * width > MAX_PIXELS:
-        raise PictureError(
-            f"{picture.width}x{picture.height} would be {width}x{height} pixels at scale {scale}, "
-            f"more than {MAX_PIXELS:,}; crop it"
-        )
-    if (height, width) == (picture.height, picture.width):
-        return picture
-    return picture.resize((width, height), filter_)
 
 
 def source_window(crop: Crop, height: int, width: int) -> Window:

@@ -10,18 +10,21 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from verydeep.data.pipeline.augment import rescale
+from verydeep.data.images.rescale import rescale
 from verydeep.data.pipeline.image_cache import PictureStore, Room
 from verydeep.data.pipeline.workers import load_pictures
 from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError
 from verydeep.system.option_names import setting
+
+if TYPE_CHECKING:
+    import torch
 
 Pixels = NDArray[np.uint8]
 BLOCK = 2**16

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from verydeep.data.geometry import Window
 from verydeep.errors import DataError
 from verydeep.system.device import available_memory
 from verydeep.system.option_names import setting
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class PictureStore:
@@ -30,6 +33,8 @@ class PictureStore:
         device: torch.device,
         originals: Sequence[tuple[int, int]] | None = None,
     ) -> None:
+        import torch  # most of what imports this module keeps no images
+
         self.sizes = torch.tensor([picture.shape[:2] for picture in pictures]).view(-1, 2)
         self.originals = self.sizes if originals is None else torch.tensor(originals).view(-1, 2)
         lengths = 3 * self.sizes.prod(1)

@@ -13,7 +13,7 @@ from PIL import Image
 from verydeep.data.geometry import Rounding
 from verydeep.data.images.limits import check_sides
 from verydeep.data.images.member import ImageSource
-from verydeep.data.pipeline.augment import rescale
+from verydeep.data.images.rescale import rescale
 from verydeep.data.pipeline.workers import load_pictures
 
 Pixels = NDArray[np.uint8]

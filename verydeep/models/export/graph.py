@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from verydeep.errors import InputError, did_you_mean
 from verydeep.models.export.builder import GraphBuilder, Shape
 from verydeep.models.export.folding import fold_norm
+from verydeep.models.exported.session import INPUT, PROBABILITIES, SCORES
 from verydeep.models.trained_net import TrainedNet
 from verydeep.nets.dense import as_convolution
 from verydeep.nets.interface import Net
@@ -24,8 +25,8 @@ from verydeep.nets.interface import Net
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-INPUT, PROBABILITIES, SCORES = "images", "probabilities", "scores"
-"""Names of the input and of the outputs of every net with classes."""
+
+__all__ = ["INPUT", "PROBABILITIES", "SCORES", "onnx_graph", "output_names"]
 
 
 def onnx_graph(

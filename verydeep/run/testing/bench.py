@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, read_dataset
 from verydeep.data.samples import Samples
 from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import relabel
-from verydeep.localization.localizer import Localizer, load_localizer
-from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.models.loading import load_any_classifier
 from verydeep.models.path import is_torchvision
-from verydeep.models.torchvision import TorchvisionClassifier, torchvision_classifier
 from verydeep.run.data_record import is_own, recorded_dataset
 from verydeep.run.testing.overlap import Overlap, find_overlap, run_of
 from verydeep.system.distributed import is_first
@@ -26,9 +25,12 @@ from verydeep.system.option_names import option, placeholder
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 
-AnyClassifier = Classifier | TorchvisionClassifier
-ModelSource = str | Path | Classifier | TorchvisionClassifier
-RegressorSource = str | Path | Localizer
+if TYPE_CHECKING:
+    from verydeep.localization.localizer import Localizer
+    from verydeep.models.loading import AnyClassifier
+
+    ModelSource = str | Path | AnyClassifier
+    RegressorSource = str | Path | Localizer
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def set_up(
     known = next((net.classes for net in (*nets, *own.values())), dataset.classes)
     for place, name in enumerate(given):
         if is_torchvision(name):
+            from verydeep.models.torchvision import torchvision_classifier
+
             net = torchvision_classifier(str(name), known, compute=compute)
             progress.log(f"torchvision's {net.name}: weights {net.weights}")
             own[place] = net
@@ -93,7 +97,7 @@ def load_model(model: ModelSource, compute: Compute | str | None = None) -> AnyC
     Raises:
         ModelError: The folder holds no classifier.
     """
-    return load_classifier(model, compute) if isinstance(model, str | Path) else model
+    return load_any_classifier(model, compute) if isinstance(model, str | Path) else model
 
 
 def load_regressor(model: RegressorSource, compute: Compute | str | None = None) -> Localizer:
@@ -102,7 +106,11 @@ def load_regressor(model: RegressorSource, compute: Compute | str | None = None)
     Raises:
         ModelError: The folder holds no box regressor.
     """
-    return model if isinstance(model, Localizer) else load_localizer(model, compute)
+    if not isinstance(model, str | Path):
+        return model
+    from verydeep.localization.localizer import load_localizer
+
+    return load_localizer(model, compute)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,19 +19,17 @@ from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 from verydeep.models.engines.answered import answered_by
 from verydeep.models.folder import read_task
+from verydeep.models.loading import names_exported
 from verydeep.models.path import is_torchvision
-from verydeep.run.testing.bench import (
-    Bench,
-    ModelSource,
-    RegressorSource,
-    output_folder,
-    set_up,
-)
+from verydeep.run.testing.bench import Bench, output_folder, set_up
 from verydeep.run.testing.evaluate import write_page
 from verydeep.system.one_or_many import one_or_many
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
+
+if TYPE_CHECKING:
+    from verydeep.run.testing.bench import ModelSource, RegressorSource
 
 
 def are_box_regressors(models: Sequence[ModelSource | RegressorSource]) -> bool:
@@ -53,7 +52,9 @@ def are_box_regressors(models: Sequence[ModelSource | RegressorSource]) -> bool:
 def _is_regressor(model: ModelSource | RegressorSource) -> bool:
     if not isinstance(model, str | Path):
         return isinstance(model, Localizer)
-    return not is_torchvision(model) and read_task(model) == "localization"
+    if is_torchvision(model) or names_exported(model):
+        return False
+    return read_task(model) == "localization"
 
 
 def evaluate_localization(

@@ -6,16 +6,14 @@ N images, K classes.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from verydeep.evaluation.result import Answers
 
 LEAST_IMAGES = 40
 
 
-def reordered_wrong(answers: Answers) -> tuple[Tensor, Tensor] | None:
+def reordered_wrong(answers: Answers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
     """Return where answers are wrong, as they are and with the classes in the best other order.
 
     The order that agrees with most labels is found on every second image of a class, and judged on
@@ -27,13 +25,13 @@ def reordered_wrong(answers: Answers) -> tuple[Tensor, Tensor] | None:
     Returns:
         Two masks of the images judged, bool (n,); None if there are too few images.
     """
-    labels, guesses = answers.labels.numpy(), answers.guesses.numpy()
+    labels, guesses = answers.labels, answers.guesses
     if len(labels) < LEAST_IMAGES:
         return None
     fitted = _every_second(labels)
     order = _best_order(labels[fitted], guesses[fitted], len(answers.classes))
     labels, guesses = labels[~fitted], guesses[~fitted]
-    return torch.from_numpy(guesses != labels), torch.from_numpy(order[guesses] != labels)
+    return guesses != labels, order[guesses] != labels
 
 
 def _every_second(labels: NDArray[np.int64]) -> NDArray[np.bool_]:

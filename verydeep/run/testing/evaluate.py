@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from verydeep.data.read import Data
 from verydeep.errors import InputError
@@ -16,15 +16,16 @@ from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.workload import pixels_to_see
-from verydeep.localization.result import LocalizationResult
 from verydeep.models.engines.answered import answered_by
 from verydeep.run.picture_finder import PictureFinder
-from verydeep.run.testing.bench import Bench, ModelSource, output_folder, set_up
-from verydeep.run.testing.symptoms import find_symptoms
+from verydeep.run.testing.bench import Bench, output_folder, set_up
 from verydeep.system.distributed import joined
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
-from verydeep.visualization.report.page import write_test_page
+
+if TYPE_CHECKING:
+    from verydeep.localization.result import LocalizationResult
+    from verydeep.run.testing.bench import ModelSource
 
 ALL_PROTOCOLS = 50
 """Views of all protocols together, as a multiple of those of one; a rough guess."""
@@ -49,7 +50,7 @@ def evaluate(
     tried on some of the images, and one that explains the error is logged.
 
     Args:
-        models: Model or run folders, loaded models, or ``torchvision/NAME`` (see
+        models: Model or run folders, exported files, loaded models, or ``torchvision/NAME`` (see
             :func:`verydeep.models.torchvision.torchvision_classifier`).
         data: A name, folder or file, a data set, or images with labels, as for
             :func:`verydeep.read_dataset`; None takes the data of the first run. Data of a run
@@ -95,6 +96,10 @@ def _symptoms(
     with joined() as group:
         if len(bench.classifiers) > 1 or group.size > 1:
             return ()
+    if not getattr(bench.classifiers[0], "source", None):
+        return ()  # not imported
+    from verydeep.run.testing.symptoms import find_symptoms
+
     found = find_symptoms(bench.classifiers[0], bench.samples, result, progress)
     return tuple(one.to_dict() for one in found)
 
@@ -204,6 +209,8 @@ def _prepare(bench: Bench, protocol: TestProtocol, progress: Progress, *, every:
 
 def write_page(result: EvaluationResult | LocalizationResult, bench: Bench, out: Path) -> None:
     """Write ``report.html`` of a test, with example images."""
+    from verydeep.visualization.report.page import write_test_page
+
     pictures = PictureFinder(bench.dataset.root, lambda: bench.dataset)
     nets = (*bench.regressors, *bench.classifiers)
     titles = bench.dataset.titles

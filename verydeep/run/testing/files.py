@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -18,17 +18,17 @@ from verydeep.evaluation.all_protocols import EvaluationTable
 from verydeep.evaluation.calibration import BINS, Bin, reliability, temper
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
 from verydeep.evaluation.result import Answers, EvaluationResult
-from verydeep.localization.coco_export import Numbers, coco_results, coco_truth
-from verydeep.localization.detect import merging_of
 from verydeep.localization.protocol import BoxProtocol
-from verydeep.localization.result import LocalizationResult
 from verydeep.run.testing.bench import Bench
 from verydeep.system.csv_text import csv_text, digits
 from verydeep.system.files import write_json, write_text
 from verydeep.visualization.plots.confusion import draw_confusion
-from verydeep.visualization.plots.localization import draw_gallery, draw_merging
 from verydeep.visualization.plots.reliability import draw_reliability
 from verydeep.visualization.plots.style import save_figure
+
+if TYPE_CHECKING:
+    from verydeep.localization.coco_export import Numbers
+    from verydeep.localization.result import LocalizationResult
 
 
 def write_result(result: EvaluationResult, folder: Path) -> None:
@@ -59,6 +59,9 @@ def write_localization(result: LocalizationResult, bench: Bench, folder: Path) -
     ``gallery.png``, the best and worst boxes; and, unless the true class was given,
     ``merging.png``, the merging of boxes for the image of median IoU.
     """
+    from verydeep.localization.coco_export import coco_results, coco_truth
+    from verydeep.visualization.plots.localization import draw_gallery
+
     net, places = bench.regressors[0], _places(bench)
     write_json(folder / "result.json", result.to_dict())
     _write_csv(folder / "boxes.csv", _box_rows(result, net.classes))
@@ -90,6 +93,8 @@ def _numbers(
     found = numbering(bench.dataset.coco, pictures, bench.split)
     if found is None:
         return None
+    from verydeep.localization.coco_export import Numbers
+
     labels = enumerate(bench.regressors[0].classes)
     categories = {
         label: found.categories[name] for label, name in labels if name in found.categories
@@ -100,6 +105,9 @@ def _numbers(
 def _draw_merging(
     result: LocalizationResult, bench: Bench, picture: Image.Image, label: int, path: Path
 ) -> None:
+    from verydeep.localization.detect import merging_of
+    from verydeep.visualization.plots.localization import draw_merging
+
     grid = {"grid": result.grid} if result.grid else {}
     how = {"flip": result.flip, **grid, **result.merging}
     protocol = BoxProtocol(result.protocol, result.scales, **how)  # type: ignore[arg-type]

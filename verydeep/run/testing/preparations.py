@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from verydeep.models.classifier import Classifier
@@ -122,7 +124,7 @@ class Reprepared:
         """Total pixels of a batch."""
         return self.model.pixels_at_once
 
-    def score_map(self, pictures: Tensor) -> Tensor:
+    def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class scores before the softmax at every position.
 
         Args:
@@ -133,11 +135,13 @@ class Reprepared:
         """
         if self.given is self.other:
             return self.model.score_map(pictures)
-        read = (pictures - _column(self.other.pixels.mean)) / _column(self.other.pixels.std)
+        read = (torch.from_numpy(pictures) - _column(self.other.pixels.mean)) / _column(
+            self.other.pixels.std
+        )
         if self.given.pixels.bgr != self.other.pixels.bgr:
             read = read.flip(1)
         own = read * _column(self.given.pixels.std) + _column(self.given.pixels.mean)
-        return self.model.answers(own)
+        return self.model.answers(own).cpu().numpy()
 
 
 def _column(values: RGB) -> Tensor:

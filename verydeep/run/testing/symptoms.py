@@ -11,8 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from verydeep.data.images.decode import upright_size
 from verydeep.data.pipeline.rescaled import TestPictures
@@ -176,7 +175,7 @@ def _wrong_pixels(
 
 def _posteriors(
     model: Classifier, given: Preparation, others: Sequence[Preparation], samples: Samples
-) -> tuple[Tensor, Tensor]:
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return posteriors (M, N, K) of central crops, and the labels (N,) of the readable images."""
     nets = [Reprepared(model, given, one) for one in others]
     scale = model.test_scales[0]
@@ -184,13 +183,13 @@ def _posteriors(
     pictures = TestPictures(samples.paths, (scale,), workers=0)
     seen = mix_posteriors(nets, len(model.classes), pictures, mixtures)
     good = [number for number in range(len(samples)) if number not in pictures.unreadable]
-    return seen[:, good], torch.tensor(samples.labels[good], dtype=torch.long)
+    return seen[:, good], np.array(samples.labels[good], np.int64)
 
 
-def _quality(seen: Tensor, labels: Tensor) -> list[tuple[int, float]]:
+def _quality(seen: NDArray[np.float32], labels: NDArray[np.int64]) -> list[tuple[int, float]]:
     """Return the number of right answers of each variant, and their probability to break ties."""
     right = (seen.argmax(2) == labels).sum(1)
-    likely = seen[:, torch.arange(len(labels)), labels].sum(1)
+    likely = seen[:, np.arange(len(labels)), labels].sum(1)
     return list(zip(right.tolist(), likely.tolist(), strict=True))
 
 
@@ -204,13 +203,13 @@ def _promising(
     return [next(one for one in ranked if one.changes == count) for count in counts]
 
 
-def _errs_less(before: Tensor, after: Tensor, tried: int) -> bool:
+def _errs_less(before: NDArray[np.bool_], after: NDArray[np.bool_], tried: int) -> bool:
     gain = _percent(before) - _percent(after)
     return gain >= LEAST_GAIN and mcnemar(before, after).p_value < MOST_P / tried
 
 
-def _percent(wrong: Tensor) -> float:
-    return 100 * float(wrong.double().mean())
+def _percent(wrong: NDArray[np.bool_]) -> float:
+    return 100 * float(wrong.mean())
 
 
 def _options(given: Preparation, best: Preparation) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from verydeep.data.images.member import ImageSource
 from verydeep.data.read import Data
@@ -11,17 +12,15 @@ from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.walkthrough import Explanation, explain
 from verydeep.models.path import is_torchvision
-from verydeep.run.testing.bench import (
-    AnyClassifier,
-    ModelSource,
-    load_model,
-    output_folder,
-    set_up,
-)
+from verydeep.run.testing.bench import load_model, output_folder, set_up
 from verydeep.system.one_or_many import one_or_many
 from verydeep.system.settings import Compute
 from verydeep.visualization.plots.style import save_figure
 from verydeep.visualization.plots.views import draw_views
+
+if TYPE_CHECKING:
+    from verydeep.models.loading import AnyClassifier
+    from verydeep.run.testing.bench import ModelSource
 
 
 def explain_test(

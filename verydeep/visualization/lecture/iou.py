@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from verydeep.localization.box_geometry import iou, to_corners
-from verydeep.localization.head import CORRECT_ABOVE
+from verydeep.localization.protocol import CORRECT_ABOVE
 from verydeep.visualization.lecture.theme import soft_colour
 
 LARGEST = 3.0

@@ -106,7 +106,7 @@ def soft_max(scores: Tensor) -> Tensor:
     >>> soft_max(torch.tensor([[0.0, 0.0]]))
     tensor([[0.5000, 0.5000]])
     """
-    return ANSWERS["paper"](scores[:, :, None, None])
+    return torch.from_numpy(ANSWERS["paper"](scores[:, :, None, None].numpy()))
 
 
 def loss(scores: Tensor, labels: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from verydeep.visualization.plots.fonts import key_to_numbers, name_or_number
 from verydeep.visualization.plots.style import shortened
@@ -19,14 +19,14 @@ LONGEST = 30
 """Maximum length of a name beside the matrix, in characters."""
 
 
-def draw_confusion(confusion: Tensor, names: Sequence[str]) -> Figure:
+def draw_confusion(confusion: ArrayLike, names: Sequence[str]) -> Figure:
     """Draw the share of each true class (rows) that was predicted as each class (columns).
 
     Args:
         confusion: Counts, int64 (K, K).
         names: Names of the K classes; ``no. 3`` replaces the third if no font covers it.
     """
-    counts = confusion.numpy()
+    counts = np.asarray(confusion)
     images = counts.sum(1, keepdims=True)
     share = 100 * counts / np.maximum(images, 1)
     classes = len(names)

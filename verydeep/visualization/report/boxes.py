@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from verydeep.evaluation.metrics import has_top5
 from verydeep.evaluation.significance import wilson_interval
-from verydeep.localization.head import CORRECT_ABOVE
-from verydeep.localization.result import LocatedSample
+from verydeep.localization.protocol import CORRECT_ABOVE
 from verydeep.localization.verdict import baseline_title
 from verydeep.visualization.plots.svg import Plot, linear
+
+if TYPE_CHECKING:
+    from verydeep.localization.result import LocatedSample
 
 BINS = 20
 """Bins of the overlap histogram."""

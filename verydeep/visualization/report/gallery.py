@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.thumbnails import thumbnail
 from verydeep.errors import DataError, PictureError
 from verydeep.evaluation.predictions_log import Record
-from verydeep.localization.result import LocatedSample
+
+if TYPE_CHECKING:
+    from verydeep.localization.result import LocatedSample
 
 SHOWN = 12
 """Images per group."""

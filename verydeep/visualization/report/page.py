@@ -6,15 +6,13 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import ModelError
 from verydeep.evaluation.calibration import calibration_error_by_chance
 from verydeep.evaluation.metrics import TITLES, error_of, has_top5, is_optimistic
 from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.result import EvaluationResult
-from verydeep.localization.predictions_log import located_from_rows
-from verydeep.localization.result import LocalizationResult, LocatedSample
 from verydeep.localization.verdict import verdict
 from verydeep.system.files import write_text
 from verydeep.system.pages import render
@@ -37,6 +35,9 @@ from verydeep.visualization.report.gallery import (
     cached_thumbnails,
 )
 from verydeep.visualization.report.provenance import again, command_line, kind_of_run, made
+
+if TYPE_CHECKING:
+    from verydeep.localization.result import LocalizationResult, LocatedSample
 
 Parts = dict[str, Any]
 """Template variables."""
@@ -168,6 +169,8 @@ def _answers(
     rows = _json_lines(path) if metrics else []
     try:
         if rows and "mean_iou" in metrics:
+            from verydeep.localization.predictions_log import located_from_rows
+
             boxes = box_parts(located_from_rows(rows, classes), titles, metrics, thumbnail_of)
         elif rows:
             answers = answer_parts(Record.from_rows(rows, classes), titles, metrics, thumbnail_of)

@@ -1,0 +1,85 @@
+"""The proof of an export: it measures differences rightly, and catches a spoiled file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported_nets import images, tiny_classifier
+from PIL import Image
+
+from verydeep.errors import PictureError
+from verydeep.models.classifier import Classifier
+from verydeep.models.export.describe import describe
+from verydeep.models.export.proof import compare, write_report
+from verydeep.models.exported.session import Outputs
+
+
+class Altered:
+    """A runtime whose probabilities differ from the model's by known amounts."""
+
+    runtime = "Altered 1"
+
+    def __init__(self, model: Classifier, shifts: list[float]) -> None:
+        self.model, self.shifts, self.sizes = model, shifts, []
+
+    def run(self, shown: np.ndarray) -> Outputs:
+        self.sizes.append(len(shown))
+        scores = self.model.score_map(shown.transpose(0, 3, 1, 2))
+        powers = np.exp(scores.mean((2, 3)))
+        likely = powers / powers.sum(1, keepdims=True)
+        for row in likely:
+            row[2] += self.shifts.pop(0)
+        return Outputs(likely, scores)
+
+
+def pictures(count: int) -> list[Image.Image]:
+    return [Image.fromarray(images(1, 40, 50, seed)[0]) for seed in range(count)]
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_differences_and_changes_are_counted_image_by_image(dense: bool) -> None:
+    model = tiny_classifier(name="A")
+    session = Altered(model, [0, 0.01, 0, -0.02, 0, 1.0, 0])
+    found = compare(model, describe(model, dense=dense), session, pictures(7), bound=0.5)
+    expected = [0, 0.01, 0, 0.02, 0, 1, 0]
+    assert [one.difference for one in found.pictures] == pytest.approx(expected, abs=1e-5)
+    assert found.pictures[5].by_file == "class 2"
+    assert found.largest_difference == pytest.approx(1, abs=1e-5)
+    assert not found.holds
+    assert found.changed == sum(one.likeliest != one.by_file for one in found.pictures)
+    assert session.sizes == [1, 4, 2]  # several sizes of batches
+
+
+def test_not_a_number_is_a_difference() -> None:
+    model = tiny_classifier(name="A")
+    shifts = [0, float("nan"), 0]
+    found = compare(model, describe(model, dense=False), Altered(model, shifts), pictures(3))
+    assert not found.holds
+
+
+def test_the_report_is_written_as_json_and_text(tmp_path: Path) -> None:
+    model = tiny_classifier(name="A")
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    shown = [*pictures(2), broken]
+    found = compare(model, describe(model, dense=False), Altered(model, [0, 0]), shown)
+    assert found.holds
+    write_report(found, tmp_path, "a.onnx")
+    read = json.loads((tmp_path / "a.onnx.parity.json").read_text())
+    assert (read["images"], read["likeliest_changed"], read["holds"]) == (2, 0, True)
+    assert [one["image"] for one in read["pictures"]] == ["image 1", "image 2"]
+    assert len(read["unreadable"]) == 1
+    text = (tmp_path / "a.onnx.parity.txt").read_text()
+    assert "likeliest class changed: 0 of 2" in text
+    assert "unreadable and left out: 1" in text
+
+
+def test_without_a_readable_image_there_is_no_proof(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    model = tiny_classifier(name="A")
+    with pytest.raises(PictureError, match="none of the images to compare"):
+        compare(model, describe(model, dense=False), Altered(model, []), [broken])

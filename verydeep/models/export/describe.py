@@ -1,0 +1,45 @@
+"""Description of a classifier for the metadata of an exported file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from verydeep.models.classifier import Classifier
+from verydeep.models.exported.metadata import Metadata
+
+
+def describe(model: Classifier, *, dense: bool) -> Metadata:
+    """Return the description of a classifier.
+
+    Args:
+        model: The classifier.
+        dense: The file takes images of any size.
+    """
+    licence = (model.source or {}).get("licence")
+    return Metadata(
+        net=model.name,
+        classes=model.classes,
+        titles=dict(model.titles),
+        input_size=model.input_size,
+        stride=model.stride,
+        dense=dense,
+        train_scale=model.train_scale,
+        test_scales=model.test_scales,
+        test_flip=model.test_flip,
+        interpolation=model.interpolation,
+        protocol="dense" if dense else "center",
+        calibration=asdict(model.calibration) if model.calibration else None,
+        licence=None if licence is None else str(licence),
+        source=_plain(model.source),
+        measured=_plain(model.measured),
+    )
+
+
+def _plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what belongs in a file for others: without the names of images and of folders."""
+    private = ("unreadable", "path")
+    if values is None:
+        return None
+    return {name: value for name, value in values.items() if name not in private}

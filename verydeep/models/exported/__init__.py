@@ -1,0 +1,1 @@
+"""Exported nets: files of other runtimes that classify images without PyTorch."""

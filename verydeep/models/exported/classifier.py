@@ -1,0 +1,172 @@
+"""Exported classifier: an exported net as a model that predicts and can be tested.
+
+N images, H height, W width, K classes; h, w: sides of a score map.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verydeep.errors import InputError, SizeError, plural
+from verydeep.evaluation.calibration import Calibration
+from verydeep.models.exported.metadata import Metadata
+from verydeep.models.exported.reading import read_metadata
+from verydeep.models.exported.session import Session, open_session
+from verydeep.models.predictor import Predictor
+from verydeep.system.engine_names import AUTO, TORCH
+from verydeep.system.settings import Compute
+
+ENGINES = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": TORCH}
+"""Engine of each kind of exported file, by its ending."""
+
+
+class ExportedClassifier(Predictor):
+    """A classifier in a file of ONNX, OpenVINO or PyTorch, with its classes and test settings.
+
+    PyTorch is not needed, except for its own files.
+
+    Args:
+        path: File written by ``verydeep export``.
+        metadata: Description of the net.
+
+    Attributes:
+        path: The file.
+        metadata: Description of the net.
+    """
+
+    slides = True
+    pixels_at_once = 2**19
+
+    def __init__(self, path: Path, metadata: Metadata) -> None:
+        self.path, self.metadata = path, metadata
+        self.classes, self.titles = metadata.classes, metadata.titles
+        self.test_scales, self.test_flip = metadata.test_scales, metadata.test_flip
+        self.train_scale = metadata.train_scale
+        self.any_size = metadata.dense
+        self.interpolation = metadata.interpolation
+        kept = metadata.calibration
+        self.calibration = Calibration(**kept) if kept else None
+
+    def __repr__(self) -> str:
+        classes = plural(len(self.classes), "class", "classes")
+        return (
+            f"ExportedClassifier({str(self.path)!r}, net {self.name}, {classes}, input size "
+            f"{self.input_size}{', dense' if self.any_size else ''})"
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the net, a column of Table 1."""
+        return self.metadata.net
+
+    @property
+    def input_size(self) -> int:
+        """Side of the smallest accepted image, in pixels."""
+        return self.metadata.input_size
+
+    @property
+    def stride(self) -> int:
+        """Image pixels between neighbouring positions of a score map."""
+        return self.metadata.stride
+
+    @property
+    def resize_size(self) -> int:
+        """Smallest side in torchvision's evaluation, in pixels: 256 for crops of 224."""
+        return round(256 * self.input_size / 224)
+
+    @property
+    def density(self) -> str:
+        """Description of dense evaluation on an image larger than a crop."""
+        if self.any_size:
+            return "fully connected layers at every position of the last map"
+        return "not at all: it takes crops only"
+
+    @cached_property
+    def session(self) -> Session:
+        """The net in its runtime, loaded at first use."""
+        return open_session(self.path)
+
+    @property
+    def answered_by(self) -> dict[str, Any]:
+        """Engine and precision of the scores."""
+        return {"engine": engine_of(self.path), "precision": self.metadata.precision}
+
+    def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return class scores before the softmax at every position.
+
+        Args:
+            pictures: Images, uint8 (N, 3, H, W); H, W ≥ ``input_size``, or equal to it if the file
+                takes crops only.
+
+        Returns:
+            Scores, float32 (N, K, h, w).
+
+        Raises:
+            SizeError: The images have another size.
+            ModelError: The runtime cannot run the file.
+        """
+        images = np.asarray(pictures)
+        self._check_size(*images.shape[2:])
+        return self.session.run(images.transpose(0, 2, 3, 1)).scores
+
+    def _check_size(self, height: int, width: int) -> None:
+        size = self.input_size
+        fits = min(height, width) >= size if self.any_size else height == width == size
+        if not fits:
+            least = "at least " if self.any_size else ""
+            raise SizeError(
+                f"{self.path}: the image is {height}x{width} pixels (height x width), but this "
+                f"file takes {least}{size}x{size}"
+            )
+
+    def check_scale(self, scale: int) -> None:
+        """Refuse a test scale below the input size.
+
+        Raises:
+            InputError: ``scale`` is below ``input_size``.
+        """
+        if scale < self.input_size:
+            raise InputError(
+                f"test scale must be at least {self.input_size}, the size that this net was made "
+                f"for; got {scale} instead"
+            )
+
+    def title(self, label: int) -> str:
+        """Return the display name of a class."""
+        return self.titles.get(self.classes[label], self.classes[label])
+
+
+def engine_of(path: Path) -> str:
+    """Return the name of the engine that runs an exported file."""
+    return ENGINES[path.suffix.lower()]
+
+
+def load_exported(path: str | Path, compute: Compute | str | None = None) -> ExportedClassifier:
+    """Load a classifier from a file written by ``verydeep export``.
+
+    Args:
+        path: The file: ``.onnx``, ``.xml`` with its ``.bin``, or ``.pt2``.
+        compute: Only the CPU in float32 is possible; anything else is refused.
+
+    Raises:
+        ModelError: The file is not one of this package's exports, or is damaged.
+        InputError: Another device or precision is wanted.
+    """
+    wish = Compute.of(compute)
+    if wish.engine not in (AUTO, engine_of(Path(path))):
+        raise InputError(
+            f"{path}: this file is for the engine {engine_of(Path(path))}; got {wish.engine!r} "
+            "instead"
+        )
+    if wish.device not in (None, "cpu") or wish.precision not in (None, "fp32"):
+        raise InputError(
+            f"{path}: an exported net is computed on the CPU in fp32 here; got "
+            f"{', '.join(filter(None, (wish.device, wish.precision)))} instead"
+        )
+    where = Path(path).expanduser()
+    return ExportedClassifier(where, read_metadata(where))

@@ -1,0 +1,122 @@
+"""Everything about an exported net except its layers: the text that travels inside its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from verydeep.system.version import __version__
+
+KEY = "verydeep"
+"""Name of the text in the metadata of a file."""
+
+FORMAT = 1
+
+RESIZE = (
+    "upright RGB image; smallest side to Q pixels, longer side in proportion, rounded to the "
+    "nearest pixel"
+)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Description of an exported classifier.
+
+    Attributes:
+        net: Name of the net, a column of Table 1.
+        classes: Names of the K classes, in the order of the outputs.
+        titles: Display names of classes, where they differ from the names.
+        input_size: Side of the smallest accepted image, in pixels.
+        stride: Image pixels between neighbouring positions of the score map.
+        dense: True if the file takes any image with sides of at least ``input_size``.
+        train_scale: Training scale S as a range (low, high), in pixels.
+        test_scales: Default test scales Q, in pixels.
+        test_flip: Average with the mirror image by default.
+        resize: Rule for rescaling images, in words.
+        interpolation: Interpolation for rescaling, antialiased.
+        protocol: Default test protocol: ``dense`` or ``center``.
+        precision: Number format of weights and activations.
+        calibration: Temperature of the probabilities, and how it was fitted; None without.
+        licence: Licence of the weights, as their publisher states it; None if unknown.
+        source: Origin of imported weights; None for a net trained with this package.
+        measured: Errors of the net before the export and how they were measured; None if unknown.
+        version: Version of this package that wrote the file.
+        format: Version of this description.
+    """
+
+    net: str
+    classes: tuple[str, ...]
+    titles: Mapping[str, str]
+    input_size: int
+    stride: int
+    dense: bool
+    train_scale: tuple[int, int]
+    test_scales: tuple[int, ...]
+    test_flip: bool
+    resize: str = RESIZE
+    interpolation: str = "bilinear"
+    protocol: str = "center"
+    precision: str = "fp32"
+    calibration: Mapping[str, Any] | None = None
+    licence: str | None = None
+    source: Mapping[str, Any] | None = None
+    measured: Mapping[str, Any] | None = None
+    version: str = __version__
+    format: int = FORMAT
+
+    @property
+    def proof_scale(self) -> int:
+        """Scale Q at which an export is compared with its model: the middle one."""
+        return sorted(self.test_scales)[len(self.test_scales) // 2]
+
+    def to_json(self) -> str:
+        """Return the text that is stored in a file, in ASCII."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Metadata:
+        """Return the description stored in a file.
+
+        Raises:
+            ValueError: The text is no such description, or one of a later version.
+        """
+        try:
+            values = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        if not isinstance(values, dict):
+            raise ValueError("no JSON object")
+        if values.get("format") != FORMAT:
+            raise ValueError(f"format {values.get('format')!r}, where {FORMAT} is expected")
+        known = {one.name for one in fields(cls)}
+        missing = {"net", "classes", "input_size", "stride", "dense", "test_scales"} - set(values)
+        if missing or set(values) - known:
+            raise ValueError(f"fields {', '.join(sorted(missing or set(values) - known))}")
+        for name in ("classes", "train_scale", "test_scales"):
+            values[name] = tuple(values[name])
+        made = cls(**values)
+        made._check()
+        return made
+
+    def _check(self) -> None:
+        """Refuse values that no export writes.
+
+        Raises:
+            ValueError: There is one.
+        """
+        sizes = (self.input_size, self.stride, *self.train_scale, *self.test_scales)
+        if not all(type(size) is int and 0 < size <= 2**14 for size in sizes):
+            raise ValueError("a size in pixels is not between 1 and 16384")
+        if not self.classes or not all(isinstance(name, str) for name in self.classes):
+            raise ValueError("classes must be names, at least one")
+        if len(self.train_scale) != 2 or not self.test_scales:
+            raise ValueError("scales are missing")
+        if self.interpolation not in ("bilinear", "bicubic"):
+            raise ValueError(f"interpolation {self.interpolation!r}")
+        if not isinstance(self.titles, dict) or not isinstance(self.net, str):
+            raise ValueError("titles or net of another type")
+        temperature = (self.calibration or {"temperature": 1.0}).get("temperature")
+        if not isinstance(temperature, int | float) or not temperature > 0:
+            raise ValueError("temperature must be above 0")

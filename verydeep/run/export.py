@@ -1,0 +1,221 @@
+"""Export a classifier to a file of another runtime, with proof that it answers alike."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from verydeep.data.images.inputs import Picture, list_pictures
+from verydeep.data.images.member import ImageSource
+from verydeep.errors import InputError, ModelError, plural
+from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.models.export.describe import describe
+from verydeep.models.export.example import example_script, script_of
+from verydeep.models.export.proof import BOUND, Parity, compare, write_report
+from verydeep.models.export.targets import Target, check_target, write_target
+from verydeep.models.exported.metadata import Metadata
+from verydeep.models.exported.reading import is_exported
+from verydeep.models.exported.session import open_session
+from verydeep.run.data_record import recorded_dataset
+from verydeep.run.testing.overlap import run_of
+from verydeep.system.files import (
+    TEMPORARY,
+    check_writable,
+    explained_write_errors,
+    usual_mode,
+    write_text,
+)
+from verydeep.system.option_names import option, placeholder
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.system.settings import Compute
+from verydeep.system.summary import Rows, Summary
+
+MOST_PICTURES = 16
+"""Images of the training set to compare answers on."""
+
+
+@dataclass(frozen=True, repr=False)
+class ExportResult(Summary):
+    """An exported file.
+
+    Attributes:
+        out: The file.
+        files: All files written, the exported one first.
+        target: Kind of the file.
+        metadata: Description that is stored in it.
+        parity: Comparison with the model.
+    """
+
+    out: Path
+    files: tuple[Path, ...]
+    target: Target
+    metadata: Metadata
+    parity: Parity
+
+    def facts(self) -> Rows:
+        """Yield the displayed facts."""
+        yield "net", self.metadata.net
+        yield "file", self.out
+        yield "largest difference", self.parity.largest_difference
+        yield "images compared", len(self.parity.pictures)
+
+    def lines(self) -> list[str]:
+        """Return the report, line by line."""
+        written = [f"  {path} ({_in_words(path.stat().st_size)})" for path in self.files]
+        return [*self.parity.lines(), "files:", *written]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "out": str(self.out),
+            "files": [str(path) for path in self.files],
+            "to": self.target,
+            "net": self.metadata.net,
+            "classes": len(self.metadata.classes),
+            "dense": self.metadata.dense,
+            "licence": self.metadata.licence,
+            "parity": self.parity.to_dict(),
+        }
+
+
+def export(
+    model: str | Path | Classifier,
+    out: str | Path,
+    *,
+    to: str = "onnx",
+    dense: bool = False,
+    pictures: Picture | Iterable[Picture] | None = None,
+    bound: float = BOUND,
+    progress: ProgressWish = None,
+) -> ExportResult:
+    """Export a classifier to a file that another runtime reads, and prove that it answers alike.
+
+    The file takes uint8 RGB images, any number at once, and contains everything up to the
+    probabilities. Its metadata hold classes, test settings, licence and measured errors. Images
+    are run through the file in its own runtime and through the model; if a probability differs by
+    more than the bound, nothing is written.
+
+    Beside ``F.onnx`` lie ``F.onnx.example.py``, a few lines that name an image with it, the reports
+    ``F.onnx.parity.json`` and ``.txt``, and for large nets the weights, ``F.onnx.data``.
+
+    Args:
+        model: Model or run folder, loaded classifier, or weights as for :func:`verydeep.load`.
+        out: File to write; its name ends in ``.onnx``, ``.xml`` or ``.pt2``.
+        to: ``onnx``, ``openvino`` or ``torch`` (a program of ``torch.export``).
+        dense: Accept images of any size from ``input_size`` on, instead of crops only.
+        pictures: Images to compare answers on; None takes 16 of the training set of a run.
+        bound: Largest accepted difference of a probability.
+        progress: Progress reporting.
+
+    Raises:
+        ModelError: The model has no classes, or the file answers otherwise than the model.
+        InputError: A setting makes no sense, there are no images to compare on, or ``out``
+            cannot be written.
+        MissingExtra: A library is not installed.
+    """
+    path, progress = Path(out).expanduser(), choose_progress(progress)
+    target = check_target(to, path)
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; name a file ({option('out')})")
+    if not bound > 0:
+        raise InputError(f"{option('bound')} must be above 0, got {bound} instead")
+    if is_exported(model):
+        raise ModelError(f"{model}: exported already; give the model that it was exported from")
+    check_writable(path.parent)
+    shown = _pictures(model, pictures, progress)
+    classifier = _loaded(model)
+    metadata = describe(classifier, dense=dense)
+    with _folder_beside(path) as folder:
+        new = folder / path.name
+        progress.log(f"writing net {classifier.name} as {path.name}")
+        write_target(classifier, metadata, target, new)
+        session = open_session(new)
+        parity = compare(classifier, metadata, session, shown, bound=bound, progress=progress)
+        del session
+        if not parity.holds:
+            raise _refusal(path, parity)
+        script = script_of(path)
+        write_text(folder / script, example_script(target, metadata, path.name, script))
+        write_report(parity, folder, path.name)
+        files = _move(folder, path)
+    return ExportResult(path, files, target, metadata, parity)
+
+
+def _in_words(size: int) -> str:
+    """Return a size in bytes, in words.
+
+    >>> _in_words(553_435_904), _in_words(1789)
+    ('553.4 MB', '1.8 kB')
+    """
+    return f"{size / 1e6:,.1f} MB" if size >= 10**6 else f"{size / 1e3:.1f} kB"
+
+
+def _loaded(model: str | Path | Classifier) -> Classifier:
+    loaded = (
+        load_classifier(model, Compute("cpu", "fp32")) if isinstance(model, str | Path) else model
+    )
+    if not loaded.classes:
+        loaded.net.check_head()
+    return loaded
+
+
+def _pictures(
+    model: object, pictures: Picture | Iterable[Picture] | None, progress: Progress
+) -> Sequence[ImageSource | Image.Image]:
+    """Return the images to compare answers on.
+
+    Raises:
+        InputError: None are given, and the model belongs to no run.
+    """
+    if pictures is not None:
+        found = list_pictures(pictures, progress)
+        if not found:
+            raise InputError(f"{option('pictures')} names no images")
+        return found
+    run = run_of(model)
+    if run is None:
+        raise InputError(
+            "the model is not part of a run, so name images to compare the answers of the file "
+            f"on: {option('pictures', placeholder('FOLDER'))}"
+        )
+    samples = recorded_dataset(run).split("train")
+    taken = min(len(samples), MOST_PICTURES)
+    bounds = [number * len(samples) // max(1, taken) for number in range(taken + 1)]
+    return list(samples.take([low for low, _ in pairwise(bounds)]).paths)
+
+
+@contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder on the disk of a path, which is removed in any case."""
+    with explained_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent
+        ) as folder:
+            yield Path(folder)
+
+
+def _move(folder: Path, path: Path) -> tuple[Path, ...]:
+    """Move finished files beside a path, the exported one last, and return them, it first."""
+    others = sorted(one for one in folder.iterdir() if one.name != path.name)
+    for one in [*others, folder / path.name]:
+        one.chmod(usual_mode())
+        one.replace(path.parent / one.name)
+    return (path, *(path.parent / one.name for one in others))
+
+
+def _refusal(path: Path, parity: Parity) -> ModelError:
+    worst = max(parity.pictures, key=lambda one: (one.difference != one.difference, one.difference))
+    return ModelError(
+        f"{path}: refused and removed, since it answers otherwise than the model: a probability "
+        f"differs by {worst.difference:.2g} for {worst.image} (at most {parity.bound:g} is "
+        f"accepted; {option('bound')} sets that), and the likeliest class changed for "
+        f"{parity.changed} of {plural(len(parity.pictures), 'image')}"
+    )

@@ -143,7 +143,7 @@ class ExportedClassifier(Predictor):
 
 def engine_of(path: Path) -> str:
     """Return the name of the engine that runs an exported file."""
-    return ENGINES[path.suffix.lower()]
+    return ENGINES.get(path.suffix.lower(), TORCH)
 
 
 def load_exported(path: str | Path, compute: Compute | str | None = None) -> ExportedClassifier:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -199,12 +198,19 @@ def run_side(side: str, folder: Path, files: Sequence[Path], dense: int, started
     crops(files[:1])
     row: dict[str, Any] = {"side": side, "first_answer_seconds": time.time() - started}
     row["one_photograph"], _ = _timed(crops, files[:1], repeats=2)
+    crops(files[:BATCH])  # compiles for batches where that is needed
     row["photographs"], likely = _timed(crops, files)
     whole(files[:1])
     row["dense"], dense_likely = _timed(whole, files[:dense])
-    row["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    row["peak_mib"] = peak_mib()
     np.savez(folder / f"{side}.npz", crops=likely, dense=dense_likely)
     print(json.dumps(row))
+
+
+def peak_mib() -> float:
+    """Return the peak memory of this process, without that of the one that started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
 
 
 Answer = Callable[[Sequence[Path]], Scores]
@@ -305,7 +311,7 @@ def try_engines(folder: Path) -> list[dict[str, Any]]:
 
     verdicts = []
     for engine, precision in dict.fromkeys(OURS.values()):
-        if engine in ("auto", "torch"):
+        if engine in ("auto", "torch", "compile"):  # compile: part of its first answer
             continue
         model = verydeep.load(folder, verydeep.Compute("cpu", precision, engine=engine))
         try:
@@ -315,14 +321,17 @@ def try_engines(folder: Path) -> list[dict[str, Any]]:
     return verdicts
 
 
-def measure(side: str, folder: Path, photos: Path, dense: int, limit: float) -> dict[str, Any]:
+def measure(side: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Run a side in its own process, and return its figures or the reason why there are none."""
-    command = [sys.executable, __file__, str(photos), "--side", side, "--folder", str(folder)]
-    command += ["--dense", str(dense), "--started", str(time.time())]
+    command = [sys.executable, __file__, str(options.photos), "--side", side]
+    command += ["--folder", str(folder), "--count", str(options.count)]
+    command += ["--dense", str(options.dense), "--started", str(time.time())]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=options.limit
+        )
     except subprocess.TimeoutExpired:
-        return {"side": side, "fault": f"not done within {limit:g} s"}
+        return {"side": side, "fault": f"not done within {options.limit:g} s"}
     if done.returncode:
         return {"side": side, "fault": (done.stderr.strip().splitlines() or ["?"])[-1][:300]}
     row: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -345,6 +354,7 @@ def main() -> None:
     """Measure all sides, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path, help="folder of photographs")
+    parser.add_argument("--count", type=int, default=64, help="photographs to answer for")
     parser.add_argument("--dense", type=int, default=6, help="photographs of the dense test")
     parser.add_argument("--limit", type=float, default=400.0, help="seconds of a side")
     parser.add_argument("--sides", help="comma-separated; default: all")
@@ -354,6 +364,7 @@ def main() -> None:
     parser.add_argument("--started", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     files = sorted(file for file in options.photos.iterdir() if file.is_file())
+    files = files[: options.count]
     if options.side:
         run_side(options.side, options.folder, files, options.dense, options.started)
         return
@@ -367,7 +378,7 @@ def main() -> None:
         prepare(folder, files)
         verdicts = try_engines(folder)
         for side in sides:
-            rows.append(measure(side, folder, options.photos, options.dense, options.limit))
+            rows.append(measure(side, folder, options))
             print(json.dumps(rows[-1]), flush=True)
         add_differences(rows, folder)
     environment = describe_environment(choose_machine("cpu", "fp32"))

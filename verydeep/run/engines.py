@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verydeep.errors import InputError
 from verydeep.models.classifier import Classifier
 from verydeep.models.engines.choice import verdict_on
 from verydeep.models.engines.net_files import files_of
 from verydeep.models.engines.verdicts import Verdict, find_verdict
+from verydeep.models.loading import names_exported
 from verydeep.run.load import load
 from verydeep.system.device import processor_name
 from verydeep.system.engine_names import KINDS, TORCH, EngineKind
@@ -89,6 +91,8 @@ def engines(
     progress = choose_progress(progress)
     if model is None:
         return EngineStates(processor_name(), tuple(_state(kind) for kind in KINDS.values()))
+    if names_exported(model):
+        raise InputError(f"{model}: an exported file has one engine only, by its ending")
     loaded = load(model, Compute("cpu", precision))
     if try_now:
         for kind in KINDS.values():

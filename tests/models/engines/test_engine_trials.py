@@ -200,7 +200,7 @@ def test_auto_takes_the_fastest_that_passed(monkeypatch: pytest.MonkeyPatch, cac
     slow.prepare(10**6)
     assert slow.answered_by["engine"] == "torch"
     (net,) = (cache / "engines" / "nets").iterdir()
-    assert {path.name for path in net.iterdir()} == {"openvino.xml", "openvino.bin"}
+    assert {"openvino.xml", "openvino.bin"} <= {path.name for path in net.iterdir()}
 
 
 def test_files_of_old_nets_are_removed(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

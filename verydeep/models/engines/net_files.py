@@ -19,6 +19,7 @@ from verydeep.data.builtin.cache import cache_folder
 from verydeep.errors import InputError
 from verydeep.models.engines.foreign import SCORES
 from verydeep.models.engines.runner import RUNNERS, runner_type
+from verydeep.system.engine_names import KINDS
 from verydeep.system.files import write_atomically
 from verydeep.system.version import __version__
 
@@ -86,8 +87,9 @@ class NetFiles:
         return file
 
     def tidy(self, engine: str) -> None:
-        """Remove the graph if the engine has its own file, and the files of nets used long ago."""
-        if self.file(engine) != self.graph and not self.quantized:
+        """Remove the graph if no engine reads it any more, and the files of nets used long ago."""
+        needed = self.file(engine) == self.graph or KINDS["onnxruntime"].version
+        if not needed and not self.quantized:
             self.graph.unlink(missing_ok=True)
         nets = sorted(self.folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in nets[:-MOST_NETS]:

@@ -20,7 +20,12 @@ from verydeep.models.export.describe import describe
 from verydeep.models.export.example import example_script, script_of
 from verydeep.models.export.proof import BOUND, Parity, compare, write_report
 from verydeep.models.export.targets import Target, check_target, write_target
-from verydeep.models.export.web.page import INT8_BOUND, write_proof_graph, write_web_page
+from verydeep.models.export.web.page import (
+    INT8_BOUND,
+    PageOptions,
+    write_proof_graph,
+    write_web_page,
+)
 from verydeep.models.exported.metadata import Metadata
 from verydeep.models.exported.reading import is_exported
 from verydeep.models.exported.session import open_session
@@ -131,14 +136,10 @@ def export(
     """
     path, progress = Path(out).expanduser(), choose_progress(progress)
     target = check_target(to, path)
-    if (int8 or runtime) and target != "web":
-        raise InputError(f"{option('int8')} and {option('runtime')} are of {option('to', 'web')}")
+    page = PageOptions(int8, runtime)
+    bound = _checked_bound(target, page, bound)
     if path.is_dir():
         raise InputError(f"{path}: a folder; name a file ({option('out')})")
-    if bound is None:
-        bound = INT8_BOUND if int8 else BOUND
-    if not bound > 0:
-        raise InputError(f"{option('bound')} must be above 0, got {bound} instead")
     if is_exported(model):
         raise ModelError(f"{model}: exported already; give the model that it was exported from")
     check_writable(path.parent)
@@ -147,14 +148,13 @@ def export(
     metadata = describe(classifier, dense=dense or target == "web")
     with _folder_beside(path) as folder:
         progress.log(f"writing net {classifier.name} as {path.name}")
+        written = folder / path.name
+        proved = written.with_suffix(".onnx") if target == "web" else written
         if target == "web":
-            page = folder / path.name
-            write_web_page(classifier, page, int8=int8, runtime=runtime, progress=progress)
-            proved = page.with_suffix(".onnx")
-            write_proof_graph(classifier, metadata, proved, int8=int8)
+            write_web_page(classifier, written, page, progress)
+            write_proof_graph(classifier, metadata, proved, page)
         else:
-            proved = folder / path.name
-            write_target(classifier, metadata, target, proved)
+            write_target(classifier, metadata, target, written)
         session = open_session(proved)
         parity = compare(classifier, metadata, session, shown, bound=bound, progress=progress)
         del session
@@ -163,6 +163,21 @@ def export(
         _complete(folder, path, target, metadata, parity)
         files = _move(folder, path)
     return ExportResult(path, files, target, metadata, parity)
+
+
+def _checked_bound(target: Target, page: PageOptions, bound: float | None) -> float:
+    """Return the largest accepted difference, after checks of what belongs to a web page.
+
+    Raises:
+        InputError: A setting makes no sense.
+    """
+    if page != PageOptions() and target != "web":
+        raise InputError(f"{option('int8')} and {option('runtime')} are of {option('to', 'web')}")
+    if bound is None:
+        return INT8_BOUND if page.int8 else BOUND
+    if not bound > 0:
+        raise InputError(f"{option('bound')} must be above 0, got {bound} instead")
+    return bound
 
 
 def _complete(folder: Path, path: Path, target: Target, metadata: Metadata, parity: Parity) -> None:

@@ -21,7 +21,7 @@ from verydeep.data.geometry import rescaled_size
 from verydeep.errors import InputError
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.web import page
-from verydeep.models.export.web.page import write_web_page
+from verydeep.models.export.web.page import PageOptions, write_web_page
 from verydeep.models.export.web.runtime import find_runtime
 
 pytestmark = pytest.mark.slow
@@ -197,7 +197,7 @@ def test_int8_differs_little(
     images: dict[str, Image.Image],
 ) -> None:
     path = pages["plain"].with_name("int8.html")
-    write_web_page(models["plain"], path, int8=True)
+    write_web_page(models["plain"], path, PageOptions(int8=True))
     shown = Opened(browser, path)
     shown.choose("photo.png", stored(images["photo.png"], "photo.png"))
     found = dict(shown.answers())

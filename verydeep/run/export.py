@@ -22,7 +22,12 @@ from verydeep.models.export.int8_graph import BOUND as INT8_VARIANT_BOUND
 from verydeep.models.export.int8_graph import check_quantized
 from verydeep.models.export.proof import BOUND, Parity, compare, write_report
 from verydeep.models.export.targets import Target, check_target, write_target
-from verydeep.models.export.web.page import INT8_BOUND, write_proof_graph, write_web_page
+from verydeep.models.export.web.page import (
+    INT8_BOUND,
+    PageOptions,
+    write_proof_graph,
+    write_web_page,
+)
 from verydeep.models.exported.metadata import Metadata
 from verydeep.models.exported.reading import is_exported
 from verydeep.models.exported.session import open_session
@@ -135,16 +140,10 @@ def export(
     """
     path, progress = Path(out).expanduser(), choose_progress(progress)
     target = check_target(to, path)
-    if runtime and target != "web":
-        raise InputError(f"{option('runtime')} is of {option('to', 'web')}")
-    if int8 and target == "torch":
-        raise InputError(f"{option('int8')} is not for {option('to', 'torch')}")
+    page = PageOptions(int8, runtime)
+    bound = _checked_bound(target, page, bound)
     if path.is_dir():
         raise InputError(f"{path}: a folder; name a file ({option('out')})")
-    if bound is None:
-        bound = _default_bound(target, int8=int8)
-    if not bound > 0:
-        raise InputError(f"{option('bound')} must be above 0, got {bound} instead")
     if is_exported(model):
         raise ModelError(f"{model}: exported already; give the model that it was exported from")
     check_writable(path.parent)
@@ -156,14 +155,13 @@ def export(
     metadata = describe(classifier, dense=dense or target == "web", int8=quantized)
     with _folder_beside(path) as folder:
         progress.log(f"writing net {classifier.name} as {path.name}")
+        written = folder / path.name
+        proved = written.with_suffix(".onnx") if target == "web" else written
         if target == "web":
-            page = folder / path.name
-            write_web_page(classifier, page, int8=int8, runtime=runtime, progress=progress)
-            proved = page.with_suffix(".onnx")
-            write_proof_graph(classifier, metadata, proved, int8=int8)
+            write_web_page(classifier, written, page, progress)
+            write_proof_graph(classifier, metadata, proved, page)
         else:
-            proved = folder / path.name
-            write_target(classifier, metadata, target, proved)
+            write_target(classifier, metadata, target, written)
         session = open_session(proved)
         parity = compare(classifier, metadata, session, shown, bound=bound, progress=progress)
         del session
@@ -174,10 +172,22 @@ def export(
     return ExportResult(path, files, target, metadata, parity)
 
 
-def _default_bound(target: Target, *, int8: bool) -> float:
-    if not int8:
-        return BOUND
-    return INT8_BOUND if target == "web" else INT8_VARIANT_BOUND
+def _checked_bound(target: Target, page: PageOptions, bound: float | None) -> float:
+    """Return the largest accepted difference, after checks of what not every target has.
+
+    Raises:
+        InputError: A setting makes no sense.
+    """
+    if page.runtime and target != "web":
+        raise InputError(f"{option('runtime')} is of {option('to', 'web')}")
+    if page.int8 and target == "torch":
+        raise InputError(f"{option('int8')} is not for {option('to', 'torch')}")
+    if bound is None:
+        int8_bound = INT8_BOUND if target == "web" else INT8_VARIANT_BOUND
+        return int8_bound if page.int8 else BOUND
+    if not bound > 0:
+        raise InputError(f"{option('bound')} must be above 0, got {bound} instead")
+    return bound
 
 
 def _complete(folder: Path, path: Path, target: Target, metadata: Metadata, parity: Parity) -> None:

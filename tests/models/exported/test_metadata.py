@@ -132,5 +132,5 @@ def test_a_truncated_file_is_no_export_or_damaged(keep: float, tmp_path: Path) -
 
 def test_another_device_or_precision_is_refused(tmp_path: Path) -> None:
     path = onnx_file(tmp_path / "a.onnx", ABOUT.to_json())
-    with pytest.raises(InputError, match="on the CPU in fp32 here; got cuda instead"):
+    with pytest.raises(InputError, match="device must be cpu for this file, got 'cuda'"):
         load_exported(path, "cuda")

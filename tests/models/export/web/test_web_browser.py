@@ -21,7 +21,7 @@ from verydeep.data.geometry import rescaled_size
 from verydeep.errors import InputError
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.web import page
-from verydeep.models.export.web.page import write_web_page
+from verydeep.models.export.web.page import PageOptions, write_web_page
 from verydeep.models.export.web.runtime import find_runtime
 
 pytestmark = pytest.mark.slow
@@ -197,7 +197,7 @@ def test_int8_differs_little(
     images: dict[str, Image.Image],
 ) -> None:
     path = pages["plain"].with_name("int8.html")
-    write_web_page(models["plain"], path, int8=True)
+    write_web_page(models["plain"], path, PageOptions(int8=True))
     shown = Opened(browser, path)
     shown.choose("photo.png", stored(images["photo.png"], "photo.png"))
     found = dict(shown.answers())
@@ -272,11 +272,16 @@ def test_feature_maps_are_those_of_the_net(
 @pytest.mark.parametrize(
     ("content", "type_"), [(b"no image", "image/png"), (b"", "image/png"), (b"x", "text/plain")]
 )
-def test_a_file_that_is_no_image(opened: Any, content: bytes, type_: str) -> None:
+def test_a_file_that_is_no_image(
+    opened: Any, images: dict[str, Image.Image], content: bytes, type_: str
+) -> None:
     shown = opened()
+    shown.choose("noise.png", stored(images["noise.png"], "noise.png"))
+    shown.answers()
+    assert shown.page.locator("#results").is_visible()
     file = {"name": "x", "mimeType": type_, "buffer": content}
     shown.page.set_input_files("#file", [file])
-    assert shown.wait("^This image cannot be used: .+")
+    assert shown.wait("^This image cannot be used: this browser cannot read it")
     assert shown.page.locator("#results").is_hidden()
 
 

@@ -15,7 +15,7 @@ from web_parts import FILES, narrow, packed, tempered
 
 from verydeep.errors import InputError, ModelError
 from verydeep.models.export.web import page
-from verydeep.models.export.web.page import write_web_page
+from verydeep.models.export.web.page import PageOptions, write_web_page
 from verydeep.models.export.web.runtime import WASM
 from verydeep.system.progress import Progress
 
@@ -47,7 +47,7 @@ def unpacked(text: str, name: str) -> bytes:
 
 def test_everything_is_in_the_page(tmp_path: Path, runtime: Path) -> None:
     model = tempered(narrow(test_scales=(36, 40), test_flip=False), 1.5)
-    written = write_web_page(model, tmp_path / "page.html", runtime=runtime)
+    written = write_web_page(model, tmp_path / "page.html", PageOptions(runtime=runtime))
     text = written.path.read_text("utf-8")
     assert (written.size, written.runtime) == (written.path.stat().st_size, "9.8.7")
     graph = onnx.load_from_string(unpacked(text, "model"))
@@ -66,7 +66,7 @@ def test_everything_is_in_the_page(tmp_path: Path, runtime: Path) -> None:
 def test_only_the_pages_own_script_may_run_and_nothing_may_be_asked(
     tmp_path: Path, runtime: Path
 ) -> None:
-    write_web_page(narrow(), tmp_path / "page.html", runtime=runtime)
+    write_web_page(narrow(), tmp_path / "page.html", PageOptions(runtime=runtime))
     text = (tmp_path / "page.html").read_text("utf-8")
     policy = unescape(re.search(r'Policy" content="([^"]*)"', text)[1])  # type: ignore[index]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -80,7 +80,7 @@ def test_only_the_pages_own_script_may_run_and_nothing_may_be_asked(
 def test_names_of_classes_are_text(tmp_path: Path, runtime: Path) -> None:
     hostile = "</script><script>alert(1)</script><!--"
     model = narrow(titles={"class 0": hostile}, source={"licence": hostile, "name": "x"})
-    write_web_page(model, tmp_path / "page.html", runtime=runtime)
+    write_web_page(model, tmp_path / "page.html", PageOptions(runtime=runtime))
     text = (tmp_path / "page.html").read_text("utf-8")
     assert hostile not in text
     assert json.loads(part(text, "facts"))["classes"][0] == hostile
@@ -88,8 +88,8 @@ def test_names_of_classes_are_text(tmp_path: Path, runtime: Path) -> None:
 
 
 def test_int8_takes_less(tmp_path: Path, runtime: Path) -> None:
-    whole = write_web_page(narrow(), tmp_path / "a.html", runtime=runtime)
-    small = write_web_page(narrow(), tmp_path / "b.html", runtime=runtime, int8=True)
+    whole = write_web_page(narrow(), tmp_path / "a.html", PageOptions(runtime=runtime))
+    small = write_web_page(narrow(), tmp_path / "b.html", PageOptions(True, runtime))
     assert small.net_size < 0.5 * whole.net_size
     assert (whole.weights, small.weights) == ("float32", "int8")
 
@@ -97,18 +97,18 @@ def test_int8_takes_less(tmp_path: Path, runtime: Path) -> None:
 def test_large_pages(tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log()
     monkeypatch.setattr(page, "LARGE", 10_000)
-    write_web_page(narrow(), tmp_path / "page.html", runtime=runtime, progress=log)
+    write_web_page(narrow(), tmp_path / "page.html", PageOptions(runtime=runtime), log)
     assert re.fullmatch(r"the page has 0 MB: slow .*int8=True takes a quarter, or .*", log.lines[0])
     monkeypatch.setattr(page, "LARGEST", 10_000)
     with pytest.raises(ModelError, match=r"more than browsers can read: train a narrow net"):
-        write_web_page(narrow(), tmp_path / "other.html", runtime=runtime, int8=True)
+        write_web_page(narrow(), tmp_path / "other.html", PageOptions(True, runtime))
     assert not (tmp_path / "other.html").exists()
 
 
 def test_what_cannot_be_a_page(tmp_path: Path, runtime: Path) -> None:
     with pytest.raises(InputError, match=r"a folder; name a file like page.html \(out=\)"):
-        write_web_page(narrow(), tmp_path, runtime=runtime)
+        write_web_page(narrow(), tmp_path, PageOptions(runtime=runtime))
     model = narrow()
     model.classes = ()
     with pytest.raises(ModelError, match="convolutions only"):
-        write_web_page(model, tmp_path / "page.html", runtime=runtime)
+        write_web_page(model, tmp_path / "page.html", PageOptions(runtime=runtime))

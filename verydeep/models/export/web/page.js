@@ -56,7 +56,9 @@ async function loadNet() {
 // The pixels of an image file, upright, on white, without colour conversion.
 async function decoded(file) {
   const options = {imageOrientation: "from-image", colorSpaceConversion: "none"};
-  const image = await createImageBitmap(file, options);
+  const image = await createImageBitmap(file, options).catch(() => {
+    throw new Error("this browser cannot read it");
+  });
   const {width, height} = image;
   if (Math.max(width, height) > LONGEST_RATIO * Math.min(width, height)) {
     throw new Error(`${width}×${height} is too thin`);
@@ -140,7 +142,7 @@ function showLayers(layers) {
 const net = loadNet();
 net.then(
   () => say("Ready."),
-  (error) => say(`The net cannot be loaded: ${error.message}`, true));
+  (error) => say(`The net cannot be loaded: ${error.message}.`, true));
 
 let latest = 0;
 
@@ -162,7 +164,9 @@ async function classify(file) {
     say(`Done in ${(found.milliseconds / 1000).toFixed(2)} s.`);
     byId("how").textContent = `${pixels.width}×${pixels.height} pixels. ${facts.how}`;
   } catch (error) {
-    if (number === latest) say(`This image cannot be used: ${error.message}`, true);
+    if (number !== latest) return;
+    byId("results").hidden = byId("maps").hidden = true;  // of the image before
+    say(`This image cannot be used: ${error.message}.`, true);
   }
 }
 

@@ -39,6 +39,25 @@ INT8_BOUND = 0.05
 _HERE = "verydeep.models.export.web"
 
 
+@dataclass(frozen=True)
+class PageOptions:
+    """Options of a page.
+
+    Attributes:
+        int8: Store the weights in 8 bits, a quarter of the size; the probabilities differ a little.
+        runtime: Package of ONNX Runtime Web as a ``.tgz`` file or a folder; None takes it from the
+            cache or from npm.
+    """
+
+    int8: bool = False
+    runtime: str | Path | None = None
+
+    @property
+    def weights(self) -> str:
+        """Type of the stored weights."""
+        return "int8" if self.int8 else "float32"
+
+
 @dataclass(frozen=True, repr=False)
 class WebPage(Summary):
     """A written page.
@@ -78,9 +97,7 @@ class WebPage(Summary):
 def write_web_page(
     model: Classifier,
     path: Path,
-    *,
-    int8: bool = False,
-    runtime: str | Path | None = None,
+    options: PageOptions | None = None,
     progress: Progress | None = None,
 ) -> WebPage:
     """Write a page that classifies images in the browser as :meth:`Classifier.predict` does.
@@ -88,9 +105,7 @@ def write_web_page(
     Args:
         model: Classifier.
         path: HTML file to write.
-        int8: Store the weights in 8 bits, a quarter of the size; the probabilities differ a little.
-        runtime: Package of ONNX Runtime Web as a ``.tgz`` file or a folder; None takes it from the
-            cache or from npm.
+        options: Weights and runtime of the page.
         progress: Progress reporting; it is told of a page that is large for a browser.
 
     Raises:
@@ -98,30 +113,30 @@ def write_web_page(
         InputError: There is no ONNX Runtime Web, or the file cannot be written.
         MissingExtra: onnx is not installed.
     """
-    progress = progress or Progress()
+    options, progress = options or PageOptions(), progress or Progress()
     if not model.classes:
         raise ModelError("a web page names classes, but this model has convolutions only")
     if path.is_dir():
         raise InputError(f"{path}: a folder; name a file like page.html ({option('out')})")
-    found = find_runtime(runtime, progress)
+    found = find_runtime(options.runtime, progress)
     graph = page_graph(model)
-    if int8:
+    if options.int8:
         with_int8_weights(graph)
     net = graph.SerializeToString()
-    page = _page(model, net, found, "int8" if int8 else "float32")
+    page = _page(model, net, found, options.weights)
     size = len(page.encode())
     if size > LARGEST:
         raise ModelError(
             f"the page would have {size / MEGABYTE:,.0f} MB, more than browsers can read: "
-            f"{_smaller(int8)}"
+            f"{_smaller(options.int8)}"
         )
     if size > LARGE:
         progress.log(
             f"the page has {size / MEGABYTE:,.0f} MB: slow to open, and too large for some phones; "
-            f"{_smaller(int8)}"
+            f"{_smaller(options.int8)}"
         )
     write_text(path, page)
-    return WebPage(path, size, len(net), "int8" if int8 else "float32", found.version)
+    return WebPage(path, size, len(net), options.weights, found.version)
 
 
 def page_graph(model: Classifier) -> ModelProto:
@@ -135,19 +150,21 @@ def page_graph(model: Classifier) -> ModelProto:
     return graph
 
 
-def write_proof_graph(model: Classifier, metadata: Metadata, path: Path, *, int8: bool) -> None:
+def write_proof_graph(
+    model: Classifier, metadata: Metadata, path: Path, options: PageOptions
+) -> None:
     """Write the page's net as an ONNX file, to compare its answers with those of the model.
 
     Args:
         model: Classifier.
         metadata: Description of a dense file.
         path: File to write.
-        int8: As for :func:`write_web_page`.
+        options: As for :func:`write_web_page`.
     """
     import onnx
 
     graph = onnx_graph(model, dense=True)
-    if int8:
+    if options.int8:
         with_int8_weights(graph)
     graph.metadata_props.add(key=KEY, value=metadata.to_json())
     onnx.save_model(graph, path)

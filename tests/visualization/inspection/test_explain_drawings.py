@@ -20,6 +20,7 @@ from verydeep.visualization.inspection.filters import filters_section
 from verydeep.visualization.inspection.receptive_field import receptive_field_section
 from verydeep.visualization.inspection.tiles import Tile, draw_tiles
 from verydeep.visualization.inspection.top_activations import exciting_section
+from verydeep.visualization.plots.style import brief_number
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_maps_are_drawn_in_the_order_of_their_strength(subject: Subject) -> None
         drawn = shown(panel.figure)
         for unit, values, title in zip(units, drawn, words(panel.figure), strict=False):
             assert np.array_equal(values, found[layer].values[unit.channel].numpy())
-            assert title.endswith(f": {unit.value:.2g}".replace("-", "−"))
+            assert title.endswith(f": {brief_number(unit.value)}")
         assert len(drawn) >= len(units)
         assert f"{units[0].value:.3g}" in panel.alt
     names = [panel.title.partition(":")[0] for panel in section.panels]

@@ -20,7 +20,7 @@ DOTS = 200
 HEAD = 0.22
 """Height of a title, in inches."""
 
-SCALE = 0.78
+SCALE = 0.84
 """Width of the colour bar with its numbers and its label, in inches."""
 
 TALLEST = 2.5

@@ -128,7 +128,7 @@ def colour_scale(
     place.tick_params(labelsize=letters)
     most = max(map(abs, mappable.get_clim()))
     power = math.floor(math.log10(most)) if most > 0 else 0
-    if not -2 <= power < 3:
+    if not -1 <= power < 3:
         bar.formatter = lambda value, _=None: number(value / 10**power)
         # Beside the unit, it would leave a narrow figure.
         place.set_title(f"×10{str(power).translate(SUPERSCRIPT)}", fontsize=letters, pad=3)

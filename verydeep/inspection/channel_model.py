@@ -24,7 +24,7 @@ from verydeep.nets.interface import Net
 from verydeep.nets.layer_outputs import walk
 from verydeep.system.progress import Progress
 
-CHANNEL_ASCENT = Ascent(steps=64, step=6.0, penalty=0.0, jitter=2, blur=0.6)
+CHANNEL_ASCENT = Ascent(steps=48, step=6.0, penalty=0.0, jitter=2, blur=0.6)
 """Default settings. Responses of a layer have no common unit, so no penalty suits all of them."""
 
 

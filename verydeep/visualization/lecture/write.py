@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -28,6 +29,9 @@ from verydeep.visualization.lecture.theme import theme
 from verydeep.visualization.plots.style import save_figure
 
 FORMATS = ("png", "svg")
+
+SAMPLE = 30_000
+"""Number of pixels from which a palette is made."""
 
 AnyFigure = LectureFigure | PhotographFigure
 
@@ -137,13 +141,26 @@ def reduce_colours(path: Path, count: int = 256) -> None:
         texts = PngInfo()
         for key, value in image.info.items():
             if isinstance(value, str):
-                texts.add_itxt(key, value)
+                texts.add_itxt(str(key), value)
         dots = image.info.get("dpi", (150, 150))
-        colours = image.convert("RGB")
-        small = colours.quantize(palette=colours.quantize(count, kmeans=1))  # with dithering
+        small = _with_palette(image.convert("RGB"), count)
     write_atomically(
         path, lambda file: small.save(file, "PNG", optimize=True, pnginfo=texts, dpi=dots)
     )
+
+
+def _with_palette(image: Image.Image, count: int) -> Image.Image:
+    """Return an image with a palette that also has the colours of small areas, such as eyes."""
+    pixels = np.asarray(image).reshape(-1, 3)
+    sample = Image.fromarray(pixels[:: max(1, len(pixels) // SAMPLE)][None])  # all would take long
+    palette = sample.quantize(count, Image.Quantize.MAXCOVERAGE, kmeans=1)
+    small = image.quantize(palette=palette, dither=Image.Dither.NONE)
+    # The background must be exactly that of the page.
+    page, index = image.getpixel((0, 0)), np.asarray(small)[0, 0]
+    values = np.asarray(small.getpalette()).reshape(-1, 3)
+    values[index] = page
+    small.putpalette(values.astype(np.uint8).tobytes())
+    return small
 
 
 def _write_page(folder: Path, drawn: Sequence[dict[str, Any]], *, dark: bool) -> None:

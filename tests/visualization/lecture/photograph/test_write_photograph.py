@@ -124,6 +124,8 @@ def test_a_palette_keeps_colours_and_words(tmp_path: Path) -> None:
         assert round(image.info["dpi"][0]) == 150
         near = np.abs(np.asarray(image.convert("RGB")).astype(int) - smooth).mean()
     assert near < 8
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.convert("RGB").getpixel((0, 0)) == tuple(smooth[0, 0])
 
 
 def test_options_of_the_command_belong_to_a_net(tmp_path: Path, verydeep: Program) -> None:

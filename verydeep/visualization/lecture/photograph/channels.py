@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,16 +17,22 @@ from verydeep.inspection.class_model import Ascent
 from verydeep.inspection.receptive_field import theoretical_field
 from verydeep.inspection.subject import Subject
 from verydeep.inspection.top_activations import Channel
-from verydeep.visualization.lecture.photograph.drawing import SMALL, Drawing, bare, colours
+from verydeep.visualization.lecture.photograph.drawing import (
+    SMALL,
+    Drawing,
+    bare,
+    close_figure,
+    colours,
+)
 from verydeep.visualization.plots.style import brief_number
 
 CONVOLUTIONS = (2, 3, 4, 5)
 """Blocks whose last convolution is drawn."""
 
-CHANNELS = 4
+CHANNELS = 3
 """Channels drawn per layer."""
 
-LARGEST = 160
+LARGEST = 144
 """Maximum side of a channel's model, in pixels; conv5_3 of net D sees 196."""
 
 
@@ -127,13 +132,16 @@ def draw_photograph_channels(subject: Subject) -> Drawing:
         subject: Net and photograph.
     """
     examples = channel_examples(subject)
-    figure = Figure(figsize=(13, 7.3), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)  # type: ignore[union-attr]
-    panels = figure.subplots(len(CONVOLUTIONS), 2 * CHANNELS, squeeze=False)
+    figure = close_figure((9.9, 7.3))
+    # An empty column stands between two pairs.
+    widths = [1.0, 1.0, 0.06] * CHANNELS
+    panels = figure.subplots(len(CONVOLUTIONS), len(widths), width_ratios=widths, squeeze=False)
+    for axes in panels[:, 2::3].flat:
+        axes.set_axis_off()
     for row, line in enumerate(panels):
         some = examples[row * CHANNELS : (row + 1) * CHANNELS]
         for column, example in enumerate(some):
-            _draw_example(line[2 * column : 2 * column + 2], example)
+            _draw_example(line[3 * column : 3 * column + 2], example)
         line[0].set_ylabel(f"{some[0].unit.layer}\n{some[0].patch.shape[1]} pixels")
     return Drawing(figure, _in_words(examples))
 
@@ -143,8 +151,8 @@ def _draw_example(pair: Any, example: ChannelExample) -> None:
     for axes, pixels in zip(pair, (example.patch, _centre(model.pixels, example)), strict=True):
         axes.imshow(colours(pixels))
         bare(axes)
-    pair[0].set_title(f"{unit.channel}: {brief_number(unit.value)}", fontsize=SMALL, pad=3)
-    pair[1].set_title(f"{brief_number(model.response)}", fontsize=SMALL, pad=3)
+    pair[0].set_title(f"channel {unit.channel}: {brief_number(unit.value)}", fontsize=SMALL, pad=3)
+    pair[1].set_title(f"made: {brief_number(model.response)}", fontsize=SMALL, pad=3)
 
 
 def _centre(pixels: Tensor, example: ChannelExample) -> Tensor:

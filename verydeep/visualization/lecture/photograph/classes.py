@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from verydeep.errors import ModelError
@@ -20,6 +19,7 @@ from verydeep.nets.interface import NO_HEAD
 from verydeep.visualization.lecture.photograph.drawing import (
     Drawing,
     bare,
+    close_figure,
     colours,
     in_percent,
     show_image,
@@ -96,8 +96,7 @@ def draw_photograph_classes(subject: Subject) -> Drawing:
         MissingExtra: Captum is not installed.
     """
     found = class_evidence(subject)
-    figure = Figure(figsize=(13, 4.9), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)  # type: ignore[union-attr]
+    figure = close_figure((13, 4.9))
     ratio = subject.pixels.shape[2] / subject.pixels.shape[1]
     panels = figure.subplots(
         len(found), 5, width_ratios=(ratio, ratio, ratio, ratio, 1), squeeze=False

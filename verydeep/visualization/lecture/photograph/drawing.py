@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +19,15 @@ class Drawing(NamedTuple):
 
     figure: Figure
     alt: str
+
+
+def close_figure(size: tuple[float, float]) -> Figure:
+    """Return a figure whose axes stand close together.
+
+    Args:
+        size: Width and height, in inches.
+    """
+    return Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
 
 
 def colours(pixels: Tensor) -> NDArray[Any]:

@@ -123,7 +123,8 @@ def draw_photograph_fields(subject: Subject) -> Drawing:
     growth = field_growth(subject)
     ends = growth.ends[-DEPTHS:]
     figure = Figure(figsize=(12, 7.6), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.75, 1))
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1.75, 1))
+    upper, lower = parts
     photograph, sides = upper.subplots(1, 2, width_ratios=(1.3, 1))
     show_image(photograph, subject.pixels)
     _draw_squares(photograph, ends)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from verydeep.inspection.activations import LayerMap, activations
 from verydeep.inspection.subject import Subject
 from verydeep.visualization.lecture.photograph.drawing import (
     SMALL,
     Drawing,
+    close_figure,
     in_percent,
     show_image,
     show_map,
@@ -30,9 +29,8 @@ def draw_photograph_maps(subject: Subject) -> Drawing:
         subject: Net and photograph.
     """
     layers = activations(subject, drawn_layers(subject))
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)  # type: ignore[union-attr]
-    grid = figure.add_gridspec(CHANNELS, 1 + len(layers), width_ratios=(2.1, *(1 for _ in layers)))
+    figure = close_figure((13, 4.6))
+    grid = figure.add_gridspec(CHANNELS, 1 + len(layers), width_ratios=(2.6, *(1 for _ in layers)))
     first = figure.add_subplot(grid[:, 0])
     show_image(first, subject.pixels)
     _, height, width = subject.pixels.shape

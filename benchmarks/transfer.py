@@ -36,6 +36,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 import verydeep
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.classifier import load_classifier
 from verydeep.system.device import choose_machine, describe_environment
 from verydeep.system.files import write_json
@@ -83,7 +84,7 @@ def trained(given: Given, recipe: str, **more: Any) -> dict[str, Any]:
         metrics = verydeep.train(
             given.data, recipe, run, seed=given.seed, progress=PlainProgress(), **more
         ).metrics
-        multi = verydeep.evaluate(run, given.data, split="val", scales="multi", progress=False)
+        multi = verydeep.evaluate(run, given.data, TestProtocol("dense", "multi"), split="val")
     return {"error": metrics["top1_error"], "multi_scale_error": multi.top1_error}
 
 

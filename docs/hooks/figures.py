@@ -15,9 +15,10 @@ from typing import Any
 from PIL import Image
 
 from verydeep.visualization.lecture.figures import FIGURES
+from verydeep.visualization.lecture.photograph.figures import PHOTOGRAPH_FIGURES
 
 FIGURE = re.compile(r'<p><img alt="([^"]*)" src="([^"]*?)images/lecture/([\w-]+)\.png" ?/?></p>')
-KNOWN = {figure.name: figure for figure in FIGURES}
+KNOWN = {figure.name: figure for figure in (*FIGURES, *PHOTOGRAPH_FIGURES)}
 DOTS = 150
 """Resolution of a figure in pixels per inch."""
 

@@ -15,6 +15,7 @@ import yaml
 
 from verydeep.recipe.recipe import Recipe, known_keys, shipped
 from verydeep.visualization.lecture.figures import FIGURES
+from verydeep.visualization.lecture.photograph.figures import PHOTOGRAPH_FIGURES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ROWS = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", generated.recipe_keys(), re.MULTILINE))
@@ -77,7 +78,7 @@ def test_a_figure_that_cannot_be_drawn_is_warned_of(caplog: pytest.LogCaptureFix
 
 def test_every_figure_is_drawn_for_both_pages_and_shown_in_the_lecture() -> None:
     pages = "".join(page.read_text("utf-8") for page in (DOCS / "lecture").glob("*.md"))
-    for figure in FIGURES:
+    for figure in (*FIGURES, *PHOTOGRAPH_FIGURES):
         for folder in ("lecture", "lecture-dark"):
             assert (DOCS / "images" / folder / f"{figure.name}.png").is_file()
         assert f"/images/lecture/{figure.name}.png)" in pages

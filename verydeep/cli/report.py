@@ -7,16 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
+from verydeep.cli.groups import option_group
 from verydeep.cli.options import Json
 from verydeep.cli.output import print_result
 from verydeep.cli.text.columns import align
-from verydeep.models.path import check_run
+from verydeep.errors import InputError
+from verydeep.models.path import check_models, check_run
 from verydeep.nets.registry import in_words
+from verydeep.system.option_names import option
+from verydeep.system.settings import Compute
 
 REPORT_EXAMPLES = "Examples:  verydeep report runs/a   |   verydeep report runs/old --test"
 FIGURES_EXAMPLES = (
     "Examples:  verydeep figures --out figures   |   verydeep figures --out figures --dark "
-    "--only softmax --only loss"
+    "--only soft-max --only loss   |   verydeep figures --out figures --model runs/a --image "
+    "cat.jpg"
 )
 NETS_EXAMPLES = "Examples:  verydeep nets   |   verydeep nets D --size 64 --classes 10"
 
@@ -43,21 +48,71 @@ def report(
     print_result(report_as_dict(page), str(page), as_json)
 
 
+@option_group("compute", Compute, "device")
 def figures(
+    *,
     out: Annotated[Path, typer.Option(help="Folder for the figures and a page that shows them.")],
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Figure to draw, such as soft-max; repeatable."),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Draw instead what a trained net does with a photograph: a model or run folder, "
+            "or torchvision/vgg16 and the like.",
+        ),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="The photograph; default: a temple that scikit-learn brings along."
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS", help="Class to explain; default: the most probable one."),
+    ] = None,
     dark: Annotated[bool, typer.Option("--dark/--light", help="For dark or light pages.")] = False,
+    compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
     """Draw the figures of the lecture: softmax, loss, parameters, receptive fields and more."""
+    _check_model(model, image=image, label=label, device=compute["device"])
     from verydeep.system.progress import console_progress
-    from verydeep.visualization.lecture.write import write_figures
 
-    value = write_figures(out, only or (), dark=dark, progress=console_progress())
+    progress = console_progress()
+    if model is None:
+        from verydeep.visualization.lecture.write import write_figures
+
+        value = write_figures(out, only or (), dark=dark, progress=progress)
+    else:
+        from verydeep.run.photograph_figures import photograph_figures
+
+        value = photograph_figures(
+            model,
+            out,
+            image,
+            label=label,
+            only=only or (),
+            dark=dark,
+            compute=Compute(**compute),
+            progress=progress,
+        )
     print_result(value, figures_as_text(value), as_json)
+
+
+def _check_model(model: str | None, **others: str | None) -> None:
+    """Check that options about a net come with one."""
+    if model is not None:
+        check_models(model, torchvision="vgg")
+        return
+    for name, value in others.items():
+        if value is not None:
+            raise InputError(
+                f"{option(name)} is for the figures of a net: name it with {option('model')}"
+            )
 
 
 def nets(

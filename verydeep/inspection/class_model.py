@@ -115,7 +115,7 @@ def class_model(
     if not 0 <= label < len(model.classes):
         raise InputError(f"class must be 0 to {len(model.classes) - 1}, got {label} instead")
     scores = Scores(model)
-    climb = _Climb(scores, ascent)
+    climb = Climb(scores, ascent)
     x = climb.start(size or (model.input_size, model.input_size))
     trace = []
     with (progress or Progress()).task(
@@ -190,12 +190,19 @@ def check_ascent(ascent: Ascent) -> None:
             )
 
 
-class _Climb:
-    """Gradient ascent from noise with a single seed."""
+class Climb:
+    """Gradient ascent from noise with a single seed.
 
-    def __init__(self, scores: Scores, ascent: Ascent) -> None:
+    Args:
+        scores: Preprocessing, device and class scores of a net.
+        ascent: Settings.
+        net: Maps preprocessed images to other values to maximise, (1, K); None means the scores.
+    """
+
+    def __init__(self, scores: Scores, ascent: Ascent, net: nn.Module | None = None) -> None:
         self.scores = scores
         self.ascent = ascent
+        self.net = scores.net if net is None else net
         self.generator = torch.Generator().manual_seed(ascent.seed)
 
     def start(self, size: tuple[int, int]) -> Tensor:
@@ -210,7 +217,7 @@ class _Climb:
         reach = round(ascent.jitter * remaining)
         dy, dx = torch.randint(-reach, reach + 1, (2,), generator=self.generator).tolist()
         moved = x.roll((dy, dx), (2, 3)).requires_grad_()
-        value, score = objective(self.scores.net, moved, label, ascent.penalty)
+        value, score = objective(self.net, moved, label, ascent.penalty)
         (gradient,) = torch.autograd.grad(value, moved)
         length = ascent.step / self.scores.divisor * remaining
         norm = gradient.square().mean().sqrt().clamp(min=torch.finfo(x.dtype).tiny)

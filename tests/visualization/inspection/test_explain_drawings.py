@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from transfer.made import classifier, noise
 
@@ -20,6 +21,7 @@ from verydeep.visualization.inspection.filters import filters_section
 from verydeep.visualization.inspection.receptive_field import receptive_field_section
 from verydeep.visualization.inspection.tiles import Tile, draw_tiles
 from verydeep.visualization.inspection.top_activations import exciting_section
+from verydeep.visualization.plots.style import brief_number
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def test_maps_are_drawn_in_the_order_of_their_strength(subject: Subject) -> None
         drawn = shown(panel.figure)
         for unit, values, title in zip(units, drawn, words(panel.figure), strict=False):
             assert np.array_equal(values, found[layer].values[unit.channel].numpy())
-            assert title.endswith(f": {unit.value:.2g}".replace("-", "−"))
+            assert title.endswith(f": {brief_number(unit.value)}")
         assert len(drawn) >= len(units)
         assert f"{units[0].value:.3g}" in panel.alt
     names = [panel.title.partition(":")[0] for panel in section.panels]
@@ -194,3 +196,27 @@ def test_tiles_of_any_shape_and_number_lie_beside_one_another(
         assert 0 <= top < bottom <= axes.get_ylim()[0]
         for other in boxes[:number]:
             assert left >= other[1] or right <= other[0] or top >= other[2] or bottom <= other[3]
+
+
+@pytest.mark.parametrize(
+    "scale", [(0, 0.002), (0, 0.02), (-340, 390), (0, 280), (0, 1490), (0, 7.6e5)]
+)
+@pytest.mark.parametrize("count", [4, 16])
+def test_the_colour_bar_fits_whatever_the_values_are(
+    scale: tuple[float, float], count: int
+) -> None:
+    tiles = [Tile(np.linspace(*scale, 6).reshape(2, 3), "433: 1,490")] * count
+    figure = draw_tiles(tiles, 4, scale=scale, unit="activation")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    bar = figure.axes[1]
+    texts = [bar.title, bar.yaxis.label, *bar.get_yticklabels()]
+    for text in texts:
+        box = text.get_window_extent()
+        low, high = bar.get_ylim()
+        beyond = text in texts[2:] and not low <= text.get_position()[1] <= high
+        if text.get_text() and not beyond and (text is not bar.yaxis.label or count > 4):
+            assert 0 <= box.y0 < box.y1 <= figure.bbox.y1
+        assert box.x1 <= figure.bbox.x1
+    power = {0.002: "×10⁻³", 0.02: "×10⁻²", 1490: "×10³", 7.6e5: "×10⁵"}.get(scale[1], "")
+    assert bar.get_title() == power

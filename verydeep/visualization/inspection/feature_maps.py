@@ -12,7 +12,7 @@ from verydeep.inspection.subject import Subject
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import DOTS, WIDTH, Tile, draw_tiles
 from verydeep.visualization.plots.fonts import key_to_numbers, name_or_number
-from verydeep.visualization.plots.style import BLUE, number, plain_axes, shortened
+from verydeep.visualization.plots.style import BLUE, brief_number, plain_axes, shortened
 
 LONGEST, LONGEST_BESIDE = 8, 24
 """Maximum length of a class name above its map, and beside its bar, in characters."""
@@ -94,7 +94,7 @@ def _draw_maps(subject: Subject, layer_map: LayerMap, units: Sequence[Unit]) -> 
     tiles = [
         Tile(
             layer_map.values[unit.channel].numpy(),
-            f"{_short(subject, unit)}: {number(unit.value, '.2g')}",
+            f"{_short(subject, unit)}: {brief_number(unit.value)}",
             (unit.row, unit.column),
         )
         for unit in units

@@ -20,8 +20,8 @@ DOTS = 200
 HEAD = 0.22
 """Height of a title, in inches."""
 
-SCALE = 0.7
-"""Width of the colour bar, in inches."""
+SCALE = 0.84
+"""Width of the colour bar with its numbers and its label, in inches."""
 
 TALLEST = 2.5
 """Maximum ratio of height to width of a drawn image."""
@@ -69,7 +69,9 @@ def draw_tiles(
     axes.set(xlim=(0, across), ylim=(down, 0), aspect="auto")
     axes.set_axis_off()
     if scale:
-        place = figure.add_axes((room / WIDTH + 0.012, 0.06, 0.025, 0.86))
+        # Above the bar, there is room for a power of ten.
+        high = down / inch
+        place = figure.add_axes((room / WIDTH + 0.012, 0.1 / high, 0.025, 1 - (0.1 + HEAD) / high))
         colour_scale(axes.images[0], place, unit, 9)
     return figure
 

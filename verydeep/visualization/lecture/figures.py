@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
 from verydeep.errors import InputError, did_you_mean
+from verydeep.system.option_names import option
 from verydeep.visualization.lecture.class_model import draw_class_model
 from verydeep.visualization.lecture.confidence_intervals import draw_intervals
 from verydeep.visualization.lecture.conv_stacks import draw_stacks
@@ -16,6 +18,7 @@ from verydeep.visualization.lecture.inspection_examples import draw_attributions
 from verydeep.visualization.lecture.iou import draw_overlaps
 from verydeep.visualization.lecture.lrn import draw_normalization
 from verydeep.visualization.lecture.parameters import draw_parameters
+from verydeep.visualization.lecture.photograph.figures import PHOTOGRAPH_FIGURES, PhotographFigure
 from verydeep.visualization.lecture.plateau import draw_plateau
 from verydeep.visualization.lecture.protocol_coverage import draw_shown
 from verydeep.visualization.lecture.receptive_field import draw_receptive_field
@@ -243,16 +246,37 @@ FIGURES = (
 )
 
 
+Named = TypeVar("Named", LectureFigure, PhotographFigure)
+
+
 def chosen(names: Iterable[str] = ()) -> tuple[LectureFigure, ...]:
     """Return the named figures in lecture order; without names, all.
 
     Raises:
-        InputError: A figure is unknown.
+        InputError: A figure is unknown, or needs a net and a photograph.
     """
     wanted = set(names)
-    known = [figure.name for figure in FIGURES]
+    for name in sorted(wanted & {figure.name for figure in PHOTOGRAPH_FIGURES}):
+        raise InputError(f"the figure {name} shows a trained net: name one with {option('model')}")
+    return _among(FIGURES, wanted)
+
+
+def chosen_of_photograph(names: Iterable[str] = ()) -> tuple[PhotographFigure, ...]:
+    """Return the named figures of a net and a photograph in lecture order; without names, all.
+
+    Raises:
+        InputError: A figure is unknown, or needs no net.
+    """
+    wanted = set(names)
+    for name in sorted(wanted & {figure.name for figure in FIGURES}):
+        raise InputError(f"the figure {name} needs no net: draw it without {option('model')}")
+    return _among(PHOTOGRAPH_FIGURES, wanted)
+
+
+def _among(figures: Sequence[Named], wanted: set[str]) -> tuple[Named, ...]:
+    known = [figure.name for figure in figures]
     for name in sorted(wanted.difference(known)):
         raise InputError(
             f"unknown figure {name!r}; available: {', '.join(known)}{did_you_mean(name, known)}"
         )
-    return tuple(figure for figure in FIGURES if not wanted or figure.name in wanted)
+    return tuple(figure for figure in figures if not wanted or figure.name in wanted)

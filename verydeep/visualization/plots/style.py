@@ -114,11 +114,11 @@ def outline(
 def colour_scale(
     mappable: Any, place: Any, unit: str, letters: float, *, extend: str = "neither"
 ) -> None:
-    """Draw a vertical colour bar, with a power of ten beside the unit.
+    """Draw a vertical colour bar, with a power of ten above it where the values need one.
 
     Args:
         mappable: The coloured artist.
-        place: Axes of the colour bar.
+        place: Axes of the colour bar, with room above for a line of text.
         unit: Label.
         letters: Font size, in points.
         extend: Matplotlib's ``extend``: whether values exceed the colour range.
@@ -128,9 +128,10 @@ def colour_scale(
     place.tick_params(labelsize=letters)
     most = max(map(abs, mappable.get_clim()))
     power = math.floor(math.log10(most)) if most > 0 else 0
-    if not -2 <= power < 3:
+    if not -1 <= power < 3:
         bar.formatter = lambda value, _=None: number(value / 10**power)
-        unit = f"{unit}\n×10{str(power).translate(SUPERSCRIPT)}"
+        # Beside the unit, it would leave a narrow figure.
+        place.set_title(f"×10{str(power).translate(SUPERSCRIPT)}", fontsize=letters, pad=3)
     bar.set_label(unit, fontsize=letters)
 
 
@@ -141,6 +142,15 @@ def number(value: float, form: str = ".3g") -> str:
     ('−1.5', '0.2')
     """
     return format(value, form).replace("-", "−")
+
+
+def brief_number(value: float) -> str:
+    """Return a number in few characters: two digits, or all before the decimal point.
+
+    >>> brief_number(0.123), brief_number(-12.3), brief_number(1234.5), brief_number(1.2e7)
+    ('0.12', '−12', '1,234', '1.2e+07')
+    """
+    return number(value, ",.0f" if 99.5 <= abs(value) < 1e6 else ".2g")
 
 
 def shortened(name: str, longest: int) -> str:

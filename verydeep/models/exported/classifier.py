@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from verydeep.errors import InputError, SizeError, plural
 from verydeep.evaluation.calibration import Calibration
 from verydeep.models.exported.metadata import Metadata
-from verydeep.models.exported.reading import read_metadata
+from verydeep.models.exported.reading import SUFFIXES, read_metadata
 from verydeep.models.exported.session import Session, open_session
 from verydeep.models.predictor import Predictor
 from verydeep.system.settings import Compute
@@ -80,6 +80,17 @@ class ExportedClassifier(Predictor):
         if self.any_size:
             return "fully connected layers at every position of the last map"
         return "not at all: it takes crops only"
+
+    @property
+    def answered_by(self) -> dict[str, str]:
+        """Engine and precision of its answers."""
+        return {"engine": self.runtime, "precision": self.metadata.precision}
+
+    @property
+    def runtime(self) -> str:
+        """Name of the runtime: ``onnxruntime``, ``openvino`` or ``torch``."""
+        target = SUFFIXES[self.path.suffix.lower()]
+        return "onnxruntime" if target == "onnx" else target
 
     @cached_property
     def session(self) -> Session:

@@ -24,6 +24,7 @@ from verydeep.evaluation.posteriors import ANSWERS
 from verydeep.evaluation.view_batching import show
 from verydeep.evaluation.views import Center, Dense, Views
 from verydeep.models.classifier import Classifier
+from verydeep.models.engines.eager import Eager
 from verydeep.models.exported.metadata import Metadata
 from verydeep.models.exported.session import Session
 from verydeep.system.device import Machine
@@ -156,13 +157,14 @@ def compare(
         PictureError: None of the images can be read.
         ModelError: The outputs of the file have other shapes than those of the model.
     """
-    exact = model.on(Machine(torch.device("cpu"), "fp32"))
+    machine = Machine(torch.device("cpu"), "fp32")
+    exact = Eager(model.net, model.preprocessing, machine, exact_answers=True)
     scale = metadata.proof_scale
     tested = TestPictures(pictures, (scale,), interpolation=metadata.interpolation)
     found: list[PictureParity] = []
     with (progress or Progress()).task("comparing answers", len(pictures)) as task:
         for indices, images in _batches(tested, metadata, scale):
-            ours, theirs = _posteriors(exact, images), session.run(images).probabilities
+            ours, theirs = _posteriors(model, exact, images), session.run(images).probabilities
             if ours.shape != theirs.shape:
                 raise ModelError(f"the file answers {theirs.shape}, the model {ours.shape}")
             names = (_name(pictures[index], index) for index in indices)
@@ -201,8 +203,9 @@ def _batches(
             count = others
 
 
-def _posteriors(model: Classifier, images: Pixels) -> NDArray[np.float32]:
-    likely = ANSWERS["paper"](model.score_map(images.transpose(0, 3, 1, 2)))
+def _posteriors(model: Classifier, exact: Eager, images: Pixels) -> NDArray[np.float32]:
+    scores = exact.answers(torch.from_numpy(images.transpose(0, 3, 1, 2)))
+    likely = ANSWERS["paper"](scores.numpy())
     kept = model.calibration
     return temper(likely, kept.temperature) if kept else likely
 

@@ -86,17 +86,6 @@ class ExportedClassifier(Predictor):
             return "fully connected layers at every position of the last map"
         return "not at all: it takes crops only"
 
-    @property
-    def answered_by(self) -> dict[str, str]:
-        """Engine and precision of its answers."""
-        return {"engine": self.runtime, "precision": self.metadata.precision}
-
-    @property
-    def runtime(self) -> str:
-        """Name of the runtime: ``onnxruntime``, ``openvino`` or ``torch``."""
-        target = SUFFIXES[self.path.suffix.lower()]
-        return "onnxruntime" if target == "onnx" else target
-
     @cached_property
     def session(self) -> Session:
         """The net in its runtime, loaded at first use."""

@@ -96,7 +96,7 @@ def draw_photograph_classes(subject: Subject) -> Drawing:
         MissingExtra: Captum is not installed.
     """
     found = class_evidence(subject)
-    figure = close_figure((13, 4.9))
+    figure = close_figure((13, 4.1))
     ratio = subject.pixels.shape[2] / subject.pixels.shape[1]
     panels = figure.subplots(
         len(found), 5, width_ratios=(ratio, ratio, ratio, ratio, 1), squeeze=False

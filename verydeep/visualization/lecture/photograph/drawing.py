@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
@@ -71,10 +70,14 @@ def bare(axes: Any) -> None:
 
 
 def in_percent(share: float) -> str:
-    """Return a share as a percentage, rounded to whole points from 1 % on.
+    """Return a share as a percentage, which is not rounded to 0 or to 100.
 
-    >>> in_percent(0.256), in_percent(0.0042)
-    ('26 %', '0.4 %')
+    >>> in_percent(0.256), in_percent(0.0042), in_percent(1e-5), in_percent(0.99999)
+    ('26 %', '0.4 %', '<0.1 %', '>99.9 %')
     """
     percent = 100 * share
-    return f"{percent:.0f} %" if percent >= 0.95 else f"{np.ceil(percent * 10) / 10:.1f} %"
+    if 0 < percent < 0.05:
+        return "<0.1 %"
+    if 99.95 < percent < 100:
+        return ">99.9 %"
+    return f"{percent:.0f} %" if percent >= 0.95 else f"{percent:.1f} %"

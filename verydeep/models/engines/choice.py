@@ -39,6 +39,9 @@ WORTH_A_TRIAL = 30.0
 WORTH_COMPILING = 600.0
 """Seconds of eager PyTorch above which ``auto`` also considers ``compile``."""
 
+ALIKE = 1.05
+"""Ratio of two speeds below which engines count as equally fast."""
+
 LEAST_GAIN = 1.05
 """Speed, as a multiple of eager PyTorch's, below which ``auto`` stays with it."""
 
@@ -137,7 +140,7 @@ def _fastest(model: TrainedNet, expected: float, progress: Progress) -> Engine:
 def _best(verdicts: Sequence[Verdict]) -> Verdict | None:
     """Return the fastest; of engines about equally fast, the first, as timings vary."""
     most = max((verdict.gain for verdict in verdicts), default=0.0)
-    return next((one for one in verdicts if one.gain >= most / LEAST_GAIN), None)
+    return next((one for one in verdicts if one.gain >= most / ALIKE), None)
 
 
 def candidates(precision: str, *, compiling: bool) -> list[str]:

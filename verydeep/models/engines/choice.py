@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ WORTH_A_TRIAL = 30.0
 
 WORTH_COMPILING = 600.0
 """Seconds of eager PyTorch above which ``auto`` also considers ``compile``."""
+
+ALIKE = 1.05
+"""Ratio of two speeds below which engines count as equally fast."""
 
 LEAST_GAIN = 1.05
 """Speed, as a multiple of eager PyTorch's, below which ``auto`` stays with it."""
@@ -75,8 +79,8 @@ def _int8_engine(model: TrainedNet, progress: Progress | None) -> Engine:
     if not names:
         KINDS[FOREIGN[0]].check_installed()
     verdicts = [verdict_on(model, name, "int8", progress) for name in names]
-    best = max(verdicts, key=lambda verdict: verdict.gain)
-    if not best.passed:
+    best = _best([verdict for verdict in verdicts if verdict.passed])
+    if best is None:
         faults = "; ".join(f"{verdict.engine}: {verdict.fault}" for verdict in verdicts)
         raise MachineError(f"no engine computes int8 on this machine ({faults})")
     return make_engine(model, best.engine, "int8")
@@ -124,7 +128,7 @@ def _fastest(model: TrainedNet, expected: float, progress: Progress) -> Engine:
     for verdict in verdicts:
         if verdict.fault and trying:
             progress.log(f"engine {verdict.engine} is not used: {verdict.fault}")
-    best = max(verdicts, key=lambda verdict: verdict.gain, default=None)
+    best = _best(verdicts)
     if best is None or best.gain < LEAST_GAIN:
         return model.eager
     progress.log(
@@ -133,16 +137,16 @@ def _fastest(model: TrainedNet, expected: float, progress: Progress) -> Engine:
     return make_engine(model, best.engine, precision)
 
 
+def _best(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """Return the fastest; of engines about equally fast, the first, as timings vary."""
+    most = max((verdict.gain for verdict in verdicts), default=0.0)
+    return next((one for one in verdicts if one.gain >= most / ALIKE), None)
+
+
 def candidates(precision: str, *, compiling: bool) -> list[str]:
     """Return the installed engines, other than eager PyTorch, that have a precision."""
-    return [
-        name
-        for name, kind in KINDS.items()
-        if name != TORCH
-        and precision in kind.precisions
-        and (compiling or name != "compile")
-        and kind.version
-    ]
+    names = (*FOREIGN, "compile") if compiling else FOREIGN
+    return [name for name in names if precision in KINDS[name].precisions and KINDS[name].version]
 
 
 def eager_seconds(model: TrainedNet, pixels: float) -> float:

@@ -5,7 +5,7 @@ N images, C channels, h, w sides of a map.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,22 @@ class MapBatches:
         )
 
 
-def averages(maps: Tensor, layers: Callable[[Tensor], Tensor], block: int) -> Tensor:
-    """Return the averages over positions of maps after some layers, float32 (N, D)."""
-    parts = [layers(part).float().mean((2, 3)).cpu() for part in torch.split(maps, block)]
-    return torch.cat(parts)
+def averages(
+    views: Sequence[Tensor],
+    layers: Callable[[Tensor], Tensor],
+    block: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Tensor:
+    """Return the averages over positions of maps after some layers, float32 (V·N, D).
+
+    Args:
+        views: Maps of V views of N images, (N, C, h, w) each.
+        layers: Computes more layers, of any number of maps.
+        block: Maps at once.
+        progress: Called with the number of maps done.
+    """
+    found: list[Tensor] = []
+    for part in (part for maps in views for part in torch.split(maps, block)):
+        found.append(layers(part).float().mean((2, 3)).cpu())
+        progress(sum(map(len, found)))
+    return torch.cat(found)

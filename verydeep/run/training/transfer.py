@@ -183,9 +183,10 @@ class TransferTrainer(Trainer):
         """Return the averages of the last map over all views."""
         labels = self.labels
         self.upper.eval()
-        found = [averages(maps, self._last_maps, AT_ONCE) for maps in self._read_views()]
+        with self.progress.task("last maps", self.views * self.store.count) as task:
+            found = averages(self._read_views(), self._last_maps, AT_ONCE, task.update)
         rows = Rows(
-            torch.cat(found),
+            found,
             labels.repeat(self.views),
             torch.arange(len(labels)).repeat(self.views),
         )

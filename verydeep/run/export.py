@@ -147,8 +147,8 @@ def export(
     if is_exported(model):
         raise ModelError(f"{model}: exported already; give the model that it was exported from")
     check_writable(path.parent)
-    shown = _pictures(model, pictures, progress)
     classifier = _loaded(model)
+    shown = _pictures(model, pictures, progress)
     quantized = int8 and target != "web"
     if quantized:
         check_quantized(classifier)

@@ -64,7 +64,10 @@ def test_a_page_that_answers_otherwise_is_refused(
 def test_options_that_do_not_go_together(
     trained_run: Path, runtime: Path, tmp_path: Path, verydeep: Callable[..., Outcome]
 ) -> None:
-    done = verydeep("export", trained_run, "--out", tmp_path / "a.onnx", "--int8")
-    assert done.err.endswith("--int8 and --runtime are of --to web\n")
+    out = ("--out", tmp_path / "a.onnx")
+    done = verydeep("export", trained_run, *out, "--runtime", runtime)
+    assert done.err.endswith("--runtime is of --to web\n")
+    done = verydeep("export", trained_run, "--to", "torch", "--out", tmp_path / "a.pt2", "--int8")
+    assert done.err.endswith("--int8 is not for --to torch\n")
     done = verydeep("export", trained_run, "--to", "web", "--out", tmp_path / "a.onnx")
     assert (done.code, "must end in .html" in done.err) == (2, True)

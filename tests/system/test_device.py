@@ -37,7 +37,9 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(name: str) ->
 
 @pytest.mark.parametrize("name", ["fp16", "BF16", "", "float32"])
 def test_another_precision_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"must be bf16 or fp32, got '{name}'"):
+    with pytest.raises(
+        InputError, match=f"must be bf16 or fp32, or int8 for a quantized model, got '{name}'"
+    ):
         choose_machine("cpu", name)
 
 

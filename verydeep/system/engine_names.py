@@ -67,7 +67,7 @@ FOREIGN = ("openvino", "onnxruntime")
 """Engines that read the net as an ONNX graph and compute on the CPU."""
 
 WISHES = (AUTO, *KINDS)
-"""Values of ``--engine``."""
+"""Names that a user may give."""
 
 
 def check_engine(name: str) -> str:

@@ -193,7 +193,6 @@ def bad(**changes: int) -> bytes:
         (bad(pad=0), "padding 0"),
         (Net().add("a", "Convolution").data(), "a must have weights and biases; it has 0"),
         (Net().add("a", "Softmax").data(), "no convolution"),
-        (Net().conv("a", random(4, 3, 3, 3) * np.nan).data(), "a: 108 of its 108 numbers are NaN"),
         (Net().conv("a", random(4, 3, 3, 3), random(5)).data(), "must be 4; they are 5"),
         (
             Net().conv("a", random(4, 3, 3, 3)).conv("b", WIDE).relu().data(),
@@ -202,10 +201,6 @@ def bad(**changes: int) -> bytes:
         (
             Net().conv("a", random(4, 3, 3, 3)).relu().pool("p", 3).conv("b", WIDE).data(),
             "p: a 3x3 max-pool with stride 2x2",
-        ),
-        (
-            Net().add("a\nb", "InnerProduct", [random(4, 3) * np.inf, random(4)]).data(),
-            r"'a\\nb': 12 of its 12 numbers are NaN",
         ),
     ],
 )

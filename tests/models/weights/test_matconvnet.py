@@ -178,14 +178,6 @@ def test_wordnet_ids_are_ilsvrc(tmp_path: Path) -> None:
         ({"layers": cell({"type": "relu"})}, "no convolution"),
         ({"layers": cell(3.0)}, "layer 1 is no struct"),
         (
-            {
-                "layers": cell(
-                    conv(weights=cell(np.full((3, 3, 3, 4), np.inf, np.float32)), pad=1.0)
-                )
-            },
-            "c: 108 of its 108 numbers are NaN",
-        ),
-        (
             {"layers": cell(conv(weights=cell(np.ones((3, 3, 3, 4), np.int8)), pad=1.0))},
             "c: its weights are int8, not floating-point numbers",
         ),

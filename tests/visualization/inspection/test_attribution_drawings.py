@@ -207,14 +207,14 @@ def test_where_nothing_is_merged_that_is_said_and_not_drawn() -> None:
     assert "nothing is merged" not in several.lead
 
 
-@pytest.mark.parametrize(("most", "label"), [(5e-5, "unit\n×10⁻⁵"), (2500.0, "unit\n×10³")])
-def test_the_power_of_ten_stands_with_the_unit(most: float, label: str) -> None:
+@pytest.mark.parametrize(("most", "power"), [(5e-5, "×10⁻⁵"), (2500.0, "×10³")])
+def test_the_power_of_ten_stands_above_the_bar(most: float, power: str) -> None:
     figure = draw_heat(
         torch.zeros(3, 30, 20, dtype=torch.uint8), most * torch.eye(30)[:, :20], "unit"
     )
     figure.canvas.draw()
     bar = figure.axes[-1]
-    assert bar.get_ylabel() == label
+    assert (bar.get_ylabel(), bar.get_title()) == ("unit", power)
     assert bar.yaxis.get_offset_text().get_text() == ""
     values = [float(tick.get_text().replace("−", "-")) for tick in bar.get_yticklabels()]
     assert max(map(abs, values)) < 10

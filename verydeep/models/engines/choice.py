@@ -150,8 +150,11 @@ def candidates(precision: str, *, compiling: bool) -> list[str]:
 
 
 def eager_seconds(model: TrainedNet, pixels: float) -> float:
-    """Return the expected seconds of eager PyTorch for a number of pixels."""
-    products = model.net.anatomy().multiply_adds / model.net.input_size**2
+    """Return the expected seconds of eager PyTorch for a number of pixels; 0 if it is not known."""
+    try:
+        products = model.net.anatomy().multiply_adds / model.net.input_size**2
+    except NotImplementedError:  # a net of someone's own, which need not count
+        return 0.0
     return pixels * products / PRODUCTS_PER_SECOND / torch.get_num_threads()
 
 

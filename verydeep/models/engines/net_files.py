@@ -111,8 +111,8 @@ def files_of(model: TrainedNet, precision: str) -> NetFiles:
         return NetFiles(net_key(model))
     if model.int8 is None:
         raise InputError(
-            "this model has no int8 variant: write one into its folder with verydeep quantize "
-            "MODEL --data DATA"
+            "this model has no int8 variant: write one into its folder with verydeep quantize or "
+            "verydeep.quantize"
         )
     _check_variant(model, model.int8)
     digest = hashlib.sha256(b"int8")

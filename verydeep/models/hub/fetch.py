@@ -134,12 +134,12 @@ def _import_instead(name: HubName, sizes: Mapping[str, int]) -> str:
     for known in published().values():
         paths = (urlsplit(address).path for address in known.addresses)
         if any(path.startswith(f"/{name.repository}/") for path in paths):
-            return f". Its weights are known: verydeep import {known.name} --out MODEL"
+            return f". Its weights are known by name: {known.name}"
     weights = [file for file in sizes if PurePosixPath(file).suffix in _KNOWN]
     if weights:
         return (
-            f". If {printable(weights[0])} holds a VGG net, download it and import it: verydeep "
-            "import FILE --out MODEL"
+            f". If {printable(weights[0])} holds a VGG net, download it and import it (verydeep "
+            "import, verydeep.import_weights)"
         )
     return ""
 

@@ -71,6 +71,7 @@ def test_it_tells_the_colours_apart(run: Path) -> None:
     assert metrics(run)["top1_error"] < 30  # 67 % by chance
     first, *others = log(run)
     assert first["learning_rate"] == 0
+    assert first["seconds"] > 24 / first["images_per_second"] > 0  # with the maps, and val
     assert [row["epoch"] for row in others] == [2, 3]
     assert first["val_top1_error"] < 50
 

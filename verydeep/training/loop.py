@@ -197,14 +197,16 @@ class Loop:
         self._check_weights()
         self._record(rate)
 
-    def record_fit(self, loss: float, wrong: float) -> None:
+    def record_fit(self, loss: float, wrong: float, seconds: float) -> None:
         """Record a fit that was made outside this loop, as the first epoch.
 
         Args:
             loss: Its training loss.
             wrong: Its training error, 0 to 1.
+            seconds: The time that it took.
         """
         self.position.sums = EpochSums(self.batches.pictures)
+        self.position.sums.seconds = seconds
         self.position.sums.loss = loss * self.batches.pictures
         self.position.sums.wrong = round(wrong * self.batches.pictures)
         self._record(0.0)

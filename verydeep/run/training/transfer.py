@@ -5,6 +5,7 @@ N images, C channels, h, w sides of a map, D channels of the last map.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
@@ -85,6 +86,7 @@ class TransferTrainer(Trainer):
 
     def run(self, *, go_on: bool = False) -> Position:
         """Compute the maps that are missing, then train on them."""
+        self._started = time.monotonic()
         self._compute_maps()
         position = super().run(go_on=go_on)
         self._keep_the_better(position)
@@ -151,7 +153,11 @@ class TransferTrainer(Trainer):
         write_atomically(self._head_file, lambda path: torch.save(kept, path))
         scores = head.scores(rows.values)
         wrong = (scores.argmax(1) != rows.labels).double().mean()
-        loop.record_fit(float(F.cross_entropy(scores, rows.labels)), float(wrong))
+        loss, seconds = (
+            float(F.cross_entropy(scores, rows.labels)),
+            time.monotonic() - self._started,
+        )
+        loop.record_fit(loss, float(wrong), seconds)
         if not self._tunes:
             loop.end(ONLY_HEAD)
 

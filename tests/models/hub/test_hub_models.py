@@ -107,7 +107,7 @@ def test_the_cache_is_used_where_the_hub_is_away(
         ({}, "not a model of verydeep; it is empty"),
         ({"a.txt": b""}, "not a model of verydeep; it has 1 file: a.txt$"),
         ({"config.json": b'{"model_type": "vit"}', "model.safetensors": b"x"}, "safetensors holds"),
-        ({"w.pth": b"x"}, "If w.pth holds a VGG net, download it and import it: verydeep import"),
+        ({"w.pth": b"x"}, "If w.pth holds a VGG net, download it and import it .verydeep import"),
         ({f"{n}.txt": b"" for n in range(20)}, "20 files: .* and 12 more$"),
     ],
 )
@@ -119,7 +119,7 @@ def test_something_else_is_refused(hub: Hub, others: dict[str, bytes], message: 
 
 def test_known_weights_are_named(hub: Hub) -> None:
     hub.add("timm/vgg16.tv_in1k", {"model.safetensors": b"x"})
-    with pytest.raises(ModelError, match=r"verydeep import timm/vgg16.tv_in1k --out"):
+    with pytest.raises(ModelError, match=r"known by name: timm/vgg16.tv_in1k"):
         find_model("hf:timm/vgg16.tv_in1k")
 
 

@@ -12,6 +12,9 @@ from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine
 
+SIZES = [(1, 32, 32), (3, 32, 32), (2, 32, 64), (3, 47, 70), (1, 96, 33)]
+"""Number, height and width of images to compare engines on."""
+
 
 def tiny_model(*, num_classes: int = 5, engine: str = "torch", **net: Any) -> Classifier:
     """Return a narrow net with random weights, biases and running statistics."""
@@ -37,3 +40,10 @@ def noise(count: int, height: int, width: int) -> Tensor:
     """Return images of noise, uint8 (count, 3, height, width)."""
     generator = torch.Generator().manual_seed(height * width)
     return torch.randint(0, 256, (count, 3, height, width), generator=generator, dtype=torch.uint8)
+
+
+def close(found: Tensor, wanted: Tensor) -> None:
+    """Assert that outputs in float32 agree but for rounding."""
+    assert found.shape == wanted.shape
+    assert found.dtype == torch.float32
+    assert (found - wanted).abs().max() <= 1e-4 * max(1.0, float(wanted.abs().max()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ class _WhileEntered:
     """Name of the first received signal."""
 
     def __enter__(self) -> Self:
+        _leave_alternate_stack()
         # Only the main thread may set handlers.
         main = threading.current_thread() is threading.main_thread()
         self._before = {
@@ -44,6 +46,26 @@ class _WhileEntered:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         raise NotImplementedError
+
+
+class _Stack(ctypes.Structure):
+    """``stack_t`` of Linux."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+_DISABLE = 2
+"""``SS_DISABLE`` of Linux."""
+
+
+def _leave_alternate_stack() -> None:
+    """Handle signals on the ordinary stack once OpenVINO is there.
+
+    With OpenVINO and ONNX Runtime in one process, the alternate stack of the main thread was seen
+    to be freed while it was still in use: every signal ended the process.
+    """
+    if sys.platform == "linux" and "openvino" in sys.modules:
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(_Stack(None, _DISABLE, 0)), None)
 
 
 _AGAIN = 0.05

@@ -1,6 +1,6 @@
 """Program: compiled convolutions answer like eager ones.
 
-In a process of its own, since a signal in a process that once compiled a net may end it.
+In a process of its own, since compiling leaves workers and caches behind.
 """
 
 from __future__ import annotations

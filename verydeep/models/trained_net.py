@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
-from verydeep.errors import InputError, plural
+from verydeep.errors import plural
+from verydeep.models.crop_sized import CropSized
 from verydeep.models.engines.choice import fastest_engine, named_engine
 from verydeep.models.engines.eager import Eager, pixels_at_once
 from verydeep.models.engines.interface import Engine
@@ -26,7 +27,7 @@ from verydeep.system.progress import Progress
 
 
 @dataclass(repr=False)
-class TrainedNet:
+class TrainedNet(CropSized):
     """A trained net with its classes, preprocessing and test settings.
 
     Attributes:
@@ -89,11 +90,6 @@ class TrainedNet:
     def pixels_at_once(self) -> int:
         """Recommended number of pixels per batch."""
         return pixels_at_once(self.machine)
-
-    @property
-    def resize_size(self) -> int:
-        """Smallest side in torchvision's evaluation, in pixels: 256 for crops of 224."""
-        return round(256 * self.input_size / 224)
 
     def answers(self, pictures: Tensor) -> Tensor:
         """Return the output of the last layer at every position.
@@ -182,22 +178,6 @@ class TrainedNet:
     def answered_by(self) -> dict[str, Any]:
         """Engine and precision of the answers."""
         return self.engine.engine_of().to_dict()
-
-    def check_scale(self, scale: int) -> None:
-        """Refuse a test scale below the input size.
-
-        Raises:
-            InputError: ``scale`` is below ``input_size``.
-        """
-        if scale < self.input_size:
-            raise InputError(
-                f"test scale must be at least {self.input_size}, the size that this net was made "
-                f"for; got {scale} instead"
-            )
-
-    def title(self, label: int) -> str:
-        """Return the display name of a class."""
-        return self.titles.get(self.classes[label], self.classes[label])
 
     def on(self, machine: Machine) -> Self:
         """Return the same net on another device or in another precision."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from verydeep.models.loading import names_exported
 from verydeep.run.load import load
 from verydeep.system.device import processor_name
 from verydeep.system.engine_names import KINDS, TORCH, EngineKind
-from verydeep.system.progress import ProgressWish, choose_progress
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 
 
@@ -95,11 +95,9 @@ def engines(
         raise InputError(f"{model}: an exported file has one engine only, by its ending")
     loaded = load(model, Compute("cpu", precision))
     if try_now:
-        for kind in KINDS.values():
-            if kind.name != TORCH and kind.version and loaded.machine.precision in kind.precisions:
-                verdict_on(loaded, kind.name, loaded.machine.precision, progress, again=True)
-    wanted = (precision,) if precision else ("fp32", "bf16", "int8")
-    states = (_state(kind, tuple(_verdicts(kind, loaded, wanted))) for kind in KINDS.values())
+        _try_all(loaded, progress)
+    keys = _keys(loaded, (precision,) if precision else ("fp32", "bf16", "int8"))
+    states = (_state(kind, tuple(_verdicts(kind, keys))) for kind in KINDS.values())
     return EngineStates(processor_name(), tuple(states), str(model))
 
 
@@ -107,12 +105,26 @@ def _state(kind: EngineKind, verdicts: tuple[Verdict, ...] = ()) -> EngineState:
     return EngineState(kind.name, kind.version, kind.precisions, kind.extra, verdicts)
 
 
-def _verdicts(
-    kind: EngineKind, model: Classifier, precisions: tuple[str, ...]
-) -> Iterator[Verdict]:
-    for precision in precisions:
-        if precision not in kind.precisions or (precision == "int8" and model.int8 is None):
-            continue
-        verdict = find_verdict(kind.name, precision, files_of(model, precision).key)
-        if verdict:
-            yield verdict
+def _try_all(model: Classifier, progress: Progress) -> None:
+    """Try every installed engine that has the model's precision."""
+    precision = model.machine.precision
+    able = [
+        kind.name
+        for kind in KINDS.values()
+        if kind.name != TORCH and kind.version and precision in kind.precisions
+    ]
+    files = files_of(model, precision) if able else None
+    for name in able:
+        verdict_on(model, name, precision, progress, files=files, again=True)
+
+
+def _keys(model: Classifier, precisions: tuple[str, ...]) -> dict[str, str]:
+    """Return the hash of the net in every precision that the model has."""
+    had = (one for one in precisions if one != "int8" or model.int8 is not None)
+    return {precision: files_of(model, precision).key for precision in had}
+
+
+def _verdicts(kind: EngineKind, keys: Mapping[str, str]) -> Iterator[Verdict]:
+    for precision, key in keys.items():
+        if precision in kind.precisions and (found := find_verdict(kind.name, precision, key)):
+            yield found

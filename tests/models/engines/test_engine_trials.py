@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine_models import noise, tiny_model
+from engine_models import noise
+from random_nets import random_classifier
 
 from verydeep.errors import InputError, MachineError, MissingExtra
 from verydeep.models.classifier import Classifier
 from verydeep.models.engines import choice
 from verydeep.models.engines.eager import Eager
+from verydeep.models.engines.net_files import net_key
 from verydeep.models.engines.trial import Outcome, Trial, run_trial, trial_images
 from verydeep.models.engines.verdicts import find_verdict
 from verydeep.system.device import choose_machine
@@ -47,7 +49,7 @@ def write_right(model: Classifier, folder: Path) -> None:
 
 
 def tried(kind: str, folder: Path, limit: float = 60.0) -> Outcome:
-    model = tiny_model(name="A")
+    model = random_classifier(name="A")
     write_right(model, folder)
     place = f"planted_runners:{kind}"
     trial = Trial(place, folder / "net", folder / "graph", "fp32", limit)
@@ -98,7 +100,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, kind: str, *, worth: bool = True) -> 
 def test_auto_falls_back_to_torch_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx")
     plant(monkeypatch, "Crashing")
-    model, heard = tiny_model(name="A", engine="auto"), Heard()
+    model, heard = random_classifier(name="A", engine="auto"), Heard()
     model.prepare(10**6, heard)
     assert model.answered_by == {"engine": "torch", "precision": "fp32"}
     assert heard.lines == [
@@ -106,14 +108,14 @@ def test_auto_falls_back_to_torch_and_says_why(monkeypatch: pytest.MonkeyPatch) 
         "engine openvino is not used: it crashed (SIGFPE)",
     ]
     shown = noise(1, 32, 32)
-    assert torch.equal(model.answers(shown), tiny_model(name="A").answers(shown))
+    assert torch.equal(model.answers(shown), random_classifier(name="A").answers(shown))
 
 
 def test_a_named_engine_that_crashes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx")
     monkeypatch.setattr(KINDS["openvino"].__class__, "version", "1")
     plant(monkeypatch, "Crashing")
-    model = tiny_model(name="A", engine="openvino")
+    model = random_classifier(name="A", engine="openvino")
     with pytest.raises(MachineError, match=r"openvino \(fp32\) cannot be used .*SIGFPE"):
         model.answers(noise(1, 32, 32))
 
@@ -121,25 +123,28 @@ def test_a_named_engine_that_crashes_is_an_error(monkeypatch: pytest.MonkeyPatch
 def test_a_verdict_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx")
     plant(monkeypatch, "Crashing")
-    model = tiny_model(name="A", engine="auto")
+    model = random_classifier(name="A", engine="auto")
     model.prepare(10**6)
     monkeypatch.setattr(choice, "run_trial", None)
-    again, other = tiny_model(name="A", engine="auto"), tiny_model(name="B", engine="auto")
+    again, other = (
+        random_classifier(name="A", engine="auto"),
+        random_classifier(name="B", engine="auto"),
+    )
     again.prepare(10**6)
     assert again.answered_by["engine"] == "torch"
-    kept = find_verdict("openvino", "fp32", choice.net_key(again))
+    kept = find_verdict("openvino", "fp32", net_key(again))
     assert kept
     assert kept.fault == "it crashed (SIGFPE)"
-    assert find_verdict("openvino", "fp32", choice.net_key(other)) is None
-    assert find_verdict("openvino", "bf16", choice.net_key(again)) is None
+    assert find_verdict("openvino", "fp32", net_key(other)) is None
+    assert find_verdict("openvino", "bf16", net_key(again)) is None
 
 
 def test_a_verdict_ends_with_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx")
     plant(monkeypatch, "Failing")
-    model = tiny_model(name="A", engine="auto")
+    model = random_classifier(name="A", engine="auto")
     model.prepare(10**6)
-    key = choice.net_key(model)
+    key = net_key(model)
     assert find_verdict("openvino", "fp32", key)
     monkeypatch.setattr("verydeep.models.engines.verdicts.__version__", "99")
     assert find_verdict("openvino", "fp32", key) is None
@@ -148,18 +153,18 @@ def test_a_verdict_ends_with_the_version(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_broken_verdict_counts_as_none(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     pytest.importorskip("onnx")
     plant(monkeypatch, "Failing")
-    model = tiny_model(name="A", engine="auto")
+    model = random_classifier(name="A", engine="auto")
     model.prepare(10**6)
     (path,) = (cache / "engines" / "verdicts").iterdir()
     for text in ("", "[]", "{}", '{"passed": true}', "null"):
         path.write_text(text)
-        assert find_verdict("openvino", "fp32", choice.net_key(model)) is None
+        assert find_verdict("openvino", "fp32", net_key(model)) is None
 
 
 def test_a_small_job_stays_with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, "Crashing", worth=False)
     monkeypatch.setattr(choice, "run_trial", None)
-    model = tiny_model(name="A", engine="auto")
+    model = random_classifier(name="A", engine="auto")
     model.prepare(32 * 32)
     assert model.answered_by["engine"] == "torch"
 
@@ -167,8 +172,8 @@ def test_a_small_job_stays_with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_with_torch_alone_is_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, "Crashing")
     monkeypatch.setattr(choice, "candidates", lambda precision, compiling: [])
-    monkeypatch.setattr(choice, "net_key", None)
-    model = tiny_model(name="A", engine="auto")
+    monkeypatch.setattr(choice, "files_of", None)  # nothing is hashed
+    model = random_classifier(name="A", engine="auto")
     model.prepare(10**12)
     assert model.engine is model.eager
 
@@ -179,7 +184,7 @@ def test_a_cache_that_cannot_be_written_leaves_torch(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VERYDEEP_CACHE", str(tmp_path / "file"))
     plant(monkeypatch, "Right")
-    model, heard = tiny_model(name="A", engine="auto"), Heard()
+    model, heard = random_classifier(name="A", engine="auto"), Heard()
     model.prepare(10**6, heard)
     assert model.engine is model.eager
     assert heard.lines[-1].startswith("engine torch: no other could be tried")
@@ -191,12 +196,12 @@ def test_auto_takes_the_fastest_that_passed(monkeypatch: pytest.MonkeyPatch, cac
     monkeypatch.setattr(choice, "WORTH_LOADING", 0)
     monkeypatch.setattr(choice, "WORTH_A_TRIAL", 0)
     monkeypatch.setattr(choice, "LEAST_GAIN", 0)
-    model, heard = tiny_model(name="A", engine="auto"), Heard()
+    model, heard = random_classifier(name="A", engine="auto"), Heard()
     model.prepare(10**6, heard)
     assert model.answered_by == {"engine": "openvino", "precision": "fp32"}
     assert "times as fast as torch" in heard.lines[-1]
     monkeypatch.setattr(choice, "LEAST_GAIN", 1e9)
-    slow = tiny_model(name="A", engine="auto")
+    slow = random_classifier(name="A", engine="auto")
     slow.prepare(10**6)
     assert slow.answered_by["engine"] == "torch"
     (net,) = (cache / "engines" / "nets").iterdir()
@@ -207,8 +212,8 @@ def test_files_of_old_nets_are_removed(monkeypatch: pytest.MonkeyPatch, cache: P
     pytest.importorskip("openvino")
     monkeypatch.setattr("verydeep.models.engines.net_files.MOST_NETS", 2)
     for name in ("A", "B", "D"):
-        files = choice.files_of(tiny_model(name=name), "fp32")
-        files.ready(tiny_model(name=name), "openvino")
+        files = choice.files_of(random_classifier(name=name), "fp32")
+        files.ready(random_classifier(name=name), "openvino")
         files.tidy("openvino")
     assert len(list((cache / "engines" / "nets").iterdir())) == 2
     assert files.file("openvino").exists()
@@ -231,4 +236,4 @@ def test_machines_are_checked() -> None:
 def test_an_engine_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KINDS["openvino"].__class__, "version", None)
     with pytest.raises(MissingExtra, match=r"openvino needs an extra: .*verydeep\[openvino\]"):
-        tiny_model(name="A", engine="openvino").prepare(1)
+        random_classifier(name="A", engine="openvino").prepare(1)

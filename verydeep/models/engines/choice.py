@@ -15,7 +15,7 @@ from verydeep.errors import MachineError, VeryDeepError
 from verydeep.models.engines.compiled import Compiled, pack
 from verydeep.models.engines.foreign import Foreign
 from verydeep.models.engines.interface import Engine
-from verydeep.models.engines.net_files import NetFiles, files_of, net_key, passed_guard
+from verydeep.models.engines.net_files import NetFiles, files_of, passed_guard
 from verydeep.models.engines.runner import RUNNERS, runner_type
 from verydeep.models.engines.trial import Trial, run_trial
 from verydeep.models.engines.verdicts import Verdict, find_verdict, keep_verdict, now
@@ -59,13 +59,14 @@ def named_engine(model: TrainedNet, progress: Progress | None = None) -> Engine:
     if name in (AUTO, TORCH):
         return model.eager
     KINDS[name].check_installed()
-    verdict = verdict_on(model, name, precision, progress)
+    files = files_of(model, precision)
+    verdict = verdict_on(model, name, precision, progress, files=files)
     if verdict.fault:
         raise MachineError(
             f"the engine {name} ({precision}) cannot be used on this machine: {verdict.fault}; "
             f"{option('engine', 'auto')} takes one that works"
         )
-    return make_engine(model, name, precision)
+    return make_engine(model, name, precision, files)
 
 
 def _int8_engine(model: TrainedNet, progress: Progress | None) -> Engine:
@@ -78,12 +79,13 @@ def _int8_engine(model: TrainedNet, progress: Progress | None) -> Engine:
     names = [name for name in FOREIGN if KINDS[name].version]
     if not names:
         KINDS[FOREIGN[0]].check_installed()
-    verdicts = [verdict_on(model, name, "int8", progress) for name in names]
+    files = files_of(model, "int8")
+    verdicts = [verdict_on(model, name, "int8", progress, files=files) for name in names]
     best = _best([verdict for verdict in verdicts if verdict.passed])
     if best is None:
         faults = "; ".join(f"{verdict.engine}: {verdict.fault}" for verdict in verdicts)
         raise MachineError(f"no engine computes int8 on this machine ({faults})")
-    return make_engine(model, best.engine, "int8")
+    return make_engine(model, best.engine, "int8", files)
 
 
 def fastest_engine(model: TrainedNet, pixels: float, progress: Progress | None = None) -> Engine:
@@ -116,12 +118,12 @@ def _fastest(model: TrainedNet, expected: float, progress: Progress) -> Engine:
     if not names:
         return model.eager
     precision = model.machine.precision
-    key = net_key(model)
+    files = files_of(model, precision)
     trying = expected >= WORTH_A_TRIAL
     found = [
-        verdict_on(model, name, precision, progress, key=key)
+        verdict_on(model, name, precision, progress, files=files)
         if trying
-        else find_verdict(name, precision, key)
+        else find_verdict(name, precision, files.key)
         for name in names
     ]
     verdicts = [verdict for verdict in found if verdict]
@@ -134,7 +136,7 @@ def _fastest(model: TrainedNet, expected: float, progress: Progress) -> Engine:
     progress.log(
         f"engine {best.engine} {best.version}, {precision}: {best.gain:.1f} times as fast as torch"
     )
-    return make_engine(model, best.engine, precision)
+    return make_engine(model, best.engine, precision, files)
 
 
 def _best(verdicts: Sequence[Verdict]) -> Verdict | None:
@@ -164,7 +166,7 @@ def verdict_on(
     precision: str,
     progress: Progress | None = None,
     *,
-    key: str | None = None,
+    files: NetFiles | None = None,
     again: bool = False,
 ) -> Verdict:
     """Return the verdict on an engine, from an earlier trial on this machine or a new one.
@@ -174,10 +176,10 @@ def verdict_on(
         name: Name of the engine.
         precision: Precision.
         progress: Told of a new trial.
-        key: Hash of the net, if it is known.
+        files: Files of the net in this precision, if they are known: finding them hashes it.
         again: Try it again even if there is a verdict.
     """
-    files = NetFiles(key) if key else files_of(model, precision)
+    files = files or files_of(model, precision)
     known = None if again else find_verdict(name, precision, files.key)
     if known:
         return known
@@ -220,12 +222,14 @@ def _trial(model: TrainedNet, name: str, precision: str, files: NetFiles, folder
     return Trial(RUNNERS[name], files.file(name), files.graph, precision, compared=compared)
 
 
-def make_engine(model: TrainedNet, name: str, precision: str) -> Engine:
-    """Return an engine for a model, without a trial."""
+def make_engine(
+    model: TrainedNet, name: str, precision: str, files: NetFiles | None = None
+) -> Engine:
+    """Return an engine for a model, without a trial; ``files`` as for :func:`verdict_on`."""
     if name == "compile":
         exact = model.exact_answers
         return Compiled(model.net, model.preprocessing, model.machine, exact_answers=exact)
-    file = files_of(model, precision).ready(model, name)
+    file = (files or files_of(model, precision)).ready(model, name)
     runner = runner_type(RUNNERS[name])(file, precision, torch.get_num_threads())
     return Foreign(
         name, precision, runner, input_size=model.net.input_size, eager=lambda: model.eager

@@ -47,9 +47,6 @@ RUNNERS = {
 }
 """Module and class of each runtime."""
 
-SUFFIXES = {"openvino": ".xml", "onnxruntime": ".onnx"}
-"""Ending of the file that each runtime reads fastest."""
-
 
 def runner_type(place: str) -> RunnerType:
     """Return a class of runners from ``module:class``."""

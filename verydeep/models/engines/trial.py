@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from verydeep.evaluation.softmax import softmax
 from verydeep.models.engines.eager import Eager
 from verydeep.models.engines.runner import Maps, Pixels
 from verydeep.system.parent_watch import Owner
@@ -198,10 +199,7 @@ def _compare(
 
 def posteriors(scores: Maps) -> NDArray[np.float64]:
     """Return the softmax (N, K) of scores (N, K, h, w) averaged over positions."""
-    mean = scores.astype(np.float64).mean((2, 3))
-    powers = np.exp(mean - mean.max(1, keepdims=True))
-    likely: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
-    return likely
+    return softmax(scores.astype(np.float64).mean((2, 3)), 1)
 
 
 def _largest(a: NDArray[Any], b: NDArray[Any]) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from verydeep.errors import InputError, SizeError, plural
 from verydeep.evaluation.calibration import Calibration
+from verydeep.models.crop_sized import CropSized
 from verydeep.models.exported.metadata import Metadata
 from verydeep.models.exported.reading import SUFFIXES, read_metadata
 from verydeep.models.exported.session import Session, open_session
@@ -25,7 +26,7 @@ RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
 """Engines by the target of an export."""
 
 
-class ExportedClassifier(Predictor):
+class ExportedClassifier(CropSized, Predictor):
     """A classifier in a file of ONNX, OpenVINO or PyTorch, with its classes and test settings.
 
     PyTorch is not needed, except for its own files.
@@ -73,11 +74,6 @@ class ExportedClassifier(Predictor):
     def stride(self) -> int:
         """Image pixels between neighbouring positions of a score map."""
         return self.metadata.stride
-
-    @property
-    def resize_size(self) -> int:
-        """Smallest side in torchvision's evaluation, in pixels: 256 for crops of 224."""
-        return round(256 * self.input_size / 224)
 
     @property
     def density(self) -> str:
@@ -128,22 +124,6 @@ class ExportedClassifier(Predictor):
                 f"{self.path}: the image is {height}x{width} pixels (height x width), but this "
                 f"file takes {least}{size}x{size}"
             )
-
-    def check_scale(self, scale: int) -> None:
-        """Refuse a test scale below the input size.
-
-        Raises:
-            InputError: ``scale`` is below ``input_size``.
-        """
-        if scale < self.input_size:
-            raise InputError(
-                f"test scale must be at least {self.input_size}, the size that this net was made "
-                f"for; got {scale} instead"
-            )
-
-    def title(self, label: int) -> str:
-        """Return the display name of a class."""
-        return self.titles.get(self.classes[label], self.classes[label])
 
 
 def load_exported(path: str | Path, compute: Compute | str | None = None) -> ExportedClassifier:

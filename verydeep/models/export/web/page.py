@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verydeep.errors import InputError, ModelError
+from verydeep.errors import InputError, ModelError, plural
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.graph import SCORES, onnx_graph
 from verydeep.models.export.web.runtime import Runtime, find_runtime
@@ -179,7 +179,7 @@ def _page(model: Classifier, net: bytes, runtime: Runtime, weights: str) -> str:
     return render(
         _HERE,
         "page.html",
-        title=f"VGG net {model.name}: {_classes(model)}",
+        title=f"VGG net {model.name}: {plural(len(model.classes), 'class', 'classes')}",
         facts=_facts(model),
         about=_about(model, len(net), weights, runtime),
         worker=_text("resize.js") + _text("worker.js"),
@@ -226,15 +226,11 @@ def _lines(model: Classifier, weights: str) -> Iterator[str]:
         images = f" on {measured['images']:,} images" if "images" in measured else ""
         before = ", before its weights were rounded to 8 bits" if weights == "int8" else ""
         yield f"Measured top-1 error: {measured['top1_error']:.1f} %{images}{before}."
+    known = plural(len(model.classes), "class", "classes")
     yield (
-        f"The net knows {_classes(model)} alone: an image of anything else gets one of them, too, "
-        "often with a high probability."
+        f"The net knows {known} alone: an image of anything else gets one of them, too, often with "
+        "a high probability."
     )
-
-
-def _classes(model: Classifier) -> str:
-    count = len(model.classes)
-    return f"{count:,} {'class' if count == 1 else 'classes'}"
 
 
 def _packed(content: bytes) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine_models import SIZES, close, noise, tiny_model
+from engine_models import noise
+from random_nets import random_classifier
+from torch import Tensor
 from torchvision.models import vgg11
 
 from verydeep.errors import SizeError
+from verydeep.models.classifier import Classifier
 from verydeep.models.engines.choice import make_engine
+from verydeep.models.engines.compiled import Compiled
+from verydeep.models.engines.interface import Engine
 from verydeep.models.engines.openvino_runner import OpenVinoRunner
 from verydeep.system.device import choose_machine
 
 FOREIGN = ("openvino", "onnxruntime")
+SIZES = [(1, 32, 32), (3, 32, 32), (2, 32, 64), (3, 47, 70), (1, 96, 33)]
 NETS: list[dict[str, Any]] = [
     {"name": "A"},
     {"name": "A-LRN"},
@@ -36,11 +40,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
+def close(found: Tensor, wanted: Tensor) -> None:
+    assert found.shape == wanted.shape
+    assert found.dtype == torch.float32
+    assert (found - wanted).abs().max() <= 1e-4 * max(1.0, float(wanted.abs().max()))
+
+
 @pytest.mark.parametrize("net", NETS, ids=lambda net: net["name"])
 @pytest.mark.parametrize("name", FOREIGN)
 def test_an_engine_answers_like_torch_at_every_size(name: str, net: dict[str, Any]) -> None:
     pytest.importorskip(name)
-    model = tiny_model(**net)
+    model = random_classifier(**net)
     engine = make_engine(model, name, "fp32")
     assert (engine.name, engine.precision) == (name, "fp32")
     for count, height, width in SIZES:
@@ -51,7 +61,7 @@ def test_an_engine_answers_like_torch_at_every_size(name: str, net: dict[str, An
 @pytest.mark.parametrize("name", FOREIGN)
 def test_an_engine_gives_the_layers_that_describe_images(name: str) -> None:
     pytest.importorskip(name)
-    model = tiny_model(name="B")
+    model = random_classifier(name="B")
     engine = make_engine(model, name, "fp32")
     for layer in model.net.feature_layers:
         for shape in ((2, 32, 32), (1, 40, 72)):
@@ -63,7 +73,7 @@ def test_an_engine_gives_the_layers_that_describe_images(name: str) -> None:
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_net_without_head_gives_its_last_map(name: str) -> None:
     pytest.importorskip(name)
-    model = tiny_model(name="A", num_classes=0)
+    model = random_classifier(name="A", num_classes=0)
     engine = make_engine(model, name, "fp32")
     shown = noise(2, 40, 64)
     close(engine.activation_map(shown, "pool5"), model.eager.activation_map(shown, "pool5"))
@@ -72,7 +82,7 @@ def test_a_net_without_head_gives_its_last_map(name: str) -> None:
 @pytest.mark.parametrize("name", FOREIGN)
 def test_torch_computes_what_the_graph_lacks(name: str) -> None:
     pytest.importorskip(name)
-    model = tiny_model(name="A")
+    model = random_classifier(name="A")
     engine = make_engine(model, name, "fp32")
     shown = noise(1, 40, 40)
     maps = engine.maps(shown, ["conv1_1", "pool3"])
@@ -88,7 +98,7 @@ def test_torch_computes_what_the_graph_lacks(name: str) -> None:
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_very_large_image_is_left_to_torch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(name)
-    model = tiny_model(name="A")
+    model = random_classifier(name="A")
     engine = make_engine(model, name, "fp32")
     monkeypatch.setattr("verydeep.models.engines.foreign.PIXELS_AT_MOST", 0)
     monkeypatch.setattr(engine, "_run", None)
@@ -103,7 +113,7 @@ def test_an_engine_answers_like_torchvision(name: str) -> None:
     pytest.importorskip(name)
     torch.manual_seed(0)
     other = vgg11(num_classes=7, init_weights=False).eval()
-    model = tiny_model(name="A", num_classes=7, input_size=224, width=1.0)
+    model = random_classifier(name="A", num_classes=7, input_size=224, width=1.0)
     with torch.no_grad():
         for ours, theirs in zip(model.net.parameters(), other.parameters(), strict=True):
             theirs.copy_(ours.view_as(theirs))
@@ -117,7 +127,7 @@ def test_an_engine_answers_like_torchvision(name: str) -> None:
 def test_openvino_keeps_the_shapes_used_last(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setattr("verydeep.models.engines.openvino_runner.MOST_SHAPES", 2)
-    engine = make_engine(tiny_model(name="A"), "openvino", "fp32")
+    engine = make_engine(random_classifier(name="A"), "openvino", "fp32")
     compiled: list[tuple[str, int, int]] = []
     store = engine._runner._compiled  # type: ignore[attr-defined]
     make = store._make
@@ -131,7 +141,7 @@ def test_openvino_keeps_the_shapes_used_last(monkeypatch: pytest.MonkeyPatch) ->
 def test_openvino_takes_the_precision_that_it_is_told() -> None:
     """On processors with bf16, OpenVINO would silently take it for a net in fp32."""
     openvino = pytest.importorskip("openvino")
-    runner = make_engine(tiny_model(name="A"), "openvino", "fp32")._runner  # type: ignore[attr-defined]
+    runner = make_engine(random_classifier(name="A"), "openvino", "fp32")._runner  # type: ignore[attr-defined]
     assert isinstance(runner, OpenVinoRunner)
     runner.run(noise(1, 32, 32).permute(0, 2, 3, 1).contiguous().numpy(), "scores")
     request = runner._compiled["scores", 32, 32]
@@ -143,16 +153,28 @@ def test_openvino_does_not_compute_in_another_precision_in_silence() -> None:
     openvino = pytest.importorskip("openvino")
     if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this processor has bf16")
-    engine = make_engine(tiny_model(name="A"), "openvino", "bf16")
+    engine = make_engine(random_classifier(name="A"), "openvino", "bf16")
     with pytest.raises(RuntimeError, match="computes in f32 instead of bf16 on this processor"):
         engine.answers(noise(1, 32, 32))
 
 
+def compiled(model: Classifier) -> Engine:
+    return Compiled(model.net, model.preprocessing, model.machine, exact_answers=False)
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_compiled_convolutions_answer_like_eager_ones() -> None:
-    program = [sys.executable, str(Path(__file__).parent / "compiled_answers.py")]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
+    model = random_classifier(name="A", batch_norm=True)
+    engine = compiled(model)
+    for count, height, width in SIZES:
+        shown = noise(count, height, width)
+        close(engine.answers(shown), model.eager.answers(shown))
+        close(engine.activation_map(shown, "fc7"), model.eager.activation_map(shown, "fc7"))
+    shown = noise(1, 40, 40)
+    assert torch.equal(
+        engine.maps(shown, ["pool1"])["pool1"], model.eager.maps(shown, ["pool1"])["pool1"]
+    )
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -175,7 +197,7 @@ def test_predictions_of_engines_agree(
 
 
 def test_gradients_come_from_torch() -> None:
-    model = tiny_model(name="A")
+    model = random_classifier(name="A")
     moved = replace(model, machine=choose_machine("cpu", "fp32", "openvino"))
     assert moved.exact is moved
     x = moved.eager.input_of(noise(1, 32, 32)).requires_grad_()

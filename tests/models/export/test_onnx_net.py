@@ -9,7 +9,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from exported_nets import images, tiny_classifier
+from exported_nets import images
+from random_nets import random_classifier
 
 from verydeep.errors import InputError
 from verydeep.evaluation.calibration import Calibration
@@ -51,7 +52,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("net", NETS)
 def test_it_answers_as_the_net(net: str) -> None:
-    model = tiny_classifier(**NETS[net])
+    model = random_classifier(**NETS[net])
     side = model.input_size
     pixels = images(3, side, side)
     likely, scores = answers(model, pixels)
@@ -63,7 +64,7 @@ def test_it_answers_as_the_net(net: str) -> None:
 
 @pytest.mark.parametrize("net", NETS)
 def test_its_dense_form_takes_larger_images(net: str) -> None:
-    model = tiny_classifier(**NETS[net])
+    model = random_classifier(**NETS[net])
     side = model.input_size
     for height, width in ((side, side), (side + 32, side + 75)):
         pixels = images(2, height, width)
@@ -76,14 +77,14 @@ def test_its_dense_form_takes_larger_images(net: str) -> None:
 
 def test_the_padding_is_of_the_mean_colour() -> None:
     # A folded mean would differ from this at the border of the image.
-    model = tiny_classifier(name="A", mean=(200.0, 30.0, 90.0))
+    model = random_classifier(name="A", mean=(200.0, 30.0, 90.0))
     pixels = np.broadcast_to(np.array([200, 30, 90], np.uint8), (1, 32, 32, 3)).copy()
     _, scores = answers(model, pixels)
     np.testing.assert_allclose(scores, expected(model, pixels), atol=1e-6)
 
 
 def test_the_temperature_divides_the_scores() -> None:
-    model = tiny_classifier(name="A")
+    model = random_classifier(name="A")
     model.calibration = Calibration(2.5, "val", "dense", 9, 1.0, 0.9)
     pixels = images(2, 32, 32)
     likely, scores = answers(model, pixels)
@@ -92,7 +93,7 @@ def test_the_temperature_divides_the_scores() -> None:
 
 @pytest.mark.parametrize("dense", [False, True])
 def test_layers_that_describe_images_are_outputs_on_demand(dense: bool) -> None:
-    model = tiny_classifier(name="C", batch_norm=True)
+    model = random_classifier(name="C", batch_norm=True)
     pixels = images(2, 64 if dense else 32, 32)
     layers = ("pool5", "fc7", "fc6")
     found = answers(model, pixels, dense=dense, outputs=layers)
@@ -102,13 +103,13 @@ def test_layers_that_describe_images_are_outputs_on_demand(dense: bool) -> None:
 
 
 def test_layers_that_no_output_needs_are_left_out() -> None:
-    graph = onnx_graph(tiny_classifier(name="A"), outputs=["pool5"]).graph
+    graph = onnx_graph(random_classifier(name="A"), outputs=["pool5"]).graph
     assert graph.node[-2].op_type == "MaxPool"
     assert not [one.name for one in graph.initializer if one.name.startswith("classifier")]
 
 
 def test_a_net_without_classes_gives_its_last_map() -> None:
-    model = tiny_classifier(name="A", num_classes=0)
+    model = random_classifier(name="A", num_classes=0)
     pixels = images(2, 64, 96)
     (maps,) = answers(model, pixels, dense=True)
     assert maps.shape[2:] == (2, 3)
@@ -118,6 +119,6 @@ def test_a_net_without_classes_gives_its_last_map() -> None:
 
 def test_an_unknown_output_is_refused() -> None:
     with pytest.raises(InputError, match=r"no output 'fc8'; it has probabilities, scores, fc7"):
-        onnx_graph(tiny_classifier(name="A"), outputs=["fc8"])
+        onnx_graph(random_classifier(name="A"), outputs=["fc8"])
     with pytest.raises(InputError, match="no output 'fc6'; it has probabilities, scores, pool5"):
-        onnx_graph(tiny_classifier(name="A", hidden=0), outputs=["fc6"])
+        onnx_graph(random_classifier(name="A", hidden=0), outputs=["fc6"])

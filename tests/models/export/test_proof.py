@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_nets import images, tiny_classifier
+from exported_nets import images
 from PIL import Image
+from random_nets import random_classifier
 
 from verydeep.errors import PictureError
 from verydeep.models.classifier import Classifier
@@ -41,7 +42,7 @@ def pictures(count: int) -> list[Image.Image]:
 
 @pytest.mark.parametrize("dense", [False, True])
 def test_differences_and_changes_are_counted_image_by_image(dense: bool) -> None:
-    model = tiny_classifier(name="A")
+    model = random_classifier(name="A")
     session = Altered(model, [0, 0.01, 0, -0.02, 0, 1.0, 0])
     found = compare(model, describe(model, dense=dense), session, pictures(7), bound=0.5)
     expected = [0, 0.01, 0, 0.02, 0, 1, 0]
@@ -54,14 +55,14 @@ def test_differences_and_changes_are_counted_image_by_image(dense: bool) -> None
 
 
 def test_not_a_number_is_a_difference() -> None:
-    model = tiny_classifier(name="A")
+    model = random_classifier(name="A")
     shifts = [0, float("nan"), 0]
     found = compare(model, describe(model, dense=False), Altered(model, shifts), pictures(3))
     assert not found.holds
 
 
 def test_the_report_is_written_as_json_and_text(tmp_path: Path) -> None:
-    model = tiny_classifier(name="A")
+    model = random_classifier(name="A")
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     shown = [*pictures(2), broken]
@@ -80,6 +81,6 @@ def test_the_report_is_written_as_json_and_text(tmp_path: Path) -> None:
 def test_without_a_readable_image_there_is_no_proof(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
-    model = tiny_classifier(name="A")
+    model = random_classifier(name="A")
     with pytest.raises(PictureError, match="none of the images to compare"):
         compare(model, describe(model, dense=False), Altered(model, []), [broken])

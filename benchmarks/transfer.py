@@ -69,7 +69,7 @@ def core_seconds() -> float:
 
 def transfer(given: Given) -> dict[str, Any]:
     """Train by the recipe ``transfer``."""
-    return trained(given, "transfer", init_from=given.source, settings=given.settings)
+    return trained(given, "transfer", f"initialize.source={given.source}", *given.settings)
 
 
 def nothing(given: Given) -> dict[str, Any]:
@@ -77,12 +77,16 @@ def nothing(given: Given) -> dict[str, Any]:
     return trained(given, "auto")
 
 
-def trained(given: Given, recipe: str, **more: Any) -> dict[str, Any]:
+def trained(given: Given, recipe: str, *settings: str) -> dict[str, Any]:
     """Train, and return the error of the last test by the run's protocol."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         metrics = verydeep.train(
-            given.data, recipe, run, seed=given.seed, progress=PlainProgress(), **more
+            given.data,
+            recipe,
+            run,
+            settings=[f"training.seed={given.seed}", *settings],
+            progress=PlainProgress(),
         ).metrics
         multi = verydeep.evaluate(run, given.data, TestProtocol("dense", "multi"), split="val")
     return {"error": metrics["top1_error"], "multi_scale_error": multi.top1_error}

@@ -17,12 +17,12 @@ from verydeep.inspection.class_model import Ascent
 from verydeep.inspection.receptive_field import theoretical_field
 from verydeep.inspection.subject import Subject
 from verydeep.inspection.top_activations import Channel
+from verydeep.visualization.inspection.heatmap import as_array
 from verydeep.visualization.lecture.photograph.drawing import (
     SMALL,
     Drawing,
     bare,
     close_figure,
-    colours,
 )
 from verydeep.visualization.plots.style import brief_number
 
@@ -149,7 +149,7 @@ def draw_photograph_channels(subject: Subject) -> Drawing:
 def _draw_example(pair: Any, example: ChannelExample) -> None:
     unit, model = example.unit, example.model
     for axes, pixels in zip(pair, (example.patch, _centre(model.pixels, example)), strict=True):
-        axes.imshow(colours(pixels))
+        axes.imshow(as_array(pixels))
         bare(axes)
     pair[0].set_title(f"channel {unit.channel}: {brief_number(unit.value)}", fontsize=SMALL, pad=3)
     pair[1].set_title(f"made: {brief_number(model.response)}", fontsize=SMALL, pad=3)

@@ -16,11 +16,11 @@ from verydeep.inspection.class_model import USUAL_ASCENT, Ascent, ClassModel, cl
 from verydeep.inspection.heatmap import half_area, peak
 from verydeep.inspection.subject import Subject
 from verydeep.nets.interface import NO_HEAD
+from verydeep.visualization.inspection.heatmap import as_array
 from verydeep.visualization.lecture.photograph.drawing import (
     Drawing,
     bare,
     close_figure,
-    colours,
     in_percent,
     show_image,
     show_map,
@@ -116,7 +116,7 @@ def _draw_class(line: Sequence[Any], pixels: Tensor, one: ClassEvidence) -> None
     show_map(line[1], one.saliency, size, float(np.quantile(one.saliency.numpy(), BRIGHT)))
     show_map(line[2], one.grad_cam, size)
     show_map(line[3], one.occlusion.clamp(min=0), size)
-    line[4].imshow(colours(one.model.pixels), interpolation="bicubic")
+    line[4].imshow(as_array(one.model.pixels), interpolation="bicubic")
     bare(line[4])
 
 

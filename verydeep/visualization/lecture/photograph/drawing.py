@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from numpy.typing import NDArray
 from torch import Tensor
+
+from verydeep.visualization.inspection.heatmap import as_array
 
 SMALL = 10
 """Size of secondary text, in points."""
@@ -29,15 +30,10 @@ def close_figure(size: tuple[float, float]) -> Figure:
     return Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03))
 
 
-def colours(pixels: Tensor) -> NDArray[Any]:
-    """Return an image, (3, H, W), as colours (H, W, 3)."""
-    return pixels.permute(1, 2, 0).numpy()
-
-
 def show_image(axes: Any, pixels: Tensor) -> None:
     """Draw an image, uint8 (3, H, W), in pixel coordinates and without ticks."""
     _, height, width = pixels.shape
-    axes.imshow(colours(pixels), extent=(0, width, height, 0))
+    axes.imshow(as_array(pixels), extent=(0, width, height, 0))
     bare(axes)
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from verydeep.inspection.activations import first_filters
 from verydeep.inspection.subject import Subject
-from verydeep.visualization.lecture.photograph.drawing import Drawing, bare, colours
+from verydeep.visualization.inspection.heatmap import as_array
+from verydeep.visualization.lecture.photograph.drawing import Drawing, bare
 
 COLUMNS = 16
 """Filters per row."""
@@ -93,7 +94,7 @@ def _draw_group(
         )
         weights = filters.weights[channel]
         most = float(weights.abs().max()) or 1.0
-        axes.imshow(colours(0.5 + weights / (2 * most)), interpolation="nearest")
+        axes.imshow(as_array(0.5 + weights / (2 * most)), interpolation="nearest")
         bare(axes)
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 PARTS = """
@@ -46,24 +48,27 @@ def main() -> None:
     for part in runs[0]:
         wall, processor = (min(run[part][place] for run in runs) for place in (0, 1))
         print(f"{part:20} processor {processor:.3f} s, wall {wall:.3f} s")
-    whole = [sys.executable, "-m", "verydeep", "predict", *words]
-    print(f"{'whole program':20} processor {min(_cost(whole) for _ in runs):.3f} s")
-    bare = [sys.executable, "-c", "import onnxruntime"]
-    print(f"{'import onnxruntime':20} processor {min(_cost(bare) for _ in runs):.3f} s")
+    commands = {
+        "whole program": [sys.executable, "-m", "verydeep", "predict", *words],
+        "import onnxruntime": [sys.executable, "-c", "import onnxruntime"],
+    }
+    for name, command in commands.items():
+        wall, processor = (
+            min(costs) for costs in zip(*(_cost(command) for _ in runs), strict=True)
+        )
+        print(f"{name:20} processor {processor:.3f} s, wall {wall:.3f} s")
 
 
 def _run(command: list[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def _cost(command: list[str]) -> float:
-    """Return the processor time of a command, in seconds."""
-    import resource
-
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def _cost(command: list[str]) -> tuple[float, float]:
+    """Return the wall-clock and processor time of a command, in seconds."""
+    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     _run(command)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":

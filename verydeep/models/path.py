@@ -18,6 +18,9 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INT8 = "int8.onnx"
 """Graph of a model's int8 variant, if it has one."""
 
+INT8_RECORD = "int8.json"
+"""What was measured of the int8 variant."""
+
 TORCHVISION = "torchvision/"
 """Prefix of torchvision names, as in ``torchvision/resnet50``."""
 

@@ -68,6 +68,18 @@ def test_a_model_is_pushed_and_read_again(hub: Hub, folder: Path, pictures: Path
     assert (loaded.predict_proba(image) == own.predict_proba(image)).all()
 
 
+def test_an_int8_variant_is_pushed_and_read_with_its_model(hub: Hub, folder: Path) -> None:
+    (folder / "int8.onnx").write_bytes(b"graph")
+    verydeep.push(folder, "ada/pets")
+    (stored,) = hub.repositories["ada/pets"].commits.values()
+    assert "int8.onnx" not in stored, "without its record"
+    (folder / "int8.json").write_text("{}")
+    verydeep.push(folder, "ada/pets")
+    found = find_model(NAME)
+    assert (found / "int8.onnx").read_bytes() == b"graph"
+    assert (found / "int8.json").read_text() == "{}"
+
+
 def test_a_file_is_downloaded_once_and_a_new_commit_is_seen(hub: Hub, folder: Path) -> None:
     hub.add("ada/pets", files(folder))
     first = find_model(NAME)

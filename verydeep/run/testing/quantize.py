@@ -29,7 +29,7 @@ from verydeep.evaluation.views import Center
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.engines.net_files import weights_key
 from verydeep.models.engines.quantization import write_int8
-from verydeep.models.path import INT8, find_model, int8_in, is_weights
+from verydeep.models.path import INT8, INT8_RECORD, find_model, int8_in, is_weights
 from verydeep.run.testing.bench import data_for, output_folder
 from verydeep.run.testing.overlap import run_of
 from verydeep.system.device import choose_machine, installed_version, processor_name
@@ -173,7 +173,7 @@ def quantize(
         try:
             progress.log(f"calibrating on {len(drawn)} images of train")
             write_int8(loaded, _calibration_images(loaded, drawn, compute.workers), part / INT8)
-            record = part / Path(INT8).with_suffix(".json").name
+            record = part / INT8_RECORD
             write_json(record, {"net": weights_key(loaded)})
             result = _compare(
                 loaded, part / INT8, dataset, other, TestProtocol.of(protocol), compute, progress
@@ -184,7 +184,7 @@ def quantize(
             )
             if result.kept:
                 write_json(record, result.to_dict())
-                for name in (record.name, INT8):
+                for name in (INT8_RECORD, INT8):
                     (part / name).replace(folder / name)
         finally:
             shutil.rmtree(part, ignore_errors=True)

@@ -19,7 +19,7 @@ N, K = 40, 3
 def batch(boxes: Tensor | None = None) -> MicroBatch:
     labels = torch.arange(N) % K
     empty = torch.empty(N, 0)
-    return MicroBatch(empty, labels, empty, step=0, share=1.0, last=True, boxes=boxes)
+    return MicroBatch(empty, labels, empty, step=0, images=len(labels), last=True, boxes=boxes)
 
 
 def random(*shape: int) -> Tensor:

@@ -54,6 +54,12 @@ class Stopwatch:
         self.seconds: dict[str, float] = defaultdict(float)
         self.calls: dict[str, int] = defaultdict(int)
 
+    def restart_after_first(self, row: dict[str, Any]) -> None:
+        """Forget the first epoch."""
+        if row["epoch"] == 1:
+            self.seconds.clear()
+            self.calls.clear()
+
     def watch(self, owner: Any, method: str, name: str) -> None:
         """Measure the calls of a method under a name."""
         inner: Callable[..., Any] = getattr(owner, method)
@@ -78,7 +84,7 @@ def be_a_member(options: argparse.Namespace) -> dict[str, Any]:
     pictures = [noise[number % 8] for number in range(options.images)]
     samples = [Sample(Path(f"{n}.png"), n % K) for n in range(options.images)]
     net = vgg(options.net, K, input_size=options.size, width=options.width)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(memory_format=torch.channels_last)
     clock = Stopwatch()
     with joined() as group, tempfile.TemporaryDirectory() as folder:
         batches = TrainingBatches(
@@ -106,9 +112,7 @@ def be_a_member(options: argparse.Namespace) -> dict[str, Any]:
             on_keep=lambda row: None,
             checkpoint_minutes=1e9,
             group=group,
-            on_epoch=lambda row: (
-                (clock.seconds.clear(), clock.calls.clear()) if row["epoch"] == 1 else None
-            ),
+            on_epoch=clock.restart_after_first,
         )
         owners = {"total": loop._gradients, "_agree": loop, "check_same": loop._health}
         for name, method in WATCHED.items():
@@ -131,7 +135,7 @@ def train_in(count: int, options: Sequence[str]) -> dict[str, Any]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, __file__, "--member", *options]
-    common = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "OMP_NUM_THREADS": 1}
+    common: dict[str, Any] = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "OMP_NUM_THREADS": 1}
     common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     started = [
         subprocess.Popen(

@@ -88,9 +88,9 @@ class Group:
 
         content = np.frombuffer(pickle.dumps(value if self.first else None), np.uint8).copy()
         length = torch.tensor([len(content)])
-        _wait(distributed.broadcast(length, 0, async_op=True))
+        _wait(cast(Pending, distributed.broadcast(length, 0, async_op=True)))
         data = torch.from_numpy(content if self.first else np.empty(int(length), np.uint8))
-        _wait(distributed.broadcast(data, 0, async_op=True))
+        _wait(cast(Pending, distributed.broadcast(data, 0, async_op=True)))
         if self.first:
             return value
         return cast(T, pickle.loads(data.numpy().tobytes()))  # noqa: S301 - of our own rank 0

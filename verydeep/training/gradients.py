@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import torch
@@ -96,10 +97,8 @@ class SharedGradients(Gradients):
         """Listen to the backward passes."""
         for bucket in self._buckets:
             for parameter in bucket.parameters:
-                handle = parameter.register_post_accumulate_grad_hook(
-                    lambda _, bucket=bucket: self._filled(bucket)  # type: ignore[misc]
-                )
-                self._handles.append(handle)
+                listen = parameter.register_post_accumulate_grad_hook
+                self._handles.append(listen(partial(self._filled, bucket)))  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -131,7 +130,7 @@ class SharedGradients(Gradients):
             self._pending.pop(0).wait()
         return int(count)
 
-    def _filled(self, bucket: _Bucket) -> None:
+    def _filled(self, bucket: _Bucket, parameter: Tensor) -> None:
         if not self._armed:
             return
         bucket.missing -= 1

@@ -66,7 +66,7 @@ class LateSums:
         if values.device.type == "cuda":
             host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
             host.copy_(values, non_blocking=True)
-            values, copied = host, torch.cuda.Event()
+            values, copied = host, torch.cuda.Event()  # type: ignore[no-untyped-call]
             copied.record()
         self._pending.append(_Pending(update, rate, images, values, copied))
 

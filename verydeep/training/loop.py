@@ -207,7 +207,8 @@ class Loop:
     def _agree(self, *, whole: bool = False) -> Word:
         """Exchange the sums of past updates, all or all that are ready, and what is due."""
         word = Word()
-        for sums in self._late.take(whole=whole) or [None]:
+        taken: list[UpdateSums | None] = [*self._late.take(whole=whole)]
+        for sums in taken or [None]:
             word = agree(self.group, self._word(sums))
             if sums is not None:
                 self._note(sums, word)

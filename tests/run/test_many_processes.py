@@ -16,12 +16,16 @@ import pytest
 import torch
 from groups import Members, members, run_together
 from safetensors.torch import load_file
-from tiny import flags, run_program, write_boxed, write_splits
+from tiny import flags, recipe, run_program, write_boxed, write_splits
 from torch import Tensor
 from whole_runs import log, metrics
 
 from verydeep.data.read import read_dataset
 from verydeep.data.shards.write import write_shards
+from verydeep.errors import InputError
+from verydeep.run.training import one_net
+from verydeep.system.distributed import Group
+from verydeep.training.run_folder import RunFolder
 
 TIMES = ("seconds", "images_per_second", "training_seconds")
 
@@ -227,12 +231,28 @@ def test_when_a_rank_is_killed_the_others_end_soon_and_the_run_goes_on(
 # ---- refusals ----
 
 
+def test_a_machine_that_does_not_see_the_run_folder_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_net, "LATE", 0.0)
+    with pytest.raises(InputError, match=r"rank 1 does not see the run .* must share the file"):
+        one_net._joined_recipe(recipe(), RunFolder(tmp_path), Group(1, 2))
+
+
 @pytest.mark.slow
-def test_what_cannot_be_trained_is_said_once(data: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_trained_is_said_once(data: Path, trained_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     for arguments, message in (
         (words(data, out, "net.name=Z"), "net.name"),
         (words(tmp_path / "nowhere", out), "nowhere"),
+        (["demo", "--out", str(out)], "one process"),
+        (
+            [
+                *("train", str(data), "--out", str(out), "--recipe", "transfer"),
+                *("--set", f"initialize.source={trained_run}"),
+            ],
+            "a transfer computes its maps in one process",
+        ),
     ):
         with members(arguments, 2, out) as started:
             first, second = started.wait()

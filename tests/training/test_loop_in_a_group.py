@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from groups import together
-from loop_parts import Validation, make_loop, weights
+from loop_parts import Heard, Validation, make_loop, weights
 from PIL import Image
 
 from verydeep.data.pipeline.augment import Augmentation
@@ -94,3 +94,41 @@ def test_too_many_of_them_end_all_ranks_alike(folder: Path) -> None:
     first, second = together(partial(fail_in, str(folder)), 2, folder)
     assert first == second
     assert "unreadable" in first or "cannot be read" in first
+
+
+# ---- stopped within an epoch ----
+
+
+class Cut(Exception):
+    """Stands for a power cut."""
+
+
+def cut_in(folder: str) -> Any:
+    """Train in a group, with a checkpoint after every update, until the lights go out."""
+    updates = iter(range(1, 100))
+
+    def cut(title: str, done: float) -> None:
+        if title.startswith("epoch") and next(updates) == 5:  # of 3 in an epoch
+            raise Cut
+
+    with joined() as group:
+        loop = loop_of(Path(folder), group)
+        loop.checkpoint_minutes, loop.progress = 1e-9, Heard(cut)
+        with pytest.raises(Cut):
+            loop.run()
+        return loop.position.step
+
+
+def test_an_epoch_begun_by_two_is_ended_by_one(folder: Path) -> None:
+    _, rows, alone, _ = train_in(str(folder))
+    assert together(partial(cut_in, str(folder)), 2, folder) == [2, 2]
+    loop = loop_of(folder, Group())
+    loop.folder = folder / "run-2"
+    assert loop.resume()
+    assert (loop.position.epoch, loop.position.step) == (1, 1)
+    position = loop.run()
+    for row, other in zip(position.history, rows, strict=True):
+        for name in ("train_loss", "train_top1_error", "learning_rate", "epoch"):
+            assert row[name] == pytest.approx(other[name], rel=1e-5)
+    moved = weights(loop.net) - torch.tensor(alone)
+    assert moved.norm() < 1e-5 * torch.tensor(alone).norm()

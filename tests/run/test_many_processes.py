@@ -41,7 +41,11 @@ CASES = {
         *("training.batch=5", "training.micro_batch=5", "plateau.patience=1"),
     ),
     "cached": ("data.cache=ram", "training.batch=7"),
-    "boxes": ("training.batch=7",),
+    "boxes": ("localization.fine_tune=all", "training.batch=7"),
+    "boxes, features frozen": (
+        *("localization.fine_tune=fc", "net.norm=batch", "training.batch=7"),
+        *("training.micro_batch=2", "initialize.source=RUN"),
+    ),
     "stream": (
         *("data.stream=true", "data.workers=2", "data.shuffle_buffer=5"),
         *("training.batch=7", "training.micro_batch=3"),
@@ -113,12 +117,10 @@ def assert_equal_runs(ours: Path, theirs: Path, tolerance: float = 1e-4) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_any_number_of_processes_trains_the_same_net(
-    case: str, data: Path, shards: Path, boxes: Path, tmp_path: Path
+    case: str, data: Path, shards: Path, boxes: Path, trained_run: Path, tmp_path: Path
 ) -> None:
-    given = shards if "stream" in case else boxes if case == "boxes" else data
-    settings = CASES[case]
-    if case == "boxes":
-        settings = (*settings, "localization.fine_tune=all")
+    given = shards if "stream" in case else boxes if "boxes" in case else data
+    settings = [setting.replace("RUN", str(trained_run)) for setting in CASES[case]]
     alone = tmp_path / "1"
     assert run_program(words(given, alone, *settings)) == 0
     for size in (2, 3):

@@ -5,6 +5,7 @@ N images, C channels.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from groups import together
 from torch import Tensor, nn
 
 from verydeep.system.distributed import Group, joined
-from verydeep.training.shared_norm import moments, shared_norm
+from verydeep.training.shared_norm import _forward, moments, shared_norm
 
 C = 3
 SLICES = {"uneven": (3, 1, 2), "with an empty one": (0, 4, 1)}
@@ -123,3 +124,17 @@ def test_the_net_is_the_ordinary_one_in_evaluation_and_afterwards() -> None:
     assert "forward" not in vars(made)
     with shared_norm(made, Group()):
         assert "forward" not in vars(made)
+
+
+def test_bfloat16_is_normalised_in_float32() -> None:
+    x = values(offset=10.0).bfloat16()
+    found, wanted = [], []
+    for results, norm in ((found, partial(_forward, layer().float(), Group())), (wanted, layer())):
+        one = x.clone().requires_grad_() if results is found else x.double().requires_grad_()
+        y = norm(one)
+        (y.double() ** 3).sum().backward()
+        assert one.grad is not None
+        assert y.dtype == one.grad.dtype == one.dtype
+        results += [y.double(), one.grad.double()]
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert (ours - theirs).norm() < 1e-2 * theirs.norm()

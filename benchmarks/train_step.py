@@ -61,7 +61,7 @@ def our_step(batch: int, precision: str | None) -> Callable[[], None]:
         labels=torch.randint(1000, (batch,)),
         shifts=torch.randn(batch, 3),
         step=0,
-        share=1.0,
+        images=batch,
         last=True,
     )
     return lambda: loop._update(iter([part]))

@@ -24,6 +24,7 @@ CODES = {
     "MissingExtra": 2,
     "MachineError": 1,
     "WorkerError": 1,
+    "ProcessLost": 1,
     "DiskError": 1,
     "TrainingStopped": 1,
     "Interrupted": 130,

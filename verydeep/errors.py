@@ -14,6 +14,7 @@
     │   └── MissingExtra          an optional dependency; names its install line
     ├── MachineError              the machine is at fault, not the input; exit code 1
     │   ├── WorkerError           a reading process was killed, or none can be started
+    │   ├── ProcessLost           a process of a group was killed or cannot be reached
     │   └── DiskError             no room on a disk, or a disk that fails
     ├── TrainingStopped           training ended early and kept its last good checkpoint
     └── Interrupted               a signal asked for the end; exit code 130
@@ -28,9 +29,15 @@ from collections.abc import Iterable
 
 
 class VeryDeepError(Exception):
-    """Anything this package raises on purpose."""
+    """Anything this package raises on purpose.
+
+    Attributes:
+        exit_code: Exit code of the program.
+        reported: Whether another process of the group prints the message.
+    """
 
     exit_code = 1
+    reported = False
 
 
 class InputError(VeryDeepError, ValueError):
@@ -80,6 +87,10 @@ class MachineError(VeryDeepError):
 
 class WorkerError(MachineError):
     """A reading process was killed or crashed, or none can be started."""
+
+
+class ProcessLost(MachineError):
+    """A process of the group was killed, or cannot be reached any more."""
 
 
 class DiskError(MachineError):

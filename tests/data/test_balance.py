@@ -114,7 +114,7 @@ def test_a_weighted_loss_is_the_mean_of_weighted_losses(unequal: Path) -> None:
         F.cross_entropy(s[None], y[None], label_smoothing=0.1).item() * [0.5, 2, 2][y]
         for s, y in zip(scores, labels, strict=True)
     ]
-    part = MicroBatch(torch.empty(10), labels, torch.empty(10), step=0, share=1.0, last=True)
+    part = MicroBatch(torch.empty(10), labels, torch.empty(10), step=0, images=10, last=True)
     assert objective.losses(scores, part).mean().item() == pytest.approx(np.mean(each))
 
 

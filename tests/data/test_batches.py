@@ -91,7 +91,7 @@ def largest_difference(some: TrainingBatches, others: TrainingBatches) -> int:
         for one, other in zip(some.epoch(epoch), others.epoch(epoch), strict=True):
             assert torch.equal(one.labels, other.labels)
             assert torch.equal(one.shifts, other.shifts)
-            assert (one.step, one.share, one.last) == (other.step, other.share, other.last)
+            assert (one.step, one.images, one.last) == (other.step, other.images, other.last)
             apart = (one.pictures.int() - other.pictures.int()).abs().max()
             largest = max(largest, int(apart))
     return largest
@@ -203,12 +203,49 @@ def test_ranks_share_every_update_without_rest(
             group = list(parts)
             assert [part.last for part in group] == [False] * (len(group) - 1) + [True]
             assert all(len(part.labels) <= micro_batch for part in group)
-            shares[step] = shares.get(step, 0) + sum(part.share for part in group)
+            shares[step] = shares.get(step, 0) + sum(
+                len(part.labels) / part.images for part in group
+            )
             met += [int(picture[0, 0, 0]) for part in group for picture in part.pictures]
     assert sorted(shares) == list(range(start, made.steps))
-    assert all(share / world == pytest.approx(1) for share in shares.values())
+    assert all(share == pytest.approx(1) for share in shares.values())
     if start == 0 and not balanced:
         assert sorted(met) == list(range(count))
+
+
+@settings(max_examples=40)
+@given(
+    count=st.integers(1, 60),
+    world=st.integers(2, 9),
+    batch=st.integers(1, 30),
+    micro_batch=st.integers(1, 9),
+)
+def test_a_micro_batch_holds_the_same_images_for_any_number_of_ranks(
+    count: int, world: int, batch: int, micro_batch: int
+) -> None:
+    pixels = [np.full((8, 8, 3), number, np.uint8) for number in range(count)]
+    known = [Sample(Path(f"{number}.png"), number % 3) for number in range(count)]
+
+    def read(rank: int, world: int) -> list[MicroBatch]:
+        made = TrainingBatches(
+            known,
+            Augmentation(size=8, scale=(8, 8), random_crop=False),
+            batch=batch,
+            micro_batch=micro_batch,
+            seed=1,
+            store=PictureStore(pixels, CPU),
+            rank=rank,
+            world=world,
+        )
+        return list(made.epoch(0))
+
+    alone, ranks = read(0, 1), [read(rank, world) for rank in range(world)]
+    for whole, *slices in zip(alone, *ranks, strict=True):
+        assert torch.equal(torch.cat([part.pictures for part in slices]), whole.pictures)
+        assert torch.equal(torch.cat([part.shifts for part in slices]), whole.shifts)
+        assert {(part.step, part.images, part.last) for part in slices} == {
+            (whole.step, whole.images, whole.last)
+        }
 
 
 def test_each_epoch_has_its_own_order_and_crops(samples: list[Sample]) -> None:
@@ -244,7 +281,7 @@ def test_an_epoch_meets_each_picture_once_and_shares_add_up(
         sizes = [len(part.labels) for part in parts]
         assert max(sizes) <= micro_batch
         assert sum(sizes) <= batch
-        assert [part.share for part in parts] == [size / sum(sizes) for size in sizes]
+        assert {part.images for part in parts} == {sum(sizes)}
         assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
         labels += [label for part in parts for label in part.labels.tolist()]
     assert sorted(labels) == list(range(COUNT))
@@ -326,7 +363,7 @@ def test_a_file_that_breaks_is_named_and_the_others_are_as_before(
         assert torch.equal(part.labels, whole.labels[kept])
         assert torch.equal(part.pictures, whole.pictures[kept])
         assert torch.equal(part.shifts, whole.shifts[kept])
-        assert (part.step, part.share, part.last) == (whole.step, whole.share, whole.last)
+        assert (part.step, part.images, part.last) == (whole.step, whole.images, whole.last)
         assert len(part.unreadable) == len(whole.labels) - len(kept)
 
 

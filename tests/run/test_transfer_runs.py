@@ -174,7 +174,7 @@ def test_the_maps_outlive_a_kill_in_the_last_test(
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("verydeep.run.training.train.finish", stop)
+        patch.setattr("verydeep.run.training.one_net.finish", stop)
         with pytest.raises(KeyboardInterrupt):
             transfer(data, out, source)
     with monkeypatch.context() as patch:

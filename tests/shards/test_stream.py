@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shards.made import number_of, samples, write_stream, write_tar
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.batches import MicroBatch
-from verydeep.data.shards.batches import Reading, StreamBatches
+from verydeep.data.shards.batches import Reading, StreamBatches, merged
 from verydeep.errors import DataError
 
 AUGMENTATION = Augmentation(size=8, scale=(8, 10), colour_shift=0.1)
@@ -31,10 +31,12 @@ def numbers(parts: Iterator[MicroBatch] | list[MicroBatch]) -> list[int]:
     return [number_of(picture) for part in parts for picture in part.pictures.numpy()]
 
 
-def in_turn(made: StreamBatches, epoch: int, start: int, workers: int) -> list[MicroBatch]:
-    """Return what a loader with that many workers would: it asks them in turn."""
-    read = [list(Reading(made, epoch, start).parts(worker, workers)) for worker in range(workers)]
-    return [part for turn in zip(*read, strict=True) for part in turn]
+def in_turn(made: StreamBatches, epoch: int, start: int) -> list[MicroBatch]:
+    """Return what a loader would: it asks the readers of the rank in turn, and merges."""
+    reading = Reading(made, epoch, start)
+    read = [list(reading.slices(turn)) for turn in made.turns]
+    in_order = [part for turn in zip(*read, strict=True) for part in turn]
+    return [part for part in merged(iter(in_order), len(read)) if not isinstance(part, str)]
 
 
 @pytest.fixture(scope="module")
@@ -65,21 +67,22 @@ def test_every_sample_once_an_epoch_and_none_twice_after_a_stop(
     data: st.DataObject,
 ) -> None:
     stream = write_stream(shards / "-".join(map(str, lengths)), lengths)
+    given = {"batch": batch, "micro_batch": micro_batch, "buffer": buffer, "workers": workers}
     whole, shares = [], {}
     for rank in range(world):
-        made = batches(
-            stream, batch=batch, micro_batch=micro_batch, buffer=buffer, rank=rank, world=world
-        )
-        parts = in_turn(made, epoch, 0, workers)
+        made = batches(stream, **given, rank=rank, world=world)
+        parts = in_turn(made, epoch, 0)
         whole += numbers(parts)
         steps = [(step, list(group)) for step, group in groupby(parts, key=lambda p: p.step)]
         assert [step for step, _ in steps] == list(range(made.steps))
         for step, group in steps:
             assert [part.last for part in group] == [False] * (len(group) - 1) + [True]
             assert all(len(part.labels) <= micro_batch for part in group)
-            shares[step] = shares.get(step, 0) + sum(part.share for part in group)
+            shares[step] = shares.get(step, 0) + sum(
+                len(part.labels) / part.images for part in group
+            )
         start = data.draw(st.integers(0, made.steps))
-        rest = in_turn(made, epoch, start, workers)
+        rest = in_turn(made, epoch, start)
         later = [part for part in parts if part.step >= start]
         assert numbers(rest) == numbers(later)
         for one, other in zip(rest, later, strict=True):
@@ -87,18 +90,41 @@ def test_every_sample_once_an_epoch_and_none_twice_after_a_stop(
             assert torch.equal(one.labels, other.labels)
             assert torch.equal(one.shifts, other.shifts)
     assert sorted(whole) == list(range(sum(lengths)))
-    # The mean over ranks of the shares of an update is one.
-    assert all(share / world == pytest.approx(1) for share in shares.values())
+    assert all(share == pytest.approx(1) for share in shares.values())
+
+
+@settings(max_examples=60)
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    world=st.integers(2, 5),
+    workers=st.integers(1, 4),
+    batch=st.integers(1, 20),
+    micro_batch=st.integers(1, 5),
+)
+def test_any_number_of_ranks_sees_the_same_micro_batches(
+    shards: Path, lengths: list[int], world: int, workers: int, batch: int, micro_batch: int
+) -> None:
+    """Also with more ranks than readers, where several decode the samples of one."""
+    stream = write_stream(shards / "-".join(map(str, lengths)), lengths)
+    given = {"batch": batch, "micro_batch": micro_batch, "buffer": 3, "workers": workers}
+    alone = in_turn(batches(stream, **given), 1, 0)
+    ranks = [in_turn(batches(stream, **given, rank=r, world=world), 1, 0) for r in range(world)]
+    for whole, *slices in zip(alone, *ranks, strict=True):
+        assert sorted(numbers(slices)) == sorted(numbers([whole]))
+        for part in slices:
+            assert (part.step, part.images, part.last) == (whole.step, whole.images, whole.last)
+        sizes = [len(part.labels) for part in slices]
+        assert world % workers or max(sizes) - min(sizes) <= 1
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_real_processes_read_what_the_plan_says(tmp_path: Path, workers: int) -> None:
     made = batches(write_stream(tmp_path, [7, 3, 11, 5]), workers=workers)
     parts = list(made.epoch(2, 1))
-    expected = in_turn(made, 2, 1, max(1, workers))
+    expected = in_turn(made, 2, 1)
     assert numbers(parts) == numbers(expected)
-    assert [(p.step, p.share, p.last) for p in parts] == [
-        (p.step, p.share, p.last) for p in expected
+    assert [(p.step, p.images, p.last) for p in parts] == [
+        (p.step, p.images, p.last) for p in expected
     ]
 
 
@@ -114,7 +140,7 @@ def test_a_picture_is_augmented_alike_whoever_reads_it(tmp_path: Path) -> None:
     shifts = [
         {
             number_of(picture): tuple(shift.tolist())
-            for part in in_turn(batches(stream, buffer=buffer), 0, 0, workers)
+            for part in in_turn(batches(stream, buffer=buffer, workers=workers), 0, 0)
             for picture, shift in zip(part.pictures.numpy(), part.shifts, strict=True)
         }
         for workers, buffer in ((1, 1), (3, 4))

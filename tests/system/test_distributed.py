@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
-import sys
-import time
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
-from tiny import apart
+from groups import together
 from torch import distributed
 
 from verydeep.system.distributed import Group, is_first, joined
-
-PATIENCE = 60  # seconds until processes are taken for stuck
 
 
 class Told(NamedTuple):
@@ -81,51 +73,6 @@ def test_a_group_is_a_value() -> None:
 
 
 # ---- together ----
-
-
-def be_one_of_many(act: Callable[[], Any], rank: int, size: int, port: int, results: Path) -> None:
-    """Be a process as torchrun starts it; what it finds goes to a file."""
-    os.environ |= {
-        "RANK": str(rank),
-        "WORLD_SIZE": str(size),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
-    torch.set_num_threads(1)
-    try:
-        found = act()
-    except BaseException:
-        results.write_text(json.dumps({"error": traceback.format_exc()}))
-        sys.exit(1)
-    results.write_text(json.dumps({"found": found}))
-
-
-def together(act: Callable[[], Any], size: int, folder: Path) -> list[Any]:
-    """Return what each of several processes found."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    files = [folder / f"{rank}.json" for rank in range(size)]
-    processes = [
-        apart(be_one_of_many, act, rank, size, port, file) for rank, file in enumerate(files)
-    ]
-    try:
-        deadline = time.monotonic() + PATIENCE
-        for process in processes:
-            process.join(max(0, deadline - time.monotonic()))
-    finally:
-        for process in processes:
-            if process.is_alive():
-                process.kill()
-                process.join()
-    outcomes = [
-        json.loads(file.read_text()) if file.exists() else {"error": "it ended with no word"}
-        for file in files
-    ]
-    errors = [outcome["error"] for outcome in outcomes if "error" in outcome]
-    assert not errors, "\n".join(errors)
-    assert [process.exitcode for process in processes] == [0] * size
-    return [outcome["found"] for outcome in outcomes]
 
 
 def sum_and_gather() -> dict[str, Any]:

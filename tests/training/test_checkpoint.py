@@ -17,6 +17,7 @@ from verydeep.training.checkpoint import (
     Position,
     has_checkpoint,
     load_checkpoint,
+    random_state,
     save_checkpoint,
 )
 
@@ -140,3 +141,41 @@ def test_a_checkpoint_from_a_stranger_executes_nothing(saved: Path, tmp_path: Pa
     (saved / "last.pt").write_bytes(pickle.dumps(Trap(), protocol=2))
     refused(saved)
     assert not trap.exists()
+
+
+# ---- several processes ----
+
+
+def drawn() -> list[float]:
+    return [float(value) for value in torch.rand(3)]
+
+
+def test_every_rank_goes_on_with_its_own_random_numbers(tmp_path: Path) -> None:
+    net, optimizer = training(0)
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        states.append(random_state())
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path, net, optimizer, SCHEDULE, POSITION, states)
+    for rank in range(3):
+        torch.manual_seed(99)
+        assert load_checkpoint(tmp_path, *training(9), rank=rank, seed=5) == (SCHEDULE, POSITION)
+        found = drawn()
+        torch.manual_seed(rank)
+        assert found == drawn()
+
+
+def test_a_new_rank_draws_numbers_of_its_own(saved: Path) -> None:
+    """A checkpoint of an earlier version or of fewer processes has no state for it."""
+    content = torch.load(saved / "last.pt", weights_only=True)
+    del content["random_of_others"]
+    torch.save(content, saved / "last.pt")
+    streams = []
+    for rank, seed in ((0, 5), (1, 5), (2, 5), (1, 6)):
+        load_checkpoint(saved, *training(9), rank=rank, seed=seed)
+        streams.append(drawn())
+    torch.manual_seed(1)
+    load_checkpoint(saved, *training(9), rank=1, seed=5)
+    assert drawn() == streams[1]
+    assert len({tuple(stream) for stream in streams}) == 4

@@ -16,7 +16,7 @@ from loop_parts import (
 from tiny import strict_json
 
 from verydeep.evaluation.metrics import TITLES
-from verydeep.training.loop import epoch_line
+from verydeep.training.epoch_lines import epoch_line
 from verydeep.training.schedule import CurveSchedule, cosine
 
 

@@ -50,8 +50,7 @@ def test_an_epoch_has_every_image_once_from_its_view(tmp_path: Path) -> None:
         assert torch.equal(values, labels * 4.0 + epoch % 2)
         plan = plan_epoch(10, 4, 5, epoch)
         for step, indices in enumerate(plan):
-            share = sum(part.share for part in parts if part.step == step)
-            assert share == pytest.approx(1)
+            assert {part.images for part in parts if part.step == step} == {len(indices)}
             assert sum(len(part.labels) for part in parts if part.step == step) == len(indices)
     assert next(part.step for part in batches.epoch(0, start=1)) == 1
 

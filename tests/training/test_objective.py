@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torchvision.ops import box_convert, box_iou
 
 from verydeep.data.pipeline.batches import MicroBatch
+from verydeep.localization.head import LOSSES, LossName
 from verydeep.training.objective import Classification, Localization, Objective
 
 N, K = 40, 3
@@ -19,7 +20,7 @@ N, K = 40, 3
 def batch(boxes: Tensor | None = None) -> MicroBatch:
     labels = torch.arange(N) % K
     empty = torch.empty(N, 0)
-    return MicroBatch(empty, labels, empty, step=0, share=1.0, last=True, boxes=boxes)
+    return MicroBatch(empty, labels, empty, step=0, images=len(labels), last=True, boxes=boxes)
 
 
 def random(*shape: int) -> Tensor:
@@ -69,3 +70,15 @@ def test_the_loss_of_equal_scores_is_chance_level(smoothing: float) -> None:
     assert objective.chance_of is not None
     assert loss == pytest.approx(math.log(objective.chance_of))
     assert Localization().chance_of is None
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_slice_without_images_has_no_loss(loss: LossName) -> None:
+    """A process may get none of the images of an update."""
+    labels, empty = torch.empty(0, dtype=torch.long), torch.empty(0, 4)
+    boxed = MicroBatch(empty, labels, empty, step=0, images=5, last=True, boxes=empty)
+    boxes, scores = torch.empty(0, 12, requires_grad=True), torch.empty(0, 3, requires_grad=True)
+    for objective, outputs in ((Localization(loss), boxes), (Classification(3, 0.1), scores)):
+        objective.losses(outputs, boxed).sum().backward()
+        assert outputs.grad is not None
+        assert objective.wrong(outputs, boxed).shape == (0,)

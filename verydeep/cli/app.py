@@ -100,6 +100,6 @@ def main() -> None:
             raise
         if debug:
             traceback.print_exc()
-        if fault.message:
+        if fault.message and not getattr(error, "reported", False):
             complain(fault.message)
         sys.exit(fault.exit_code)

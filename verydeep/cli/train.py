@@ -75,6 +75,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a net by a recipe, test it, and save model, metrics and report in a run folder."""
+    from verydeep.system.distributed import is_first
     from verydeep.system.progress import console_progress
 
     flags = {
@@ -100,4 +101,5 @@ def train(
         layout=layout,
         progress=console_progress(),
     )
-    print_run(result.to_dict(), result.run, as_json)
+    if is_first():
+        print_run(result.to_dict(), result.run, as_json)

@@ -32,7 +32,7 @@ def outputs_for(classes: int, *, per_class: bool) -> int:
 
 def as_boxes(answers: Tensor) -> Tensor:
     """Reshape outputs (N, 4·G) or (N, 4·G, h, w) to boxes (N, G, 4) or (N, G, 4, h, w)."""
-    return answers.reshape(len(answers), -1, 4, *answers.shape[2:])
+    return answers.reshape(len(answers), answers.shape[1] // 4, 4, *answers.shape[2:])
 
 
 def of_class(boxes: Tensor, labels: Tensor) -> Tensor:

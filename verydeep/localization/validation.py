@@ -17,6 +17,7 @@ from verydeep.localization.detect import check_nets, located_in
 from verydeep.localization.head import of_class
 from verydeep.localization.protocol import CORRECT_ABOVE, BoxProtocol
 from verydeep.localization.result import LocatedSample
+from verydeep.system.distributed import Group, joined
 from verydeep.system.progress import ProgressTask
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -51,7 +52,8 @@ def check_center(
     """Evaluate the boxes of the true classes on central crops.
 
     This equals protocol ``center`` of :func:`verydeep.localization.evaluate.evaluate_boxes`, with
-    the loss but without baselines and predictions.
+    the loss but without baselines and predictions. Processes of a group share the images, and all
+    return the whole result.
 
     Args:
         model: Box regressor.
@@ -70,21 +72,41 @@ def check_center(
     """
     protocol = BoxProtocol("center", (scale,), flip=False)
     check_nets([], [model], protocol)
-    pictures = TestPictures([sample.path for sample in samples], protocol.used_scales, workers)
-    losses: list[float] = []
-    overlaps: list[float] = []
-    block = block_size(len(samples))
-    for row, seen in dense_outputs([], [model], pictures, protocol, block=block, task=task):
-        sample = samples[row]
-        located = located_in(seen, protocol, sample.label)
-        overlaps.append(LocatedSample("", sample.label, sample.boxes, located).overlap)
-        losses.append(_loss(seen, sample, loss))
-    if not overlaps:
-        raise none_readable(len(samples), pictures.unreadable)
+    with joined() as group:
+        found, faults = _share(model, samples, protocol, loss, group, workers, task)
+    if not found:
+        raise none_readable(len(samples), faults)
+    losses, overlaps = zip(*(found[row] for row in sorted(found)), strict=True)
     wrong = sum(overlap <= CORRECT_ABOVE for overlap in overlaps)
     count = len(overlaps)
     figures = CenterFigures(sum(losses) / count, 100 * wrong / count, sum(overlaps) / count)
-    return figures, pictures.unreadable
+    return figures, faults
+
+
+def _share(
+    model: BoxRegressor,
+    samples: Sequence[Sample],
+    protocol: BoxProtocol,
+    loss: Loss,
+    group: Group,
+    workers: int | None,
+    task: ProgressTask | None,
+) -> tuple[dict[int, tuple[float, float]], dict[int, str]]:
+    """Test this process's share of the images, and gather all shares.
+
+    Returns:
+        Loss and overlap, and reasons why images are unreadable, both by index.
+    """
+    block = block_size(len(samples))
+    mine = group.share(len(samples), block)
+    pictures = TestPictures([samples[i].path for i in mine], protocol.used_scales, workers)
+    found: dict[int, tuple[float, float]] = {}
+    for place, seen in dense_outputs([], [model], pictures, protocol, block=block, task=task):
+        sample = samples[mine[place]]
+        located = located_in(seen, protocol, sample.label)
+        overlap = LocatedSample("", sample.label, sample.boxes, located).overlap
+        found[place] = (_loss(seen, sample, loss), overlap)
+    return group.join_values(found, mine), group.join_values(pictures.unreadable, mine)
 
 
 def _loss(seen: DenseOutputs, sample: Sample, loss: Loss) -> float:

@@ -167,9 +167,12 @@ class Plateau(Section):
 class Training(Section):
     """Optimisation (section 3.1)."""
 
-    batch: int = Field(256, ge=1, description="images an update")
+    batch: int = Field(256, ge=1, description="images an update, of all processes")
     micro_batch: int | None = Field(
-        None, ge=1, description="images at once, accumulated to a batch; null: what fits"
+        None,
+        ge=1,
+        description="images at once in a process (batch norm: in all), accumulated to a batch; "
+        "null: what fits",
     )
     learning_rate: float = Field(1e-2, gt=0, description="the highest, for any schedule")
     momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step in the next")

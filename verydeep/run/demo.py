@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from verydeep.errors import InputError
 from verydeep.recipe.recipe import load_recipe
 from verydeep.run.testing.boxes import evaluate_localization
 from verydeep.run.training.train import train
+from verydeep.system.distributed import joined
 from verydeep.system.files import write_json
+from verydeep.system.group_watch import GroupWatch
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import RunFolder
 
@@ -33,6 +36,9 @@ def run_demo(out: Path, *, resume: bool = False, progress: Progress) -> dict[str
         InputError: The folder cannot be used.
         Interrupted: A signal stopped the demo; it can be resumed.
     """
+    with joined() as group, GroupWatch(group):
+        if group.size > 1:
+            raise InputError("the demo is for one process: start it without torchrun")
     with RunFolder(out).opened(resume=resume):
         return _run_demo(out, resume=resume, progress=progress)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(days=1)
+"""Time for which processes wait for one another; a process that ends is noticed much earlier."""
+
+_LONGEST_PAUSE = 0.02
+"""Seconds between two looks at an operation that may take long."""
+
+
+class Pending(Protocol):
+    """An operation of all processes that has been started."""
+
+    def wait(self) -> object:
+        """Wait for the end."""
+
+    def is_completed(self) -> bool:
+        """Return whether it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +58,54 @@ class Group:
 
             distributed.all_reduce(value)
         return value
+
+    def start_sum(self, value: Tensor) -> Pending:
+        """Start to sum a tensor over the processes, in place; it is complete after ``wait``."""
+        from torch import distributed
+
+        work: Pending = distributed.all_reduce(value, async_op=True)
+        return work
+
+    def copy_first(self, value: Tensor) -> None:
+        """Overwrite a tensor with that of rank 0."""
+        if self.size == 1:
+            return
+        from torch import distributed
+
+        dense = value.detach().contiguous()
+        distributed.broadcast(dense, 0)
+        value.detach().copy_(dense)
+
+    def broadcast(self, value: T) -> T:
+        """Return the value of rank 0, which is pickled; that of the others is ignored.
+
+        The others wait for as long as rank 0 takes, and can be interrupted meanwhile.
+        """
+        if self.size == 1:
+            return value
+        import torch
+        from torch import distributed
+
+        content = np.frombuffer(pickle.dumps(value if self.first else None), np.uint8).copy()
+        length = torch.tensor([len(content)])
+        _wait(cast(Pending, distributed.broadcast(length, 0, async_op=True)))
+        data = torch.from_numpy(content if self.first else np.empty(int(length), np.uint8))
+        _wait(cast(Pending, distributed.broadcast(data, 0, async_op=True)))
+        if self.first:
+            return value
+        return cast(T, pickle.loads(data.numpy().tobytes()))  # noqa: S301 - of our own rank 0
+
+    def wait_for_all(self) -> None:
+        """Wait until all processes have come to this point; can be interrupted."""
+        if self.size > 1:
+            import torch
+
+            _wait(self.start_sum(torch.zeros(1)))
+
+    @property
+    def first(self) -> bool:
+        """Whether this process has rank 0."""
+        return self.rank == 0
 
     def gather(self, value: T) -> list[T]:
         """Return a small value of every process, by rank; values are pickled."""
@@ -84,6 +151,15 @@ class Group:
         return {index: value for part in self.gather(own) for index, value in part.items()}
 
 
+def _wait(pending: Pending) -> None:
+    """Wait in short pauses, in which Python can handle signals and other interruptions."""
+    pause = 1e-4
+    while not pending.is_completed():
+        time.sleep(pause)
+        pause = min(_LONGEST_PAUSE, 1.5 * pause)
+    pending.wait()
+
+
 @contextmanager
 def joined() -> Iterator[Group]:
     """Join the process group of ``torchrun``; without it, a group of one."""
@@ -102,7 +178,9 @@ def joined() -> Iterator[Group]:
         # Only sums and names are exchanged, so gloo is enough, even for nets on GPUs. Each group
         # needs its own part of the store, or it would find the addresses of the last group.
         part = PrefixStore(f"verydeep/{next(_JOINS)}", store)
-        distributed.init_process_group("gloo", store=part, rank=rank, world_size=size)
+        distributed.init_process_group(
+            "gloo", store=part, rank=rank, world_size=size, timeout=PATIENCE
+        )
         try:
             yield Group(distributed.get_rank(), distributed.get_world_size())
         finally:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,6 +16,8 @@ from verydeep.errors import ModelError
 from verydeep.system.files import write_atomically
 
 FILE = "last.pt"
+
+_CPU = torch.device("cpu")
 
 _BROKEN = (
     RuntimeError,
@@ -77,17 +81,30 @@ def has_checkpoint(folder: Path) -> bool:
     return (folder / FILE).is_file()
 
 
-def random_state() -> dict[str, Any]:
-    """Return the state of torch's random generators, which dropout uses."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+def random_state(device: torch.device = _CPU) -> dict[str, Any]:
+    """Return the state of torch's random generators, which dropout uses, on CPU and device."""
+    cuda = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
+def restore_random_state(state: dict[str, Any], device: torch.device = _CPU) -> None:
     """Restore the state returned by :func:`random_state`."""
     torch.set_rng_state(state["cpu"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] and device.type == "cuda":
+        # Earlier versions stored the state of every GPU.
+        number = (device.index or 0) if len(state["cuda"]) > 1 else 0
+        torch.cuda.set_rng_state(state["cuda"][number], device)
+
+
+def seed_rank(seed: int, rank: int, epoch: int) -> None:
+    """Seed torch's random generators for a rank that has no state to go on from.
+
+    Args:
+        seed: Seed of the run.
+        rank: Rank of this process; each has its own random numbers.
+        epoch: Epoch in which it joins the run.
+    """
+    torch.manual_seed(int(np.random.SeedSequence((seed, rank, epoch)).generate_state(1)[0]))
 
 
 def save_checkpoint(
@@ -96,22 +113,45 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     schedule: dict[str, Any],
     position: Position,
+    others: Sequence[dict[str, Any]] = (),
 ) -> None:
-    """Write ``last.pt`` atomically; the previous one stays until the new one is complete."""
+    """Write ``last.pt`` atomically; the previous one stays until the new one is complete.
+
+    Args:
+        folder: Folder of the checkpoint.
+        net: Net.
+        optimizer: Its optimizer.
+        schedule: State of the schedule.
+        position: Progress of the run.
+        others: Random states of the processes after the first.
+    """
     content = {
         "net": net.state_dict(),
         "optimizer": optimizer.state_dict(),
         "schedule": schedule,
         "position": asdict(position),
-        "random": random_state(),
+        "random": random_state(_device_of(net)),
+        "random_of_others": list(others),
     }
     write_atomically(folder / FILE, lambda path: torch.save(content, path))
 
 
 def load_checkpoint(
-    folder: Path, net: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    rank: int = 0,
+    seed: int = 0,
 ) -> tuple[dict[str, Any], Position] | None:
     """Restore net, optimizer and random state; return the schedule's state and the position.
+
+    Args:
+        folder: Folder of the checkpoint.
+        net: Net.
+        optimizer: Its optimizer.
+        rank: Rank of this process; one that was not there before gets new random numbers.
+        seed: Seed of the run, for these.
 
     Returns:
         None if there is no checkpoint.
@@ -129,7 +169,16 @@ def load_checkpoint(
         schedule: dict[str, Any] = content["schedule"]
         net.load_state_dict(content["net"])
         optimizer.load_state_dict(content["optimizer"])
-        restore_random_state(content["random"])
+        # Earlier versions trained in one process.
+        states = [content["random"], *content.get("random_of_others", ())]
+        if rank < len(states):
+            restore_random_state(states[rank], _device_of(net))
+        else:
+            seed_rank(seed, rank, position.epoch)
     except _BROKEN as error:
         raise ModelError(f"{path}: cannot resume from this checkpoint ({error!r})") from error
     return schedule, position
+
+
+def _device_of(net: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in net.parameters()), _CPU)

@@ -1,4 +1,8 @@
-"""Training loop: epochs of updates, each followed by validation, until the schedule ends."""
+"""Training loop: epochs of updates, each followed by validation, until the schedule ends.
+
+Every process of a group runs the loop on its slices of the batches, and all take the same steps.
+Rank 0 alone writes files, reports, and decides on the schedule.
+"""
 
 from __future__ import annotations
 
@@ -15,28 +19,34 @@ import torch
 from torch import Tensor, nn
 
 from verydeep.data.pipeline.batches import Batches, MicroBatch
-from verydeep.data.pipeline.colour_statistics import check_unreadable
-from verydeep.errors import Interrupted, TrainingStopped
+from verydeep.errors import Interrupted
 from verydeep.system.device import Machine
+from verydeep.system.distributed import Group
 from verydeep.system.files import write_json_lines
 from verydeep.system.option_names import command_or_call, option
 from verydeep.system.progress import Progress, ProgressTask
+from verydeep.training.agreement import Word, agree
 from verydeep.training.checkpoint import (
     EpochSums,
     Position,
     load_checkpoint,
+    random_state,
     save_checkpoint,
+    seed_rank,
 )
+from verydeep.training.epoch_lines import ceiling, epoch_line, hint
 from verydeep.training.estimate import in_words
+from verydeep.training.gradients import gradients_of
+from verydeep.training.health import Health, Moment
+from verydeep.training.late_sums import LateSums, UpdateSums, lag_of
 from verydeep.training.objective import Objective
-from verydeep.training.remedies import Remedies, is_stuck
+from verydeep.training.remedies import Remedies
 from verydeep.training.schedule import Schedule
+from verydeep.training.shared_norm import shared_norm
 from verydeep.training.signals import StopSignals
+from verydeep.training.unreadable import UnreadableImages
 
 Row = dict[str, Any]
-
-MOST_REPORTED = 10
-"""Maximum number of reported images that fail during training; all are recorded."""
 
 
 @dataclass
@@ -64,6 +74,8 @@ class Loop:
         checkpoint_minutes: Minutes between checkpoints within an epoch.
         progress: Progress reporter.
         on_epoch: Called with every epoch's row, for other logs.
+        group: Processes that train the net together.
+        seed: Seed of the run, for the random numbers of processes after the first.
     """
 
     net: nn.Module
@@ -85,10 +97,16 @@ class Loop:
     checkpoint_minutes: float = 10.0
     progress: Progress = field(default_factory=Progress)
     on_epoch: Callable[[Row], None] = lambda row: None
+    group: Group = field(default_factory=Group)
+    seed: int = 0
 
     def __post_init__(self) -> None:
         self.position = Position()
         self._signals = StopSignals(self.progress.log)
+        self._gradients = gradients_of(self.net, self.group)
+        self._late = LateSums(lag_of(self.machine.device))
+        self._health = Health(self.net, self.schedule, self.group, self._checkpoints, self.remedies)
+        self._unreadable = UnreadableImages(self.group, self.unreadable_limit, self.progress)
         self._saved_at = self._begun_at = time.monotonic()
         self._begun_after = 0.0
 
@@ -98,8 +116,13 @@ class Loop:
         Args:
             go_on: Whether to train up to the maximum of epochs even if the schedule has ended.
         """
-        checkpoint = load_checkpoint(self._checkpoints, self.net, self.optimizer)
+        rank = self.group.rank
+        checkpoint = load_checkpoint(
+            self._checkpoints, self.net, self.optimizer, rank=rank, seed=self.seed
+        )
         if checkpoint is None:
+            if rank:  # rank 0 goes on with the random numbers of the initialisation
+                seed_rank(self.seed, rank, 0)
             return False
         state, self.position = checkpoint
         self.schedule.restore(state)
@@ -114,12 +137,13 @@ class Loop:
         """Train until the schedule ends or the maximum of epochs is reached.
 
         Raises:
-            TrainingStopped: The loss is not finite.
+            TrainingStopped: The loss is not finite, or the weights of the processes differ.
             DataError: Too many images have failed during training.
             Interrupted: A signal was received; a checkpoint was written.
         """
         self._begun_at, self._begun_after = time.monotonic(), self._done
-        with self._signals, self.progress.task("training", self.epochs) as task:
+        with self._signals, self._gradients, self.progress.task("training", self.epochs) as task:
+            self._health.check_same(self._moment())
             while self.position.stopped_because is None:
                 self._train_epoch(task)
                 self._end_epoch()
@@ -134,58 +158,90 @@ class Loop:
         with (
             self.progress.task(title, self.batches.steps) as task,
             closing(self.batches.epoch(position.epoch, position.step)) as all_parts,
+            shared_norm(self.net, self.group),
         ):
             for step, parts in groupby(all_parts, key=lambda part: part.step):
                 started = time.monotonic()
                 self._set_rate()
                 self._update(parts)
                 position.step = step + 1
+                word = self._agree()
                 position.sums.seconds += time.monotonic() - started
                 whole.update(self._done, f"{self._left()}, {self._describe()}")
                 self._report(task)
-                self._check_signals()
-                if time.monotonic() - self._saved_at > 60 * self.checkpoint_minutes:
+                self._stop_if_asked(word)
+                if word.due:
                     self.save()
 
     def _update(self, parts: Iterator[MicroBatch]) -> None:
-        """Take one optimizer step with the mean gradient over all parts of the batch."""
-        self.optimizer.zero_grad(set_to_none=True)
+        """Take one optimizer step with the mean gradient over all images of the batch."""
+        self._gradients.clear()
+        values = torch.zeros(2, device=self.machine.device)
+        planned = added = 0
         for part in parts:
-            self._note_unreadable(part)
-            if len(part.labels):
-                self._accumulate(part)
-        self.optimizer.step()
+            planned = part.images
+            added += len(part.labels)
+            self._unreadable.new += part.unreadable
+            if part.last:
+                self._gradients.last()
+            if len(part.labels) or self.group.size > 1:  # all take part, if with nothing
+                values += self._accumulate(part)
+        total = self._gradients.total(added)
+        if 0 < total < planned:
+            self._gradients.scale(planned / total)
+        if total:
+            self.optimizer.step()
+        self._late.add(self.position.step + 1, self._rate, added, values)
 
-    def _note_unreadable(self, part: MicroBatch) -> None:
-        """Record images that have become unreadable; report the first ones."""
-        if not part.unreadable:
-            return
-        listed = self.position.unreadable
-        for fault in part.unreadable:
-            if fault in listed:
-                continue
-            listed.append(fault)
-            if len(listed) <= MOST_REPORTED:
-                self.progress.log(f"unreadable, skipped in training: {fault}")
-            elif len(listed) == MOST_REPORTED + 1:
-                self.progress.log("more unreadable images will be listed in metrics.json")
-        check_unreadable(listed, self.batches.pictures, self.unreadable_limit)
-
-    def _accumulate(self, part: MicroBatch) -> None:
+    def _accumulate(self, part: MicroBatch) -> Tensor:
+        """Add the gradients of a part; return its loss and the number of errors, float32 (2,)."""
         part = part.to(self.machine.device)
         x = self.prepare(part.pictures, part.shifts)
         with self.machine.autocast():
             outputs = self.net(x)
         outputs = outputs.float()
-        loss = self.objective.losses(outputs, part).mean()
-        value = loss.item()
-        if not math.isfinite(value):
-            self._stop_not_finite(f"the loss became {value}", self.position.step + 1)
-        (loss * part.share).backward()  # type: ignore[no-untyped-call]
+        loss = self.objective.losses(outputs, part).sum()
+        (loss / part.images).backward()  # type: ignore[no-untyped-call]
+        return torch.stack([loss.detach(), self.objective.wrong(outputs, part).sum().float()])
+
+    def _agree(self, *, whole: bool = False) -> Word:
+        """Exchange the sums of past updates, all or all that are ready, and what is due."""
+        word = Word()
+        taken: list[UpdateSums | None] = [*self._late.take(whole=whole)]
+        for sums in taken or [None]:
+            word = agree(self.group, self._word(sums))
+            if sums is not None:
+                self._note(sums, word)
+            if word.faults:
+                self._unreadable.record(self.position.unreadable, self.batches.pictures)
+        return word
+
+    def _word(self, sums: UpdateSums | None) -> Word:
+        due = self.group.first and (
+            time.monotonic() - self._saved_at > 60 * self.checkpoint_minutes
+        )
+        flags = {
+            "stops": float(self._signals.received is not None),
+            "due": float(due),
+            "faults": float(len(self._unreadable.new)),
+        }
+        if sums is None:
+            return Word(**flags)
+        return Word(sums.images, sums.loss, sums.wrong, **flags)
+
+    def _note(self, own: UpdateSums, word: Word) -> None:
+        """Add the sums of an update of all processes to those of the epoch."""
+        if not math.isfinite(word.loss):
+            when = Moment(self.position.epoch + 1, own.update, own.rate)
+            raise self._health.not_finite(f"the loss became {word.loss}", when)
         sums = self.position.sums
-        sums.pictures += len(part.labels)
-        sums.loss += value * len(part.labels)
-        sums.wrong += int(self.objective.wrong(outputs, part).sum())
+        sums.pictures += round(word.images)
+        sums.loss += word.loss
+        sums.wrong += round(word.wrong)
+
+    @property
+    def _rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
 
     def _set_rate(self) -> None:
         done = self.position.epoch + self.position.step / self.batches.steps
@@ -193,9 +249,10 @@ class Loop:
             group["lr"] = self.schedule.rate(done) * group.get("share", 1.0)
 
     def _end_epoch(self) -> None:
-        rate = self.optimizer.param_groups[0]["lr"]
-        self._check_weights()
-        self._record(rate)
+        self._settle()
+        self._health.check_weights(self._moment())
+        self._health.check_same(self._moment())
+        self._record(self._rate)
 
     def record_fit(self, loss: float, wrong: float, seconds: float) -> None:
         """Record a fit that was made outside this loop, as the first epoch.
@@ -218,35 +275,34 @@ class Loop:
 
     def _record(self, rate: float) -> None:
         """Validate, and write down the epoch that has ended."""
-        position, sums = self.position, self.position.sums
-        started = time.monotonic()
-        measured = self.validate()
+        position, started = self.position, time.monotonic()
+        measured = self.group.broadcast(dict(self.validate()))
         if not math.isfinite(measured[self.watch]):
-            self._stop_not_finite(
-                f"the validation {self.watch} became {measured[self.watch]}", position.step
-            )
-        row: Row = {
-            "epoch": position.epoch + 1,
+            what = f"the validation {self.watch} became {measured[self.watch]}"
+            raise self._health.not_finite(what, self._moment())
+        row = self.group.broadcast(self._row(rate, measured, time.monotonic() - started))
+        position.history.append(row)
+        position.epoch, position.step, position.sums = position.epoch + 1, 0, EpochSums()
+        self._note_best(row, measured)
+        self._advance(measured[self.watch])
+        self.save()
+        self._write_log()
+        self.on_epoch(row)
+        self._log_epoch(row)
+        self._stop_if_asked(self._agree())
+
+    def _row(self, rate: float, measured: Mapping[str, float], seconds: float) -> Row:
+        sums = self.position.sums
+        return {
+            "epoch": self.position.epoch + 1,
             "learning_rate": rate,
             "train_loss": sums.loss / max(1, sums.pictures),
             f"train_{self.objective.error}": 100 * sums.wrong / max(1, sums.pictures),
             **{f"val_{key}": value for key, value in measured.items()},
             "drops": self.schedule.drops,
             "images_per_second": sums.pictures / max(1e-9, sums.seconds),
-            "seconds": sums.seconds + time.monotonic() - started,
+            "seconds": sums.seconds + seconds,
         }
-        position.history.append(row)
-        position.epoch, position.step, position.sums = position.epoch + 1, 0, EpochSums()
-        self._note_best(row, measured)
-        stop = self.schedule.end_epoch(measured[self.watch])
-        if stop is None and position.epoch >= self.epochs:
-            stop = ceiling(self.epochs)
-        position.stopped_because = stop
-        self.save()
-        self._write_log()
-        self.on_epoch(row)
-        self._log_epoch(row)
-        self._check_signals()
 
     def _note_best(self, row: Row, measured: Mapping[str, float]) -> None:
         # The model is written before the checkpoint: after a kill in between, the epoch is repeated
@@ -255,57 +311,64 @@ class Loop:
         if best:
             self.position.best = measured[self.watch]
             self.position.best_epoch = row["epoch"]
-        if best or self.keep_last:
+        if (best or self.keep_last) and self.group.first:
             self.on_keep(row)
+
+    def _advance(self, value: float) -> None:
+        """Advance the schedule by an epoch with this validation value; rank 0 decides."""
+        stop = self.schedule.end_epoch(value) if self.group.first else None
+        if stop is None and self.position.epoch >= self.epochs:
+            stop = ceiling(self.epochs)
+        stop, state = self.group.broadcast((stop, self.schedule.state()))
+        if not self.group.first:
+            self.schedule.restore(state)
+        self.position.stopped_because = stop
 
     def save(self) -> None:
         """Write a checkpoint.
 
         Raises:
-            TrainingStopped: A weight is not finite; the previous checkpoint is kept.
+            TrainingStopped: A weight or a loss is not finite; the previous checkpoint is kept.
         """
-        self._check_weights()
-        save_checkpoint(
-            self._checkpoints, self.net, self.optimizer, self.schedule.state(), self.position
-        )
+        self._settle()
+        self._health.check_weights(self._moment())
+        _, *others = self.group.gather(random_state(self.machine.device))
+        if self.group.first:
+            schedule = self.schedule.state()
+            save_checkpoint(
+                self._checkpoints, self.net, self.optimizer, schedule, self.position, others
+            )
+        self.group.wait_for_all()  # nobody ends before the file is complete
         self._saved_at = time.monotonic()
+
+    def _settle(self) -> None:
+        """Look at all updates that have not been looked at."""
+        if self._late:
+            self._agree(whole=True)
 
     @property
     def _checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
     def _write_log(self) -> None:
-        write_json_lines(self.folder / "log.jsonl", self.position.history)
+        if self.group.first:
+            write_json_lines(self.folder / "log.jsonl", self.position.history)
 
-    def _check_signals(self) -> None:
-        if self._signals.received is None:
+    def _stop_if_asked(self, word: Word) -> None:
+        # Alone, a signal that came after the word counts, too.
+        if not word.stops and (self.group.size > 1 or self._signals.received is None):
             return
         if self.position.stopped_because is None:
             self.save()
+        name = next(filter(None, self.group.gather(self._signals.received)))
         raise Interrupted(
-            f"stopped by {self._signals.received} in epoch {self.position.epoch + 1}; "
+            f"stopped by {name} in epoch {self.position.epoch + 1}; "
             f"checkpoint saved in {self._checkpoints}. To continue, repeat the "
             f"{command_or_call()} with {option('resume', True)}"
         )
 
-    def _check_weights(self) -> None:
-        """Raise an error if an update has made weights infinite."""
-        # Squares, as in the L2 penalty: they also overflow for huge finite weights.
-        if not all(bool(w.detach().square().sum().isfinite()) for w in self.net.parameters()):
-            self._stop_not_finite("the weights became infinite", self.position.step)
-
-    def _stop_not_finite(self, what: str, update: int) -> None:
-        epoch = self.position.epoch + 1
-        rate = self.optimizer.param_groups[0]["lr"]
-        kept = (
-            f"The last good checkpoint is kept in {self._checkpoints}"
-            if (self._checkpoints / "last.pt").is_file()
-            else "There is no checkpoint yet"
-        )
-        raise TrainingStopped(
-            f"{what} in epoch {epoch}, update {update}, at a learning rate of "
-            f"{rate:g}. {kept}. {self.remedies.when_not_finite(self.schedule.highest)}"
-        )
+    def _moment(self) -> Moment:
+        return Moment(self.position.epoch + 1, self.position.step, self._rate)
 
     def _report(self, task: ProgressTask) -> None:
         sums = self.position.sums
@@ -324,44 +387,12 @@ class Loop:
         return f"{in_words(seconds / done * (self.epochs - self._done))} left"
 
     def _describe(self) -> str:
-        rate = self.optimizer.param_groups[0]["lr"]
         best = f", best {self.watch} {self.position.best:.4g}" if self.position.best_epoch else ""
-        return f"learning rate {rate:.3g}, {self.schedule.drops} drops{best}"
+        return f"learning rate {self._rate:.3g}, {self.schedule.drops} drops{best}"
 
     def _log_epoch(self, row: Row) -> None:
         best = self.position.best_epoch == row["epoch"] and not self.keep_last
         self.progress.log(epoch_line(row, self.objective.error, best=best))
-        # With strong dropout the training loss alone may look stuck.
-        losses = [min(row["train_loss"], row["val_loss"]) for row in self.position.history]
-        classes = self.objective.chance_of
-        if classes and is_stuck(losses, classes, self.schedule.warm_after()):
-            chance = f"ln {classes} = {math.log(max(2, classes)):.2f}"
-            self.progress.log(
-                f"hint: after {row['epoch']} epochs the loss is still at chance level ({chance}); "
-                f"{self.remedies.when_stuck(self.schedule.highest)}"
-            )
-
-
-def ceiling(epochs: int) -> str:
-    """Return the reason for an end by the recipe's number of epochs."""
-    return f"the ceiling of {epochs} epochs"
-
-
-def epoch_line(row: Mapping[str, Any], error: str, *, best: bool) -> str:
-    """Return an epoch's metrics in one line of at most 80 columns.
-
-    >>> row = {"epoch": 2, "train_loss": 1.9254, "val_loss": 1.714, "learning_rate": 0.00493}
-    >>> epoch_line({**row, "val_top1_error": 57.6}, "top1_error", best=True)
-    'epoch 2: loss 1.925, val loss 1.714, val error 57.60 %, rate 0.00493 (best)'
-    """
-    return (
-        f"epoch {row['epoch']}: loss {_short(row['train_loss'])}, "
-        f"val loss {_short(row['val_loss'])}, val error {row[f'val_{error}']:.2f} %, "
-        f"rate {row['learning_rate']:.3g}{' (best)' if best else ''}"
-    )
-
-
-def _short(loss: float) -> str:
-    if loss < 10:
-        return f"{loss:.3f}"
-    return f"{loss:.3g}" if loss < 1000 else f"{loss:.0e}"
+        advice = hint(self.position.history, self.objective.chance_of, self.schedule, self.remedies)
+        if advice:
+            self.progress.log(advice)

@@ -141,11 +141,11 @@ class MapBatches:
         for step, draws in list(enumerate(plan))[start:]:
             parts = list(micro_batches(draws % len(self.labels), self.micro_batch))
             for number, part in enumerate(parts, start=1):
-                share, last = len(part) / len(draws), number == len(parts)
-                yield self._part(maps, torch.from_numpy(part), step, share, last=last)
+                last = number == len(parts)
+                yield self._part(maps, torch.from_numpy(part), step, len(draws), last=last)
 
     def _part(
-        self, maps: Tensor, indices: Tensor, step: int, share: float, *, last: bool
+        self, maps: Tensor, indices: Tensor, step: int, images: int, *, last: bool
     ) -> MicroBatch:
         values = maps[indices]
         good = ~values[:, 0, 0, 0].isnan()
@@ -154,7 +154,7 @@ class MapBatches:
             labels=self.labels[indices][good],
             shifts=torch.zeros(int(good.sum()), 3),
             step=step,
-            share=share,
+            images=images,
             last=last,
         )
 

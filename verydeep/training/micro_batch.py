@@ -9,16 +9,17 @@ BACKWARD = 2.0
 """Memory factor of the backward pass: activations and their gradients."""
 
 
-def fitting_micro_batch(sizes: Anatomy, batch: int, machine: Machine) -> int:
+def fitting_micro_batch(sizes: Anatomy, batch: int, machine: Machine, *, sharing: int = 1) -> int:
     """Return the largest halving of the batch whose activations fit in half the free memory.
 
     Args:
         sizes: Anatomy of the net, with the memory of its activations in float32.
         batch: Batch size.
         machine: Device and precision.
+        sharing: Number of processes that share the memory and train alike.
     """
     weights = 3 * 4 * sizes.parameters  # with gradients and momentum, in float32
-    limit = 0.5 * (available_memory(machine.device) - weights)
+    limit = 0.5 * (available_memory(machine.device) / sharing - weights)
     image_bytes = BACKWARD * sizes.memory * (0.5 if machine.precision == "bf16" else 1.0)
     while batch > 1 and batch * image_bytes > limit:
         batch = -(-batch // 2)

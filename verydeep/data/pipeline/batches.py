@@ -26,7 +26,6 @@ from verydeep.data.pipeline.read_crop import read_crop
 from verydeep.data.pipeline.sampling import (
     Indices,
     micro_batches,
-    of_rank,
     plan_epoch,
     steps_of_epoch,
 )
@@ -47,7 +46,7 @@ class MicroBatch:
         labels: Class indices, int64 (N,).
         shifts: Factors α of the colour shift, float32 (N, 3).
         step: Index of the update within the epoch.
-        share: Share of that update's images.
+        images: Images planned for that update, over all processes and micro-batches.
         last: Whether this completes the update.
         unreadable: Images that were readable before but are not now: name and reason.
         boxes: Boxes relative to the crop (centre x, centre y, width, height), float32 (N, 4);
@@ -59,7 +58,7 @@ class MicroBatch:
     labels: Tensor
     shifts: Tensor
     step: int
-    share: float
+    images: int
     last: bool
     unreadable: tuple[str, ...] = ()
     boxes: Tensor | None = None
@@ -90,7 +89,7 @@ class _Order:
     epoch: int
     indices: Indices
     step: int
-    share: float
+    images: int
     last: bool
 
 
@@ -115,8 +114,8 @@ class TrainingBatches:
     Args:
         samples: The training set; all images must be readable.
         augmentation: Augmentation settings.
-        batch: Images per update.
-        micro_batch: Images per forward pass.
+        batch: Images per update, over all processes.
+        micro_batch: Images per forward pass, over all processes.
         seed: Seed of order and augmentation.
         store: The decoded images; None decodes the files in each epoch.
         workers: Decoding processes, without a store; None decides.
@@ -179,28 +178,35 @@ class TrainingBatches:
         labels = self.samples.labels if self.balanced else None
         plan = plan_epoch(len(self.samples), self.batch, self.seed, epoch, labels)
         for step, indices in list(enumerate(plan))[start:]:
-            mine = of_rank(indices, self.rank, self.world)
-            parts = list(micro_batches(mine, self.micro_batch))
+            parts = list(micro_batches(indices, self.micro_batch, self.rank, self.world))
             for number, part in enumerate(parts, start=1):
-                # The mean over ranks of each sum is then the mean over all images.
-                share = len(part) * self.world / len(indices)
-                yield _Order(epoch, part, step, share, last=number == len(parts))
+                yield _Order(epoch, part, step, len(indices), last=number == len(parts))
 
 
-def read_batches(source: Source[P], workers: int) -> Iterator[P]:
+def read_batches(
+    source: Source[P],
+    workers: int,
+    merge: Callable[[Iterator[P]], Iterator[P]] = iter,
+) -> Iterator[P]:
     """Yield the parts that workers make, one from each in turn; 0 workers: make them here.
+
+    Args:
+        source: Makes the parts.
+        workers: Number of processes.
+        merge: Makes one part of several consecutive ones.
 
     Raises:
         WorkerError: A worker was killed, or none can be started.
     """
     pinned = torch.cuda.is_available()
     if not workers:
-        parts = source(0, 1)
+        parts = merge(source(0, 1))
         yield from map(_pinned, parts) if pinned else parts
         return
     quick_decoder()  # once, before the workers fork
     with Workers(source, workers) as made:
-        yield from _pinned_ahead(made) if pinned else made
+        parts = merge(iter(made))
+        yield from _pinned_ahead(parts, made.stop) if pinned else parts
 
 
 def _pinned(part: P) -> P:
@@ -208,7 +214,7 @@ def _pinned(part: P) -> P:
     return part if isinstance(part, str) else part.pin_memory()  # type: ignore[return-value]
 
 
-def _pinned_ahead(made: Workers[P]) -> Iterator[P]:
+def _pinned_ahead(made: Iterator[P], stop: Callable[[], None]) -> Iterator[P]:
     """Fetch and pin parts in a thread while the caller works on an earlier one."""
     parts = map(_pinned, made)
     device = torch.cuda.current_device()
@@ -223,7 +229,7 @@ def _pinned_ahead(made: Workers[P]) -> Iterator[P]:
             under_way = pool.submit(fetch)
             yield from found
     finally:
-        made.stop()
+        stop()
         pool.shutdown(cancel_futures=True)
 
 
@@ -258,7 +264,7 @@ class _Maker:
         crops = self.cut(order)
         samples = [self.sample(draw) for draw in crops.draws]
         made = micro_batch_of(crops, samples, self.drawing, order.step)
-        return replace(made, share=order.share, last=order.last, draws=tuple(crops.draws))
+        return replace(made, images=order.images, last=order.last, draws=tuple(crops.draws))
 
     def cut(self, order: _Order) -> Crops:
         raise NotImplementedError
@@ -276,7 +282,7 @@ def micro_batch_of(
         labels=torch.tensor([sample.label for sample in samples], dtype=torch.long),
         shifts=torch.tensor([c.shift for c in crops.crops], dtype=torch.float32).view(-1, 3),
         step=step,
-        share=1.0,
+        images=len(samples) + len(crops.faults),
         last=True,
         unreadable=tuple(crops.faults),
         boxes=drawing.boxes(samples, crops.originals, crops.crops),

@@ -48,7 +48,7 @@ def plan_epoch(
 
 
 def of_rank(step: Indices, rank: int, world: int) -> Indices:
-    """Return one process's part of a step in distributed training.
+    """Return one process's slice of images in distributed training.
 
     >>> [of_rank(np.arange(5), rank, 2).tolist() for rank in range(2)]
     [[0, 1, 2], [3, 4]]
@@ -56,9 +56,23 @@ def of_rank(step: Indices, rank: int, world: int) -> Indices:
     return np.array_split(step, world)[rank]
 
 
-def micro_batches(step: Indices, micro_batch: int) -> Iterator[Indices]:
-    """Yield the micro-batches of a step, as even as possible.
+def micro_batches(
+    step: Indices, micro_batch: int, rank: int = 0, world: int = 1
+) -> Iterator[Indices]:
+    """Yield one process's slices of the micro-batches of a step.
 
-    An empty step still has one part, which completes it.
+    The step is cut first, as even as possible, and then each micro-batch is shared by the
+    processes. So a micro-batch holds the same images for any number of them, and all processes have
+    the same number of slices; a slice may be empty.
+
+    Args:
+        step: Images of the step.
+        micro_batch: Maximum images of a micro-batch, over all processes.
+        rank: Rank of the process.
+        world: Number of processes.
+
+    >>> [[part.tolist() for part in micro_batches(np.arange(7), 4, r, 2)] for r in range(2)]
+    [[[0, 1], [4, 5]], [[2, 3], [6]]]
     """
-    yield from np.array_split(step, max(1, -(-len(step) // micro_batch)))
+    for part in np.array_split(step, max(1, -(-len(step) // micro_batch))):
+        yield of_rank(part, rank, world)

@@ -11,24 +11,27 @@ import torch
 from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.colour_statistics import Scan, scan
-from verydeep.data.pipeline.workers import worker_count
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.samples import Samples
-from verydeep.data.shards.batches import StreamBatches
+from verydeep.data.shards.batches import StreamBatches, all_readers
 from verydeep.data.shards.colour_statistics import measure_stream
 from verydeep.data.shards.stream import ShardStream
 from verydeep.errors import DataError, RecipeError, plural
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.data_record import recorded_colours, resumed_dataset
+from verydeep.run.training.settle import all_at_once
 from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
+from verydeep.system.distributed import Group
 from verydeep.system.option_names import setting
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import RunFolder
 
 
-def settle_stream(recipe: Recipe, stream: ShardStream) -> Recipe:
+def settle_stream(recipe: Recipe, stream: ShardStream, group: Group) -> Recipe:
     """Fix the settings that a stream depends on in the recipe, so that the run can be resumed.
+
+    In a stream ``data.workers`` counts the reading processes of the whole group.
 
     Raises:
         RecipeError: The recipe asks for something that a stream does not support.
@@ -43,7 +46,9 @@ def settle_stream(recipe: Recipe, stream: ShardStream) -> Recipe:
             "data.balance: a stream cannot draw single images; must be none or weights, or read "
             f"the shards by index: {setting('data.stream', False)}"
         )
-    workers = worker_count(recipe.data.workers, len(stream))
+    workers = recipe.data.workers
+    if workers is None:
+        workers = all_readers(len(stream), group.size)
     return recipe.replace(data__stream=True, data__workers=workers)
 
 
@@ -63,19 +68,20 @@ def scan_stream(stream: ShardStream, recipe: Recipe, progress: Progress) -> Scan
 
 
 def stream_batches(
-    stream: ShardStream, augmentation: Augmentation, recipe: Recipe
+    stream: ShardStream, augmentation: Augmentation, recipe: Recipe, group: Group
 ) -> StreamBatches:
-    """Return batches of augmented crops from a stream."""
-    assert recipe.training.micro_batch is not None
+    """Return a process's slices of batches of augmented crops from a stream."""
     return StreamBatches(
         stream,
         augmentation,
         batch=recipe.training.batch,
-        micro_batch=recipe.training.micro_batch,
+        micro_batch=all_at_once(recipe, group),
         seed=recipe.training.seed,
         buffer=recipe.data.shuffle_buffer,
         workers=recipe.data.workers,
         reduced=recipe.data.reduced_decoding,
+        rank=group.rank,
+        world=group.size,
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from verydeep.models.trained_net import TrainedNet
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.overlap import find_overlap
 from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
+from verydeep.system.distributed import Group
 from verydeep.system.progress import Progress
 from verydeep.training.checkpoint import Position
 from verydeep.training.run_folder import RunFolder
@@ -20,24 +23,40 @@ def finish(
     task: TrainingTask[Any],
     machine: Machine,
     position: Position,
+    group: Group,
     progress: Progress,
 ) -> dict[str, Any]:
     """Test the kept model; write answers, metrics, model card and report.
+
+    All processes test; the first one writes.
 
     Args:
         run: Run folder.
         task: Task of the run.
         machine: Machine to compute on.
         position: State at the end of training.
+        group: Processes that have trained the net.
         progress: Progress reporting.
 
     Returns:
         The content of ``metrics.json``.
     """
     model = task.load(run.model).on(replace(machine, engine=task.recipe.test.engine))
+    tested: list[Any] = [*task.tests(model, progress)]
+    metrics = _write(run, task, model, tested, position, progress) if group.first else {}
+    return group.broadcast(metrics)
+
+
+def _write(
+    run: RunFolder,
+    task: TrainingTask[Any],
+    model: TrainedNet,
+    tested: Sequence[Any],
+    position: Position,
+    progress: Progress,
+) -> dict[str, Any]:
     split, root = task.dataset.test_split, task.dataset.root
     seen = asdict(find_overlap([run.path], task.samples(split), root, progress))
-    tested: list[Any] = [*task.tests(model, progress)]
     results = [replace(result, **seen, **model.answered_by) for result in tested]
     chosen = task.chosen(results)
     training = task.recipe.training

@@ -3,58 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from verydeep.data.dataset import Dataset
-from verydeep.data.fingerprint import record_splits, write_records
-from verydeep.data.pipeline.colour_statistics import Scan
-from verydeep.data.pipeline.workers import bounded_workers
 from verydeep.data.read import Data, DataSource, read_dataset
-from verydeep.errors import InputError, MachineError, plural
+from verydeep.errors import InputError, MachineError
 from verydeep.models.path import check_models
-from verydeep.nets.registry import anatomy_of
 from verydeep.recipe.auto import AUTO, Said
 from verydeep.recipe.keywords import keyword_settings
 from verydeep.recipe.recipe import Recipe, check, said_settings
-from verydeep.run.data_record import record_data
-from verydeep.run.report import report as write_report_again
 from verydeep.run.training.auto import choose_recipe
-from verydeep.run.training.data import (
-    read_data,
-    report_balance,
-    scan_images,
-    settle_stream,
-)
 from verydeep.run.training.default_out import default_out
 from verydeep.run.training.extend import extend
-from verydeep.run.training.finish import finish
-from verydeep.run.training.localization import inherit
+from verydeep.run.training.one_net import train_net
 from verydeep.run.training.result import TrainResult
-from verydeep.run.training.setup import make_net, task_of
-from verydeep.run.training.trainer import Trainer
-from verydeep.run.training.transfer import TransferTrainer
-from verydeep.run.training.transfer_settings import (
-    hint_at_transfer,
-    inherit_net,
-    inherit_transfer,
-)
-from verydeep.system.device import Machine, choose_machine, describe_environment
-from verydeep.system.option_names import command_or_call, option, setting
+from verydeep.system.device import choose_machine
+from verydeep.system.distributed import Group, joined
+from verydeep.system.group_watch import GroupWatch
+from verydeep.system.option_names import command_or_call, option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.training.checkpoint import has_checkpoint
-from verydeep.training.map_store import remove_maps
-from verydeep.training.micro_batch import fitting_micro_batch
-from verydeep.training.run_folder import PICTURES, RunFolder
+from verydeep.training.run_folder import RunFolder
 from verydeep.training.signals import StopAtOnce
-
-SMALL_BATCH = 16
-"""Batch size that suits the smallest data sets."""
-
-FEW_UPDATES = 300
-"""Below this total number of updates, warn: a randomly initialised net hardly learns."""
 
 
 def train(
@@ -69,6 +42,10 @@ def train(
     **keywords: Any,
 ) -> TrainResult:
     """Train a net on a data set by a recipe and test the kept model, in a run folder.
+
+    In a group of processes, as torchrun starts it, every process makes the same call. They train
+    one net together, the same as one process alone up to rounding; the first one writes the run
+    folder and reports.
 
     Args:
         data: A name, folder or file; see :func:`verydeep.data.read.read_dataset`.
@@ -96,21 +73,56 @@ def train(
         InputError: The data, the recipe, a keyword or the folder cannot be used.
         TrainingStopped: The loss is not finite.
         Interrupted: A signal stopped the run; it can be resumed.
+        MachineError: A process was killed, or the disk is full; the run can be resumed.
     """
     progress = choose_progress(progress)
-    auto = recipe == AUTO
-    said = said_settings(None if auto else recipe, _changes(settings, keywords))
-    chosen = None if auto else check(said, origin="" if isinstance(recipe, Recipe) else str(recipe))
-    if not resume:
-        check_models(said.get("initialize", {}).get("source"), torchvision="vgg")
-    run = RunFolder(_run_path(data, out, resume=resume, progress=progress))
-    stop = StopAtOnce(f"; if the run has begun, go on with {_way_on()}")
-    with run.opened(resume=resume), stop:
+    with joined() as group:
+        job = _Job(DataSource(data, layout), group, progress if group.first else Progress())
         try:
-            metrics = _begin_or_go_on(DataSource(data, layout), chosen, said, run, progress)
+            with GroupWatch(group):
+                said, chosen = _settings(recipe, _changes(settings, keywords))
+                if not resume:
+                    check_models(said.get("initialize", {}).get("source"), torchvision="vgg")
+                job.run = RunFolder(_run_path(data, out, job, resume=resume))
+                return TrainResult(job.run.path, _run(job, chosen, said, resume=resume))
         except MachineError as error:
-            raise _with_way_on(error, run) from error
-    return TrainResult(run.path, metrics)
+            raise _with_way_on(error, job.run) from error
+
+
+@dataclass
+class _Job:
+    """A call of :func:`train`.
+
+    Attributes:
+        source: The data.
+        group: Processes that train together.
+        progress: Progress reporting; silent in all processes but the first.
+        run: Run folder, once it is known.
+    """
+
+    source: DataSource
+    group: Group
+    progress: Progress
+    run: RunFolder | None = None
+
+
+def _settings(
+    recipe: Recipe | str | Path, changes: Mapping[str, Any] | Iterable[str]
+) -> tuple[Said, Recipe | None]:
+    """Return the given settings, and the recipe that they make; None for an automatic one."""
+    auto = recipe == AUTO
+    said = said_settings(None if auto else recipe, changes)
+    if auto:
+        return said, None
+    return said, check(said, origin="" if isinstance(recipe, Recipe) else str(recipe))
+
+
+def _run(job: _Job, chosen: Recipe | None, said: Said, *, resume: bool) -> dict[str, Any]:
+    """Train in the run folder, which the first process holds for all."""
+    assert job.run is not None
+    stop = StopAtOnce(f"; if the run has begun, go on with {_way_on()}")
+    with job.run.opened(resume=resume) if job.group.first else nullcontext(), stop:
+        return _begin_or_go_on(job, job.run, chosen, said)
 
 
 def _changes(
@@ -124,18 +136,20 @@ def _changes(
     return {**(settings or {}), **keyword_settings(keywords)}
 
 
-def _begin_or_go_on(
-    source: DataSource, chosen: Recipe | None, said: Said, run: RunFolder, progress: Progress
-) -> dict[str, Any]:
+def _begin_or_go_on(job: _Job, run: RunFolder, chosen: Recipe | None, said: Said) -> dict[str, Any]:
     """Train by the given or an automatic recipe, or resume the run with its own."""
-    if run.started:
-        go_on = extend(run, said, progress)
-        return _train_one(source, _resumed(run, said), run, progress, go_on=go_on)
-    if chosen is None:
+    group, progress = job.group, job.progress
+    if group.broadcast(run.started):
+        go_on = group.broadcast(extend(run, said, progress) if group.first else False)
+        recipe = _resumed(run, said)
+        return train_net(job.source, recipe, run, group, progress, go_on=go_on)
+    if chosen is None and group.first:
         machine = choose_machine(*_machine_in(said))
-        undrawn = _read_undrawn(source, said, progress)
-        chosen = choose_recipe(source, undrawn, said, machine, progress)
-    return _train_chain(source, chosen, run, progress)
+        undrawn = _read_undrawn(job.source, said, progress)
+        chosen = choose_recipe(job.source, undrawn, said, machine, progress)
+    chosen = group.broadcast(chosen)
+    assert chosen is not None
+    return _train_chain(job, chosen, run)
 
 
 def _machine_in(said: Said) -> tuple[str | None, str | None]:
@@ -155,35 +169,41 @@ def _way_on() -> str:
     return f"the same {command_or_call()} and {option('resume', True)}"
 
 
-def _with_way_on(error: MachineError, run: RunFolder) -> MachineError:
+def _with_way_on(error: MachineError, run: RunFolder | None) -> MachineError:
     """Return the error with advice for resuming once the machine works again."""
+    if run is None:
+        return error
     kept = "the last good checkpoint is kept; " if has_checkpoint(run.checkpoints) else ""
     begun = run.started or (run.path / "stages").is_dir()
     way = _way_on() if begun else f"the same {command_or_call()}"
-    return type(error)(f"{error} ({kept}then go on with {way})")
+    more = type(error)(f"{error} ({kept}then go on with {way})")
+    more.reported = error.reported
+    return more
 
 
-def _run_path(data: Data, out: str | Path | None, *, resume: bool, progress: Progress) -> Path:
+def _run_path(data: Data, out: str | Path | None, job: _Job, *, resume: bool) -> Path:
     if out is not None:
         return Path(out).expanduser()
-    path = default_out(DataSource(data).name, resume=resume)
-    progress.log(f"run {path}")
+    path = default_out(DataSource(data).name, resume=resume) if job.group.first else Path()
+    path = job.group.broadcast(path)
+    job.progress.log(f"run {path}")
     return path
 
 
-def _train_chain(
-    data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress
-) -> dict[str, Any]:
+def _train_chain(job: _Job, recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     """Train the nets of ``initialize.stages``, each from the previous one, then the net itself."""
-    source = recipe.initialize.source
+    source, group = recipe.initialize.source, job.group
     for stage in recipe.initialize.stages:
-        progress.log(f"stage {stage}, to initialise the next net:")
+        job.progress.log(f"stage {stage}, to initialise the next net:")
         folder = RunFolder(run.path / "stages" / stage)
         staged = recipe.replace(net__name=stage, initialize__stages=[], initialize__source=source)
-        with folder.held():
-            _train_one(data, folder.read_recipe() if folder.started else staged, folder, progress)
+        with folder.held() if group.first else nullcontext():
+            begun = group.broadcast(folder.started)
+            own = folder.read_recipe() if begun else staged
+            train_net(job.source, own, folder, group, job.progress)
         source = str(folder.path)
-    return _train_one(data, recipe.replace(initialize__source=source), run, progress)
+    last = recipe.replace(initialize__source=source)
+    return train_net(job.source, last, run, group, job.progress)
 
 
 def _resumed(run: RunFolder, said: Said) -> Recipe:
@@ -196,110 +216,3 @@ def _resumed(run: RunFolder, said: Said) -> Recipe:
     if workers is None or recipe.data.stream:
         return recipe
     return recipe.replace(data__workers=workers)
-
-
-def _train_one(
-    data: DataSource, recipe: Recipe, run: RunFolder, progress: Progress, *, go_on: bool = False
-) -> dict[str, Any]:
-    """Train one net, or resume it from the state of its folder."""
-    if run.finished:
-        progress.log(f"{run.path} is finished already")
-        if not run.reported:  # killed before its last file was written
-            progress.log(f"its report was missing and is written: {write_report_again(run.path)}")
-        remove_maps(run.maps)  # killed before they were
-        return dict(run.read("metrics.json"))
-    resumed = run if run.started else None
-    recipe = recipe if resumed else inherit_net(inherit(recipe))
-    if not (resumed and recipe.data.stream):  # a stream's order depends on it
-        recipe = _bounded(recipe, progress)
-    machine = choose_machine(recipe.training.device, recipe.training.precision)
-    dataset = read_data(data, recipe, resumed, progress)
-    progress.log(f"{dataset.place}: {dataset.describe()}")
-    if not resumed:
-        recipe = inherit_transfer(recipe, dataset)
-    recipe = _settle(recipe, machine)
-    report_balance(dataset, recipe, progress)
-    if dataset.stream is not None:
-        recipe = settle_stream(recipe, dataset.stream)
-    progress.log(
-        f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} images, "
-        f"{recipe.training.micro_batch} at a time"
-    )
-    if not resumed:
-        _say_few_updates(dataset, recipe, progress)
-        if hint := hint_at_transfer(recipe, dataset):
-            progress.log(hint)
-    task = task_of(recipe, dataset)
-    scanned = scan_images(dataset, task, machine, resumed, progress)
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.training.seed)
-        # A run stopped before its first checkpoint starts over from the same seed.
-        net = make_net(
-            recipe,
-            dataset,
-            progress,
-            outputs=task.outputs,
-            initialized=not has_checkpoint(run.checkpoints),
-        )
-        if not resumed:
-            _write_beginning(run, data, recipe, machine, dataset, scanned)
-        kind = TransferTrainer if recipe.transfer else Trainer
-        position = kind(task, machine, scanned, net, run, progress).run(go_on=go_on)
-    metrics = finish(run, task, machine, position, progress)
-    remove_maps(run.maps)  # only now: a run that is killed in its last test needs them again
-    return metrics
-
-
-def _bounded(recipe: Recipe, progress: Progress) -> Recipe:
-    """Cap an excessive number of workers and report it."""
-    workers, word = bounded_workers(recipe.data.workers, "data.workers")
-    if word:
-        progress.log(word)
-    return recipe.replace(data__workers=workers)
-
-
-def _settle(recipe: Recipe, machine: Machine) -> Recipe:
-    """Fix machine-dependent settings in the recipe, so that the run can be repeated and resumed."""
-    if recipe.training.micro_batch is None:
-        sizes = anatomy_of(recipe.net.settings)
-        fitting = fitting_micro_batch(sizes, recipe.training.batch, machine)
-        recipe = recipe.replace(training__micro_batch=fitting)
-    keep = recipe.training.keep
-    if keep == "auto":
-        # A learning rate that decays to 0 makes the last epoch a good choice and keeps val
-        # unbiased; the plateau schedule uses val anyway.
-        keep = "best" if recipe.training.schedule == "plateau" else "last"
-    return recipe.replace(
-        training__device=str(machine.device),
-        training__precision=machine.precision,
-        training__keep=keep,
-    )
-
-
-def _say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
-    """Warn if a randomly initialised net gets too few updates to learn."""
-    training = recipe.training
-    updates = training.epochs * -(-dataset.sizes["train"] // training.batch)
-    smaller = training.batch > SMALL_BATCH
-    if smaller and updates < FEW_UPDATES and recipe.initialize.source is None:
-        progress.log(
-            f"only {plural(updates, 'update')} in {plural(training.epochs, 'epoch')}: a smaller "
-            f"batch ({setting('training.batch', SMALL_BATCH)}, with a rate to match) or more "
-            f"epochs fit a set this small; {option('recipe', 'auto')} chooses both"
-        )
-
-
-def _write_beginning(
-    run: RunFolder,
-    source: DataSource,
-    recipe: Recipe,
-    machine: Machine,
-    dataset: Dataset,
-    scanned: Scan,
-) -> None:
-    """Write the files needed to resume the run; the recipe last, as it marks a started run."""
-    records = record_splits(dataset)
-    run.write("environment.json", describe_environment(machine))
-    write_records(run.path / PICTURES, records)
-    run.write("data.json", record_data(source.data, dataset, scanned, records))
-    run.write_recipe(recipe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,12 +18,12 @@ from verydeep.models.preprocessing import Preprocessing
 from verydeep.models.trained_net import TrainedNet
 from verydeep.nets.balance import balance
 from verydeep.nets.interface import Net
-from verydeep.run.training.data import (
-    stream_batches,
-)
+from verydeep.run.training.data import stream_batches
+from verydeep.run.training.settle import all_at_once
 from verydeep.run.training.setup import frozen_parts, make_optimizer, remedies_of
 from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
+from verydeep.system.distributed import Group
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 from verydeep.training.checkpoint import Position, has_checkpoint
@@ -36,7 +36,17 @@ from verydeep.training.tensorboard import tensorboard_log
 
 @dataclass
 class Trainer:
-    """Assembles a run: the loop with its batches, validation and outputs."""
+    """Assembles a run: the loop with its batches, validation and outputs.
+
+    Attributes:
+        task: Task of the run.
+        machine: Device and precision.
+        scanned: The training images and their colours.
+        net: Net, initialised in the first process; the others take over its weights.
+        run_folder: Run folder.
+        progress: Progress reporting.
+        group: Processes that train the net together.
+    """
 
     task: TrainingTask[Any]
     machine: Machine
@@ -44,13 +54,15 @@ class Trainer:
     net: Net
     run_folder: RunFolder
     progress: Progress
+    group: Group = field(default_factory=Group)
 
     def __post_init__(self) -> None:
         self.recipe = self.task.recipe
         self.unreadable: tuple[str, ...] = ()
         self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
         self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.recipe.initialize.balance and not has_checkpoint(self.run_folder.checkpoints):
+        fresh = not has_checkpoint(self.run_folder.checkpoints)
+        if self.recipe.initialize.balance and fresh and self.group.first:
             self._balance()
 
     def run(self, *, go_on: bool = False) -> Position:
@@ -63,7 +75,8 @@ class Trainer:
             )
         else:
             self._begin(loop)
-        if self.recipe.training.tensorboard:
+            self._share_weights()
+        if self.recipe.training.tensorboard and self.group.first:
             folder = self.run_folder.path / "tensorboard"
             loop.on_epoch = tensorboard_log(folder, loop.position.epoch)
         self._foresee(loop)
@@ -74,9 +87,14 @@ class Trainer:
         """The part of the net that the loop trains."""
         return self.net
 
+    def _share_weights(self) -> None:
+        """Give all processes the weights of the first."""
+        for tensor in self.net.state_dict().values():
+            self.group.copy_first(tensor)
+
     def _balance(self) -> None:
         """Rescale the copied layers, measured on some training crops."""
-        with closing(self._image_batches().epoch(0)) as parts:
+        with closing(self._image_batches(Group()).epoch(0)) as parts:
             part = next(parts).to(self.machine.device)
         balance(self.net.eval(), self._image_input()(part.pictures, part.shifts))
 
@@ -89,10 +107,11 @@ class Trainer:
         if loop.position.stopped_because is not None or left < 1:
             return
         training = self.recipe.training
-        assert training.micro_batch is not None
-        times = time_steps(self.net, self.recipe.net.input_size, training.micro_batch, self.machine)
+        own = -(-all_at_once(self.recipe, self.group) // self.group.size)
+        times = time_steps(self.net, self.recipe.net.input_size, own, self.machine)
         val = len(self.task.samples("val"))
-        epoch = loop.batches.pictures * times.training + val * times.validation
+        images = loop.batches.pictures * times.training + val * times.validation
+        epoch = images / self.group.size
         at_most = training.schedule == "plateau"
         self.progress.log(describe_estimate(left, epoch, self.machine, at_most=at_most))
         if left * epoch > LONG:
@@ -132,22 +151,24 @@ class Trainer:
             unreadable_limit=self.recipe.data.unreadable_limit,
             checkpoint_minutes=training.checkpoint_minutes,
             progress=self.progress,
+            group=self.group,
+            seed=training.seed,
         )
 
     def _batches(self) -> Batches:
         """Return what the loop trains on."""
-        return self._image_batches()
+        return self._image_batches(self.group)
 
     def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the conversion of a batch to the input of what the loop trains."""
         return self._image_input()
 
-    def _image_batches(self) -> Batches:
-        training, stream = self.recipe.training, self.task.dataset.stream
-        assert training.micro_batch is not None
+    def _image_batches(self, group: Group) -> Batches:
+        stream = self.task.dataset.stream
         if stream is not None:
-            return stream_batches(stream, self._augmentation, self.recipe)
-        return self.crops(batch=training.batch, micro_batch=training.micro_batch)
+            return stream_batches(stream, self._augmentation, self.recipe, group)
+        micro_batch = all_at_once(self.recipe, group)
+        return self.crops(batch=self.recipe.training.batch, micro_batch=micro_batch, group=group)
 
     @property
     def _augmentation(self) -> Augmentation:
@@ -160,8 +181,9 @@ class Trainer:
             colour_shift=data.colour_shift,
         )
 
-    def crops(self, *, batch: int, micro_batch: int) -> TrainingBatches:
-        """Return augmented crops of the training images."""
+    def crops(self, *, batch: int, micro_batch: int, group: Group | None = None) -> TrainingBatches:
+        """Return augmented crops of the training images, or a process's slices of them."""
+        group = group or Group()
         data = self.recipe.data
         return TrainingBatches(
             self.scanned.samples,
@@ -174,6 +196,8 @@ class Trainer:
             balanced=data.balance == "sampling",
             reduced=data.reduced_decoding,
             drawing=self.task.drawing(self._augmentation),
+            rank=group.rank,
+            world=group.size,
         )
 
     def _image_input(self) -> Callable[[Tensor, Tensor], Tensor]:

@@ -121,7 +121,7 @@ def loss(scores: Tensor, labels: Tensor) -> Tensor:
     """
     points, classes = scores.shape
     no_pictures = torch.empty(points, 3, 0, 0, dtype=torch.uint8)
-    batch = MicroBatch(no_pictures, labels, torch.zeros(points, 3), 0, 1.0, True)
+    batch = MicroBatch(no_pictures, labels, torch.zeros(points, 3), 0, points, True)
     return Classification(classes).losses(scores, batch)
 
 

@@ -1,0 +1,97 @@
+"""Settings that depend on the machine and the processes, fixed when a run begins."""
+
+from __future__ import annotations
+
+from verydeep.data.dataset import Dataset
+from verydeep.data.pipeline.workers import bounded_workers
+from verydeep.errors import RecipeError, plural
+from verydeep.nets.registry import anatomy_of
+from verydeep.recipe.recipe import Recipe
+from verydeep.system.device import Machine
+from verydeep.system.distributed import Group
+from verydeep.system.option_names import option, setting
+from verydeep.system.progress import Progress
+from verydeep.training.micro_batch import fitting_micro_batch
+
+SMALL_BATCH = 16
+"""Batch size that suits the smallest data sets."""
+
+FEW_UPDATES = 300
+"""Below this total number of updates, warn: a randomly initialised net hardly learns."""
+
+
+def bounded(recipe: Recipe, progress: Progress) -> Recipe:
+    """Cap an excessive number of workers and report it."""
+    workers, word = bounded_workers(recipe.data.workers, "data.workers")
+    if word:
+        progress.log(word)
+    return recipe.replace(data__workers=workers)
+
+
+def settle(recipe: Recipe, machine: Machine, group: Group) -> Recipe:
+    """Fix machine-dependent settings in the recipe, so that the run can be repeated and resumed.
+
+    Raises:
+        RecipeError: The recipe is of a kind that one process trains alone.
+    """
+    if recipe.transfer and group.size > 1:
+        raise RecipeError(
+            "a transfer computes its maps in one process: start it alone, or train the whole net "
+            f"from a pretrained one ({option('recipe', 'fine-tune')})"
+        )
+    if recipe.training.micro_batch is None:
+        recipe = recipe.replace(training__micro_batch=_micro_batch(recipe, machine, group))
+    keep = recipe.training.keep
+    if keep == "auto":
+        # A learning rate that decays to 0 makes the last epoch a good choice and keeps val
+        # unbiased; the plateau schedule uses val anyway.
+        keep = "best" if recipe.training.schedule == "plateau" else "last"
+    return recipe.replace(
+        training__device=str(machine.device),
+        training__precision=machine.precision,
+        training__keep=keep,
+    )
+
+
+def _micro_batch(recipe: Recipe, machine: Machine, group: Group) -> int:
+    """Return the largest micro-batch that fits; see :func:`all_at_once`."""
+    sizes, batch = anatomy_of(recipe.net.settings), recipe.training.batch
+    # Processes on GPUs have one each; on CPUs they may share the memory.
+    sharing = group.size if machine.device.type == "cpu" else 1
+    own = fitting_micro_batch(sizes, -(-batch // group.size), machine, sharing=sharing)
+    return min(batch, own * group.size) if recipe.net.norm == "batch" else own
+
+
+def all_at_once(recipe: Recipe, group: Group) -> int:
+    """Return the number of images that pass at once through the net of all processes together.
+
+    ``training.micro_batch`` counts the images of one process. With batch normalisation it counts
+    those of all, since the moments depend on it: then they do not depend on the number of
+    processes.
+    """
+    assert recipe.training.micro_batch is not None
+    together = recipe.net.norm == "batch"
+    return recipe.training.micro_batch * (1 if together else group.size)
+
+
+def describe_updates(recipe: Recipe, machine: Machine, group: Group) -> str:
+    """Return net, machine and sizes of updates in one line."""
+    own = min(-(-all_at_once(recipe, group) // group.size), recipe.training.batch)
+    where = f" in each of {group.size} processes" if group.size > 1 else ""
+    return (
+        f"net {recipe.net.name} on {machine}, updates of {recipe.training.batch} images, "
+        f"{own} at a time{where}"
+    )
+
+
+def say_few_updates(dataset: Dataset, recipe: Recipe, progress: Progress) -> None:
+    """Warn if a randomly initialised net gets too few updates to learn."""
+    training = recipe.training
+    updates = training.epochs * -(-dataset.sizes["train"] // training.batch)
+    smaller = training.batch > SMALL_BATCH
+    if smaller and updates < FEW_UPDATES and recipe.initialize.source is None:
+        progress.log(
+            f"only {plural(updates, 'update')} in {plural(training.epochs, 'epoch')}: a smaller "
+            f"batch ({setting('training.batch', SMALL_BATCH)}, with a rate to match) or more "
+            f"epochs fit a set this small; {option('recipe', 'auto')} chooses both"
+        )

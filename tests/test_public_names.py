@@ -13,8 +13,10 @@ import verydeep
 
 NAMES = [
     "BoxProtocol",
+    "BulkResult",
     "CheckReport",
     "Classifier",
+    "Cluster",
     "Compute",
     "Dataset",
     "Descriptor",
@@ -32,6 +34,8 @@ NAMES = [
     "VeryDeepError",
     "__version__",
     "anatomy",
+    "bulk_features",
+    "bulk_predict",
     "calibrate",
     "check",
     "copy_layers",
@@ -116,6 +120,7 @@ def test_statistics_are_imported_where_they_are_used_alone() -> None:
         ["explain", "--help"],
         ["features", "--help"],
         ["probe", "--help"],
+        ["bulk", "predict", "--help"],
         ["--version"],
         ["nets"],
     ],

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from verydeep.nets.vgg import vgg as vgg
     from verydeep.recipe.recipe import Recipe as Recipe
     from verydeep.recipe.recipe import load_recipe as load_recipe
+    from verydeep.run.bulk.features import bulk_features as bulk_features
+    from verydeep.run.bulk.predict import bulk_predict as bulk_predict
+    from verydeep.run.bulk.result import BulkResult as BulkResult
+    from verydeep.run.bulk.settings import Cluster as Cluster
     from verydeep.run.explain import explain as explain
     from verydeep.run.export import export as export
     from verydeep.run.features import features as features
@@ -56,8 +60,10 @@ from verydeep.system.version import __version__ as __version__
 
 _HOMES = {
     "BoxProtocol": "verydeep.localization.protocol",
+    "BulkResult": "verydeep.run.bulk.result",
     "CheckReport": "verydeep.checks.report",
     "Classifier": "verydeep.models.classifier",
+    "Cluster": "verydeep.run.bulk.settings",
     "Compute": "verydeep.system.settings",
     "Dataset": "verydeep.data.dataset",
     "Descriptor": "verydeep.transfer.descriptor",
@@ -75,6 +81,8 @@ _HOMES = {
     "VGG": "verydeep.nets.vgg",
     "VeryDeepError": "verydeep.errors",
     "anatomy": "verydeep.nets.anatomy",
+    "bulk_features": "verydeep.run.bulk.features",
+    "bulk_predict": "verydeep.run.bulk.predict",
     "calibrate": "verydeep.run.testing.calibrate",
     "check": "verydeep.checks.check",
     "copy_layers": "verydeep.nets.initialize",
@@ -100,8 +108,10 @@ _HOMES = {
 __all__ = [
     "VGG",
     "BoxProtocol",
+    "BulkResult",
     "CheckReport",
     "Classifier",
+    "Cluster",
     "Compute",
     "Dataset",
     "Descriptor",
@@ -118,6 +128,8 @@ __all__ = [
     "VeryDeepError",
     "__version__",
     "anatomy",
+    "bulk_features",
+    "bulk_predict",
     "calibrate",
     "check",
     "copy_layers",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from verydeep.cli.bulk import BULK_EXAMPLES, bulk
 from verydeep.cli.data import CHECK_EXAMPLES, SHARD_EXAMPLES, check, shard
 from verydeep.cli.engines import ENGINES_EXAMPLES, QUANTIZE_EXAMPLES, engines, quantize
 from verydeep.cli.evaluate import EXAMPLES, evaluate
@@ -69,6 +70,7 @@ app.command(epilog=EXPLAIN_EXAMPLES)(explain)
 app.command(epilog=EXPORT_EXAMPLES)(export)
 app.command(epilog=FEATURES_EXAMPLES)(features)
 app.command(epilog=PROBE_EXAMPLES)(probe)
+app.add_typer(bulk, epilog=BULK_EXAMPLES)
 app.command(epilog=ENGINES_EXAMPLES)(engines)
 app.command(epilog=QUANTIZE_EXAMPLES)(quantize)
 app.command(epilog=PUSH_EXAMPLES)(push)

@@ -113,5 +113,8 @@ _KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "precision": (str | None, {}),
     "engine": (str, {}),
     "workers": (int | None, {"min": 0}),
+    "address": (str | None, {}),
+    "actors": (int | None, {"min": 1}),
+    "cores_per_actor": (int | None, {"min": 1}),
 }
 """Type of each option, and its bounds; flags are named after the fields."""

@@ -28,11 +28,11 @@ from verydeep.data.images.regular_file import open_regular
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.shards.index import TarMember
-from verydeep.data.shards.paths import is_remote
 from verydeep.data.shards.stream import ShardStream
 from verydeep.data.string_array import Names
 from verydeep.errors import DataError, PictureError
 from verydeep.system.files import write_atomically
+from verydeep.system.object_stores import is_remote
 
 HASHED = 2**30
 """Contents are hashed if all images together have at most this many bytes."""

@@ -12,9 +12,10 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.layouts.hub import is_hub_id, read_id
 from verydeep.data.layouts.shards import read_shards
 from verydeep.data.registry import BUILT_IN, check_layout, find_layout
-from verydeep.data.shards.paths import is_pattern, is_remote
+from verydeep.data.shards.paths import is_pattern
 from verydeep.data.split import cut
 from verydeep.errors import DataError
+from verydeep.system.object_stores import is_remote
 from verydeep.system.option_names import option, setting
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 

@@ -6,7 +6,7 @@ N images, H height, W width, K classes; h, w sides of a score map.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from verydeep.data.images.inputs import Picture, list_pictures
+from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.calibration import Calibration, temper
@@ -24,7 +25,7 @@ from verydeep.evaluation.protocol import Scales, TestProtocol
 from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.prediction import Prediction, Predictions
 from verydeep.system.device import Machine
-from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.system.progress import Progress, ProgressTask, ProgressWish, choose_progress
 
 
 class Predictor:
@@ -114,15 +115,47 @@ class Predictor:
         """
         progress = choose_progress(progress)
         sources = list_pictures(pictures, progress)
+        how = self.test_protocol(scales, flip)
+        self.prepare(pixels_to_see([how], len(sources), self.input_size), progress)
+        with progress.task("naming images", len(sources)) as task:
+            return self.predict_sources(sources, how, top=top, task=task)
+
+    def test_protocol(self, scales: Scales = None, flip: bool | None = None) -> TestProtocol:
+        """Return the test that predictions are made by, with its scales in pixels.
+
+        Raises:
+            InputError: A scale is too small.
+        """
         how = TestProtocol("dense" if self.any_size else "center", scales, flip).for_model(self)
         for scale in how.used_scales:
             self.check_scale(scale)
-        self.prepare(pixels_to_see([how], len(sources), self.input_size), progress)
-        tested = TestPictures(sources, how.used_scales, interpolation=self.interpolation)
+        return how
+
+    def predict_sources(
+        self,
+        sources: Sequence[ImageSource | Image.Image],
+        how: TestProtocol,
+        *,
+        top: int = 5,
+        workers: int | None = None,
+        task: ProgressTask | None = None,
+    ) -> Predictions:
+        """Predict the classes of images by their locations.
+
+        Args:
+            sources: Locations, also within archives, or images in memory.
+            how: From :meth:`test_protocol`.
+            top: Maximum number of classes in the ranking.
+            workers: Decoding processes; 0 uses threads, None decides by the number of images.
+            task: Receives the number of images done.
+
+        Returns:
+            As for :meth:`predict`.
+        """
+        tested = TestPictures(sources, how.used_scales, workers, interpolation=self.interpolation)
         groups = view_groups(how)
         mixture = dict.fromkeys(groups, 1 / len(groups))
-        with progress.task("naming images", len(sources)) as task:
-            (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
+        (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
         if self.calibration:
             likely = temper(likely, self.calibration.temperature)
         predictions = (
@@ -153,7 +186,11 @@ class Predictor:
         return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
 
     def _prediction(
-        self, source: Path | Image.Image, likely: NDArray[np.float32], fault: str | None, top: int
+        self,
+        source: ImageSource | Image.Image,
+        likely: NDArray[np.float32],
+        fault: str | None,
+        top: int,
     ) -> Prediction:
         file = source if isinstance(source, Path) else None
         if fault:

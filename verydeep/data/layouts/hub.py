@@ -45,8 +45,13 @@ def is_hub_id(data: str) -> bool:
 
     >>> is_hub_id("hf:zalando-datasets/fashion_mnist"), is_hub_id("pets")
     (True, False)
+
+    Files in a repository of the Hub have another address:
+
+    >>> is_hub_id("hf://datasets/owner/name/train-{00..99}.tar")
+    False
     """
-    return data.startswith(SCHEME)
+    return data.startswith(SCHEME) and not data.startswith(f"{SCHEME}//")
 
 
 def recognise(path: Path) -> bool:

@@ -31,10 +31,11 @@ from verydeep.data.shards.manifest import (
     looks_like_manifest,
     parse_manifest,
 )
-from verydeep.data.shards.paths import find_shards, is_pattern, is_remote, open_shard
+from verydeep.data.shards.paths import find_shards, is_pattern, open_shard
 from verydeep.data.shards.stream import ShardStream
 from verydeep.data.split_names import ORDER, last_split, resolve_eval
 from verydeep.errors import DataError
+from verydeep.system.object_stores import is_remote
 from verydeep.system.progress import Progress
 
 STREAM_FROM = 2_000_000

@@ -21,10 +21,11 @@ from verydeep.data.name_forms import nfc
 from verydeep.data.pipeline.workers import WORTH_A_PROCESS, in_parallel, worker_count
 from verydeep.data.samples import Samples
 from verydeep.data.shards.manifest import DIGITS
-from verydeep.data.shards.paths import is_remote, open_shard
+from verydeep.data.shards.paths import open_shard
 from verydeep.data.shards.tar import pictures_in_shard
 from verydeep.data.string_array import Names
 from verydeep.errors import DataError, PictureError
+from verydeep.system.object_stores import is_remote, read_remote
 from verydeep.system.progress import Progress
 
 WORTH_PROCESSES = 16
@@ -55,9 +56,7 @@ class TarMember(Member):
         if self.size > MAX_BYTES:
             raise PictureError(f"{self.size:,} bytes, more than the allowed {MAX_BYTES:,}")
         if is_remote(self.shard):
-            with open_shard(self.shard) as stream:
-                stream.seek(self.offset)
-                return stream.read(self.size)
+            return read_remote(self.shard, self.offset, self.offset + self.size)
         with open_regular(self.shard) as file:
             return os.pread(file.fileno(), self.size, self.offset)
 

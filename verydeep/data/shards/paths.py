@@ -7,10 +7,11 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
 from verydeep.data.images.regular_file import open_regular
-from verydeep.errors import DataError, MissingExtra
+from verydeep.errors import DataError
+from verydeep.system.object_stores import is_remote, open_remote, reason_of, remote_system
 
 MOST_SHARDS = 1_000_000
 """Maximum number of names in braces; more are a typing error."""
@@ -27,11 +28,6 @@ def is_pattern(data: str) -> bool:
     [False, True, True]
     """
     return is_remote(data) or bool(_WILD.search(data)) or bool(_BRACES.search(data))
-
-
-def is_remote(place: str) -> bool:
-    """Return whether a location is a URL, which fsspec opens."""
-    return "://" in place
 
 
 def expand(pattern: str) -> Iterator[str]:
@@ -101,7 +97,7 @@ def literal_part(pattern: str) -> tuple[str, str]:
 def _glob(place: str) -> list[str]:
     if not is_remote(place):
         return sorted(_local(place))
-    system, path = _system(place)
+    system, path = remote_system(place)
     try:
         return sorted(system.unstrip_protocol(found) for found in system.glob(path))
     except Exception as error:  # depends on the file system
@@ -130,41 +126,11 @@ def open_shard(place: str) -> BinaryIO:
 
     Raises:
         DataError: The file cannot be opened.
+        MissingExtra: It is remote, and the package for its address is not installed.
     """
+    if is_remote(place):
+        return open_remote(place)
     try:
-        if not is_remote(place):
-            return io.BufferedReader(open_regular(place))
-        system, path = _system(place)
-        return cast(BinaryIO, system.open(path, "rb"))
-    except DataError:
-        raise
+        return io.BufferedReader(open_regular(place))
     except Exception as error:
-        raise DataError(f"{place}: cannot be opened ({_reason(error, place)})") from error
-
-
-def _reason(error: BaseException, place: str) -> str:
-    """Return why a file cannot be opened; fsspec may give the reason as the cause."""
-    found: BaseException | None = error
-    while found is not None:
-        text = " ".join(str(getattr(found, "strerror", None) or found).split())
-        if hasattr(found, "status"):  # an HTTP error, whose text repeats the URL
-            text = f"{found.status} {getattr(found, 'message', '')}"
-        if text and text != place:
-            return text
-        found = found.__cause__ or found.__context__
-    return "no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
-
-
-def _system(place: str) -> tuple[Any, str]:
-    """Return the file system of a URL, and its path there."""
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingExtra(f"{place}: a remote shard", "shards") from error
-    try:
-        system, path = fsspec.core.url_to_fs(place)
-    except ImportError as error:
-        raise DataError(f"{place}: {error}") from error
-    except ValueError as error:
-        raise DataError(f"{place}: unknown protocol ({error})") from error
-    return system, str(path)
+        raise DataError(f"{place}: cannot be opened ({reason_of(error, place)})") from error

@@ -1,0 +1,132 @@
+"""Every part is done once, whatever happens to actors, or is given up with its reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+from fake_ray import ABOUT, FakeActor, FakeRay, RayError, loads
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verydeep.errors import InputError, MachineError
+from verydeep.run.bulk.pool import ATTEMPTS, Pool
+from verydeep.run.bulk.work import Fault
+
+
+def pool(do: Callable[[int, int], Any], size: int = 2, start: Callable[[int], Any] = loads) -> Pool:
+    numbers = count()
+    return Pool(
+        FakeRay(),
+        make=lambda: FakeActor(next(numbers), start, do),
+        size=size,
+        begin=FakeActor.begin,
+        submit=FakeActor.submit,
+    )
+
+
+def results(made: Pool, parts: int) -> dict[int, Any]:
+    assert made.first() == ABOUT
+    found = list(made.tables(range(parts), ABOUT))
+    assert len(dict(found)) == len(found), "no part twice"
+    return dict(found)
+
+
+def test_every_part_is_done_once_by_all_actors() -> None:
+    by: Counter[int] = Counter()
+
+    def do(actor: int, part: int) -> int:
+        by[actor] += 1
+        return part * part
+
+    assert results(pool(do, size=3), 20) == {part: part * part for part in range(20)}
+    assert sorted(by) == [0, 1, 2]
+
+
+def test_no_more_actors_than_parts_are_started() -> None:
+    made = pool(lambda actor, part: actor, size=50)
+    assert set(results(made, 2).values()) <= {0, 1}
+
+
+@given(st.sets(st.tuples(st.integers(0, 11), st.integers(0, ATTEMPTS - 2))), st.integers(1, 4))
+def test_lost_actors_lose_no_part(losses: set[tuple[int, int]], size: int) -> None:
+    tries: Counter[int] = Counter()
+
+    def do(actor: int, part: int) -> int:
+        tries[part] += 1
+        if (part, tries[part] - 1) in losses:
+            raise RayError("lost")
+        return part
+
+    made = pool(do, size)
+    assert results(made, 12) == {part: part for part in range(12)}
+    assert made.lost == []
+    assert made.restarts == tries.total() - 12
+
+
+def test_a_part_that_ends_its_actor_is_given_up_and_the_others_done() -> None:
+    def do(actor: int, part: int) -> int:
+        if part == 3:
+            raise RayError("The actor died.\nDetails follow")
+        return part
+
+    made = pool(do)
+    assert sorted(results(made, 8)) == [0, 1, 2, 4, 5, 6, 7]
+    assert made.lost == [(3, "The actor died.")]
+    assert made.restarts == ATTEMPTS
+
+
+def test_a_fault_of_the_machine_is_tried_again_by_the_same_actor() -> None:
+    outcomes = iter([Fault("no answer from the store", machine=True), "table"])
+    made = pool(lambda actor, part: next(outcomes), size=1)
+    assert results(made, 1) == {0: "table"}
+    assert not made.ray.killed
+
+
+def test_a_fault_of_the_input_ends_the_job() -> None:
+    made = pool(lambda actor, part: Fault("s3fs is missing", machine=False))
+    with pytest.raises(InputError, match=r"^s3fs is missing$"):
+        results(made, 4)
+
+
+def test_what_a_task_has_raised_is_the_reason() -> None:
+    def do(actor: int, part: int) -> int:
+        error = RayError("a long report")
+        error.cause = ValueError("two\nlines")  # type: ignore[attr-defined]
+        raise error
+
+    made = pool(do)
+    assert results(made, 1) == {}
+    assert made.lost == [(0, "ValueError: two lines")]
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_job() -> None:
+    made = pool(lambda actor, part: 0, start=lambda number: Fault("no model", machine=False))
+    with pytest.raises(InputError, match=r"^no model$"):
+        made.first()
+
+
+def test_an_engine_that_fails_ends_the_job() -> None:
+    made = pool(lambda actor, part: 0, start=lambda number: Fault("it crashed", machine=True))
+    with pytest.raises(MachineError, match=r"^it crashed$"):
+        made.first()
+
+
+def test_actors_that_do_not_start_end_the_job() -> None:
+    def start(number: int) -> Any:
+        raise RayError("out of memory")
+
+    with pytest.raises(MachineError, match=r"^no actor can be started \(out of memory\)$"):
+        pool(lambda actor, part: 0, start=start).first()
+
+
+def test_an_actor_with_another_model_ends_the_job() -> None:
+    def start(number: int) -> Any:
+        return ABOUT._replace(model_hash="abc" if number == 0 else "xyz")
+
+    made = pool(lambda actor, part: 0, start=start)
+    with pytest.raises(MachineError, match="another model than the first one"):
+        results(made, 9)

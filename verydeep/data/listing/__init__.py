@@ -1,0 +1,1 @@
+"""Lists of images for bulk work, by location, wherever they lie."""

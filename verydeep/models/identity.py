@@ -1,0 +1,54 @@
+"""A hash of everything that a model's answers depend on, besides the test settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from verydeep.models.loading import AnyClassifier
+
+_CHUNK = 2**24
+
+
+def model_key(model: AnyClassifier) -> str:
+    """Return a hash of a classifier's weights, classes, preprocessing and calibration.
+
+    Returns:
+        32 hexadecimal digits, the same on every machine.
+    """
+    calibration = asdict(model.calibration) if model.calibration else None
+    about = [_weights(model), list(model.classes), calibration, model.interpolation]
+    titles = [model.title(label) for label in range(len(model.classes))]
+    return hashlib.sha256(json.dumps([*about, titles]).encode()).hexdigest()[:32]
+
+
+def _weights(model: Any) -> str:
+    from verydeep.models.exported.classifier import ExportedClassifier
+
+    if isinstance(model, ExportedClassifier):
+        return _files_key(model.path)
+    from verydeep.models.engines.net_files import weights_key
+    from verydeep.models.trained_net import TrainedNet
+
+    if isinstance(model, TrainedNet):
+        return weights_key(model)
+    digest = hashlib.sha256(repr(model.evaluation).encode())
+    for name, values in model.net.state_dict().items():
+        digest.update(name.encode())
+        digest.update(values.detach().cpu().contiguous().numpy())
+    return digest.hexdigest()
+
+
+def _files_key(path: Path) -> str:
+    """Return a hash of an exported file, and of the weights beside it if there are some."""
+    digest = hashlib.sha256()
+    for part in (path, path.with_suffix(".bin")):
+        if part.is_file():
+            with part.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,230 @@
+"""Bulk work on a list of images: each once, whatever is lost or killed on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from verydeep.data.listing.listing import Listing
+from verydeep.data.listing.read import list_images
+from verydeep.errors import MachineError, plural, printable
+from verydeep.run.bulk.job import Job, read_job
+from verydeep.run.bulk.parts import Parts, parquet
+from verydeep.run.bulk.pool import ATTEMPTS, Lost, Pool
+from verydeep.run.bulk.result import NAME, BulkResult
+from verydeep.run.bulk.session import ray_session
+from verydeep.run.bulk.settings import Cluster, Shape, check_count, shape_of
+from verydeep.run.bulk.table import model_id, shown
+from verydeep.run.bulk.work import About, Actor, Work
+from verydeep.system.device import without_secret
+from verydeep.system.files import make_folder, write_json
+from verydeep.system.locks import hold
+from verydeep.system.option_names import command_or_call, option
+from verydeep.system.progress import Progress
+
+LISTED = 5
+"""Maximum number of lost parts in a message."""
+
+
+def run_bulk(
+    work: Work,
+    source: str | Path,
+    out: Path,
+    *,
+    column: str | None,
+    part_size: int,
+    cluster: Cluster,
+    progress: Progress,
+) -> BulkResult:
+    """Work on every image of a source, and write one row for each.
+
+    Args:
+        work: What to do.
+        source: As for :func:`verydeep.data.listing.read.list_images`.
+        out: Output folder. A job that was begun there goes on.
+        column: Column of a table.
+        part_size: Images per part.
+        cluster: Where to run.
+        progress: Progress reporting.
+
+    Raises:
+        InputError: The source, the model or a setting cannot be used, or another job was begun in
+            the folder.
+        MachineError: Parts could not be done, or no actor can be started.
+        MissingExtra: Ray or pyarrow is not installed.
+    """
+    check_count("part_size", part_size)
+    parquet()
+    make_folder(out)
+    with hold(out):
+        begun = read_job(out)
+        listing = list_images(source, column, progress)
+        job = Job(
+            work.verb,
+            without_secret(str(source)),
+            len(listing),
+            listing.digest(),
+            part_size,
+            work.model,
+        )
+        if begun:
+            job.refuse_other(begun, out)
+            work = as_begun(work, begun)
+        return _Run(work, listing, job, begun, out, cluster, progress).run()
+
+
+AnyWork = TypeVar("AnyWork", bound=Work)
+
+
+def as_begun(work: AnyWork, begun: Job) -> AnyWork:
+    """Return the work with the engine and precision that a job was begun with, if left open."""
+    compute, settings = work.compute, begun.settings
+    engine = settings["engine"] if compute.engine == "auto" else compute.engine
+    fixed = replace(compute, engine=engine, precision=compute.precision or settings["precision"])
+    return replace(work, compute=fixed)  # type: ignore[type-var]
+
+
+@dataclass
+class _Run:
+    """One run of a job.
+
+    Attributes:
+        work: What to do.
+        listing: Images.
+        job: Job, without what an actor must tell.
+        begun: Job as it was begun by an earlier run; None for the first.
+        out: Output folder.
+        cluster: Where to run.
+        progress: Progress reporting.
+    """
+
+    work: Work
+    listing: Listing
+    job: Job
+    begun: Job | None
+    out: Path
+    cluster: Cluster
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.parts = Parts(self.out / "parts", len(self.listing), self.job.part_size)
+
+    def run(self) -> BulkResult:
+        todo = self.parts.begin()
+        earlier = self.parts.rows - sum(len(self.parts.range(part)) for part in todo)
+        if earlier:
+            self.progress.log(f"{self.out}: {earlier:,} of {self.parts.rows:,} images done before")
+        with ray_session(self.cluster.address) as ray:
+            shape = self._shape(ray)
+            pool = self._pool(ray, shape)
+            about = pool.first()
+            self._begin(about)
+            self.progress.log(_begun_in_words(about, shape))
+            started = time.monotonic()
+            self._write_parts(pool, todo, about, earlier)
+            seconds = time.monotonic() - started
+        if pool.lost:
+            raise self._lost_error(pool)
+        result = self._result(about, shape, pool.restarts, earlier, seconds)
+        if todo or not (self.out / NAME).exists():
+            write_json(self.out / NAME, result.to_dict())
+        return result
+
+    def _shape(self, ray: Any) -> Shape:
+        has = ray.cluster_resources()
+        cpus, gpus = int(has.get("CPU", 0)), int(has.get("GPU", 0))
+        return shape_of(self.cluster, self.work.compute.device, cpus, gpus)
+
+    def _pool(self, ray: Any, shape: Shape) -> Pool:
+        actors = ray.remote(Actor).options(
+            num_cpus=shape.cores,
+            num_gpus=shape.gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy="SPREAD",
+        )
+        return Pool(
+            ray,
+            make=lambda: actors.remote(self.work, shape.cores),
+            size=shape.actors,
+            begin=lambda actor: actor.begin.remote(len(self.listing)),
+            submit=self._submit,
+        )
+
+    def _submit(self, actor: Any, part: int) -> Any:
+        rows = self.parts.range(part)
+        return actor.do.remote(rows.start, *self.listing.part(rows))
+
+    def _begin(self, about: About) -> None:
+        """Write the manifest, or compare with it; fix engine and precision of further actors."""
+        self.job = replace(self.job, model_hash=about.model_hash, settings=about.settings)
+        if self.begun:
+            self.job.refuse_other(self.begun, self.out)
+        else:
+            self.job.write(self.out)
+        self.work = as_begun(self.work, self.job)
+
+    def _write_parts(self, pool: Pool, todo: Sequence[int], about: About, earlier: int) -> None:
+        done, errors, started = earlier, 0, time.monotonic()
+        with self.progress.task("images", self.parts.rows) as task:
+            for part, table in pool.tables(todo, about):
+                self.parts.write(part, table, asdict(self.job))
+                done += table.num_rows
+                errors += table.num_rows - table.column("error").null_count
+                rate = (done - earlier) / (time.monotonic() - started)
+                task.update(done, f"{rate:.1f} images/s, {errors:,} unreadable")
+
+    def _lost_error(self, pool: Pool) -> MachineError:
+        lost = [f"  {self._in_words(one)}" for one in sorted(pool.lost)[:LISTED]]
+        if len(pool.lost) > LISTED:
+            lost.append(f"  and {len(pool.lost) - LISTED:,} more")
+        return MachineError(
+            f"{plural(len(pool.lost), 'part')} of {len(self.parts):,} failed {ATTEMPTS} times; the "
+            f"others are in {self.parts.folder}:\n" + "\n".join(lost) + f"\nRepeat the "
+            f"{command_or_call()} to try again; a smaller {option('part_size')} in another folder "
+            "narrows down an image that ends its process"
+        )
+
+    def _in_words(self, lost: Lost) -> str:
+        rows = self.parts.range(lost.part)
+        names = [printable(shown(self.listing.names[row])) for row in (rows.start, rows.stop - 1)]
+        return (
+            f"part {lost.part}, rows {rows.start} to {rows.stop - 1} ({' to '.join(names)}): "
+            f"{lost.reason}"
+        )
+
+    def _result(
+        self, about: About, shape: Shape, retried: int, earlier: int, seconds: float
+    ) -> BulkResult:
+        """Check that every image has exactly one row, and return the summary."""
+        found = [self.parts.found(part) for part in range(len(self.parts))]
+        rows = sum(one.rows for one in found)
+        assert rows == len(self.listing), "rows in = rows out"
+        return BulkResult(
+            out=self.out,
+            verb=self.job.verb,
+            source=self.job.source,
+            model=model_id(self.job.model, about.model_hash),
+            rows=rows,
+            errors=sum(one.errors for one in found),
+            parts=len(found),
+            earlier=earlier,
+            seconds=seconds,
+            actors=shape.actors,
+            cores_per_actor=shape.cores,
+            retried=retried,
+            device=about.machine["device"],
+            settings=about.settings,
+            versions=about.machine["versions"],
+        )
+
+
+def _begun_in_words(about: About, shape: Shape) -> str:
+    settings = about.settings
+    return (
+        f"{plural(shape.actors, 'actor')} with {plural(shape.cores, 'core')} each, on "
+        f"{about.machine['device']}, engine {settings['engine']}, {settings['precision']}"
+    )

@@ -1,0 +1,112 @@
+"""Predictions in bulk: the answers of :func:`verydeep.predict.predict`, as rows of a table.
+
+N images of a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from verydeep.data.images.member import ImageSource
+from verydeep.evaluation.protocol import Scales, TestProtocol
+from verydeep.evaluation.workload import pixels_to_see
+from verydeep.models.identity import model_key
+from verydeep.models.loading import AnyClassifier, load_any_classifier
+from verydeep.models.prediction import Prediction
+from verydeep.run.bulk.ahead import read_ahead
+from verydeep.run.bulk.table import device_of, errors_of, model_id, table_of
+from verydeep.system.settings import Compute
+
+
+@dataclass(frozen=True)
+class PredictWork:
+    """Naming of images.
+
+    Attributes:
+        model: As for ``verydeep predict``.
+        place: The same, as it holds in any folder.
+        compute: Device, precision and engine.
+        top: Maximum number of classes per image.
+        scales: Test scales.
+        flip: Whether to average with the mirror image.
+    """
+
+    model: str
+    place: str
+    compute: Compute
+    top: int
+    scales: Scales
+    flip: bool | None
+    verb: str = "predict"
+
+    def load(self, images: int) -> LoadedPredictor:
+        """Load the model, and choose its engine for the whole job."""
+        model = load_any_classifier(self.place, self.compute)
+        how = model.test_protocol(self.scales, self.flip)
+        model.prepare(pixels_to_see([how], images, model.input_size))
+        return LoadedPredictor(self, model, how)
+
+
+@dataclass
+class LoadedPredictor:
+    """A loaded classifier."""
+
+    work: PredictWork
+    model: AnyClassifier
+    how: TestProtocol
+
+    def __post_init__(self) -> None:
+        self._hash = model_key(self.model)
+
+    def about(self) -> tuple[str, dict[str, Any], str]:
+        """Return the model's hash, the settings of the results, and the device."""
+        settings = {
+            "top": self.work.top,
+            "scales": list(self.how.used_scales),
+            "flip": self.how.mirrors,
+            **self.model.answered_by,
+        }
+        return self._hash, settings, device_of(self.model)
+
+    def table(self, first: int, names: Sequence[str], sources: Sequence[ImageSource]) -> Any:
+        """Return an Arrow table with the predictions for a part."""
+        with read_ahead(sources) as ahead:
+            found = self.model.predict_sources(ahead, self.how, top=self.work.top, workers=0)
+        model = model_id(self.work.model, self._hash)
+        return prediction_table(first, names, sources, found, model)
+
+
+def prediction_table(
+    first: int,
+    names: Sequence[str],
+    sources: Sequence[ImageSource],
+    found: Sequence[Prediction],
+    model: str,
+) -> Any:
+    """Return predictions as an Arrow table.
+
+    Args:
+        first: Row number of the first image.
+        names: Names of N images.
+        sources: Their locations.
+        found: Their predictions.
+        model: Model, for a column.
+    """
+    import pyarrow as pa
+
+    text, number = pa.string(), pa.float32()
+    columns = {
+        "class": pa.array([one.label for one in found], text),
+        "class_name": pa.array([one.class_name for one in found], text),
+        "probability": pa.array([one.probability for one in found], number),
+        "classes": pa.array([_ranked(one, 0) for one in found], pa.list_(text)),
+        "probabilities": pa.array([_ranked(one, 1) for one in found], pa.list_(number)),
+    }
+    errors = errors_of(sources, [one.fault for one in found])
+    return table_of(first, names, columns, errors, model)
+
+
+def _ranked(prediction: Prediction, place: int) -> list[Any] | None:
+    return None if prediction.fault else [entry[place] for entry in prediction.ranking]

@@ -1,0 +1,117 @@
+"""A session with Ray: on this machine for one job, or with a cluster by its address."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from verydeep.errors import InputError, MachineError, MissingExtra
+from verydeep.system.device import usable_cores
+from verydeep.system.option_names import option
+
+OBJECT_STORE = 256 * 2**20
+"""Bytes of Ray's object store on this machine. Parts of results pass through it one at a time."""
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+}
+"""Environment of Ray: nothing is sent to its makers, and nothing is printed."""
+
+
+@contextmanager
+def ray_session(address: str | None) -> Iterator[Any]:
+    """Connect to Ray, and yield its module. What is started here ends with the context.
+
+    A program that has connected to Ray before keeps its connection.
+
+    Args:
+        address: As in :class:`~verydeep.run.bulk.settings.Cluster`.
+
+    Raises:
+        InputError: There is no cluster at the address.
+        MachineError: Ray does not start on this machine.
+        MissingExtra: Ray is not installed.
+    """
+    with _environment(QUIET), _signals_kept(), _silence():
+        ray = _package()
+        connected = ray.is_initialized()
+        if not connected:
+            _connect(ray, address)
+    try:
+        yield ray
+    finally:
+        if not connected:
+            with _silence():
+                ray.shutdown()
+
+
+def _package() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtra("bulk work", "ray") from error
+    return ray
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    local = {
+        "num_cpus": usable_cores(),
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE,
+    }
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **({} if address else local),
+        )
+    except Exception as error:  # depends on the version
+        reason = " ".join(str(error).split())
+        if address is None:
+            raise MachineError(f"Ray does not start on this machine ({reason})") from error
+        raise InputError(
+            f"{option('address', address)}: cannot connect to a Ray cluster there ({reason}); "
+            "ray status on that machine tells whether one is running"
+        ) from error
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables that are not set yet, for this process and those that it starts."""
+    new = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Restore the handlers that Ray replaces when it is imported."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Ignore warnings of Ray about itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,130 @@
+"""Interface of the work that actors do on images.
+
+N images of a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from verydeep.data.images.member import ImageSource
+from verydeep.errors import MachineError, VeryDeepError
+from verydeep.system.settings import Compute
+
+
+class About(NamedTuple):
+    """What an actor has loaded.
+
+    Attributes:
+        model_hash: Hash of the model.
+        settings: Settings of the results, with engine and precision.
+        machine: Device, threads and versions.
+    """
+
+    model_hash: str
+    settings: dict[str, Any]
+    machine: dict[str, Any]
+
+
+class Fault(NamedTuple):
+    """An error of ours in an actor. Ray could not send each of their classes.
+
+    Attributes:
+        text: Message.
+        machine: Whether the machine is at fault, so that another attempt may succeed.
+    """
+
+    text: str
+    machine: bool
+
+
+def place_of(model: str) -> str:
+    """Return a model's path as it holds in any folder; a name is unchanged."""
+    path = Path(model).expanduser()
+    return str(path.absolute()) if path.exists() else model
+
+
+class Loaded(Protocol):
+    """A loaded model, ready to work on parts."""
+
+    def about(self) -> tuple[str, dict[str, Any], str]:
+        """Return the model's hash, the settings of the results, and the device."""
+
+    def table(self, first: int, names: Sequence[str], sources: Sequence[ImageSource]) -> Any:
+        """Return an Arrow table with a row per image, in order.
+
+        Args:
+            first: Row number of the first image.
+            names: Names of N images.
+            sources: Their locations.
+        """
+
+
+class Work(Protocol):
+    """What to do, sent to each actor.
+
+    Attributes:
+        verb: Name of the verb.
+        model: Model or run folder, file or name, as it was given.
+        place: The same, as it holds in any folder.
+        compute: Device, precision and engine.
+    """
+
+    verb: str
+    model: str
+    place: str
+    compute: Compute
+
+    def load(self, images: int) -> Loaded:
+        """Load the model.
+
+        Args:
+            images: Images of the whole job, by which the engine is chosen.
+
+        Raises:
+            VeryDeepError: The model or a setting cannot be used.
+        """
+
+
+@dataclass
+class Actor:
+    """Holds a loaded model in a process of its own; Ray makes an actor of it.
+
+    Attributes:
+        work: What to do.
+        cores: Number of threads to compute with.
+    """
+
+    work: Work
+    cores: int
+    _loaded: Loaded | None = field(default=None, init=False)
+
+    def begin(self, images: int) -> About | Fault:
+        """Load the model."""
+        from verydeep.run.bulk.versions import versions
+
+        try:
+            _limit_threads(self.cores)
+            self._loaded = self.work.load(images)
+            model_hash, settings, device = self._loaded.about()
+        except VeryDeepError as error:
+            return Fault(str(error), isinstance(error, MachineError))
+        machine = {"device": device, "threads": self.cores, "versions": versions()}
+        return About(model_hash, settings, machine)
+
+    def do(self, first: int, names: Sequence[str], sources: Sequence[ImageSource]) -> Any | Fault:
+        """Return the table of a part; see :meth:`Loaded.table`."""
+        assert self._loaded is not None, "begin comes first"
+        try:
+            return self._loaded.table(first, names, sources)
+        except VeryDeepError as error:
+            return Fault(str(error), isinstance(error, MachineError))
+
+
+def _limit_threads(cores: int) -> None:
+    import torch
+
+    torch.set_num_threads(cores)

@@ -26,8 +26,17 @@ def command_line() -> str:
 
     group: Any = typer.main.get_command(app)
     outer = group.make_context("verydeep", ["--version"], resilient_parsing=True)
-    verbs = {name: group.get_command(outer, name) for name in group.list_commands(outer)}
-    return "\n".join(line for name, verb in verbs.items() for line in _verb(name, verb, outer))
+    return "\n".join(_verbs("", group, outer))
+
+
+def _verbs(before: str, group: Any, outer: Any) -> Iterator[str]:
+    """Yield a section for each verb of a group, and of the groups in it."""
+    for name in group.list_commands(outer):
+        verb, whole = group.get_command(outer, name), f"{before}{name}"
+        if hasattr(verb, "list_commands"):
+            yield from _verbs(f"{whole} ", verb, type(outer)(verb, info_name=name, parent=outer))
+        else:
+            yield from _verb(whole, verb, outer)
 
 
 def _verb(name: str, verb: Any, outer: Any) -> Iterator[str]:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from verydeep.data.images.decode import decode
 from verydeep.data.images.inputs import list_pictures
-from verydeep.data.listing.listing import Listing
+from verydeep.data.listing.listing import Listing, Places
 from verydeep.data.listing.read import list_images
-from verydeep.data.listing.remote_image import NoImage, RemoteImage
+from verydeep.data.listing.remote_image import RemoteImage, Unreadable
 from verydeep.errors import DataError, PictureError
 
 
@@ -105,14 +105,14 @@ def test_a_column_of_a_table(suffix: str, photos: Path, tmp_path: Path) -> None:
     assert list(listing.names) == [name or "" for name in names]  # a row may be there twice
     places = listing.part(range(5))[1]
     assert [decode(places[row]).getpixel((0, 0)) for row in (0, 1)] == [colour(4), colour(5)]
-    assert isinstance(places[2], NoImage)
+    assert isinstance(places[2], Unreadable)
     assert places[3] == RemoteImage("s3://bucket/6.png")
     assert list_images(table, column="Image Path").digest() == listing.digest()
 
 
 def test_a_row_without_an_image_has_a_reason() -> None:
     with pytest.raises(PictureError, match=r"^row: names no image$"):
-        decode(NoImage())
+        decode(Places("/", [""])[0])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

@@ -94,6 +94,11 @@ def fault_of(command: Command) -> str | None:
         outer = group.make_context("verydeep", list(command.words))
         verb, inner, words = group.resolve_command(outer, [*outer._protected_args, *outer.args])
         context = inner.make_context(verb, words, parent=outer)
+        while hasattr(inner, "resolve_command"):  # a group of verbs
+            verb, inner, words = inner.resolve_command(
+                context, [*context._protected_args, *context.args]
+            )
+            context = inner.make_context(verb, words, parent=context)
         check_settings(verb, context.params)
     except typer.Exit:  # --help, --version
         return None

@@ -38,12 +38,12 @@ class FakeRay:
 
 
 class FakeActor:
-    """An actor that does what a script says of its number and its part.
+    """An actor that does what a script says of its number and its task.
 
     Args:
         number: Which actor it is.
         start: Returns what the actor has loaded.
-        do: Returns the table of a part.
+        do: Returns the table of a task of ten rows.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class FakeActor:
     def begin(self) -> Callable[[], Any]:
         return lambda: self._answer(lambda: self.start(self.number))
 
-    def submit(self, part: int) -> Callable[[], Any]:
-        return lambda: self._answer(lambda: self.do(self.number, part))
+    def submit(self, rows: range) -> Callable[[], Any]:
+        return lambda: self._answer(lambda: self.do(self.number, rows.start // 10))
 
     def _answer(self, work: Callable[[], Any]) -> Any:
         assert self.alive, "a lost actor gets no more work"

@@ -41,17 +41,17 @@ def test_files_sort_like_parts() -> None:
 @pytest.mark.parametrize("faults", [0, 2, 4])
 def test_what_was_written_is_found_and_not_to_do(faults: int, tmp_path: Path) -> None:
     parts = Parts(tmp_path / "parts", rows=10, size=4)
-    assert parts.begin() == [0, 1, 2]
-    parts.write(1, table(range(4, 8), faults), {"verb": "predict"})
+    assert parts.begin() == [range(4), range(4, 8), range(8, 10)]
+    parts.write(range(4, 8), table(range(4, 8), faults), {"verb": "predict"})
     (tmp_path / "parts" / ".00002.parquet.x.tmp").write_text("a killed write")
-    assert parts.begin() == [0, 2]
+    assert parts.begin() == [range(4), range(8, 10)]
     assert [path.name for path in parts.folder.iterdir()] == ["00001.parquet"]
     assert parts.found(1) == (4, faults)
 
 
 def test_files_of_other_rows_are_told(tmp_path: Path) -> None:
     parts = Parts(tmp_path / "parts", rows=8, size=4)
-    parts.write(0, table(range(4)), {})
+    parts.write(range(4), table(range(4)), {})
     parts.file(0).rename(parts.file(1))
     with pytest.raises(DataError, match=r"00001.parquet: holds 4 rows, 0 to 3, instead of rows 4"):
         parts.found(1)

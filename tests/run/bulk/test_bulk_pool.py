@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verydeep.errors import InputError, MachineError
-from verydeep.run.bulk.pool import ATTEMPTS, Pool
+from verydeep.run.bulk.pool import ATTEMPTS, MOST_IN_A_ROW, Pool
 from verydeep.run.bulk.work import Fault
 
 
 def pool(do: Callable[[int, int], Any], size: int = 2, start: Callable[[int], Any] = loads) -> Pool:
+    """Return actors that do something with their number and that of their task."""
     numbers = count()
     return Pool(
         FakeRay(),
@@ -30,7 +31,8 @@ def pool(do: Callable[[int, int], Any], size: int = 2, start: Callable[[int], An
 
 def results(made: Pool, parts: int) -> dict[int, Any]:
     assert made.first() == ABOUT
-    found = list(made.tables(range(parts), ABOUT))
+    tasks = [range(10 * part, 10 * part + 10) for part in range(parts)]
+    found = [(rows.start // 10, table) for rows, table in made.tables(tasks, ABOUT)]
     assert len(dict(found)) == len(found), "no part twice"
     return dict(found)
 
@@ -64,7 +66,7 @@ def test_lost_actors_lose_no_part(losses: set[tuple[int, int]], size: int) -> No
     made = pool(do, size)
     assert results(made, 12) == {part: part for part in range(12)}
     assert made.lost == []
-    assert made.restarts == tries.total() - 12
+    assert made.retried == tries.total() - 12
 
 
 def test_a_part_that_ends_its_actor_is_given_up_and_the_others_done() -> None:
@@ -75,8 +77,8 @@ def test_a_part_that_ends_its_actor_is_given_up_and_the_others_done() -> None:
 
     made = pool(do)
     assert sorted(results(made, 8)) == [0, 1, 2, 4, 5, 6, 7]
-    assert made.lost == [(3, "The actor died.")]
-    assert made.restarts == ATTEMPTS
+    assert made.lost == [(range(30, 40), ("The actor died.", True), True)]
+    assert made.retried == ATTEMPTS
 
 
 def test_a_fault_of_the_machine_is_tried_again_by_the_same_actor() -> None:
@@ -100,7 +102,26 @@ def test_what_a_task_has_raised_is_the_reason() -> None:
 
     made = pool(do)
     assert results(made, 1) == {}
-    assert made.lost == [(0, "ValueError: two lines")]
+    assert made.lost == [(range(10), ("ValueError: two lines", True), True)]
+
+
+def test_a_fault_of_the_machine_is_not_one_of_the_task() -> None:
+    made = pool(lambda actor, part: Fault("no answer", machine=True))
+    assert results(made, 1) == {}
+    assert made.lost == [(range(10), ("no answer", True), False)]
+
+
+def test_where_nothing_can_be_done_the_rest_is_not_tried() -> None:
+    tries: Counter[int] = Counter()
+
+    def do(actor: int, part: int) -> int:
+        tries[part] += 1
+        raise RayError("lost")
+
+    made = pool(do, size=1)
+    with pytest.raises(MachineError, match=r"^24 attempts failed .*, the last with: lost$"):
+        results(made, 5000)
+    assert tries.total() == MOST_IN_A_ROW
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_job() -> None:

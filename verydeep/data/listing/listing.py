@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.images.member import ImageSource
-from verydeep.data.listing.remote_image import NoImage, RemoteImage
+from verydeep.data.listing.remote_image import RemoteImage, Unreadable
 from verydeep.data.samples import Provenance
 from verydeep.data.string_array import Names
 from verydeep.system.object_stores import is_remote
@@ -76,7 +76,7 @@ class Places:
     def __getitem__(self, index: int) -> ImageSource:
         name = self.names[index]
         if not name:
-            return NoImage()
+            return Unreadable("names no image")
         if is_remote(name):
             return RemoteImage(name)
         if is_remote(self.base):

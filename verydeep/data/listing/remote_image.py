@@ -41,16 +41,24 @@ class RemoteImage(Member):
 
 
 @dataclass(frozen=True, slots=True)
-class NoImage(Member):
-    """A row of a table that names no image."""
+class Unreadable(Member):
+    """An image that is known to be unreadable.
+
+    Attributes:
+        reason: Reason.
+        name: Its name.
+    """
+
+    reason: str
+    name: str = "row"
 
     def __str__(self) -> str:
-        return "row"
+        return self.name
 
     def read(self) -> bytes:
-        """Raise the reason why there is nothing to read.
+        """Raise the reason.
 
         Raises:
             PictureError: Always.
         """
-        raise PictureError("names no image")
+        raise PictureError(self.reason)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from verydeep.data.listing.listing import Listing
 from verydeep.data.listing.read import list_images
+from verydeep.data.listing.remote_image import Unreadable
 from verydeep.errors import MachineError, plural, printable
 from verydeep.run.bulk.job import Job, read_job
 from verydeep.run.bulk.parts import Parts, parquet
@@ -22,8 +23,11 @@ from verydeep.run.bulk.work import About, Actor, Work
 from verydeep.system.device import without_secret
 from verydeep.system.files import make_folder, write_json
 from verydeep.system.locks import hold
-from verydeep.system.option_names import command_or_call, option
+from verydeep.system.option_names import command_or_call
 from verydeep.system.progress import Progress
+
+MOST_DEADLY = 16
+"""Parts, and images of a part, of which more than these fail by themselves are not looked into."""
 
 LISTED = 5
 """Maximum number of lost parts in a message."""
@@ -111,10 +115,12 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.parts = Parts(self.out / "parts", len(self.listing), self.job.part_size)
+        self.deadly: dict[int, str] = {}  # reasons by row
+        self.lost: list[Lost] = []
 
     def run(self) -> BulkResult:
         todo = self.parts.begin()
-        earlier = self.parts.rows - sum(len(self.parts.range(part)) for part in todo)
+        earlier = self.parts.rows - sum(map(len, todo))
         if earlier:
             self.progress.log(f"{self.out}: {earlier:,} of {self.parts.rows:,} images done before")
         with ray_session(self.cluster.address) as ray:
@@ -124,11 +130,11 @@ class _Run:
             self._begin(about)
             self.progress.log(_begun_in_words(about, shape))
             started = time.monotonic()
-            self._write_parts(pool, todo, about, earlier)
+            lost = self._do(pool, todo, about, earlier)
             seconds = time.monotonic() - started
-        if pool.lost:
-            raise self._lost_error(pool)
-        result = self._result(about, shape, pool.restarts, earlier, seconds)
+        if lost:
+            raise self._lost_error(lost)
+        result = self._result(about, shape, pool.retried, earlier, seconds)
         if todo or not (self.out / NAME).exists():
             write_json(self.out / NAME, result.to_dict())
         return result
@@ -154,9 +160,12 @@ class _Run:
             submit=self._submit,
         )
 
-    def _submit(self, actor: Any, part: int) -> Any:
-        rows = self.parts.range(part)
-        return actor.do.remote(rows.start, *self.listing.part(rows))
+    def _submit(self, actor: Any, rows: range) -> Any:
+        names, sources = self.listing.part(rows)
+        for row in self.deadly.keys() & set(rows):
+            place = row - rows.start
+            sources[place] = Unreadable(self.deadly[row], printable(sources[place]))
+        return actor.do.remote(rows.start, names, sources)
 
     def _begin(self, about: About) -> None:
         """Write the manifest, or compare with it; fix engine and precision of further actors."""
@@ -167,34 +176,58 @@ class _Run:
             self.job.write(self.out)
         self.work = as_begun(self.work, self.job)
 
-    def _write_parts(self, pool: Pool, todo: Sequence[int], about: About, earlier: int) -> None:
+    def _do(self, pool: Pool, todo: Sequence[range], about: About, earlier: int) -> list[Lost]:
+        """Do parts, and return those that could not be done."""
         done, errors, started = earlier, 0, time.monotonic()
         with self.progress.task("images", self.parts.rows) as task:
-            for part, table in pool.tables(todo, about):
-                self.parts.write(part, table, asdict(self.job))
+            for rows, table in self._tables(pool, todo, about):
+                self.parts.write(rows, table, asdict(self.job))
                 done += table.num_rows
                 errors += table.num_rows - table.column("error").null_count
                 rate = (done - earlier) / (time.monotonic() - started)
                 task.update(done, f"{rate:.1f} images/s, {errors:,} unreadable")
+        return self.lost
 
-    def _lost_error(self, pool: Pool) -> MachineError:
-        lost = [f"  {self._in_words(one)}" for one in sorted(pool.lost)[:LISTED]]
-        if len(pool.lost) > LISTED:
-            lost.append(f"  and {len(pool.lost) - LISTED:,} more")
+    def _tables(
+        self, pool: Pool, todo: Sequence[range], about: About
+    ) -> Iterator[tuple[range, Any]]:
+        """Yield parts with their tables; in the end those with images that end their process."""
+        yield from pool.tables(todo, about)
+        self.lost = list(pool.lost)
+        if len(self.lost) > MOST_DEADLY:
+            return
+        for one in [one for one in self.lost if one.ended]:
+            if self._find_deadly(pool, one, about):
+                yield from pool.tables([one.rows], about)
+                self.lost.remove(one)
+                self.lost += pool.lost
+
+    def _find_deadly(self, pool: Pool, part: Lost, about: About) -> bool:
+        """Find the images of a part that end the process that reads them, one by one."""
+        self.progress.log(f"{self._in_words(part)}; looking for the image, one by one")
+        for _ in pool.tables([range(row, row + 1) for row in part.rows], about):
+            pass
+        found = {one.rows.start: one.fault.text for one in pool.lost if one.ended}
+        if not 0 < len(found) == len(pool.lost) <= MOST_DEADLY:
+            return False
+        for row, reason in found.items():
+            self.deadly[row] = f"ended the process that read it ({reason})"
+        return True
+
+    def _lost_error(self, lost: Sequence[Lost]) -> MachineError:
+        lines = [f"  {self._in_words(one)}" for one in lost[:LISTED]]
+        if len(lost) > LISTED:
+            lines.append(f"  and {len(lost) - LISTED:,} more")
+        failed = "\n".join(lines)
         return MachineError(
-            f"{plural(len(pool.lost), 'part')} of {len(self.parts):,} failed {ATTEMPTS} times; the "
-            f"others are in {self.parts.folder}:\n" + "\n".join(lost) + f"\nRepeat the "
-            f"{command_or_call()} to try again; a smaller {option('part_size')} in another folder "
-            "narrows down an image that ends its process"
+            f"{plural(len(lost), 'part')} of {len(self.parts):,} failed {ATTEMPTS} times:\n{failed}"
+            f"\nWhat was done is kept in {self.out}; repeat the {command_or_call()} to go on"
         )
 
     def _in_words(self, lost: Lost) -> str:
-        rows = self.parts.range(lost.part)
-        names = [printable(shown(self.listing.names[row])) for row in (rows.start, rows.stop - 1)]
-        return (
-            f"part {lost.part}, rows {rows.start} to {rows.stop - 1} ({' to '.join(names)}): "
-            f"{lost.reason}"
-        )
+        rows = (lost.rows.start, lost.rows.stop - 1)
+        first, last = (printable(shown(self.listing.names[row])) for row in rows)
+        return f"rows {rows[0]:,} to {rows[1]:,} ({first} to {last}): {lost.fault.text}"
 
     def _result(
         self, about: About, shape: Shape, retried: int, earlier: int, seconds: float

@@ -57,21 +57,22 @@ class Parts:
         """Return the file of a part."""
         return self.folder / f"{part:0{max(5, len(str(len(self) - 1)))}}.parquet"
 
-    def begin(self) -> list[int]:
-        """Make the folder, remove what killed writes left, and return the parts to do.
+    def begin(self) -> list[range]:
+        """Make the folder, remove what killed writes left, and return the rows of parts to do.
 
         Raises:
             InputError: The folder is not writable.
         """
         make_folder(self.folder)
         clear_temporaries(self.folder)
-        return [part for part in range(len(self)) if not self.file(part).exists()]
+        missing = (part for part in range(len(self)) if not self.file(part).exists())
+        return [self.range(part) for part in missing]
 
-    def write(self, part: int, table: Any, about: Mapping[str, Any]) -> None:
+    def write(self, rows: range, table: Any, about: Mapping[str, Any]) -> None:
         """Write the file of a part atomically.
 
         Args:
-            part: Number of the part.
+            rows: Rows of the part.
             table: Arrow table with a row per image.
             about: Description of the job.
 
@@ -79,7 +80,9 @@ class Parts:
             InputError: The file cannot be written.
             DiskError: The disk is full.
         """
-        assert table.num_rows == len(self.range(part)), "a part has one row per image"
+        part = rows.start // self.size
+        assert rows == self.range(part), "a part is a range of its own"
+        assert table.num_rows == len(rows), "a part has one row per image"
         table = table.replace_schema_metadata({KEY: json.dumps(about).encode()})
         write = partial(parquet().write_table, table, compression="zstd")
         write_atomically(self.file(part), write)

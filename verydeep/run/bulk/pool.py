@@ -1,7 +1,7 @@
-"""Distribution of parts over actors that may be lost at any moment.
+"""Distribution of rows over actors that may be lost at any moment.
 
 Ray Data would retry the task of a lost actor without end, so that one image that ends its process
-would hold up the job for ever. Here every part has a number of attempts.
+would hold up the job for ever. Here every task has a number of attempts.
 """
 
 from __future__ import annotations
@@ -15,51 +15,57 @@ from verydeep.errors import InputError, MachineError
 from verydeep.run.bulk.work import About, Fault
 
 ATTEMPTS = 3
-"""Attempts at a part, and at starting an actor."""
+"""Attempts at a task, and at starting an actor."""
+
+MOST_IN_A_ROW = 24
+"""Failures without a success between them, or three per actor, after which the job ends."""
 
 PATIENCE = 1.0
 """Seconds after which waiting for an actor looks for signals."""
 
 
 class Lost(NamedTuple):
-    """A part that could not be done.
+    """A task that could not be done.
 
     Attributes:
-        part: Number of the part.
-        reason: Reason of the last failed attempt.
+        rows: Its rows.
+        fault: The last failed attempt.
+        ended: Whether it has ended its actor, or failed in a way that we do not know.
     """
 
-    part: int
-    reason: str
+    rows: range
+    fault: Fault
+    ended: bool
 
 
 @dataclass
 class Pool:
-    """Actors that take one part after the other.
+    """Actors that take one task after the other. A task is a range of rows.
 
     Attributes:
         ray: Module of Ray.
         make: Starts an actor.
         size: Number of actors.
         begin: Lets an actor load the model; returns a reference to the outcome.
-        submit: Gives a part to an actor; returns a reference to its table.
-        lost: Parts that could not be done, known after iteration.
-        restarts: Number of actors that were lost.
+        submit: Gives a task to an actor; returns a reference to its table.
+        lost: Tasks that could not be done, known after iteration.
+        retried: Number of failed attempts.
     """
 
     ray: Any
     make: Callable[[], Any]
     size: int
     begin: Callable[[Any], Any]
-    submit: Callable[[Any, int], Any]
+    submit: Callable[[Any, range], Any]
     lost: list[Lost] = field(default_factory=list)
-    restarts: int = 0
+    retried: int = 0
 
     def __post_init__(self) -> None:
-        self._running: dict[Any, tuple[Any, int | None]] = {}
+        self._running: dict[Any, tuple[Any, range | None]] = {}
         self._free: list[Any] = []
         self._failed_starts = 0
-        self._attempts: Counter[int] = Counter()
+        self._attempts: Counter[range] = Counter()
+        self._in_a_row = 0
 
     def first(self) -> About:
         """Start the first actor, and return what it has loaded.
@@ -76,37 +82,41 @@ class Pool:
                 return _checked(outcome)
             self._count_failed_start(outcome)
 
-    def tables(self, parts: Sequence[int], expected: About) -> Iterator[tuple[int, Any]]:
-        """Yield each part with its table, in any order.
+    def tables(self, tasks: Sequence[range], expected: About) -> Iterator[tuple[range, Any]]:
+        """Yield each task with its table, in any order.
 
         Args:
-            parts: Numbers of the parts.
+            tasks: Ranges of rows.
             expected: What every actor must have loaded.
 
         Raises:
             InputError: A setting cannot be used.
-            MachineError: No actor can be started, or one has loaded another model.
+            MachineError: No actor can be started, one has loaded another model, or nothing
+                succeeds.
         """
-        waiting = deque(parts)
-        while waiting or any(part is not None for _, part in self._running.values()):
+        self.lost.clear()
+        self._attempts.clear()
+        waiting = deque(tasks)
+        while waiting or any(rows is not None for _, rows in self._running.values()):
             self._occupy(waiting)
-            actor, part, outcome = self._next()
-            if part is None:
+            actor, rows, outcome = self._next()
+            if rows is None:
                 self._take_in(actor, outcome, expected)
-            elif isinstance(outcome, Fault):
-                self._fail(part, outcome, waiting)
-                if actor is not None:
-                    self._free.append(actor)
-            else:
+                continue
+            if actor is not None:
                 self._free.append(actor)
-                yield part, outcome
+            if isinstance(outcome, Fault):
+                self._fail(Lost(rows, outcome, ended=actor is None), waiting)
+            else:
+                self._in_a_row = 0
+                yield rows, outcome
 
-    def _occupy(self, waiting: deque[int]) -> None:
-        """Give parts to free actors, and start further actors if there are parts for them."""
+    def _occupy(self, waiting: deque[range]) -> None:
+        """Give tasks to free actors, and start further actors if there are tasks for them."""
         while waiting and self._free:
-            actor, part = self._free.pop(), waiting.popleft()
-            self._running[self.submit(actor, part)] = actor, part
-        starting = sum(part is None for _, part in self._running.values())
+            actor, rows = self._free.pop(), waiting.popleft()
+            self._running[self.submit(actor, rows)] = actor, rows
+        starting = sum(rows is None for _, rows in self._running.values())
         while len(self._running) < self.size and starting < len(waiting):
             self._start()
             starting += 1
@@ -115,17 +125,17 @@ class Pool:
         actor = self.make()
         self._running[self.begin(actor)] = actor, None
 
-    def _next(self) -> tuple[Any, int | None, Any]:
-        """Wait for an actor; return it (None if it is lost), its part, and what it has returned."""
+    def _next(self) -> tuple[Any, range | None, Any]:
+        """Wait for an actor; return it (None if it is lost), its task, and what it has returned."""
         done: list[Any] = []
         while not done:
             done, _ = self.ray.wait([*self._running], num_returns=1, timeout=PATIENCE)
-        actor, part = self._running.pop(done[0])
+        actor, rows = self._running.pop(done[0])
         try:
-            return actor, part, self.ray.get(done[0])
+            return actor, rows, self.ray.get(done[0])
         except self.ray.exceptions.RayError as error:
             self.ray.kill(actor)  # of an actor that is lost already, Ray takes no notice
-            return None, part, Fault(_reason(error), machine=True)
+            return None, rows, Fault(_reason(error), machine=True)
 
     def _take_in(self, actor: Any, outcome: Any, expected: About) -> None:
         """Check what a further actor has loaded, and keep the actor."""
@@ -143,20 +153,26 @@ class Pool:
 
     def _count_failed_start(self, fault: Fault) -> None:
         self._failed_starts += 1
-        self.restarts += 1
+        self.retried += 1
         if self._failed_starts >= ATTEMPTS:
             raise MachineError(f"no actor can be started ({fault.text})")
 
-    def _fail(self, part: int, fault: Fault, waiting: deque[int]) -> None:
-        """Put a part back, or give it up after the last attempt."""
-        if not fault.machine:
-            raise InputError(fault.text)
-        self.restarts += 1
-        self._attempts[part] += 1
-        if self._attempts[part] < ATTEMPTS:
-            waiting.append(part)
+    def _fail(self, lost: Lost, waiting: deque[range]) -> None:
+        """Put a task back, or give it up after the last attempt."""
+        if not lost.fault.machine:
+            raise InputError(lost.fault.text)
+        self.retried += 1
+        self._in_a_row += 1
+        if self._in_a_row >= max(MOST_IN_A_ROW, ATTEMPTS * self.size):
+            raise MachineError(
+                f"{self._in_a_row} attempts failed one after the other, the last with: "
+                f"{lost.fault.text}"
+            )
+        self._attempts[lost.rows] += 1
+        if self._attempts[lost.rows] < ATTEMPTS:
+            waiting.append(lost.rows)
         else:
-            self.lost.append(Lost(part, fault.text))
+            self.lost.append(lost)
 
 
 def _checked(outcome: About | Fault) -> About:

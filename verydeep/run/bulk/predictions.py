@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from verydeep.data.images.member import ImageSource
 from verydeep.evaluation.protocol import Scales, TestProtocol
 from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.identity import model_key
-from verydeep.models.loading import AnyClassifier, load_any_classifier
+from verydeep.models.loading import load_any_classifier
 from verydeep.models.prediction import Prediction
 from verydeep.run.bulk.ahead import read_ahead
 from verydeep.run.bulk.table import device_of, errors_of, model_id, table_of
 from verydeep.system.settings import Compute
+
+if TYPE_CHECKING:
+    from verydeep.models.loading import AnyClassifier
 
 
 @dataclass(frozen=True)

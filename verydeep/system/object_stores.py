@@ -29,6 +29,15 @@ def is_remote(place: str) -> bool:
     return "://" in place
 
 
+def has_wildcards(place: str) -> bool:
+    """Return whether a URL is a pattern; a question mark begins its query.
+
+    >>> has_wildcards("s3://bucket/0[01].png"), has_wildcards("https://host/a.png?key=1")
+    (True, False)
+    """
+    return "*" in place or "[" in place
+
+
 def open_remote(place: str) -> BinaryIO:
     """Open a remote file for reading.
 
@@ -83,7 +92,8 @@ def list_remote(place: str) -> dict[str, int | None]:
     """
     system, path = remote_system(place)
     try:
-        found = system.glob(path, detail=True) if "*" in path else system.find(path, detail=True)
+        find = system.glob if has_wildcards(path) else system.find
+        found = find(path, detail=True)
         files = {
             str(system.unstrip_protocol(name)): _size(about)
             for name, about in found.items()

@@ -150,7 +150,7 @@ def test_a_killed_program_goes_on_without_doing_a_row_twice(
     started = set(descendants()) - set(before)
     program.kill()
     program.communicate()
-    until(lambda: all(map(is_gone, started)), seconds=30)
+    until(lambda: all(map(is_gone, started)), seconds=90)
     done = {path.name: path.stat() for path in out.glob("parts/*.parquet")}
     assert len(done) < 151
     assert not (out / "summary.json").exists()
@@ -175,7 +175,7 @@ def test_ctrl_c_ends_everything(model: Path, photos: Path, tmp_path: Path) -> No
     text, errors = program.communicate(timeout=60)
     assert (program.returncode, text) == (130, "")
     assert errors.splitlines()[-1] == "verydeep: stopped by SIGTERM"
-    until(lambda: all(map(is_gone, started)), seconds=30)
+    until(lambda: all(map(is_gone, started)), seconds=90)
 
 
 def test_a_killed_actor_loses_no_row(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,12 +18,11 @@ from verydeep.data.shards.paths import expand, find_shards, is_pattern
 from verydeep.data.string_array import Names
 from verydeep.errors import DataError
 from verydeep.system.device import without_secret
-from verydeep.system.object_stores import is_remote, list_remote
+from verydeep.system.object_stores import has_wildcards, is_remote, list_remote
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 
 SHARD = ".tar"
-_WILD = re.compile(r"[*[]")
 
 
 def list_images(
@@ -87,7 +85,7 @@ def _list_folder(folder: Path, progress: Progress) -> Listing:
 
 def _list_remote(source: str, column: str | None, progress: Progress) -> Listing:
     expanded = list(expand(source))
-    if not _WILD.search(source) and (len(expanded) > 1 or _is_file(source)):
+    if not has_wildcards(source) and (len(expanded) > 1 or _is_file(source)):
         return _list_files(expanded, column, progress)
     sizes = {url: size for one in expanded for url, size in list_remote(one).items()}
     pictures = [url for url in sizes if is_picture(url.partition("://")[2])]

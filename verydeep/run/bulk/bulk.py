@@ -16,7 +16,7 @@ from verydeep.run.bulk.job import Job, read_job
 from verydeep.run.bulk.parts import Parts, parquet
 from verydeep.run.bulk.pool import ATTEMPTS, Lost, Pool
 from verydeep.run.bulk.result import NAME, BulkResult
-from verydeep.run.bulk.session import ray_session
+from verydeep.run.bulk.session import check_installed, ray_session
 from verydeep.run.bulk.settings import Cluster, Shape, check_count, shape_of
 from verydeep.run.bulk.table import model_id, shown
 from verydeep.run.bulk.work import About, Actor, Work
@@ -24,6 +24,7 @@ from verydeep.system.device import without_secret
 from verydeep.system.files import make_folder, write_json
 from verydeep.system.locks import hold
 from verydeep.system.option_names import command_or_call
+from verydeep.system.parent_watch import Owner
 from verydeep.system.progress import Progress
 
 MOST_DEADLY = 16
@@ -61,19 +62,14 @@ def run_bulk(
         MissingExtra: Ray or pyarrow is not installed.
     """
     check_count("part_size", part_size)
+    check_installed()
     parquet()
-    make_folder(out)
+    listing = list_images(source, column, progress)
+    shown_source, digest = without_secret(str(source)), listing.digest()
+    job = Job(work.verb, shown_source, len(listing), digest, part_size, work.model)
     with hold(out):
+        make_folder(out)
         begun = read_job(out)
-        listing = list_images(source, column, progress)
-        job = Job(
-            work.verb,
-            without_secret(str(source)),
-            len(listing),
-            listing.digest(),
-            part_size,
-            work.model,
-        )
         if begun:
             job.refuse_other(begun, out)
             work = as_begun(work, begun)
@@ -152,9 +148,10 @@ class _Run:
             max_task_retries=0,
             scheduling_strategy="SPREAD",
         )
+        owner = None if self.cluster.address else Owner.here()
         return Pool(
             ray,
-            make=lambda: actors.remote(self.work, shape.cores),
+            make=lambda: actors.remote(self.work, shape.cores, owner),
             size=shape.actors,
             begin=lambda actor: actor.begin.remote(len(self.listing)),
             submit=self._submit,

@@ -127,5 +127,5 @@ def parquet() -> Any:
     try:
         from pyarrow import parquet as module
     except ImportError as error:
-        raise MissingExtra("writing Parquet", "parquet") from error
+        raise MissingExtra("bulk work", "ray") from error
     return module

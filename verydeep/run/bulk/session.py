@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
@@ -25,6 +26,9 @@ QUIET = {
 }
 """Environment of Ray: nothing is sent to its makers, and nothing is printed."""
 
+LOCAL = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
+"""Environment of Ray on this machine, where its agents would wait a minute for a killed program."""
+
 
 @contextmanager
 def ray_session(address: str | None) -> Iterator[Any]:
@@ -40,7 +44,8 @@ def ray_session(address: str | None) -> Iterator[Any]:
         MachineError: Ray does not start on this machine.
         MissingExtra: Ray is not installed.
     """
-    with _environment(QUIET), _signals_kept(), _silence():
+    values = QUIET if address else QUIET | LOCAL
+    with _environment(values), _signals_kept(), _silence():
         ray = _package()
         connected = ray.is_initialized()
         if not connected:
@@ -51,6 +56,16 @@ def ray_session(address: str | None) -> Iterator[Any]:
         if not connected:
             with _silence():
                 ray.shutdown()
+
+
+def check_installed() -> None:
+    """Refuse to begin without Ray, before any slow work.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise MissingExtra("bulk work", "ray")
 
 
 def _package() -> Any:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from verydeep.data.images.member import ImageSource
 from verydeep.errors import MachineError, VeryDeepError
+from verydeep.system.parent_watch import Owner, end_with
 from verydeep.system.settings import Compute
 
 
@@ -96,16 +97,21 @@ class Actor:
     Attributes:
         work: What to do.
         cores: Number of threads to compute with.
+        owner: The program, if it runs on this machine alone; this process ends with it. Ray's
+            processes would outlive a killed program in a session of systemd.
     """
 
     work: Work
     cores: int
+    owner: Owner | None = None
     _loaded: Loaded | None = field(default=None, init=False)
 
     def begin(self, images: int) -> About | Fault:
         """Load the model."""
         from verydeep.run.bulk.versions import versions
 
+        if self.owner:
+            end_with(self.owner)
         try:
             _limit_threads(self.cores)
             self._loaded = self.work.load(images)

@@ -29,7 +29,7 @@ def table(rows: range, faults: int = 0) -> Any:
 @given(st.integers(1, 300), st.integers(1, 80))
 def test_every_row_is_in_one_part(rows: int, size: int) -> None:
     parts = Parts(Path("out"), rows, size)
-    assert [row for part in range(len(parts)) for row in parts.range(part)] == list(range(rows))
+    assert [row for part in range(len(parts)) for row in parts.rows_of(part)] == list(range(rows))
 
 
 def test_files_sort_like_parts() -> None:

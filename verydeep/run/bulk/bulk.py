@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from verydeep.data.listing.listing import Listing
 from verydeep.data.listing.read import list_images
@@ -76,15 +76,12 @@ def run_bulk(
         return _Run(work, listing, job, begun, out, cluster, progress).run()
 
 
-AnyWork = TypeVar("AnyWork", bound=Work)
-
-
-def as_begun(work: AnyWork, begun: Job) -> AnyWork:
+def as_begun(work: Work, begun: Job) -> Work:
     """Return the work with the engine and precision that a job was begun with, if left open."""
     compute, settings = work.compute, begun.settings
     engine = settings["engine"] if compute.engine == "auto" else compute.engine
     fixed = replace(compute, engine=engine, precision=compute.precision or settings["precision"])
-    return replace(work, compute=fixed)  # type: ignore[type-var]
+    return replace(work, compute=fixed)
 
 
 @dataclass

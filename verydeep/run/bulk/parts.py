@@ -45,10 +45,10 @@ class Parts:
     def __len__(self) -> int:
         return (self.rows + self.size - 1) // self.size
 
-    def range(self, part: int) -> range:
+    def rows_of(self, part: int) -> range:
         """Return the rows of a part.
 
-        >>> Parts(Path("out"), rows=10, size=4).range(2)
+        >>> Parts(Path("out"), rows=10, size=4).rows_of(2)
         range(8, 10)
         """
         return range(part * self.size, min((part + 1) * self.size, self.rows))
@@ -66,7 +66,7 @@ class Parts:
         make_folder(self.folder)
         clear_temporaries(self.folder)
         missing = (part for part in range(len(self)) if not self.file(part).exists())
-        return [self.range(part) for part in missing]
+        return [self.rows_of(part) for part in missing]
 
     def write(self, rows: range, table: Any, about: Mapping[str, Any]) -> None:
         """Write the file of a part atomically.
@@ -81,7 +81,7 @@ class Parts:
             DiskError: The disk is full.
         """
         part = rows.start // self.size
-        assert rows == self.range(part), "a part is a range of its own"
+        assert rows == self.rows_of(part), "a part is a range of its own"
         assert table.num_rows == len(rows), "a part has one row per image"
         table = table.replace_schema_metadata({KEY: json.dumps(about).encode()})
         write = partial(parquet().write_table, table, compression="zstd")
@@ -93,7 +93,7 @@ class Parts:
         Raises:
             DataError: The file is missing, broken, or of other rows.
         """
-        path, wanted = self.file(part), self.range(part)
+        path, wanted = self.file(part), self.rows_of(part)
         try:
             about = parquet().read_metadata(path)
             rows, errors, first, last = _counts(about)

@@ -1,4 +1,4 @@
-"""Predictions in bulk: the answers of :func:`verydeep.predict.predict`, as rows of a table.
+"""Predictions in bulk: the answers of :meth:`verydeep.Classifier.predict`, as rows of a table.
 
 N images of a part.
 """
@@ -17,32 +17,27 @@ from verydeep.models.loading import load_any_classifier
 from verydeep.models.prediction import Prediction
 from verydeep.run.bulk.ahead import read_ahead
 from verydeep.run.bulk.table import device_of, errors_of, model_id, table_of
-from verydeep.system.settings import Compute
+from verydeep.run.bulk.work import Work
 
 if TYPE_CHECKING:
     from verydeep.models.loading import AnyClassifier
 
 
 @dataclass(frozen=True)
-class PredictWork:
+class PredictWork(Work):
     """Naming of images.
 
     Attributes:
-        model: As for ``verydeep predict``.
-        place: The same, as it holds in any folder.
-        compute: Device, precision and engine.
         top: Maximum number of classes per image.
         scales: Test scales.
         flip: Whether to average with the mirror image.
     """
 
-    model: str
-    place: str
-    compute: Compute
     top: int
     scales: Scales
     flip: bool | None
-    verb: str = "predict"
+
+    verb = "predict"
 
     def load(self, images: int) -> LoadedPredictor:
         """Load the model, and choose its engine for the whole job."""

@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import signal
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +27,6 @@ QUIET = {
 }
 """Environment of Ray: nothing is sent to its makers, and nothing is printed."""
 
-LOCAL = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
-"""Environment of Ray on this machine, where its agents would wait a minute for a killed program."""
-
 
 @contextmanager
 def ray_session(address: str | None) -> Iterator[Any]:
@@ -44,18 +42,20 @@ def ray_session(address: str | None) -> Iterator[Any]:
         MachineError: Ray does not start on this machine.
         MissingExtra: Ray is not installed.
     """
-    values = QUIET if address else QUIET | LOCAL
-    with _environment(values), _signals_kept(), _silence():
-        ray = _package()
-        connected = ray.is_initialized()
-        if not connected:
-            _connect(ray, address)
-    try:
-        yield ray
-    finally:
-        if not connected:
-            with _silence():
-                ray.shutdown()
+    # Its logs, which Ray would leave behind.
+    folder = tempfile.TemporaryDirectory(prefix="verydeep-ray-", ignore_cleanup_errors=True)
+    with folder as logs:
+        with _environment(QUIET), _signals_kept(), _silence():
+            ray = _package()
+            connected = ray.is_initialized()
+            if not connected:
+                _connect(ray, address, logs)
+        try:
+            yield ray
+        finally:
+            if not connected:
+                with _silence():
+                    ray.shutdown()
 
 
 def check_installed() -> None:
@@ -76,8 +76,9 @@ def _package() -> Any:
     return ray
 
 
-def _connect(ray: Any, address: str | None) -> None:
+def _connect(ray: Any, address: str | None, logs: str) -> None:
     local = {
+        "_temp_dir": logs,
         "num_cpus": usable_cores(),
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE,

@@ -19,27 +19,22 @@ from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.identity import model_key
 from verydeep.run.bulk.ahead import read_ahead
 from verydeep.run.bulk.table import device_of, errors_of, model_id, table_of
-from verydeep.system.settings import Compute
+from verydeep.run.bulk.work import Work
 from verydeep.transfer.describe import describe_pictures
 from verydeep.transfer.descriptor import Descriptor
 
 
 @dataclass(frozen=True)
-class FeaturesWork:
+class FeaturesWork(Work):
     """Description of images by vectors.
 
     Attributes:
-        model: As for ``verydeep features``.
-        place: The same, as it holds in any folder.
-        compute: Device, precision and engine.
         descriptor: Layer, scales, mirror image and aggregation.
     """
 
-    model: str
-    place: str
-    compute: Compute
     descriptor: Descriptor
-    verb: str = "features"
+
+    verb = "features"
 
     def load(self, images: int) -> LoadedDescriber:
         """Load the model, and choose its engine for the whole job."""

@@ -5,10 +5,11 @@ N images of a part.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from verydeep.data.images.member import ImageSource
 from verydeep.errors import MachineError, VeryDeepError
@@ -64,21 +65,24 @@ class Loaded(Protocol):
         """
 
 
-class Work(Protocol):
+@dataclass(frozen=True)
+class Work(ABC):
     """What to do, sent to each actor.
 
     Attributes:
-        verb: Name of the verb.
         model: Model or run folder, file or name, as it was given.
         place: The same, as it holds in any folder.
         compute: Device, precision and engine.
     """
 
-    verb: str
     model: str
     place: str
     compute: Compute
 
+    verb: ClassVar[str]
+    """Name of the verb."""
+
+    @abstractmethod
     def load(self, images: int) -> Loaded:
         """Load the model.
 

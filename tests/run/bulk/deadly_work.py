@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from verydeep.data.images.member import ImageSource
@@ -31,6 +32,6 @@ class DeadlyWork(PredictWork):
 class _Deadly(LoadedPredictor):
     def table(self, first: int, names: Sequence[str], sources: Sequence[ImageSource]) -> Any:
         assert isinstance(self.work, DeadlyWork)
-        if any(name.endswith(self.work.deadly) for name in names):
+        if any(isinstance(one, Path) and one.name == self.work.deadly for one in sources):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().table(first, names, sources)

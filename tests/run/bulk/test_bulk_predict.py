@@ -150,8 +150,8 @@ def test_a_killed_program_goes_on_without_doing_a_row_twice(
     started = {pid: words for pid, words in descendants().items() if pid not in before}
     program.kill()
     program.communicate()
-    for pid, words in started.items():
-        if "Agent" in words and not is_gone(pid):  # they try for a minute to report the end
+    for pid, title in started.items():
+        if "Agent" in title and not is_gone(pid):  # they try for a minute to report the end
             os.kill(pid, signal.SIGKILL)
     until(lambda: all(map(is_gone, started)), seconds=30)
     done = {path.name: path.stat() for path in out.glob("parts/*.parquet")}
@@ -190,7 +190,7 @@ def test_a_killed_actor_loses_no_row(
     until(lambda: any(out.glob("parts/*.parquet")))
     os.kill(next(actors()), signal.SIGKILL)
     text, errors = program.communicate()
-    assert program.returncode == 0, errors
+    assert (program.returncode, "ray" in errors) == (0, False), errors
     assert json.loads(text)["retried"] == 1
     check_rows(out, plain, tolerance=0.01)  # bf16, where the processor has it
 

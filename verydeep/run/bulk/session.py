@@ -50,12 +50,13 @@ def ray_session(address: str | None) -> Iterator[Any]:
             connected = ray.is_initialized()
             if not connected:
                 _connect(ray, address, logs)
-        try:
-            yield ray
-        finally:
-            if not connected:
-                with _silence():
-                    ray.shutdown()
+        with _without_messages():
+            try:
+                yield ray
+            finally:
+                if not connected:
+                    with _silence():
+                        ray.shutdown()
 
 
 def check_installed() -> None:
@@ -123,6 +124,24 @@ def _signals_kept() -> Iterator[None]:
         for number, handler in before.items():
             if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _without_messages() -> Iterator[None]:
+    """Drop Ray's messages about lost actors, which it prints to stdout even with logs turned off.
+
+    The pool reports them itself.
+    """
+    from ray._private import worker
+
+    before = getattr(worker, "print_to_stdstream", None)
+    if before is not None:
+        worker.print_to_stdstream = lambda *data, **options: None
+    try:
+        yield
+    finally:
+        if before is not None:
+            worker.print_to_stdstream = before
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3_store import s3_bucket, s3_server
 from tiny import write_splits
 
 from verydeep.data.images.decode import decode
@@ -15,32 +16,17 @@ from verydeep.data.read import read_dataset
 from verydeep.data.shards.write import write_shards
 from verydeep.errors import DataError
 
-server = pytest.importorskip("moto.server", reason="moto is an S3 server for tests")
-s3fs = pytest.importorskip("s3fs", reason="S3 is opened through s3fs")
-
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    running = server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
+def address() -> Iterator[str]:
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An S3 file system with an empty bucket, as the environment describes it."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "name-of-a-key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3fs.S3FileSystem.clear_instance_cache()
-    system = s3fs.S3FileSystem()
-    system.mkdir("pets")
-    yield system
-    system.rm("pets", recursive=True)
-    s3fs.S3FileSystem.clear_instance_cache()
+def store(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with s3_bucket(address, "pets", monkeypatch) as store:
+        yield store
 
 
 @pytest.fixture

@@ -69,12 +69,21 @@ def read_remote(place: str, start: int = 0, end: int | None = None) -> bytes:
     try:
         data = bytes(system.cat_file(path, start=start, end=end))
     except Exception as error:  # depends on the file system
+        if start == 0 and _is_empty(system, path):  # of which no range can be read
+            return b""
         if not is_lasting(error):
             raise MachineError(str(_refusal(place, "read", error))) from error
         raise _refusal(place, "read", error) from error
     if end is not None and len(data) > end - start:
         raise DataError(f"{without_secret(place)}: the server cannot send parts of a file")
     return data
+
+
+def _is_empty(system: Any, path: str) -> bool:
+    try:
+        return bool(system.size(path) == 0)
+    except Exception:  # depends on the file system
+        return False
 
 
 def list_remote(place: str) -> dict[str, int | None]:

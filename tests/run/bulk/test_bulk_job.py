@@ -72,7 +72,7 @@ def test_more_cores_than_there_are_are_refused() -> None:
         InputError, match=r"actors=3 with cores_per_actor=4 need 12 cores, but .* 8"
     ):
         shape_of(Cluster(actors=3, cores_per_actor=4), None, cpus=8, gpus=0)
-    assert shape_of(Cluster("auto", actors=3, cores_per_actor=4), None, 8, 0).actors == 3
+    assert shape_of(Cluster("auto", 3, 4), None, 8, 0, local=False).actors == 3
     with pytest.raises(InputError, match=r"actors=3 .* and 3 GPUs, .* has 8 and 2"):
         shape_of(Cluster(actors=3, cores_per_actor=1), "cuda", cpus=8, gpus=2)
     with pytest.raises(InputError, match="device='cuda': the Ray cluster has no GPU"):

@@ -88,6 +88,13 @@ def test_a_fault_of_the_machine_is_tried_again_by_the_same_actor() -> None:
     assert not made.ray.killed
 
 
+def test_all_actors_are_ended() -> None:
+    made = pool(lambda actor, part: part, size=3)
+    results(made, 9)
+    made.close()
+    assert sorted(actor.number for actor in made.ray.killed) == [0, 1, 2]
+
+
 def test_a_fault_of_the_input_ends_the_job() -> None:
     made = pool(lambda actor, part: Fault("s3fs is missing", machine=False))
     with pytest.raises(InputError, match=r"^s3fs is missing$"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from verydeep.run.bulk.job import Job, read_job
 from verydeep.run.bulk.parts import Parts, parquet
 from verydeep.run.bulk.pool import ATTEMPTS, Lost, Pool
 from verydeep.run.bulk.result import NAME, BulkResult
-from verydeep.run.bulk.session import check_installed, ray_session
+from verydeep.run.bulk.session import Session, check_installed, ray_session
 from verydeep.run.bulk.settings import Cluster, Shape, check_count, shape_of
 from verydeep.run.bulk.table import model_id, shown
 from verydeep.run.bulk.work import About, Actor, Work
@@ -116,9 +117,10 @@ class _Run:
         earlier = self.parts.rows - sum(map(len, todo))
         if earlier:
             self.progress.log(f"{self.out}: {earlier:,} of {self.parts.rows:,} images done before")
-        with ray_session(self.cluster.address) as ray:
-            shape = self._shape(ray)
-            pool = self._pool(ray, shape)
+        with ray_session(self.cluster.address) as session, ExitStack() as stack:
+            shape = self._shape(session)
+            pool = self._pool(session, shape)
+            stack.callback(pool.close)
             about = pool.first()
             self._begin(about)
             self.progress.log(_begun_in_words(about, shape))
@@ -132,22 +134,23 @@ class _Run:
             write_json(self.out / NAME, result.to_dict())
         return result
 
-    def _shape(self, ray: Any) -> Shape:
-        has = ray.cluster_resources()
+    def _shape(self, session: Session) -> Shape:
+        has = session.ray.cluster_resources()
         cpus, gpus = int(has.get("CPU", 0)), int(has.get("GPU", 0))
-        return shape_of(self.cluster, self.work.compute.device, cpus, gpus)
+        device = self.work.compute.device
+        return shape_of(self.cluster, device, cpus, gpus, local=session.local)
 
-    def _pool(self, ray: Any, shape: Shape) -> Pool:
-        actors = ray.remote(Actor).options(
+    def _pool(self, session: Session, shape: Shape) -> Pool:
+        actors = session.ray.remote(Actor).options(
             num_cpus=shape.cores,
             num_gpus=shape.gpus,
             max_restarts=0,
             max_task_retries=0,
             scheduling_strategy="SPREAD",
         )
-        owner = None if self.cluster.address else Owner.here()
+        owner = Owner.here() if session.local else None
         return Pool(
-            ray,
+            session.ray,
             make=lambda: actors.remote(self.work, shape.cores, owner),
             size=shape.actors,
             begin=lambda actor: actor.begin.remote(len(self.listing)),

@@ -111,6 +111,13 @@ class Pool:
                 self._in_a_row = 0
                 yield rows, outcome
 
+    def close(self) -> None:
+        """End all actors."""
+        for actor in [*self._free, *(actor for actor, _ in self._running.values())]:
+            self.ray.kill(actor)
+        self._free.clear()
+        self._running.clear()
+
     def _occupy(self, waiting: deque[range]) -> None:
         """Give tasks to free actors, and start further actors if there are tasks for them."""
         while waiting and self._free:

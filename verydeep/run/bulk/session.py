@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from verydeep.errors import InputError, MachineError, MissingExtra
 from verydeep.system.device import usable_cores
@@ -28,9 +28,21 @@ QUIET = {
 """Environment of Ray: nothing is sent to its makers, and nothing is printed."""
 
 
+class Session(NamedTuple):
+    """A connection to Ray.
+
+    Attributes:
+        ray: Module of Ray.
+        local: Whether Ray was started on this machine, for this job alone.
+    """
+
+    ray: Any
+    local: bool
+
+
 @contextmanager
-def ray_session(address: str | None) -> Iterator[Any]:
-    """Connect to Ray, and yield its module. What is started here ends with the context.
+def ray_session(address: str | None) -> Iterator[Session]:
+    """Connect to Ray. What is started here ends with the context.
 
     A program that has connected to Ray before keeps its connection.
 
@@ -52,7 +64,7 @@ def ray_session(address: str | None) -> Iterator[Any]:
                 _connect(ray, address, logs)
         with _without_messages():
             try:
-                yield ray
+                yield Session(ray, local=not connected and address is None)
             finally:
                 if not connected:
                     with _silence():

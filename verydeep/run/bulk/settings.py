@@ -66,7 +66,9 @@ class Shape:
     gpus: int
 
 
-def shape_of(cluster: Cluster, device: str | None, cpus: int, gpus: int) -> Shape:
+def shape_of(
+    cluster: Cluster, device: str | None, cpus: int, gpus: int, *, local: bool = True
+) -> Shape:
     """Return the actors for the resources of a cluster.
 
     Args:
@@ -74,6 +76,7 @@ def shape_of(cluster: Cluster, device: str | None, cpus: int, gpus: int) -> Shap
         device: Requested device; None takes GPUs if there are some.
         cpus: Cores of the cluster.
         gpus: GPUs of the cluster.
+        local: Whether it is this machine, which will not grow.
 
     Raises:
         InputError: This machine has fewer cores, or a GPU is requested and there is none.
@@ -88,7 +91,7 @@ def shape_of(cluster: Cluster, device: str | None, cpus: int, gpus: int) -> Shap
         raise InputError(f"{option('device', device)}: the Ray cluster has no GPU")
     cores = cluster.cores_per_actor or _default_cores(cpus, wanted)
     actors = cluster.actors or wanted or max(1, cpus // cores)
-    if cluster.address is None and (actors * cores > cpus or 0 < wanted < actors):
+    if local and (actors * cores > cpus or 0 < wanted < actors):
         raise InputError(
             f"{option('actors', actors)} with {option('cores_per_actor', cores)} need "
             f"{actors * cores} cores{f' and {actors} GPUs' if wanted else ''}, but this machine "

@@ -108,7 +108,7 @@ def test_a_table_in_small_parts_and_an_end_without_work(
     again = verydeep(*words)
     assert again.code == 0, again.err
     assert "6 of 6 images done before" in again.err
-    assert again.out.startswith("6 images, 3 unreadable; 0 of them now")
+    assert again.out.startswith("6 images, 3 unreadable, 6 done before\n")
     # Another source, model or setting is refused.
     table.write_text(table.read_text() + f"\n{plain[5].source}")
     other = verydeep(*words)

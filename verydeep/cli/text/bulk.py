@@ -9,13 +9,15 @@ from verydeep.errors import plural
 
 def bulk_as_text(value: dict[str, Any]) -> str:
     """Return the summary of a finished job."""
-    unreadable = f", {value['errors']:,} unreadable" if value["errors"] else ""
-    now = value["rows"] - value["earlier"]
-    speed = (
-        f"{now:,} of them now, in {value['seconds']:.1f} s ({value['images_per_second']:,.1f}/s)"
-    )
-    retried = f", {plural(value['retried'], 'attempt')} repeated" if value["retried"] else ""
-    return (
-        f"{plural(value['rows'], 'image')}{unreadable}; {speed}{retried}\n"
-        f"one row each in {plural(value['parts'], 'file')}: {value['out']}/parts"
-    )
+    now, rate = value["rows"] - value["earlier"], value["images_per_second"]
+    notes = [plural(value["rows"], "image")]
+    if value["errors"]:
+        notes.append(f"{value['errors']:,} unreadable")
+    if value["earlier"]:
+        notes.append(f"{value['earlier']:,} done before")
+    if value["retried"]:
+        notes.append(f"{plural(value['retried'], 'attempt')} repeated")
+    if now:
+        notes.append(f"{now:,} in {value['seconds']:.1f} s ({rate:,.1f} images/s)")
+    files = plural(value["parts"], "file")
+    return f"{', '.join(notes)}\none row per image in {value['out']}/parts ({files})"

@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 import torch
@@ -22,6 +24,7 @@ from verydeep.system.device import (
     processor_features,
     usable_cores,
 )
+from verydeep.system.membership import Membership, being
 
 CPU = torch.device("cpu")
 LINUX = pytest.mark.skipif(platform.system() != "Linux", reason="asks Linux")
@@ -120,3 +123,104 @@ def test_the_environment_is_plain_values_with_versions() -> None:
     assert (noted["device"], noted["precision"]) == ("cpu", "fp32")
     assert noted["threads"] == torch.get_num_threads()
     assert noted["python"] == platform.python_version()
+
+
+# ---- one of several processes ----
+
+
+def one_of(size: int, rank: int = 1, launcher: str = "verydeep") -> AbstractContextManager[None]:
+    return being(Membership(rank, size, rank, size, "127.0.0.1", 1, launcher))
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let this machine have GPUs, as far as their number is asked."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def have(count: int) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+
+    return have
+
+
+@pytest.mark.parametrize("name", [None, "cuda", "cuda:0", "cuda:3"])
+def test_each_of_several_processes_takes_its_own_gpu(
+    name: str | None, gpus: Callable[[int], None]
+) -> None:
+    gpus(4)
+    for rank in range(4):
+        with one_of(4, rank):
+            assert str(choose_machine(name).device) == f"cuda:{rank}"
+    with one_of(8):
+        assert choose_machine("cpu").device == CPU
+
+
+@pytest.mark.parametrize(("count", "what"), [(1, "one GPU"), (2, "2 GPUs")])
+def test_more_processes_than_gpus_are_refused(
+    count: int, what: str, gpus: Callable[[int], None]
+) -> None:
+    gpus(count)
+    message = f"3 processes on this machine need a GPU each, and it has {what}.*device='cpu'"
+    with one_of(3), pytest.raises(InputError, match=message):
+        choose_machine()
+
+
+@pytest.mark.parametrize(
+    ("launcher", "on_node", "own"),
+    [
+        ("torchrun", None, True),
+        ("Slurm", "2", True),
+        ("Slurm", "1", False),
+        ("verydeep", None, False),
+    ],
+)
+def test_a_launcher_may_show_each_process_only_its_gpu(
+    launcher: str,
+    on_node: str | None,
+    own: bool,
+    gpus: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpus(1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    if on_node:
+        monkeypatch.setenv("SLURM_GPUS_ON_NODE", on_node)
+    with one_of(2, launcher=launcher):
+        if own:
+            assert str(choose_machine().device) == "cuda:0"
+            return
+        with pytest.raises(InputError, match="need a GPU each"):
+            choose_machine()
+
+
+def test_without_gpus_all_processes_use_the_processor() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with one_of(3):
+        assert choose_machine().device == CPU
+        with pytest.raises(InputError, match="this machine has cpu"):
+            choose_machine("cuda")
+
+
+@pytest.mark.parametrize(
+    ("size", "launcher", "on_node", "share"),
+    [
+        (1, "", None, 8),
+        (2, "verydeep", None, 4),
+        (3, "torchrun", None, 2),
+        (20, "verydeep", None, 1),
+        (2, "Slurm", "8", 4),  # bound to nothing
+        (4, "Slurm", "32", 8),  # bound to its share already
+        (2, "torchrun", "32", 4),  # Slurm has started torchrun, and torchrun this process
+    ],
+)
+def test_processes_on_a_machine_share_its_cores(
+    size: int, launcher: str, on_node: str | None, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "machine_cores", lambda: 8)
+    if on_node:
+        monkeypatch.setenv("SLURM_CPUS_ON_NODE", on_node)
+    with one_of(size, 0, launcher):
+        assert usable_cores() == share

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 from groups import together
+from tiny import apart
 from torch import distributed
 
+from verydeep.errors import MachineError
+from verydeep.system import meeting
 from verydeep.system.distributed import Group, is_first, joined
+from verydeep.system.lost_process import lost_connection
+from verydeep.system.membership import Membership, being
+
+PATIENCE = 60  # seconds until processes are taken for stuck
 
 
 class Told(NamedTuple):
@@ -163,3 +172,75 @@ def fail_inside() -> list[Any]:
 
 def test_an_error_inside_parts_the_group(tmp_path: Path) -> None:
     assert together(fail_inside, 2, tmp_path) == [[False]] * 2
+
+
+# ---- other launchers ----
+
+
+def be_a_task(rank: int, size: int, folder: Path) -> None:
+    """Be a task of a step of Slurm on this machine."""
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        os.environ.pop(name, None)
+    os.environ |= {
+        "SLURM_JOB_ID": str(os.getppid()),  # hence a port that other tests do not have
+        "SLURM_STEP_ID": "0",
+        "SLURM_STEP_NODELIST": "nowhere",
+        "SLURM_STEP_NUM_TASKS": str(size),
+        "SLURM_STEP_TASKS_PER_NODE": str(size),
+        "SLURM_PROCID": str(rank),
+        "SLURM_LOCALID": str(rank),
+    }
+    with joined() as group:
+        (folder / f"{rank}.json").write_text(json.dumps(group.gather([group.rank, is_first()])))
+
+
+def test_tasks_of_slurm_find_each_other(tmp_path: Path) -> None:
+    tasks = [apart(be_a_task, rank, 2, tmp_path) for rank in range(2)]
+    for task in tasks:
+        task.join(PATIENCE)
+    assert [task.exitcode for task in tasks] == [0, 0]
+    for rank in range(2):
+        assert json.loads((tmp_path / f"{rank}.json").read_text()) == [[0, True], [1, False]]
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_set() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        place = Membership(0, 2, 0, 2, "127.0.0.1", taken.getsockname()[1], "Slurm")
+        message = f"process 0 of 2 cannot meet the others at 127.0.0.1:{place.port}.*MASTER_PORT"
+        with being(place), pytest.raises(MachineError, match=message), joined():
+            pass
+
+
+def test_those_who_never_come_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meeting, "MEETING", 0.1)
+    store = distributed.TCPStore("127.0.0.1", 0, 3, is_master=True, wait_for_workers=False)
+    place = Membership(0, 3, 0, 3, "127.0.0.1", store.port, "verydeep")
+    with (
+        being(place),
+        meeting.meeting_at(place, store),
+        pytest.raises(MachineError, match=r"only 1 of 3 processes have come to 127\.0\.0\.1"),
+        joined(),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (RuntimeError("[gloo/transport/tcp/pair.cc:545] Read error: Connection reset"), True),
+        (RuntimeError("NCCL error: remote process exited"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("gloo"), False),
+        (None, False),
+    ],
+)
+def test_the_loss_of_another_process_is_known_by_the_error(
+    error: Exception | None, lost: bool
+) -> None:
+    assert lost_connection(error) == lost
+    assert lost_connection(KeyError("x").with_traceback(None)) is False
+    wrapped = KeyError("x")
+    wrapped.__cause__ = error
+    assert lost_connection(wrapped) == lost

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from verydeep.errors import InputError
 from verydeep.system.engine_names import AUTO, FOREIGN, KINDS, TORCH, check_engine, check_precision
+from verydeep.system.membership import Membership, membership
+from verydeep.system.option_names import option
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +58,8 @@ def choose_machine(
     """Return the requested device and precision, or the best available ones.
 
     Args:
-        device: A PyTorch device, like ``cpu`` or ``cuda:1``; None uses a GPU if there is one.
+        device: A PyTorch device, like ``cpu`` or ``cuda:1``; None uses a GPU if there is one. Each
+            of several processes on one machine uses its own GPU, whatever the number here.
         precision: ``bf16`` or ``fp32``, and ``int8`` with an engine that has it; None uses bf16 if
             the processor supports it natively and the engine has it.
         engine: Engine that answers for trained nets, or ``auto``.
@@ -85,7 +88,10 @@ def _device(name: str | None) -> torch.device:
     import torch
 
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    place = membership()
+    if place.local_size > 1 and re.fullmatch(r"cuda(:\d+)?", name) and torch.cuda.is_available():
+        return own_gpu(place)
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -96,6 +102,34 @@ def _device(name: str | None) -> torch.device:
             f"device {name!r} cannot be used here ({reason}); this machine has {', '.join(here)}"
         ) from error
     return device
+
+
+def own_gpu(place: Membership) -> torch.device:
+    """Return the GPU of one of several processes on this machine.
+
+    Raises:
+        InputError: There are more processes than GPUs.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    if count == 1 and _sees_one_of_several(place):
+        return torch.device("cuda:0")
+    if place.local_size > count:
+        what = f"{count} GPUs" if count > 1 else "one GPU"
+        raise InputError(
+            f"{place.local_size} processes on this machine need a GPU each, and it has {what}: "
+            f"start as many processes as GPUs, or compute on the CPU ({option('device', 'cpu')})"
+        )
+    return torch.device(f"cuda:{place.local_rank}")
+
+
+def _sees_one_of_several(place: Membership) -> bool:
+    """Return whether the launcher shows each process only the GPU that is meant for it."""
+    if place.launcher not in ("torchrun", "Slurm") or "CUDA_VISIBLE_DEVICES" not in os.environ:
+        return False
+    on_node = os.environ.get("SLURM_GPUS_ON_NODE", "")
+    return not on_node.isdigit() or int(on_node) >= place.local_size
 
 
 def multiplies_bf16(device: torch.device) -> bool:
@@ -132,8 +166,22 @@ def available_memory(device: torch.device) -> int:
         return 4 * 2**30
 
 
-def usable_cores() -> int:
-    """Return the number of processor cores available to this process."""
+def usable_cores(place: Membership | None = None) -> int:
+    """Return the number of processor cores for this process: its share among those of a group.
+
+    Args:
+        place: Place in the group; None takes that of this process.
+    """
+    place = place or membership()
+    cores = machine_cores()
+    on_node = os.environ.get("SLURM_CPUS_ON_NODE", "") if place.launcher == "Slurm" else ""
+    # srun may have bound the process to its share already.
+    whole = max(cores, int(on_node)) if on_node.isdigit() else cores
+    return min(cores, max(1, whole // place.local_size))
+
+
+def machine_cores() -> int:
+    """Return the number of processor cores that the system lets this process use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -157,7 +205,7 @@ def describe_environment(machine: Machine) -> dict[str, Any]:
     packages = ("verydeep", "torch", "torchvision", "numpy", "pillow")
     return {
         "processor": processor_name(),
-        "cores": usable_cores(),
+        "cores": machine_cores(),
         "threads": torch.get_num_threads(),
         "amx": "amx_bf16" in processor_features(),
         "avx512_bf16": "avx512_bf16" in processor_features(),

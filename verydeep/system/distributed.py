@@ -1,8 +1,10 @@
-"""Process groups started by ``torchrun``. Without one, torch is not imported."""
+"""Process groups of torchrun, Slurm, Ray or our own launcher. Without one, torch is not imported.
+
+Who belongs to the group is said by :mod:`verydeep.system.membership`.
+"""
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 import time
@@ -10,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
-from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from verydeep.system.meeting import backends, meet, wait_for_all
+from verydeep.system.membership import membership
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,8 +165,15 @@ def _wait(pending: Pending) -> None:
 
 @contextmanager
 def joined() -> Iterator[Group]:
-    """Join the process group of ``torchrun``; without it, a group of one."""
-    if _world_size() == 1 and "torch" not in sys.modules:
+    """Join the group of processes that this one was started in; without it, a group of one.
+
+    A group that exists already, as Ray or the caller makes it, is used and left alone.
+
+    Raises:
+        MachineError: The processes do not find each other.
+    """
+    place = membership()
+    if place.size == 1 and "torch" not in sys.modules:
         yield Group()
         return
     from torch import distributed
@@ -171,15 +181,16 @@ def joined() -> Iterator[Group]:
 
     if distributed.is_available() and distributed.is_initialized():
         yield Group(distributed.get_rank(), distributed.get_world_size())
-    elif _world_size() == 1:
+    elif place.size == 1:
         yield Group()
     else:
-        store, rank, size = _meet()
-        # Only sums and names are exchanged, so gloo is enough, even for nets on GPUs. Each group
-        # needs its own part of the store, or it would find the addresses of the last group.
-        part = PrefixStore(f"verydeep/{next(_JOINS)}", store)
+        meeting = meet(place)
+        # Each group needs its own part of the store, or it would find the addresses of the last.
+        number = next(meeting.joins)
+        wait_for_all(meeting.store, place, number)
+        part = PrefixStore(f"verydeep/{number}", meeting.store)
         distributed.init_process_group(
-            "gloo", store=part, rank=rank, world_size=size, timeout=PATIENCE
+            backends(), store=part, rank=place.rank, world_size=place.size, timeout=PATIENCE
         )
         try:
             yield Group(distributed.get_rank(), distributed.get_world_size())
@@ -189,20 +200,9 @@ def joined() -> Iterator[Group]:
 
 def is_first() -> bool:
     """Return whether this process has rank 0; known before joining."""
-    return _world_size() == 1 or os.environ.get("RANK", "0") == "0"
+    if "torch" in sys.modules:
+        from torch import distributed
 
-
-_JOINS = count()
-
-
-@cache
-def _meet() -> tuple[Any, int, int]:
-    """Return the store shared by all processes, the rank and the number of processes."""
-    from torch.distributed.rendezvous import rendezvous
-
-    store, rank, size = next(rendezvous("env://"))
-    return store, rank, size
-
-
-def _world_size() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
+        if distributed.is_available() and distributed.is_initialized():
+            return distributed.get_rank() == 0
+    return membership().rank == 0

@@ -6,12 +6,13 @@ They go to stderr, except in a notebook, which would show them as errors.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
+
+from verydeep.system.membership import membership
 
 
 class ProgressTask(Protocol):
@@ -201,11 +202,11 @@ def choose_progress(wish: ProgressWish) -> Progress:
 
     Args:
         wish: A :class:`Progress`, which is returned; True always reports, False never; None reports
-            in a notebook or terminal, and only from the first process under ``torchrun``.
+            in a notebook or terminal, and only from the first of several processes.
     """
     if isinstance(wish, Progress):
         return wish
-    if wish is None and (os.environ.get("RANK", "0") != "0" or not _has_reader()):
+    if wish is None and (membership().rank > 0 or not _has_reader()):
         return Progress()
     if wish is False:
         return Progress()

@@ -24,7 +24,8 @@ EXAMPLES = (
     "--scales multi   |   verydeep evaluate runs/d runs/e --protocol all --out tests   |   "
     "verydeep evaluate runs/d --explain --out views   |   verydeep evaluate runs/d --calibrate val "
     " |   verydeep evaluate runs/d --boxes runs/boxes   |   verydeep evaluate pets.onnx --data "
-    "pets --protocol center   |   verydeep evaluate torchvision/resnet50:resnet50.pth --data pets "
+    "pets --protocol center   |   verydeep evaluate runs/d --protocol all --processes 4   |   "
+    "verydeep evaluate torchvision/resnet50:resnet50.pth --data pets "
     "--preset torchvision --protocol center"
 )
 """Examples shown below the options."""
@@ -33,7 +34,7 @@ NO_TEMPERATURE = "none"
 """Value of ``--calibrate`` that removes the stored temperature of a model."""
 
 
-@option_group("compute", Compute, "device", "precision", "engine", "workers")
+@option_group("compute", Compute, "device", "precision", "engine", "workers", "processes")
 @option_group("merging", BoxProtocol, "top", "threshold", "most")
 @option_group("views", TestProtocol, "scales", "flip", "grid", "average", "preset")
 def evaluate(
@@ -96,6 +97,8 @@ def evaluate(
         if for_boxes and (explain or picture or calibrate):
             asked = "--calibrate" if calibrate else "--explain"
             raise InputError(f"{asked} is for classifiers alone: leave --boxes away")
+        if (explain or picture) and compute["processes"] not in (None, 1):
+            raise InputError("--explain shows one image: leave --processes away")
         if for_boxes:
             value, text = _boxes(models, boxes, data, protocol, views, merging, where, progress)
         elif explain or picture:

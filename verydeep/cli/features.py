@@ -17,7 +17,8 @@ from verydeep.transfer.descriptor import Descriptor
 
 FEATURES_EXAMPLES = (
     "Examples:  verydeep features runs/d flowers --out flowers.parquet   |   verydeep features "
-    "runs/d flowers --out flowers.npz --scales 256,384,512 --aggregate stack   |   then  "
+    "runs/d flowers --out flowers.npz --scales 256,384,512 --aggregate stack   |   verydeep "
+    "features runs/d flowers --out flowers.parquet --processes 4   |   then  "
     "verydeep probe flowers.parquet"
 )
 PROBE_EXAMPLES = (
@@ -27,7 +28,7 @@ PROBE_EXAMPLES = (
 )
 
 
-@option_group("compute", Compute, "device", "precision", "engine", "workers")
+@option_group("compute", Compute, "device", "precision", "engine", "workers", "processes")
 @option_group("how", Descriptor, "scales", "flip", "layer", "aggregate")
 def features(
     *,

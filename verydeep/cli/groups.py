@@ -116,5 +116,6 @@ _KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "address": (str | None, {}),
     "actors": (int | None, {"min": 1}),
     "cores_per_actor": (int | None, {"min": 1}),
+    "processes": (int | None, {"min": 1}),
 }
 """Type of each option, and its bounds; flags are named after the fields."""

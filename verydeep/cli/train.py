@@ -19,7 +19,8 @@ TRAIN_EXAMPLES = (
     "Examples:  verydeep train pets --out runs/a   |   verydeep train pets --epochs 100 "
     "--out runs/a2   |   verydeep train pets --out runs/a --resume   |   verydeep train pets "
     "--net B --init-from runs/a --out runs/b   |   verydeep train pets --recipe paper --out runs/d "
-    "--set training.learning_rate=0.001 --set 'data.train_scale=[256, 512]'"
+    "--set training.learning_rate=0.001 --set 'data.train_scale=[256, 512]'   |   verydeep train "
+    "pets --out runs/e --processes 4"
 )
 
 
@@ -70,6 +71,14 @@ def train(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes on this machine that share every batch, one a GPU; default: 1. For "
+            "several machines: torchrun, or verydeep slurm.",
+        ),
+    ] = None,
     layout: Layout = None,
     compute: dict[str, Any],
     as_json: Json = False,
@@ -99,6 +108,7 @@ def train(
         settings=[*(settings or []), *given],
         resume=resume,
         layout=layout,
+        processes=processes,
         progress=console_progress(),
     )
     if is_first():

@@ -20,6 +20,7 @@ from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.system.csv_text import csv_text
 from verydeep.system.distributed import joined
 from verydeep.system.files import write_json, write_text
+from verydeep.system.launch import in_several
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.transfer.descriptor import Descriptor
@@ -53,6 +54,7 @@ class WrittenFeatures:
         return counted | {"splits": self.splits} | about | {"seconds": self.seconds}
 
 
+@in_several
 def features(
     model: str | Path | Classifier,
     data: Data,
@@ -76,7 +78,8 @@ def features(
             deepest layer at the model's test scales.
         seed: Random seed for drawing splits.
         layout: Folder layout of ``data``; None detects it.
-        compute: Device, precision and decoding processes; a string names the device.
+        compute: Device, precision, decoding processes, and processes that share the images; a
+            string names the device.
         progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
             False nowhere.
 
@@ -89,6 +92,7 @@ def features(
         return _together(about, parts)
 
 
+@in_several
 def extract_features(
     model: str | Path | Classifier,
     data: Data,

@@ -11,11 +11,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import multiprocessing
-import pickle
 import signal
 import sys
 import time
-import traceback
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +23,8 @@ from multiprocessing.process import BaseProcess
 from types import FrameType, TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
-from verydeep.errors import InputError, WorkerError
+from verydeep.errors import WorkerError
+from verydeep.system.failures import Failure, ending
 from verydeep.system.parent_watch import Owner, end_with
 from verydeep.system.transport import can_share, receive, send
 
@@ -104,19 +103,19 @@ class Workers(Generic[T]):
             message = self._next_of(worker)
             if message is None:
                 return
-            if isinstance(message, _Failure):
-                raise message.error from _RemoteTraceback(message.text)
+            if isinstance(message, Failure):
+                message.raise_error()
             worker.request_more()
             yield message.value
 
-    def _next_of(self, worker: _Worker) -> _Value | _Failure | None:
+    def _next_of(self, worker: _Worker) -> _Value | Failure | None:
         try:
             while not worker.connection.poll(1.0):
                 if self._stopping:
                     return None
                 if not worker.process.is_alive() and not worker.connection.poll(0):
                     raise EOFError
-            return cast("_Value | _Failure | None", receive(worker.connection))
+            return cast("_Value | Failure | None", receive(worker.connection))
         except (EOFError, OSError) as error:
             if self._stopping:
                 return None
@@ -192,41 +191,10 @@ class _Value:
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """An exception of a worker, with its traceback as text."""
-
-    error: BaseException
-    text: str
-
-    @classmethod
-    def of(cls, error: BaseException) -> _Failure:
-        return cls(_picklable(error), "".join(traceback.format_exception(error)))
-
-
-class _RemoteTraceback(Exception):
-    """The cause of a worker's exception: its traceback in the worker."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(f"\n{text}")
-
-
 def _loss_error(process: BaseProcess) -> WorkerError:
     """Return an error with the way a worker ended, and the likely reason."""
     process.join(5)
-    code = process.exitcode
-    if code is None or code >= 0:
-        return WorkerError(f"a reading process ended too early (exit code {code})")
-    number = -code
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    if name == "SIGKILL":
-        return WorkerError("a reading process was killed (SIGKILL), probably for lack of memory")
-    if name == "SIGBUS":
-        return WorkerError(
-            "a reading process ran out of shared memory (SIGBUS): give the container more "
-            "(docker run --shm-size=2g)"
-        )
-    return WorkerError(f"a reading process was ended by {name}")
+    return WorkerError(f"a reading process {ending(process.exitcode)}")
 
 
 # ---- in the worker ----
@@ -254,7 +222,7 @@ def _work(
             except ConnectionError:
                 raise
             except Exception as error:  # a value that cannot be pickled
-                message = _Failure.of(error)
+                message = Failure.of(error)
                 send(connection, message)
             if not isinstance(message, _Value):
                 return
@@ -262,7 +230,7 @@ def _work(
         pass
 
 
-def _messages(source: Source[Any], place: _Place) -> Iterator[_Value | _Failure | None]:
+def _messages(source: Source[Any], place: _Place) -> Iterator[_Value | Failure | None]:
     try:
         for value in source(place.number, place.count):
             yield _Value(value)
@@ -270,29 +238,19 @@ def _messages(source: Source[Any], place: _Place) -> Iterator[_Value | _Failure 
     except GeneratorExit:
         raise
     except BaseException as error:
-        yield _Failure.of(error)
-
-
-def _picklable(error: BaseException) -> BaseException:
-    """Return an exception, or one with the same message that can be pickled."""
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    except Exception:
-        if isinstance(error, InputError):
-            return InputError(str(error))
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+        yield Failure.of(error)
 
 
 def _ignore_stop_signals() -> None:
     """Ignore signals to stop, which reach all processes, and leave them to the owner.
 
-    They come from Ctrl-C, a closed terminal, or a batch system's SIGTERM. The owner still needs
-    pending values. A second SIGTERM ends the worker.
+    They come from Ctrl-C, a closed terminal, or a batch system's SIGTERM or SIGUSR1. The owner
+    still needs pending values. A second SIGTERM ends the worker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for name in ("SIGHUP", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _restore_default)
 
 

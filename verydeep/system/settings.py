@@ -39,12 +39,15 @@ class Compute:
 
     Attributes:
         device: Device of torch, such as ``cpu`` or ``cuda:1``; None takes a GPU if there is one.
+            Each of several processes on one machine takes its own GPU.
         precision: ``bf16`` or ``fp32``; None takes bf16 where the processor multiplies it natively.
             ``int8`` for a model that was quantized.
         workers: Decoding processes; None decides by the number of cores and images.
         engine: Engine that answers for trained nets: ``torch``, ``compile``, ``openvino``,
             ``onnxruntime``; ``auto`` takes the fastest that is installed and passes its check, and
             torch for a few images.
+        processes: Processes on this machine that share the images of a test or of features, each
+            with its own GPU or its share of the cores; the calling one is the first of them.
     """
 
     device: str | None = described(None, "cpu, cuda, cuda:1; default: a GPU if there is one")
@@ -53,6 +56,9 @@ class Compute:
         None, "decoding processes; default: one a core if there are many images"
     )
     engine: str = described("auto", "auto, torch, compile, openvino, onnxruntime")
+    processes: int | None = described(
+        None, "processes on this machine that share the images, one a GPU; default: 1"
+    )
 
     @classmethod
     def of(cls, given: Compute | str | None) -> Compute:

@@ -23,6 +23,7 @@ from verydeep.models.loading import names_exported
 from verydeep.models.path import is_torchvision
 from verydeep.run.testing.bench import Bench, output_folder, set_up
 from verydeep.run.testing.evaluate import write_page
+from verydeep.system.launch import in_several
 from verydeep.system.one_or_many import one_or_many
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -57,6 +58,7 @@ def _is_regressor(model: ModelSource | RegressorSource) -> bool:
     return read_task(model) == "localization"
 
 
+@in_several
 def evaluate_localization(
     models: ModelSource | RegressorSource | Sequence[ModelSource | RegressorSource],
     boxes: RegressorSource | Sequence[RegressorSource] = (),
@@ -83,7 +85,8 @@ def evaluate_localization(
             classifier, else ``center``.
         split: Split to test on; None takes ``test`` if present, else ``val``, else all images.
         layout: Folder layout of ``data``; None detects it.
-        compute: Device, precision and decoding processes; a string names the device.
+        compute: Device, precision, decoding processes, and processes that share the images; a
+            string names the device.
         out: Folder for boxes, COCO files, plots and a report; None writes nothing.
         progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
             False nowhere.

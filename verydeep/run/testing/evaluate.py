@@ -20,6 +20,7 @@ from verydeep.models.engines.answered import answered_by
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.bench import Bench, output_folder, set_up
 from verydeep.system.distributed import joined
+from verydeep.system.launch import in_several
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 
@@ -33,6 +34,7 @@ ALL_PROTOCOLS = 50
 R = TypeVar("R", EvaluationResult, EvaluationTable)
 
 
+@in_several
 def evaluate(
     models: ModelSource | Sequence[ModelSource],
     data: Data | None = None,
@@ -59,7 +61,8 @@ def evaluate(
             :class:`~verydeep.TestProtocol`, with scales, mirror images, grid and averages.
         split: Split to test on; None takes ``test`` if present, else ``val``, else all images.
         layout: Folder layout of ``data``; None detects it.
-        compute: Device, precision and decoding processes; a string names the device.
+        compute: Device, precision, decoding processes, and processes that share the images; a
+            string names the device.
         out: Folder for posteriors, per-class errors, calibration and a report; None writes nothing.
         progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
             False nowhere.
@@ -104,6 +107,7 @@ def _symptoms(
     return tuple(one.to_dict() for one in found)
 
 
+@in_several
 def evaluate_all(
     models: ModelSource | Sequence[ModelSource],
     data: Data | None = None,

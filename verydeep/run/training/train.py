@@ -23,6 +23,7 @@ from verydeep.run.training.result import TrainResult
 from verydeep.system.device import choose_machine
 from verydeep.system.distributed import Group, joined
 from verydeep.system.group_watch import GroupWatch
+from verydeep.system.launch import in_processes
 from verydeep.system.option_names import command_or_call, option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.training.checkpoint import has_checkpoint
@@ -38,6 +39,7 @@ def train(
     resume: bool = False,
     layout: str | None = None,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
+    processes: int | None = None,
     progress: ProgressWish = None,
     **keywords: Any,
 ) -> TrainResult:
@@ -59,6 +61,8 @@ def train(
         settings: Changes to the recipe by dotted path, as ``{"training.learning_rate": 0.01}``, or
             in command-line form, as ``["training.learning_rate=0.01"]``. A resumed run accepts
             only a larger number of epochs.
+        processes: Processes on this machine that share every batch, each with its own GPU or its
+            share of the cores; this process is the first of them.
         progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
             False nowhere.
         keywords: Changes to the recipe by name of the setting, as ``epochs=30``,
@@ -76,6 +80,21 @@ def train(
         MachineError: A process was killed, or the disk is full; the run can be resumed.
     """
     progress = choose_progress(progress)
+    if processes not in (None, 1):
+        assert processes is not None
+        return in_processes(
+            processes,
+            train,
+            data,
+            recipe,
+            out,
+            resume=resume,
+            layout=layout,
+            settings=settings if isinstance(settings, Mapping | None) else list(settings),
+            progress=progress,
+            advice=f"; go on with {_way_on()}",
+            **keywords,
+        )
     with joined() as group:
         job = _Job(DataSource(data, layout), group, progress if group.first else Progress())
         try:

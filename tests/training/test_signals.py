@@ -12,7 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from verydeep.errors import Interrupted
-from verydeep.training.signals import StopAtOnce
+from verydeep.training import signals as signals_module
+from verydeep.training.signals import StopAtOnce, StopSignals
 
 
 def amid_the_collection_of_garbage(send: Callable[[], None]) -> None:
@@ -70,3 +71,64 @@ def test_what_else_python_drops_is_told_as_before(
     with StopAtOnce():
         amid_a_finalizer(fail)
     assert told == [KeyError]
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    return []
+
+
+def test_slurms_warning_stops_like_others_and_may_come_again(lines: list[str]) -> None:
+    with StopSignals(lines.append) as signals:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGUSR1)
+    assert signals.received == "SIGUSR1"
+    assert len(lines) == 1
+    with pytest.raises(Interrupted, match="stopped by SIGUSR1; go on"), StopAtOnce("; go on"):
+        signal.raise_signal(signal.SIGUSR1)
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+
+
+def test_within_a_program_stopped_by_it_slurms_warning_waits_for_the_update() -> None:
+    with StopAtOnce(), StopSignals() as signals:
+        signal.raise_signal(signal.SIGUSR1)
+        assert signals.received == "SIGUSR1"
+
+
+def test_another_use_of_the_signal_stays() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+    try:
+        with StopAtOnce(), StopSignals() as signals:
+            signal.raise_signal(signal.SIGUSR1)
+        assert signals.received is None
+        assert heard == [signal.SIGUSR1]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_slurm_may_deliver_one_signal_twice(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    with StopSignals(lines.append):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    monkeypatch.delenv("SLURM_STEP_ID")
+    with StopSignals(lines.append):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_slurms_second_signal_after_a_while_stops_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    monkeypatch.setattr(signals_module, "_TWICE", 0.0)
+    with StopSignals():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)

@@ -28,6 +28,7 @@ from verydeep.cli.report import (
     report,
 )
 from verydeep.cli.runs import RUNS_EXAMPLES, runs
+from verydeep.cli.slurm import SLURM_CONTEXT, SLURM_EXAMPLES, slurm
 from verydeep.cli.train import DEMO_EXAMPLES, TRAIN_EXAMPLES, demo, train
 from verydeep.cli.weights import WEIGHTS_EXAMPLES, weights
 from verydeep.system.option_names import flags_in_messages
@@ -73,6 +74,11 @@ app.command(epilog=PROBE_EXAMPLES)(probe)
 app.add_typer(bulk, epilog=BULK_EXAMPLES)
 app.command(epilog=ENGINES_EXAMPLES)(engines)
 app.command(epilog=QUANTIZE_EXAMPLES)(quantize)
+app.command(
+    epilog=SLURM_EXAMPLES,
+    context_settings=SLURM_CONTEXT,
+    options_metavar="[OPTIONS] {train|evaluate|features} …",
+)(slurm)
 app.command(epilog=PUSH_EXAMPLES)(push)
 app.command(epilog=RUNS_EXAMPLES)(runs)
 app.command(epilog=REPORT_EXAMPLES)(report)

@@ -1,4 +1,4 @@
-"""Handling of Ctrl-C, SIGTERM and SIGHUP: stop soon or at once."""
+"""Handling of Ctrl-C, SIGTERM, SIGHUP and SIGUSR1, Slurm's warning: stop soon or at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Self
@@ -14,7 +15,9 @@ from typing import Self
 from verydeep.errors import Interrupted
 
 _ENDINGS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    if hasattr(signal, name)
 )
 
 
@@ -35,8 +38,7 @@ class _WhileEntered:
         self._before = {
             number: signal.signal(number, self._receive)
             for number in (_ENDINGS if main else ())
-            # nohup ignores SIGHUP, which must stay so.
-            if not (number.name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN)
+            if not _is_taken(number)
         }
         return self
 
@@ -46,6 +48,16 @@ class _WhileEntered:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         raise NotImplementedError
+
+
+def _is_taken(number: signal.Signals) -> bool:
+    """Return whether a signal has another use: nohup ignores SIGHUP, programs may use SIGUSR1."""
+    handler = signal.getsignal(number)
+    if number.name == "SIGUSR1":
+        return handler != signal.SIG_DFL and not isinstance(
+            getattr(handler, "__self__", None), _WhileEntered
+        )
+    return number.name == "SIGHUP" and handler == signal.SIG_IGN
 
 
 class _Stack(ctypes.Structure):
@@ -67,6 +79,9 @@ def _leave_alternate_stack() -> None:
     if sys.platform == "linux" and "openvino" in sys.modules:
         ctypes.CDLL(None).sigaltstack(ctypes.byref(_Stack(None, _DISABLE, 0)), None)
 
+
+_TWICE = 5.0
+"""Seconds in which Slurm may deliver one signal twice: directly and through srun."""
 
 _AGAIN = 0.05
 """Seconds before a signal is sent again if Python has dropped its exception."""
@@ -135,11 +150,10 @@ class StopSignals(_WhileEntered):
     def _receive(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self.received:
-            # SIGHUP may be repeated, or follow SIGTERM at system shutdown.
-            if name != "SIGHUP":
+            if not self._may_be_one(name):
                 raise KeyboardInterrupt
             return
-        self.received = name
+        self.received, self._received_at = name, time.monotonic()
         message = (
             f"{name}: finishing the current step, then saving a checkpoint; repeat to stop at once"
         )
@@ -147,3 +161,11 @@ class StopSignals(_WhileEntered):
             self.log(message)
         except RuntimeError:  # the signal interrupted the output of another line
             os.write(2, f"\n{message}\n".encode())
+
+    def _may_be_one(self, name: str) -> bool:
+        """Return whether a further signal says nothing new."""
+        # SIGHUP may be repeated, or follow SIGTERM at system shutdown; SIGUSR1 is only a warning.
+        if name in ("SIGHUP", "SIGUSR1"):
+            return True
+        soon = time.monotonic() < self._received_at + _TWICE
+        return soon and name == self.received and "SLURM_STEP_ID" in os.environ

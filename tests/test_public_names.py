@@ -52,6 +52,7 @@ NAMES = [
     "probe",
     "push",
     "quantize",
+    "ray_train",
     "read_dataset",
     "train",
     "vgg",

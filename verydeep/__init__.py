@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from verydeep.run.testing.evaluate import evaluate as evaluate
     from verydeep.run.testing.evaluate import evaluate_all as evaluate_all
     from verydeep.run.testing.quantize import quantize as quantize
+    from verydeep.run.training.ray_train import ray_train as ray_train
     from verydeep.run.training.train import train as train
     from verydeep.system.settings import Compute as Compute
     from verydeep.transfer.descriptor import Descriptor as Descriptor
@@ -100,6 +101,7 @@ _HOMES = {
     "probe": "verydeep.transfer.probe",
     "push": "verydeep.run.push",
     "quantize": "verydeep.run.testing.quantize",
+    "ray_train": "verydeep.run.training.ray_train",
     "read_dataset": "verydeep.data.read",
     "train": "verydeep.run.training.train",
     "vgg": "verydeep.nets.vgg",
@@ -146,6 +148,7 @@ __all__ = [
     "probe",
     "push",
     "quantize",
+    "ray_train",
     "read_dataset",
     "train",
     "vgg",

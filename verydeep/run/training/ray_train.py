@@ -1,0 +1,240 @@
+"""Training on a Ray cluster: Ray starts the processes and replaces lost ones; the training is ours.
+
+Ray Train gives each worker its place in a process group and calls a function there, and calls it
+anew in a new group when a worker is lost. The function is :func:`verydeep.train`, which resumes the
+run from its own checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verydeep.data.read import Data, DataSource
+from verydeep.errors import InputError, MachineError, MissingExtra, TrainingStopped, plural
+from verydeep.recipe.auto import AUTO
+from verydeep.recipe.recipe import Recipe
+from verydeep.run.training.default_out import default_out
+from verydeep.run.training.result import TrainResult
+from verydeep.run.training.train import train
+from verydeep.system.distributed import joined
+from verydeep.system.files import make_folder
+from verydeep.system.option_names import option
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.system.relay import FileProgress, followed
+from verydeep.training.run_folder import RunFolder
+
+_RAYS_FILES = ".ray"
+"""Folder in the run folder for what Ray Train writes, which a finished run does not need."""
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing about this machine is sent anywhere
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # which prints each line twice
+}
+
+
+def ray_train(
+    data: Data,
+    recipe: Recipe | str | Path = AUTO,
+    out: str | Path | None = None,
+    *,
+    workers: int | tuple[int, int] = 2,
+    gpus: bool | None = None,
+    cpus_per_worker: int = 1,
+    retries: int = 3,
+    address: str | None = None,
+    resume: bool = False,
+    layout: str | None = None,
+    settings: Mapping[str, Any] | Iterable[str] | None = None,
+    progress: ProgressWish = None,
+    **keywords: Any,
+) -> TrainResult:
+    """Train a net with several workers of a Ray cluster, in a run folder.
+
+    The workers share every batch, as several processes of :func:`verydeep.train` do. When a worker
+    or its machine is lost, Ray starts a new group, with fewer workers if ``workers`` is a range,
+    which resumes the run from its last checkpoint.
+
+    Args:
+        data: As for :func:`verydeep.train`; a folder that all machines of the cluster see.
+        recipe: As for :func:`verydeep.train`.
+        out: Run folder, which all machines see; None takes the first free one of ``runs/DATA``.
+        workers: Number of workers, or the least and the most of them.
+        gpus: Whether each worker takes a GPU; None takes them if the cluster has some.
+        cpus_per_worker: Cores of each worker, which compute or decode images.
+        retries: Number of times that a lost worker is replaced; −1 sets no limit.
+        address: Address of the cluster, as for ``ray.init``; None uses the one that this program is
+            connected to, or starts one on this machine and ends it afterwards.
+        resume: Resume the run in ``out``.
+        layout: Folder layout of the data; None detects it.
+        settings: Changes to the recipe by dotted path.
+        progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
+            False nowhere.
+        keywords: Changes to the recipe by name of the setting.
+
+    Returns:
+        The run, with the content of ``metrics.json``.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        InputError: The data, the recipe, a keyword or the folder cannot be used.
+        TrainingStopped: The loss is not finite.
+        MachineError: More workers were lost than are replaced.
+    """
+    _check_ray()
+    folder = Path(out or default_out(DataSource(data).name, resume=resume)).expanduser().absolute()
+    run = RunFolder(folder)
+    with run.opened(resume=resume):
+        pass  # refused here, before any worker starts
+    if isinstance(data, str | Path) and Path(data).expanduser().exists():
+        data = Path(data).expanduser().absolute()
+    job = _Job(
+        data,
+        recipe,
+        folder,
+        layout,
+        settings if isinstance(settings, Mapping | None) else list(settings),
+        keywords,
+    )
+    make_folder(folder / _RAYS_FILES)
+    job.progress.path.unlink(missing_ok=True)
+    shown = choose_progress(progress)
+    with _cluster(address), followed(job.progress.path, shown):
+        metrics = _fit(job, workers, gpus, cpus_per_worker, retries)
+    shutil.rmtree(folder / _RAYS_FILES, ignore_errors=True)
+    return TrainResult(Path(out).expanduser() if out else folder, metrics)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A call of :func:`verydeep.train` for the workers."""
+
+    data: Data
+    recipe: Recipe | str | Path
+    folder: Path
+    layout: str | None
+    settings: Mapping[str, Any] | list[str] | None
+    keywords: Mapping[str, Any]
+
+    @property
+    def progress(self) -> FileProgress:
+        """Where the workers report."""
+        return FileProgress(self.folder / _RAYS_FILES / "progress.log")
+
+    def begin_or_resume(self) -> TrainResult:
+        """Train in the group that exists, from the run's checkpoint if there is one."""
+        run = RunFolder(self.folder)
+        with joined() as group:
+            progress = self.progress if group.rank == 0 else Progress()
+            progress.log(f"training with {plural(group.size, 'worker')} on Ray")
+            # Rank 0 looks, before any of them begins the run.
+            resume, *_ = group.gather(run.started or (run.path / "stages").is_dir())
+            return train(
+                self.data,
+                self.recipe,
+                self.folder,
+                resume=resume,
+                layout=self.layout,
+                settings=self.settings,
+                progress=progress,
+                **self.keywords,
+            )
+
+
+def _work(config: dict[str, _Job]) -> dict[str, Any]:
+    """Train in a worker; return the metrics, or an error that another try would only repeat."""
+    try:
+        return {"metrics": dict(config["job"].begin_or_resume().metrics)}
+    except (InputError, TrainingStopped) as error:
+        return {"error": error}
+
+
+def _fit(
+    job: _Job,
+    workers: int | tuple[int, int],
+    gpus: bool | None,
+    cpus_per_worker: int,
+    retries: int,
+) -> dict[str, Any]:
+    """Let Ray Train call the job in every worker, again after a loss."""
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    if gpus is None:
+        gpus = ray.cluster_resources().get("GPU", 0) > 0
+    try:
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config={"job": job},
+            scaling_config=ScalingConfig(
+                num_workers=workers,
+                use_gpu=gpus,
+                resources_per_worker={"CPU": cpus_per_worker, **({"GPU": 1} if gpus else {})},
+            ),
+            torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if gpus else "gloo"),
+            run_config=RunConfig(
+                name=job.folder.name,
+                storage_path=str(job.folder / _RAYS_FILES),
+                failure_config=FailureConfig(max_failures=retries),
+            ),
+        )
+    except ValueError as error:  # of a number of workers
+        raise InputError(f"{option('workers')}: {error}") from error
+    try:
+        found = trainer.fit().return_value
+    except TrainingFailedError as error:
+        raise MachineError(
+            f"{_cause(error)} (after {retries} new starts; the last checkpoint is kept: go on with "
+            "the same call and resume=True)"
+        ) from error
+    if "error" in found:
+        raise found["error"]
+    return dict(found["metrics"])
+
+
+def _cause(error: Exception) -> str:
+    """Return why the workers failed, in one line."""
+    failures = getattr(error, "worker_failures", {})
+    for rank, failure in failures.items():
+        base = getattr(failure, "_base_exc", failure)
+        lines = str(base).strip().splitlines()
+        return f"worker {rank}: {lines[0] if lines else type(base).__name__}"
+    return str(error).strip().splitlines()[-1]
+
+
+def _check_ray() -> None:
+    try:
+        import ray.train  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("training on a Ray cluster", "ray") from error
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """Connect to a cluster, or start one here and end it."""
+    import ray
+
+    before = {name: os.environ.get(name) for name in _QUIET}
+    os.environ.update(_QUIET)
+    started = not ray.is_initialized()
+    try:
+        if started:
+            ray.init(
+                address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+            )
+        yield
+    finally:
+        if started:
+            ray.shutdown()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -304,6 +304,15 @@ def test_lack_of_memory_names_what_takes_less(error: Exception) -> None:
     assert "training.micro_batch" in fault.message
 
 
+def test_the_loss_of_another_process_is_told_without_traceback() -> None:
+    fault = fault_of(
+        RuntimeError("[gloo/transport/tcp/pair.cc:545] Connection reset"), ["evaluate"]
+    )
+    assert fault is not None
+    assert fault.message.startswith("another process of the group has ended")
+    assert fault.exit_code == 1
+
+
 def test_a_mistake_of_ours_keeps_its_traceback() -> None:
     assert fault_of(ZeroDivisionError(), ["train"]) is None
     assert fault_of(RuntimeError("size mismatch"), ["train"]) is None

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from verydeep.errors import InputError
-from verydeep.system.device import usable_cores
+from verydeep.system.device import choose_machine, usable_cores
 from verydeep.system.distributed import is_first, joined
 from verydeep.system.launch import in_processes
 from verydeep.system.membership import membership
@@ -83,6 +83,14 @@ def fail_at_the_end() -> str:
     if membership().rank == 1:
         raise InputError("too late")
     return "done"
+
+
+def sum_on_gpus() -> list[list[Any]]:
+    """Return the device of each process, and a sum of all that it got there."""
+    device = choose_machine().device
+    with joined() as group:
+        value = group.sum(torch.tensor(group.rank + 1.0, device=device))
+        return group.gather([str(device), value.item()])
 
 
 def nap(folder: Path) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from verydeep.cli.output import without_controls
 from verydeep.errors import VeryDeepError, WorkerError
+from verydeep.system.lost_process import lost_connection
 
 _FEWER_WORKERS = {
     "train": "--set data.workers=0 takes none, --set training.micro_batch=16 less memory",
@@ -72,6 +73,10 @@ def fault_of(error: Exception, words: Sequence[str]) -> Fault | None:
         return Fault(str(error), error.exit_code)
     if isinstance(cause, OSError):
         return _fault_of_system(cause)
+    if lost_connection(error):
+        return Fault(
+            "another process of the group has ended; see what it says (--debug shows more)"
+        )
     if isinstance(error, MemoryError) or _is_torchs_lack_of_memory(error):
         help_ = _LESS_MEMORY.get(verb, "close other programs, or take smaller images")
         return Fault(f"there is not enough memory: {help_} (--debug shows where)")

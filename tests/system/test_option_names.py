@@ -16,7 +16,7 @@ from verydeep.system.option_names import flags_in_messages, option
 
 SOURCES = Path(package.__file__).parent
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
-OF_THE_PROGRAM = ("cli/", "visualization/report/", "system/option_names.py")
+OF_THE_PROGRAM = ("cli/", "run/slurm.py", "visualization/report/", "system/option_names.py")
 """Code that only the program runs, and pages that print commands."""
 
 OF_OTHERS = ("--set ", "--pack-destination", "--prefer-offline", "--silent")

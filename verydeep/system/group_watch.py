@@ -67,6 +67,8 @@ class GroupWatch:
         self._found, self._leaving = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._peers: dict[int, socket.socket] = {}
+        self._heard: set[int] = set()
+        self._closed = False
 
     def __enter__(self) -> Self:
         """Connect to the others."""
@@ -100,7 +102,8 @@ class GroupWatch:
             reported = self._await_first()
             if isinstance(found, VeryDeepError):
                 found.reported = found.reported or reported
-        # Rank 0 keeps its connections: they close with the process, after it has printed.
+        # They close with the process: in the case of rank 0, after it has printed.
+        _KEPT.extend(self._peers.values())
         if found is not error:
             raise found from None
 
@@ -133,6 +136,10 @@ class GroupWatch:
                 line = words.readline()
         except OSError:
             line = ""
+        with self._lock:
+            self._heard.add(rank)
+            if self._closed:
+                peer.close()
         if not line.endswith("\n"):
             self._lose(self._vanished(rank))
         elif (word := json.loads(line)) is not None:
@@ -189,9 +196,18 @@ class GroupWatch:
         return not gone
 
     def _close(self) -> None:
-        for peer in self._peers.values():
-            with contextlib.suppress(OSError):
-                peer.shutdown(socket.SHUT_WR)
+        """Close the connections; those on which another process may still speak, after it has."""
+        with self._lock:
+            self._closed = True
+            for rank, peer in self._peers.items():
+                with contextlib.suppress(OSError):
+                    peer.shutdown(socket.SHUT_WR)
+                if rank in self._heard:
+                    peer.close()
+
+
+_KEPT: list[socket.socket] = []
+"""Connections of groups that have failed."""
 
 
 def _kind(name: str) -> type[VeryDeepError]:

@@ -142,6 +142,7 @@ class TestPython:
     def test_of_several_processes_one_reports(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
         monkeypatch.setenv("RANK", "1")
+        monkeypatch.setenv("WORLD_SIZE", "2")
         assert type(choose_progress(None)) is Progress
 
     def test_no_stderr_at_all_is_silent(self, monkeypatch: pytest.MonkeyPatch) -> None:

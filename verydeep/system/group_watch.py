@@ -8,7 +8,6 @@ without a word is that of a killed process, and one to a machine that is gone cl
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import secrets
@@ -24,6 +23,7 @@ from typing import Any, Self
 from verydeep import errors
 from verydeep.errors import InputError, MachineError, MissingExtra, ProcessLost, VeryDeepError
 from verydeep.system.distributed import Group
+from verydeep.system.interrupt import Interruptible, PeerLost
 
 PAUSE = 2.0
 """Seconds in which a process may end by itself before it is interrupted."""
@@ -39,10 +39,6 @@ _LAST_WORDS = 5.0
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """Seconds and counts after which the system closes a connection to a machine that is gone."""
-
-
-class Lost(BaseException):
-    """Interrupts the work of a process whose group is incomplete."""
 
 
 class GroupWatch:
@@ -63,7 +59,7 @@ class GroupWatch:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.lost: VeryDeepError | None = None
-        self._thread = threading.get_ident()
+        self._work = Interruptible()
         self._found, self._leaving = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._peers: dict[int, socket.socket] = {}
@@ -74,6 +70,7 @@ class GroupWatch:
         """Connect to the others."""
         if self.group.size > 1:
             self._peers = dict(_meet(self.group))
+            self._work.__enter__()
             for rank, peer in self._peers.items():
                 threading.Thread(target=self._listen, args=(rank, peer), daemon=True).start()
         return self
@@ -91,7 +88,8 @@ class GroupWatch:
         """
         if self.group.size == 1:
             return
-        self._stop_interrupts()
+        self._work.__exit__(kind, error, traceback)
+        self._leaving.set()
         if error is None:
             self._tell(None)
             self._close()
@@ -107,21 +105,12 @@ class GroupWatch:
         if found is not error:
             raise found from None
 
-    def _stop_interrupts(self) -> None:
-        while True:
-            try:
-                with self._lock:
-                    self._leaving.set()
-            except Lost:  # was under way
-                continue
-            return
-
     def _translated(self, error: BaseException) -> BaseException:
         """Return the reason for an error: the end of another process, or the error itself."""
         broken = isinstance(error, RuntimeError) and _is_of_connection(error)
         if broken:
             self._found.wait(_LAST_WORDS)
-        if self.lost is not None and (broken or isinstance(error, Lost)):
+        if self.lost is not None and (broken or isinstance(error, PeerLost)):
             return self.lost
         if broken:
             reason = str(error).partition(". ")[0]
@@ -169,9 +158,7 @@ class GroupWatch:
         self._found.set()
         if self._leaving.wait(PAUSE):
             return
-        with self._lock:
-            if not self._leaving.is_set():
-                _raise_in(self._thread)
+        self._work.stop()
         if not self._leaving.wait(GRACE):
             self._tell(error)
             if not error.reported:
@@ -228,12 +215,6 @@ def _is_of_connection(error: BaseException) -> bool:
     from torch.distributed import DistError
 
     return isinstance(error, DistError) or "gloo" in str(error) or "NCCL" in str(error)
-
-
-def _raise_in(thread: int) -> None:
-    """Raise :class:`Lost` in a thread as soon as it executes Python."""
-    number, kind = ctypes.c_ulong(thread), ctypes.py_object(Lost)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(number, kind)
 
 
 def _is_open(peer: socket.socket) -> bool:

@@ -18,6 +18,7 @@ def bulk_as_text(value: dict[str, Any]) -> str:
     if value["retried"]:
         notes.append(f"{plural(value['retried'], 'attempt')} repeated")
     if now:
-        notes.append(f"{now:,} in {value['seconds']:.1f} s ({rate:,.1f} images/s)")
+        these = f"{now:,} " if value["earlier"] else ""
+        notes.append(f"{these}in {value['seconds']:.1f} s ({rate:,.1f} images/s)")
     files = plural(value["parts"], "file")
     return f"{', '.join(notes)}\none row per image in {value['out']}/parts ({files})"

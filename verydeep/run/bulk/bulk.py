@@ -155,6 +155,10 @@ class _Run:
             size=shape.actors,
             begin=lambda actor: actor.begin.remote(len(self.listing)),
             submit=self._submit,
+            slow=lambda: self.progress.log(
+                f"no actor has begun yet: each needs {plural(shape.cores, 'core')} and "
+                f"{plural(shape.gpus, 'GPU')} on one machine; ray status tells what is free"
+            ),
         )
 
     def _submit(self, actor: Any, rows: range) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, NamedTuple
 
 from verydeep.errors import InputError, MachineError
@@ -22,6 +23,9 @@ MOST_IN_A_ROW = 24
 
 PATIENCE = 1.0
 """Seconds after which waiting for an actor looks for signals."""
+
+SLOW = 60
+"""Times of this patience after which the wait for the first actor is reported."""
 
 
 class Lost(NamedTuple):
@@ -48,6 +52,7 @@ class Pool:
         size: Number of actors.
         begin: Lets an actor load the model; returns a reference to the outcome.
         submit: Gives a task to an actor; returns a reference to its table.
+        slow: Reports that the first actor has not begun for a long time.
         lost: Tasks that could not be done, known after iteration.
         retried: Number of failed attempts.
     """
@@ -57,6 +62,7 @@ class Pool:
     size: int
     begin: Callable[[Any], Any]
     submit: Callable[[Any, range], Any]
+    slow: Callable[[], object] = lambda: None
     lost: list[Lost] = field(default_factory=list)
     retried: int = 0
 
@@ -76,7 +82,7 @@ class Pool:
         """
         while True:
             self._start()
-            actor, _, outcome = self._next()
+            actor, _, outcome = self._next(self.slow)
             if actor is not None:
                 self._free.append(actor)
                 return _checked(outcome)
@@ -132,11 +138,14 @@ class Pool:
         actor = self.make()
         self._running[self.begin(actor)] = actor, None
 
-    def _next(self) -> tuple[Any, range | None, Any]:
+    def _next(self, slow: Callable[[], object] = lambda: None) -> tuple[Any, range | None, Any]:
         """Wait for an actor; return it (None if it is lost), its task, and what it has returned."""
-        done: list[Any] = []
-        while not done:
+        for turn in count():
             done, _ = self.ray.wait([*self._running], num_returns=1, timeout=PATIENCE)
+            if done:
+                break
+            if turn == SLOW:
+                slow()
         actor, rows = self._running.pop(done[0])
         try:
             return actor, rows, self.ray.get(done[0])
@@ -156,6 +165,7 @@ class Pool:
                 f"with {about.settings} instead of {expected.model_hash[:8]} with "
                 f"{expected.settings}): the machines of the cluster must see the same files"
             )
+        self._failed_starts = 0
         self._free.append(actor)
 
     def _count_failed_start(self, fault: Fault) -> None:

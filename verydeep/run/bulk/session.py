@@ -104,6 +104,7 @@ def _connect(ray: Any, address: str | None, logs: str) -> None:
             **({} if address else local),
         )
     except Exception as error:  # depends on the version
+        ray.shutdown()  # of what has started
         reason = " ".join(str(error).split())
         if address is None:
             raise MachineError(f"Ray does not start on this machine ({reason})") from error

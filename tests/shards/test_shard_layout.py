@@ -273,8 +273,9 @@ def test_a_missing_program_for_a_url_is_named(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(DataError, match="unknown protocol"):
         read_dataset("gopher+x://bucket/*.tar")
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
-    with pytest.raises(MissingExtra, match=r"verydeep\[shards\]"):
-        read_dataset("s3://bucket/*.tar")
+    for place, extra in (("s3://bucket/*.tar", "s3"), ("https://host/{0..1}.tar", "shards")):
+        with pytest.raises(MissingExtra, match=rf"verydeep\[{extra}\]"):
+            read_dataset(place)
 
 
 def test_braces_are_a_shells() -> None:

@@ -3,10 +3,13 @@
     python benchmarks/scale.py --out docs/results/scale.json
 
 Measures what the model takes as given, each by itself: the time of an all-reduce by its size, and
-that of the optimizer. Then it measures training in one and two processes with one thread each, by
-benchmarks/processes.py, and compares the rate of two with what the model makes of the rate of one.
-The nets differ in the ratio of computing to exchange. ``--nice -10`` (as root) gives the processes
-precedence over others of a busy machine.
+that of an update in one process by the number of images, whose slope is the rate and whose
+intercept is the fixed part. Then it measures updates in two processes of one thread, and compares
+them with the prediction. The nets differ in the ratio of computing to exchange.
+
+All times are processor time of rank 0: on a CPU the exchange takes the processor, too, so nothing
+overlaps; and the figures hold on a machine that others use as well, where wall times do not. What
+it leaves out is waiting for the other process.
 """
 
 from __future__ import annotations
@@ -16,30 +19,28 @@ import importlib
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
-from verydeep.nets.anatomy import Anatomy, anatomy
+from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import vgg
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.setup import make_optimizer
 from verydeep.system.device import choose_machine, describe_environment
 from verydeep.system.distributed import joined
 from verydeep.system.launch import in_processes
+from verydeep.training.gradients import gradients_of
 from verydeep.training.scaling import Cluster, Plan, update
 
 K = 100
-SIZES = (4, 64 * 1024, 2**20, 4 * 2**20, 16 * 2**20, 64 * 2**20)
-CASES = (
-    {"net": "D", "width": 0.25, "size": 112, "batch": 32},
+SIZES = (64 * 1024, 2**20, 4 * 2**20, 16 * 2**20, 64 * 2**20)
+CASES: tuple[dict[str, Any], ...] = (
+    {"net": "D", "width": 0.25, "size": 112, "batch": 16},
     {"net": "A", "width": 0.25, "size": 64, "batch": 16},
     {"net": "A", "width": 0.5, "size": 32, "batch": 16},
     {"net": "A", "width": 0.5, "size": 32, "batch": 4},
@@ -47,122 +48,116 @@ CASES = (
 """From much computing and little exchange to the contrary."""
 
 
-def time_all_reduce(rounds: int) -> dict[int, float]:
-    """Return the median seconds of an all-reduce by the number of bytes."""
+def time_all_reduce(repeats: int) -> dict[int, float]:
+    """Return the median processor seconds of an all-reduce by the number of bytes."""
     torch.set_num_threads(1)
     found: dict[int, list[float]] = {size: [] for size in SIZES}
     with joined() as group:
-        for _ in range(rounds):
+        for _ in range(repeats):
             for size in SIZES:
                 value = torch.zeros(size // 4)
-                group.gather(None)  # all begin together
-                started = time.perf_counter()
+                started = time.process_time()
                 group.sum(value)
-                found[size].append(time.perf_counter() - started)
+                found[size].append(time.process_time() - started)
     return {size: statistics.median(times) for size, times in found.items()}
 
 
 def fit_link(times: dict[int, float]) -> tuple[float, float]:
     """Return bytes per second and seconds of latency of the all-reduce of two processes."""
-    sizes = np.array([*times], float)
-    measured = np.array([*times.values()])
+    sizes, measured = np.array([*times], float), np.array([*times.values()])
     # Relative errors count alike for all sizes.
     matrix = np.stack([sizes, np.ones_like(sizes)], 1) / measured[:, None]
     (slope, latency), *_ = np.linalg.lstsq(matrix, np.ones_like(sizes), rcond=None)
-    return 1 / slope, max(0.0, latency) / 2
+    return float(1 / slope), max(0.0, float(latency)) / 2
 
 
-def time_optimizer(case: dict[str, Any], rounds: int) -> float:
-    """Return the median seconds of a step of the optimizer."""
+def time_updates(case: dict[str, Any], updates: int) -> float:
+    """Return the median processor seconds of an update."""
     torch.set_num_threads(1)
+    torch.manual_seed(0)
     net = vgg(case["net"], K, input_size=case["size"], width=case["width"])
-    optimizer = make_optimizer(net, Recipe())
-    for parameter in net.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    times = []
-    for _ in range(rounds + 1):
-        started = time.perf_counter()
-        optimizer.step()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
+    net = net.to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(net, Recipe().replace(training__learning_rate=1e-6))
+    seconds = []
+    with joined() as group, gradients_of(net, group) as gradients:
+        own = case["batch"] // group.size
+        x = torch.randn(own, 3, case["size"], case["size"]).to(memory_format=torch.channels_last)
+        labels = torch.arange(own) % K
+        for _ in range(updates + 1):
+            started = time.process_time()
+            gradients.clear()
+            gradients.last()
+            (F.cross_entropy(net(x), labels, reduction="sum") / case["batch"]).backward()
+            gradients.total(own)
+            optimizer.step()
+            seconds.append(time.process_time() - started)
+    return statistics.median(seconds[1:])
 
 
-def train(case: dict[str, Any], rounds: int) -> dict[str, Any]:
-    """Return what benchmarks/processes.py measures."""
-    words = [f"--{name}={value}" for name, value in case.items()]
-    script = Path(__file__).with_name("processes.py")
-    images = 8 * case["batch"]
-    done = subprocess.run(
-        [sys.executable, script, *words, f"--images={images}", f"--rounds={rounds}"],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
+def measure(mine: Any, case: dict[str, Any], options: Any) -> dict[str, list[float]]:
+    """Return the times of all rounds: in one process, with half of the images, and in two."""
+    half = {**case, "batch": case["batch"] // 2}
+    jobs = {"one": (1, case), "half": (1, half), "two": (2, case)}
+    found: dict[str, list[float]] = {name: [] for name in jobs}
+    for number in range(options.rounds):
+        for name in [*jobs] if number % 2 == 0 else reversed([*jobs]):
+            count, what = jobs[name]
+            found[name].append(in_processes(count, mine.time_updates, what, options.updates))
     return found
 
 
-def cluster_of(
-    net: Anatomy, rate: float, batch: int, link: float, hop: float, fixed: float
-) -> Cluster:
-    """Return this machine as the model sees it, from the rate of one process."""
-    return Cluster(
-        images=batch / (batch / rate - fixed),
+def compare(
+    mine: Any, case: dict[str, Any], link: float, hop: float, options: Any
+) -> dict[str, Any]:
+    """Measure one net, and let the model predict two processes from one."""
+    found = measure(mine, case, options)
+    one, half, two = (statistics.median(found[name]) for name in ("one", "half", "two"))
+    machine = Cluster(
+        images=case["batch"] / 2 / (one - half),
         gpus_per_node=2,
         inside=link,
         between=link,
         hop=hop,
         leap=hop,
-        fixed=fixed,
-        decoded=1e9,  # images are decoded already
+        fixed=max(0.0, 2 * half - one),
+        decoded=1e9,  # nothing is read
         read=1e15,
         image_bytes=1.0,
         saved=1e9,
     )
-
-
-def compare(case: dict[str, Any], link: float, hop: float, rounds: int) -> dict[str, Any]:
-    """Measure one net, and let the model predict the rate of two processes."""
-    fixed, measured = time_optimizer(case, rounds), train(case, rounds)
-    alone, together = (measured["median"][count] for count in ("1", "2"))
     net = anatomy(case["net"], K, input_size=case["size"], width=case["width"])
-    batch = case["batch"]
-    cluster = cluster_of(net, alone, batch, link, hop, fixed)
-    one = update(net, Plan(2, batch), cluster)
-    late = update(net, Plan(2, batch, overlapped=False), cluster)
+    predicted = update(net, Plan(2, case["batch"], overlapped=False), machine)
     return {
         **case,
-        "images_per_second": measured["images_per_second"],
-        "median": {"1": alone, "2": together},
-        "optimizer_seconds": fixed,
-        "predicted": batch / one.seconds,
-        "predicted_without_overlap": batch / late.seconds,
-        "measured_to_predicted": together * one.seconds / batch,
-        "update": asdict(one),
-        "waited_for_gradients": measured["costs"]["2"]["seconds_each"]["sums of gradients"],
+        "gradient_mb": 4e-6 * net.parameters,
+        "seconds": {"one": one, "half": half, "two": two},
+        "all_seconds": found,
+        "fixed": machine.fixed,
+        "predicted": predicted.seconds,
+        "predicted_exchange": predicted.exchange,
     }
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--nice", type=int, default=0)
+    parser.add_argument("--updates", type=int, default=8)
     parser.add_argument("--out", type=Path)
-    options = parser.parse_args(words)
-    os.nice(options.nice)
+    options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     mine = importlib.import_module(Path(__file__).stem)  # the other process imports it too
-    times = in_processes(2, mine.time_all_reduce, 5 * options.rounds)
+    times = in_processes(2, mine.time_all_reduce, 15)
     link, hop = fit_link(times)
-    print(f"link {link / 1e9:.2f} GB/s, {hop * 1e6:.0f} us", file=sys.stderr)
     result = {
-        "what": "training in 1 and 2 processes of one thread, and the model's prediction for 2",
+        "what": "processor seconds of an update in 1 and 2 processes of one thread, and the "
+        "model's prediction for 2",
         "all_reduce_seconds": times,
         "link_bytes_per_second": link,
         "hop_seconds": hop,
-        "load": os.getloadavg()[1],
-        "cases": [compare(case, link, hop, options.rounds) for case in CASES],
+        "rounds": options.rounds,
+        "updates": options.updates,
+        "cases": [compare(mine, case, link, hop, options) for case in CASES],
         "environment": describe_environment(choose_machine("cpu", "fp32")),
     }
     text = json.dumps(result, indent=1)

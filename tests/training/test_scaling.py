@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,3 +154,28 @@ def test_no_number_of_gpus_is_more_than_ideal() -> None:
         assert 0 < found.efficiency <= 1 + 1e-9
         rates.append(found.efficiency)
     assert rates == sorted(rates, reverse=True)
+
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results" / "scale.json"
+
+
+@pytest.mark.parametrize("case", json.loads(RESULTS.read_text())["cases"])
+def test_two_measured_processes_take_what_is_predicted_from_one(case: dict[str, Any]) -> None:
+    """Times of one process and of the all-reduce alone predict those of two within a fifth."""
+    link = json.loads(RESULTS.read_text())
+    one, half, two = (case["seconds"][name] for name in ("one", "half", "two"))
+    machine = replace(
+        CLUSTER,
+        gpus_per_node=2,
+        images=case["batch"] / 2 / (one - half),
+        fixed=max(0.0, 2 * half - one),
+        inside=link["link_bytes_per_second"],
+        hop=link["hop_seconds"],
+        decoded=1e9,
+        read=1e15,
+    )
+    net = anatomy(case["net"], 100, input_size=case["size"], width=case["width"])
+    predicted = update(net, Plan(2, case["batch"], overlapped=False), machine)
+    assert two == pytest.approx(predicted.seconds, rel=0.2)
+    # It is not only half of the computing.
+    assert predicted.exchange > 0.05 * predicted.seconds

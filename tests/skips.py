@@ -12,6 +12,7 @@ import pytest
 
 INHERENT = (
     "there is no CUDA device",
+    "there is no second CUDA device",
     "bf16 is slow here",
     "this user may read every file",
     "this disk",

@@ -289,12 +289,12 @@ def test_with_several_processes_each_calls_it_without_them(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs")
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is no second CUDA device")
 def test_each_process_sums_on_its_own_gpu() -> None:
     assert in_processes(2, calls.sum_on_gpus) == [["cuda:0", 3.0], ["cuda:1", 3.0]]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_more_processes_than_gpus_are_refused_in_all() -> None:
     with pytest.raises(InputError, match="need a GPU each"):
         in_processes(torch.cuda.device_count() + 1, calls.sum_on_gpus)

@@ -51,7 +51,7 @@ def train_together() -> Any:
         return weights(net).tolist()
 
 
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are not two GPUs")
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is no second CUDA device")
 def test_two_gpus_keep_the_same_weights(tmp_path: Path) -> None:
     first, second = together(train_together, 2, tmp_path)
     assert first == second

@@ -47,6 +47,15 @@ def descendants() -> dict[int, str]:
     return found
 
 
+def is_gone(pid: int) -> bool:
+    """Return whether a process has ended; one that nobody has waited for has, too."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
 def _children(pid: int) -> Iterator[int]:
     """Yield the children of all threads of a process; none where the system does not list them."""
     for path in Path(f"/proc/{pid}/task").glob("*/children"):

@@ -64,6 +64,14 @@ def from_memory(samples: list[Sample], largest_scale: int = 64, **changes: Any) 
     return from_files(samples, store=scanned.store, **changes)
 
 
+def numbered(count: int, **settings: Any) -> TrainingBatches:
+    """Batches of images in memory; all pixels of an image are its number."""
+    pixels = [np.full((8, 8, 3), number, np.uint8) for number in range(count)]
+    known = [Sample(Path(f"{number}.png"), number % 3) for number in range(count)]
+    whole = Augmentation(size=8, scale=(8, 8), random_crop=False)
+    return TrainingBatches(known, whole, seed=1, store=PictureStore(pixels, CPU), **settings)
+
+
 def same(one: MicroBatch, other: MicroBatch) -> bool:
     """Whether two micro-batches agree to the last bit."""
     pairs = ((getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
@@ -181,19 +189,13 @@ def test_ranks_share_every_update_without_rest(
     count: int, world: int, batch: int, micro_batch: int, start: int, balanced: bool
 ) -> None:
     """Memory stands in for files: which process reads a micro-batch changes nothing (below)."""
-    pixels = [np.full((8, 8, 3), number, np.uint8) for number in range(count)]
-    known = [Sample(Path(f"{number}.png"), number % 3) for number in range(count)]
-    store = PictureStore(pixels, CPU)
     shares: dict[int, float] = {}
     met: list[int] = []
     for rank in range(world):
-        made = TrainingBatches(
-            known,
-            Augmentation(size=8, scale=(8, 8), random_crop=False),
+        made = numbered(
+            count,
             batch=batch,
             micro_batch=micro_batch,
-            seed=1,
-            store=store,
             balanced=balanced,
             rank=rank,
             world=world,
@@ -223,20 +225,8 @@ def test_ranks_share_every_update_without_rest(
 def test_a_micro_batch_holds_the_same_images_for_any_number_of_ranks(
     count: int, world: int, batch: int, micro_batch: int
 ) -> None:
-    pixels = [np.full((8, 8, 3), number, np.uint8) for number in range(count)]
-    known = [Sample(Path(f"{number}.png"), number % 3) for number in range(count)]
-
     def read(rank: int, world: int) -> list[MicroBatch]:
-        made = TrainingBatches(
-            known,
-            Augmentation(size=8, scale=(8, 8), random_crop=False),
-            batch=batch,
-            micro_batch=micro_batch,
-            seed=1,
-            store=PictureStore(pixels, CPU),
-            rank=rank,
-            world=world,
-        )
+        made = numbered(count, batch=batch, micro_batch=micro_batch, rank=rank, world=world)
         return list(made.epoch(0))
 
     alone, ranks = read(0, 1), [read(rank, world) for rank in range(world)]

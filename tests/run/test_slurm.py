@@ -33,7 +33,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def script_of(job: SlurmJob, **more: Any) -> str:
-    where = {"folder": Path("/work"), "log": Path("/work/d.log"), "origin": "verydeep slurm"}
+    where = {"folder": Path("/data"), "log": Path("/data/d.log"), "origin": "verydeep slurm"}
     return batch_script(job, ["program", "a b"], **{**where, **more})
 
 
@@ -56,8 +56,8 @@ def test_a_job_asks_for_what_it_was_given() -> None:
             "time=24:00:00",
             "partition=gpu",
             "account=vision",
-            "chdir=/work",
-            "output=/work/d.log",
+            "chdir=/data",
+            "output=/data/d.log",
             "open-mode=append",
             "requeue",
             "signal=B:USR1@120",

@@ -16,6 +16,7 @@ from typing import Any
 import launched_calls as calls
 import pytest
 import torch
+from leftovers import is_gone
 
 from verydeep.errors import InputError, ProcessLost
 from verydeep.system import launch
@@ -174,14 +175,6 @@ def pids_in(folder: Path, count: int) -> list[int]:
             return [int(text) for text in texts]
         time.sleep(0.05)
     pytest.fail("the processes did not start")
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
-    return text.rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.slow

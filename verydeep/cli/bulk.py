@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Json
+from verydeep.cli.options import Json, Model, VggClassifier
 from verydeep.cli.output import print_result
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.path import check_models
@@ -64,13 +64,7 @@ PartSize = Annotated[
 @option_group("views", TestProtocol, "scales", "flip")
 def predict(
     *,
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Model or run folder, exported file, hf:owner/name, or torchvision/NAME[:WEIGHTS "
-            "or :FILE]."
-        ),
-    ],
+    model: Model,
     source: Source,
     out: Out,
     column: Column = None,
@@ -111,13 +105,7 @@ def predict(
 @option_group("how", Descriptor, "scales", "flip", "layer", "aggregate")
 def features(
     *,
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Model or run folder of a classifier, hf:owner/name, or torchvision/vgg16 and the "
-            "like."
-        ),
-    ],
+    model: VggClassifier,
     source: Source,
     out: Out,
     column: Column = None,

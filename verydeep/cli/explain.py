@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Boxes, Json, check_files, sizes_in
+from verydeep.cli.options import Boxes, Json, VggClassifier, check_files, sizes_in
 from verydeep.cli.output import list_unreadable, print_result
 from verydeep.cli.text.columns import align
 from verydeep.models.path import check_models
@@ -27,13 +27,7 @@ EXPLAIN_EXAMPLES = (
 @option_group("compute", Compute, "device", "precision")
 def explain(
     *,
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Model or run folder of a classifier, hf:owner/name, or torchvision/vgg16 and the "
-            "like."
-        ),
-    ],
+    model: VggClassifier,
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     out: Annotated[Path, typer.Option(help="Folder for the page and its drawings.")],
     label: Annotated[

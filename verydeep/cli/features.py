@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Data, Json, Layout, costs_in
+from verydeep.cli.options import Data, Json, Layout, VggClassifier, costs_in
 from verydeep.cli.output import list_unreadable, print_result, progress_of
 from verydeep.errors import DataError
 from verydeep.models.path import check_models
@@ -32,13 +32,7 @@ PROBE_EXAMPLES = (
 @option_group("how", Descriptor, "scales", "flip", "layer", "aggregate")
 def features(
     *,
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Model or run folder of a classifier, hf:owner/name, or torchvision/vgg16 and the "
-            "like."
-        ),
-    ],
+    model: VggClassifier,
     data: Data,
     out: Annotated[
         Path, typer.Option(help="File to write: .parquet (extra: parquet), or .npz for NumPy.")

@@ -20,6 +20,20 @@ Data = Annotated[
         "or a name such as digits."
     ),
 ]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="Model or run folder, exported file, hf:owner/name, or torchvision/NAME[:WEIGHTS "
+        "or :FILE]."
+    ),
+]
+VggClassifier = Annotated[
+    str,
+    typer.Argument(
+        help="Model or run folder of a classifier, hf:owner/name, or torchvision/vgg16 and the "
+        "like."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Net = Annotated[str | None, typer.Option(help=f"{in_words()}.", autocompletion=nets_beginning)]
 RecipeName = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Boxes, Json, check_files
+from verydeep.cli.options import Boxes, Json, Model, check_files
 from verydeep.cli.output import list_unreadable, print_csv, print_result
 from verydeep.errors import InputError
 from verydeep.evaluation.protocol import TestProtocol
@@ -29,13 +29,7 @@ PREDICT_EXAMPLES = (
 @option_group("views", TestProtocol, "scales", "flip", "grid")
 def predict(
     *,
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Model or run folder, exported file, hf:owner/name, or torchvision/NAME[:WEIGHTS "
-            "or :FILE]."
-        ),
-    ],
+    model: Model,
     files: Annotated[list[str], typer.Argument(help="Images; a folder stands for those in it.")],
     top: Annotated[int, typer.Option(min=1, help="Number of classes to list.")] = 5,
     as_json: Json = False,

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from verydeep.models.loading import AnyClassifier
 
-_CHUNK = 2**24
-
 
 def model_key(model: AnyClassifier) -> str:
     """Return a hash of a classifier's weights, classes, preprocessing and calibration.
@@ -31,15 +29,13 @@ def _weights(model: Any) -> str:
 
     if isinstance(model, ExportedClassifier):
         return _files_key(model.path)
-    from verydeep.models.engines.net_files import weights_key
+    from verydeep.models.engines.net_files import add_state, weights_key
     from verydeep.models.trained_net import TrainedNet
 
     if isinstance(model, TrainedNet):
         return weights_key(model)
     digest = hashlib.sha256(repr(model.evaluation).encode())
-    for name, values in model.net.state_dict().items():
-        digest.update(name.encode())
-        digest.update(values.detach().cpu().contiguous().numpy())
+    add_state(digest, model.net)
     return digest.hexdigest()
 
 
@@ -49,6 +45,5 @@ def _files_key(path: Path) -> str:
     for part in (path, path.with_suffix(".bin")):
         if part.is_file():
             with part.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
+                hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -65,12 +64,3 @@ def actors() -> Iterator[int]:
     for pid, words in descendants().items():
         if words.startswith("ray::Actor"):
             yield pid
-
-
-def is_gone(pid: int) -> bool:
-    """Return whether a process has ended."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"

@@ -25,7 +25,7 @@ class DeadlyWork(PredictWork):
 
     def load(self, images: int) -> LoadedPredictor:
         loaded = super().load(images)
-        return _Deadly(self, loaded.model, loaded.how)
+        return _Deadly(loaded.model, self, loaded.how)
 
 
 @dataclass

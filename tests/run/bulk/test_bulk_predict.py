@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bulk_made import FAULTS, actors, is_gone, rows_of, start_program, until, write_model
+from bulk_made import FAULTS, actors, rows_of, start_program, until, write_model
 from bulk_made import write_photos as write
 from deadly_work import DeadlyWork
-from leftovers import descendants
+from leftovers import descendants, is_gone
 from tiny import Outcome
 
 import verydeep

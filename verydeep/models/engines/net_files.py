@@ -24,6 +24,8 @@ from verydeep.system.files import write_atomically
 from verydeep.system.version import __version__
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from verydeep.models.trained_net import TrainedNet
 
 MOST_NETS = 4
@@ -155,7 +157,12 @@ def weights_key(model: TrainedNet) -> str:
     preprocessing = [model.preprocessing.mean, model.preprocessing.divisor]
     about = [model.net.settings(), model.net.num_classes, preprocessing]
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
-    for name, values in model.net.state_dict().items():
+    add_state(digest, model.net)
+    return digest.hexdigest()[:32]
+
+
+def add_state(digest: hashlib._Hash, net: nn.Module) -> None:
+    """Add the names and values of a net's weights and buffers to a hash."""
+    for name, values in net.state_dict().items():
         digest.update(name.encode())
         digest.update(values.detach().cpu().contiguous().numpy())
-    return digest.hexdigest()[:32]

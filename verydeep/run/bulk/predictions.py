@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from verydeep.data.images.member import ImageSource
 from verydeep.evaluation.protocol import Scales, TestProtocol
 from verydeep.evaluation.workload import pixels_to_see
-from verydeep.models.identity import model_key
 from verydeep.models.loading import load_any_classifier
 from verydeep.models.prediction import Prediction
 from verydeep.run.bulk.ahead import read_ahead
-from verydeep.run.bulk.table import device_of, errors_of, model_id, table_of
-from verydeep.run.bulk.work import Work
+from verydeep.run.bulk.table import errors_of, model_id, table_of
+from verydeep.run.bulk.work import LoadedModel, Work
 
 if TYPE_CHECKING:
     from verydeep.models.loading import AnyClassifier
@@ -44,35 +43,31 @@ class PredictWork(Work):
         model = load_any_classifier(self.place, self.compute)
         how = model.test_protocol(self.scales, self.flip)
         model.prepare(pixels_to_see([how], images, model.input_size))
-        return LoadedPredictor(self, model, how)
+        return LoadedPredictor(model, self, how)
 
 
 @dataclass
-class LoadedPredictor:
+class LoadedPredictor(LoadedModel):
     """A loaded classifier."""
 
-    work: PredictWork
     model: AnyClassifier
+    work: PredictWork
     how: TestProtocol
 
-    def __post_init__(self) -> None:
-        self._hash = model_key(self.model)
-
-    def about(self) -> tuple[str, dict[str, Any], str]:
-        """Return the model's hash, the settings of the results, and the device."""
-        settings = {
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the results, with engine and precision."""
+        return {
             "top": self.work.top,
             "scales": list(self.how.used_scales),
             "flip": self.how.mirrors,
             **self.model.answered_by,
         }
-        return self._hash, settings, device_of(self.model)
 
     def table(self, first: int, names: Sequence[str], sources: Sequence[ImageSource]) -> Any:
         """Return an Arrow table with the predictions for a part."""
         with read_ahead(sources) as ahead:
             found = self.model.predict_sources(ahead, self.how, top=self.work.top, workers=0)
-        model = model_id(self.work.model, self._hash)
+        model = model_id(self.work.model, self.model_hash)
         return prediction_table(first, names, sources, found, model)
 
 

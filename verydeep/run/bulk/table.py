@@ -63,9 +63,3 @@ def model_id(model: str, model_hash: str) -> str:
     'runs/a@0123456789ab'
     """
     return f"{model}@{model_hash[:12]}"
-
-
-def device_of(model: Any) -> str:
-    """Return the device that a model computes on."""
-    machine = getattr(model, "machine", None)
-    return "cpu" if machine is None else str(machine.device)

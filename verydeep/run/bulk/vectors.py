@@ -16,10 +16,9 @@ from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.classifier import Classifier, load_classifier
-from verydeep.models.identity import model_key
 from verydeep.run.bulk.ahead import read_ahead
-from verydeep.run.bulk.table import device_of, errors_of, model_id, table_of
-from verydeep.run.bulk.work import Work
+from verydeep.run.bulk.table import errors_of, model_id, table_of
+from verydeep.run.bulk.work import LoadedModel, Work
 from verydeep.transfer.describe import describe_pictures
 from verydeep.transfer.descriptor import Descriptor
 
@@ -41,23 +40,20 @@ class FeaturesWork(Work):
         model = load_classifier(self.place, self.compute)
         how = self.descriptor.for_model(model)
         model.prepare(pixels_to_see([how.views], images, model.input_size))
-        return LoadedDescriber(self, model, how)
+        return LoadedDescriber(model, self, how)
 
 
 @dataclass
-class LoadedDescriber:
+class LoadedDescriber(LoadedModel):
     """A loaded classifier whose activations are taken."""
 
-    work: FeaturesWork
     model: Classifier
+    work: FeaturesWork
     how: Descriptor
 
-    def __post_init__(self) -> None:
-        self._hash = model_key(self.model)
-
-    def about(self) -> tuple[str, dict[str, Any], str]:
-        """Return the model's hash, the settings of the results, and the device."""
-        settings = {
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the results, with engine and precision."""
+        return {
             "layer": self.how.used_layer,
             "scales": list(self.how.used_scales),
             "flip": self.how.views.mirrors,
@@ -65,7 +61,6 @@ class LoadedDescriber:
             "dimension": self.how.dimension(self.model),
             **self.model.engine.engine_of(self.how.used_layer).to_dict(),
         }
-        return self._hash, settings, device_of(self.model)
 
     def table(self, first: int, names: Sequence[str], sources: Sequence[ImageSource]) -> Any:
         """Return an Arrow table with the vectors of a part."""
@@ -74,7 +69,7 @@ class LoadedDescriber:
             vectors = describe_pictures(self.model, pictures, self.how).numpy()
         faults = [pictures.unreadable.get(row) for row in range(len(sources))]
         columns = {"vector": vector_column(vectors, [*pictures.unreadable])}
-        model = model_id(self.work.model, self._hash)
+        model = model_id(self.work.model, self.model_hash)
         return table_of(first, names, columns, errors_of(sources, faults), model)
 
 

@@ -9,10 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 from verydeep.data.images.member import ImageSource
 from verydeep.errors import MachineError, VeryDeepError
+from verydeep.models.identity import model_key
 from verydeep.system.parent_watch import Owner, end_with
 from verydeep.system.settings import Compute
 
@@ -49,12 +50,32 @@ def place_of(model: str) -> str:
     return str(path.absolute()) if path.exists() else model
 
 
-class Loaded(Protocol):
-    """A loaded model, ready to work on parts."""
+@dataclass
+class LoadedModel(ABC):
+    """A loaded model, ready to work on parts.
 
-    def about(self) -> tuple[str, dict[str, Any], str]:
-        """Return the model's hash, the settings of the results, and the device."""
+    Attributes:
+        model: The model.
+        model_hash: Its hash.
+    """
 
+    model: Any
+    model_hash: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.model_hash = model_key(self.model)
+
+    @property
+    def device(self) -> str:
+        """Device that the model computes on."""
+        machine = getattr(self.model, "machine", None)
+        return "cpu" if machine is None else str(machine.device)
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the results, with engine and precision."""
+
+    @abstractmethod
     def table(self, first: int, names: Sequence[str], sources: Sequence[ImageSource]) -> Any:
         """Return an Arrow table with a row per image, in order.
 
@@ -83,7 +104,7 @@ class Work(ABC):
     """Name of the verb."""
 
     @abstractmethod
-    def load(self, images: int) -> Loaded:
+    def load(self, images: int) -> LoadedModel:
         """Load the model.
 
         Args:
@@ -108,7 +129,7 @@ class Actor:
     work: Work
     cores: int
     owner: Owner | None = None
-    _loaded: Loaded | None = field(default=None, init=False)
+    _loaded: LoadedModel | None = field(default=None, init=False)
 
     def begin(self, images: int) -> About | Fault:
         """Load the model."""
@@ -119,14 +140,18 @@ class Actor:
         try:
             _limit_threads(self.cores)
             self._loaded = self.work.load(images)
-            model_hash, settings, device = self._loaded.about()
+            settings = self._loaded.settings()
         except VeryDeepError as error:
             return Fault(str(error), isinstance(error, MachineError))
-        machine = {"device": device, "threads": self.cores, "versions": versions()}
-        return About(model_hash, settings, machine)
+        machine = {
+            "device": self._loaded.device,
+            "threads": self.cores,
+            "versions": versions(),
+        }
+        return About(self._loaded.model_hash, settings, machine)
 
     def do(self, first: int, names: Sequence[str], sources: Sequence[ImageSource]) -> Any | Fault:
-        """Return the table of a part; see :meth:`Loaded.table`."""
+        """Return the table of a part; see :meth:`LoadedModel.table`."""
         assert self._loaded is not None, "begin comes first"
         try:
             return self._loaded.table(first, names, sources)

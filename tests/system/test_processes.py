@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import multiprocessing
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from leftovers import is_gone
 from tiny import apart
 
 from verydeep.errors import DataError, MissingExtra, WorkerError
@@ -43,14 +45,6 @@ def uneven(worker: int, workers: int) -> Iterator[int]:
     yield from range(worker, 7, workers)
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
-    return text.rpartition(")")[2].split()[0] == "Z"
-
-
 def wait_for(condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + PATIENCE
     while not (met := condition()) and time.monotonic() < deadline:
@@ -59,6 +53,32 @@ def wait_for(condition: Callable[[], bool]) -> bool:
 
 
 # ---- what they make ----
+
+
+class FreedAtHome:
+    """A cycle that may be freed only in the process that has made it, as if it had threads."""
+
+    def __init__(self) -> None:
+        self.itself, self.home = self, os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() != self.home:
+            os._exit(9)
+
+
+def collecting(worker: int, workers: int) -> Iterator[int]:
+    gc.collect()
+    yield worker
+
+
+def test_garbage_of_the_owner_is_not_freed_in_a_worker() -> None:
+    gc.disable()
+    try:
+        FreedAtHome()
+        with Workers(collecting, 2) as workers:
+            assert list(workers) == [0, 1]
+    finally:
+        gc.enable()
 
 
 def test_a_value_of_each_in_turn() -> None:

@@ -9,6 +9,7 @@ hang or lose the reason.
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import multiprocessing
 import signal
@@ -204,6 +205,9 @@ def _work(
     connection: Connection, source: Source[Any], place: _Place, owner: Owner, shared: bool
 ) -> None:
     """Run a worker: make values and send them on request."""
+    # Garbage of the owner is left alone: sessions of OpenVINO and groups of gloo that are freed in
+    # a forked process join threads that it does not have, which hangs or aborts it.
+    gc.freeze()
     for others in list(_OPEN):
         others.close_inherited()
     _OPEN.clear()

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from verydeep.errors import InputError, SizeError
 from verydeep.nets.anatomy import LayerAnatomy, anatomy
 from verydeep.nets.dense import classify_densely
-from verydeep.nets.table import NAMES
+from verydeep.nets.table import NAMES, SIX
 from verydeep.nets.vgg import VGG
 
 # Of nets with 1000 classes at 224: parameters, of these in convolutions, multiply-adds in 10^9.
@@ -20,11 +20,12 @@ TABLE = {
     "C": (133_638_952, 9_996_096, "11.771"),
     "D": (138_357_544, 14_714_688, "15.470"),
     "E": (143_667_240, 20_024_384, "19.632"),
+    "B-5x5": (134_503_528, 10_860_672, "9.356"),
 }
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_six_nets_measure_what_is_known_of_them(name: str) -> None:
+def test_the_nets_measure_what_is_known_of_them(name: str) -> None:
     whole = anatomy(name)
     work = f"{whole.multiply_adds / 1e9:.3f}"
     assert (whole.parameters, whole.convolution_parameters, work) == TABLE[name]
@@ -32,7 +33,7 @@ def test_the_six_nets_measure_what_is_known_of_them(name: str) -> None:
 
 
 def test_the_papers_millions_are_the_rounded_parameters() -> None:
-    millions = [round(anatomy(name).parameters / 1e6) for name in NAMES]
+    millions = [round(anatomy(name).parameters / 1e6) for name in SIX]
     assert millions == [133, 133, 133, 134, 138, 144]
 
 
@@ -207,6 +208,15 @@ def test_the_nets_receptive_field_is_that_of_the_last_map(name: str) -> None:
     whole = anatomy(name)
     (last,) = (part for part in whole.parts if part.layer.name == "pool5")
     assert whole.receptive_field == last.receptive_field
+
+
+def test_the_rival_sees_as_far_as_net_b_after_every_block() -> None:
+    rival, paired = (
+        {part.layer.name: part for part in anatomy(name).parts} for name in ("B-5x5", "B")
+    )
+    for block in range(1, 6):
+        one, two = rival[f"pool{block}"], paired[f"pool{block}"]
+        assert (one.receptive_field, one.stride) == (two.receptive_field, two.stride)
 
 
 def test_the_first_fully_connected_layer_sees_the_whole_last_map() -> None:

@@ -118,7 +118,8 @@ def test_a_net_is_built_again_from_its_settings(name: str) -> None:
 
 
 def test_the_registry_knows_table_1() -> None:
-    assert set(registry.NAMES) == set(TABLE_1)
+    assert set(registry.SIX) == set(TABLE_1)
+    assert set(registry.NAMES) == {*TABLE_1, "B-5x5"}
     with pytest.raises(InputError, match="F"):
         registry.build("F", 3)
 

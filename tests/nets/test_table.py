@@ -23,17 +23,20 @@ PUBLISHED = {
     "E": "1_1:3 1_2:3 2_1:3 2_2:3 3_1:3 3_2:3 3_3:3 3_4:3 4_1:3 4_2:3 4_3:3 4_4:3"
     " 5_1:3 5_2:3 5_3:3 5_4:3",
 }
+# Section 4.1: B with each pair of 3x3 replaced by one 5x5.
+RIVAL = {"B-5x5": "1_1:5 2_1:5 3_1:5 4_1:5 5_1:5"}
 
 
 def test_the_six_nets_are_those_of_the_paper_in_its_order() -> None:
-    assert list(table.NAMES) == list(PUBLISHED)
+    assert list(table.SIX) == list(PUBLISHED)
+    assert list(table.NAMES) == [*PUBLISHED, *RIVAL]
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", PUBLISHED | RIVAL)
 def test_convolutions_are_the_column_of_table_1(name: str) -> None:
     layers = [layer for layer in table.convolutional_layers(name) if layer.kind == "conv"]
     found = " ".join(f"{layer.name.removeprefix('conv')}:{layer.kernel}" for layer in layers)
-    assert found == PUBLISHED[name]
+    assert found == (PUBLISHED | RIVAL)[name]
     channels = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
     assert [layer.outputs for layer in layers] == [channels[layer.name[4]] for layer in layers]
     assert all(layer.stride == 1 for layer in layers)
@@ -64,7 +67,8 @@ def test_fully_connected_layers_are_the_rows_below_the_last_pool() -> None:
 
 def test_depth_is_the_number_in_the_head_of_the_column() -> None:
     published = {"A": 11, "A-LRN": 11, "B": 13, "C": 16, "D": 16, "E": 19}
-    assert {name: table.weight_layers(name) for name in table.NAMES} == published
+    assert {name: table.weight_layers(name) for name in table.SIX} == published
+    assert table.weight_layers("B-5x5") == 8
 
 
 @given(st.integers(32, 2000))
@@ -83,7 +87,7 @@ def test_an_input_that_vanishes_in_the_pools_is_refused(input_size: int) -> None
         list(table.fully_connected_layers(10, input_size=input_size))
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", PUBLISHED | RIVAL)
 def test_names_are_known_in_either_case(name: str) -> None:
     assert check_name(name) == check_name(name.lower()) == name
 

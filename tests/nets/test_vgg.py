@@ -17,6 +17,7 @@ PUBLISHED_PARAMETERS = {
     "C": 133_638_952,
     "D": 138_357_544,
     "E": 143_667_240,
+    "B-5x5": 134_503_528,
 }
 TORCHVISION = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
 
@@ -42,7 +43,8 @@ def local_response_norm(x: Tensor) -> Tensor:
 
 
 # What an image meets in each net, written out by hand: the number of a convolution's block and
-# place (a 1x1 one in brackets), P for a pool, N for the local response normalisation.
+# place (a 1x1 one in brackets, a 5x5 one in parentheses), P for a pool, N for the local response
+# normalisation.
 WAYS = {
     "A": "11 P 21 P 31 32 P 41 42 P 51 52 P",
     "A-LRN": "11 N P 21 P 31 32 P 41 42 P 51 52 P",
@@ -50,6 +52,7 @@ WAYS = {
     "C": "11 12 P 21 22 P 31 32 [33] P 41 42 [43] P 51 52 [53] P",
     "D": "11 12 P 21 22 P 31 32 33 P 41 42 43 P 51 52 53 P",
     "E": "11 12 P 21 22 P 31 32 33 34 P 41 42 43 44 P 51 52 53 54 P",
+    "B-5x5": "(11) P (21) P (31) P (41) P (51) P",
 }
 
 
@@ -60,8 +63,9 @@ def by_hand(name: str, weights: dict[str, Tensor], x: Tensor) -> Tensor:
         elif step == "N":
             x = local_response_norm(x)
         else:
-            key = f"features.conv{step.strip('[]')[0]}_{step.strip('[]')[1]}"
-            padding = 0 if step.startswith("[") else 1
+            block, place = step.strip("[]()")
+            key = f"features.conv{block}_{place}"
+            padding = {"[": 0, "(": 2}.get(step[0], 1)
             x = F.conv2d(x, weights[f"{key}.weight"], weights[f"{key}.bias"], padding=padding)
             x = x.clamp(min=0)
     x = x.reshape(len(x), -1)
@@ -105,7 +109,7 @@ def test_parameters_are_shaped_as_torchvisions(name: str, norm: str | None) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 def test_layers_are_named_as_in_the_authors_release(name: str) -> None:
-    places = [step.strip("[]") for step in WAYS[name].split() if step not in "PN"]
+    places = [step.strip("[]()") for step in WAYS[name].split() if step not in "PN"]
     layers = [f"features.conv{block}_{index}" for block, index in places]
     layers += ["classifier.fc6", "classifier.fc7", "classifier.fc8"]
     keys = [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]

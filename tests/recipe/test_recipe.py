@@ -272,7 +272,7 @@ def test_every_fault_is_listed_at_once_with_path_value_and_nearest_key(tmp_path:
     )
     found = refused("plateau.pateince=3", "momentum=0.9", "training.epochs", source=file)
     wanted = {
-        "net.name": ["A, A-LRN, B, C, D or E", "got 'F'"],
+        "net.name": ["A, A-LRN, B, C, D, E or B-5x5", "got 'F'"],
         "net.dropout": ["less than 1", "got 1.5"],
         "trainign": ["unknown", "did you mean 'training'?"],
         "training.bach": ["unknown", "did you mean 'training.batch'?"],

@@ -121,7 +121,7 @@ def nets(
     classes: Annotated[int, typer.Option(min=1, help="Number of classes K.")] = 1000,
     as_json: Json = False,
 ) -> None:
-    """Show the six nets (Tables 1 and 2), or one net layer by layer."""
+    """Show all nets (Tables 1 and 2), or one net layer by layer."""
     from verydeep.cli.text import nets as tables
     from verydeep.nets.anatomy import anatomy
     from verydeep.nets.registry import NAMES

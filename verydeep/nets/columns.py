@@ -77,7 +77,7 @@ def _widths(name: str, shapes: Sequence[Shape]) -> list[float]:
 
 
 def _has_lrn(name: str) -> bool:
-    return any(table.LRN in block for block in table.TABLE_1[name])
+    return any(table.LRN in block for block in table.COLUMNS[name])
 
 
 def _column(name: str, width: float, shapes: Sequence[Shape]) -> Column:

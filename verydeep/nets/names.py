@@ -1,4 +1,4 @@
-"""Aliases of the six nets: ``vgg16`` is net D, ``vgg16_bn`` net D with batch normalisation."""
+"""Aliases of the nets: ``vgg16`` is net D, ``vgg16_bn`` net D with batch normalisation."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import re
 from typing import NamedTuple
 
 from verydeep.errors import InputError, did_you_mean
-from verydeep.nets.table import NAMES, TABLE_1
+from verydeep.nets.table import NAMES, SIX
 
 BY_LAYERS = {"11": "A", "13": "B", "16": "D", "19": "E"}
 """Nets by number of weight layers, as in torchvision, timm and Keras; C has 16 as well."""
 
+_BY_CAPITALS = {name.upper(): name for name in NAMES}
 _BATCH_NORM = re.compile(r"[-_ ]?(bn|batch[-_ ]?norm)$")
 _PREFIX = re.compile(r"^(vgg|net)?[-_ ]?")
 
@@ -19,7 +20,7 @@ class Known(NamedTuple):
     """A resolved net name.
 
     Attributes:
-        name: Column of Table 1.
+        name: Column of Table 1, or the rival of net B.
         batch_norm: Whether the name includes batch normalisation.
     """
 
@@ -39,12 +40,12 @@ Known(name='A-LRN', batch_norm=False), None)
     word = str(name).strip().lower()
     plain = _BATCH_NORM.sub("", word)
     core = _PREFIX.sub("", plain).replace("_", "-")
-    letter = BY_LAYERS.get(core, core.upper())
-    return Known(letter, plain != word) if letter in TABLE_1 else None
+    found = BY_LAYERS.get(core) or _BY_CAPITALS.get(core.upper())
+    return Known(found, plain != word) if found else None
 
 
 def check_name(name: str) -> str:
-    """Return the name of a net as in Table 1.
+    """Return the name of a net as in :data:`verydeep.nets.table.COLUMNS`.
 
     Raises:
         InputError: The net is unknown.
@@ -61,6 +62,6 @@ def check_name(name: str) -> str:
             "that on beside it"
         )
     raise InputError(
-        f"there is no net {name!r}; the paper has {', '.join(NAMES)} (vgg11 is A, vgg13 B, "
-        f"vgg16 D, vgg19 E){did_you_mean(str(name).upper(), NAMES)}"
+        f"there is no net {name!r}; the paper has {', '.join(SIX)} (vgg11 is A, vgg13 B, "
+        f"vgg16 D, vgg19 E) and {NAMES[-1]}{did_you_mean(str(name).upper(), NAMES)}"
     )

@@ -31,7 +31,14 @@ TABLE_1: dict[str, tuple[tuple[int | str, ...], ...]] = {
     "E": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
 }
 
-NAMES = tuple(TABLE_1)
+COLUMNS: dict[str, tuple[tuple[int | str, ...], ...]] = {
+    **TABLE_1,
+    "B-5x5": ((5,), (5,), (5,), (5,), (5,)),
+}
+"""Table 1 and the shallow net of section 4.1: B with one 5x5 in place of each pair of 3x3."""
+
+SIX = tuple(TABLE_1)
+NAMES = tuple(COLUMNS)
 BLOCKS = len(CHANNELS)
 HIDDEN = 4096
 STRIDE = 32  # pixels between positions of the last map: five pools halve it five times
@@ -113,7 +120,7 @@ def convolutional_layers(
 ) -> Iterator[Layer]:
     """Yield the layers of the five blocks in forward order."""
     inputs = channels
-    for block, (kernels, outputs) in enumerate(zip(TABLE_1[name], CHANNELS, strict=True), start=1):
+    for block, (kernels, outputs) in enumerate(zip(COLUMNS[name], CHANNELS, strict=True), start=1):
         outputs = scaled(outputs, width)
         for index, kernel in enumerate((k for k in kernels if isinstance(k, int)), start=1):
             place = f"{block}_{index}"
@@ -164,6 +171,6 @@ def weight_layers(name: str) -> int:
     """Return the number of weight layers, the paper's measure of depth.
 
     >>> [weight_layers(name) for name in NAMES]
-    [11, 11, 13, 16, 16, 19]
+    [11, 11, 13, 16, 16, 19, 8]
     """
-    return sum(isinstance(kernel, int) for block in TABLE_1[name] for kernel in block) + 3
+    return sum(isinstance(kernel, int) for block in COLUMNS[name] for kernel in block) + 3

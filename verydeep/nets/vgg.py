@@ -24,7 +24,7 @@ from verydeep.nets.tiling import map_in_strips
 
 
 class VGG(Net):
-    """One of the nets A, A-LRN, B, C, D, E (Table 1 of the paper).
+    """One of the nets A, A-LRN, B, C, D, E (Table 1 of the paper), or B-5x5 (section 4.1).
 
     ``features`` holds the five blocks of convolutions, ``classifier`` the three fully connected
     layers, named as in the authors' release (``features.conv3_2``, ``classifier.fc6``). There is no
@@ -200,8 +200,9 @@ def vgg(
     """Create one of the paper's six nets with He initialisation, ready to train.
 
     Args:
-        name: Column of Table 1, ``A``, ``A-LRN``, ``B``, ``C``, ``D`` or ``E``, or an alias from
-            other libraries: ``vgg16`` is D, ``vgg16_bn`` is D with ``batch_norm``.
+        name: Column of Table 1, ``A``, ``A-LRN``, ``B``, ``C``, ``D`` or ``E``; ``B-5x5``, net B
+            with one 5x5 convolution in place of each pair of 3x3; or an alias from other
+            libraries: ``vgg16`` is D, ``vgg16_bn`` is D with ``batch_norm``.
         num_classes: Number of classes K; None means 1000, 0 the convolutions alone.
         batch_norm: Whether batch normalisation follows every convolution (not in the paper); None
             means as implied by ``name``.
@@ -250,7 +251,7 @@ def _sequence(layers: Iterable[table.Layer], dropout: float = 0.0) -> nn.Sequent
 def _module(layer: table.Layer, dropout: float) -> nn.Module:
     match layer.kind:
         case "conv":
-            # Padding keeps the size: 1 for 3x3, none for the 1x1 convolutions of net C.
+            # Padding keeps the size: 1 for 3x3, none for the 1x1 of net C, 2 for the 5x5 of B-5x5.
             return nn.Conv2d(layer.inputs, layer.outputs, layer.kernel, padding=layer.kernel // 2)
         case "norm":
             return nn.BatchNorm2d(layer.outputs)

@@ -52,7 +52,7 @@ class Section(BaseModel):
 
 
 class Net(Section):
-    """One of the six nets, and its size (Table 1)."""
+    """One of the nets, and its size (Table 1)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,7 +65,7 @@ class Net(Section):
         batch = {"norm": "batch"} if known.batch_norm else {}
         return {**values, **batch, "name": known.name}
 
-    name: NetName = Field("D", description="column of Table 1")
+    name: NetName = Field("D", description="column of Table 1, or B-5x5")
     input_size: int = Field(224, ge=registry.SMALLEST_INPUT, description="side of a crop, pixels")
     width: float = Field(1.0, gt=0, description="factor on all channels and hidden units")
     hidden: int = Field(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from verydeep.nets.table import NAMES
+from verydeep.nets.table import SIX
 from verydeep.nets.vgg import VGG
 from verydeep.visualization.lecture.conv_stacks import CHANNELS, PAIRS, SIZE, draw_stacks, stack
 from verydeep.visualization.lecture.parameters import (
@@ -33,7 +33,7 @@ def state_by_layer(name: str) -> dict[str, int]:
     return counts
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SIX)
 def test_parameters_are_those_of_the_state_dict(name: str) -> None:
     counts = state_by_layer(name)
     assert parameters_by_layer(name) == counts
@@ -46,8 +46,8 @@ def test_parameters_are_those_of_the_state_dict(name: str) -> None:
 
 def test_columns_add_up_and_cells_hold_every_count() -> None:
     upper, lower = draw_parameters().axes
-    totals = [sum(state_by_layer(name).values()) / 1e6 for name in NAMES]
-    tops = np.zeros(len(NAMES))
+    totals = [sum(state_by_layer(name).values()) / 1e6 for name in SIX]
+    tops = np.zeros(len(SIX))
     for bars in upper.containers:
         assert [bar.get_y() for bar in bars] == pytest.approx(list(tops))
         tops += [bar.get_height() for bar in bars]
@@ -61,9 +61,7 @@ def test_columns_add_up_and_cells_hold_every_count() -> None:
         for x, y in [text.get_position()]
     }
     expected = {
-        (name, layer): short(count)
-        for name in NAMES
-        for layer, count in state_by_layer(name).items()
+        (name, layer): short(count) for name in SIX for layer, count in state_by_layer(name).items()
     }
     assert found == expected
 
@@ -95,7 +93,7 @@ def fields_by_gradient(name: str, side: int = 288) -> list[int]:
     return fields
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SIX)
 def test_the_receptive_field_grows_as_gradients_say(name: str) -> None:
     assert [step.field for step in growth(name)] == fields_by_gradient(name)
 

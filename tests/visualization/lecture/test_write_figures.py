@@ -22,7 +22,7 @@ from tiny import Outcome, strict_json
 
 from verydeep.cli.report import figures_as_text
 from verydeep.errors import InputError, MissingExtra
-from verydeep.nets.table import NAMES
+from verydeep.nets.table import SIX
 from verydeep.visualization.lecture.conv_stacks import stack
 from verydeep.visualization.lecture.figures import FIGURES, LectureFigure, chosen
 from verydeep.visualization.lecture.parameters import parameters_by_group
@@ -239,7 +239,7 @@ def test_alternative_texts_tell_the_numbers_that_are_drawn() -> None:
         one = stack(kernels)
         assert f"{one.weights // 256**2}" in alts["stacks"]
         assert f"{one.multiply_adds / 1e9:.1f}" in alts["stacks"]
-    groups = [parameters_by_group(name) for name in NAMES]
+    groups = [parameters_by_group(name) for name in SIX]
     for layer in ("fc6", "fc7", "fc8"):
         assert {f"{group[layer] / 1e6:.1f}" for group in groups} <= {*alts["parameters"].split()}
     totals = [round(sum(group.values()) / 1e6) for group in groups]

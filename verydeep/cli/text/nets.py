@@ -1,4 +1,4 @@
-"""The six nets, and one net layer by layer, as text and plain values."""
+"""All nets, and one net layer by layer, as text and plain values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from verydeep.cli.text.columns import Cells, align
 from verydeep.nets.anatomy import Anatomy, LayerAnatomy
-from verydeep.nets.table import TABLE_1, weight_layers
+from verydeep.nets.table import COLUMNS, weight_layers
 
 
 def nets_as_text(nets: Sequence[Anatomy]) -> str:
@@ -16,7 +16,7 @@ def nets_as_text(nets: Sequence[Anatomy]) -> str:
     numbers = ("layers", "parameters", "in FC layers", "multiply-adds", "receptive field")
     rows: list[Cells] = [(*head, *numbers)]
     for net in nets:
-        blocks = (" ".join(str(kernel) for kernel in block) for block in TABLE_1[net.name])
+        blocks = (" ".join(str(kernel) for kernel in block) for block in COLUMNS[net.name])
         in_fc = net.parameters - net.convolution_parameters
         rows.append(
             (
@@ -34,7 +34,9 @@ def nets_as_text(nets: Sequence[Anatomy]) -> str:
         f"{align(rows, left=6)}\n\n"
         "Sides of the kernels in the five blocks of convolutions, named by their channels; a 2x2\n"
         f"max-pool follows each block, then FC-{4096}, FC-{4096} and the classes. Counted for "
-        f"{size}x{size} RGB.\nLayer by layer: verydeep nets D"
+        f"{size}x{size} RGB. B-5x5 is the\n"
+        "shallow net of section 4.1: B with one 5x5 in place of each pair of 3x3.\n"
+        "Layer by layer: verydeep nets D"
     )
 
 
@@ -44,7 +46,7 @@ def nets_as_json(nets: Sequence[Anatomy]) -> dict[str, Any]:
         "nets": [
             {
                 "name": net.name,
-                "blocks": [list(block) for block in TABLE_1[net.name]],
+                "blocks": [list(block) for block in COLUMNS[net.name]],
                 "weight_layers": weight_layers(net.name),
                 **_sums(net),
             }

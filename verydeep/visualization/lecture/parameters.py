@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from verydeep.nets.anatomy import anatomy
-from verydeep.nets.registry import NAMES
+from verydeep.nets.registry import SIX
 from verydeep.visualization.lecture.theme import paper_colour
 
 GROUPS = ("convolutions", "fc8", "fc7", "fc6")
@@ -48,10 +48,10 @@ def draw_parameters() -> Figure:
 
 
 def _draw_sums(axes: Any) -> None:
-    heights = np.zeros(len(NAMES))
+    heights = np.zeros(len(SIX))
     for index, group in enumerate(GROUPS):
-        millions = [parameters_by_group(name)[group] / 1e6 for name in NAMES]
-        axes.bar(range(len(NAMES)), millions, 0.62, heights, color=f"C{index}", label=group)
+        millions = [parameters_by_group(name)[group] / 1e6 for name in SIX]
+        axes.bar(range(len(SIX)), millions, 0.62, heights, color=f"C{index}", label=group)
         heights += millions
     for x, height in enumerate(heights):
         axes.text(x, height + 2, f"{height:.1f}", ha="center", va="bottom")
@@ -62,7 +62,7 @@ def _draw_sums(axes: Any) -> None:
 
 
 def _draw_table(axes: Any) -> None:
-    nets = [parameters_by_layer(name) for name in NAMES]
+    nets = [parameters_by_layer(name) for name in SIX]
     layers = list(dict.fromkeys(sorted(layer for net in nets for layer in net)))
     counts = np.array([[net.get(layer, np.nan) for net in nets] for layer in layers])
     norm = LogNorm(1e3, 2e8)
@@ -73,7 +73,7 @@ def _draw_table(axes: Any) -> None:
             shown = short(int(count))
             axes.text(column, row, shown, ha="center", va="center", color=colour, fontsize=11)
     axes.set_yticks(range(len(layers)), layers, fontsize=11)
-    axes.set_xticks(range(len(NAMES)), NAMES)
+    axes.set_xticks(range(len(SIX)), SIX)
     axes.set(xlabel="net", ylabel="layer")
     axes.set_title("parameters by layer (k: thousands, M: millions)")
     axes.tick_params(length=0)

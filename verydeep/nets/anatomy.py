@@ -22,7 +22,7 @@ class LayerAnatomy:
     Attributes:
         layer: Name, kind and sizes of the layer, from Table 1.
         channels: Output channels (features of a fully connected layer).
-        size: Side of the square output in pixels; 1 for fully connected layers.
+        size: Side of the square (or cubic) output in pixels; 1 for fully connected layers.
         parameters: Weights and biases (scales and shifts of a normalisation).
         multiply_adds: Multiply-adds of convolutions and fully connected layers, per image.
         memory: Bytes of the output in float32, per image, including ReLUs and dropouts.
@@ -90,6 +90,7 @@ def anatomy(
     channels: int = 3,
     width: float = 1.0,
     hidden: int = table.HIDDEN,
+    dimensions: int = 2,
 ) -> Anatomy:
     """Return the anatomy of a net; the arguments are those of :func:`verydeep.vgg`.
 
@@ -101,16 +102,28 @@ def anatomy(
     (138357544, 15470264320)
     >>> anatomy("D").receptive_field
     212
+    >>> anatomy("A", 10, input_size=32, width=0.25, hidden=512, dimensions=3).parameters
+    1764298
     """
     name = check_name(name)
-    table.check_sizes(num_classes=num_classes, channels=channels, width=width, hidden=hidden)
+    table.check_sizes(
+        num_classes=num_classes,
+        channels=channels,
+        width=width,
+        hidden=hidden,
+        dimensions=dimensions,
+    )
     layers = chain(
         table.convolutional_layers(name, channels=channels, width=width, batch_norm=batch_norm),
         table.fully_connected_layers(
-            num_classes, input_size=input_size, width=width, hidden=hidden
+            num_classes,
+            input_size=input_size,
+            width=width,
+            hidden=hidden,
+            dimensions=dimensions,
         ),
     )
-    return Anatomy(name, input_size, tuple(measure(layers, input_size)))
+    return Anatomy(name, input_size, tuple(measure(layers, input_size, dimensions)))
 
 
 def anatomy_of(settings: Mapping[str, Any], num_classes: int = 1000) -> Anatomy:
@@ -119,8 +132,8 @@ def anatomy_of(settings: Mapping[str, Any], num_classes: int = 1000) -> Anatomy:
     return anatomy(num_classes=num_classes, **sizes)
 
 
-def measure(layers: Iterable[Layer], size: int) -> Iterator[LayerAnatomy]:
-    """Yield the measures of layers for a square input of ``size`` pixels a side."""
+def measure(layers: Iterable[Layer], size: int, dimensions: int = 2) -> Iterator[LayerAnatomy]:
+    """Yield the measures of layers for a square (or cubic) input of ``size`` pixels a side."""
     field, stride = 1, 1
     for layer in layers:
         if layer.kind == "fc":
@@ -133,24 +146,22 @@ def measure(layers: Iterable[Layer], size: int) -> Iterator[LayerAnatomy]:
             layer=layer,
             channels=layer.outputs,
             size=size,
-            parameters=_parameters(layer),
-            multiply_adds=_products(layer) * size**2,
-            memory=4 * layer.outputs * size**2,
+            parameters=_parameters(layer, dimensions),
+            multiply_adds=_products(layer, dimensions) * size**dimensions,
+            memory=4 * layer.outputs * size**dimensions,
             receptive_field=field,
             stride=stride,
         )
 
 
-def _products(layer: Layer) -> int:
+def _products(layer: Layer, dimensions: int) -> int:
     """Return the multiply-adds per output position."""
     weighted = layer.kind in ("conv", "fc")
-    return layer.inputs * layer.outputs * layer.kernel**2 if weighted else 0
+    return layer.inputs * layer.outputs * layer.kernel**dimensions if weighted else 0
 
 
-def _parameters(layer: Layer) -> int:
-    return 2 * layer.outputs if layer.kind == "norm" else _with_bias(layer)
-
-
-def _with_bias(layer: Layer) -> int:
-    products = _products(layer)
+def _parameters(layer: Layer, dimensions: int) -> int:
+    if layer.kind == "norm":
+        return 2 * layer.outputs
+    products = _products(layer, dimensions)
     return products + layer.outputs if products else 0

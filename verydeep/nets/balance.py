@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from verydeep.nets.interface import Net
+from verydeep.nets.spatial import Convolution
 
 
 @torch.no_grad()
@@ -30,11 +31,11 @@ def balance(net: Net, x: Tensor) -> bool:
         Whether the net was rescaled; nets with normalisation layers are left as they are.
     """
     kinds = {type(module) for module in net.features}
-    if kinds & {nn.BatchNorm2d, nn.LocalResponseNorm}:
+    if kinds & {nn.BatchNorm2d, nn.BatchNorm3d, nn.LocalResponseNorm}:
         return False
     size = 1.0
     for module in net.features:
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, Convolution):
             size = _rescale(module, x, size)
         x = module(x)
     if len(net.classifier):
@@ -44,7 +45,7 @@ def balance(net: Net, x: Tensor) -> bool:
     return True
 
 
-def _rescale(layer: nn.Conv2d, x: Tensor, before: float) -> float:
+def _rescale(layer: Convolution, x: Tensor, before: float) -> float:
     """Divide a layer by the size of its output, and return that size.
 
     Args:

@@ -3,7 +3,7 @@
 The first fully connected layer covers the whole last map, s x s positions of C channels, and equals
 a convolution with an s x s kernel that fits exactly once. On a larger image the kernel fits several
 times, and the net returns a score map with one value per position. The layers and their weights are
-shared, not copied.
+shared, not copied. Maps of volumes have a third axis of space, and windows are cubes.
 
 N images, C channels, H height, W width, K classes; h, w: sides of the score map.
 """
@@ -28,41 +28,54 @@ def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
 
     Args:
         classifier: ``nn.Linear`` and element-wise layers; the first expects a flattened (C, s, s)
-            map.
-        maps: Output of the convolutional part, (N, C, H, W); H, W ≥ s.
+            map, or (C, s, s, s) of volumes.
+        maps: Output of the convolutional part, (N, C, H, W); H, W ≥ s; or (N, C, D, H, W).
 
     Returns:
-        Score map, (N, K, h, w), with h = H − s + 1 and w = W − s + 1.
+        Score map, (N, K, h, w), with h = H − s + 1 and w = W − s + 1; or (N, K, d, h, w).
     """
-    side = window_side(cast(nn.Linear, classifier[0]), maps.shape[1])
-    h, w = (length - side + 1 for length in maps.shape[2:])
-    if len(maps) * h * w > ROWS_AT_ONCE and max(h, w) > 1:
+    side = window_side(cast(nn.Linear, classifier[0]), maps.shape[1], maps.dim() - 2)
+    positions = [length - side + 1 for length in maps.shape[2:]]
+    if len(maps) * math.prod(positions) > ROWS_AT_ONCE and max(positions) > 1:
         # Split the map into halves that overlap by a window, to bound the gathered windows.
-        along, middle = (2, h // 2) if h > w else (3, w // 2)
+        along = longest_axis(positions)
+        middle = positions[along - 2] // 2
         first = maps.narrow(along, 0, middle + side - 1)
         second = maps.narrow(along, middle, maps.shape[along] - middle)
         parts = [classify_densely(classifier, half) for half in (first, second)]
         return torch.cat(parts, along)
-    return cast(Tensor, classifier(gather_windows(maps, side))).permute(0, 3, 1, 2)
+    return cast(Tensor, classifier(gather_windows(maps, side))).movedim(-1, 1)
 
 
 def gather_windows(maps: Tensor, side: int) -> Tensor:
     """Return every window of a map as a flattened row.
 
     Args:
-        maps: Maps, (N, C, H, W).
+        maps: Maps, (N, C, H, W) or (N, C, D, H, W).
         side: Side s of a window.
 
     Returns:
-        Windows, (N, h, w, C·s·s), with h = H − s + 1 and w = W − s + 1.
+        Windows, (N, h, w, C·s·s), with h = H − s + 1 and w = W − s + 1; or (N, d, h, w, C·s·s·s).
     """
-    windows = maps.unfold(2, side, 1).unfold(3, side, 1)  # (N, C, h, w, s, s)
-    return windows.permute(0, 2, 3, 1, 4, 5).flatten(3)
+    space = maps.dim() - 2
+    windows = maps
+    for axis in range(2, 2 + space):
+        windows = windows.unfold(axis, side, 1)  # in the end (N, C, h, w, s, s)
+    return windows.movedim(1, 1 + space).flatten(1 + space)
 
 
-def window_side(layer: nn.Linear, channels: int) -> int:
+def longest_axis(lengths: list[int]) -> int:
+    """Return the axis of (N, C, …) with the greatest length, the last one of several.
+
+    >>> longest_axis([3, 5]), longest_axis([4, 4])
+    (3, 3)
+    """
+    return 2 + max(range(len(lengths)), key=lambda axis: (lengths[axis], axis))
+
+
+def window_side(layer: nn.Linear, channels: int, dimensions: int = 2) -> int:
     """Return the side s of the map that a fully connected layer expects."""
-    return math.isqrt(layer.in_features // channels)
+    return round((layer.in_features // channels) ** (1 / dimensions))
 
 
 def as_convolution(layer: nn.Linear, channels: int) -> Tensor:

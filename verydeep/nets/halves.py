@@ -31,9 +31,9 @@ class UpperHalf(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Return scores (N, K) of maps (N, C, h, w) of the pool."""
         last = self.features(maps)
-        if last.shape[-2:] == (self.final_map, self.final_map):
+        if set(last.shape[2:]) == {self.final_map}:
             return cast(Tensor, self.classifier(last.flatten(1)))
-        return classify_densely(self.classifier, last).mean((2, 3))
+        return classify_densely(self.classifier, last).flatten(2).mean(2)
 
 
 def lower_half(net: Net, up_to: str) -> nn.Sequential:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from verydeep.errors import InputError
+from verydeep.nets.spatial import BatchNorm, Convolution
 
 Scheme = Literal["he", "glorot", "normal"]
 
@@ -49,7 +50,7 @@ def initialize(
     """
     if scheme not in _STD:
         raise InputError(f"initialisation must be he, glorot or normal, got {scheme!r} instead")
-    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    layers = [m for m in net.modules() if isinstance(m, Convolution | nn.Linear)]
     for layer in layers:
         fan_in, fan_out = fans(layer.weight)
         std = _STD[scheme](fan_in, fan_out, variance)
@@ -59,7 +60,7 @@ def initialize(
         if layer.bias is not None:
             layer.bias.zero_()
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, BatchNorm):
             module.reset_parameters()
 
 
@@ -148,12 +149,12 @@ def _weight_layers(net: nn.Module) -> dict[str, tuple[str, dict[str, Tensor]]]:
     return {
         path.rpartition(".")[2]: (path, dict(module.named_parameters()))
         for path, module in net.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
+        if isinstance(module, Convolution | nn.Linear)
     }
 
 
 def _normalized(net: nn.Module) -> bool:
-    return any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+    return any(isinstance(module, BatchNorm) for module in net.modules())
 
 
 def _obstacle(
@@ -178,5 +179,5 @@ def _copy_norm(source: nn.Module, source_path: str, target: nn.Module, path: str
     modules, theirs = dict(target.named_modules()), dict(source.named_modules())
     norm = modules.get(path.replace("conv", "norm"))
     found = theirs.get(source_path.replace("conv", "norm"))
-    if isinstance(norm, nn.BatchNorm2d) and isinstance(found, nn.BatchNorm2d):
+    if isinstance(norm, BatchNorm) and isinstance(found, BatchNorm):
         norm.load_state_dict(found.state_dict())

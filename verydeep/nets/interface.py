@@ -6,8 +6,8 @@ N images, C channels, H height, W width, K classes; h, w: sides of a score map.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -29,6 +29,7 @@ class Net(nn.Module, ABC):
         num_classes: Outputs of the last layer, K.
         input_size: Side of the smallest image, in pixels.
         channels: Channels of the images, C.
+        dimensions: Axes of space: 2 for images, 3 for volumes.
         stride: Image pixels between neighbouring positions of a score map.
         features: The convolutional part.
         classifier: The part after it, of which the last module gives the K outputs.
@@ -38,6 +39,7 @@ class Net(nn.Module, ABC):
     num_classes: int
     input_size: int
     channels: int
+    dimensions: int = 2
     stride: int
     features: nn.Sequential
     classifier: nn.Sequential
@@ -82,10 +84,9 @@ class Net(nn.Module, ABC):
         """Side of the last feature map for an image of exactly ``input_size``."""
         return self.input_size // self.stride
 
-    def map_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return h and w of the score map of an image, in positions."""
-        h, w = (side // self.stride - self.final_map + 1 for side in (height, width))
-        return h, w
+    def map_size(self, *sides: int) -> tuple[int, ...]:
+        """Return the sides of the score map of an image (H, W), in positions."""
+        return tuple(side // self.stride - self.final_map + 1 for side in sides)
 
     def named_layers(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield (name, module) of every layer in forward order."""
@@ -105,17 +106,38 @@ class Net(nn.Module, ABC):
         """Refuse images that the net cannot read.
 
         Raises:
-            SizeError: The images are smaller than ``input_size``, or no (N, C, H, W).
+            SizeError: The images are smaller than ``input_size``, or no (N, C, H, W); volumes
+                likewise, (N, C, D, H, W).
         """
-        if x.dim() != 4 or x.shape[1] != self.channels:
+        words = _IN_WORDS[self.dimensions]
+        if x.dim() != 2 + self.dimensions or x.shape[1] != self.channels:
             raise SizeError(
-                f"net {self.name} reads images of shape (N, {self.channels}, H, W), "
-                f"got {tuple(x.shape)} instead"
+                f"net {self.name} reads {words.thing}s of shape (N, {self.channels}, "
+                f"{words.axes}), got {tuple(x.shape)} instead"
             )
-        height, width = x.shape[-2:]
-        if min(height, width) < self.input_size:
+        sides = x.shape[2:]
+        if min(sides) < self.input_size:
             raise SizeError(
-                f"the image is {height}x{width} pixels (height x width), but net {self.name} "
-                f"was made for at least {self.input_size}x{self.input_size}: rescale the image "
-                f"so that its smallest side is {self.input_size} or more"
+                f"the {words.thing} is {_times(sides)} {words.units} ({words.order}), but net "
+                f"{self.name} was made for at least {_times([self.input_size] * len(sides))}: "
+                f"rescale the {words.thing} so that its smallest side is {self.input_size} or more"
             )
+
+
+class _Words(NamedTuple):
+    """What an input of some dimensions is called."""
+
+    thing: str
+    units: str
+    axes: str
+    order: str
+
+
+_IN_WORDS = {
+    2: _Words("image", "pixels", "H, W", "height x width"),
+    3: _Words("volume", "voxels", "D, H, W", "depth x height x width"),
+}
+
+
+def _times(sides: Iterable[int]) -> str:
+    return "x".join(map(str, sides))

@@ -61,5 +61,5 @@ def walk(net: Net, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
             x, dense = gather_windows(x, net.final_map), True
         x = module(x)
         if name in wanted:
-            found[name] = x.permute(0, 3, 1, 2) if dense else x
+            found[name] = x.movedim(-1, 1) if dense else x
     return found

@@ -41,6 +41,7 @@ SIX = tuple(TABLE_1)
 NAMES = tuple(COLUMNS)
 BLOCKS = len(CHANNELS)
 HIDDEN = 4096
+DIMENSIONS = (2, 3)  # images, or volumes: the same table with cubes for squares
 STRIDE = 32  # pixels between positions of the last map: five pools halve it five times
 SMALLEST_INPUT = STRIDE
 
@@ -58,7 +59,7 @@ class Layer:
         kind: Kind of layer.
         inputs: Input channels or features.
         outputs: Output channels or features.
-        kernel: Side of the square kernel, in pixels; 1 for layers without a kernel.
+        kernel: Side of the square (or cubic) kernel, in pixels; 1 for layers without a kernel.
         stride: Stride, in pixels.
     """
 
@@ -70,12 +71,17 @@ class Layer:
     stride: int = 1
 
 
-def check_sizes(*, num_classes: int, channels: int, width: float, hidden: int) -> None:
+def check_sizes(
+    *, num_classes: int, channels: int, width: float, hidden: int, dimensions: int = 2
+) -> None:
     """Raise an error for invalid sizes.
 
     Raises:
-        InputError: A count is too small, or the width is not positive.
+        InputError: A count is too small, the width is not positive, or there are neither two nor
+            three dimensions.
     """
+    if dimensions not in DIMENSIONS:
+        raise InputError(f"dimensions must be 2 (images) or 3 (volumes), got {dimensions} instead")
     counts = {"num_classes": (num_classes, 0), "channels": (channels, 1), "hidden": (hidden, 0)}
     for what, (count, least) in counts.items():
         if count < least:
@@ -90,7 +96,7 @@ def scaled(units: int, width: float) -> int:
 
 
 def final_map(input_size: int) -> int:
-    """Return the side of the map after the last pool, for a square input.
+    """Return the side of the map after the last pool, for a square (or cubic) input.
 
     Raises:
         SizeError: The input is too small for five pools.
@@ -140,12 +146,13 @@ def fully_connected_layers(
     input_size: int = 224,
     width: float = 1.0,
     hidden: int = HIDDEN,
+    dimensions: int = 2,
 ) -> Iterator[Layer]:
     """Yield the fully connected layers with their ReLUs and dropouts.
 
     They are fc6, fc7 and fc8; with ``hidden=0`` fc8 alone, with ``num_classes=0`` none.
     """
-    inputs = scaled(CHANNELS[-1], width) * final_map(input_size) ** 2
+    inputs = scaled(CHANNELS[-1], width) * final_map(input_size) ** dimensions
     if not num_classes:
         return
     units = scaled(hidden, width) if hidden else inputs

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from verydeep.nets.dense import longest_axis
+
 
 class Strip(NamedTuple):
     """A strip of pixels along one axis, and the cells of the last map that it provides.
@@ -67,27 +69,28 @@ def map_in_strips(
     Args:
         features: Maps (N, C, H, W) to (N, C', ⌊H/stride⌋, ⌊W/stride⌋) by convolutions, pools and
             element-wise layers.
-        x: Images, (N, C, H, W).
+        x: Images, (N, C, H, W), or volumes, (N, C, D, H, W).
         stride: Pixels between positions of the last map.
         field: Receptive field of the last map, in pixels.
         pixels: Maximum number of pixels at once. A strip contains at least one cell and its
             surroundings.
     """
-    count, _, height, width = x.shape
-    if count * height * width <= pixels:
+    count, _, *sides = x.shape
+    each = math.prod(sides)
+    if count * each <= pixels:
         return features(x)
     if count > 1:
-        each = max(1, pixels // (height * width))
         parts = [
             map_in_strips(features, part, stride=stride, field=field, pixels=pixels)
-            for part in torch.split(x, each)
+            for part in torch.split(x, max(1, pixels // each))
         ]
         return torch.cat(parts)
-    along, length, across = (2, height, width) if height > width else (3, width, height)
+    along = longest_axis(sides)
+    length = sides[along - 2]
     maps = [
         features(x.narrow(along, strip.start, strip.stop - strip.start)).narrow(
             along, strip.skip, strip.cells
         )
-        for strip in cut_line(length, stride, field, pixels // across)
+        for strip in cut_line(length, stride, field, pixels // (each // length))
     ]
     return torch.cat(maps, along)

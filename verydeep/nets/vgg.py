@@ -20,6 +20,7 @@ from verydeep.nets.initialize import initialize
 from verydeep.nets.interface import Net
 from verydeep.nets.keywords import refuse_unknown
 from verydeep.nets.names import check_name, known_as
+from verydeep.nets.spatial import batch_norm, convolution, max_pool
 from verydeep.nets.tiling import map_in_strips
 
 
@@ -45,10 +46,17 @@ class VGG(Net):
         width: float = 1.0,
         hidden: int = table.HIDDEN,
         dropout: float = 0.5,
+        dimensions: int = 2,
     ) -> None:
         super().__init__()
         self.name = check_name(name)
-        table.check_sizes(num_classes=num_classes, channels=channels, width=width, hidden=hidden)
+        table.check_sizes(
+            num_classes=num_classes,
+            channels=channels,
+            width=width,
+            hidden=hidden,
+            dimensions=dimensions,
+        )
         self.num_classes = num_classes
         self.stride = table.STRIDE
         self.input_size = input_size
@@ -56,15 +64,21 @@ class VGG(Net):
         self.width = width
         self.hidden = hidden
         self.dropout = dropout
+        self.dimensions = dimensions
         self.batch_norm = batch_norm
         self.features = _sequence(
             table.convolutional_layers(
                 self.name, channels=channels, width=width, batch_norm=batch_norm
-            )
+            ),
+            dimensions=dimensions,
         )
         self.classifier = _sequence(
             table.fully_connected_layers(
-                num_classes, input_size=input_size, width=width, hidden=hidden
+                num_classes,
+                input_size=input_size,
+                width=width,
+                hidden=hidden,
+                dimensions=dimensions,
             ),
             dropout,
         )
@@ -80,9 +94,9 @@ class VGG(Net):
         """
         self.check_head()
         maps = self.feature_map(x)
-        if maps.shape[-2:] == (self.final_map, self.final_map):
+        if set(maps.shape[2:]) == {self.final_map}:
             return cast(Tensor, self.classifier(maps.flatten(1)))
-        return classify_densely(self.classifier, maps).mean((2, 3))
+        return classify_densely(self.classifier, maps).flatten(2).mean(2)
 
     def score_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
         """Return dense class scores, one per position of the net over the image.
@@ -178,7 +192,8 @@ class VGG(Net):
     def settings(self) -> dict[str, Any]:
         """Return the settings to build the same net with, without the number of classes."""
         names = ("name", "batch_norm", "input_size", "channels", "width", "hidden", "dropout")
-        return {name: getattr(self, name) for name in names}
+        space = {} if self.dimensions == 2 else {"dimensions": self.dimensions}
+        return {name: getattr(self, name) for name in names} | space
 
     def extra_repr(self) -> str:
         """Return name, classes and input size."""
@@ -195,6 +210,7 @@ def vgg(
     width: float = 1.0,
     hidden: int = table.HIDDEN,
     dropout: float = 0.5,
+    dimensions: int = 2,
     **unknown: Never,
 ) -> VGG:
     """Create one of the paper's six nets with He initialisation, ready to train.
@@ -213,6 +229,8 @@ def vgg(
         hidden: Units of the two hidden fully connected layers, before ``width``; 0 means that one
             layer reads the last map directly (not in the paper).
         dropout: Share of these units dropped in training.
+        dimensions: 2 for images; 3 for volumes (N, C, D, H, W), with cubes for the squares of
+            every kernel and pool (not in the paper).
         unknown: Unknown keywords, which raise an error with a suggestion.
 
     Raises:
@@ -225,6 +243,9 @@ def vgg(
     torch.Size([2, 37])
     >>> net.score_map(torch.zeros(2, 3, 96, 128)).shape
     torch.Size([2, 37, 2, 3])
+    >>> solid = vgg("A", num_classes=4, input_size=32, channels=1, width=0.125, dimensions=3)
+    >>> solid.score_map(torch.zeros(1, 1, 32, 64, 32)).shape
+    torch.Size([1, 4, 1, 2, 1])
     """
     refuse_unknown(unknown)
     known = known_as(name)
@@ -239,29 +260,32 @@ def vgg(
         width=width,
         hidden=hidden,
         dropout=dropout,
+        dimensions=dimensions,
     )
     initialize(net)
     return net
 
 
-def _sequence(layers: Iterable[table.Layer], dropout: float = 0.0) -> nn.Sequential:
-    return nn.Sequential(OrderedDict((layer.name, _module(layer, dropout)) for layer in layers))
+def _sequence(
+    layers: Iterable[table.Layer], dropout: float = 0.0, dimensions: int = 2
+) -> nn.Sequential:
+    modules = ((layer.name, _module(layer, dropout, dimensions)) for layer in layers)
+    return nn.Sequential(OrderedDict(modules))
 
 
-def _module(layer: table.Layer, dropout: float) -> nn.Module:
+def _module(layer: table.Layer, dropout: float, dimensions: int) -> nn.Module:
     match layer.kind:
         case "conv":
-            # Padding keeps the size: 1 for 3x3, none for the 1x1 of net C, 2 for the 5x5 of B-5x5.
-            return nn.Conv2d(layer.inputs, layer.outputs, layer.kernel, padding=layer.kernel // 2)
+            return convolution(layer.inputs, layer.outputs, layer.kernel, dimensions)
         case "norm":
-            return nn.BatchNorm2d(layer.outputs)
+            return batch_norm(layer.outputs, dimensions)
         case "relu":
             return nn.ReLU()
         case "lrn":
             # Krizhevsky's k=2, n=5, alpha=1e-4, beta=0.75; PyTorch divides the sum by its size.
             return nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
         case "pool":
-            return nn.MaxPool2d(layer.kernel, layer.stride)
+            return max_pool(layer.kernel, layer.stride, dimensions)
         case "fc":
             return nn.Linear(layer.inputs, layer.outputs)
         case "dropout":

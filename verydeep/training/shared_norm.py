@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from verydeep.nets.spatial import BatchNorm
 from verydeep.system.distributed import Group
-
-_AXES = (0, 2, 3)
 
 
 @contextmanager
@@ -27,7 +26,7 @@ def shared_norm(net: nn.Module, group: Group) -> Iterator[None]:
 
     Every process must then pass the same number of batches through the net, if need be empty ones.
     """
-    layers = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
+    layers = [layer for layer in net.modules() if isinstance(layer, BatchNorm)]
     if group.size == 1:
         layers = []
     for layer in layers:
@@ -39,9 +38,9 @@ def shared_norm(net: nn.Module, group: Group) -> Iterator[None]:
             del layer.forward
 
 
-def _forward(layer: nn.BatchNorm2d, group: Group, x: Tensor) -> Tensor:
+def _forward(layer: BatchNorm, group: Group, x: Tensor) -> Tensor:
     if not layer.training:
-        return nn.BatchNorm2d.forward(layer, x)
+        return type(layer).forward(layer, x)
     count, mean, variance = moments(x, group)
     _note(layer, count, mean, variance)
     normalised: Tensor = _Normalise.apply(
@@ -54,7 +53,7 @@ def moments(x: Tensor, group: Group) -> tuple[Tensor, Tensor, Tensor]:
     """Return the moments over the values of all processes, merged as by Chan et al. (1979).
 
     Args:
-        x: Values of this process, (N, C, H, W).
+        x: Values of this process, (N, C, H, W); of volumes, (N, C, D, H, W).
         group: The group.
 
     Returns:
@@ -65,7 +64,7 @@ def moments(x: Tensor, group: Group) -> tuple[Tensor, Tensor, Tensor]:
     # One row a process: a sum over the processes, of which each fills its row, gathers them.
     rows = x.new_zeros((group.size, 2 * channels + 1), dtype=torch.float64)
     if own:
-        variance, mean = torch.var_mean(x.detach().to(precise), _AXES, correction=0)
+        variance, mean = torch.var_mean(x.detach().to(precise), _axes(x), correction=0)
         rows[group.rank] = torch.cat([mean, variance, mean.new_tensor([own])]).double()
     group.sum(rows)
     means, variances, counts = rows[:, :channels], rows[:, channels:-1], rows[:, -1:]
@@ -76,11 +75,21 @@ def moments(x: Tensor, group: Group) -> tuple[Tensor, Tensor, Tensor]:
     return count, mean.to(precise), variance.to(precise)
 
 
+def _axes(x: Tensor) -> tuple[int, ...]:
+    """Return all axes but that of the channels."""
+    return (0, *range(2, x.dim()))
+
+
+def _by_channel(values: Tensor, x: Tensor) -> Tensor:
+    """Return values (…, C) in a shape that goes with x."""
+    return values.reshape(*values.shape, *[1] * (x.dim() - 2))
+
+
 def _precise(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _note(layer: nn.BatchNorm2d, count: Tensor, mean: Tensor, variance: Tensor) -> None:
+def _note(layer: BatchNorm, count: Tensor, mean: Tensor, variance: Tensor) -> None:
     """Update the running statistics as PyTorch does, with the unbiased variance."""
     assert layer.running_mean is not None
     assert layer.running_var is not None
@@ -121,13 +130,13 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale, count = ctx.saved_tensors
         gradient = gradients[0].to(mean.dtype)
-        shifted = x.to(mean.dtype) - mean[:, None, None]
-        bias = gradient.sum(_AXES)
-        along = (gradient * shifted).sum(_AXES) * scale
+        shifted = x.to(mean.dtype) - _by_channel(mean, x)
+        bias = gradient.sum(_axes(x))
+        along = (gradient * shifted).sum(_axes(x)) * scale
         # The parameters' gradients are summed with all others; those of the moments are now.
         sums = torch.stack([bias, along])
         ctx.group.sum(sums)
-        by_mean, by_scale = (sums / count.clamp_min(1).to(sums.dtype))[:, :, None, None]
-        factor = (weight * scale)[:, None, None]
-        back = factor * (gradient - by_mean - shifted * (scale[:, None, None] * by_scale))
+        by_mean, by_scale = _by_channel(sums / count.clamp_min(1).to(sums.dtype), x)
+        factor = _by_channel(weight * scale, x)
+        back = factor * (gradient - by_mean - shifted * (_by_channel(scale, x) * by_scale))
         return back.to(x.dtype), along, bias, *[None] * 5

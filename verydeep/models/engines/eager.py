@@ -16,6 +16,7 @@ from verydeep.models.engines.interface import Engine
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.interface import Net
 from verydeep.nets.layer_outputs import trace
+from verydeep.nets.spatial import Convolution
 from verydeep.system.device import Machine
 from verydeep.system.engine_names import TORCH
 
@@ -104,7 +105,7 @@ def inference_form(net: Net, machine: Machine, exact_answers: bool = False) -> N
     if machine.precision == "bf16":
         exact = form.classifier[-1] if exact_answers else None
         for module in form.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear) and module is not exact:
+            if isinstance(module, Convolution | nn.Linear) and module is not exact:
                 module.bfloat16()
         if exact is not None:
             exact.register_forward_pre_hook(_in_float32)

@@ -259,6 +259,7 @@ class Net:
     any_size = slides = True
     interpolation = "bilinear"
     density = "by looking"
+    dimensions = 2
     pixels_at_once = 2**20
     stride = 32
     name, input_size = "D", 32

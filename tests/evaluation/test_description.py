@@ -23,6 +23,7 @@ class Net:
     name: str = "D"
     input_size: int = 224
     density: str = "as convolutions"
+    dimensions: int = 2
     interpolation: str = "bilinear"
 
 

@@ -14,6 +14,7 @@ import torch
 from groups import together
 from torch import Tensor, nn
 
+from verydeep.nets.spatial import BatchNorm
 from verydeep.system.distributed import Group, joined
 from verydeep.training.shared_norm import _forward, moments, shared_norm
 
@@ -21,13 +22,13 @@ C = 3
 SLICES = {"uneven": (3, 1, 2), "with an empty one": (0, 4, 1)}
 
 
-def values(offset: float = 0.0) -> Tensor:
+def values(offset: float = 0.0, space: tuple[int, ...] = (4, 5)) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(6, C, 4, 5, generator=generator, dtype=torch.float64) * 2 + offset
+    return torch.randn(6, C, *space, generator=generator, dtype=torch.float64) * 2 + offset
 
 
-def layer() -> nn.BatchNorm2d:
-    made = nn.BatchNorm2d(C, dtype=torch.float64)
+def layer(kind: type[BatchNorm] = nn.BatchNorm2d) -> BatchNorm:
+    made = kind(C, dtype=torch.float64)
     with torch.no_grad():
         made.weight.copy_(torch.tensor([0.5, 1.0, -2.0]))
         made.bias.copy_(torch.tensor([0.0, 1.0, -1.0]))
@@ -43,10 +44,16 @@ def pass_through(made: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return {"y": y.detach(), "x.grad": x.grad}
 
 
-def normalise(name: str, size: int) -> Any:
+def normalise(
+    name: str,
+    size: int,
+    space: tuple[int, ...] = (4, 5),
+    kind: type[BatchNorm] = nn.BatchNorm2d,
+) -> Any:
     with joined() as group:
-        slices = torch.split(values()[: sum(SLICES[name][:size])], SLICES[name][:size])
-        shared, whole = layer(), layer()
+        x = values(space=space)
+        slices = torch.split(x[: sum(SLICES[name][:size])], SLICES[name][:size])
+        shared, whole = layer(kind), layer(kind)
         with shared_norm(shared, group):
             own = pass_through(shared, slices[group.rank])
         wanted = pass_through(whole, torch.cat(slices))
@@ -78,8 +85,12 @@ def empty_3() -> Any:
     return normalise("with an empty one", 3)
 
 
+def volumes() -> Any:
+    return normalise("uneven", 2, (2, 4, 5), nn.BatchNorm3d)
+
+
 @pytest.mark.parametrize(
-    ("act", "size"), [(uneven_2, 2), (uneven_3, 3), (empty_2, 2), (empty_3, 3)]
+    ("act", "size"), [(uneven_2, 2), (uneven_3, 3), (empty_2, 2), (empty_3, 3), (volumes, 2)]
 )
 def test_it_is_the_norm_of_the_whole_batch(act: Any, size: int, tmp_path: Path) -> None:
     for errors in together(act, size, tmp_path):

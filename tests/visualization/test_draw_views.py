@@ -121,6 +121,7 @@ class Blind:
     any_size = slides = True
     interpolation = "bilinear"
     density = "once"
+    dimensions = 2
     pixels_at_once = 2**20
     stride = 32
 

@@ -19,8 +19,16 @@ def read(data: Data, layout: str | None, progress: Progress) -> tuple[Dataset, s
     """Return the data set, and why it cannot be split (empty if it can).
 
     Raises:
-        DataError: There is no such folder, or no layout fits and it has no images.
+        DataError: There is no such folder, no layout fits and it has no images, or its samples
+            are volumes.
     """
+    dataset, why = _read(data, layout, progress)
+    if dataset.dimensions == 3:
+        raise DataError(f"{dataset.place}: volumes, and only images are checked")
+    return dataset, why
+
+
+def _read(data: Data, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
     try:
         return read_dataset(data, layout=layout, stream=False, progress=progress), ""
     except DataError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,7 @@ class Dataset(Summary):
         respelled: Classes whose name occurs in several of Unicode's normal forms.
         coco: The COCO file or folder it was read from, if any; see
             :func:`verydeep.data.layouts.coco.numbering`.
+        dimensions: 2 for images, 3 for volumes.
     """
 
     root: Path
@@ -75,6 +76,7 @@ class Dataset(Summary):
     folders: tuple[Path, ...] | None = None
     coco: Path | None = None
     respelled: tuple[str, ...] = ()
+    dimensions: int = 2
 
     def __post_init__(self) -> None:
         compact = {name: Samples.of(samples) for name, samples in self.splits.items()}
@@ -86,7 +88,7 @@ class Dataset(Summary):
         yield "layout", self.layout
         yield "classes", f"{len(self.classes):,} ({listed(self.classes)})"
         for name, size in self.sizes.items():
-            yield name, plural(size, "image")
+            yield name, plural(size, self.thing)
 
     def split(self, name: str) -> Samples:
         """Return the samples of a split.
@@ -105,6 +107,15 @@ class Dataset(Summary):
                 f"{did_you_mean(name, self.splits)}"
             )
         return self.splits[name]
+
+    @property
+    def thing(self) -> str:
+        """What one sample is called: image or volume."""
+        return "volume" if self.dimensions == 3 else "image"
+
+    def of_volumes(self) -> Dataset:
+        """Return the same data set, whose samples are volumes."""
+        return replace(self, dimensions=3)
 
     @property
     def place(self) -> str:

@@ -25,6 +25,14 @@ class Window(NamedTuple):
     width: int
 
     @property
+    def slices(self) -> tuple[slice, slice]:
+        """The rectangle as an index into rows and columns."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+    @property
     def corners(self) -> tuple[int, int, int, int]:
         """Left, upper, right and lower edge: x0, y0, x1, y1."""
         return self.left, self.top, self.left + self.width, self.top + self.height

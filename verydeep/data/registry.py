@@ -32,6 +32,7 @@ from verydeep.data.layouts.folder_reading import (
     is_read_as,
     reading_of,
 )
+from verydeep.data.volumes import layout as volumes
 from verydeep.errors import DataError, did_you_mean
 from verydeep.system.option_names import option
 
@@ -88,6 +89,13 @@ LAYOUTS = (
         "*.tar, train/*.tar, perhaps dataset.json beside them; or a pattern: train-{000..146}.tar",
         shards.recognise,
         shards.read,
+    ),
+    Layout(
+        volumes.NAME,
+        "<class>/, perhaps within splits, of .npy, .nii or .nii.gz; folders of slices only if "
+        "requested",
+        volumes.recognise,
+        volumes.read,
     ),
     Layout(
         SPLIT_FOLDERS,

@@ -7,6 +7,7 @@ from typing import Protocol as Interface
 
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop, Views
+from verydeep.evaluation.volume_views import views_of
 
 
 class Described(Interface):
@@ -28,25 +29,29 @@ class Described(Interface):
     def density(self) -> str:
         """Its answer to an image larger than a crop, in words."""
 
+    @property
+    def dimensions(self) -> int:
+        """Axes of space of what it classifies: 2 for images, 3 for volumes."""
 
-def views_a_scale(views: Views) -> int:
-    """Return the number of views of an image at one scale.
 
-    >>> views_a_scale(Grid()), views_a_scale(GoogLeNetCrops())
-    (50, 36)
+def views_a_scale(views: Views, dimensions: int = 2) -> int:
+    """Return the number of views of an image, or a volume, at one scale.
+
+    >>> views_a_scale(Grid()), views_a_scale(GoogLeNetCrops()), views_a_scale(Grid(), dimensions=3)
+    (50, 36, 250)
     """
     # The size is arbitrary: the count does not depend on it.
-    return len(views(4, 6, 2))
+    return len(views_of(views, (5, 4, 6)[-dimensions:], 2))
 
 
-def views_a_picture(protocols: Sequence[TestProtocol]) -> int:
+def views_a_picture(protocols: Sequence[TestProtocol], dimensions: int = 2) -> int:
     """Return the number of views of an image in a test, over all nets and scales.
 
     >>> views_a_picture([TestProtocol("both", (256, 384, 512), flip=True)])
     156
     """
     return sum(
-        len(protocol.used_scales) * sum(views_a_scale(kind) for kind in protocol.kinds)
+        len(protocol.used_scales) * sum(views_a_scale(kind, dimensions) for kind in protocol.kinds)
         for protocol in protocols
     )
 
@@ -67,15 +72,19 @@ def _steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> It
         who = f"net {model.name}: " if len(models) > 1 else ""
         scales = ", ".join(str(scale) for scale in protocol.used_scales)
         own = first.preset == "torchvision"
+        longer = "longer side" if model.dimensions == 2 else "the others"
         rounding = "rounded down" if own else "to the nearest pixel"
         interpolation = model.interpolation if own else "bilinear"
         yield (
-            f"{who}rescale: smallest side to Q = {scales} pixels, longer side in proportion, "
+            f"{who}rescale: smallest side to Q = {scales} {_UNITS[model.dimensions]}, {longer} in "
+            f"proportion, "
             f"{rounding}; {interpolation}, antialiased"
         )
         for kind in protocol.kinds:
-            count, turns = views_a_scale(kind), ", with mirror images" if first.mirrors else ""
-            yield f"{who}views: {_picture_of(kind, model.input_size)}{turns}: {count} a scale"
+            count = views_a_scale(kind, model.dimensions)
+            turns = ", with mirror images" if first.mirrors else ""
+            shown = _picture_of(kind, model.input_size, model.dimensions)
+            yield f"{who}views: {shown}{turns}: {count} a scale"
         if any(isinstance(kind, Dense) for kind in protocol.kinds):
             yield f"{who}answers densely: {model.density}"
     yield from _averages(first, len(models), max(len(p.used_scales) for p in protocols))
@@ -106,14 +115,19 @@ def _averages(protocol: TestProtocol, nets: int, scales: int) -> Iterator[str]:
             yield f"posteriors averaged over the positions of a map{then}"
 
 
-def _picture_of(views: Views, size: int) -> str:
+_UNITS = {2: "pixels", 3: "voxels"}
+
+
+def _picture_of(views: Views, size: int, dimensions: int) -> str:
+    sides = "x".join([str(size)] * dimensions)
     match views:
         case Dense():
-            return "the whole image"
+            return "the whole image" if dimensions == 2 else "the whole volume"
         case Center():
-            return f"the central {size}x{size} crop"
+            return f"the central {sides} crop"
         case Grid(rows, columns):
-            return f"{rows}x{columns} crops of {size}x{size} on a regular grid"
+            slices = "" if dimensions == 2 else f"{min(rows, columns)}x"
+            return f"{slices}{rows}x{columns} crops of {sides} on a regular grid"
         case TenCrop():
             return f"corners and centre of the central square, {size}x{size}"
         case GoogLeNetCrops():

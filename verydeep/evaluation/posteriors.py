@@ -19,12 +19,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.geometry import View
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.evaluation.protocol import Average, TestProtocol
 from verydeep.evaluation.softmax import softmax
 from verydeep.evaluation.view_batching import Together, in_blocks
 from verydeep.evaluation.views import Views
+from verydeep.evaluation.volume_views import AnyView, views_of
 from verydeep.system.progress import ProgressTask
 
 
@@ -157,14 +157,14 @@ def mix_answers(
     parts = list(dict.fromkeys(part for mixture in mixtures for part in mixture))
     total = np.zeros((len(mixtures), len(pictures), outputs), np.float32)
     mixer = _Mixer(nets, mixtures, answer, total)
-    views = lru_cache(1024)(lambda part, *size: Counter(part.views(*size)))
+    views = lru_cache(1024)(lambda part, *size: Counter(views_of(part.views, *size)))
     together = Together([net.pixels_at_once for net in nets], mixer.add)
     with closing(in_blocks(pictures, together, block, task=task)) as each:
         for picture in each:
             for part in parts:
                 pixels = picture.at(part.scale)
                 input_size = nets[part.net].input_size
-                shown: Counter[View] = views(part, *pixels.shape[:2], input_size)
+                shown: Counter[AnyView] = views(part, pixels.shape[:-1], input_size)
                 for view, times in shown.items():
                     note = _Note(picture.index, part, times / shown.total())
                     together.add(part.net, view, pixels, (picture.index, part.scale), note)
@@ -202,9 +202,15 @@ class _Mixer:
             self.seconds[note.part] += each
 
 
+def over_positions(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the means (n, C) over the positions of maps (n, C, h, w), or of volumes' maps."""
+    means: NDArray[np.float32] = maps.mean(tuple(range(2, maps.ndim)))
+    return means
+
+
 ANSWERS: dict[Average, Answer] = {
-    "paper": lambda maps: softmax(maps.mean((2, 3)), 1),
-    "scores": lambda maps: maps.mean((2, 3)),
-    "posteriors": lambda maps: softmax(maps, 1).mean((2, 3)),
+    "paper": lambda maps: softmax(over_positions(maps), 1),
+    "scores": over_positions,
+    "posteriors": lambda maps: over_positions(softmax(maps, 1)),
 }
 """Functions from score maps (n, K, h, w) to (n, K), applied before views are averaged."""

@@ -190,7 +190,7 @@ def make_result(
         scales=tuple(sorted({scale for protocol in protocols for scale in protocol.used_scales})),
         flip=protocols[0].mirrors,
         average=protocols[0].average,
-        views=views_a_picture(protocols),
+        views=views_a_picture(protocols, models[0].dimensions),
         steps=steps(models, protocols),
         split=split,
         models=tuple(model.name for model in models),

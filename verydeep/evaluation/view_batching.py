@@ -1,10 +1,11 @@
 """Batches of views of the same size, from many images.
 
-N views in a batch; H, W sides of a rescaled image, h, w of a view.
+N views in a batch; H, W sides of a rescaled image, h, w of a view. Volumes have D and d before.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -15,6 +16,7 @@ from PIL import Image
 
 from verydeep.data.geometry import View
 from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
+from verydeep.data.volumes.geometry import CubeView
 from verydeep.system.progress import ProgressTask
 
 T = TypeVar("T")
@@ -48,26 +50,27 @@ class Together(Generic[T]):
     ) -> None:
         self.pixels_at_once = pixels_at_once
         self.work = work
-        self.waiting: dict[tuple[int, tuple[int, int]], list[_Item[T]]] = defaultdict(list)
+        self.waiting: dict[tuple[int, tuple[int, ...]], list[_Item[T]]] = defaultdict(list)
         self.held: dict[tuple[int, int], int] = {}
         self.pending = 0
 
-    def add(self, net: int, view: View, pixels: Pixels, picture: tuple[int, int], note: T) -> None:
+    def add(
+        self, net: int, view: View | CubeView, pixels: Pixels, picture: tuple[int, int], note: T
+    ) -> None:
         """Add a view, and run its batch if that is full.
 
         Args:
             net: Index of the net.
             view: Part of the image.
-            pixels: The rescaled image, uint8 (H, W, 3).
+            pixels: The rescaled image, uint8 (H, W, 3), or volume, uint8 (D, H, W, 3).
             picture: Key of these pixels: image index and scale.
             note: Passed on with the view.
         """
-        height, width = view.shown
         group = self.waiting[net, view.shown]
         group.append(_Item(show(pixels, view), picture, pixels.size, note))
         self.pending += 0 if picture in self.held else pixels.size
         self.held[picture] = pixels.size
-        if (len(group) + 1) * height * width > self.pixels_at_once[net]:
+        if (len(group) + 1) * math.prod(view.shown) > self.pixels_at_once[net]:
             self._show(net, self.waiting.pop((net, view.shown)))
             self._count()
         elif self.pending > PENDING_BYTES:
@@ -87,7 +90,7 @@ class Together(Generic[T]):
         self.pending = sum(self.held.values())
 
     def _show(self, net: int, group: Sequence[_Item[T]]) -> None:
-        shown = np.stack([item.pixels for item in group]).transpose(0, 3, 1, 2)
+        shown = np.moveaxis(np.stack([item.pixels for item in group]), -1, 1)
         self.work(net, shown, [item.note for item in group])
 
 
@@ -128,19 +131,18 @@ def in_blocks(
         task.update(len(pictures))
 
 
-def show(pixels: Pixels, view: View) -> Pixels:
-    """Return the view of a rescaled image that a net receives.
+def show(pixels: Pixels, view: View | CubeView) -> Pixels:
+    """Return the view of a rescaled image or volume that a net receives.
 
     Args:
-        pixels: uint8 (H, W, 3).
-        view: Part of the image, with flip and size.
+        pixels: uint8 (H, W, 3), or (D, H, W, 3).
+        view: Part of it, with flip and size.
 
     Returns:
-        uint8 (h, w, 3); shares memory with ``pixels`` unless the view is resized.
+        uint8 (h, w, 3), or (d, h, w, 3); shares memory with ``pixels`` unless the view is resized.
     """
-    top, left, height, width = view.window
-    part = pixels[top : top + height, left : left + width]
-    if view.side and view.side != height:
+    part = pixels[view.window.slices]
+    if isinstance(view, View) and view.side and view.side != view.window.height:
         size = (view.side, view.side)
         part = np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR))
-    return part[:, ::-1] if view.flip else part
+    return part[..., ::-1, :] if view.flip else part

@@ -71,8 +71,8 @@ class Grid:
         """Return the crops row by row, each followed by its mirror image."""
         corners = (
             (top, left)
-            for top in _spread(height - input_size, self.rows)
-            for left in _spread(width - input_size, self.columns)
+            for top in spread(height - input_size, self.rows)
+            for left in spread(width - input_size, self.columns)
         )
         return _mirrored((Window(*corner, input_size, input_size) for corner in corners), self.flip)
 
@@ -109,8 +109,8 @@ class GoogLeNetCrops:
         side = min(height, width)
         squares = (
             Window(top, left, side, side)
-            for top in _spread(height - side, 3 if height > width else 1)
-            for left in _spread(width - side, 1 if height > width else 3)
+            for top in spread(height - side, 3 if height > width else 1)
+            for left in spread(width - side, 1 if height > width else 3)
         )
         return tuple(
             view
@@ -129,7 +129,7 @@ def _five(square: Window, size: int) -> Iterator[Window]:
         yield Window(square.top + top, square.left + left, size, size)
 
 
-def _spread(room: int, count: int) -> list[int]:
+def spread(room: int, count: int) -> list[int]:
     """Return evenly spaced numbers from 0 to ``room``, or its middle if only one.
 
     They are rounded to whole pixels, halves up and left.

@@ -47,7 +47,7 @@ def saliency(subject: Subject) -> Tensor:
     It is |∂score/∂pixel|, maximum over the three colours, in score per grey level (0 to 255).
 
     Returns:
-        Non-negative map, float32 (H, W), on the CPU.
+        Non-negative map, float32 (H, W), or (D, H, W) of a volume, on the CPU.
 
     Raises:
         MissingExtra: Captum is not installed.
@@ -83,8 +83,9 @@ class ClassMap:
 
     Attributes:
         layer: Name of the convolution.
-        cells: Σ αₖ Aₖ at every position of its maps, clipped at 0, float32 (h, w).
-        heat: The same at the size of the image, float32 (H, W).
+        cells: Σ αₖ Aₖ at every position of its maps, clipped at 0, float32 (h, w); of a volume
+            (d, h, w).
+        heat: The same at the size of the image, float32 (H, W), or (D, H, W).
         stride: Image pixels between adjacent cells.
     """
 
@@ -114,9 +115,8 @@ def grad_cam(subject: Subject, layer: str | None = None) -> ClassMap:
     method = _captum().LayerGradCam(scores, module)
     maps = method.attribute(_picture(subject), target=subject.label, relu_attributions=True)
     cells = cast(Tensor, maps)[0, 0].detach().cpu()
-    height, width = subject.pixels.shape[-2:]
     stride = 2 ** (int(name[len("conv")]) - 1)
-    return ClassMap(name, cells, spread(cells, stride, height, width), stride)
+    return ClassMap(name, cells, spread(cells, stride, *subject.pixels.shape[1:]), stride)
 
 
 def check_convolution(net: Net, layer: str | None) -> str:
@@ -136,21 +136,23 @@ def check_convolution(net: Net, layer: str | None) -> str:
     return layer
 
 
-def spread(cells: Tensor, stride: int, height: int, width: int) -> Tensor:
+def spread(cells: Tensor, stride: int, *sides: int) -> Tensor:
     """Return a layer's map enlarged to the size of the image.
 
     Args:
-        cells: Map (h, w) with one value per ``stride`` x ``stride`` pixels.
+        cells: Map (h, w) with one value per ``stride`` x ``stride`` pixels; (d, h, w) of a volume.
         stride: Pixels per cell.
-        height: Height of the image, at least h·stride.
-        width: Width of the image, at least w·stride.
+        sides: Height and width of the image, at least h·stride and w·stride; D, H and W of a
+            volume.
 
     Returns:
-        Map of shape (height, width).
+        Map of these sides.
     """
-    h, w = (side * stride for side in cells.shape)
-    heat = F.interpolate(cells[None, None].float(), (h, w), mode="bilinear", align_corners=False)
-    return F.pad(heat, (0, width - w, 0, height - h), mode="replicate")[0, 0]
+    covered = [side * stride for side in cells.shape]
+    mode = "trilinear" if cells.dim() == 3 else "bilinear"
+    heat = F.interpolate(cells[None, None].float(), covered, mode=mode, align_corners=False)
+    ends = [(0, side - end) for side, end in zip(sides, covered, strict=True)]
+    return F.pad(heat, [n for end in reversed(ends) for n in end], mode="replicate")[0, 0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from verydeep.models.trained_net import TrainedNet
 from verydeep.nets.interface import Net
+from verydeep.nets.spatial import channels_last
 
 
 class Scores(nn.Module):
@@ -34,12 +35,15 @@ class Scores(nn.Module):
         self.device = model.machine.device
         self.divisor = model.preprocessing.divisor
         mean = torch.tensor(model.preprocessing.mean, device=self.device)
-        self.register_buffer("mean", mean.view(1, -1, 1, 1))
+        self.register_buffer("mean", mean.view(1, -1, *[1] * model.net.dimensions))
 
     def reading(self, pixels: Tensor) -> Tensor:
-        """Return the preprocessed input from pixel values 0 to 255, (N, 3, H, W)."""
+        """Return the preprocessed input from pixel values 0 to 255, (N, 3, H, W).
+
+        Volumes have D before H, here as elsewhere.
+        """
         shifted = pixels.to(self.device) - cast(Tensor, self.mean)
-        return (shifted / self.divisor).contiguous(memory_format=torch.channels_last)
+        return (shifted / self.divisor).contiguous(memory_format=channels_last(self.net.dimensions))
 
     def colours(self, x: Tensor) -> Tensor:
         """Return pixel values from preprocessed input; the inverse of :meth:`reading`."""

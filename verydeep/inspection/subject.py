@@ -5,6 +5,7 @@ K classes; H, W: sides of the image; h, w: sides of a score map.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from verydeep.data.geometry import center_window
 from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.data.volumes.geometry import center_cuboid
 from verydeep.errors import InputError, did_you_mean, printable
 from verydeep.models.classifier import Classifier
 from verydeep.system.option_names import option
@@ -29,8 +31,8 @@ class Subject:
         model: The net.
         name: Display name of the image.
         pixels: Upright, rescaled or cropped input image, uint8 (3, H, W) on the CPU; H and W at
-            least ``model.input_size``. On a larger image the net is applied densely, and its
-            scores are averaged over the positions.
+            least ``model.input_size``; of a volume (3, D, H, W). On a larger image the net is
+            applied densely, and its scores are averaged over the positions.
         probabilities: Softmax of the averaged scores, float32 (K,); empty if the net has
             convolutions only.
         label: Class to explain, by default the most likely one; -1 without classes.
@@ -57,10 +59,16 @@ MOST_PIXELS = 2**20
 """Maximum number of pixels of an inspected image, whose maps and gradients are all in memory."""
 
 
-def too_large(height: int, width: int) -> str:
-    """Return the message for an image with more than :data:`MOST_PIXELS`."""
+def too_large(*sides: int) -> str:
+    """Return the message for an image of these sides with more than :data:`MOST_PIXELS`.
+
+    Args:
+        sides: H, W; or D, H, W of a volume.
+    """
+    words = "voxels" if len(sides) == 3 else "pixels"
+    size = "x".join(map(str, reversed(sides)))
     return (
-        f"{width}x{height} pixels are too many to inspect, since all maps are kept in memory: at "
+        f"{size} {words} are too many to inspect, since all maps are kept in memory: at "
         f"most {MOST_PIXELS:,}; choose a smaller {option('scale')}, or {option('center', True)}"
     )
 
@@ -107,11 +115,11 @@ class Subjects:
             source = self.sources[picture.index]
             file = source if isinstance(source, Path) else None
             name = printable(file.name) if file else f"image {picture.index + 1}"
-            pixels = self._shown(torch.from_numpy(picture.at(self.scale).copy()).permute(2, 0, 1))
-            height, width = pixels.shape[1:]
-            if height * width > MOST_PIXELS:
+            pixels = self._shown(torch.from_numpy(picture.at(self.scale).copy()).movedim(-1, 0))
+            sides = pixels.shape[1:]
+            if math.prod(sides) > MOST_PIXELS:
                 where = printable(file) if file else name
-                large[picture.index] = f"{where}: {too_large(height, width)}"
+                large[picture.index] = f"{where}: {too_large(*sides)}"
             else:
                 subject = make_subject(self.model, name, pixels, self.label)
                 yield LoadedSubject(subject, source)
@@ -121,9 +129,14 @@ class Subjects:
     def _shown(self, pixels: Tensor) -> Tensor:
         if not self.center:
             return pixels.contiguous()
-        height, width = pixels.shape[1:]
-        top, left, height, width = center_window(height, width, self.model.input_size)
-        return pixels[:, top : top + height, left : left + width].contiguous()
+        side = self.model.input_size
+        *depth, height, width = pixels.shape[1:]
+        part = (
+            center_cuboid((depth[0], height, width), side)
+            if depth
+            else center_window(height, width, side)
+        )
+        return pixels[(slice(None), *part.slices)].contiguous()
 
 
 def make_subject(model: Classifier, name: str, pixels: Tensor, label: int | None = None) -> Subject:
@@ -132,12 +145,12 @@ def make_subject(model: Classifier, name: str, pixels: Tensor, label: int | None
     Args:
         model: The net.
         name: Display name of the image.
-        pixels: Input image, uint8 (3, H, W).
+        pixels: Input image, uint8 (3, H, W), or volume, uint8 (3, D, H, W).
         label: Class to explain; None means the most likely one.
     """
     if not model.classes:
         return Subject(model, name, pixels, torch.empty(0), -1)
-    scores = model.score_map(pixels[None])[0].mean((1, 2))
+    scores = model.score_map(pixels[None])[0].flatten(1).mean(1)
     probabilities = scores.softmax(0).cpu()
     chosen = int(probabilities.argmax()) if label is None else label
     return Subject(model, name, pixels, probabilities, chosen)

@@ -5,14 +5,19 @@ N images, H height, W width, K classes; h, w sides of a score map.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
+from verydeep.data.images.inputs import Picture
+from verydeep.data.images.member import ImageSource
+from verydeep.data.volumes.inputs import list_volumes
 from verydeep.errors import ModelError
 from verydeep.evaluation.calibration import Calibration
 from verydeep.models.card import model_card
@@ -23,7 +28,7 @@ from verydeep.models.predictor import Predictor
 from verydeep.models.tensors import arrays_too
 from verydeep.models.trained_net import TrainedNet, from_config
 from verydeep.nets.interface import Net
-from verydeep.system.progress import choose_progress
+from verydeep.system.progress import Progress, choose_progress
 from verydeep.system.settings import Compute
 
 if TYPE_CHECKING:
@@ -57,6 +62,11 @@ class Classifier(TrainedNet, Predictor):
     interpolation = "bilinear"
     density = "fully connected layers at every position of the last map"
 
+    @property
+    def dimensions(self) -> int:
+        """Axes of space of what it classifies: 2 for images, 3 for volumes."""
+        return self.net.dimensions
+
     @overload
     def score_map(self, pictures: Tensor) -> Tensor: ...
     @overload
@@ -66,12 +76,21 @@ class Classifier(TrainedNet, Predictor):
 
         Args:
             pictures: Images, uint8 (N, 3, H, W); H, W ≥ ``input_size``. A tensor or an array.
+                Volumes are (N, 3, D, H, W), with scores (N, K, d, h, w).
 
         Returns:
             Scores, float32 (N, K, h, w); h = w = 1 for images of ``input_size``. For a tensor, a
             tensor on the model's device; for an array, an array.
         """
         return arrays_too(self.answers, pictures)
+
+    def sources(
+        self, pictures: Picture | Iterable[Picture], progress: Progress
+    ) -> list[ImageSource | Image.Image]:
+        """Return every image that is meant, or every volume for a net of three dimensions."""
+        if self.dimensions == 3:
+            return [*list_volumes(pictures)]
+        return super().sources(pictures, progress)
 
     def save(self, folder: str | Path) -> None:
         """Write a model folder: ``config.json``, ``model.safetensors``, ``README.md``."""

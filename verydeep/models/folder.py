@@ -36,6 +36,7 @@ class NetConfig(_Strict):
     hidden: int = Field(ge=0, le=2**20)
     dropout: float = Field(ge=0, lt=1)
     norm: Norm = None
+    dimensions: Literal[2, 3] = Field(2, exclude_if=lambda value: value == 2)
 
     @classmethod
     def of(cls, net: Net) -> NetConfig:

@@ -40,6 +40,11 @@ class Predictor:
         interpolation: Interpolation for rescaling images, ``bilinear`` or ``bicubic``.
     """
 
+    @property
+    def dimensions(self) -> int:
+        """Axes of space of what it classifies: 2 for images, 3 for volumes."""
+        return 2
+
     classes: tuple[str, ...]
     calibration: Calibration | None
     test_scales: tuple[int, ...]
@@ -114,11 +119,17 @@ class Predictor:
                 small.
         """
         progress = choose_progress(progress)
-        sources = list_pictures(pictures, progress)
+        sources = self.sources(pictures, progress)
         how = self.test_protocol(scales, flip)
         self.prepare(pixels_to_see([how], len(sources), self.input_size), progress)
         with progress.task("naming images", len(sources)) as task:
             return self.predict_sources(sources, how, top=top, task=task)
+
+    def sources(
+        self, pictures: Picture | Iterable[Picture], progress: Progress
+    ) -> list[ImageSource | Image.Image]:
+        """Return every image that is meant, or every volume for a net of three dimensions."""
+        return [*list_pictures(pictures, progress)]
 
     def test_protocol(self, scales: Scales = None, flip: bool | None = None) -> TestProtocol:
         """Return the test that predictions are made by, with its scales in pixels.

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from verydeep.nets.spatial import channels_last
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -30,13 +32,13 @@ class Preprocessing:
         """Return the net's input.
 
         Args:
-            pictures: Images, uint8 (N, 3, H, W).
+            pictures: Images, uint8 (N, 3, H, W), or volumes, uint8 (N, 3, D, H, W).
             shift: RGB shift added to every pixel of an image, float32 (N, 3), or None.
 
         Returns:
-            Input, float32 (N, 3, H, W), channels_last, on the images' device.
+            Input, float32, of the same shape, channels last in memory, on the images' device.
         """
         offset = -torch.tensor(self.mean, device=pictures.device)
         offset = offset if shift is None else shift + offset
-        x = pictures.to(torch.float32, memory_format=torch.channels_last)
-        return x.add_(offset.view(-1, 3, 1, 1)).div_(self.divisor)
+        x = pictures.to(torch.float32, memory_format=channels_last(pictures.dim() - 2))
+        return x.add_(offset.view(-1, 3, *[1] * (x.dim() - 2))).div_(self.divisor)

@@ -75,7 +75,9 @@ def longest_axis(lengths: list[int]) -> int:
 
 def window_side(layer: nn.Linear, channels: int, dimensions: int = 2) -> int:
     """Return the side s of the map that a fully connected layer expects."""
-    return round((layer.in_features // channels) ** (1 / dimensions))
+    positions = layer.in_features // channels
+    side: float = positions ** (1 / dimensions)
+    return round(side)
 
 
 def as_convolution(layer: nn.Linear, channels: int) -> Tensor:

@@ -90,5 +90,5 @@ def _cube(kernel: Tensor, how: Inflation) -> Tensor:
 
 def _deepened(weight: Tensor, side: int) -> Tensor:
     """Return weights (outputs, C·s·s) of the first layer for maps of s slices."""
-    windows = weight.unflatten(1, (-1, 1, side, side)).expand(-1, -1, side, -1, -1)
+    windows = weight.view(len(weight), -1, 1, side, side).expand(-1, -1, side, -1, -1)
     return windows.flatten(1) / side

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 Convolution = nn.Conv2d | nn.Conv3d
@@ -23,3 +24,8 @@ def batch_norm(channels: int, dimensions: int) -> BatchNorm:
 def max_pool(kernel: int, stride: int, dimensions: int) -> MaxPool:
     """Return max-pooling along all axes of space."""
     return nn.MaxPool3d(kernel, stride) if dimensions == 3 else nn.MaxPool2d(kernel, stride)
+
+
+def channels_last(dimensions: int) -> torch.memory_format:
+    """Return the order in memory with channels last, the fastest for convolutions."""
+    return torch.channels_last_3d if dimensions == 3 else torch.channels_last

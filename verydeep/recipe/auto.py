@@ -37,6 +37,7 @@ class DataFacts:
         streamed: The training images are read sequentially.
         mirrored: A mirror image has the same class; not so for digits.
         gpu: Training runs on a GPU.
+        dimensions: 2 for images, 3 for volumes.
     """
 
     pictures: int
@@ -47,6 +48,7 @@ class DataFacts:
     streamed: bool = False
     mirrored: bool = True
     gpu: bool = False
+    dimensions: int = 2
 
 
 class Choice(NamedTuple):
@@ -114,6 +116,8 @@ SIZES_ON_GPU = (
     _Size(float("inf"), 224, (256, 384)),
 )
 
+SIZES_OF_VOLUMES = (_Size(64, 32, (32, 40)), _Size(float("inf"), 64, (64, 80)))
+
 _FEWER_UNITS_OFF = 2_000
 
 FEW = 1_000
@@ -180,6 +184,7 @@ def _net(facts: DataFacts) -> Choice:
 
 def _size(facts: DataFacts, said: Said) -> Iterator[Choice]:
     sizes = SIZES_ON_GPU if facts.gpu else SIZES_ON_CPU
+    sizes = SIZES_OF_VOLUMES if facts.dimensions == 3 else sizes
     size = _row(sizes, facts.side) if facts.side is not None else sizes[-1 if facts.gpu else 0]
     given_size, given_scale = _get(said, "net.input_size"), _get(said, "data.train_scale")
     low, high = size.scale
@@ -191,7 +196,8 @@ def _size(facts: DataFacts, said: Said) -> Iterator[Choice]:
         side = max(SMALLEST_INPUT, min(side, low // 32 * 32))
     typical = "images of a size not known yet"
     if facts.side is not None:
-        typical = f"images are typically {facts.side} pixels on the smaller side"
+        what = "volumes" if facts.dimensions == 3 else "images"
+        typical = f"{what} are typically {facts.side} pixels on the smallest side"
     yield Choice({"net.input_size": side, "data.train_scale": [low, high]}, typical)
     yield Choice({"test.scales": sorted({low, high})}, "tested at both ends of the training scale")
 
@@ -216,6 +222,8 @@ def _updates(facts: DataFacts, said: Said) -> Choice:
 
 
 def _cache(facts: DataFacts, said: Said) -> Choice:
+    if facts.dimensions == 3:
+        return Choice({"data.cache": "none"}, "volumes are read anew each epoch")
     size = None if facts.pixels is None else 3 * facts.pixels * facts.pictures
     if facts.streamed or size is None or size > CACHE_BYTES or _get(said, "data.workers"):
         return Choice({"data.cache": "none"}, "images are read anew each epoch")

@@ -73,11 +73,14 @@ class Net(Section):
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="share of fc6's and fc7's units dropped")
     norm: Norm = Field(None, description="normalisation (not in the paper)")
+    dimensions: Literal[2, 3] | None = Field(
+        None, description="2 for images, 3 for volumes (not in the paper); None: as the data are"
+    )
 
     @property
     def settings(self) -> dict[str, Any]:
         """Settings for building the net, except the number of classes."""
-        return to_batch_norm(self.model_dump())
+        return to_batch_norm(self.model_dump()) | {"dimensions": self.dimensions or 2}
 
 
 class Initialize(Section):

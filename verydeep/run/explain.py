@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from verydeep.data.images.inputs import Picture, list_pictures
+from verydeep.data.images.inputs import Picture
 from verydeep.data.read import Data
 from verydeep.errors import InputError, PictureError, printable
 from verydeep.inspection.layers import check_channel
@@ -46,6 +46,7 @@ from verydeep.visualization.inspection.sections import (
     Entry,
     Options,
     choose,
+    of_volumes,
     without_classes,
 )
 from verydeep.visualization.lecture.theme import theme
@@ -123,11 +124,13 @@ def explain(
     wanted = {"boxes": boxes or None, "exciting": among, "class-model": steps}
     choice = _choose(only, [name for name, how in wanted.items() if how is not None], named)
     given = _given(pictures)
-    sources = list_pictures(given, progress)
     _check_target(folder, given)
     with hold(folder):
         started = time.perf_counter()
         loaded = model if isinstance(model, Classifier) else load_classifier(model, compute)
+        sources = loaded.sources(given, progress)
+        if loaded.net.dimensions == 3:
+            choice = of_volumes(choice, only)
         choice = choice if loaded.classes else without_classes(choice, only)
         for reason in choice.left_out:
             progress.log(f"left out: {reason}")
@@ -355,6 +358,7 @@ def _head(
         input_size=model.input_size,
         scale=subjects.scale,
         center=subjects.center,
+        dimensions=model.net.dimensions,
         device=str(model.machine.device),
         precision=model.machine.precision,
         measured=model.measured,

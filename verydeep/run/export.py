@@ -148,6 +148,8 @@ def export(
         raise ModelError(f"{model}: exported already; give the model that it was exported from")
     check_writable(path.parent)
     classifier = _loaded(model)
+    if classifier.dimensions == 3:
+        raise ModelError(f"{model}: a net for volumes, and exported files are for images")
     shown = _pictures(model, pictures, progress)
     quantized = int8 and target != "web"
     if quantized:

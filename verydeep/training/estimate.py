@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from verydeep.errors import plural
+from verydeep.nets.interface import Net
+from verydeep.nets.spatial import channels_last
 from verydeep.system.device import Machine
 
 PROBE = {"cpu": 16, "cuda": 64}
@@ -42,8 +44,9 @@ def time_steps(net: nn.Module, size: int, micro_batch: int, machine: Machine) ->
     """
     count = min(micro_batch, PROBE.get(machine.device.type, 16))
     with torch.random.fork_rng(), _restored(net):
-        x = torch.randn(count, 3, size, size, device=machine.device)
-        x = x.to(memory_format=torch.channels_last)
+        dimensions = net.dimensions if isinstance(net, Net) else 2
+        x = torch.randn(count, 3, *[size] * dimensions, device=machine.device)
+        x = x.to(memory_format=channels_last(dimensions))
         _, *seconds = [_time_pass(net.train(), x, machine) for _ in range(1 + STEPS)]
         with torch.inference_mode():
             validation = _time_pass(net.eval(), x, machine)

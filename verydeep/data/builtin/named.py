@@ -7,18 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from verydeep.data.builtin.digits import digits_folder
+from verydeep.data.builtin.solid_digits import solid_digits_folder
 from verydeep.data.builtin.torchvision_sets import SETS, TABLE, torchvision_folder
 from verydeep.data.dataset import Dataset
 from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource
 from verydeep.data.layouts import split_folders, table
 from verydeep.data.samples import Samples
+from verydeep.data.volumes import layout as volumes
 from verydeep.system.progress import Progress
 
-NAMES = ("digits", *SETS)
+NAMES = ("digits", "digits-3d", *SETS)
 
 DIGITS = "built-in digits"
 """Layout of the digits, in words."""
+
+SOLID_DIGITS = "built-in digits in space"
+"""Likewise, of the volumes."""
 
 
 def read(name: str, progress: Progress | None = None) -> Dataset:
@@ -30,6 +35,8 @@ def read(name: str, progress: Progress | None = None) -> Dataset:
     if name == "digits":
         dataset = _with_boxes(split_folders.read(digits_folder()))
         return replace(dataset, layout=DIGITS)
+    if name == "digits-3d":
+        return replace(volumes.read(solid_digits_folder()), layout=SOLID_DIGITS)
     folder = torchvision_folder(name, progress)
     return replace(table.read(folder / TABLE), layout=f"torchvision's {SETS[name].title}")
 

@@ -187,7 +187,7 @@ def cut_batch(
     sizes = sizes.to(device)
     begin = torch.zeros_like(sizes) if corners is None else corners.to(device)
     lines = [
-        _resampling(
+        resampling(
             sizes[:, axis],
             rescaled[:, axis],
             windows[:, axis],
@@ -202,7 +202,7 @@ def cut_batch(
     return part.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _resampling(before: Tensor, after: Tensor, start: Tensor, length: int, old: Tensor) -> Tensor:
+def resampling(before: Tensor, after: Tensor, start: Tensor, length: int, old: Tensor) -> Tensor:
     """Return matrices (N, length, M) that resample M pixels of a line to a part of the new line.
 
     Args:

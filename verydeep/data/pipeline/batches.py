@@ -83,8 +83,16 @@ class MicroBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """The draws of a micro-batch; draw d is of image d modulo the number of images."""
+class Order:
+    """The draws of a micro-batch; draw d is of image d modulo the number of images.
+
+    Attributes:
+        epoch: Epoch of the run.
+        indices: Draw numbers of this process.
+        step: Index of the update within the epoch.
+        images: Images planned for that update, over all processes and micro-batches.
+        last: Whether this completes the update.
+    """
 
     epoch: int
     indices: Indices
@@ -172,15 +180,19 @@ class TrainingBatches:
             yield from map(_FromStore(self, self.store), orders)
             return
         workers = min(worker_count(self.workers, len(self.samples)), len(orders))
-        yield from read_batches(Dealt(_FromFiles(self), orders), workers)
+        yield from read_batches(Dealt(self.from_files(), orders), workers)
 
-    def _orders(self, epoch: int, start: int) -> Iterator[_Order]:
+    def from_files(self) -> Callable[[Order], MicroBatch]:
+        """Return what makes a micro-batch from files, here or in a worker."""
+        return _FromFiles(self)
+
+    def _orders(self, epoch: int, start: int) -> Iterator[Order]:
         labels = self.samples.labels if self.balanced else None
         plan = plan_epoch(len(self.samples), self.batch, self.seed, epoch, labels)
         for step, indices in list(enumerate(plan))[start:]:
             parts = list(micro_batches(indices, self.micro_batch, self.rank, self.world))
             for number, part in enumerate(parts, start=1):
-                yield _Order(epoch, part, step, len(indices), last=number == len(parts))
+                yield Order(epoch, part, step, len(indices), last=number == len(parts))
 
 
 def read_batches(
@@ -260,13 +272,13 @@ class _Maker:
         self.drawing = batches.drawing
         self.seed = batches.seed
 
-    def __call__(self, order: _Order) -> MicroBatch:
+    def __call__(self, order: Order) -> MicroBatch:
         crops = self.cut(order)
         samples = [self.sample(draw) for draw in crops.draws]
         made = micro_batch_of(crops, samples, self.drawing, order.step)
         return replace(made, images=order.images, last=order.last, draws=tuple(crops.draws))
 
-    def cut(self, order: _Order) -> Crops:
+    def cut(self, order: Order) -> Crops:
         raise NotImplementedError
 
     def sample(self, draw: int) -> Sample:
@@ -344,7 +356,7 @@ class _FromFiles(_Maker):
         super().__init__(batches)
         self.reduced = batches.reduced
 
-    def cut(self, order: _Order) -> Crops:
+    def cut(self, order: Order) -> Crops:
         sources = [(draw, self.sample(draw)) for draw in order.indices.tolist()]
         side = self.augmentation.size
         return cut_sources(
@@ -357,7 +369,7 @@ class _FromStore(_Maker):
         super().__init__(batches)
         self.store = store
 
-    def cut(self, order: _Order) -> Crops:
+    def cut(self, order: Order) -> Crops:
         draws = order.indices.tolist()
         if not draws:  # the update has fewer images than there are processes
             side = self.augmentation.size

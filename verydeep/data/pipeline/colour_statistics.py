@@ -20,6 +20,7 @@ from verydeep.data.images.rescale import rescale
 from verydeep.data.pipeline.image_cache import PictureStore, Room
 from verydeep.data.pipeline.workers import load_pictures
 from verydeep.data.samples import Sample, Samples
+from verydeep.data.volumes.volume import Volume
 from verydeep.errors import DataError
 from verydeep.system.option_names import setting
 
@@ -173,7 +174,7 @@ class Measure:
     largest_scale: int | None
 
     def __call__(
-        self, picture: Image.Image
+        self, picture: Image.Image | Volume
     ) -> tuple[Moments, NDArray[np.uint8] | None, tuple[int, int]]:
         """Measure an image.
 
@@ -181,6 +182,8 @@ class Measure:
             Moments ((3,), (3, 3)) of RGB in 0 to 1; pixels (H, W, 3) to keep, if any; height and
             width of the whole image.
         """
+        if isinstance(picture, Volume):  # these are not kept
+            return _moments(picture.voxels.reshape(-1, 3)), None, picture.sides[1:]
         pixels = np.asarray(picture)
         moments, size = _moments(pixels.reshape(-1, 3)), (picture.height, picture.width)
         if not self.keep:

@@ -15,6 +15,8 @@ from verydeep.data.images.limits import check_sides
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.rescale import rescale
 from verydeep.data.pipeline.workers import load_pictures
+from verydeep.data.volumes.crop import rescaled
+from verydeep.data.volumes.volume import Volume
 
 Pixels = NDArray[np.uint8]
 
@@ -26,8 +28,8 @@ class TestPicture:
     Attributes:
         index: Index in the list of images.
         scales: Test scales Q (smallest sides).
-        pixels: Pixels at each scale, uint8 (H, W, 3).
-        size: Height and width of the upright image before rescaling.
+        pixels: Pixels at each scale, uint8 (H, W, 3); of a volume, uint8 (D, H, W, 3).
+        size: Height and width of the upright image before rescaling; those of a volume's slices.
     """
 
     __test__ = False  # not a test for pytest to collect
@@ -50,12 +52,14 @@ class Rescale:
     rounding: Rounding = "nearest"
     interpolation: str = "bilinear"
 
-    def __call__(self, picture: Image.Image) -> tuple[Pixels, ...]:
-        """Return the pixels (H, W, 3) at each scale.
+    def __call__(self, picture: Image.Image | Volume) -> tuple[Pixels, ...]:
+        """Return the pixels (H, W, 3) at each scale; of a volume, the voxels (D, H, W, 3).
 
         Raises:
             PictureError: The image is too thin.
         """
+        if isinstance(picture, Volume):
+            return tuple(rescaled(picture, scale, self.rounding) for scale in self.scales)
         check_sides(*picture.size)  # an image from memory has not been checked
         filter_ = Image.Resampling[self.interpolation.upper()]
         return tuple(
@@ -69,7 +73,9 @@ class _Measured:
 
     rescale: Rescale
 
-    def __call__(self, picture: Image.Image) -> tuple[tuple[int, int], tuple[Pixels, ...]]:
+    def __call__(self, picture: Image.Image | Volume) -> tuple[tuple[int, int], tuple[Pixels, ...]]:
+        if isinstance(picture, Volume):
+            return picture.sides[1:], self.rescale(picture)
         return (picture.height, picture.width), self.rescale(picture)
 
 

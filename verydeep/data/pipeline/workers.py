@@ -7,12 +7,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from PIL import Image
 
 from verydeep.data.images.decode import decode
 from verydeep.data.images.member import ImageSource
+from verydeep.data.volumes.formats import is_volume
+from verydeep.data.volumes.read import read_volume
+from verydeep.data.volumes.volume import Volume
 from verydeep.errors import PictureError, plural, printable
 from verydeep.system.device import usable_cores
 from verydeep.system.processes import Workers
@@ -38,7 +42,7 @@ class Loaded(Generic[T]):
 
 def load_pictures(
     sources: Sequence[ImageSource | Image.Image],
-    prepare: Callable[[Image.Image], T],
+    prepare: Callable[[Image.Image], T] | Callable[[Image.Image | Volume], T],
     *,
     workers: int | None = None,
     chunk: int = 16,
@@ -176,17 +180,23 @@ class _Chunks(Generic[S, T]):
         return [self.work(self.items[index]) for index in indices]
 
 
+def _decoded(source: ImageSource) -> Image.Image | Volume:
+    if isinstance(source, Path) and is_volume(source):
+        return read_volume(source)
+    return decode(source)
+
+
 @dataclass(frozen=True)
 class _Load(Generic[T]):
     """Decodes and prepares one of the sources, by index."""
 
     sources: Sequence[ImageSource | Image.Image]
-    prepare: Callable[[Image.Image], T]
+    prepare: Callable[[Any], T]
 
     def __call__(self, index: int) -> Loaded[T]:
         source = self.sources[index]
         try:
-            picture = source if isinstance(source, Image.Image) else decode(source)
+            picture = source if isinstance(source, Image.Image) else _decoded(source)
         except PictureError as error:
             return Loaded(index, None, str(error))
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from verydeep.errors import MachineError, VeryDeepError
+from verydeep.errors import InputError, MachineError, VeryDeepError
 from verydeep.models.engines.compiled import Compiled, pack
 from verydeep.models.engines.foreign import Foreign
 from verydeep.models.engines.interface import Engine
@@ -54,6 +54,8 @@ def named_engine(model: TrainedNet, progress: Progress | None = None) -> Engine:
         MachineError: The engine failed its trial on this machine.
     """
     name, precision = model.machine.engine, model.machine.precision
+    if model.net.dimensions == 3 and (name not in (AUTO, TORCH) or precision == "int8"):
+        raise InputError(f"nets for volumes are computed by {option('engine', TORCH)} alone")
     if precision == "int8" and name == AUTO:
         return _int8_engine(model, progress)
     if name in (AUTO, TORCH):
@@ -101,7 +103,8 @@ def fastest_engine(model: TrainedNet, pixels: float, progress: Progress | None =
     """
     progress = progress or Progress()
     expected = eager_seconds(model, pixels)
-    if expected < WORTH_LOADING or model.machine.device.type != "cpu":
+    here = model.machine.device.type == "cpu" and model.net.dimensions == 2
+    if expected < WORTH_LOADING or not here:
         return model.eager
     with joined() as group:
         if group.size > 1:
@@ -154,7 +157,8 @@ def candidates(precision: str, *, compiling: bool) -> list[str]:
 def eager_seconds(model: TrainedNet, pixels: float) -> float:
     """Return the expected seconds of eager PyTorch for a number of pixels; 0 if it is not known."""
     try:
-        products = model.net.anatomy().multiply_adds / model.net.input_size**2
+        net = model.net
+        products: float = net.anatomy().multiply_adds / net.input_size**net.dimensions
     except NotImplementedError:  # a net of someone's own, which need not count
         return 0.0
     return pixels * products / PRODUCTS_PER_SECOND / torch.get_num_threads()

@@ -16,7 +16,7 @@ from verydeep.models.engines.interface import Engine
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.interface import Net
 from verydeep.nets.layer_outputs import trace
-from verydeep.nets.spatial import Convolution
+from verydeep.nets.spatial import Convolution, channels_last
 from verydeep.system.device import Machine
 from verydeep.system.engine_names import TORCH
 
@@ -109,7 +109,7 @@ def inference_form(net: Net, machine: Machine, exact_answers: bool = False) -> N
                 module.bfloat16()
         if exact is not None:
             exact.register_forward_pre_hook(_in_float32)
-    return form.to(memory_format=torch.channels_last)
+    return form.to(memory_format=channels_last(net.dimensions))
 
 
 def _in_float32(_: nn.Module, read: tuple[Tensor]) -> tuple[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from verydeep.data.dataset import Dataset
 from verydeep.data.images.decode import upright_size
 from verydeep.data.read import DataSource
+from verydeep.data.volumes.read import size_of_volume
 from verydeep.errors import PictureError, plural
 from verydeep.models.path import is_weights
 from verydeep.models.weights.named import source_config
@@ -24,7 +26,7 @@ LOOKED_AT = 64
 NOT_MIRRORED = ("digits", "mnist")
 """Built-in data sets on which flipping can change the class."""
 
-INHERITED = ("name", "input_size", "width", "hidden", "norm")
+INHERITED = ("name", "input_size", "width", "hidden", "norm", "dimensions")
 
 
 def choose_recipe(
@@ -63,11 +65,12 @@ def facts_of(source: DataSource, dataset: Dataset, machine: Machine) -> DataFact
         pictures=dataset.sizes[split],
         classes=len(dataset.classes),
         side=int(np.median([min(size) for size in sizes])) if sizes else None,
-        pixels=int(np.median([height * width for height, width in sizes])) if sizes else None,
+        pixels=int(np.median([math.prod(size) for size in sizes])) if sizes else None,
         undivided=set(dataset.sizes) == {"all"},
         streamed=dataset.stream is not None,
         mirrored=not (source.is_named and str(source.data) in NOT_MIRRORED),
         gpu=machine.device.type != "cpu",
+        dimensions=dataset.dimensions,
     )
 
 
@@ -81,15 +84,16 @@ def _training_split(dataset: Dataset) -> str:
     return "train" if "train" in dataset.sizes else next(iter(dataset.sizes))
 
 
-def _sizes(dataset: Dataset, split: str) -> Iterator[tuple[int, int]]:
+def _sizes(dataset: Dataset, split: str) -> Iterator[tuple[int, ...]]:
     """Yield the sizes of some images; skip unreadable ones, which are reported later."""
+    read = size_of_volume if dataset.dimensions == 3 else upright_size
     if dataset.stream is not None:
         return
     samples = dataset.split(split)
     spread = np.linspace(0, len(samples) - 1, min(LOOKED_AT, len(samples))).astype(int)
     for number in spread.tolist():
         try:
-            yield upright_size(samples[number].path)
+            yield read(samples[number].path)
         except PictureError:
             continue
 

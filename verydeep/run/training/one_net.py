@@ -18,7 +18,13 @@ from verydeep.run.report import report as write_report_again
 from verydeep.run.training.data import read_data, report_balance, scan_images, settle_stream
 from verydeep.run.training.finish import finish
 from verydeep.run.training.localization import inherit
-from verydeep.run.training.settle import bounded, describe_updates, say_few_updates, settle
+from verydeep.run.training.settle import (
+    bounded,
+    describe_updates,
+    say_few_updates,
+    settle,
+    suit_dimensions,
+)
 from verydeep.run.training.setup import make_net, task_of
 from verydeep.run.training.trainer import Trainer
 from verydeep.run.training.transfer import TransferTrainer
@@ -79,7 +85,7 @@ def train_net(
     dataset = read_data(data, recipe, resumed, progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
     if not resumed:
-        recipe = inherit_transfer(recipe, dataset)
+        recipe = suit_dimensions(inherit_transfer(recipe, dataset), dataset)
     recipe = settle(recipe, machine, group)
     report_balance(dataset, recipe, progress)
     if dataset.stream is not None:

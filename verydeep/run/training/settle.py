@@ -28,6 +28,26 @@ def bounded(recipe: Recipe, progress: Progress) -> Recipe:
     return recipe.replace(data__workers=workers)
 
 
+def suit_dimensions(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """Return a new run's recipe with a net for images or for volumes, as the data are.
+
+    Raises:
+        RecipeError: The recipe is for data of the other kind.
+    """
+    wanted = recipe.net.dimensions
+    if wanted not in (None, dataset.dimensions):
+        raise RecipeError(
+            f"net.dimensions: the data are {dataset.thing}s, which take a net of "
+            f"{dataset.dimensions} dimensions, got {wanted} instead"
+        )
+    if dataset.dimensions == 2:
+        return recipe
+    if recipe.localization or recipe.transfer:
+        kind = "a box regressor" if recipe.localization else "a transfer"
+        raise RecipeError(f"{kind} is for images, and the data are volumes")
+    return recipe.replace(net__dimensions=3, data__cache="none")
+
+
 def settle(recipe: Recipe, machine: Machine, group: Group) -> Recipe:
     """Fix machine-dependent settings in the recipe, so that the run can be repeated and resumed.
 

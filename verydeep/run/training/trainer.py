@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.batches import Batches, TrainingBatches
 from verydeep.data.pipeline.colour_statistics import Scan
+from verydeep.data.volumes.batches import VolumeBatches
 from verydeep.errors import plural, printable
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.models.trained_net import TrainedNet
 from verydeep.nets.balance import balance
 from verydeep.nets.interface import Net
+from verydeep.nets.spatial import channels_last
 from verydeep.run.training.data import stream_batches
 from verydeep.run.training.settle import all_at_once
 from verydeep.run.training.setup import frozen_parts, make_optimizer, remedies_of
@@ -60,7 +62,7 @@ class Trainer:
         self.recipe = self.task.recipe
         self.unreadable: tuple[str, ...] = ()
         self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
-        self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net.to(self.machine.device, memory_format=channels_last(self.net.dimensions))  # type: ignore[call-overload]
         fresh = not has_checkpoint(self.run_folder.checkpoints)
         if self.recipe.initialize.balance and fresh and self.group.first:
             self._balance()
@@ -185,7 +187,8 @@ class Trainer:
         """Return augmented crops of the training images, or a process's slices of them."""
         group = group or Group()
         data = self.recipe.data
-        return TrainingBatches(
+        kind = VolumeBatches if self.net.dimensions == 3 else TrainingBatches
+        return kind(
             self.scanned.samples,
             self._augmentation,
             batch=batch,

@@ -92,6 +92,8 @@ def hint_at_transfer(recipe: Recipe, dataset: Dataset) -> str | None:
     few = dataset.sizes["train"] < FEW
     if dataset.layout == DIGITS:  # handwriting shows nothing of what a net of photographs looks for
         return None
+    if dataset.dimensions == 3:  # nor do volumes
+        return None
     if recipe.initialize.source or recipe.localization or dataset.stream is not None or not few:
         return None
     return (

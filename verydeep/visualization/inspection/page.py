@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
 
 from verydeep.inspection.subject import Subject
 from verydeep.system.files import write_atomically, write_json, write_text
@@ -78,9 +81,10 @@ class ImagePart:
         name: Display name of the image.
         source: Source of the image.
         file: Input of the net as an image file, relative to the page.
-        height: Height of the input, in pixels.
-        width: Width of the input, in pixels.
-        positions: Rows and columns of the score map.
+        height: Height of that file, in pixels.
+        width: Width of that file, in pixels.
+        sides: Height and width of the input; of a volume depth, height and width.
+        positions: Rows and columns of the score map; of a volume slices, rows and columns.
         explained: The explained class.
         ranking: The most likely classes and the explained one.
         sections: Sections about the image.
@@ -92,7 +96,8 @@ class ImagePart:
     file: str
     height: int
     width: int
-    positions: tuple[int, int]
+    sides: tuple[int, ...]
+    positions: tuple[int, ...]
     explained: str
     ranking: tuple[Likely, ...]
     sections: tuple[WrittenSection, ...]
@@ -103,8 +108,9 @@ class ImagePart:
             "name": self.name,
             "source": self.source,
             "folder": self.key,
-            "height": self.height,
-            "width": self.width,
+            "height": self.sides[-2],
+            "width": self.sides[-1],
+            **({"depth": self.sides[0]} if len(self.sides) == 3 else {}),
             "positions": list(self.positions),
             "class": self.explained,
             "ranking": [
@@ -131,6 +137,7 @@ class Head:
         command: Command line; None if called from Python.
         left_out: Reasons for sections left out.
         unreadable: Unreadable images with reasons.
+        dimensions: 2 for images, 3 for volumes.
     """
 
     model: str
@@ -145,6 +152,22 @@ class Head:
     command: str | None
     left_out: tuple[str, ...]
     unreadable: tuple[str, ...]
+    dimensions: int = 2
+
+    @property
+    def thing(self) -> str:
+        """What an input is: image or volume."""
+        return "volume" if self.dimensions == 3 else "image"
+
+    @property
+    def unit(self) -> str:
+        """What lengths are counted in: pixels or voxels."""
+        return "voxels" if self.dimensions == 3 else "pixels"
+
+    @property
+    def input_in_words(self) -> str:
+        """Size of the net's smallest input."""
+        return f"{'x'.join([str(self.input_size)] * self.dimensions)} {self.unit}"
 
 
 def sections_as_dict(sections: Iterable[WrittenSection]) -> dict[str, Any]:
@@ -181,7 +204,7 @@ def write_part(
 ) -> ImagePart:
     """Write the input of the net as an image file and return the part about it."""
     file = f"{key}/picture.png"
-    image = Image.fromarray(np.ascontiguousarray(subject.pixels.permute(1, 2, 0).numpy()))
+    image = Image.fromarray(np.ascontiguousarray(picture_of(subject.pixels).numpy()))
     write_atomically(folder / file, lambda path: image.save(path, format="PNG"))
     net = subject.model.net
     return ImagePart(
@@ -191,11 +214,26 @@ def write_part(
         file=file,
         height=image.height,
         width=image.width,
-        positions=net.map_size(image.height, image.width),
+        sides=tuple(subject.pixels.shape[1:]),
+        positions=net.map_size(*subject.pixels.shape[1:]),
         explained=subject.title,
         ranking=_ranking(subject),
         sections=tuple(sections),
     )
+
+
+def picture_of(pixels: Tensor) -> Tensor:
+    """Return an image (3, H, W) as (H, W, 3); of a volume (3, D, H, W) its middle slices in a row.
+
+    They are those along its depth, its height and its width.
+    """
+    if pixels.dim() == 3:
+        return pixels.permute(1, 2, 0)
+    middle = [side // 2 for side in pixels.shape[1:]]
+    slices = [pixels.select(axis, place) for axis, place in enumerate(middle, start=1)]
+    height = max(one.shape[1] for one in slices)
+    padded = [F.pad(one, (0, 2, 0, height - one.shape[1]), value=255) for one in slices]
+    return torch.cat(padded, 2)[..., :-2].permute(1, 2, 0)
 
 
 def _ranking(subject: Subject) -> tuple[Likely, ...]:

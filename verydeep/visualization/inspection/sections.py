@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from verydeep.visualization.inspection.feature_maps import maps_section
 from verydeep.visualization.inspection.filters import filters_section
 from verydeep.visualization.inspection.receptive_field import receptive_field_section
 from verydeep.visualization.inspection.section import Section
+from verydeep.visualization.inspection.volumes import grad_cam_of_volume, saliency_of_volume
 
 Make = Callable[[Subject], Section]
 
@@ -121,6 +122,10 @@ ENTRIES = (
 )
 
 
+OF_VOLUMES: dict[str, Make] = {"saliency": saliency_of_volume, "grad-cam": grad_cam_of_volume}
+"""Sections that volumes have, with what draws them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Chosen sections, and reasons for those left out."""
@@ -156,6 +161,29 @@ def choose(only: Iterable[str] = (), more: Iterable[str] = ()) -> Choice:
     names = ", ".join(entry.name for entry in chosen if entry.captum)
     reason = f"{names}: Captum is not installed (pip install 'verydeep[insight]')"
     return Choice(tuple(entry for entry in chosen if not entry.captum), (reason,) if names else ())
+
+
+def of_volumes(choice: Choice, only: Iterable[str]) -> Choice:
+    """Return the sections that volumes can have, drawn as slices.
+
+    Args:
+        choice: The chosen sections.
+        only: Sections that the user named.
+
+    Raises:
+        InputError: A named section is of images only.
+    """
+    if others := sorted({*only} - {*OF_VOLUMES}):
+        raise InputError(
+            f"{', '.join(others)}: of images only; volumes have {', '.join(OF_VOLUMES)}"
+        )
+    drawn = (_of_volumes(entry) for entry in choice.entries if entry.name in OF_VOLUMES)
+    return replace(choice, entries=tuple(drawn))
+
+
+def _of_volumes(entry: Entry) -> Entry:
+    make = OF_VOLUMES[entry.name]
+    return replace(entry, make=lambda subject, _: make(subject))
 
 
 def without_classes(choice: Choice, only: Iterable[str]) -> Choice:

@@ -119,6 +119,9 @@ def nets(
     name: Annotated[str | None, typer.Argument(help=f"{in_words()}.")] = None,
     size: Annotated[int, typer.Option(help="Side of the input, pixels.")] = 224,
     classes: Annotated[int, typer.Option(min=1, help="Number of classes K.")] = 1000,
+    dimensions: Annotated[
+        int, typer.Option(min=2, max=3, help="2: for images; 3: for volumes, with cubic kernels.")
+    ] = 2,
     as_json: Json = False,
 ) -> None:
     """Show all nets (Tables 1 and 2), or one net layer by layer."""
@@ -127,10 +130,10 @@ def nets(
     from verydeep.nets.registry import NAMES
 
     if name is None:
-        measured = [anatomy(net, classes, input_size=size) for net in NAMES]
+        measured = [anatomy(net, classes, input_size=size, dimensions=dimensions) for net in NAMES]
         print_result(tables.nets_as_json(measured), tables.nets_as_text(measured), as_json)
     else:
-        one = anatomy(name, classes, input_size=size)
+        one = anatomy(name, classes, input_size=size, dimensions=dimensions)
         print_result(tables.layers_as_json(one), tables.layers_as_text(one), as_json)
 
 

@@ -26,14 +26,23 @@ TRAIN_EXAMPLES = (
 
 def demo(
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/demo"),
+    three_d: Annotated[
+        bool, typer.Option("--three-d", help="Digits in space instead: volumes, without boxes.")
+    ] = False,
     resume: Annotated[bool, typer.Option(help="Resume an interrupted demo.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train and test on built-in handwritten digits (classes and boxes), in minutes on a laptop."""
     from verydeep.cli.text.demo import demo_as_text
-    from verydeep.run.demo import run_demo
+    from verydeep.cli.text.results import run_as_text
+    from verydeep.run.demo import run_demo, run_demo_of_volumes
     from verydeep.system.progress import console_progress
 
+    if three_d:
+        found = run_demo_of_volumes(out, resume=resume, progress=console_progress())
+        list_unreadable(found["unreadable"])
+        print_result(found, run_as_text(found, out) + f"\n\npage  {found['page']}", as_json)
+        return
     metrics = run_demo(out, resume=resume, progress=console_progress())
     list_unreadable(metrics["unreadable"])
     print_result(metrics, demo_as_text(metrics, out), as_json)

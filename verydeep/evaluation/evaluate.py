@@ -242,6 +242,8 @@ def check_tests(models: Sequence[Model], tests: Sequence[Test]) -> None:
     if len({(p.average, p.preset) for test in tests for p in test.protocols}) > 1:
         raise InputError("tests that are made together must agree in average and preset")
     for model in models:
+        if model.dimensions != first.dimensions:
+            raise InputError("models of images and models of volumes cannot be fused")
         if model.classes != first.classes:
             raise InputError(
                 "models can only be fused if they know the same classes in the same order; "

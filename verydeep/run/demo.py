@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from verydeep.data.read import read_dataset
 from verydeep.errors import InputError
 from verydeep.recipe.recipe import load_recipe
+from verydeep.run.explain import explain
 from verydeep.run.testing.boxes import evaluate_localization
 from verydeep.run.training.train import train
 from verydeep.system.distributed import joined
@@ -14,6 +16,12 @@ from verydeep.system.files import write_json
 from verydeep.system.group_watch import GroupWatch
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import RunFolder
+
+SOLID = "digits-3d"
+"""The built-in volumes."""
+
+INSIDE = "inside"
+"""Folder of the page about some volumes, inside the run folder."""
 
 BOXES = "localization"
 """Folder of the box regressor's run, inside the classifier's run folder."""
@@ -54,3 +62,25 @@ def _run_demo(out: Path, *, resume: bool, progress: Progress) -> dict[str, Any]:
     write_json(folder / "dense.json", dense)
     kept = {key: center[key] for key in ("localization_error", "mean_iou")}
     return dict(metrics) | kept | {"localization": {"center": dict(center), "dense": dense}}
+
+
+def run_demo_of_volumes(out: Path, *, resume: bool = False, progress: Progress) -> dict[str, Any]:
+    """Train and test a net for volumes on digits in space, and look into one of each class.
+
+    Args:
+        out: Run folder.
+        resume: Resume an interrupted demo.
+        progress: Progress reporting.
+
+    Returns:
+        The classifier's metrics, and under ``page`` the path of the page.
+
+    Raises:
+        InputError: The folder cannot be used.
+        Interrupted: A signal stopped the demo; it can be resumed.
+    """
+    metrics = train(SOLID, "demo-volumes", out, resume=resume, progress=progress)
+    by_class = {sample.label: sample.path for sample in read_dataset(SOLID).split("test")}
+    shown = [str(by_class[label]) for label in sorted(by_class)]
+    page = explain(out, shown, out / INSIDE, progress=progress).page
+    return dict(metrics) | {"page": str(page)}

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.evaluation.posteriors import mix_answers, view_groups
+from verydeep.evaluation.posteriors import mix_answers, over_positions, view_groups
 from verydeep.models.trained_net import TrainedNet
 from verydeep.system.progress import ProgressTask
 from verydeep.transfer.descriptor import Descriptor
@@ -53,7 +53,7 @@ def describe_pictures(
         model.net.activations(descriptor.used_layer),
         pictures,
         mixtures,
-        lambda maps: maps.mean((2, 3)),
+        over_positions,
         block=block,
         task=task,
     )

@@ -26,22 +26,22 @@ from verydeep.data.builtin.made import made_folder
 SIDE = 32
 """Side of every volume in voxels."""
 
-COUNTS = {"train": 1200, "val": 300, "test": 300}
+COUNTS = {"train": 2000, "val": 300, "test": 500}
 """Volumes in each split."""
 
-SIZES = (16.0, 22.0)
+SIZES = (20.0, 26.0)
 """Minimum and maximum side of a digit's 8x8 square, in voxels."""
 
-THICKNESS = (4.0, 7.0)
+THICKNESS = (5.0, 9.0)
 """Minimum and maximum depth of a digit, in voxels."""
 
-TURNS = (35.0, 35.0, 20.0)
+TURNS = (30.0, 30.0, 20.0)
 """Maximum angles about the axes x, y and z, in degrees; z is the one a digit is seen along."""
 
-RODS = (1, 3)
+RODS = (0, 2)
 """Minimum and maximum number of rods."""
 
-NOISE = 18.0
+NOISE = 12.0
 """Standard deviation of the noise, of 255."""
 
 BRIGHT = (130.0, 220.0)
@@ -168,8 +168,8 @@ def _rod(generator: np.random.Generator) -> NDArray[np.float64]:
     direction /= np.linalg.norm(direction)
     away = _grid() - start
     across = away - (away @ direction)[..., None] * direction
-    along = np.abs(away @ direction) < generator.uniform(6, 16)
-    return _within(np.linalg.norm(across, axis=-1), generator.uniform(2.0, 3.5)) * along
+    along = np.abs(away @ direction) < generator.uniform(6, 14)
+    return _within(np.linalg.norm(across, axis=-1), generator.uniform(1.5, 2.5)) * along
 
 
 def _write(seed: int, folder: Path) -> None:

@@ -88,7 +88,23 @@ def set_up(
     samples = relabel(dataset, split, known)
     overlap = find_overlap([*finding, *given], samples, dataset.root, progress)
     ordered = tuple(own[place] for place in range(len(given)))
+    for classifier in ordered:
+        check_dimensions(classifier, dataset)
     return Bench(ordered, nets, samples, split, dataset, overlap)
+
+
+def check_dimensions(classifier: AnyClassifier, dataset: Dataset) -> None:
+    """Refuse images for a net of volumes, and volumes for a net of images.
+
+    Raises:
+        InputError: The data are of the other kind.
+    """
+    if classifier.dimensions != dataset.dimensions:
+        takes = "volumes" if classifier.dimensions == 3 else "images"
+        raise InputError(
+            f"{dataset.place}: net {classifier.name} takes {takes}, and the data are "
+            f"{dataset.thing}s"
+        )
 
 
 def load_model(model: ModelSource, compute: Compute | str | None = None) -> AnyClassifier:

@@ -160,7 +160,7 @@ def draw_slices(voxels: Tensor, heat: Tensor, unit: str) -> Figure:
     for axis, (rows, columns) in enumerate(_PLANES):
         at = top.voxel
         plane, values = grey.select(axis, at[axis]), heat.select(axis, at[axis])
-        for row, image in enumerate((plane, _over(plane, values, norm, colours))):
+        for row, image in enumerate((plane.numpy(), _over(plane, values, norm, colours))):
             axes = figure.add_axes(
                 (
                     axis * (side + gap) / WIDTH,

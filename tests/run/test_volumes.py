@@ -1,0 +1,168 @@
+"""Volumes from training to explanation, against sums written out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import verydeep
+from verydeep.data.builtin.solid_digits import make_solid_digits
+from verydeep.errors import InputError, ModelError, PictureError, RecipeError
+from verydeep.inspection.attribution import grad_cam
+from verydeep.inspection.subject import make_subject
+from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.system.progress import Progress
+from verydeep.visualization.inspection.volumes import grad_cam_of_volume
+
+SETTINGS: dict[str, Any] = {
+    "net.width": 0.05,
+    "training.epochs": 1,
+    "training.batch": 8,
+    "training.precision": "fp32",
+}
+
+
+def train(data: Path, out: Path, **more: Any) -> Any:
+    settings = SETTINGS | more
+    return verydeep.train(data, "demo-volumes", out, settings=settings, progress=False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("solid")
+    for digit in make_solid_digits(0, {"train": 20, "val": 10, "test": 10}):
+        path = folder / digit.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, digit.voxels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "solid"
+    metrics = train(data, out)
+    assert metrics["images"] == 10
+    assert json.loads((out / "model/config.json").read_text())["net"]["dimensions"] == 3
+    return out
+
+
+def posteriors(model: Classifier, path: Path, *, flip: bool) -> torch.Tensor:
+    """Return the probabilities of the whole volume, and perhaps its mirror image, by hand."""
+    x = torch.from_numpy(np.load(path)).float().expand(1, 3, -1, -1, -1)
+    mean = torch.tensor(model.preprocessing.mean).view(1, 3, 1, 1, 1)
+    x = (x - mean) / model.preprocessing.divisor
+    with torch.no_grad():
+        answers = [model.net(one).softmax(1)[0] for one in ([x, x.flip(4)] if flip else [x])]
+    return torch.stack(answers).mean(0)
+
+
+@pytest.mark.slow
+def test_a_trained_model_predicts_what_the_net_answers(run: Path, data: Path) -> None:
+    model = verydeep.load(run, "cpu")
+    folder = data / "test" / "3"
+    found = model.predict(folder, progress=False)
+    paths = sorted(folder.iterdir())
+    assert [one.source for one in found] == paths
+    for one, path in zip(found, paths, strict=True):
+        expected = posteriors(model, path, flip=False)
+        assert np.abs(one.probabilities - expected.numpy()).max() < 1e-5
+
+
+@pytest.mark.slow
+def test_protocols_are_the_means_that_they_say(run: Path, data: Path) -> None:
+    model = verydeep.load(run, "cpu")
+    dense = verydeep.evaluate(model, data, verydeep.TestProtocol("dense", 32, flip=True))
+    paths = sorted((data / "test").rglob("*.npy"), key=lambda path: (path.parent.name, path.name))
+    answers = torch.stack([posteriors(model, path, flip=True) for path in paths])
+    assert np.abs(dense.answers.posteriors - answers.numpy()).max() < 1e-5
+    assert dense.views == 2
+    crops = verydeep.TestProtocol("crops", 34, flip=False, grid=(2, 2))
+    both = verydeep.TestProtocol("both", 34, flip=False, grid=(2, 2))
+    apart = [verydeep.evaluate(model, data, how) for how in (crops, both)]
+    assert [one.views for one in apart] == [8, 9]
+    assert "2x2x2 crops of 32x32x32" in " ".join(apart[0].steps)
+    whole = verydeep.evaluate(model, data, verydeep.TestProtocol("dense", 34, flip=False))
+    mean = (apart[0].answers.posteriors + whole.answers.posteriors) / 2
+    assert np.abs(apart[1].answers.posteriors - mean).max() < 1e-6
+
+
+@pytest.mark.slow
+def test_training_again_gives_the_same_weights(run: Path, data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path / "again")
+    one, other = (load_classifier(path).net.state_dict() for path in (run, tmp_path / "again"))
+    assert all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+@pytest.mark.slow
+def test_the_page_shows_slices_through_the_peak(run: Path, data: Path, tmp_path: Path) -> None:
+    found = verydeep.explain(run, data / "test" / "7", tmp_path / "page", progress=False)
+    (picture, *_) = found["pictures"]
+    assert (picture["depth"], picture["height"], picture["width"]) == (32, 32, 32)
+    assert [*picture["sections"]] == ["saliency", "grad-cam"]
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "32x32x32 voxels" in page
+    for section in picture["sections"].values():
+        assert all((tmp_path / "page" / file).is_file() for file in section["files"])
+
+
+@pytest.mark.slow
+def test_features_are_the_mean_over_the_last_map(run: Path, data: Path) -> None:
+    model = verydeep.load(run, "cpu")
+    how = verydeep.Descriptor((32,), flip=False, layer="pool5")
+    found = verydeep.features(model, data, how, progress=False).split("test")
+    path = data / found.files[0]
+    x = torch.from_numpy(np.load(path)).float().expand(1, 3, -1, -1, -1)
+    x = (x - torch.tensor(model.preprocessing.mean).view(1, 3, 1, 1, 1)) / 64
+    with torch.no_grad():
+        expected = F.normalize(model.net.feature_map(x).mean((2, 3, 4)))[0]
+    assert np.abs(found.vectors[0] - expected.numpy()).max() < 1e-5
+
+
+@pytest.mark.slow
+def test_what_is_of_images_is_refused(run: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="of images"):
+        verydeep.evaluate(run, data, "ten-crop", progress=False)
+    with pytest.raises(InputError, match="takes volumes, and the data are images"):
+        verydeep.evaluate(run, "digits", progress=False)
+    with pytest.raises(ModelError, match="for volumes"):
+        verydeep.export(run, tmp_path / "f.onnx", progress=False)
+    with pytest.raises(InputError, match="volumes, and only images are checked"):
+        verydeep.check(data, progress=False)
+    with pytest.raises(RecipeError, match="for images, and the data are volumes"):
+        verydeep.train(data, "transfer", tmp_path / "t", init_from=str(run), progress=False)
+    with pytest.raises(RecipeError, match="take a net of 3 dimensions, got 2"):
+        train(data, tmp_path / "u", **{"net.dimensions": 2})
+    with pytest.raises(InputError, match="of images only"):
+        verydeep.explain(run, data / "test", tmp_path / "e", only=["maps"], progress=False)
+    with pytest.raises(PictureError, match="no such file"):
+        verydeep.load(run).sources(tmp_path / "nothing", Progress())
+
+
+def narrow() -> Classifier:
+    torch.manual_seed(0)
+    net = verydeep.vgg("A", 3, input_size=32, width=0.1, hidden=64, dimensions=3).eval()
+    preprocessing = verydeep.models.preprocessing.Preprocessing((100.0, 100.0, 100.0))
+    return Classifier(net, ("a", "b", "c"), preprocessing, (32, 32), (32,))
+
+
+def test_grad_cam_of_a_volume_is_its_definition() -> None:
+    model = narrow()
+    voxels = torch.randint(0, 256, (3, 64, 32, 32), dtype=torch.uint8)
+    subject = make_subject(model, "v", voxels, label=1)
+    found = grad_cam(subject, "conv3_2")
+    x = (voxels[None].float() - 100) / 64
+    lower = model.net.features[: [*dict(model.net.features.named_children())].index("relu3_2") + 1]
+    upper = model.net.features[len(lower) :]
+    maps = lower(x).detach().requires_grad_()
+    scores = verydeep.nets.dense.classify_densely(model.net.classifier, upper(maps))
+    (gradient,) = torch.autograd.grad(scores.flatten(2).mean(2)[0, 1], maps)
+    cells = F.relu((gradient.mean((2, 3, 4), keepdim=True) * maps).sum(1))[0].detach()
+    assert torch.allclose(found.cells, cells, rtol=1e-4, atol=1e-9)
+    assert found.heat.shape == (64, 32, 32)
+    assert grad_cam_of_volume(subject).title == "Grad-CAM at conv4_2"

@@ -77,6 +77,7 @@ def test_the_recipes_of_the_package_are_these() -> None:
     assert shipped() == (
         "demo",
         "demo-localization",
+        "demo-volumes",
         "fine-tune",
         "localization",
         "paper",

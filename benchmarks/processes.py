@@ -36,7 +36,7 @@ from verydeep.nets.vgg import vgg
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.setup import make_optimizer
 from verydeep.system.device import choose_machine, describe_environment
-from verydeep.system.distributed import joined
+from verydeep.system.group.distributed import joined
 from verydeep.training.loop import Loop
 from verydeep.training.objective import Classification
 from verydeep.training.schedule import make_schedule

@@ -24,7 +24,7 @@ from verydeep.data.read import read_dataset
 from verydeep.data.shards.write import write_shards
 from verydeep.errors import InputError
 from verydeep.run.training import one_net
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.training.run_folder import RunFolder
 
 TIMES = ("seconds", "images_per_second", "training_seconds")

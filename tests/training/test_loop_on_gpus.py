@@ -11,7 +11,7 @@ from groups import together
 from loop_parts import make_loop, make_net, relative, weights
 
 from verydeep.system.device import choose_machine
-from verydeep.system.distributed import joined
+from verydeep.system.group.distributed import joined
 from verydeep.training.late_sums import LateSums
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

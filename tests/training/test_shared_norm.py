@@ -14,7 +14,7 @@ import torch
 from groups import together
 from torch import Tensor, nn
 
-from verydeep.system.distributed import Group, joined
+from verydeep.system.group.distributed import Group, joined
 from verydeep.training.shared_norm import _forward, moments, shared_norm
 
 C = 3

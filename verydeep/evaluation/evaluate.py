@@ -21,7 +21,7 @@ from verydeep.errors import DataError, InputError, did_you_mean
 from verydeep.evaluation.posteriors import Mixture, Scorer, ViewGroup, mix_posteriors, view_groups
 from verydeep.evaluation.protocol import Scaled, TestProtocol
 from verydeep.evaluation.result import Answers, Calibrated, EvaluationResult, make_result
-from verydeep.system.distributed import Group, joined
+from verydeep.system.group.distributed import Group, joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 

@@ -17,7 +17,7 @@ from verydeep.localization.detect import check_nets, located_in
 from verydeep.localization.head import of_class
 from verydeep.localization.protocol import CORRECT_ABOVE, BoxProtocol
 from verydeep.localization.result import LocatedSample
-from verydeep.system.distributed import Group, joined
+from verydeep.system.group.distributed import Group, joined
 from verydeep.system.progress import ProgressTask
 
 Loss = Callable[[Tensor, Tensor], Tensor]

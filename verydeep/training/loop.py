@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from verydeep.data.pipeline.batches import Batches, MicroBatch
 from verydeep.errors import Interrupted
 from verydeep.system.device import Machine
-from verydeep.system.distributed import Group
 from verydeep.system.files import write_json_lines
+from verydeep.system.group.distributed import Group
 from verydeep.system.option_names import command_or_call, option
 from verydeep.system.progress import Progress, ProgressTask
 from verydeep.training.agreement import Word, agree

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 
 _AXES = (0, 2, 3)
 

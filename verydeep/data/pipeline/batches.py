@@ -32,7 +32,7 @@ from verydeep.data.pipeline.sampling import (
 from verydeep.data.pipeline.workers import Dealt, worker_count
 from verydeep.data.samples import Sample, Samples
 from verydeep.errors import PictureError
-from verydeep.system.processes import Source, Workers
+from verydeep.system.workers.pool import Source, Workers
 
 P = TypeVar("P", bound="MicroBatch | str")
 

@@ -15,7 +15,7 @@ from verydeep.data.images.decode import decode
 from verydeep.data.images.member import ImageSource
 from verydeep.errors import PictureError, plural, printable
 from verydeep.system.device import usable_cores
-from verydeep.system.processes import Workers
+from verydeep.system.workers.pool import Workers
 
 S = TypeVar("S")
 T = TypeVar("T")

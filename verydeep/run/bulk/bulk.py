@@ -25,8 +25,8 @@ from verydeep.system.device import without_secret
 from verydeep.system.files import make_folder, write_json
 from verydeep.system.locks import hold
 from verydeep.system.option_names import command_or_call
-from verydeep.system.parent_watch import Owner
 from verydeep.system.progress import Progress
+from verydeep.system.workers.parent_watch import Owner
 
 MOST_DEADLY = 16
 """Parts, and images of a part, of which more than these fail by themselves are not looked into."""

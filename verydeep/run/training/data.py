@@ -22,7 +22,7 @@ from verydeep.run.data_record import recorded_colours, resumed_dataset
 from verydeep.run.training.settle import all_at_once
 from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.system.option_names import setting
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import RunFolder

@@ -28,7 +28,7 @@ from verydeep.run.training.transfer_settings import (
     inherit_transfer,
 )
 from verydeep.system.device import Machine, choose_machine, describe_environment
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.system.progress import Progress
 from verydeep.training.checkpoint import has_checkpoint
 from verydeep.training.map_store import remove_maps

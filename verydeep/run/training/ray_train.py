@@ -23,8 +23,8 @@ from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.default_out import default_out
 from verydeep.run.training.result import TrainResult
 from verydeep.run.training.train import train
-from verydeep.system.distributed import joined
 from verydeep.system.files import make_folder
+from verydeep.system.group.distributed import joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.relay import FileProgress, followed

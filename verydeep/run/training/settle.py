@@ -8,7 +8,7 @@ from verydeep.errors import RecipeError, plural
 from verydeep.nets.registry import anatomy_of
 from verydeep.recipe.recipe import Recipe
 from verydeep.system.device import Machine
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.system.option_names import option, setting
 from verydeep.system.progress import Progress
 from verydeep.training.micro_batch import fitting_micro_batch

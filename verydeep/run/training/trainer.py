@@ -23,7 +23,7 @@ from verydeep.run.training.settle import all_at_once
 from verydeep.run.training.setup import frozen_parts, make_optimizer, remedies_of
 from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 from verydeep.training.checkpoint import Position, has_checkpoint

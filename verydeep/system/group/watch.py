@@ -22,8 +22,8 @@ from typing import Any, Self
 
 from verydeep import errors
 from verydeep.errors import InputError, MachineError, MissingExtra, ProcessLost, VeryDeepError
-from verydeep.system.distributed import Group
-from verydeep.system.interrupt import Interruptible, PeerLost
+from verydeep.system.group.distributed import Group
+from verydeep.system.group.interrupt import Interruptible, PeerLost
 
 PAUSE = 2.0
 """Seconds in which a process may end by itself before it is interrupted."""

@@ -1,6 +1,6 @@
 """Process groups of torchrun, Slurm, Ray or our own launcher. Without one, torch is not imported.
 
-Who belongs to the group is said by :mod:`verydeep.system.membership`.
+Who belongs to the group is said by :mod:`verydeep.system.group.membership`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.system.meeting import backends, meet, wait_for_all
-from verydeep.system.membership import membership
+from verydeep.system.group.meeting import backends, meet, wait_for_all
+from verydeep.system.group.membership import membership
 
 if TYPE_CHECKING:
     from torch import Tensor

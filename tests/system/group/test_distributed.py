@@ -15,10 +15,10 @@ from tiny import apart
 from torch import distributed
 
 from verydeep.errors import MachineError
-from verydeep.system import meeting
-from verydeep.system.distributed import Group, is_first, joined
-from verydeep.system.lost_process import lost_connection
-from verydeep.system.membership import Membership, being
+from verydeep.system.group import meeting
+from verydeep.system.group.distributed import Group, is_first, joined
+from verydeep.system.group.lost_process import lost_connection
+from verydeep.system.group.membership import Membership, being
 
 PATIENCE = 60  # seconds until processes are taken for stuck
 

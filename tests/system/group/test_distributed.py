@@ -164,7 +164,8 @@ def test_a_group_that_the_caller_has_made_is_used_and_left_to_it(tmp_path: Path)
 
 def fail_inside() -> list[Any]:
     try:
-        with joined():
+        with joined() as group:
+            group.wait_for_all()  # or the end of one could meet the other's connecting
             raise ZeroDivisionError
     except ZeroDivisionError:
         return [distributed.is_initialized()]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from PIL import ImageFile
 from torch import Tensor
 
 from verydeep.data.geometry import Window
-from verydeep.data.images.decode import naming, opened, rgb_of, to_tensor
-from verydeep.data.images.fast_jpeg import pixels_of_plain_jpeg
+from verydeep.data.images.decode import name_of, naming, opened, rgb_of, to_tensor
+from verydeep.data.images.fast_jpeg import pixels_of_plain_jpeg, plain_jpeg
 from verydeep.data.images.formats import JPEGS
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.orientation import Orientation, orientation_of
-from verydeep.data.pipeline.augment import Crop, cut
+from verydeep.data.pipeline.augment import Crop, cut, cut_on_device
 
 REDUCED = 2
 """A reduced image keeps a smallest side of at least this many times S."""
@@ -39,11 +40,63 @@ def read_crop(
     Raises:
         PictureError: As :func:`verydeep.data.images.decode.decode` does, for the same files.
     """
-    with naming(source):
-        stored = _read(source, draw, reduced)
-    orientation, crop = stored.orientation, stored.crop
-    part = cut(stored.pixels, _stored_crop(crop, orientation), stored.extent)
-    return _upright(part, orientation, mirrored=crop.flip), crop
+    with naming(source), opened(source) as picture:
+        stored = _read(picture, draw, reduced)
+    return stored.upright(), stored.crop
+
+
+@dataclass(frozen=True, slots=True)
+class CodedCrop:
+    """A crop of a JPEG whose pixels are still to be decoded, on a device.
+
+    Attributes:
+        place: Index of the image in its batch.
+        name: Name of the file, for messages.
+        content: The file.
+        size: Height and width of the stored image.
+        orientation: EXIF orientation.
+        crop: The crop, of the upright image.
+    """
+
+    place: int
+    name: str
+    content: bytes
+    size: tuple[int, int]
+    orientation: Orientation
+    crop: Crop
+
+    def cut(self, pixels: Tensor) -> Tensor:
+        """Cut the crop from the decoded image, uint8 (3, H, W), on its device.
+
+        Returns:
+            uint8 (3, h, w). Values differ by at most 1 from those of :func:`read_crop`.
+        """
+        part = cut_on_device(pixels, _stored_crop(self.crop, self.orientation))
+        return _upright(part, self.orientation, mirrored=self.crop.flip)
+
+
+def read_coded(source: ImageSource | bytes, draw: Draw, place: int) -> CodedCrop | None:
+    """Read a JPEG for decoding on a device and draw its crop; None if it must be decoded here.
+
+    Its header has passed all checks, and it is as regular as
+    :func:`verydeep.data.images.fast_jpeg.plain_jpeg` demands, with three channels.
+
+    Args:
+        source: A file, or the bytes of one.
+        draw: Draws the crop, from the size of the whole image.
+        place: Index of the image in its batch.
+
+    Raises:
+        PictureError: As :func:`read_crop` does, except for broken pixels.
+    """
+    with naming(source), opened(source) as picture:
+        content = plain_jpeg(picture) if picture.mode == "RGB" else None
+        if content is None:
+            return None
+        width, height = picture.size
+        orientation = orientation_of(picture)
+        crop = draw(width, height) if orientation.swap else draw(height, width)
+        return CodedCrop(place, name_of(source), content, (height, width), orientation, crop)
 
 
 def _stored_crop(crop: Crop, orientation: Orientation) -> Crop:
@@ -85,23 +138,27 @@ class _Stored:
     orientation: Orientation
     crop: Crop
 
+    def upright(self) -> Tensor:
+        """Return the crop, upright and perhaps mirrored, uint8 (3, h, w)."""
+        part = cut(self.pixels, _stored_crop(self.crop, self.orientation), self.extent)
+        return _upright(part, self.orientation, mirrored=self.crop.flip)
 
-def _read(source: ImageSource | bytes, draw: Draw, reduced: bool) -> _Stored:
-    with opened(source) as picture:
-        is_jpeg = picture.format in JPEGS
-        if not is_jpeg:
-            picture.load()  # the orientation may follow the pixels
-        orientation = orientation_of(picture)
-        width, height = picture.size
-        extent: tuple[float, float] = height, width
-        crop = draw(width, height) if orientation.swap else draw(height, width)
-        least = REDUCED * min(crop.rescaled)
-        # In other formats a draft may be an embedded thumbnail of unknown origin.
-        drafted = picture.draft(None, (least, least)) if reduced and is_jpeg else None
-        if drafted:
-            extent = drafted[1][3], drafted[1][2]
-        pixels = pixels_of_plain_jpeg(picture)
-        if pixels is None:
-            picture.load()
-            pixels = to_tensor(rgb_of(picture))
-        return _Stored(pixels, extent, orientation, crop)
+
+def _read(picture: ImageFile.ImageFile, draw: Draw, reduced: bool) -> _Stored:
+    is_jpeg = picture.format in JPEGS
+    if not is_jpeg:
+        picture.load()  # the orientation may follow the pixels
+    orientation = orientation_of(picture)
+    width, height = picture.size
+    extent: tuple[float, float] = height, width
+    crop = draw(width, height) if orientation.swap else draw(height, width)
+    least = REDUCED * min(crop.rescaled)
+    # In other formats a draft may be an embedded thumbnail of unknown origin.
+    drafted = picture.draft(None, (least, least)) if reduced and is_jpeg else None
+    if drafted:
+        extent = drafted[1][3], drafted[1][2]
+    pixels = pixels_of_plain_jpeg(picture)
+    if pixels is None:
+        picture.load()
+        pixels = to_tensor(rgb_of(picture))
+    return _Stored(pixels, extent, orientation, crop)

@@ -117,7 +117,7 @@ def _settled(
     """Return the recipe with all that data, machine and processes decide; log what is notable."""
     if not resumed:
         recipe = inherit_transfer(recipe, dataset)
-    recipe = settle(recipe, machine, group)
+    recipe = settle(recipe, machine, group, dataset.sizes["train"])
     report_balance(dataset, recipe, progress)
     if dataset.stream is not None:
         recipe = settle_stream(recipe, dataset.stream, group)

@@ -120,6 +120,28 @@ class Group:
         distributed.all_gather_object(values, value)
         return values
 
+    def rows_for_first(self, rows: Iterator[T]) -> Iterator[T]:
+        """Yield the values that all processes make, in the first one; in others, make them only.
+
+        Large values go one by one, so that none waits in memory for others.
+
+        Args:
+            rows: Values of this process, any number; pickled.
+        """
+        if self.size == 1:
+            yield from rows
+            return
+        import torch
+        from torch import distributed
+
+        while True:
+            own = next(rows, None)
+            if not int(self.sum(torch.tensor([own is not None]).long())):
+                return
+            parts: list[T | None] | None = [None] * self.size if self.first else None
+            distributed.gather_object(own, parts, 0)
+            yield from (part for part in parts or () if part is not None)
+
     def share(self, count: int, block: int) -> list[int]:
         """Return which of ``count`` items this process takes: every size-th block of neighbours.
 

@@ -112,8 +112,7 @@ class Loop:
         self._late = LateSums(lag_of(self.machine.device))
         self._health = Health(self.net, self.schedule, self.group, self._checkpoints, self.remedies)
         self._unreadable = UnreadableImages(self.group, self.unreadable_limit, self.progress)
-        self._saved_at = self._begun_at = time.monotonic()
-        self._begun_after = 0.0
+        self._saved_at, self._begun_at, self._begun_after = time.monotonic(), time.monotonic(), 0.0
 
     def resume(self, *, go_on: bool = False) -> bool:
         """Load the checkpoint in the run folder; return whether there was one.
@@ -165,8 +164,8 @@ class Loop:
             closing(ahead_on_device(all_parts, self.machine.device)) as all_moved,
             self._norm,
         ):
+            started = time.monotonic()  # reading counts, too
             for step, parts in groupby(all_moved, key=lambda part: part.step):
-                started = time.monotonic()
                 self._set_rate()
                 self._update(parts)
                 position.step = step + 1
@@ -177,6 +176,7 @@ class Loop:
                 self._stop_if_asked(word)
                 if word.due:
                     self.save()
+                started = time.monotonic()
 
     def _update(self, parts: Iterator[MicroBatch]) -> None:
         """Take one optimizer step with the mean gradient over all images of the batch."""
@@ -222,9 +222,8 @@ class Loop:
         return word
 
     def _word(self, sums: UpdateSums | None) -> Word:
-        due = self.group.first and (
-            time.monotonic() - self._saved_at > 60 * self.checkpoint_minutes
-        )
+        since = time.monotonic() - self._saved_at
+        due = self.group.first and since > 60 * self.checkpoint_minutes
         flags = {
             "stops": float(self._signals.received is not None),
             "due": float(due),
@@ -396,6 +395,6 @@ class Loop:
     def _log_epoch(self, row: Row) -> None:
         best = self.position.best_epoch == row["epoch"] and not self.keep_last
         self.progress.log(epoch_line(row, self.objective.error, best=best))
-        advice = hint(self.position.history, self.objective.chance_of, self.schedule, self.remedies)
-        if advice:
+        history, chance = self.position.history, self.objective.chance_of
+        if advice := hint(history, chance, self.schedule, self.remedies):
             self.progress.log(advice)

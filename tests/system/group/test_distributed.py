@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
@@ -173,6 +174,19 @@ def fail_inside() -> list[Any]:
 
 def test_an_error_inside_parts_the_group(tmp_path: Path) -> None:
     assert together(fail_inside, 2, tmp_path) == [[False]] * 2
+
+
+def make_rows(counts: tuple[int, ...]) -> list[Any]:
+    with joined() as group:
+        rows = (torch.tensor([group.rank, number]) for number in range(counts[group.rank]))
+        return [row.tolist() for row in group.rows_for_first(rows)]
+
+
+@pytest.mark.parametrize("counts", [(2, 3), (0, 2), (2, 0), (0, 0)])
+def test_the_first_process_gets_the_rows_of_all(counts: tuple[int, ...], tmp_path: Path) -> None:
+    first, second = together(functools.partial(make_rows, counts), 2, tmp_path)
+    assert sorted(first) == [[rank, number] for rank in (0, 1) for number in range(counts[rank])]
+    assert second == []
 
 
 # ---- other launchers ----

@@ -1,12 +1,13 @@
 """Training batches on the device: moved there ahead, and with JPEGs that are decoded there.
 
 On a GPU a thread moves the next batch, on a stream of its own, while the net works on the current
-one. JPEGs are decoded by ``torchvision.io.decode_jpeg``: on a GPU by nvJPEG, which gets regular
-files with checked headers only. An image that it refuses is decoded like any other.
+one. JPEGs are decoded there by nvJPEG, which gets regular files with checked headers only. An image
+that it refuses is decoded like any other.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -15,9 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from verydeep.data.images.jpeg_header import without_exif
 from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.data.pipeline.read_crop import CodedCrop, read_crop
-from verydeep.errors import PictureError
+from verydeep.errors import MissingExtra, PictureError
+from verydeep.system.option_names import setting
+
+Decoder = Callable[[list[Tensor], torch.device], list[Tensor]]
+"""Return the pixels of files, uint8 (3, H, W) each; raises a RuntimeError for any fault."""
 
 AT_ONCE = 2**26
 """Pixels to decode at once: 200 MB."""
@@ -107,7 +113,7 @@ def _decoded(part: MicroBatch, device: torch.device) -> MicroBatch:
 def _by_the_usual_way(crop: CodedCrop) -> Tensor:
     """Decode with the decoder of all other images, which tells what is wrong with a broken one."""
     try:
-        return read_crop(crop.content, lambda height, width: crop.crop)[0]
+        return read_crop(crop.content, lambda height, width: crop.crop, reduced=False)[0]
     except PictureError as error:
         raise type(error)(str(error).replace("<bytes>", crop.name, 1)) from None
 
@@ -135,29 +141,49 @@ def decode_jpegs(crops: Sequence[CodedCrop], device: torch.device) -> list[Tenso
         device: The device.
 
     Returns:
-        Pixels of each, uint8 (3, H, W); None for those that the decoder refuses.
+        Pixels of each as stored, uint8 (3, H, W); None for those that the decoder refuses.
     """
-    files = [torch.frombuffer(bytearray(crop.content), dtype=torch.uint8) for crop in crops]
+    # Some decoders turn an image by its EXIF block, some do not.
+    contents = [bytearray(without_exif(crop.content)) for crop in crops]
+    files = [torch.frombuffer(content, dtype=torch.uint8) for content in contents]
+    decode = jpeg_decoder()
     try:
-        found: list[Tensor | None] = [*_decode(files, device)]
+        found: list[Tensor | None] = [*decode(files, device)]
     except RuntimeError:  # which does not tell the file
-        found = [_alone(file, device) for file in files]
+        found = [_alone(decode, file, device) for file in files]
     return [
         pixels if pixels is not None and tuple(pixels.shape) == (3, *crop.size) else None
         for crop, pixels in zip(crops, found, strict=True)
     ]
 
 
-def _alone(file: Tensor, device: torch.device) -> Tensor | None:
+def _alone(decode: Decoder, file: Tensor, device: torch.device) -> Tensor | None:
     try:
-        (pixels,) = _decode([file], device)
+        (pixels,) = decode([file], device)
     except RuntimeError:
         return None
     return pixels
 
 
-def _decode(files: list[Tensor], device: torch.device) -> list[Tensor]:
-    from torchvision.io import ImageReadMode, decode_jpeg
+def jpeg_decoder() -> Decoder:
+    """Return a function that decodes JPEGs on a device: of torchcodec, else of torchvision.
 
-    found: list[Tensor] = decode_jpeg(files, mode=ImageReadMode.RGB, device=device)
-    return found
+    torchvision has announced the end of its own.
+
+    Raises:
+        MissingExtra: Neither has one.
+    """
+    with contextlib.suppress(ImportError, OSError, RuntimeError):  # its libraries may not load
+        from torchcodec.decoders import decode_jpeg
+
+        call: Any = decode_jpeg
+        return lambda files, device: call(files, mode="RGB", device=device)
+    return _of_torchvision()
+
+
+def _of_torchvision() -> Decoder:
+    try:
+        from torchvision.io import ImageReadMode, decode_jpeg
+    except ImportError as error:
+        raise MissingExtra(setting("data.decode", "device"), "gpu") from error
+    return lambda files, device: decode_jpeg(files, ImageReadMode.RGB, device)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from PIL import ImageFile
 from torch import Tensor
 
 from verydeep.data.geometry import Window
@@ -40,8 +39,8 @@ def read_crop(
     Raises:
         PictureError: As :func:`verydeep.data.images.decode.decode` does, for the same files.
     """
-    with naming(source), opened(source) as picture:
-        stored = _read(picture, draw, reduced)
+    with naming(source):
+        stored = _read(source, draw, reduced)
     return stored.upright(), stored.crop
 
 
@@ -144,21 +143,22 @@ class _Stored:
         return _upright(part, self.orientation, mirrored=self.crop.flip)
 
 
-def _read(picture: ImageFile.ImageFile, draw: Draw, reduced: bool) -> _Stored:
-    is_jpeg = picture.format in JPEGS
-    if not is_jpeg:
-        picture.load()  # the orientation may follow the pixels
-    orientation = orientation_of(picture)
-    width, height = picture.size
-    extent: tuple[float, float] = height, width
-    crop = draw(width, height) if orientation.swap else draw(height, width)
-    least = REDUCED * min(crop.rescaled)
-    # In other formats a draft may be an embedded thumbnail of unknown origin.
-    drafted = picture.draft(None, (least, least)) if reduced and is_jpeg else None
-    if drafted:
-        extent = drafted[1][3], drafted[1][2]
-    pixels = pixels_of_plain_jpeg(picture)
-    if pixels is None:
-        picture.load()
-        pixels = to_tensor(rgb_of(picture))
-    return _Stored(pixels, extent, orientation, crop)
+def _read(source: ImageSource | bytes, draw: Draw, reduced: bool) -> _Stored:
+    with opened(source) as picture:
+        is_jpeg = picture.format in JPEGS
+        if not is_jpeg:
+            picture.load()  # the orientation may follow the pixels
+        orientation = orientation_of(picture)
+        width, height = picture.size
+        extent: tuple[float, float] = height, width
+        crop = draw(width, height) if orientation.swap else draw(height, width)
+        least = REDUCED * min(crop.rescaled)
+        # In other formats a draft may be an embedded thumbnail of unknown origin.
+        drafted = picture.draft(None, (least, least)) if reduced and is_jpeg else None
+        if drafted:
+            extent = drafted[1][3], drafted[1][2]
+        pixels = pixels_of_plain_jpeg(picture)
+        if pixels is None:
+            picture.load()
+            pixels = to_tensor(rgb_of(picture))
+        return _Stored(pixels, extent, orientation, crop)

@@ -78,8 +78,10 @@ class _Uploads:
     """Moves batches to a GPU, on a stream of its own."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        # In the thread, a device without a number could be another one.
+        number = torch.cuda.current_device() if device.index is None else device.index
+        self.device = torch.device("cuda", number)
+        self.stream: Any = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
 
     def __call__(self, part: MicroBatch) -> Callable[[], MicroBatch]:
         with torch.cuda.device(self.device), torch.cuda.stream(self.stream):

@@ -26,7 +26,7 @@ from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.data.pipeline.on_device import ahead_on_device, on_device, one_ahead
 from verydeep.data.pipeline.read_crop import read_coded, read_crop
 from verydeep.data.samples import Sample
-from verydeep.errors import MissingExtra
+from verydeep.errors import MissingExtra, PictureError
 from verydeep.models.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
@@ -188,6 +188,34 @@ def test_a_broken_image_is_left_out_by_name(
     assert ours[3] == theirs[3]
 
 
+def test_an_image_that_nobody_can_decode_is_left_out_by_name(
+    photographs: list[Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = files(tmp_path, photographs)
+    parts = list(batches(samples, "device").epoch(0))
+    lost = parts[0].coded[0]
+
+    def refuse(given: list[Tensor], device: torch.device) -> list[Tensor]:
+        raise RuntimeError
+
+    def fail(content: bytes, draw: object, *, reduced: bool) -> Any:
+        if content is lost.content:
+            raise PictureError("<bytes>: broken")
+        return read_crop(content, draw, reduced=reduced)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "jpeg_decoder", lambda: refuse)
+    monkeypatch.setattr(module, "read_crop", fail)
+    draw = parts[0].draws[lost.place]
+    found = list(ahead_on_device(iter(parts), CPU))
+    assert found[0].unreadable == (f"{samples[draw].path}: broken",)
+    assert len(found[0].labels) == len(found[0].draws) == len(parts[0].labels) - 1
+    assert draw not in found[0].draws
+    whole_again = whole(batches(samples, "cpu").epoch(0))
+    kept = [place for place, one in enumerate(whole_again[0]) if one != draw]
+    ours = torch.cat([part.pictures for part in found])
+    assert (ours.int() - whole_again[1][kept].int()).abs().max() <= 1
+
+
 def test_what_is_not_an_ordinary_jpeg_never_reaches_the_device(
     photographs: list[Image.Image], tmp_path: Path
 ) -> None:
@@ -195,11 +223,13 @@ def test_what_is_not_an_ordinary_jpeg_never_reaches_the_device(
     for name in ("grey.jpg", "print.jpg", "other.png"):
         assert read_coded(tmp_path / name, crop_of, 0) is None
     data = samples[0].path.read_bytes()
+    assert read_coded(data, crop_of, 0) is not None
+    assert read_coded(data[:-1], crop_of, 0) is None  # breaks off
     # Two frame headers: parsers may disagree about the size.
     frame = data.index(b"\xff\xc0")
     length = 2 + int.from_bytes(data[frame + 2 : frame + 4])
     twice = data[:frame] + 2 * data[frame : frame + length] + data[frame + length :]
-    with contextlib.suppress(module.PictureError):  # refused altogether
+    with contextlib.suppress(PictureError):  # refused altogether
         assert read_coded(twice, crop_of, 0) is None
 
 

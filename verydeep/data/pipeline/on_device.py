@@ -109,7 +109,8 @@ def _decoded(part: MicroBatch, device: torch.device) -> MicroBatch:
                 faults[crop.place] = str(error)
             else:
                 part.pictures[crop.place].copy_(row)
-    return replace(part.without(faults, tuple(faults.values())), coded=())
+    whole = part.without(faults, tuple(faults.values())) if faults else part
+    return replace(whole, coded=())
 
 
 def _by_the_usual_way(crop: CodedCrop) -> Tensor:

@@ -18,6 +18,9 @@ from verydeep.data.pipeline.augment import Crop, cut, cut_on_device
 REDUCED = 2
 """A reduced image keeps a smallest side of at least this many times S."""
 
+_END = b"\xff\xd9"
+"""The last marker of a JPEG."""
+
 Draw = Callable[[int, int], Crop]
 """Draw a crop, given the height and width of the upright image."""
 
@@ -77,8 +80,9 @@ class CodedCrop:
 def read_coded(source: ImageSource | bytes, draw: Draw, place: int) -> CodedCrop | None:
     """Read a JPEG for decoding on a device and draw its crop; None if it must be decoded here.
 
-    Its header has passed all checks, and it is as regular as
-    :func:`verydeep.data.images.fast_jpeg.plain_jpeg` demands, with three channels.
+    Its header has passed all checks, it is as regular as
+    :func:`verydeep.data.images.fast_jpeg.plain_jpeg` demands, has three channels and ends with the
+    marker of the end.
 
     Args:
         source: A file, or the bytes of one.
@@ -90,7 +94,8 @@ def read_coded(source: ImageSource | bytes, draw: Draw, place: int) -> CodedCrop
     """
     with naming(source), opened(source) as picture:
         content = plain_jpeg(picture) if picture.mode == "RGB" else None
-        if content is None:
+        # Decoders differ in what they make of a file that breaks off.
+        if content is None or not content.endswith(_END):
             return None
         width, height = picture.size
         orientation = orientation_of(picture)

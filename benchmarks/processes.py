@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +33,8 @@ from verydeep.nets.vgg import vgg
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.setup import make_optimizer
 from verydeep.system.device import choose_machine, describe_environment
-from verydeep.system.distributed import joined
+from verydeep.system.group.distributed import joined
+from verydeep.system.group.launch import in_processes
 from verydeep.training.loop import Loop
 from verydeep.training.objective import Classification
 from verydeep.training.schedule import make_schedule
@@ -77,6 +75,7 @@ class Stopwatch:
 
 def be_a_member(options: argparse.Namespace) -> dict[str, Any]:
     """Train for two epochs in one of the processes; the first epoch warms up."""
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     recipe = Recipe().replace(training__learning_rate=1e-6, training__epochs=2)
     machine = choose_machine("cpu", options.precision)
@@ -129,38 +128,19 @@ def be_a_member(options: argparse.Namespace) -> dict[str, Any]:
         }
 
 
-def train_in(count: int, options: Sequence[str]) -> dict[str, Any]:
-    """Train in a number of processes; return the figures of rank 0."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, __file__, "--member", *options]
-    common: dict[str, Any] = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "OMP_NUM_THREADS": 1}
-    common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    started = [
-        subprocess.Popen(
-            command,
-            env=os.environ
-            | {name: str(value) for name, value in common.items()}
-            | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    said = [process.communicate()[0] for process in started]
-    if any(process.returncode for process in started):
-        raise SystemExit(f"a process has failed: {[process.returncode for process in started]}")
-    first: dict[str, Any] = json.loads(said[0])
-    return first
+def train_in(count: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train in a number of processes, of which this one is the first; return its figures."""
+    from processes import be_a_member as member  # not of __main__, which others do not have
+
+    return in_processes(count, member, options)
 
 
-def compare(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]:
+def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Measure all numbers of processes in turn; return all rates, medians and costs."""
     found: dict[int, list[dict[str, Any]]] = {count: [] for count in options.processes}
     for number in range(options.rounds):
         for count in options.processes if number % 2 == 0 else options.processes[::-1]:
-            found[count].append(train_in(count, words))
+            found[count].append(train_in(count, options))
             rate = found[count][-1]["images_per_second"]
             print(f"round {number + 1}, {count}: {rate:.2f} images/s", file=sys.stderr)
     rates = {count: [row["images_per_second"] for row in rows] for count, rows in found.items()}
@@ -188,7 +168,7 @@ def compare(options: argparse.Namespace, words: Sequence[str]) -> dict[str, Any]
 
 
 def main() -> None:
-    """Measure, or be one of the processes that are measured."""
+    """Measure all numbers of processes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--net", default="D")
     parser.add_argument("--width", type=float, default=0.25)
@@ -199,14 +179,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--member", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.member:
-        print(json.dumps(be_a_member(options)))
-        return
-    names = ("net", "width", "size", "batch", "images", "precision")
-    words = [f"--{name}={getattr(options, name)}" for name in names]
-    text = json.dumps(compare(options, words), indent=1)
+    text = json.dumps(compare(options), indent=1)
     if options.out:
         options.out.write_text(text + "\n")
     print(text)

@@ -32,8 +32,8 @@ from verydeep.nets.vgg import vgg
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.setup import make_optimizer
 from verydeep.system.device import choose_machine, describe_environment
-from verydeep.system.distributed import joined
-from verydeep.system.launch import in_processes
+from verydeep.system.group.distributed import joined
+from verydeep.system.group.launch import in_processes
 from verydeep.training.gradients import gradients_of
 from verydeep.training.scaling import Cluster, Plan, update
 

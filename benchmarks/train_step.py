@@ -30,7 +30,8 @@ SIDES = ("verydeep", "torchvision")
 
 def our_step(batch: int, precision: str | None) -> Callable[[], None]:
     """Return the update of :class:`verydeep.training.loop.Loop` on a batch of random crops."""
-    from verydeep.data.pipeline.batches import MicroBatch
+    from verydeep.data.pipeline.micro_batch import MicroBatch
+    from verydeep.data.pipeline.on_device import ahead_on_device
     from verydeep.models.preprocessing import Preprocessing
     from verydeep.nets.vgg import vgg
     from verydeep.recipe.recipe import Recipe
@@ -64,7 +65,7 @@ def our_step(batch: int, precision: str | None) -> Callable[[], None]:
         images=batch,
         last=True,
     )
-    return lambda: loop._update(iter([part]))
+    return lambda: loop._update(ahead_on_device([part], machine.device))
 
 
 def their_step(batch: int, precision: str | None) -> Callable[[], None]:

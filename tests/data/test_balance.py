@@ -17,7 +17,8 @@ from torch.nn import functional as F
 import verydeep
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.balance import balanced_draws, class_weights
-from verydeep.data.pipeline.batches import MicroBatch, TrainingBatches
+from verydeep.data.pipeline.batches import TrainingBatches
+from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.data.pipeline.sampling import plan_epoch
 from verydeep.data.read import read_dataset
 from verydeep.system.progress import Progress

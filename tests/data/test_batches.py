@@ -21,9 +21,10 @@ from torch.utils.data._utils.pin_memory import pin_memory
 
 from verydeep.data.images.decode import decode, to_tensor
 from verydeep.data.pipeline.augment import Augmentation, cut, draw_crop, sample_generator
-from verydeep.data.pipeline.batches import MicroBatch, TrainingBatches
+from verydeep.data.pipeline.batches import TrainingBatches
 from verydeep.data.pipeline.colour_statistics import scan
 from verydeep.data.pipeline.image_cache import PictureStore
+from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.data.samples import Sample
 
 CPU = torch.device("cpu")

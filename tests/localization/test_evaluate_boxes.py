@@ -26,7 +26,7 @@ from verydeep.localization.head import euclidean
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 from verydeep.localization.validation import check_center
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 
 CLASSES = ("blue", "green", "red")
 DENSE, CENTER = BoxProtocol("dense", (64,), flip=True), BoxProtocol("center", (64,), flip=True)

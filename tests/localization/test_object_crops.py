@@ -16,8 +16,9 @@ from torch import Tensor
 from verydeep.data.geometry import Box
 from verydeep.data.images.decode import to_tensor
 from verydeep.data.pipeline.augment import Augmentation, Crop, cut, draw_crop, sample_generator
-from verydeep.data.pipeline.batches import MicroBatch, TrainingBatches
+from verydeep.data.pipeline.batches import TrainingBatches
 from verydeep.data.pipeline.colour_statistics import scan
+from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.data.samples import Sample
 from verydeep.localization.box_geometry import visible_share
 from verydeep.localization.object_crop import ObjectCrop, view_of

@@ -23,8 +23,12 @@ from whole_runs import log, metrics
 from verydeep.data.read import read_dataset
 from verydeep.data.shards.write import write_shards
 from verydeep.errors import InputError
+from verydeep.models.classifier import Classifier
+from verydeep.models.preprocessing import Preprocessing
+from verydeep.nets.initialize import initialize
+from verydeep.nets.registry import build
 from verydeep.run.training import one_net
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.training.run_folder import RunFolder
 
 TIMES = ("seconds", "images_per_second", "training_seconds")
@@ -130,6 +134,40 @@ def test_any_number_of_processes_trains_the_same_net(
         assert f"in each of {size} processes" in first.err
         assert "epoch 3:" in first.err
         assert [one.err for one in others] == [""] * (size - 1)
+
+
+TRANSFER = (
+    *EXACT,
+    *("net.input_size=32", "training.batch=7", "training.epochs=3", "training.device=cpu"),
+    *("transfer.views=2", "data.workers=0", "transfer.folds=3"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wish", ["always", "auto", "never"])
+def test_a_transfer_is_the_same_in_any_number_of_processes(
+    wish: str, data: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    net = build("A", 0, width=0.125, input_size=64, hidden=0)
+    initialize(net)
+    source = tmp_path / "source"
+    Classifier(net.eval(), (), Preprocessing((120.0,) * 3, 1.0), (64, 64), (64,)).save(source)
+    chosen = (*TRANSFER, f"transfer.fine_tune={wish}", f"initialize.source={source}")
+    settings = [part for setting in chosen for part in ("--set", setting)]
+    alone = tmp_path / "1"
+    assert (
+        run_program(["train", str(data), "--out", str(alone), "--recipe", "transfer", *settings])
+        == 0
+    )
+    for size in (2, 3):
+        out = tmp_path / str(size)
+        run_together(
+            ["train", str(data), "--out", str(out), "--recipe", "transfer", *settings], size, out
+        )
+        assert_equal_runs(out, alone)
+        assert not (out / "maps").exists()
+        assert metrics(out)["kept_epoch"] == metrics(alone)["kept_epoch"]
 
 
 @pytest.mark.slow
@@ -242,19 +280,12 @@ def test_a_machine_that_does_not_see_the_run_folder_says_so(
 
 
 @pytest.mark.slow
-def test_what_cannot_be_trained_is_said_once(data: Path, trained_run: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_trained_is_said_once(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     for arguments, message in (
         (words(data, out, "net.name=Z"), "net.name"),
         (words(tmp_path / "nowhere", out), "nowhere"),
         (["demo", "--out", str(out)], "one process"),
-        (
-            [
-                *("train", str(data), "--out", str(out), "--recipe", "transfer"),
-                *("--set", f"initialize.source={trained_run}"),
-            ],
-            "a transfer computes its maps in one process",
-        ),
     ):
         with members(arguments, 2, out) as started:
             first, second = started.wait()

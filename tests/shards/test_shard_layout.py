@@ -324,3 +324,14 @@ def test_what_webdataset_writes_is_read(tmp_path: Path) -> None:
     assert whole.sizes == {"train": 20, "val": 8}
     assert [number_of(pixels(s.path)) for s in whole.split("train")] == list(range(20))
     assert whole.split("val").labels.tolist() == [number % 4 for number in range(8)]
+
+
+def test_a_message_tells_no_password_of_a_url() -> None:
+    pytest.importorskip("aiohttp", reason="fsspec opens http through it")
+    # Nobody listens at these ports.
+    for place in ("http://me:word@127.0.0.1:9/*.tar?token=1", "ftp://me:word@127.0.0.1:9/*.tar"):
+        with pytest.raises(DataError) as refused:
+            find_shards(place)
+        assert "127.0.0.1:9/*.tar" in str(refused.value)
+        assert "word" not in str(refused.value)
+        assert "token" not in str(refused.value)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shards.made import number_of, samples, write_stream, write_tar
 from verydeep.data.pipeline.augment import Augmentation
-from verydeep.data.pipeline.batches import MicroBatch
+from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.data.shards.batches import Reading, StreamBatches, merged
 from verydeep.errors import DataError
 

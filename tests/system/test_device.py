@@ -24,7 +24,7 @@ from verydeep.system.device import (
     processor_features,
     usable_cores,
 )
-from verydeep.system.membership import Membership, being
+from verydeep.system.group.membership import Membership, being
 
 CPU = torch.device("cpu")
 LINUX = pytest.mark.skipif(platform.system() != "Linux", reason="asks Linux")

@@ -11,7 +11,7 @@ from groups import together
 from loop_parts import make_net, weights
 from torch import Tensor, nn
 
-from verydeep.system.distributed import Group, joined
+from verydeep.system.group.distributed import Group, joined
 from verydeep.training.gradients import Gradients, SharedGradients, gradients_of
 
 SIZES = ((3, 2), (0, 4), (5, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from loop_parts import (
     Heard,
     Validation,
+    batches,
     make_loop,
 )
 from tiny import strict_json
@@ -62,6 +64,20 @@ def test_the_best_is_the_lowest_of_the_watched_figure(tmp_path: Path) -> None:
     position = loop.run()
     assert best == [1, 4, 7]
     assert (position.best, position.best_epoch) == (0.1, 7)
+
+
+def test_the_time_of_reading_counts(tmp_path: Path) -> None:
+    class Slow:
+        pictures, steps = batches().pictures, batches().steps
+
+        def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]:
+            for part in batches().epoch(epoch, start):
+                time.sleep(0.1)
+                yield part
+
+    (row,) = make_loop(tmp_path, epochs=1, batches=Slow()).run().history
+    assert row["seconds"] > 0.1 * Slow.steps
+    assert row["images_per_second"] < Slow.pictures / (0.1 * Slow.steps)
 
 
 def test_the_time_left_is_known_from_the_first_update_on(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.batches import TrainingBatches
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError
-from verydeep.system.distributed import Group, joined
+from verydeep.system.group.distributed import Group, joined
 from verydeep.training.loop import Loop
 
 COUNT = 14

@@ -9,9 +9,12 @@ import pytest
 import torch
 from groups import together
 from loop_parts import make_loop, make_net, relative, weights
+from tiny import recipe
 
+from verydeep.run.training.setup import make_optimizer
 from verydeep.system.device import choose_machine
-from verydeep.system.distributed import joined
+from verydeep.system.group.distributed import joined
+from verydeep.training.compiled import compiled
 from verydeep.training.late_sums import LateSums
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
@@ -55,3 +58,22 @@ def train_together() -> Any:
 def test_two_gpus_keep_the_same_weights(tmp_path: Path) -> None:
     first, second = together(train_together, 2, tmp_path)
     assert first == second
+
+
+def test_the_optimizer_takes_one_kernel() -> None:
+    net = make_net().cuda()
+    optimizer = make_optimizer(net, recipe())
+    assert optimizer.param_groups[0]["fused"]
+
+
+def test_a_compiled_net_trains_the_same_on_a_gpu(tmp_path: Path) -> None:
+    theirs = on_gpu(tmp_path / "plain", epochs=2)
+    net = make_net().cuda()
+    machine = choose_machine("cuda", "fp32")
+    ours = make_loop(
+        tmp_path / "compiled", net=net, machine=machine, epochs=2, forward=compiled(net)
+    )
+    rows, other_rows = ours.run().history, theirs.run().history
+    assert relative(weights(net), weights(theirs.net)) < 1e-3
+    for row, other in zip(rows, other_rows, strict=True):
+        assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3)

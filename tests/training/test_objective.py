@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import box_convert, box_iou
 
-from verydeep.data.pipeline.batches import MicroBatch
+from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.localization.head import LOSSES, LossName
 from verydeep.training.objective import Classification, Localization, Objective
 

@@ -11,7 +11,7 @@ from groups import together
 from loop_parts import make_loop, make_net
 
 from verydeep.errors import TrainingStopped
-from verydeep.system.distributed import Group, joined
+from verydeep.system.group.distributed import Group, joined
 from verydeep.training.same_weights import checksums, find_difference
 
 

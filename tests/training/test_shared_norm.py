@@ -15,8 +15,8 @@ from groups import together
 from torch import Tensor, nn
 
 from verydeep.nets.spatial import BatchNorm
-from verydeep.system.distributed import Group, joined
-from verydeep.training.shared_norm import _forward, moments, shared_norm
+from verydeep.system.group.distributed import Group, joined
+from verydeep.training.shared_norm import SharedNorm, _forward, moments
 
 C = 3
 SLICES = {"uneven": (3, 1, 2), "with an empty one": (0, 4, 1)}
@@ -54,7 +54,7 @@ def normalise(
         x = values(space=space)
         slices = torch.split(x[: sum(SLICES[name][:size])], SLICES[name][:size])
         shared, whole = layer(kind), layer(kind)
-        with shared_norm(shared, group):
+        with SharedNorm(shared, group):
             own = pass_through(shared, slices[group.rank])
         wanted = pass_through(whole, torch.cat(slices))
         errors = {
@@ -116,7 +116,7 @@ def test_values_far_from_zero_keep_their_variance(tmp_path: Path) -> None:
 def nothing_at_all() -> Any:
     with joined() as group:
         made = layer()
-        with shared_norm(made, group):
+        with SharedNorm(made, group):
             made(torch.empty(0, C, 4, 4, dtype=torch.float64)).sum().backward()
         plain = layer().state_dict()
         same = all(torch.equal(value, plain[key]) for key, value in made.state_dict().items())
@@ -129,11 +129,11 @@ def test_a_part_of_which_nothing_could_be_read_changes_nothing(tmp_path: Path) -
 
 def test_the_net_is_the_ordinary_one_in_evaluation_and_afterwards() -> None:
     made, plain, group = layer().eval(), layer().eval(), Group(0, 2)  # would wait for a process
-    with shared_norm(made, group):
+    with SharedNorm(made, group):
         assert "forward" in vars(made)
         assert torch.equal(made(values()), plain(values()))
     assert "forward" not in vars(made)
-    with shared_norm(made, Group()):
+    with SharedNorm(made, Group()):
         assert "forward" not in vars(made)
 
 

@@ -88,7 +88,7 @@ def evaluate(
     """
     check_models(*models, torchvision="any")
     check_models(*(boxes or ()))
-    from verydeep.system.distributed import joined
+    from verydeep.system.group.distributed import joined
 
     for_boxes = bool(boxes) or _are_box_regressors(models)
     where = {"split": split, "layout": layout, "compute": Compute(**compute), "out": out}

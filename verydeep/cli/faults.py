@@ -14,7 +14,7 @@ import typer
 
 from verydeep.cli.output import without_controls
 from verydeep.errors import VeryDeepError, WorkerError
-from verydeep.system.lost_process import lost_connection
+from verydeep.system.group.lost_process import lost_connection
 
 _FEWER_WORKERS = {
     "train": "--set data.workers=0 takes none, --set training.micro_batch=16 less memory",

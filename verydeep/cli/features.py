@@ -51,7 +51,7 @@ def features(
     check_models(model, torchvision="vgg")
     from verydeep.cli.text.features import features_as_text
     from verydeep.run.features import extract_features
-    from verydeep.system.distributed import joined
+    from verydeep.system.group.distributed import joined
 
     with joined() as group:
         written = extract_features(

@@ -93,7 +93,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a net by a recipe, test it, and save model, metrics and report in a run folder."""
-    from verydeep.system.distributed import is_first
+    from verydeep.system.group.distributed import is_first
     from verydeep.system.progress import console_progress
 
     flags = {

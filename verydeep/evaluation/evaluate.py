@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from typing import Protocol as Interface
 
 import numpy as np
@@ -21,7 +22,7 @@ from verydeep.errors import DataError, InputError, did_you_mean
 from verydeep.evaluation.posteriors import Mixture, Scorer, ViewGroup, mix_posteriors, view_groups
 from verydeep.evaluation.protocol import Scaled, TestProtocol
 from verydeep.evaluation.result import Answers, Calibrated, EvaluationResult, make_result
-from verydeep.system.distributed import Group, joined
+from verydeep.system.group.distributed import Group, joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 
@@ -132,7 +133,10 @@ def evaluate_tests(
     check_tests(models, tests)
     samples = Samples.of(samples)
     with joined() as group:
-        total, faults, seconds = _share(models, samples, tests, group, split, workers, progress)
+        own = share_of_tests(models, samples, tests, group, split, workers, progress)
+        total = group.join_rows(own.posteriors, own.images, len(samples), axis=1)
+        faults = group.join_values(own.faults, own.images)
+        times = group.gather(own.seconds)
     good = [index for index in range(len(samples)) if index not in faults]
     if not good:
         raise none_readable(len(samples), faults)
@@ -145,7 +149,7 @@ def evaluate_tests(
             Answers(tuple(names[i] for i in good), labels, likely[good], models[0].classes),
             unreadable=tuple(names[index] for index in sorted(faults)),
             split=split,
-            seconds=sum(seconds[part] for part in test.mixture()),
+            seconds=sum(_slowest(times, part) for part in test.mixture()),
         )
         for test, likely in zip(tests, total, strict=True)
     ]
@@ -166,7 +170,23 @@ def block_size(images: int) -> int:
     return min(256, max(8, -(-images // 16)))
 
 
-def _share(
+class Share(NamedTuple):
+    """Results of one process, n images.
+
+    Attributes:
+        images: Indices of its images, in the order of the other attributes.
+        posteriors: float32 (M, n, K); zero for unreadable images.
+        faults: Reasons for unreadable images, by place in ``images``.
+        seconds: Time of each part of the tests.
+    """
+
+    images: Sequence[int]
+    posteriors: NDArray[np.float32]
+    faults: Mapping[int, str]
+    seconds: Mapping[ViewGroup, float]
+
+
+def share_of_tests(
     models: Sequence[Model],
     samples: Samples,
     tests: Sequence[Test],
@@ -174,12 +194,17 @@ def _share(
     split: str,
     workers: int | None,
     progress: Progress | None,
-) -> tuple[NDArray[np.float32], dict[int, str], dict[ViewGroup, float]]:
-    """Compute this process's share of the posteriors, and merge all shares.
+) -> Share:
+    """Return the posteriors of this process's share of the images in M tests.
 
-    Returns:
-        Posteriors (M, N, K), the reasons for unreadable images by index, and the seconds of each
-        part in the slowest process.
+    Args:
+        models: Models to test.
+        samples: All images.
+        tests: The tests.
+        group: Processes that share the images.
+        split: Name of the split, for the progress.
+        workers: Decoding processes.
+        progress: Progress reporting.
     """
     block = block_size(len(samples))
     mine = group.share(len(samples), block)
@@ -200,13 +225,12 @@ def _share(
             task=task,
             seconds=own,
         )
-    times = group.gather(own)
-    parts = {part for mixture in mixtures for part in mixture}
-    return (
-        group.join_rows(likely, mine, len(samples), axis=1),
-        group.join_values(pictures.unreadable, mine),
-        {part: max(one.get(part, 0.0) for one in times) for part in parts},
-    )
+    return Share(mine, likely, pictures.unreadable, own)
+
+
+def _slowest(times: Sequence[Mapping[ViewGroup, float]], part: ViewGroup) -> float:
+    """Return the seconds of a part in the slowest process."""
+    return max(one.get(part, 0.0) for one in times)
 
 
 def preset(tests: Sequence[Test]) -> str:

@@ -26,7 +26,7 @@ from verydeep.localization.result import (
     LocatedSample,
     make_localization_result,
 )
-from verydeep.system.distributed import Group, joined
+from verydeep.system.group.distributed import Group, joined
 from verydeep.system.progress import Progress
 
 

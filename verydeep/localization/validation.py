@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Sample
 from verydeep.evaluation.evaluate import block_size, none_readable
+from verydeep.evaluation.group_sums import sum_over_images
 from verydeep.localization.box_geometry import to_view
 from verydeep.localization.dense_outputs import BoxRegressor, DenseOutputs, dense_outputs
 from verydeep.localization.detect import check_nets, located_in
 from verydeep.localization.head import of_class
 from verydeep.localization.protocol import CORRECT_ABOVE, BoxProtocol
 from verydeep.localization.result import LocatedSample
-from verydeep.system.distributed import Group, joined
+from verydeep.system.group.distributed import Group, joined
 from verydeep.system.progress import ProgressTask
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -74,13 +76,13 @@ def check_center(
     check_nets([], [model], protocol)
     with joined() as group:
         found, faults = _share(model, samples, protocol, loss, group, workers, task)
-    if not found:
+        values = [(loss, overlap <= CORRECT_ABOVE, overlap) for loss, overlap in found]
+        sums = sum_over_images(np.array(values).reshape(-1, 3), group)
+    count = float(sums[-1])
+    if not count:
         raise none_readable(len(samples), faults)
-    losses, overlaps = zip(*(found[row] for row in sorted(found)), strict=True)
-    wrong = sum(overlap <= CORRECT_ABOVE for overlap in overlaps)
-    count = len(overlaps)
-    figures = CenterFigures(sum(losses) / count, 100 * wrong / count, sum(overlaps) / count)
-    return figures, faults
+    total, wrong, overlaps = sums[:3].tolist()
+    return CenterFigures(total / count, 100 * wrong / count, overlaps / count), faults
 
 
 def _share(
@@ -91,22 +93,23 @@ def _share(
     group: Group,
     workers: int | None,
     task: ProgressTask | None,
-) -> tuple[dict[int, tuple[float, float]], dict[int, str]]:
-    """Test this process's share of the images, and gather all shares.
+) -> tuple[list[tuple[float, float]], dict[int, str]]:
+    """Test this process's share of the images.
 
     Returns:
-        Loss and overlap, and reasons why images are unreadable, both by index.
+        Loss and overlap of each of them; and reasons why images of all processes are unreadable,
+        by index.
     """
     block = block_size(len(samples))
     mine = group.share(len(samples), block)
     pictures = TestPictures([samples[i].path for i in mine], protocol.used_scales, workers)
-    found: dict[int, tuple[float, float]] = {}
+    found = []
     for place, seen in dense_outputs([], [model], pictures, protocol, block=block, task=task):
         sample = samples[mine[place]]
         located = located_in(seen, protocol, sample.label)
         overlap = LocatedSample("", sample.label, sample.boxes, located).overlap
-        found[place] = (_loss(seen, sample, loss), overlap)
-    return group.join_values(found, mine), group.join_values(pictures.unreadable, mine)
+        found.append((_loss(seen, sample, loss), overlap))
+    return found, group.join_values(pictures.unreadable, mine)
 
 
 def _loss(seen: DenseOutputs, sample: Sample, loss: Loss) -> float:

@@ -123,6 +123,11 @@ class Data(Section):
         0.1, gt=0, description="deviation of the RGB shift along the pixels' principal axes"
     )
     divisor: float = Field(64.0, gt=0, description="inputs are (RGB - mean) / divisor; paper: 1")
+    decode: Literal["cpu", "device"] = Field(
+        "cpu",
+        description="where ordinary JPEGs are decoded for training; device: on the GPU (nvJPEG), "
+        "whose pixels differ a little",
+    )
     cache: Literal["none", "ram", "device"] = Field("none", description="where images are kept")
     workers: int | None = Field(None, ge=0, description=help_of(Compute, "workers"))
     stream: bool | None = Field(
@@ -200,6 +205,10 @@ class Training(Section):
         description="rate of each block of convolutions, relative to the layers above it",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="not in the paper")
+    compile: Literal["auto", "never", "always"] = Field(
+        "auto",
+        description="torch.compile for training; auto: on a GPU, for 10^18 operations or more",
+    )
     tensorboard: bool = Field(False, description="log for TensorBoard too (an extra)")
     checkpoint_minutes: float = Field(10.0, gt=0, description="between checkpoints in an epoch")
     seed: int = Field(0, ge=0, lt=2**63, description="of all randomness")

@@ -11,9 +11,9 @@ from verydeep.recipe.recipe import load_recipe
 from verydeep.run.explain import explain
 from verydeep.run.testing.boxes import evaluate_localization
 from verydeep.run.training.train import train
-from verydeep.system.distributed import joined
 from verydeep.system.files import write_json
-from verydeep.system.group_watch import GroupWatch
+from verydeep.system.group.distributed import joined
+from verydeep.system.group.watch import GroupWatch
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import RunFolder
 

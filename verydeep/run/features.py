@@ -18,9 +18,9 @@ from verydeep.errors import DataError
 from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.system.csv_text import csv_text
-from verydeep.system.distributed import joined
 from verydeep.system.files import write_json, write_text
-from verydeep.system.launch import in_several
+from verydeep.system.group.distributed import joined
+from verydeep.system.group.launch import in_several
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.transfer.descriptor import Descriptor

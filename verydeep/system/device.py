@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from verydeep.errors import InputError
 from verydeep.system.engine_names import AUTO, FOREIGN, KINDS, TORCH, check_engine, check_precision
-from verydeep.system.membership import Membership, membership
+from verydeep.system.group.membership import Membership, membership
 from verydeep.system.option_names import option
 
 if TYPE_CHECKING:

@@ -86,11 +86,13 @@ def _is_empty(system: Any, path: str) -> bool:
         return False
 
 
-def list_remote(place: str) -> dict[str, int | None]:
+def list_remote(place: str, *, pattern: bool | None = None) -> dict[str, int | None]:
     """Return the files below a remote folder, or that match a pattern, sorted by address.
 
     Args:
         place: URL of a folder, or with wildcards.
+        pattern: Whether it has wildcards, a question mark among them; None takes it for a pattern
+            by :func:`has_wildcards`.
 
     Returns:
         Size in bytes by URL; None where it is unknown. Empty if there are no such files.
@@ -101,7 +103,7 @@ def list_remote(place: str) -> dict[str, int | None]:
     """
     system, path = remote_system(place)
     try:
-        find = system.glob if has_wildcards(path) else system.find
+        find = system.glob if pattern or (pattern is None and has_wildcards(path)) else system.find
         found = find(path, detail=True)
         files = {
             str(system.unstrip_protocol(name)): _size(about)
@@ -139,6 +141,8 @@ def remote_system(place: str) -> tuple[Any, str]:
         raise DataError(f"{shown}: {error}") from error
     except ValueError as error:
         raise DataError(f"{shown}: unknown protocol ({error})") from error
+    except Exception as error:  # some file systems connect at once
+        raise _refusal(place, "opened", error) from error
     return system, str(path)
 
 

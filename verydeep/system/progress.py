@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from verydeep.system.membership import membership
+from verydeep.system.group.membership import membership
 
 
 class ProgressTask(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 
 import torch
 
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 
 
 @dataclass(frozen=True, slots=True)

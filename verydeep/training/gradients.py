@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from verydeep.system.distributed import Group, Pending
+from verydeep.system.group.distributed import Group, Pending
 
 BUCKET = 25 * 2**20
 """Bytes of gradients that are summed at once."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from verydeep.errors import TrainingStopped
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.training.checkpoint import has_checkpoint
 from verydeep.training.remedies import Remedies
 from verydeep.training.same_weights import find_difference

@@ -18,11 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from verydeep.data.pipeline.batches import Batches, MicroBatch
+from verydeep.data.pipeline.batches import Batches
+from verydeep.data.pipeline.micro_batch import MicroBatch
+from verydeep.data.pipeline.on_device import ahead_on_device
 from verydeep.errors import Interrupted
 from verydeep.system.device import Machine
-from verydeep.system.distributed import Group
 from verydeep.system.files import write_json_lines
+from verydeep.system.group.distributed import Group
 from verydeep.system.option_names import command_or_call, option
 from verydeep.system.progress import Progress, ProgressTask
 from verydeep.training.agreement import Word, agree
@@ -42,7 +44,7 @@ from verydeep.training.late_sums import LateSums, UpdateSums, lag_of
 from verydeep.training.objective import Objective
 from verydeep.training.remedies import Remedies
 from verydeep.training.schedule import Schedule
-from verydeep.training.shared_norm import shared_norm
+from verydeep.training.shared_norm import SharedNorm
 from verydeep.training.signals import StopSignals
 from verydeep.training.unreadable import UnreadableImages
 
@@ -76,6 +78,7 @@ class Loop:
         on_epoch: Called with every epoch's row, for other logs.
         group: Processes that train the net together.
         seed: Seed of the run, for the random numbers of processes after the first.
+        forward: Compiled form of the net for its passes in training, with the same weights.
     """
 
     net: nn.Module
@@ -99,16 +102,17 @@ class Loop:
     on_epoch: Callable[[Row], None] = lambda row: None
     group: Group = field(default_factory=Group)
     seed: int = 0
+    forward: Callable[[Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         self.position = Position()
         self._signals = StopSignals(self.progress.log)
+        self._norm = SharedNorm(self.net, self.group)
         self._gradients = gradients_of(self.net, self.group)
         self._late = LateSums(lag_of(self.machine.device))
         self._health = Health(self.net, self.schedule, self.group, self._checkpoints, self.remedies)
         self._unreadable = UnreadableImages(self.group, self.unreadable_limit, self.progress)
-        self._saved_at = self._begun_at = time.monotonic()
-        self._begun_after = 0.0
+        self._saved_at, self._begun_at, self._begun_after = time.monotonic(), time.monotonic(), 0.0
 
     def resume(self, *, go_on: bool = False) -> bool:
         """Load the checkpoint in the run folder; return whether there was one.
@@ -126,8 +130,8 @@ class Loop:
             return False
         state, self.position = checkpoint
         self.schedule.restore(state)
-        ended_by_ceiling = self.position.stopped_because == ceiling(self.position.epoch)
-        if self.position.epoch < self.epochs and (go_on or ended_by_ceiling):
+        ended = self.position.stopped_because == ceiling(self.position.epoch)
+        if self.position.epoch < self.epochs and (go_on or ended):
             self.position.stopped_because = None
             self.schedule.go_on()
         self._write_log()
@@ -154,14 +158,14 @@ class Loop:
         for part in self.frozen:
             part.eval()
         position = self.position
-        title = f"epoch {position.epoch + 1}"
         with (
-            self.progress.task(title, self.batches.steps) as task,
+            self.progress.task(f"epoch {position.epoch + 1}", self.batches.steps) as task,
             closing(self.batches.epoch(position.epoch, position.step)) as all_parts,
-            shared_norm(self.net, self.group),
+            closing(ahead_on_device(all_parts, self.machine.device)) as all_moved,
+            self._norm,
         ):
-            for step, parts in groupby(all_parts, key=lambda part: part.step):
-                started = time.monotonic()
+            started = time.monotonic()  # reading counts, too
+            for step, parts in groupby(all_moved, key=lambda part: part.step):
                 self._set_rate()
                 self._update(parts)
                 position.step = step + 1
@@ -172,6 +176,7 @@ class Loop:
                 self._stop_if_asked(word)
                 if word.due:
                     self.save()
+                started = time.monotonic()
 
     def _update(self, parts: Iterator[MicroBatch]) -> None:
         """Take one optimizer step with the mean gradient over all images of the batch."""
@@ -195,10 +200,10 @@ class Loop:
 
     def _accumulate(self, part: MicroBatch) -> Tensor:
         """Add the gradients of a part; return its loss and the number of errors, float32 (2,)."""
-        part = part.to(self.machine.device)
         x = self.prepare(part.pictures, part.shifts)
+        forward = self.forward if self.forward is not None and len(x) else self.net
         with self.machine.autocast():
-            outputs = self.net(x)
+            outputs = forward(x)
         outputs = outputs.float()
         loss = self.objective.losses(outputs, part).sum()
         (loss / part.images).backward()  # type: ignore[no-untyped-call]
@@ -217,9 +222,8 @@ class Loop:
         return word
 
     def _word(self, sums: UpdateSums | None) -> Word:
-        due = self.group.first and (
-            time.monotonic() - self._saved_at > 60 * self.checkpoint_minutes
-        )
+        since = time.monotonic() - self._saved_at
+        due = self.group.first and since > 60 * self.checkpoint_minutes
         flags = {
             "stops": float(self._signals.received is not None),
             "due": float(due),
@@ -262,10 +266,8 @@ class Loop:
             wrong: Its training error, 0 to 1.
             seconds: The time that it took.
         """
-        self.position.sums = EpochSums(self.batches.pictures)
-        self.position.sums.seconds = seconds
-        self.position.sums.loss = loss * self.batches.pictures
-        self.position.sums.wrong = round(wrong * self.batches.pictures)
+        count = self.batches.pictures
+        self.position.sums = EpochSums(count, loss * count, round(wrong * count), seconds)
         self._record(0.0)
 
     def end(self, because: str) -> None:
@@ -334,9 +336,9 @@ class Loop:
         self._health.check_weights(self._moment())
         _, *others = self.group.gather(random_state(self.machine.device))
         if self.group.first:
-            schedule = self.schedule.state()
+            state = self.schedule.state()
             save_checkpoint(
-                self._checkpoints, self.net, self.optimizer, schedule, self.position, others
+                self._checkpoints, self.net, self.optimizer, state, self.position, others
             )
         self.group.wait_for_all()  # nobody ends before the file is complete
         self._saved_at = time.monotonic()
@@ -393,6 +395,6 @@ class Loop:
     def _log_epoch(self, row: Row) -> None:
         best = self.position.best_epoch == row["epoch"] and not self.keep_last
         self.progress.log(epoch_line(row, self.objective.error, best=best))
-        advice = hint(self.position.history, self.objective.chance_of, self.schedule, self.remedies)
-        if advice:
+        history, chance = self.position.history, self.objective.chance_of
+        if advice := hint(history, chance, self.schedule, self.remedies):
             self.progress.log(advice)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from verydeep.data.pipeline.batches import MicroBatch
+from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.data.pipeline.sampling import micro_batches, plan_epoch, steps_of_epoch
 from verydeep.system.files import write_atomically
 
@@ -104,10 +104,12 @@ class MapBatches:
     Args:
         views: Maps of each view, (N, C, h, w).
         labels: Class indices, int64 (N,).
-        batch: Images per update.
-        micro_batch: Images per forward pass.
+        batch: Images per update, over all processes.
+        micro_batch: Images per forward pass, over all processes.
         seed: Seed of the order.
         balanced: Draw all classes equally often.
+        rank: Rank of this process, which takes its slice of every micro-batch.
+        world: Number of processes.
     """
 
     def __init__(
@@ -119,7 +121,10 @@ class MapBatches:
         micro_batch: int,
         seed: int,
         balanced: bool = False,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
+        self.rank, self.world = rank, world
         self.views, self.labels = views, labels
         self.batch, self.micro_batch, self.seed = batch, micro_batch, seed
         self.balance = labels.numpy() if balanced else None
@@ -139,7 +144,8 @@ class MapBatches:
         maps = self.views[epoch % len(self.views)]
         plan = plan_epoch(len(self.labels), self.batch, self.seed, epoch, self.balance)
         for step, draws in list(enumerate(plan))[start:]:
-            parts = list(micro_batches(draws % len(self.labels), self.micro_batch))
+            indices = draws % len(self.labels)
+            parts = list(micro_batches(indices, self.micro_batch, self.rank, self.world))
             for number, part in enumerate(parts, start=1):
                 last = number == len(parts)
                 yield self._part(maps, torch.from_numpy(part), step, len(draws), last=last)
@@ -164,17 +170,21 @@ def averages(
     layers: Callable[[Tensor], Tensor],
     block: int,
     progress: Callable[[int], None] = lambda done: None,
+    images: Sequence[int] | None = None,
 ) -> Tensor:
-    """Return the averages over positions of maps after some layers, float32 (V·N, D).
+    """Return the averages over positions of maps after some layers, float32 (V, n, D).
 
     Args:
         views: Maps of V views of N images, (N, C, h, w) each.
         layers: Computes more layers, of any number of maps.
         block: Maps at once.
         progress: Called with the number of maps done.
+        images: Indices of the n images to average; None takes all.
     """
+    chosen = torch.arange(len(views[0])) if images is None else torch.tensor(images).long()
     found: list[Tensor] = []
-    for part in (part for maps in views for part in torch.split(maps, block)):
-        found.append(layers(part).float().mean((2, 3)).cpu())
-        progress(sum(map(len, found)))
-    return torch.cat(found)
+    for maps in views:
+        for part in torch.split(chosen, block):
+            found.append(layers(maps[part]).float().mean((2, 3)).cpu())
+            progress(sum(map(len, found)))
+    return torch.cat(found).view(len(views), len(chosen), found[0].shape[1])

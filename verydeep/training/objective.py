@@ -11,7 +11,7 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn import functional as F
 
-from verydeep.data.pipeline.batches import MicroBatch
+from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.localization.box_geometry import iou, to_corners
 from verydeep.localization.head import LOSSES, LossName, as_boxes, of_class
 from verydeep.localization.protocol import CORRECT_ABOVE

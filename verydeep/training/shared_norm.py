@@ -7,8 +7,6 @@ N images, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,24 +15,35 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from verydeep.nets.spatial import BatchNorm
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 
 
-@contextmanager
-def shared_norm(net: nn.Module, group: Group) -> Iterator[None]:
-    """Let the batch normalisation of a net in training mode see the images of all processes.
+class SharedNorm:
+    """Context in which batch normalisation in training mode sees the images of all processes.
 
     Every process must then pass the same number of batches through the net, if need be empty ones.
+
+    Args:
+        net: Net with batch normalisation, or without.
+        group: The group.
     """
-    layers = [layer for layer in net.modules() if isinstance(layer, BatchNorm)]
-    if group.size == 1:
-        layers = []
-    for layer in layers:
-        layer.forward = partial(_forward, layer, group)  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        for layer in layers:
+
+    def __init__(self, net: nn.Module, group: Group) -> None:
+        layers = [layer for layer in net.modules() if isinstance(layer, BatchNorm)]
+        # The same functions in every epoch, for a net that is compiled.
+        self._forwards = [
+            (layer, torch.compiler.disable(partial(_forward, layer, group)))  # type: ignore[no-untyped-call]
+            for layer in (layers if group.size > 1 else ())
+        ]
+
+    def __enter__(self) -> None:
+        """Replace the layers' own normalisation."""
+        for layer, forward in self._forwards:
+            layer.forward = forward  # type: ignore[method-assign]
+
+    def __exit__(self, *error: object) -> None:
+        """Restore it."""
+        for layer, _ in self._forwards:
             del layer.forward
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from verydeep.data.pipeline.colour_statistics import check_unreadable
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.system.progress import Progress
 
 MOST_REPORTED = 10

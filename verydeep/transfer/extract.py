@@ -16,7 +16,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Samples
 from verydeep.evaluation.evaluate import block_size
 from verydeep.models.trained_net import TrainedNet
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.system.progress import Progress, ProgressTask
 from verydeep.transfer.describe import describe_pictures
 from verydeep.transfer.descriptor import Descriptor

@@ -138,10 +138,15 @@ def _open_by_content(stream: Metered, head: bytes) -> ImageFile.ImageFile:
     return heic(stream)
 
 
+def name_of(source: ImageSource | bytes) -> str:
+    """Return the name of a file for messages."""
+    return "<bytes>" if isinstance(source, bytes) else printable(source)
+
+
 @contextmanager
 def naming(source: ImageSource | bytes) -> Iterator[None]:
     """Convert anything that reading an image raises into a PictureError that names it."""
-    name = "<bytes>" if isinstance(source, bytes) else printable(source)
+    name = name_of(source)
     try:
         yield
     except PictureError as refusal:

@@ -38,22 +38,36 @@ def pixels_of_plain_jpeg(picture: ImageFile.ImageFile) -> Tensor | None:
     Returns:
         uint8 (3, H, W), channels last in memory, not turned upright.
     """
+    decoder = quick_decoder()
+    content = plain_jpeg(picture) if decoder else None
+    if decoder is None or content is None:
+        return None
+    try:
+        pixels = decoder(content)
+    except ValueError:
+        return None
+    width, height = picture.size
+    if pixels.shape != (height, width, 3):
+        return None
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def plain_jpeg(picture: ImageFile.ImageFile) -> bytes | None:
+    """Return the bytes of a JPEG that any decoder reads alike; None if only Pillow can be trusted.
+
+    Args:
+        picture: As for :func:`pixels_of_plain_jpeg`.
+    """
     width, height = picture.size
     if picture.format != "JPEG" or picture.mode not in ("L", "RGB") or width * height > MOST_PIXELS:
         return None
-    decoder, stream = quick_decoder(), picture.fp
-    if decoder is None or not isinstance(stream, Metered):
+    stream = picture.fp
+    if not isinstance(stream, Metered):
         return None
     header = read_header(stream.content)
     if header is None or header[:2] != picture.size:  # irregular, or drafted at a reduced size
         return None
-    try:
-        pixels = decoder(stream.content)
-    except ValueError:
-        return None
-    if pixels.shape != (height, width, 3):
-        return None
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+    return stream.content
 
 
 @functools.cache

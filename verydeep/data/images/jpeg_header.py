@@ -13,6 +13,7 @@ from typing import NamedTuple
 _PLAIN = frozenset({0xDB, 0xC4, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 _BASELINE, _FRAMES = (0xC0, 0xC1), (0xC0, 0xC1, 0xC2)
 _SCAN = 0xDA
+_EXIF = 0xE1
 
 
 class JpegHeader(NamedTuple):
@@ -45,3 +46,19 @@ def read_header(data: bytes) -> JpegHeader | None:
             return None
         place += 2 + length
     return None
+
+
+def without_exif(data: bytes) -> bytes:
+    """Return a regular JPEG without its EXIF blocks, so that no decoder turns the image.
+
+    Args:
+        data: A file of which :func:`read_header` returns the header.
+    """
+    parts, kept, place = [], 0, 2
+    while data[place + 1] != _SCAN:
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4])
+        if data[place + 1] == _EXIF:
+            parts.append(data[kept:place])
+            kept = end
+        place = end
+    return b"".join([*parts, data[kept:]])

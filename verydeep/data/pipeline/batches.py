@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ from verydeep.data.pipeline.augment import (
 )
 from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing, Size
 from verydeep.data.pipeline.image_cache import PictureStore
-from verydeep.data.pipeline.read_crop import read_crop
+from verydeep.data.pipeline.micro_batch import MicroBatch
+from verydeep.data.pipeline.read_crop import CodedCrop, read_coded, read_crop
 from verydeep.data.pipeline.sampling import (
     Indices,
     micro_batches,
@@ -32,54 +33,11 @@ from verydeep.data.pipeline.sampling import (
 from verydeep.data.pipeline.workers import Dealt, worker_count
 from verydeep.data.samples import Sample, Samples
 from verydeep.errors import PictureError
-from verydeep.system.processes import Source, Workers
+from verydeep.system.workers.pool import Source, Workers
+
+Decoding = Literal["cpu", "device"]
 
 P = TypeVar("P", bound="MicroBatch | str")
-
-
-@dataclass(frozen=True, slots=True)
-class MicroBatch:
-    """Crops for one forward and backward pass.
-
-    Attributes:
-        pictures: Crops, uint8 (N, 3, h, w); or stored maps of a net, (N, C, h, w).
-        labels: Class indices, int64 (N,).
-        shifts: Factors α of the colour shift, float32 (N, 3).
-        step: Index of the update within the epoch.
-        images: Images planned for that update, over all processes and micro-batches.
-        last: Whether this completes the update.
-        unreadable: Images that were readable before but are not now: name and reason.
-        boxes: Boxes relative to the crop (centre x, centre y, width, height), float32 (N, 4);
-            None if they are not learned.
-        draws: Draw numbers of the crops, N; draw d is of image d modulo the number of images.
-    """
-
-    pictures: Tensor
-    labels: Tensor
-    shifts: Tensor
-    step: int
-    images: int
-    last: bool
-    unreadable: tuple[str, ...] = ()
-    boxes: Tensor | None = None
-    draws: tuple[int, ...] = ()
-
-    def pin_memory(self) -> MicroBatch:
-        """Return a copy in pinned memory, for asynchronous transfer to a GPU."""
-        return self._with(Tensor.pin_memory)
-
-    def to(self, device: torch.device) -> MicroBatch:
-        """Return a copy on a device."""
-        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def _with(self, change: Callable[[Tensor], Tensor]) -> MicroBatch:
-        return replace(
-            self,
-            pictures=change(self.pictures),
-            labels=change(self.labels),
-            shifts=change(self.shifts),
-            boxes=None if self.boxes is None else change(self.boxes),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +88,8 @@ class TrainingBatches:
         balanced: Draw all classes equally often, instead of each image once.
         reduced: Decode large JPEG files at a reduced size; see
             :mod:`verydeep.data.pipeline.read_crop`.
+        decode: ``cpu``, or ``device`` to leave the pixels of ordinary JPEGs to
+            :mod:`verydeep.data.pipeline.on_device`; without a store.
         drawing: Crop policy; None draws crops anywhere.
         rank: Rank of this process in distributed training.
         world: Number of processes.
@@ -147,6 +107,7 @@ class TrainingBatches:
         workers: int | None = None,
         balanced: bool = False,
         reduced: bool = True,
+        decode: Decoding = "cpu",
         drawing: Drawing | None = None,
         rank: int = 0,
         world: int = 1,
@@ -160,6 +121,7 @@ class TrainingBatches:
         self.workers = workers
         self.balanced = balanced
         self.reduced = reduced
+        self.decode: Decoding = decode
         self.drawing = drawing or AnyCrop(augmentation)
         self.rank, self.world = rank, world
 
@@ -254,6 +216,7 @@ class Crops(NamedTuple):
         draws: Draw numbers.
         originals: Sizes of the upright images.
         faults: Images that could not be read, with reasons.
+        coded: Crops whose pixels are still to be decoded.
     """
 
     pictures: Tensor
@@ -261,6 +224,7 @@ class Crops(NamedTuple):
     draws: list[int]
     originals: list[Size]
     faults: list[str]
+    coded: list[CodedCrop]
 
 
 class _Maker:
@@ -298,6 +262,7 @@ def micro_batch_of(
         last=True,
         unreadable=tuple(crops.faults),
         boxes=drawing.boxes(samples, crops.originals, crops.crops),
+        coded=tuple(crops.coded),
     )
 
 
@@ -309,6 +274,7 @@ def cut_sources(
     epoch: int,
     *,
     reduced: bool = True,
+    decode: Decoding = "cpu",
 ) -> Crops:
     """Decode images and cut one crop from each, determined by the draw number.
 
@@ -320,18 +286,24 @@ def cut_sources(
         epoch: Epoch of the run.
         reduced: Decode large JPEGs at a reduced size; see
             :func:`~verydeep.data.pipeline.read_crop.read_crop`.
+        decode: ``device`` leaves the pixels of ordinary JPEGs to be decoded.
     """
-    batch = torch.empty((len(sources), 3, side, side), dtype=torch.uint8)
-    made = Crops(batch, [], [], [], [])
+    batch = torch.zeros((len(sources), 3, side, side), dtype=torch.uint8)
+    made = Crops(batch, [], [], [], [], [])
     for number, sample in sources:
         draw = _Draw(drawing, sample, sample_generator(seed, epoch, number))
+        place = len(made.crops)
         try:
-            pixels, crop = read_crop(sample.path, draw, reduced=reduced)
+            coded = read_coded(sample.path, draw, place) if decode == "device" else None
+            if coded is not None:
+                made.coded.append(coded)
+                made.crops.append(coded.crop)
+            else:
+                batch[place], crop = read_crop(sample.path, draw, reduced=reduced)
+                made.crops.append(crop)
         except PictureError as error:
             made.faults.append(str(error))
             continue
-        batch[len(made.crops)] = pixels
-        made.crops.append(crop)
         made.draws.append(number)
         made.originals.append(draw.size)
     return made._replace(pictures=batch[: len(made.crops)])
@@ -355,12 +327,19 @@ class _FromFiles(_Maker):
     def __init__(self, batches: TrainingBatches) -> None:
         super().__init__(batches)
         self.reduced = batches.reduced
+        self.decode = batches.decode
 
     def cut(self, order: Order) -> Crops:
         sources = [(draw, self.sample(draw)) for draw in order.indices.tolist()]
         side = self.augmentation.size
         return cut_sources(
-            sources, self.drawing, side, self.seed, order.epoch, reduced=self.reduced
+            sources,
+            self.drawing,
+            side,
+            self.seed,
+            order.epoch,
+            reduced=self.reduced,
+            decode=self.decode,
         )
 
 
@@ -373,7 +352,7 @@ class _FromStore(_Maker):
         draws = order.indices.tolist()
         if not draws:  # the update has fewer images than there are processes
             side = self.augmentation.size
-            return Crops(self.store.block.new_empty((0, 3, side, side)), [], [], [], [])
+            return Crops(self.store.block.new_empty((0, 3, side, side)), [], [], [], [], [])
         numbers = (order.indices % len(self.samples)).tolist()
         sizes = self.store.sizes[torch.tensor(numbers)]
         originals = [(h, w) for h, w in self.store.originals[torch.tensor(numbers)].tolist()]
@@ -394,4 +373,4 @@ class _FromStore(_Maker):
         ]
         corners = torch.tensor([window[:2] for window in windows])
         parts = self.store.gather(numbers, windows)
-        return Crops(cut_batch(parts, sizes, crops, corners), crops, draws, originals, [])
+        return Crops(cut_batch(parts, sizes, crops, corners), crops, draws, originals, [], [])

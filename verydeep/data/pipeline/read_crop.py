@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from verydeep.data.geometry import Window
-from verydeep.data.images.decode import naming, opened, rgb_of, to_tensor
-from verydeep.data.images.fast_jpeg import pixels_of_plain_jpeg
+from verydeep.data.images.decode import name_of, naming, opened, rgb_of, to_tensor
+from verydeep.data.images.fast_jpeg import pixels_of_plain_jpeg, plain_jpeg
 from verydeep.data.images.formats import JPEGS
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.orientation import Orientation, orientation_of
-from verydeep.data.pipeline.augment import Crop, cut
+from verydeep.data.pipeline.augment import Crop, cut, cut_on_device
 
 REDUCED = 2
 """A reduced image keeps a smallest side of at least this many times S."""
+
+_END = b"\xff\xd9"
+"""The last marker of a JPEG."""
 
 Draw = Callable[[int, int], Crop]
 """Draw a crop, given the height and width of the upright image."""
@@ -41,9 +44,63 @@ def read_crop(
     """
     with naming(source):
         stored = _read(source, draw, reduced)
-    orientation, crop = stored.orientation, stored.crop
-    part = cut(stored.pixels, _stored_crop(crop, orientation), stored.extent)
-    return _upright(part, orientation, mirrored=crop.flip), crop
+    return stored.upright(), stored.crop
+
+
+@dataclass(frozen=True, slots=True)
+class CodedCrop:
+    """A crop of a JPEG whose pixels are still to be decoded, on a device.
+
+    Attributes:
+        place: Index of the image in its batch.
+        name: Name of the file, for messages.
+        content: The file.
+        size: Height and width of the stored image.
+        orientation: EXIF orientation.
+        crop: The crop, of the upright image.
+    """
+
+    place: int
+    name: str
+    content: bytes
+    size: tuple[int, int]
+    orientation: Orientation
+    crop: Crop
+
+    def cut(self, pixels: Tensor) -> Tensor:
+        """Cut the crop from the decoded image, uint8 (3, H, W), on its device.
+
+        Returns:
+            uint8 (3, h, w). Values differ by at most 1 from those of :func:`read_crop`.
+        """
+        part = cut_on_device(pixels, _stored_crop(self.crop, self.orientation))
+        return _upright(part, self.orientation, mirrored=self.crop.flip)
+
+
+def read_coded(source: ImageSource | bytes, draw: Draw, place: int) -> CodedCrop | None:
+    """Read a JPEG for decoding on a device and draw its crop; None if it must be decoded here.
+
+    Its header has passed all checks, it is as regular as
+    :func:`verydeep.data.images.fast_jpeg.plain_jpeg` demands, has three channels and ends with the
+    marker of the end.
+
+    Args:
+        source: A file, or the bytes of one.
+        draw: Draws the crop, from the size of the whole image.
+        place: Index of the image in its batch.
+
+    Raises:
+        PictureError: As :func:`read_crop` does, except for broken pixels.
+    """
+    with naming(source), opened(source) as picture:
+        content = plain_jpeg(picture) if picture.mode == "RGB" else None
+        # Decoders differ in what they make of a file that breaks off.
+        if content is None or not content.endswith(_END):
+            return None
+        width, height = picture.size
+        orientation = orientation_of(picture)
+        crop = draw(width, height) if orientation.swap else draw(height, width)
+        return CodedCrop(place, name_of(source), content, (height, width), orientation, crop)
 
 
 def _stored_crop(crop: Crop, orientation: Orientation) -> Crop:
@@ -84,6 +141,11 @@ class _Stored:
     extent: tuple[float, float]
     orientation: Orientation
     crop: Crop
+
+    def upright(self) -> Tensor:
+        """Return the crop, upright and perhaps mirrored, uint8 (3, h, w)."""
+        part = cut(self.pixels, _stored_crop(self.crop, self.orientation), self.extent)
+        return _upright(part, self.orientation, mirrored=self.crop.flip)
 
 
 def _read(source: ImageSource | bytes, draw: Draw, reduced: bool) -> _Stored:

@@ -19,7 +19,7 @@ from verydeep.data.volumes.read import read_volume
 from verydeep.data.volumes.volume import Volume
 from verydeep.errors import PictureError, plural, printable
 from verydeep.system.device import usable_cores
-from verydeep.system.processes import Workers
+from verydeep.system.workers.pool import Workers
 
 S = TypeVar("S")
 T = TypeVar("T")

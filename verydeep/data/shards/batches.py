@@ -13,8 +13,10 @@ import numpy as np
 import torch
 
 from verydeep.data.pipeline.augment import Augmentation
-from verydeep.data.pipeline.batches import MicroBatch, cut_sources, micro_batch_of, read_batches
+from verydeep.data.pipeline.batches import Decoding, cut_sources, micro_batch_of, read_batches
 from verydeep.data.pipeline.crop_policy import AnyCrop
+from verydeep.data.pipeline.micro_batch import MicroBatch
+from verydeep.data.pipeline.read_crop import CodedCrop
 from verydeep.data.pipeline.sampling import steps_of_epoch
 from verydeep.data.pipeline.workers import worker_count
 from verydeep.data.samples import Sample
@@ -69,6 +71,7 @@ class StreamBatches:
         workers: Reading processes of all ranks together, each with one reader; 0 is one reader
             without a process of its own. None decides.
         reduced: Decode large JPEGs at a reduced size.
+        decode: As for :class:`~verydeep.data.pipeline.batches.TrainingBatches`.
         rank: Rank of this process in distributed training.
         world: Number of processes.
     """
@@ -81,6 +84,7 @@ class StreamBatches:
     buffer: int = 1000
     workers: int | None = None
     reduced: bool = True
+    decode: Decoding = "cpu"
     rank: int = 0
     world: int = 1
 
@@ -153,7 +157,17 @@ def _merge(parts: list[MicroBatch]) -> MicroBatch:
         labels=torch.cat([part.labels for part in parts]),
         shifts=torch.cat([part.shifts for part in parts]),
         unreadable=tuple(fault for part in parts for fault in part.unreadable),
+        coded=tuple(_moved_on(parts)),
     )
+
+
+def _moved_on(parts: list[MicroBatch]) -> Iterator[CodedCrop]:
+    """Yield the crops that are still to be decoded, with their places in the whole."""
+    before = 0
+    for part in parts:
+        for crop in part.coded:
+            yield dataclasses.replace(crop, place=before + crop.place)
+        before += len(part.labels)
 
 
 @dataclass
@@ -206,5 +220,6 @@ class Reading:
             batches.seed,
             self.epoch,
             reduced=batches.reduced,
+            decode=batches.decode,
         )
         return micro_batch_of(crops, [samples[draw] for draw in crops.draws], drawing, step)

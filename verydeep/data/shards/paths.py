@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from verydeep.data.images.regular_file import open_regular
 from verydeep.errors import DataError
-from verydeep.system.object_stores import is_remote, open_remote, reason_of, remote_system
+from verydeep.system.device import without_secret
+from verydeep.system.object_stores import is_remote, list_remote, open_remote, reason_of
 
 MOST_SHARDS = 1_000_000
 """Maximum number of names in braces; more are a typing error."""
@@ -63,17 +64,18 @@ def find_shards(pattern: str) -> list[str]:
         DataError: There are none, or they cannot be listed.
     """
     found: list[str] = []
+    shown = without_secret(pattern)
     literal, rest = literal_part(pattern)
     for ending in expand(rest):
         place = literal + ending
         found += _glob(place) if _WILD.search(ending) else [place]
         if len(found) > MOST_SHARDS:
-            raise DataError(f"{pattern}: more than {MOST_SHARDS:,} shards")
+            raise DataError(f"{shown}: more than {MOST_SHARDS:,} shards")
     if not found:
-        raise DataError(f"{pattern}: there are no such shards, and no file or folder of that name")
+        raise DataError(f"{shown}: there are no such shards, and no file or folder of that name")
     missing = next((p for p in found if not is_remote(p) and not os.path.exists(p)), None)  # noqa: PTH110
     if missing:
-        raise DataError(f"{pattern}: there is no {missing}")
+        raise DataError(f"{shown}: there is no {missing}")
     return found
 
 
@@ -97,11 +99,7 @@ def literal_part(pattern: str) -> tuple[str, str]:
 def _glob(place: str) -> list[str]:
     if not is_remote(place):
         return sorted(_local(place))
-    system, path = remote_system(place)
-    try:
-        return sorted(system.unstrip_protocol(found) for found in system.glob(path))
-    except Exception as error:  # depends on the file system
-        raise DataError(f"{place}: cannot be listed ({error})") from error
+    return [*list_remote(place, pattern=True)]
 
 
 def _local(place: str) -> list[str]:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from verydeep.data.pipeline.augment import Augmentation, sample_generator
-from verydeep.data.pipeline.batches import MicroBatch, Order, TrainingBatches
+from verydeep.data.pipeline.batches import Order, TrainingBatches
+from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.data.samples import Samples
 from verydeep.data.volumes.crop import CubeCrop, draw_cube, read_cube
 from verydeep.errors import PictureError

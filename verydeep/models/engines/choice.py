@@ -19,8 +19,8 @@ from verydeep.models.engines.net_files import NetFiles, files_of, passed_guard
 from verydeep.models.engines.runner import RUNNERS, runner_type
 from verydeep.models.engines.trial import Trial, run_trial
 from verydeep.models.engines.verdicts import Verdict, find_verdict, keep_verdict, now
-from verydeep.system.distributed import joined
 from verydeep.system.engine_names import AUTO, FOREIGN, KINDS, TORCH
+from verydeep.system.group.distributed import joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 

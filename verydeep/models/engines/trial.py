@@ -28,7 +28,7 @@ from torch import Tensor
 from verydeep.evaluation.softmax import softmax
 from verydeep.models.engines.eager import Eager
 from verydeep.models.engines.runner import Maps, Pixels
-from verydeep.system.parent_watch import Owner
+from verydeep.system.workers.parent_watch import Owner
 
 BOUNDS = {"fp32": (1e-4, 1e-3), "bf16": (0.05, 0.1), "int8": (0.35, 0.35)}
 """Largest difference accepted, by precision: of posteriors, and of scores as a share of the range.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from verydeep.models.engines.runner import runner_type
-from verydeep.system.parent_watch import Owner, end_with
+from verydeep.system.workers.parent_watch import Owner, end_with
 
 
 def main(spec: dict[str, Any]) -> None:

@@ -17,16 +17,16 @@ from verydeep.run.bulk.job import Job, read_job
 from verydeep.run.bulk.parts import Parts, parquet
 from verydeep.run.bulk.pool import ATTEMPTS, Lost, Pool
 from verydeep.run.bulk.result import NAME, BulkResult
-from verydeep.run.bulk.session import Session, check_installed, ray_session
 from verydeep.run.bulk.settings import Cluster, Shape, check_count, shape_of
 from verydeep.run.bulk.table import model_id, shown
 from verydeep.run.bulk.work import About, Actor, Work
+from verydeep.run.ray_session import Session, check_installed, ray_session
 from verydeep.system.device import without_secret
 from verydeep.system.files import make_folder, write_json
 from verydeep.system.locks import hold
 from verydeep.system.option_names import command_or_call
-from verydeep.system.parent_watch import Owner
 from verydeep.system.progress import Progress
+from verydeep.system.workers.parent_watch import Owner
 
 MOST_DEADLY = 16
 """Parts, and images of a part, of which more than these fail by themselves are not looked into."""

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, NamedTuple
 from verydeep.data.images.member import ImageSource
 from verydeep.errors import MachineError, VeryDeepError
 from verydeep.models.identity import model_key
-from verydeep.system.parent_watch import Owner, end_with
 from verydeep.system.settings import Compute
+from verydeep.system.workers.parent_watch import Owner, end_with
 
 
 class About(NamedTuple):

@@ -17,8 +17,8 @@ from verydeep.models.loading import load_any_classifier
 from verydeep.models.path import is_torchvision
 from verydeep.run.data_record import is_own, recorded_dataset
 from verydeep.run.testing.overlap import Overlap, find_overlap, run_of
-from verydeep.system.distributed import is_first
 from verydeep.system.files import check_writable
+from verydeep.system.group.distributed import is_first
 from verydeep.system.locks import hold
 from verydeep.system.one_or_many import one_or_many
 from verydeep.system.option_names import option, placeholder

@@ -23,7 +23,7 @@ from verydeep.models.loading import names_exported
 from verydeep.models.path import is_torchvision
 from verydeep.run.testing.bench import Bench, output_folder, set_up
 from verydeep.run.testing.evaluate import write_page
-from verydeep.system.launch import in_several
+from verydeep.system.group.launch import in_several
 from verydeep.system.one_or_many import one_or_many
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress

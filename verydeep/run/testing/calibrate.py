@@ -18,8 +18,8 @@ from verydeep.models.hub.name import is_hub_name
 from verydeep.models.path import find_model
 from verydeep.run.testing.bench import data_for, output_folder
 from verydeep.run.testing.overlap import find_overlap, run_of
-from verydeep.system.distributed import joined
-from verydeep.system.launch import in_several
+from verydeep.system.group.distributed import joined
+from verydeep.system.group.launch import in_several
 from verydeep.system.option_names import in_program, option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute

@@ -19,8 +19,8 @@ from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.engines.answered import answered_by
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.bench import Bench, output_folder, set_up
-from verydeep.system.distributed import joined
-from verydeep.system.launch import in_several
+from verydeep.system.group.distributed import joined
+from verydeep.system.group.launch import in_several
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 

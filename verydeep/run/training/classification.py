@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from verydeep.data.pipeline.balance import weights_of_counts
 from verydeep.data.pipeline.colour_statistics import ColourStatistics
 from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing
 from verydeep.data.samples import Sample, Samples
-from verydeep.evaluation.evaluate import Test, evaluate_samples, evaluate_tests
+from verydeep.evaluation.evaluate import Test, evaluate_tests
 from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.result import EvaluationResult
+from verydeep.evaluation.validation import validate_samples
 from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.weights.named import source_config
@@ -71,8 +72,8 @@ class ClassificationTask(TrainingTask[Classifier]):
 
     def validate(self, model: Classifier, progress: Progress) -> Figures:
         """Measure loss, top-1 and top-5 error."""
-        result = evaluate_samples(
-            [model],
+        figures, unreadable = validate_samples(
+            model,
             self.samples("val"),
             TestProtocol("center", self.recipe.test_scales[:1], flip=False),
             split="val",
@@ -80,8 +81,7 @@ class ClassificationTask(TrainingTask[Classifier]):
             workers=self.recipe.data.workers,
             progress=progress,
         )
-        measured = {key: getattr(result, key) for key in ("loss", "top1_error", "top5_error")}
-        return measured, result.unreadable
+        return asdict(figures), unreadable
 
     def tests(self, model: Classifier, progress: Progress) -> Sequence[Tested]:
         """Run the tests ``center`` and ``dense`` and that of the recipe's protocol."""

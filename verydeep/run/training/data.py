@@ -19,10 +19,9 @@ from verydeep.data.shards.stream import ShardStream
 from verydeep.errors import DataError, RecipeError, plural
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.data_record import recorded_colours, resumed_dataset
-from verydeep.run.training.settle import all_at_once
 from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.system.option_names import setting
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import RunFolder
@@ -68,18 +67,31 @@ def scan_stream(stream: ShardStream, recipe: Recipe, progress: Progress) -> Scan
 
 
 def stream_batches(
-    stream: ShardStream, augmentation: Augmentation, recipe: Recipe, group: Group
+    stream: ShardStream,
+    augmentation: Augmentation,
+    recipe: Recipe,
+    micro_batch: int,
+    group: Group,
 ) -> StreamBatches:
-    """Return a process's slices of batches of augmented crops from a stream."""
+    """Return a process's slices of batches of augmented crops from a stream.
+
+    Args:
+        stream: The training set.
+        augmentation: Augmentation settings.
+        recipe: Recipe of the run.
+        micro_batch: Images per forward pass, over all processes.
+        group: The processes.
+    """
     return StreamBatches(
         stream,
         augmentation,
         batch=recipe.training.batch,
-        micro_batch=all_at_once(recipe, group),
+        micro_batch=micro_batch,
         seed=recipe.training.seed,
         buffer=recipe.data.shuffle_buffer,
         workers=recipe.data.workers,
         reduced=recipe.data.reduced_decoding,
+        decode=recipe.data.decode,
         rank=group.rank,
         world=group.size,
     )
@@ -128,12 +140,22 @@ def scan_images(
     resumed: RunFolder | None,
     progress: Progress,
 ) -> Scan:
-    """Scan the training images once; a resumed run without an image cache uses its record."""
+    """Scan the training images once; a resumed run without an image cache uses its record.
+
+    Raises:
+        DataError: Too many images are unreadable, or others than when the run began.
+        RecipeError: The recipe keeps images in a cache and decodes them on the device.
+    """
     if dataset.stream is not None:
         if resumed is not None:
             return Scan(recorded_colours(resumed.read("data.json")), Samples.of(()))
         return scan_stream(dataset.stream, task.recipe, progress)
     recipe, samples = task.recipe, task.samples("train")
+    if recipe.data.decode == "device" and recipe.data.cache != "none":
+        raise RecipeError(
+            f"data.decode: device decodes in each epoch, and data.cache={recipe.data.cache} keeps "
+            f"decoded images: {setting('data.cache', 'none')}, or {setting('data.decode', 'cpu')}"
+        )
     if len(samples) < len(dataset.split("train")):
         progress.log(
             f"{len(dataset.split('train')) - len(samples):,} of {len(dataset.split('train')):,} "

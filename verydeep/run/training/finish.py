@@ -11,7 +11,7 @@ from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.overlap import find_overlap
 from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.system.progress import Progress
 from verydeep.training.checkpoint import Position
 from verydeep.training.run_folder import RunFolder

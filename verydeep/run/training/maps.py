@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from verydeep.data.geometry import center_window
 from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.batches import TrainingBatches
+from verydeep.data.pipeline.on_device import on_device
 from verydeep.data.pipeline.rescaled import TestPicture, TestPictures
 from verydeep.models.engines.eager import inference_form, pixels_at_once
 from verydeep.models.preprocessing import Preprocessing
@@ -28,7 +29,7 @@ from verydeep.system.device import Machine
 from verydeep.system.progress import ProgressTask
 
 Rows = Iterator[tuple[Tensor, Tensor]]
-"""Indices of images, int64 (n,), and their maps, (n, C, h, w)."""
+"""Indices of images, int64 (n,), and their maps, (n, C, h, w), on the CPU."""
 
 
 @dataclass
@@ -89,7 +90,8 @@ class MapMaker:
         """
         done = 0
         with closing(crops.epoch(view)) as parts:
-            for part in parts:
+            for coded in parts:
+                part = on_device(coded, self.machine.device)
                 if part.draws:
                     maps = self.maps(part.pictures, part.shifts @ shift_axes.T)
                     yield torch.tensor(part.draws), maps

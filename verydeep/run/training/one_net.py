@@ -34,7 +34,7 @@ from verydeep.run.training.transfer_settings import (
     inherit_transfer,
 )
 from verydeep.system.device import Machine, choose_machine, describe_environment
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.system.progress import Progress
 from verydeep.training.checkpoint import has_checkpoint
 from verydeep.training.map_store import remove_maps
@@ -71,30 +71,13 @@ def train_net(
     """
     if group.broadcast(run.finished):
         return group.broadcast(_finished(run, progress) if group.first else {})
-    resumed = run if group.broadcast(run.started) else None
-    if group.first:
-        recipe = recipe if resumed else inherit_net(inherit(recipe))
-        if resumed:
-            group.wait_for_all()
-    else:
-        group.wait_for_all()
-        resumed, recipe = run, _joined_recipe(recipe, run, group)
+    resumed, recipe = _shared_beginning(recipe, run, group)
     if not (resumed and recipe.data.stream):  # a stream's order depends on it
         recipe = bounded(recipe, progress)
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     dataset = read_data(data, recipe, resumed, progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
-    if not resumed:
-        recipe = suit_dimensions(inherit_transfer(recipe, dataset), dataset)
-    recipe = settle(recipe, machine, group)
-    report_balance(dataset, recipe, progress)
-    if dataset.stream is not None:
-        recipe = settle_stream(recipe, dataset.stream, group)
-    progress.log(describe_updates(recipe, machine, group))
-    if not resumed:
-        say_few_updates(dataset, recipe, progress)
-        if hint := hint_at_transfer(recipe, dataset):
-            progress.log(hint)
+    recipe = _settled(recipe, dataset, machine, group, resumed, progress)
     task = task_of(recipe, dataset)
     scanned = scan_images(dataset, task, machine, resumed, progress)
     with torch.random.fork_rng():
@@ -113,6 +96,43 @@ def train_net(
     if group.first:
         remove_maps(run.maps)  # only now: a run that is killed in its last test needs them again
     return metrics
+
+
+def _shared_beginning(
+    recipe: Recipe, run: RunFolder, group: Group
+) -> tuple[RunFolder | None, Recipe]:
+    """Return the run to resume, if any, and its recipe: others resume what the first begins."""
+    resumed = run if group.broadcast(run.started) else None
+    if not group.first:
+        group.wait_for_all()
+        return run, _joined_recipe(recipe, run, group)
+    if resumed is None:
+        return None, inherit_net(inherit(recipe))
+    group.wait_for_all()
+    return resumed, recipe
+
+
+def _settled(
+    recipe: Recipe,
+    dataset: Dataset,
+    machine: Machine,
+    group: Group,
+    resumed: RunFolder | None,
+    progress: Progress,
+) -> Recipe:
+    """Return the recipe with all that data, machine and processes decide; log what is notable."""
+    if not resumed:
+        recipe = suit_dimensions(inherit_transfer(recipe, dataset), dataset)
+    recipe = settle(recipe, machine, group, dataset.sizes["train"])
+    report_balance(dataset, recipe, progress)
+    if dataset.stream is not None:
+        recipe = settle_stream(recipe, dataset.stream, group)
+    progress.log(describe_updates(recipe, machine, group))
+    if not resumed:
+        say_few_updates(dataset, recipe, progress)
+        if hint := hint_at_transfer(recipe, dataset):
+            progress.log(hint)
+    return recipe
 
 
 def _finished(run: RunFolder, progress: Progress) -> dict[str, Any]:

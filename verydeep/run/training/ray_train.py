@@ -7,24 +7,23 @@ run from its own checkpoint.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from verydeep.data.read import Data, DataSource
-from verydeep.errors import InputError, MachineError, MissingExtra, TrainingStopped, plural
+from verydeep.errors import InputError, MachineError, TrainingStopped, plural
 from verydeep.recipe.auto import AUTO
 from verydeep.recipe.recipe import Recipe
+from verydeep.run.ray_session import check_installed, ray_session
 from verydeep.run.training.default_out import default_out
 from verydeep.run.training.result import TrainResult
 from verydeep.run.training.train import train
-from verydeep.system.distributed import joined
 from verydeep.system.files import make_folder
+from verydeep.system.group.distributed import joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.relay import FileProgress, followed
@@ -33,10 +32,7 @@ from verydeep.training.run_folder import RunFolder
 _RAYS_FILES = ".ray"
 """Folder in the run folder for what Ray Train writes, which a finished run does not need."""
 
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing about this machine is sent anywhere
-    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # which prints each line twice
-}
+_WHAT = "training on a Ray cluster"
 
 
 def ray_train(
@@ -70,7 +66,8 @@ def ray_train(
         cpus_per_worker: Cores of each worker, which compute or decode images.
         retries: Number of times that a lost worker is replaced; −1 sets no limit.
         address: Address of the cluster, as for ``ray.init``; None uses the one that this program is
-            connected to, or starts one on this machine and ends it afterwards.
+            connected to, that of the variable ``RAY_ADDRESS``, or starts one on this machine and
+            ends it afterwards.
         resume: Resume the run in ``out``.
         layout: Folder layout of the data; None detects it.
         settings: Changes to the recipe by dotted path.
@@ -87,7 +84,7 @@ def ray_train(
         TrainingStopped: The loss is not finite.
         MachineError: More workers were lost than are replaced.
     """
-    _check_ray()
+    check_installed(_WHAT)
     folder = Path(out or default_out(DataSource(data).name, resume=resume)).expanduser().absolute()
     run = RunFolder(folder)
     with run.opened(resume=resume):
@@ -105,7 +102,10 @@ def ray_train(
     make_folder(folder / _RAYS_FILES)
     job.progress.path.unlink(missing_ok=True)
     shown = choose_progress(progress)
-    with _cluster(address), followed(job.progress.path, shown):
+    with (
+        ray_session(address or os.environ.get("RAY_ADDRESS"), _WHAT),
+        followed(job.progress.path, shown),
+    ):
         metrics = _fit(job, workers, gpus, cpus_per_worker, retries)
     shutil.rmtree(folder / _RAYS_FILES, ignore_errors=True)
     return TrainResult(Path(out).expanduser() if out else folder, metrics)
@@ -207,34 +207,3 @@ def _cause(error: Exception) -> str:
         lines = str(base).strip().splitlines()
         return f"worker {rank}: {lines[0] if lines else type(base).__name__}"
     return str(error).strip().splitlines()[-1]
-
-
-def _check_ray() -> None:
-    try:
-        import ray.train  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("training on a Ray cluster", "ray") from error
-
-
-@contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
-    """Connect to a cluster, or start one here and end it."""
-    import ray
-
-    before = {name: os.environ.get(name) for name in _QUIET}
-    os.environ.update(_QUIET)
-    started = not ray.is_initialized()
-    try:
-        if started:
-            ray.init(
-                address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
-            )
-        yield
-    finally:
-        if started:
-            ray.shutdown()
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -21,9 +21,9 @@ from verydeep.run.training.extend import extend
 from verydeep.run.training.one_net import train_net
 from verydeep.run.training.result import TrainResult
 from verydeep.system.device import choose_machine
-from verydeep.system.distributed import Group, joined
-from verydeep.system.group_watch import GroupWatch
-from verydeep.system.launch import in_processes
+from verydeep.system.group.distributed import Group, joined
+from verydeep.system.group.launch import in_processes
+from verydeep.system.group.watch import GroupWatch
 from verydeep.system.option_names import command_or_call, option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.training.checkpoint import has_checkpoint

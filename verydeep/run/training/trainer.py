@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.batches import Batches, TrainingBatches
 from verydeep.data.pipeline.colour_statistics import Scan
+from verydeep.data.pipeline.on_device import on_device
 from verydeep.data.volumes.batches import VolumeBatches
 from verydeep.errors import plural, printable
 from verydeep.models.preprocessing import Preprocessing
@@ -25,15 +26,19 @@ from verydeep.run.training.settle import all_at_once
 from verydeep.run.training.setup import frozen_parts, make_optimizer, remedies_of
 from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
-from verydeep.system.distributed import Group
+from verydeep.system.group.distributed import Group
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 from verydeep.training.checkpoint import Position, has_checkpoint
+from verydeep.training.compiled import compiled
 from verydeep.training.estimate import LONG, describe_estimate, time_steps
 from verydeep.training.loop import Loop
 from verydeep.training.run_folder import RunFolder
 from verydeep.training.schedule import make_schedule
 from verydeep.training.tensorboard import tensorboard_log
+
+MEASURED = 64
+"""Maximum number of training crops that copied layers are balanced on."""
 
 
 @dataclass
@@ -96,8 +101,9 @@ class Trainer:
 
     def _balance(self) -> None:
         """Rescale the copied layers, measured on some training crops."""
-        with closing(self._image_batches(Group()).epoch(0)) as parts:
-            part = next(parts).to(self.machine.device)
+        # As many for any number of processes, or these would begin with other weights.
+        with closing(self._image_batches(Group(), MEASURED).epoch(0)) as parts:
+            part = on_device(next(parts), self.machine.device)
         balance(self.net.eval(), self._image_input()(part.pictures, part.shifts))
 
     def _begin(self, loop: Loop) -> None:
@@ -155,21 +161,21 @@ class Trainer:
             progress=self.progress,
             group=self.group,
             seed=training.seed,
+            forward=compiled(self.trained_module) if training.compile == "always" else None,
         )
 
     def _batches(self) -> Batches:
         """Return what the loop trains on."""
-        return self._image_batches(self.group)
+        return self._image_batches(self.group, all_at_once(self.recipe, self.group))
 
     def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the conversion of a batch to the input of what the loop trains."""
         return self._image_input()
 
-    def _image_batches(self, group: Group) -> Batches:
+    def _image_batches(self, group: Group, micro_batch: int) -> Batches:
         stream = self.task.dataset.stream
         if stream is not None:
-            return stream_batches(stream, self._augmentation, self.recipe, group)
-        micro_batch = all_at_once(self.recipe, group)
+            return stream_batches(stream, self._augmentation, self.recipe, micro_batch, group)
         return self.crops(batch=self.recipe.training.batch, micro_batch=micro_batch, group=group)
 
     @property
@@ -198,6 +204,7 @@ class Trainer:
             workers=data.workers,
             balanced=data.balance == "sampling",
             reduced=data.reduced_decoding,
+            decode=data.decode,
             drawing=self.task.drawing(self._augmentation),
             rank=group.rank,
             world=group.size,

@@ -6,7 +6,9 @@ N images, C channels, h, w sides of a map, D channels of the last map.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -16,13 +18,16 @@ from torch.nn import functional as F
 
 from verydeep.data.pipeline.batches import Batches
 from verydeep.data.samples import Samples
-from verydeep.errors import plural
-from verydeep.evaluation.metrics import topk_error
+from verydeep.errors import DataError, plural
+from verydeep.evaluation.softmax import softmax
+from verydeep.evaluation.validation import figures_of
 from verydeep.nets.halves import UpperHalf
 from verydeep.run.training.maps import MapMaker
+from verydeep.run.training.settle import all_at_once
 from verydeep.run.training.trainer import Trainer
 from verydeep.system.files import write_atomically
 from verydeep.system.option_names import setting
+from verydeep.system.progress import ProgressTask
 from verydeep.training.checkpoint import Position, has_checkpoint
 from verydeep.training.estimate import in_words, time_steps
 from verydeep.training.linear_head import LinearHead, Rows, fit_linear_head, set_linear_head
@@ -56,6 +61,8 @@ class TransferTrainer(Trainer):
             # The source of the lower half may be gone; the kept model has it too.
             kept = self.task.load(self.run_folder.model).net
             self.net.features.load_state_dict(kept.features.state_dict())
+        else:
+            self._share_weights()  # every process computes maps
         self.upper = UpperHalf(self.net, self.settings.frozen)
         self.maker = MapMaker(
             self.net.eval(), self.settings.frozen, self.preprocessing, self.machine
@@ -105,26 +112,45 @@ class TransferTrainer(Trainer):
         return views
 
     def _compute_maps(self) -> None:
-        """Compute the views that are not stored yet."""
+        """Compute the views that are not stored yet; all processes share the images."""
         wanted = [view for view in range(self.views) if not self.store.has(_view(view))]
+        wanted, has_val = self.group.broadcast((wanted, self.val_store.has(VAL)))
         if wanted:
             self._foresee_maps(len(wanted))
-        at_once = self.maker.at_once
-        crops = self.crops(batch=at_once, micro_batch=at_once)
-        axes = torch.from_numpy(self.scanned.colours.shift_axes())
+        at_once = self.maker.at_once * self.group.size
+        crops = self.crops(batch=at_once, micro_batch=at_once, group=self.group)
+        axes = torch.from_numpy(self.scanned.colours.shift_axes()).to(self.machine.device)
         for view in wanted:
             title = f"maps, view {view + 1} of {self.views}"
-            with self.progress.task(title, self.store.count) as task:
-                self.store.write(_view(view), self.maker.of_view(crops, view, axes, task))
-        if not self.val_store.has(VAL):
-            scale, workers = self.recipe.test_scales[0], self.recipe.data.workers
-            with self.progress.task("maps of val", self.val_store.count) as task:
-                rows = self.maker.of_centers(self.val.paths, scale, workers, task)
-                self.val_store.write(VAL, rows)
+            with self.progress.task(title, self._share_of(self.store)) as task:
+                self._store(self.store, _view(view), self.maker.of_view(crops, view, axes, task))
+        if not has_val:
+            with self.progress.task("maps of val", self._share_of(self.val_store)) as task:
+                self._store(self.val_store, VAL, self._rows_of_val(task))
+        self.group.wait_for_all()  # for the files to be complete
+
+    def _share_of(self, store: MapStore) -> int:
+        """Return about how many images of a store a process computes."""
+        return -(-store.count // self.group.size)
+
+    def _rows_of_val(self, task: ProgressTask) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield indices and maps of this process's share of the validation images."""
+        mine = self.group.share(len(self.val), self.maker.at_once)
+        paths, scale = self.val.take(mine).paths, self.recipe.test_scales[0]
+        for places, maps in self.maker.of_centers(paths, scale, self.recipe.data.workers, task):
+            yield torch.tensor(mine)[places], maps
+
+    def _store(self, store: MapStore, view: str, rows: Iterator[tuple[Tensor, Tensor]]) -> None:
+        """Store the maps that all processes compute; the first one writes."""
+        all_rows = self.group.rows_for_first((index, maps.cpu()) for index, maps in rows)
+        if self.group.first:
+            store.write(view, all_rows)
+        else:
+            deque(all_rows, maxlen=0)
 
     def _foresee_maps(self, views: int) -> None:
         times = time_steps(self.net, self.net.input_size, self.maker.at_once, self.machine)
-        images = views * self.store.count + self.val_store.count
+        images = views * self._share_of(self.store) + self._share_of(self.val_store)
         self.progress.log(
             f"maps of {self.settings.frozen}: {plural(views, 'view')} of "
             f"{plural(self.store.count, 'image')}, about "
@@ -137,20 +163,13 @@ class TransferTrainer(Trainer):
         if self.recipe.net.hidden:
             return
         rows = self._rows()
-        fits = len(self.settings.strengths) * self.settings.folds
-        with self.progress.task("fitting the head", fits) as task:
-            head = fit_linear_head(
-                rows,
-                self.task.outputs,
-                self.settings.strengths,
-                folds=self.settings.folds,
-                seed=self.recipe.training.seed,
-                progress=task.update,
-            )
+        head = self.group.broadcast(self._fit(rows) if self.group.first else None)
+        assert head is not None
         self._log_head(head)
         set_linear_head(cast(nn.Linear, self.net.classifier[-1]), head)
-        kept = {name: value.clone() for name, value in self.upper.state_dict().items()}
-        write_atomically(self._head_file, lambda path: torch.save(kept, path))
+        if self.group.first:
+            kept = {name: value.clone() for name, value in self.upper.state_dict().items()}
+            write_atomically(self._head_file, lambda path: torch.save(kept, path))
         scores = head.scores(rows.values)
         wrong = (scores.argmax(1) != rows.labels).double().mean()
         loss, seconds = (
@@ -160,6 +179,18 @@ class TransferTrainer(Trainer):
         loop.record_fit(loss, float(wrong), seconds)
         if not self._tunes:
             loop.end(ONLY_HEAD)
+
+    def _fit(self, rows: Rows) -> LinearHead:
+        fits = len(self.settings.strengths) * self.settings.folds
+        with self.progress.task("fitting the head", fits) as task:
+            return fit_linear_head(
+                rows,
+                self.task.outputs,
+                self.settings.strengths,
+                folds=self.settings.folds,
+                seed=self.recipe.training.seed,
+                progress=task.update,
+            )
 
     @property
     def _tunes(self) -> bool:
@@ -186,13 +217,15 @@ class TransferTrainer(Trainer):
             )
 
     def _rows(self) -> Rows:
-        """Return the averages of the last map over all views."""
-        labels = self.labels
+        """Return the averages of the last map over all views, of which each makes a share."""
+        labels, mine = self.labels, self.group.share(self.store.count, AT_ONCE)
         self.upper.eval()
-        with self.progress.task("last maps", self.views * self.store.count) as task:
-            found = averages(self._read_views(), self._last_maps, AT_ONCE, task.update)
+        with self.progress.task("last maps", self.views * len(mine)) as task:
+            views = self._read_views()
+            own = averages(views, self._last_maps, AT_ONCE, task.update, mine)
+        found = self.group.join_rows(own.numpy(), mine, self.store.count, axis=1)
         rows = Rows(
-            found,
+            torch.from_numpy(found).flatten(0, 1),
             labels.repeat(self.views),
             torch.arange(len(labels)).repeat(self.views),
         )
@@ -208,14 +241,15 @@ class TransferTrainer(Trainer):
 
     def _batches(self) -> Batches:
         training = self.recipe.training
-        assert training.micro_batch is not None
         return MapBatches(
             self._read_views(),
             self.labels,
             batch=training.batch,
-            micro_batch=training.micro_batch,
+            micro_batch=all_at_once(self.recipe, self.group),
             seed=training.seed,
             balanced=self.recipe.data.balance == "sampling",
+            rank=self.group.rank,
+            world=self.group.size,
         )
 
     def _prepare(self) -> Callable[[Tensor, Tensor], Tensor]:
@@ -224,17 +258,16 @@ class TransferTrainer(Trainer):
     def _validate(self) -> Mapping[str, float]:
         """Measure loss and errors on the stored maps of the validation images."""
         maps, labels = self.val_store.read(VAL), torch.as_tensor(self.val.labels).long()
-        good = ~maps[:, 0, 0, 0].isnan()
+        mine = torch.tensor(self.group.share(len(labels), AT_ONCE)).long()
+        mine = mine[~maps[mine, 0, 0, 0].isnan()]
         self.upper.eval()
         with torch.no_grad(), self.machine.autocast():
-            parts = torch.split(maps[good], AT_ONCE)
-            scores = torch.cat([self.upper(self._input(part)).float().cpu() for part in parts])
-        labels = labels[good]
-        return {
-            "loss": float(F.cross_entropy(scores, labels)),
-            "top1_error": topk_error(scores, labels, 1),
-            "top5_error": topk_error(scores, labels, 5),
-        }
+            parts = [self.upper(self._input(maps[part])) for part in torch.split(mine, AT_ONCE)]
+        likely = softmax(torch.cat(parts).float().cpu().numpy(), 1)
+        figures = figures_of(likely, labels[mine], self.group)
+        if figures is None:
+            raise DataError("none of the images of val can be read")
+        return asdict(figures)
 
     def _foresee(self, loop: Loop) -> None:
         """Log nothing more: most of the time went into the maps."""
@@ -249,7 +282,9 @@ class TransferTrainer(Trainer):
             return
         self.upper.load_state_dict(torch.load(self._head_file, weights_only=True))
         position.kept_epoch = 1
-        self._save_model(first)
+        if self.group.first:
+            self._save_model(first)
+        self.group.wait_for_all()  # nobody tests before the file is complete
         self.progress.log("training the layers above does not pay: the head alone is kept")
 
 

@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from verydeep.data.pipeline.batches import MicroBatch
+from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.evaluation.posteriors import ANSWERS
 from verydeep.training.objective import Classification
 from verydeep.visualization.lecture.theme import soft_colour

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from verydeep.system.transport import SHARED_FROM, can_share, receive, send
+from verydeep.system.workers.transport import SHARED_FROM, can_share, receive, send
 
 LARGE = SHARED_FROM + 3
 

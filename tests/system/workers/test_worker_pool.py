@@ -22,9 +22,9 @@ from leftovers import is_gone
 from tiny import apart
 
 from verydeep.errors import DataError, MissingExtra, WorkerError
-from verydeep.system import processes
-from verydeep.system.processes import AHEAD, Workers
-from verydeep.system.transport import SHARED_FROM
+from verydeep.system.workers import pool
+from verydeep.system.workers.pool import AHEAD, Workers
+from verydeep.system.workers.transport import SHARED_FROM
 
 SLOW = pytest.mark.slow  # each process imports torch anew
 PATIENCE = 60  # seconds until a test gives up on something that should have happened at once
@@ -288,7 +288,7 @@ def test_the_watch_alone_ends_workers_where_the_kernel_does_not(
 
 def test_workers_that_nobody_asks_any_more_end_with_the_program() -> None:
     code = (
-        "from verydeep.system.processes import Workers\n"
+        "from verydeep.system.workers.pool import Workers\n"
         "import itertools, sys\n"
         "kept = iter(Workers(lambda worker, workers: itertools.count(), 2))\n"
         "sys.stdout.write(str(next(kept)))\n"
@@ -316,7 +316,7 @@ def small_shared_memory() -> list[str]:
 def test_a_small_dev_shm_does_not_matter() -> None:
     code = (
         "import itertools, os, torch\n"
-        "from verydeep.system.processes import Workers\n"
+        "from verydeep.system.workers.pool import Workers\n"
         "make = lambda worker, workers: (torch.full((2**22,), worker) for _ in range(4))\n"
         "with Workers(make, 2) as workers:\n"
         "    print(sum(int(one.sum()) for one in workers), os.statvfs('/dev/shm').f_blocks)\n"
@@ -327,7 +327,7 @@ def test_a_small_dev_shm_does_not_matter() -> None:
 
 
 def test_without_files_in_memory_all_goes_through_the_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "can_share", lambda: False)
+    monkeypatch.setattr(pool, "can_share", lambda: False)
     monkeypatch.delattr(os, "memfd_create", raising=False)
     large = torch.arange(SHARED_FROM)
     with Workers(lambda worker, workers: iter([large, large]), 2) as workers:

@@ -16,8 +16,8 @@ from groups import become_member, free_port
 from tiny import apart
 
 from verydeep.errors import DataError, InputError, ProcessLost, VeryDeepError
-from verydeep.system.distributed import Group, joined
-from verydeep.system.group_watch import GroupWatch
+from verydeep.system.group.distributed import Group, joined
+from verydeep.system.group.watch import GroupWatch
 
 SOON = 30
 

@@ -1,6 +1,6 @@
 """Process groups of torchrun, Slurm, Ray or our own launcher. Without one, torch is not imported.
 
-Who belongs to the group is said by :mod:`verydeep.system.membership`.
+Who belongs to the group is said by :mod:`verydeep.system.group.membership`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.system.meeting import backends, meet, wait_for_all
-from verydeep.system.membership import membership
+from verydeep.system.group.meeting import backends, meet, wait_for_all
+from verydeep.system.group.membership import membership
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,6 +119,28 @@ class Group:
         values: list[T] = [value] * self.size
         distributed.all_gather_object(values, value)
         return values
+
+    def rows_for_first(self, rows: Iterator[T]) -> Iterator[T]:
+        """Yield the values that all processes make, in the first one; in others, make them only.
+
+        Large values go one by one, so that none waits in memory for others.
+
+        Args:
+            rows: Values of this process, any number; pickled.
+        """
+        if self.size == 1:
+            yield from rows
+            return
+        import torch
+        from torch import distributed
+
+        while True:
+            own = next(rows, None)
+            if not int(self.sum(torch.tensor([own is not None]).long())):
+                return
+            parts: list[T | None] | None = [None] * self.size if self.first else None
+            distributed.gather_object(own, parts, 0)
+            yield from (part for part in parts or () if part is not None)
 
     def share(self, count: int, block: int) -> list[int]:
         """Return which of ``count`` items this process takes: every size-th block of neighbours.

@@ -15,12 +15,12 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from verydeep.errors import InputError, ProcessLost, VeryDeepError, plural
 from verydeep.system.device import machine_cores
-from verydeep.system.interrupt import PeerLost
-from verydeep.system.lost_process import lost_connection
-from verydeep.system.meeting import meeting_at
-from verydeep.system.membership import LOCALHOST, Membership, being, membership
+from verydeep.system.group.interrupt import PeerLost
+from verydeep.system.group.lost_process import lost_connection
+from verydeep.system.group.meeting import meeting_at
+from verydeep.system.group.membership import LOCALHOST, Membership, being, membership
+from verydeep.system.group.peers import Ended, Peers
 from verydeep.system.option_names import option
-from verydeep.system.peers import Ended, Peers
 from verydeep.system.progress import choose_progress
 from verydeep.system.settings import Compute
 
@@ -53,7 +53,7 @@ def in_processes(
 ) -> R:
     """Make a call in several processes that form a group; return its result in this one.
 
-    The call joins the group by :func:`verydeep.system.distributed.joined`. Only this process shows
+    The call joins the group by :func:`verydeep.system.group.distributed.joined`. Only this process shows
     progress; a signal to stop is its business alone, and what it decides ends the others.
 
     Args:

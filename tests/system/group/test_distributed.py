@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
@@ -15,10 +16,10 @@ from tiny import apart
 from torch import distributed
 
 from verydeep.errors import MachineError
-from verydeep.system import meeting
-from verydeep.system.distributed import Group, is_first, joined
-from verydeep.system.lost_process import lost_connection
-from verydeep.system.membership import Membership, being
+from verydeep.system.group import meeting
+from verydeep.system.group.distributed import Group, is_first, joined
+from verydeep.system.group.lost_process import lost_connection
+from verydeep.system.group.membership import Membership, being
 
 PATIENCE = 60  # seconds until processes are taken for stuck
 
@@ -164,7 +165,8 @@ def test_a_group_that_the_caller_has_made_is_used_and_left_to_it(tmp_path: Path)
 
 def fail_inside() -> list[Any]:
     try:
-        with joined():
+        with joined() as group:
+            group.wait_for_all()  # or the end of one could meet the other's connecting
             raise ZeroDivisionError
     except ZeroDivisionError:
         return [distributed.is_initialized()]
@@ -172,6 +174,19 @@ def fail_inside() -> list[Any]:
 
 def test_an_error_inside_parts_the_group(tmp_path: Path) -> None:
     assert together(fail_inside, 2, tmp_path) == [[False]] * 2
+
+
+def make_rows(counts: tuple[int, ...]) -> list[Any]:
+    with joined() as group:
+        rows = (torch.tensor([group.rank, number]) for number in range(counts[group.rank]))
+        return [row.tolist() for row in group.rows_for_first(rows)]
+
+
+@pytest.mark.parametrize("counts", [(2, 3), (0, 2), (2, 0), (0, 0)])
+def test_the_first_process_gets_the_rows_of_all(counts: tuple[int, ...], tmp_path: Path) -> None:
+    first, second = together(functools.partial(make_rows, counts), 2, tmp_path)
+    assert sorted(first) == [[rank, number] for rank in (0, 1) for number in range(counts[rank])]
+    assert second == []
 
 
 # ---- other launchers ----

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from verydeep.errors import InputError
-from verydeep.system.membership import (
+from verydeep.system.group.membership import (
     LOCALHOST,
     Membership,
     being,

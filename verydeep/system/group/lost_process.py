@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
+
+from verydeep.errors import VeryDeepError
 
 
 def lost_connection(error: BaseException | None) -> bool:
     """Return whether an error means that another process of the group has ended."""
-    while error is not None:
-        if isinstance(error, RuntimeError) and _LOST.search(str(error)):
+    while error is not None and not isinstance(error, VeryDeepError):
+        if isinstance(error, RuntimeError) and (_is_of_torch(error) or _LOST.search(str(error))):
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _is_of_torch(error: RuntimeError) -> bool:
+    """Return whether the process group has raised an error; there is none without its module."""
+    module = sys.modules.get("torch.distributed")
+    return module is not None and isinstance(error, module.DistError)
 
 
 _LOST = re.compile(

@@ -22,8 +22,9 @@ from typing import Any, Self
 
 from verydeep import errors
 from verydeep.errors import InputError, MachineError, MissingExtra, ProcessLost, VeryDeepError
-from verydeep.system.distributed import Group
-from verydeep.system.interrupt import Interruptible, PeerLost
+from verydeep.system.group.distributed import Group
+from verydeep.system.group.interrupt import Interruptible, PeerLost
+from verydeep.system.group.lost_process import lost_connection
 
 PAUSE = 2.0
 """Seconds in which a process may end by itself before it is interrupted."""
@@ -107,7 +108,7 @@ class GroupWatch:
 
     def _translated(self, error: BaseException) -> BaseException:
         """Return the reason for an error: the end of another process, or the error itself."""
-        broken = isinstance(error, RuntimeError) and _is_of_connection(error)
+        broken = lost_connection(error)
         if broken:
             self._found.wait(_LAST_WORDS)
         if self.lost is not None and (broken or isinstance(error, PeerLost)):
@@ -209,12 +210,6 @@ def _text(error: BaseException) -> str:
     if isinstance(error, VeryDeepError):
         return str(error)
     return f"{type(error).__name__}: {error}".rstrip(": ")
-
-
-def _is_of_connection(error: BaseException) -> bool:
-    from torch.distributed import DistError
-
-    return isinstance(error, DistError) or "gloo" in str(error) or "NCCL" in str(error)
 
 
 def _is_open(peer: socket.socket) -> bool:

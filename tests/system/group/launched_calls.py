@@ -13,9 +13,9 @@ import torch
 
 from verydeep.errors import InputError
 from verydeep.system.device import choose_machine, usable_cores
-from verydeep.system.distributed import is_first, joined
-from verydeep.system.launch import in_processes
-from verydeep.system.membership import membership
+from verydeep.system.group.distributed import is_first, joined
+from verydeep.system.group.launch import in_processes
+from verydeep.system.group.membership import membership
 from verydeep.system.option_names import in_program, option
 
 

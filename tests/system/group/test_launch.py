@@ -19,9 +19,9 @@ import torch
 from leftovers import is_gone
 
 from verydeep.errors import InputError, ProcessLost
-from verydeep.system import launch
-from verydeep.system.launch import in_processes, in_several
-from verydeep.system.membership import Membership, being, membership
+from verydeep.system.group import launch
+from verydeep.system.group.launch import in_processes, in_several
+from verydeep.system.group.membership import Membership, being, membership
 from verydeep.system.option_names import flags_in_messages
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
@@ -89,7 +89,7 @@ def test_a_program_without_a_main_guard_may_start_them(tmp_path: Path) -> None:
         textwrap.dedent(
             """
             import launched_calls
-            from verydeep.system.launch import in_processes
+            from verydeep.system.group.launch import in_processes
             print("once")
             print([one["rank"] for one in in_processes(2, launched_calls.introduce, "x")])
             """

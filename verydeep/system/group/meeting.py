@@ -12,7 +12,7 @@ from typing import Any
 
 from verydeep.errors import MachineError
 from verydeep.system.device import usable_cores
-from verydeep.system.membership import Membership
+from verydeep.system.group.membership import Membership
 
 
 def backends() -> str:

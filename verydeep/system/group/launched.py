@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from verydeep.system.failures import Failure
-from verydeep.system.meeting import own_share
-from verydeep.system.membership import Membership, being
+from verydeep.system.group.meeting import own_share
+from verydeep.system.group.membership import Membership, being
 from verydeep.system.option_names import flags_in_messages
-from verydeep.system.parent_watch import Owner, end_with
+from verydeep.system.workers.failures import Failure
+from verydeep.system.workers.parent_watch import Owner, end_with
 
 
 @dataclass(frozen=True, slots=True)

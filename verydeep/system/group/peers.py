@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from typing import IO, Self
 
 from verydeep.errors import Interrupted, MachineError, ProcessLost
-from verydeep.system.failures import Failure, ending
-from verydeep.system.interrupt import Interruptible
-from verydeep.system.launched import Call
-from verydeep.system.lost_process import abort_groups, lost_connection
-from verydeep.system.membership import Membership
+from verydeep.system.group.interrupt import Interruptible
+from verydeep.system.group.launched import Call
+from verydeep.system.group.lost_process import abort_groups, lost_connection
+from verydeep.system.group.membership import Membership
 from verydeep.system.option_names import in_program
-from verydeep.system.parent_watch import Owner
+from verydeep.system.workers.failures import Failure, ending
+from verydeep.system.workers.parent_watch import Owner
 
-_PROGRAM = "from verydeep.system.launched import main; main()"
+_PROGRAM = "from verydeep.system.group.launched import main; main()"
 
 _NOTICE = 3.0
 """Seconds for this process to notice by itself that another one has ended."""

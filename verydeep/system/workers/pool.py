@@ -25,9 +25,9 @@ from types import FrameType, TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from verydeep.errors import WorkerError
-from verydeep.system.failures import Failure, ending
-from verydeep.system.parent_watch import Owner, end_with
-from verydeep.system.transport import can_share, receive, send
+from verydeep.system.workers.failures import Failure, ending
+from verydeep.system.workers.parent_watch import Owner, end_with
+from verydeep.system.workers.transport import can_share, receive, send
 
 T = TypeVar("T")
 

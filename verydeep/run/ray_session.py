@@ -24,6 +24,7 @@ QUIET = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # which prints each line of a worker twice
 }
 """Environment of Ray: nothing is sent to its makers, and nothing is printed."""
 
@@ -41,13 +42,14 @@ class Session(NamedTuple):
 
 
 @contextmanager
-def ray_session(address: str | None) -> Iterator[Session]:
+def ray_session(address: str | None, what: str = "bulk work") -> Iterator[Session]:
     """Connect to Ray. What is started here ends with the context.
 
     A program that has connected to Ray before keeps its connection.
 
     Args:
-        address: As in :class:`~verydeep.run.bulk.settings.Cluster`.
+        address: Address of a cluster; None starts Ray on this machine.
+        what: What needs Ray, for a message.
 
     Raises:
         InputError: There is no cluster at the address.
@@ -56,9 +58,9 @@ def ray_session(address: str | None) -> Iterator[Session]:
     """
     # Its logs, which Ray would leave behind.
     folder = tempfile.TemporaryDirectory(prefix="verydeep-ray-", ignore_cleanup_errors=True)
-    with folder as logs:
-        with _environment(QUIET), _signals_kept(), _silence():
-            ray = _package()
+    with folder as logs, _environment(QUIET):
+        with _signals_kept(), _silence():
+            ray = _package(what)
             connected = ray.is_initialized()
             if not connected:
                 _connect(ray, address, logs)
@@ -71,21 +73,24 @@ def ray_session(address: str | None) -> Iterator[Session]:
                         ray.shutdown()
 
 
-def check_installed() -> None:
+def check_installed(what: str = "bulk work") -> None:
     """Refuse to begin without Ray, before any slow work.
+
+    Args:
+        what: What needs Ray, for a message.
 
     Raises:
         MissingExtra: Ray is not installed.
     """
     if importlib.util.find_spec("ray") is None:
-        raise MissingExtra("bulk work", "ray")
+        raise MissingExtra(what, "ray")
 
 
-def _package() -> Any:
+def _package(what: str) -> Any:
     try:
         import ray
     except ImportError as error:
-        raise MissingExtra("bulk work", "ray") from error
+        raise MissingExtra(what, "ray") from error
     return ray
 
 

@@ -46,6 +46,7 @@ NAMES = [
     "export",
     "features",
     "initialize",
+    "lecun1989",
     "load",
     "load_recipe",
     "localize",

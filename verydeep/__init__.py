@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from verydeep.localization.result import LocalizationResult as LocalizationResult
     from verydeep.models.classifier import Classifier as Classifier
     from verydeep.models.prediction import Prediction as Prediction
-    from verydeep.nets.anatomy import anatomy as anatomy
     from verydeep.nets.initialize import copy_layers as copy_layers
     from verydeep.nets.initialize import initialize as initialize
+    from verydeep.nets.lecun1989 import lecun1989 as lecun1989
+    from verydeep.nets.registry import anatomy as anatomy
     from verydeep.nets.vgg import VGG as VGG
     from verydeep.nets.vgg import vgg as vgg
     from verydeep.recipe.recipe import Recipe as Recipe
@@ -81,7 +82,7 @@ _HOMES = {
     "TestProtocol": "verydeep.evaluation.protocol",
     "VGG": "verydeep.nets.vgg",
     "VeryDeepError": "verydeep.errors",
-    "anatomy": "verydeep.nets.anatomy",
+    "anatomy": "verydeep.nets.registry",
     "bulk_features": "verydeep.run.bulk.features",
     "bulk_predict": "verydeep.run.bulk.predict",
     "calibrate": "verydeep.run.testing.calibrate",
@@ -95,6 +96,7 @@ _HOMES = {
     "features": "verydeep.run.features",
     "import_weights": "verydeep.run.import_weights",
     "initialize": "verydeep.nets.initialize",
+    "lecun1989": "verydeep.nets.lecun1989",
     "load": "verydeep.run.load",
     "load_recipe": "verydeep.recipe.recipe",
     "localize": "verydeep.localization.predict",
@@ -142,6 +144,7 @@ __all__ = [
     "export",
     "features",
     "initialize",
+    "lecun1989",
     "load",
     "load_recipe",
     "localize",

@@ -32,6 +32,7 @@ from torch.nn import functional as F
 
 from verydeep.errors import InputError, MissingExtra, did_you_mean
 from verydeep.inspection.differentiable import Scores
+from verydeep.inspection.layers import parts_of
 from verydeep.inspection.subject import Subject
 from verydeep.nets.interface import Net
 
@@ -110,12 +111,12 @@ def grad_cam(subject: Subject, layer: str | None = None) -> ClassMap:
     """
     scores = Scores(subject.model)
     name = check_convolution(scores.net, layer)
-    module = scores.net.features.get_submodule(name.replace("conv", "relu"))
+    module = scores.net.features.get_submodule(scores.net.convolutions[name])
     method = _captum().LayerGradCam(scores, module)
     maps = method.attribute(_picture(subject), target=subject.label, relu_attributions=True)
     cells = cast(Tensor, maps)[0, 0].detach().cpu()
     height, width = subject.pixels.shape[-2:]
-    stride = 2 ** (int(name[len("conv")]) - 1)
+    stride = next(part.stride for part in parts_of(subject.model.net) if part.layer.name == name)
     return ClassMap(name, cells, spread(cells, stride, height, width), stride)
 
 
@@ -125,7 +126,7 @@ def check_convolution(net: Net, layer: str | None) -> str:
     Raises:
         InputError: The net has no such convolution.
     """
-    known = [name for name, _ in net.features.named_children() if name.startswith("conv")]
+    known = [*net.convolutions]
     if layer is None:
         return known[-1]
     if layer not in known:
@@ -142,15 +143,16 @@ def spread(cells: Tensor, stride: int, height: int, width: int) -> Tensor:
     Args:
         cells: Map (h, w) with one value per ``stride`` x ``stride`` pixels.
         stride: Pixels per cell.
-        height: Height of the image, at least h·stride.
-        width: Width of the image, at least w·stride.
+        height: Height of the image; the map is cut off where it extends beyond.
+        width: Width of the image.
 
     Returns:
         Map of shape (height, width).
     """
     h, w = (side * stride for side in cells.shape)
     heat = F.interpolate(cells[None, None].float(), (h, w), mode="bilinear", align_corners=False)
-    return F.pad(heat, (0, width - w, 0, height - h), mode="replicate")[0, 0]
+    beyond = (0, max(0, width - w), 0, max(0, height - h))
+    return F.pad(heat, beyond, mode="replicate")[0, 0, :height, :width]
 
 
 @dataclass(frozen=True, eq=False)

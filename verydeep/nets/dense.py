@@ -27,14 +27,15 @@ def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
     of :func:`as_convolution`, but avoids reordering them (103 million in net D) at every call.
 
     Args:
-        classifier: ``nn.Linear`` and element-wise layers; the first expects a flattened (C, s, s)
-            map.
+        classifier: ``nn.Linear`` and element-wise layers; the first ``nn.Linear`` expects a
+            flattened (C, s, s) map.
         maps: Output of the convolutional part, (N, C, H, W); H, W ≥ s.
 
     Returns:
         Score map, (N, K, h, w), with h = H − s + 1 and w = W − s + 1.
     """
-    side = window_side(cast(nn.Linear, classifier[0]), maps.shape[1])
+    reading = next(layer for layer in classifier if isinstance(layer, nn.Linear))
+    side = window_side(reading, maps.shape[1])
     h, w = (length - side + 1 for length in maps.shape[2:])
     if len(maps) * h * w > ROWS_AT_ONCE and max(h, w) > 1:
         # Split the map into halves that overlap by a window, to bound the gathered windows.

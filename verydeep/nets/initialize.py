@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from verydeep.errors import InputError
 
-Scheme = Literal["he", "glorot", "normal"]
+Scheme = Literal["he", "glorot", "normal", "uniform"]
 
 PAPER_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
 """Net A's first four convolutions and fully connected layers, which deeper nets copy."""
@@ -40,22 +40,28 @@ def initialize(
         net: Net, changed in place; batch normalisation layers are reset.
         scheme: ``he`` is N(0, 2/fan_in) (He et al. 2015, for ReLU); ``glorot`` is
             N(0, 2/(fan_in + fan_out)) (Glorot & Bengio 2010); ``normal`` is N(0, variance), the
-            paper's. In scheme ``he`` the last layer is scaled by ``LAST_LAYER_GAIN``.
+            paper's; ``uniform`` is U(−2.4/fan_in, 2.4/fan_in) (LeCun et al. 1989). In scheme
+            ``he`` the last layer is scaled by ``LAST_LAYER_GAIN``.
         variance: Variance (not standard deviation) of scheme ``normal``, 1e-2 as published.
         generator: Random generator; None means torch's global one.
 
     Raises:
         InputError: The scheme is unknown.
     """
-    if scheme not in _STD:
-        raise InputError(f"initialisation must be he, glorot or normal, got {scheme!r} instead")
+    known = get_args(Scheme)
+    if scheme not in known:
+        listed = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise InputError(f"initialisation must be {listed}, got {scheme!r} instead")
     layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     for layer in layers:
         fan_in, fan_out = fans(layer.weight)
-        std = _STD[scheme](fan_in, fan_out, variance)
-        if layer is layers[-1] and scheme == "he":
-            std *= LAST_LAYER_GAIN
-        layer.weight.normal_(0.0, std, generator=generator)
+        if scheme == "uniform":
+            layer.weight.uniform_(-2.4 / fan_in, 2.4 / fan_in, generator=generator)
+        else:
+            std = _STD[scheme](fan_in, fan_out, variance)
+            if layer is layers[-1] and scheme == "he":
+                std *= LAST_LAYER_GAIN
+            layer.weight.normal_(0.0, std, generator=generator)
         if layer.bias is not None:
             layer.bias.zero_()
     for module in net.modules():

@@ -148,6 +148,8 @@ def export(
         raise ModelError(f"{model}: exported already; give the model that it was exported from")
     check_writable(path.parent)
     classifier = _loaded(model)
+    if dense or target == "web":
+        classifier.net.check_dense("a web page" if target == "web" else option("dense"))
     shown = _pictures(model, pictures, progress)
     quantized = int8 and target != "web"
     if quantized:

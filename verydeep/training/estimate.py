@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from verydeep.errors import plural
+from verydeep.nets.interface import Net
 from verydeep.system.device import Machine
 
 PROBE = {"cpu": 16, "cuda": 64}
@@ -31,7 +32,7 @@ class PictureTimes:
     validation: float
 
 
-def time_steps(net: nn.Module, size: int, micro_batch: int, machine: Machine) -> PictureTimes:
+def time_steps(net: Net, size: int, micro_batch: int, machine: Machine) -> PictureTimes:
     """Return the times of passes with random images; the net stays unchanged.
 
     Args:
@@ -42,7 +43,7 @@ def time_steps(net: nn.Module, size: int, micro_batch: int, machine: Machine) ->
     """
     count = min(micro_batch, PROBE.get(machine.device.type, 16))
     with torch.random.fork_rng(), _restored(net):
-        x = torch.randn(count, 3, size, size, device=machine.device)
+        x = torch.randn(count, net.channels, size, size, device=machine.device)
         x = x.to(memory_format=torch.channels_last)
         _, *seconds = [_time_pass(net.train(), x, machine) for _ in range(1 + STEPS)]
         with torch.inference_mode():

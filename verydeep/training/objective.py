@@ -56,10 +56,14 @@ class Classification:
         losses = F.cross_entropy(
             outputs, batch.labels, label_smoothing=self.label_smoothing, reduction="none"
         )
+        return self.weighted(losses, batch)
+
+    def weighted(self, losses: Tensor, batch: MicroBatch) -> Tensor:
+        """Return losses (N,) times the weights of their classes."""
         if self.class_weights is not None:
             # Unlike PyTorch, the mean divides by the number of images instead of the sum of the
             # weights, so that the parts of a batch add up to the batch.
-            losses = losses * self.class_weights.to(outputs.device)[batch.labels]
+            losses = losses * self.class_weights.to(losses.device)[batch.labels]
         return losses
 
     def wrong(self, outputs: Tensor, batch: MicroBatch) -> Tensor:
@@ -67,9 +71,26 @@ class Classification:
         return outputs.argmax(1) != batch.labels
 
     @property
-    def chance_of(self) -> int:
+    def chance_of(self) -> int | None:
         """Number of classes K."""
         return self.classes
+
+
+@dataclass(frozen=True)
+class SquaredError(Classification):
+    """Classification by the mean squared error of the scores to 1 for the class, else to −1.
+
+    The loss of an image is the mean over its K scores, as LeCun et al. (1989) report it.
+    """
+
+    def losses(self, outputs: Tensor, batch: MicroBatch) -> Tensor:
+        """Return the weighted losses (N,) of scores (N, K)."""
+        targets = 2 * F.one_hot(batch.labels, self.classes).to(outputs) - 1
+        return self.weighted((outputs - targets).square().mean(1), batch)
+
+    @property
+    def chance_of(self) -> None:
+        """None: the loss at chance level is not ln K."""
 
 
 @dataclass(frozen=True)

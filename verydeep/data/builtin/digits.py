@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import shutil
-import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,10 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from verydeep.data.builtin.cache import cache_folder
+from verydeep.data.builtin.made import made_folder
 from verydeep.data.geometry import Box
-from verydeep.errors import DataError, DiskError
-from verydeep.system.files import is_disk_full
 
 SIDE = 64
 """Width and height of every image in pixels."""
@@ -106,25 +102,8 @@ def digits_folder(seed: int = 0, *, cache: Path | None = None) -> Path:
         DataError: The folder cannot be written.
         DiskError: The disk is full.
     """
-    cache = cache or cache_folder()
-    folder = cache / f"digits-v1-seed{seed}"
-    if folder.is_dir():
-        return folder
-    # Written under a unique temporary name, so that the final folder is complete even if this
-    # process is killed, or several start at once.
-    temporary = cache / f".{folder.name}-{uuid.uuid4().hex}"
-    try:
-        _write(make_digits(seed), temporary)
-        _put_in_place(temporary, folder)
-    except OSError as error:
-        kind = DiskError if is_disk_full(error) else DataError
-        raise kind(
-            f"{cache}: cannot write the built-in digits ({error}); set VERYDEEP_CACHE to a "
-            "writable folder with 50 MB free"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return folder
+    name = f"digits-v1-seed{seed}"
+    return made_folder(name, lambda folder: _write(make_digits(seed), folder), cache)
 
 
 def make_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator[Digit]:
@@ -137,7 +116,7 @@ def make_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator[Digit
     Yields:
         The images by split, with the classes in turn.
     """
-    digits, labels = _digits()
+    digits, labels = digits_of_sklearn()
     originals = _divide(labels, seed)
     for number, split in enumerate(COUNTS, start=1):
         strips = [_strip(photograph, *STRIPS[split]) for photograph in _photographs()]
@@ -226,7 +205,7 @@ def _divide(labels: NDArray[np.int64], seed: int) -> dict[str, list[NDArray[np.i
     }
 
 
-def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def digits_of_sklearn() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the digits, (1797, 10, 10) with 255 for full ink, and their labels.
 
     Each has an empty border, so that strokes at its edge fade like all others.
@@ -263,11 +242,3 @@ def _write(digits: Iterator[Digit], folder: Path) -> None:
                 folder / digit.file, compress_level=1, compress_type=zlib.Z_HUFFMAN_ONLY
             )
             table.writerow([digit.file, *digit.box])
-
-
-def _put_in_place(temporary: Path, folder: Path) -> None:
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was faster, with the same images
-            raise

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from verydeep.data.builtin.digits import digits_folder
+from verydeep.data.builtin.digits_1989 import digits_1989_folder
 from verydeep.data.builtin.torchvision_sets import SETS, TABLE, torchvision_folder
 from verydeep.data.dataset import Dataset
 from verydeep.data.geometry import Box
@@ -15,7 +16,7 @@ from verydeep.data.layouts import split_folders, table
 from verydeep.data.samples import Samples
 from verydeep.system.progress import Progress
 
-NAMES = ("digits", *SETS)
+NAMES = ("digits", "digits-1989", *SETS)
 
 DIGITS = "built-in digits"
 """Layout of the digits, in words."""
@@ -30,6 +31,8 @@ def read(name: str, progress: Progress | None = None) -> Dataset:
     if name == "digits":
         dataset = _with_boxes(split_folders.read(digits_folder()))
         return replace(dataset, layout=DIGITS)
+    if name == "digits-1989":
+        return replace(split_folders.read(digits_1989_folder()), layout=DIGITS)
     folder = torchvision_folder(name, progress)
     return replace(table.read(folder / TABLE), layout=f"torchvision's {SETS[name].title}")
 

@@ -58,6 +58,7 @@ def named_engine(model: TrainedNet, progress: Progress | None = None) -> Engine:
         return _int8_engine(model, progress)
     if name in (AUTO, TORCH):
         return model.eager
+    model.net.check_dense(f"the engine {name}")
     KINDS[name].check_installed()
     files = files_of(model, precision)
     verdict = verdict_on(model, name, precision, progress, files=files)
@@ -101,7 +102,7 @@ def fastest_engine(model: TrainedNet, pixels: float, progress: Progress | None =
     """
     progress = progress or Progress()
     expected = eager_seconds(model, pixels)
-    if expected < WORTH_LOADING or model.machine.device.type != "cpu":
+    if expected < WORTH_LOADING or model.machine.device.type != "cpu" or not model.net.any_size:
         return model.eager
     with joined() as group:
         if group.size > 1:

@@ -59,7 +59,9 @@ class Trainer:
     def __post_init__(self) -> None:
         self.recipe = self.task.recipe
         self.unreadable: tuple[str, ...] = ()
-        self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
+        level = self.recipe.data.mean
+        mean = self.scanned.colours.mean if level is None else (level,) * 3
+        self.preprocessing = Preprocessing(mean, self.recipe.data.divisor, self.net.channels)
         self.net.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         fresh = not has_checkpoint(self.run_folder.checkpoints)
         if self.recipe.initialize.balance and fresh and self.group.first:

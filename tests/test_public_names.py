@@ -45,6 +45,7 @@ NAMES = [
     "explain",
     "export",
     "features",
+    "googlenet",
     "initialize",
     "lecun1989",
     "load",
@@ -55,6 +56,7 @@ NAMES = [
     "quantize",
     "ray_train",
     "read_dataset",
+    "senet154",
     "train",
     "vgg",
 ]

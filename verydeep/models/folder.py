@@ -47,6 +47,7 @@ class NetConfig(_Strict):
     norm: Norm = None
     activation: Literal["tanh", "relu"] | None = None
     output: Literal["tanh", "linear"] | None = None
+    auxiliary: bool | None = None
 
     @model_validator(mode="after")
     def _of_a_family(self) -> NetConfig:

@@ -6,7 +6,6 @@ meta device have shapes only.
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +39,8 @@ def counted(net: Net) -> Anatomy:
     The receptive field of a composite layer is that of its widest branch. Gates that read the
     average of a whole map are not counted: through them every value depends on the whole image.
     """
-    shadow = copy.deepcopy(net).to("meta").eval()
+    with torch.device("meta"):
+        shadow = type(net)(num_classes=net.num_classes, **net.settings()).eval()
     names = {module: name for name, module in shadow.named_layers()}
     products, memory = defaultdict[str, int](int), defaultdict[str, int](int)
     with _counting(names, products, memory):
@@ -81,7 +81,7 @@ def _parts(
     net: Net, maps: dict[str, Tensor], products: dict[str, int], memory: dict[str, int]
 ) -> Iterator[LayerAnatomy]:
     field, stride, inputs = 1, 1, net.channels
-    first = next(net.classifier.named_children())[0]
+    first = next((name for name, _ in net.classifier.named_children()), None)
     for name, module in net.named_layers():
         window = window_of(module)
         if name == first:

@@ -89,7 +89,42 @@ LECUN_1989 = Family(
     known_for="5.0 % error on 2,007 zip code digits",
 )
 
-FAMILIES = (PAPER, LECUN_1989)
+GOOGLENET = Family(
+    paper="Szegedy et al. (2014)",
+    names=("googlenet",),
+    builder="verydeep.nets.googlenet:GoogLeNet",
+    settings={
+        "batch_norm": False,
+        "input_size": 224,
+        "channels": 3,
+        "width": 1.0,
+        "dropout": 0.4,
+        "auxiliary": True,
+    },
+    recipe="googlenet",
+    smallest_input=32,
+    aliases={"inception_v1": "googlenet", "inception-v1": "googlenet", "inceptionv1": "googlenet"},
+    known_for="6.67 % top-5 error of an ensemble of 7, winner of ILSVRC 2014",
+)
+
+SENET = Family(
+    paper="Hu et al. (2017)",
+    names=("senet154",),
+    builder="verydeep.nets.senet:SENet154",
+    settings={
+        "batch_norm": True,
+        "input_size": 224,
+        "channels": 3,
+        "width": 1.0,
+        "dropout": 0.2,
+    },
+    recipe="senet154",
+    smallest_input=32,
+    aliases={"senet-154": "senet154", "legacy_senet154": "senet154"},
+    known_for="2.251 % top-5 error of an ensemble, winner of ILSVRC 2017",
+)
+
+FAMILIES = (PAPER, LECUN_1989, GOOGLENET, SENET)
 NEIGHBOURS = FAMILIES[1:]
 
 

@@ -150,9 +150,9 @@ def copy_layers(
 
 
 def _weight_layers(net: nn.Module) -> dict[str, tuple[str, dict[str, Tensor]]]:
-    """Return full name and parameters of every layer by its short name."""
+    """Return full name and parameters of every layer by its name within its part of the net."""
     return {
-        path.rpartition(".")[2]: (path, dict(module.named_parameters()))
+        path.partition(".")[2] or path: (path, dict(module.named_parameters()))
         for path, module in net.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     }

@@ -50,6 +50,7 @@ __all__ = [
     "is_shallowest",
     "known_as",
     "nearest_column",
+    "neighbour_layers",
     "weight_layers",
 ]
 
@@ -110,6 +111,23 @@ def anatomy_of(settings: Mapping[str, Any], num_classes: int = 1000) -> Anatomy:
     return anatomy(num_classes=num_classes, **settings)
 
 
+def neighbour_layers(name: str) -> dict[str, tuple[int, ...]]:
+    """Return path and shape of the weights of all convolutions of a neighbour's usual form.
+
+    The usual form is that with batch normalisation, whose weights are published.
+    """
+    import torch
+    from torch import nn
+
+    with torch.device("meta"):
+        net = build(name, 1, batch_norm=True)
+    return {
+        path: tuple(module.weight.shape)
+        for path, module in net.features.named_modules()
+        if isinstance(module, nn.Conv2d)
+    }
+
+
 def block_of(parameter: str) -> int | None:
     """Return the block of a parameter by its name; None for layers after the features.
 
@@ -127,7 +145,7 @@ def in_words() -> str:
     """Return the names of all nets in a phrase.
 
     >>> in_words()
-    'A, A-LRN, B, C, D, E, B-5x5 or lecun1989'
+    'A, A-LRN, B, C, D, E, B-5x5, lecun1989, googlenet or senet154'
     """
     return f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 
@@ -136,6 +154,6 @@ def is_shallowest(name: str) -> bool:
     """Return whether none of the six nets has fewer layers with weights; true of other families.
 
     >>> [name for name in NAMES if is_shallowest(name)]
-    ['A', 'A-LRN', 'B-5x5', 'lecun1989']
+    ['A', 'A-LRN', 'B-5x5', 'lecun1989', 'googlenet', 'senet154']
     """
     return name not in COLUMNS or weight_layers(name) <= min(map(weight_layers, SIX))

@@ -11,10 +11,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from verydeep.errors import InputError, did_you_mean
+from verydeep.errors import InputError, SizeError, did_you_mean
 from verydeep.nets.anatomy import Anatomy
 from verydeep.nets.counted import counted
 from verydeep.nets.dense import classify_densely
+from verydeep.nets.families import family_of
 from verydeep.nets.interface import Net
 from verydeep.nets.windows import window_of
 
@@ -29,6 +30,16 @@ class Stacked(Net):
     divisible = False
     SETTINGS: Mapping[str, Any]
     """Settings of the family with their defaults."""
+
+    def check_input_size(self, input_size: int) -> None:
+        """Refuse an input size that the net cannot be made for.
+
+        Raises:
+            SizeError: The size is too small.
+        """
+        least = family_of(self.name).smallest_input
+        if input_size < least:
+            raise SizeError(f"input_size must be at least {least}, got {input_size} instead")
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores before the softmax, (N, K), averaged over the positions of the net.

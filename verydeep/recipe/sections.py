@@ -91,6 +91,8 @@ class Net(Section):
         None, description="of the last layer, lecun1989 only; linear with a softmax"
     )
 
+    auxiliary: bool | None = Field(None, description="two more heads in training, googlenet only")
+
     @field_validator("input_size")
     @classmethod
     def _large_enough(cls, value: int, info: ValidationInfo) -> int:

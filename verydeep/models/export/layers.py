@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from verydeep.models.export.builder import GraphBuilder
 from verydeep.models.export.folding import fold_norm
+from verydeep.nets.googlenet import Inception
 from verydeep.nets.lecun1989 import BACKGROUND, ScaledTanh, UnsharedBias
+from verydeep.nets.senet import Bottleneck, Gate
 from verydeep.nets.windows import window_of
 
 
@@ -57,6 +59,12 @@ def add_layer(
             _add_pool(build, output, module)
         case nn.Dropout():
             pass
+        case Inception():
+            _add_inception(build, output, module)
+        case Bottleneck():
+            _add_bottleneck(build, output, module)
+        case Gate():
+            _add_gate(build, output, module)
         case nn.Sequential():
             add_layers(build, output, module.named_children())
         case _:
@@ -104,6 +112,35 @@ def add_scaled_tanh(build: GraphBuilder, output: str) -> None:
         build.then("Mul", output if name == "outer" else f"{output}.scaled", factor)
         if name == "inner":
             build.then("Tanh", f"{output}.tanh")
+
+
+def _add_inception(build: GraphBuilder, output: str, module: Inception) -> None:
+    below, ends = build.last, []
+    for name, branch in module.named_children():
+        build.last = below
+        ends.append(add_layers(build, f"{output}.{name}", [("branch", branch)]))
+    build.last = build.node("Concat", ends, output, axis=1)
+
+
+def _add_bottleneck(build: GraphBuilder, output: str, module: Bottleneck) -> None:
+    below = build.last
+    deep = add_layers(build, output, [("body", module.body)])
+    build.last = below
+    kept = (
+        below
+        if module.shortcut is None
+        else add_layers(build, output, [("short", module.shortcut)])
+    )
+    build.last = build.node("Add", [deep, kept], f"{output}.sum")
+    build.then("Relu", output)
+
+
+def _add_gate(build: GraphBuilder, output: str, module: Gate) -> None:
+    below = build.last
+    build.then("GlobalAveragePool", f"{output}.means")
+    add_layers(build, output, [("fc1", module.fc1), ("relu", module.relu), ("fc2", module.fc2)])
+    factors = build.then("Sigmoid", f"{output}.factors")
+    build.last = build.node("Mul", [below, factors], output)
 
 
 def _add_pool(build: GraphBuilder, output: str, module: nn.MaxPool2d | nn.AvgPool2d) -> None:

@@ -110,6 +110,8 @@ def _impossible_box_regressors(recipe: Recipe) -> Iterator[str]:
             "training.label_smoothing: must be 0 for a box regressor, whose loss knows no classes, "
             f"got {recipe.training.label_smoothing} instead"
         )
+    if recipe.data.crop == "area":
+        yield "data.crop: must be random or center for a box regressor, got 'area' instead"
     if recipe.data.stream:
         yield "data.stream: must be false or null for a box regressor, got true instead"
     if recipe.data.balance == "weights":

@@ -159,7 +159,11 @@ class Data(Section):
     train_scale: tuple[int, int] = Field(
         (256, 256), description="S, smallest side after rescaling, pixels; [low, high] jitters"
     )
-    crop: Literal["random", "center"] = Field("random", description="where a crop is cut")
+    crop: Literal["random", "center", "area"] = Field(
+        "random",
+        description="where a crop is cut; area: 8 to 100 % of the image at a ratio of 3/4 to 4/3, "
+        "whatever the scale (not in the paper)",
+    )
     flip: bool = Field(True, description="mirror half of the crops")
     colour_shift: float | None = Field(
         0.1, gt=0, description="deviation of the RGB shift along the pixels' principal axes"

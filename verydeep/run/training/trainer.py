@@ -179,6 +179,7 @@ class Trainer:
             size=self.recipe.net.input_size,
             scale=data.train_scale,
             random_crop=data.crop == "random",
+            any_area=data.crop == "area",
             flip=data.flip,
             colour_shift=data.colour_shift,
         )

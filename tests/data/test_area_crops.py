@@ -24,7 +24,7 @@ def test_shares_and_ratios_are_spread_over_their_ranges() -> None:
     shares, ratios = tall * wide / (height * width), wide / tall
     assert 0.07 < shares.min() < 0.1
     assert shares.max() > 0.9
-    assert abs(np.median(shares) - 0.5) < 0.06  # large ones do not fit so often
+    assert abs(np.median(shares) - 0.5) < 0.1  # large ones do not fit so often
     assert 0.72 < ratios.min() < 0.78
     assert 1.28 < ratios.max() < 1.40
     assert abs(np.log(ratios).mean()) < 0.05

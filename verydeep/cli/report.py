@@ -130,11 +130,11 @@ def nets(
 ) -> None:
     """Show all nets (Tables 1 and 2), or one net layer by layer."""
     from verydeep.cli.text import nets as tables
-    from verydeep.nets.registry import COLUMNS, anatomy
+    from verydeep.nets.registry import PAPER_NETS, anatomy
 
     sizes = {} if size is None else {"input_size": size}
     if name is None:
-        measured = [anatomy(net, classes, **sizes) for net in COLUMNS]
+        measured = [anatomy(net, classes, **sizes) for net in PAPER_NETS]
         print_result(tables.nets_as_json(measured), tables.nets_as_text(measured), as_json)
     else:
         one = anatomy(name, classes, **sizes)

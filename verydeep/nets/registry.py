@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCKS",
-    "COLUMNS",
     "HIDDEN",
     "NAMES",
+    "PAPER_NETS",
     "SIX",
     "SMALLEST_INPUT",
     "Anatomy",
@@ -54,10 +54,10 @@ __all__ = [
     "weight_layers",
 ]
 
-COLUMNS = table.NAMES
+PAPER_NETS = table.NAMES
 """Nets that Table 1 describes."""
 
-NAMES = (*COLUMNS, *(name for family in NEIGHBOURS for name in family.names))
+NAMES = (*PAPER_NETS, *(name for family in NEIGHBOURS for name in family.names))
 """All nets."""
 
 
@@ -72,6 +72,7 @@ def build(name: str, num_classes: int, **settings: Any) -> Net:
     Raises:
         InputError: There is no such net, or a setting is invalid.
     """
+    name = check_name(name)
     net: Net = family_of(name).load()(name, num_classes, **settings)
     return net
 
@@ -94,7 +95,7 @@ def anatomy(name: str, num_classes: int | None = None, **settings: Any) -> Anato
     9760
     """
     name = check_name(name)
-    if name in COLUMNS:
+    if name in PAPER_NETS:
         return paper_anatomy(name, 1000 if num_classes is None else num_classes, **settings)
     import torch
 
@@ -106,7 +107,7 @@ def anatomy(name: str, num_classes: int | None = None, **settings: Any) -> Anato
 
 def anatomy_of(settings: Mapping[str, Any], num_classes: int = 1000) -> Anatomy:
     """Return the anatomy of a net with settings as :meth:`Net.settings` returns them."""
-    if settings["name"] in COLUMNS:
+    if settings["name"] in PAPER_NETS:
         settings = {name: value for name, value in settings.items() if name != "dropout"}
     return anatomy(num_classes=num_classes, **settings)
 
@@ -156,4 +157,4 @@ def is_shallowest(name: str) -> bool:
     >>> [name for name in NAMES if is_shallowest(name)]
     ['A', 'A-LRN', 'B-5x5', 'lecun1989', 'googlenet', 'senet154']
     """
-    return name not in COLUMNS or weight_layers(name) <= min(map(weight_layers, SIX))
+    return name not in PAPER_NETS or weight_layers(name) <= min(map(weight_layers, SIX))

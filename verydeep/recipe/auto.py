@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from verydeep.errors import RecipeError, plural
-from verydeep.nets.registry import COLUMNS, SMALLEST_INPUT, family_of, known_as
+from verydeep.nets.registry import PAPER_NETS, SMALLEST_INPUT, family_of, known_as
 from verydeep.recipe.recipe import Recipe, check
 from verydeep.system.option_names import option
 
@@ -143,7 +143,7 @@ def auto_recipe(facts: DataFacts, said: Said) -> tuple[Recipe, tuple[Choice, ...
 
 def _check_net(said: Said) -> None:
     known = known_as(_get(said, "net.name"))
-    if known and known.name not in COLUMNS:
+    if known and known.name not in PAPER_NETS:
         own = option("recipe", family_of(known.name).recipe)
         raise RecipeError(
             f"recipe auto chooses for the paper's nets; net {known.name} has a recipe of its own "

@@ -34,8 +34,8 @@ def _is_a_net(name: str) -> str:
 
 
 def _is_a_column(name: str) -> str:
-    if name not in registry.COLUMNS:
-        names = f"{', '.join(registry.COLUMNS[:-1])} or {registry.COLUMNS[-1]}"
+    if name not in registry.PAPER_NETS:
+        names = f"{', '.join(registry.PAPER_NETS[:-1])} or {registry.PAPER_NETS[-1]}"
         raise PydanticCustomError("net", "Input should be {names}", {"names": names})
     return name
 
@@ -117,7 +117,7 @@ class Net(Section):
 
 def _own_defaults(name: str) -> dict[str, Any]:
     """Return the defaults of a neighbour of the paper's nets; None for what it does not have."""
-    if name in registry.COLUMNS:
+    if name in registry.PAPER_NETS:
         return {}
     own = to_norm(registry.family_of(name).settings)
     return {"hidden": None, **{key: v for key, v in own.items() if key != "channels"}}

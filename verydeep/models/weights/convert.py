@@ -15,7 +15,7 @@ from torch import Tensor
 from verydeep.models.weights.match import Match, Taken
 from verydeep.models.weights.source import BatchNorm, SourceLayer
 from verydeep.nets.interface import Net
-from verydeep.nets.registry import COLUMNS, build, family_of
+from verydeep.nets.registry import PAPER_NETS, build, family_of
 
 DIVISOR = 64.0
 """Divisor of pixels, as in training; the first layer absorbs the rest of the scaling.
@@ -82,7 +82,7 @@ def _weights(match: Match, pixels: Pixels) -> Iterator[tuple[str, Tensor]]:
     for number, taken in enumerate(match.convolutions):
         weight = taken.source.weight.double()
         yield f"features.{taken.layer}.weight", _folded(weight, pixels) if not number else weight
-        if match.name in COLUMNS or taken.source.norm is None:
+        if match.name in PAPER_NETS or taken.source.norm is None:
             yield f"features.{taken.layer}.bias", _bias(taken.source)
         if taken.source.norm:
             prefix = f"features.{taken.layer.replace('conv', 'norm')}."

@@ -43,7 +43,7 @@ _AUTHORS = {
     "classes": Fact("ilsvrc", "1,000 outputs in the order of WordNet ids"),
 }
 
-HABITS: dict[Family, dict[str, Fact]] = {
+HABITS: Mapping[Family, Mapping[str, Fact]] = {
     "torchvision": _TORCHVISION,
     "timm": _TORCHVISION
     | {"channels": Fact("rgb", "timm's nets read red, green, blue"),

@@ -149,7 +149,7 @@ def import_file(
 
 def facts_of_neighbour(family: Family, net: str) -> Mapping[str, Fact] | None:
     """Return what is known of a neighbour of the paper's nets in files of a framework."""
-    return HABITS[family] | FACTS[net] if net in FACTS else None
+    return {**HABITS[family], **FACTS[net]} if net in FACTS else None
 
 
 def _input_size(file: SourceFile, found: Match) -> int:

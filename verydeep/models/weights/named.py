@@ -93,7 +93,7 @@ def split_name(source: str | Path) -> tuple[str | None, Path | None]:
 
 def facts_of(known: Published) -> Mapping[str, Fact]:
     """Return what published weights are known to expect."""
-    facts = HABITS[known.family] | FACTS.get(known.net, {})
+    facts = {**HABITS[known.family], **FACTS.get(known.net, {})}
     if known.name == TORCHVISION_FEATURES:
         how = "torchvision's transforms of these weights: the authors' mean, std 1/255"
         facts |= {"mean": Fact(AUTHORS_MEAN, how), "std": Fact((1.0, 1.0, 1.0), how)}

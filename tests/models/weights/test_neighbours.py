@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
@@ -15,6 +16,7 @@ from verydeep.errors import ModelError
 from verydeep.models.classifier import imported_classifier
 from verydeep.models.weights.imported import import_file
 from verydeep.models.weights.named import find_published, source_config
+from verydeep.run.import_weights import import_weights
 
 
 def randomize(net: nn.Module) -> nn.Module:
@@ -78,6 +80,13 @@ def test_the_report_names_what_is_left_out_and_taken_for_granted(file: Path) -> 
     assert "inception3a.one.conv: copied from inception3a.branch1.conv" in report
     assert "aux1.fc1 (1,024x2,048): left out, an auxiliary head, which is for training" in report
     assert "mean: 127.5, 127.5, 127.5 (torchvision's pretrained GoogLeNet converts" in report
+
+
+def test_it_is_compared_with_torchvision_on_images(file: Path, tmp_path: Path) -> None:
+    Image.fromarray(pixels(260)[0].permute(1, 2, 0).numpy()).save(tmp_path / "noise.png")
+    result = import_weights(file, verify=[tmp_path / "noise.png"])
+    assert result.compared[0].same_class
+    assert result.compared[0].difference < 1e-4
 
 
 def test_a_model_folder_keeps_it(file: Path, tmp_path: Path) -> None:

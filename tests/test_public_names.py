@@ -45,7 +45,9 @@ NAMES = [
     "explain",
     "export",
     "features",
+    "googlenet",
     "initialize",
+    "lecun1989",
     "load",
     "load_recipe",
     "localize",
@@ -54,6 +56,7 @@ NAMES = [
     "quantize",
     "ray_train",
     "read_dataset",
+    "senet154",
     "train",
     "vgg",
 ]

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from verydeep.localization.result import LocalizationResult as LocalizationResult
     from verydeep.models.classifier import Classifier as Classifier
     from verydeep.models.prediction import Prediction as Prediction
-    from verydeep.nets.anatomy import anatomy as anatomy
+    from verydeep.nets.googlenet import googlenet as googlenet
     from verydeep.nets.initialize import copy_layers as copy_layers
     from verydeep.nets.initialize import initialize as initialize
+    from verydeep.nets.lecun1989 import lecun1989 as lecun1989
+    from verydeep.nets.registry import anatomy as anatomy
+    from verydeep.nets.senet import senet154 as senet154
     from verydeep.nets.vgg import VGG as VGG
     from verydeep.nets.vgg import vgg as vgg
     from verydeep.recipe.recipe import Recipe as Recipe
@@ -81,7 +84,7 @@ _HOMES = {
     "TestProtocol": "verydeep.evaluation.protocol",
     "VGG": "verydeep.nets.vgg",
     "VeryDeepError": "verydeep.errors",
-    "anatomy": "verydeep.nets.anatomy",
+    "anatomy": "verydeep.nets.registry",
     "bulk_features": "verydeep.run.bulk.features",
     "bulk_predict": "verydeep.run.bulk.predict",
     "calibrate": "verydeep.run.testing.calibrate",
@@ -94,7 +97,9 @@ _HOMES = {
     "export": "verydeep.run.export",
     "features": "verydeep.run.features",
     "import_weights": "verydeep.run.import_weights",
+    "googlenet": "verydeep.nets.googlenet",
     "initialize": "verydeep.nets.initialize",
+    "lecun1989": "verydeep.nets.lecun1989",
     "load": "verydeep.run.load",
     "load_recipe": "verydeep.recipe.recipe",
     "localize": "verydeep.localization.predict",
@@ -103,6 +108,7 @@ _HOMES = {
     "quantize": "verydeep.run.testing.quantize",
     "ray_train": "verydeep.run.training.ray_train",
     "read_dataset": "verydeep.data.read",
+    "senet154": "verydeep.nets.senet",
     "train": "verydeep.run.training.train",
     "vgg": "verydeep.nets.vgg",
 }
@@ -141,7 +147,9 @@ __all__ = [
     "explain",
     "export",
     "features",
+    "googlenet",
     "initialize",
+    "lecun1989",
     "load",
     "load_recipe",
     "localize",
@@ -150,6 +158,7 @@ __all__ = [
     "quantize",
     "ray_train",
     "read_dataset",
+    "senet154",
     "train",
     "vgg",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transfer.made import classifier
 
 from verydeep.errors import InputError
-from verydeep.inspection.activations import DEFAULT_LAYERS, LayerMap, activations, first_filters
+from verydeep.inspection.activations import LayerMap, activations, first_filters
 from verydeep.inspection.layers import check_channel, parts_of
 from verydeep.inspection.subject import make_subject
 from verydeep.nets.layer_outputs import trace
@@ -77,7 +77,7 @@ def test_a_subject_is_answered_as_the_model_answers() -> None:
     model = classifier()
     subject = make_subject(model, "x", noise(70, 97))
     maps = {found.layer: found for found in activations(subject)}
-    assert [*maps] == [*DEFAULT_LAYERS]
+    assert [*maps] == [*model.net.shown_layers]
     torch.testing.assert_close(maps["fc8"].values, model.score_map(subject.pixels[None])[0])
     scores = maps["fc8"].values.mean((1, 2))
     torch.testing.assert_close(subject.probabilities, scores.softmax(0))

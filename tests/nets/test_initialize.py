@@ -105,7 +105,7 @@ def test_weights_still_learn_after_they_were_drawn() -> None:
 
 
 def test_an_unknown_scheme_is_refused() -> None:
-    message = "initialisation must be he, glorot or normal, got 'xavier' instead"
+    message = "initialisation must be he, glorot, normal or uniform, got 'xavier' instead"
     with pytest.raises(InputError, match=message):
         initialize(net_of("A"), "xavier")  # type: ignore[arg-type]
 

@@ -110,7 +110,17 @@ def test_its_map_is_as_large_as_it_says(model: Classifier) -> None:
 
 @pytest.mark.parametrize("name", registry.NAMES)
 def test_a_net_is_built_again_from_its_settings(name: str) -> None:
-    made = registry.build(name, 5, input_size=64, width=0.125, hidden=32, batch_norm=name == "B")
+    family = registry.family_of(name)
+    sizes = {
+        "input_size": 64,
+        "width": 0.125,
+        "hidden": 32,
+        "batch_norm": name in ("B", "senet154"),
+    }
+    if not family.any_size:
+        sizes["input_size"] = family.smallest_input
+    own = {key: value for key, value in sizes.items() if key in family.settings}
+    made = registry.build(name, 5, **own)
     again = registry.build(num_classes=5, **made.settings())
     shapes = {key: value.shape for key, value in made.state_dict().items()}
     assert {key: value.shape for key, value in again.state_dict().items()} == shapes
@@ -119,7 +129,8 @@ def test_a_net_is_built_again_from_its_settings(name: str) -> None:
 
 def test_the_registry_knows_table_1() -> None:
     assert set(registry.SIX) == set(TABLE_1)
-    assert set(registry.NAMES) == {*TABLE_1, "B-5x5"}
+    assert set(registry.PAPER_NETS) == {*TABLE_1, "B-5x5"}
+    assert set(registry.NAMES) == {*TABLE_1, "B-5x5", "lecun1989", "googlenet", "senet154"}
     with pytest.raises(InputError, match="F"):
         registry.build("F", 3)
 

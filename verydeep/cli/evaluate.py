@@ -121,12 +121,10 @@ def _are_box_regressors(models: list[str]) -> bool:
 
 
 def _usual_protocol(models: list[str]) -> str:
-    """Return dense, or center if one of the models is an exported file that takes crops only."""
-    from verydeep.models.exported.reading import read_metadata
-    from verydeep.models.loading import names_exported
+    """Return dense, or center if one of the models takes crops only."""
+    from verydeep.models.loading import takes_crops_only
 
-    files = [Path(model).expanduser() for model in models if names_exported(model)]
-    return "dense" if all(read_metadata(file).dense for file in files) else "center"
+    return "center" if any(map(takes_crops_only, models)) else "dense"
 
 
 Outcome = tuple[dict[str, Any], str]

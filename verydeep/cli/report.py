@@ -23,7 +23,10 @@ FIGURES_EXAMPLES = (
     "--only soft-max --only loss   |   verydeep figures --out figures --model runs/a --image "
     "cat.jpg"
 )
-NETS_EXAMPLES = "Examples:  verydeep nets   |   verydeep nets D --size 64 --classes 10"
+NETS_EXAMPLES = (
+    "Examples:  verydeep nets   |   verydeep nets D --size 64 --classes 10   |   "
+    "verydeep nets lecun1989"
+)
 
 
 def report(
@@ -117,8 +120,12 @@ def _check_model(model: str | None, **others: str | None) -> None:
 
 def nets(
     name: Annotated[str | None, typer.Argument(help=f"{in_words()}.")] = None,
-    size: Annotated[int, typer.Option(help="Side of the input, pixels.")] = 224,
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes K.")] = 1000,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the input, pixels; default: the net's, 224.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Number of classes K; default: the net's, 1000.")
+    ] = None,
     dimensions: Annotated[
         int, typer.Option(min=2, max=3, help="2: for images; 3: for volumes, with cubic kernels.")
     ] = 2,
@@ -126,14 +133,15 @@ def nets(
 ) -> None:
     """Show all nets (Tables 1 and 2), or one net layer by layer."""
     from verydeep.cli.text import nets as tables
-    from verydeep.nets.anatomy import anatomy
-    from verydeep.nets.registry import NAMES
+    from verydeep.nets.registry import PAPER_NETS, anatomy
 
+    sizes = {} if size is None else {"input_size": size}
+    sizes |= {} if dimensions == 2 else {"dimensions": dimensions}
     if name is None:
-        measured = [anatomy(net, classes, input_size=size, dimensions=dimensions) for net in NAMES]
+        measured = [anatomy(net, classes, **sizes) for net in PAPER_NETS]
         print_result(tables.nets_as_json(measured), tables.nets_as_text(measured), as_json)
     else:
-        one = anatomy(name, classes, input_size=size, dimensions=dimensions)
+        one = anatomy(name, classes, **sizes)
         print_result(tables.layers_as_json(one), tables.layers_as_text(one), as_json)
 
 

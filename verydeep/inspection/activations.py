@@ -9,17 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from verydeep.inspection.subject import Subject
 from verydeep.models.classifier import Classifier
-
-BLOCKS = ("pool1", "pool2", "pool3", "pool4", "pool5")
-"""Last layer of each convolutional block."""
-
-DEFAULT_LAYERS = (*BLOCKS, "relu7", "fc8")
-"""Layers to show; those that a net lacks are left out."""
-"""Default layers: the end of every block, the penultimate layer, the scores."""
 
 
 class Unit(NamedTuple):
@@ -76,14 +69,14 @@ class LayerMap:
         return int((self.values.flatten(1).amax(1) <= 0).sum())
 
 
-def activations(subject: Subject, layers: Iterable[str] = DEFAULT_LAYERS) -> tuple[LayerMap, ...]:
+def activations(subject: Subject, layers: Iterable[str] | None = None) -> tuple[LayerMap, ...]:
     """Return the activations of layers, computed in the model's precision.
 
     Args:
         subject: The image; if it is larger than the net's input size, the fully connected layers
             are applied densely.
         layers: Names like ``conv3_3``, ``relu3_3``, ``pool4``, ``fc6``; ``fc6`` is before its ReLU,
-            ``relu6`` after it.
+            ``relu6`` after it. None: :func:`default_layers`.
 
     Returns:
         One map per layer, in forward order, without duplicates.
@@ -91,16 +84,27 @@ def activations(subject: Subject, layers: Iterable[str] = DEFAULT_LAYERS) -> tup
     Raises:
         InputError: The net has no such layer.
     """
-    maps = subject.model.maps(subject.pixels[None], set(layers))
+    wanted = default_layers(subject.model) if layers is None else layers
+    maps = subject.model.maps(subject.pixels[None], set(wanted))
     return tuple(LayerMap(name, values[0].cpu()) for name, values in maps.items())
 
 
 def default_layers(model: Classifier) -> tuple[str, ...]:
-    """Return the layers of :data:`DEFAULT_LAYERS` that a net has."""
+    """Return the layers to show by default, in forward order."""
     known = {name for name, _ in model.net.named_layers()}
-    return tuple(layer for layer in DEFAULT_LAYERS if layer in known)
+    return tuple(layer for layer in model.net.shown_layers if layer in known)
+
+
+def first_convolution(model: Classifier) -> str:
+    """Return the name of a net's first convolution."""
+    layers = model.net.features.named_children()
+    return next(name for name, layer in layers if isinstance(layer, nn.Conv2d))
 
 
 def first_filters(model: Classifier) -> Tensor:
-    """Return the weights of ``conv1_1``, float32 (channels, 3, 3, 3): RGB, rows, columns."""
-    return model.net.get_parameter("features.conv1_1.weight").detach().float().cpu()
+    """Return the weights of the first convolution, float32 (channels, 3, h, w): RGB, rows, columns.
+
+    Those of a net of grey images are the same for red, green and blue.
+    """
+    layer = model.net.get_parameter(f"features.{first_convolution(model)}.weight")
+    return layer.detach().float().cpu().expand(-1, 3, -1, -1)

@@ -32,6 +32,7 @@ from torch.nn import functional as F
 
 from verydeep.errors import InputError, MissingExtra, did_you_mean
 from verydeep.inspection.differentiable import Scores
+from verydeep.inspection.layers import parts_of
 from verydeep.inspection.subject import Subject
 from verydeep.nets.interface import Net
 
@@ -111,11 +112,11 @@ def grad_cam(subject: Subject, layer: str | None = None) -> ClassMap:
     """
     scores = Scores(subject.model)
     name = check_convolution(scores.net, layer)
-    module = scores.net.features.get_submodule(name.replace("conv", "relu"))
+    module = scores.net.features.get_submodule(scores.net.convolutions[name])
     method = _captum().LayerGradCam(scores, module)
     maps = method.attribute(_picture(subject), target=subject.label, relu_attributions=True)
     cells = cast(Tensor, maps)[0, 0].detach().cpu()
-    stride = 2 ** (int(name[len("conv")]) - 1)
+    stride = next(part.stride for part in parts_of(subject.model.net) if part.layer.name == name)
     return ClassMap(name, cells, spread(cells, stride, *subject.pixels.shape[1:]), stride)
 
 
@@ -125,7 +126,7 @@ def check_convolution(net: Net, layer: str | None) -> str:
     Raises:
         InputError: The net has no such convolution.
     """
-    known = [name for name, _ in net.features.named_children() if name.startswith("conv")]
+    known = [*net.convolutions]
     if layer is None:
         return known[-1]
     if layer not in known:
@@ -142,8 +143,8 @@ def spread(cells: Tensor, stride: int, *sides: int) -> Tensor:
     Args:
         cells: Map (h, w) with one value per ``stride`` x ``stride`` pixels; (d, h, w) of a volume.
         stride: Pixels per cell.
-        sides: Height and width of the image, at least h·stride and w·stride; D, H and W of a
-            volume.
+        sides: Height and width of the image; D, H and W of a volume. The map is cut off where it
+            extends beyond.
 
     Returns:
         Map of these sides.
@@ -151,8 +152,9 @@ def spread(cells: Tensor, stride: int, *sides: int) -> Tensor:
     covered = [side * stride for side in cells.shape]
     mode = "trilinear" if cells.dim() == 3 else "bilinear"
     heat = F.interpolate(cells[None, None].float(), covered, mode=mode, align_corners=False)
-    ends = [(0, side - end) for side, end in zip(sides, covered, strict=True)]
-    return F.pad(heat, [n for end in reversed(ends) for n in end], mode="replicate")[0, 0]
+    beyond = [n for side, end in zip(sides, covered, strict=True) for n in (max(0, side - end), 0)]
+    whole = F.pad(heat, beyond[::-1], mode="replicate")[0, 0]
+    return whole[tuple(slice(side) for side in sides)]
 
 
 @dataclass(frozen=True, eq=False)

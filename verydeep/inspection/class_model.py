@@ -207,7 +207,8 @@ class Climb:
 
     def start(self, size: tuple[int, int]) -> Tensor:
         """Return the mean colour with noise, as a preprocessed image."""
-        noise = torch.randn(1, 3, *size, generator=self.generator) * self.ascent.noise
+        shape = (1, self.scores.channels, *size)
+        noise = torch.randn(shape, generator=self.generator) * self.ascent.noise
         return self._bounded(noise.to(self.scores.device) / self.scores.divisor)
 
     def take(self, x: Tensor, label: int, number: int) -> tuple[Tensor, float]:

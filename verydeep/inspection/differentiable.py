@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from verydeep.models.preprocessing import to_channels
 from verydeep.models.trained_net import TrainedNet
 from verydeep.nets.interface import Net
 from verydeep.nets.spatial import channels_last
@@ -34,6 +35,7 @@ class Scores(nn.Module):
         self.net = frozen_twin(model.net).to(model.machine.device)
         self.device = model.machine.device
         self.divisor = model.preprocessing.divisor
+        self.channels = model.preprocessing.channels
         mean = torch.tensor(model.preprocessing.mean, device=self.device)
         self.register_buffer("mean", mean.view(1, -1, *[1] * model.net.dimensions))
 
@@ -43,10 +45,11 @@ class Scores(nn.Module):
         Volumes have D before H, here as elsewhere.
         """
         shifted = pixels.to(self.device) - cast(Tensor, self.mean)
-        return (shifted / self.divisor).contiguous(memory_format=channels_last(self.net.dimensions))
+        x = to_channels(shifted / self.divisor, self.channels)
+        return x.contiguous(memory_format=channels_last(self.net.dimensions))
 
     def colours(self, x: Tensor) -> Tensor:
-        """Return pixel values from preprocessed input; the inverse of :meth:`reading`."""
+        """Return pixel values (N, 3, H, W) from preprocessed input; inverse of :meth:`reading`."""
         return x * self.divisor + cast(Tensor, self.mean)
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from verydeep.data.geometry import Window
+from verydeep.data import geometry
 from verydeep.inspection.activations import Unit, activations
 from verydeep.inspection.layers import parts_of
 from verydeep.inspection.subject import Subject
 from verydeep.nets.interface import Net
 from verydeep.nets.layer_outputs import check_layer, walk
 from verydeep.nets.registry import Layer
+from verydeep.nets.windows import Window
 
 MASS = 0.95
 """Share of the gradient inside the square of an effective receptive field."""
@@ -39,8 +40,8 @@ class Field(NamedTuple):
         visible: The part on the image; no other pixel has any influence.
     """
 
-    whole: Window
-    visible: Window
+    whole: geometry.Window
+    visible: geometry.Window
 
 
 class _Line(NamedTuple):
@@ -69,8 +70,8 @@ def theoretical_field(net: Net, layer: str, row: int, column: int, size: tuple[i
     steps = list(_layers_up_to(net, layer))
     y, x = (_back(steps, net, at, side) for at, side in zip((row, column), size, strict=True))
     return Field(
-        Window(y.first, x.first, y.last - y.first + 1, x.last - x.first + 1),
-        Window(
+        geometry.Window(y.first, x.first, y.last - y.first + 1, x.last - x.first + 1),
+        geometry.Window(
             y.seen_first,
             x.seen_first,
             y.seen_last - y.seen_first + 1,
@@ -87,23 +88,27 @@ def _layers_up_to(net: Net, layer: str) -> Iterator[Layer]:
             return
 
 
-def _window(layer: Layer, net: Net) -> tuple[int, int, int]:
-    """Return kernel, stride and padding of a layer; fc6 covers the last map."""
-    if layer.name == "fc6":
-        return net.final_map, 1, 0
-    return layer.kernel, layer.stride, layer.kernel // 2 if layer.kind == "conv" else 0
+def _slide(layer: Layer, net: Net) -> Window:
+    """Return how a layer slides; the first layer of the classifier covers the last map."""
+    head = next((name for name, _ in net.classifier.named_children()), None)
+    if layer.name == head:
+        return Window(net.final_map)
+    usual = layer.kernel // 2 if layer.kind == "conv" else 0
+    padding = usual if layer.padding is None else layer.padding
+    return Window(layer.kernel, layer.stride, padding, layer.ceil)
 
 
 def _back(steps: list[Layer], net: Net, position: int, side: int) -> _Line:
     """Trace a position back through layers to the pixels of an image of this side."""
-    windows = [_window(layer, net) for layer in steps]
+    slides = [_slide(layer, net) for layer in steps]
     sides = [side]
-    for kernel, stride, pad in windows:
-        sides.append((sides[-1] + 2 * pad - kernel) // stride + 1)
+    for slide in slides:
+        sides.append(slide.outputs(sides[-1]))
     if not 0 <= position < sides[-1]:
         raise IndexError(f"the map has {sides[-1]} positions along this side, got {position}")
     line = _Line(position, position, position, position)
-    for (kernel, stride, pad), before in zip(windows[::-1], sides[-2::-1], strict=True):
+    for slide, before in zip(slides[::-1], sides[-2::-1], strict=True):
+        kernel, stride, pad = slide.kernel, slide.stride, slide.padding
         line = _Line(
             line.first * stride - pad,
             line.last * stride - pad + kernel - 1,
@@ -177,7 +182,7 @@ def receptive_field(subject: Subject, unit: Unit) -> ReceptiveField:
     """Return the theoretical and the effective receptive field of a unit.
 
     Value and gradient are computed in float32 regardless of the model's precision, and from the
-    unit's theoretical field only.
+    unit's theoretical field only, unless a part of the image alone has other values.
     """
     model = subject.model.exact
     height, width = subject.pixels.shape[1:]
@@ -185,6 +190,8 @@ def receptive_field(subject: Subject, unit: Unit) -> ReceptiveField:
     stride = next(part.stride for part in parts_of(model.net) if part.layer.name == unit.layer)
     top, bottom = _whole_cells(field.visible.top, field.visible.height, height, stride)
     left, right = _whole_cells(field.visible.left, field.visible.width, width, stride)
+    if not model.net.divisible:
+        top, bottom, left, right = 0, height, 0, width
     x = model.eager.input_of(subject.pixels[None, :, top:bottom, left:right]).requires_grad_()
     values = walk(model.eager.net, x, [unit.layer])[unit.layer]
     value = values[0, unit.channel, unit.row - top // stride, unit.column - left // stride]

@@ -20,7 +20,7 @@ from verydeep.data.geometry import View, Window
 from verydeep.data.pipeline.rescaled import Pixels, TestPictures
 from verydeep.errors import printable
 from verydeep.evaluation.view_batching import Together, in_blocks
-from verydeep.inspection.activations import BLOCKS, LayerMap, Unit, activations
+from verydeep.inspection.activations import LayerMap, Unit, activations
 from verydeep.inspection.layers import check_channel
 from verydeep.inspection.receptive_field import Field, theoretical_field
 from verydeep.inspection.subject import MOST_PIXELS, Subject, too_large
@@ -40,7 +40,10 @@ class Channel(NamedTuple):
 
 def strongest_channels(subject: Subject) -> tuple[Channel, ...]:
     """Return the strongest channel of each block, for the image."""
-    strongest = (layer_map.strongest(1)[0] for layer_map in activations(subject, BLOCKS))
+    strongest = (
+        layer_map.strongest(1)[0]
+        for layer_map in activations(subject, subject.model.net.block_ends)
+    )
     return tuple(Channel(unit.layer, unit.channel) for unit in strongest)
 
 

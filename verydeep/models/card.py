@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from verydeep.errors import plural
 from verydeep.evaluation.metrics import TITLES
 from verydeep.nets.norm import norm_name
+from verydeep.nets.registry import family_of
 from verydeep.system.markdown import escape_markdown
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") 
         sections = {"Use": sections["Use"], "Preprocessing": sections["Preprocessing"]}
     else:
         answers = f"{len(model.classes)} {answers}"
-    lines = [f"# VGG net {model.net.name}, {answers}", "", *_what_it_is(model)]
+    kind = "VGG net" if family_of(model.net.name).adaptable else "Net"
+    lines = [f"# {kind} {model.net.name}, {answers}", "", *_what_it_is(model)]
     for heading, body in sections.items():
         lines += ["", f"## {heading}", "", *body]
     return "\n".join(lines) + "\n"
@@ -55,10 +57,12 @@ def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") 
 
 def _what_it_is(model: TrainedNet) -> Iterator[str]:
     net, settings = model.net, model.net.settings()
-    norm = norm_name(settings["batch_norm"]) or "none"
+    norm = norm_name(settings.get("batch_norm", False)) or "none"
+    colours = "RGB" if net.channels == 3 else "grey"
+    paper = family_of(net.name).paper
     yield (
-        f"Net {net.name} of Simonyan & Zisserman (2014), made for {net.input_size}x{net.input_size}"
-        f" RGB crops, width {settings['width']:g}, norm {norm}; "
+        f"Net {net.name} of {paper}, made for {net.input_size}x{net.input_size}"
+        f" {colours} crops, width {settings['width']:g}, norm {norm}; "
         f"{sum(p.numel() for p in net.parameters()):,} parameters. {_origin(model)}"
     )
 
@@ -144,7 +148,9 @@ def _how_measured(measured: Mapping[str, Any]) -> Iterator[str]:
 def _preprocessing(model: TrainedNet) -> Iterator[str]:
     low_high = sorted(set(model.train_scale))
     mean = ", ".join(f"{value:.2f}" for value in model.preprocessing.mean)
-    yield f"- RGB from 0 to 255, minus the mean {mean}, divided by {model.preprocessing.divisor:g}."
+    grey = ", averaged to grey" if model.preprocessing.channels == 1 else ""
+    divisor = f"{model.preprocessing.divisor:g}"
+    yield f"- RGB from 0 to 255, minus the mean {mean}, divided by {divisor}{grey}."
     yield f"- Trained at S = {' to '.join(map(str, low_high))} pixels (smallest side)."
     scales = ", ".join(map(str, model.test_scales))
     mirrored = "with" if model.test_flip else "without"

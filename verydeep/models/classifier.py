@@ -58,9 +58,22 @@ class Classifier(TrainedNet, Predictor):
 
     calibration: Calibration | None = None
 
-    any_size = slides = True
     interpolation = "bilinear"
-    density = "fully connected layers at every position of the last map"
+
+    @property
+    def any_size(self) -> bool:  # type: ignore[override]
+        """Whether images larger than ``input_size`` are classified densely."""
+        return self.net.any_size
+
+    @property
+    def slides(self) -> bool:
+        """Whether the dense answer is a map of positions."""
+        return self.net.any_size
+
+    @property
+    def density(self) -> str:
+        """Description of the dense evaluation on an image larger than a crop."""
+        return self.net.density
 
     @property
     def dimensions(self) -> int:

@@ -6,13 +6,22 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from safetensors import SafetensorError
 
 from verydeep.errors import InputError, ModelError
 from verydeep.models.path import CARD, CONFIG, WEIGHTS, find_model
 from verydeep.nets.norm import Norm, to_batch_norm, to_norm
-from verydeep.nets.registry import SMALLEST_INPUT, build
+from verydeep.nets.registry import NAMES as NAMES_OF_NETS
+from verydeep.nets.registry import build, family_of
 from verydeep.system.files import write_atomically, write_text
 from verydeep.system.option_names import option
 
@@ -27,16 +36,38 @@ class _Strict(BaseModel):
 
 
 class NetConfig(_Strict):
-    """Settings of a net, without the number of classes."""
+    """Settings of a net, without the number of classes; only those that its family has."""
 
     name: str
-    input_size: int = Field(ge=SMALLEST_INPUT, le=4096)
-    channels: Literal[3] = 3
+    input_size: int = Field(ge=1, le=4096)
+    channels: Literal[1, 3] = 3
     width: float = Field(gt=0, le=16)
-    hidden: int = Field(ge=0, le=2**20)
+    hidden: int | None = Field(None, ge=0, le=2**20)
     dropout: float = Field(ge=0, lt=1)
     norm: Norm = None
-    dimensions: Literal[2, 3] = Field(2, exclude_if=lambda value: value == 2)
+    dimensions: Literal[2, 3] = 2
+    activation: Literal["tanh", "relu"] | None = None
+    output: Literal["tanh", "linear"] | None = None
+    auxiliary: bool | None = None
+
+    @model_validator(mode="after")
+    def _of_a_family(self) -> NetConfig:
+        if self.name not in NAMES_OF_NETS:
+            raise ValueError(f"name: there is no net {self.name!r}")
+        family = family_of(self.name)
+        if self.input_size < family.smallest_input:
+            raise ValueError(f"input_size: at least {family.smallest_input}")
+        for key, value in self.__dict__.items():
+            if value is None and key != "norm" and key in family.settings:
+                raise ValueError(f"{key}: net {self.name} needs it")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _own_settings(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        own = {"name", *to_norm(family_of(self.name).settings)}
+        if self.dimensions == 2:  # left out, as by versions that knew no other
+            own.discard("dimensions")
+        return {key: value for key, value in dump(self).items() if key in own}
 
     @classmethod
     def of(cls, net: Net) -> NetConfig:

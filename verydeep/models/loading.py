@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verydeep.models.exported.reading import SUFFIXES, is_exported
-from verydeep.models.path import is_other_torchvision
+from verydeep.models.exported.reading import SUFFIXES, is_exported, read_metadata
+from verydeep.models.folder import read_config
+from verydeep.models.path import find_model, is_other_torchvision, is_weights
+from verydeep.nets.registry import family_of
 from verydeep.system.settings import Compute
 
 if TYPE_CHECKING:
@@ -39,6 +41,15 @@ def load_any_classifier(model: str | Path, compute: Compute | str | None = None)
     from verydeep.models.classifier import load_classifier
 
     return load_classifier(model, compute)
+
+
+def takes_crops_only(model: str) -> bool:
+    """Return whether a model has no dense form, as far as its files say without being loaded."""
+    if names_exported(model):
+        return not read_metadata(Path(model).expanduser()).dense
+    if is_weights(model) or not Path(model).expanduser().is_dir():
+        return False
+    return not family_of(read_config(find_model(model)).net.name).any_size
 
 
 def names_exported(model: object) -> bool:

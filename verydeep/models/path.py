@@ -28,7 +28,10 @@ FAMILIES = ("torchvision", "timm", "keras", "vgg", "matconvnet", "onnx")
 """Prefixes of the names of published weights."""
 
 VGG_NETS = tuple(f"vgg{depth}{norm}" for norm in ("", "_bn") for depth in (11, 13, 16, 19))
-"""torchvision nets accepted wherever a model or run folder is."""
+"""VGG nets of torchvision."""
+
+NATIVE_NETS = (*VGG_NETS, "googlenet")
+"""torchvision nets accepted wherever a model or run folder is: they become nets of this package."""
 
 
 def is_torchvision(name: object) -> bool:
@@ -59,8 +62,8 @@ def names_torchvision(model: object) -> bool:
 
 
 def is_other_torchvision(model: object) -> bool:
-    """Return whether a name refers to a torchvision net other than a VGG net."""
-    return names_torchvision(model) and _net(model) not in VGG_NETS
+    """Return whether a name refers to a torchvision net that is no net of this package."""
+    return names_torchvision(model) and _net(model) not in NATIVE_NETS
 
 
 def _net(name: object) -> str:
@@ -68,19 +71,19 @@ def _net(name: object) -> str:
 
 
 def check_vgg(name: object) -> None:
-    """Refuse a torchvision name that is not a VGG net; other values pass.
+    """Refuse a torchvision name that is no net of this package; other values pass.
 
     Raises:
-        ModelError: The name is not a VGG net.
+        ModelError: The name is not one of :data:`NATIVE_NETS`.
     """
     if not names_torchvision(name):
         return
     net = _net(name).removesuffix("-features")
-    if net not in VGG_NETS:
+    if net not in NATIVE_NETS:
         raise ModelError(
-            f"{TORCHVISION}{net}: of torchvision's nets only the VGG nets can be used here: "
-            f"{', '.join(VGG_NETS)} (verydeep predict and verydeep evaluate take all of its "
-            f"classifiers){did_you_mean(net, VGG_NETS)}"
+            f"{TORCHVISION}{net}: of torchvision's nets only these can be used here: "
+            f"{', '.join(NATIVE_NETS)} (verydeep predict and verydeep evaluate take all of its "
+            f"classifiers){did_you_mean(net, NATIVE_NETS)}"
         )
 
 

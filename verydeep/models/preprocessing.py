@@ -23,10 +23,12 @@ class Preprocessing:
     Attributes:
         mean: Mean red, green and blue of the training set, 0 to 255.
         divisor: Divisor of all pixels.
+        channels: Channels of the net's input; 1 for the mean of red, green and blue.
     """
 
     mean: tuple[float, float, float]
     divisor: float = 64.0
+    channels: int = 3
 
     def __call__(self, pictures: Tensor, shift: Tensor | None = None) -> Tensor:
         """Return the net's input.
@@ -36,9 +38,16 @@ class Preprocessing:
             shift: RGB shift added to every pixel of an image, float32 (N, 3), or None.
 
         Returns:
-            Input, float32, of the same shape, channels last in memory, on the images' device.
+            Input, float32, of the same shape or with one channel, channels last in memory, on the
+            images' device.
         """
         offset = -torch.tensor(self.mean, device=pictures.device)
         offset = offset if shift is None else shift + offset
         x = pictures.to(torch.float32, memory_format=channels_last(pictures.dim() - 2))
-        return x.add_(offset.view(-1, 3, *[1] * (x.dim() - 2))).div_(self.divisor)
+        x = x.add_(offset.view(-1, 3, *[1] * (x.dim() - 2))).div_(self.divisor)
+        return to_channels(x, self.channels)
+
+
+def to_channels(x: Tensor, channels: int) -> Tensor:
+    """Return images (N, 3, H, W) as they are, or for one channel their mean, (N, 1, H, W)."""
+    return x.mean(1, keepdim=True) if channels == 1 else x

@@ -216,7 +216,9 @@ def from_config(
     return {
         "net": net.eval(),
         "classes": config.classes,
-        "preprocessing": Preprocessing(config.preprocessing.mean, config.preprocessing.divisor),
+        "preprocessing": Preprocessing(
+            config.preprocessing.mean, config.preprocessing.divisor, net.channels
+        ),
         "train_scale": config.train_scale,
         "test_scales": config.test_scales,
         "test_flip": config.test_flip,

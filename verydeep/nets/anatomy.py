@@ -5,10 +5,9 @@ Pure arithmetic on Table 1, without tensors or torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any
+from itertools import chain, takewhile
 
 from verydeep.nets import table
 from verydeep.nets.names import check_name
@@ -78,7 +77,8 @@ class Anatomy:
     @property
     def receptive_field(self) -> int:
         """Side in pixels of the receptive field of one value of the last map."""
-        return [p for p in self.parts if p.layer.kind == "pool"][-1].receptive_field
+        maps = takewhile(lambda part: part.layer.kind != "fc", self.parts)
+        return [*maps][-1].receptive_field
 
 
 def anatomy(
@@ -124,12 +124,6 @@ def anatomy(
         ),
     )
     return Anatomy(name, input_size, tuple(measure(layers, input_size, dimensions)))
-
-
-def anatomy_of(settings: Mapping[str, Any], num_classes: int = 1000) -> Anatomy:
-    """Return the anatomy of a net with settings as :meth:`Net.settings` returns them."""
-    sizes = {name: value for name, value in settings.items() if name != "dropout"}
-    return anatomy(num_classes=num_classes, **sizes)
 
 
 def measure(layers: Iterable[Layer], size: int, dimensions: int = 2) -> Iterator[LayerAnatomy]:

@@ -27,14 +27,15 @@ def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
     of :func:`as_convolution`, but avoids reordering them (103 million in net D) at every call.
 
     Args:
-        classifier: ``nn.Linear`` and element-wise layers; the first expects a flattened (C, s, s)
-            map, or (C, s, s, s) of volumes.
+        classifier: ``nn.Linear`` and element-wise layers; the first ``nn.Linear`` expects a
+            flattened (C, s, s) map, or (C, s, s, s) of volumes.
         maps: Output of the convolutional part, (N, C, H, W); H, W ≥ s; or (N, C, D, H, W).
 
     Returns:
         Score map, (N, K, h, w), with h = H − s + 1 and w = W − s + 1; or (N, K, d, h, w).
     """
-    side = window_side(cast(nn.Linear, classifier[0]), maps.shape[1], maps.dim() - 2)
+    reading = next(layer for layer in classifier if isinstance(layer, nn.Linear))
+    side = window_side(reading, maps.shape[1], maps.dim() - 2)
     positions = [length - side + 1 for length in maps.shape[2:]]
     if len(maps) * math.prod(positions) > ROWS_AT_ONCE and max(positions) > 1:
         # Split the map into halves that overlap by a window, to bound the gathered windows.

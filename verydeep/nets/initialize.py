@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from verydeep.errors import InputError
 from verydeep.nets.spatial import BatchNorm, Convolution
 
-Scheme = Literal["he", "glorot", "normal"]
+Scheme = Literal["he", "glorot", "normal", "uniform"]
 
 PAPER_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
 """Net A's first four convolutions and fully connected layers, which deeper nets copy."""
@@ -41,22 +41,28 @@ def initialize(
         net: Net, changed in place; batch normalisation layers are reset.
         scheme: ``he`` is N(0, 2/fan_in) (He et al. 2015, for ReLU); ``glorot`` is
             N(0, 2/(fan_in + fan_out)) (Glorot & Bengio 2010); ``normal`` is N(0, variance), the
-            paper's. In scheme ``he`` the last layer is scaled by ``LAST_LAYER_GAIN``.
+            paper's; ``uniform`` is U(−2.4/fan_in, 2.4/fan_in) (LeCun et al. 1989). In scheme
+            ``he`` the last layer is scaled by ``LAST_LAYER_GAIN``.
         variance: Variance (not standard deviation) of scheme ``normal``, 1e-2 as published.
         generator: Random generator; None means torch's global one.
 
     Raises:
         InputError: The scheme is unknown.
     """
-    if scheme not in _STD:
-        raise InputError(f"initialisation must be he, glorot or normal, got {scheme!r} instead")
+    known = get_args(Scheme)
+    if scheme not in known:
+        listed = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise InputError(f"initialisation must be {listed}, got {scheme!r} instead")
     layers = [m for m in net.modules() if isinstance(m, Convolution | nn.Linear)]
     for layer in layers:
         fan_in, fan_out = fans(layer.weight)
-        std = _STD[scheme](fan_in, fan_out, variance)
-        if layer is layers[-1] and scheme == "he":
-            std *= LAST_LAYER_GAIN
-        layer.weight.normal_(0.0, std, generator=generator)
+        if scheme == "uniform":
+            layer.weight.uniform_(-2.4 / fan_in, 2.4 / fan_in, generator=generator)
+        else:
+            std = _STD[scheme](fan_in, fan_out, variance)
+            if layer is layers[-1] and scheme == "he":
+                std *= LAST_LAYER_GAIN
+            layer.weight.normal_(0.0, std, generator=generator)
         if layer.bias is not None:
             layer.bias.zero_()
     for module in net.modules():
@@ -145,9 +151,9 @@ def copy_layers(
 
 
 def _weight_layers(net: nn.Module) -> dict[str, tuple[str, dict[str, Tensor]]]:
-    """Return full name and parameters of every layer by its short name."""
+    """Return full name and parameters of every layer by its name within its part of the net."""
     return {
-        path.rpartition(".")[2]: (path, dict(module.named_parameters()))
+        path.partition(".")[2] or path: (path, dict(module.named_parameters()))
         for path, module in net.named_modules()
         if isinstance(module, Convolution | nn.Linear)
     }

@@ -33,6 +33,10 @@ class Net(nn.Module, ABC):
         stride: Image pixels between neighbouring positions of a score map.
         features: The convolutional part.
         classifier: The part after it, of which the last module gives the K outputs.
+        any_size: Whether larger images are classified densely; else all are of ``input_size``.
+        divisible: Whether a unit has the same value from its receptive field alone, cut off at
+            multiples of its stride.
+        last_map: Name of the output of ``features``.
     """
 
     name: str
@@ -43,6 +47,9 @@ class Net(nn.Module, ABC):
     stride: int
     features: nn.Sequential
     classifier: nn.Sequential
+    any_size: bool = True
+    divisible: bool = True
+    last_map: str = "pool5"
 
     @abstractmethod
     def score_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
@@ -80,6 +87,32 @@ class Net(nn.Module, ABC):
         """Return the settings to build the same net with, without the number of classes."""
 
     @property
+    def density(self) -> str:
+        """The dense form in words."""
+        return "fully connected layers at every position of the last map"
+
+    @property
+    def block_ends(self) -> tuple[str, ...]:
+        """Last layer of each block of convolutions."""
+        return ("pool1", "pool2", "pool3", "pool4", "pool5")
+
+    @property
+    def shown_layers(self) -> tuple[str, ...]:
+        """Layers to show by default: the ends of blocks, the penultimate layer, the scores."""
+        return (*self.block_ends, "relu7", *self.score_layer)
+
+    @property
+    def score_layer(self) -> tuple[str, ...]:
+        """Name of the layer that gives the scores; none without classes."""
+        return tuple(name for name, _ in self.classifier.named_children())[-1:]
+
+    @property
+    def convolutions(self) -> dict[str, str]:
+        """For each convolution, the layer that gives its maps after the activation."""
+        names = (name for name, _ in self.features.named_children())
+        return {name: name.replace("conv", "relu") for name in names if name.startswith("conv")}
+
+    @property
     def final_map(self) -> int:
         """Side of the last feature map for an image of exactly ``input_size``."""
         return self.input_size // self.stride
@@ -101,6 +134,22 @@ class Net(nn.Module, ABC):
         """
         if not self.num_classes:
             raise ModelError(NO_HEAD)
+
+    def check_dense(self, what: str) -> None:
+        """Refuse something that needs the dense form if the net has none.
+
+        Args:
+            what: What needs it, as the begin of a sentence.
+
+        Raises:
+            ModelError: The net takes images of one size only.
+        """
+        if not self.any_size:
+            size = f"{self.input_size}x{self.input_size}"
+            raise ModelError(
+                f"{what} needs the dense form, which net {self.name} does not have: it takes "
+                f"images of exactly {size} pixels"
+            )
 
     def check_pictures(self, x: Tensor) -> None:
         """Refuse images that the net cannot read.

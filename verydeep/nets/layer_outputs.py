@@ -54,10 +54,11 @@ def walk(net: Net, x: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
     wanted = {check_layer(net, layer) for layer in layers}
     found: dict[str, Tensor] = {}
     dense = False
+    head = next((name for name, _ in net.classifier.named_children()), None)
     for name, module in net.named_layers():
         if len(found) == len(wanted):
             break
-        if not dense and name == "fc6":
+        if not dense and name == head:
             x, dense = gather_windows(x, net.final_map), True
         x = module(x)
         if name in wanted:

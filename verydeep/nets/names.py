@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from verydeep.errors import InputError, did_you_mean
+from verydeep.nets.families import NEIGHBOURS, neighbour
 from verydeep.nets.table import NAMES, SIX
 
 BY_LAYERS = {"11": "A", "13": "B", "16": "D", "19": "E"}
@@ -37,6 +38,8 @@ Known(name='A-LRN', batch_norm=False), None)
     """
     if isinstance(name, bool) or not isinstance(name, str | int):
         return None
+    if other := neighbour(name):
+        return Known(other, batch_norm=False)
     word = str(name).strip().lower()
     plain = _BATCH_NORM.sub("", word)
     core = _PREFIX.sub("", plain).replace("_", "-")
@@ -61,7 +64,9 @@ def check_name(name: str) -> str:
             f"{name!r} is net {known.name} with batch normalisation: give {known.name}, and switch "
             "that on beside it"
         )
+    others = [other for family in NEIGHBOURS for other in family.names]
     raise InputError(
         f"there is no net {name!r}; the paper has {', '.join(SIX)} (vgg11 is A, vgg13 B, "
-        f"vgg16 D, vgg19 E) and {NAMES[-1]}{did_you_mean(str(name).upper(), NAMES)}"
+        f"vgg16 D, vgg19 E) and {NAMES[-1]}; beside them there are {', '.join(others)}"
+        f"{did_you_mean(str(name).upper(), NAMES)}{did_you_mean(str(name).lower(), others)}"
     )

@@ -21,7 +21,8 @@ def to_norm(settings: Mapping[str, Any]) -> dict[str, Any]:
     {'name': 'A', 'norm': 'batch'}
     """
     others = {key: value for key, value in settings.items() if key != "batch_norm"}
-    return {**others, "norm": norm_name(settings["batch_norm"])}
+    norm = {"norm": norm_name(settings["batch_norm"])} if "batch_norm" in settings else {}
+    return {**others, **norm}
 
 
 def to_batch_norm(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,4 +32,5 @@ def to_batch_norm(settings: Mapping[str, Any]) -> dict[str, Any]:
     {'name': 'A', 'batch_norm': False}
     """
     others = {key: value for key, value in settings.items() if key != "norm"}
-    return {**others, "batch_norm": settings["norm"] == "batch"}
+    norm = {"batch_norm": settings["norm"] == "batch"} if "norm" in settings else {}
+    return {**others, **norm}

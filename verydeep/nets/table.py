@@ -12,7 +12,7 @@ from typing import Literal
 
 from verydeep.errors import InputError, SizeError
 
-Kind = Literal["conv", "norm", "relu", "lrn", "pool", "fc", "dropout"]
+Kind = Literal["conv", "norm", "relu", "lrn", "pool", "fc", "dropout", "tanh", "composite"]
 
 LRN = "LRN"
 """Marks local response normalisation after the preceding convolution (net A-LRN only)."""
@@ -61,6 +61,8 @@ class Layer:
         outputs: Output channels or features.
         kernel: Side of the square (or cubic) kernel, in pixels; 1 for layers without a kernel.
         stride: Stride, in pixels.
+        padding: Pixels added at each side; None for half the kernel, which keeps the size.
+        ceil: Whether a pool's last window may extend beyond the map.
     """
 
     name: str
@@ -69,6 +71,8 @@ class Layer:
     outputs: int
     kernel: int = 1
     stride: int = 1
+    padding: int | None = None
+    ceil: bool = False
 
 
 def check_sizes(
@@ -162,16 +166,6 @@ def fully_connected_layers(
         yield Layer(f"drop{index}", "dropout", units, units)
         inputs = units
     yield Layer("fc8", "fc", units, num_classes)
-
-
-def block_of(parameter: str) -> int | None:
-    """Return the block of a parameter by its name; None for fully connected layers.
-
-    >>> block_of("features.conv3_1.weight"), block_of("classifier.fc8.bias")
-    (3, None)
-    """
-    layer = parameter.split(".")[-2]
-    return int(layer[4]) if layer.startswith(("conv", "norm")) else None
 
 
 def weight_layers(name: str) -> int:

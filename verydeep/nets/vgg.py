@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from verydeep.errors import InputError, did_you_mean
 from verydeep.nets import table
-from verydeep.nets.anatomy import Anatomy, anatomy_of
+from verydeep.nets.anatomy import Anatomy
+from verydeep.nets.anatomy import anatomy as table_anatomy
 from verydeep.nets.dense import classify_densely
 from verydeep.nets.initialize import initialize
 from verydeep.nets.interface import Net
@@ -183,7 +184,8 @@ class VGG(Net):
 
     def anatomy(self) -> Anatomy:
         """Return sizes, weights and receptive fields, layer by layer."""
-        return anatomy_of(self.settings(), self.num_classes)
+        sizes = {name: value for name, value in self.settings().items() if name != "dropout"}
+        return table_anatomy(num_classes=self.num_classes, **sizes)
 
     @cached_property
     def _receptive_field(self) -> int:
@@ -249,6 +251,10 @@ def vgg(
     """
     refuse_unknown(unknown)
     known = known_as(name)
+    if known and known.name not in table.COLUMNS:
+        raise InputError(
+            f"net {known.name} is none of the paper's: make it with verydeep.{known.name}()"
+        )
     if batch_norm is None:
         batch_norm = known is not None and known.batch_norm
     net = VGG(
@@ -290,3 +296,5 @@ def _module(layer: table.Layer, dropout: float, dimensions: int) -> nn.Module:
             return nn.Linear(layer.inputs, layer.outputs)
         case "dropout":
             return nn.Dropout(dropout)
+        case "tanh" | "composite":
+            raise AssertionError(f"{layer.name}: no layer of Table 1")

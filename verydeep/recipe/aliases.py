@@ -16,6 +16,8 @@ KEYS = {
     "per_device_train_batch_size": "training.batch",
     "accumulate": "training.micro_batch",
     "gradient_accumulation_steps": "training.micro_batch",
+    "opt": "training.optimizer",
+    "criterion": "training.loss",
     "wd": "training.weight_decay",
     "l2": "training.weight_decay",
     "epoch": "training.epochs",
@@ -83,13 +85,8 @@ KEYS = {
 """Key of a setting here, by its name elsewhere."""
 
 WORDS = {
-    "optimizer": "every net is trained by SGD with momentum, the paper's optimiser; see "
-    "training.momentum and training.weight_decay",
-    "opt": "every net is trained by SGD with momentum, the paper's optimiser; see "
-    "training.momentum and training.weight_decay",
     "num_classes": "the number of classes follows from the data",
     "classes": "the number of classes follows from the data",
-    "mean": "the mean colour is measured on the training images",
     "shuffle": "training images are always shuffled, by training.seed",
     "augment": "each augmentation has a setting of its own: data.crop, data.flip, "
     "data.colour_shift, data.train_scale",

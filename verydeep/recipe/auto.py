@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from verydeep.errors import RecipeError, plural
-from verydeep.nets.registry import SMALLEST_INPUT
+from verydeep.nets.registry import PAPER_NETS, SMALLEST_INPUT, family_of, known_as
 from verydeep.recipe.recipe import Recipe, check
 from verydeep.system.option_names import option
 
@@ -135,6 +135,7 @@ def auto_recipe(facts: DataFacts, said: Said) -> tuple[Recipe, tuple[Choice, ...
             "recipe auto is for classifiers; a box regressor takes "
             f"{option('recipe', 'localization')}"
         )
+    _check_net(said)
     chosen = tuple(choose(facts, said))
     tree = {section: dict(settings) for section, settings in said.items()}
     for choice in chosen:
@@ -142,6 +143,16 @@ def auto_recipe(facts: DataFacts, said: Said) -> tuple[Recipe, tuple[Choice, ...
             section, key = path.split(".")
             tree.setdefault(section, {})[key] = value
     return check(tree, origin=AUTO), chosen
+
+
+def _check_net(said: Said) -> None:
+    known = known_as(_get(said, "net.name"))
+    if known and known.name not in PAPER_NETS:
+        own = option("recipe", family_of(known.name).recipe)
+        raise RecipeError(
+            f"recipe auto chooses for the paper's nets; net {known.name} has a recipe of its own "
+            f"({own})"
+        )
 
 
 def choose(facts: DataFacts, said: Said) -> Iterator[Choice]:

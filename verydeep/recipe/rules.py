@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from verydeep.nets.registry import SMALLEST_INPUT
+from verydeep.recipe.net_rules import impossible_nets
 from verydeep.system.option_names import option, placeholder
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
             f"training.restarts: must rise between 0 and training.epochs ({training.epochs}), got "
             f"{list(training.restarts)} instead"
         )
-    if training.restarts and training.schedule == "plateau":
+    if training.restarts and training.schedule not in ("one-cycle", "cosine"):
         yield (
             "training.restarts: is for the schedules one-cycle and cosine, got "
-            f"{list(training.restarts)} with plateau"
+            f"{list(training.restarts)} with {training.schedule}"
         )
     if data.cache == "device" and data.workers:
         yield (
@@ -58,6 +58,7 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
             f"initialize.stages: must not name the net that they lead up to ({net.name}), got "
             f"{list(recipe.initialize.stages)} instead"
         )
+    yield from impossible_nets(recipe)
     yield from _impossible_box_regressors(recipe)
     yield from _impossible_transfers(recipe)
     given = recipe.test.scales
@@ -71,7 +72,7 @@ def _smallest_crop(recipe: Recipe) -> int:
     told_later = recipe.localization is not None and recipe.initialize.source is not None
     told_later = told_later or recipe.transfer is not None
     if told_later and "input_size" not in recipe.net.model_fields_set:
-        return SMALLEST_INPUT
+        return recipe.net.family.smallest_input
     return recipe.net.input_size
 
 
@@ -109,6 +110,8 @@ def _impossible_box_regressors(recipe: Recipe) -> Iterator[str]:
             "training.label_smoothing: must be 0 for a box regressor, whose loss knows no classes, "
             f"got {recipe.training.label_smoothing} instead"
         )
+    if recipe.data.crop == "area":
+        yield "data.crop: must be random or center for a box regressor, got 'area' instead"
     if recipe.data.stream:
         yield "data.stream: must be false or null for a box regressor, got true instead"
     if recipe.data.balance == "weights":

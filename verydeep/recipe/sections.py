@@ -23,7 +23,7 @@ from verydeep.evaluation.protocol import (
     TestProtocol,
 )
 from verydeep.nets import registry
-from verydeep.nets.norm import Norm, to_batch_norm
+from verydeep.nets.norm import Norm, to_batch_norm, to_norm
 from verydeep.system.settings import Compute, help_of
 
 
@@ -33,7 +33,15 @@ def _is_a_net(name: str) -> str:
     return name
 
 
+def _is_a_column(name: str) -> str:
+    if name not in registry.PAPER_NETS:
+        names = f"{', '.join(registry.PAPER_NETS[:-1])} or {registry.PAPER_NETS[-1]}"
+        raise PydanticCustomError("net", "Input should be {names}", {"names": names})
+    return name
+
+
 NetName = Annotated[str, AfterValidator(_is_a_net)]
+ColumnName = Annotated[str, AfterValidator(_is_a_column)]
 
 
 class Section(BaseModel):
@@ -52,23 +60,26 @@ class Section(BaseModel):
 
 
 class Net(Section):
-    """One of the nets, and its size (Table 1)."""
+    """A net and its size: one of the paper's (Table 1), or a neighbour of them."""
 
     @model_validator(mode="before")
     @classmethod
     def _other_names(cls, values: Any) -> Any:
-        """Accept ``vgg16`` for D, and ``vgg16_bn`` for D with batch normalisation."""
+        """Accept ``vgg16`` for D, ``vgg16_bn`` for D with batch normalisation; fill in a family.
+
+        A neighbour of the paper's nets has defaults of its own.
+        """
         name = values.get("name") if isinstance(values, dict) else None
         known = registry.known_as(name)
         if known is None:
             return values
         batch = {"norm": "batch"} if known.batch_norm else {}
-        return {**values, **batch, "name": known.name}
+        return {**_own_defaults(known.name), **values, **batch, "name": known.name}
 
-    name: NetName = Field("D", description="column of Table 1, or B-5x5")
-    input_size: int = Field(224, ge=registry.SMALLEST_INPUT, description="side of a crop, pixels")
+    name: NetName = Field("D", description="column of Table 1, B-5x5, or another net")
+    input_size: int = Field(224, description="side of a crop, pixels")
     width: float = Field(1.0, gt=0, description="factor on all channels and hidden units")
-    hidden: int = Field(
+    hidden: int | None = Field(
         registry.HIDDEN, ge=0, description="units of fc6 and fc7, before width; 0: fc8 alone"
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="share of fc6's and fc7's units dropped")
@@ -76,17 +87,52 @@ class Net(Section):
     dimensions: Literal[2, 3] | None = Field(
         None, description="2 for images, 3 for volumes (not in the paper); None: as the data are"
     )
+    activation: Literal["tanh", "relu"] | None = Field(
+        None, description="of hidden units, lecun1989 only"
+    )
+    output: Literal["tanh", "linear"] | None = Field(
+        None, description="of the last layer, lecun1989 only; linear with a softmax"
+    )
+
+    auxiliary: bool | None = Field(None, description="two more heads in training, googlenet only")
+
+    @field_validator("input_size")
+    @classmethod
+    def _large_enough(cls, value: int, info: ValidationInfo) -> int:
+        name = info.data.get("name")
+        least = registry.family_of(name).smallest_input if name else 1
+        if value < least:
+            words = "Input should be greater than or equal to {ge}"
+            raise PydanticCustomError("greater_than_equal", words, {"ge": least})
+        return value
+
+    @property
+    def family(self) -> registry.Family:
+        """Family of the net."""
+        return registry.family_of(self.name)
 
     @property
     def settings(self) -> dict[str, Any]:
         """Settings for building the net, except the number of classes."""
-        return to_batch_norm(self.model_dump()) | {"dimensions": self.dimensions or 2}
+        own = {"name", *to_norm(self.family.settings)}
+        values = {**self.model_dump(), "dimensions": self.dimensions or 2}
+        return to_batch_norm({key: value for key, value in values.items() if key in own})
+
+
+def _own_defaults(name: str) -> dict[str, Any]:
+    """Return the defaults of a neighbour of the paper's nets; None for what it does not have."""
+    if name in registry.PAPER_NETS:
+        return {}
+    own = to_norm(registry.family_of(name).settings)
+    return {"hidden": None, **{key: v for key, v in own.items() if key != "channels"}}
 
 
 class Initialize(Section):
     """Initial weights (section 3.1)."""
 
-    scheme: Literal["he", "glorot", "normal"] = Field("he", description="for layers not copied")
+    scheme: Literal["he", "glorot", "normal", "uniform"] = Field(
+        "he", description="for layers not copied"
+    )
     variance: float = Field(1e-2, gt=0, description="of scheme normal; the paper's is 1e-2")
     source: str | None = Field(None, description="model or run folder to copy layers from")
     layers: Literal["paper", "all"] = Field("paper", description="which layers are copied")
@@ -95,7 +141,7 @@ class Initialize(Section):
         description="rescale copied convolutions, so that each gives values of unit size; the "
         "scores stay the same",
     )
-    stages: tuple[NetName, ...] = Field(
+    stages: tuple[ColumnName, ...] = Field(
         (), description="nets trained first, each initialised from the one before"
     )
 
@@ -117,10 +163,17 @@ class Data(Section):
     train_scale: tuple[int, int] = Field(
         (256, 256), description="S, smallest side after rescaling, pixels; [low, high] jitters"
     )
-    crop: Literal["random", "center"] = Field("random", description="where a crop is cut")
+    crop: Literal["random", "center", "area"] = Field(
+        "random",
+        description="where a crop is cut; area: 8 to 100 % of the image at a ratio of 3/4 to 4/3, "
+        "whatever the scale (not in the paper)",
+    )
     flip: bool = Field(True, description="mirror half of the crops")
     colour_shift: float | None = Field(
         0.1, gt=0, description="deviation of the RGB shift along the pixels' principal axes"
+    )
+    mean: float | None = Field(
+        None, description="grey level taken for the mean; null: the training images' mean RGB"
     )
     divisor: float = Field(64.0, gt=0, description="inputs are (RGB - mean) / divisor; paper: 1")
     decode: Literal["cpu", "device"] = Field(
@@ -183,10 +236,17 @@ class Training(Section):
         "null: what fits",
     )
     learning_rate: float = Field(1e-2, gt=0, description="the highest, for any schedule")
+    loss: Literal["cross-entropy", "squared-error"] = Field(
+        "cross-entropy", description="squared-error: of the scores, to 1 and -1 (not in the paper)"
+    )
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="the paper's is sgd")
     momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step in the next")
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty multiplier")
-    schedule: Literal["plateau", "one-cycle", "cosine"] = Field(
+    schedule: Literal["plateau", "one-cycle", "cosine", "polynomial", "constant"] = Field(
         "plateau", description="of the learning rate; the paper's is plateau"
+    )
+    power: float = Field(
+        0.5, gt=0, description="of polynomial: rate (1 - share of the training done)^power"
     )
     warmup: float = Field(0.25, ge=0, lt=1, description="share of one-cycle that rises")
     epochs: int = Field(74, ge=1, description="ceiling; schedules other than plateau end here")

@@ -237,6 +237,7 @@ def _subjects(
     *,
     center: bool,
 ) -> Subjects:
+    center = center or not model.any_size
     if scale is None:
         scale = model.input_size if center else model.test_scales[0]
     model.check_scale(scale)

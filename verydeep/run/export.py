@@ -150,6 +150,8 @@ def export(
     classifier = _loaded(model)
     if classifier.dimensions == 3:
         raise ModelError(f"{model}: a net for volumes, and exported files are for images")
+    if dense or target == "web":
+        classifier.net.check_dense("a web page" if target == "web" else option("dense"))
     shown = _pictures(model, pictures, progress)
     quantized = int8 and target != "web"
     if quantized:

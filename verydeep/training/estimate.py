@@ -33,7 +33,7 @@ class PictureTimes:
     validation: float
 
 
-def time_steps(net: nn.Module, size: int, micro_batch: int, machine: Machine) -> PictureTimes:
+def time_steps(net: Net, size: int, micro_batch: int, machine: Machine) -> PictureTimes:
     """Return the times of passes with random images; the net stays unchanged.
 
     Args:
@@ -44,9 +44,8 @@ def time_steps(net: nn.Module, size: int, micro_batch: int, machine: Machine) ->
     """
     count = min(micro_batch, PROBE.get(machine.device.type, 16))
     with torch.random.fork_rng(), _restored(net):
-        dimensions = net.dimensions if isinstance(net, Net) else 2
-        x = torch.randn(count, 3, *[size] * dimensions, device=machine.device)
-        x = x.to(memory_format=channels_last(dimensions))
+        x = torch.randn(count, net.channels, *[size] * net.dimensions, device=machine.device)
+        x = x.to(memory_format=channels_last(net.dimensions))
         _, *seconds = [_time_pass(net.train(), x, machine) for _ in range(1 + STEPS)]
         with torch.inference_mode():
             validation = _time_pass(net.eval(), x, machine)

@@ -16,6 +16,17 @@ from verydeep.localization.box_geometry import iou, to_corners
 from verydeep.localization.head import LOSSES, LossName, as_boxes, of_class
 from verydeep.localization.protocol import CORRECT_ABOVE
 
+AUXILIARY_WEIGHT = 0.3
+"""Weight of the loss of an auxiliary head (Szegedy et al. 2014)."""
+
+
+def heads_of(outputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return scores (N, K) and those of auxiliary heads, from (N, K) or (N, 1 + A, K)."""
+    if outputs.dim() == 2:
+        return outputs, ()
+    scores, *others = outputs.unbind(1)
+    return scores, tuple(others)
+
 
 class Objective(Protocol):
     """Interface between the loop and its task."""
@@ -52,24 +63,53 @@ class Classification:
     error = "top1_error"
 
     def losses(self, outputs: Tensor, batch: MicroBatch) -> Tensor:
-        """Return the weighted losses (N,) of scores (N, K)."""
-        losses = F.cross_entropy(
-            outputs, batch.labels, label_smoothing=self.label_smoothing, reduction="none"
+        """Return the weighted losses (N,) of scores (N, K) or (N, 1 + A, K).
+
+        The losses of A auxiliary heads are added with :data:`AUXILIARY_WEIGHT`.
+        """
+        scores, auxiliary = heads_of(outputs)
+        losses = self._losses(scores, batch.labels)
+        for more in auxiliary:
+            losses = losses + AUXILIARY_WEIGHT * self._losses(more, batch.labels)
+        return self.weighted(losses, batch)
+
+    def _losses(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(
+            scores, labels, label_smoothing=self.label_smoothing, reduction="none"
         )
+
+    def weighted(self, losses: Tensor, batch: MicroBatch) -> Tensor:
+        """Return losses (N,) times the weights of their classes."""
         if self.class_weights is not None:
             # Unlike PyTorch, the mean divides by the number of images instead of the sum of the
             # weights, so that the parts of a batch add up to the batch.
-            losses = losses * self.class_weights.to(outputs.device)[batch.labels]
+            losses = losses * self.class_weights.to(losses.device)[batch.labels]
         return losses
 
     def wrong(self, outputs: Tensor, batch: MicroBatch) -> Tensor:
         """Return whether the predicted class is wrong, bool (N,)."""
-        return outputs.argmax(1) != batch.labels
+        return heads_of(outputs)[0].argmax(1) != batch.labels
 
     @property
-    def chance_of(self) -> int:
+    def chance_of(self) -> int | None:
         """Number of classes K."""
         return self.classes
+
+
+@dataclass(frozen=True)
+class SquaredError(Classification):
+    """Classification by the mean squared error of the scores to 1 for the class, else to −1.
+
+    The loss of an image is the mean over its K scores, as LeCun et al. (1989) report it.
+    """
+
+    def _losses(self, scores: Tensor, labels: Tensor) -> Tensor:
+        targets = 2 * F.one_hot(labels, self.classes).to(scores) - 1
+        return (scores - targets).square().mean(1)
+
+    @property
+    def chance_of(self) -> None:
+        """None: the loss at chance level is not ln K."""
 
 
 @dataclass(frozen=True)

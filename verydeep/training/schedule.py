@@ -1,4 +1,4 @@
-"""Learning-rate schedules with a common interface: the paper's plateau and two fixed curves."""
+"""Learning-rate schedules with a common interface: the paper's plateau and fixed curves."""
 
 from __future__ import annotations
 
@@ -145,6 +145,15 @@ def cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def polynomial(progress: float, power: float = 0.5) -> float:
+    """Return (1 − progress)^power, which falls slowly at first if the power is below 1.
+
+    >>> polynomial(0.0), polynomial(0.75), polynomial(1.0)
+    (1.0, 0.5, 0.0)
+    """
+    return float((1 - progress) ** power)
+
+
 def one_cycle(progress: float, warmup: float = 0.25) -> float:
     """Return one cycle: a warm-up, then half a cosine (Smith & Topin 2017).
 
@@ -170,6 +179,14 @@ def make_schedule(recipe: Recipe) -> Schedule:
         case "cosine":
             return CurveSchedule(
                 training.learning_rate, training.epochs, cosine, restarts=training.restarts
+            )
+        case "constant":
+            return CurveSchedule(training.learning_rate, training.epochs, lambda progress: 1.0)
+        case "polynomial":
+            return CurveSchedule(
+                training.learning_rate,
+                training.epochs,
+                lambda progress: polynomial(progress, training.power),
             )
         case "one-cycle":
             return CurveSchedule(

@@ -61,6 +61,7 @@ class Descriptor:
         Raises:
             InputError: The model has no such layer, or a scale is below its input size.
         """
+        model.net.check_dense("a vector of features")
         how = TestProtocol("dense", self.scales, self.flip).for_model(model)
         for scale in how.used_scales:
             model.check_scale(scale)

@@ -7,6 +7,7 @@ from typing import Any
 
 from verydeep.cli.text.columns import Cells, align
 from verydeep.nets.anatomy import Anatomy, LayerAnatomy
+from verydeep.nets.families import NEIGHBOURS
 from verydeep.nets.table import COLUMNS, weight_layers
 
 
@@ -36,8 +37,13 @@ def nets_as_text(nets: Sequence[Anatomy]) -> str:
         f"max-pool follows each block, then FC-{4096}, FC-{4096} and the classes. Counted for "
         f"{size}x{size} RGB. B-5x5 is the\n"
         "shallow net of section 4.1: B with one 5x5 in place of each pair of 3x3.\n"
-        "Layer by layer: verydeep nets D"
+        "Layer by layer: verydeep nets D\n\n"
+        f"Neighbours, each with a recipe of its name:\n{align(_neighbours(), left=2)}"
     )
+
+
+def _neighbours() -> list[Cells]:
+    return [(name, f"{one.paper}: {one.known_for}") for one in NEIGHBOURS for name in one.names]
 
 
 def nets_as_json(nets: Sequence[Anatomy]) -> dict[str, Any]:
@@ -51,7 +57,12 @@ def nets_as_json(nets: Sequence[Anatomy]) -> dict[str, Any]:
                 **_sums(net),
             }
             for net in nets
-        ]
+        ],
+        "neighbours": [
+            {"name": name, "paper": one.paper, "known_for": one.known_for, "recipe": one.recipe}
+            for one in NEIGHBOURS
+            for name in one.names
+        ],
     }
 
 
@@ -105,7 +116,9 @@ def _sums(net: Anatomy) -> dict[str, int]:
 
 
 def _layer_cells(part: LayerAnatomy, net: Anatomy) -> Cells:
-    flat = part.layer.name[-1] in "678" and part.layer.kind != "pool" and part.size == 1
+    # Layers after the first fully connected one have features, not maps.
+    kinds = [one.layer.kind for one in net.parts[: net.parts.index(part) + 1]]
+    flat = "fc" in kinds
     output = f"{part.channels}" if flat else f"{part.channels}x{part.size}x{part.size}"
     return (
         part.layer.name,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from verydeep.data.builtin.digits import digits_folder
+from verydeep.data.builtin.digits_1989 import digits_1989_folder
 from verydeep.data.builtin.solid_digits import solid_digits_folder
 from verydeep.data.builtin.torchvision_sets import SETS, TABLE, torchvision_folder
 from verydeep.data.dataset import Dataset
@@ -17,7 +18,7 @@ from verydeep.data.samples import Samples
 from verydeep.data.volumes import layout as volumes
 from verydeep.system.progress import Progress
 
-NAMES = ("digits", "digits-3d", *SETS)
+NAMES = ("digits", "digits-1989", "digits-3d", *SETS)
 
 DIGITS = "built-in digits"
 """Layout of the digits, in words."""
@@ -37,6 +38,8 @@ def read(name: str, progress: Progress | None = None) -> Dataset:
         return replace(dataset, layout=DIGITS)
     if name == "digits-3d":
         return replace(volumes.read(solid_digits_folder()), layout=SOLID_DIGITS)
+    if name == "digits-1989":
+        return replace(split_folders.read(digits_1989_folder()), layout=DIGITS)
     folder = torchvision_folder(name, progress)
     return replace(table.read(folder / TABLE), layout=f"torchvision's {SETS[name].title}")
 

@@ -33,6 +33,8 @@ class Augmentation:
         scale: Range (low, high) of the training scale S in pixels, drawn uniformly per image;
             low = high for a fixed S.
         random_crop: Crop at a random position; else at the centre.
+        any_area: Instead of that, and whatever the scale, crop a random share of the image's area
+            at a random aspect ratio, stretched to a square (Szegedy et al. 2014).
         flip: Mirror with probability 1/2.
         colour_shift: Standard deviation of the factors αₖ in Krizhevsky's RGB shift Σₖ αₖ λₖ pₖ;
             None for no shift.
@@ -43,6 +45,17 @@ class Augmentation:
     random_crop: bool = True
     flip: bool = True
     colour_shift: float | None = 0.1
+    any_area: bool = False
+
+
+AREA = (0.08, 1.0)
+"""Smallest and largest share of the image's area."""
+
+ASPECT = (3 / 4, 4 / 3)
+"""Smallest and largest ratio of width to height."""
+
+TRIES = 10
+"""Draws of an area and a ratio, of which the first that fits into the image counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +93,10 @@ def draw_crop(
         augmentation: The settings.
         height: Image height in pixels.
         width: Image width in pixels.
-        generator: Always yields the same count of numbers, whatever the settings.
+        generator: Yields the same count of numbers whatever the settings, except with areas.
     """
+    if augmentation.any_area:
+        return _draw_area(augmentation, height, width, generator)
     scale, top, left, mirror = generator.random(4)
     shift = generator.standard_normal(3) * (augmentation.colour_shift or 0.0)
     low, high = augmentation.scale
@@ -94,6 +109,33 @@ def draw_crop(
         )
     flip = augmentation.flip and bool(mirror < 0.5)
     return Crop(rescaled, window, flip, (float(shift[0]), float(shift[1]), float(shift[2])))
+
+
+def _draw_area(
+    augmentation: Augmentation, height: int, width: int, generator: np.random.Generator
+) -> Crop:
+    """Draw a crop by its area; the central square if no draw fits into the image."""
+    mirror = generator.random()
+    shift = generator.standard_normal(3) * (augmentation.colour_shift or 0.0)
+    h = w = min(height, width)
+    top, left = (height - h) // 2, (width - w) // 2
+    for _ in range(TRIES):
+        share, down, right = generator.random(3)
+        area = (AREA[0] + share * (AREA[1] - AREA[0])) * height * width
+        ratio = math.exp(generator.uniform(*(math.log(bound) for bound in ASPECT)))
+        tall, wide = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if 0 < tall <= height and 0 < wide <= width:
+            h, w = tall, wide
+            top, left = int(down * (height - h + 1)), int(right * (width - w + 1))
+            break
+    size = augmentation.size
+    # The image is stretched so that the area becomes a square; the window is where it lies then.
+    rescaled = (max(size, round(height * size / h)), max(size, round(width * size / w)))
+    corner = (round(top * size / h), round(left * size / w))
+    top, left = (min(at, side - size) for at, side in zip(corner, rescaled, strict=True))
+    flip = augmentation.flip and bool(mirror < 0.5)
+    shifts = (float(shift[0]), float(shift[1]), float(shift[2]))
+    return Crop(rescaled, Window(top, left, size, size), flip, shifts)
 
 
 def cut(pixels: Tensor, crop: Crop, extent: tuple[float, float] | None = None) -> Tensor:

@@ -60,6 +60,7 @@ def named_engine(model: TrainedNet, progress: Progress | None = None) -> Engine:
         return _int8_engine(model, progress)
     if name in (AUTO, TORCH):
         return model.eager
+    model.net.check_dense(f"the engine {name}")
     KINDS[name].check_installed()
     files = files_of(model, precision)
     verdict = verdict_on(model, name, precision, progress, files=files)
@@ -103,7 +104,8 @@ def fastest_engine(model: TrainedNet, pixels: float, progress: Progress | None =
     """
     progress = progress or Progress()
     expected = eager_seconds(model, pixels)
-    here = model.machine.device.type == "cpu" and model.net.dimensions == 2
+    net = model.net
+    here = model.machine.device.type == "cpu" and net.dimensions == 2 and net.any_size
     if expected < WORTH_LOADING or not here:
         return model.eager
     with joined() as group:

@@ -22,10 +22,11 @@ def fold_norm(
     the convolution: a factor and an offset per channel. They are computed in float64.
 
     Args:
-        layer: Convolution with a bias.
+        layer: Convolution; one without a bias has biases of 0.
         norm: Batch normalisation after it; None returns the convolution's own values.
     """
-    weight, bias = _float64(layer.weight), _float64(layer.bias)
+    weight = _float64(layer.weight)
+    bias = np.zeros(len(weight)) if layer.bias is None else _float64(layer.bias)
     if isinstance(norm, nn.BatchNorm2d):
         mean, variance = _float64(norm.running_mean), _float64(norm.running_var)
         factor = _float64(norm.weight) / np.sqrt(variance + norm.eps)

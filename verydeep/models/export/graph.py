@@ -8,15 +8,14 @@ N images, H height, W width, K classes; D, C channels; h, w: sides of an output 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from verydeep.errors import InputError, did_you_mean
 from verydeep.models.export.builder import GraphBuilder, Shape
-from verydeep.models.export.folding import fold_norm
+from verydeep.models.export.layers import add_convolution, add_layer, add_layers, as_array
 from verydeep.models.exported.session import INPUT, PROBABILITIES, SCORES
 from verydeep.models.trained_net import TrainedNet
 from verydeep.nets.dense import as_convolution
@@ -53,7 +52,7 @@ def onnx_graph(
         dense: Accept any H, W ≥ ``input_size``, with the fully connected layers as convolutions;
             otherwise H = W = ``input_size``.
         outputs: Names of the outputs, in order; None means ``probabilities`` and ``scores``, or
-            ``pool5`` for a net without classes. Layers that no output needs are left out.
+            the last map for a net without classes. Layers that no output needs are left out.
 
     Raises:
         InputError: The net has no such output.
@@ -63,9 +62,9 @@ def onnx_graph(
     wanted = _checked(net, outputs)
     build = GraphBuilder(f"verydeep_{net.name}")
     side: Shape = ("height", "width") if dense else (net.input_size, net.input_size)
-    build.input(INPUT, build.types.UINT8, ("batch", *side, net.channels))
+    build.input(INPUT, build.types.UINT8, ("batch", *side, 3))
     _add_preprocessing(build, model)
-    found = {"pool5": _add_features(build, net)}
+    found = {net.last_map: add_layers(build, "features", net.features.named_children())}
     if net.num_classes:
         found |= _add_dense_classifier(build, net) if dense else _add_classifier(build, net)
         found[PROBABILITIES] = add_softmax(build, model, dense=dense)
@@ -101,29 +100,8 @@ def _add_preprocessing(build: GraphBuilder, model: TrainedNet) -> None:
     build.then("Cast", "pixels", to=build.types.FLOAT)
     build.then("Sub", "centred", build.constant("mean", mean))
     build.then("Div", "input", build.constant("divisor", divisor))
-
-
-def _add_features(build: GraphBuilder, net: Net) -> str:
-    """Add the convolutional part, and return its output."""
-    layers = dict(net.features.named_children())
-    for name, module in layers.items():
-        output = f"features.{name}"
-        match module:
-            case nn.Conv2d():
-                weight, bias = fold_norm(module, layers.get(name.replace("conv", "norm")))
-                _add_convolution(build, output, weight, bias, int(module.padding[0]))
-            case nn.BatchNorm2d():
-                continue  # folded into the convolution before it
-            case nn.ReLU():
-                build.then("Relu", output)
-            case nn.LocalResponseNorm(size=size, alpha=alpha, beta=beta, k=bias):
-                build.then("LRN", output, size=size, alpha=alpha, beta=beta, bias=bias)
-            case nn.MaxPool2d():
-                window = [cast(int, module.kernel_size)] * 2
-                build.then("MaxPool", output, kernel_shape=window, strides=window)
-            case _:
-                raise AssertionError(f"{name}: no operator for {type(module).__name__}")
-    return build.last
+    if model.preprocessing.channels == 1:
+        build.then("ReduceMean", "grey", axes=[1], keepdims=1)
 
 
 def _add_classifier(build: GraphBuilder, net: Net) -> dict[str, str]:
@@ -133,15 +111,16 @@ def _add_classifier(build: GraphBuilder, net: Net) -> dict[str, str]:
     for name, module in net.classifier.named_children():
         output = f"classifier.{name}"
         if isinstance(module, nn.Linear):
-            weight = build.constant(f"{output}.weight", _array(module.weight))
-            bias = build.constant(f"{output}.bias", _array(module.bias))
+            weight = build.constant(f"{output}.weight", as_array(module.weight))
+            bias = build.constant(f"{output}.bias", as_array(module.bias))
             build.then("Gemm", output, weight, bias, transB=1)
-        elif isinstance(module, nn.ReLU):
-            found[name.replace("relu", "fc")] = build.then("Relu", output)
+        else:
+            add_layer(build, output, module)
+            found[name.replace("relu", "fc")] = build.last
     found[SCORES] = build.last
     positions = build.constant("positions", np.array([2, 3], np.int64))
     return {
-        name: build.node("Unsqueeze", [source, positions], f"{source}.map")
+        name: build.node("Unsqueeze", [source, positions], f"{source}.{name}.map")
         for name, source in found.items()
     }
 
@@ -154,22 +133,12 @@ def _add_dense_classifier(build: GraphBuilder, net: Net) -> dict[str, str]:
         output = f"classifier.{name}"
         if isinstance(module, nn.Linear):
             kernel = as_convolution(module, module.in_features // side**2)
-            _add_convolution(build, output, _array(kernel), _array(module.bias), 0)
+            add_convolution(build, output, as_array(kernel), as_array(module.bias), 0)
             side = 1
-        elif isinstance(module, nn.ReLU):
-            found[name.replace("relu", "fc")] = build.then("Relu", output)
+        else:
+            add_layer(build, output, module)
+            found[name.replace("relu", "fc")] = build.last
     return {**found, SCORES: build.last}
-
-
-def _add_convolution(
-    build: GraphBuilder, output: str, weight: NDArray[Any], bias: NDArray[Any], padding: int
-) -> None:
-    names = (
-        build.constant(f"{output}.weight", weight),
-        build.constant(f"{output}.bias", bias),
-    )
-    kernel = list(weight.shape[2:])
-    build.then("Conv", output, *names, kernel_shape=kernel, pads=[padding] * 4)
 
 
 def add_softmax(build: GraphBuilder, model: TrainedNet, *, dense: bool) -> str:
@@ -188,12 +157,8 @@ def _shape(net: Net, output: str, *, dense: bool) -> Shape:
     if output == PROBABILITIES:
         return ("batch", net.num_classes)
     channels = net.num_classes if output == SCORES else net.activations(output)
-    if output == "pool5":
-        sides = ("pool5_rows", "pool5_columns") if dense else (net.final_map, net.final_map)
+    if output == net.last_map:
+        sides = (f"{output}_rows", f"{output}_columns") if dense else (net.final_map, net.final_map)
     else:
         sides = ("rows", "columns") if dense else (1, 1)
     return ("batch", channels, *sides)
-
-
-def _array(tensor: Tensor) -> NDArray[np.float32]:
-    return tensor.detach().float().cpu().numpy()

@@ -13,6 +13,7 @@ from torch.fx.experimental import _config as settings
 from torch.nn import functional as F
 
 from verydeep.models.classifier import Classifier
+from verydeep.models.preprocessing import to_channels
 from verydeep.nets.dense import as_convolution
 
 
@@ -30,6 +31,7 @@ class WholeClassifier(nn.Module):
         self.features, self.classifier = net.features, net.classifier
         self.side, self.dense = net.final_map, dense
         self.divisor = model.preprocessing.divisor
+        self.channels = model.preprocessing.channels
         self.temperature = model.calibration.temperature if model.calibration else None
         mean = torch.tensor(model.preprocessing.mean).view(3, 1, 1)
         self.register_buffer("mean", mean)
@@ -38,6 +40,7 @@ class WholeClassifier(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities (N, K) and scores (N, K, h, w) of images, uint8 (N, H, W, 3)."""
         x = (images.permute(0, 3, 1, 2).float() - self.mean) / self.divisor
+        x = to_channels(x, self.channels)
         # Contiguous, so that no choice of a memory format depends on the size.
         maps = self.features(x.contiguous())
         if self.dense:

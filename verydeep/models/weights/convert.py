@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 from verydeep.models.weights.match import Match, Taken
 from verydeep.models.weights.source import BatchNorm, SourceLayer
 from verydeep.nets.interface import Net
-from verydeep.nets.registry import build
+from verydeep.nets.registry import PAPER_NETS, build, family_of
 
 DIVISOR = 64.0
 """Divisor of pixels, as in training; the first layer absorbs the rest of the scaling.
@@ -53,11 +54,8 @@ def to_net(
         input_size: Side of the images, in pixels.
         dtype: Precision of the folding and of the net's weights.
     """
-    settings = {"width": match.width, "input_size": input_size, "batch_norm": match.batch_norm}
-    # Units are scaled by the width, which may be no integer multiple.
-    hidden = round(match.hidden / match.width)
     with torch.device("meta"):
-        net = build(match.name, match.num_classes, hidden=hidden, **settings)
+        net = build(match.name, match.num_classes, input_size=input_size, **_settings(match))
     state = dict(_weights(match, pixels))
     kinds = net.state_dict()
     net.load_state_dict(
@@ -70,12 +68,22 @@ def to_net(
     return net.eval()
 
 
+def _settings(match: Match) -> dict[str, Any]:
+    """Return the settings of the net that a match fills."""
+    own = family_of(match.name).settings
+    # Units are scaled by the width, which may be no integer multiple.
+    hidden = {"hidden": round(match.hidden / match.width)} if "hidden" in own else {}
+    auxiliary = {"auxiliary": False} if "auxiliary" in own else {}
+    return {"width": match.width, "batch_norm": match.batch_norm, **hidden, **auxiliary}
+
+
 def _weights(match: Match, pixels: Pixels) -> Iterator[tuple[str, Tensor]]:
     """Yield names and values of the net's weights, in float64."""
     for number, taken in enumerate(match.convolutions):
         weight = taken.source.weight.double()
         yield f"features.{taken.layer}.weight", _folded(weight, pixels) if not number else weight
-        yield f"features.{taken.layer}.bias", _bias(taken.source)
+        if match.name in PAPER_NETS or taken.source.norm is None:
+            yield f"features.{taken.layer}.bias", _bias(taken.source)
         if taken.source.norm:
             prefix = f"features.{taken.layer.replace('conv', 'norm')}."
             for name, value in _norm(taken.source.norm).items():

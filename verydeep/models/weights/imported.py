@@ -13,9 +13,10 @@ import torch
 from verydeep.errors import InputError, ModelError, plural, printable
 from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig
 from verydeep.models.weights.convert import DIVISOR, to_net
-from verydeep.models.weights.families import known_facts, pixels_of
+from verydeep.models.weights.families import HABITS, known_facts, pixels_of
 from verydeep.models.weights.imagenet import ilsvrc_classes, ilsvrc_numbers
 from verydeep.models.weights.match import Match, match
+from verydeep.models.weights.neighbours import FACTS, match_neighbour
 from verydeep.models.weights.recognize import read_weights
 from verydeep.models.weights.source import Fact, Family, SourceFile
 from verydeep.nets.interface import Net
@@ -123,9 +124,10 @@ def import_file(
     """
     file = read_weights(path)
     try:
-        found = match(file)
+        found = match_neighbour(file) or match(file)
     except ModelError as error:
         raise ModelError(f"{printable(path)}: {error}") from error
+    known = known or facts_of_neighbour(file.family, found.name)
     facts = known_facts(file, said, known)
     size = _input_size(file, found)
     net = to_net(found, pixels_of(facts), input_size=size, dtype=dtype)
@@ -143,6 +145,11 @@ def import_file(
         source=about,
     )
     return Imported(net, config, found, facts, file.format, file.family, path)
+
+
+def facts_of_neighbour(family: Family, net: str) -> Mapping[str, Fact] | None:
+    """Return what is known of a neighbour of the paper's nets in files of a framework."""
+    return {**HABITS[family], **FACTS[net]} if net in FACTS else None
 
 
 def _input_size(file: SourceFile, found: Match) -> int:

@@ -20,10 +20,11 @@ from verydeep.models.weights.convert import DIVISOR
 from verydeep.models.weights.download import fetch
 from verydeep.models.weights.families import AUTHORS_MEAN, HABITS
 from verydeep.models.weights.imported import USUAL_SIZE, Imported, import_file
+from verydeep.models.weights.neighbours import FACTS
 from verydeep.models.weights.published import Published, find_published, published_like
 from verydeep.models.weights.source import Fact
 from verydeep.nets.norm import norm_name
-from verydeep.nets.registry import HIDDEN
+from verydeep.nets.registry import HIDDEN, family_of
 from verydeep.system.progress import Progress
 
 TORCHVISION_FEATURES = "torchvision/vgg16-features"
@@ -92,7 +93,7 @@ def split_name(source: str | Path) -> tuple[str | None, Path | None]:
 
 def facts_of(known: Published) -> Mapping[str, Fact]:
     """Return what published weights are known to expect."""
-    facts = dict(HABITS[known.family])
+    facts = {**HABITS[known.family], **FACTS.get(known.net, {})}
     if known.name == TORCHVISION_FEATURES:
         how = "torchvision's transforms of these weights: the authors' mean, std 1/255"
         facts |= {"mean": Fact(AUTHORS_MEAN, how), "std": Fact((1.0, 1.0, 1.0), how)}
@@ -139,14 +140,17 @@ def _config_of(known: Published) -> ModelConfig:
     """Return the configuration of published weights as far as it is known without the file."""
     facts = facts_of(known)
     resize = facts["resize"].value
+    own = family_of(known.net).settings
+    hidden = HIDDEN if known.classifier else 0
     return ModelConfig(
         net=NetConfig(
             name=known.net,
             input_size=USUAL_SIZE,
             width=1.0,
-            hidden=HIDDEN if known.classifier else 0,
-            dropout=0.5,
+            hidden=hidden if "hidden" in own else None,
+            dropout=own["dropout"],
             norm=norm_name(known.batch_norm),
+            auxiliary=False if "auxiliary" in own else None,
         ),
         classes=("0",) if known.classifier else (),
         preprocessing=PreprocessingConfig(mean=facts["mean"].value, divisor=DIVISOR),

@@ -91,8 +91,8 @@ class Published:
     @property
     def alias(self) -> str:
         """Usual name of the net: ``vgg16_bn`` is net D with batch normalisation."""
-        layers = next(layers for layers, net in BY_LAYERS.items() if net == self.net)
-        return f"vgg{layers}" + "_bn" * self.batch_norm
+        layers = next((layers for layers, net in BY_LAYERS.items() if net == self.net), None)
+        return f"vgg{layers}" + "_bn" * self.batch_norm if layers else self.net
 
 
 DIGITS = {"md5": 32, "sha256": 64, "sha384": 96}

@@ -21,6 +21,7 @@ from verydeep.data.pipeline.rescaled import Rescale
 from verydeep.errors import ModelError, printable
 from verydeep.models.classifier import Classifier
 from verydeep.models.weights.imported import Imported
+from verydeep.models.weights.neighbours import FACTS
 from verydeep.models.weights.source import Fact
 from verydeep.system.progress import Progress
 
@@ -32,6 +33,10 @@ RUNTIMES: Mapping[str, str] = {
     "timm": "timm_runtime",
 }
 """Module in ``runtimes`` by family of the file."""
+
+
+NEIGHBOURS = "neighbour_runtime"
+"""Module for the neighbours of the paper's nets, of any family."""
 
 
 class Runtime(Protocol):
@@ -93,7 +98,8 @@ def compare_with_source(
     """
     if imported.family not in RUNTIMES:
         raise ModelError(f"{imported.format}: no runtime for such files is known, so none compares")
-    name = f"verydeep.models.weights.runtimes.{RUNTIMES[imported.family]}"
+    own = NEIGHBOURS if imported.match.name in FACTS else RUNTIMES[imported.family]
+    name = f"verydeep.models.weights.runtimes.{own}"
     runtime = cast(Runtime, importlib.import_module(name))
     crops = torch.stack([_central_crop(Path(image), model) for image in images])
     with progress.task("comparing with the source", len(images)):

@@ -168,6 +168,7 @@ def quantize(
     run = run_of(model)
     with output_folder(run.path if run else folder):
         loaded = load_classifier(folder, Compute("cpu", "fp32", engine="torch"))
+        loaded.net.check_dense("an int8 variant")
         drawn = _drawn(relabel(dataset, "train", loaded.classes), images, seed)
         part = Path(tempfile.mkdtemp(prefix=".int8-", dir=folder))
         try:

@@ -23,7 +23,7 @@ from verydeep.system.progress import Progress
 LOOKED_AT = 64
 """Number of images sampled for their size, evenly spaced over the data set."""
 
-NOT_MIRRORED = ("digits", "mnist")
+NOT_MIRRORED = ("digits", "digits-1989", "mnist")
 """Built-in data sets on which flipping can change the class."""
 
 INHERITED = ("name", "input_size", "width", "hidden", "norm", "dimensions")

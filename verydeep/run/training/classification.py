@@ -25,7 +25,7 @@ from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.weights.named import source_config
 from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
 from verydeep.system.progress import Progress
-from verydeep.training.objective import Classification, Objective
+from verydeep.training.objective import Classification, Objective, SquaredError
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,16 @@ class ClassificationTask(TrainingTask[Classifier]):
         return self.dataset.split(split)
 
     def objective(self, samples: Sequence[Sample]) -> Objective:
-        """Return the cross-entropy with the recipe's label smoothing and class weights."""
+        """Return the recipe's loss with its label smoothing and class weights."""
         weights = None
         if self.recipe.data.balance == "weights":
             counts = np.bincount(Samples.of(samples).labels, minlength=self.outputs)
             if self.dataset.stream is not None:
                 counts = np.array(self.dataset.stream.counts)
             weights = torch.tensor(weights_of_counts(counts))
-        return Classification(self.outputs, self.recipe.training.label_smoothing, weights)
+        squared = self.recipe.training.loss == "squared-error"
+        kind = SquaredError if squared else Classification
+        return kind(self.outputs, self.recipe.training.label_smoothing, weights)
 
     def colours(self, measured: ColourStatistics) -> ColourStatistics:
         """Return the statistics, with the mean of the source if all its layers are taken."""
@@ -84,9 +86,10 @@ class ClassificationTask(TrainingTask[Classifier]):
         return asdict(figures), unreadable
 
     def tests(self, model: Classifier, progress: Progress) -> Sequence[Tested]:
-        """Run the tests ``center`` and ``dense`` and that of the recipe's protocol."""
+        """Run the tests ``center`` and, where it exists, ``dense``, and the recipe's protocol."""
         split, protocol = self.dataset.test_split, self.recipe.test_protocol
-        names: list[ProtocolName] = ["center", "dense", protocol.name]
+        dense: list[ProtocolName] = ["dense"] if model.any_size else []
+        names: list[ProtocolName] = ["center", *dense, protocol.name]
         hows = [replace(protocol, name=name).for_model(model) for name in dict.fromkeys(names)]
         images = len(self.samples(split))
         model.prepare(pixels_to_see(hows, images, model.input_size), progress)

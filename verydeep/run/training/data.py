@@ -167,11 +167,12 @@ def scan_images(
         good = samples.take(np.delete(np.arange(len(samples)), record["left_out"]))
         return Scan(recorded_colours(record), good, tuple(record["unreadable"]))
     low, high = recipe.data.train_scale
+    fixed = low == high and recipe.data.crop != "area"
     with progress.task("reading the training images", len(samples)) as reading:
         scanned = scan(
             samples,
             keep_on=kept,
-            largest_scale=high if low == high else None,
+            largest_scale=high if fixed else None,
             unreadable_limit=recipe.data.unreadable_limit,
             workers=recipe.data.workers,
             progress=reading.update,

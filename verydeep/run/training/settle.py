@@ -42,6 +42,8 @@ def suit_dimensions(recipe: Recipe, dataset: Dataset) -> Recipe:
         )
     if dataset.dimensions == 2:
         return recipe
+    if "dimensions" not in recipe.net.family.settings:
+        raise RecipeError(f"net.name: net {recipe.net.name} is for images, the data are volumes")
     if recipe.localization or recipe.transfer:
         kind = "a box regressor" if recipe.localization else "a transfer"
         raise RecipeError(f"{kind} is for images, and the data are volumes")

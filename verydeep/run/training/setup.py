@@ -45,7 +45,7 @@ def make_net(
     source = recipe.initialize.source
     if source:
         shallower = load_classifier(source, Compute("cpu", "fp32"))
-        refuse = _new_layers(recipe, shallower, dataset)
+        refuse = _new_layers(recipe, net, shallower, dataset)
         report = copy_layers(shallower.net, net, recipe.initialize.layers, refuse=refuse)
         _check_copied(report, source)
         progress.log(f"from {source} (net {shallower.net.name}):")
@@ -54,11 +54,19 @@ def make_net(
     return net
 
 
-def _new_layers(recipe: Recipe, given: Classifier, dataset: Dataset) -> dict[str, str]:
+def _new_layers(recipe: Recipe, net: Net, given: Classifier, dataset: Dataset) -> dict[str, str]:
     """Return the layers that must not be copied, with reasons."""
     if recipe.localization:
         return {"fc8": "it tells boxes"}
-    return {} if given.classes == dataset.classes else {"fc8": "the classes differ"}
+    if given.classes == dataset.classes:
+        return {}
+    return {_last_layer(net): "the classes differ"}
+
+
+def _last_layer(net: Net) -> str:
+    """Return the name of the last layer with weights."""
+    layers = net.classifier.named_children()
+    return [name for name, layer in layers if isinstance(layer, torch.nn.Linear)][-1]
 
 
 def frozen_parts(net: Net, recipe: Recipe) -> tuple[torch.nn.Module, ...]:
@@ -73,7 +81,7 @@ def remedies_of(recipe: Recipe, machine: Machine) -> Remedies:
     """Return the changes that a failing training could still try."""
     return Remedies(
         shallower=not is_shallowest(recipe.net.name) and recipe.initialize.source is None,
-        batch_norm=recipe.net.norm is None,
+        batch_norm=recipe.net.norm is None and "batch_norm" in recipe.net.family.settings,
         fp32=machine.precision != "fp32",
     )
 
@@ -84,17 +92,21 @@ def _check_copied(report: list[LayerOrigin], source: str) -> None:
         raise ModelError(f"{source}: no layer of it fits this net:{reasons}")
 
 
-def make_optimizer(net: torch.nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """Return the paper's optimiser: SGD with momentum and an L2 penalty on trainable parameters."""
+def make_optimizer(net: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the optimiser of the trainable parameters.
+
+    It is the paper's, SGD with momentum and an L2 penalty, or AdamW, whose first coefficient is the
+    momentum, and whose weight decay acts on the weights themselves (Loshchilov & Hutter 2019).
+    """
     training = recipe.training
     learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    return torch.optim.SGD(
-        learning if training.layer_decay == 1 else list(_groups(net, training.layer_decay)),
-        lr=training.learning_rate,
-        momentum=training.momentum,
-        weight_decay=training.weight_decay,
-        fused=all(parameter.device.type in ("cpu", "cuda") for parameter in learning),
-    )
+    parts = learning if training.layer_decay == 1 else list(_groups(net, training.layer_decay))
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in learning)
+    common: dict[str, Any] = {"weight_decay": training.weight_decay, "fused": fused}
+    rate, momentum = training.learning_rate, training.momentum
+    if training.optimizer == "adamw":
+        return torch.optim.AdamW(parts, lr=rate, betas=(momentum, 0.999), **common)
+    return torch.optim.SGD(parts, lr=rate, momentum=momentum, **common)
 
 
 def _groups(net: torch.nn.Module, decay: float) -> Iterator[dict[str, Any]]:

@@ -66,7 +66,9 @@ class Trainer:
     def __post_init__(self) -> None:
         self.recipe = self.task.recipe
         self.unreadable: tuple[str, ...] = ()
-        self.preprocessing = Preprocessing(self.scanned.colours.mean, self.recipe.data.divisor)
+        level = self.recipe.data.mean
+        mean = self.scanned.colours.mean if level is None else (level,) * 3
+        self.preprocessing = Preprocessing(mean, self.recipe.data.divisor, self.net.channels)
         self.net.to(self.machine.device, memory_format=channels_last(self.net.dimensions))  # type: ignore[call-overload]
         fresh = not has_checkpoint(self.run_folder.checkpoints)
         if self.recipe.initialize.balance and fresh and self.group.first:
@@ -185,6 +187,7 @@ class Trainer:
             size=self.recipe.net.input_size,
             scale=data.train_scale,
             random_crop=data.crop == "random",
+            any_area=data.crop == "area",
             flip=data.flip,
             colour_shift=data.colour_shift,
         )

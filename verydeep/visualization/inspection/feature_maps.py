@@ -71,14 +71,14 @@ def _panel(subject: Subject, layer_map: LayerMap) -> Panel:
         f"{_name(subject, units[-1])}, {units[-1].value:.3g}. "
         f"{100 * layer_map.active_share:.0f} % of all values are above 0.",
         figure=_draw_maps(subject, layer_map, units) if spread else _draw_bars(subject, units),
-        caption=f"{_caption(layer_map, spread=spread)} {_key(subject, units)}".rstrip(),
+        caption=f"{_caption(subject, layer_map, spread=spread)} {_key(subject, units)}".rstrip(),
     )
 
 
-def _caption(layer_map: LayerMap, *, spread: bool) -> str:
+def _caption(subject: Subject, layer_map: LayerMap, *, spread: bool) -> str:
     channels = len(layer_map.values)
     marks = " Each title gives the channel and its maximum, which a ring marks." * spread
-    if layer_map.layer == "fc8":
+    if _has_scores(subject, layer_map.layer):
         return f"The scores before the softmax.{marks}"
     return (
         f"{100 * layer_map.active_share:.0f} % of the layer's values are above 0; silent channels: "
@@ -101,7 +101,7 @@ def _draw_maps(subject: Subject, layer_map: LayerMap, units: Sequence[Unit]) -> 
     ]
     drawn = layer_map.values[[unit.channel for unit in units]]
     scale = (float(drawn.min()), float(drawn.max()))
-    return draw_tiles(tiles, 4, scale=scale, unit=_unit(layer_map.layer))
+    return draw_tiles(tiles, 4, scale=scale, unit=_unit(subject, layer_map.layer))
 
 
 def _draw_bars(subject: Subject, units: Sequence[Unit]) -> Figure:
@@ -111,19 +111,23 @@ def _draw_bars(subject: Subject, units: Sequence[Unit]) -> Figure:
     names = [shortened(_drawn(subject, unit), LONGEST_BESIDE) for unit in units]
     axes.set_yticks(range(len(units)), names, fontsize=9, parse_math=False)
     axes.invert_yaxis()
-    axes.set_xlabel(_unit(units[0].layer), fontsize=9)
+    axes.set_xlabel(_unit(subject, units[0].layer), fontsize=9)
     axes.tick_params(axis="x", labelsize=9)
     plain_axes(axes)
     return figure
 
 
-def _unit(layer: str) -> str:
-    return "score" if layer == "fc8" else "activation"
+def _has_scores(subject: Subject, layer: str) -> bool:
+    return layer in subject.model.net.score_layer
+
+
+def _unit(subject: Subject, layer: str) -> str:
+    return "score" if _has_scores(subject, layer) else "activation"
 
 
 def _short(subject: Subject, unit: Unit) -> str:
     """Return a name that fits above a small map."""
-    name = _drawn(subject, unit) if unit.layer == "fc8" else str(unit.channel)
+    name = _drawn(subject, unit) if _has_scores(subject, unit.layer) else str(unit.channel)
     return shortened(name, LONGEST)
 
 
@@ -133,4 +137,6 @@ def _drawn(subject: Subject, unit: Unit) -> str:
 
 def _name(subject: Subject, unit: Unit) -> str:
     """Return the name of a channel: the title of a class, else a number."""
-    return subject.model.title(unit.channel) if unit.layer == "fc8" else f"channel {unit.channel}"
+    if _has_scores(subject, unit.layer):
+        return subject.model.title(unit.channel)
+    return f"channel {unit.channel}"

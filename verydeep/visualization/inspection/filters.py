@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from verydeep.inspection.activations import first_filters
+from verydeep.inspection.activations import first_convolution, first_filters
 from verydeep.inspection.subject import Subject
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import Tile, draw_tiles
@@ -17,21 +17,22 @@ LEGEND = 0.7
 
 
 def filters_section(subject: Subject) -> Section:
-    """Draw all filters of the net's ``conv1_1``."""
-    weights = first_filters(subject.model)
+    """Draw all filters of the net's first convolution."""
+    layer, weights = first_convolution(subject.model), first_filters(subject.model)
+    height, width = weights.shape[2:]
     largest = float(weights.abs().max())
     norms = weights.flatten(1).norm(dim=1)
     count, strongest = len(weights), int(norms.argmax())
     return Section(
         name="filters",
         title="First-layer filters",
-        lead="The weights of conv1_1 as colours: the patterns to which the filters respond most. "
+        lead=f"The weights of {layer} as colours: the patterns to which the filters respond most. "
         "Other convolutions read feature channels instead of colours and cannot be shown this way.",
         panels=(
             Panel(
                 name="filters",
-                title=f"conv1_1: {count} filters of 3x3 pixels",
-                alt=f"{count} filters of 3x3 coloured cells. Their weights range from "
+                title=f"{layer}: {count} filters of {height}x{width} pixels",
+                alt=f"{count} filters of {height}x{width} coloured cells. Their weights range from "
                 f"{float(weights.min()):.3g} to {float(weights.max()):.3g}; channel {strongest} "
                 f"has the largest norm, {float(norms[strongest]):.3g}.",
                 figure=_draw(weights.permute(0, 2, 3, 1).numpy(), largest),
@@ -41,7 +42,7 @@ def filters_section(subject: Subject) -> Section:
             ),
         ),
         facts={
-            "layer": "conv1_1",
+            "layer": layer,
             "filters": count,
             "largest": largest,
             "norms": norms.tolist(),

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from verydeep.data.geometry import Window
-from verydeep.inspection.activations import BLOCKS
 from verydeep.inspection.receptive_field import MASS, ReceptiveField, receptive_fields
 from verydeep.inspection.subject import Subject
 from verydeep.visualization.inspection.section import Panel, Section
@@ -29,12 +28,12 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
 
     Args:
         subject: The image.
-        layers: Layers in addition to :data:`BLOCKS`.
+        layers: Layers in addition to the ends of blocks.
 
     Raises:
         InputError: The net has no such layer.
     """
-    fields = receptive_fields(subject, (*BLOCKS, *layers))
+    fields = receptive_fields(subject, (*subject.model.net.block_ends, *layers))
     return Section(
         name="receptive-field",
         title="Receptive fields",

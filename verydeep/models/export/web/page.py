@@ -202,7 +202,7 @@ def _facts(model: Classifier) -> dict[str, Any]:
         "scales": list(model.test_scales),
         "flip": model.test_flip,
         "temperature": model.calibration.temperature if model.calibration else None,
-        "layers": [f"features.pool{number}" for number in range(1, 6)],
+        "layers": [f"features.{name}" for name in model.net.block_ends],
         "how": f"Smallest side rescaled to {scales} pixels, evaluated densely{mirrored}"
         f"{calibrated}.",
     }

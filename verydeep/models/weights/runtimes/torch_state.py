@@ -48,18 +48,21 @@ def run_net(
 
 
 @torch.no_grad()
-def answers(net: nn.Module, imported: Imported, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def answers(
+    net: nn.Module, imported: Imported, pixels: NDArray[np.float32], first: str = FIRST
+) -> NDArray[np.float32]:
     """Return what a net answers with the weights of a file.
 
     Args:
         net: Net on the meta device, changed in place.
         imported: The net made of the file.
         pixels: Images as the net reads them, float32 (N, 3, S, S).
+        first: Name of the net's first weights.
 
     Raises:
         ModelError: The names in the file are not those of the net.
     """
-    state = own_state(imported)
+    state = own_state(imported, first)
     wanted = net.state_dict()
     absent = [name for name in wanted if name not in state and "num_batches" not in name]
     if absent:
@@ -70,7 +73,7 @@ def answers(net: nn.Module, imported: Imported, pixels: NDArray[np.float32]) -> 
     return np.concatenate([net(torch.from_numpy(image[None])).numpy() for image in pixels])
 
 
-def own_state(imported: Imported) -> Mapping[str, Tensor]:
+def own_state(imported: Imported, first: str = FIRST) -> Mapping[str, Tensor]:
     """Return the tensors of a file by the names that torchvision and timm give them.
 
     Raises:
@@ -84,13 +87,13 @@ def own_state(imported: Imported) -> Mapping[str, Tensor]:
         else torch.load(imported.path, map_location="cpu", weights_only=True)
     )
     for mapping in _mappings(content, 0):
-        key = next((key for key in mapping if str(key).endswith(FIRST)), None)
+        key = next((key for key in mapping if str(key).endswith(first)), None)
         if key is not None:
-            prefix = key.removesuffix(FIRST)
+            prefix = key.removesuffix(first)
             return {name.removeprefix(prefix): mapping[name] for name in mapping}
     raise ModelError(
         f"{printable(imported.path)}: names its layers otherwise than torchvision and timm, whose "
-        f"nets begin with {FIRST}; no net of theirs can load it"
+        f"nets begin with {first}; no net of theirs can load it"
     )
 
 

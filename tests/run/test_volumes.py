@@ -136,8 +136,8 @@ def test_what_is_of_images_is_refused(run: Path, data: Path, tmp_path: Path) -> 
         verydeep.check(data, progress=False)
     with pytest.raises(RecipeError, match="for images, and the data are volumes"):
         verydeep.train(data, "transfer", tmp_path / "t", init_from=str(run), progress=False)
-    with pytest.raises(RecipeError, match="take a net of 3 dimensions, got 2"):
-        train(data, tmp_path / "u", **{"net.dimensions": 2})
+    with pytest.raises(RecipeError, match="must be 2, as the data are images, got 3"):
+        verydeep.train("digits", "demo-volumes", tmp_path / "u", progress=False)
     with pytest.raises(InputError, match="of images only"):
         verydeep.explain(run, data / "test", tmp_path / "e", only=["maps"], progress=False)
     with pytest.raises(PictureError, match="no such file"):

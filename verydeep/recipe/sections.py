@@ -84,8 +84,8 @@ class Net(Section):
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="share of fc6's and fc7's units dropped")
     norm: Norm = Field(None, description="normalisation (not in the paper)")
-    dimensions: Literal[2, 3] | None = Field(
-        None, description="2 for images, 3 for volumes (not in the paper); None: as the data are"
+    dimensions: Literal[2, 3] = Field(
+        2, description="2 for images; volumes take 3 of their own accord (not in the paper)"
     )
     activation: Literal["tanh", "relu"] | None = Field(
         None, description="of hidden units, lecun1989 only"
@@ -115,8 +115,7 @@ class Net(Section):
     def settings(self) -> dict[str, Any]:
         """Settings for building the net, except the number of classes."""
         own = {"name", *to_norm(self.family.settings)}
-        values = {**self.model_dump(), "dimensions": self.dimensions or 2}
-        return to_batch_norm({key: value for key, value in values.items() if key in own})
+        return to_batch_norm({key: v for key, v in self.model_dump().items() if key in own})
 
 
 def _own_defaults(name: str) -> dict[str, Any]:

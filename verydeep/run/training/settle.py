@@ -34,13 +34,9 @@ def suit_dimensions(recipe: Recipe, dataset: Dataset) -> Recipe:
     Raises:
         RecipeError: The recipe is for data of the other kind.
     """
-    wanted = recipe.net.dimensions
-    if wanted not in (None, dataset.dimensions):
-        raise RecipeError(
-            f"net.dimensions: the data are {dataset.thing}s, which take a net of "
-            f"{dataset.dimensions} dimensions, got {wanted} instead"
-        )
     if dataset.dimensions == 2:
+        if recipe.net.dimensions == 3:
+            raise RecipeError("net.dimensions: must be 2, as the data are images, got 3 instead")
         return recipe
     if "dimensions" not in recipe.net.family.settings:
         raise RecipeError(f"net.name: net {recipe.net.name} is for images, the data are volumes")

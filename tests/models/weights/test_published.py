@@ -17,9 +17,10 @@ from verydeep.models.weights.published import (
     published,
     published_like,
 )
-from verydeep.nets.anatomy import anatomy
+from verydeep.nets.registry import PAPER_NETS, anatomy
 
 EVERY = list(published().values())
+VGG = [one for one in EVERY if one.net in PAPER_NETS]
 
 
 def of(family: str) -> list[Published]:
@@ -30,7 +31,7 @@ def test_the_names_are_those_that_people_look_for() -> None:
     layers = (11, 13, 16, 19)
     assert {one.name for one in EVERY} == {
         *(f"torchvision/vgg{count}{norm}" for count in layers for norm in ("", "_bn")),
-        "torchvision/vgg16-features",
+        *("torchvision/vgg16-features", "torchvision/googlenet", "timm/legacy_senet154.in1k"),
         *(f"timm/vgg{count}{norm}.tv_in1k" for count in layers for norm in ("", "_bn")),
         *(f"keras/vgg{count}{top}" for count in (16, 19) for top in ("", "-notop")),
         *("vgg/16", "vgg/19", "matconvnet/vgg-verydeep-16", "matconvnet/vgg-verydeep-19"),
@@ -48,11 +49,11 @@ def test_every_entry_is_complete(one: Published) -> None:
     assert one.licence
     assert one.reference
     assert (one.top1_error is None) == (one.top5_error is None) == (not one.classifier)
-    assert one.top1_error is None or 20 < one.top1_error < 35
-    assert one.top5_error is None or 7 < one.top5_error < 12
+    assert one.top1_error is None or 18 < one.top1_error < 35
+    assert one.top5_error is None or 4 < one.top5_error < 12
 
 
-@pytest.mark.parametrize("one", EVERY, ids=str)
+@pytest.mark.parametrize("one", VGG, ids=str)
 def test_the_name_tells_the_net(one: Published) -> None:
     layers = {"A": "11", "B": "13", "D": "16", "E": "19"}[one.net]
     assert re.search(r"\d+", one.name.partition("/")[2])[0] == layers  # type: ignore[index]
@@ -61,9 +62,12 @@ def test_the_name_tells_the_net(one: Published) -> None:
 
 @pytest.mark.parametrize("one", EVERY, ids=str)
 def test_the_size_is_that_of_the_nets_weights(one: Published) -> None:
-    net = anatomy(one.net, 1000)
+    norm = {} if one in VGG else {"batch_norm": True}
+    net = anatomy(one.net, 1000, **norm)
     whole = one.classifier or one.family == "torchvision"
     weights = 4 * (net.parameters if whole else net.convolution_parameters)
+    if one.net == "googlenet":
+        weights *= 2  # the file holds the auxiliary heads, too, as large as the net
     # MatConvNet's files are compressed; batch norms and headers add little.
     assert 0.92 * weights <= one.size_about <= 1.001 * weights
 
@@ -88,11 +92,11 @@ def test_torchvision_says_the_same(one: Published) -> None:
 
 def test_timm_says_the_same() -> None:
     timm = pytest.importorskip("timm", reason="needs timm")
-    theirs = timm.list_pretrained("vgg*")
+    theirs = [*timm.list_pretrained("vgg*"), *timm.list_pretrained("legacy_senet154*")]
     assert {f"timm/{name}" for name in theirs} == {one.name for one in of("timm")}
     for one in of("timm"):
         known = timm.get_pretrained_cfg(one.name.removeprefix("timm/"))
-        assert f"/{known.hf_hub_id}/resolve/" in one.url
+        assert f"/{known.hf_hub_id}/resolve/" in one.url or one.url == known.url
         assert known.license.casefold() in one.licence.casefold()
         assert (known.crop_pct, known.interpolation) == (0.875, "bilinear")
 
@@ -116,7 +120,9 @@ def test_an_unknown_name_is_told_from_a_known_one() -> None:
 
 def test_weights_are_known_by_the_name_of_their_file() -> None:
     for one in EVERY:
-        assert published_like(one.file_name) is (None if one.family == "timm" else one)
+        assert published_like(one.file_name) is (
+            None if one.file_name == "model.safetensors" else one
+        )
     assert published_like("other.h5") is None
 
 

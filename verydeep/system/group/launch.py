@@ -53,8 +53,8 @@ def in_processes(
 ) -> R:
     """Make a call in several processes that form a group; return its result in this one.
 
-    The call joins the group by :func:`verydeep.system.distributed.joined`. Only this process shows
-    progress; a signal to stop is its business alone, and what it decides ends the others.
+    The call joins the group by :func:`verydeep.system.group.distributed.joined`. Only this process
+    shows progress; a signal to stop is its business alone, and what it decides ends the others.
 
     Args:
         count: Number of processes, this one included.

@@ -78,7 +78,7 @@ def test_a_killed_worker_ends_every_verb(
         original(*arguments, **options)
 
     original = loading.Workers.__init__.__globals__["send"]
-    monkeypatch.setattr("verydeep.system.processes.send", killed)
+    monkeypatch.setattr("verydeep.system.workers.pool.send", killed)
     monkeypatch.setattr(loading, "WORTH_A_PROCESS", 1)
     monkeypatch.setattr(loading, "usable_cores", lambda: 2)
     said = one_message(verydeep(*VERBS[verb](pictures, run, tmp_path / "out")), 1)
@@ -96,7 +96,7 @@ def test_a_killed_worker_of_a_stream_ends_the_training(
 ) -> None:
     shards = write_shards(read_dataset(pictures), tmp_path / "shards").folder
     monkeypatch.setattr(
-        "verydeep.system.processes.send", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        "verydeep.system.workers.pool.send", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
     )
     settings = flags("data.workers=2", "data.stream=true")
     said = one_message(verydeep("train", shards, "--out", tmp_path / "run", *settings), 1)

@@ -274,7 +274,7 @@ def test_workers_end_with_their_owner(method: str, how: str, tmp_path: Path) -> 
 def test_the_watch_alone_ends_workers_where_the_kernel_does_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("verydeep.system.parent_watch._request_death_signal", lambda: None)
+    monkeypatch.setattr("verydeep.system.workers.parent_watch._request_death_signal", lambda: None)
     process = multiprocessing.get_context("fork").Process(
         target=own_workers, args=("fork", "SIGKILL", tmp_path / "pids")
     )

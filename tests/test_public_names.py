@@ -29,6 +29,7 @@ NAMES = [
     "Prediction",
     "ProbeResult",
     "Recipe",
+    "StudyResult",
     "TestProtocol",
     "VGG",
     "VeryDeepError",
@@ -54,6 +55,7 @@ NAMES = [
     "quantize",
     "ray_train",
     "read_dataset",
+    "reproduce",
     "train",
     "vgg",
 ]

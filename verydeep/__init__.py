@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from verydeep.run.import_weights import import_weights as import_weights
     from verydeep.run.load import load as load
     from verydeep.run.push import push as push
+    from verydeep.run.reproduce.reproduce import reproduce as reproduce
+    from verydeep.run.reproduce.result import StudyResult as StudyResult
     from verydeep.run.testing.boxes import evaluate_localization as evaluate_localization
     from verydeep.run.testing.calibrate import calibrate as calibrate
     from verydeep.run.testing.evaluate import evaluate as evaluate
@@ -78,6 +80,7 @@ _HOMES = {
     "Prediction": "verydeep.models.prediction",
     "ProbeResult": "verydeep.transfer.probe",
     "Recipe": "verydeep.recipe.recipe",
+    "StudyResult": "verydeep.run.reproduce.result",
     "TestProtocol": "verydeep.evaluation.protocol",
     "VGG": "verydeep.nets.vgg",
     "VeryDeepError": "verydeep.errors",
@@ -103,6 +106,7 @@ _HOMES = {
     "quantize": "verydeep.run.testing.quantize",
     "ray_train": "verydeep.run.training.ray_train",
     "read_dataset": "verydeep.data.read",
+    "reproduce": "verydeep.run.reproduce.reproduce",
     "train": "verydeep.run.training.train",
     "vgg": "verydeep.nets.vgg",
 }
@@ -126,6 +130,7 @@ __all__ = [
     "Prediction",
     "ProbeResult",
     "Recipe",
+    "StudyResult",
     "TestProtocol",
     "VeryDeepError",
     "__version__",
@@ -150,6 +155,7 @@ __all__ = [
     "quantize",
     "ray_train",
     "read_dataset",
+    "reproduce",
     "train",
     "vgg",
 ]

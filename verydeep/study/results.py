@@ -144,8 +144,9 @@ class Results:
 
     Attributes:
         names: Names of the N test images; empty before the first test.
-        outcomes: By condition and measure, then by seed. Look them up by :meth:`of`.
-        trainings: By condition and seed.
+        outcomes: By condition and measure, then by seed; a net with one initialisation is there
+            under both.
+        trainings: By condition and seed, likewise.
         study: Content of ``study.json``: data, budget, recipe, claims, seeds, plan, machine.
         folder: The study; None if it is in memory only.
     """
@@ -158,11 +159,11 @@ class Results:
 
     def of(self, condition: Condition, measure: Measure) -> Mapping[int, Outcome]:
         """Return the outcomes by seed; none if nothing was tested yet."""
-        return self.outcomes.get((condition.canonical, measure), {})
+        return self.outcomes.get((condition, measure), {})
 
     def curve(self, condition: Condition, seed: int) -> list[dict[str, Any]]:
         """Return the rows of the training's ``log.jsonl``, one an epoch; none if it is missing."""
-        record = self.trainings.get((condition.canonical, seed))
+        record = self.trainings.get((condition, seed))
         path = self.folder / record.run / "log.jsonl" if self.folder and record else None
         lines = path.read_text("utf-8").splitlines() if path and path.is_file() else []
         return [json.loads(line) for line in lines]
@@ -174,7 +175,8 @@ class Results:
         """Arrange outcomes; the other arguments are attributes."""
         found: dict[Need, dict[int, Outcome]] = {}
         for one in outcomes:
-            found.setdefault((one.condition.canonical, one.measure), {})[one.seed] = one
+            for condition in one.condition.names:
+                found.setdefault((condition, one.measure), {})[one.seed] = one
         return cls(tuple(names), found, **more)
 
 
@@ -192,7 +194,9 @@ def load_results(folder: str | Path) -> Results:
     results = Results.from_outcomes(
         (_from(Outcome, path) for path in _files(root / "results")),
         names,
-        trainings={(one.condition.canonical, one.seed): one for one in records},
+        trainings={
+            (condition, one.seed): one for one in records for condition in one.condition.names
+        },
         study=_read(root / "study.json"),
         folder=root,
     )

@@ -14,7 +14,7 @@ at :math:`\alpha/2M` and never exceeds :math:`\alpha/M`, so it decides no more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from verydeep.study.claims import GROUPS, Claim, Comparison, claims
 from verydeep.study.conditions import Need
 from verydeep.study.crossed import CrossedMean, crossed_mean
-from verydeep.study.results import Outcome, Results
+from verydeep.study.results import Results
 
 Decision = Literal["holds", "does not hold", "not decided"]
 
@@ -109,7 +109,7 @@ def judge(results: Results, chosen: Sequence[Claim] | None = None) -> list[Verdi
     """
     judging = claims_of(results) if chosen is None else tuple(chosen)
     alpha = end_rate(judging)
-    return [_verdict(claim, results.outcomes, alpha) for claim in judging]
+    return [_verdict(claim, results, alpha) for claim in judging]
 
 
 def claims_of(results: Results) -> tuple[Claim, ...]:
@@ -128,8 +128,8 @@ def end_rate(chosen: Sequence[Claim]) -> float:
     return ALPHA / max(1, sum(2 if one.relation == "alike" else 1 for one in every))
 
 
-def _verdict(claim: Claim, outcomes: Mapping[Need, Mapping[int, Outcome]], alpha: float) -> Verdict:
-    judged = tuple(_judge(one, outcomes, alpha) for one in claim.comparisons)
+def _verdict(claim: Claim, results: Results, alpha: float) -> Verdict:
+    judged = tuple(_judge(one, results, alpha) for one in claim.comparisons)
     decisions = {one.decision for one in judged}
     decision: Decision = "not decided"
     if "does not hold" in decisions:
@@ -139,16 +139,14 @@ def _verdict(claim: Claim, outcomes: Mapping[Need, Mapping[int, Outcome]], alpha
     return Verdict(claim, decision, judged)
 
 
-def _judge(
-    comparison: Comparison, outcomes: Mapping[Need, Mapping[int, Outcome]], alpha: float
-) -> Judged:
+def _judge(comparison: Comparison, results: Results, alpha: float) -> Judged:
     tests = list(dict.fromkeys(test for pair in comparison.pairs for test in pair))
-    seeds = sorted(set.intersection(*(set(outcomes.get(test, ())) for test in tests)))
+    seeds = sorted(set.intersection(*(set(results.of(*test)) for test in tests)))
     if not seeds:
-        missing = tuple(test for test in tests if not outcomes.get(test)) or tuple(tests)
+        missing = tuple(test for test in tests if not results.of(*test)) or tuple(tests)
         return Judged(comparison, "not decided", missing=missing)
-    first = _wrong(outcomes, [pair[0] for pair in comparison.pairs], seeds)
-    second = _wrong(outcomes, [pair[1] for pair in comparison.pairs], seeds)
+    first = _wrong(results, [pair[0] for pair in comparison.pairs], seeds)
+    second = _wrong(results, [pair[1] for pair in comparison.pairs], seeds)
     each = second - first
     mean = crossed_mean(each)
     interval = _points(mean.bounds(alpha))
@@ -177,11 +175,9 @@ def _averaged(each: NDArray[np.float64]) -> CrossedMean:
     return crossed_mean(each.mean(0, keepdims=True))
 
 
-def _wrong(
-    outcomes: Mapping[Need, Mapping[int, Outcome]], tests: Sequence[Need], seeds: Sequence[int]
-) -> NDArray[np.float64]:
+def _wrong(results: Results, tests: Sequence[Need], seeds: Sequence[int]) -> NDArray[np.float64]:
     """Return the share of tests that got an image wrong, by seed and image, (S, N)."""
-    each = [[outcomes[test][seed].wrong for seed in seeds] for test in tests]
+    each = [[results.of(*test)[seed].wrong for seed in seeds] for test in tests]
     return np.asarray(np.array(each, np.float64).mean(0), np.float64)
 
 

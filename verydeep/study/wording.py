@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from verydeep.errors import plural
 from verydeep.study.claims import Comparison
@@ -31,9 +32,8 @@ def condition_title(condition: Condition) -> str:
     >>> condition_title(Condition("D", "jitter"))
     'D, S jittered'
     """
-    only_way = len(condition.names) > 1
-    random = condition.initialise == "scaled" and not only_way
-    how = ", all layers random" if random else ""
+    usual = replace(condition, initialise="staged")
+    how = "" if condition.canonical == usual.canonical else ", all layers random"
     return f"{condition.net}, {TRAINED[condition.train]}{how}"
 
 

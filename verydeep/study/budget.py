@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -100,8 +101,8 @@ def goes_on(condition: Condition) -> bool:
 BUDGETS = {
     one.name: one
     for one in (
-        Budget("tiny", 1 / 7, 1 / 16, 4, 32, 0.02, "one-cycle", seeds=2),
-        Budget("small", 1 / 4, 3 / 16, 30, 32, 0.02, "one-cycle"),
+        Budget("tiny", 1 / 7, 1 / 16, 4, 32, 0.01, "one-cycle", seeds=2),
+        Budget("small", 1 / 4, 3 / 16, 30, 32, 0.01, "one-cycle"),
         Budget("full", 1, 1, 74, 256, 0.01, "plateau"),
     )
 }
@@ -234,6 +235,5 @@ def fit(
             f"about {needed(at(RUNGS[0], FEWEST_EPOCHS)):.1f} hours here; ask for fewer claims "
             f"({option('claims')}), fewer seeds, or {option('budget', 'tiny')}"
         )
-    most = BUDGETS["full"].epochs
-    sizes = (at(fitting, epochs) for epochs in range(most, FEWEST_EPOCHS, -1))
-    return next((one for one in sizes if needed(one) <= hours), at(fitting, FEWEST_EPOCHS))
+    sizes = [at(fitting, n) for n in range(FEWEST_EPOCHS, BUDGETS["full"].epochs + 1)]
+    return sizes[bisect.bisect_right(sizes, hours, key=needed) - 1]

@@ -12,7 +12,7 @@ from typing import Any
 
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, DataSource, read_dataset
-from verydeep.errors import DataError, InputError, did_you_mean
+from verydeep.errors import InputError, did_you_mean
 from verydeep.run.reproduce.result import PlannedPart, StudyPlan, StudyResult
 from verydeep.run.reproduce.side_by_side import do_all
 from verydeep.run.reproduce.speeds import measure_speeds
@@ -26,10 +26,11 @@ from verydeep.study.recipes import read_settings, resize
 from verydeep.study.results import Results
 from verydeep.study.verdicts import judge
 from verydeep.system.device import Machine, describe_environment, without_secret
-from verydeep.system.option_names import option
+from verydeep.system.option_names import command_or_call, option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.training.estimate import in_words
+from verydeep.training.signals import StopAtOnce
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def reproduce(
         begin(study, facts, about)
         plan = _plan(study, wish, costs)
         progress.log("\n".join(plan.lines()))
-        _run(plan, study, wish, progress)
+        with StopAtOnce(f"; the same {command_or_call()} goes on"):
+            _run(plan, study, wish, progress)
         return _result(study, wish)
 
 
@@ -212,7 +214,6 @@ def _prepare(
     """Read the data, and settle the sizes: those of a study that has begun, or new ones."""
     folder, compute = Path(out).expanduser(), Compute.of(compute)
     dataset = read_dataset(data, layout=layout, progress=progress)
-    _check_splits(dataset)
     machine = compute.machine()
     usual = _usual_settings(DataSource(data, layout), dataset, machine)
     settings = {**usual, **wish.settings}
@@ -235,15 +236,6 @@ def _prepare(
         chosen = replace(chosen, seeds=wish.seeds or chosen.seeds)
     study = Study(folder, data, layout, dataset, chosen, settings, wish.initialise, compute)
     return study, measuring.costs(chosen)
-
-
-def _check_splits(dataset: Dataset) -> None:
-    """Refuse data that nothing can be tested on."""
-    if not {"train", "val"} <= set(dataset.sizes):
-        raise DataError(
-            f"{dataset.place}: a study needs images to train on and a validation split to test on; "
-            f"found {', '.join(dataset.sizes)}"
-        )
 
 
 def _usual_settings(source: DataSource, dataset: Dataset, machine: Machine) -> dict[str, Any]:
@@ -328,9 +320,11 @@ def _rest(
     jobs: int,
 ) -> str:
     """Return the estimated rest in words, scaled by how long finished parts have taken."""
+    if not (rest := sum(seconds[part] for part in left)):
+        return "nothing left"
     estimated = sum(estimate for estimate, _ in taken)
     factor = sum(measured for _, measured in taken) / estimated if estimated else 1.0
-    return f"about {in_words(factor * sum(seconds[part] for part in left) / jobs)} left"
+    return f"about {in_words(factor * rest / jobs)} left"
 
 
 def _result(study: Study, wish: Wish) -> StudyResult:

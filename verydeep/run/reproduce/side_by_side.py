@@ -128,7 +128,10 @@ class _Pool:
         self.running.append(_Running(part, process, ours, slot))
 
     def _wait(self) -> None:
-        ended = connection.wait([one.process.sentinel for one in self.running], LOOK)
+        """Wait until a part ends; signals interrupt the wait."""
+        ended: list[object] = []
+        while not ended:
+            ended = [*connection.wait([one.process.sentinel for one in self.running], LOOK)]
         for one in [one for one in self.running if one.process.sentinel in ended]:
             self.running.remove(one)
             one.process.join()

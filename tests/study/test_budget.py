@@ -69,7 +69,7 @@ def test_an_unknown_budget_is_refused_with_the_nearest() -> None:
         budget_of("smal")
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.sampled_from([*BUDGETS]), st.integers(1, 3), st.integers(10, 500), st.integers(5, 50))
 def test_the_estimate_of_trainings_is_a_naive_sum(
     name: str, seeds: int, train: int, val: int
@@ -102,7 +102,7 @@ def test_views_that_tests_share_are_counted_once() -> None:
     assert together == pytest.approx(alone[2]) == pytest.approx(alone[0] + alone[1])
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.floats(0.5, 5_000), st.integers(1, 4), st.integers(1, 4))
 def test_a_fitted_study_is_the_largest_that_fits(hours: float, jobs: int, seeds: int) -> None:
     def needed(budget: Budget) -> float:

@@ -78,7 +78,7 @@ class Pretending:
         return "tested"
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stops=st.sets(st.integers(1, 40), max_size=5))
 def test_every_part_is_done_once_whenever_it_is_stopped(
     stops: set[int], pictures: Path, tmp_path_factory: pytest.TempPathFactory

@@ -263,7 +263,13 @@ class _Measuring:
         nets = [part.condition.net for part in parts if isinstance(part, TrainPart)]
         return Costs(
             budget,
-            measure_speeds(dict.fromkeys(nets), budget, len(self.dataset.classes), self.machine),
+            measure_speeds(
+                dict.fromkeys(nets),
+                budget,
+                len(self.dataset.classes),
+                self.machine,
+                self.wish.jobs,
+            ),
             Images(sizes["train"], sizes["val"]),
         )
 

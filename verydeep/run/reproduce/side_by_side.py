@@ -15,9 +15,9 @@ from pathlib import Path
 
 from verydeep.errors import Interrupted, MachineError, VeryDeepError
 from verydeep.run.reproduce.parts import do_part
+from verydeep.run.reproduce.speeds import share_of_cores
 from verydeep.run.reproduce.study import Study, is_done, is_ready
 from verydeep.study.plan import Part
-from verydeep.system.device import usable_cores
 from verydeep.system.option_names import command_or_call
 from verydeep.system.parent_watch import Owner, end_with
 from verydeep.system.progress import PlainProgress, Progress
@@ -187,7 +187,7 @@ def _work(study: Study, part: Part, place: _Place, outcome: connection.Connectio
     place.logs.mkdir(exist_ok=True)
     with (place.logs / f"{part.name}.log").open("a", encoding="utf-8", buffering=1) as log:
         os.dup2(log.fileno(), sys.stderr.fileno())
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), usable_cores() // place.jobs)))
+        torch.set_num_threads(share_of_cores(place.jobs))
         if study.compute.device is None and (count := torch.cuda.device_count()):
             device = f"cuda:{place.slot % count}"
             study = replace(study, compute=replace(study.compute, device=device))

@@ -9,18 +9,31 @@ import torch
 
 from verydeep.nets.registry import build
 from verydeep.study.budget import Budget, Speed
-from verydeep.system.device import Machine
+from verydeep.system.device import Machine, usable_cores
 from verydeep.training.estimate import time_steps
 
 
+def share_of_cores(jobs: int) -> int:
+    """Return the number of threads of each of several parts at a time."""
+    return max(1, min(torch.get_num_threads(), usable_cores() // jobs))
+
+
 def measure_speeds(
-    nets: Iterable[str], budget: Budget, classes: int, machine: Machine
+    nets: Iterable[str], budget: Budget, classes: int, machine: Machine, jobs: int = 1
 ) -> dict[str, Speed]:
-    """Return seconds per image of each net, as :func:`verydeep.training.estimate.time_steps`."""
-    return {
-        net: _measure(net, budget.input_size, budget.width, budget.batch, classes, machine)
-        for net in nets
-    }
+    """Return seconds per image of each net with its share of the cores.
+
+    See :func:`verydeep.training.estimate.time_steps`.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(share_of_cores(jobs))
+    try:
+        return {
+            net: _measure(net, budget.input_size, budget.width, budget.batch, classes, machine)
+            for net in nets
+        }
+    finally:
+        torch.set_num_threads(before)
 
 
 @cache

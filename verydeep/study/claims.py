@@ -211,8 +211,8 @@ def _scales(how: Initialisation) -> tuple[Claim, ...]:
             "Scale jittering in training beats training at a fixed scale.",
             "section 4.1, Table 3",
             (
-                Comparison("jittered", "fixed, smaller S", pairs(deep, "jitter", "fixed")),
-                Comparison("jittered", "fixed, larger S", pairs(deep, "jitter", "fixed-large")),
+                Comparison("jittered S", "fixed smaller S", pairs(deep, "jitter", "fixed")),
+                Comparison("jittered S", "fixed larger S", pairs(deep, "jitter", "fixed-large")),
             ),
         ),
         Claim(
@@ -221,8 +221,8 @@ def _scales(how: Initialisation) -> tuple[Claim, ...]:
             "Several test scales beat a single one.",
             "section 4.2, Table 4",
             (
-                Comparison("three scales", "one, S fixed", scales(fixed)),
-                Comparison("three scales", "one, S jittered", scales(jittered)),
+                Comparison("multi-scale testing", "single-scale (fixed S)", scales(fixed)),
+                Comparison("multi-scale testing", "single-scale (jittered S)", scales(jittered)),
             ),
         ),
     )
@@ -238,8 +238,8 @@ def _views(how: Initialisation) -> tuple[Claim, ...]:
             "Multiple crops and dense evaluation complement each other.",
             "section 4.3, Table 5",
             (
-                Comparison("both", "dense", tuple(((c, BOTH), (c, MULTI)) for c in alone)),
-                Comparison("both", "crops", tuple(((c, BOTH), (c, CROPS)) for c in alone)),
+                Comparison("both", "dense alone", tuple(((c, BOTH), (c, MULTI)) for c in alone)),
+                Comparison("both", "crops alone", tuple(((c, BOTH), (c, CROPS)) for c in alone)),
             ),
         ),
         Claim(

@@ -75,10 +75,11 @@ def mean_and_spread(errors: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _row(test: Need, results: Results) -> Row:
+    how = results.study.get("initialise", "staged")
     outcomes = [one for _, one in sorted(results.of(*test).items())]
     return Row(
         test,
-        published(*test),
+        published(*test) if test[0].initialise == how else None,
         tuple(one.top1_error for one in outcomes),
         tuple(one.top5_error for one in outcomes),
     )
@@ -97,14 +98,18 @@ def _layout(how: str) -> Iterator[tuple[str, str, list[Need]]]:
     views = (MULTI, CROPS, BOTH)
     both_ways = [(Condition("D", "fixed", way), SINGLE) for way in ("staged", "scaled")]
     filters: list[Need] = [(Condition(net, "fixed", how), CENTER) for net in ("B", "B-5x5")]  # type: ignore[arg-type]
-    yield "Section 3.1", "initialisation of net D (dense, one test scale)", list(both_ways)
-    yield "Section 4.1", "3×3 and 5×5 filters (central crop)", filters
-    yield "Table 3", "one test scale", of([SINGLE])
-    yield "Table 4", "several test scales", of([MULTI], ("B", "C", "D", "E"))
+    yield "Section 3.1", "initialisation of net D (dense, one scale)", list(both_ways)
+    yield "Section 4.1", "3×3 and 5×5 filters (central crop, one scale)", filters
+    yield "Table 3", "one test scale (dense)", of([SINGLE])
+    yield "Table 4", "three test scales (dense)", of([MULTI], ("B", "C", "D", "E"))
     yield (
         "Table 5",
-        "dense, multi-crop, and both",
+        "dense, multi-crop, and both (three scales)",
         sorted(of(views, ("D", "E"), "jitter"), key=lambda test: test[0].net),
     )
-    yield "Table 6", "two nets fused", of(views, ("D+E",))
-    yield "Table 7", "one net and two nets, by multi-crop and dense", of([BOTH], ("E", "D+E"))
+    yield "Table 6", "two nets fused (three scales)", of(views, ("D+E",))
+    yield (
+        "Table 7",
+        "one net and two nets (multi-crop and dense, three scales)",
+        of([BOTH], ("E", "D+E")),
+    )

@@ -31,6 +31,10 @@ from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.training.estimate import in_words
 from verydeep.training.signals import StopAtOnce
+from verydeep.visualization.study import write_page
+
+PAGE_MINUTES = 10.0
+"""Time after which the page of an unfinished study is written again."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def reproduce(
         progress.log("\n".join(plan.lines()))
         with StopAtOnce(f"; the same {command_or_call()} goes on"):
             _run(plan, study, wish, progress)
-        return _result(study, wish)
+        return _result(study)
 
 
 def plan_study(
@@ -303,6 +307,7 @@ def _run(plan: StudyPlan, study: Study, wish: Wish, progress: Progress) -> None:
     seconds = {one.part: one.seconds for one in plan.parts}
     left = {one.part for one in plan.parts if not one.done}
     taken: list[tuple[float, float]] = []
+    page = _Page(study)
     with progress.task("study", len(parts)) as bar:
         bar.update(len(parts) - len(left), _rest(left, seconds, taken, wish.jobs))
 
@@ -315,8 +320,23 @@ def _run(plan: StudyPlan, study: Study, wish: Wish, progress: Progress) -> None:
                 f"[{done} of {len(parts)}] {part}: {said}, in {in_words(measured)}; {rest}"
             )
             bar.update(done, rest)
+            page.write_if_old()
 
         do_all(study, parts, wish.jobs, progress, finished)
+
+
+class _Page:
+    """The page of an unfinished study, written again from time to time."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.written = time.monotonic()
+
+    def write_if_old(self) -> None:
+        """Write the page if that is long ago."""
+        if time.monotonic() - self.written > PAGE_MINUTES * 60:
+            write_page(self.study.results(), self.study.folder)
+            self.written = time.monotonic()
 
 
 def _rest(
@@ -333,7 +353,8 @@ def _rest(
     return f"about {in_words(factor * rest / jobs)} left"
 
 
-def _result(study: Study, wish: Wish) -> StudyResult:
+def _result(study: Study) -> StudyResult:
+    """Write the page, and return what there is."""
     results = study.results()
-    verdicts = judge(results, wish.claims)
-    return StudyResult(study.folder, results, tuple(verdicts))
+    write_page(results, study.folder)
+    return StudyResult(study.folder, results, tuple(judge(results)))

@@ -10,8 +10,10 @@ from typing import Any
 from verydeep.errors import plural
 from verydeep.study.budget import Costs
 from verydeep.study.conditions import Condition
+from verydeep.study.export import table_records, verdict_records
 from verydeep.study.plan import Part, TestPart, TrainPart
 from verydeep.study.results import Results
+from verydeep.study.tables import study_tables
 from verydeep.study.verdicts import Verdict
 from verydeep.system.mapping_result import MappingResult
 from verydeep.system.summary import Rows, Summary
@@ -149,11 +151,13 @@ class StudyResult(Summary, MappingResult):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        verdicts = [
-            {"claim": one.claim.name, "sentence": one.claim.sentence, "decision": one.decision}
-            for one in self.verdicts
-        ]
-        return {"out": str(self.out), "failed": self.failed, "verdicts": verdicts}
+        return {
+            "out": str(self.out),
+            "page": str(self.page),
+            "failed": self.failed,
+            "verdicts": verdict_records(self.verdicts),
+            "tables": table_records(study_tables(self.results)),
+        }
 
     def facts(self) -> Rows:
         """Yield the facts to show."""

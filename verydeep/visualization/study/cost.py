@@ -70,13 +70,14 @@ def progress_of(results: Results) -> Progress:
         for test in tests
         for seed in seeds
     )
-    outcomes = (one for by_seed in results.outcomes.values() for one in by_seed.values())
+    # By file, since a net with one initialisation is there under both names.
+    outcomes = {one.path: one for seeds in results.outcomes.values() for one in seeds.values()}
     return Progress(
         trained,
         (ended, len(conditions) * len(seeds)),
         (done, len(tests) * len(seeds)),
         sum(one.hours for one in trained),
-        sum(one.seconds for one in outcomes) / 3600,
+        sum(one.seconds for one in outcomes.values()) / 3600,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from verydeep.cli.groups import option_group
 from verydeep.cli.options import Data, Json, Layout
 from verydeep.cli.output import print_result
 from verydeep.system.settings import Compute
+
+if TYPE_CHECKING:
+    from verydeep.run.reproduce.result import StudyResult
 
 REPRODUCE_EXAMPLES = (
     "Examples:  verydeep reproduce pets --out studies/pets --plan   |   verydeep reproduce pets "
@@ -103,4 +106,12 @@ def reproduce(
         print_result(planned.to_dict(), "\n".join(planned.lines()), as_json)
         return
     result = run_study(data, out, **asked)
-    print_result(result.to_dict(), str(result), as_json)
+    print_result(result.to_dict(), _as_text(result), as_json)
+
+
+def _as_text(result: StudyResult) -> str:
+    """Return the verdicts, failed trainings, and where the page is."""
+    from verydeep.cli.text.study import verdicts_as_text
+
+    failed = [f"no net: {training}: {reason}" for training, reason in result.failed.items()]
+    return "\n".join([verdicts_as_text(result.verdicts), *failed, "", f"page  {result.page}"])

@@ -19,7 +19,7 @@ from verydeep.errors import FolderInUse, InputError, Interrupted, MachineError, 
 from verydeep.run.reproduce import parts, side_by_side
 from verydeep.run.reproduce.parts import do_part
 from verydeep.run.reproduce.reproduce import reproduce
-from verydeep.run.reproduce.study import Study, begin, held, is_done
+from verydeep.run.reproduce.study import Study, begin_or_compare, held, is_done
 from verydeep.study.budget import BUDGETS
 from verydeep.study.claims import claims
 from verydeep.study.conditions import Condition, Measure
@@ -124,19 +124,19 @@ def test_data_and_settings_cannot_change_but_claims_and_seeds_can_grow(
 ) -> None:
     study = study_in(tmp_path / "study", pictures)
     study.folder.mkdir()
-    begin(study, study.facts(claims=["depth"], seeds=[0]), {"begun": "now"})
-    begin(study, study.facts(claims=["lrn"], seeds=[0, 1]), {"begun": "later"})
+    begin_or_compare(study, study.facts(claims=["depth"], seeds=[0]), {"begun": "now"})
+    begin_or_compare(study, study.facts(claims=["lrn"], seeds=[0, 1]), {"begun": "later"})
     now = json.loads((study.folder / "study.json").read_text())
     assert (now["claims"], now["seeds"], now["begun"]) == (["depth", "lrn"], [0, 1], "now")
     other = replace(study, budget=replace(study.budget, epochs=9), initialise="scaled")
     with pytest.raises(InputError) as caught:
-        begin(other, other.facts(claims=["depth"], seeds=[0]), {})
+        begin_or_compare(other, other.facts(claims=["depth"], seeds=[0]), {})
     message = str(caught.value)
     assert "budget: epochs was 4, is 9" in message
     assert "initialise: was 'staged', is 'scaled'" in message
     fewer = replace(study, dataset=study.dataset.__class__(**_with_one_image_less(study)))
     with pytest.raises(InputError, match="other images, names or classes"):
-        begin(fewer, fewer.facts(claims=["depth"], seeds=[0]), {})
+        begin_or_compare(fewer, fewer.facts(claims=["depth"], seeds=[0]), {})
 
 
 def _with_one_image_less(study: Study) -> dict[str, Any]:

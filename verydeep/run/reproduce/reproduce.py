@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from verydeep.data.dataset import Dataset
-from verydeep.data.read import Data, DataSource, read_dataset
-from verydeep.errors import InputError, did_you_mean
-from verydeep.run.reproduce.result import PlannedPart, StudyPlan, StudyResult
+from verydeep.data.read import Data
+from verydeep.run.reproduce.prepare import begin, make_costs, plan_of, prepare
+from verydeep.run.reproduce.result import StudyPlan, StudyResult
 from verydeep.run.reproduce.side_by_side import do_all
-from verydeep.run.reproduce.speeds import measure_speeds
-from verydeep.run.reproduce.study import Study, begin, held, is_done, stored, stored_budget
-from verydeep.run.training.auto import facts_of
-from verydeep.study.budget import Budget, Costs, Images, budget_of, fit
-from verydeep.study.claims import GROUPS, Claim, claims
-from verydeep.study.conditions import INITIALISATIONS, Initialisation
-from verydeep.study.plan import Part, TrainPart, make_plan
-from verydeep.study.recipes import read_settings, resize
-from verydeep.study.results import Results
+from verydeep.run.reproduce.study import Study, held
+from verydeep.run.reproduce.wish import Wish
+from verydeep.study.claims import GROUPS
+from verydeep.study.plan import Part
 from verydeep.study.verdicts import judge
-from verydeep.system.device import Machine, describe_environment, without_secret
-from verydeep.system.option_names import command_or_call, option
+from verydeep.system.option_names import command_or_call
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.training.estimate import in_words
@@ -35,50 +25,6 @@ from verydeep.visualization.study import write_page
 
 PAGE_MINUTES = 10.0
 """Time after which the page of an unfinished study is written again."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a study is asked for.
-
-    Attributes:
-        groups: Groups of claims.
-        initialise: How deeper nets are initialised.
-        budget: Name of a budget.
-        hours: Time to fit the sizes to; None takes those of the budget.
-        seeds: Number of seeds; None leaves it to the budget.
-        settings: Changes to the recipe, by dotted path.
-        jobs: Parts at a time.
-    """
-
-    groups: tuple[str, ...]
-    initialise: Initialisation
-    budget: str
-    hours: float | None
-    seeds: int | None
-    settings: Mapping[str, Any]
-    jobs: int
-
-    def __post_init__(self) -> None:
-        if self.initialise not in INITIALISATIONS:
-            raise InputError(
-                f"{option('initialise')} must be {' or '.join(INITIALISATIONS)}, got "
-                f"{self.initialise!r} instead{did_you_mean(self.initialise, INITIALISATIONS)}"
-            )
-        for name in ("hours", "seeds", "jobs"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{option(name)} must be above 0, got {value} instead")
-
-    @property
-    def claims(self) -> tuple[Claim, ...]:
-        """The claims to judge."""
-        return claims(self.groups, self.initialise)
-
-    def parts(self, budget: Budget) -> tuple[Part, ...]:
-        """Return the parts of the study at the seeds of a budget."""
-        needs = (need for claim in self.claims for need in claim.needs)
-        return make_plan(needs, range(budget.seeds))
 
 
 def reproduce(
@@ -129,14 +75,27 @@ def reproduce(
         MachineError: A process was killed, or the disk is full; likewise.
     """
     progress = choose_progress(progress)
-    wish = _wish(claims, initialise, budget, hours, seeds, settings, jobs)
-    with _prepared(data, out, wish, layout, compute, progress) as (study, costs):
-        facts, about = _facts(study, wish, costs)
-        begin(study, facts, about)
-        plan = _plan(study, wish, costs)
+    wish = Wish.of(
+        data,
+        out,
+        claims=claims,
+        budget=budget,
+        hours=hours,
+        seeds=seeds,
+        initialise=initialise,
+        jobs=jobs,
+        layout=layout,
+        settings=settings,
+        compute=compute,
+    )
+    with held(wish.out):
+        study = prepare(wish, progress)
+        costs = make_costs(study, wish)
+        begin(study, wish, costs)
+        plan = plan_of(study, wish, costs)
         progress.log("\n".join(plan.lines()))
         with StopAtOnce(f"; the same {command_or_call()} goes on"):
-            _run(plan, study, wish, progress)
+            _run(plan, study, progress)
         return _result(study)
 
 
@@ -162,146 +121,24 @@ def plan_study(
     Raises:
         InputError: The data, a claim or a setting cannot be used.
     """
-    progress = choose_progress(progress)
-    wish = _wish(claims, initialise, budget, hours, seeds, settings, jobs)
-    study, costs = _prepare(data, out, wish, layout, compute, progress)
-    return _plan(study, wish, costs)
-
-
-def _wish(
-    groups: Iterable[str] | str,
-    initialise: str,
-    budget: str,
-    hours: float | None,
-    seeds: int | None,
-    settings: Mapping[str, Any] | Iterable[str] | None,
-    jobs: int,
-) -> Wish:
-    names = groups.split(",") if isinstance(groups, str) else groups
-    given = read_settings(settings or ())
-    budget_of(budget)
-    wish = Wish(
-        tuple(name.strip() for name in names),
-        initialise,  # type: ignore[arg-type]  # checked there
-        budget,
-        hours,
-        seeds,
-        given,
-        jobs,
+    wish = Wish.of(
+        data,
+        out,
+        claims=claims,
+        budget=budget,
+        hours=hours,
+        seeds=seeds,
+        initialise=initialise,
+        jobs=jobs,
+        layout=layout,
+        settings=settings,
+        compute=compute,
     )
-    assert wish.claims
-    return wish
+    study = prepare(wish, choose_progress(progress))
+    return plan_of(study, wish, make_costs(study, wish))
 
 
-@contextmanager
-def _prepared(
-    data: Data,
-    out: str | Path,
-    wish: Wish,
-    layout: str | None,
-    compute: Compute | str | None,
-    progress: Progress,
-) -> Iterator[tuple[Study, Costs]]:
-    """Hold the folder, and prepare the study in it."""
-    with held(Path(out).expanduser()):
-        yield _prepare(data, out, wish, layout, compute, progress)
-
-
-def _prepare(
-    data: Data,
-    out: str | Path,
-    wish: Wish,
-    layout: str | None,
-    compute: Compute | str | None,
-    progress: Progress,
-) -> tuple[Study, Costs]:
-    """Read the data, and settle the sizes: those of a study that has begun, or new ones."""
-    folder, compute = Path(out).expanduser(), Compute.of(compute)
-    dataset = read_dataset(data, layout=layout, progress=progress)
-    machine = compute.machine()
-    usual = _usual_settings(DataSource(data, layout), dataset, machine)
-    settings = {**usual, **wish.settings}
-    measuring = _Measuring(dataset, machine, wish, progress)
-    before = stored(folder)
-    if before is not None and wish.hours is not None:
-        chosen = stored_budget(before, wish.seeds or len(before["seeds"]))
-        progress.log(f"{folder} has begun: its sizes stay as they are")
-    elif wish.hours is not None:
-        chosen = fit(
-            wish.hours,
-            wish.parts,
-            measuring.costs,
-            resize=lambda one: resize(one, wish.settings),
-            jobs=wish.jobs,
-            seeds=wish.seeds,
-        )
-    else:
-        chosen = resize(budget_of(wish.budget), wish.settings)
-        chosen = replace(chosen, seeds=wish.seeds or chosen.seeds)
-    study = Study(folder, data, layout, dataset, chosen, settings, wish.initialise, compute)
-    return study, measuring.costs(chosen)
-
-
-def _usual_settings(source: DataSource, dataset: Dataset, machine: Machine) -> dict[str, Any]:
-    """Return the settings of every training that follow from the data."""
-    facts = facts_of(source, dataset, machine)
-    found: dict[str, Any] = {"data.cache": "device"} if facts.fits_in_memory else {}
-    if not facts.mirrored:
-        found |= {"data.flip": False, "test.flip": False}
-    return found
-
-
-@dataclass(frozen=True)
-class _Measuring:
-    """Measurement of speeds for an estimate."""
-
-    dataset: Dataset
-    machine: Machine
-    wish: Wish
-    progress: Progress
-
-    def costs(self, budget: Budget) -> Costs:
-        """Return the costs of a budget, with measured speeds."""
-        sizes = self.dataset.sizes
-        parts = self.wish.parts(budget)
-        nets = [part.condition.net for part in parts if isinstance(part, TrainPart)]
-        return Costs(
-            budget,
-            measure_speeds(
-                dict.fromkeys(nets),
-                budget,
-                len(self.dataset.classes),
-                self.machine,
-                self.wish.jobs,
-            ),
-            Images(sizes["train"], sizes["val"]),
-        )
-
-
-def _facts(study: Study, wish: Wish, costs: Costs) -> tuple[dict[str, Any], dict[str, Any]]:
-    facts = study.facts(claims=wish.groups, seeds=range(study.budget.seeds))
-    parts = wish.parts(study.budget)
-    about = {
-        "hours_asked": wish.hours,
-        "hours_estimated": costs.total(parts) / 3600,
-        "plan": [str(part) for part in parts],
-        "begun": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "command": [Path(sys.argv[0]).name, *map(without_secret, sys.argv[1:])],
-        "environment": describe_environment(study.compute.machine()),
-    }
-    return facts, about
-
-
-def _plan(study: Study, wish: Wish, costs: Costs) -> StudyPlan:
-    results = study.results() if stored(study.folder) is not None else Results()
-    planned = (
-        PlannedPart(part, costs.seconds(part), is_done(part, results))
-        for part in wish.parts(study.budget)
-    )
-    return StudyPlan(study.folder, tuple(planned), costs, wish.jobs)
-
-
-def _run(plan: StudyPlan, study: Study, wish: Wish, progress: Progress) -> None:
+def _run(plan: StudyPlan, study: Study, progress: Progress) -> None:
     """Do what is not done, with a line for each part and a bar with the estimated rest."""
     parts = [one.part for one in plan.parts]
     seconds = {one.part: one.seconds for one in plan.parts}
@@ -309,12 +146,12 @@ def _run(plan: StudyPlan, study: Study, wish: Wish, progress: Progress) -> None:
     taken: list[tuple[float, float]] = []
     page = _Page(study)
     with progress.task("study", len(parts)) as bar:
-        bar.update(len(parts) - len(left), _rest(left, seconds, taken, wish.jobs))
+        bar.update(len(parts) - len(left), _rest(left, seconds, taken, plan.jobs))
 
         def finished(part: Part, said: str, measured: float) -> None:
             left.discard(part)
             taken.append((seconds[part], measured))
-            rest = _rest(left, seconds, taken, wish.jobs)
+            rest = _rest(left, seconds, taken, plan.jobs)
             done = len(parts) - len(left)
             progress.log(
                 f"[{done} of {len(parts)}] {part}: {said}, in {in_words(measured)}; {rest}"
@@ -322,7 +159,7 @@ def _run(plan: StudyPlan, study: Study, wish: Wish, progress: Progress) -> None:
             bar.update(done, rest)
             page.write_if_old()
 
-        do_all(study, parts, wish.jobs, progress, finished)
+        do_all(study, parts, plan.jobs, progress, finished)
 
 
 class _Page:

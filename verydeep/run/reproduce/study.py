@@ -137,7 +137,7 @@ def stored_budget(facts: Mapping[str, Any], seeds: int) -> Budget:
     return Budget(**{**known, "seeds": seeds})
 
 
-def begin(study: Study, facts: dict[str, Any], about: Mapping[str, Any]) -> None:
+def begin_or_compare(study: Study, facts: dict[str, Any], about: Mapping[str, Any]) -> None:
     """Write ``study.json``, or compare it with a study that has begun; claims and seeds may grow.
 
     Args:

@@ -48,6 +48,10 @@ def test_title(test: Need) -> str:
     return f"{condition_title(condition)}, {TESTED[measure.protocol]} at {SCALES[measure.scales]}"
 
 
+ONE_SEED = "With one seed, a verdict is about these nets, not about nets trained anew."
+"""Caveat of comparisons with a single seed."""
+
+
 def claimed(comparison: Comparison) -> str:
     """Return what a comparison claims.
 
@@ -77,12 +81,9 @@ def found(one: Judged) -> str:
     )
 
 
-def basis(measured: Measured) -> str:
-    """Return what a verdict rests on."""
-    seeds, images = plural(len(measured.seeds), "seed"), plural(measured.images, "image")
-    if len(measured.seeds) == 1:
-        return f"{seeds}, {images}: a statement about these nets, not about nets trained anew"
-    return f"{seeds}, {images}"
+def counts(measured: Measured) -> str:
+    """Return the numbers of seeds and images behind a comparison."""
+    return f"{plural(len(measured.seeds), 'seed')}, {plural(measured.images, 'image')}"
 
 
 def needed(one: Judged) -> str:

@@ -53,7 +53,8 @@ class Progress:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return self.trainings[0] >= self.trainings[1] and self.tests[0] >= self.tests[1]
+        done = self.trainings[0] >= self.trainings[1] and self.tests[0] >= self.tests[1]
+        return done and self.tests[1] > 0
 
 
 def progress_of(results: Results) -> Progress:

@@ -14,10 +14,11 @@ from verydeep.study.results import Results
 from verydeep.study.tables import Row, Table, mean_and_spread, study_tables
 from verydeep.study.verdicts import ALPHA, Judged, Verdict, end_rate, judge
 from verydeep.study.wording import (
+    ONE_SEED,
     TESTED,
     TRAINED,
-    basis,
     claimed,
+    counts,
     for_these_nets,
     found,
     needed,
@@ -65,7 +66,7 @@ def write_page(results: Results, out: str | Path) -> Path:
 
 
 def _page(results: Results, verdicts: Sequence[Verdict], tables: Sequence[Table]) -> str:
-    counts = Counter[str](verdict.decision for verdict in verdicts)
+    tally = Counter[str](verdict.decision for verdict in verdicts)
     study = results.study
     command = study.get("command")
     return render(
@@ -73,12 +74,13 @@ def _page(results: Results, verdicts: Sequence[Verdict], tables: Sequence[Table]
         "study.html",
         data=study.get("data"),
         lead=list(_lead(results)),
-        counts=[(decision, counts[decision], kind) for decision, kind in KIND.items()],
+        tally=[(decision, tally[decision], kind) for decision, kind in KIND.items()],
         verdicts=[_claim(verdict) for verdict in verdicts],
         level=100 * (1 - ALPHA),
         end=100 * end_rate([verdict.claim for verdict in verdicts]),
         comparisons=sum(len(verdict.judged) for verdict in verdicts),
         margin=MARGIN,
+        one_seed=ONE_SEED if any(verdict.seeds == 1 for verdict in verdicts) else None,
         tables=[_table(table) for table in tables],
         depth=depth_plots(results),
         trained_words=TRAINED,
@@ -130,7 +132,7 @@ def _comparison(one: Judged, drawing: str) -> Parts:
         "decision": one.decision,
         "kind": KIND[one.decision],
         "found": found(one),
-        "basis": basis(one.measured) if one.measured else None,
+        "counts": counts(one.measured) if one.measured else None,
         "notes": [note for note in (for_these_nets(one), needed(one)) if note],
         "paper": paper,
         "drawing": drawing if one.measured else None,

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from verydeep.data.dataset import Dataset
@@ -72,7 +71,7 @@ def begin(study: Study, wish: Wish, costs: Costs) -> None:
         "hours_estimated": costs.total(parts) / 3600,
         "plan": [str(part) for part in parts],
         "begun": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "command": [Path(sys.argv[0]).name, *map(without_secret, sys.argv[1:])],
+        "command": [*map(without_secret, sys.argv)],
         "environment": describe_environment(study.compute.machine()),
     }
     facts = study.facts(claims=wish.groups, seeds=range(study.budget.seeds))

@@ -20,6 +20,9 @@ from verydeep.study.published import (
 from verydeep.study.results import Results
 from verydeep.study.verdicts import claims_of
 
+INITIALISATION = "Section 3.1"
+"""Name of the table that compares two initialisations, and so needs both."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -58,10 +61,14 @@ def study_tables(results: Results) -> tuple[Table, ...]:
     how = results.study.get("initialise", "staged")
     needs = [need for claim in claims_of(results) for need in claim.needs]
     wanted = {(condition.canonical, measure) for condition, measure in (*needs, *results.outcomes)}
+
+    def is_wanted(test: Need) -> bool:
+        return (test[0].canonical, test[1]) in wanted
+
     return tuple(
         Table(name, title, tuple(_row(test, results) for test in tests))
         for name, title, tests in _layout(how)
-        if any((condition.canonical, measure) in wanted for condition, measure in tests)
+        if (all if name == INITIALISATION else any)(map(is_wanted, tests))
     )
 
 
@@ -98,7 +105,7 @@ def _layout(how: str) -> Iterator[tuple[str, str, list[Need]]]:
     views = (MULTI, CROPS, BOTH)
     both_ways = [(Condition("D", "fixed", way), SINGLE) for way in ("staged", "scaled")]
     filters: list[Need] = [(Condition(net, "fixed", how), CENTER) for net in ("B", "B-5x5")]  # type: ignore[arg-type]
-    yield "Section 3.1", "initialisation of net D (dense, one scale)", list(both_ways)
+    yield INITIALISATION, "initialisation of net D (dense, one scale)", list(both_ways)
     yield "Section 4.1", "3×3 and 5×5 filters (central crop, one scale)", filters
     yield "Table 3", "one test scale (dense)", of([SINGLE])
     yield "Table 4", "three test scales (dense)", of([MULTI], ("B", "C", "D", "E"))

@@ -82,9 +82,9 @@ def progress_of(results: Results) -> Progress:
     )
 
 
-def by_scale(condition: Condition) -> tuple[int, str, str]:
-    """Return a key that sorts by training scale, then by net."""
-    return TRAIN_SCALES.index(condition.train), condition.net, condition.initialise
+def by_scale(condition: Condition) -> tuple[int, str, bool]:
+    """Return a key that sorts by training scale, then by net, initialised in stages first."""
+    return TRAIN_SCALES.index(condition.train), condition.net, condition.initialise == "scaled"
 
 
 def _seeds(results: Results) -> list[int]:

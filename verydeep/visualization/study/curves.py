@@ -20,7 +20,7 @@ Errors = Mapping[tuple[str, TrainScales], tuple[float, float | None]]
 
 
 def depth_plots(results: Results) -> list[tuple[str, str]]:
-    """Return (title, SVG) of the errors by depth: of the study and of the paper."""
+    """Return (title, SVG) of the errors by depth, once there is one: study, then paper."""
     how = results.study.get("initialise", "staged")
     ours: dict[tuple[str, TrainScales], tuple[float, float | None]] = {}
     paper: dict[tuple[str, TrainScales], tuple[float, float | None]] = {}
@@ -33,7 +33,7 @@ def depth_plots(results: Results) -> list[tuple[str, str]]:
             if known := published(condition, SINGLE):
                 paper[net, train] = (known[0], None)
     plots = [("This study", ours), ("The paper (ILSVRC-2012)", paper)]
-    return [(title, _by_depth(errors)) for title, errors in plots if errors]
+    return [(title, _by_depth(errors)) for title, errors in plots] if ours else []
 
 
 def _by_depth(errors: Errors) -> str:

@@ -68,7 +68,8 @@ def write_page(results: Results, out: str | Path) -> Path:
 def _page(results: Results, verdicts: Sequence[Verdict], tables: Sequence[Table]) -> str:
     tally = Counter[str](verdict.decision for verdict in verdicts)
     study = results.study
-    command = study.get("command")
+    environment = study.get("environment", {})
+    command = environment.get("command") or study.get("command")
     return render(
         "verydeep.visualization.study",
         "study.html",
@@ -86,8 +87,7 @@ def _page(results: Results, verdicts: Sequence[Verdict], tables: Sequence[Table]
         trained_words=TRAINED,
         curves=training_curves(results),
         progress=progress_of(results),
-        processor=study.get("environment", {}).get("accelerator")
-        or study.get("environment", {}).get("processor"),
+        processor=environment.get("accelerator") or environment.get("processor"),
         estimated=study.get("hours_estimated"),
         command=command_line(command) if command else None,
         plan=study.get("plan", []),

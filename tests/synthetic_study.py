@@ -8,7 +8,10 @@ random effects of every difference, and all tests share images and seeds.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,3 +99,40 @@ def trainings(results: Results, hours: float = 0.4) -> dict[tuple[Condition, int
                 )
                 found[one, seed] = record
     return found
+
+
+def facts(seeds: Iterable[int] = range(3)) -> dict[str, Any]:
+    """Return the content of ``study.json``, made up."""
+    return {
+        "data": "pets",
+        "layout": None,
+        "fingerprint": "ab" * 32,
+        "classes": 40,
+        "images": {"train": 20000, "val": 400},
+        "test_split": "val",
+        "budget": {"name": "small", "scale": 0.25, "width": 0.1875, "epochs": 24},
+        "settings": {"data.cache": "device"},
+        "initialise": "staged",
+        "claims": list(GROUPS),
+        "seeds": list(seeds),
+        "hours_estimated": 10.7,
+        "plan": ["train A", "train B"],
+        "begun": "2026-01-01 12:00:00",
+        "command": ["verydeep", "reproduce", "pets"],
+        "environment": {"processor": "a processor", "accelerator": None, "versions": {}},
+    }
+
+
+def with_runs(results: Results, folder: Path) -> Results:
+    """Return results with facts, records of their trainings, and logs in a folder."""
+    records = trainings(results)
+    rng = np.random.default_rng(0)
+    for record in records.values():
+        run = folder / record.run
+        run.mkdir(parents=True, exist_ok=True)
+        rows = (
+            {"epoch": epoch, "val_top1_error": 40 + 55 * np.exp(-epoch / 7) + rng.normal(0, 0.7)}
+            for epoch in range(1, record.epochs + 1)
+        )
+        (run / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return replace(results, trainings=records, study=facts(), folder=folder)

@@ -119,3 +119,27 @@ def test_a_single_seed_does_not_tell_how_many_seeds_are_needed() -> None:
 def test_no_number_tells_a_difference_of_zero_apart() -> None:
     found = crossed_mean(np.random.default_rng(0).normal(size=(3, 30)))
     assert found.images_needed(0, 0.1) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shift", "times"), [(0.0, 1), (0.01, 1), (0.03, 4), (0.05, 5)])
+def test_a_few_seeds_that_differ_much_are_missed_no_more_often_than_the_docs_say(
+    shift: float, times: float
+) -> None:
+    """With 3 seeds and 2,000 images; the mean squares are drawn from their distributions."""
+    rng, seeds, images, alpha, rest = np.random.default_rng(4), 3, 2000, 0.05 / 17, 0.15
+    for image in (0.02, 0.05, 0.15, 0.5):  # variances of images
+        by_seed, by_image = images * shift**2 + rest, seeds * image + rest
+        error = np.sqrt((by_seed + by_image - rest) / (seeds * images))
+        missed = []
+        for _ in range(2000):
+            drawn = CrossedMean(
+                0.0,
+                seeds,
+                images,
+                by_seed * rng.chisquare(2) / 2,
+                by_image * rng.chisquare(1999) / 1999,
+                rest * rng.chisquare(3998) / 3998,
+            )
+            missed.append(stats.norm.sf(drawn.bounds(alpha)[1] / error))
+        assert np.mean(missed) < times * alpha, image

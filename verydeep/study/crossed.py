@@ -1,7 +1,7 @@
-r"""Mean of paired differences over images and seeds, both random (crossed random effects).
+"""Mean of paired differences over images and seeds, both random (crossed random effects).
 
-The difference of two tests on image :math:`i` with seed :math:`s` is
-:math:`d_{si} = \mu + a_s + b_i + e_{si}`: a seed shifts it on all images, an image on all seeds.
+The difference of two tests on image i with seed s is d(s, i) = μ + a(s) + b(i) + e(s, i): a seed
+shifts it on all images, an image on all seeds.
 
 S seeds, N images.
 """
@@ -59,19 +59,18 @@ class CrossedMean:
         return self.mean - margin, self.mean + margin
 
     def precision(self, seeds: Numbers, images: Numbers) -> tuple[Numbers, Numbers]:
-        r"""Return the standard error of a mean over so many seeds and images, and its freedom.
+        """Return the standard error of a mean over so many seeds and images, and its freedom.
 
-        With the mean squares that are to be expected, the variance of the mean is
-        :math:`(MS_{seed} + MS_{image} - MS_{rest}) / SN`
-        :math:`= \sigma_{seed}^2/S + \sigma_{image}^2/N + \sigma_{rest}^2/SN`. Satterthwaite (1946)
-        gives the degrees of freedom of such a sum,
-        :math:`(\sum \pm MS)^2 / \sum (MS^2/\nu)`; see Searle, Casella & McCulloch, *Variance
-        Components* (1992), for both. A negative estimate of a component counts as zero, which
-        widens the interval. With one seed, the images alone vary:
-        :math:`\sigma^2/N` with N − 1 degrees of freedom.
+        The variance of the mean is (MS_seed + MS_image − MS_rest) / (S·N), with the mean squares
+        that these numbers let expect: σ²_seed/S + σ²_image/N + σ²_rest/(S·N). The degrees of
+        freedom of such a sum are Satterthwaite's (1946): its square, divided by the sum of
+        MS²/ν over the three mean squares, where ν are their own degrees of freedom. For both see
+        Searle, Casella & McCulloch, *Variance Components* (1992). A negative estimate of a
+        component counts as zero, which widens the interval. With one seed, only the images vary:
+        σ²/N with N − 1 degrees of freedom.
 
-        The variance is never below :math:`1/(N+2)^2`, that of Agresti & Min (2005) for two tests
-        that never differ.
+        The variance is never below 1/(N + 2)², that of Agresti & Min (2005) for two tests that
+        never differ.
 
         Args:
             seeds: Numbers of seeds; all 1 if S is 1.

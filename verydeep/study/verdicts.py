@@ -1,4 +1,4 @@
-r"""Verdicts on the paper's claims: holds, does not hold, or not decided.
+"""Verdicts on the paper's claims: holds, does not hold, or not decided.
 
 The verdict on a comparison follows from an interval of the difference of two errors, which counts
 both the images and the seeds as random (:mod:`verydeep.study.crossed`). A claim holds if all of its
@@ -6,10 +6,10 @@ comparisons do, and does not hold if one of them does not.
 
 All verdicts of a study are right at once with a probability of 95 %. A comparison is either as
 claimed or not, so only one of its two verdicts can be false, and it needs one end of the interval
-to be on the wrong side of the true difference. With M comparisons, each end has the error rate
-:math:`\alpha/M` (Bonferroni), whatever the dependence between comparisons. ``alike`` counts twice
-in M, for it can be refuted on either side. Holm's procedure on the 2M one-sided hypotheses begins
-at :math:`\alpha/2M` and never exceeds :math:`\alpha/M`, so it decides no more.
+to be on the wrong side of the true difference. With M comparisons, each end has the error rate α/M
+(Bonferroni), whatever the dependence between comparisons. ``alike`` counts twice in M, for it can
+be refuted on either side. Holm's procedure on the 2M one-sided hypotheses begins at α/(2M) and
+never exceeds α/M, so it decides no more.
 """
 
 from __future__ import annotations

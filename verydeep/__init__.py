@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from verydeep.run.import_weights import import_weights as import_weights
     from verydeep.run.load import load as load
     from verydeep.run.push import push as push
+    from verydeep.run.reproduce.reproduce import reproduce as reproduce
+    from verydeep.run.reproduce.result import StudyResult as StudyResult
     from verydeep.run.testing.boxes import evaluate_localization as evaluate_localization
     from verydeep.run.testing.calibrate import calibrate as calibrate
     from verydeep.run.testing.evaluate import evaluate as evaluate
@@ -81,6 +83,7 @@ _HOMES = {
     "Prediction": "verydeep.models.prediction",
     "ProbeResult": "verydeep.transfer.probe",
     "Recipe": "verydeep.recipe.recipe",
+    "StudyResult": "verydeep.run.reproduce.result",
     "TestProtocol": "verydeep.evaluation.protocol",
     "VGG": "verydeep.nets.vgg",
     "VeryDeepError": "verydeep.errors",
@@ -108,6 +111,7 @@ _HOMES = {
     "quantize": "verydeep.run.testing.quantize",
     "ray_train": "verydeep.run.training.ray_train",
     "read_dataset": "verydeep.data.read",
+    "reproduce": "verydeep.run.reproduce.reproduce",
     "senet154": "verydeep.nets.senet",
     "train": "verydeep.run.training.train",
     "vgg": "verydeep.nets.vgg",
@@ -132,6 +136,7 @@ __all__ = [
     "Prediction",
     "ProbeResult",
     "Recipe",
+    "StudyResult",
     "TestProtocol",
     "VeryDeepError",
     "__version__",
@@ -158,6 +163,7 @@ __all__ = [
     "quantize",
     "ray_train",
     "read_dataset",
+    "reproduce",
     "senet154",
     "train",
     "vgg",

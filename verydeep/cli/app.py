@@ -27,6 +27,7 @@ from verydeep.cli.report import (
     nets,
     report,
 )
+from verydeep.cli.reproduce import REPRODUCE_EXAMPLES, reproduce
 from verydeep.cli.runs import RUNS_EXAMPLES, runs
 from verydeep.cli.slurm import SLURM_CONTEXT, SLURM_EXAMPLES, slurm
 from verydeep.cli.train import DEMO_EXAMPLES, TRAIN_EXAMPLES, demo, train
@@ -79,6 +80,7 @@ app.command(
     context_settings=SLURM_CONTEXT,
     options_metavar="[OPTIONS] {train|evaluate|features} …",
 )(slurm)
+app.command(epilog=REPRODUCE_EXAMPLES)(reproduce)
 app.command(epilog=PUSH_EXAMPLES)(push)
 app.command(epilog=RUNS_EXAMPLES)(runs)
 app.command(epilog=REPORT_EXAMPLES)(report)

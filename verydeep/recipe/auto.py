@@ -50,6 +50,16 @@ class DataFacts:
     gpu: bool = False
     dimensions: int = 2
 
+    @property
+    def memory(self) -> int | None:
+        """Bytes of all images, decoded; None if unknown."""
+        return None if self.pixels is None else 3 * self.pixels * self.pictures
+
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether all images may be kept in memory."""
+        return not self.streamed and self.memory is not None and self.memory <= CACHE_BYTES
+
 
 class Choice(NamedTuple):
     """Settings by dotted path, and the reason for them in a line."""
@@ -235,10 +245,10 @@ def _updates(facts: DataFacts, said: Said) -> Choice:
 def _cache(facts: DataFacts, said: Said) -> Choice:
     if facts.dimensions == 3:
         return Choice({"data.cache": "none"}, "volumes are read anew each epoch")
-    size = None if facts.pixels is None else 3 * facts.pixels * facts.pictures
-    if facts.streamed or size is None or size > CACHE_BYTES or _get(said, "data.workers"):
+    if not facts.fits_in_memory or _get(said, "data.workers"):
         return Choice({"data.cache": "none"}, "images are read anew each epoch")
-    return Choice({"data.cache": "device"}, f"the images fit into memory ({size / 2**20:,.0f} MB)")
+    size = f"{(facts.memory or 0) / 2**20:,.0f} MB"
+    return Choice({"data.cache": "device"}, f"the images fit into memory ({size})")
 
 
 def _row(rows: Any, value: float) -> Any:

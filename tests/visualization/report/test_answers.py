@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from insight_page import Page
+from html_page import Page
 from PIL import Image
 from shown import (
     boxed,

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from insight_page import Page
+from html_page import Page
 
 from verydeep.errors import ModelError
 from verydeep.run.report import report

@@ -31,6 +31,7 @@ class Axis:
         title: Title with unit.
         ticks: Labelled values.
         log: Whether the axis is logarithmic.
+        labels: Labels of the ticks, if they are not numbers.
     """
 
     low: float
@@ -38,6 +39,13 @@ class Axis:
     title: str
     ticks: tuple[float, ...]
     log: bool = False
+    labels: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> list[tuple[float, str]]:
+        """Ticks with their labels."""
+        labels = self.labels or tuple(map(number_label, self.ticks))
+        return list(zip(self.ticks, labels, strict=True))
 
     def share(self, value: float) -> float:
         """Return the position of a value on the axis, from 0 to 1."""
@@ -130,7 +138,7 @@ class Plot:
         """Draw a vertical line over the full height, with a label above it."""
         self.segment((x, self.y.low), (x, self.y.high), kind)
         if label:
-            self.parts.append(_text(self.at(x, self.y.low)[0], TOP - 6, label, "middle"))
+            self.parts.append(label_at(self.at(x, self.y.low)[0], TOP - 6, label, "middle"))
 
     def ring(self, point: Point, kind: str) -> None:
         """Draw a ring around a point."""
@@ -162,7 +170,7 @@ class Plot:
         )
 
     def _add(self, tag: str, kind: str, **attributes: float | str) -> None:
-        self.parts.append(_element(tag, kind, **attributes))
+        self.parts.append(element(tag, kind, **attributes))
 
     def _can_be_drawn(self, point: Point) -> bool:
         positive = point[1] > 0 or not self.y.log
@@ -170,20 +178,21 @@ class Plot:
 
     def _axes(self) -> Iterable[str]:
         left, right, bottom = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
-        for tick in self.y.ticks:
+        for tick, label in self.y.labelled:
             y = self.at(self.x.low, tick)[1]
-            yield _element("line", "grid", x1=left, y1=y, x2=right, y2=y)
-            yield _text(left - 6, y + 4.5, _number(tick), "end")
-        yield _element("line", "axis", x1=left, y1=bottom, x2=right, y2=bottom)
-        for tick in self.x.ticks:
-            yield _text(self.at(tick, self.y.low)[0], bottom + 17, _number(tick), "middle")
+            yield element("line", "grid", x1=left, y1=y, x2=right, y2=y)
+            yield label_at(left - 6, y + 4.5, label, "end")
+        yield element("line", "axis", x1=left, y1=bottom, x2=right, y2=bottom)
+        for tick, label in self.x.labelled:
+            yield label_at(self.at(tick, self.y.low)[0], bottom + 17, label, "middle")
         middle = (TOP + bottom) / 2
-        yield _text((left + right) / 2, HEIGHT - 8, self.x.title, "middle")
+        yield label_at((left + right) / 2, HEIGHT - 8, self.x.title, "middle")
         turned = f'<text class="turned" transform="translate(13 {middle:.0f}) rotate(-90)" '
         yield f'{turned}text-anchor="middle">{escape(self.y.title)}</text>'
 
 
-def _element(tag: str, kind: str, **attributes: float | str) -> str:
+def element(tag: str, kind: str, **attributes: float | str) -> str:
+    """Return an SVG element of a class."""
     texts = (
         f'{name}="{value if isinstance(value, str) else f"{value:.1f}"}"'
         for name, value in attributes.items()
@@ -191,14 +200,15 @@ def _element(tag: str, kind: str, **attributes: float | str) -> str:
     return f'<{tag} class="{kind}" {" ".join(texts)}/>'
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
+def label_at(x: float, y: float, text: str, anchor: str) -> str:
+    """Return a text at a point."""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _number(value: float) -> str:
+def number_label(value: float) -> str:
     """Return a tick label.
 
-    >>> _number(0.0001), _number(2500.0), _number(0.5)
+    >>> number_label(0.0001), number_label(2500.0), number_label(0.5)
     ('10⁻⁴', '2,500', '0.5')
     """
     if value and not 1e-3 <= abs(value) < 1e6:

@@ -52,7 +52,8 @@ class Page(HTMLParser):
         else:
             self.words.append(data)
         self.inline = False
-        if self.open and (self.open[-1] in ("td", "th") or "bdi" in self.open[-2:]):
+        in_cell = {"td", "th"} & set(self.open)
+        if in_cell and (self.open[-1] in ("td", "th") or "bdi" in self.open[-2:]):
             self.rows[-1][-1] += data
 
     @property

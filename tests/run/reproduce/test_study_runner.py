@@ -1,0 +1,332 @@
+"""The runner of a study: every part once, whatever stops it, and one message for what changed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny import write_class_folders
+
+from verydeep.data.read import read_dataset
+from verydeep.errors import FolderInUse, InputError, Interrupted, MachineError, ModelError
+from verydeep.run.reproduce import parts, side_by_side
+from verydeep.run.reproduce.parts import do_part
+from verydeep.run.reproduce.reproduce import reproduce
+from verydeep.run.reproduce.study import Study, begin_or_compare, held, is_done
+from verydeep.study.budget import BUDGETS
+from verydeep.study.claims import claims
+from verydeep.study.conditions import Condition, Measure
+from verydeep.study.plan import Part, TestPart, TrainPart, make_plan
+from verydeep.study.results import (
+    Outcome,
+    TrainingRecord,
+    load_results,
+    write_outcome,
+    write_training,
+)
+from verydeep.system.files import write_json
+from verydeep.system.locks import hold
+from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
+
+NEEDS = [need for claim in claims(["depth", "fusion"]) for need in claim.needs]
+PLAN = make_plan(NEEDS, [0, 1])
+
+
+def study_in(folder: Path, data: Path) -> Study:
+    return Study(
+        folder, str(data), None, read_dataset(data), BUDGETS["tiny"], {}, "staged", Compute("cpu")
+    )
+
+
+def begun(folder: Path, data: Path) -> Study:
+    study = study_in(folder, data)
+    write_json(folder / "study.json", study.facts(claims=["depth"], seeds=[0]))
+    write_json(folder / "images.json", ["a", "b", "c"])
+    return study
+
+
+class Pretending:
+    """Does parts in no time, and is stopped before some of them."""
+
+    def __init__(self, stop_before: set[int]) -> None:
+        self.done: Counter[str] = Counter()
+        self.calls = 0
+        self.stop_before = stop_before
+
+    def __call__(self, study: Study, part: Part, progress: Progress) -> str:
+        self.calls += 1
+        if self.calls in self.stop_before:
+            raise Interrupted("stopped by SIGTERM; and so on")
+        self.done[part.name] += 1
+        if isinstance(part, TrainPart):
+            write_training(study.folder, TrainingRecord(part.condition, part.seed, "runs/x"))
+            return "trained"
+        for condition, measure in part.tests:
+            wrong = np.zeros(3, bool)
+            write_outcome(
+                study.folder,
+                Outcome(condition, measure, part.seed, 0.0, 0.0, 3, 0.1, wrong, wrong),
+            )
+        return "tested"
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stops=st.sets(st.integers(1, 40), max_size=5))
+def test_every_part_is_done_once_whenever_it_is_stopped(
+    stops: set[int], pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    study = begun(tmp_path_factory.mktemp("study"), pictures)
+    pretending = Pretending(stops)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(side_by_side, "do_part", pretending)
+        said: list[str] = []
+        ends: list[str] = []
+        for _ in range(len(stops) + 1):
+            try:
+                side_by_side.do_all(
+                    study, PLAN, 1, Progress(), lambda part, *_: said.append(part.name)
+                )
+                break
+            except Interrupted as error:
+                ends.append(str(error))
+    assert pretending.done == Counter(part.name for part in PLAN)
+    assert said == [part.name for part in PLAN]
+    assert set(ends) <= {"stopped by SIGTERM; the same call goes on"}
+    assert all(is_done(part, study.results()) for part in PLAN)
+
+
+def test_a_failed_training_fails_those_that_begin_with_it_and_the_study_goes_on(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = begun(tmp_path / "study", pictures)
+    a, d = Condition("A").canonical, Condition("D")
+    write_training(study.folder, TrainingRecord(a, 0, "runs/a", failed="the loss became infinite"))
+    monkeypatch.setattr(parts, "train", None)  # nothing is trained
+    assert "begins with A, fixed, scaled, which failed" in do_part(
+        study, TrainPart(d, 0), Progress()
+    )
+    test = TestPart(((d, Measure()), (Condition("D+A"), Measure())), 0)
+    assert is_done(test, study.results())
+    assert "nothing to test" in do_part(study, test, Progress())
+    assert study.results().trainings[d, 0].failed
+
+
+def test_data_and_settings_cannot_change_but_claims_and_seeds_can_grow(
+    pictures: Path, tmp_path: Path
+) -> None:
+    study = study_in(tmp_path / "study", pictures)
+    study.folder.mkdir()
+    begin_or_compare(study, study.facts(claims=["depth"], seeds=[0]), {"begun": "now"})
+    begin_or_compare(study, study.facts(claims=["lrn"], seeds=[0, 1]), {"begun": "later"})
+    now = json.loads((study.folder / "study.json").read_text())
+    assert (now["claims"], now["seeds"], now["begun"]) == (["depth", "lrn"], [0, 1], "now")
+    other = replace(study, budget=replace(study.budget, epochs=9), initialise="scaled")
+    with pytest.raises(InputError) as caught:
+        begin_or_compare(other, other.facts(claims=["depth"], seeds=[0]), {})
+    message = str(caught.value)
+    assert "budget: epochs was 4, is 9" in message
+    assert "initialise: was 'staged', is 'scaled'" in message
+    fewer = replace(study, dataset=study.dataset.__class__(**_with_one_image_less(study)))
+    with pytest.raises(InputError, match="other images, names or classes"):
+        begin_or_compare(fewer, fewer.facts(claims=["depth"], seeds=[0]), {})
+
+
+def _with_one_image_less(study: Study) -> dict[str, Any]:
+    dataset = study.dataset
+    train = dataset.split("train")
+    values = {name: getattr(dataset, name) for name in dataset.__dataclass_fields__}
+    return {**values, "splits": {**dataset.splits, "train": train.take(np.arange(1, len(train)))}}
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(ModelError, match="not empty and not a study"), held(tmp_path):
+        pass
+
+
+def test_two_at_once_in_one_folder_are_refused(pictures: Path, tmp_path: Path) -> None:
+    import threading
+
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with hold(tmp_path):
+            entered.set()
+            leave.wait(20)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    entered.wait(20)
+    try:
+        with pytest.raises(FolderInUse), held(tmp_path):
+            pass
+    finally:
+        leave.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"claims": "dept"}, "did you mean 'depth'"),
+        ({"budget": "huge"}, "one of tiny, small, full"),
+        ({"initialise": "random"}, "staged or scaled"),
+        ({"seeds": 0}, "seeds= must be above 0"),
+        ({"hours": -1.0}, "hours= must be above 0"),
+        ({"jobs": 0}, "jobs= must be above 0"),
+        ({"settings": ["net.name=E"]}, "net.name cannot be changed"),
+    ],
+)
+def test_a_wrong_wish_is_refused_before_anything_is_written(
+    wish: dict[str, Any], message: str, pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        reproduce(pictures, tmp_path / "study", **wish)
+    assert not (tmp_path / "study").exists()
+
+
+def test_splits_drawn_by_rule_are_the_same_for_every_seed(tmp_path: Path) -> None:
+    study = study_in(tmp_path / "study", write_class_folders(tmp_path / "pets"))
+    assert study.dataset.made_by_rule
+    assert study.source.read(seed=1).split("val") == study.source.read(seed=2).split("val")
+
+
+class Lines(Progress):
+    """Remembers what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def log(self, message: str) -> None:
+        self.said.append(message)
+
+
+TINY = {
+    "budget": "tiny",
+    "claims": "depth,fusion",
+    "settings": {"net.width": 0.03, "training.epochs": 1, "training.batch": 8},
+    "compute": "cpu",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_whole_study(
+    jobs: int, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    out = tmp_path / "study"
+    said = Lines()
+    result = reproduce(pictures, out, seeds=1, jobs=jobs, progress=said, **TINY)  # type: ignore[arg-type]
+    parts = make_plan(NEEDS, [0])
+    finished = [line for line in said.said if line.startswith("[")]
+    assert len(finished) == len(parts)
+    results = load_results(out)
+    assert len(results.names) == 12
+    for condition, measure in NEEDS:
+        outcome = results.of(condition, measure)[0]
+        assert outcome.images == 12
+        assert outcome.top1_error == pytest.approx(100 * outcome.wrong.mean())
+        assert outcome.top5_error == pytest.approx(100 * outcome.wrong_top5.mean())
+    recipe = (out / "runs" / "E-jitter-staged-s0" / "recipe.yaml").read_text()
+    assert "E-fixed-large-staged-s0" in recipe
+    assert [one.claim.group for one in result.verdicts].count("depth") == 3
+    # Once more: nothing is done again.
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
+    again = Lines()
+    reproduce(pictures, out, seeds=1, jobs=jobs, progress=again, **TINY)  # type: ignore[arg-type]
+    assert not [line for line in again.said if line.startswith("[")]
+    trainings = {path for path in before if path.parent.name in ("trainings", "results")}
+    assert all(path.stat().st_mtime_ns == before[path] for path in trainings)
+
+
+@pytest.mark.slow
+def test_a_tested_fusion_is_that_of_evaluate(pictures: Path, tmp_path: Path) -> None:
+    from verydeep import evaluate
+
+    out = tmp_path / "study"
+    wish = {**TINY, "claims": "fusion"}
+    reproduce(pictures, out, seeds=1, progress=False, **wish)  # type: ignore[arg-type]
+    runs = [out / "runs" / f"{net}-jitter-staged-s0" for net in "DE"]
+    together = evaluate(
+        runs,
+        pictures,
+        "dense",
+        split="val",
+        compute=Compute("cpu", engine="torch"),
+        progress=False,
+    )
+    multi = evaluate(
+        runs,
+        pictures,
+        BUDGETS["tiny"].protocol(Condition("D", "jitter"), Measure("dense", "multi")),
+        split="val",
+        compute=Compute("cpu", engine="torch"),
+        progress=False,
+    )
+    assert together.images == multi.images == 12
+    found = load_results(out).of(Condition("D+E", "jitter"), Measure("dense", "multi"))[0]
+    assert found.wrong.tolist() == multi.answers.wrong.tolist()
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_with_its_unfinished_run(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call is stopped in a training; the second resumes that run."""
+    out = tmp_path / "study"
+    trained: list[tuple[str, bool]] = []
+    real = parts.train
+
+    def counting(data: Any, recipe: Any, run: Path, **more: Any) -> Any:
+        trained.append((run.name, more["resume"]))
+        if len(trained) == 3:
+            more["progress"] = StopsAtOnce()
+        return real(data, recipe, run, **more)
+
+    monkeypatch.setattr(parts, "train", counting)
+    wish = {**TINY, "claims": "depth"}
+    with pytest.raises(Interrupted, match="the same call goes on"):
+        reproduce(pictures, out, seeds=1, progress=False, **wish)  # type: ignore[arg-type]
+    reproduce(pictures, out, seeds=1, progress=False, **wish)  # type: ignore[arg-type]
+    names = [name for name, _ in trained]
+    assert Counter(names) == Counter({**dict.fromkeys(names, 1), names[2]: 2})
+    assert [resumed for _, resumed in trained] == [False] * 3 + [True] + [False] * (
+        len(trained) - 4
+    )
+
+
+class StopsAtOnce(Progress):
+    """Sends SIGTERM in the first update of a training."""
+
+    def task(self, title: str, total: int) -> Any:
+        import contextlib
+        import signal
+
+        class Task:
+            def update(self, done: float, note: str = "") -> None:
+                if title == "training":
+                    signal.raise_signal(signal.SIGTERM)
+
+        return contextlib.nullcontext(Task())
+
+
+def test_a_lost_process_is_a_fault_of_the_machine() -> None:
+    import multiprocessing
+
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process()
+    theirs.close()
+    running = side_by_side._Running(PLAN[0], process, ours, 0)
+    said, error = side_by_side._received(running)
+    assert said == ""
+    assert isinstance(error, MachineError)
+    assert "the same call goes on" in str(error)

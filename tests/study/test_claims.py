@@ -1,0 +1,60 @@
+"""The claims as data, against the figures of the paper."""
+
+from __future__ import annotations
+
+import pytest
+
+from verydeep.errors import InputError
+from verydeep.study.claims import GROUPS, claims
+from verydeep.study.conditions import Condition, Measure
+
+EXPECTED = {
+    "lrn": [-0.1],
+    "depth": [0.9, 1.7, -0.3],
+    "nonlinearity": [0.6],
+    "context": [1.1],
+    "filters": [7.0],
+    "jitter": [(28.1 + 27.0 + 27.3 - 27.3 - 25.6 - 25.5) / 3, (28.1 + 26.8 + 26.9 - 78.4) / 3],
+    "scales": [
+        (28.7 + 28.1 + 27.0 + 27.3 + 28.1 + 26.8 + 26.9) / 7
+        - (28.2 + 27.7 + 26.6 + 26.9 + 27.8 + 26.5 + 26.7) / 7,
+        (27.3 + 25.6 + 25.5 - 26.3 - 24.8 - 24.8) / 3,
+    ],
+    "crops": [0.4, 0.2],
+    "fusion": [0.8, 0.8],
+    "initialise": [None],
+}
+"""Differences of top-1 errors from the tables, second minus first, in points."""
+
+
+def test_every_claim_has_the_differences_of_the_paper() -> None:
+    found = {one.name: [part.expected for part in one.comparisons] for one in claims()}
+    assert found == {
+        name: [value if value is None else pytest.approx(value) for value in values]
+        for name, values in EXPECTED.items()
+    }
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_claim_needs_what_it_compares_once(group: str) -> None:
+    for one in claims([group]):
+        compared = {test for part in one.comparisons for pair in part.pairs for test in pair}
+        assert set(one.needs) == compared
+        assert len(one.needs) == len(compared)
+
+
+def test_the_study_decides_how_the_nets_are_initialised() -> None:
+    for one in claims(initialise="scaled"):
+        ways = {condition.initialise for condition, _ in one.needs}
+        assert ways == ({"staged", "scaled"} if one.group == "initialise" else {"scaled"})
+
+
+def test_the_rival_with_large_filters_is_tested_on_the_central_crop() -> None:
+    (one,) = claims(["filters"])
+    center = Measure("center", "single")
+    assert one.needs == [(Condition("B"), center), (Condition("B-5x5"), center)]
+
+
+def test_an_unknown_group_is_refused_with_its_neighbour() -> None:
+    with pytest.raises(InputError, match=r"no group of claims 'dept'.*did you mean.*depth"):
+        claims(["dept"])

@@ -1,0 +1,53 @@
+"""The page of a study in a browser: no requests, no errors, accessible, nothing cut off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_study import as_published, study, with_runs
+
+from verydeep.visualization.study import write_page
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the pages of a finished study and of one that has just begun."""
+    folder = tmp_path_factory.mktemp("pages")
+    whole = with_runs(study(as_published(), range(3), 400), folder / "whole")
+    begun = replace(whole, outcomes=dict(list(whole.outcomes.items())[:3]), folder=None)
+    return {
+        "whole": write_page(whole, folder / "whole"),
+        "begun": write_page(begun, folder / "begun"),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["whole", "begun"])
+def test_a_page_of_a_study_is_whole_quiet_and_accessible(
+    pages: dict[str, Path], browser: Any, name: str, scheme: str, width: int
+) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True
+    )
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(pages[name].as_uri())
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    violations = axe.Axe().run(page).response["violations"]
+    context.close()
+    assert asked == [pages[name].as_uri()]
+    assert said == []
+    assert wide <= width
+    assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []

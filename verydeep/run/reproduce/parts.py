@@ -1,0 +1,170 @@
+"""The parts of a study: a training in its run folder, and the tests of trained nets."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+from verydeep.errors import DataError, TrainingStopped
+from verydeep.evaluation.evaluate import Test, evaluate_tests, relabel
+from verydeep.evaluation.metrics import likeliest
+from verydeep.evaluation.result import EvaluationResult
+from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.recipe.auto import AUTO
+from verydeep.recipe.recipe import Recipe
+from verydeep.run.reproduce.study import Study, failures
+from verydeep.run.training.train import train
+from verydeep.study.conditions import Condition, Need
+from verydeep.study.plan import Part, TestPart, TrainPart
+from verydeep.study.recipes import study_recipe
+from verydeep.study.results import Outcome, TrainingRecord, write_outcome, write_training
+from verydeep.system.files import write_json
+from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
+from verydeep.training.run_folder import RunFolder
+
+AT_CHANCE = 0.98
+"""A net counts as trained if its lowest validation loss is below this share of ln K."""
+
+
+def do_part(study: Study, part: Part, progress: Progress) -> str:
+    """Do a part, or go on with it, and write its results.
+
+    Returns:
+        The outcome in a few words.
+
+    Raises:
+        Interrupted: A signal stopped it; the same call goes on.
+        MachineError: A process was killed, or the disk is full; likewise.
+    """
+    if isinstance(part, TrainPart):
+        return _train(study, part, progress)
+    return _test(study, part, progress)
+
+
+def _train(study: Study, part: TrainPart, progress: Progress) -> str:
+    missing = failures(part, study.results())
+    if missing:
+        source, reason = next(iter(missing.items()))
+        return _record_failure(study, part, f"it begins with {source}, which failed: {reason}")
+    run = RunFolder(study.run(part.condition, part.seed))
+    data = study.source
+    try:
+        result = train(
+            data.data,
+            AUTO if run.started else _recipe(study, part),  # a resumed run has its own
+            run.path,
+            resume=run.started,
+            layout=data.layout,
+            progress=progress,
+        )
+    except TrainingStopped as error:
+        return _record_failure(study, part, str(error))
+    losses = [row["val_loss"] for row in run.log()]
+    record = TrainingRecord(
+        part.condition,
+        part.seed,
+        str(run.path.relative_to(study.folder)),
+        epochs=result.epochs,
+        seconds=float(result["training_seconds"]),
+        stopped_because=result.stopped_because,
+        learned=min(losses) < AT_CHANCE * math.log(len(study.dataset.classes)),
+    )
+    write_training(study.folder, record)
+    last = run.log()[-1]["val_top1_error"]
+    return f"{last:.1f} % error on val" if record.learned else "loss still at chance level"
+
+
+def _recipe(study: Study, part: TrainPart) -> Recipe:
+    source = part.condition.source
+    machine = {
+        "training.device": study.compute.device,
+        "training.precision": study.compute.precision,
+    }
+    return study_recipe(
+        study.budget,
+        part.condition,
+        seed=part.seed,
+        source=study.run(source, part.seed) if source else None,
+        settings={**study.settings, **{key: one for key, one in machine.items() if one}},
+    )
+
+
+def _record_failure(study: Study, part: TrainPart, why: str) -> str:
+    run = study.run(part.condition, part.seed).relative_to(study.folder)
+    record = TrainingRecord(part.condition, part.seed, str(run), learned=False, failed=why)
+    write_training(study.folder, record)
+    return f"failed: {why}"
+
+
+def _test(study: Study, part: TestPart, progress: Progress) -> str:
+    """Test the nets that there are, in one pass, and write an outcome for each test."""
+    results = study.results()
+    failed = failures(part, results)
+    nets = [net for net in part.needs if net not in failed]
+    tests = [
+        test
+        for test in part.tests
+        if part.seed not in results.of(*test) and set(test[0].members) <= set(nets)
+    ]
+    if not tests:
+        return "nothing to test: the training failed"
+    compute = Compute(study.compute.device, study.compute.precision, engine="torch")
+    models = {net: load_classifier(study.run(net, part.seed), compute) for net in nets}
+    samples = relabel(study.dataset, "val", next(iter(models.values())).classes)
+    measured = evaluate_tests(
+        list(models.values()),
+        samples,
+        [_as_test(study, test, models) for test in tests],
+        split="val",
+        root=study.dataset.root,
+        progress=progress,
+    )
+    _check_names(study, measured)
+    for test, result in zip(tests, measured, strict=True):
+        write_outcome(study.folder, _outcome(test, part.seed, result))
+    return ", ".join(f"{result.top1_error:.1f} %" for result in measured)
+
+
+def _as_test(study: Study, test: Need, models: Mapping[Condition, Classifier]) -> Test:
+    condition, measure = test
+    places, flip = list(models), bool(study.settings.get("test.flip", True))
+    return Test(
+        tuple(
+            (places.index(net), study.budget.protocol(net, measure, flip=flip))
+            for net in condition.members
+        )
+    )
+
+
+def _outcome(test: Need, seed: int, result: EvaluationResult) -> Outcome:
+    answers = result.answers
+    five = likeliest(answers.posteriors, 5)
+    return Outcome(
+        *test,
+        seed,
+        result.top1_error,
+        result.top5_error,
+        result.images,
+        result.seconds,
+        answers.wrong,
+        (five != answers.labels[:, None]).all(axis=1),
+    )
+
+
+def _check_names(study: Study, results: Sequence[EvaluationResult]) -> None:
+    """Write the names of the test images, or compare them with those of earlier tests.
+
+    Raises:
+        DataError: Other images could be read than before.
+    """
+    names = list(results[0].answers.names)
+    path = study.folder / "images.json"
+    if not path.is_file():
+        write_json(path, names)
+    elif json.loads(path.read_text("utf-8")) != names:
+        raise DataError(
+            f"{study.dataset.place}: other test images can be read now than when the study "
+            f"{study.folder} began; put them back as they were, or start a new study"
+        )

@@ -1,0 +1,117 @@
+"""The beginning of a study: its data, its sizes, its costs and its plan."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from verydeep.data.dataset import Dataset
+from verydeep.data.read import DataSource, read_dataset
+from verydeep.run.reproduce.result import PlannedPart, StudyPlan
+from verydeep.run.reproduce.speeds import measure_speeds
+from verydeep.run.reproduce.study import Study, begin_or_compare, is_done, stored, stored_budget
+from verydeep.run.reproduce.wish import Wish
+from verydeep.run.training.auto import facts_of
+from verydeep.study.budget import Budget, Costs, Images, fit
+from verydeep.study.plan import TrainPart
+from verydeep.study.recipes import resize
+from verydeep.study.results import Results
+from verydeep.system.device import Machine, describe_environment, without_secret
+from verydeep.system.progress import Progress
+
+
+def prepare(wish: Wish, progress: Progress) -> Study:
+    """Read the data, and settle the sizes: those of a study that has begun, or new ones.
+
+    Raises:
+        InputError: The data cannot be used, or no study fits into the given hours.
+    """
+    dataset = read_dataset(wish.data, layout=wish.layout, progress=progress)
+    machine = wish.compute.machine()
+    usual = _usual_settings(DataSource(wish.data, wish.layout), dataset, machine)
+    return Study(
+        wish.out,
+        wish.data,
+        wish.layout,
+        dataset,
+        _sizes(wish, _costs_on(dataset, machine, wish), progress),
+        {**usual, **wish.settings},
+        wish.initialise,
+        wish.compute,
+    )
+
+
+def make_costs(study: Study, wish: Wish) -> Costs:
+    """Return the costs of a study, by measured speeds."""
+    return _costs_on(study.dataset, study.compute.machine(), wish)(study.budget)
+
+
+def plan_of(study: Study, wish: Wish, costs: Costs) -> StudyPlan:
+    """Return the parts of a study with their estimated times, and which are done."""
+    results = study.results() if stored(study.folder) is not None else Results()
+    planned = (
+        PlannedPart(part, costs.seconds(part), is_done(part, results))
+        for part in wish.parts(study.budget)
+    )
+    return StudyPlan(study.folder, tuple(planned), costs, wish.jobs)
+
+
+def begin(study: Study, wish: Wish, costs: Costs) -> None:
+    """Write ``study.json``, or compare it with a study that has begun.
+
+    Raises:
+        InputError: Data or settings are others than at the beginning.
+    """
+    parts = wish.parts(study.budget)
+    about = {
+        "hours_asked": wish.hours,
+        "hours_estimated": costs.total(parts) / 3600,
+        "plan": [str(part) for part in parts],
+        "begun": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "command": [*map(without_secret, sys.argv)],
+        "environment": describe_environment(study.compute.machine()),
+    }
+    facts = study.facts(claims=wish.groups, seeds=range(study.budget.seeds))
+    begin_or_compare(study, facts, about)
+
+
+def _sizes(wish: Wish, costs: Callable[[Budget], Costs], progress: Progress) -> Budget:
+    if wish.hours is None:
+        chosen = resize(wish.budget, wish.settings)
+        return replace(chosen, seeds=wish.seeds or chosen.seeds)
+    before = stored(wish.out)
+    if before is not None:
+        progress.log(f"{wish.out} has begun: its sizes stay as they are")
+        return stored_budget(before, wish.seeds or len(before["seeds"]))
+    return fit(
+        wish.hours,
+        wish.parts,
+        costs,
+        resize=lambda budget: resize(budget, wish.settings),
+        jobs=wish.jobs,
+        seeds=wish.seeds,
+    )
+
+
+def _usual_settings(source: DataSource, dataset: Dataset, machine: Machine) -> dict[str, Any]:
+    """Return the settings of every training that follow from the data."""
+    facts = facts_of(source, dataset, machine)
+    found: dict[str, Any] = {"data.cache": "device"} if facts.fits_in_memory else {}
+    if not facts.mirrored:
+        found |= {"data.flip": False, "test.flip": False}
+    return found
+
+
+def _costs_on(dataset: Dataset, machine: Machine, wish: Wish) -> Callable[[Budget], Costs]:
+    """Return a function that measures the speeds of a budget's nets."""
+
+    def costs(budget: Budget) -> Costs:
+        parts = wish.parts(budget)
+        nets = dict.fromkeys(p.condition.net for p in parts if isinstance(p, TrainPart))
+        speeds = measure_speeds(nets, budget, len(dataset.classes), machine, wish.jobs)
+        return Costs(budget, speeds, Images(dataset.sizes["train"], dataset.sizes["val"]))
+
+    return costs

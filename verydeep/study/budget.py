@@ -1,0 +1,239 @@
+"""Budgets: the sizes of a study, as the paper's times a factor, and the hours that they cost."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from verydeep.errors import InputError, did_you_mean
+from verydeep.evaluation.protocol import TestProtocol, multiple_scales, single_scale
+from verydeep.evaluation.workload import pixels_to_see
+from verydeep.study.conditions import Condition, Measure
+from verydeep.study.plan import Part, TestPart, TrainPart
+from verydeep.system.option_names import option
+
+CROP = 224
+SMALLER, LARGER, WIDEST = 256, 384, 512
+"""The paper's crop, its two fixed training scales, and the end of the jittered range, in pixels."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Sizes of a study.
+
+    Attributes:
+        name: ``tiny``, ``small``, ``full``, or ``hours`` if it was fitted to a time.
+        scale: Factor on every length in pixels of the paper: crop, S and Q.
+        width: Factor on all channels and hidden units.
+        epochs: Epochs of a training from random weights or from net A.
+        batch: Images an update.
+        learning_rate: The highest, of a training from random weights or from net A.
+        schedule: ``plateau`` as published, or ``one-cycle``.
+        seeds: Number of seeds.
+    """
+
+    name: str
+    scale: float
+    width: float
+    epochs: int
+    batch: int
+    learning_rate: float
+    schedule: str
+    seeds: int = 3
+
+    @property
+    def input_size(self) -> int:
+        """Side of a crop, in pixels.
+
+        >>> BUDGETS["small"].input_size, BUDGETS["full"].input_size
+        (56, 224)
+        """
+        return round(CROP * self.scale)
+
+    def train_scale(self, condition: Condition) -> tuple[int, int]:
+        """Return the lowest and highest training scale S, in pixels.
+
+        >>> BUDGETS["small"].train_scale(Condition("D", "jitter"))
+        (64, 128)
+        """
+        smaller, larger, widest = (round(s * self.scale) for s in (SMALLER, LARGER, WIDEST))
+        ranges = {"fixed": (smaller, smaller), "fixed-large": (larger, larger)}
+        return ranges.get(condition.train, (smaller, widest))
+
+    def rate(self, condition: Condition) -> float:
+        """Return the highest learning rate: a tenth where the same net is trained further.
+
+        As published for S = 384 (section 3.1); for jittered scales the paper gives none.
+        """
+        return self.learning_rate / (10 if goes_on(condition) else 1)
+
+    def epochs_of(self, condition: Condition) -> int:
+        """Return the number of epochs: half, rounded up, where the same net is trained further.
+
+        With the published schedule it is a ceiling, and the same for all.
+        """
+        if self.schedule == "plateau" or not goes_on(condition):
+            return self.epochs
+        return math.ceil(self.epochs / 2)
+
+    def protocol(
+        self, condition: Condition, measure: Measure, *, flip: bool = True
+    ) -> TestProtocol:
+        """Return a test with its scales in pixels."""
+        trained = self.train_scale(condition)
+        scales = (
+            single_scale(trained)
+            if measure.scales == "single"
+            else multiple_scales(trained, self.input_size)
+        )
+        return TestProtocol(measure.protocol, scales, flip)
+
+
+def goes_on(condition: Condition) -> bool:
+    """Return whether a training goes on from the same net at a smaller scale."""
+    source = condition.source
+    return source is not None and source.net == condition.net
+
+
+BUDGETS = {
+    one.name: one
+    for one in (
+        Budget("tiny", 1 / 7, 1 / 16, 4, 32, 0.01, "one-cycle", seeds=2),
+        Budget("small", 1 / 4, 3 / 16, 30, 32, 0.01, "one-cycle"),
+        Budget("full", 1, 1, 74, 256, 0.01, "plateau"),
+    )
+}
+"""Budgets by name; ``full`` is the paper's."""
+
+FEWEST_EPOCHS = 30
+"""Epochs below which ``--hours`` takes smaller nets rather than fewer epochs."""
+
+RUNGS = (
+    replace(BUDGETS["tiny"], name="hours", seeds=3),
+    *(
+        replace(BUDGETS["small"], name="hours", width=width)
+        for width in (1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2)
+    ),
+    replace(BUDGETS["small"], name="hours", scale=1 / 2, width=1 / 2, batch=64),
+    replace(BUDGETS["full"], name="hours"),
+)
+"""Sizes that ``--hours`` chooses from, cheapest first."""
+
+
+def budget_of(name: str) -> Budget:
+    """Return a budget by name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if name not in BUDGETS:
+        raise InputError(
+            f"{option('budget')} must be one of {', '.join(BUDGETS)}, got {name!r} instead"
+            f"{did_you_mean(name, BUDGETS)}"
+        )
+    return BUDGETS[name]
+
+
+class Speed(NamedTuple):
+    """Seconds per image of a net: a step of training, and a crop in a test."""
+
+    training: float
+    testing: float
+
+
+class Images(NamedTuple):
+    """Number of images to train on and to test on."""
+
+    train: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Estimate of the time that parts of a study take.
+
+    Attributes:
+        budget: Sizes of the study.
+        speeds: Of each net, measured on this machine.
+        images: Of the data set.
+    """
+
+    budget: Budget
+    speeds: Mapping[str, Speed]
+    images: Images
+
+    def seconds(self, part: Part) -> float:
+        """Return the estimated time of a part, without reading of images."""
+        return self._training(part) if isinstance(part, TrainPart) else self._test(part)
+
+    def total(self, parts: Iterable[Part]) -> float:
+        """Return the estimated time of several parts, one after the other."""
+        return sum(map(self.seconds, parts))
+
+    def _training(self, part: TrainPart) -> float:
+        speed = self.speeds[part.condition.net]
+        epoch = speed.training * self.images.train + speed.testing * self.images.test
+        # After the last epoch the run itself is tested, by the central crop and densely.
+        dense = self.budget.protocol(part.condition, Measure())
+        return self.budget.epochs_of(part.condition) * epoch + self._views(part.condition, [dense])
+
+    def _test(self, part: TestPart) -> float:
+        return sum(
+            self._views(net, [self.budget.protocol(net, measure) for measure in part.measures(net)])
+            for net in part.needs
+        )
+
+    def _views(self, net: Condition, protocols: Sequence[TestProtocol]) -> float:
+        size = self.budget.input_size
+        pixels = pixels_to_see(protocols, self.images.test, size)
+        return pixels / size**2 * self.speeds[net.net].testing
+
+
+def fit(
+    hours: float,
+    parts_of: Callable[[Budget], Sequence[Part]],
+    costs_of: Callable[[Budget], Costs],
+    *,
+    resize: Callable[[Budget], Budget] = lambda budget: budget,
+    jobs: int = 1,
+    seeds: int | None = None,
+) -> Budget:
+    """Return the largest sizes that a time allows.
+
+    The largest of :data:`RUNGS` whose study takes no longer with :data:`FEWEST_EPOCHS` epochs;
+    then as many epochs as fit, at most the paper's 74.
+
+    Args:
+        hours: Time for the whole study.
+        parts_of: Returns the parts of a study of a budget.
+        costs_of: Returns the costs of a budget; measures the speeds of its nets.
+        resize: Applies the sizes that the user has set.
+        jobs: Parts that are done side by side; they are taken to share the machine without loss.
+        seeds: Number of seeds; None leaves it to the budget.
+
+    Raises:
+        InputError: Even the smallest study takes longer.
+    """
+
+    def needed(budget: Budget) -> float:
+        return costs_of(budget).total(parts_of(budget)) / jobs / 3600
+
+    def at(rung: Budget, epochs: int) -> Budget:
+        return resize(replace(rung, epochs=epochs, seeds=seeds or rung.seeds))
+
+    fitting: Budget | None = None
+    for rung in RUNGS:
+        if needed(at(rung, FEWEST_EPOCHS)) > hours:
+            break
+        fitting = rung
+    if fitting is None:
+        raise InputError(
+            f"{option('hours', hours)} is too little: the smallest study of these claims takes "
+            f"about {needed(at(RUNGS[0], FEWEST_EPOCHS)):.1f} hours here; ask for fewer claims "
+            f"({option('claims')}), fewer seeds, or {option('budget', 'tiny')}"
+        )
+    sizes = [at(fitting, n) for n in range(FEWEST_EPOCHS, BUDGETS["full"].epochs + 1)]
+    return sizes[bisect.bisect_right(sizes, hours, key=needed) - 1]

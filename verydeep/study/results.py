@@ -1,0 +1,252 @@
+"""The results of a study: read from its folder without torch, and written one by one.
+
+``STUDY/results/`` has a JSON file for each test of each seed, ``STUDY/trainings/`` one for each
+training, ``STUDY/images.json`` the names of the N test images, ``STUDY/study.json`` the settings.
+Every file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verydeep.errors import ModelError
+from verydeep.study.conditions import Condition, Measure, Need
+from verydeep.system.files import write_json
+
+__all__ = ["Condition", "Measure", "Outcome", "Results", "TrainingRecord", "load_results"]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Result of one test of one seed.
+
+    Attributes:
+        condition: What was trained.
+        measure: How it was tested.
+        seed: Seed of the training.
+        top1_error: In percent.
+        top5_error: In percent.
+        images: Number N of images tested.
+        seconds: Time of the test's views in the nets.
+        wrong: True where the most likely class is wrong, bool (N,), in the order of
+            :attr:`Results.names`.
+        wrong_top5: True where the class is not among the five most likely, bool (N,).
+    """
+
+    condition: Condition
+    measure: Measure
+    seed: int
+    top1_error: float
+    top5_error: float
+    images: int
+    seconds: float
+    wrong: NDArray[np.bool_]
+    wrong_top5: NDArray[np.bool_]
+
+    @property
+    def path(self) -> str:
+        """Name of its file below the study."""
+        return f"results/{self.condition.slug}--{self.measure.slug}--s{self.seed}.json"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, with bits of eight images in a byte as base64."""
+        return {
+            "condition": asdict(self.condition),
+            "measure": asdict(self.measure),
+            "seed": self.seed,
+            "top1_error": self.top1_error,
+            "top5_error": self.top5_error,
+            "images": self.images,
+            "seconds": self.seconds,
+            "wrong": _packed(self.wrong),
+            "wrong_top5": _packed(self.wrong_top5),
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Outcome:
+        """Read back the output of :meth:`to_dict`.
+
+        Raises:
+            KeyError: A value is missing.
+            ValueError: A value is invalid.
+            TypeError: Likewise.
+        """
+        count = int(value["images"])
+        return cls(
+            Condition(**value["condition"]),
+            Measure(**value["measure"]),
+            int(value["seed"]),
+            float(value["top1_error"]),
+            float(value["top5_error"]),
+            count,
+            float(value["seconds"]),
+            _unpacked(value["wrong"], count),
+            _unpacked(value["wrong_top5"], count),
+        )
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """A finished or failed training.
+
+    Attributes:
+        condition: What was trained.
+        seed: Its seed.
+        run: Its run folder, relative to the study.
+        epochs: Epochs trained.
+        seconds: Time of the training.
+        stopped_because: Reason of its end.
+        learned: Whether the validation loss of the kept net is below chance level, ln K.
+        failed: Reason why there is no net; None if there is one.
+    """
+
+    condition: Condition
+    seed: int
+    run: str
+    epochs: int = 0
+    seconds: float = 0.0
+    stopped_because: str = ""
+    learned: bool = True
+    failed: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Name of its file below the study."""
+        return f"trainings/{self.condition.slug}-s{self.seed}.json"
+
+    @property
+    def hours(self) -> float:
+        """Time of the training, in hours."""
+        return self.seconds / 3600
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> TrainingRecord:
+        """Read back ``dataclasses.asdict``.
+
+        Raises:
+            KeyError: A value is missing.
+            TypeError: A value is unknown.
+        """
+        return cls(**{**value, "condition": Condition(**value["condition"])})
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a study has so far.
+
+    Attributes:
+        names: Names of the N test images; empty before the first test.
+        outcomes: By condition and measure, then by seed; a net with one initialisation is there
+            under both.
+        trainings: By condition and seed, likewise.
+        study: Content of ``study.json``: data, budget, recipe, claims, seeds, plan, machine.
+        folder: The study; None if it is in memory only.
+    """
+
+    names: tuple[str, ...] = ()
+    outcomes: Mapping[Need, Mapping[int, Outcome]] = field(default_factory=dict)
+    trainings: Mapping[tuple[Condition, int], TrainingRecord] = field(default_factory=dict)
+    study: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def of(self, condition: Condition, measure: Measure) -> Mapping[int, Outcome]:
+        """Return the outcomes by seed; none if nothing was tested yet."""
+        return self.outcomes.get((condition, measure), {})
+
+    def curve(self, condition: Condition, seed: int) -> list[dict[str, Any]]:
+        """Return the rows of the training's ``log.jsonl``, one an epoch; none if it is missing."""
+        record = self.trainings.get((condition, seed))
+        path = self.folder / record.run / "log.jsonl" if self.folder and record else None
+        lines = path.read_text("utf-8").splitlines() if path and path.is_file() else []
+        return [json.loads(line) for line in lines]
+
+    @classmethod
+    def from_outcomes(
+        cls, outcomes: Iterable[Outcome], names: Iterable[str] = (), **more: Any
+    ) -> Results:
+        """Arrange outcomes; the other arguments are attributes."""
+        found: dict[Need, dict[int, Outcome]] = {}
+        for one in outcomes:
+            for condition in one.condition.names:
+                found.setdefault((condition, one.measure), {})[one.seed] = one
+        return cls(tuple(names), found, **more)
+
+
+def load_results(folder: str | Path) -> Results:
+    """Read a study, finished or not.
+
+    Raises:
+        ModelError: The folder is no study, or a file of it is damaged.
+    """
+    root = Path(folder).expanduser()
+    if not (root / "study.json").is_file():
+        raise ModelError(f"{root}: not a study (no study.json)")
+    names = _read(root / "images.json") if (root / "images.json").is_file() else []
+    records = [_from(TrainingRecord, path) for path in _files(root / "trainings")]
+    results = Results.from_outcomes(
+        (_from(Outcome, path) for path in _files(root / "results")),
+        names,
+        trainings={
+            (condition, one.seed): one for one in records for condition in one.condition.names
+        },
+        study=_read(root / "study.json"),
+        folder=root,
+    )
+    for seeds in results.outcomes.values():
+        for one in seeds.values():
+            if one.images != len(results.names):
+                raise ModelError(
+                    f"{root / one.path}: {one.images} images, where the study tests on "
+                    f"{len(results.names)}; delete this file, and it is made again"
+                )
+    return results
+
+
+def write_outcome(folder: Path, outcome: Outcome) -> None:
+    """Write the file of a test."""
+    write_json(folder / outcome.path, outcome.to_dict())
+
+
+def write_training(folder: Path, record: TrainingRecord) -> None:
+    """Write the file of a training."""
+    condition = record.condition.canonical
+    write_json(folder / record.path, asdict(replace(record, condition=condition)))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.glob("*.json"))
+
+
+def _from(kind: Any, path: Path) -> Any:
+    try:
+        return kind.from_dict(_read(path))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{path}: damaged ({error}); delete this file, and it is made again"
+        ) from error
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error})") from error
+
+
+def _packed(bits: NDArray[np.bool_]) -> str:
+    return base64.b64encode(np.packbits(bits).tobytes()).decode("ascii")
+
+
+def _unpacked(text: str, count: int) -> NDArray[np.bool_]:
+    packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    if len(packed) != (count + 7) // 8:
+        raise ValueError(f"{8 * len(packed)} bits for {count} images")
+    return np.unpackbits(packed, count=count).astype(bool)

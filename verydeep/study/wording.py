@@ -1,0 +1,142 @@
+"""Verdicts in words, for the program and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from verydeep.errors import plural
+from verydeep.study.claims import Comparison
+from verydeep.study.conditions import Condition, Need
+from verydeep.study.crossed import POWER
+from verydeep.study.verdicts import Judged, Measured
+
+TRAINED = {"fixed": "smaller S", "fixed-large": "larger S", "jitter": "S jittered"}
+"""Training scales in words."""
+
+TESTED = {
+    "dense": "dense",
+    "crops": "multi-crop",
+    "both": "multi-crop and dense",
+    "center": "centre",
+}
+"""Protocols in words."""
+
+SCALES = {"single": "one scale", "multi": "three scales"}
+"""Test scales in words."""
+
+
+def condition_title(condition: Condition) -> str:
+    """Return a trained net in words.
+
+    >>> condition_title(Condition("D", "jitter"))
+    'D, S jittered'
+    """
+    usual = replace(condition, initialise="staged")
+    how = "" if condition.canonical == usual.canonical else ", all layers random"
+    return f"{condition.net}, {TRAINED[condition.train]}{how}"
+
+
+def test_title(test: Need) -> str:
+    """Return a test in words.
+
+    >>> from verydeep.study.conditions import Measure
+    >>> test_title((Condition("D", "jitter"), Measure("crops", "multi")))
+    'D, S jittered, multi-crop at three scales'
+    """
+    condition, measure = test
+    return f"{condition_title(condition)}, {TESTED[measure.protocol]} at {SCALES[measure.scales]}"
+
+
+ONE_SEED = "With one seed, a verdict is about these nets, not about nets trained anew."
+"""Caveat of comparisons with a single seed."""
+
+
+def claimed(comparison: Comparison) -> str:
+    """Return what a comparison claims.
+
+    >>> claimed(Comparison("A-LRN", "A", (), "not lower", 1.0))
+    'A-LRN is not better than A by 1 point or more'
+    """
+    first, second, margin = comparison.first, comparison.second, points(comparison.margin)
+    return {
+        "lower": f"{first} is better than {second}",
+        "not lower": f"{first} is not better than {second} by {margin} or more",
+        "alike": f"{first} and {second} differ by less than {margin}",
+    }[comparison.relation]
+
+
+def found(one: Judged) -> str:
+    """Return the measured difference with its interval, or what is missing."""
+    if one.measured is None:
+        return f"not measured yet: {_listed(map(test_title, one.missing))}"
+    sides, measured = one.comparison, one.measured
+    first, second = measured.errors
+    low, high = measured.interval
+    difference = measured.difference
+    word = "better" if difference >= 0 else "worse"
+    return (
+        f"{sides.first} {first:.1f} %, {sides.second} {second:.1f} %: {sides.first} is "
+        f"{abs(difference):.1f} points {word} ({signed(low)} to {signed(high)})"
+    )
+
+
+def counts(measured: Measured) -> str:
+    """Return the numbers of seeds and images behind a comparison."""
+    return f"{plural(len(measured.seeds), 'seed')}, {plural(measured.images, 'image')}"
+
+
+def needed(one: Judged) -> str:
+    """Return what would decide an undecided comparison; empty if it is decided or not measured."""
+    measured = one.measured
+    if measured is None or one.decision != "not decided":
+        return ""
+    seeds, images = plural(len(measured.seeds), "seed"), plural(measured.images, "image")
+    ways = []
+    if measured.images_needed:
+        ways.append(f"about {measured.images_needed:,} images with {seeds}")
+    if measured.seeds_needed:
+        ways.append(f"about {measured.seeds_needed:,} seeds on these {images}")
+    if len(measured.seeds) == 1 and not ways:
+        return f"No number of images would decide a difference of this size with {seeds}."
+    if not ways:
+        return "More images alone or more seeds alone would not decide a difference of this size."
+    power = f"{100 * POWER:.0f} %"
+    text = f"{', or '.join(ways)} would decide a difference of this size with {power} probability"
+    if not measured.images_needed:
+        text += "; more images alone would not"
+    if not measured.seeds_needed and len(measured.seeds) > 1:
+        text += "; more seeds alone would not"
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def for_these_nets(one: Judged) -> str:
+    """Return the verdict on the trained nets alone, where it says more; else empty."""
+    measured = one.measured
+    if measured is None or len(measured.seeds) == 1 or one.decision != "not decided":
+        return ""
+    decision = measured.for_these_nets
+    return "" if decision == "not decided" else f"For the nets trained here alone, it {decision}."
+
+
+def points(value: float) -> str:
+    """Return a number of points.
+
+    >>> points(1.0), points(0.5)
+    ('1 point', '0.5 points')
+    """
+    return f"{value:g} point{'' if value == 1 else 's'}"
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign, to one digit.
+
+    >>> signed(1.26), signed(-0.5), signed(0.04)
+    ('+1.3', '−0.5', '0.0')
+    """
+    text = f"{value:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "; ".join(names)

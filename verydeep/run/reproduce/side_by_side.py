@@ -19,7 +19,7 @@ from verydeep.run.reproduce.speeds import share_of_cores
 from verydeep.run.reproduce.study import Study, is_done, is_ready
 from verydeep.study.plan import Part
 from verydeep.system.option_names import command_or_call
-from verydeep.system.parent_watch import Owner, end_with
+from verydeep.system.workers.parent_watch import Owner, end_with
 from verydeep.system.progress import PlainProgress, Progress
 
 LOOK = 1.0

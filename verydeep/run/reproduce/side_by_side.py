@@ -19,8 +19,8 @@ from verydeep.run.reproduce.speeds import share_of_cores
 from verydeep.run.reproduce.study import Study, is_done, is_ready
 from verydeep.study.plan import Part
 from verydeep.system.option_names import command_or_call
-from verydeep.system.workers.parent_watch import Owner, end_with
 from verydeep.system.progress import PlainProgress, Progress
+from verydeep.system.workers.parent_watch import Owner, end_with
 
 LOOK = 1.0
 """Seconds after which waiting for processes looks for signals."""

@@ -16,6 +16,8 @@ def impossible_nets(recipe: Recipe) -> Iterator[str]:
     """Yield a fault for each setting that the net does not have, or cannot be trained with."""
     net = recipe.net
     own = {"name", *to_norm(net.family.settings)}
+    if net.dimensions == 2:  # true of every net
+        own.add("dimensions")
     for key, value in net.model_dump().items():
         if key not in own and value is not None:
             yield f"net.{key}: net {net.name} has no such setting, got {value!r}; leave it out"

@@ -283,7 +283,7 @@ def test_every_fault_is_listed_at_once_with_path_value_and_nearest_key(tmp_path:
         "training.momentum": ["number", "got 'much'"],
         "training.learning_rate": ["greater than 0", "got -1"],
         "data.train_scale": ["rise", "[300, 280]"],
-        "data.crop": ["'random' or 'center'", "got 'left'"],
+        "data.crop": ["'random', 'center' or 'area'", "got 'left'"],
         "test.scales": ["224", "got 100"],
         "plateau.pateince": ["unknown", "did you mean 'plateau.patience'?"],
         "momentum": ["SECTION.KEY", "did you mean 'training.momentum'?"],

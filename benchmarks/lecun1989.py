@@ -71,7 +71,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, help="learning rate instead of the recipe's")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    torch.backends.mkldnn.set_flags(False)  # its set-up takes longer than so small a convolution
+    # oneDNN's set-up takes longer than so small a convolution.
+    torch.backends.mkldnn.set_flags(False)  # type: ignore[no-untyped-call]
     images = {split: load(split) for split in ("train", "val", "test")}
     settings: dict[str, Any] = {"training.epochs": given.epochs}
     for name, changes in STEPS:
@@ -81,7 +82,8 @@ def main() -> None:
         rate = {"training.learning_rate": given.rate} if given.rate else {}
         recipe = load_recipe("lecun1989", {**settings, **rate})
         runs = [train(recipe, images, seed) for seed in range(given.seeds)]
-        row = {"step": name, "changes": {**changes, **rate}, **summary(runs), "runs": runs}
+        about = {"step": name, "passes": given.epochs, "changes": {**changes, **rate}}
+        row = {**about, **summary(runs), "runs": runs}
         print(name, summary(runs), flush=True)
         write(given.out, row, {split: len(labels) for split, (_, labels) in images.items()})
 
@@ -109,7 +111,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, float]:
 def load(split: str) -> tuple[Tensor, Tensor]:
     """Return all images of a split, uint8 (N, 3, 16, 16), and their labels, int64 (N,)."""
     samples = verydeep.read_dataset("digits-1989").split(split)
-    pixels = np.stack([decode(path) for path in samples.paths])
+    pixels = np.stack([np.asarray(decode(path)) for path in samples.paths])
     labels = torch.tensor(samples.labels, dtype=torch.int64)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), labels
 
@@ -128,7 +130,7 @@ def train(recipe: Recipe, images: dict[str, tuple[Tensor, Tensor]], seed: int) -
     for epoch in range(recipe.training.epochs):
         for batch in batches(recipe, prepare, *images["train"], seed, epoch):
             optimizer.zero_grad(set_to_none=True)
-            objective.losses(net(batch.pictures), batch).mean().backward()
+            objective.losses(net(batch.pictures), batch).mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     net.eval()
     errors = {f"{split}_error": error(net, prepare, *images[split]) for split in images}
@@ -158,7 +160,7 @@ def batches(
         ]
         cut = cut_batch(pixels[some], torch.full((len(some), 2), SIDE), crops)
         size = recipe.training.batch
-        parts = zip(prepare(cut).split(size), labels[some].split(size), strict=True)
+        parts = zip(torch.split(prepare(cut), size), torch.split(labels[some], size), strict=True)
         for images, classes in parts:
             yield MicroBatch(images, classes, nothing, 0, len(classes), last=True)
 

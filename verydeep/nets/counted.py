@@ -104,6 +104,7 @@ def _parts(
 
 
 def _kind(module: nn.Module) -> Kind:
-    known = next((kind for cls, kind in KINDS if isinstance(module, cls)), "composite")
-    kind: Kind = getattr(module, "kind", known)
-    return kind
+    own: Kind | None = getattr(module, "kind", None)
+    if own is not None:
+        return own
+    return next((kind for cls, kind in KINDS if isinstance(module, cls)), "composite")

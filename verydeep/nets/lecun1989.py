@@ -98,7 +98,7 @@ class SparseUnsharedBias(UnsharedBias):
         first, second, third = self.weight.chunk(GROUPS)
         size = len(first)
         none = torch.zeros_like(first[:, :size])
-        low, high = second.split(size, 1)
+        low, high = torch.split(second, size, 1)
         rows = (
             torch.cat([first, none], 1),
             torch.cat([low, none, high], 1),

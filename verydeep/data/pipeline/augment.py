@@ -122,7 +122,7 @@ def _draw_area(
     for _ in range(TRIES):
         share, down, right = generator.random(3)
         area = (AREA[0] + share * (AREA[1] - AREA[0])) * height * width
-        ratio = math.exp(generator.uniform(*(math.log(bound) for bound in ASPECT)))
+        ratio = math.exp(generator.uniform(math.log(ASPECT[0]), math.log(ASPECT[1])))
         tall, wide = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
         if 0 < tall <= height and 0 < wide <= width:
             h, w = tall, wide

@@ -48,6 +48,9 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "solid"
     metrics = train(data, out)
     assert metrics["images"] == 10
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "data:image/jpeg" in report
+    assert "not shown" not in report
     assert json.loads((out / "model/config.json").read_text())["net"]["dimensions"] == 3
     return out
 

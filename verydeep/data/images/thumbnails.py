@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from verydeep.data.images.decode import naming, opened, upright_rgb
 from verydeep.data.images.formats import JPEGS
 from verydeep.data.images.member import ImageSource
+from verydeep.data.volumes.formats import is_volume
+from verydeep.data.volumes.read import read_volume
 
 QUALITY = 72
 """JPEG quality of thumbnails."""
@@ -18,7 +22,8 @@ QUALITY = 72
 def thumbnail(source: ImageSource, size: tuple[int, int]) -> str:
     """Return an upright thumbnail without metadata, as a JPEG in a ``data:`` URL.
 
-    Smaller images keep their size. Large JPEGs are decoded at a reduced size.
+    Smaller images keep their size. Large JPEGs are decoded at a reduced size. Of a volume, the
+    middle slice along its depth is shown.
 
     Args:
         source: Location of the image.
@@ -27,13 +32,17 @@ def thumbnail(source: ImageSource, size: tuple[int, int]) -> str:
     Raises:
         PictureError: It cannot be read.
     """
-    with naming(source), opened(source) as picture:
-        side = max(size)
-        if picture.format in JPEGS:
-            picture.draft(None, (side, side))
-        picture.load()
-        small = upright_rgb(picture)
-        small.thumbnail(size, Image.Resampling.BILINEAR)
+    if isinstance(source, Path) and is_volume(source):
+        voxels = read_volume(source).voxels
+        small = Image.fromarray(np.ascontiguousarray(voxels[len(voxels) // 2]))
+    else:
+        with naming(source), opened(source) as picture:
+            side = max(size)
+            if picture.format in JPEGS:
+                picture.draft(None, (side, side))
+            picture.load()
+            small = upright_rgb(picture)
+    small.thumbnail(size, Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
     small.info = {}  # drop metadata
     small.save(buffer, "JPEG", quality=QUALITY, exif=b"")

@@ -19,6 +19,7 @@ ONE_OF_EACH = {
     "voc": ["d/JPEGImages/1.jpg", "d/Annotations/1.xml", "d/SegmentationClass/1.png"],
     "coco": ["d/t.json"],
     "shards": ["d/train-0000.tar", "d/val-0000.tar"],
+    "volumes": ["d/a/1.npy", "d/b/1.nii.gz"],
     "split-folders": ["d/train/a/1.png", "d/val/a/1.png"],
     "splits-in-classes": ["d/a/train/1.png", "d/b/train/1.png", "d/b/val/1.png"],
     "class-folders": ["d/a/1.png", "d/b/1.png", "d/all-of-it.tar"],

@@ -187,7 +187,7 @@ def test_a_name_that_is_none_is_refused() -> None:
         DataError, match=r"no such file or folder; did you mean 'cifar10'\? DATA is one of digits"
     ):
         read_dataset("cifar-10")
-    with pytest.raises(DataError, match="pets: not a built-in data set; those are digits, mnist"):
+    with pytest.raises(DataError, match="not a built-in data set; those are digits, digits-1989"):
         read_dataset("pets", layout="built-in")
 
 

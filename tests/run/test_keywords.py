@@ -50,7 +50,6 @@ def test_keywords_are_settings(keywords: dict[str, object], settings: dict[str, 
         ("model", "'net'"),
         ("pretrained", "'init_from'"),
         ("num_classes", "follows from the data"),
-        ("optimizer", "SGD"),
         ("learning_rat", "'learning_rate'"),
     ],
 )

@@ -133,10 +133,10 @@ def test_a_net_that_cannot_be_compiled_is_a_fault_of_the_machine(
 
 
 @pytest.mark.slow
-def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CXX", "/nonexistent/g++")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # where nothing is compiled yet
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/nonexistent/g++",))
-    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
     net = make_net()
     with pytest.raises(MachineError, match=r"cannot be compiled here"):
         compiled(net)(torch.zeros(2, 3, 32, 32))

@@ -102,8 +102,8 @@ def shipped() -> tuple[str, ...]:
     """Return the names of the recipes shipped with the package.
 
     >>> shipped()
-    ('demo', 'demo-localization', 'fine-tune', 'googlenet', 'lecun1989', 'localization', 'paper', \
-'senet154', 'small', 'transfer')
+    ('demo', 'demo-localization', 'demo-volumes', 'fine-tune', 'googlenet', 'lecun1989', \
+'localization', 'paper', 'senet154', 'small', 'transfer')
     """
     folder = resources.files("verydeep.recipe") / "shipped"
     names = (Path(entry.name) for entry in folder.iterdir())

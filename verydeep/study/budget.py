@@ -109,7 +109,7 @@ BUDGETS = {
 """Budgets by name; ``full`` is the paper's."""
 
 FEWEST_EPOCHS = 30
-"""Epochs below which ``--hours`` takes smaller nets rather than fewer epochs."""
+"""Epochs below which a budget of hours takes smaller nets rather than fewer epochs."""
 
 RUNGS = (
     replace(BUDGETS["tiny"], name="hours", seeds=3),
@@ -120,7 +120,7 @@ RUNGS = (
     replace(BUDGETS["small"], name="hours", scale=1 / 2, width=1 / 2, batch=64),
     replace(BUDGETS["full"], name="hours"),
 )
-"""Sizes that ``--hours`` chooses from, cheapest first."""
+"""Sizes that a budget of hours chooses from, cheapest first."""
 
 
 def budget_of(name: str) -> Budget:

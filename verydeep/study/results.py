@@ -54,7 +54,8 @@ class Outcome:
     @property
     def path(self) -> str:
         """Name of its file below the study."""
-        return f"results/{self.condition.slug}--{self.measure.slug}--s{self.seed}.json"
+        name = "--".join((self.condition.slug, self.measure.slug, f"s{self.seed}"))
+        return f"results/{name}.json"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, with bits of eight images in a byte as base64."""

@@ -37,6 +37,7 @@ class Described:
     input_size = 32
     calibration = None
     train_scale = (32, 32)
+    dimensions = 2
 
     def __getattr__(self, name: str) -> Any:
         return None

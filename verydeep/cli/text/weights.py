@@ -17,11 +17,11 @@ _HEAD = ("name", "net", "size", "top-1", "top-5", "here")
 
 
 def weights_as_text(every: Sequence[Published]) -> str:
-    """Return published weights as a table, in groups by publisher."""
+    """Return published weights as a table, in groups by publisher, protocol and licence."""
     head, *lines = align([_HEAD, *map(_cells, every)], left=2).splitlines()
     blocks = [head]
     rows = zip(every, lines, strict=True)
-    for _, group in itertools.groupby(rows, key=lambda row: _publisher(row[0])):
+    for _, group in itertools.groupby(rows, key=lambda row: _shared(row[0])):
         found = list(group)
         blocks.append("\n".join([*(line for _, line in found), *_notes(found[0][0])]))
     return "\n\n".join(
@@ -67,12 +67,13 @@ def one_as_json(one: Published) -> dict[str, Any]:
     return {**dataclasses.asdict(one), "file": one.file_name, "cached": here and str(here)}
 
 
-def _publisher(one: Published) -> str:
-    return one.name.partition("/")[0]
+def _shared(one: Published) -> tuple[str, str, str]:
+    """Return what a group has in common: publisher, protocol and licence."""
+    return one.name.partition("/")[0], one.protocol, one.licence
 
 
 def _notes(first: Published) -> Iterator[str]:
-    """Yield what holds for all weights of a publisher, wrapped and indented."""
+    """Yield what holds for all weights of a group, wrapped and indented."""
     for text in (f"errors: {first.protocol}", f"licence: {first.licence}"):
         yield textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="      ")
 

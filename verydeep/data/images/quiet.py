@@ -32,7 +32,7 @@ class _Quiet:
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
-            if self.ENTRY not in warnings.filters:
+            if next(iter(warnings.filters), None) != self.ENTRY:  # a later filter would win
                 warnings.filters.insert(0, self.ENTRY)  # type: ignore[attr-defined]
 
     def __exit__(
@@ -43,7 +43,7 @@ class _Quiet:
     ) -> None:
         with self._lock:
             self._inside -= 1
-            if self._inside == 0 and self.ENTRY in warnings.filters:
+            while self._inside == 0 and self.ENTRY in warnings.filters:
                 warnings.filters.remove(self.ENTRY)  # type: ignore[attr-defined]
 
 

@@ -15,7 +15,6 @@ from verydeep.data.images.limits import check_sides
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.rescale import rescale
 from verydeep.data.pipeline.workers import load_pictures
-from verydeep.data.volumes.crop import rescaled
 from verydeep.data.volumes.volume import Volume
 
 Pixels = NDArray[np.uint8]
@@ -59,6 +58,8 @@ class Rescale:
             PictureError: The image is too thin.
         """
         if isinstance(picture, Volume):
+            from verydeep.data.volumes.crop import rescaled  # imports torch, and images need none
+
             return tuple(rescaled(picture, scale, self.rounding) for scale in self.scales)
         check_sides(*picture.size)  # an image from memory has not been checked
         filter_ = Image.Resampling[self.interpolation.upper()]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from verydeep.data.builtin.originals import CLASSES
 from verydeep.data.builtin.solid_digits import (
-    CLASSES,
     COUNTS,
     make_solid_digits,
     rotation,

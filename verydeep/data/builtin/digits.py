@@ -27,12 +27,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from verydeep.data.builtin.made import made_folder
+from verydeep.data.builtin.originals import (
+    deal,
+    digits_of_sklearn,
+    make_class_folders,
+    shuffled,
+)
 from verydeep.data.geometry import Box
 
 SIDE = 64
 """Width and height of every image in pixels."""
 
-CLASSES = 10
 COUNTS = {"train": 4000, "val": 600, "test": 1000}
 """Images in each split."""
 
@@ -120,13 +125,10 @@ def make_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator[Digit
     originals = divide(labels, seed)
     for number, split in enumerate(COUNTS, start=1):
         strips = [_strip(photograph, *STRIPS[split]) for photograph in _photographs()]
-        for index in range(counts.get(split, 0)):
-            use, label = divmod(index, CLASSES)
-            own = originals[split][label]
-            original = int(own[use % len(own)])
+        for index, dealt in enumerate(deal(originals[split], counts.get(split, 0))):
             generator = np.random.Generator(np.random.PCG64([seed, number, index]))
-            pixels, box = draw(digits[original], strips, generator)
-            yield Digit(pixels, label, split, original, use // len(own), box)
+            pixels, box = draw(digits[dealt.original], strips, generator)
+            yield Digit(pixels, dealt.label, split, dealt.original, dealt.use, box)
 
 
 def draw(
@@ -195,26 +197,13 @@ def tight_box(seen: NDArray[np.bool_]) -> Box:
 
 def divide(labels: NDArray[np.int64], seed: int) -> dict[str, list[NDArray[np.int64]]]:
     """Return the indices of the digits by split and class, in random order."""
-    generator = np.random.Generator(np.random.PCG64(seed))
-    shuffled = [generator.permutation(np.flatnonzero(labels == k)) for k in range(CLASSES)]
+    by_class = shuffled(labels, seed)
     first, second = HELD_OUT["val"], HELD_OUT["val"] + HELD_OUT["test"]
     return {
-        "train": [own[second:] for own in shuffled],
-        "val": [own[:first] for own in shuffled],
-        "test": [own[first:second] for own in shuffled],
+        "train": [own[second:] for own in by_class],
+        "val": [own[:first] for own in by_class],
+        "test": [own[first:second] for own in by_class],
     }
-
-
-def digits_of_sklearn() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the digits, (1797, 10, 10) with 255 for full ink, and their labels.
-
-    Each has an empty border, so that strokes at its edge fade like all others.
-    """
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    ink = (data.images * 255 / 16).astype(np.uint8)
-    return np.pad(ink, ((0, 0), (1, 1), (1, 1))), data.target
 
 
 @functools.cache
@@ -230,9 +219,7 @@ def _strip(photograph: Image.Image, start: float, end: float) -> Image.Image:
 
 
 def _write(digits: Iterator[Digit], folder: Path) -> None:
-    for split in COUNTS:
-        for label in range(CLASSES):
-            (folder / split / str(label)).mkdir(parents=True)
+    make_class_folders(folder, COUNTS)
     with (folder / "boxes.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["file", *Box._fields])

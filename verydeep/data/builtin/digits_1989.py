@@ -18,8 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from verydeep.data.builtin.digits import CLASSES, STEEPER, digits_of_sklearn
+from verydeep.data.builtin.digits import STEEPER
 from verydeep.data.builtin.made import made_folder
+from verydeep.data.builtin.originals import (
+    deal,
+    digits_of_sklearn,
+    make_class_folders,
+    shuffled,
+)
 
 SIDE = 16
 """Width and height of every image in pixels."""
@@ -67,23 +73,19 @@ def make_digits_1989() -> Iterator[tuple[str, int, int, Pixels]]:
     digits, labels = digits_of_sklearn()
     originals = divide(labels)
     for number, (split, count) in enumerate(COUNTS.items()):
-        for place in range(count):
-            use, label = divmod(place, CLASSES)
-            own = originals[split][label]
-            original = int(own[use % len(own)])
+        for place, dealt in enumerate(deal(originals[split], count)):
             generator = np.random.Generator(np.random.PCG64([1989, number, place]))
-            yield split, label, original, draw(digits[original], generator)
+            yield split, dealt.label, dealt.original, draw(digits[dealt.original], generator)
 
 
 def divide(labels: NDArray[np.int64]) -> dict[str, list[NDArray[np.int64]]]:
     """Return the indices of the originals by split and class, in random order, disjoint."""
-    generator = np.random.Generator(np.random.PCG64(1989))
-    shuffled = [generator.permutation(np.flatnonzero(labels == k)) for k in range(CLASSES)]
+    by_class = shuffled(labels, seed=1989)
     found: dict[str, list[NDArray[np.int64]]] = {}
     begin = 0.0
     for split, share in SHARES.items():
-        cuts = [(round(begin * len(own)), round((begin + share) * len(own))) for own in shuffled]
-        found[split] = [own[low:high] for own, (low, high) in zip(shuffled, cuts, strict=True)]
+        cuts = [(round(begin * len(own)), round((begin + share) * len(own))) for own in by_class]
+        found[split] = [own[low:high] for own, (low, high) in zip(by_class, cuts, strict=True)]
         begin += share
     return found
 
@@ -106,9 +108,7 @@ def draw(digit: Pixels, generator: np.random.Generator) -> Pixels:
 
 
 def _write(folder: Path) -> None:
-    for split in COUNTS:
-        for label in range(CLASSES):
-            (folder / split / str(label)).mkdir(parents=True)
+    make_class_folders(folder, COUNTS)
     for number, (split, label, original, pixels) in enumerate(make_digits_1989()):
         name = f"{number:04}_{original:04}.png"
         Image.fromarray(pixels).save(folder / split / str(label) / name)

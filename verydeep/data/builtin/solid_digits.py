@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.builtin.digits import CLASSES, digits_of_sklearn, divide
+from verydeep.data.builtin.digits import divide
 from verydeep.data.builtin.made import made_folder
+from verydeep.data.builtin.originals import deal, digits_of_sklearn, make_class_folders
 
 SIDE = 32
 """Side of every volume in voxels."""
@@ -97,13 +98,10 @@ def make_solid_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator
     digits, labels = digits_of_sklearn()
     originals = divide(labels, seed)
     for number, split in enumerate(COUNTS, start=1):
-        for index in range(counts.get(split, 0)):
-            use, label = divmod(index, CLASSES)
-            own = originals[split][label]
-            original = int(own[use % len(own)])
+        for index, dealt in enumerate(deal(originals[split], counts.get(split, 0))):
             generator = np.random.Generator(np.random.PCG64([seed, 3, number, index]))
-            voxels = draw_solid(digits[original], generator)
-            yield SolidDigit(voxels, label, split, original, use // len(own))
+            voxels = draw_solid(digits[dealt.original], generator)
+            yield SolidDigit(voxels, dealt.label, split, dealt.original, dealt.use)
 
 
 def draw_solid(digit: Voxels, generator: np.random.Generator) -> Voxels:
@@ -173,8 +171,6 @@ def _rod(generator: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _write(seed: int, folder: Path) -> None:
-    for split in COUNTS:
-        for label in range(CLASSES):
-            (folder / split / str(label)).mkdir(parents=True)
+    make_class_folders(folder, COUNTS)
     for digit in make_solid_digits(seed):
         np.save(folder / digit.file, digit.voxels)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from verydeep.data.images.formats import SUFFIXES as IMAGES
-from verydeep.data.images.member import ImageSource
 
 NPY, NIFTI = ".npy", (".nii", ".nii.gz")
 
@@ -27,14 +26,3 @@ def is_volume(source: object) -> bool:
     if not isinstance(source, Path) or source.suffix.lower() in IMAGES:
         return False
     return is_volume_name(source.name) or source.is_dir()
-
-
-def title_of(source: ImageSource) -> str:
-    """Return a volume's name without its ending.
-
-    >>> title_of(Path("a/scan.nii.gz"))
-    'scan'
-    """
-    name = Path(str(source)).name
-    ending = next((one for one in SUFFIXES if name.lower().endswith(one)), "")
-    return name[: len(name) - len(ending)]

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_folder
+from verydeep.data.folders.walk import suffix_of
+from verydeep.data.images.formats import SUFFIXES
 from verydeep.data.images.image_files import folders_in, has_own_pictures, has_pictures
 from verydeep.data.layouts.assemble import Entry, assemble
 from verydeep.data.split_names import resolve_eval, split_name, whole_split
@@ -30,17 +33,22 @@ LOOKED_AT = 100
 
 def recognise(path: Path) -> bool:
     """Return whether a folder holds files of volumes, and no images."""
-    if not path.is_dir():
-        return False
-    return _volumes_to_depth(path, 2) and not has_pictures(path)
+    return path.is_dir() and next(_signs(path, 2), False) and not has_pictures(path)
 
 
-def _volumes_to_depth(folder: Path, depth: int) -> bool:
-    """Return whether some of the first files of a folder, or of those in it, is a volume."""
+def _signs(folder: Path, depth: int) -> Iterator[bool]:
+    """Yield True for a volume and False for an image among the first files of each folder."""
     with os.scandir(folder) as entries:
-        if any(is_volume_name(one.name) for one in islice(entries, LOOKED_AT)):
-            return True
-    return depth > 0 and any(_volumes_to_depth(one, depth - 1) for one in folders_in(folder))
+        names = [one.name for one in islice(entries, LOOKED_AT)]
+    yield from (is_volume_name(name) for name in names if is_volume_name(name) or _is_image(name))
+    if depth:
+        for inner in folders_in(folder):
+            yield from _signs(inner, depth - 1)
+
+
+def _is_image(name: str) -> bool:
+    """Return whether a file's name is that of an image."""
+    return suffix_of(name) in SUFFIXES
 
 
 def read(path: Path) -> Dataset:
@@ -59,7 +67,7 @@ def read(path: Path) -> Dataset:
         {split: _entries(top) for split, top in tops.items()},
         notes=_loose(tops.values()),
     )
-    return found.of_volumes()
+    return replace(found, dimensions=3)
 
 
 def _tops(path: Path) -> dict[str, Path]:

@@ -48,6 +48,19 @@ def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
     return cast(Tensor, classifier(gather_windows(maps, side))).movedim(-1, 1)
 
 
+def average_scores(classifier: nn.Sequential, maps: Tensor, side: int) -> Tensor:
+    """Return the scores (N, K) of maps, averaged over the positions of the dense form.
+
+    Args:
+        classifier: As for :func:`classify_densely`.
+        maps: Output of the convolutional part, (N, C, H, W), or (N, C, D, H, W).
+        side: Side s of the map that the classifier was made for.
+    """
+    if set(maps.shape[2:]) == {side}:
+        return cast(Tensor, classifier(maps.flatten(1)))
+    return classify_densely(classifier, maps).flatten(2).mean(2)
+
+
 def gather_windows(maps: Tensor, side: int) -> Tensor:
     """Return every window of a map as a flattened row.
 

@@ -5,12 +5,10 @@ N images, C channels, K classes; h, w: sides of a map.
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 
 from verydeep.errors import InputError, did_you_mean
-from verydeep.nets.dense import classify_densely
+from verydeep.nets.dense import average_scores
 from verydeep.nets.interface import Net
 
 
@@ -30,10 +28,7 @@ class UpperHalf(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return scores (N, K) of maps (N, C, h, w) of the pool."""
-        last = self.features(maps)
-        if set(last.shape[2:]) == {self.final_map}:
-            return cast(Tensor, self.classifier(last.flatten(1)))
-        return classify_densely(self.classifier, last).flatten(2).mean(2)
+        return average_scores(self.classifier, self.features(maps), self.final_map)
 
 
 def lower_half(net: Net, up_to: str) -> nn.Sequential:

@@ -16,7 +16,7 @@ from verydeep.errors import InputError, did_you_mean
 from verydeep.nets import table
 from verydeep.nets.anatomy import Anatomy
 from verydeep.nets.anatomy import anatomy as table_anatomy
-from verydeep.nets.dense import classify_densely
+from verydeep.nets.dense import average_scores, classify_densely
 from verydeep.nets.initialize import initialize
 from verydeep.nets.interface import Net
 from verydeep.nets.keywords import refuse_unknown
@@ -94,10 +94,7 @@ class VGG(Net):
             SizeError: The images are smaller than ``input_size``.
         """
         self.check_head()
-        maps = self.feature_map(x)
-        if set(maps.shape[2:]) == {self.final_map}:
-            return cast(Tensor, self.classifier(maps.flatten(1)))
-        return classify_densely(self.classifier, maps).flatten(2).mean(2)
+        return average_scores(self.classifier, self.feature_map(x), self.final_map)
 
     def score_map(self, x: Tensor, *, pixels: int | None = None) -> Tensor:
         """Return dense class scores, one per position of the net over the image.

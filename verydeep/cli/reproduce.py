@@ -86,6 +86,7 @@ def reproduce(
     """
     from verydeep.run.reproduce.reproduce import plan_study
     from verydeep.run.reproduce.reproduce import reproduce as run_study
+    from verydeep.run.reproduce.wish import Wish
     from verydeep.study.claims import GROUPS
     from verydeep.system.progress import console_progress
 
@@ -99,13 +100,13 @@ def reproduce(
         "layout": layout,
         "settings": settings,
         "compute": Compute(compute["device"], compute["precision"]),
-        "progress": console_progress(),
     }
+    progress = console_progress()
     if plan:
-        planned = plan_study(data, out, **asked)
+        planned = plan_study(Wish.of(data, out, **asked), progress)
         print_result(planned.to_dict(), "\n".join(planned.lines()), as_json)
         return
-    result = run_study(data, out, **asked)
+    result = run_study(data, out, **asked, progress=progress)
     print_result(result.to_dict(), _as_text(result), as_json)
 
 

@@ -99,41 +99,14 @@ def reproduce(
         return _result(study)
 
 
-def plan_study(
-    data: Data,
-    out: str | Path,
-    *,
-    claims: Iterable[str] | str = GROUPS,
-    budget: str = "small",
-    hours: float | None = None,
-    seeds: int | None = None,
-    initialise: str = "staged",
-    jobs: int = 1,
-    layout: str | None = None,
-    settings: Mapping[str, Any] | Iterable[str] | None = None,
-    compute: Compute | str | None = None,
-    progress: ProgressWish = None,
-) -> StudyPlan:
+def plan_study(wish: Wish, progress: ProgressWish = None) -> StudyPlan:
     """Return the plan of a study with estimated hours, and train nothing.
 
-    The arguments are those of :func:`verydeep.reproduce`. A few steps of each net are timed.
+    A few steps of each net are timed.
 
     Raises:
-        InputError: The data, a claim or a setting cannot be used.
+        InputError: The data cannot be used, or no study fits into the given hours.
     """
-    wish = Wish.of(
-        data,
-        out,
-        claims=claims,
-        budget=budget,
-        hours=hours,
-        seeds=seeds,
-        initialise=initialise,
-        jobs=jobs,
-        layout=layout,
-        settings=settings,
-        compute=compute,
-    )
     study = prepare(wish, choose_progress(progress))
     return plan_of(study, wish, make_costs(study, wish))
 

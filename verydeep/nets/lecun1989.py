@@ -43,10 +43,11 @@ class ScaledTanh(nn.Module):
     """
 
     kind: Kind = "tanh"
+    INNER, OUTER = 2 / 3, 1.7159
 
     def forward(self, x: Tensor) -> Tensor:
         """Return f(x), of the shape of x."""
-        return 1.7159 * torch.tanh(2 / 3 * x)
+        return self.OUTER * torch.tanh(self.INNER * x)
 
 
 class UnsharedBias(nn.Conv2d):

@@ -106,12 +106,14 @@ def _add_unshared_bias(build: GraphBuilder, output: str, module: UnsharedBias) -
 
 
 def add_scaled_tanh(build: GraphBuilder, output: str) -> None:
-    """Add 1.7159·tanh(2x/3)."""
-    for name, value in (("inner", 2 / 3), ("outer", 1.7159)):
-        factor = build.constant(f"{output}.{name}", np.array(value, np.float32))
-        build.then("Mul", output if name == "outer" else f"{output}.scaled", factor)
-        if name == "inner":
-            build.then("Tanh", f"{output}.tanh")
+    """Add the scaled tanh; see :class:`verydeep.nets.lecun1989.ScaledTanh`."""
+    inner, outer = (
+        build.constant(f"{output}.{name}", np.array(value, np.float32))
+        for name, value in (("inner", ScaledTanh.INNER), ("outer", ScaledTanh.OUTER))
+    )
+    build.then("Mul", f"{output}.scaled", inner)
+    build.then("Tanh", f"{output}.tanh")
+    build.then("Mul", output, outer)
 
 
 def _add_inception(build: GraphBuilder, output: str, module: Inception) -> None:

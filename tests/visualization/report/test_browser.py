@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from shown import boxed, classified, random_answers, random_boxes, save_picture
+from watched_page import watched
 
 from verydeep.run.report import report
 
@@ -42,27 +43,18 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_a_page_is_whole_quiet_and_accessible(
     pages: dict[str, Path], browser: Any, name: str, scheme: str, width: int
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True
-    )
-    page = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(pages[name].as_uri())
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    broken = page.evaluate("[...document.images].filter(one => !one.naturalWidth).length")
-    smallest = page.evaluate(
-        "Math.min(...[...document.querySelectorAll('.plot text')].map("
-        "one => 13 * one.ownerSVGElement.getBoundingClientRect().width / 360))"
-    )
-    violations = axe.Axe().run(page).response["violations"]
-    context.close()
-    assert [url for url in asked if not url.startswith("data:")] == [pages[name].as_uri()]
-    assert said == []
+    with watched(browser, pages[name], width=width, scheme=scheme) as shown:
+        page = shown.page
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        broken = page.evaluate("[...document.images].filter(one => !one.naturalWidth).length")
+        smallest = page.evaluate(
+            "Math.min(...[...document.querySelectorAll('.plot text')].map("
+            "one => 13 * one.ownerSVGElement.getBoundingClientRect().width / 360))"
+        )
+        violations = axe.Axe().run(page).response["violations"]
+    assert [url for url in shown.asked if not url.startswith("data:")] == [pages[name].as_uri()]
+    assert shown.said == []
     assert wide <= width
     assert broken == 0
     assert smallest >= 10.5

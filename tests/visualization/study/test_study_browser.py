@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from synthetic_study import as_published, study, with_runs
+from watched_page import watched
 
 from verydeep.visualization.study import write_page
 
@@ -35,19 +36,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_a_page_of_a_study_is_whole_quiet_and_accessible(
     pages: dict[str, Path], browser: Any, name: str, scheme: str, width: int
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True
-    )
-    page = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(pages[name].as_uri())
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    violations = axe.Axe().run(page).response["violations"]
-    context.close()
-    assert asked == [pages[name].as_uri()]
-    assert said == []
+    with watched(browser, pages[name], width=width, scheme=scheme) as shown:
+        wide = shown.page.evaluate("document.documentElement.scrollWidth")
+        violations = axe.Axe().run(shown.page).response["violations"]
+    assert shown.asked == [pages[name].as_uri()]
+    assert shown.said == []
     assert wide <= width
     assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []

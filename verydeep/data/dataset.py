@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from verydeep.data.images.member import ImageSource
 from verydeep.data.name_forms import alike, alike_in_words
 from verydeep.data.samples import Samples
 from verydeep.errors import DataError, did_you_mean, plural
+from verydeep.nets.dimensions import INPUT_WORDS
 from verydeep.system.option_names import setting
 from verydeep.system.summary import Rows, Summary, listed
 
@@ -111,11 +112,7 @@ class Dataset(Summary):
     @property
     def thing(self) -> str:
         """What one sample is called: image or volume."""
-        return "volume" if self.dimensions == 3 else "image"
-
-    def of_volumes(self) -> Dataset:
-        """Return the same data set, whose samples are volumes."""
-        return replace(self, dimensions=3)
+        return INPUT_WORDS[self.dimensions].thing
 
     @property
     def place(self) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol as Interface
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop, Views
 from verydeep.evaluation.volume_views import views_of
+from verydeep.nets.dimensions import INPUT_WORDS
 
 
 class Described(Interface):
@@ -75,9 +76,9 @@ def _steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> It
         longer = "longer side" if model.dimensions == 2 else "the others"
         rounding = "rounded down" if own else "to the nearest pixel"
         interpolation = model.interpolation if own else "bilinear"
+        unit = INPUT_WORDS[model.dimensions].unit
         yield (
-            f"{who}rescale: smallest side to Q = {scales} {_UNITS[model.dimensions]}, {longer} in "
-            f"proportion, "
+            f"{who}rescale: smallest side to Q = {scales} {unit}, {longer} in proportion, "
             f"{rounding}; {interpolation}, antialiased"
         )
         for kind in protocol.kinds:
@@ -115,14 +116,11 @@ def _averages(protocol: TestProtocol, nets: int, scales: int) -> Iterator[str]:
             yield f"posteriors averaged over the positions of a map{then}"
 
 
-_UNITS = {2: "pixels", 3: "voxels"}
-
-
 def _picture_of(views: Views, size: int, dimensions: int) -> str:
     sides = "x".join([str(size)] * dimensions)
     match views:
         case Dense():
-            return "the whole image" if dimensions == 2 else "the whole volume"
+            return f"the whole {INPUT_WORDS[dimensions].thing}"
         case Center():
             return f"the central {sides} crop"
         case Grid(rows, columns):

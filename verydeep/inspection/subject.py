@@ -20,6 +20,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.volumes.geometry import center_cuboid
 from verydeep.errors import InputError, did_you_mean, printable
 from verydeep.models.classifier import Classifier
+from verydeep.nets.dimensions import INPUT_WORDS
 from verydeep.system.option_names import option
 
 
@@ -65,11 +66,11 @@ def too_large(*sides: int) -> str:
     Args:
         sides: H, W; or D, H, W of a volume.
     """
-    words = "voxels" if len(sides) == 3 else "pixels"
     size = "x".join(map(str, reversed(sides)))
     return (
-        f"{size} {words} are too many to inspect, since all maps are kept in memory: at "
-        f"most {MOST_PIXELS:,}; choose a smaller {option('scale')}, or {option('center', True)}"
+        f"{size} {INPUT_WORDS[len(sides)].unit} are too many to inspect, since all maps are kept "
+        f"in memory: at most {MOST_PIXELS:,}; choose a smaller {option('scale')}, or "
+        f"{option('center', True)}"
     )
 
 

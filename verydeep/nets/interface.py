@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
 from verydeep.errors import ModelError, SizeError
 from verydeep.nets.anatomy import Anatomy
+from verydeep.nets.dimensions import INPUT_WORDS
 
 NO_HEAD = (
     "this model has convolutions but no fully connected layers, so it knows no classes: train "
@@ -158,7 +159,7 @@ class Net(nn.Module, ABC):
             SizeError: The images are smaller than ``input_size``, or no (N, C, H, W); volumes
                 likewise, (N, C, D, H, W).
         """
-        words = _IN_WORDS[self.dimensions]
+        words = INPUT_WORDS[self.dimensions]
         if x.dim() != 2 + self.dimensions or x.shape[1] != self.channels:
             raise SizeError(
                 f"net {self.name} reads {words.thing}s of shape (N, {self.channels}, "
@@ -167,25 +168,10 @@ class Net(nn.Module, ABC):
         sides = x.shape[2:]
         if min(sides) < self.input_size:
             raise SizeError(
-                f"the {words.thing} is {_times(sides)} {words.units} ({words.order}), but net "
+                f"the {words.thing} is {_times(sides)} {words.unit} ({words.order}), but net "
                 f"{self.name} was made for at least {_times([self.input_size] * len(sides))}: "
                 f"rescale the {words.thing} so that its smallest side is {self.input_size} or more"
             )
-
-
-class _Words(NamedTuple):
-    """What an input of some dimensions is called."""
-
-    thing: str
-    units: str
-    axes: str
-    order: str
-
-
-_IN_WORDS = {
-    2: _Words("image", "pixels", "H, W", "height x width"),
-    3: _Words("volume", "voxels", "D, H, W", "depth x height x width"),
-}
 
 
 def _times(sides: Iterable[int]) -> str:

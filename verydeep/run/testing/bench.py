@@ -15,6 +15,7 @@ from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import relabel
 from verydeep.models.loading import load_any_classifier
 from verydeep.models.path import is_torchvision
+from verydeep.nets.dimensions import INPUT_WORDS
 from verydeep.run.data_record import is_own, recorded_dataset
 from verydeep.run.testing.overlap import Overlap, find_overlap, run_of
 from verydeep.system.files import check_writable
@@ -100,9 +101,9 @@ def check_dimensions(classifier: AnyClassifier, dataset: Dataset) -> None:
         InputError: The data are of the other kind.
     """
     if classifier.dimensions != dataset.dimensions:
-        takes = "volumes" if classifier.dimensions == 3 else "images"
+        takes = INPUT_WORDS[classifier.dimensions].thing
         raise InputError(
-            f"{dataset.place}: net {classifier.name} takes {takes}, and the data are "
+            f"{dataset.place}: net {classifier.name} takes {takes}s, and the data are "
             f"{dataset.thing}s"
         )
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from verydeep.inspection.subject import Subject
+from verydeep.nets.dimensions import INPUT_WORDS, InputWords
 from verydeep.system.files import write_atomically, write_json, write_text
 from verydeep.system.pages import render
 from verydeep.visualization.inspection.section import Panel, Section
@@ -155,19 +156,14 @@ class Head:
     dimensions: int = 2
 
     @property
-    def thing(self) -> str:
-        """What an input is: image or volume."""
-        return "volume" if self.dimensions == 3 else "image"
-
-    @property
-    def unit(self) -> str:
-        """What lengths are counted in: pixels or voxels."""
-        return "voxels" if self.dimensions == 3 else "pixels"
+    def words(self) -> InputWords:
+        """Words for an input: image and pixels, or volume and voxels."""
+        return INPUT_WORDS[self.dimensions]
 
     @property
     def input_in_words(self) -> str:
         """Size of the net's smallest input."""
-        return f"{'x'.join([str(self.input_size)] * self.dimensions)} {self.unit}"
+        return f"{'x'.join([str(self.input_size)] * self.dimensions)} {self.words.unit}"
 
 
 def sections_as_dict(sections: Iterable[WrittenSection]) -> dict[str, Any]:

@@ -294,22 +294,26 @@ def failing(error: BaseException) -> Callable[..., None]:
 
 
 def test_an_interrupted_program_exits_with_130(
-    verydeep: Program, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, verydeep: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("verydeep.run.demo.train", failing(KeyboardInterrupt()))
-    outcome = verydeep("demo")
+    outcome = verydeep("demo", "--out", tmp_path / "demo")
     assert (outcome.code, outcome.out) == (130, "")
 
 
-def test_an_interrupted_program_says_so(verydeep: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_program_says_so(
+    tmp_path: Path, verydeep: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("verydeep.run.demo.train", failing(KeyboardInterrupt()))
-    assert "interrupted" in verydeep("demo").err
+    assert "interrupted" in verydeep("demo", "--out", tmp_path / "demo").err
 
 
-def test_a_fault_of_ours_is_not_hidden(verydeep: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_is_not_hidden(
+    tmp_path: Path, verydeep: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("verydeep.run.demo.train", failing(RuntimeError("ours")))
     with pytest.raises(RuntimeError, match="ours"):  # for which Python exits with 1
-        verydeep("demo")
+        verydeep("demo", "--out", tmp_path / "demo")
 
 
 # ---- evaluate ----

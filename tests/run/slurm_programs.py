@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-JOB = "4711"
+JOB = str(os.getpid())
+"""Number of a job, and so its port: another one in every process that runs tests."""
 
 SRUN = f"""#!{sys.executable}
 import os, signal, subprocess, sys

@@ -79,13 +79,15 @@ def wait_for_all(store: Any, place: Membership, number: int) -> None:
 
 
 def _store(place: Membership) -> Any:
-    from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
+    from torch.distributed import DistError, PrefixStore, TCPStore  # type: ignore[attr-defined]
     from torch.distributed.rendezvous import rendezvous
 
     try:
         if place.launcher == "torchrun":  # whose agent may hold the store
             return next(rendezvous("env://"))[0]
-        return TCPStore(place.address, place.port, place.size, place.rank == 0)
+        # Another job may have this port: its processes are not to be counted among ours.
+        store = TCPStore(place.address, place.port, place.size, place.rank == 0)
+        return PrefixStore(f"job {place.job}", store)
     except DistError as error:
         reason = str(error).splitlines()[0]
         raise MachineError(

@@ -32,6 +32,7 @@ class Membership:
         address: Host name or address of the machine of rank 0, where the processes meet.
         port: Port there.
         launcher: Program that started the group; empty for a process on its own.
+        job: Name of the group among others that could use the same port; may be empty.
     """
 
     rank: int = 0
@@ -41,6 +42,7 @@ class Membership:
     address: str = LOCALHOST
     port: int = 0
     launcher: str = ""
+    job: str = ""
 
 
 _own: Membership | None = None
@@ -145,14 +147,21 @@ def _of_slurm(variables: Mapping[str, str]) -> Membership:
             address=variables.get("MASTER_ADDR", address),
             port=_number(variables, "MASTER_PORT", _port_of(variables)),
             launcher="Slurm",
+            job="{}.{}".format(*_step(variables)),
         )
     )
 
 
 def _port_of(variables: Mapping[str, str]) -> int:
     """Return a port that all tasks of a step agree on, and other steps hardly have."""
-    job, step = (_number(variables, f"SLURM_{name}_ID", 0) for name in ("JOB", "STEP"))
+    job, step = _step(variables)
     return _PORTS[(job * 31 + step) % len(_PORTS)]
+
+
+def _step(variables: Mapping[str, str]) -> tuple[int, int]:
+    """Return the numbers of a job and of its step."""
+    job, step = (_number(variables, f"SLURM_{name}_ID", 0) for name in ("JOB", "STEP"))
+    return job, step
 
 
 def _tasks_here(variables: Mapping[str, str], default: int) -> int:

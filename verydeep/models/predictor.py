@@ -22,7 +22,7 @@ from verydeep.evaluation.calibration import Calibration, temper
 from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.posteriors import mix_posteriors, view_groups
 from verydeep.evaluation.protocol import Scales, TestProtocol
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.prediction import Prediction, Predictions
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress, ProgressTask, ProgressWish, choose_progress
@@ -74,7 +74,9 @@ class Predictor:
     def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return scores (N, K, h, w) before the softmax, from uint8 images (N, 3, H, W)."""
 
-    def prepare(self, pixels: float, progress: Progress | None = None) -> None:
+    def prepare(
+        self, pixels: float, progress: Progress | None = None, *, shapes_vary: bool = False
+    ) -> None:
         """Choose the engine for a job of so many pixels; without a choice, do nothing."""
 
     @property
@@ -121,7 +123,8 @@ class Predictor:
         progress = choose_progress(progress)
         sources = self.sources(pictures, progress)
         how = self.test_protocol(scales, flip)
-        self.prepare(pixels_to_see([how], len(sources), self.input_size), progress)
+        pixels = pixels_to_see([how], len(sources), self.input_size)
+        self.prepare(pixels, progress, shapes_vary=shapes_vary([how]))
         with progress.task("naming images", len(sources)) as task:
             return self.predict_sources(sources, how, top=top, task=task)
 

@@ -15,7 +15,7 @@ import numpy as np
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, DataSource
 from verydeep.errors import DataError
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.system.csv_text import csv_text
 from verydeep.system.files import write_json, write_text
@@ -172,7 +172,8 @@ def _parts(
     dataset = source.read(seed=seed, stream=False, progress=progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
     images = sum(map(len, dataset.splits.values()))
-    model.prepare(pixels_to_see([how.views], images, model.input_size), progress)
+    pixels = pixels_to_see([how.views], images, model.input_size)
+    model.prepare(pixels, progress, shapes_vary=shapes_vary([how.views]))
     about = _about(given, source, model, dataset, how)
     with joined() as group:
         found = describe_dataset(

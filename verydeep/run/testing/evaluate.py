@@ -15,7 +15,7 @@ from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.engines.answered import answered_by
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.bench import Bench, output_folder, set_up
@@ -208,7 +208,8 @@ def _prepare(bench: Bench, protocol: TestProtocol, progress: Progress, *, every:
     for model in bench.classifiers:
         how = protocol.for_model(model)
         pixels = pixels_to_see([how], len(bench.samples), model.input_size)
-        model.prepare(pixels * (ALL_PROTOCOLS if every else 1), progress)
+        pixels *= ALL_PROTOCOLS if every else 1
+        model.prepare(pixels, progress, shapes_vary=every or shapes_vary([how]))
 
 
 def write_page(result: EvaluationResult | LocalizationResult, bench: Bench, out: Path) -> None:

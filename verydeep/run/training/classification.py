@@ -20,7 +20,7 @@ from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.validation import validate_samples
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.weights.named import source_config
 from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
@@ -92,7 +92,8 @@ class ClassificationTask(TrainingTask[Classifier]):
         names: list[ProtocolName] = ["center", *dense, protocol.name]
         hows = [replace(protocol, name=name).for_model(model) for name in dict.fromkeys(names)]
         images = len(self.samples(split))
-        model.prepare(pixels_to_see(hows, images, model.input_size), progress)
+        pixels = pixels_to_see(hows, images, model.input_size)
+        model.prepare(pixels, progress, shapes_vary=shapes_vary(hows))
         return evaluate_tests(
             [model],
             self.dataset.split(split),

@@ -9,7 +9,7 @@ random effects of every difference, and all tests share images and seeds.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def trainings(results: Results, hours: float = 0.4) -> dict[tuple[Condition, int
     """Return a record of every training behind some results."""
     found = {}
     for (condition, _), seeds in results.outcomes.items():
-        for one in condition.members:
+        for one in (net for member in condition.members for net in _chain(member)):
             for seed in seeds:
                 seconds = 3600 * hours * (1 + len(one.net) / 3)
                 record = TrainingRecord(
@@ -110,6 +110,13 @@ def trainings(results: Results, hours: float = 0.4) -> dict[tuple[Condition, int
                 )
                 found[one, seed] = record
     return found
+
+
+def _chain(condition: Condition) -> Iterator[Condition]:
+    """Yield a training and those that it begins with."""
+    yield condition
+    if condition.source is not None:
+        yield from _chain(condition.source)
 
 
 def facts(

@@ -34,7 +34,14 @@ def reproduce(
         str | None,
         typer.Option(
             help="Groups of claims with commas: depth, lrn, jitter, scales, crops, fusion, "
-            "filters, initialise; default: all."
+            "filters, initialise (default: these), localization (needs boxes), transfer (needs "
+            "--transfer-data)."
+        ),
+    ] = None,
+    transfer_data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA", help="Another data set, for claims about features (transfer)."
         ),
     ] = None,
     budget: Annotated[
@@ -92,6 +99,7 @@ def reproduce(
 
     asked: dict[str, Any] = {
         "claims": claims or GROUPS,
+        "transfer_data": transfer_data,
         "budget": budget,
         "hours": hours,
         "seeds": seeds,

@@ -32,6 +32,7 @@ def reproduce(
     out: str | Path,
     *,
     claims: Iterable[str] | str = GROUPS,
+    transfer_data: Data | None = None,
     budget: str = "small",
     hours: float | None = None,
     seeds: int | None = None,
@@ -52,8 +53,10 @@ def reproduce(
     Args:
         data: As for :func:`verydeep.train`; with many images and classes.
         out: Folder of the study.
-        claims: Groups of claims: names, or one string with commas. See
-            :data:`verydeep.study.claims.GROUPS`.
+        claims: Groups of claims: names, or one string with commas; default: those about
+            classification. See :data:`verydeep.study.claims.ALL_GROUPS`.
+        transfer_data: Another data set, as for :func:`verydeep.train`, for the claims ``transfer``
+            about features.
         budget: ``tiny``, ``small`` or ``full``: sizes of images and nets, epochs, seeds. See
             :data:`verydeep.study.budget.BUDGETS`.
         hours: Time that the sizes are fitted to, by measured speeds, instead of a budget.
@@ -87,6 +90,7 @@ def reproduce(
         layout=layout,
         settings=settings,
         compute=compute,
+        transfer_data=transfer_data,
     )
     with held(wish.out):
         study = prepare(wish, progress)

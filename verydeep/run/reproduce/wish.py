@@ -10,12 +10,13 @@ from typing import Any
 from verydeep.data.read import Data
 from verydeep.errors import InputError, did_you_mean
 from verydeep.study.budget import Budget, budget_of
-from verydeep.study.claims import Claim
+from verydeep.study.claim import Claim
+from verydeep.study.claims import TRANSFER
 from verydeep.study.claims import claims as claims_of
 from verydeep.study.conditions import INITIALISATIONS, Initialisation
 from verydeep.study.plan import Part, make_plan
 from verydeep.study.recipes import read_settings
-from verydeep.system.option_names import option
+from verydeep.system.option_names import option, placeholder
 from verydeep.system.settings import Compute
 
 
@@ -36,6 +37,8 @@ class Wish:
         layout: Folder layout of the data; None detects it.
         settings: Changes to the recipe, by dotted path.
         compute: Device and precision.
+        transfer_data: Another data set for features; None without claims about transfer.
+        ray: Address of a Ray cluster that does the parts, or ``local``; None: processes do them.
     """
 
     data: Data
@@ -50,6 +53,8 @@ class Wish:
     layout: str | None
     settings: Mapping[str, Any]
     compute: Compute
+    transfer_data: Data | None = None
+    ray: str | None = None
 
     @classmethod
     def of(
@@ -75,6 +80,7 @@ class Wish:
                 raise InputError(f"{option(name)} must be above 0, got {value} instead")
         names = claims.split(",") if isinstance(claims, str) else claims
         groups = tuple(name.strip() for name in names)
+        _check_transfer(groups, others.get("transfer_data"))
         way = _initialisation(initialise)
         return cls(
             data=data,
@@ -92,6 +98,20 @@ class Wish:
         """Return the parts of the study with the seeds of a budget."""
         needs = (need for claim in self.claims for need in claim.needs)
         return make_plan(needs, range(budget.seeds))
+
+
+def _check_transfer(groups: tuple[str, ...], data: Data | None) -> None:
+    """Refuse claims about transfer without other data, and the other way round."""
+    if TRANSFER in groups and data is None:
+        raise InputError(
+            f"claims about {TRANSFER} need a data set whose classes the nets have not learned: "
+            f"give one with {option('transfer_data', placeholder('DATA'))}"
+        )
+    if data is not None and TRANSFER not in groups:
+        raise InputError(
+            f"{option('transfer_data')} is for claims about {TRANSFER}, which are not asked for: "
+            f"name them in {option('claims')}"
+        )
 
 
 def _initialisation(word: str) -> Initialisation:

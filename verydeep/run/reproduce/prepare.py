@@ -11,13 +11,13 @@ from typing import Any
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.errors import DataError
+from verydeep.run.reproduce.remaining import remaining
 from verydeep.run.reproduce.result import PlannedPart, StudyPlan
 from verydeep.run.reproduce.speeds import measure_speeds
 from verydeep.run.reproduce.study import (
     Study,
     begin_or_compare,
     boxed,
-    is_done,
     stored,
     stored_budget,
 )
@@ -84,10 +84,9 @@ def make_costs(study: Study, wish: Wish) -> Costs:
 def plan_of(study: Study, wish: Wish, costs: Costs) -> StudyPlan:
     """Return the parts of a study with their estimated times, and which are done."""
     results = study.results() if stored(study.folder) is not None else Results()
-    planned = (
-        PlannedPart(part, costs.seconds(part), is_done(part, results))
-        for part in wish.parts(study.budget)
-    )
+    parts = wish.parts(study.budget)
+    left = remaining(study, parts, results)
+    planned = (PlannedPart(part, costs.seconds(part), part not in left) for part in parts)
     return StudyPlan(study.folder, tuple(planned), costs, wish.jobs)
 
 

@@ -24,8 +24,8 @@ from verydeep.system.settings import Compute
 
 FILE = "study.json"
 
-FIXED = ("data", "fingerprint", "initialise", "budget", "settings")
-"""Facts of a study that cannot change once it has begun."""
+FIXED = ("fingerprint", "initialise", "budget", "settings")
+"""Facts of a study that cannot change once it has begun; the same data may lie elsewhere."""
 
 ADDED = ("transfer", "boxed")
 """Facts that a study may get later, with further claims, but that cannot change after that."""
@@ -128,11 +128,6 @@ def failures(part: Part, results: Results) -> dict[Condition, str]:
     """Return the failed trainings that a part needs, with their reasons."""
     found = {net: results.trainings.get((net, part.seed)) for net in part.needs}
     return {net: record.failed for net, record in found.items() if record and record.failed}
-
-
-def is_ready(part: Part, results: Results) -> bool:
-    """Return whether the trainings that a part needs have ended."""
-    return all((net, part.seed) in results.trainings for net in part.needs)
 
 
 @contextmanager

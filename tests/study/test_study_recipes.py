@@ -92,3 +92,5 @@ def test_boxes_are_trained_by_the_papers_recipe_for_them(
     assert found.training.learning_rate == published.training.learning_rate
     assert (found.initialize.source, found.initialize.layers) == (str(SOURCE), "all")
     assert found.data.train_scale == (384, 384)
+    small = study_recipe(SMALL, condition, seed=0, source=SOURCE)
+    assert (small.training.learning_rate, small.training.epochs) == (SMALL.learning_rate, 15)

@@ -73,6 +73,14 @@ def reproduce(
             min=1, help="Trainings and tests at a time, each with its share of cores or own GPU."
         ),
     ] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Do the parts on a Ray cluster (extra: ray), as many at a time as --jobs says; "
+            "local starts one here.",
+        ),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print what is to be done, with hours, and end.")
     ] = False,
@@ -105,6 +113,7 @@ def reproduce(
         "seeds": seeds,
         "initialise": initialise,
         "jobs": jobs,
+        "ray": ray,
         "layout": layout,
         "settings": settings,
         "compute": Compute(compute["device"], compute["precision"]),

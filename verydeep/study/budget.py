@@ -73,8 +73,12 @@ class Budget:
     def rate(self, condition: Condition) -> float:
         """Return the highest learning rate: a tenth where the same net is trained further.
 
-        As published for S = 384 (section 3.1); for jittered scales the paper gives none.
+        As published for S = 384 (section 3.1) and for boxes (appendix A); for jittered scales the
+        paper gives none. In the few epochs of the smaller budgets boxes learn nothing at a tenth,
+        so they take the whole rate there.
         """
+        if condition.head != "classes" and self.schedule != "plateau":
+            return self.learning_rate
         return self.learning_rate / (10 if goes_on(condition) else 1)
 
     def epochs_of(self, condition: Condition) -> int:

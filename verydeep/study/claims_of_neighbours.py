@@ -36,14 +36,22 @@ def localization_claims(how: Initialisation = "staged") -> tuple[Claim, ...]:
             "localization",
             "A box for each class beats one box for all classes.",
             "appendix A.2, Table 8",
-            (lower("per class (PCR)", "single (SCR)", boxes("pcr-fc"), boxes("scr-fc")),),
+            (
+                lower(
+                    "a box per class (PCR)", "a single one (SCR)", boxes("pcr-fc"), boxes("scr-fc")
+                ),
+            ),
         ),
         Claim(
             "fine-tuning",
             "localization",
             "Fine-tuning all layers beats fine-tuning the fully connected ones alone.",
             "appendix A.2, Table 8",
-            (lower("all layers", "FC layers", boxes("pcr-all"), boxes("pcr-fc")),),
+            (
+                lower(
+                    "training all layers", "training FC layers", boxes("pcr-all"), boxes("pcr-fc")
+                ),
+            ),
         ),
         Claim(
             "whole-image",
@@ -51,14 +59,18 @@ def localization_claims(how: Initialisation = "staged") -> tuple[Claim, ...]:
             "Merged boxes of the whole image, of the five most likely classes, beat the box of the "
             "central crop with the true class.",
             "appendix A.2, Tables 8 and 9",
-            (lower("whole image", "central crop", boxes("pcr-all", WHOLE), boxes("pcr-all")),),
+            (
+                lower(
+                    "the whole image", "the central crop", boxes("pcr-all", WHOLE), boxes("pcr-all")
+                ),
+            ),
         ),
         Claim(
             "box-scales",
             "localization",
             "Several test scales beat one, for boxes too.",
             "appendix A.2, Table 9",
-            (lower("two scales", "one scale", larger, boxes("pcr-all", WHOLE)),),
+            (lower("testing at two scales", "at one", larger, boxes("pcr-all", WHOLE)),),
         ),
         Claim(
             "box-fusion",
@@ -66,8 +78,8 @@ def localization_claims(how: Initialisation = "staged") -> tuple[Claim, ...]:
             "Two box regressors together beat each of them.",
             "appendix A.2, Table 9",
             (
-                lower("both", "that of the smaller S", fused, smaller),
-                lower("both", "that of the larger S", fused, larger),
+                lower("the pair", "the net of the smaller S", fused, smaller),
+                lower("the pair", "the net of the larger S", fused, larger),
             ),
         ),
     )
@@ -107,7 +119,7 @@ def transfer_claims(how: Initialisation = "staged") -> tuple[Claim, ...]:
             "Features of several scales are better stacked than averaged, where objects fill the "
             "image.",
             "appendix B",
-            (Comparison("stacked", "averaged", stacking),),
+            (Comparison("a stack", "an average", stacking),),
         ),
         Claim(
             "more-scales",
@@ -116,7 +128,12 @@ def transfer_claims(how: Initialisation = "staged") -> tuple[Claim, ...]:
             "appendix B",
             (
                 Comparison(
-                    "five scales", "three", widening, "not lower", MARGIN, paper_difference=0.3
+                    "an average of five",
+                    "of three",
+                    widening,
+                    "not lower",
+                    MARGIN,
+                    paper_difference=0.3,
                 ),
             ),
         ),

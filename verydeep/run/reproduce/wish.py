@@ -9,6 +9,7 @@ from typing import Any
 
 from verydeep.data.read import Data
 from verydeep.errors import InputError, did_you_mean
+from verydeep.run.ray_session import check_installed
 from verydeep.study.budget import Budget, budget_of
 from verydeep.study.claim import Claim
 from verydeep.study.claims import TRANSFER
@@ -81,6 +82,11 @@ class Wish:
         names = claims.split(",") if isinstance(claims, str) else claims
         groups = tuple(name.strip() for name in names)
         _check_transfer(groups, others.get("transfer_data"))
+        if others.get("ray") is not None:
+            check_installed(f"{option('ray')}")
+            # Workers have other working directories.
+            data, others["transfer_data"] = _whole(data), _whole(others.get("transfer_data"))
+            out = Path(out).expanduser().absolute()
         way = _initialisation(initialise)
         return cls(
             data=data,
@@ -98,6 +104,12 @@ class Wish:
         """Return the parts of the study with the seeds of a budget."""
         needs = (need for claim in self.claims for need in claim.needs)
         return make_plan(needs, range(budget.seeds))
+
+
+def _whole(data: Any) -> Any:
+    """Return data with the whole path, if they are a file or folder."""
+    is_path = isinstance(data, str | Path) and Path(data).expanduser().exists()
+    return Path(data).expanduser().absolute() if is_path else data
 
 
 def _check_transfer(groups: tuple[str, ...], data: Data | None) -> None:

@@ -24,6 +24,7 @@ from verydeep.run.training.settle import (
     say_few_updates,
     settle,
     suit_dimensions,
+    suit_machine,
 )
 from verydeep.run.training.setup import make_net, task_of
 from verydeep.run.training.trainer import Trainer
@@ -77,6 +78,7 @@ def train_net(
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     dataset = read_data(data, recipe, resumed, progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
+    machine = suit_machine(machine, recipe, dataset)
     recipe = _settled(recipe, dataset, machine, group, resumed, progress)
     task = task_of(recipe, dataset)
     scanned = scan_images(dataset, task, machine, resumed, progress)

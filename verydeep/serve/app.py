@@ -7,7 +7,6 @@ import contextlib
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -17,13 +16,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from verydeep.serve.answers import StateAnswer
 from verydeep.serve.explaining import ExplainWish, explain
 from verydeep.serve.metrics import CONTENT_TYPE
 from verydeep.serve.openapi import document, documentation_page
+from verydeep.serve.page import page_routes
 from verydeep.serve.problems import Problem
 from verydeep.serve.security import Guard, cors_headers
 from verydeep.serve.service import Service, fault_of_server
@@ -33,9 +32,6 @@ from verydeep.serve.watch import Watched
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
-
-PAGE = Path(__file__).parent / "page"
-"""Files of the page."""
 
 MOST_TOP = 1000
 """Maximum number of classes in a ranking."""
@@ -91,7 +87,7 @@ def build_app(
             Route("/metrics", routes.metrics),
             Route("/openapi.json", routes.openapi),
             Route("/docs", routes.documentation),
-            Mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False)),
+            *page_routes(),
         ],
         middleware=middleware,
         exception_handlers={HTTPException: _refuse, Exception: _apologize},

@@ -300,6 +300,22 @@ def test_a_busy_server_is_asked_again_when_it_says_so(page: ServedPage, images: 
     assert page.page.locator("tr.answered").count() == len(images) - 1
 
 
+def test_the_page_waits_for_a_server_that_loads_its_models(page: ServedPage) -> None:
+    tries = 0
+
+    def reply(request: Any) -> dict[str, Any] | None:
+        nonlocal tries
+        tries += 1
+        error = {"error": {"status": 503, "code": "loading", "message": "it loads"}}
+        return json_reply(error, 503, Retry_After="0") if tries <= 12 else None
+
+    page.answer("v1/models", reply)
+    page.page.goto(page.address)
+    assert page.text("#status") == "The server is loading its models …"
+    page.page.wait_for_selector("#facts:not(:empty)")
+    assert page.page.locator("#status").inner_text() == ""
+
+
 def test_the_wait_is_what_the_header_says(page: ServedPage) -> None:
     page.open()
     found = page.page.evaluate(

@@ -11,8 +11,8 @@ export class Classifier {
   #limits = null;
 
   // Ask what there is; `changed` is called when the user chooses another model.
-  async load(changed) {
-    const offered = await models();
+  async load(changed, onBusy) {
+    const offered = await models(onBusy);
     this.#models = offered.models;
     this.#limits = offered.limits;
     const choice = byId("models");

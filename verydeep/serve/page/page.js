@@ -5,7 +5,7 @@ import {useCamera} from "./camera.js";
 import {Classifier} from "./classifier.js";
 import {byId, counted, make, named, say, sayFault} from "./elements.js";
 import {listen} from "./inputs.js";
-import {classNames} from "./server.js";
+import {classNames, hasToken} from "./server.js";
 import {useToken} from "./token.js";
 import {Viewer} from "./viewer.js";
 
@@ -70,6 +70,10 @@ function writeFacts() {
     `version ${version.slice(0, 8)}`];
   byId("facts").replaceChildren(...(classifier.several ? [] : [make("b", {}, named(name)), " · "]),
     about.join(" · "));
+  const address = new URL("v1/predict", location.href);
+  if (classifier.several) address.searchParams.set("model", name);
+  const token = hasToken() ? '-H "Authorization: Bearer $TOKEN" ' : "";
+  byId("command").textContent = `curl ${token}-F "image=@photo.jpg" "${address}"`;
 }
 
 async function writeClasses() {
@@ -97,8 +101,8 @@ async function load() {
   byId("again").hidden = true;
   say("Asking the server …");
   try {
-    await classifier.load(changeModel);
-    byId("model").hidden = false;
+    await classifier.load(changeModel, () => say("The server is loading its models …"));
+    byId("model").hidden = byId("program").hidden = false;
     writeFacts();
     say("");
   } catch (error) {
@@ -114,5 +118,4 @@ listen(give, sayFault);
 useCamera(give);
 byId("class-names").addEventListener("toggle", writeClasses);
 byId("host").textContent = location.host;
-byId("command").textContent = `curl -F "image=@photo.jpg" ${new URL("v1/predict", location.href)}`;
 ready = load();

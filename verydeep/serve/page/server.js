@@ -61,14 +61,19 @@ export function retryAfter(header) {
   return Number.isFinite(until) ? Math.max(0.1, until) : 1;
 }
 
-async function faultOf(response) {
-  const text = await response.text().catch(() => "");
+// What a refusal says: {code, message}.
+async function reasonOf(response) {
   try {
-    const {error} = JSON.parse(text);
-    return new Fault(error.message);
+    return (await response.json()).error;
   } catch {
-    return new Fault(`The server answers ${response.status} ${response.statusText}.`);
+    return {message: `The server answers ${response.status} ${response.statusText}.`};
   }
+}
+
+// Whether the server will take the request later: it is busy or loads its models; it may also be
+// short of something for a while.
+function isForLater({status}, {code}, tries) {
+  return status === 429 || (status === 503 && (code === "loading" || tries < UNREADY_TRIES));
 }
 
 // One response, once the server takes the request. `onBusy` hears the seconds of each wait.
@@ -88,18 +93,18 @@ async function answered(path, {method = "GET", body, signal, onBusy} = {}) {
     if (response.ok) return response;
     if (response.status === 401) {
       await renewToken(used);
-    } else if (response.status === 429 || (response.status === 503 && tries < UNREADY_TRIES)) {
-      const seconds = retryAfter(response.headers.get("Retry-After"));
-      onBusy?.(seconds);
-      await pause(seconds, signal);
-    } else {
-      throw await faultOf(response);
+      continue;
     }
+    const reason = await reasonOf(response);
+    if (!isForLater(response, reason, tries)) throw new Fault(reason.message);
+    const seconds = retryAfter(response.headers.get("Retry-After"));
+    onBusy?.(seconds);
+    await pause(seconds, signal);
   }
 }
 
-export async function models() {
-  return (await answered("v1/models")).json();
+export async function models(onBusy) {
+  return (await answered("v1/models", {onBusy})).json();
 }
 
 // The answer for one image: {model, image, seconds}.

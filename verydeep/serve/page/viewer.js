@@ -45,6 +45,7 @@ export class Viewer {
   leave() {
     this.#asking?.abort();
     this.#dropMap();
+    this.#find("photo").removeAttribute("src");
     URL.revokeObjectURL(this.#photo);
     this.#item = null;
   }
@@ -60,6 +61,7 @@ export class Viewer {
   }
 
   #photoFails() {
+    if (!this.#item) return;
     this.#find("frame").classList.add("blind");
     this.#find("photo").hidden = true;
     this.#find("unseen").hidden = false;

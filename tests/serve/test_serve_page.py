@@ -444,6 +444,35 @@ def test_a_batch_can_be_stopped_and_a_fault_tried_again(
     assert page.page.locator("tbody tr").count() == 0
 
 
+def test_a_long_table_is_shown_in_parts(page: ServedPage) -> None:
+    answer = json_reply(canned({"cat": 0.6, "dog": 0.4}))
+    unsure = json_reply(canned({"cat": 0.4, "dog": 0.3}, abstained=True, reason="unlike"))
+    large = png(noise(0, 99, 99))
+
+    def reply(request: Any) -> dict[str, Any]:
+        return unsure if request.post_data_buffer == large else answer
+
+    page.answer("v1/predict?*", reply)
+    page.open()
+    small = png(noise(0, 2, 2))
+    page.choose(*[file(f"{k}.png", large if k == 107 else small) for k in range(110)])
+    page.wait_for_table()
+    first = page.page.locator("tbody th")
+    assert first.all_inner_texts() == [f"{k}.png" for k in range(100)]
+    assert page.text("#part") == "1–100 of 110"
+    page.page.click("#later")
+    assert first.all_inner_texts() == [f"{k}.png" for k in range(100, 110)]
+    assert page.page.locator("#later").is_disabled()
+    page.page.locator("tbody button").first.click()
+    page.page.click("#previous")
+    assert page.text("#detail .name") == "99.png"
+    assert page.text("#place") == "100 of 110"
+    page.page.click("#close-detail")
+    page.page.select_option("#shown", "abstained")
+    assert first.all_inner_texts() == ["107.png"]
+    assert len(page.download("#save-csv").splitlines()) == 111
+
+
 def test_the_table_is_used_by_the_keyboard(page: ServedPage, images: list[File]) -> None:
     page.open()
     page.choose(*images)

@@ -41,7 +41,7 @@ export class BatchView {
   add(items) {
     byId("many").hidden = false;
     this.#spoken = 0;
-    items.forEach((item) => this.#table.update(item));
+    this.#table.add(items);
     this.#batch.add(items, this.#classifier.chosen);
   }
 
@@ -84,6 +84,7 @@ export class BatchView {
     byId("rest").hidden = running || !left;
     byId("rest-text").textContent = `${counted(left, "image")} left.`;
     byId("retry").hidden = running || !items.some(({state}) => state === "fault");
+    if (byId("shown").value !== "all") this.#table.draw();
     this.#drawCounts();
     this.chooseModel();
     this.#speak();

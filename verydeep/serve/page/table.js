@@ -1,6 +1,8 @@
-// The table of a batch: a row for each image, in the order that the user wants.
+// The table of a batch: a row for each image, in the order that the user wants, a hundred at a time.
 
 import {bar, byId, fileName, make, named, percent} from "./elements.js";
+
+const ROWS = 100;
 
 const order = new Intl.Collator("en", {numeric: true});
 const best = (item) => item.image?.ranking[0];
@@ -17,58 +19,76 @@ export function kindOf({state, image}) {
 }
 
 export class Table {
-  #rows = new Map();
-  #open;
   #items = [];
+  #rows = new Map();
+  #first = 0;
+  #open;
 
   // `open(item)` is called when the user wants to see an item large.
   constructor(open) {
     this.#open = open;
-    byId("shown").addEventListener("change", () => this.#rows.forEach((_, item) => this.#hide(item)));
+    byId("shown").addEventListener("change", () => this.#turnTo(0));
+    byId("earlier").addEventListener("click", () => this.#turnTo(this.#first - ROWS));
+    byId("later").addEventListener("click", () => this.#turnTo(this.#first + ROWS));
     for (const button of document.querySelectorAll("[data-sort]")) {
       button.addEventListener("click", () => this.#sort(button));
     }
   }
 
-  // The items as the table shows them: sorted, those that the filter leaves.
+  // The items that the filter leaves, in the order of the table.
   get visible() {
-    return this.#items.filter((item) => !this.#rows.get(item).hidden);
+    const wanted = byId("shown").value;
+    return wanted === "all" ? this.#items : this.#items.filter((one) => kindOf(one) === wanted);
   }
 
+  add(items) {
+    this.#items.push(...items);
+    this.draw();
+  }
+
+  // Show the newer state of an item, if it has a row now.
   update(item) {
-    if (!this.#rows.has(item)) this.#add(item);
     const row = this.#rows.get(item);
-    row.className = kindOf(item);
-    row.replaceChildren(row.firstElementChild, ...cells(item));
-    if (item.thumbnail) this.#picture(row, item.thumbnail);
-    this.#hide(item);
+    if (row) fill(row, item);
   }
 
-  #add(item) {
-    const picture = make("span", {cssClass: "thumbnail"});
-    const button = make("button", {cssClass: "open"}, picture, fileName(item.name));
+  // Show the rows that ought to be there; those that stay keep their focus.
+  draw() {
+    const items = this.visible;
+    const shown = items.slice(this.#first, this.#first + ROWS);
+    const rows = new Map(shown.map((item) => [item, this.#rows.get(item) ?? this.#makeRow(item)]));
+    const place = byId("rows");
+    const wanted = [...rows.values()];
+    const same = wanted.length === place.children.length
+      && wanted.every((row, i) => row === place.children[i]);
+    if (!same) place.replaceChildren(...wanted);
+    this.#rows = rows;
+    this.#drawPager(items.length, shown.length);
+  }
+
+  #drawPager(all, shown) {
+    byId("pager").hidden = all <= ROWS && this.#first === 0;
+    byId("part").textContent = shown
+      ? `${this.#first + 1}–${this.#first + shown} of ${all.toLocaleString("en")}` : "none here";
+    byId("earlier").disabled = this.#first === 0;
+    byId("later").disabled = this.#first + ROWS >= all;
+  }
+
+  #turnTo(first) {
+    this.#first = Math.max(0, first);
+    this.draw();
+  }
+
+  #makeRow(item) {
+    const button = make("button", {cssClass: "open"}, make("span", {cssClass: "thumbnail"}),
+      fileName(item.name));
     button.type = "button";
     button.addEventListener("click", () => this.#open(item));
     const head = make("th", {}, button);
     head.scope = "row";
     const row = make("tr", {}, head);
-    this.#rows.set(item, row);
-    this.#items.push(item);
-    byId("rows").append(row);
-  }
-
-  #picture(row, address) {
-    const place = row.querySelector(".thumbnail");
-    if (place.firstChild) return;
-    const image = make("img");
-    image.alt = "";
-    image.src = address;
-    place.append(image);
-  }
-
-  #hide(item) {
-    const wanted = byId("shown").value;
-    this.#rows.get(item).hidden = wanted !== "all" && wanted !== kindOf(item);
+    fill(row, item);
+    return row;
   }
 
   #sort(button) {
@@ -78,15 +98,27 @@ export class Table {
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const compare = KEYS[button.dataset.sort];
     this.#items.sort((a, b) => (down ? compare(b, a) : compare(a, b)));
-    byId("rows").append(...this.#items.map((item) => this.#rows.get(item)));
+    this.#turnTo(0);
   }
 
   clear() {
     for (const {thumbnail} of this.#items) if (thumbnail) URL.revokeObjectURL(thumbnail);
     this.#items = [];
-    this.#rows.clear();
-    byId("rows").replaceChildren();
+    byId("shown").value = "all";
+    this.#turnTo(0);
   }
+}
+
+function fill(row, item) {
+  row.className = kindOf(item);
+  while (row.lastElementChild !== row.firstElementChild) row.lastElementChild.remove();
+  row.append(...cells(item));
+  const place = row.querySelector(".thumbnail");
+  if (!item.thumbnail || place.firstChild) return;
+  const image = make("img");
+  image.alt = "";
+  image.src = item.thumbnail;
+  place.append(image);
 }
 
 function cells(item) {

@@ -151,7 +151,7 @@ def _from_entry(entry: Any, number: int) -> Upload:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return Upload(_shortened(name), base64.b64decode(text, validate=True))
+        return Upload(_shortened(name), base64.b64decode("".join(text.split()), validate=True))
     except (binascii.Error, ValueError):
         raise Problem(400, "bad-base64", f"images[{number}]: data is not base64") from None
 

@@ -206,10 +206,11 @@ def test_nothing_of_a_request_is_written_to_a_disk(
     def refuse(*arguments: object, **options: object) -> None:
         raise AssertionError("a file is made")
 
-    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    for name in ("TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(f"tempfile.{name}", refuse)
     larger = replace(LIMITS, max_bytes=3 * 2**20, queue_bytes=3 * 2**20)
     monkeypatch.setattr(service.admission, "limits", larger)
-    # Starlette's own parser moves a part of more than 1 MiB to a file.
+    # The usual parsers move a part of more than 1 MiB to a file.
     answer = client.post("/v1/predict", files={"image": bytes(2**21)})
     assert answer.status_code == 200
     assert answer.json()["images"][0]["fault"]

@@ -119,7 +119,8 @@ class Connection:
         headers = {
             name.lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)
         }
-        body = await reader.readexactly(int(headers["content-length"]))
+        length = headers.get("content-length")
+        body = await (reader.read() if length is None else reader.readexactly(int(length)))
         if headers.get("connection", "").lower() == "close":
             self.close()
         return Reply(int(first.split()[1]), headers, body)

@@ -109,20 +109,25 @@ def make_models(work: Path, files: Sequence[Path]) -> None:
 
         prepare(work / "d", files[:8])
     if not (work / "small" / "config.json").exists():
-        import torch
+        make_small(work / "small")
 
-        from verydeep.models.classifier import Classifier
-        from verydeep.models.preprocessing import Preprocessing
-        from verydeep.nets.vgg import vgg
 
-        torch.manual_seed(0)
-        Classifier(
-            net=vgg("A", num_classes=10, input_size=32, width=0.125).eval(),
-            classes=tuple(map(str, range(10))),
-            preprocessing=Preprocessing((124.0, 117.0, 104.0), 58.0),
-            train_scale=(32, 32),
-            test_scales=(32,),
-        ).save(work / "small")
+def make_small(folder: Path) -> None:
+    """Write a net for images of 32 pixels, with random weights."""
+    import torch
+
+    from verydeep.models.classifier import Classifier
+    from verydeep.models.preprocessing import Preprocessing
+    from verydeep.nets.vgg import vgg
+
+    torch.manual_seed(0)
+    Classifier(
+        net=vgg("A", num_classes=10, input_size=32, width=0.125).eval(),
+        classes=tuple(map(str, range(10))),
+        preprocessing=Preprocessing((124.0, 117.0, 104.0), 58.0),
+        train_scale=(32, 32),
+        test_scales=(32,),
+    ).save(folder)
 
 
 def engine_alone(work: Path, files: Sequence[Path]) -> dict[str, Any]:

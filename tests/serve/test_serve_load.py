@@ -133,6 +133,14 @@ def test_a_head_that_arrives_too_slowly_is_given_up(
         assert status_of(slow) == status_of(silent) == 0
 
 
+def test_what_is_no_http_is_refused_as_json(running: tuple[str, Service]) -> None:
+    with connected(running[0]) as odd:
+        odd.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
+        answer = odd.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"no-http"' in answer
+
+
 def test_a_client_that_does_not_read_its_answer_is_cut_off(
     running: tuple[str, Service], photograph: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

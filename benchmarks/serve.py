@@ -175,7 +175,7 @@ def of_server(
                 )
             )
             return {**row, "memory_mib": {"begin": begin, "end": memory(process.pid)}}
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, SystemExit) as error:
         return {"fault": str(error)[:500]}
 
 

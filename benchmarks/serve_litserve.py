@@ -11,6 +11,7 @@ from typing import Any
 
 import litserve
 import torch
+from fastapi import Request
 from PIL import Image
 from torchvision import transforms
 from torchvision.models import vgg16
@@ -54,6 +55,10 @@ class Classify(litserve.LitAPI):  # type: ignore[misc]
         """Return the likeliest class."""
         return {"class": int(output.argmax()), "probability": float(output.max())}
 
+
+# LitServe reads these annotations, which are text so far.
+Classify.decode_request.__annotations__ = {"request": Request}
+Classify.encode_response.__annotations__ = {}
 
 if __name__ == "__main__":
     server = litserve.LitServer(

@@ -6,7 +6,7 @@ start            what is checked before a process begins to listen
 process          the process: signals, loading, draining; ``connection``: bounds on slow clients
 app              routes, from a request to an answer
 security         token, hosts and origins, headers of answers
-uploads          images in the body of a request
+uploads          images in the body of a request; ``multipart``: those of a form
 admission        bound on images and bytes that wait
 service          from encoded images to answers: decoding, batches, model
 decoders         processes that decode images (``decode_process``, ``decoding``)

@@ -28,7 +28,7 @@ from verydeep.serve.security import Guard, cors_headers
 from verydeep.serve.service import Service, fault_of_server
 from verydeep.serve.settings import Access
 from verydeep.serve.uploads import only_one, read_uploads
-from verydeep.serve.watch import Watched
+from verydeep.serve.watch import Watched, Watcher
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -78,10 +78,7 @@ def build_app(
         middleware.insert(0, Middleware(CORSMiddleware, **cors))
     return Starlette(
         routes=[
-            Route("/v1/predict", routes.counted("predict", routes.predict), methods=["POST"]),
-            Route("/v1/explain", routes.counted("explain", routes.explain), methods=["POST"]),
-            Route("/v1/models", routes.counted("models", routes.models)),
-            Route("/v1/models/{name}", routes.counted("model", routes.model)),
+            Mount("/v1", routes=routes.versioned()),
             Route("/healthz", routes.healthz),
             Route("/readyz", routes.readyz),
             Route("/metrics", routes.metrics),
@@ -103,12 +100,16 @@ async def _run(
     """Load the models, and then watch the folder until the end."""
     try:
         await service.start()
+        watcher = Watcher(watched, service) if watched else None
     except Exception as error:
         on_loaded(error)
         return
     on_loaded(None)
-    if watched:
-        await watched.run(service)
+    if watcher:
+        try:
+            await watcher.run()
+        except Exception as error:
+            service.log("".join(traceback.format_exception(error)))
 
 
 class Routes:
@@ -120,6 +121,15 @@ class Routes:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+
+    def versioned(self) -> list[Route]:
+        """Return the routes below /v1."""
+        return [
+            Route("/predict", self.counted("predict", self.predict), methods=["POST"]),
+            Route("/explain", self.counted("explain", self.explain), methods=["POST"]),
+            Route("/models", self.counted("models", self.models)),
+            Route("/models/{name}", self.counted("model", self.model)),
+        ]
 
     def counted(self, route: str, handler: Handler) -> Handler:
         """Return a handler that counts its requests, and answers problems as JSON."""

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+LAST_CALL = 15.0
+"""Seconds that the thread has for its last batch; loading a model may take longer."""
+
 T = TypeVar("T")
 Image_contra = TypeVar("Image_contra", contravariant=True)
 Answer_co = TypeVar("Answer_co", covariant=True)
@@ -65,12 +68,12 @@ class ModelThread:
         self._thread.start()
 
     def close(self) -> None:
-        """Let waiting images be computed, and end the thread."""
+        """Let waiting images be computed, and end the thread; give up a call that takes long."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(LAST_CALL)
 
     def submit(self, model: BatchModel[Any, T], image: object, top: int) -> Future[T]:
         """Add an image, and return the future answer."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from verydeep.serve.problems import Problem
 
 HEAD_SECONDS = 10.0
 """Seconds from the first byte of a request, or from the connection, to the end of its head."""
@@ -51,9 +55,21 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP; in the middle of an answer, only close the connection."""
         if self._is_idle():
-            super().send_400_response(msg)
-        else:
-            self.transport.close()
+            body = Problem(400, "no-http", "this is no HTTP request").response().body
+            headers = [
+                (b"Content-Type", b"application/json"),
+                (b"Content-Length", str(len(body)).encode()),
+                (b"X-Content-Type-Options", b"nosniff"),
+                (b"Connection", b"close"),
+            ]
+            with contextlib.suppress(h11.LocalProtocolError):
+                for event in (
+                    h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+                    h11.Data(data=bytes(body)),
+                    h11.EndOfMessage(),
+                ):
+                    self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _is_idle(self) -> bool:
         return self.cycle is None or bool(self.cycle.response_complete)

@@ -24,6 +24,9 @@ MEMORY = 2 * 2**30
 SECONDS = 15.0
 """Seconds after which a decoding process is given up. Its limits keep any image below two."""
 
+START_SECONDS = 120.0
+"""Seconds that a process may take to start on a busy machine."""
+
 ATTEMPTS = 2
 """Processes that an image may cost before it counts as unreadable."""
 
@@ -61,13 +64,18 @@ class Decoders:
         return [one.process.pid for one in self._all if one.process is not None]
 
     def start(self) -> None:
-        """Start all processes.
+        """Start all processes, and wait until they decode.
 
         Raises:
-            WorkerError: The system cannot start one.
+            WorkerError: One does not start.
         """
         for one in self._all:
             one.start()
+        for one in self._all:
+            try:
+                one.ask(b"", DecodePlan((1,)), START_SECONDS)
+            except (_LateError, EOFError, OSError) as error:
+                raise WorkerError(f"{one.end()}, right at the start") from error
 
     async def decode(self, data: bytes, plan: DecodePlan) -> Decoded | Fault:
         """Decode an image. A call that is cancelled while it waits costs nothing.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -105,6 +107,8 @@ class ServedModel:
 
     def __post_init__(self) -> None:
         self.version = model_key(self.model)
+        names = enumerate(self.model.classes)
+        self._by_title = {self.model.title(label): name for label, name in names}
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -138,7 +142,7 @@ class ServedModel:
                 width=one.size[1],
                 height=one.size[0],
                 ranking=self._ranking(prediction.probabilities, top),
-                **abstention(prediction),
+                **self._abstention(prediction),
             )
             for one, prediction in zip(images, found, strict=True)
         ]
@@ -178,6 +182,20 @@ class ServedModel:
                 )
             )
         return answers
+
+    def _abstention(self, prediction: Prediction) -> dict[str, Any]:
+        """Return whether the model declines to answer, why, and its set of classes.
+
+        A model that was not calibrated for this has none of them.
+        """
+        titles = getattr(prediction, "class_set", None)
+        return {
+            "abstained": getattr(prediction, "abstained", None),
+            "reason": getattr(prediction, "reason", None),
+            "class_set": None
+            if titles is None
+            else [self._by_title.get(one, one) for one in titles],
+        }
 
     def info(self) -> ModelInfo:
         """Return how answers name the model."""
@@ -221,19 +239,10 @@ class ServedModel:
         decoded = decode_for(data, self.plan)
         assert isinstance(decoded, Decoded)
         self.answer([decoded], 1)
-
-
-def abstention(prediction: Prediction) -> dict[str, Any]:
-    """Return whether the model declines to answer, why, and its set of classes.
-
-    A model that was not calibrated for this has none of them.
-    """
-    classes = getattr(prediction, "class_set", None)
-    return {
-        "abstained": getattr(prediction, "abstained", None),
-        "reason": getattr(prediction, "reason", None),
-        "class_set": None if classes is None else list(classes),
-    }
+        if self.explains:
+            for library in ("matplotlib", "captum.attr"):  # take seconds
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(library)
 
 
 def load_models(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import threading
@@ -75,12 +76,14 @@ class Process:
             ws="none",
             lifespan="on",
             log_config=None,
+            log_level=logging.ERROR,  # anybody can send what is no HTTP
             access_log=False,
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=LAST_ANSWERS,
         )
+        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # nor any multipart
         self.server = Server(config)
 
     def run(self) -> None:

@@ -136,7 +136,12 @@ class Service:
             top: Maximum number of classes in a ranking.
         """
         started = time.monotonic()
-        images = await asyncio.gather(*(self.answer(served, one, top) for one in uploads))
+        tasks = [asyncio.ensure_future(self.answer(served, one, top)) for one in uploads]
+        try:
+            images = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
         seconds = round(time.monotonic() - started, 6)
         return PredictAnswer(model=served.info(), images=images, seconds=seconds)
 

@@ -32,7 +32,7 @@ def serve_models(
     decoders: int | None = None,
     watch: str | Path | None = None,
     out: str | Path | None = None,
-    progress: ProgressWish = None,
+    progress: ProgressWish = True,
 ) -> None:
     """Answer HTTP requests with trained models until a signal asks for the end.
 
@@ -52,7 +52,8 @@ def serve_models(
         decoders: Number of decoding processes; None decides by the cores.
         watch: Folder whose images are named into the table ``out``.
         out: Table for ``watch``: ``.csv`` or ``.parquet``.
-        progress: Where lines are logged; as for :meth:`verydeep.Classifier.predict`.
+        progress: Whether and where lines are logged, such as the address; as for
+            :meth:`verydeep.Classifier.predict`.
 
     Raises:
         InputError: A model or setting cannot be used, or the port is taken.

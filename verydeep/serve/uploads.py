@@ -14,11 +14,10 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from verydeep.serve.admission import Place
+from verydeep.serve.multipart import FormError, FormFiles, TooManyFiles
 from verydeep.serve.problems import Problem
 from verydeep.serve.settings import Limits
 
@@ -96,34 +95,18 @@ async def _bounded(request: Request, place: Place) -> AsyncGenerator[bytes, None
         yield chunk
 
 
-class _InMemory(MultiPartParser):
-    """A parser that never writes a file to a disk."""
-
-    spool_max_size = 2**62
-
-
 async def _multipart(
     request: Request, stream: AsyncGenerator[bytes, None], limits: Limits
 ) -> list[Upload]:
-    parser = _InMemory(
-        request.headers, stream, max_files=limits.max_images + 1, max_fields=MOST_FIELDS
-    )
     try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        if error.message.startswith("Too many files"):
-            raise too_many_images(limits) from None
-        raise Problem(400, "bad-multipart", f"multipart/form-data: {error.message}") from None
-    found = []
-    for _, part in form.multi_items():
-        if isinstance(part, UploadFile):
-            found.append(Upload(_shortened(part.filename), await part.read()))
-            await part.close()
-    return found
-
-
-MOST_FIELDS = 64
-"""Maximum number of parts of a form that are not files; they are ignored."""
+        form = FormFiles(request.headers["content-type"], limits.max_images)
+        async for chunk in stream:
+            form.feed(chunk)
+        return [Upload(_shortened(one.name), bytes(one.data)) for one in form.close()]
+    except TooManyFiles:
+        raise too_many_images(limits) from None
+    except FormError as error:
+        raise Problem(400, "bad-multipart", f"multipart/form-data: {error}") from None
 
 
 def _from_json(data: bytes, limits: Limits) -> list[Upload]:
@@ -151,7 +134,7 @@ def _from_entry(entry: Any, number: int) -> Upload:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return Upload(_shortened(name), base64.b64decode(text, validate=True))
+        return Upload(_shortened(name), base64.b64decode("".join(text.split()), validate=True))
     except (binascii.Error, ValueError):
         raise Problem(400, "bad-base64", f"images[{number}]: data is not base64") from None
 

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,14 @@ class ServedPage:
     def bring(self, how: str, file: File) -> None:
         data = base64.b64encode(file["buffer"]).decode()
         self.page.evaluate(BRING, [how, file["name"], file["mimeType"], data])
+
+    def drop(self, path: Path) -> None:
+        """Drop a file or folder of the disk."""
+        protocol = self.page.context.new_cdp_session(self.page)
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            place = {"x": 200, "y": 200, "data": data}
+            protocol.send("Input.dispatchDragEvent", {"type": kind, **place})
 
     def answer(self, path: str, reply: Callable[[Any], dict[str, Any] | None]) -> None:
         """Answer requests in the server's stead; a reply of None leaves them to the server."""

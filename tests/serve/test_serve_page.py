@@ -8,6 +8,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from served_page import (
     served_page,
 )
 from serving import random_served, serving
-from tiny import find_chromium
+from tiny import find_chromium, plant
 
 from verydeep.system.csv_text import csv_text, digits
 
@@ -102,6 +103,34 @@ def test_one_image_is_answered_as_by_the_server(
     assert verdict == " ".join(page.ranking()[0])
     assert page.said == []
     assert all(url.startswith((page.address, "blob:")) for url in page.asked)
+
+
+@pytest.mark.parametrize("how", ["choose", "drop"])
+def test_the_images_of_a_folder_go_to_the_table(page: ServedPage, tmp_path: Path, how: str) -> None:
+    """A real drop, by the browser's own protocol."""
+    folder = tmp_path / "pets"
+    plant(folder, "b/2.png", "b/10.png", "a.png", "notes.txt")
+    for place in folder.rglob("*.png"):
+        place.write_bytes(png(noise(0)))
+    page.open()
+    if how == "choose":
+        page.page.set_input_files("#folder", folder)
+    else:
+        page.drop(folder)
+    page.wait_for_table()
+    names = page.page.locator("tbody th").all_inner_texts()
+    assert names == ["pets/a.png", "pets/b/2.png", "pets/b/10.png"]
+    assert page.text("#status") == "1 file of the folder left out: no images."
+
+
+def test_text_that_is_dropped_is_no_image(page: ServedPage) -> None:
+    page.open()
+    page.page.evaluate(
+        "() => { const transfer = new DataTransfer(); transfer.setData('text/plain', 'a');"
+        "const event = new DragEvent('drop', {dataTransfer: transfer, bubbles: true});"
+        "document.body.dispatchEvent(event); }"
+    )
+    assert page.text("#alert").startswith("That was no file.")
 
 
 def test_a_photograph_of_the_camera_is_classified(page: ServedPage) -> None:
@@ -414,7 +443,7 @@ def test_a_batch_stops_when_the_server_is_gone_and_goes_on_later(
     gone = False
     page.page.click("#go-on")
     page.wait_for_table()
-    assert page.text("#counts") == "images 6 answered 5 “I don’t know” 0 faults 1"
+    assert page.text("#counts") == "images 6 answered 5 faults 1"
 
 
 def test_a_batch_can_be_stopped_and_a_fault_tried_again(

@@ -2,7 +2,7 @@
 
 import {Batch} from "./batch.js";
 import {Detail} from "./detail.js";
-import {bar, byId, counted, make, named, say, sayFault, tell} from "./elements.js";
+import {bar, byId, counted, make, named, number, say, sayFault, tell} from "./elements.js";
 import {csv, json, save} from "./download.js";
 import {kindOf, Table} from "./table.js";
 import {thumbnail} from "./shrink.js";
@@ -99,8 +99,11 @@ export class BatchView {
   #drawCounts() {
     const kinds = this.#batch.items.map(kindOf);
     const count = (kind) => kinds.filter((one) => one === kind).length;
+    // Not of a model that always answers.
+    const abstains = this.#batch.items.some(({image}) => typeof image?.abstained === "boolean");
+    byId("abstains").hidden = !abstains;
     const figures = [["images", kinds.length], ["answered", count("answered")],
-      ["“I don’t know”", count("abstained")], ["faults", count("fault")]];
+      ...(abstains ? [["“I don’t know”", count("abstained")]] : []), ["faults", count("fault")]];
     byId("counts").replaceChildren(...figures.map(([name, value]) => make("div", {},
       make("dt", {text: name}), make("dd", {text: value.toLocaleString("en")}))));
     this.#drawClasses();
@@ -117,9 +120,8 @@ export class BatchView {
     byId("found").hidden = order.length < 2;
     const rest = order.length - CLASSES;
     byId("classes").replaceChildren(...order.slice(0, CLASSES).map(([title, count]) => {
-      const number = make("span", {cssClass: "number", text: count.toLocaleString("en")});
-      return make("li", {}, make("span", {cssClass: "row"}, named(title), number),
-        bar(count / order[0][1]));
+      const row = make("span", {cssClass: "row"}, named(title), number(count.toLocaleString("en")));
+      return make("li", {}, row, bar(count / order[0][1]));
     }), ...(rest > 0 ? [make("li", {text: `and ${counted(rest, "other")}`})] : []));
   }
 

@@ -27,6 +27,9 @@ export function percent(probability) {
   return `${(100 * probability).toFixed(1)} %`;
 }
 
+// A number with its unit, on one line.
+export const number = (text) => make("span", {cssClass: "number", text});
+
 // A bar of a share of the whole width.
 export function bar(share) {
   const fill = make("span", {cssClass: "fill"});

@@ -1,6 +1,6 @@
 // One image, large: its classes, the map of where the net looked, and the box of a class.
 
-import {bar, byId, fileName, make, named, percent} from "./elements.js";
+import {bar, byId, fileName, make, named, number, percent} from "./elements.js";
 
 export class Viewer {
   #item = null;
@@ -82,7 +82,7 @@ export class Viewer {
     if (state === "fault") verdict.replaceChildren("Cannot be classified");
     else if (!best) verdict.replaceChildren("Computing …");
     else if (image.abstained) verdict.replaceChildren("I don’t know");
-    else verdict.replaceChildren(named(best.title), ` ${percent(best.probability)}`);
+    else verdict.replaceChildren(named(best.title), " ", number(percent(best.probability)));
     this.#find("reason").textContent = fault ?? (image?.abstained ? image.reason : null) ?? "";
     this.#find("ranking-title").textContent =
       image?.abstained ? "Most likely classes, not to be relied upon:" : "";
@@ -108,7 +108,7 @@ export class Viewer {
     this.#find("ranking").replaceChildren(...ranking.map((one, place) => {
       const row = make(maps ? "button" : "div", {cssClass: "class"},
         make("span", {cssClass: "row"}, named(one.title),
-          make("span", {cssClass: "number", text: percent(one.probability)})),
+          number(percent(one.probability))),
         bar(one.probability));
       if (maps) this.#makeChoice(row, place);
       return make("li", {}, row);

@@ -11,26 +11,36 @@ function cell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-const edges = ["x0", "y0", "x1", "y1"];
+const EDGES = ["x0", "y0", "x1", "y1"];
+const ABSTAINED = {true: "yes", false: "no"};
 
-// CSV with a header and a row for each image: its classes in descending order, boxes if there are
-// any, whether the model abstained and why, its set of classes, and what was at fault.
+// Cells of a class: title, probability and, if there are any boxes, its box.
+function classCells(image, place, boxed) {
+  const one = image?.ranking[place];
+  const box = image?.boxes?.find((other) => other.class === one?.class)?.box ?? [];
+  return [one?.title, one?.probability, ...(boxed ? EDGES.map((_, i) => box[i]) : [])];
+}
+
+// Cells for what the model says of its own knowledge.
+function decisionCells(image) {
+  const titles = new Map(image?.ranking.map((one) => [one.class, one.title]));
+  const set = image?.set?.map((one) => titles.get(one) ?? one);
+  return [ABSTAINED[image?.abstained], image?.reason, set?.join("|")];
+}
+
+// CSV with the columns of `verydeep predict --csv`, and the faults of images that have any.
 export function csv(items) {
   const images = items.map(({image}) => image);
-  const places = Math.max(0, ...images.map((image) => image?.ranking.length ?? 0));
   const boxed = images.some((image) => image?.boxes?.length);
-  const columns = ["class", "probability", ...(boxed ? edges : [])];
-  const numbers = Array.from({length: places}, (_, place) => place);
-  const head = ["file", ...numbers.flatMap((place) => columns.map((one) => `${one}_${place + 1}`)),
-    "abstained", "reason", "set", "fault"];
-  const rows = items.map(({name, image, fault}) => {
-    const ranked = numbers.flatMap((place) => {
-      const one = image?.ranking[place];
-      const box = image?.boxes?.find((other) => other.class === one?.class)?.box ?? [];
-      return [one?.class, one?.probability, ...(boxed ? edges.map((_, i) => box[i]) : [])];
-    });
-    return [name, ...ranked, image?.abstained, image?.reason, image?.set?.join(" "), fault];
-  });
+  const decides = images.some((image) => typeof image?.abstained === "boolean" || image?.set);
+  const columns = ["class", "probability", ...(boxed ? EDGES : [])];
+  const most = Math.max(0, ...images.map((image) => image?.ranking.length ?? 0));
+  const places = Array.from({length: most}, (_, place) => place);
+  const head = ["file", ...places.flatMap((place) => columns.map((one) => `${one}_${place + 1}`)),
+    ...(decides ? ["abstained", "reason", "set"] : []), "fault"];
+  const rows = items.map(({name, image, fault}) => [
+    name, ...places.flatMap((place) => classCells(image, place, boxed)),
+    ...(decides ? decisionCells(image) : []), fault]);
   return [head, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 

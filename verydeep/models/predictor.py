@@ -167,6 +167,27 @@ class Predictor:
             As for :meth:`predict`.
         """
         tested = TestPictures(sources, how.used_scales, workers, interpolation=self.interpolation)
+        return self.predict_tested(tested, how, top=top, task=task)
+
+    def predict_tested(
+        self,
+        tested: TestPictures,
+        how: TestProtocol,
+        *,
+        top: int = 5,
+        task: ProgressTask | None = None,
+    ) -> Predictions:
+        """Predict the classes of images that are rescaled already, or will be when iterated.
+
+        Args:
+            tested: Images at every scale of the protocol, in the model's interpolation.
+            how: From :meth:`test_protocol`.
+            top: Maximum number of classes in the ranking.
+            task: Receives the number of images done.
+
+        Returns:
+            As for :meth:`predict`.
+        """
         groups = view_groups(how)
         mixture = dict.fromkeys(groups, 1 / len(groups))
         (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
@@ -174,7 +195,7 @@ class Predictor:
             likely = temper(likely, self.calibration.temperature)
         predictions = (
             self._prediction(source, likely[index], tested.unreadable.get(index), top)
-            for index, source in enumerate(sources)
+            for index, source in enumerate(tested.pictures)
         )
         return Predictions(predictions, **self.answered_by)
 

@@ -143,11 +143,7 @@ def _draw(
         coloured = Image.alpha_composite(grey, coloured).convert("RGB")
         if served.boxes:
             coloured = _with_boxes(served, own, coloured, wish.top)
-    facts = {
-        "X-Verydeep-Class": quote(served.model.classes[subject.label]),
-        "X-Verydeep-Probability": f"{float(subject.probabilities[subject.label]):.6f}",
-    }
-    return Drawing(_png(coloured), facts)
+    return Drawing(_png(coloured), {"X-Verydeep-Class": quote(served.model.classes[subject.label])})
 
 
 def _subject(served: ServedModel, pixels: NDArray[np.uint8], label: str | None) -> Subject:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Data, Json, Layout
+from verydeep.cli.options import Data, GroupBy, Json, Layout
 from verydeep.cli.output import list_unreadable, print_result
 from verydeep.cli.text.columns import align
 from verydeep.errors import DataError
@@ -47,6 +47,7 @@ def check(
         ),
     ] = True,
     layout: Layout = None,
+    group_by: GroupBy = None,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
@@ -70,6 +71,7 @@ def check(
             out=out,
             limit=limit,
             layout=layout,
+            group_by=group_by,
             colours=colours,
             compute=Compute(**compute),
             progress=progress,
@@ -107,6 +109,7 @@ def shard(
         float, typer.Option(min=0, max=1, help="Maximum share of broken files.")
     ] = 0.01,
     layout: Layout = None,
+    group_by: GroupBy = None,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
@@ -120,7 +123,9 @@ def shard(
     from verydeep.system.progress import console_progress
 
     progress = console_progress()
-    dataset = read_dataset(data, layout=layout, seed=seed, stream=False, progress=progress)
+    dataset = read_dataset(
+        data, layout=layout, seed=seed, stream=False, group_by=group_by, progress=progress
+    )
     progress.log(f"{dataset.place}: {dataset.describe()}")
     written = write_shards(
         dataset,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Data, Json, Layout, Net, RecipeName
+from verydeep.cli.options import Data, GroupBy, Json, Layout, Net, RecipeName
 from verydeep.cli.output import list_unreadable, print_result, print_run
 from verydeep.models.path import check_models
 from verydeep.system.settings import Compute
@@ -80,6 +80,7 @@ def train(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    group_by: GroupBy = None,
     processes: Annotated[
         int | None,
         typer.Option(
@@ -99,6 +100,7 @@ def train(
     flags = {
         "net.name": net,
         "initialize.source": init_from,
+        "data.group_by": group_by,
         "training.epochs": epochs,
         "training.seed": seed,
         "training.device": compute["device"],

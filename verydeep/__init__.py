@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     from verydeep.run.testing.evaluate import evaluate as evaluate
     from verydeep.run.testing.evaluate import evaluate_all as evaluate_all
     from verydeep.run.testing.quantize import quantize as quantize
+    from verydeep.run.training.cross_validate import cross_validate as cross_validate
+    from verydeep.run.training.cross_validation_result import (
+        CrossValidationResult as CrossValidationResult,
+    )
     from verydeep.run.training.ray_train import ray_train as ray_train
     from verydeep.run.training.train import train as train
     from verydeep.system.settings import Compute as Compute
@@ -71,6 +75,7 @@ _HOMES = {
     "Classifier": "verydeep.models.classifier",
     "Cluster": "verydeep.run.bulk.settings",
     "Compute": "verydeep.system.settings",
+    "CrossValidationResult": "verydeep.run.training.cross_validation_result",
     "Dataset": "verydeep.data.dataset",
     "Descriptor": "verydeep.transfer.descriptor",
     "EvaluationResult": "verydeep.evaluation.result",
@@ -93,6 +98,7 @@ _HOMES = {
     "calibrate": "verydeep.run.testing.calibrate",
     "check": "verydeep.checks.check",
     "copy_layers": "verydeep.nets.initialize",
+    "cross_validate": "verydeep.run.training.cross_validate",
     "evaluate": "verydeep.run.testing.evaluate",
     "evaluate_all": "verydeep.run.testing.evaluate",
     "evaluate_localization": "verydeep.run.testing.boxes",
@@ -125,6 +131,7 @@ __all__ = [
     "Classifier",
     "Cluster",
     "Compute",
+    "CrossValidationResult",
     "Dataset",
     "Descriptor",
     "EvaluationResult",
@@ -146,6 +153,7 @@ __all__ = [
     "calibrate",
     "check",
     "copy_layers",
+    "cross_validate",
     "evaluate",
     "evaluate_all",
     "evaluate_localization",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from verydeep.checks.check import check as check
+    from verydeep.checks.label_errors import LabelErrors as LabelErrors
     from verydeep.checks.report import CheckReport as CheckReport
     from verydeep.data.dataset import Dataset as Dataset
     from verydeep.data.read import read_dataset as read_dataset
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from verydeep.run.features import features as features
     from verydeep.run.import_weights import ImportResult as ImportResult
     from verydeep.run.import_weights import import_weights as import_weights
+    from verydeep.run.label_errors import find_label_errors as find_label_errors
     from verydeep.run.load import load as load
     from verydeep.run.push import push as push
     from verydeep.run.reproduce.reproduce import reproduce as reproduce
@@ -83,6 +85,7 @@ _HOMES = {
     "FeatureExtractor": "verydeep.transfer.sklearn",
     "Features": "verydeep.transfer.features",
     "ImportResult": "verydeep.run.import_weights",
+    "LabelErrors": "verydeep.checks.label_errors",
     "LocalizationResult": "verydeep.localization.result",
     "Localizer": "verydeep.localization.localizer",
     "Prediction": "verydeep.models.prediction",
@@ -106,6 +109,7 @@ _HOMES = {
     "export": "verydeep.run.export",
     "features": "verydeep.run.features",
     "import_weights": "verydeep.run.import_weights",
+    "find_label_errors": "verydeep.run.label_errors",
     "googlenet": "verydeep.nets.googlenet",
     "initialize": "verydeep.nets.initialize",
     "lecun1989": "verydeep.nets.lecun1989",
@@ -138,6 +142,7 @@ __all__ = [
     "EvaluationTable",
     "FeatureExtractor",
     "Features",
+    "LabelErrors",
     "LocalizationResult",
     "Localizer",
     "Prediction",
@@ -160,6 +165,7 @@ __all__ = [
     "explain",
     "export",
     "features",
+    "find_label_errors",
     "googlenet",
     "initialize",
     "lecun1989",

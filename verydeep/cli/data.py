@@ -12,15 +12,18 @@ from verydeep.cli.groups import option_group
 from verydeep.cli.options import Data, GroupBy, Json, Layout
 from verydeep.cli.output import list_unreadable, print_result
 from verydeep.cli.text.columns import align
-from verydeep.errors import DataError
+from verydeep.errors import DataError, InputError
+from verydeep.models.path import check_models
 from verydeep.system.settings import Compute
+from verydeep.training.folds_folder import is_cross_validation
 
 if TYPE_CHECKING:
     from verydeep.data.shards.write import Written
 
 CHECK_EXAMPLES = (
     "Examples:  verydeep check pets   |   verydeep check pets --out pets-check   |   "
-    "verydeep check pets --limit 0.05 --no-colours --json > pets.json"
+    "verydeep check pets --limit 0.05 --no-colours --json > pets.json   |   verydeep check pets "
+    "--features torchvision/vgg16 --out pets-check   |   verydeep check pets --model runs/cv"
 )
 SHARD_EXAMPLES = (
     "Examples:  verydeep shard pets pets-shards   |   verydeep shard pets pets-shards "
@@ -28,7 +31,7 @@ SHARD_EXAMPLES = (
 )
 
 
-@option_group("compute", Compute, "workers")
+@option_group("compute", Compute, "workers", "device", "precision", "engine")
 def check(
     *,
     data: Data,
@@ -46,6 +49,23 @@ def check(
             "read several times as fast."
         ),
     ] = True,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Also list labels that are likely wrong: by the nets of a cross-validation (train "
+            "--folds), or by a run or model on images that it was not trained on.",
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="The same by a logistic regression in folds on the features of a model, or on a "
+            "file of verydeep features.",
+        ),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of that logistic regression.")] = 5,
     layout: Layout = None,
     group_by: GroupBy = None,
     compute: dict[str, Any],
@@ -57,7 +77,15 @@ def check(
     misleading: too many broken files, the same image in train and in val or test, or an image in
     two classes. In that case lists of the files are written to --out, or by default to DATA-check/
     in the current folder.
+
+    With --model or --features, labels that are likely wrong are listed, too; they do not change the
+    exit code.
     """
+    if model is not None and features is not None:
+        raise InputError("--model and --features are two sources of one judgement: give one")
+    if model is not None and not is_cross_validation(model):
+        check_models(model)
+    check_models(features, torchvision="vgg")
     from verydeep.checks.check import check as check_data
     from verydeep.checks.default_output import keep_lists
     from verydeep.checks.open_dataset import refusal_as_dict
@@ -81,7 +109,25 @@ def check(
             print_result(refusal_as_dict(data, error), "", as_json)
         raise
     value = report.to_dict()
-    print_result(value, check_as_text(value, out), as_json)
+    text = check_as_text(value, out)
+    if model is not None or features is not None:
+        from verydeep.cli.text.labels import labels_as_text
+        from verydeep.run.label_errors import find_label_errors
+
+        found = find_label_errors(
+            data,
+            model=model,
+            features=features,
+            folds=folds,
+            group_by=group_by,
+            layout=layout,
+            out=out,
+            compute=Compute(**compute),
+            progress=progress,
+        )
+        value["label_errors"] = found.to_dict()
+        text = f"{labels_as_text(value['label_errors'], out)}\n\n{text}"
+    print_result(value, text, as_json)
     if report.exit_code:
         if out is None:
             progress.log(keep_lists(report, workers=compute["workers"], progress=progress))

@@ -13,6 +13,7 @@ from verydeep.cli.options import Data, GroupBy, Json, Layout, Net, RecipeName
 from verydeep.cli.output import list_unreadable, print_result, print_run
 from verydeep.models.path import check_models
 from verydeep.system.settings import Compute
+from verydeep.training.folds_folder import is_cross_validation
 
 DEMO_EXAMPLES = "Example:  verydeep demo --out runs/demo"
 TRAIN_EXAMPLES = (
@@ -126,7 +127,7 @@ def train(
         "processes": processes,
         "progress": console_progress(),
     }
-    if folds is not None or (resume and out is not None and _has_folds(out)):
+    if folds is not None or (resume and out is not None and is_cross_validation(out)):
         _cross_validate(data, folds, recipe, out, common, as_json)
         return
     from verydeep.run.training.train import train as train_net
@@ -134,12 +135,6 @@ def train(
     result = train_net(data, recipe, out, **common)
     if is_first():
         print_run(result.to_dict(), result.run, as_json)
-
-
-def _has_folds(out: Path) -> bool:
-    from verydeep.run.training.cross_validation_result import is_cross_validation
-
-    return is_cross_validation(out)
 
 
 def _cross_validate(

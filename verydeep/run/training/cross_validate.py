@@ -17,10 +17,7 @@ from verydeep.recipe.recipe import Recipe, check
 from verydeep.run.data_record import recorded_dataset
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.training.cross_validation_result import (
-    FOLDS,
-    SUMMARY,
     CrossValidationResult,
-    is_cross_validation,
     read_folds,
     summarize,
 )
@@ -33,6 +30,7 @@ from verydeep.system.locks import NAME as LOCK
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.training.folds_folder import FOLDS, SUMMARY, is_cross_validation
 from verydeep.training.run_folder import RunFolder
 
 TABLE = "out_of_fold.csv"

@@ -14,22 +14,12 @@ from verydeep.evaluation.result import measures
 from verydeep.evaluation.stored_posteriors import StoredPosteriors
 from verydeep.system.mapping_result import MappingResult
 from verydeep.system.summary import Rows, Summary, percent
-
-FOLDS = "folds.json"
-"""File with what all folds have in common; it marks the folder of a cross-validation."""
-
-SUMMARY = "cross_validation.json"
-"""File with the results; it marks a finished cross-validation."""
+from verydeep.training.folds_folder import FOLDS
 
 SPREAD = ("top1_error", "top5_error", "macro_f1", "loss", "calibration_error")
 """Measures whose mean and standard deviation over the folds are given."""
 
 OF_A_FOLD = (*SPREAD, "top1_interval", "images", "epochs", "kept_epoch", "training_seconds")
-
-
-def is_cross_validation(folder: str | Path) -> bool:
-    """Return whether a folder is that of a cross-validation, finished or not."""
-    return (Path(folder).expanduser() / FOLDS).is_file()
 
 
 @dataclass(frozen=True, repr=False, eq=False)

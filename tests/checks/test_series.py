@@ -76,6 +76,19 @@ def test_frames_of_clips_are_found_and_the_suggested_rule_keeps_them_together(
     assert series(check(tmp_path, group_by=rule, colours=False)) is None
 
 
+def test_of_very_many_images_some_classes_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = check(frames(tmp_path, "clip{clip}_{frame:04}.jpg"), colours=False)
+    whole = next(one for one in report.findings if one.key == "series")
+    monkeypatch.setattr("verydeep.checks.series.MOST_IMAGES", 60)
+    report = check(tmp_path, colours=False)
+    (part,) = [one for one in report.findings if one.key == "series"]
+    assert {one.class_name for one in whole.files} == set(CLASSES)
+    assert len({one.class_name for one in part.files}) == 1
+    assert {one.file for one in part.files} <= {one.file for one in whole.files}
+
+
 def test_one_long_series_a_class_is_to_be_cut_into_blocks(tmp_path: Path) -> None:
     for label, kind in enumerate(CLASSES):
         whole = scene(label, 300, 110)

@@ -40,6 +40,9 @@ LEAST_RATIO = 3.0
 COVERED = 0.8
 """Share of the similar pairs that a suggested rule must keep together."""
 
+MOST_IMAGES = 100_000
+"""Images whose names are read, of classes drawn at random: series lie within classes."""
+
 PLACES = 3
 """Numbers at the end of a name that may be the running one."""
 
@@ -106,38 +109,49 @@ def find_series(dataset: Dataset, hashes: Hashes) -> SeriesInSplits | None:
     crossing = [pair for pair in table.neighbours(place) if table.crosses(*pair)]
     chosen = _spread(crossing, MOST)
     others = list(table.controls(chosen))
-    known = _Known(hashes, [*chosen, *others])
+    known = _Known(table.hashed_by(hashes), [*chosen, *others])
     similar = [pair for pair in chosen if known.similar(*pair)]
     by_chance = sum(known.similar(*pair) for pair in others) / max(1, len(others))
     share = len(similar) / max(1, len(chosen))
     if len(similar) < LEAST_PAIRS or share < max(LEAST_SHARE, LEAST_RATIO * by_chance):
         return None
     first, second = similar[0]
+    pairs = tuple((table.indices[one], table.indices[other]) for one, other in similar)
     return SeriesInSplits(
-        tuple(similar),
+        pairs,
         len(chosen),
         (table.names[first], table.names[second]),
         (table.splits[first], table.splits[second]),
-        _suggest(dataset, place, similar),
+        _suggest(dataset, place, pairs),
     )
 
 
 @dataclass(frozen=True)
 class _Table:
-    """Names, splits and classes of all images, in the order of the splits."""
+    """Names, splits and classes of images, and their indices over all splits."""
 
     names: list[str]
     splits: list[str]
     labels: list[int]
+    indices: list[int]
 
     @staticmethod
     def of(dataset: Dataset) -> _Table:
-        names, splits, labels = [], [], []
+        """Return the images of all classes or, if they are too many, of some."""
+        table, start, some = _Table([], [], [], []), 0, _some_classes(dataset)
         for split, samples in dataset.splits.items():
-            names += [relative_name(path, dataset.root) for path in samples.paths]
-            splits += [split] * len(samples)
-            labels += samples.labels.tolist()
-        return _Table(names, splits, labels)
+            own = np.flatnonzero(np.isin(samples.labels, some))
+            taken = samples.take(own)
+            table.names.extend(relative_name(path, dataset.root) for path in taken.paths)
+            table.splits.extend([split] * len(own))
+            table.labels.extend(taken.labels.tolist())
+            table.indices.extend((own + start).tolist())
+            start += len(samples)
+        return table
+
+    def hashed_by(self, hashes: Hashes) -> Hashes:
+        """Return a function of rows of this table from one of indices over all splits."""
+        return lambda rows: hashes([self.indices[row] for row in rows])
 
     def place_of_number(self) -> int | None:
         """Return the place of the running number, from 1 at the end of the name.
@@ -211,6 +225,14 @@ class _Known:
         """Return whether the hashes of two images are close."""
         one, other = self.hashes[first], self.hashes[second]
         return one is not None and other is not None and distance(one, other) <= SIMILAR
+
+
+def _some_classes(dataset: Dataset) -> list[int]:
+    """Return classes with up to :data:`MOST_IMAGES` images together, at least one."""
+    counts = np.sum([dataset.count(split) for split in dataset.splits], axis=0)
+    order = np.random.default_rng(0).permutation(len(counts))
+    within = int(np.searchsorted(np.cumsum(counts[order]), MOST_IMAGES, side="right"))
+    return [int(label) for label in order[: max(1, within)]]
 
 
 def _spread(pairs: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:

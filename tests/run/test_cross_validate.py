@@ -101,6 +101,20 @@ def test_the_page_shows_all_folds(whole: Any) -> None:
     assert f"{whole['mean']['top1_error']:.2f} ± {whole['std']['top1_error']:.2f} %" in page
 
 
+def test_the_page_can_be_written_again(whole: Any, tmp_path: Path, verydeep: Program) -> None:
+    out = tmp_path / "cv"
+    shutil.copytree(whole.run, out)
+    before = (out / "report.html").read_text()
+    (out / "report.html").unlink()
+    value = strict_json(verydeep("report", out, "--json").out)
+    assert value["top1_error"] == whole.top1_error
+    assert (out / "report.html").read_text().count("<figure>") == before.count("<figure>")
+    (out / "cross_validation.json").unlink()
+    outcome = verydeep("report", out)
+    assert outcome.code == 2
+    assert "the cross-validation is not finished; go on with --resume" in outcome.err
+
+
 def test_finished_folds_are_not_trained_again(
     pets: Path, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

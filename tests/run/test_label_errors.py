@@ -251,6 +251,17 @@ def test_the_program_lists_them_beside_the_check(
     assert (both.code, "give one" in both.err) == (2, True)
 
 
+def test_the_check_is_printed_before_a_fault_of_the_judge(
+    colours: Path, tmp_path: Path, verydeep: Program
+) -> None:
+    (tmp_path / "cv").mkdir()
+    (tmp_path / "cv" / "folds.json").write_text("{}")
+    outcome = verydeep("check", colours, "--model", tmp_path / "cv", "--json")
+    assert outcome.code == 2
+    assert "the cross-validation is not finished" in outcome.err
+    assert "label_errors" not in strict_json(outcome.out)
+
+
 def test_the_program_takes_the_features_of_a_model(
     colours: Path, folded: Path, verydeep: Program
 ) -> None:

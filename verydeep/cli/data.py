@@ -110,28 +110,33 @@ def check(
         raise
     value = report.to_dict()
     text = check_as_text(value, out)
+    fault = None
     if model is not None or features is not None:
-        from verydeep.cli.text.labels import labels_as_text
-        from verydeep.run.label_errors import find_label_errors
-
-        found = find_label_errors(
-            data,
-            model=model,
-            features=features,
-            folds=folds,
-            group_by=group_by,
-            layout=layout,
-            out=out,
-            compute=Compute(**compute),
-            progress=progress,
-        )
-        value["label_errors"] = found.to_dict()
-        text = f"{labels_as_text(value['label_errors'], out)}\n\n{text}"
+        how: dict[str, Any] = {"folds": folds, "group_by": group_by, "layout": layout, "out": out}
+        how |= {"compute": Compute(**compute), "progress": progress}
+        try:
+            value["label_errors"], labels = _label_errors(data, model, features, how)
+            text = f"{labels}\n\n{text}"
+        except InputError as error:  # after the results of the check, which took their time
+            fault = error
     print_result(value, text, as_json)
+    if fault:
+        raise fault
     if report.exit_code:
         if out is None:
             progress.log(keep_lists(report, workers=compute["workers"], progress=progress))
         raise typer.Exit(report.exit_code)
+
+
+def _label_errors(
+    data: str, model: str | None, features: str | None, how: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Return labels that are likely wrong, as plain values and as text."""
+    from verydeep.cli.text.labels import labels_as_text
+    from verydeep.run.label_errors import find_label_errors
+
+    found = find_label_errors(data, model=model, features=features, **how).to_dict()
+    return found, labels_as_text(found, how["out"])
 
 
 @option_group("compute", Compute, "workers")

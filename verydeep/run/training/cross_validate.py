@@ -261,6 +261,23 @@ def _finish(
     return result
 
 
+def write_folds_report(folder: Path) -> Path:
+    """Rewrite the page of a finished cross-validation.
+
+    Raises:
+        ModelError: It is not finished, or a file is damaged.
+    """
+    if not (folder / SUMMARY).is_file():
+        raise ModelError(
+            f"{folder}: the cross-validation is not finished; go on with {option('resume', True)}"
+        )
+    metrics = RunFolder(folder).read(SUMMARY)
+    posteriors = StoredPosteriors.read(folder / POSTERIORS)
+    result = CrossValidationResult(folder, metrics, posteriors)
+    _write_page(result)
+    return result.report
+
+
 def _rows(posteriors: StoredPosteriors) -> Iterator[Sequence[object]]:
     answers = posteriors.answers
     yield ("file", "class", "fold", "likeliest", "probability", "probability_of_class")

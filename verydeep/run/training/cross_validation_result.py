@@ -46,7 +46,7 @@ class CrossValidationResult(Summary, MappingResult):
     @property
     def runs(self) -> tuple[Path, ...]:
         """Run folders of the folds."""
-        return tuple(Path(fold["run"]) for fold in self.metrics["folds"])
+        return tuple(self.run / f"fold-{fold['fold']}" for fold in self.metrics["folds"])
 
     @property
     def top1_error(self) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from verydeep.checks.check import check as check
+    from verydeep.checks.label_errors import LabelErrors as LabelErrors
     from verydeep.checks.report import CheckReport as CheckReport
     from verydeep.data.dataset import Dataset as Dataset
     from verydeep.data.read import read_dataset as read_dataset
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from verydeep.run.features import features as features
     from verydeep.run.import_weights import ImportResult as ImportResult
     from verydeep.run.import_weights import import_weights as import_weights
+    from verydeep.run.label_errors import find_label_errors as find_label_errors
     from verydeep.run.load import load as load
     from verydeep.run.push import push as push
     from verydeep.run.reproduce.reproduce import reproduce as reproduce
@@ -53,6 +55,10 @@ if TYPE_CHECKING:
     from verydeep.run.testing.evaluate import evaluate as evaluate
     from verydeep.run.testing.evaluate import evaluate_all as evaluate_all
     from verydeep.run.testing.quantize import quantize as quantize
+    from verydeep.run.training.cross_validate import cross_validate as cross_validate
+    from verydeep.run.training.cross_validation_result import (
+        CrossValidationResult as CrossValidationResult,
+    )
     from verydeep.run.training.ray_train import ray_train as ray_train
     from verydeep.run.training.train import train as train
     from verydeep.serve.start import serve_models as serve_models
@@ -72,6 +78,7 @@ _HOMES = {
     "Classifier": "verydeep.models.classifier",
     "Cluster": "verydeep.run.bulk.settings",
     "Compute": "verydeep.system.settings",
+    "CrossValidationResult": "verydeep.run.training.cross_validation_result",
     "Dataset": "verydeep.data.dataset",
     "Descriptor": "verydeep.transfer.descriptor",
     "EvaluationResult": "verydeep.evaluation.result",
@@ -79,6 +86,7 @@ _HOMES = {
     "FeatureExtractor": "verydeep.transfer.sklearn",
     "Features": "verydeep.transfer.features",
     "ImportResult": "verydeep.run.import_weights",
+    "LabelErrors": "verydeep.checks.label_errors",
     "LocalizationResult": "verydeep.localization.result",
     "Localizer": "verydeep.localization.localizer",
     "Prediction": "verydeep.models.prediction",
@@ -94,6 +102,7 @@ _HOMES = {
     "calibrate": "verydeep.run.testing.calibrate",
     "check": "verydeep.checks.check",
     "copy_layers": "verydeep.nets.initialize",
+    "cross_validate": "verydeep.run.training.cross_validate",
     "evaluate": "verydeep.run.testing.evaluate",
     "evaluate_all": "verydeep.run.testing.evaluate",
     "evaluate_localization": "verydeep.run.testing.boxes",
@@ -101,6 +110,7 @@ _HOMES = {
     "export": "verydeep.run.export",
     "features": "verydeep.run.features",
     "import_weights": "verydeep.run.import_weights",
+    "find_label_errors": "verydeep.run.label_errors",
     "googlenet": "verydeep.nets.googlenet",
     "initialize": "verydeep.nets.initialize",
     "lecun1989": "verydeep.nets.lecun1989",
@@ -127,12 +137,14 @@ __all__ = [
     "Classifier",
     "Cluster",
     "Compute",
+    "CrossValidationResult",
     "Dataset",
     "Descriptor",
     "EvaluationResult",
     "EvaluationTable",
     "FeatureExtractor",
     "Features",
+    "LabelErrors",
     "LocalizationResult",
     "Localizer",
     "Prediction",
@@ -148,12 +160,14 @@ __all__ = [
     "calibrate",
     "check",
     "copy_layers",
+    "cross_validate",
     "evaluate",
     "evaluate_all",
     "evaluate_localization",
     "explain",
     "export",
     "features",
+    "find_label_errors",
     "googlenet",
     "initialize",
     "lecun1989",

@@ -13,11 +13,15 @@ from verydeep.checks.facts_table import DatasetFacts
 from verydeep.checks.file_facts import FileFacts, examine
 from verydeep.checks.file_rules import file_findings
 from verydeep.checks.findings import SEVERITIES, Evidence
+from verydeep.checks.group_rules import group_findings
 from verydeep.checks.open_dataset import place_of, read
 from verydeep.checks.report import CheckReport
+from verydeep.checks.series import find_series
 from verydeep.checks.summary import summarize
 from verydeep.checks.unlisted_files import find_empty_folders, find_strays
 from verydeep.data.dataset import Dataset
+from verydeep.data.group_rule import GroupRule
+from verydeep.data.grouping import divided_groups
 from verydeep.data.pipeline.colour_statistics import ColourStatistics, ColourSum, Moments
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.read import Data
@@ -35,6 +39,7 @@ def check(
     out: str | Path | None = None,
     limit: float = 0.01,
     layout: str | None = None,
+    group_by: str | None = None,
     colours: bool = True,
     compute: Compute | str | None = None,
     progress: ProgressWish = None,
@@ -47,6 +52,8 @@ def check(
         out: Folder for an HTML page and lists of the files; None writes nothing.
         limit: Maximum share of broken files per split (``data.unreadable_limit`` in the recipe).
         layout: Folder layout; None detects it.
+        group_by: Rule for groups that no split divides; see :func:`verydeep.read_dataset`. Splits
+            that the data have are checked for groups in several of them.
         colours: Whether to measure mean and principal axes of the training pixels, as training
             does. If not, large JPEGs are decoded at a reduced size, several times as fast, but
             still read to the end.
@@ -59,19 +66,24 @@ def check(
 
     Raises:
         DataError: There is no such folder, or no layout fits.
-        InputError: The limit is not in 0 to 1, or ``out`` is inside the data or not writable.
+        InputError: The limit is not in 0 to 1, ``out`` is inside the data or not writable, or the
+            rule for groups cannot be used.
     """
     progress, workers = choose_progress(progress), Compute.of(compute).workers
     if not 0 <= limit <= 1:
         raise InputError(f"limit must be between 0 and 1, got {limit:g} instead")
     start = time.perf_counter()
-    dataset, undrawable = read(data, layout, progress)
+    dataset, undrawable = read(data, layout, progress, group_by)
+    divided = divided_groups(dataset, GroupRule.parse(group_by)) if group_by else {}
     target = None if out is None else make_output_folder(Path(out), dataset.root)
     pictures, measured = _examine(dataset, colours, workers, progress)
     duplicates = find_duplicates(pictures, workers=workers, progress=progress)
     strays, empty = find_strays(dataset, progress), find_empty_folders(dataset)
-    evidence = Evidence(dataset, pictures, duplicates, strays, limit, undrawable, empty)
-    findings = [*set_findings(evidence), *file_findings(evidence)]
+    series = find_series(dataset, lambda some: [pictures[index].facts.hash for index in some])
+    evidence = Evidence(
+        dataset, pictures, duplicates, strays, limit, undrawable, empty, series, divided
+    )
+    findings = [*set_findings(evidence), *group_findings(evidence), *file_findings(evidence)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     summary = summarize(dataset, pictures, measured)
     seconds = time.perf_counter() - start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from verydeep.checks.label_page import WRITTEN as LABELS
 from verydeep.checks.page import WRITTEN, write_page
 from verydeep.checks.report import CheckReport
 from verydeep.errors import InputError
@@ -61,4 +62,4 @@ def _name(data: str) -> str:
 def _others(folder: Path) -> list[str]:
     """Return the names in a folder, if it exists, that a check does not write."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path.name for path in found if path.name not in (*WRITTEN, LOCK))
+    return sorted(path.name for path in found if path.name not in (*WRITTEN, *LABELS, LOCK))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from verydeep.checks.duplicates import Duplicates
 from verydeep.checks.facts_table import ImageFacts
+from verydeep.checks.series import SeriesInSplits
 from verydeep.checks.unlisted_files import Stray
 from verydeep.data.dataset import Dataset
 
@@ -74,6 +75,8 @@ class Evidence:
         limit: Maximum share of broken files per split.
         undrawable: Why splits cannot be drawn; empty if they can.
         empty_folders: Folders without images beside those of the classes.
+        series: Series that drawn splits divide; None if there is no evidence.
+        divided: Groups that the data's own splits divide, with these splits.
     """
 
     dataset: Dataset
@@ -83,6 +86,8 @@ class Evidence:
     limit: float
     undrawable: str = ""
     empty_folders: Sequence[Path] = ()
+    series: SeriesInSplits | None = None
+    divided: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def classless(self) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 from verydeep.checks.findings import Finding
 from verydeep.data.dataset import Dataset
+from verydeep.data.group_rule import GroupRule
+from verydeep.data.grouping import groups_of
 from verydeep.data.images.image_files import pictures_in
 from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.data.registry import LAYOUTS
@@ -15,29 +17,46 @@ from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
 
-def read(data: Data, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
+def read(
+    data: Data, layout: str | None, progress: Progress, group_by: str | None = None
+) -> tuple[Dataset, str]:
     """Return the data set, and why it cannot be split (empty if it can).
+
+    Args:
+        data: As for :func:`verydeep.read_dataset`, like all arguments.
+        layout: Folder layout.
+        progress: Progress reporting.
+        group_by: Rule for groups that drawn splits do not divide.
 
     Raises:
         DataError: There is no such folder, no layout fits and it has no images, or its samples
             are volumes.
     """
-    dataset, why = _read(data, layout, progress)
+    dataset, why = _read(data, layout, progress, group_by)
     if dataset.dimensions == 3:
         raise DataError(f"{dataset.place}: volumes, and only images are checked")
     return dataset, why
 
 
-def _read(data: Data, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
+def _read(
+    data: Data, layout: str | None, progress: Progress, group_by: str | None
+) -> tuple[Dataset, str]:
     try:
-        return read_dataset(data, layout=layout, stream=False, progress=progress), ""
+        dataset = read_dataset(
+            data, layout=layout, stream=False, group_by=group_by, progress=progress
+        )
+        return dataset, ""
     except DataError as error:
         source = DataSource(data, layout)
         flat = None if layout or source.in_memory else _flat(Path(source.name).expanduser())
         if flat is not None:
             return flat, ""
         try:
-            return read_dataset(data, draw=False, layout=layout, stream=False), str(error)
+            whole = read_dataset(data, draw=False, layout=layout, stream=False)
+            if group_by:  # raises the same error if the rule itself is at fault
+                for samples in whole.splits.values():
+                    groups_of(GroupRule.parse(group_by), whole, samples)
+            return whole, str(error)
         except DataError:
             raise error from None
 

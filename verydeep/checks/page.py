@@ -28,7 +28,7 @@ LISTED = 200
 PAIRED = frozenset(
     {
         *("contradiction", "leakage", "shared", "duplicates"),
-        *("near-leakage", "near-shared", "near-contradiction", "near-duplicates"),
+        *("near-leakage", "near-shared", "near-contradiction", "near-duplicates", "series"),
     }
 )
 """Findings about pairs of files, which are shown side by side."""

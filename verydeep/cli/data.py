@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Data, Json, Layout
+from verydeep.cli.options import Data, GroupBy, Json, Layout
 from verydeep.cli.output import list_unreadable, print_result
 from verydeep.cli.text.columns import align
-from verydeep.errors import DataError
+from verydeep.errors import DataError, InputError
+from verydeep.models.path import check_models
 from verydeep.system.settings import Compute
+from verydeep.training.folds_folder import is_cross_validation
 
 if TYPE_CHECKING:
     from verydeep.data.shards.write import Written
 
 CHECK_EXAMPLES = (
     "Examples:  verydeep check pets   |   verydeep check pets --out pets-check   |   "
-    "verydeep check pets --limit 0.05 --no-colours --json > pets.json"
+    "verydeep check pets --limit 0.05 --no-colours --json > pets.json   |   verydeep check pets "
+    "--features torchvision/vgg16 --out pets-check   |   verydeep check pets --model runs/cv"
 )
 SHARD_EXAMPLES = (
     "Examples:  verydeep shard pets pets-shards   |   verydeep shard pets pets-shards "
@@ -28,7 +31,7 @@ SHARD_EXAMPLES = (
 )
 
 
-@option_group("compute", Compute, "workers")
+@option_group("compute", Compute, "workers", "device", "precision", "engine")
 def check(
     *,
     data: Data,
@@ -46,7 +49,25 @@ def check(
             "read several times as fast."
         ),
     ] = True,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Also list labels that are likely wrong: by the nets of a cross-validation (train "
+            "--folds), or by a run or model on images that it was not trained on.",
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="The same by a logistic regression in folds on the features of a model, or on a "
+            "file of verydeep features.",
+        ),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of that logistic regression.")] = 5,
     layout: Layout = None,
+    group_by: GroupBy = None,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
@@ -56,7 +77,15 @@ def check(
     misleading: too many broken files, the same image in train and in val or test, or an image in
     two classes. In that case lists of the files are written to --out, or by default to DATA-check/
     in the current folder.
+
+    With --model or --features, labels that are likely wrong are listed, too; they do not change the
+    exit code.
     """
+    if model is not None and features is not None:
+        raise InputError("--model and --features are two sources of one judgement: give one")
+    if model is not None and not is_cross_validation(model):
+        check_models(model)
+    check_models(features, torchvision="vgg")
     from verydeep.checks.check import check as check_data
     from verydeep.checks.default_output import keep_lists
     from verydeep.checks.open_dataset import refusal_as_dict
@@ -70,6 +99,7 @@ def check(
             out=out,
             limit=limit,
             layout=layout,
+            group_by=group_by,
             colours=colours,
             compute=Compute(**compute),
             progress=progress,
@@ -79,11 +109,34 @@ def check(
             print_result(refusal_as_dict(data, error), "", as_json)
         raise
     value = report.to_dict()
-    print_result(value, check_as_text(value, out), as_json)
+    text = check_as_text(value, out)
+    fault = None
+    if model is not None or features is not None:
+        how: dict[str, Any] = {"folds": folds, "group_by": group_by, "layout": layout, "out": out}
+        how |= {"compute": Compute(**compute), "progress": progress}
+        try:
+            value["label_errors"], labels = _label_errors(data, model, features, how)
+            text = f"{labels}\n\n{text}"
+        except InputError as error:  # after the results of the check, which took their time
+            fault = error
+    print_result(value, text, as_json)
+    if fault:
+        raise fault
     if report.exit_code:
         if out is None:
             progress.log(keep_lists(report, workers=compute["workers"], progress=progress))
         raise typer.Exit(report.exit_code)
+
+
+def _label_errors(
+    data: str, model: str | None, features: str | None, how: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Return labels that are likely wrong, as plain values and as text."""
+    from verydeep.cli.text.labels import labels_as_text
+    from verydeep.run.label_errors import find_label_errors
+
+    found = find_label_errors(data, model=model, features=features, **how).to_dict()
+    return found, labels_as_text(found, how["out"])
 
 
 @option_group("compute", Compute, "workers")
@@ -107,6 +160,7 @@ def shard(
         float, typer.Option(min=0, max=1, help="Maximum share of broken files.")
     ] = 0.01,
     layout: Layout = None,
+    group_by: GroupBy = None,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
@@ -120,7 +174,9 @@ def shard(
     from verydeep.system.progress import console_progress
 
     progress = console_progress()
-    dataset = read_dataset(data, layout=layout, seed=seed, stream=False, progress=progress)
+    dataset = read_dataset(
+        data, layout=layout, seed=seed, stream=False, group_by=group_by, progress=progress
+    )
     progress.log(f"{dataset.place}: {dataset.describe()}")
     written = write_shards(
         dataset,

@@ -44,6 +44,14 @@ RecipeName = Annotated[
         autocompletion=recipes_beginning,
     ),
 ]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="Groups that no drawn split divides, such as the images of one patient: column:NAME "
+        "of a table, name:REGEX on the path, or folder.",
+    ),
+]
 Layout = Annotated[
     str | None,
     typer.Option(help="Folder layout; default: detected.", autocompletion=layouts_beginning),

@@ -16,6 +16,7 @@ from verydeep.models.path import check_models, check_run
 from verydeep.nets.registry import in_words
 from verydeep.system.option_names import option
 from verydeep.system.settings import Compute
+from verydeep.training.folds_folder import is_cross_validation
 
 REPORT_EXAMPLES = "Examples:  verydeep report runs/a   |   verydeep report runs/old --test"
 FIGURES_EXAMPLES = (
@@ -41,8 +42,9 @@ def report(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Rewrite report.html of a run."""
-    check_run(run)
+    """Rewrite report.html of a run or a cross-validation."""
+    if not is_cross_validation(run):
+        check_run(run)
     from verydeep.run.report import report as write_again
     from verydeep.run.report import report_as_dict
     from verydeep.system.progress import console_progress

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Data, Json, Layout, Net, RecipeName
+from verydeep.cli.options import Data, GroupBy, Json, Layout, Net, RecipeName
 from verydeep.cli.output import list_unreadable, print_result, print_run
 from verydeep.models.path import check_models
 from verydeep.system.settings import Compute
+from verydeep.training.folds_folder import is_cross_validation
 
 DEMO_EXAMPLES = "Example:  verydeep demo --out runs/demo"
 TRAIN_EXAMPLES = (
@@ -20,7 +21,8 @@ TRAIN_EXAMPLES = (
     "--out runs/a2   |   verydeep train pets --out runs/a --resume   |   verydeep train pets "
     "--net B --init-from runs/a --out runs/b   |   verydeep train pets --recipe paper --out runs/d "
     "--set training.learning_rate=0.001 --set 'data.train_scale=[256, 512]'   |   verydeep train "
-    "pets --out runs/e --processes 4"
+    "pets --out runs/e --processes 4   |   verydeep train scans.csv --out runs/cv --folds 5 "
+    "--group-by column:patient"
 )
 
 
@@ -80,6 +82,15 @@ def train(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    group_by: GroupBy = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Cross-validate: train a net for each of as many folds, in RUN/fold-1 and so on, "
+            "each tested on its fold.",
+        ),
+    ] = None,
     processes: Annotated[
         int | None,
         typer.Option(
@@ -99,6 +110,7 @@ def train(
     flags = {
         "net.name": net,
         "initialize.source": init_from,
+        "data.group_by": group_by,
         "training.epochs": epochs,
         "training.seed": seed,
         "training.device": compute["device"],
@@ -108,17 +120,36 @@ def train(
     given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     if not resume:
         check_models(init_from, torchvision="vgg")
+    common: dict[str, Any] = {
+        "settings": [*(settings or []), *given],
+        "resume": resume,
+        "layout": layout,
+        "processes": processes,
+        "progress": console_progress(),
+    }
+    if folds is not None or (resume and out is not None and is_cross_validation(out)):
+        _cross_validate(data, folds, recipe, out, common, as_json)
+        return
     from verydeep.run.training.train import train as train_net
 
-    result = train_net(
-        data,
-        recipe,
-        out,
-        settings=[*(settings or []), *given],
-        resume=resume,
-        layout=layout,
-        processes=processes,
-        progress=console_progress(),
-    )
+    result = train_net(data, recipe, out, **common)
     if is_first():
         print_run(result.to_dict(), result.run, as_json)
+
+
+def _cross_validate(
+    data: str,
+    folds: int | None,
+    recipe: str,
+    out: Path | None,
+    common: dict[str, Any],
+    as_json: bool,
+) -> None:
+    """Train a net for each fold, and print the results of all."""
+    from verydeep.cli.text.folds import folds_as_text
+    from verydeep.run.training.cross_validate import cross_validate
+
+    result = cross_validate(data, folds, recipe, out, **common)
+    value = result.to_dict()
+    list_unreadable(value["unreadable"])
+    print_result(value, folds_as_text(value, result.run), as_json)

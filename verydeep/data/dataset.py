@@ -61,6 +61,7 @@ class Dataset(Summary):
         coco: The COCO file or folder it was read from, if any; see
             :func:`verydeep.data.layouts.coco.numbering`.
         dimensions: 2 for images, 3 for volumes.
+        table: The table it was read from, if any.
     """
 
     root: Path
@@ -78,6 +79,7 @@ class Dataset(Summary):
     coco: Path | None = None
     respelled: tuple[str, ...] = ()
     dimensions: int = 2
+    table: Path | None = None
 
     def __post_init__(self) -> None:
         compact = {name: Samples.of(samples) for name, samples in self.splits.items()}

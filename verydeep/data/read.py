@@ -6,14 +6,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from verydeep.data.arrays import MEMORY, dataset_of
 from verydeep.data.builtin import named
 from verydeep.data.dataset import Dataset
+from verydeep.data.fold import Fold
+from verydeep.data.group_rule import GroupRule
+from verydeep.data.grouping import groups_of
 from verydeep.data.layouts.hub import is_hub_id, read_id
 from verydeep.data.layouts.shards import read_shards
 from verydeep.data.registry import BUILT_IN, check_layout, find_layout
+from verydeep.data.samples import Samples
 from verydeep.data.shards.paths import is_pattern
-from verydeep.data.split import cut
+from verydeep.data.split import cut, deal_folds
 from verydeep.errors import DataError
 from verydeep.system.object_stores import is_remote
 from verydeep.system.option_names import option, setting
@@ -76,6 +82,8 @@ def read_dataset(
     draw: bool = True,
     layout: str | None = None,
     stream: bool | None = None,
+    group_by: str | None = None,
+    fold: Fold | str | None = None,
     progress: ProgressWish = None,
 ) -> Dataset:
     """Read a data set: its classes, splits and image locations. No image is opened.
@@ -94,16 +102,23 @@ def read_dataset(
         layout: Name of the layout; None looks which it is.
         stream: Whether the training split of shards is to be a stream; None decides by where and
             how many they are.
+        group_by: Rule for groups that no split divides, such as the images of one patient:
+            ``column:NAME`` of a table, ``name:REGEX`` or ``folder``; see
+            :mod:`verydeep.data.group_rule`. It does not change splits that the data have.
+        fold: A fold of a cross-validation, like ``2/5``, that is drawn as the test split.
         progress: Where to report to; None reports in a notebook and to a terminal, False is
             silent, True reports anyway.
 
     Raises:
         DataError: There is no such file or folder, no layout fits, or its classes or splits
-            cannot be used.
+            cannot be used, or there are too few images or groups to draw splits.
+        InputError: The rule for groups or the fold cannot be understood.
         MissingExtra: A Parquet file is given and pyarrow is not installed.
     """
     progress = choose_progress(progress)
     check_layout(layout)
+    rule = None if group_by is None else GroupRule.parse(group_by)
+    one = Fold.parse(fold) if isinstance(fold, str) else fold
     dataset = _read(DataSource(data, layout), stream, progress)
     if dataset.stream is not None and "val" not in dataset.splits:
         raise DataError(
@@ -114,25 +129,73 @@ def read_dataset(
     if draw and dataset.stream is None and not {"train", "all"} & set(dataset.splits):
         raise _without_training(dataset)
     if draw:
-        return draw_splits(dataset, validation_share, test_share, seed)
+        return draw_splits(dataset, validation_share, test_share, seed, rule, one)
     return _in_order(dataset)
 
 
-def draw_splits(dataset: Dataset, validation_share: float, test_share: float, seed: int) -> Dataset:
+def draw_splits(
+    dataset: Dataset,
+    validation_share: float,
+    test_share: float,
+    seed: int,
+    rule: GroupRule | None = None,
+    fold: Fold | None = None,
+) -> Dataset:
     """Return a data set with its missing splits drawn by rule.
 
+    Args:
+        dataset: The data set.
+        validation_share: Share of the validation split, if it is missing.
+        test_share: Share of the test split, if nothing divides the images.
+        seed: Random seed.
+        rule: Rule for groups that are not divided; None without groups.
+        fold: Fold that becomes the test split; None for an ordinary split.
+
     Raises:
-        DataError: A class has too few images for every split.
+        DataError: A class has too few images or groups for every split, or a fold is to be drawn
+            from data with a test split or from a stream.
     """
+    if dataset.stream is not None:
+        if fold or rule:
+            what = option("fold") if fold else option("group_by")
+            raise DataError(
+                f"{dataset.place}: {what} is for images by index; read the shards so "
+                f"({setting('data.stream', False)})"
+            )
+        return _in_order(dataset)
     shares = {} if "val" in dataset.splits else {"val": validation_share}
-    if set(dataset.splits) == {"all"}:
+    if set(dataset.splits) == {"all"} and fold is None:
         shares["test"] = test_share
+    whole = dataset.splits.get("train") or dataset.splits["all"]
+    drawn: dict[str, Samples] = {}
+    if fold is not None:
+        whole, drawn["test"] = _held_out(dataset, whole, seed, rule, fold)
     if shares:
-        whole = dataset.splits.get("train") or dataset.splits["all"]
-        drawn = cut(whole, dataset.root, shares, seed, names=dataset.classes)
+        groups = None if rule is None else groups_of(rule, dataset, whole)
+        rest = cut(whole, dataset.root, shares, seed, names=dataset.classes, groups=groups)
+        drawn = {**rest, **drawn}
+    elif drawn:
+        drawn["train"] = whole
+    if drawn:
         kept = {name: samples for name, samples in dataset.splits.items() if name != "all"}
         dataset = replace(dataset, splits=kept | drawn, made_by_rule=True)
     return _in_order(dataset)
+
+
+def _held_out(
+    dataset: Dataset, whole: Samples, seed: int, rule: GroupRule | None, fold: Fold
+) -> tuple[Samples, Samples]:
+    """Return the images of all other folds, and those of the fold."""
+    if "test" in dataset.splits:
+        raise DataError(
+            f"{dataset.place}: has a test split of its own, which would take no part in a "
+            "cross-validation; give the training images alone, for example the folder train"
+        )
+    groups = None if rule is None else groups_of(rule, dataset, whole)
+    names = dataset.classes
+    folds = deal_folds(whole, dataset.root, fold.count, seed, names=names, groups=groups)
+    own = folds == fold.number - 1
+    return whole.take(np.flatnonzero(~own)), whole.take(np.flatnonzero(own))
 
 
 def _in_order(dataset: Dataset) -> Dataset:

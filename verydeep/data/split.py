@@ -1,7 +1,9 @@
-"""Seeded, stratified, repeatable splits for data sets that have none.
+"""Seeded, stratified, repeatable splits and folds for data sets that have none.
 
 The images of each class are sorted by a hash of (seed, name within the data set), and the first
-shares become the splits. The result does not depend on the file system's listing order.
+shares become the splits; dealt out in turn, they become folds. The result does not depend on the
+file system's listing order. With groups, whole groups are drawn: see
+:mod:`verydeep.data.group_split`.
 """
 
 from __future__ import annotations
@@ -12,11 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verydeep.data.dataset import relative_name
+from verydeep.data.group_split import divide_groups, lacking
 from verydeep.data.images.member import ImageSource
 from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, plural
+from verydeep.system.option_names import option
+from verydeep.system.summary import listed
 
 
 def cut(
@@ -26,6 +32,7 @@ def cut(
     seed: int,
     *,
     names: Sequence[str] = (),
+    groups: Sequence[str] | None = None,
 ) -> dict[str, Samples]:
     """Divide images into splits, class by class; the rest is ``train``.
 
@@ -36,12 +43,15 @@ def cut(
             at least one image of every class.
         seed: Random seed.
         names: Class names, for messages.
+        groups: Names of the images' groups, which are not divided; None without groups.
 
     Raises:
-        DataError: A class has too few images for every split.
+        DataError: A class has too few images, or groups, for every split.
     """
     samples = Samples.of(samples)
     labels = samples.labels
+    if groups is not None:
+        return _cut_groups(samples, root, shares, seed, groups, names)
     splits: dict[str, list[int]] = {"train": [], **{name: [] for name in shares}}
     for label in np.unique(labels).tolist():
         numbers = np.flatnonzero(labels == label).tolist()
@@ -65,6 +75,107 @@ def cut(
     return {
         name: samples.take(chosen) for name, chosen in splits.items() if chosen or name == "train"
     }
+
+
+def _cut_groups(
+    samples: Samples,
+    root: Path,
+    shares: Mapping[str, float],
+    seed: int,
+    groups: Sequence[str],
+    names: Sequence[str],
+) -> dict[str, Samples]:
+    """Divide images by group, with every class as close to its shares as the groups allow."""
+    kept = {name: share for name, share in shares.items() if share}
+    parts = {"train": 1 - sum(kept.values()), **kept}
+    divided = divide_groups(samples.labels.astype(np.int64), groups, [*parts.values()], seed)
+    _check_groups(samples, divided, groups, f"split into {', '.join(parts)}", len(parts), names)
+    return {
+        name: _sorted_by_class(samples.take(np.flatnonzero(divided == number)), root)
+        for number, name in enumerate(parts)
+    }
+
+
+def deal_folds(
+    samples: Sequence[Sample],
+    root: Path,
+    folds: int,
+    seed: int,
+    *,
+    names: Sequence[str] = (),
+    groups: Sequence[str] | None = None,
+) -> NDArray[np.int64]:
+    """Deal images out to folds, class by class.
+
+    Args:
+        samples: All images.
+        root: Folder the image names are relative to.
+        folds: Number of folds.
+        seed: Random seed.
+        names: Class names, for messages.
+        groups: Names of the images' groups, which are not divided; None without groups.
+
+    Returns:
+        The fold of every image from 0 on, int64 (N,).
+
+    Raises:
+        DataError: A class has fewer images, or groups, than folds.
+    """
+    samples = Samples.of(samples)
+    labels = samples.labels.astype(np.int64)
+    if groups is not None:
+        divided = divide_groups(labels, groups, [1 / folds] * folds, seed)
+        _check_groups(samples, divided, groups, f"make {folds} folds", folds, names)
+        return divided
+    hashes = [_hash(seed, relative_name(path, root)) for path in samples.paths]
+    dealt, start = np.empty(len(samples), np.int64), 0
+    for label in np.unique(labels).tolist():
+        ordered = sorted(np.flatnonzero(labels == label).tolist(), key=hashes.__getitem__)
+        if len(ordered) < folds:
+            raise DataError(
+                f"{root}: class {_named(label, names)} has {plural(len(ordered), 'image')}: too "
+                f"few to make {folds} folds; add images, or make fewer folds"
+            )
+        # The next class begins where this one ends, so that all folds have the same size.
+        dealt[ordered] = (start + np.arange(len(ordered))) % folds
+        start += len(ordered)
+    return dealt
+
+
+def _check_groups(
+    samples: Samples,
+    divided: NDArray[np.int64],
+    groups: Sequence[str],
+    aim: str,
+    parts: int,
+    names: Sequence[str],
+) -> None:
+    """Raise an error that names the classes with too few groups for every part."""
+    labels = samples.labels.astype(np.int64)
+    short = lacking(labels, divided, parts).tolist()
+    if not short:
+        return
+    found = [
+        f"{_named(label, names)} ({plural(len(own), 'group')}, like {min(own)!r})"
+        for label in short
+        if (own := {groups[number] for number in np.flatnonzero(labels == label).tolist()})
+    ]
+    of_class = "class" if len(short) == 1 else f"{len(short):,} classes:"
+    raise DataError(
+        f"too few groups to {aim} with every class in each: {of_class} {listed(found)}; a group "
+        f"is never divided. Use smaller groups ({option('group_by')}), add data, or make the "
+        "splits yourself"
+    )
+
+
+def _named(label: int, names: Sequence[str]) -> str:
+    return names[label] if label < len(names) else str(label)
+
+
+def _sorted_by_class(samples: Samples, root: Path) -> Samples:
+    labels, places = samples.labels.tolist(), [relative_name(path, root) for path in samples.paths]
+    order = sorted(range(len(labels)), key=lambda one: (labels[one], places[one].split("/")))
+    return samples.take(order)
 
 
 def _in_order_of_names(numbers: Sequence[int], places: Mapping[int, ImageSource]) -> list[int]:

@@ -170,21 +170,8 @@ def make_result(
         split: Name of the split.
         seconds: Time of the test.
     """
-    likely, labels, count = answers.posteriors, answers.labels, len(answers.labels)
-    errors = [topk_error(likely, labels, k) for k in (1, 5)]
-    intervals = [wilson_interval(round(error * count / 100), count) for error in errors]
     return EvaluationResult(
-        top1_error=errors[0],
-        top5_error=errors[1],
-        top1_interval=intervals[0],
-        top5_interval=intervals[1],
-        top1_accuracy=100 - errors[0],
-        macro_f1=macro_f1(answers.guesses, labels),
-        loss=log_loss(likely, labels),
-        calibration_error=expected_calibration_error(likely, labels),
-        calibration_error_by_chance=calibration_error_by_chance(likely.max(1)),
-        classes=len(answers.classes),
-        images=count,
+        **measures(answers),
         unreadable=unreadable,
         protocol=protocols[0].name,
         scales=tuple(sorted({scale for protocol in protocols for scale in protocol.used_scales})),
@@ -198,6 +185,26 @@ def make_result(
         calibrated=_at_temperature(models, answers),
         answers=answers,
     )
+
+
+def measures(answers: Answers) -> dict[str, Any]:
+    """Return all measures that follow from answers alone, by attribute of the result."""
+    likely, labels, count = answers.posteriors, answers.labels, len(answers.labels)
+    errors = [topk_error(likely, labels, k) for k in (1, 5)]
+    intervals = [wilson_interval(round(error * count / 100), count) for error in errors]
+    return {
+        "top1_error": errors[0],
+        "top5_error": errors[1],
+        "top1_interval": intervals[0],
+        "top5_interval": intervals[1],
+        "top1_accuracy": 100 - errors[0],
+        "macro_f1": macro_f1(answers.guesses, labels),
+        "loss": log_loss(likely, labels),
+        "calibration_error": expected_calibration_error(likely, labels),
+        "calibration_error_by_chance": calibration_error_by_chance(likely.max(1)),
+        "classes": len(answers.classes),
+        "images": count,
+    }
 
 
 def _at_temperature(models: Sequence[Calibrated], answers: Answers) -> dict[str, float] | None:

@@ -189,7 +189,7 @@ def _wanted(facts: DataFacts, said: Said) -> Iterator[Choice]:
     yield _cache(facts, said)
     if not facts.mirrored:
         yield Choice({"data.flip": False, "test.flip": False}, "mirrored digits are no digits")
-    if facts.undivided and facts.pictures < FEW:
+    if facts.undivided and facts.pictures < FEW and _get(said, "data.fold") is None:
         yield Choice(
             {"data.validation_share": 0.2, "data.test_share": 0.0},
             "few images: one held-out fifth, on which nothing is selected, is the test",

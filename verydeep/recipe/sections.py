@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,6 +17,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from verydeep.data.fold import Fold
+from verydeep.data.group_rule import GroupRule
+from verydeep.errors import InputError
 from verydeep.evaluation.protocol import (
     USUAL_GRID,
     Average,
@@ -42,6 +46,17 @@ def _is_a_column(name: str) -> str:
 
 NetName = Annotated[str, AfterValidator(_is_a_net)]
 ColumnName = Annotated[str, AfterValidator(_is_a_column)]
+
+
+def _understood(parse: Callable[[str], object], text: str | None) -> str | None:
+    """Return a text that can be parsed; turn the error of another one into a fault."""
+    try:
+        if text is not None:
+            parse(text)
+    except InputError as error:
+        why = str(error).removesuffix(f", got {text!r} instead")
+        raise PydanticCustomError("text", "{why}", {"why": why}) from error
+    return text
 
 
 class Section(BaseModel):
@@ -203,6 +218,24 @@ class Data(Section):
     )
     validation_share: float = Field(0.1, gt=0, lt=1, description="cut off where no split is given")
     test_share: float = Field(0.1, ge=0, lt=1, description="likewise, from a folder of classes")
+    group_by: str | None = Field(
+        None,
+        description="groups that no drawn split divides: column:NAME of a table, name:REGEX on the "
+        "path, or folder",
+    )
+    fold: str | None = Field(
+        None, description="fold of a cross-validation that is the test, like 2/5"
+    )
+
+    @field_validator("group_by")
+    @classmethod
+    def _a_rule(cls, value: str | None) -> str | None:
+        return _understood(GroupRule.parse, value)
+
+    @field_validator("fold")
+    @classmethod
+    def _a_fold(cls, value: str | None) -> str | None:
+        return _understood(Fold.parse, value)
 
     @field_validator("train_scale", mode="before")
     @classmethod

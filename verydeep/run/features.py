@@ -156,6 +156,35 @@ def write_probe(result: ProbeResult, folder: Path) -> None:
     write_text(folder / "answers.csv", csv_text([("file", "class", "guess"), *rows]))
 
 
+def features_of(
+    model: str | Path | Classifier,
+    dataset: Dataset,
+    descriptor: Descriptor | None = None,
+    *,
+    compute: Compute | None = None,
+    progress: Progress | None = None,
+) -> Features:
+    """Extract the features of a data set as it is, with no split drawn.
+
+    Args:
+        model: As for :func:`features`, like all arguments.
+        dataset: The data set.
+        descriptor: Layer, scales, mirror image and aggregation.
+        compute: Device, precision and decoding processes.
+        progress: Progress reporting; None is silent.
+
+    Raises:
+        InputError: The model or a setting cannot be used.
+        DataError: No image can be read.
+    """
+    compute, progress = compute or Compute(), progress or Progress()
+    given = model.name if isinstance(model, Classifier) else str(model)
+    loaded = model if isinstance(model, Classifier) else load_classifier(model, compute)
+    found = _described(loaded, given, dataset.place, dataset, descriptor, compute, progress)
+    with found as (about, parts):
+        return _together(about, parts)
+
+
 @contextmanager
 def _parts(
     model: str | Path | Classifier,
@@ -168,13 +197,29 @@ def _parts(
     """Load the model and the data, and yield the features part by part."""
     given = model.name if isinstance(model, Classifier) else str(model)
     model = model if isinstance(model, Classifier) else load_classifier(model, compute)
-    how = (descriptor or Descriptor()).for_model(model)
+    (descriptor or Descriptor()).for_model(model)  # refuses before the data are read
     dataset = source.read(seed=seed, stream=False, progress=progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
+    found = _described(model, given, source.name, dataset, descriptor, compute, progress)
+    with found as described:
+        yield described
+
+
+@contextmanager
+def _described(
+    model: Classifier,
+    given: str,
+    place: str,
+    dataset: Dataset,
+    descriptor: Descriptor | None,
+    compute: Compute,
+    progress: Progress,
+) -> Iterator[tuple[About, Iterator[FeaturePart]]]:
+    how = (descriptor or Descriptor()).for_model(model)
     images = sum(map(len, dataset.splits.values()))
     pixels = pixels_to_see([how.views], images, model.input_size)
     model.prepare(pixels, progress, shapes_vary=shapes_vary([how.views]))
-    about = _about(given, source, model, dataset, how)
+    about = _about(given, place, model, dataset, how)
     with joined() as group:
         found = describe_dataset(
             model, dataset, how, group, workers=compute.workers, progress=progress
@@ -182,9 +227,7 @@ def _parts(
         yield about, found
 
 
-def _about(
-    given: str, source: DataSource, model: Classifier, dataset: Dataset, how: Descriptor
-) -> About:
+def _about(given: str, place: str, model: Classifier, dataset: Dataset, how: Descriptor) -> About:
     from verydeep.system.version import __version__
 
     return About(
@@ -196,7 +239,7 @@ def _about(
         aggregate=how.aggregate,
         dimension=how.dimension(model),
         **model.engine.engine_of(how.used_layer).to_dict(),
-        data=source.name,
+        data=place,
         classes=dataset.classes,
         version=__version__,
     )

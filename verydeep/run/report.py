@@ -14,12 +14,13 @@ from verydeep.system.device import choose_machine
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.training.folds_folder import SUMMARY, is_cross_validation
 from verydeep.training.run_folder import RunFolder
 from verydeep.visualization.report.page import write_report
 
 
 def report(run: str | Path, *, test: bool = False, progress: ProgressWish = None) -> Path:
-    """Rewrite ``report.html`` of a run.
+    """Rewrite ``report.html`` of a run, or of a finished cross-validation.
 
     Args:
         run: Run folder; at least one epoch must be complete.
@@ -39,10 +40,26 @@ def report(run: str | Path, *, test: bool = False, progress: ProgressWish = None
     """
     progress = choose_progress(progress)
     folder = RunFolder(Path(run).expanduser())
+    if is_cross_validation(folder.path):
+        return _of_folds(folder.path, test=test)
     if test:
         with hold(folder.path):
             _test_again(folder, progress)
     return _write(folder, run)
+
+
+def _of_folds(folder: Path, *, test: bool) -> Path:
+    """Rewrite the page of a cross-validation.
+
+    Raises:
+        ModelError: It is not finished, or ``test`` is given.
+    """
+    from verydeep.run.training.cross_validate import write_folds_report  # imports this module
+
+    if test:
+        raise ModelError(f"{folder}: a cross-validation keeps all answers: leave the test away")
+    with hold(folder, brief=True):
+        return write_folds_report(folder)
 
 
 def _write(folder: RunFolder, run: str | Path) -> Path:
@@ -77,11 +94,13 @@ def report_as_dict(page: Path) -> dict[str, Any]:
         page: ``report.html`` of a run.
 
     Returns:
-        ``report``, the path, and the content of ``metrics.json`` if the run has been tested.
+        ``report``, the path, and the content of ``metrics.json`` if the run has been tested, or of
+        ``cross_validation.json``.
     """
     folder = RunFolder(page.parent)
-    tested = (folder.path / "metrics.json").is_file()
-    return {"report": str(page), **(folder.read("metrics.json") if tested else {})}
+    names = (name for name in ("metrics.json", SUMMARY) if (folder.path / name).is_file())
+    found = next(names, None)
+    return {"report": str(page), **(folder.read(found) if found else {})}
 
 
 def _pictures(folder: RunFolder) -> PictureFinder:

@@ -36,7 +36,8 @@ class RunFolder:
     ``recipe.yaml`` (all settings), ``environment.json``, ``data.json`` (the training data),
     ``pictures.npz`` (its images; see :mod:`verydeep.data.fingerprint`), ``log.jsonl`` (one line per
     epoch), ``checkpoints/``, ``model/`` (the best so far), ``answers.jsonl`` (one line per image of
-    the final test), ``metrics.json`` (its metrics), ``report.html``.
+    the final test), ``metrics.json`` (its metrics), ``report.html``; for a fold of a
+    cross-validation also ``posteriors.npz`` (of the images it held out).
 
     A line of ``answers.jsonl`` has ``file``, ``class`` and, for a classifier, ``probability`` (of
     that class), ``likeliest`` (up to five classes) and ``probabilities`` (theirs); for a box

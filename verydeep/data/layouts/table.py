@@ -20,7 +20,8 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from verydeep.data.layouts.assemble import (
 )
 from verydeep.data.layouts.columns import Columns, canonical, refuse_columns, used
 from verydeep.data.split_names import unknown_split, whole_split
-from verydeep.errors import DataError, MissingExtra
+from verydeep.errors import DataError, MissingExtra, did_you_mean
 
 Row = Mapping[str, Any]
 MOST_FAULTS = 20
@@ -83,10 +84,34 @@ def read(path: Path) -> Dataset:
     if undivided and any(map(assembly.first_place, ("train", "val", "test"))):
         raise DataError(f"{undivided}: has no split, but other rows do; give all rows one, or none")
     assembly.layout += columns.note
-    return assembly.dataset(notes=counted(skipped, "that are system files (._*) left out"))
+    dataset = assembly.dataset(notes=counted(skipped, "that are system files (._*) left out"))
+    return replace(dataset, table=path)
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, Row]]:
+def column_of(path: Path, column: str) -> Iterator[tuple[str, str]]:
+    """Yield the path of each image and its text in a further column; empty if it has none.
+
+    Args:
+        path: The table.
+        column: Name of the column, as by :func:`verydeep.data.layouts.columns.canonical`.
+
+    Raises:
+        DataError: There is no such column, or a row cannot be read.
+    """
+    columns = Columns()
+    for number, (place, row) in enumerate(_READERS[path.suffix.lower()](path, (column,))):
+        if number == 0 and column not in row:
+            raise DataError(
+                f"{path}: has no column {column!r}; it has {', '.join(row)}"
+                f"{did_you_mean(column, row)}"
+            )
+        value, named = row.get(column), columns.renamed(row)
+        if not is_system_path(str(named.get("file"))):
+            text = "" if _is_empty(value) else str(value).strip()
+            yield name_inside(path.parent, str(named.get("file")).strip(), place), text
+
+
+def _csv_rows(path: Path, _more: Collection[str] = ()) -> Iterator[tuple[str, Row]]:
     with opened_text(path, newline="") as stream:
         delimiter = _delimiter(stream.readline())
         stream.seek(0)
@@ -119,7 +144,7 @@ def _delimiter(heading: str) -> str:
     return signs[0] if signs else ","
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, Row]]:
+def _json_rows(path: Path, _more: Collection[str] = ()) -> Iterator[tuple[str, Row]]:
     for number, (place, line) in enumerate(lines(path)):
         try:
             row = json.loads(line)
@@ -133,7 +158,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Row]]:
         yield place, named
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
+def _parquet_rows(path: Path, more: Collection[str] = ()) -> Iterator[tuple[str, Row]]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -144,7 +169,8 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
         with parquet.ParquetFile(path) as file:
             names = list(file.schema_arrow.names)
             columns = _check_columns(names, path)
-            wanted = [n for n, one in zip(names, columns, strict=True) if one in used(columns)]
+            kept = {*used(columns), *more}
+            wanted = [n for n, one in zip(names, columns, strict=True) if one in kept]
             yield from _numbered_rows(file.iter_batches(columns=wanted), path)
     except (pyarrow.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path}: not valid Parquet ({error})") from error

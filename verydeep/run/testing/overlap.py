@@ -80,6 +80,20 @@ def find_overlap(
     )
 
 
+def seen_by(run: RunFolder, samples: Samples, root: Path) -> NDArray[np.bool_] | None:
+    """Return which images a run's net was trained on, bool (N,); None if that is unknown.
+
+    Args:
+        run: The run.
+        samples: The N images.
+        root: Folder that the names of the images are relative to.
+    """
+    records = _records(run)
+    if not records or "train" not in records:
+        return None
+    return _Pictures(samples, root).within(_learned_from(run, records["train"]))
+
+
 def _chose_epoch(run: RunFolder) -> bool:
     """Return whether a run chose the kept epoch by its validation images."""
     return not run.started or run.read_recipe().training.keep != "last"

@@ -115,6 +115,8 @@ def read_data(
             validation_share=recipe.data.validation_share,
             test_share=recipe.data.test_share,
             seed=recipe.training.seed,
+            group_by=recipe.data.group_by,
+            fold=recipe.data.fold,
         )
     return resumed_dataset(resumed, source, progress)
 

@@ -64,12 +64,17 @@ def _latest(name: str, runs: Path) -> Path:
             f"{option('out', placeholder('RUN'))}, or leave {option('resume', True)} away to "
             "start one"
         )
-    unfinished = [folder for folder in begun if not (folder / "metrics.json").exists()]
+    unfinished = [folder for folder in begun if not _finished(folder)]
     return max(unfinished or begun, key=lambda folder: folder.stat().st_mtime)
 
 
 def _begun(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("recipe.yaml", "stages", "data.json"))
+    names = ("recipe.yaml", "stages", "data.json", "folds.json")
+    return any((folder / name).exists() for name in names)
+
+
+def _finished(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("metrics.json", "cross_validation.json"))
 
 
 def _taken(path: Path) -> bool:

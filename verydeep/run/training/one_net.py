@@ -18,6 +18,7 @@ from verydeep.run.report import report as write_report_again
 from verydeep.run.training.data import read_data, report_balance, scan_images, settle_stream
 from verydeep.run.training.finish import finish
 from verydeep.run.training.localization import inherit
+from verydeep.run.training.series import warn_of_divided
 from verydeep.run.training.settle import (
     bounded,
     describe_updates,
@@ -79,6 +80,8 @@ def train_net(
     dataset = read_data(data, recipe, resumed, progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
     machine = suit_machine(machine, recipe, dataset)
+    if not resumed:
+        warn_of_divided(dataset, recipe, progress)
     recipe = _settled(recipe, dataset, machine, group, resumed, progress)
     task = task_of(recipe, dataset)
     scanned = scan_images(dataset, task, machine, resumed, progress)

@@ -99,7 +99,7 @@ def train(
         job = _Job(DataSource(data, layout), group, progress if group.first else Progress())
         try:
             with GroupWatch(group):
-                said, chosen = _settings(recipe, _changes(settings, keywords))
+                said, chosen = settings_of(recipe, changes_of(settings, keywords))
                 if not resume:
                     check_models(said.get("initialize", {}).get("source"), torchvision="vgg")
                 job.run = RunFolder(_run_path(data, out, job, resume=resume))
@@ -125,7 +125,7 @@ class _Job:
     run: RunFolder | None = None
 
 
-def _settings(
+def settings_of(
     recipe: Recipe | str | Path, changes: Mapping[str, Any] | Iterable[str]
 ) -> tuple[Said, Recipe | None]:
     """Return the given settings, and the recipe that they make; None for an automatic one."""
@@ -144,7 +144,7 @@ def _run(job: _Job, chosen: Recipe | None, said: Said, *, resume: bool) -> dict[
         return _begin_or_go_on(job, job.run, chosen, said)
 
 
-def _changes(
+def changes_of(
     settings: Mapping[str, Any] | Iterable[str] | None, keywords: Mapping[str, Any]
 ) -> Mapping[str, Any] | Iterable[str]:
     """Return the changes to a recipe from settings and keywords."""

@@ -1,0 +1,175 @@
+"""Labels of a data set that are likely wrong, with the labels that fit better."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verydeep.checks.confident_learning import (
+    Method,
+    calibrated_joint,
+    likely_errors,
+    self_confidence,
+    suggested_labels,
+)
+from verydeep.data.images.member import ImageSource
+from verydeep.data.samples import Samples
+from verydeep.errors import plural
+from verydeep.system.summary import Rows, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class LabelError:
+    """An image whose label is likely wrong.
+
+    Attributes:
+        image: Path within the data set.
+        split: Its split.
+        given: Given class.
+        suggested: The most likely other class.
+        score: Probability of the given class, 0 to 1; the lowest come first.
+        probability: Probability of the suggested class.
+    """
+
+    image: str
+    split: str
+    given: str
+    suggested: str
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Images with the posteriors of models that have not seen them.
+
+    Attributes:
+        names: Paths within the data set, N.
+        splits: Their splits.
+        samples: The images; labels are indices of ``classes``.
+        posteriors: Class probabilities, (N, K).
+        classes: Names of the K classes.
+    """
+
+    names: Sequence[str]
+    splits: Sequence[str]
+    samples: Samples
+    posteriors: NDArray[np.float32]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class LabelErrors(Summary):
+    """Labels that are likely wrong.
+
+    Attributes:
+        data: The data set.
+        source: Origin of the posteriors, in words.
+        method: How images were chosen; see
+            :func:`verydeep.checks.confident_learning.likely_errors`.
+        judged: Number of images judged.
+        left_out: Images not judged, by reason.
+        estimated: Estimated number of wrong labels among those judged, by the calibrated joint.
+        top1_error: Images whose given label is not the most likely, in percent.
+        errors: The images, most suspicious first.
+        places: Locations of the images, in this order.
+    """
+
+    data: str
+    source: str
+    method: Method
+    judged: int
+    left_out: dict[str, int]
+    estimated: float
+    top1_error: float
+    errors: tuple[LabelError, ...]
+    places: tuple[ImageSource, ...] = field(repr=False, compare=False, default=())
+
+    @property
+    def pairs(self) -> list[tuple[str, str, int]]:
+        """Pairs of given and suggested class with their counts, most frequent first."""
+        counts = Counter((error.given, error.suggested) for error in self.errors)
+        ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        return [(given, suggested, count) for (given, suggested), count in ordered]
+
+    def facts(self) -> Rows:
+        """Yield the facts to show."""
+        yield "data", self.data
+        yield "judged", f"{plural(self.judged, 'image')} by {self.source}"
+        yield "likely wrong", plural(len(self.errors), "label")
+        for given, suggested, count in self.pairs[:3]:
+            yield f"{given} → {suggested}", count
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "data": self.data,
+            "source": self.source,
+            "method": self.method,
+            "judged": self.judged,
+            "left_out": dict(self.left_out),
+            "estimated": self.estimated,
+            "top1_error": self.top1_error,
+            "pairs": [
+                {"given": given, "suggested": suggested, "images": count}
+                for given, suggested, count in self.pairs
+            ],
+            "errors": [asdict(error) for error in self.errors],
+        }
+
+
+def judge_labels(
+    judged: Judged,
+    *,
+    data: str,
+    source: str,
+    method: Method = "both",
+    left_out: dict[str, int] | None = None,
+) -> LabelErrors:
+    """Return the labels that are likely wrong, by confident learning.
+
+    Args:
+        judged: Images with posteriors.
+        data: The data set, for the result.
+        source: Origin of the posteriors, for the result.
+        method: How images are chosen.
+        left_out: Images that are not among them, by reason.
+
+    Raises:
+        InputError: There is no such method.
+    """
+    labels = judged.samples.labels.astype(np.int64)
+    likely = judged.posteriors
+    own, other = self_confidence(likely, labels), suggested_labels(likely, labels)
+    found = np.flatnonzero(likely_errors(likely, labels, method))
+    # Among equals the one whose other class is surer comes first.
+    rival = likely[np.arange(len(labels)), other]
+    ordered = found[np.lexsort((-rival[found], own[found]))].tolist()
+    joint = calibrated_joint(likely, labels)
+    errors = [
+        LabelError(
+            judged.names[number],
+            judged.splits[number],
+            judged.classes[labels[number]],
+            judged.classes[other[number]],
+            float(own[number]),
+            float(rival[number]),
+        )
+        for number in ordered
+    ]
+    return LabelErrors(
+        data,
+        source,
+        method,
+        len(labels),
+        {reason: count for reason, count in (left_out or {}).items() if count},
+        float(joint.sum() - np.trace(joint)),
+        100 * float(np.mean(likely.argmax(axis=1) != labels)),
+        tuple(errors),
+        tuple(judged.samples[number].path for number in ordered),
+    )

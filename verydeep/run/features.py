@@ -170,6 +170,7 @@ def _parts(
     model = model if isinstance(model, Classifier) else load_classifier(model, compute)
     how = (descriptor or Descriptor()).for_model(model)
     dataset = source.read(seed=seed, stream=False, progress=progress)
+    dataset.check_single_label("a file of features")
     progress.log(f"{dataset.place}: {dataset.describe()}")
     images = sum(map(len, dataset.splits.values()))
     model.prepare(pixels_to_see([how.views], images, model.input_size), progress)

@@ -13,7 +13,11 @@ from verydeep.system.yaml import dump_yaml
 
 LIBRARY = "verydeep"
 
-TASKS = {"classification": "image-classification", "localization": "object-detection"}
+TASKS = {
+    "classification": "image-classification",
+    "localization": "object-detection",
+    "multi-label": "image-classification",
+}
 """The Hub's name of a task by ours."""
 
 LICENCES = {

@@ -30,6 +30,7 @@ def prepare(wish: Wish, progress: Progress) -> Study:
         InputError: The data cannot be used, or no study fits into the given hours.
     """
     dataset = read_dataset(wish.data, layout=wish.layout, progress=progress)
+    dataset.check_single_label("a study of the paper")
     machine = wish.compute.machine()
     usual = _usual_settings(DataSource(wish.data, wish.layout), dataset, machine)
     return Study(

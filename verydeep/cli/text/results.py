@@ -256,6 +256,10 @@ RUN_FIGURES = (
     ("localization error", "localization_error", "{:.2f} %"),
     ("95 %", "localization_interval", "{0[0]:.2f} to {0[1]:.2f}"),
     ("mean IoU", "mean_iou", "{:.3f}"),
+    ("mAP", "mean_average_precision", "{:.2f} %"),
+    ("95 %", "mean_average_precision_interval", "{0[0]:.2f} to {0[1]:.2f}"),
+    ("micro F1", "micro_f1", "{:.2f} %"),
+    ("subset accuracy", "subset_accuracy", "{:.2f} %"),
     ("loss", "loss", "{:.4f}"),
     ("images", "images", "{:,}"),
 )

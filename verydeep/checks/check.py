@@ -18,6 +18,7 @@ from verydeep.checks.report import CheckReport
 from verydeep.checks.summary import summarize
 from verydeep.checks.unlisted_files import find_empty_folders, find_strays
 from verydeep.data.dataset import Dataset
+from verydeep.data.label_sets import DataTask
 from verydeep.data.pipeline.colour_statistics import ColourStatistics, ColourSum, Moments
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.read import Data
@@ -35,6 +36,7 @@ def check(
     out: str | Path | None = None,
     limit: float = 0.01,
     layout: str | None = None,
+    task: DataTask | None = None,
     colours: bool = True,
     compute: Compute | str | None = None,
     progress: ProgressWish = None,
@@ -47,6 +49,8 @@ def check(
         out: Folder for an HTML page and lists of the files; None writes nothing.
         limit: Maximum share of broken files per split (``data.unreadable_limit`` in the recipe).
         layout: Folder layout; None detects it.
+        task: ``multi-label`` for several labels per image, ``classification`` for one; None lets
+            the data decide.
         colours: Whether to measure mean and principal axes of the training pixels, as training
             does. If not, large JPEGs are decoded at a reduced size, several times as fast, but
             still read to the end.
@@ -65,7 +69,7 @@ def check(
     if not 0 <= limit <= 1:
         raise InputError(f"limit must be between 0 and 1, got {limit:g} instead")
     start = time.perf_counter()
-    dataset, undrawable = read(data, layout, progress)
+    dataset, undrawable = read(data, layout, progress, task)
     target = None if out is None else make_output_folder(Path(out), dataset.root)
     pictures, measured = _examine(dataset, colours, workers, progress)
     duplicates = find_duplicates(pictures, workers=workers, progress=progress)

@@ -8,6 +8,7 @@ from typing import Any
 from verydeep.checks.findings import Finding
 from verydeep.data.dataset import Dataset
 from verydeep.data.images.image_files import pictures_in
+from verydeep.data.label_sets import DataTask
 from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.data.registry import LAYOUTS
 from verydeep.data.samples import SamplesBuilder
@@ -15,29 +16,34 @@ from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
 
-def read(data: Data, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
+def read(
+    data: Data, layout: str | None, progress: Progress, task: DataTask | None = None
+) -> tuple[Dataset, str]:
     """Return the data set, and why it cannot be split (empty if it can).
 
     Raises:
         DataError: There is no such folder, no layout fits and it has no images, or its samples
             are volumes.
     """
-    dataset, why = _read(data, layout, progress)
+    dataset, why = _read(data, layout, progress, task)
     if dataset.dimensions == 3:
         raise DataError(f"{dataset.place}: volumes, and only images are checked")
     return dataset, why
 
 
-def _read(data: Data, layout: str | None, progress: Progress) -> tuple[Dataset, str]:
+def _read(
+    data: Data, layout: str | None, progress: Progress, task: DataTask | None
+) -> tuple[Dataset, str]:
+    how: dict[str, Any] = {"layout": layout, "stream": False, "task": task}
     try:
-        return read_dataset(data, layout=layout, stream=False, progress=progress), ""
+        return read_dataset(data, **how, progress=progress), ""
     except DataError as error:
         source = DataSource(data, layout)
-        flat = None if layout or source.in_memory else _flat(Path(source.name).expanduser())
+        flat = None if layout or task or source.in_memory else _flat(Path(source.name).expanduser())
         if flat is not None:
             return flat, ""
         try:
-            return read_dataset(data, draw=False, layout=layout, stream=False), str(error)
+            return read_dataset(data, draw=False, **how), str(error)
         except DataError:
             raise error from None
 

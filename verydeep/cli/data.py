@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Data, Json, Layout
+from verydeep.cli.options import Data, Json, Layout, Task
 from verydeep.cli.output import list_unreadable, print_result
 from verydeep.cli.text.columns import align
 from verydeep.errors import DataError
@@ -47,6 +47,7 @@ def check(
         ),
     ] = True,
     layout: Layout = None,
+    task: Task = None,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
@@ -70,6 +71,7 @@ def check(
             out=out,
             limit=limit,
             layout=layout,
+            task=task,  # type: ignore[arg-type]
             colours=colours,
             compute=Compute(**compute),
             progress=progress,

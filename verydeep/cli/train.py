@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Data, Json, Layout, Net, RecipeName
+from verydeep.cli.options import Data, Json, Layout, Net, RecipeName, Task
 from verydeep.cli.output import list_unreadable, print_result, print_run
 from verydeep.models.path import check_models
 from verydeep.system.settings import Compute
@@ -89,6 +89,7 @@ def train(
         ),
     ] = None,
     layout: Layout = None,
+    task: Task = None,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
@@ -98,6 +99,7 @@ def train(
 
     flags = {
         "net.name": net,
+        "data.task": task,
         "initialize.source": init_from,
         "training.epochs": epochs,
         "training.seed": seed,

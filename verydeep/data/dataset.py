@@ -163,6 +163,15 @@ class Dataset(Summary):
                 "class per image"
             )
 
+    def classes_of(self, label: int) -> tuple[int, ...]:
+        """Return the class indices of a label: itself, or those of a label set."""
+        return (label,) if self.label_sets is None else self.label_sets[label]
+
+    def label_words(self, label: int) -> str:
+        """Return the class names of a label, for messages."""
+        names = [self.classes[k] for k in self.classes_of(label)]
+        return ", ".join(names) or "no label" if self.multi_label else names[0]
+
     def label_text(self, label: int) -> str:
         """Return the class name of a label or, of a label set, its names as a JSON list.
 

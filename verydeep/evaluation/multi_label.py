@@ -272,16 +272,12 @@ def make_label_result(
         flip=protocols[0].mirrors,
         average=protocols[0].average,
         views=views_a_picture(protocols, models[0].dimensions),
-        steps=tuple(_sigmoid_step(step) for step in steps(models, protocols)),
+        steps=steps(models, protocols, "sigmoid"),
         split=split,
         models=tuple(model.name for model in models),
         seconds=seconds,
         answers=answers,
     )
-
-
-def _sigmoid_step(step: str) -> str:
-    return step.replace("softmax", "sigmoid").replace("soft-max", "sigmoid")
 
 
 def measures_of(answers: LabelAnswers) -> dict[str, Any]:

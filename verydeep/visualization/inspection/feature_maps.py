@@ -38,7 +38,8 @@ def maps_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
         lead=f"Activations of the {STRONGEST} strongest channels of a layer at every position of "
         "the image: after each of the five blocks (section 2.1 of the paper), after the "
         f"penultimate layer, and the scores before the {subject.activation}. Channels are "
-        f"ranked by their maximum, numbered from 0, and computed in {subject.model.machine.precision}.",
+        "ranked by their maximum, numbered from 0, and computed in "
+        f"{subject.model.machine.precision}.",
         panels=tuple(_panel(subject, layer_map) for layer_map in maps),
         facts={"precision": subject.model.machine.precision, "layers": [*map(_facts, maps)]},
     )

@@ -78,7 +78,7 @@ def one_class_each(path: object, layout: str) -> DataError:
     several = ", ".join(layout.name for layout in LAYOUTS if layout.read_task)
     return DataError(
         f"{path}: layout {layout} gives each image one class; several labels per image "
-        f"({option('task', 'multi-label')}) are read from {several}"
+        f"(multi-label) are read from {several}, and built-in digits-multi"
     )
 
 

@@ -232,14 +232,12 @@ def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
 
 def wrong_task(folder: object, found: TaskName, needed: TaskName) -> ModelError:
     """Return the error for a model that was trained for another task."""
-    advice = f"; box regressors are given with {option('boxes')}, beside classifiers"
-    if found == "multi-label":
-        advice = " of one class per image"
-    elif needed == "multi-label":
-        advice = ""
-    return ModelError(
-        f"{folder}: holds {NAMES[found]} (task {found!r}), where {NAMES[needed]} is needed{advice}"
-    )
+    holds = f"{folder}: holds {NAMES[found]} (task {found!r})"
+    if found == "multi-label" and needed == "classification":
+        return ModelError(f"{holds}, where a classifier of one class per image is needed")
+    boxes = f"; box regressors are given with {option('boxes')}, beside classifiers"
+    advice = "" if "multi-label" in (found, needed) else boxes
+    return ModelError(f"{holds}, where {NAMES[needed]} is needed{advice}")
 
 
 def read_config(folder: Path) -> ModelConfig:

@@ -49,6 +49,15 @@ def load_any_classifier(
     return load_classifier(model, compute, multi_label=multi_label)
 
 
+def is_multi_label(model: str | Path) -> bool:
+    """Return whether a folder holds a multi-label classifier, without loading it."""
+    if names_exported(model):
+        return read_metadata(Path(model).expanduser()).multi_label
+    if is_weights(model) or not Path(model).expanduser().is_dir():
+        return False
+    return read_config(find_model(model)).task == "multi-label"
+
+
 def check_kind(loaded: AnyClassifier, name: object, multi_label: bool | None) -> AnyClassifier:
     """Return a loaded classifier, unless it is of another kind than needed.
 

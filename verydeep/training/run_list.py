@@ -149,6 +149,8 @@ def _finished(metrics: dict[str, Any], common: dict[str, Any]) -> RunSummary:
 def _as_error(metrics: dict[str, Any]) -> dict[str, Any]:
     """Return the mean average precision as an error, which is better if it is lower."""
     low, high = metrics["mean_average_precision_interval"]
+    if low is None:
+        return {"map_error": 100.0, "map_interval": (0.0, 100.0)}
     error = 100 - metrics["mean_average_precision"]
     return {"map_error": error, "map_interval": (100 - high, 100 - low)}
 

@@ -63,7 +63,8 @@ def _with_interval(result: Mapping[str, Any]) -> str:
     )
     if value is None:
         return _percent(value)
-    return f"{value:.2f} %  (95 % interval {low:.2f} to {high:.2f})"
+    interval = "" if low is None else f"  (95 % interval {low:.2f} to {high:.2f})"
+    return f"{value:.2f} %{interval}"
 
 
 def _classes(result: Mapping[str, Any]) -> str:

@@ -313,7 +313,9 @@ def _kept(metrics: Mapping[str, Any]) -> str:
 
 def _figures(measured: Mapping[str, Any], shown: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     for _, name, form in shown:
-        yield form.format(measured[name]) if name in measured else ""
+        value = measured.get(name)
+        known = value is not None and not (isinstance(value, list) and None in value)
+        yield form.format(value) if known else ""
 
 
 def _as_test(baseline: Mapping[str, float]) -> dict[str, float]:

@@ -141,10 +141,15 @@ def _cautions(test: Mapping[str, Any]) -> Parts:
         "has_top5": has_top5(test),
         "beware": is_optimistic(test),
         "verdict": verdict(test["comparison"]) if "comparison" in test else None,
-        "interval": test.get("top1_interval")
-        or test.get("localization_interval")
-        or test.get("mean_average_precision_interval"),
+        "interval": _interval(test),
     }
+
+
+def _interval(test: Mapping[str, Any]) -> Any:
+    """Return the interval of a test's main measure; None if it has none."""
+    kinds = ("top1", "localization", "mean_average_precision")
+    found = next((one for kind in kinds if (one := test.get(f"{kind}_interval"))), None)
+    return None if found is None or None in found else found
 
 
 def _learning(history: list[Parts], metrics: Parts) -> Parts:

@@ -185,7 +185,7 @@ def _wanted(facts: DataFacts, said: Said) -> Iterator[Choice]:
     more = "more regularisation than the paper's, for fewer images"
     if facts.multi_label:
         yield Choice({"data.task": "multi-label"}, "several labels per image")
-        yield Choice({"training.weight_decay": 0.001}, more)
+        yield Choice({"training.weight_decay": 0.001 / _of_mean(facts)}, f"{more}; {_MEAN}")
     else:
         yield Choice({"training.weight_decay": 0.001, "training.label_smoothing": 0.1}, more)
     if facts.pictures < _FEWER_UNITS_OFF:
@@ -233,7 +233,7 @@ def _updates(facts: DataFacts, said: Said) -> Choice:
     amount = _row(AMOUNTS, facts.pictures)
     batch = max(amount.batch, _get(said, "training.micro_batch") or 1)
     given = _get(said, "training.batch") or batch
-    rate = float(f"{amount.rate * given / amount.batch:.3g}")
+    rate = float(f"{amount.rate * _of_mean(facts) * given / amount.batch:.3g}")
     plateau = _get(said, "training.schedule") == "plateau"
     epochs = 74 if plateau else amount.epochs
     updates = -(-facts.pictures // given)
@@ -244,8 +244,25 @@ def _updates(facts: DataFacts, said: Said) -> Choice:
             "training.learning_rate": rate,
             "training.epochs": epochs,
         },
-        f"about {plural(updates, 'update')} an epoch from {plural(facts.pictures, 'image')}",
+        f"about {plural(updates, 'update')} an epoch from {plural(facts.pictures, 'image')}"
+        f"{f'; {_MEAN}' if facts.multi_label else ''}",
     )
+
+
+MOST_OF_MEAN = 8
+"""Highest factor for the mean over classes."""
+
+_MEAN = "the loss is a mean over the classes"
+
+
+def _of_mean(facts: DataFacts) -> int:
+    """Return the factor on the learning rate that makes up for a mean over the classes.
+
+    The gradient of a multi-label loss, a mean over K classes, is 1/K of that of their sum. A rate
+    that is larger by a factor, with a weight decay smaller by it, gives the same steps as a loss
+    larger by it.
+    """
+    return min(facts.classes, MOST_OF_MEAN) if facts.multi_label else 1
 
 
 def _cache(facts: DataFacts, said: Said) -> Choice:

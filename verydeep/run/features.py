@@ -196,9 +196,14 @@ def _parts(
 ) -> Iterator[tuple[About, Iterator[FeaturePart]]]:
     """Load the model and the data, and yield the features part by part."""
     given = model.name if isinstance(model, Classifier) else str(model)
-    model = model if isinstance(model, Classifier) else load_classifier(model, compute)
+    model = (
+        model
+        if isinstance(model, Classifier)
+        else load_classifier(model, compute, multi_label=None)
+    )
     (descriptor or Descriptor()).for_model(model)  # refuses before the data are read
     dataset = source.read(seed=seed, stream=False, progress=progress)
+    dataset.check_single_label("a file of features")
     progress.log(f"{dataset.place}: {dataset.describe()}")
     found = _described(model, given, source.name, dataset, descriptor, compute, progress)
     with found as described:

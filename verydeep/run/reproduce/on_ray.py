@@ -13,7 +13,8 @@ from typing import Any
 from verydeep.errors import InputError, MachineError, VeryDeepError
 from verydeep.run.ray_session import ray_session
 from verydeep.run.reproduce.parts import do_part
-from verydeep.run.reproduce.study import Study, is_done, is_ready
+from verydeep.run.reproduce.remaining import remaining, startable
+from verydeep.run.reproduce.study import Study
 from verydeep.study.plan import Part
 from verydeep.system.option_names import command_or_call, option
 from verydeep.system.progress import PlainProgress
@@ -84,19 +85,15 @@ class _Tasks:
     def run(self, parts: Sequence[Part]) -> None:
         """Do the parts, each as soon as those that it needs are done and a place is free."""
         task = self.ray.remote(_work).options(max_retries=RETRIES, **self._share())
-        left = list(parts)
+        left = list(remaining(self.study, parts, self.study.results()))
         try:
-            while left or self.running:
-                results = self.study.results()
-                left = [part for part in left if not is_done(part, results)]
+            while left:
                 busy = [part for part, _ in self.running.values()]
-                ready = [p for p in left if p not in busy and is_ready(p, results)]
+                ready = [part for part in startable(left) if part not in busy]
                 for part in ready[: self.jobs - len(self.running)]:
                     self.running[task.remote(self.study, part)] = part, time.monotonic()
-                if not self.running:
-                    assert not left, "a part waits for one that is not planned"
-                    return
-                self._wait()
+                assert self.running, "a part waits for one that is not planned"
+                left.remove(self._wait())
         finally:
             self._stop()
 
@@ -114,8 +111,8 @@ class _Tasks:
         has_gpus = any(one.get("GPU", 0) >= 1 for one in machines)
         return {"num_cpus": share, "num_gpus": 1 if has_gpus else 0}
 
-    def _wait(self) -> None:
-        """Wait until a part ends; signals interrupt the wait."""
+    def _wait(self) -> Part:
+        """Wait until a part ends, and return it; signals interrupt the wait."""
         done: list[Any] = []
         while not done:
             done, _ = self.ray.wait([*self.running], num_returns=1, timeout=LOOK)
@@ -124,6 +121,7 @@ class _Tasks:
         if error is not None:
             raise error
         self.finished(part, said, time.monotonic() - started)
+        return part
 
     def _outcome(self, part: Part, reference: Any) -> Outcome:
         try:

@@ -40,6 +40,7 @@ def prepare(wish: Wish, progress: Progress) -> Study:
         InputError: The data cannot be used, or no study fits into the given hours.
     """
     dataset = read_dataset(wish.data, layout=wish.layout, progress=progress)
+    dataset.check_single_label("a study of the paper")
     if LOCALIZATION in wish.groups:
         _check_boxes(dataset)
     transfer = None

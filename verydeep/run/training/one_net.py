@@ -26,6 +26,7 @@ from verydeep.run.training.settle import (
     settle,
     suit_dimensions,
     suit_machine,
+    suit_task,
 )
 from verydeep.run.training.setup import make_net, task_of
 from verydeep.run.training.trainer import Trainer
@@ -127,6 +128,7 @@ def _settled(
 ) -> Recipe:
     """Return the recipe with all that data, machine and processes decide; log what is notable."""
     if not resumed:
+        recipe = suit_task(recipe, dataset)
         recipe = suit_dimensions(inherit_transfer(recipe, dataset), dataset)
     recipe = settle(recipe, machine, group, dataset.sizes["train"])
     report_balance(dataset, recipe, progress)

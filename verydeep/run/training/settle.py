@@ -59,6 +59,15 @@ def suit_machine(machine: Machine, recipe: Recipe, dataset: Dataset) -> Machine:
     return machine
 
 
+def suit_task(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """Return a new run's recipe with the task of the data, if it is multi-label.
+
+    Raises:
+        RecipeError: The recipe asks for what multi-label data do not allow.
+    """
+    return recipe.replace(data__task="multi-label") if dataset.multi_label else recipe
+
+
 WORTH_COMPILING = 1e18
 """Floating-point operations of a training from which compiling for a minute or two pays on a GPU:
 about nine epochs of net D on ILSVRC-2012, or an hour of a fast GPU."""

@@ -117,5 +117,6 @@ _KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "actors": (int | None, {"min": 1}),
     "cores_per_actor": (int | None, {"min": 1}),
     "processes": (int | None, {"min": 1}),
+    **{name: (float, {}) for name in ("promise_error", "confidence", "coverage", "refuse")},
 }
 """Type of each option, and its bounds; flags are named after the fields."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -19,10 +20,12 @@ from verydeep.data.images.inputs import Picture
 from verydeep.data.images.member import ImageSource
 from verydeep.data.volumes.inputs import list_volumes
 from verydeep.errors import ModelError
+from verydeep.evaluation.abstention import Abstention
 from verydeep.evaluation.calibration import Calibration
+from verydeep.evaluation.familiarity import Familiarity
 from verydeep.models.card import model_card
 from verydeep.models.exported.reading import is_exported
-from verydeep.models.folder import ModelConfig, read_model, write_model
+from verydeep.models.folder import ModelConfig, read_familiarity, read_model, write_model
 from verydeep.models.path import find_model, int8_in, is_weights
 from verydeep.models.predictor import Predictor
 from verydeep.models.tensors import arrays_too
@@ -54,9 +57,13 @@ class Classifier(TrainedNet, Predictor):
 
     Attributes:
         calibration: Temperature of the probabilities; None if not fitted.
+        abstention: When to abstain, and sets of classes; None if not learned.
+        familiarity: Training images that features are compared with; None without.
     """
 
     calibration: Calibration | None = None
+    abstention: Abstention | None = None
+    familiarity: Familiarity | None = None
 
     interpolation = "bilinear"
 
@@ -97,6 +104,31 @@ class Classifier(TrainedNet, Predictor):
         """
         return arrays_too(self.answers, pictures)
 
+    @property
+    def feature_layer(self) -> str:
+        """Deepest layer whose activations describe images, such as ``fc7``."""
+        return self.net.feature_layers[0]
+
+    @property
+    def feature_size(self) -> int:
+        """Number D of activations of this layer."""
+        return self.net.activations(self.feature_layer)
+
+    def scores_and_features(
+        self, pictures: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return scores and the activations of :attr:`feature_layer` from one pass.
+
+        Args:
+            pictures: Images, as for :meth:`score_map`.
+
+        Returns:
+            Scores, float32 (N, K, h, w), and activations, float32 (N, D, h', w').
+        """
+        shown = torch.from_numpy(pictures)
+        scores, inner = self.scores_and_activations(shown, self.feature_layer)
+        return scores.cpu().numpy(), inner.cpu().numpy()
+
     def sources(
         self, pictures: Picture | Iterable[Picture], progress: Progress
     ) -> list[ImageSource | Image.Image]:
@@ -109,8 +141,10 @@ class Classifier(TrainedNet, Predictor):
         """Write a model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
         use = USE if self.classes else FEATURES
         calibration = asdict(self.calibration) if self.calibration else None
-        config = self.config("classification", calibration=calibration)
-        write_model(Path(folder), self.net, config, model_card(self, use))
+        learned = asdict(self.abstention) if self.abstention else None
+        config = self.config("classification", calibration=calibration, abstention=learned)
+        arrays = self.familiarity.arrays() if self.familiarity else None
+        write_model(Path(folder), self.net, config, model_card(self, use), arrays)
 
 
 def load_classifier(folder: str | Path, compute: Compute | str | None = None) -> Classifier:
@@ -140,7 +174,11 @@ def load_classifier(folder: str | Path, compute: Compute | str | None = None) ->
         return imported_classifier(import_source(folder, progress=choose_progress(None)), compute)
     found = find_model(folder)
     net, config = read_model(found, "classification")
-    return _classifier(net, config, compute, int8_in(found))
+    classifier = _classifier(net, config, compute, int8_in(found))
+    learned = classifier.abstention
+    if learned and learned.familiar:
+        classifier.familiarity = read_familiarity(found, classifier.feature_size)
+    return classifier
 
 
 def imported_classifier(imported: Imported, compute: Compute | str | None = None) -> Classifier:
@@ -155,4 +193,5 @@ def _classifier(
     return Classifier(
         **from_config(net, config, Compute.of(compute).machine(), int8),
         calibration=Calibration(**given.model_dump()) if given else None,
+        abstention=Abstention.from_dict(config.abstention) if config.abstention else None,
     )

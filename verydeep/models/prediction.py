@@ -34,6 +34,11 @@ class Prediction:
             unreadable.
         probabilities: Probabilities of all classes, float32 (K,), in the order of
             ``model.classes``; None if the image is unreadable or a box regressor was used.
+        abstained: True if the model says that it does not know, False if it answers; None if it
+            has not learned to abstain, or was not asked to. The ranking is given in any case.
+        reason: Why it abstains; None if it does not.
+        class_set: Classes of which one is the true one with the promised probability, most likely
+            first, named as in the ranking; None if the model has no such sets.
     """
 
     source: Path | None
@@ -42,6 +47,9 @@ class Prediction:
     boxes: tuple[Box | None, ...] = ()
     class_name: str | None = None
     probabilities: NDArray[np.float32] | None = field(default=None, compare=False)
+    abstained: bool | None = None
+    reason: str | None = None
+    class_set: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str | None:
@@ -75,7 +83,7 @@ class Prediction:
         if self.fault:
             return "cannot be read"
         ranked = [f"{name} {probability:.1%}" for name, probability in self.ranking[:SHOWN]]
-        return ", ".join(ranked)
+        return f"unknown ({self.reason}); " * bool(self.abstained) + ", ".join(ranked)
 
 
 class Predictions(list[Prediction]):

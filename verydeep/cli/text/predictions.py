@@ -28,10 +28,17 @@ def predictions_as_text(
 def _prediction_lines(prediction: Prediction) -> Iterator[str]:
     if prediction.fault:
         return
-    yield printable(str(prediction.source))
+    yield printable(str(prediction.source)) + _unknown(prediction)
     for (name, probability), box in _placed(prediction):
         where = "   from {:.0f},{:.0f} to {:.0f},{:.0f}".format(*box) if box else ""
         yield f"  {100 * probability:5.1f} %  {printable(name)}{where}"
+    if prediction.class_set is not None:
+        yield f"  one of    {', '.join(map(printable, prediction.class_set))}"
+
+
+def _unknown(prediction: Prediction) -> str:
+    """Return what is said after the name of a file about whether it is known."""
+    return f"   I don't know: {prediction.reason}" if prediction.abstained else ""
 
 
 def _placed(prediction: Prediction) -> Iterator[tuple[tuple[str, float], Box | None]]:
@@ -54,6 +61,7 @@ def predictions_as_json(
                     | ({"box": list(box) if box else None} if prediction.boxes else {})
                     for (k, p), box in _placed(prediction)
                 ],
+                **_decision(prediction),
             }
             for prediction in predictions
             if not prediction.fault
@@ -63,16 +71,34 @@ def predictions_as_json(
     }
 
 
+def _decision(prediction: Prediction) -> dict[str, Any]:
+    """Return what the model says of its own knowledge; None where it has learned nothing."""
+    possible = prediction.class_set
+    return {
+        "abstained": prediction.abstained,
+        "reason": prediction.reason,
+        "set": None if possible is None else list(possible),
+    }
+
+
 def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]]:
     """Yield rows for a CSV file: a header, then one row per image."""
     count = max((len(p.ranking) for p in predictions), default=0)
     edges = Box._fields if any(prediction.boxes for prediction in predictions) else ()
     columns = ("class", "probability", *edges)
     head = [f"{what}_{place}" for place in range(1, count + 1) for what in columns]
-    yield ["file", *head]
+    decided = any(p.abstained is not None or p.class_set is not None for p in predictions)
+    yield ["file", *head, *(("abstained", "reason", "set") if decided else ())]
     for prediction in predictions:
         row = [str(prediction.source)]
         for (name, probability), box in _placed(prediction):
             row += [name, digits(probability, ".6f")]
             row += [digits(edge, ".2f") for edge in box] if box else [""] * len(edges)
-        yield row + [""] * (1 + len(head) - len(row))
+        row += [""] * (1 + len(head) - len(row))
+        yield row + (_decided(prediction) if decided else [])
+
+
+def _decided(prediction: Prediction) -> list[str]:
+    """Return the cells of an image for what the model says of its own knowledge."""
+    said = {None: "", True: "yes", False: "no"}[prediction.abstained]
+    return [said, prediction.reason or "", "|".join(prediction.class_set or ())]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from verydeep.evaluation.abstention import Abstention
 from verydeep.system.version import __version__
 
 KEY = "verydeep"
@@ -39,6 +40,9 @@ class Metadata:
         protocol: Default test protocol: ``dense`` or ``center``.
         precision: Number format of weights and activations.
         calibration: Temperature of the probabilities, and how it was fitted; None without.
+        abstention: When to abstain and sets of classes, without the distance from the training
+            images, which is not in a file; None if the model has not learned that. See
+            :class:`verydeep.evaluation.abstention.Abstention`.
         licence: Licence of the weights, as their publisher states it; None if unknown.
         source: Origin of imported weights; None for a net trained with this package.
         measured: Errors of the net before the export and how they were measured; None if unknown.
@@ -60,6 +64,7 @@ class Metadata:
     protocol: str = "center"
     precision: str = "fp32"
     calibration: Mapping[str, Any] | None = None
+    abstention: Mapping[str, Any] | None = None
     licence: str | None = None
     source: Mapping[str, Any] | None = None
     measured: Mapping[str, Any] | None = None
@@ -73,7 +78,10 @@ class Metadata:
 
     def to_json(self) -> str:
         """Return the text that is stored in a file, in ASCII."""
-        return json.dumps(asdict(self))
+        values = asdict(self)
+        if self.abstention is None:  # left out, as by versions that knew none
+            del values["abstention"]
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
@@ -120,3 +128,5 @@ class Metadata:
         temperature = (self.calibration or {"temperature": 1.0}).get("temperature")
         if not isinstance(temperature, int | float) or not temperature > 0:
             raise ValueError("temperature must be above 0")
+        if self.abstention is not None:
+            Abstention.from_dict(self.abstention)

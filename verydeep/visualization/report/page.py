@@ -16,6 +16,7 @@ from verydeep.evaluation.result import EvaluationResult
 from verydeep.localization.verdict import verdict
 from verydeep.system.files import write_text
 from verydeep.system.pages import render
+from verydeep.visualization.report.abstention import abstention
 from verydeep.visualization.report.boxes import (
     box_rows,
     compared,
@@ -111,7 +112,9 @@ def write_test_page(
     shown = [titles.get(name, name) for name in classes]
     answers = boxes = None
     if isinstance(result, EvaluationResult):
-        answers = answer_parts(Record.of(result.answers), shown, test, thumbnail_of)
+        answers = answer_parts(
+            Record.of(result.answers, result.decisions), shown, test, thumbnail_of
+        )
     else:
         boxes = box_parts(result.answers, shown, test, thumbnail_of)
     page = render(
@@ -205,6 +208,7 @@ def answer_parts(
         "calibration": calibration(
             record.reliability(), calibration_error_by_chance(record.confidences[:, 0])
         ),
+        "abstention": abstention(record, titles),
     }
 
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from verydeep.errors import InputError
 from verydeep.evaluation.abstained import learned_for, measure_abstention
-from verydeep.evaluation.abstention import Abstention, Promises
+from verydeep.evaluation.abstention import Abstention
 from verydeep.evaluation.calibration import temper
 from verydeep.evaluation.fit_abstention import LearnedAbstention, fit_abstention
+from verydeep.evaluation.promises import Promises
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.significance import wilson_interval
 

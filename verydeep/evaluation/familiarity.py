@@ -52,8 +52,8 @@ class Familiarity:
         Returns:
             Euclidean distances of features of length one, from 0 to 2, float32 (N,).
         """
-        vectors = unit_length(np.asarray(features, np.float32))
-        bank = unit_length(self.bank.astype(np.float32))
+        vectors = unit_length(np.asarray(features, np.float64))
+        bank = unit_length(self.bank.astype(np.float64))
         parts = [
             _kth_distances(vectors[start : start + AT_ONCE], bank, self.neighbours)
             for start in range(0, len(vectors), AT_ONCE)
@@ -91,26 +91,27 @@ def fit_familiarity(features: ArrayLike) -> Familiarity:
     Args:
         features: Features, (M, D), M ≥ 1; at most :data:`MOST_KEPT` of them are kept, at random.
     """
-    vectors = unit_length(np.asarray(features, np.float32))
+    vectors = unit_length(np.asarray(features, np.float64))
     if len(vectors) > MOST_KEPT:
         chosen = np.random.default_rng(0).choice(len(vectors), MOST_KEPT, replace=False)
         vectors = vectors[np.sort(chosen)]
     return Familiarity(vectors.astype(np.float16), min(NEIGHBOURS, len(vectors)))
 
 
-def unit_length(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_length(features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return features (N, D) divided by their lengths; rows of zeros stay zeros.
 
-    >>> unit_length(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).round(2).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    >>> unit_length(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
     """
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(features / np.maximum(lengths, 1e-12), np.float32)
+    return np.asarray(features / np.maximum(lengths, 1e-12))
 
 
 def _kth_distances(
-    vectors: NDArray[np.float32], bank: NDArray[np.float32], k: int
+    vectors: NDArray[np.float64], bank: NDArray[np.float64], k: int
 ) -> NDArray[np.float32]:
+    # In float64, because a difference of squares has few digits left where images are close.
     squares = (vectors**2).sum(1)[:, None] + (bank**2).sum(1) - 2 * vectors @ bank.T
     nearest = np.partition(squares, k - 1, axis=1)[:, k - 1]
     return np.asarray(np.sqrt(nearest.clip(min=0)), np.float32)

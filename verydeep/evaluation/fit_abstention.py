@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from verydeep.errors import plural
-from verydeep.evaluation.abstention import Abstention, Familiar, Promises
+from verydeep.evaluation.abstention import Abstention, Familiar
 from verydeep.evaluation.calibration import Calibration, fit_calibration, temper
 from verydeep.evaluation.conformal import conformal_limit, fewest_images, fit_class_sets
 from verydeep.evaluation.metrics import likeliest
+from verydeep.evaluation.promises import Promises
 from verydeep.evaluation.selective import (
     RiskCoverage,
     Threshold,

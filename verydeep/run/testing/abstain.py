@@ -12,12 +12,13 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.read import Data
 from verydeep.data.samples import Samples
 from verydeep.errors import InputError, plural
-from verydeep.evaluation.abstention import Abstention, Familiar, Promises
+from verydeep.evaluation.abstention import Abstention, Familiar
 from verydeep.evaluation.evaluate import Test, block_size, relabel, rescaling
 from verydeep.evaluation.familiarity import MOST_KEPT, Familiarity, fit_familiarity
 from verydeep.evaluation.feature_mixing import mix_features
 from verydeep.evaluation.fit_abstention import LearnedAbstention, fit_abstention
 from verydeep.evaluation.posteriors import view_groups
+from verydeep.evaluation.promises import Promises
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.run.testing.calibrating import Calibrating, calibrating, save_together
 from verydeep.system.group.launch import in_several
@@ -66,7 +67,7 @@ def learn_abstention(
             compared with.
         protocol: Test protocol, as for :func:`verydeep.evaluate`; the promises hold for it alone.
         promises: What to promise; None takes the defaults of
-            :class:`~verydeep.evaluation.abstention.Promises`.
+            :class:`~verydeep.Promises`.
         tested: Split used to report errors; learning on it is refused. None takes the default test
             split.
         layout: Folder layout of ``data``; None detects it.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from verydeep.data.read import read_dataset as read_dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
     from verydeep.evaluation.all_protocols import EvaluationTable as EvaluationTable
+    from verydeep.evaluation.promises import Promises as Promises
     from verydeep.evaluation.protocol import TestProtocol as TestProtocol
     from verydeep.evaluation.result import EvaluationResult as EvaluationResult
     from verydeep.localization.localizer import Localizer as Localizer
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from verydeep.run.push import push as push
     from verydeep.run.reproduce.reproduce import reproduce as reproduce
     from verydeep.run.reproduce.result import StudyResult as StudyResult
+    from verydeep.run.testing.abstain import learn_abstention as learn_abstention
     from verydeep.run.testing.boxes import evaluate_localization as evaluate_localization
     from verydeep.run.testing.calibrate import calibrate as calibrate
     from verydeep.run.testing.evaluate import evaluate as evaluate
@@ -91,6 +93,7 @@ _HOMES = {
     "Localizer": "verydeep.localization.localizer",
     "Prediction": "verydeep.models.prediction",
     "ProbeResult": "verydeep.transfer.probe",
+    "Promises": "verydeep.evaluation.promises",
     "Recipe": "verydeep.recipe.recipe",
     "StudyResult": "verydeep.run.reproduce.result",
     "TestProtocol": "verydeep.evaluation.protocol",
@@ -113,6 +116,7 @@ _HOMES = {
     "find_label_errors": "verydeep.run.label_errors",
     "googlenet": "verydeep.nets.googlenet",
     "initialize": "verydeep.nets.initialize",
+    "learn_abstention": "verydeep.run.testing.abstain",
     "lecun1989": "verydeep.nets.lecun1989",
     "load": "verydeep.run.load",
     "load_recipe": "verydeep.recipe.recipe",
@@ -149,6 +153,7 @@ __all__ = [
     "Localizer",
     "Prediction",
     "ProbeResult",
+    "Promises",
     "Recipe",
     "StudyResult",
     "TestProtocol",
@@ -170,6 +175,7 @@ __all__ = [
     "find_label_errors",
     "googlenet",
     "initialize",
+    "learn_abstention",
     "lecun1989",
     "load",
     "load_recipe",

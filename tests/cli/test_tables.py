@@ -256,6 +256,8 @@ class Net:
 
     classes = tuple(sorted(COLOURS))
     calibration = None
+    abstention = None
+    familiarity = None
     any_size = slides = True
     interpolation = "bilinear"
     density = "by looking"

@@ -118,6 +118,8 @@ class Blind:
 
     classes = ("a", "b")
     calibration = None
+    abstention = None
+    familiarity = None
     any_size = slides = True
     interpolation = "bilinear"
     density = "once"

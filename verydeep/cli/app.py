@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from verydeep.cli.bulk import BULK_EXAMPLES, bulk
+from verydeep.cli.calibrate import CALIBRATE_EXAMPLES, calibrate
 from verydeep.cli.data import CHECK_EXAMPLES, SHARD_EXAMPLES, check, shard
 from verydeep.cli.engines import ENGINES_EXAMPLES, QUANTIZE_EXAMPLES, engines, quantize
 from verydeep.cli.evaluate import EXAMPLES, evaluate
@@ -68,6 +69,7 @@ app.command(epilog=SHARD_EXAMPLES)(shard)
 app.command(epilog=TRAIN_EXAMPLES)(train)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 app.command(epilog=EXAMPLES)(evaluate)
+app.command(epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=EXPLAIN_EXAMPLES)(explain)
 app.command(epilog=EXPORT_EXAMPLES)(export)

@@ -123,5 +123,6 @@ _KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "max_seconds": (float, {"min": 0.1}),
     "queue": (int, {"min": 1}),
     "wait": (float, {"min": 0}),
+    **{name: (float, {}) for name in ("promise_error", "confidence", "coverage", "refuse")},
 }
 """Type of each option, and its bounds; flags are named after the fields."""

@@ -34,6 +34,14 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="Number of classes to list.")] = 5,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print one line of CSV per image.")] = False,
+    abstain: Annotated[
+        bool | None,
+        typer.Option(
+            "--abstain/--no-abstain",
+            help="Say which images the model does not know, and list the classes that are "
+            "possible; default: if it has learned that (verydeep calibrate).",
+        ),
+    ] = None,
     boxes: Boxes = None,
     protocol: Annotated[
         str | None, typer.Option(help="Protocol of the boxes: dense (default) or crops.")
@@ -72,6 +80,8 @@ def predict(
         raise InputError("--json and --csv exclude each other")
     if out and not boxes:
         raise InputError("--out draws boxes: name a box regressor with --boxes")
+    if abstain and boxes:
+        raise InputError("--abstain is of classifiers alone: leave --boxes away")
     if draw_above is not None and not out:
         raise InputError("--draw-above is about drawn boxes: name a folder for them with --out")
     if not sort and (least is not None or move):
@@ -92,6 +102,7 @@ def predict(
         how,
         boxes=boxes or (),
         top=top,
+        abstain=abstain,
         compute=Compute(**compute),
         progress=progress,
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 from typing import Protocol as Interface
 
 import numpy as np
@@ -19,6 +19,9 @@ from verydeep.data.name_forms import nfc
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, InputError, did_you_mean
+from verydeep.evaluation.abstained import learned_for
+from verydeep.evaluation.familiarity import Familiarity
+from verydeep.evaluation.feature_mixing import FeatureScorer, mix_features
 from verydeep.evaluation.posteriors import (
     Activation,
     Mixture,
@@ -53,6 +56,10 @@ class Model(Scorer, Calibrated, Scaled, Interface):
     @property
     def stride(self) -> int:
         """Image pixels between neighbouring positions of that map."""
+
+    @property
+    def familiarity(self) -> Familiarity | None:
+        """Training images that its features are compared with; None without."""
 
     def check_scale(self, scale: int) -> None:
         """Raise an InputError if the net cannot be tested at a scale."""
@@ -147,7 +154,7 @@ def evaluate_tests(
         make_result(
             [models[net] for net, _ in test.members],
             test.protocols,
-            Answers(measured.names, labels, likely, models[0].classes),
+            Answers(measured.names, labels, likely, models[0].classes, measured.distances),
             unreadable=measured.unreadable,
             split=split,
             seconds=seconds,
@@ -165,6 +172,8 @@ class Measured(NamedTuple):
         unreadable: Names of the other images.
         posteriors: float32 (M, N, K).
         seconds: Time of each test, M.
+        distances: Distances of the features from those of training images, (N,); None if no model
+            asks for them.
     """
 
     good: list[int]
@@ -172,6 +181,7 @@ class Measured(NamedTuple):
     unreadable: tuple[str, ...]
     posteriors: NDArray[np.float32]
     seconds: tuple[float, ...]
+    distances: NDArray[np.float32] | None = None
 
 
 def measure_tests(
@@ -204,6 +214,9 @@ def measure_tests(
     with joined() as group:
         own = share_of_tests(models, samples, tests, group, split, workers, progress, activation)
         total = group.join_rows(own.posteriors, own.images, len(samples), axis=1)
+        far = own.distances
+        if far is not None:
+            far = group.join_rows(far, own.images, len(samples))
         faults = group.join_values(own.faults, own.images)
         times = group.gather(own.seconds)
     good = [index for index in range(len(samples)) if index not in faults]
@@ -216,6 +229,7 @@ def measure_tests(
         tuple(names[index] for index in sorted(faults)),
         total[:, good],
         tuple(sum(_slowest(times, part) for part in test.mixture()) for test in tests),
+        None if far is None else far[good],
     )
 
 
@@ -242,12 +256,15 @@ class Share(NamedTuple):
         posteriors: float32 (M, n, K); zero for unreadable images.
         faults: Reasons for unreadable images, by place in ``images``.
         seconds: Time of each part of the tests.
+        distances: Distances of the features from those of training images, float32 (n,); None if
+            no model asks for them.
     """
 
     images: Sequence[int]
     posteriors: NDArray[np.float32]
     faults: Mapping[int, str]
     seconds: Mapping[ViewGroup, float]
+    distances: NDArray[np.float32] | None = None
 
 
 def share_of_tests(
@@ -280,19 +297,32 @@ def share_of_tests(
         samples.take(mine).paths, tuple(scales), workers, *rescaling(models, tests)
     )
     own: dict[ViewGroup, float] = {}
+    average, far = tests[0].protocols[0].average, None
+    reference = _reference(models, tests)
     with (progress or Progress()).task(f"testing {split}".strip(), len(mine)) as task:
-        likely = mix_posteriors(
-            models,
-            len(models[0].classes),
-            pictures,
-            mixtures,
-            average=tests[0].protocols[0].average,
-            activation=activation,
-            block=block,
-            task=task,
-            seconds=own,
-        )
-    return Share(mine, likely, pictures.unreadable, own)
+        how: dict[str, Any] = {"average": average, "block": block, "task": task, "seconds": own}
+        if reference:
+            net = cast(FeatureScorer, models[0])
+            one, far = mix_features(net, pictures, mixtures[0], reference.distances, **how)
+            likely = one[None]
+        else:
+            likely = mix_posteriors(
+                models,
+                len(models[0].classes),
+                pictures,
+                mixtures,
+                activation=activation,
+                **how,
+            )
+    return Share(mine, likely, pictures.unreadable, own, far)
+
+
+def _reference(models: Sequence[Model], tests: Sequence[Test]) -> Familiarity | None:
+    """Return the training images to compare with, if a single test needs that to abstain."""
+    if len(tests) > 1:
+        return None
+    learned = learned_for(models, tests[0].protocols)
+    return models[0].familiarity if learned and learned.familiar else None
 
 
 def _slowest(times: Sequence[Mapping[ViewGroup, float]], part: ViewGroup) -> float:

@@ -14,10 +14,75 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verydeep.evaluation.abstention import Decisions
 from verydeep.evaluation.calibration import BINS, Bin, reliability_of
 from verydeep.evaluation.confusion import ClassErrors, rate_classes
 from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.result import Answers
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Compact decisions of a model that has learned to abstain.
+
+    Attributes:
+        confidence: Calibrated probabilities of the most likely classes, float64 (N,).
+        answered: False where the model abstains, bool (N,); None if it never does.
+        covered: True where the set of classes contains the true one, bool (N,); None without sets.
+        sizes: Numbers of classes in the sets, int64 (N,); None without.
+    """
+
+    confidence: NDArray[np.float64]
+    answered: NDArray[np.bool_] | None
+    covered: NDArray[np.bool_] | None
+    sizes: NDArray[np.int64] | None
+
+    @staticmethod
+    def of(decisions: Decisions, labels: NDArray[np.int64]) -> Decided:
+        """Return the decisions about images with their true classes (N,)."""
+        abstained, sets = decisions.abstained, decisions.sets
+        return Decided(
+            decisions.confidence.astype(np.float64),
+            None if abstained is None else ~abstained,
+            None if sets is None else sets[np.arange(len(labels)), labels],
+            None if sets is None else sets.sum(1),
+        )
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield plain values for each image."""
+        columns: dict[str, Iterable[Any]] = {
+            "confidence": map(_exact, self.confidence.tolist()),
+            **{
+                name: column.tolist()
+                for name, column in (
+                    ("answered", self.answered),
+                    ("covered", self.covered),
+                    ("set_size", self.sizes),
+                )
+                if column is not None
+            },
+        }
+        for values in zip(*columns.values(), strict=True):
+            yield dict(zip(columns, values, strict=True))
+
+    @staticmethod
+    def from_rows(rows: Sequence[Mapping[str, Any]]) -> Decided | None:
+        """Read back the output of :meth:`rows`; None if the rows hold none.
+
+        Raises:
+            KeyError: A column is missing in some rows.
+            ValueError: A value is invalid.
+        """
+
+        def column(name: str, kind: type) -> NDArray[Any] | None:
+            return np.array([row[name] for row in rows], kind) if name in rows[0] else None
+
+        confidence = column("confidence", np.float64)
+        if confidence is None:
+            return None
+        answered, covered = column("answered", np.bool_), column("covered", np.bool_)
+        return Decided(confidence, answered, covered, column("set_size", np.int64))
+
 
 KEPT = 5
 """Maximum number of classes kept per image."""
@@ -34,6 +99,7 @@ class Record:
         guesses: Most likely classes in descending order, int64 (N, T).
         confidences: Their probabilities, float64 (N, T).
         classes: Names of the K classes.
+        decided: What the model said of its own knowledge; None if it has learned nothing of that.
     """
 
     names: tuple[str, ...]
@@ -42,10 +108,11 @@ class Record:
     guesses: NDArray[np.int64]
     confidences: NDArray[np.float64]
     classes: tuple[str, ...]
+    decided: Decided | None = None
 
     @staticmethod
-    def of(answers: Answers) -> Record:
-        """Return the record of a test's answers."""
+    def of(answers: Answers, decisions: Decisions | None = None) -> Record:
+        """Return the record of a test's answers, and of decisions about them."""
         likely = answers.posteriors.astype(np.float64)
         guesses = likeliest(answers.posteriors, KEPT)
         return Record(
@@ -55,6 +122,7 @@ class Record:
             guesses,
             np.take_along_axis(likely, guesses, 1),
             answers.classes,
+            Decided.of(decisions, answers.labels) if decisions else None,
         )
 
     @property
@@ -106,8 +174,9 @@ class Record:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield plain values for each image, with class names."""
         columns = (self.labels, self.probabilities, self.guesses, self.confidences)
-        for name, label, probability, guesses, confidences in zip(
-            self.names, *(column.tolist() for column in columns), strict=True
+        decided = self.decided.rows() if self.decided else ({} for _ in self.names)
+        for name, label, probability, guesses, confidences, more in zip(
+            self.names, *(column.tolist() for column in columns), decided, strict=True
         ):
             yield {
                 "file": name,
@@ -115,6 +184,7 @@ class Record:
                 "probability": _exact(probability),
                 "likeliest": [self.classes[guess] for guess in guesses],
                 "probabilities": [_exact(value) for value in confidences],
+                **more,
             }
 
     @staticmethod
@@ -139,6 +209,7 @@ class Record:
             np.array(guesses, np.int64).reshape(len(rows), -1),
             np.array([row["probabilities"] for row in rows], np.float64),
             tuple(classes),
+            Decided.from_rows(rows),
         )
 
 

@@ -11,6 +11,8 @@ from typing import Protocol as Interface
 import numpy as np
 from numpy.typing import NDArray
 
+from verydeep.evaluation.abstained import learned_for, measure_abstention
+from verydeep.evaluation.abstention import Abstention, Decisions
 from verydeep.evaluation.calibration import (
     Calibration,
     calibration_error_by_chance,
@@ -31,6 +33,10 @@ class Calibrated(Described, Interface):
     def calibration(self) -> Calibration | None:
         """Temperature of its probabilities; None if none was fitted."""
 
+    @property
+    def abstention(self) -> Abstention | None:
+        """When it abstains; None if it has not learned that."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -41,12 +47,15 @@ class Answers:
         labels: True classes, int64 (N,).
         posteriors: float32 (N, K); rows sum to one.
         classes: Names of the K classes.
+        distances: Distances of the features from those of training images, float32 (N,); None if
+            they were not computed.
     """
 
     names: tuple[str, ...]
     labels: NDArray[np.int64]
     posteriors: NDArray[np.float32]
     classes: tuple[str, ...]
+    distances: NDArray[np.float32] | None = None
 
     @property
     def guesses(self) -> NDArray[np.int64]:
@@ -91,6 +100,9 @@ class EvaluationResult(Summary):
             without reading the images.
         calibrated: Temperature, with loss and calibration error at it; None without a temperature
             or for fused models.
+        abstention: Share of answered images, error among them, coverage and size of the sets of
+            classes; see :func:`verydeep.evaluation.abstained.measure_abstention`. None if the model
+            has not learned to abstain in this test, or for fused models.
         trained_on: Number of test images that one of the nets was trained on, which makes the
             error too low; None if unknown.
         validated_on: Number of test images that chose the epoch of one of the nets; None if
@@ -99,6 +111,7 @@ class EvaluationResult(Summary):
         precision: Its precision, such as ``fp32``; None if unknown.
         answers: Answers for every image; not in :meth:`to_dict`.
         symptoms: Signs of a mistake in the import of the weights; not in :meth:`to_dict`.
+        decisions: Which images were answered, and their sets of classes; not in :meth:`to_dict`.
     """
 
     top1_error: float
@@ -129,6 +142,8 @@ class EvaluationResult(Summary):
     engine: str | None = None
     precision: str | None = None
     symptoms: Sequence[Mapping[str, Any]] = field(default=(), repr=False, compare=False)
+    abstention: Mapping[str, Any] | None = None
+    decisions: Decisions | None = field(default=None, repr=False, compare=False)
 
     def facts(self) -> Rows:
         """Yield the facts to show."""
@@ -143,7 +158,7 @@ class EvaluationResult(Summary):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        left = ("answers", "symptoms")
+        left = ("answers", "symptoms", "decisions")
         names = [part.name for part in dataclasses.fields(self) if part.name not in left]
         return {
             name: list(value) if isinstance(value := getattr(self, name), tuple) else value
@@ -170,6 +185,7 @@ def make_result(
         split: Name of the split.
         seconds: Time of the test.
     """
+    decided = _decided(models, protocols, answers)
     return EvaluationResult(
         **measures(answers),
         unreadable=unreadable,
@@ -184,6 +200,8 @@ def make_result(
         seconds=seconds,
         calibrated=_at_temperature(models, answers),
         answers=answers,
+        abstention=measure_abstention(decided, answers.wrong, answers.labels) if decided else None,
+        decisions=decided,
     )
 
 
@@ -205,6 +223,18 @@ def measures(answers: Answers) -> dict[str, Any]:
         "classes": len(answers.classes),
         "images": count,
     }
+
+
+def _decided(
+    models: Sequence[Calibrated], protocols: Sequence[TestProtocol], answers: Answers
+) -> Decisions | None:
+    learned = learned_for(models, protocols)
+    if learned is None:
+        return None
+    calibration, likely = models[0].calibration, answers.posteriors
+    if calibration:
+        likely = temper(likely, calibration.temperature)
+    return learned.decide(likely, answers.distances)
 
 
 def _at_temperature(models: Sequence[Calibrated], answers: Answers) -> dict[str, float] | None:

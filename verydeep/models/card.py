@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import plural
+from verydeep.evaluation.abstention import Abstention
 from verydeep.evaluation.metrics import TITLES
 from verydeep.nets.norm import norm_name
 from verydeep.nets.registry import family_of
@@ -46,6 +47,7 @@ def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") 
     sections = {
         "Use": ["```python", "import verydeep", "", *use, "```"],
         "Measured": [*_measured(model)],
+        "When it does not know": [*_promises(getattr(model, "abstention", None))],
         "Preprocessing": [*_preprocessing(model)],
         "Classes": [*_classes(model)],
         "Limits": [*_limits(model)],
@@ -58,6 +60,8 @@ def model_card(model: TrainedNet, use: Sequence[str], answers: str = "classes") 
     kind = "VGG net" if family_of(model.net.name).adaptable else "Net"
     lines = [f"# {kind} {model.net.name}, {answers}", "", *_what_it_is(model)]
     for heading, body in sections.items():
+        if not body:
+            continue
         lines += ["", f"## {heading}", "", *body]
     return "\n".join(lines) + "\n"
 
@@ -156,6 +160,33 @@ def _how_measured(measured: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         for number, step in enumerate(measured["steps"], start=1):
             yield f"{number}. {escape_markdown(str(step))}"
+
+
+def _promises(learned: Abstention | None) -> Iterator[str]:
+    """Yield what the model promises of its answers; nothing if it has not learned that."""
+    if learned is None:
+        return
+    if kept := learned.threshold:
+        share = 100 * kept.answered / kept.images
+        yield (
+            f"- It answers from {100 * kept.least:.1f} % on for the likeliest class. With "
+            f"{kept.confidence:g} % confidence, at most {kept.error:g} % of its answers are wrong; "
+            f"tested on {plural(kept.images, 'image')}, of which {share:.1f} % were answered."
+        )
+    if sets := learned.sets:
+        yield (
+            f"- Its sets of classes contain the true class for {sets.coverage:g} % of images, on "
+            f"average over calibrations; learned on {plural(sets.images, 'image')}, with "
+            f"{sets.mean_size:.2f} classes on average."
+        )
+    if familiar := learned.familiar:
+        yield (
+            f"- It refuses images whose {familiar.layer} features lie far from those of "
+            f"{plural(familiar.reference, 'training image')}, and at most {familiar.refused:g} % "
+            "of familiar images on average."
+        )
+    split, protocol = escape_markdown(learned.split), escape_markdown(learned.protocol)
+    yield f"- All this holds for images like those of the split {split}, in the test {protocol}."
 
 
 def _preprocessing(model: TrainedNet) -> Iterator[str]:

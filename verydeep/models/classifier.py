@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -19,13 +20,16 @@ from verydeep.data.images.inputs import Picture
 from verydeep.data.images.member import ImageSource
 from verydeep.data.volumes.inputs import list_volumes
 from verydeep.errors import ModelError
+from verydeep.evaluation.abstention import Abstention
 from verydeep.evaluation.calibration import Calibration
+from verydeep.evaluation.familiarity import Familiarity
 from verydeep.evaluation.thresholds import Thresholds
 from verydeep.models.card import model_card
 from verydeep.models.exported.reading import is_exported
 from verydeep.models.folder import (
     ModelConfig,
     TaskName,
+    read_familiarity,
     read_model,
     read_task,
     write_model,
@@ -65,11 +69,15 @@ class Classifier(TrainedNet, Predictor):
             of its own.
         thresholds: Probabilities from which the classes of a multi-label classifier are predicted;
             None if not fitted.
+        abstention: When to abstain, and sets of classes; None if not learned.
+        familiarity: Training images that features are compared with; None without.
     """
 
     calibration: Calibration | None = None
     multi_label: bool = False
     thresholds: Thresholds | None = None
+    abstention: Abstention | None = None
+    familiarity: Familiarity | None = None
 
     interpolation = "bilinear"
 
@@ -110,6 +118,31 @@ class Classifier(TrainedNet, Predictor):
         """
         return arrays_too(self.answers, pictures)
 
+    @property
+    def feature_layer(self) -> str:
+        """Deepest layer whose activations describe images, such as ``fc7``."""
+        return self.net.feature_layers[0]
+
+    @property
+    def feature_size(self) -> int:
+        """Number D of activations of this layer."""
+        return self.net.activations(self.feature_layer)
+
+    def scores_and_features(
+        self, pictures: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return scores and the activations of :attr:`feature_layer` from one pass.
+
+        Args:
+            pictures: Images, as for :meth:`score_map`.
+
+        Returns:
+            Scores, float32 (N, K, h, w), and activations, float32 (N, D, h', w').
+        """
+        shown = torch.from_numpy(pictures)
+        scores, inner = self.scores_and_activations(shown, self.feature_layer)
+        return scores.cpu().numpy(), inner.cpu().numpy()
+
     def sources(
         self, pictures: Picture | Iterable[Picture], progress: Progress
     ) -> list[ImageSource | Image.Image]:
@@ -123,9 +156,13 @@ class Classifier(TrainedNet, Predictor):
         use = USE if self.classes else FEATURES
         calibration = asdict(self.calibration) if self.calibration else None
         thresholds = asdict(self.thresholds) if self.thresholds else None
+        learned = asdict(self.abstention) if self.abstention else None
         task: TaskName = "multi-label" if self.multi_label else "classification"
-        config = self.config(task, calibration=calibration, thresholds=thresholds)
-        write_model(Path(folder), self.net, config, model_card(self, use))
+        config = self.config(
+            task, calibration=calibration, thresholds=thresholds, abstention=learned
+        )
+        arrays = self.familiarity.arrays() if self.familiarity else None
+        write_model(Path(folder), self.net, config, model_card(self, use), arrays)
 
 
 def load_classifier(
@@ -164,7 +201,11 @@ def load_classifier(
     if multi_label is None and read_task(found) == "multi-label":
         task = "multi-label"
     net, config = read_model(found, task)
-    return _classifier(net, config, compute, int8_in(found))
+    classifier = _classifier(net, config, compute, int8_in(found))
+    learned = classifier.abstention
+    if learned and learned.familiar:
+        classifier.familiarity = read_familiarity(found, classifier.feature_size)
+    return classifier
 
 
 def imported_classifier(imported: Imported, compute: Compute | str | None = None) -> Classifier:
@@ -181,4 +222,5 @@ def _classifier(
         calibration=Calibration(**given.model_dump()) if given else None,
         multi_label=config.task == "multi-label",
         thresholds=Thresholds(**limits.model_dump()) if limits else None,
+        abstention=Abstention.from_dict(config.abstention) if config.abstention else None,
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -18,7 +20,9 @@ from pydantic import (
 from safetensors import SafetensorError
 
 from verydeep.errors import InputError, ModelError
-from verydeep.models.path import CARD, CONFIG, WEIGHTS, find_model
+from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.familiarity import Familiarity
+from verydeep.models.path import CARD, CONFIG, FAMILIARITY, WEIGHTS, find_model
 from verydeep.nets.norm import Norm, to_batch_norm, to_norm
 from verydeep.nets.registry import NAMES as NAMES_OF_NETS
 from verydeep.nets.registry import build, family_of
@@ -128,9 +132,17 @@ class ModelConfig(_Strict):
     measured: dict[str, Any] | None = None
     calibration: CalibrationConfig | None = None
     thresholds: ThresholdsConfig | None = None
+    abstention: dict[str, Any] | None = None
     per_class: bool | None = None
     baselines: dict[str, tuple[float, float, float, float]] = {}
     source: dict[str, Any] | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        if self.abstention is None:  # left out, as by versions that knew none
+            values.pop("abstention", None)
+        return values
 
     @property
     def outputs(self) -> int:
@@ -154,6 +166,10 @@ class ModelConfig(_Strict):
             raise ValueError("test_scales: at least one")
         if not all(self.net.input_size <= scale <= 2**14 for scale in self.test_scales):
             raise ValueError(f"test_scales: from {self.net.input_size} to {2**14} pixels")
+        if self.abstention is not None:
+            if self.task == "multi-label":
+                raise ValueError("abstention: is learned for classes that exclude each other")
+            Abstention.from_dict(self.abstention)
         if (self.per_class is None) != (self.task != "localization"):
             raise ValueError("per_class: true or false for a box regressor, else null")
         if self.thresholds is not None:
@@ -166,8 +182,23 @@ class ModelConfig(_Strict):
         return self
 
 
-def write_model(folder: Path, net: Net, config: ModelConfig, card: str) -> None:
-    """Write a model folder, each file atomically, weights first."""
+def write_model(
+    folder: Path,
+    net: Net,
+    config: ModelConfig,
+    card: str,
+    familiarity: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
+    """Write a model folder, each file atomically, weights first.
+
+    Args:
+        folder: The folder.
+        net: Net with its weights.
+        config: Everything else.
+        card: Model card.
+        familiarity: Arrays of :class:`verydeep.evaluation.familiarity.Familiarity`; None removes
+            those of an earlier version of the model.
+    """
     from safetensors.torch import (
         save_file,  # brings torch, which reading the configuration needs not
     )
@@ -176,8 +207,14 @@ def write_model(folder: Path, net: Net, config: ModelConfig, card: str) -> None:
     write_atomically(
         folder / WEIGHTS, lambda path: save_file(weights, path, metadata={"format": "pt"})
     )
+    if familiarity is not None:
+        from safetensors.numpy import save_file as save_arrays
+
+        write_atomically(folder / FAMILIARITY, lambda path: save_arrays(dict(familiarity), path))
     write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
     write_text(folder / CARD, card)
+    if familiarity is None:
+        (folder / FAMILIARITY).unlink(missing_ok=True)
 
 
 NAMES: dict[TaskName, str] = {
@@ -238,6 +275,27 @@ def wrong_task(folder: object, found: TaskName, needed: TaskName) -> ModelError:
     boxes = f"; box regressors are given with {option('boxes')}, beside classifiers"
     advice = "" if "multi-label" in (found, needed) else boxes
     return ModelError(f"{holds}, where {NAMES[needed]} is needed{advice}")
+
+
+def read_familiarity(folder: Path, features: int) -> Familiarity:
+    """Read the features of training images that a model folder holds.
+
+    Args:
+        folder: Folder written by :func:`write_model`.
+        features: Number of features of the net.
+
+    Raises:
+        ModelError: The file is missing or broken, or of another net.
+    """
+    from safetensors.numpy import load_file
+
+    path = folder / FAMILIARITY
+    try:
+        return Familiarity.from_arrays(load_file(path), features)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{path}: cannot be used ({error}); verydeep calibrate writes it again"
+        ) from error
 
 
 def read_config(folder: Path) -> ModelConfig:

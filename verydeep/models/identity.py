@@ -22,6 +22,8 @@ def model_key(model: AnyClassifier) -> str:
     about = [_weights(model), list(model.classes), calibration, model.interpolation]
     if model.multi_label:
         about.append(asdict(model.thresholds) if model.thresholds else "multi-label")
+    if model.abstention:
+        about.append(asdict(model.abstention))
     titles = [model.title(label) for label in range(len(model.classes))]
     return hashlib.sha256(json.dumps([*about, titles]).encode()).hexdigest()[:32]
 

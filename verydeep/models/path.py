@@ -15,6 +15,9 @@ from verydeep.system.progress import choose_progress
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
+FAMILIARITY = "familiarity.safetensors"
+"""Features of training images, of a model that tells unlike images."""
+
 INT8 = "int8.onnx"
 """Graph of a model's int8 variant, if it has one."""
 

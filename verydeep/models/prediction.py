@@ -37,6 +37,11 @@ class Prediction:
         labels: Of a multi-label model, the classes whose probability reaches their threshold, most
             likely first; titles where classes have them. None for other models, and if the image
             is unreadable.
+        abstained: True if the model says that it does not know, False if it answers; None if it
+            has not learned to abstain, or was not asked to. The ranking is given in any case.
+        reason: Why it abstains; None if it does not.
+        class_set: Classes of which one is the true one with the promised probability, most likely
+            first, named as in the ranking; None if the model has no such sets.
     """
 
     source: Path | None
@@ -46,6 +51,9 @@ class Prediction:
     class_name: str | None = None
     probabilities: NDArray[np.float32] | None = field(default=None, compare=False)
     labels: tuple[str, ...] | None = None
+    abstained: bool | None = None
+    reason: str | None = None
+    class_set: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str | None:
@@ -79,9 +87,10 @@ class Prediction:
         if self.fault:
             return "cannot be read"
         ranked = [f"{name} {probability:.1%}" for name, probability in self.ranking[:SHOWN]]
+        said = ", ".join(ranked)
         if self.labels is not None:
-            return f"{', '.join(self.labels) or 'none'} ({', '.join(ranked)})"
-        return ", ".join(ranked)
+            said = f"{', '.join(self.labels) or 'none'} ({said})"
+        return f"unknown ({self.reason}); " * bool(self.abstained) + said
 
 
 class Predictions(list[Prediction]):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,11 @@ from PIL import Image
 from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.errors import PictureError
+from verydeep.errors import InputError, PictureError
+from verydeep.evaluation.abstention import Abstention, Decisions
 from verydeep.evaluation.calibration import Calibration, temper
+from verydeep.evaluation.familiarity import Familiarity
+from verydeep.evaluation.feature_mixing import FeatureScorer, mix_features
 from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.posteriors import mix_posteriors, view_groups
 from verydeep.evaluation.protocol import Scales, TestProtocol
@@ -28,6 +32,7 @@ from verydeep.evaluation.thresholds import USUAL, Thresholds
 from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.prediction import Prediction, Predictions
 from verydeep.system.device import Machine
+from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressTask, ProgressWish, choose_progress
 
 
@@ -37,6 +42,8 @@ class Predictor:
     Attributes:
         classes: Names of the K classes.
         calibration: Temperature of the probabilities; None if not fitted.
+        abstention: When to abstain, and sets of classes; None if not learned.
+        familiarity: Training images that features are compared with; None without.
         test_scales: Default test scales Q, in pixels.
         test_flip: Average with the mirror image by default.
         any_size: True if the model takes images of any size, False if only the central square.
@@ -52,6 +59,8 @@ class Predictor:
 
     classes: tuple[str, ...]
     calibration: Calibration | None
+    abstention: Abstention | None = None
+    familiarity: Familiarity | None = None
     test_scales: tuple[int, ...]
     test_flip: bool
     any_size: bool
@@ -106,6 +115,7 @@ class Predictor:
         top: int = 5,
         scales: Scales = None,
         flip: bool | None = None,
+        abstain: bool | None = None,
         progress: ProgressWish = None,
     ) -> Predictions:
         """Predict the classes of images.
@@ -116,6 +126,8 @@ class Predictor:
             top: Maximum number of classes in the ranking.
             scales: Test scales Q in pixels (default: :attr:`test_scales`).
             flip: Average with the mirror image (default: :attr:`test_flip`).
+            abstain: Say which images the model does not know, and give sets of classes. None does
+                so if it has learned that for this test, True insists on it, False does not.
             progress: Progress report: None reports in a notebook or terminal only, True always,
                 False never.
 
@@ -124,16 +136,17 @@ class Predictor:
             Probabilities are calibrated if the model is.
 
         Raises:
-            InputError: A file does not exist, an array has another shape, or a scale is too
-                small.
+            InputError: A file does not exist, an array has another shape, a scale is too small, or
+                the model has not learned to abstain in this test.
         """
         progress = choose_progress(progress)
         sources = self.sources(pictures, progress)
         how = self.test_protocol(scales, flip)
+        self.check_abstention(how, abstain, progress)
         pixels = pixels_to_see([how], len(sources), self.input_size)
         self.prepare(pixels, progress, shapes_vary=shapes_vary([how]))
         with progress.task("naming images", len(sources)) as task:
-            return self.predict_sources(sources, how, top=top, task=task)
+            return self.predict_sources(sources, how, top=top, task=task, abstain=abstain)
 
     def sources(
         self, pictures: Picture | Iterable[Picture], progress: Progress
@@ -160,6 +173,7 @@ class Predictor:
         top: int = 5,
         workers: int | None = None,
         task: ProgressTask | None = None,
+        abstain: bool | None = None,
     ) -> Predictions:
         """Predict the classes of images by their locations.
 
@@ -169,12 +183,13 @@ class Predictor:
             top: Maximum number of classes in the ranking.
             workers: Decoding processes; 0 uses threads, None decides by the number of images.
             task: Receives the number of images done.
+            abstain: As for :meth:`predict`.
 
         Returns:
             As for :meth:`predict`.
         """
         tested = TestPictures(sources, how.used_scales, workers, interpolation=self.interpolation)
-        return self.predict_tested(tested, how, top=top, task=task)
+        return self.predict_tested(tested, how, top=top, task=task, abstain=abstain)
 
     def predict_tested(
         self,
@@ -183,6 +198,7 @@ class Predictor:
         *,
         top: int = 5,
         task: ProgressTask | None = None,
+        abstain: bool | None = None,
     ) -> Predictions:
         """Predict the classes of images that are rescaled already, or will be when iterated.
 
@@ -191,23 +207,72 @@ class Predictor:
             how: From :meth:`test_protocol`.
             top: Maximum number of classes in the ranking.
             task: Receives the number of images done.
+            abstain: As for :meth:`predict`.
 
         Returns:
             As for :meth:`predict`.
         """
-        groups = view_groups(how)
-        mixture = dict.fromkeys(groups, 1 / len(groups))
-        activation = sigmoid if self.multi_label else softmax
-        (likely,) = mix_posteriors(
-            [self], len(self.classes), tested, [mixture], activation=activation, task=task
-        )
+        learned = self.abstention_for(how) if abstain is not False else None
+        likely, distances = self._answers(tested, how, learned, task)
         if self.calibration:
             likely = temper(likely, self.calibration.temperature)
+        decided = learned.decide(likely, distances) if learned else None
         predictions = (
             self._prediction(source, likely[index], tested.unreadable.get(index), top)
             for index, source in enumerate(tested.pictures)
         )
+        if decided:
+            predictions = (self._with(decided, *numbered) for numbered in enumerate(predictions))
         return Predictions(predictions, **self.answered_by)
+
+    def _answers(
+        self,
+        tested: TestPictures,
+        how: TestProtocol,
+        learned: Abstention | None,
+        task: ProgressTask | None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return posteriors (N, K), and distances (N,) from the training images if needed."""
+        groups = view_groups(how)
+        mixture = dict.fromkeys(groups, 1 / len(groups))
+        if learned and learned.familiar and self.familiarity:
+            net = cast(FeatureScorer, self)
+            return mix_features(net, tested, mixture, self.familiarity.distances, task=task)
+        activation = sigmoid if self.multi_label else softmax
+        (likely,) = mix_posteriors(
+            [self], len(self.classes), tested, [mixture], activation=activation, task=task
+        )
+        return likely, None
+
+    def abstention_for(self, how: TestProtocol) -> Abstention | None:
+        """Return what was learned about abstaining in a test; None if it was another test."""
+        learned = self.abstention
+        return learned if learned and learned.protocol == str(how) else None
+
+    def check_abstention(
+        self, how: TestProtocol, abstain: bool | None, progress: Progress | None = None
+    ) -> None:
+        """Refuse the wish to abstain if that was not learned; say so if it was for another test.
+
+        Raises:
+            InputError: ``abstain`` is true, and nothing was learned for this test.
+        """
+        if abstain is False or self.abstention_for(how):
+            return
+        if self.abstention is None:
+            if abstain:
+                raise InputError(
+                    f"{option('abstain', True)}: this model has not learned when to abstain; "
+                    "verydeep calibrate teaches it"
+                )
+            return
+        other = (
+            f"this model has learned when to abstain in the test {self.abstention.protocol}, which "
+            f"says nothing about {how}"
+        )
+        if abstain:
+            raise InputError(f"{option('abstain', True)}: {other}")
+        (progress or Progress()).log(f"{other}: it answers every image")
 
     def predict_proba(
         self, pictures: Picture | Iterable[Picture], **options: Any
@@ -236,6 +301,23 @@ class Predictor:
         limits = self.thresholds.values if self.thresholds else (USUAL,) * len(self.classes)
         ranked = likeliest(likely[None], len(self.classes))[0].tolist()
         return [label for label in ranked if likely[label] >= limits[label]]
+
+    def _with(self, decided: Decisions, index: int, prediction: Prediction) -> Prediction:
+        """Return a prediction with what was decided about its image."""
+        if prediction.fault:
+            return prediction
+        abstained, names = decided.abstained, None
+        if decided.sets is not None:
+            (labels,) = np.nonzero(decided.sets[index])
+            assert prediction.probabilities is not None
+            order = np.argsort(-prediction.probabilities[labels], kind="stable")
+            names = tuple(map(self.title, labels[order].tolist()))
+        return replace(
+            prediction,
+            abstained=None if abstained is None else bool(abstained[index]),
+            reason=decided.reason(index),
+            class_set=names,
+        )
 
     def _prediction(
         self,

@@ -76,6 +76,8 @@ class TorchvisionClassifier(Predictor):
     machine: Machine = field(default_factory=choose_machine)
 
     calibration = None
+    abstention = None
+    familiarity = None
     stride = 32  # for nets that slide: VGG and AlexNet halve the resolution five times
     train_scale = (256, 256)
     test_flip = True

@@ -115,6 +115,15 @@ class TrainedNet(CropSized):
         """
         return self.engine.activation_map(pictures, layer)
 
+    def scores_and_activations(self, pictures: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+        """Return :meth:`answers` and :meth:`activation_map`, from one pass where that is possible.
+
+        Args:
+            pictures: Images, as for :meth:`answers`.
+            layer: As for :meth:`activation_map`.
+        """
+        return self.engine.scores_and_activations(pictures, layer)
+
     def maps(self, pictures: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Return the outputs of any layers at every position.
 

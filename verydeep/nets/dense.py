@@ -48,6 +48,22 @@ def classify_densely(classifier: nn.Sequential, maps: Tensor) -> Tensor:
     return cast(Tensor, classifier(gather_windows(maps, side))).movedim(-1, 1)
 
 
+def classify_through(classifier: nn.Sequential, end: int, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Apply fully connected layers at every position, and return an inner output as well.
+
+    Args:
+        classifier: As for :func:`classify_densely`.
+        end: Number of layers up to the inner output, from the first ``nn.Linear`` on.
+        maps: Output of the convolutional part, (N, C, H, W), or (N, C, D, H, W).
+
+    Returns:
+        Score map, (N, K, h, w), and the inner output, (N, D, h, w).
+    """
+    inner = classify_densely(classifier[:end], maps)
+    scores = cast(Tensor, classifier[end:](inner.movedim(1, -1))).movedim(-1, 1)
+    return scores, inner
+
+
 def average_scores(classifier: nn.Sequential, maps: Tensor, side: int) -> Tensor:
     """Return the scores (N, K) of maps, averaged over the positions of the dense form.
 

@@ -66,6 +66,13 @@ class Net(nn.Module, ABC):
     def activation_map(self, x: Tensor, layer: str, *, pixels: int | None = None) -> Tensor:
         """Return the dense activations (N, D, h, w) of a layer that describes images."""
 
+    def scores_and_activations(
+        self, x: Tensor, layer: str, *, pixels: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return :meth:`score_map` and :meth:`activation_map`, from one pass if possible."""
+        scores = self.score_map(x, pixels=pixels)
+        return scores, self.activation_map(x, layer, pixels=pixels)
+
     @abstractmethod
     def activations(self, layer: str) -> int:
         """Return the number D of activations of such a layer.

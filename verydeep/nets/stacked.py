@@ -14,7 +14,7 @@ from torch import Tensor
 from verydeep.errors import InputError, SizeError, did_you_mean
 from verydeep.nets.anatomy import Anatomy
 from verydeep.nets.counted import counted
-from verydeep.nets.dense import classify_densely
+from verydeep.nets.dense import classify_densely, classify_through
 from verydeep.nets.families import family_of
 from verydeep.nets.interface import Net
 from verydeep.nets.windows import window_of
@@ -83,8 +83,22 @@ class Stacked(Net):
         maps = self.feature_map(x, pixels=pixels)
         if layer == self.last_map:
             return maps
-        names = [name for name, _ in self.classifier.named_children()]
-        return classify_densely(self.classifier[: names.index(layer) + 1], maps)
+        return classify_densely(self.classifier[: self._end_of(layer)], maps)
+
+    def scores_and_activations(
+        self, x: Tensor, layer: str, *, pixels: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return :meth:`score_map` and :meth:`activation_map` from one pass."""
+        self.check_head()
+        self.activations(layer)
+        maps = self.feature_map(x, pixels=pixels)
+        if layer == self.last_map:
+            return classify_densely(self.classifier, maps), maps
+        return classify_through(self.classifier, self._end_of(layer), maps)
+
+    def _end_of(self, layer: str) -> int:
+        """Return the number of layers of the classifier up to one."""
+        return [name for name, _ in self.classifier.named_children()].index(layer) + 1
 
     def activations(self, layer: str) -> int:
         """Return the number D of activations of a layer per position.

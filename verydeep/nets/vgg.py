@@ -16,7 +16,7 @@ from verydeep.errors import InputError, did_you_mean
 from verydeep.nets import table
 from verydeep.nets.anatomy import Anatomy
 from verydeep.nets.anatomy import anatomy as table_anatomy
-from verydeep.nets.dense import average_scores, classify_densely
+from verydeep.nets.dense import average_scores, classify_densely, classify_through
 from verydeep.nets.initialize import initialize
 from verydeep.nets.interface import Net
 from verydeep.nets.keywords import refuse_unknown
@@ -136,9 +136,23 @@ class VGG(Net):
         maps = self.feature_map(x, pixels=pixels)
         if layer == "pool5":
             return maps
+        return classify_densely(self.classifier[: self._end_of(layer)], maps)
+
+    def scores_and_activations(
+        self, x: Tensor, layer: str, *, pixels: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return :meth:`score_map` and :meth:`activation_map` from one pass."""
+        self.check_head()
+        self.activations(layer)
+        maps = self.feature_map(x, pixels=pixels)
+        if layer == "pool5":
+            return classify_densely(self.classifier, maps), maps
+        return classify_through(self.classifier, self._end_of(layer), maps)
+
+    def _end_of(self, layer: str) -> int:
+        """Return the number of fully connected layers up to one, with its ReLU."""
         names = [name for name, _ in self.classifier.named_children()]
-        end = names.index(layer.replace("fc", "relu")) + 1
-        return classify_densely(self.classifier[:end], maps)
+        return names.index(layer.replace("fc", "relu")) + 1
 
     def activations(self, layer: str) -> int:
         """Return the number D of activations of a layer per position.

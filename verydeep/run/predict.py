@@ -30,6 +30,7 @@ def predict(
     *,
     boxes: Sequence[str | Path] = (),
     top: int = 5,
+    abstain: bool | None = None,
     compute: Compute | str | None = None,
     progress: ProgressWish = None,
 ) -> Predictions:
@@ -45,6 +46,7 @@ def predict(
             ``dense`` (default) or ``crops``.
         boxes: Model or run folders of box regressors.
         top: Maximum number of classes to return.
+        abstain: As for :meth:`verydeep.Classifier.predict`; not with ``boxes``.
         compute: Device and precision; a string names the device.
         progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
             False nowhere.
@@ -60,7 +62,12 @@ def predict(
                 f"name a box regressor with {option('boxes')}"
             )
         return load_any_classifier(model, compute, multi_label=None).predict(
-            pictures, top=top, scales=how.scales, flip=how.flip, progress=progress
+            pictures,
+            top=top,
+            scales=how.scales,
+            flip=how.flip,
+            abstain=abstain,
+            progress=progress,
         )
     if how.name == "center":
         raise InputError(

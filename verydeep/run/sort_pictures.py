@@ -15,7 +15,7 @@ from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 
 UNSURE = "unsure"
-"""Folder for images whose top probability is below the threshold."""
+"""Folder for images whose top probability is too low, or for which the model abstains."""
 
 
 def sort_pictures(
@@ -34,7 +34,8 @@ def sort_pictures(
     Args:
         predictions: Predictions for files; unreadable images stay where they are.
         folder: Parent of the class folders.
-        least: Minimum probability of the most likely class; images below go to ``unsure/``.
+        least: Minimum probability of the most likely class; images below go to ``unsure/``, like
+            those for which the model abstains.
         move: Move the files instead of copying them.
         progress: Progress reporting; None is silent.
 
@@ -68,8 +69,8 @@ def sort_pictures(
 
 def folder_of(prediction: Prediction, least: float = 0.0) -> str:
     """Return the name of the folder for an image."""
-    probability = prediction.probability or 0.0
-    return UNSURE if probability < least else safe_name(prediction.class_name or "")
+    unsure = bool(prediction.abstained) or (prediction.probability or 0.0) < least
+    return UNSURE if unsure else safe_name(prediction.class_name or "")
 
 
 def safe_name(name: str) -> str:

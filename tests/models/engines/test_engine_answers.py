@@ -128,7 +128,7 @@ def test_openvino_keeps_the_shapes_used_last(monkeypatch: pytest.MonkeyPatch) ->
     pytest.importorskip("openvino")
     monkeypatch.setattr("verydeep.models.engines.openvino_runner.MOST_SHAPES", 2)
     engine = make_engine(random_classifier(name="A"), "openvino", "fp32")
-    compiled: list[tuple[str, int, int]] = []
+    compiled: list[tuple[tuple[str, ...], int, int]] = []
     store = engine._runner._compiled  # type: ignore[attr-defined]
     make = store._make
     store._make = lambda key: compiled.append(key) or make(key)
@@ -144,7 +144,7 @@ def test_openvino_takes_the_precision_that_it_is_told() -> None:
     runner = make_engine(random_classifier(name="A"), "openvino", "fp32")._runner  # type: ignore[attr-defined]
     assert isinstance(runner, OpenVinoRunner)
     runner.run(noise(1, 32, 32).permute(0, 2, 3, 1).contiguous().numpy(), "scores")
-    request = runner._compiled["scores", 32, 32]
+    request = runner._compiled[("scores",), 32, 32]
     found = request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT")
     assert found == openvino.Type.f32
 

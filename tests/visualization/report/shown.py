@@ -36,6 +36,8 @@ class Described:
     name = "A"
     input_size = 32
     calibration = None
+    abstention = None
+    familiarity = None
     train_scale = (32, 32)
     dimensions = 2
 

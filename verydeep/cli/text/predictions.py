@@ -30,10 +30,17 @@ def _prediction_lines(prediction: Prediction) -> Iterator[str]:
         return
     labels = prediction.labels
     said = "" if labels is None else f": {', '.join(map(printable, labels)) or 'none'}"
-    yield f"{printable(str(prediction.source))}{said}"
+    yield f"{printable(str(prediction.source))}{said}{_unknown(prediction)}"
     for (name, probability), box in _placed(prediction):
         where = "   from {:.0f},{:.0f} to {:.0f},{:.0f}".format(*box) if box else ""
         yield f"  {100 * probability:5.1f} %  {printable(name)}{where}"
+    if prediction.class_set is not None:
+        yield f"  one of    {', '.join(map(printable, prediction.class_set))}"
+
+
+def _unknown(prediction: Prediction) -> str:
+    """Return what is said after the name of a file about whether it is known."""
+    return f"   I don't know: {prediction.reason}" if prediction.abstained else ""
 
 
 def _placed(prediction: Prediction) -> Iterator[tuple[tuple[str, float], Box | None]]:
@@ -56,6 +63,7 @@ def predictions_as_json(
                     | ({"box": list(box) if box else None} if prediction.boxes else {})
                     for (k, p), box in _placed(prediction)
                 ],
+                **_decision(prediction),
             }
             | ({} if prediction.labels is None else {"labels": list(prediction.labels)})
             for prediction in predictions
@@ -63,6 +71,16 @@ def predictions_as_json(
         ],
         "unreadable": [str(p.source) for p in predictions if p.fault],
         **answered,
+    }
+
+
+def _decision(prediction: Prediction) -> dict[str, Any]:
+    """Return what the model says of its own knowledge; None where it has learned nothing."""
+    possible = prediction.class_set
+    return {
+        "abstained": prediction.abstained,
+        "reason": prediction.reason,
+        "set": None if possible is None else list(possible),
     }
 
 
@@ -76,11 +94,24 @@ def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]
     columns = ("class", "probability", *edges)
     head = [f"{what}_{place}" for place in range(1, count + 1) for what in columns]
     several = any(prediction.labels is not None for prediction in predictions)
-    yield ["file", *head, *(["labels"] if several else [])]
+    decided = any(p.abstained is not None or p.class_set is not None for p in predictions)
+    more = [*(["labels"] if several else []), *(_DECISION if decided else [])]
+    yield ["file", *head, *more]
     for prediction in predictions:
         row = [str(prediction.source)]
         for (name, probability), box in _placed(prediction):
             row += [name, digits(probability, ".6f")]
             row += [digits(edge, ".2f") for edge in box] if box else [""] * len(edges)
         row += [""] * (1 + len(head) - len(row))
-        yield [*row, "|".join(prediction.labels or ())] if several else row
+        row += ["|".join(prediction.labels or ())] if several else []
+        yield row + (_decided(prediction) if decided else [])
+
+
+_DECISION = ("abstained", "reason", "set")
+"""Columns for what a model says of its own knowledge."""
+
+
+def _decided(prediction: Prediction) -> list[str]:
+    """Return the cells of an image for what the model says of its own knowledge."""
+    said = {None: "", True: "yes", False: "no"}[prediction.abstained]
+    return [said, prediction.reason or "", "|".join(prediction.class_set or ())]

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from verydeep.cli.text.abstention import abstention_rows
 from verydeep.cli.text.columns import Cells, align
 from verydeep.errors import plural
 from verydeep.evaluation.metrics import has_top5, is_optimistic
@@ -45,6 +46,7 @@ def result_as_text(result: dict[str, Any]) -> str:
                 f"loss {at['loss']:.4f}, calibration error {at['calibration_error']:.2f} %",
             )
         ]
+    rows += abstention_rows(result.get("abstention"))
     rows += [("seconds", f"{result['seconds']:.1f}")]
     steps = "\n".join(f"  {place}. {step}" for place, step in enumerate(result["steps"], 1))
     return f"{align(rows, left=2)}\n\nHow:\n{steps}"

@@ -73,6 +73,13 @@ class Eager(Engine):
         """Return the dense activations of a layer, float32 (N, D, h, w)."""
         return self._compute(pictures, partial(self.net.activation_map, layer=layer))
 
+    def scores_and_activations(self, pictures: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+        """Return the scores and the activations of a layer from one pass."""
+        with torch.inference_mode():
+            x, pixels = self.input_of(pictures), PIXELS_AT_MOST * self.pixels_at_once
+            scores, inner = self.net.scores_and_activations(x, layer, pixels=pixels)
+            return scores.float(), inner.float()
+
     def maps(self, pictures: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Return the dense outputs of any layers, float32 (N, C, h, w), in forward order."""
         with torch.inference_mode():

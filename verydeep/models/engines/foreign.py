@@ -14,7 +14,7 @@ from torch import Tensor
 
 from verydeep.models.engines.eager import PIXELS_AT_MOST, PIXELS_AT_ONCE, Eager
 from verydeep.models.engines.interface import Engine
-from verydeep.models.engines.runner import Runner
+from verydeep.models.engines.runner import Pixels, Runner
 
 SCORES = "scores"
 """Output of the graph that holds the last layer."""
@@ -81,6 +81,13 @@ class Foreign(Engine):
             return self._run(pictures, layer)
         return self._eager.activation_map(pictures, layer)
 
+    def scores_and_activations(self, pictures: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+        """Return the scores and the activations of a layer from one pass."""
+        if {SCORES, layer} <= self._outputs and self._takes(pictures):
+            scores, inner = self._runner.run_all(_as_images(pictures), (SCORES, layer))
+            return torch.from_numpy(scores), torch.from_numpy(inner)
+        return super().scores_and_activations(pictures, layer)
+
     def maps(self, pictures: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Return the dense outputs of any layers, from eager PyTorch."""
         return self._eager.maps(pictures, layers)
@@ -99,5 +106,9 @@ class Foreign(Engine):
         return bool(height * width <= PIXELS_AT_MOST * self.pixels_at_once)
 
     def _run(self, pictures: Tensor, output: str) -> Tensor:
-        images = np.ascontiguousarray(pictures.cpu().permute(0, 2, 3, 1).numpy())
-        return torch.from_numpy(self._runner.run(images, output))
+        return torch.from_numpy(self._runner.run(_as_images(pictures), output))
+
+
+def _as_images(pictures: Tensor) -> Pixels:
+    """Return images (N, 3, H, W) as a runtime takes them, uint8 (N, H, W, 3)."""
+    return np.ascontiguousarray(pictures.cpu().permute(0, 2, 3, 1).numpy())

@@ -45,6 +45,10 @@ class Engine(ABC):
     def activation_map(self, pictures: Tensor, layer: str) -> Tensor:
         """Return the dense activations of a layer that describes images, float32 (N, D, h, w)."""
 
+    def scores_and_activations(self, pictures: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+        """Return :meth:`answers` and :meth:`activation_map`, from one pass if possible."""
+        return self.answers(pictures), self.activation_map(pictures, layer)
+
     @abstractmethod
     def maps(self, pictures: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
         """Return the dense outputs of any layers, float32 (N, C, h, w), in forward order."""

@@ -48,5 +48,8 @@ class OnnxRuntimeRunner:
 
     def run(self, images: Pixels, output: str) -> Maps:
         """Return an output, float32 (N, D, h, w), for images (N, H, W, 3)."""
-        (found,) = self._session.run([output], {self._input: images})
-        return cast(Maps, found)
+        return self.run_all(images, (output,))[0]
+
+    def run_all(self, images: Pixels, outputs: tuple[str, ...]) -> list[Maps]:
+        """Return several outputs from one pass."""
+        return cast(list[Maps], self._session.run([*outputs], {self._input: images}))

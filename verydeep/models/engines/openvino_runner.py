@@ -53,7 +53,7 @@ class OpenVinoRunner:
         weights = file.with_suffix(".bin")
         size = (weights if weights.exists() else file).stat().st_size
         most = max(1, min(MOST_SHAPES, MEMORY // max(size, 1)))
-        self._compiled: Recent[tuple[str, int, int], Any] = Recent(self._compile, most)
+        self._compiled: Recent[tuple[tuple[str, ...], int, int], Any] = Recent(self._compile, most)
 
     @staticmethod
     def convert(graph: Path, file: Path) -> None:
@@ -77,18 +77,21 @@ class OpenVinoRunner:
 
     def run(self, images: Pixels, output: str) -> Maps:
         """Return an output, float32 (N, D, h, w), for images (N, H, W, 3)."""
-        height, width = images.shape[1:3]
-        request = self._compiled[output, height, width]
-        request.infer([images], share_inputs=True)
-        found: Maps = request.get_output_tensor(0).data.copy()
-        return found
+        return self.run_all(images, (output,))[0]
 
-    def _compile(self, key: tuple[str, int, int]) -> Any:
-        """Return a request for one output of images of one size."""
-        output, height, width = key
+    def run_all(self, images: Pixels, outputs: tuple[str, ...]) -> list[Maps]:
+        """Return several outputs from one pass."""
+        height, width = images.shape[1:3]
+        request = self._compiled[outputs, height, width]
+        request.infer([images], share_inputs=True)
+        return [request.get_output_tensor(place).data.copy() for place in range(len(outputs))]
+
+    def _compile(self, key: tuple[tuple[str, ...], int, int]) -> Any:
+        """Return a request for outputs of images of one size."""
+        outputs, height, width = key
         graph = self._graph.clone()  # shares the weights
-        wanted = graph.output(output).get_node()
-        part = self._openvino.Model([wanted], graph.get_parameters())
+        wanted = [graph.output(output).get_node() for output in outputs]
+        part = self._openvino.Model(wanted, graph.get_parameters())
         part.reshape([-1, height, width, 3])
         compiled = self._core.compile_model(part, "CPU", self._settings)
         self._check_precision(compiled)

@@ -26,6 +26,9 @@ class Runner(Protocol):
     def run(self, images: Pixels, output: str) -> Maps:
         """Return an output, float32 (N, D, h, w), for images (N, H, W, 3)."""
 
+    def run_all(self, images: Pixels, outputs: tuple[str, ...]) -> list[Maps]:
+        """Return several outputs from one pass."""
+
 
 class RunnerType(Protocol):
     """Creates a runner, and the file that it reads fastest."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from verydeep.evaluation.abstention import Abstention
 from verydeep.models.classifier import Classifier
 from verydeep.models.exported.metadata import Metadata
 
@@ -35,10 +36,18 @@ def describe(model: Classifier, *, dense: bool, int8: bool = False) -> Metadata:
         multi_label=model.multi_label,
         thresholds=model.thresholds.values if model.thresholds else None,
         calibration=asdict(model.calibration) if model.calibration else None,
+        abstention=_without_distance(model.abstention),
         licence=None if licence is None else str(licence),
         source=_plain(model.source),
         measured=_plain(model.measured),
     )
+
+
+def _without_distance(learned: Abstention | None) -> dict[str, Any] | None:
+    """Return what a file can hold about abstaining: all but the distance of features."""
+    if learned is None:
+        return None
+    return asdict(replace(learned, threshold=learned.threshold_alone, familiar=None))
 
 
 def _plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ _HEAD = '''"""Name an image with {file}:  python {script} cat.jpg
 
 Needs numpy, pillow and {library}; verydeep is not needed. The file answers one view of an image.
 verydeep averages it with the mirror image and other scales where its test protocol has them.
-"""
+{promised}"""
 
 import json
 import sys
@@ -93,6 +93,20 @@ if __name__ == "__main__":
             print(f"{likely[label]:.6f}  {about['titles'].get(name, name)}")
 """
 
+_PROMISED = """The threshold and the sets of classes were learned for {protocol};
+with one view of an image, what they promise holds only roughly. Images unlike the training images
+are not told here.
+"""
+
+_ABSTAIN = """    threshold, sets = about["abstention"]["threshold"], about["abstention"]["sets"]
+    if threshold and likely.max() < threshold["least"]:
+        print(f"I don't know: {100 * threshold['least']:.1f} % is needed for an answer")
+    if sets:
+        chosen = np.flatnonzero((likely >= sets["least"]) | (likely == likely.max()))
+        names = (about["classes"][label] for label in chosen[np.argsort(-likely[chosen])])
+        print("one of:", ", ".join(about["titles"].get(name, name) for name in names))
+"""
+
 _LIBRARIES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
 
 
@@ -115,10 +129,20 @@ def example_script(target: Target, metadata: Metadata, file: str, script: str) -
         size=metadata.input_size,
         cropped="" if metadata.dense else ", central square",
         filter=metadata.interpolation.upper(),
+        promised=_promised(metadata),
         crop=_WHOLE if metadata.dense else _CROP,
     )
-    main = _MAIN_LABELS if metadata.multi_label else _MAIN
-    return head + _RUN[target].format(key=KEY, entry=TORCH_ENTRY) + main
+    head += _RUN[target].format(key=KEY, entry=TORCH_ENTRY)
+    if metadata.multi_label:
+        return head + _MAIN_LABELS
+    return head + _MAIN + _ABSTAIN * bool(metadata.abstention)
+
+
+def _promised(metadata: Metadata) -> str:
+    """Return what the program says of its promises; nothing if it makes none."""
+    if not metadata.abstention:
+        return ""
+    return _PROMISED.format(protocol=metadata.abstention["protocol"])
 
 
 def script_of(out: Path) -> str:

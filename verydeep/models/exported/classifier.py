@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.errors import InputError, SizeError, plural
+from verydeep.evaluation.abstention import Abstention
 from verydeep.evaluation.calibration import Calibration
 from verydeep.evaluation.thresholds import Thresholds
 from verydeep.models.crop_sized import CropSized
@@ -57,6 +58,8 @@ class ExportedClassifier(CropSized, Predictor):
             self.thresholds = Thresholds(tuple(limits), own, "", metadata.protocol, 0)
         kept = metadata.calibration
         self.calibration = Calibration(**kept) if kept else None
+        learned = metadata.abstention
+        self.abstention = Abstention.from_dict(learned) if learned else None
 
     def __repr__(self) -> str:
         classes = plural(len(self.classes), "class", "classes")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from verydeep.evaluation.abstention import Abstention
 from verydeep.system.version import __version__
 
 KEY = "verydeep"
@@ -43,6 +44,9 @@ class Metadata:
             none; otherwise they are a softmax.
         thresholds: Probability from which each class of a multi-label net is predicted; None if
             not fitted.
+        abstention: When to abstain and sets of classes, without the distance from the training
+            images, which is not in a file; None if the model has not learned that. See
+            :class:`verydeep.evaluation.abstention.Abstention`.
         licence: Licence of the weights, as their publisher states it; None if unknown.
         source: Origin of imported weights; None for a net trained with this package.
         measured: Errors of the net before the export and how they were measured; None if unknown.
@@ -66,6 +70,7 @@ class Metadata:
     calibration: Mapping[str, Any] | None = None
     multi_label: bool = False
     thresholds: tuple[float, ...] | None = None
+    abstention: Mapping[str, Any] | None = None
     licence: str | None = None
     source: Mapping[str, Any] | None = None
     measured: Mapping[str, Any] | None = None
@@ -82,6 +87,8 @@ class Metadata:
         values = asdict(self)
         if not self.multi_label:  # left out, as by versions that knew no other
             del values["multi_label"], values["thresholds"]
+        if self.abstention is None:  # left out, as by versions that knew none
+            del values["abstention"]
         return json.dumps(values)
 
     @classmethod
@@ -137,3 +144,5 @@ class Metadata:
         temperature = (self.calibration or {"temperature": 1.0}).get("temperature")
         if not isinstance(temperature, int | float) or not temperature > 0:
             raise ValueError("temperature must be above 0")
+        if self.abstention is not None:
+            Abstention.from_dict(self.abstention)

@@ -1,7 +1,7 @@
 """Download of models from the Hugging Face Hub into its own cache.
 
-Only ``config.json``, ``model.safetensors``, ``README.md`` and the files of an int8 variant are
-read: no code, and no pickle.
+Only ``config.json``, ``model.safetensors``, ``README.md``, features of training images and the
+files of an int8 variant are read: no code, and no pickle.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from verydeep.errors import ModelError, plural, printable
 from verydeep.models.hub.faults import explained, hub_package, is_unreachable
 from verydeep.models.hub.name import HubName
-from verydeep.models.path import CARD, CONFIG, INT8, INT8_RECORD, WEIGHTS
+from verydeep.models.path import CARD, CONFIG, FAMILIARITY, INT8, INT8_RECORD, WEIGHTS
 from verydeep.models.weights.checksum import MEGABYTE
 from verydeep.models.weights.published import published
 from verydeep.system.files import is_disk_full, write_error
@@ -73,7 +73,7 @@ def _download(hub: Any, name: HubName, sizes: Mapping[str, int], progress: Progr
         raise _no_model(name, sizes)
     folder = _file(hub, name, name.revision, CONFIG).parent  # the cache notes the revision
     check_own(name, folder, sizes)
-    files = [file for file in (WEIGHTS, CARD, INT8, INT8_RECORD) if file in sizes]
+    files = [file for file in (WEIGHTS, CARD, FAMILIARITY, INT8, INT8_RECORD) if file in sizes]
     megabytes = sum(sizes[file] for file in files) / MEGABYTE
     progress.log(f"{name}: downloading {megabytes:,.1f} MB")
     with bars(hub, progress):

@@ -14,7 +14,7 @@ from verydeep.models.hub.faults import LOG_IN, explained, hub_package
 from verydeep.models.hub.fetch import bars, check_own
 from verydeep.models.hub.metadata import with_metadata
 from verydeep.models.hub.name import HubName
-from verydeep.models.path import CARD, CONFIG, INT8, INT8_RECORD, WEIGHTS
+from verydeep.models.path import CARD, CONFIG, FAMILIARITY, INT8, INT8_RECORD, WEIGHTS
 from verydeep.models.weights.checksum import MEGABYTE
 from verydeep.system.progress import Progress
 from verydeep.system.summary import Rows, Summary
@@ -108,9 +108,11 @@ def _contents(folder: Path, name: HubName, licence: str | None) -> dict[str, byt
     if not size:
         raise ModelError(f"{folder / WEIGHTS}: empty")
     readme = with_metadata(text, config, name.repository, licence)
+    features = folder / FAMILIARITY
     int8 = {name: str(folder / name) for name in (INT8, INT8_RECORD)}
     return {
         **(int8 if all(Path(path).is_file() for path in int8.values()) else {}),
+        **({FAMILIARITY: str(features)} if features.is_file() else {}),
         WEIGHTS: str(folder / WEIGHTS),
         CONFIG: _without_names(config).encode(),
         CARD: readme.encode(),

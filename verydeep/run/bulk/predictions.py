@@ -69,7 +69,8 @@ class LoadedPredictor(LoadedModel):
         with read_ahead(sources) as ahead:
             found = self.model.predict_sources(ahead, self.how, top=self.work.top, workers=0)
         model = model_id(self.work.model, self.model_hash)
-        return prediction_table(first, names, sources, found, model)
+        decided = self.model.abstention_for(self.how) is not None
+        return prediction_table(first, names, sources, found, model, decided=decided)
 
 
 def prediction_table(
@@ -78,6 +79,8 @@ def prediction_table(
     sources: Sequence[ImageSource],
     found: Sequence[Prediction],
     model: str,
+    *,
+    decided: bool = False,
 ) -> Any:
     """Return predictions as an Arrow table.
 
@@ -87,6 +90,7 @@ def prediction_table(
         sources: Their locations.
         found: Their predictions.
         model: Model, for a column.
+        decided: The model may abstain, which takes three more columns.
     """
     import pyarrow as pa
 
@@ -98,6 +102,13 @@ def prediction_table(
         "classes": pa.array([_ranked(one, 0) for one in found], pa.list_(text)),
         "probabilities": pa.array([_ranked(one, 1) for one in found], pa.list_(number)),
     }
+    if decided:
+        sets = [None if one.class_set is None else list(one.class_set) for one in found]
+        columns |= {
+            "abstained": pa.array([one.abstained for one in found], pa.bool_()),
+            "reason": pa.array([one.reason for one in found], text),
+            "set": pa.array(sets, pa.list_(text)),
+        }
     errors = errors_of(sources, [one.fault for one in found])
     return table_of(first, names, columns, errors, model)
 

@@ -5,24 +5,22 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data
-from verydeep.data.samples import Samples
-from verydeep.errors import InputError, ModelError, plural
+from verydeep.errors import InputError, plural
 from verydeep.evaluation.calibration import Calibration, fit_calibration
-from verydeep.evaluation.evaluate import evaluate_samples, relabel
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import load_classifier
-from verydeep.models.hub.name import is_hub_name
-from verydeep.models.loading import is_multi_label
-from verydeep.models.path import find_model
-from verydeep.run.testing.bench import data_for, output_folder
-from verydeep.run.testing.overlap import find_overlap, run_of
+from verydeep.run.testing.bench import output_folder
+from verydeep.run.testing.calibrating import (
+    Calibrating,
+    calibrating,
+    folder_of,
+    save_together,
+)
 from verydeep.system.group.distributed import joined
 from verydeep.system.group.launch import in_several
-from verydeep.system.option_names import in_program, option
-from verydeep.system.progress import Progress, ProgressWish, choose_progress
+from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 
 
@@ -44,7 +42,9 @@ def calibrate(
     :func:`verydeep.evaluation.calibration.fit_calibration`), store it with the model, replacing
     any earlier one. From then on :meth:`Classifier.predict` gives calibrated probabilities, and
     tests report loss and calibration error with and without the temperature. Otherwise the model
-    stays unchanged, and ``kept`` of the result is false.
+    stays unchanged, and ``kept`` of the result is false. What the model has learned about
+    abstaining holds for the earlier temperature only and is removed;
+    :func:`verydeep.learn_abstention` learns both.
 
     Args:
         model: Model or run folder; it is modified.
@@ -62,53 +62,41 @@ def calibrate(
         InputError: The split is the tested one, the model or the data cannot be used, or another
             process is writing to the model's folder.
     """
-    progress, compute = choose_progress(progress), Compute.of(compute)
-    if is_multi_label(model):
-        raise ModelError(
-            f"{model}: a temperature is of classes that exclude each other; a multi-label model "
-            "has thresholds, which training fits on val"
-        )
-    dataset = data_for([model], data, layout, progress, split)
-    with output_folder(_folder(model)), joined() as group:
-        _check_split(split, tested or dataset.test_split, dataset)
-        loaded = load_classifier(model, compute)
-        samples = relabel(dataset, split, loaded.classes)
-        _say_trained_on(model, samples, dataset, progress)
-        how = TestProtocol.of(protocol).for_model(loaded)
-        result = evaluate_samples(
-            [loaded],
-            samples,
-            how,
-            split=split,
-            root=dataset.root,
-            workers=compute.workers,
-            progress=progress,
-        )
-        fitted = _fit(result, str(how))
-        if fitted.kept and group.rank == 0:
-            dataclasses.replace(loaded, calibration=fitted).save(find_model(model))
-        group.gather(None)  # no process may load the model before it is written
+    with calibrating(
+        model,
+        split,
+        data,
+        protocol,
+        tested=tested,
+        layout=layout,
+        compute=Compute.of(compute),
+        progress=choose_progress(progress),
+    ) as given:
+        _say_trained_on(given)
+        fitted = _fit(given.evaluate(given.model), str(given.how))
+        if fitted.kept:
+            _say_forgotten(given)
+            changed = dataclasses.replace(
+                given.model, calibration=fitted, abstention=None, familiarity=None
+            )
+            save_together(model, changed, given.group)
         return fitted
 
 
-def _check_split(split: str, tested: str, dataset: Dataset) -> None:
-    dataset.split(tested)
-    if split == tested:
-        raise InputError(
-            f"a temperature fitted on {split} cannot be judged on {split}: fit it on another split "
-            f"than the tested one ({option('split' if in_program() else 'tested')} names that)"
+def _say_trained_on(given: Calibrating) -> None:
+    if known := given.overlap.trained_on:
+        given.progress.log(
+            f"the net was trained on {known:,} of these {plural(len(given.samples), 'image')} and "
+            "is surer of them than of others: a temperature fitted on images that it has not seen "
+            "is better"
         )
 
 
-def _say_trained_on(
-    model: str | Path, samples: Samples, dataset: Dataset, progress: Progress
-) -> None:
-    known = find_overlap([model], samples, dataset.root, Progress()).trained_on
-    if known:
-        progress.log(
-            f"the net was trained on {known:,} of these {plural(len(samples), 'image')} and is "
-            "surer of them than of others: a temperature fitted on images that it has not seen "
-            "is better"
+def _say_forgotten(given: Calibrating) -> None:
+    if given.model.abstention:
+        given.progress.log(
+            "when to abstain was learned for another temperature and is forgotten: verydeep "
+            "calibrate learns both"
         )
 
 
@@ -125,38 +113,21 @@ def _fit(result: EvaluationResult, protocol: str) -> Calibration:
 
 
 def forget_calibration(model: str | Path) -> bool:
-    """Remove the temperature stored with a model.
+    """Remove the temperature stored with a model, and what it has learned about abstaining.
 
     Args:
         model: Model or run folder; it is modified.
 
     Returns:
-        True if there was one.
+        True if there was one of them.
 
     Raises:
         InputError: The folder holds no model, or another process is writing to it.
     """
-    with output_folder(_folder(model)):
+    with output_folder(folder_of(model)), joined() as group:
         loaded = load_classifier(model, Compute("cpu", "fp32"))
-        if loaded.calibration is None:
+        if loaded.calibration is None and loaded.abstention is None:
             return False
-        with joined() as group:
-            if group.rank == 0:
-                dataclasses.replace(loaded, calibration=None).save(find_model(model))
-            group.gather(None)
+        changed = dataclasses.replace(loaded, calibration=None, abstention=None, familiarity=None)
+        save_together(model, changed, group)
         return True
-
-
-def _folder(model: str | Path) -> Path:
-    """Return the folder of a model's run, or of the model alone.
-
-    Raises:
-        ModelError: The model is not in a folder of its own.
-    """
-    if is_hub_name(model):
-        raise ModelError(
-            f"{model}: a temperature is kept with the model, and the copy of a model on the Hub is "
-            f"not changed; save one of your own: verydeep.load({str(model)!r}).save(FOLDER)"
-        )
-    run = run_of(model)
-    return run.path if run else find_model(model)

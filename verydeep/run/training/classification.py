@@ -112,4 +112,4 @@ class ClassificationTask(TrainingTask[Classifier]):
 
     def answers(self, result: EvaluationResult) -> Iterator[dict[str, Any]]:
         """Yield the true class and the most likely classes of every image."""
-        return Record.of(result.answers).rows()
+        return Record.of(result.answers, result.decisions).rows()

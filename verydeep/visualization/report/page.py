@@ -18,6 +18,7 @@ from verydeep.evaluation.result import EvaluationResult
 from verydeep.localization.verdict import verdict
 from verydeep.system.files import write_text
 from verydeep.system.pages import render
+from verydeep.visualization.report.abstention import abstention
 from verydeep.visualization.report.boxes import (
     box_rows,
     compared,
@@ -114,7 +115,9 @@ def write_test_page(
     shown = [titles.get(name, name) for name in classes]
     answers = boxes = labels = None
     if isinstance(result, EvaluationResult):
-        answers = answer_parts(Record.of(result.answers), shown, test, thumbnail_of)
+        answers = answer_parts(
+            Record.of(result.answers, result.decisions), shown, test, thumbnail_of
+        )
     elif isinstance(result, MultiLabelResult):
         labels = label_parts(LabelRecord.of(result.answers), shown, test, thumbnail_of)
     else:
@@ -222,6 +225,7 @@ def answer_parts(
         "calibration": calibration(
             record.reliability(), calibration_error_by_chance(record.confidences[:, 0])
         ),
+        "abstention": abstention(record, titles),
     }
 
 

@@ -112,6 +112,22 @@ function showRanking(probabilities) {
   });
   byId("ranking").classList.toggle("several", Boolean(facts.thresholds));
   byId("ranking").replaceChildren(...rows);
+  byId("known").replaceChildren(...whatIsKnown(order));
+}
+
+// What the net says of its own knowledge: "I don't know", and the classes that are possible.
+function whatIsKnown(order) {
+  const lines = [];
+  if (facts.threshold !== null && order[0][0] < facts.threshold) {
+    const needed = (100 * facts.threshold).toFixed(1);
+    lines.push(make("strong", {text: `I don’t know: ${needed} % is needed for an answer.`}));
+  }
+  if (facts.possible !== null) {
+    const names = order.filter(([p], place) => place === 0 || p >= facts.possible)
+      .map(([, label]) => facts.classes[label]);
+    lines.push(make("p", {text: `Possible at ${facts.coverage} % coverage: ${names.join(", ")}.`}));
+  }
+  return lines;
 }
 
 // Black, violet, orange, yellow: equal steps look equal, also to colour-blind eyes and in grey.

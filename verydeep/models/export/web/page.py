@@ -196,6 +196,8 @@ def _page(model: Classifier, net: bytes, runtime: Runtime, weights: str) -> str:
 def _facts(model: Classifier) -> dict[str, Any]:
     """Return what the page's program needs to know."""
     scales = ", ".join(map(str, model.test_scales))
+    learned = model.abstention_for(model.test_protocol())
+    threshold, sets = (learned.threshold_alone, learned.sets) if learned else (None, None)
     mirrored = ", averaged with the mirror image" if model.test_flip else ""
     calibrated = "; calibrated probabilities" if model.calibration else ""
     return {
@@ -204,6 +206,9 @@ def _facts(model: Classifier) -> dict[str, Any]:
         "flip": model.test_flip,
         "thresholds": _thresholds(model),
         "temperature": model.calibration.temperature if model.calibration else None,
+        "threshold": threshold.least if threshold else None,
+        "possible": sets.least if sets else None,
+        "coverage": sets.coverage if sets else None,
         "layers": [f"features.{name}" for name in model.net.block_ends],
         "how": f"Smallest side rescaled to {scales} pixels, evaluated densely{mirrored}"
         f"{calibrated}.",
@@ -235,6 +240,13 @@ def _lines(model: Classifier, weights: str) -> Iterator[str]:
         images = f" on {measured['images']:,} images" if "images" in measured else ""
         before = ", before its weights were rounded to 8 bits" if weights == "int8" else ""
         yield f"Measured top-1 error: {measured['top1_error']:.1f} %{images}{before}."
+    learned = model.abstention_for(model.test_protocol())
+    if learned and (kept := learned.threshold_alone):
+        yield (
+            f"It answers from {100 * kept.least:.1f} % on: at most {kept.error:g} % of its answers "
+            "to images like those that it was calibrated on are wrong, with "
+            f"{kept.confidence:g} % confidence."
+        )
     known = plural(len(model.classes), "class", "classes")
     if "mean_average_precision" in measured:
         precision = f"{measured['mean_average_precision']:.1f} %"

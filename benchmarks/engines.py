@@ -44,8 +44,10 @@ OURS = {
     "verydeep compile": ("compile", "fp32"),
     "verydeep onnxruntime": ("onnxruntime", "fp32"),
     "verydeep openvino": ("openvino", "fp32"),
-    "verydeep openvino bf16": ("openvino", "bf16"),
     "verydeep auto": ("auto", "fp32"),
+    "verydeep torch bf16": ("torch", "bf16"),
+    "verydeep openvino bf16": ("openvino", "bf16"),
+    "verydeep auto bf16": ("auto", "bf16"),
     "verydeep onnxruntime int8": ("onnxruntime", "int8"),
     "verydeep openvino int8": ("openvino", "int8"),
 }

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 from leftovers import adopt_orphans, descendants, left_since
+from multi_label import write_stripes
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from tiny import Outcome, find_chromium, recipe, run_program, write_splits
@@ -102,6 +103,31 @@ def trained_run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         "training.precision=fp32",
     )
     train(pictures, learn, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def stripes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of multi-label images; not to be changed."""
+    return write_stripes(tmp_path_factory.mktemp("data") / "stripes")
+
+
+@pytest.fixture(scope="session")
+def multi_label_run(stripes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished multi-label run on ``stripes``; not to be changed."""
+    from verydeep import train
+
+    out = tmp_path_factory.mktemp("runs") / "multi-label"
+    learn = recipe(
+        "net.norm=batch",
+        "net.dropout=0",
+        "data.train_scale=[36, 40]",
+        "training.schedule=cosine",
+        "training.epochs=12",
+        "training.micro_batch=8",
+        "training.precision=fp32",
+    )
+    train(stripes, learn, out)
     return out
 
 

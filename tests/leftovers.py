@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
@@ -79,10 +79,32 @@ def _helpers() -> tuple[int | None, ...]:
     )
 
 
+@contextlib.contextmanager
+def keeping(pids: Callable[[], Iterable[int]]) -> Iterator[None]:
+    """Let several tests share processes within this context.
+
+    Args:
+        pids: Returns the ids of those that run at the moment.
+    """
+    _KEPT.append(pids)
+    try:
+        yield
+    finally:
+        _KEPT.remove(pids)
+
+
+_KEPT: list[Callable[[], Iterable[int]]] = []
+
+
+def _new(before: dict[int, str]) -> dict[int, str]:
+    kept = {pid for pids in _KEPT for pid in pids()}
+    return {p: words for p, words in descendants().items() if p not in before and p not in kept}
+
+
 def left_since(before: dict[int, str]) -> dict[int, str]:
     """Return the processes that are new and do not end by themselves; they are killed."""
     deadline = time.monotonic() + PATIENCE
-    while left := {p: words for p, words in descendants().items() if p not in before}:
+    while left := _new(before):
         if time.monotonic() > deadline:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):

@@ -63,6 +63,7 @@ NAMES = [
     "read_dataset",
     "reproduce",
     "senet154",
+    "serve_models",
     "train",
     "vgg",
 ]
@@ -131,6 +132,7 @@ def test_statistics_are_imported_where_they_are_used_alone() -> None:
         ["features", "--help"],
         ["probe", "--help"],
         ["bulk", "predict", "--help"],
+        ["serve", "--help"],
         ["--version"],
         ["nets"],
     ],

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     )
     from verydeep.run.training.ray_train import ray_train as ray_train
     from verydeep.run.training.train import train as train
+    from verydeep.serve.start import serve_models as serve_models
     from verydeep.system.settings import Compute as Compute
     from verydeep.transfer.descriptor import Descriptor as Descriptor
     from verydeep.transfer.features import Features as Features
@@ -123,6 +124,7 @@ _HOMES = {
     "read_dataset": "verydeep.data.read",
     "reproduce": "verydeep.run.reproduce.reproduce",
     "senet154": "verydeep.nets.senet",
+    "serve_models": "verydeep.serve.start",
     "train": "verydeep.run.training.train",
     "vgg": "verydeep.nets.vgg",
 }
@@ -179,6 +181,7 @@ __all__ = [
     "read_dataset",
     "reproduce",
     "senet154",
+    "serve_models",
     "train",
     "vgg",
 ]

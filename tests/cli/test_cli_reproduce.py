@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny import Outcome, strict_json
 
-from verydeep.study.claims import GROUPS
+from verydeep.study.claims import ALL_GROUPS
 
 Program = Callable[..., Outcome]
 
@@ -20,7 +20,7 @@ def test_the_verb_explains_itself_with_examples(verydeep: Program) -> None:
     outcome = verydeep("reproduce", "--help")
     assert outcome.code == 0
     assert re.search(r"Examples:\s+verydeep reproduce", outcome.out)
-    for group in GROUPS:
+    for group in ALL_GROUPS:
         assert group in outcome.out
 
 
@@ -54,6 +54,9 @@ def test_a_plan_as_json(pictures: Path, tmp_path: Path, verydeep: Program) -> No
     ("arguments", "message"),
     [
         (("--claims", "dept"), "did you mean 'depth'"),
+        (("--claims", "localization"), "no image of split 'train' has a box"),
+        (("--claims", "transfer"), "give one with --transfer-data DATA"),
+        (("--transfer-data", "digits"), "name them in --claims"),
         (("--budget", "huge"), "--budget must be one of tiny, small, full"),
         (("--initialise", "random"), "--initialise must be staged or scaled"),
         (("--set", "training.seed=3"), "training.seed cannot be changed"),

@@ -10,7 +10,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL = ("", "sh", "bash", "shell", "console")
-LANGUAGES = (*SHELL, "python", "text", "yaml", "toml", "json", "csv", "slurm", "mermaid")
+LANGUAGES = (
+    *SHELL,
+    "python",
+    "text",
+    "yaml",
+    "toml",
+    "json",
+    "csv",
+    "slurm",
+    "mermaid",
+    "ini",
+    "dockerfile",
+)
 """What a fence may say it holds: a word misspelt would be a block that nothing checks."""
 
 _FENCE = re.compile(r"^(?P<indent>\s*)(?P<marks>`{3,}|~{3,})\s*(?P<language>[\w+-]*)(?P<rest>.*)$")

@@ -269,7 +269,7 @@ def test_a_scale_below_the_input_size_is_refused(
 
 
 def test_more_rows_than_letters_go_on_with_two() -> None:
-    letters = [module._letter(place) for place in range(60)]
+    letters = [module.letter_of(place) for place in range(60)]
     assert letters[25:28] == ["z", "aa", "ab"]
     assert letters[51:53] == ["az", "ba"]
     assert len(set(letters)) == 60

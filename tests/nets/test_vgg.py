@@ -89,6 +89,15 @@ def test_lrn_is_krizhevskys_formula() -> None:
     torch.testing.assert_close(net.features.lrn1(x), local_response_norm(x), rtol=1e-12, atol=1e-12)
 
 
+def test_lrn_takes_half_precision() -> None:
+    x = 200 * torch.randn(2, 11, 3, 4)
+    lrn = small("A-LRN").features.lrn1
+    found = lrn(x.bfloat16())
+    assert found.dtype == torch.bfloat16
+    exact = local_response_norm(x.bfloat16().double())
+    torch.testing.assert_close(found.double(), exact, rtol=2**-8, atol=0)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_those_of_table_2(name: str) -> None:
     with torch.device("meta"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from torch.nn import functional as F
 
 import verydeep
 from verydeep.data.builtin.solid_digits import make_solid_digits
+from verydeep.data.read import read_dataset
 from verydeep.errors import InputError, ModelError, PictureError, RecipeError
 from verydeep.inspection.attribution import grad_cam
 from verydeep.inspection.subject import make_subject
 from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.recipe.recipe import load_recipe
+from verydeep.run.training.settle import suit_machine
+from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
 from verydeep.visualization.inspection.volumes import grad_cam_of_volume
 
@@ -145,6 +150,21 @@ def test_what_is_of_images_is_refused(run: Path, data: Path, tmp_path: Path) -> 
         verydeep.explain(run, data / "test", tmp_path / "e", only=["maps"], progress=False)
     with pytest.raises(PictureError, match="no such file"):
         verydeep.load(run).sources(tmp_path / "nothing", Progress())
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "found"),
+    [("cpu", None, "fp32"), ("cpu", "bf16", "bf16"), ("cuda", None, "bf16")],
+)
+def test_volumes_are_trained_in_fp32_on_a_cpu_unless_said(
+    device: str, asked: str | None, found: str, pictures: Path
+) -> None:
+    images = read_dataset(pictures)
+    volumes = replace(images, dimensions=3)
+    machine = Machine(torch.device(device), "bf16")
+    recipe = load_recipe("demo-volumes").replace(training__precision=asked)
+    assert suit_machine(machine, recipe, volumes).precision == found
+    assert suit_machine(machine, recipe, images) == machine
 
 
 def narrow() -> Classifier:

@@ -23,6 +23,7 @@ from verydeep.study.budget import (
 from verydeep.study.claims import claims
 from verydeep.study.conditions import Condition, Measure
 from verydeep.study.plan import Part, TestPart, TrainPart, make_plan
+from verydeep.study.published import CENTER, SVM_STACK, SVM_WIDE, WHOLE, WHOLE_MULTI
 
 NETS = ("A", "A-LRN", "B", "B-5x5", "C", "D", "E")
 JITTER = Condition("D", "jitter")
@@ -92,6 +93,50 @@ def test_the_estimate_of_trainings_is_a_naive_sum(
     assert costs.total(parts_of(budget)) == pytest.approx(
         sum(costs.seconds(part) for part in parts_of(budget))
     )
+
+
+def test_boxes_are_tested_at_the_papers_scales() -> None:
+    full = BUDGETS["full"]
+    small, large = (Condition("D", train, head="pcr-all") for train in ("fixed", "fixed-large"))
+    fused = Condition("D", "fixed+fixed-large", head="pcr-all")
+    tests = {
+        (small, WHOLE): (256,),
+        (large, WHOLE): (384,),
+        (large, WHOLE_MULTI): (352, 384),
+        (fused, WHOLE_MULTI): (352, 384),
+    }
+    for (condition, measure), scales in tests.items():
+        protocol = full.box_protocol(condition, measure)
+        assert (protocol.name, protocol.scales, protocol.flip) == ("dense", scales, True)
+        assert not protocol.unseen(224, 32)
+    center = full.box_protocol(large, CENTER)
+    assert (center.name, center.scales, center.flip) == ("center", (384,), False)
+    assert full.feature_scales(SVM_WIDE) == (256, 384, 512, 640, 768)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_small_crops_are_tested_on_a_grid_that_misses_no_pixel(name: str) -> None:
+    for train in ("fixed", "fixed-large"):
+        condition = Condition("D", train, head="pcr-all")  # type: ignore[arg-type]
+        protocol = BUDGETS[name].box_protocol(condition, WHOLE)
+        assert protocol.name == "crops"
+        assert min(protocol.used_scales) >= BUDGETS[name].input_size
+
+
+def test_boxes_and_features_cost_their_images_and_views() -> None:
+    budget = BUDGETS["full"]
+    costs = Costs(budget, {"D": Speed(0.3, 0.1), "E": Speed(0.6, 0.2)}, Images(9, 9, 700, 60, 50))
+    all_, fc = (Condition("D", "fixed-large", head=head) for head in ("pcr-all", "pcr-fc"))  # type: ignore[arg-type]
+    assert costs.seconds(TrainPart(all_, 0)) == pytest.approx(74 * (0.3 * 700 + 0.1 * 60))
+    assert costs.seconds(TrainPart(fc, 0)) == pytest.approx(74 * (0.1 * 700 + 0.1 * 60))
+    assert costs.seconds(TestPart(((all_, CENTER),), 0)) == pytest.approx(0.1 * 60)
+    image = 2 * 384 * 512 / 224**2  # with its mirror image
+    whole = TestPart(((all_, WHOLE),), 0)
+    assert costs.seconds(whole) == pytest.approx(2 * 0.1 * 60 * image)
+    nets = [(Condition(net, "jitter"), SVM_STACK) for net in "DE"]
+    pixels = sum(2 * q * round(4 / 3 * q) for q in (256, 384, 512, 640, 768)) / 224**2
+    found = costs.seconds(TestPart(tuple(nets), 0))
+    assert found == pytest.approx((0.1 + 0.2) * 50 * pixels)
 
 
 def test_views_that_tests_share_are_counted_once() -> None:

@@ -7,9 +7,10 @@ import statistics
 import pytest
 from synthetic_study import as_published, study
 
+from verydeep.study.claims import claims
 from verydeep.study.conditions import Condition, Measure
 from verydeep.study.export import table_records, tables_csv
-from verydeep.study.published import PUBLISHED
+from verydeep.study.published import PUBLISHED, PUBLISHED_BOXES, PUBLISHED_FEATURES, SVM_STACK
 from verydeep.study.results import Results
 from verydeep.study.tables import study_tables
 
@@ -22,6 +23,21 @@ def test_every_published_error_of_a_classification_study_is_in_a_table() -> None
         if row.paper
     }
     assert shown == PUBLISHED
+
+
+def test_the_tables_of_boxes_and_features_are_whole_and_only_there_if_asked() -> None:
+    asked = study_tables(Results(study={"claims": ["localization", "transfer"]}))
+    assert [table.name for table in asked] == ["Table 8", "Table 9", "Table 11", "Appendix B"]
+    rows = [row for table in asked for row in table.rows]
+    assert [row.paper for row in rows if row.paper] == [
+        *PUBLISHED_BOXES.values(),
+        *PUBLISHED_FEATURES.values(),
+        # Appendix B repeats the stacked scales of D and E.
+        PUBLISHED_FEATURES["D", "jitter", SVM_STACK],
+        PUBLISHED_FEATURES["E", "jitter", SVM_STACK],
+    ]
+    needed = {need for claim in claims(["localization", "transfer"]) for need in claim.needs}
+    assert {row.test for row in rows} == needed
 
 
 def test_a_row_has_the_errors_of_all_seeds() -> None:

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.study.claims import GROUPS, claims
+from verydeep.study.claims import ALL_GROUPS, claims
 from verydeep.study.conditions import (
+    HEADS,
     INITIALISATIONS,
     TRAIN_SCALES,
     Condition,
     Measure,
     StudyProtocol,
     TestScales,
+    kind_of,
 )
 from verydeep.study.plan import Part, TestPart, TrainPart, make_plan
 
@@ -24,6 +26,7 @@ CONDITIONS = st.builds(
     st.sampled_from(["A", "A-LRN", "B", "B-5x5", "C", "D", "E", "D+E", "A+B+C"]),
     st.sampled_from(TRAIN_SCALES),
     st.sampled_from(INITIALISATIONS),
+    st.sampled_from(HEADS),
 )
 MEASURES = st.builds(
     Measure, st.sampled_from(get_args(StudyProtocol)), st.sampled_from(get_args(TestScales))
@@ -73,9 +76,11 @@ def test_nothing_is_trained_that_is_neither_tested_nor_a_source(
 
 
 @given(NEEDS)
-def test_a_net_is_in_one_pass_of_tests_only(needs: list[tuple[Condition, Measure]]) -> None:
-    nets = [net for part in passes(make_plan(needs, [0])) for net in part.needs]
+def test_a_net_is_in_one_pass_of_each_kind_only(needs: list[tuple[Condition, Measure]]) -> None:
+    parts = passes(make_plan(needs, [0]))
+    nets = [(part.kind, net) for part in parts for net in part.needs]
     assert len(nets) == len(set(nets))
+    assert all(kind_of(test) == part.kind for part in parts for test in part.tests)
 
 
 def test_seeds_are_outermost_and_a_is_first() -> None:
@@ -98,7 +103,7 @@ def test_all_claims_need_the_ladder_of_the_paper_and_one_more_net() -> None:
     }
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", ALL_GROUPS)
 @pytest.mark.parametrize("initialise", INITIALISATIONS)
 def test_every_group_of_claims_can_be_planned(group: str, initialise: str) -> None:
     chosen = claims([group], initialise)  # type: ignore[arg-type]
@@ -106,5 +111,28 @@ def test_every_group_of_claims_can_be_planned(group: str, initialise: str) -> No
     tested = {(c, m) for part in passes(parts) for c, m in part.tests}
     for claim in chosen:
         for condition, measure in claim.needs:
-            own = condition.canonical if len(condition.nets) == 1 else condition
+            own = condition.canonical if len(condition.members) == 1 else condition
             assert (own, measure) in tested
+
+
+def test_boxes_begin_with_the_classifiers_of_their_scales() -> None:
+    parts = make_plan([need for claim in claims(["localization"]) for need in claim.needs], [0])
+    assert [str(part.condition) for part in trainings(parts)[:3]] == [
+        *("A, fixed, scaled", "D, fixed, staged", "D, fixed-large, staged")
+    ]
+    boxes = [part for part in trainings(parts) if part.condition.head != "classes"]
+    assert {(part.condition.train, part.condition.head) for part in boxes} == {
+        *(("fixed-large", head) for head in ("scr-fc", "pcr-fc", "pcr-all")),
+        ("fixed", "pcr-all"),
+    }
+    for part in boxes:
+        assert part.needs == (Condition("D", part.condition.train),)
+
+
+def test_features_need_no_training_of_their_own() -> None:
+    both = [
+        make_plan([need for claim in claims(groups) for need in claim.needs], [0])
+        for groups in (["fusion"], ["fusion", "transfer"])
+    ]
+    assert trainings(both[0]) == trainings(both[1])
+    assert [part.kind for part in passes(both[1])] == ["classes", "transfer"]

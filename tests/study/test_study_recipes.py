@@ -9,7 +9,7 @@ import pytest
 from verydeep.errors import RecipeError
 from verydeep.recipe.recipe import load_recipe
 from verydeep.study.budget import BUDGETS
-from verydeep.study.conditions import Condition
+from verydeep.study.conditions import Condition, Head
 from verydeep.study.recipes import read_settings, resize, study_recipe
 
 SMALL, FULL = BUDGETS["small"], BUDGETS["full"]
@@ -73,3 +73,24 @@ def test_what_the_study_decides_cannot_be_set(setting: str) -> None:
 def test_an_unknown_setting_is_refused_with_the_nearest() -> None:
     with pytest.raises(RecipeError, match=r"training\.epochs"):
         read_settings(["training.epoch=3"])
+
+
+@pytest.mark.parametrize(
+    ("head", "per_class", "fine_tune"),
+    [("scr-fc", False, "fc"), ("pcr-fc", True, "fc"), ("pcr-all", True, "all")],
+)
+def test_boxes_are_trained_by_the_papers_recipe_for_them(
+    head: Head, per_class: bool, fine_tune: str
+) -> None:
+    condition = Condition("D", "fixed-large", head=head)
+    found = study_recipe(FULL, condition, seed=0, source=SOURCE)
+    published = load_recipe("localization")
+    assert found.localization is not None
+    assert published.localization is not None
+    expected = {"per_class": per_class, "fine_tune": fine_tune}
+    assert found.localization.model_dump() == published.localization.model_dump() | expected
+    assert found.training.learning_rate == published.training.learning_rate
+    assert (found.initialize.source, found.initialize.layers) == (str(SOURCE), "all")
+    assert found.data.train_scale == (384, 384)
+    small = study_recipe(SMALL, condition, seed=0, source=SOURCE)
+    assert (small.training.learning_rate, small.training.epochs) == (SMALL.learning_rate, 15)

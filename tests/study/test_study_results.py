@@ -112,3 +112,28 @@ def test_reading_a_study_needs_no_torch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_each_kind_of_test_has_its_own_images(tmp_path: Path) -> None:
+    root = a_study(tmp_path)
+    write_json(root / "images-boxes.json", ["a", "b"])
+    write_json(root / "images-transfer.json", ["a", "b", "c"])
+    boxes = Condition("D", "fixed-large", head="pcr-all"), Measure("center")
+    svm = Condition("D", "jitter"), Measure("svm-mean", "multi")
+    for (condition, measure), count in ((boxes, 2), (svm, 3)):
+        wrong = np.arange(count) > 0
+        made = Outcome(condition, measure, 0, 1.0, 2.0, count, 0.5, wrong, ~wrong)
+        write_outcome(root, made)
+    found = load_results(root)
+    assert [len(found.names_of(kind)) for kind in ("classes", "boxes", "transfer")] == [13, 2, 3]
+    assert found.of(*boxes)[0].compared.tolist() == [True, False]
+    assert found.of(*svm)[0].compared.tolist() == [False, True, True]
+    write_json(root / "images-boxes.json", ["a"])
+    with pytest.raises(ModelError, match="2 images, where the study tests on 1"):
+        load_results(root)
+
+
+def test_records_of_earlier_versions_are_of_classes() -> None:
+    value = outcome().to_dict()
+    del value["condition"]["head"]
+    assert Outcome.from_dict(value).condition.head == "classes"

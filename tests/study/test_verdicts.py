@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from synthetic_study import as_published, study
 
-from verydeep.study.claims import GROUPS, Claim, Comparison, claims
+from verydeep.study.claim import Claim, Comparison
+from verydeep.study.claims import GROUPS, claims
 from verydeep.study.conditions import Condition, Measure, Need
 from verydeep.study.results import Outcome, Results
 from verydeep.study.verdicts import claims_of, decide, end_rate, judge
@@ -204,3 +205,42 @@ def test_the_paper_with_many_images_and_seeds_confirms_its_claims() -> None:
     assert by_name["scales"] == "holds"
     assert "does not hold" not in by_name.values()
     assert set(GROUPS) == {one.group for one in claims()}
+
+
+def test_the_papers_errors_with_many_images_and_seeds_confirm_claims_about_boxes() -> None:
+    chosen = claims(["localization"])
+    found_ = study(as_published(["localization"]), range(5), 20_000, shift=0.001)
+    assert {one.claim.name: one.decision for one in judge(found_, chosen)} == dict.fromkeys(
+        ("per-class", "fine-tuning", "whole-image", "box-scales", "box-fusion"), "holds"
+    )
+
+
+def test_claims_about_features_can_hold_and_fail() -> None:
+    chosen = claims(["transfer"])
+    errors = as_published(["transfer"])
+    better = {  # of the deeper net and of both, by more than the noise
+        need: error - {"D": 0, "E": 2, "D+E": 5}[need[0].net] for need, error in errors.items()
+    }
+    (depth, fusion, stacking, wide) = judge(study(better, range(5), 20_000, shift=0.001), chosen)
+    assert {depth.decision, fusion.decision, stacking.decision, wide.decision} == {"holds"}
+    worse = {need: 30 - error for need, error in better.items()}
+    assert [one.decision for one in judge(study(worse, range(5), 20_000, shift=0.001), chosen)][
+        :3
+    ] == ["does not hold"] * 3
+
+
+def test_claims_about_boxes_compare_top_5_errors() -> None:
+    rng = np.random.default_rng(7)
+    test = Condition("D", "fixed-large", head="pcr-all"), Measure("whole", "single")
+    other = Condition("D", "fixed-large", head="pcr-fc"), Measure("whole", "single")
+    few, many = (wrong(rng, error, (1, 500))[0] for error in (0.2, 0.5))
+    outcomes = [
+        Outcome(*test, 0, 50.0, 20.0, 500, 1.0, many, few),
+        Outcome(*other, 0, 20.0, 50.0, 500, 1.0, few, many),
+    ]
+    one = Claim("x", "localization", "", "", (Comparison("D", "C", ((test, other),)),))
+    (verdict,) = judge(Results.from_outcomes(outcomes), [one])
+    measured = verdict.judged[0].measured
+    assert measured is not None
+    assert measured.errors == pytest.approx((100 * few.mean(), 100 * many.mean()))
+    assert verdict.decision == "holds"

@@ -7,6 +7,7 @@ import torch
 
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine
+from verydeep.training import estimate
 from verydeep.training.estimate import describe_estimate, in_words, time_steps
 
 
@@ -22,6 +23,30 @@ def test_timing_changes_neither_the_net_nor_random_numbers() -> None:
     after = net.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert all(parameter.grad is None for parameter in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("passes", "most", "timed"),
+    [
+        ([9, 0.5, 0.1, 0.3, 0.2, 0.05], 4, 4),  # as many as asked for
+        ([9, 1.5, 0.9, 0.01], 4, 2),  # long ones are not repeated
+        ([9, 5, 4, 0.01], 2, 2),
+    ],
+)
+def test_the_shortest_pass_counts_after_one_to_warm_up(
+    passes: list[float], most: int, timed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[bool] = []
+
+    def take(net: torch.nn.Module, *_: object) -> float:
+        used.append(net.training)
+        return passes[used.count(net.training) - 1]
+
+    monkeypatch.setattr(estimate, "_time_pass", take)
+    net = vgg("A", 3, input_size=32, width=0.125, hidden=16)
+    times = time_steps(net, 32, 4, choose_machine("cpu", "fp32"), most=most)
+    assert used == [True] * (1 + timed) + [False] * (1 + timed)
+    assert times.training == times.validation == min(passes[1 : 1 + timed]) / 4
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from verydeep.checks.unlisted_files import find_empty_folders, find_strays
 from verydeep.data.dataset import Dataset
 from verydeep.data.group_rule import GroupRule
 from verydeep.data.grouping import divided_groups
+from verydeep.data.label_sets import DataTask
 from verydeep.data.pipeline.colour_statistics import ColourStatistics, ColourSum, Moments
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.read import Data
@@ -40,6 +41,7 @@ def check(
     limit: float = 0.01,
     layout: str | None = None,
     group_by: str | None = None,
+    task: DataTask | None = None,
     colours: bool = True,
     compute: Compute | str | None = None,
     progress: ProgressWish = None,
@@ -54,6 +56,8 @@ def check(
         layout: Folder layout; None detects it.
         group_by: Rule for groups that no split divides; see :func:`verydeep.read_dataset`. Splits
             that the data have are checked for groups in several of them.
+        task: ``multi-label`` for several labels per image, ``classification`` for one; None lets
+            the data decide.
         colours: Whether to measure mean and principal axes of the training pixels, as training
             does. If not, large JPEGs are decoded at a reduced size, several times as fast, but
             still read to the end.
@@ -73,7 +77,7 @@ def check(
     if not 0 <= limit <= 1:
         raise InputError(f"limit must be between 0 and 1, got {limit:g} instead")
     start = time.perf_counter()
-    dataset, undrawable = read(data, layout, progress, group_by)
+    dataset, undrawable = read(data, layout, progress, group_by, task)
     divided = divided_groups(dataset, GroupRule.parse(group_by)) if group_by else {}
     target = None if out is None else make_output_folder(Path(out), dataset.root)
     pictures, measured = _examine(dataset, colours, workers, progress)

@@ -48,7 +48,8 @@ def choose_sheets(
     by_class: dict[int, array[int]] = defaultdict(lambda: array("q"))
     for number, picture in enumerate(pictures):
         if picture.facts.fault is None and picture.split in ("train", "all"):
-            by_class[picture.label].append(number)
+            for label in dataset.classes_of(picture.label):
+                by_class[label].append(number)
     each = max(2, min(MOST_A_CLASS, MOST_ON_A_PAGE // len(dataset.classes)))
     return tuple(
         Sheet(

@@ -209,7 +209,7 @@ def _places(copies: list[ImageFacts]) -> list[ImageFacts]:
 
 
 def _place(evidence: Evidence, picture: ImageFacts) -> str:
-    return ", ".join(filter(None, (picture.split, evidence.dataset.classes[picture.label])))
+    return ", ".join(filter(None, (picture.split, evidence.dataset.label_words(picture.label))))
 
 
 def _classes(evidence: Evidence) -> Iterator[Finding]:
@@ -232,12 +232,15 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
     classes = evidence.dataset.classes
     usable = {split: [0] * len(classes) for split in evidence.dataset.splits}
     for picture in evidence.pictures:
-        usable[picture.split][picture.label] += picture.facts.fault is None
+        for label in evidence.dataset.classes_of(picture.label):
+            usable[picture.split][label] += picture.facts.fault is None
     for split, counts in usable.items():
         yield from _missing(classes, split, counts)
     trained_on = usable.get("train") or usable.get("all")
     if trained_on:
-        yield from _few(classes, trained_on)
+        yield from _few(classes, trained_on, several=evidence.dataset.multi_label)
+    if evidence.dataset.multi_label:
+        yield from _unlabelled(evidence)
     yield from _empty_folders(evidence)
 
 
@@ -281,7 +284,21 @@ def _missing(classes: tuple[str, ...], split: str, counts: list[int]) -> Iterato
         )
 
 
-def _few(classes: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
+def _unlabelled(evidence: Evidence) -> Iterator[Finding]:
+    found = [one for one in evidence.pictures if not evidence.dataset.classes_of(one.label)]
+    if found:
+        yield Finding(
+            "unlabelled",
+            "note",
+            f"{plural(len(found), 'image')} without any label",
+            len(found),
+            "they count as images of none of the classes: right if somebody looked for all of "
+            "them; otherwise remove them",
+            tuple(evidence.flag(one) for one in found),
+        )
+
+
+def _few(classes: tuple[str, ...], counts: list[int], *, several: bool) -> Iterator[Finding]:
     few = [(name, n) for name, n in zip(classes, counts, strict=True) if 0 < n < FEW]
     if few:
         yield Finding(
@@ -301,6 +318,6 @@ def _few(classes: tuple[str, ...], counts: list[int]) -> Iterator[Finding]:
             f"({classes[counts.index(high)]} {high:,}, {classes[counts.index(low)]} {low:,})",
             2,
             "the net will favour large classes: add images to small ones, or train with "
-            f"{setting('data.balance', 'weights')} (or sampling), and look at the error of each "
-            "class, not only at the mean",
+            f"{setting('data.balance', 'weights')}{'' if several else ' (or sampling)'}, and look "
+            "at the error of each class, not only at the mean",
         )

@@ -96,5 +96,5 @@ class Evidence:
 
     def flag(self, picture: ImageFacts, reason: str = "", other: str = "") -> Flagged:
         """Return an image as a file of a finding."""
-        class_name = self.dataset.classes[picture.label]
+        class_name = self.dataset.label_words(picture.label)
         return Flagged(picture.name, picture.split, class_name, reason, other)

@@ -10,6 +10,7 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.group_rule import GroupRule
 from verydeep.data.grouping import groups_of
 from verydeep.data.images.image_files import pictures_in
+from verydeep.data.label_sets import DataTask
 from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.data.registry import LAYOUTS
 from verydeep.data.samples import SamplesBuilder
@@ -18,7 +19,11 @@ from verydeep.system.progress import Progress
 
 
 def read(
-    data: Data, layout: str | None, progress: Progress, group_by: str | None = None
+    data: Data,
+    layout: str | None,
+    progress: Progress,
+    group_by: str | None = None,
+    task: DataTask | None = None,
 ) -> tuple[Dataset, str]:
     """Return the data set, and why it cannot be split (empty if it can).
 
@@ -27,32 +32,31 @@ def read(
         layout: Folder layout.
         progress: Progress reporting.
         group_by: Rule for groups that drawn splits do not divide.
+        task: Task of the data; None lets them decide.
 
     Raises:
         DataError: There is no such folder, no layout fits and it has no images, or its samples
             are volumes.
     """
-    dataset, why = _read(data, layout, progress, group_by)
+    dataset, why = _read(data, layout, progress, group_by, task)
     if dataset.dimensions == 3:
         raise DataError(f"{dataset.place}: volumes, and only images are checked")
     return dataset, why
 
 
 def _read(
-    data: Data, layout: str | None, progress: Progress, group_by: str | None
+    data: Data, layout: str | None, progress: Progress, group_by: str | None, task: DataTask | None
 ) -> tuple[Dataset, str]:
+    how: dict[str, Any] = {"layout": layout, "stream": False, "task": task}
     try:
-        dataset = read_dataset(
-            data, layout=layout, stream=False, group_by=group_by, progress=progress
-        )
-        return dataset, ""
+        return read_dataset(data, **how, group_by=group_by, progress=progress), ""
     except DataError as error:
         source = DataSource(data, layout)
-        flat = None if layout or source.in_memory else _flat(Path(source.name).expanduser())
+        flat = None if layout or task or source.in_memory else _flat(Path(source.name).expanduser())
         if flat is not None:
             return flat, ""
         try:
-            whole = read_dataset(data, draw=False, layout=layout, stream=False)
+            whole = read_dataset(data, draw=False, **how)
             if group_by:  # raises the same error if the rule itself is at fault
                 for samples in whole.splits.values():
                     groups_of(GroupRule.parse(group_by), whole, samples)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.checks.facts_table import ImageFacts
+from verydeep.checks.label_statistics import label_statistics
 from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.colour_statistics import ColourStatistics
 
@@ -57,6 +58,7 @@ def summarize(
             }
             for label, name in enumerate(dataset.classes)
         ],
+        **({"labels": label_statistics(dataset, pictures)} if dataset.multi_label else {}),
         "formats": dict(formats.most_common()),
         "modes": dict(modes.most_common()),
         "sizes": _sizes(np.array(sizes, dtype=np.float64).reshape(-1, 2)),

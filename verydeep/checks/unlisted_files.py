@@ -172,6 +172,8 @@ def _subfolders(parent: Path) -> list[Path]:
 
 def _parents(dataset: Dataset) -> Iterator[Path]:
     """Yield the folders that contain the folder of a class, from one image of each class."""
+    if dataset.multi_label:  # no folder stands for a class
+        return
     for samples in dataset.splits.values():
         for number in np.unique(samples.labels, return_index=True)[1].tolist():
             sample = samples[number]

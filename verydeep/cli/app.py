@@ -29,6 +29,7 @@ from verydeep.cli.report import (
 )
 from verydeep.cli.reproduce import REPRODUCE_EXAMPLES, reproduce
 from verydeep.cli.runs import RUNS_EXAMPLES, runs
+from verydeep.cli.serve import SERVE_EXAMPLES, serve
 from verydeep.cli.slurm import SLURM_CONTEXT, SLURM_EXAMPLES, slurm
 from verydeep.cli.train import DEMO_EXAMPLES, TRAIN_EXAMPLES, demo, train
 from verydeep.cli.weights import WEIGHTS_EXAMPLES, weights
@@ -81,6 +82,7 @@ app.command(
     options_metavar="[OPTIONS] {train|evaluate|features} …",
 )(slurm)
 app.command(epilog=REPRODUCE_EXAMPLES)(reproduce)
+app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command(epilog=PUSH_EXAMPLES)(push)
 app.command(epilog=RUNS_EXAMPLES)(runs)
 app.command(epilog=REPORT_EXAMPLES)(report)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Data, GroupBy, Json, Layout
+from verydeep.cli.options import Data, GroupBy, Json, Layout, Task
 from verydeep.cli.output import list_unreadable, print_result
 from verydeep.cli.text.columns import align
 from verydeep.errors import DataError, InputError
@@ -68,6 +68,7 @@ def check(
     folds: Annotated[int, typer.Option(min=2, help="Folds of that logistic regression.")] = 5,
     layout: Layout = None,
     group_by: GroupBy = None,
+    task: Task = None,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
@@ -100,6 +101,7 @@ def check(
             limit=limit,
             layout=layout,
             group_by=group_by,
+            task=task,  # type: ignore[arg-type]
             colours=colours,
             compute=Compute(**compute),
             progress=progress,

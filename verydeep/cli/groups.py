@@ -117,5 +117,11 @@ _KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "actors": (int | None, {"min": 1}),
     "cores_per_actor": (int | None, {"min": 1}),
     "processes": (int | None, {"min": 1}),
+    "max_bytes": (int, {"min": 1}),
+    "max_pixels": (int, {"min": 1}),
+    "max_images": (int, {"min": 1}),
+    "max_seconds": (float, {"min": 0.1}),
+    "queue": (int, {"min": 1}),
+    "wait": (float, {"min": 0}),
 }
 """Type of each option, and its bounds; flags are named after the fields."""

@@ -57,6 +57,14 @@ Layout = Annotated[
     typer.Option(help="Folder layout; default: detected.", autocompletion=layouts_beginning),
 ]
 
+Task = Annotated[
+    str | None,
+    typer.Option(
+        help="multi-label: several labels per image, or none (tables, COCO, Pascal VOC); "
+        "classification: one class; default: the data decide.",
+    ),
+]
+
 
 Boxes = Annotated[
     list[str] | None,

@@ -34,7 +34,14 @@ def reproduce(
         str | None,
         typer.Option(
             help="Groups of claims with commas: depth, lrn, jitter, scales, crops, fusion, "
-            "filters, initialise; default: all."
+            "filters, initialise (default: these), localization (needs boxes), transfer (needs "
+            "--transfer-data)."
+        ),
+    ] = None,
+    transfer_data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA", help="Another data set, for claims about features (transfer)."
         ),
     ] = None,
     budget: Annotated[
@@ -66,6 +73,14 @@ def reproduce(
             min=1, help="Trainings and tests at a time, each with its share of cores or own GPU."
         ),
     ] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Do the parts on a Ray cluster (extra: ray), as many at a time as --jobs says; "
+            "local starts one here.",
+        ),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print what is to be done, with hours, and end.")
     ] = False,
@@ -92,11 +107,13 @@ def reproduce(
 
     asked: dict[str, Any] = {
         "claims": claims or GROUPS,
+        "transfer_data": transfer_data,
         "budget": budget,
         "hours": hours,
         "seeds": seeds,
         "initialise": initialise,
         "jobs": jobs,
+        "ray": ray,
         "layout": layout,
         "settings": settings,
         "compute": Compute(compute["device"], compute["precision"]),

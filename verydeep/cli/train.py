@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from verydeep.cli.groups import option_group
-from verydeep.cli.options import Data, GroupBy, Json, Layout, Net, RecipeName
+from verydeep.cli.options import Data, GroupBy, Json, Layout, Net, RecipeName, Task
 from verydeep.cli.output import list_unreadable, print_result, print_run
 from verydeep.models.path import check_models
 from verydeep.system.settings import Compute
@@ -100,6 +100,7 @@ def train(
         ),
     ] = None,
     layout: Layout = None,
+    task: Task = None,
     compute: dict[str, Any],
     as_json: Json = False,
 ) -> None:
@@ -109,6 +110,7 @@ def train(
 
     flags = {
         "net.name": net,
+        "data.task": task,
         "initialize.source": init_from,
         "data.group_by": group_by,
         "training.epochs": epochs,

@@ -16,6 +16,7 @@ from verydeep.data.class_names import check_class_names
 from verydeep.data.dataset import Dataset
 from verydeep.data.images.inputs import list_pictures
 from verydeep.data.images.member import Member
+from verydeep.data.label_sets import LabelSetTable
 from verydeep.data.samples import SamplesBuilder
 from verydeep.errors import DataError
 
@@ -50,23 +51,38 @@ def dataset_of(images: Iterable[Any], labels: Sequence[Any]) -> Dataset:
 
     Args:
         images: N PIL images or uint8 arrays (H, W, 3) or (H, W), of any sizes.
-        labels: N class names, or whole numbers, which become the names ``0``, ``1`` and so on.
+        labels: N class names, or whole numbers, which become the names ``0``, ``1`` and so on; or
+            lists of them, for images of several classes or none.
 
     Raises:
         DataError: There are not as many labels as images, or fewer than two classes.
         InputError: An array is no image.
     """
     pictures = [one for image in images for one in list_pictures(image)]
-    given = [str(label) for label in labels]
+    several = any(isinstance(label, _SEVERAL) for label in labels)
+    given = [_names(label) for label in labels]
     if len(pictures) != len(given):
         raise DataError(f"{len(pictures)} images need as many labels, got {len(given)}")
-    numbers = all(name.isdecimal() for name in given)
-    ordered = sorted(set(given), key=int if numbers else None)
+    every = {name for names in given for name in names}
+    numbers = all(name.isdecimal() for name in every)
+    ordered = sorted(every, key=int if numbers else None)
     classes = check_class_names(((name, MEMORY) for name in ordered), MEMORY)
     builder, numbered = SamplesBuilder(), {name: k for k, name in enumerate(ordered)}
-    for index, (picture, name) in enumerate(zip(pictures, given, strict=True)):
-        builder.add(_member(picture, index), numbered[name])
-    return Dataset(Path(MEMORY), "images in memory", classes, {"all": builder.samples()})
+    table = LabelSetTable()
+    for index, (picture, names) in enumerate(zip(pictures, given, strict=True)):
+        found = [numbered[name] for name in names]
+        builder.add(_member(picture, index), table.number(found) if several else found[0])
+    samples = builder.samples()
+    if several:
+        samples = samples.with_sets(table.sets(), samples.labels)
+    return Dataset(Path(MEMORY), "images in memory", classes, {"all": samples})
+
+
+_SEVERAL = (list, tuple, set, frozenset)
+
+
+def _names(label: Any) -> list[str]:
+    return [str(one) for one in label] if isinstance(label, _SEVERAL) else [str(label)]
 
 
 def _member(picture: Path | Image.Image, index: int) -> Path | ArrayImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import numpy as np
 
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.images.member import ImageSource
+from verydeep.data.label_sets import LabelSets
 from verydeep.data.name_forms import alike, alike_in_words
 from verydeep.data.samples import Samples
 from verydeep.errors import DataError, did_you_mean, plural
@@ -90,6 +92,8 @@ class Dataset(Summary):
         yield "data", self.place
         yield "layout", self.layout
         yield "classes", f"{len(self.classes):,} ({listed(self.classes)})"
+        if self.multi_label:
+            yield "labels", "several per image (multi-label)"
         for name, size in self.sizes.items():
             yield name, plural(size, self.thing)
 
@@ -136,15 +140,70 @@ class Dataset(Summary):
         streamed = {} if self.stream is None else {"train": len(self.stream)}
         return streamed | {name: len(samples) for name, samples in self.splits.items()}
 
+    @property
+    def label_sets(self) -> LabelSets | None:
+        """Sets of classes that the labels of all splits are indices of; None for one class each."""
+        return next((samples.label_sets for samples in self.splits.values()), None)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may have several classes, or none."""
+        return self.label_sets is not None
+
+    def check_single_label(self, what: str) -> None:
+        """Refuse a multi-label data set.
+
+        Args:
+            what: What needs one class per image, for the message.
+
+        Raises:
+            DataError: An image may have several classes.
+        """
+        if self.multi_label:
+            raise DataError(
+                f"{self.place}: images have several labels (multi-label), and {what} needs one "
+                "class per image"
+            )
+
+    def classes_of(self, label: int) -> tuple[int, ...]:
+        """Return the class indices of a label: itself, or those of a label set."""
+        return (label,) if self.label_sets is None else self.label_sets[label]
+
+    def label_words(self, label: int) -> str:
+        """Return the class names of a label, for messages."""
+        names = [self.classes[k] for k in self.classes_of(label)]
+        return ", ".join(names) or "no label" if self.multi_label else names[0]
+
+    def label_text(self, label: int) -> str:
+        """Return the class name of a label or, of a label set, its names as a JSON list.
+
+        >>> from verydeep.data.samples import Sample
+        >>> pets = Dataset(Path("pets"), "", ("cat", "dog"), {"train": [Sample(Path("a"), 1)]})
+        >>> pets.label_text(1)
+        'dog'
+        """
+        if self.label_sets is None:
+            return self.classes[label]
+        names = [self.classes[k] for k in self.label_sets[label]]
+        return json.dumps(names, ensure_ascii=False)
+
+    @property
+    def label_texts(self) -> tuple[str, ...]:
+        """The text of every label; see :meth:`label_text`."""
+        count = len(self.classes if self.label_sets is None else self.label_sets)
+        return tuple(map(self.label_text, range(count)))
+
     def title(self, label: int) -> str:
         """Return the display name of a class."""
         return self.titles.get(self.classes[label], self.classes[label])
 
     def count(self, split: str) -> tuple[int, ...]:
-        """Return the number of images per class in a split."""
+        """Return the number of images per class in a split; one with two classes counts twice."""
         if split == "train" and self.stream is not None:
             return self.stream.counts
         labels = self.split(split).labels
+        if self.label_sets is not None:
+            return tuple(self.label_sets.images_of_classes(labels, len(self.classes)).tolist())
         return tuple(np.bincount(labels, minlength=len(self.classes)).tolist())
 
     def describe(self) -> str:
@@ -158,9 +217,10 @@ class Dataset(Summary):
         rule = " (drawn by rule)" if self.made_by_rule else ""
         streamed = ["training images as a stream"] if self.stream is not None else []
         boxed = ["boxes"] if boxes else []
+        several = ["several labels per image"] if self.multi_label else []
         groups = alike(self.classes)
         similar = [alike_in_words(groups)] if groups else []
-        every = (*streamed, *boxed, *self.notes, *self.passed_over.notes, *similar)
+        every = (*several, *streamed, *boxed, *self.notes, *self.passed_over.notes, *similar)
         notes = "".join(f", {note}" for note in every)
         count = plural(len(self.classes), "class", "classes")
         classes = f", {count}" if any(self.classes) else ""

@@ -61,8 +61,9 @@ class SplitRecord:
 
     Attributes:
         names: N names within the data set; for a stream, the names of its shards.
-        classes: Names of the K classes.
-        labels: int32 (N,).
+        classes: Names of the K classes; of a multi-label data set, the texts of its label sets
+            (:meth:`verydeep.data.dataset.Dataset.label_text`).
+        labels: Indices into ``classes``, int32 (N,).
         sizes: Bytes, int64 (N,); :data:`UNKNOWN` where only reading would tell.
         boxes: Hashes, uint64 (N,); 0 without a box.
         contents: Hashes, uint64 (N,); 0 where not read. For shards, their number of samples.
@@ -134,7 +135,7 @@ def _record(
         if sample.box is not None:
             boxes[number] = _hash_boxes(sample)
     contents = hash_contents(samples.paths) if hashed else np.zeros(len(samples), np.uint64)
-    return SplitRecord(names, dataset.classes, samples.labels, sizes, boxes, contents)
+    return SplitRecord(names, dataset.label_texts, samples.labels, sizes, boxes, contents)
 
 
 def _record_stream(stream: ShardStream) -> SplitRecord:

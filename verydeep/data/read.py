@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.fold import Fold
 from verydeep.data.group_rule import GroupRule
 from verydeep.data.grouping import groups_of
+from verydeep.data.label_sets import DataTask
 from verydeep.data.layouts.hub import is_hub_id, read_id
 from verydeep.data.layouts.shards import read_shards
-from verydeep.data.registry import BUILT_IN, check_layout, find_layout
+from verydeep.data.registry import BUILT_IN, check_layout, find_layout, one_class_each
 from verydeep.data.samples import Samples
 from verydeep.data.shards.paths import is_pattern
 from verydeep.data.split import cut, deal_folds
@@ -33,14 +34,15 @@ Data = str | Path | Dataset | tuple[Any, Any]
 
 @dataclass(frozen=True)
 class DataSource:
-    """Data as they were given, and the layout to read them in; None detects it."""
+    """Data as they were given, and the layout and task to read them in; None detects them."""
 
     data: Data
     layout: str | None = None
+    task: DataTask | None = None
 
     def read(self, **settings: Any) -> Dataset:
         """Read the data set; the settings are those of :func:`read_dataset`."""
-        return read_dataset(self.data, layout=self.layout, **settings)
+        return read_dataset(self.data, layout=self.layout, task=self.task, **settings)
 
     @property
     def name(self) -> str:
@@ -84,6 +86,7 @@ def read_dataset(
     stream: bool | None = None,
     group_by: str | None = None,
     fold: Fold | str | None = None,
+    task: DataTask | None = None,
     progress: ProgressWish = None,
 ) -> Dataset:
     """Read a data set: its classes, splits and image locations. No image is opened.
@@ -93,7 +96,8 @@ def read_dataset(
             :data:`verydeep.data.builtin.torchvision_sets.SETS`, which is fetched once), an id of
             the Hugging Face Hub (``hf:owner/name``), a pattern of shards, or a file or folder in
             one of the layouts of :mod:`verydeep.data.registry`; a data set; or images, uint8
-            (N, H, W, 3) or a list of PIL images or arrays, with their labels, numbers or names.
+            (N, H, W, 3) or a list of PIL images or arrays, with their labels, numbers or names (or
+            lists of them: several labels per image).
         validation_share: Share of each class that is cut off where there is no validation split.
         test_share: Likewise for the test, where nothing divides the images.
         seed: Of the rule that cuts.
@@ -106,6 +110,9 @@ def read_dataset(
             ``column:NAME`` of a table, ``name:REGEX`` or ``folder``; see
             :mod:`verydeep.data.group_rule`. It does not change splits that the data have.
         fold: A fold of a cross-validation, like ``2/5``, that is drawn as the test split.
+        task: ``classification`` for one class per image; ``multi-label`` for any number of them,
+            which tables, the layouts of COCO and Pascal VOC and ``digits-multi`` can give; None
+            lets the data decide.
         progress: Where to report to; None reports in a notebook and to a terminal, False is
             silent, True reports anyway.
 
@@ -117,9 +124,14 @@ def read_dataset(
     """
     progress = choose_progress(progress)
     check_layout(layout)
+    check_task(task)
     rule = None if group_by is None else GroupRule.parse(group_by)
     one = Fold.parse(fold) if isinstance(fold, str) else fold
-    dataset = _read(DataSource(data, layout), stream, progress)
+    dataset = _read(DataSource(data, layout, task), stream, progress)
+    if task is not None and dataset.multi_label != (task == "multi-label"):
+        raise _of_another_task(dataset)
+    if rule or one:
+        dataset.check_single_label("a split by group" if rule else "a cross-validation")
     if dataset.stream is not None and "val" not in dataset.splits:
         raise DataError(
             f"{dataset.place}: cannot draw a validation split from a stream; name shards for it "
@@ -131,6 +143,24 @@ def read_dataset(
     if draw:
         return draw_splits(dataset, validation_share, test_share, seed, rule, one)
     return _in_order(dataset)
+
+
+def check_task(task: str | None) -> None:
+    """Refuse an unknown task.
+
+    Raises:
+        DataError: The task is unknown.
+    """
+    known = get_args(DataTask)
+    if task is not None and task not in known:
+        raise DataError(f"task must be {' or '.join(known)}, got {task!r} instead")
+
+
+def _of_another_task(dataset: Dataset) -> DataError:
+    if dataset.multi_label:
+        wanted = option("task", "classification")
+        return DataError(f"{dataset.place}: images have several labels: leave {wanted} away")
+    return one_class_each(dataset.place, dataset.layout_name or dataset.layout)
 
 
 def draw_splits(
@@ -242,7 +272,7 @@ def _read(source: DataSource, stream: bool | None, progress: Progress | None) ->
         if found.name == SHARDS:
             shards = read_shards(str(path), stream=stream, progress=progress)
             return replace(shards, layout_name=SHARDS)
-        return replace(found.read(path), layout_name=found.name)
+        return replace(found.read_as(path, source.task), layout_name=found.name)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"{error.filename or path}: {reason}") from error

@@ -11,6 +11,7 @@ from verydeep.data.builtin.named import NAMES
 from verydeep.data.dataset import Dataset
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.images.image_files import folders_in, pictures_in
+from verydeep.data.label_sets import DataTask
 from verydeep.data.layouts import (
     class_folders,
     coco,
@@ -49,19 +50,45 @@ class Layout:
         looks: One-line description.
         recognise: Whether a file or folder has this layout.
         read: Reads the data set.
+        read_task: Reads it as one class per image or as multi-label, or as the data are if None;
+            None for layouts that give each image one class.
     """
 
     name: str
     looks: str
     recognise: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
+    read_task: Callable[[Path, DataTask | None], Dataset] | None = None
+
+    def read_as(self, path: Path, task: DataTask | None) -> Dataset:
+        """Read the data set for a task.
+
+        Raises:
+            DataError: The layout gives each image one class, and several are requested.
+        """
+        if self.read_task is not None:
+            return self.read_task(path, task)
+        if task == "multi-label":
+            raise one_class_each(path, self.name)
+        return self.read(path)
+
+
+def one_class_each(path: object, layout: str) -> DataError:
+    """Return the error for a multi-label task on data that give each image one class."""
+    several = ", ".join(layout.name for layout in LAYOUTS if layout.read_task)
+    return DataError(
+        f"{path}: layout {layout} gives each image one class; several labels per image "
+        f"(multi-label) are read from {several}, and built-in digits-multi"
+    )
 
 
 LAYOUTS = (
     Layout(
         "table",
-        "a .csv, .jsonl or .parquet file with columns file, label, perhaps split and box",
+        "a .csv, .jsonl or .parquet file with columns file, label (or labels), perhaps split and "
+        "box",
         table.recognise,
+        table.read,
         table.read,
     ),
     Layout(
@@ -77,11 +104,18 @@ LAYOUTS = (
         tiny_imagenet.read,
     ),
     Layout("ilsvrc", "Data/CLS-LOC/{train/<wnid>,val}/", ilsvrc.recognise, ilsvrc.read),
-    Layout("voc", "JPEGImages/, Annotations/*.xml, ImageSets/Main/", voc.recognise, voc.read),
+    Layout(
+        "voc",
+        "JPEGImages/, Annotations/*.xml, ImageSets/Main/",
+        voc.recognise,
+        voc.read,
+        voc.read,
+    ),
     Layout(
         "coco",
         "a .json file, or annotations/*.json with images beside it",
         coco.recognise,
+        coco.read,
         coco.read,
     ),
     Layout(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from verydeep.data.geometry import Box
 from verydeep.data.images.member import ImageSource, Member
+from verydeep.data.label_sets import LabelSets, LabelSetTable
 from verydeep.data.string_array import Names
 
 
@@ -24,7 +25,8 @@ class Sample:
 
     Attributes:
         path: File, or member of an archive or table.
-        label: Class index.
+        label: Class index; in a multi-label data set the index of its label set, see
+            :attr:`Samples.label_sets`.
         box: The main object, as defined by the layout; nets are trained on it.
         others: Further objects of the same class; a predicted box may match any of them.
     """
@@ -59,6 +61,8 @@ class Samples(Sequence[Sample]):
         boxes: Main boxes, (N, 4), NaN for none; None if no image has one.
         others: Further boxes by image index, for the few images that have some.
         order: Indices into the above, (M,), that make up these samples; None for all.
+        label_sets: Sets of classes that ``labels`` are indices of; None where an image has one
+            class.
     """
 
     def __init__(
@@ -68,12 +72,14 @@ class Samples(Sequence[Sample]):
         boxes: NDArray[np.float64] | None = None,
         others: Mapping[int, tuple[Box, ...]] | None = None,
         order: NDArray[np.int64] | None = None,
+        label_sets: LabelSets | None = None,
     ) -> None:
         self._places = places
         self._labels = labels
         self._boxes = boxes
         self._others = others or {}
         self._order = np.arange(len(labels)) if order is None else order
+        self.label_sets = label_sets
 
     @staticmethod
     def of(samples: Iterable[Sample]) -> Samples:
@@ -117,7 +123,7 @@ class Samples(Sequence[Sample]):
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """Class indices, int32 (N,)."""
+        """Class indices, or in a multi-label data set those of :attr:`label_sets`, int32 (N,)."""
         return self._labels[self._order]
 
     @property
@@ -146,16 +152,41 @@ class Samples(Sequence[Sample]):
 
     def relabelled(self, labels: Sequence[int]) -> Samples:
         """Return the samples with class ``labels[k]`` instead of k."""
+        if self.label_sets is not None:
+            return self.with_sets(self.label_sets.renumbered(labels), self._labels)
         new = np.asarray(labels, np.int32)[self._labels]
         return Samples(self._places, new, self._boxes, self._others, self._order)
 
+    def with_sets(self, sets: LabelSets, labels: NDArray[np.int32]) -> Samples:
+        """Return the samples with label sets, and the index of each image's set before ordering."""
+        return Samples(self._places, labels, self._boxes, self._others, self._order, sets)
+
     def _with_order(self, order: NDArray[np.int64]) -> Samples:
-        return Samples(self._places, self._labels, self._boxes, self._others, order)
+        return Samples(
+            self._places, self._labels, self._boxes, self._others, order, self.label_sets
+        )
 
     def _box(self, place: int) -> Box | None:
         if self._boxes is None or np.isnan(self._boxes[place, 0]):
             return None
         return Box(*self._boxes[place].tolist())
+
+
+def share_sets(splits: Mapping[str, Samples]) -> dict[str, Samples]:
+    """Return splits whose label sets are numbered alike; splits without sets are unchanged."""
+    table = LabelSetTable()
+    numbers = {
+        name: np.array([table.number(one) for one in samples.label_sets], np.int32)
+        for name, samples in splits.items()
+        if samples.label_sets is not None
+    }
+    sets = table.sets()
+    return {
+        name: samples.with_sets(sets, numbers[name][samples._labels])
+        if name in numbers
+        else samples
+        for name, samples in splits.items()
+    }
 
 
 class SamplesBuilder:
@@ -203,7 +234,7 @@ class SamplesBuilder:
         return name.removeprefix(self.root)
 
     def samples(self) -> Samples:
-        """Return the collected samples."""
+        """Return the collected samples, with class indices as labels."""
         assert not (self._members and len(self._names)), "files or members, not both"
         places: Provenance = self._members or Files(self.root, self._names)
         boxes = None

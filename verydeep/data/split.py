@@ -3,7 +3,8 @@
 The images of each class are sorted by a hash of (seed, name within the data set), and the first
 shares become the splits; dealt out in turn, they become folds. The result does not depend on the
 file system's listing order. With groups, whole groups are drawn: see
-:mod:`verydeep.data.group_split`.
+:mod:`verydeep.data.group_split`. Multi-label images are divided by
+:mod:`verydeep.data.label_split`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from verydeep.data.dataset import relative_name
 from verydeep.data.group_split import divide_groups, lacking
 from verydeep.data.images.member import ImageSource
+from verydeep.data.label_split import stratify
 from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, plural
 from verydeep.system.option_names import option
@@ -49,6 +51,8 @@ def cut(
         DataError: A class has too few images, or groups, for every split.
     """
     samples = Samples.of(samples)
+    if samples.label_sets is not None:
+        return _cut_sets(samples, root, shares, seed, names)
     labels = samples.labels
     if groups is not None:
         return _cut_groups(samples, root, shares, seed, groups, names)
@@ -74,6 +78,33 @@ def cut(
         splits["train"] += _in_order_of_names(ordered[start:], places)
     return {
         name: samples.take(chosen) for name, chosen in splits.items() if chosen or name == "train"
+    }
+
+
+def _cut_sets(
+    samples: Samples, root: Path, shares: Mapping[str, float], seed: int, names: Sequence[str]
+) -> dict[str, Samples]:
+    assert samples.label_sets is not None
+    places = dict(enumerate(samples.paths))
+    hashes = {n: _hash(seed, relative_name(place, root)) for n, place in places.items()}
+    order = sorted(places, key=hashes.__getitem__)
+    sets = [samples.label_sets[label] for label in samples.labels.tolist()]
+    found = dict(zip(order, stratify([sets[n] for n in order], shares), strict=True))
+    chosen = {
+        split: _in_order_of_names([n for n in places if found[n] == split], places)
+        for split in ("train", *(name for name, share in shares.items() if share))
+    }
+    trained = {label for number in chosen["train"] for label in sets[number]}
+    for label in sorted({label for one in sets for label in one} - trained):
+        name = names[label] if label < len(names) else label
+        raise DataError(
+            f"{root}: class {name} has too few images to split into {', '.join(chosen)}; add "
+            "images, or make the splits yourself"
+        )
+    return {
+        split: samples.take(numbers)
+        for split, numbers in chosen.items()
+        if numbers or split == "train"
     }
 
 

@@ -31,6 +31,11 @@ SINGLE, MULTI, TOGETHER, FUSION, OTHERS = (
 _STRENGTH = {"both": 2, "crops": 1}
 
 
+def strength(models: Sequence[str], protocol: str) -> tuple[int, int]:
+    """Return how strong a test is by the paper: the more nets fused, the better; then its views."""
+    return len(models), _STRENGTH.get(protocol, 0)
+
+
 @dataclass(frozen=True)
 class Row:
     """One test in the table.
@@ -61,10 +66,7 @@ class EvaluationTable:
     @property
     def best_known(self) -> Row:
         """Row with the paper's strongest protocol: dense and crops, the most nets fused."""
-        return max(
-            self.rows,
-            key=lambda row: (len(row.result.models), _STRENGTH.get(row.result.protocol, 0)),
-        )
+        return max(self.rows, key=lambda row: strength(row.result.models, row.result.protocol))
 
     def comparisons(self) -> Iterator[tuple[Row, Row, Comparison]]:
         """Yield every pair of rows with McNemar's test of their top-1 errors."""
@@ -136,7 +138,7 @@ def measure_table(
         InputError: The models' classes differ, or no image can be read.
     """
     started = time.monotonic()
-    plan = list(_plan(models, common))
+    plan = list(plan_tests(models, common))
     results = evaluate_tests(
         models,
         samples,
@@ -147,13 +149,19 @@ def measure_table(
         progress=progress,
     )
     rows = (
-        Row(_letter(place), table, result)
+        Row(letter_of(place), table, result)
         for place, ((table, _), result) in enumerate(zip(plan, results, strict=True))
     )
     return EvaluationTable(tuple(rows), time.monotonic() - started)
 
 
-def _plan(models: Sequence[Model], common: TestProtocol) -> Iterator[tuple[str, Test]]:
+def plan_tests(models: Sequence[Model], common: TestProtocol) -> Iterator[tuple[str, Test]]:
+    """Yield every test of the tables, with the title of its part.
+
+    Args:
+        models: Models with the same classes.
+        common: Mirror images, grid and averages for all tests.
+    """
     each = range(len(models))
     dense = [net for net in each if models[net].any_size]
 
@@ -178,10 +186,10 @@ def _plan(models: Sequence[Model], common: TestProtocol) -> Iterator[tuple[str, 
     yield from ((OTHERS, test(name, None, net)) for net in each for name in others)
 
 
-def _letter(place: int) -> str:
+def letter_of(place: int) -> str:
     """Return the label of a row: a to z, then aa, ab and so on.
 
-    >>> _letter(0), _letter(25), _letter(26)
+    >>> letter_of(0), letter_of(25), letter_of(26)
     ('a', 'z', 'aa')
     """
     more, place = divmod(place, len(ascii_lowercase))

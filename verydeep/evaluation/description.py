@@ -57,14 +57,22 @@ def views_a_picture(protocols: Sequence[TestProtocol], dimensions: int = 2) -> i
     )
 
 
-def steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> tuple[str, ...]:
+def steps(
+    models: Sequence[Described], protocols: Sequence[TestProtocol], activation: str = "softmax"
+) -> tuple[str, ...]:
     """Return the steps of a test, in order.
 
     Args:
         models: The nets.
         protocols: One for each net; they differ only in their scales.
+        activation: What makes posteriors of scores.
     """
-    return tuple(_steps(models, protocols))
+    found = _steps(models, protocols)
+    if activation == "softmax":
+        return tuple(found)
+    return tuple(
+        step.replace("softmax", activation).replace("soft-max", activation) for step in found
+    )
 
 
 def _steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> Iterator[str]:

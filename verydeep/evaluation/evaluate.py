@@ -19,9 +19,17 @@ from verydeep.data.name_forms import nfc
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, InputError, did_you_mean
-from verydeep.evaluation.posteriors import Mixture, Scorer, ViewGroup, mix_posteriors, view_groups
+from verydeep.evaluation.posteriors import (
+    Activation,
+    Mixture,
+    Scorer,
+    ViewGroup,
+    mix_posteriors,
+    view_groups,
+)
 from verydeep.evaluation.protocol import Scaled, TestProtocol
 from verydeep.evaluation.result import Answers, Calibrated, EvaluationResult, make_result
+from verydeep.evaluation.softmax import softmax
 from verydeep.system.group.distributed import Group, joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
@@ -130,10 +138,71 @@ def evaluate_tests(
     Raises:
         InputError: As in :func:`evaluate_samples`.
     """
-    check_tests(models, tests)
     samples = Samples.of(samples)
+    measured = measure_tests(
+        models, samples, tests, softmax, split=split, root=root, workers=workers, progress=progress
+    )
+    labels = np.array(samples.labels[measured.good], np.int64)
+    return [
+        make_result(
+            [models[net] for net, _ in test.members],
+            test.protocols,
+            Answers(measured.names, labels, likely, models[0].classes),
+            unreadable=measured.unreadable,
+            split=split,
+            seconds=seconds,
+        )
+        for test, likely, seconds in zip(tests, measured.posteriors, measured.seconds, strict=True)
+    ]
+
+
+class Measured(NamedTuple):
+    """What M tests have found on N readable images.
+
+    Attributes:
+        good: Indices of the readable images, N.
+        names: Their names.
+        unreadable: Names of the other images.
+        posteriors: float32 (M, N, K).
+        seconds: Time of each test, M.
+    """
+
+    good: list[int]
+    names: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    posteriors: NDArray[np.float32]
+    seconds: tuple[float, ...]
+
+
+def measure_tests(
+    models: Sequence[Model],
+    samples: Samples,
+    tests: Sequence[Test],
+    activation: Activation,
+    *,
+    split: str = "",
+    root: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Measured:
+    """Return the posteriors of several tests on the same images, of all processes.
+
+    Args:
+        models: As for :func:`evaluate_tests`, like all other arguments.
+        samples: Test samples.
+        tests: The tests.
+        activation: Makes posteriors of scores.
+        split: Name of the split.
+        root: Folder that the names of images are relative to.
+        workers: Decoding processes.
+        progress: Progress reporting.
+
+    Raises:
+        InputError: As in :func:`evaluate_samples`.
+    """
+    check_tests(models, tests)
     with joined() as group:
-        own = share_of_tests(models, samples, tests, group, split, workers, progress)
+        own = share_of_tests(models, samples, tests, group, split, workers, progress, activation)
         total = group.join_rows(own.posteriors, own.images, len(samples), axis=1)
         faults = group.join_values(own.faults, own.images)
         times = group.gather(own.seconds)
@@ -141,18 +210,13 @@ def evaluate_tests(
     if not good:
         raise none_readable(len(samples), faults)
     names = [relative_name(sample.path, root or Path()) for sample in samples]
-    labels = np.array(samples.labels[good], np.int64)
-    return [
-        make_result(
-            [models[net] for net, _ in test.members],
-            test.protocols,
-            Answers(tuple(names[i] for i in good), labels, likely[good], models[0].classes),
-            unreadable=tuple(names[index] for index in sorted(faults)),
-            split=split,
-            seconds=sum(_slowest(times, part) for part in test.mixture()),
-        )
-        for test, likely in zip(tests, total, strict=True)
-    ]
+    return Measured(
+        good,
+        tuple(names[index] for index in good),
+        tuple(names[index] for index in sorted(faults)),
+        total[:, good],
+        tuple(sum(_slowest(times, part) for part in test.mixture()) for test in tests),
+    )
 
 
 def none_readable(images: int, faults: Mapping[int, str]) -> DataError:
@@ -194,6 +258,7 @@ def share_of_tests(
     split: str,
     workers: int | None,
     progress: Progress | None,
+    activation: Activation = softmax,
 ) -> Share:
     """Return the posteriors of this process's share of the images in M tests.
 
@@ -205,6 +270,7 @@ def share_of_tests(
         split: Name of the split, for the progress.
         workers: Decoding processes.
         progress: Progress reporting.
+        activation: Makes posteriors of scores.
     """
     block = block_size(len(samples))
     mine = group.share(len(samples), block)
@@ -221,6 +287,7 @@ def share_of_tests(
             pictures,
             mixtures,
             average=tests[0].protocols[0].average,
+            activation=activation,
             block=block,
             task=task,
             seconds=own,

@@ -100,7 +100,11 @@ def macro_f1(guesses: ArrayLike, labels: ArrayLike) -> float:
     return 100 * float((2 * right[there] / both[there]).mean())
 
 
-TITLES = {"top1_error": "top-1 error", "localization_error": "localization error"}
+TITLES = {
+    "top1_error": "top-1 error",
+    "localization_error": "localization error",
+    "subset_error": "subset error",
+}
 """Title of each error, which is in percent, by its name in results and logs."""
 
 

@@ -69,6 +69,9 @@ def view_groups(protocol: TestProtocol, net: int = 0) -> list[ViewGroup]:
 Mixture = Mapping[ViewGroup, float]
 """A test: the weight of each part; weights sum to one."""
 
+Activation = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+"""Function from scores to posteriors; the number is the axis of the classes."""
+
 Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Function from maps (n, C, h, w) of n views to (n, K)."""
 
@@ -88,6 +91,7 @@ def mix_posteriors(
     mixtures: Sequence[Mixture],
     *,
     average: Average = "paper",
+    activation: Activation = softmax,
     block: int = 256,
     task: ProgressTask | None = None,
     seconds: dict[ViewGroup, float] | None = None,
@@ -104,26 +108,28 @@ def mix_posteriors(
         pictures: Images at every scale of the mixtures. Afterwards it lists the unreadable ones.
         mixtures: The tests.
         average: Averaging rule; see :class:`~verydeep.evaluation.protocol.TestProtocol`.
+        activation: Makes posteriors of scores along an axis: the softmax, or the sigmoid for
+            classes that do not exclude each other.
         block: Images per block.
         task: Receives the number of images done.
         seconds: Receives the time that each part took.
 
     Returns:
-        float32 (M, N, K); rows sum to one, or are zero for unreadable images.
+        float32 (M, N, K); after a softmax rows sum to one; rows are zero for unreadable images.
     """
     total = mix_answers(
         nets,
         classes,
         pictures,
         mixtures,
-        ANSWERS[average],
+        answer_of(average, activation),
         block=block,
         task=task,
         seconds=seconds,
     )
     if average != "scores":
         return total
-    likely = softmax(total, 2)
+    likely = activation(total, 2)
     likely[:, list(pictures.unreadable)] = 0
     return likely
 
@@ -208,9 +214,20 @@ def over_positions(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     return means
 
 
+def answer_of(average: Average, activation: Activation = softmax) -> Answer:
+    """Return the function from score maps (n, K, h, w) to (n, K) applied to each view."""
+    match average:
+        case "paper":
+            return lambda maps: activation(over_positions(maps), 1)
+        case "scores":
+            return over_positions
+        case "posteriors":
+            return lambda maps: over_positions(activation(maps, 1))
+
+
 ANSWERS: dict[Average, Answer] = {
-    "paper": lambda maps: softmax(over_positions(maps), 1),
-    "scores": over_positions,
-    "posteriors": lambda maps: over_positions(softmax(maps, 1)),
+    "paper": answer_of("paper"),
+    "scores": answer_of("scores"),
+    "posteriors": answer_of("posteriors"),
 }
-"""Functions from score maps (n, K, h, w) to (n, K), applied before views are averaged."""
+"""The same for classes that exclude each other."""

@@ -19,8 +19,9 @@ from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.description import steps
 from verydeep.evaluation.evaluate import Model, Test, check_tests, rescaling
-from verydeep.evaluation.posteriors import ANSWERS
+from verydeep.evaluation.posteriors import Activation, answer_of
 from verydeep.evaluation.protocol import TestProtocol
+from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.softmax import softmax
 from verydeep.evaluation.view_batching import show
 
@@ -147,22 +148,27 @@ def explain(
     picture = next(iter(pictures), None)
     if picture is None:
         raise PictureError(pictures.unreadable[0])
+    activation = activation_of(models)
     nets = [
-        [*_stages(net, model, protocol, picture)]
+        [*_stages(net, model, protocol, picture, activation)]
         for net, (model, protocol) in enumerate(zip(models, protocols, strict=True))
     ]
     answers = np.stack([np.stack([answer for _, answer in stages]).mean(0) for stages in nets])
     return Explanation(
         source=None if isinstance(source, Image.Image) else source,
-        steps=steps(models, protocols),
+        steps=steps(models, protocols, activation.__name__),
         stages=tuple(stage for stages in nets for stage, _ in stages),
-        likely=_posterior(answers.mean(0), protocols[0]),
+        likely=_posterior(answers.mean(0), protocols[0], activation),
         classes=models[0].classes,
     )
 
 
 def _stages(
-    net: int, model: Model, protocol: TestProtocol, picture: TestPicture
+    net: int,
+    model: Model,
+    protocol: TestProtocol,
+    picture: TestPicture,
+    activation: Activation,
 ) -> Iterator[tuple[Stage, NDArray[np.float32]]]:
     """Yield each stage with its average of scores or posteriors."""
     for scale in protocol.used_scales:
@@ -173,13 +179,13 @@ def _stages(
             for view in kind(height, width, model.input_size):
                 shown = show(pixels, view).copy().transpose(2, 0, 1)
                 maps = np.asarray(model.score_map(shown[None]))
-                (answer,) = ANSWERS[protocol.average](maps)
+                (answer,) = answer_of(protocol.average, activation)(maps)
                 size = (maps.shape[2], maps.shape[3])
-                glances.append(Glance(view, size, _posterior(answer, protocol)))
+                glances.append(Glance(view, size, _posterior(answer, protocol, activation)))
                 answers.append(answer)
             mean = np.stack(answers).mean(0)
             name = type(kind).__name__.removesuffix("Crops").lower()
-            likely = _posterior(mean, protocol)
+            likely = _posterior(mean, protocol, activation)
             stage = Stage(
                 net=net,
                 model=model.name,
@@ -195,5 +201,12 @@ def _stages(
             yield stage, mean
 
 
-def _posterior(answer: NDArray[np.float32], protocol: TestProtocol) -> NDArray[np.float32]:
-    return softmax(answer, 0) if protocol.average == "scores" else answer
+def activation_of(models: Sequence[Model]) -> Activation:
+    """Return the sigmoid for multi-label models, else the softmax."""
+    return sigmoid if getattr(models[0], "multi_label", False) else softmax
+
+
+def _posterior(
+    answer: NDArray[np.float32], protocol: TestProtocol, activation: Activation
+) -> NDArray[np.float32]:
+    return activation(answer, 0) if protocol.average == "scores" else answer

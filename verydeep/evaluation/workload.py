@@ -11,6 +11,15 @@ LONGER_SIDE = 4 / 3
 """Assumed longer side of an image, in smallest sides."""
 
 
+def shapes_vary(protocols: Iterable[TestProtocol]) -> bool:
+    """Return whether views have the shapes of the images, rather than one shape for all.
+
+    >>> shapes_vary([TestProtocol("center")]), shapes_vary([TestProtocol("both")])
+    (False, True)
+    """
+    return any(protocol.name in ("dense", "both") for protocol in protocols)
+
+
 def pixels_to_see(protocols: Iterable[TestProtocol], images: int, input_size: int) -> int:
     """Return the pixels of all views of photographs, each view counted once.
 

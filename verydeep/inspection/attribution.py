@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from verydeep.errors import InputError, MissingExtra, did_you_mean
 from verydeep.inspection.differentiable import Scores
 from verydeep.inspection.layers import parts_of
-from verydeep.inspection.subject import Subject
+from verydeep.inspection.subject import Subject, probabilities_of
 from verydeep.nets.interface import Net
 
 Measure = Literal["score", "probability"]
@@ -211,7 +211,7 @@ def occlusion(
     def evaluate(images: Tensor) -> Tensor:
         # Preprocessing works in place on float tensors.
         scores = model.score_map(images.clone()).mean((2, 3))
-        return (scores if measure == "score" else scores.softmax(1)).cpu()
+        return (scores if measure == "score" else probabilities_of(model, scores)).cpu()
 
     drops = (
         _captum()

@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 from verydeep.errors import InputError
 from verydeep.inspection.differentiable import Scores
+from verydeep.inspection.subject import probabilities_of
 from verydeep.models.classifier import Classifier
 from verydeep.system.progress import Progress
 
@@ -129,7 +130,7 @@ def class_model(
         trace.append(float(scores.net(x)[0, label]))
         pixels = scores.colours(x).round().clamp(0, 255).to(torch.uint8)
         (final,) = scores(pixels.float())
-    probability = float(final.softmax(0)[label])
+    probability = float(probabilities_of(model, final)[label])
     image = pixels[0].cpu().contiguous()
     return ClassModel(label, image, tuple(trace), float(final[label]), probability, ascent)
 

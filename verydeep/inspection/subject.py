@@ -34,8 +34,8 @@ class Subject:
         pixels: Upright, rescaled or cropped input image, uint8 (3, H, W) on the CPU; H and W at
             least ``model.input_size``; of a volume (3, D, H, W). On a larger image the net is
             applied densely, and its scores are averaged over the positions.
-        probabilities: Softmax of the averaged scores, float32 (K,); empty if the net has
-            convolutions only.
+        probabilities: Softmax of the averaged scores, or sigmoid if the net is multi-label,
+            float32 (K,); empty if the net has convolutions only.
         label: Class to explain, by default the most likely one; -1 without classes.
     """
 
@@ -49,6 +49,11 @@ class Subject:
     def title(self) -> str:
         """Title of the explained class."""
         return self.model.title(self.label) if self.model.classes else ""
+
+    @property
+    def activation(self) -> str:
+        """What makes probabilities of scores: softmax, or sigmoid if the net is multi-label."""
+        return "sigmoid" if self.model.multi_label else "softmax"
 
     @property
     def quoted(self) -> str:
@@ -152,9 +157,17 @@ def make_subject(model: Classifier, name: str, pixels: Tensor, label: int | None
     if not model.classes:
         return Subject(model, name, pixels, torch.empty(0), -1)
     scores = model.score_map(pixels[None])[0].flatten(1).mean(1)
-    probabilities = scores.softmax(0).cpu()
+    probabilities = probabilities_of(model, scores).cpu()
     chosen = int(probabilities.argmax()) if label is None else label
     return Subject(model, name, pixels, probabilities, chosen)
+
+
+def probabilities_of(model: Classifier, scores: Tensor) -> Tensor:
+    """Return the probabilities of scores, whose last axis is that of the classes.
+
+    They come from the softmax, or from the sigmoid if the model is multi-label.
+    """
+    return scores.sigmoid() if model.multi_label else scores.softmax(-1)
 
 
 def find_class(model: Classifier, name: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.localization.detect import Located, locate
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
@@ -49,7 +49,8 @@ def localize(
     sources = list_pictures(pictures, progress)
     how = BoxProtocol.of(protocol).for_nets(models, nets, len(models[0].classes))
     for model in (*models, *nets):
-        model.prepare(pixels_to_see([how.as_test], len(sources), model.input_size), progress)
+        pixels = pixels_to_see([how.as_test], len(sources), model.input_size)
+        model.prepare(pixels, progress, shapes_vary=shapes_vary([how.as_test]))
     tested = TestPictures(sources, how.used_scales)
     with progress.task("finding objects", len(sources)) as task:
         found = locate(models, nets, tested, how, task=task)

@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 IN_A_TABLE = 60
 """Maximum number of classes listed in a table, one per row."""
 
-PERCENT = ("top1_accuracy", "macro_f1", "calibration_error", "calibration_error_by_chance")
+PERCENT = (
+    *("top1_accuracy", "macro_f1", "calibration_error", "calibration_error_by_chance"),
+    *("mean_average_precision", "micro_average_precision", "voc2007_mean_average_precision"),
+    *("micro_f1", "micro_precision", "micro_recall", "subset_accuracy", "hamming_loss"),
+)
 """Measures in percent, in addition to all errors."""
+
+PLAIN = ("coverage_error",)
+"""Errors that are not in percent."""
 
 HOW = (
     *("images", "unreadable", "split", "protocol", "scales", "flip", "grid", "average", "views"),
     *("steps", "models", "nets", "seconds", "classes", "baselines", "calibrated", "top", "merging"),
-    *("trained_on", "validated_on", "engine", "precision"),
+    *("trained_on", "validated_on", "engine", "precision", "unlabelled", "thresholds_fitted_on"),
 )
 """Keys that describe the test; all other keys are measures."""
 
@@ -90,7 +97,7 @@ def _measured(model: TrainedNet) -> Iterator[str]:
     for key, value in measured.items():
         if not _is_measure(key, value) or (key.startswith("top5") and len(model.classes) <= 5):
             continue
-        interval = measured.get(key.replace("_error", "_interval")) if "_error" in key else None
+        interval = measured.get(_interval_key(key))
         between = "{:.1f} to {:.1f} %".format(*interval) if interval else ""
         yield f"| {_title(key)} | {_value(key, value)} | {between} |"
     for name, baseline in (measured.get("baselines") or {}).items():
@@ -98,6 +105,12 @@ def _measured(model: TrainedNet) -> Iterator[str]:
             what = f"to compare: {name.replace('_', ' ')}, {_title(key)}"
             yield f"| {escape_markdown(what)} | {_value(key, value)} | |"
     yield from _how_measured(measured)
+
+
+def _interval_key(measure: str) -> str:
+    if "_error" in measure:
+        return measure.replace("_error", "_interval")
+    return f"{measure}_interval"
 
 
 def _is_measure(key: str, value: Any) -> bool:
@@ -114,7 +127,7 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        error = key.endswith("error") or key in PERCENT
+        error = (key.endswith("error") and key not in PLAIN) or key in PERCENT
         return f"{value:.2f} %" if error else f"{value:,}" if type(value) is int else f"{value:.4g}"
     return escape_markdown(str(value))
 
@@ -162,15 +175,26 @@ def _classes(model: TrainedNet) -> Iterator[str]:
     if len(titles) > IN_A_TABLE:
         yield f"By number, from 0: {', '.join(titles)}"
         return
+    limits = getattr(model, "thresholds", None)
     named = any(model.title(k) != name for k, name in enumerate(model.classes))
-    head = ("number", "class", *["name in the data"] * named)
+    head = ("number", "class", *["name in the data"] * named, *["threshold"] * bool(limits))
     yield from (f"| {' | '.join(head)} |", f"|{'---|' * len(head)}")
     for label, title in enumerate(titles):
         more = f" {escape_markdown(model.classes[label])} |" if named else ""
+        more += f" {limits.values[label]:.3f} |" if limits else ""
         yield f"| {label} | {title} |{more}"
 
 
 def _limits(model: TrainedNet) -> Iterator[str]:
+    if getattr(model, "multi_label", False):
+        yield (
+            f"It knows these {plural(len(model.classes), 'class', 'classes')} alone. An image may "
+            "have several of them, or none: each class has a probability of its own, and those "
+            "that reach their threshold are predicted. What was measured holds for images like "
+            "those of the test. The licences of the training images and of this model are not "
+            "recorded here."
+        )
+        return
     yield (
         f"It knows these {plural(len(model.classes), 'class', 'classes')} alone: an image of "
         "anything else gets one of them, too, often with a high probability. What was measured "

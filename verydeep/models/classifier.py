@@ -20,9 +20,16 @@ from verydeep.data.images.member import ImageSource
 from verydeep.data.volumes.inputs import list_volumes
 from verydeep.errors import ModelError
 from verydeep.evaluation.calibration import Calibration
+from verydeep.evaluation.thresholds import Thresholds
 from verydeep.models.card import model_card
 from verydeep.models.exported.reading import is_exported
-from verydeep.models.folder import ModelConfig, read_model, write_model
+from verydeep.models.folder import (
+    ModelConfig,
+    TaskName,
+    read_model,
+    read_task,
+    write_model,
+)
 from verydeep.models.path import find_model, int8_in, is_weights
 from verydeep.models.predictor import Predictor
 from verydeep.models.tensors import arrays_too
@@ -54,9 +61,15 @@ class Classifier(TrainedNet, Predictor):
 
     Attributes:
         calibration: Temperature of the probabilities; None if not fitted.
+        multi_label: Whether an image may have several classes, or none: each class has a sigmoid
+            of its own.
+        thresholds: Probabilities from which the classes of a multi-label classifier are predicted;
+            None if not fitted.
     """
 
     calibration: Calibration | None = None
+    multi_label: bool = False
+    thresholds: Thresholds | None = None
 
     interpolation = "bilinear"
 
@@ -109,11 +122,18 @@ class Classifier(TrainedNet, Predictor):
         """Write a model folder: ``config.json``, ``model.safetensors``, ``README.md``."""
         use = USE if self.classes else FEATURES
         calibration = asdict(self.calibration) if self.calibration else None
-        config = self.config("classification", calibration=calibration)
+        thresholds = asdict(self.thresholds) if self.thresholds else None
+        task: TaskName = "multi-label" if self.multi_label else "classification"
+        config = self.config(task, calibration=calibration, thresholds=thresholds)
         write_model(Path(folder), self.net, config, model_card(self, use))
 
 
-def load_classifier(folder: str | Path, compute: Compute | str | None = None) -> Classifier:
+def load_classifier(
+    folder: str | Path,
+    compute: Compute | str | None = None,
+    *,
+    multi_label: bool | None = False,
+) -> Classifier:
     """Load a classifier from a model folder, a run folder (its best model) or published weights.
 
     Args:
@@ -122,10 +142,11 @@ def load_classifier(folder: str | Path, compute: Compute | str | None = None) ->
             once, with a file of them after a colon (``torchvision/vgg16:FILE``); or a file of
             weights of another framework.
         compute: Device and precision; a string names the device.
+        multi_label: Whether it must be a multi-label classifier; None accepts both kinds.
 
     Raises:
         ModelError: There is no such model or weights, the files are inconsistent, or the folder
-            holds a box regressor.
+            holds a model of another task.
     """
     if is_exported(folder):
         raise ModelError(
@@ -139,7 +160,10 @@ def load_classifier(folder: str | Path, compute: Compute | str | None = None) ->
 
         return imported_classifier(import_source(folder, progress=choose_progress(None)), compute)
     found = find_model(folder)
-    net, config = read_model(found, "classification")
+    task: TaskName = "multi-label" if multi_label else "classification"
+    if multi_label is None and read_task(found) == "multi-label":
+        task = "multi-label"
+    net, config = read_model(found, task)
     return _classifier(net, config, compute, int8_in(found))
 
 
@@ -151,8 +175,10 @@ def imported_classifier(imported: Imported, compute: Compute | str | None = None
 def _classifier(
     net: Net, config: ModelConfig, compute: Compute | str | None, int8: Path | None = None
 ) -> Classifier:
-    given = config.calibration
+    given, limits = config.calibration, config.thresholds
     return Classifier(
         **from_config(net, config, Compute.of(compute).machine(), int8),
         calibration=Calibration(**given.model_dump()) if given else None,
+        multi_label=config.task == "multi-label",
+        thresholds=Thresholds(**limits.model_dump()) if limits else None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -28,7 +28,7 @@ from verydeep.system.option_names import option
 if TYPE_CHECKING:
     from verydeep.nets.interface import Net
 
-TaskName = Literal["classification", "localization"]
+TaskName = Literal["classification", "localization", "multi-label"]
 
 
 class _Strict(BaseModel):
@@ -100,6 +100,16 @@ class CalibrationConfig(_Strict):
     kept: Literal[True] = True
 
 
+class ThresholdsConfig(_Strict):
+    """Thresholds of a multi-label classifier, and the data they were fitted on."""
+
+    values: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    own: tuple[bool, ...]
+    split: str
+    protocol: str
+    images: int = Field(ge=1)
+
+
 class ModelConfig(_Strict):
     """Everything about a model except its weights: ``config.json``.
 
@@ -117,6 +127,7 @@ class ModelConfig(_Strict):
     test_flip: bool = True
     measured: dict[str, Any] | None = None
     calibration: CalibrationConfig | None = None
+    thresholds: ThresholdsConfig | None = None
     per_class: bool | None = None
     baselines: dict[str, tuple[float, float, float, float]] = {}
     source: dict[str, Any] | None = None
@@ -124,9 +135,16 @@ class ModelConfig(_Strict):
     @property
     def outputs(self) -> int:
         """Outputs of the net's last layer: one score per class, or four values per box."""
-        if self.task == "classification":
+        if self.task != "localization":
             return len(self.classes)
         return 4 * (len(self.classes) if self.per_class else 1)
+
+    @model_serializer(mode="wrap")
+    def _own_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = dump(self)
+        if self.task != "multi-label":  # left out, as by versions that knew no other
+            found.pop("thresholds", None)
+        return found
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelConfig:
@@ -136,8 +154,15 @@ class ModelConfig(_Strict):
             raise ValueError("test_scales: at least one")
         if not all(self.net.input_size <= scale <= 2**14 for scale in self.test_scales):
             raise ValueError(f"test_scales: from {self.net.input_size} to {2**14} pixels")
-        if (self.per_class is None) != (self.task == "classification"):
+        if (self.per_class is None) != (self.task != "localization"):
             raise ValueError("per_class: true or false for a box regressor, else null")
+        if self.thresholds is not None:
+            if self.task != "multi-label":
+                raise ValueError("thresholds: are of multi-label classifiers")
+            if {len(self.thresholds.values), len(self.thresholds.own)} != {len(self.classes)}:
+                raise ValueError("thresholds: one for each class")
+        if self.calibration is not None and self.task == "multi-label":
+            raise ValueError("calibration: a temperature is of classes that exclude each other")
         return self
 
 
@@ -155,7 +180,11 @@ def write_model(folder: Path, net: Net, config: ModelConfig, card: str) -> None:
     write_text(folder / CARD, card)
 
 
-NAMES: dict[TaskName, str] = {"classification": "a classifier", "localization": "a box regressor"}
+NAMES: dict[TaskName, str] = {
+    "classification": "a classifier",
+    "localization": "a box regressor",
+    "multi-label": "a multi-label classifier",
+}
 
 
 def read_task(folder: str | Path) -> TaskName:
@@ -183,11 +212,7 @@ def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
 
     config = read_config(folder)
     if config.task != task:
-        raise ModelError(
-            f"{folder}: holds {NAMES[config.task]} (task {config.task!r}), where "
-            f"{NAMES[task]} is needed; box regressors are given with {option('boxes')}, beside "
-            "classifiers"
-        )
+        raise wrong_task(folder, config.task, task)
     try:
         with torch.device("meta"):
             net = config.net.build(config.outputs)
@@ -203,6 +228,16 @@ def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
     except RuntimeError as error:
         raise ModelError(f"{folder}: {WEIGHTS} does not fit {CONFIG}: {error}") from error
     return net, config
+
+
+def wrong_task(folder: object, found: TaskName, needed: TaskName) -> ModelError:
+    """Return the error for a model that was trained for another task."""
+    holds = f"{folder}: holds {NAMES[found]} (task {found!r})"
+    if found == "multi-label" and needed == "classification":
+        return ModelError(f"{holds}, where a classifier of one class per image is needed")
+    boxes = f"; box regressors are given with {option('boxes')}, beside classifiers"
+    advice = "" if "multi-label" in (found, needed) else boxes
+    return ModelError(f"{holds}, where {NAMES[needed]} is needed{advice}")
 
 
 def read_config(folder: Path) -> ModelConfig:

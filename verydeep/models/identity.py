@@ -20,6 +20,8 @@ def model_key(model: AnyClassifier) -> str:
     """
     calibration = asdict(model.calibration) if model.calibration else None
     about = [_weights(model), list(model.classes), calibration, model.interpolation]
+    if model.multi_label:
+        about.append(asdict(model.thresholds) if model.thresholds else "multi-label")
     titles = [model.title(label) for label in range(len(model.classes))]
     return hashlib.sha256(json.dumps([*about, titles]).encode()).hexdigest()[:32]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verydeep.models.exported.reading import SUFFIXES, is_exported, read_metadata
-from verydeep.models.folder import read_config
+from verydeep.models.folder import TaskName, read_config, wrong_task
 from verydeep.models.path import find_model, is_other_torchvision, is_weights
 from verydeep.nets.registry import family_of
 from verydeep.system.settings import Compute
@@ -19,28 +19,56 @@ if TYPE_CHECKING:
     AnyClassifier = Classifier | TorchvisionClassifier | ExportedClassifier
 
 
-def load_any_classifier(model: str | Path, compute: Compute | str | None = None) -> AnyClassifier:
+def load_any_classifier(
+    model: str | Path,
+    compute: Compute | str | None = None,
+    *,
+    multi_label: bool | None = False,
+) -> AnyClassifier:
     """Load a classifier of any kind.
 
     Args:
         model: Model or run folder, file written by ``verydeep export``, name or file of weights,
             or ``torchvision/NAME``.
         compute: Device and precision; a string names the device.
+        multi_label: Whether it must be a multi-label classifier; None accepts both kinds.
 
     Raises:
-        ModelError: There is no such model, or its files are damaged.
+        ModelError: It is of another kind. There is no such model, or its files are damaged.
     """
     if names_exported(model):
         from verydeep.models.exported.classifier import load_exported
 
-        return load_exported(model, compute)
+        return check_kind(load_exported(model, compute), model, multi_label)
     if is_other_torchvision(model):
         from verydeep.models.torchvision import torchvision_classifier
 
-        return torchvision_classifier(str(model), compute=compute)
+        return check_kind(torchvision_classifier(str(model), compute=compute), model, multi_label)
     from verydeep.models.classifier import load_classifier
 
-    return load_classifier(model, compute)
+    return load_classifier(model, compute, multi_label=multi_label)
+
+
+def is_multi_label(model: str | Path) -> bool:
+    """Return whether a folder holds a multi-label classifier, without loading it."""
+    if names_exported(model):
+        return read_metadata(Path(model).expanduser()).multi_label
+    if is_weights(model) or not Path(model).expanduser().is_dir():
+        return False
+    return read_config(find_model(model)).task == "multi-label"
+
+
+def check_kind(loaded: AnyClassifier, name: object, multi_label: bool | None) -> AnyClassifier:
+    """Return a loaded classifier, unless it is of another kind than needed.
+
+    Raises:
+        ModelError: It is a multi-label classifier where one of one class per image is needed, or
+            the other way round.
+    """
+    if multi_label is None or loaded.multi_label == multi_label:
+        return loaded
+    kinds: tuple[TaskName, TaskName] = ("classification", "multi-label")
+    raise wrong_task(name, kinds[loaded.multi_label], kinds[multi_label])
 
 
 def takes_crops_only(model: str) -> bool:

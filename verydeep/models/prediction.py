@@ -34,6 +34,9 @@ class Prediction:
             unreadable.
         probabilities: Probabilities of all classes, float32 (K,), in the order of
             ``model.classes``; None if the image is unreadable or a box regressor was used.
+        labels: Of a multi-label model, the classes whose probability reaches their threshold, most
+            likely first; titles where classes have them. None for other models, and if the image
+            is unreadable.
     """
 
     source: Path | None
@@ -42,6 +45,7 @@ class Prediction:
     boxes: tuple[Box | None, ...] = ()
     class_name: str | None = None
     probabilities: NDArray[np.float32] | None = field(default=None, compare=False)
+    labels: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str | None:
@@ -75,6 +79,8 @@ class Prediction:
         if self.fault:
             return "cannot be read"
         ranked = [f"{name} {probability:.1%}" for name, probability in self.ranking[:SHOWN]]
+        if self.labels is not None:
+            return f"{', '.join(self.labels) or 'none'} ({', '.join(ranked)})"
         return ", ".join(ranked)
 
 

@@ -22,7 +22,10 @@ from verydeep.evaluation.calibration import Calibration, temper
 from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.posteriors import mix_posteriors, view_groups
 from verydeep.evaluation.protocol import Scales, TestProtocol
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.sigmoid import sigmoid
+from verydeep.evaluation.softmax import softmax
+from verydeep.evaluation.thresholds import USUAL, Thresholds
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.prediction import Prediction, Predictions
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress, ProgressTask, ProgressWish, choose_progress
@@ -37,6 +40,8 @@ class Predictor:
         test_scales: Default test scales Q, in pixels.
         test_flip: Average with the mirror image by default.
         any_size: True if the model takes images of any size, False if only the central square.
+        multi_label: Whether an image may have several classes, or none.
+        thresholds: Probabilities from which classes are predicted then; None if not fitted.
         interpolation: Interpolation for rescaling images, ``bilinear`` or ``bicubic``.
     """
 
@@ -51,6 +56,8 @@ class Predictor:
     test_flip: bool
     any_size: bool
     interpolation: str
+    multi_label: bool = False
+    thresholds: Thresholds | None = None
 
     train_scale: tuple[int, int]
     machine: Machine
@@ -74,7 +81,9 @@ class Predictor:
     def score_map(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return scores (N, K, h, w) before the softmax, from uint8 images (N, 3, H, W)."""
 
-    def prepare(self, pixels: float, progress: Progress | None = None) -> None:
+    def prepare(
+        self, pixels: float, progress: Progress | None = None, *, shapes_vary: bool = False
+    ) -> None:
         """Choose the engine for a job of so many pixels; without a choice, do nothing."""
 
     @property
@@ -121,7 +130,8 @@ class Predictor:
         progress = choose_progress(progress)
         sources = self.sources(pictures, progress)
         how = self.test_protocol(scales, flip)
-        self.prepare(pixels_to_see([how], len(sources), self.input_size), progress)
+        pixels = pixels_to_see([how], len(sources), self.input_size)
+        self.prepare(pixels, progress, shapes_vary=shapes_vary([how]))
         with progress.task("naming images", len(sources)) as task:
             return self.predict_sources(sources, how, top=top, task=task)
 
@@ -164,14 +174,38 @@ class Predictor:
             As for :meth:`predict`.
         """
         tested = TestPictures(sources, how.used_scales, workers, interpolation=self.interpolation)
+        return self.predict_tested(tested, how, top=top, task=task)
+
+    def predict_tested(
+        self,
+        tested: TestPictures,
+        how: TestProtocol,
+        *,
+        top: int = 5,
+        task: ProgressTask | None = None,
+    ) -> Predictions:
+        """Predict the classes of images that are rescaled already, or will be when iterated.
+
+        Args:
+            tested: Images at every scale of the protocol, in the model's interpolation.
+            how: From :meth:`test_protocol`.
+            top: Maximum number of classes in the ranking.
+            task: Receives the number of images done.
+
+        Returns:
+            As for :meth:`predict`.
+        """
         groups = view_groups(how)
         mixture = dict.fromkeys(groups, 1 / len(groups))
-        (likely,) = mix_posteriors([self], len(self.classes), tested, [mixture], task=task)
+        activation = sigmoid if self.multi_label else softmax
+        (likely,) = mix_posteriors(
+            [self], len(self.classes), tested, [mixture], activation=activation, task=task
+        )
         if self.calibration:
             likely = temper(likely, self.calibration.temperature)
         predictions = (
             self._prediction(source, likely[index], tested.unreadable.get(index), top)
-            for index, source in enumerate(sources)
+            for index, source in enumerate(tested.pictures)
         )
         return Predictions(predictions, **self.answered_by)
 
@@ -185,7 +219,8 @@ class Predictor:
             options: Other arguments of :meth:`predict`, except ``top``.
 
         Returns:
-            Probabilities, float32 (N, K), columns in the order of :attr:`classes`; rows sum to one.
+            Probabilities, float32 (N, K), columns in the order of :attr:`classes`; rows sum to one
+            unless the model is multi-label.
 
         Raises:
             PictureError: An image cannot be read.
@@ -195,6 +230,12 @@ class Predictor:
             raise PictureError("\n".join(["images without probabilities:", *faults]))
         rows = [one.probabilities for one in found if one.probabilities is not None]
         return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
+
+    def _predicted(self, likely: NDArray[np.float32]) -> list[int]:
+        """Return the classes above their thresholds, most likely first."""
+        limits = self.thresholds.values if self.thresholds else (USUAL,) * len(self.classes)
+        ranked = likeliest(likely[None], len(self.classes))[0].tolist()
+        return [label for label in ranked if likely[label] >= limits[label]]
 
     def _prediction(
         self,
@@ -213,4 +254,5 @@ class Predictor:
             tuple(ranking),
             class_name=self.classes[labels[0]],
             probabilities=likely.copy(),
+            labels=tuple(map(self.title, self._predicted(likely))) if self.multi_label else None,
         )

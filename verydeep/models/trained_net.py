@@ -156,12 +156,15 @@ class TrainedNet(CropSized):
             self._eager = Eager(self.net, self.preprocessing, self.machine, exact_answers=exact)
         return self._eager
 
-    def prepare(self, pixels: float, progress: Progress | None = None) -> None:
+    def prepare(
+        self, pixels: float, progress: Progress | None = None, *, shapes_vary: bool = False
+    ) -> None:
         """Choose the engine for a job before it begins; without this, ``auto`` means eager PyTorch.
 
         Args:
             pixels: Pixels of all images and views of the job.
             progress: Told of trials and of the engine that is taken.
+            shapes_vary: Whether its images may have many shapes.
 
         Raises:
             InputError: The engine is not installed, or the model has no int8 variant.
@@ -170,7 +173,7 @@ class TrainedNet(CropSized):
         if self._engine is not None and self._engine is not self._eager:
             return
         if self.machine.engine == AUTO and self.machine.precision != "int8":
-            self._engine = fastest_engine(self, pixels, progress)
+            self._engine = fastest_engine(self, pixels, progress, shapes_vary=shapes_vary)
         elif self._engine is None:
             self._engine = named_engine(self, progress)
 

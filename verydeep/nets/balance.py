@@ -30,8 +30,8 @@ def balance(net: Net, x: Tensor) -> bool:
     Returns:
         Whether the net was rescaled; nets with normalisation layers are left as they are.
     """
-    kinds = {type(module) for module in net.features}
-    if kinds & {nn.BatchNorm2d, nn.BatchNorm3d, nn.LocalResponseNorm}:
+    norms = (nn.BatchNorm2d, nn.BatchNorm3d, nn.LocalResponseNorm)
+    if any(isinstance(module, norms) for module in net.features):
         return False
     size = 1.0
     for module in net.features:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from verydeep.nets.families import GOOGLENET
 from verydeep.nets.initialize import initialize
+from verydeep.nets.local_norm import LocalResponseNorm
 from verydeep.nets.stacked import Stacked
 from verydeep.nets.table import Kind, check_sizes, scaled
 from verydeep.nets.units import chain, unit
@@ -183,7 +184,7 @@ def _stem(channels: int, width: float, *, batch_norm: bool) -> dict[str, nn.Modu
     few, many, epsilon = scaled(64, width), scaled(192, width), EPSILON if batch_norm else None
 
     def lrn(name: str) -> dict[str, nn.Module]:
-        usual = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
+        usual = LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
         return {} if batch_norm else {name: usual}
 
     return {

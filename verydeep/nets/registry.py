@@ -112,16 +112,18 @@ def anatomy_of(settings: Mapping[str, Any], num_classes: int = 1000) -> Anatomy:
     return anatomy(num_classes=num_classes, **settings)
 
 
-def neighbour_layers(name: str) -> dict[str, tuple[int, ...]]:
-    """Return path and shape of the weights of all convolutions of a neighbour's usual form.
+def neighbour_layers(name: str, *, batch_norm: bool = True) -> dict[str, tuple[int, ...]]:
+    """Return path and shape of the weights of all convolutions of a neighbour of the paper's nets.
 
-    The usual form is that with batch normalisation, whose weights are published.
+    Args:
+        name: Name of the net.
+        batch_norm: Whether it has batch normalisation.
     """
     import torch
     from torch import nn
 
     with torch.device("meta"):
-        net = build(name, 1, batch_norm=True)
+        net = build(name, 1, batch_norm=batch_norm)
     return {
         path: tuple(module.weight.shape)
         for path, module in net.features.named_modules()

@@ -20,6 +20,7 @@ from verydeep.nets.dense import average_scores, classify_densely
 from verydeep.nets.initialize import initialize
 from verydeep.nets.interface import Net
 from verydeep.nets.keywords import refuse_unknown
+from verydeep.nets.local_norm import LocalResponseNorm
 from verydeep.nets.names import check_name, known_as
 from verydeep.nets.spatial import batch_norm, convolution, max_pool
 from verydeep.nets.tiling import map_in_strips
@@ -286,7 +287,7 @@ def _module(layer: table.Layer, dropout: float, dimensions: int) -> nn.Module:
             return nn.ReLU()
         case "lrn":
             # Krizhevsky's k=2, n=5, alpha=1e-4, beta=0.75; PyTorch divides the sum by its size.
-            return nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+            return LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
         case "pool":
             return max_pool(layer.kernel, layer.stride, dimensions)
         case "fc":

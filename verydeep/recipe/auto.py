@@ -38,6 +38,7 @@ class DataFacts:
         mirrored: A mirror image has the same class; not so for digits.
         gpu: Training runs on a GPU.
         dimensions: 2 for images, 3 for volumes.
+        multi_label: An image may have several classes, or none.
     """
 
     pictures: int
@@ -49,6 +50,7 @@ class DataFacts:
     mirrored: bool = True
     gpu: bool = False
     dimensions: int = 2
+    multi_label: bool = False
 
     @property
     def memory(self) -> int | None:
@@ -180,10 +182,12 @@ def _wanted(facts: DataFacts, said: Said) -> Iterator[Choice]:
     )
     yield from _size(facts, said)
     yield _updates(facts, said)
-    yield Choice(
-        {"training.weight_decay": 0.001, "training.label_smoothing": 0.1},
-        "more regularisation than the paper's, for fewer images",
-    )
+    more = "more regularisation than the paper's, for fewer images"
+    if facts.multi_label:
+        yield Choice({"data.task": "multi-label"}, "several labels per image")
+        yield Choice({"training.weight_decay": 0.001 / _of_mean(facts)}, f"{more}; {_MEAN}")
+    else:
+        yield Choice({"training.weight_decay": 0.001, "training.label_smoothing": 0.1}, more)
     if facts.pictures < _FEWER_UNITS_OFF:
         yield Choice({"net.dropout": 0.2}, "with half of the units off, so few updates do not do")
     yield _cache(facts, said)
@@ -211,6 +215,8 @@ def _size(facts: DataFacts, said: Said) -> Iterator[Choice]:
     low, high = size.scale
     if isinstance(given_size, int):
         low, high = max(given_size, SMALLEST_INPUT), max(given_size, SMALLEST_INPUT) * 3 // 2
+    if facts.multi_label:
+        high = low * 9 // 8  # a crop should show every object
     side = size.input_size
     if given_scale is not None:
         low, high = given_scale if isinstance(given_scale, list | tuple) else (given_scale,) * 2
@@ -227,7 +233,7 @@ def _updates(facts: DataFacts, said: Said) -> Choice:
     amount = _row(AMOUNTS, facts.pictures)
     batch = max(amount.batch, _get(said, "training.micro_batch") or 1)
     given = _get(said, "training.batch") or batch
-    rate = float(f"{amount.rate * given / amount.batch:.3g}")
+    rate = float(f"{amount.rate * _of_mean(facts) * given / amount.batch:.3g}")
     plateau = _get(said, "training.schedule") == "plateau"
     epochs = 74 if plateau else amount.epochs
     updates = -(-facts.pictures // given)
@@ -238,8 +244,25 @@ def _updates(facts: DataFacts, said: Said) -> Choice:
             "training.learning_rate": rate,
             "training.epochs": epochs,
         },
-        f"about {plural(updates, 'update')} an epoch from {plural(facts.pictures, 'image')}",
+        f"about {plural(updates, 'update')} an epoch from {plural(facts.pictures, 'image')}"
+        f"{f'; {_MEAN}' if facts.multi_label else ''}",
     )
+
+
+MOST_OF_MEAN = 8
+"""Highest factor for the mean over classes."""
+
+_MEAN = "the loss is a mean over the classes"
+
+
+def _of_mean(facts: DataFacts) -> int:
+    """Return the factor on the learning rate that makes up for a mean over the classes.
+
+    The gradient of a multi-label loss, a mean over K classes, is 1/K of that of their sum. A rate
+    that is larger by a factor, with a weight decay smaller by it, gives the same steps as a loss
+    larger by it.
+    """
+    return min(facts.classes, MOST_OF_MEAN) if facts.multi_label else 1
 
 
 def _cache(facts: DataFacts, said: Said) -> Choice:

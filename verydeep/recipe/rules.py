@@ -59,6 +59,7 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
             f"{list(recipe.initialize.stages)} instead"
         )
     yield from impossible_nets(recipe)
+    yield from _impossible_multi_label(recipe)
     yield from _impossible_box_regressors(recipe)
     yield from _impossible_transfers(recipe)
     given = recipe.test.scales
@@ -89,6 +90,34 @@ def _impossible_transfers(recipe: Recipe) -> Iterator[str]:
         )
     if recipe.data.stream:
         yield "data.stream: must be false for a transfer, which reads images by index; got true"
+
+
+def _impossible_multi_label(recipe: Recipe) -> Iterator[str]:
+    if recipe.data.task != "multi-label":
+        return
+    if recipe.localization is not None:
+        yield "localization: a box regressor learns from images of one class (multi-label data)"
+    if recipe.transfer is not None:
+        yield (
+            "transfer: is for one class per image; train all layers on multi-label data "
+            f"({option('recipe', 'fine-tune')} with {option('init_from', placeholder('MODEL'))})"
+        )
+    if recipe.data.balance == "sampling":
+        yield "data.balance: must be none or weights for multi-label data, got 'sampling' instead"
+    if recipe.data.stream:
+        yield "data.stream: must be false or null for multi-label data, got true instead"
+    if recipe.training.loss != "cross-entropy":
+        yield (
+            "training.loss: must be cross-entropy for multi-label data (binary, of each class), "
+            f"got {recipe.training.loss!r} instead"
+        )
+    if recipe.net.output == "tanh":
+        yield "net.output: must be linear for multi-label data, got 'tanh' instead"
+    if recipe.initialize.stages:
+        yield (
+            "initialize.stages: is for one class per image; train the nets one by one, each with "
+            f"{option('init_from')}, got {list(recipe.initialize.stages)} instead"
+        )
 
 
 def _impossible_box_regressors(recipe: Recipe) -> Iterator[str]:

@@ -174,6 +174,11 @@ class Initialize(Section):
 class Data(Section):
     """Image loading, training crops and augmentation (sections 2.1 and 3.1)."""
 
+    task: Literal["classification", "multi-label"] | None = Field(
+        None,
+        description="multi-label: several classes per image, or none; null: the data decide (not "
+        "in the paper)",
+    )
     train_scale: tuple[int, int] = Field(
         (256, 256), description="S, smallest side after rescaling, pixels; [low, high] jitters"
     )
@@ -211,7 +216,7 @@ class Data(Section):
     balance: Literal["none", "weights", "sampling"] = Field(
         "none",
         description="for classes of unequal size: weights in the loss, or every class drawn as "
-        "often (not in the paper)",
+        "often; multi-label: weights alone, of presence against absence (not in the paper)",
     )
     unreadable_limit: float = Field(
         0.01, ge=0, le=1, description="share of broken images that stops a training"
@@ -250,7 +255,10 @@ class Data(Section):
 class Plateau(Section):
     """Drops of the learning rate on a plateau (section 3.1)."""
 
-    monitor: Literal["loss", "accuracy"] = Field("loss", description="of the validation set")
+    monitor: Literal["loss", "accuracy"] = Field(
+        "loss",
+        description="of the validation set; multi-label: accuracy is the mean average precision",
+    )
     patience: int = Field(5, ge=1, description="epochs without improvement before a drop")
     factor: float = Field(10.0, gt=1, description="the rate is divided by this")
     drops: int = Field(3, ge=0, description="drops, after which the next plateau ends training")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from verydeep.data.fingerprint import (
     record_samples,
     record_splits,
 )
+from verydeep.data.label_sets import LabelSets
 from verydeep.data.pipeline.colour_statistics import ColourStatistics, Scan
 from verydeep.data.read import Data, DataSource
 from verydeep.data.samples import Sample, Samples, SamplesBuilder
@@ -26,7 +28,7 @@ from verydeep.system.progress import Progress
 from verydeep.training.run_folder import PICTURES, RunFolder
 
 Drawn = Mapping[str, Mapping[str, Sequence[str]]]
-"""Names of the images by split and class, for splits drawn by rule."""
+"""Names of the images by split and class (or text of a label set), for splits drawn by rule."""
 
 
 def record_data(
@@ -40,6 +42,7 @@ def record_data(
         "layout": dataset.layout,
         "layout_name": dataset.layout_name,
         "classes": list(dataset.classes),
+        "task": "multi-label" if dataset.multi_label else "classification",
         "titles": dict(dataset.titles),
         "stream": dataset.stream is not None,
         "counts": dataset.sizes,
@@ -120,7 +123,9 @@ def _recorded_source(run: RunFolder, record: Mapping[str, Any]) -> DataSource:
         raise DataError(
             f"{run.path} was trained on images in memory: give them with {option('data')}"
         )
-    return DataSource(record["data"], record.get("layout_name"))  # earlier versions have no layout
+    # Earlier versions have no layout and no task.
+    task = record.get("task", "classification")
+    return DataSource(record["data"], record.get("layout_name"), task)
 
 
 def is_own(run: RunFolder, data: Data, layout: str | None) -> bool:
@@ -209,7 +214,7 @@ def fingerprint(dataset: Dataset) -> str:
         return dataset.stream.fingerprint()
     digest = hashlib.sha256()
     for sample in dataset.split("train"):
-        line = f"{dataset.classes[sample.label]}\t{relative_name(sample.path, dataset.root)}\n"
+        line = f"{dataset.label_text(sample.label)}\t{relative_name(sample.path, dataset.root)}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
@@ -231,7 +236,7 @@ class _Drawn:
         dataset = replace(
             whole,
             classes=classes,
-            splits=_recorded_splits(record["drawn"], there, whole.root, classes),
+            splits=_recorded_splits(record, there, whole.root),
             titles=record["titles"],
             made_by_rule=True,
         )
@@ -280,26 +285,41 @@ def _all(dataset: Dataset) -> Iterator[Sample]:
 
 
 def _recorded_splits(
-    drawn: Drawn, there: Mapping[str, Sample], root: Path, classes: Sequence[str]
+    record: Mapping[str, Any], there: Mapping[str, Sample], root: Path
 ) -> dict[str, Samples]:
     """Return splits as drawn: the recorded images with their recorded classes."""
+    drawn: Drawn = record["drawn"]
+    several = record.get("task") == "multi-label"
+    if several:
+        labels = sorted({text for by_label in drawn.values() for text in by_label})
+    else:
+        labels = record["classes"]
     splits = {}
-    for split, names_by_class in drawn.items():
+    for split, names_by_label in drawn.items():
         builder = SamplesBuilder(root)
-        for label, class_name in enumerate(classes):
-            for name in names_by_class.get(class_name, ()):
+        for label, text in enumerate(labels):
+            for name in names_by_label.get(text, ()):
                 if name in there:
                     one = there[name]
                     builder.add(one.path, label, one.box, one.others)
-        splits[split] = builder.samples()
+        samples = builder.samples()
+        if several:
+            samples = samples.with_sets(_sets(labels, record["classes"]), samples.labels)
+        splits[split] = samples
     return splits
+
+
+def _sets(texts: Iterable[str], classes: Sequence[str]) -> LabelSets:
+    """Return the label sets of their texts."""
+    numbers = {name: label for label, name in enumerate(classes)}
+    return LabelSets.of([numbers[name] for name in json.loads(text)] for text in texts)
 
 
 def _names(dataset: Dataset) -> dict[str, dict[str, list[str]]]:
     drawn: dict[str, dict[str, list[str]]] = {}
     for split, samples in dataset.splits.items():
-        drawn[split] = {name: [] for name in dataset.classes}
+        drawn[split] = {} if dataset.multi_label else {name: [] for name in dataset.classes}
         for sample in samples:
             name = relative_name(sample.path, dataset.root)
-            drawn[split][dataset.classes[sample.label]].append(name)
+            drawn[split].setdefault(dataset.label_text(sample.label), []).append(name)
     return drawn

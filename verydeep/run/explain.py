@@ -127,7 +127,11 @@ def explain(
     _check_target(folder, given)
     with hold(folder):
         started = time.perf_counter()
-        loaded = model if isinstance(model, Classifier) else load_classifier(model, compute)
+        loaded = (
+            model
+            if isinstance(model, Classifier)
+            else load_classifier(model, compute, multi_label=None)
+        )
         sources = loaded.sources(given, progress)
         if loaded.net.dimensions == 3:
             choice = of_volumes(choice, only)
@@ -220,6 +224,8 @@ def _regressors(
     model: Classifier,
     compute: Compute,
 ) -> tuple[Localizer, ...]:
+    if boxes and model.multi_label:
+        raise InputError("box regressors go with classifiers of one class per image")
     nets = tuple(
         net if isinstance(net, Localizer) else load_localizer(net, compute) for net in boxes
     )

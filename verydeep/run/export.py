@@ -215,7 +215,9 @@ def _in_words(size: int) -> str:
 
 def _loaded(model: str | Path | Classifier) -> Classifier:
     loaded = (
-        load_classifier(model, Compute("cpu", "fp32")) if isinstance(model, str | Path) else model
+        load_classifier(model, Compute("cpu", "fp32"), multi_label=None)
+        if isinstance(model, str | Path)
+        else model
     )
     if not loaded.classes:
         loaded.net.check_head()

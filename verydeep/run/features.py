@@ -15,7 +15,7 @@ import numpy as np
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, DataSource
 from verydeep.errors import DataError
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.system.csv_text import csv_text
 from verydeep.system.files import write_json, write_text
@@ -196,9 +196,14 @@ def _parts(
 ) -> Iterator[tuple[About, Iterator[FeaturePart]]]:
     """Load the model and the data, and yield the features part by part."""
     given = model.name if isinstance(model, Classifier) else str(model)
-    model = model if isinstance(model, Classifier) else load_classifier(model, compute)
+    model = (
+        model
+        if isinstance(model, Classifier)
+        else load_classifier(model, compute, multi_label=None)
+    )
     (descriptor or Descriptor()).for_model(model)  # refuses before the data are read
     dataset = source.read(seed=seed, stream=False, progress=progress)
+    dataset.check_single_label("a file of features")
     progress.log(f"{dataset.place}: {dataset.describe()}")
     found = _described(model, given, source.name, dataset, descriptor, compute, progress)
     with found as described:
@@ -217,7 +222,8 @@ def _described(
 ) -> Iterator[tuple[About, Iterator[FeaturePart]]]:
     how = (descriptor or Descriptor()).for_model(model)
     images = sum(map(len, dataset.splits.values()))
-    model.prepare(pixels_to_see([how.views], images, model.input_size), progress)
+    pixels = pixels_to_see([how.views], images, model.input_size)
+    model.prepare(pixels, progress, shapes_vary=shapes_vary([how.views]))
     about = _about(given, place, model, dataset, how)
     with joined() as group:
         found = describe_dataset(

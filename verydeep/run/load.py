@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from verydeep.errors import ModelError
-from verydeep.models.loading import names_exported
+from verydeep.models.loading import check_kind, names_exported
 from verydeep.models.path import names_torchvision
 from verydeep.system.settings import Compute
 
 if TYPE_CHECKING:
     from verydeep.localization.localizer import Localizer
     from verydeep.models.classifier import Classifier
-    from verydeep.models.exported.classifier import ExportedClassifier
     from verydeep.models.folder import TaskName
+    from verydeep.models.loading import AnyClassifier
 
 
 @overload
@@ -22,7 +22,7 @@ def load(
     folder: str | Path,
     compute: Compute | str | None = None,
     *,
-    task: Literal["classification"] | None = None,
+    task: Literal["classification", "multi-label"] | None = None,
 ) -> Classifier: ...
 @overload
 def load(
@@ -30,7 +30,7 @@ def load(
 ) -> Localizer: ...
 def load(
     folder: str | Path, compute: Compute | str | None = None, *, task: TaskName | None = None
-) -> Classifier | Localizer | ExportedClassifier:
+) -> AnyClassifier | Localizer:
     """Load a model folder, the kept model of a run folder, an exported file, or pretrained weights.
 
     Args:
@@ -38,8 +38,8 @@ def load(
             :func:`verydeep.export`, which loads without PyTorch; ``hf:owner/name`` for a model on
             the Hugging Face Hub; or ``torchvision/NAME`` for a pretrained VGG from torchvision.
         compute: Device and precision; a string names the device.
-        task: Required task, ``classification`` or ``localization``; None accepts both, and type
-            checkers then assume a classifier.
+        task: Required task, ``classification``, ``multi-label`` or ``localization``; None accepts
+            all, and type checkers then assume a classifier.
 
     Returns:
         A :class:`~verydeep.Classifier`, a :class:`~verydeep.Localizer`, or for an exported file
@@ -55,7 +55,8 @@ def load(
 
         if task == "localization":
             raise ModelError(f"{folder}: an exported classifier, where a box regressor is needed")
-        return load_exported(folder, compute)
+        exported = load_exported(folder, compute)
+        return check_kind(exported, folder, None if task is None else task == "multi-label")
     from verydeep.localization.localizer import load_localizer
     from verydeep.models.classifier import load_classifier
     from verydeep.models.folder import read_task
@@ -64,4 +65,4 @@ def load(
         task = read_task(folder)
     if task == "localization":
         return load_localizer(folder, compute)
-    return load_classifier(folder, compute)
+    return load_classifier(folder, compute, multi_label=task == "multi-label")

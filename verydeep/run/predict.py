@@ -59,7 +59,7 @@ def predict(
                 f"{option('protocol')}, {option('grid')} and {option('threshold')} are of boxes: "
                 f"name a box regressor with {option('boxes')}"
             )
-        return load_any_classifier(model, compute).predict(
+        return load_any_classifier(model, compute, multi_label=None).predict(
             pictures, top=top, scales=how.scales, flip=how.flip, progress=progress
         )
     if how.name == "center":

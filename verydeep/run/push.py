@@ -64,4 +64,4 @@ def _loaded(model: str | Path | TrainedNet) -> TrainedNet:
         return model
     from verydeep.models.classifier import load_classifier
 
-    return load_classifier(model, "cpu")
+    return load_classifier(model, "cpu", multi_label=None)

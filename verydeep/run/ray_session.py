@@ -42,7 +42,9 @@ class Session(NamedTuple):
 
 
 @contextmanager
-def ray_session(address: str | None, what: str = "bulk work") -> Iterator[Session]:
+def ray_session(
+    address: str | None, what: str = "bulk work", named: str = "address"
+) -> Iterator[Session]:
     """Connect to Ray. What is started here ends with the context.
 
     A program that has connected to Ray before keeps its connection.
@@ -50,6 +52,7 @@ def ray_session(address: str | None, what: str = "bulk work") -> Iterator[Sessio
     Args:
         address: Address of a cluster; None starts Ray on this machine.
         what: What needs Ray, for a message.
+        named: Name of the option that gives the address, for a message.
 
     Raises:
         InputError: There is no cluster at the address.
@@ -63,7 +66,7 @@ def ray_session(address: str | None, what: str = "bulk work") -> Iterator[Sessio
             ray = _package(what)
             connected = ray.is_initialized()
             if not connected:
-                _connect(ray, address, logs)
+                _connect(ray, address, logs, named)
         with _without_messages():
             try:
                 yield Session(ray, local=not connected and address is None)
@@ -94,7 +97,7 @@ def _package(what: str) -> Any:
     return ray
 
 
-def _connect(ray: Any, address: str | None, logs: str) -> None:
+def _connect(ray: Any, address: str | None, logs: str, named: str) -> None:
     local = {
         "_temp_dir": logs,
         "num_cpus": usable_cores(),
@@ -114,7 +117,7 @@ def _connect(ray: Any, address: str | None, logs: str) -> None:
         if address is None:
             raise MachineError(f"Ray does not start on this machine ({reason})") from error
         raise InputError(
-            f"{option('address', address)}: cannot connect to a Ray cluster there ({reason}); "
+            f"{option(named, address)}: cannot connect to a Ray cluster there ({reason}); "
             "ray status on that machine tells whether one is running"
         ) from error
 

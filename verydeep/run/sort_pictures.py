@@ -11,6 +11,7 @@ from pathlib import Path
 
 from verydeep.errors import InputError
 from verydeep.models.prediction import Prediction
+from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 
 UNSURE = "unsure"
@@ -41,8 +42,15 @@ def sort_pictures(
         Number of images by folder, in descending order.
 
     Raises:
-        InputError: The folder is not writable, or a file cannot be read.
+        InputError: The folder is not writable, a file cannot be read, or the predictions are
+            multi-label.
     """
+    predictions = [*predictions]
+    if any(one.labels is not None for one in predictions):
+        raise InputError(
+            f"{option('sort')} puts each image into the folder of one class, and a multi-label "
+            "model gives it several"
+        )
     given = [one for one in predictions if one.source is not None and not one.fault]
     counts: Counter[str] = Counter()
     with (progress or Progress()).task("sorting images", len(given)) as task:

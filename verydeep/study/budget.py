@@ -11,6 +11,7 @@ from typing import NamedTuple
 from verydeep.errors import InputError, did_you_mean
 from verydeep.evaluation.protocol import TestProtocol, multiple_scales, single_scale
 from verydeep.evaluation.workload import pixels_to_see
+from verydeep.localization.protocol import BoxProtocol
 from verydeep.study.conditions import Condition, Measure
 from verydeep.study.plan import Part, TestPart, TrainPart
 from verydeep.system.option_names import option
@@ -18,6 +19,12 @@ from verydeep.system.option_names import option
 CROP = 224
 SMALLER, LARGER, WIDEST = 256, 384, 512
 """The paper's crop, its two fixed training scales, and the end of the jittered range, in pixels."""
+
+FEATURE_SCALES = (256, 384, 512, 640, 768)
+"""The paper's scales of features (appendix B), in pixels; three unless it says five."""
+
+STRIDE = 32
+"""Pixels between neighbouring positions of a dense net of any size."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,18 @@ class Budget:
         (64, 128)
         """
         smaller, larger, widest = (round(s * self.scale) for s in (SMALLER, LARGER, WIDEST))
-        ranges = {"fixed": (smaller, smaller), "fixed-large": (larger, larger)}
-        return ranges.get(condition.train, (smaller, widest))
+        ranges = {"fixed": (smaller, smaller), "jitter": (smaller, widest)}
+        return ranges.get(condition.train, (larger, larger))
 
     def rate(self, condition: Condition) -> float:
         """Return the highest learning rate: a tenth where the same net is trained further.
 
-        As published for S = 384 (section 3.1); for jittered scales the paper gives none.
+        As published for S = 384 (section 3.1) and for boxes (appendix A); for jittered scales the
+        paper gives none. In the few epochs of the smaller budgets boxes learn nothing at a tenth,
+        so they take the whole rate there.
         """
+        if condition.head != "classes" and self.schedule != "plateau":
+            return self.learning_rate
         return self.learning_rate / (10 if goes_on(condition) else 1)
 
     def epochs_of(self, condition: Condition) -> int:
@@ -82,18 +93,50 @@ class Budget:
     def protocol(
         self, condition: Condition, measure: Measure, *, flip: bool = True
     ) -> TestProtocol:
-        """Return a test with its scales in pixels."""
+        """Return a test of a classifier with its scales in pixels."""
         trained = self.train_scale(condition)
         scales = (
             single_scale(trained)
             if measure.scales == "single"
             else multiple_scales(trained, self.input_size)
         )
-        return TestProtocol(measure.protocol, scales, flip)
+        return TestProtocol(measure.protocol, scales, flip)  # type: ignore[arg-type]
+
+    def box_protocol(
+        self, condition: Condition, measure: Measure, *, flip: bool = True
+    ) -> BoxProtocol:
+        """Return a test of box regressors with its scales in pixels.
+
+        As published, at S, or at S − 32 and S; of regressors of two scales, at those of the larger.
+        The whole image is answered densely where the positions cover it. They are 32 pixels apart
+        whatever the size of a crop, so smaller budgets take a grid of 5×5 crops instead.
+
+        >>> print(BUDGETS["full"].box_protocol(Condition("D"), Measure("whole", "single")))
+        dense at Q = 256, with mirror images, top 5 classes
+        >>> print(BUDGETS["small"].box_protocol(Condition("D"), Measure("whole", "single")))
+        crops 5x5 at Q = 64, with mirror images, top 5 classes
+        """
+        trained = self.train_scale(condition)
+        scales = single_scale(trained)
+        if measure.scales == "multi":
+            scales = multiple_scales(trained, self.input_size)[:2]
+        if measure.protocol == "center":
+            return BoxProtocol("center", scales, flip=False)
+        dense = BoxProtocol("dense", scales, flip)
+        return replace(dense, name="crops") if dense.unseen(self.input_size, STRIDE) else dense
+
+    def feature_scales(self, measure: Measure) -> tuple[int, ...]:
+        """Return the scales of features, in pixels.
+
+        >>> BUDGETS["full"].feature_scales(Measure("svm-mean", "multi"))
+        (256, 384, 512)
+        """
+        count = len(FEATURE_SCALES) if measure.scales == "wide" else 3
+        return tuple(round(one * self.scale) for one in FEATURE_SCALES[:count])
 
 
 def goes_on(condition: Condition) -> bool:
-    """Return whether a training goes on from the same net at a smaller scale."""
+    """Return whether a training goes on from the same net: at a smaller scale, or of classes."""
     source = condition.source
     return source is not None and source.net == condition.net
 
@@ -145,10 +188,21 @@ class Speed(NamedTuple):
 
 
 class Images(NamedTuple):
-    """Number of images to train on and to test on."""
+    """Number of images to train on and to test on.
+
+    Attributes:
+        train: Images to train on.
+        test: Images to test on.
+        boxed_train: Those with a box among them.
+        boxed_test: Likewise.
+        transfer: Images of the other data set, of all splits.
+    """
 
     train: int
     test: int
+    boxed_train: int = 0
+    boxed_test: int = 0
+    transfer: int = 0
 
 
 @dataclass(frozen=True)
@@ -166,8 +220,12 @@ class Costs:
     images: Images
 
     def seconds(self, part: Part) -> float:
-        """Return the estimated time of a part, without reading of images."""
-        return self._training(part) if isinstance(part, TrainPart) else self._test(part)
+        """Return the estimated time of a part, without reading of images and training of SVMs."""
+        if isinstance(part, TrainPart):
+            return self._training(part)
+        return {"classes": self._test, "boxes": self._box_test, "transfer": self._features}[
+            part.kind
+        ](part)
 
     def total(self, parts: Iterable[Part]) -> float:
         """Return the estimated time of several parts, one after the other."""
@@ -175,6 +233,11 @@ class Costs:
 
     def _training(self, part: TrainPart) -> float:
         speed = self.speeds[part.condition.net]
+        if part.condition.head != "classes":
+            # A step on the fully connected layers alone is a pass through the convolutions.
+            step = speed.testing if part.condition.head.endswith("fc") else speed.training
+            epoch = step * self.images.boxed_train + speed.testing * self.images.boxed_test
+            return self.budget.epochs_of(part.condition) * epoch
         epoch = speed.training * self.images.train + speed.testing * self.images.test
         # After the last epoch the run itself is tested, by the central crop and densely.
         dense = self.budget.protocol(part.condition, Measure())
@@ -186,9 +249,26 @@ class Costs:
             for net in part.needs
         )
 
-    def _views(self, net: Condition, protocols: Sequence[TestProtocol]) -> float:
+    def _box_test(self, part: TestPart) -> float:
+        protocols = [
+            self.budget.box_protocol(condition, measure).as_test
+            for condition, measure in part.tests
+            for _ in condition.members
+        ]
+        # Classifiers see the same views, in tests that guess the class.
+        passes = [one for one in protocols for _ in range(1 if one.name == "center" else 2)]
+        net = part.needs[0]
+        return sum(self._views(net, [one], self.images.boxed_test) for one in passes)
+
+    def _features(self, part: TestPart) -> float:
+        dense = TestProtocol("dense", self.budget.feature_scales(Measure("svm-mean", "wide")), True)
+        return sum(self._views(net, [dense], self.images.transfer) for net in part.needs)
+
+    def _views(
+        self, net: Condition, protocols: Sequence[TestProtocol], images: int | None = None
+    ) -> float:
         size = self.budget.input_size
-        pixels = pixels_to_see(protocols, self.images.test, size)
+        pixels = pixels_to_see(protocols, self.images.test if images is None else images, size)
         return pixels / size**2 * self.speeds[net.net].testing
 
 

@@ -1,105 +1,30 @@
-"""The paper's claims about classification as data: which errors to compare, and what to expect.
+"""The paper's claims as data, by groups.
 
-A claim consists of comparisons. Each compares the errors of two tests, or of several pairs of tests
-averaged: "several test scales beat one" averages over the nets that were tested both ways.
+Those about classification are asked for unless others are named; those about localization and
+transfer need boxes or another data set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from verydeep.errors import InputError, did_you_mean
+from verydeep.study.claim import MARGIN, Claim, Comparison, Group
+from verydeep.study.claims_of_neighbours import localization_claims, transfer_claims
 from verydeep.study.conditions import Condition, Initialisation, Need, TrainScales
-from verydeep.study.published import BOTH, CENTER, CROPS, MULTI, SINGLE, published
+from verydeep.study.published import BOTH, CENTER, CROPS, MULTI, SINGLE
 
-Relation = Literal["lower", "not lower", "alike"]
-Group = Literal["depth", "lrn", "jitter", "scales", "crops", "fusion", "filters", "initialise"]
+ALL_GROUPS: tuple[Group, ...] = get_args(Group)
+"""Groups of claims, in the paper's order."""
 
-GROUPS: tuple[Group, ...] = get_args(Group)
+LOCALIZATION, TRANSFER = "localization", "transfer"
+"""Groups that need boxes, and another data set."""
 
-MARGIN = 1.0
-"""Smallest difference of top-1 errors that matters, in points, where a claim denies a difference.
-
-The paper reports its errors to 0.1 points, and the steps that it calls improvements measure about
-0.5 to 2 points.
-"""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two tests, or pairs of tests averaged, and the relation that the paper claims.
-
-    Attributes:
-        first: Short name of the first side, such as ``B``.
-        second: Short name of the second.
-        pairs: Pairs of tests (of the first side, of the second).
-        relation: ``lower``: the first has the lower error; ``not lower``: its error is not lower by
-            ``margin`` or more; ``alike``: the errors differ by less than ``margin``.
-        margin: In points; 0 for ``lower``.
-        paper_difference: Published error of the second minus that of the first, in points, where
-            the paper gives only this.
-    """
-
-    first: str
-    second: str
-    pairs: tuple[tuple[Need, Need], ...]
-    relation: Relation = "lower"
-    margin: float = 0.0
-    paper_difference: float | None = None
-
-    @property
-    def published(self) -> tuple[float, float] | None:
-        """Published top-1 errors of the two sides in percent, averaged over the pairs.
-
-        None where the paper does not give them, or does not tell the sides apart.
-        """
-        errors = [(published(*first), published(*second)) for first, second in self.pairs]
-        first = [error[0] for error, _ in errors if error]
-        second = [error[0] for _, error in errors if error]
-        if len(first) < len(errors) or len(second) < len(errors) or self._by_initialisation:
-            return None
-        return sum(first) / len(first), sum(second) / len(second)
-
-    @property
-    def _by_initialisation(self) -> bool:
-        """Whether the sides differ only in how the nets were initialised."""
-        return any(
-            (one.net, one.train, measure) == (other.net, other.train, other_measure)
-            for (one, measure), (other, other_measure) in self.pairs
-        )
-
-    @property
-    def expected(self) -> float | None:
-        """Published difference of the errors, second minus first, in points."""
-        errors = self.published
-        return self.paper_difference if errors is None else errors[1] - errors[0]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the paper.
-
-    Attributes:
-        name: Unique name.
-        group: Group to select it by.
-        sentence: The claim in words.
-        source: Section or table of the paper.
-        comparisons: Comparisons that must all turn out as stated.
-    """
-
-    name: str
-    group: Group
-    sentence: str
-    source: str
-    comparisons: tuple[Comparison, ...]
-
-    @property
-    def needs(self) -> list[Need]:
-        """Tests that the claim needs, each once."""
-        tests = (test for one in self.comparisons for pair in one.pairs for test in pair)
-        return list(dict.fromkeys(tests))
+GROUPS: tuple[Group, ...] = tuple(
+    group for group in ALL_GROUPS if group not in (LOCALIZATION, TRANSFER)
+)
+"""Groups about classification, which are asked for by default."""
 
 
 def claims(
@@ -108,7 +33,7 @@ def claims(
     """Return the claims of some groups, in the paper's order.
 
     Args:
-        groups: Names from :data:`GROUPS`.
+        groups: Names from :data:`ALL_GROUPS`.
         initialise: How the study initialises its nets.
 
     Raises:
@@ -119,10 +44,10 @@ def claims(
     """
     chosen = list(groups)
     for name in chosen:
-        if name not in GROUPS:
+        if name not in ALL_GROUPS:
             raise InputError(
-                f"there is no group of claims {name!r}; there are {', '.join(GROUPS)}"
-                f"{did_you_mean(name, GROUPS)}"
+                f"there is no group of claims {name!r}; there are {', '.join(ALL_GROUPS)}"
+                f"{did_you_mean(name, ALL_GROUPS)}"
             )
     return tuple(claim for claim in _all(initialise) if claim.group in chosen)
 
@@ -133,6 +58,8 @@ def _all(initialise: Initialisation) -> tuple[Claim, ...]:
         *_scales(initialise),
         *_views(initialise),
         _initialisation(),
+        *localization_claims(initialise),
+        *transfer_claims(initialise),
     )
 
 

@@ -42,6 +42,7 @@ def table_records(tables: Sequence[Table]) -> list[Record]:
             **_spread("top1_error", row.top1),
             **_spread("top5_error", row.top5),
             "seeds": len(row.top1),
+            "head": row.test[0].head,
         }
         for table in tables
         for row in table.rows

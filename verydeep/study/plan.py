@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from verydeep.errors import plural
-from verydeep.study.conditions import FIRST, Condition, Measure, Need
+from verydeep.study.conditions import FIRST, Condition, Kind, Measure, Need, kind_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TestPart:
     """Tests of one or more trained nets that share their views, made in one pass.
 
     Attributes:
-        tests: The tests.
+        tests: The tests, all of one kind.
         seed: Seed of the nets.
     """
 
@@ -53,7 +53,13 @@ class TestPart:
     @property
     def name(self) -> str:
         """Name for files."""
-        return f"test-{'-and-'.join(one.slug for one in self.needs)}-s{self.seed}"
+        verb = {"classes": "test", "boxes": "test-boxes", "transfer": "transfer"}[self.kind]
+        return f"{verb}-{'-and-'.join(one.slug for one in self.needs)}-s{self.seed}"
+
+    @property
+    def kind(self) -> Kind:
+        """What is tested."""
+        return kind_of(self.tests[0])
 
     @property
     def needs(self) -> tuple[Condition, ...]:
@@ -67,8 +73,14 @@ class TestPart:
         return tuple(dict.fromkeys(found))
 
     def __str__(self) -> str:
+        return f"{self.title}, seed {self.seed}"
+
+    @property
+    def title(self) -> str:
+        """The tests in words, without the seed."""
+        on = " on other data" if self.kind == "transfer" else ""
         nets = " and ".join(map(str, self.needs))
-        return f"{plural(len(self.tests), 'test')} of {nets}, seed {self.seed}"
+        return f"{plural(len(self.tests), 'test')}{on} of {nets}"
 
 
 Part = TrainPart | TestPart
@@ -92,7 +104,7 @@ def make_plan(needs: Iterable[Need], seeds: Sequence[int]) -> tuple[Part, ...]:
 
 
 def _canonical(condition: Condition) -> Condition:
-    return condition.canonical if len(condition.nets) == 1 else condition
+    return condition.canonical if len(condition.members) == 1 else condition
 
 
 def _with_sources(wanted: Iterable[Condition]) -> tuple[Condition, ...]:
@@ -122,10 +134,10 @@ def _of_seed(
 
 
 def _together(tests: Iterable[Need]) -> Iterator[tuple[Need, ...]]:
-    """Yield groups of tests that share nets."""
-    groups: list[tuple[set[Condition], list[Need]]] = []
+    """Yield groups of tests of one kind that share nets."""
+    groups: list[tuple[set[tuple[Condition, Kind]], list[Need]]] = []
     for test in tests:
-        nets, group = set(test[0].members), [test]
+        nets, group = {(net, kind_of(test)) for net in test[0].members}, [test]
         for other in [one for one in groups if one[0] & nets]:
             groups.remove(other)
             nets, group = nets | other[0], [*other[1], *group]

@@ -1,17 +1,22 @@
-"""Errors published in the paper, Tables 3 to 6: ILSVRC-2012, validation images."""
+"""Errors published in the paper: ILSVRC-2012, validation images, and Caltech-256."""
 
 from __future__ import annotations
 
-from verydeep.study.conditions import Condition, Measure
+from verydeep.study.conditions import Condition, Measure, kind_of
 
 SINGLE = Measure("dense", "single")
 MULTI = Measure("dense", "multi")
 CROPS = Measure("crops", "multi")
 BOTH = Measure("both", "multi")
 CENTER = Measure("center", "single")
+WHOLE = Measure("whole", "single")
+WHOLE_MULTI = Measure("whole", "multi")
+SVM_MEAN = Measure("svm-mean", "multi")
+SVM_STACK = Measure("svm-stack", "multi")
+SVM_WIDE = Measure("svm-mean", "wide")
 
-Errors = tuple[float, float]
-"""Top-1 and top-5 error in percent."""
+Errors = tuple[float | None, float | None]
+"""Top-1 and top-5 error in percent; None where the paper gives none."""
 
 PUBLISHED: dict[tuple[str, str, Measure], Errors] = {
     ("A", "fixed", SINGLE): (29.6, 10.4),
@@ -44,7 +49,28 @@ PUBLISHED: dict[tuple[str, str, Measure], Errors] = {
     ("D+E", "jitter", CROPS): (23.9, 7.2),
     ("D+E", "jitter", BOTH): (23.7, 6.8),
 }
-"""Errors by net, training scale and test. All nets were initialised in stages."""
+"""Errors by net, training scale and test, of Tables 3 to 6. Nets were initialised in stages."""
+
+PUBLISHED_BOXES: dict[tuple[str, str, Measure], Errors] = {
+    ("scr-fc", "fixed-large", CENTER): (36.4, 36.4),
+    ("pcr-fc", "fixed-large", CENTER): (34.3, 34.3),
+    ("pcr-all", "fixed-large", CENTER): (33.1, 33.1),
+    ("pcr-all", "fixed", WHOLE): (None, 29.5),
+    ("pcr-all", "fixed-large", WHOLE): (None, 28.2),
+    ("pcr-all", "fixed-large", WHOLE_MULTI): (None, 27.5),
+    ("pcr-all", "fixed+fixed-large", WHOLE_MULTI): (None, 26.9),
+}
+"""Localization errors of net D by head, training scale and test, of Tables 8 and 9.
+
+With the true class, the top-1 and top-5 errors are the same.
+"""
+
+PUBLISHED_FEATURES: dict[tuple[str, str, Measure], Errors] = {
+    ("D", "jitter", SVM_STACK): (15.0, None),
+    ("E", "jitter", SVM_STACK): (14.9, None),
+    ("D+E", "jitter", SVM_STACK): (13.8, None),
+}
+"""Errors on Caltech-256, of Table 11: 100 minus the mean class recall, the mean of 3 splits."""
 
 
 def published(condition: Condition, measure: Measure) -> Errors | None:
@@ -52,5 +78,16 @@ def published(condition: Condition, measure: Measure) -> Errors | None:
 
     >>> published(Condition("D", "jitter", "staged"), MULTI)
     (24.8, 7.5)
+    >>> published(Condition("D", "fixed-large", head="pcr-all"), WHOLE)
+    (None, 28.2)
     """
-    return PUBLISHED.get((condition.net, condition.train, measure))
+    if condition.head != "classes":
+        return PUBLISHED_BOXES.get((condition.head, condition.train, measure))
+    key = condition.net, condition.train, measure
+    return PUBLISHED_FEATURES.get(key) or PUBLISHED.get(key)
+
+
+def compared_error(condition: Condition, measure: Measure) -> float | None:
+    """Return the published error that claims compare: top-1, for boxes top-5."""
+    errors = published(condition, measure)
+    return errors and errors[kind_of((condition, measure)) == "boxes"]

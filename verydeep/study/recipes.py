@@ -95,6 +95,9 @@ def study_recipe(
     if source is not None:
         chosen["initialize.source"] = str(source)
         chosen["initialize.layers"] = "all" if goes_on(condition) else "paper"
+    if condition.head != "classes":
+        chosen["localization.per_class"] = condition.head.startswith("pcr")
+        chosen["localization.fine_tune"] = "fc" if condition.head.endswith("fc") else "all"
     if budget.schedule == "plateau" and goes_on(condition):
         chosen["plateau.drops"] = 2  # the first of the published rates is left out
     return load_recipe("paper", chosen)

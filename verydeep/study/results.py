@@ -1,7 +1,8 @@
 """The results of a study: read from its folder without torch, and written one by one.
 
 ``STUDY/results/`` has a JSON file for each test of each seed, ``STUDY/trainings/`` one for each
-training, ``STUDY/images.json`` the names of the N test images, ``STUDY/study.json`` the settings.
+training, ``STUDY/images.json`` the names of the N test images, ``STUDY/images-boxes.json`` and
+``STUDY/images-transfer.json`` those of other tests, ``STUDY/study.json`` the settings.
 Every file is written whole or not at all.
 """
 
@@ -18,10 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.errors import ModelError
-from verydeep.study.conditions import Condition, Measure, Need
+from verydeep.study.conditions import Condition, Kind, Measure, Need, kind_of
 from verydeep.system.files import write_json
 
 __all__ = ["Condition", "Measure", "Outcome", "Results", "TrainingRecord", "load_results"]
+
+
+NAMES: dict[Kind, str] = {
+    "classes": "images.json",
+    "boxes": "images-boxes.json",
+    "transfer": "images-transfer.json",
+}
+"""Files with the names of the test images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +41,13 @@ class Outcome:
         condition: What was trained.
         measure: How it was tested.
         seed: Seed of the training.
-        top1_error: In percent.
-        top5_error: In percent.
+        top1_error: In percent; of boxes, the localization error with the most likely class.
+        top5_error: In percent; of boxes, with the five most likely classes.
         images: Number N of images tested.
         seconds: Time of the test's views in the nets.
-        wrong: True where the most likely class is wrong, bool (N,), in the order of
-            :attr:`Results.names`.
-        wrong_top5: True where the class is not among the five most likely, bool (N,).
+        wrong: True where the most likely class (or its box) is wrong, bool (N,), in the order of
+            :meth:`Results.names_of`.
+        wrong_top5: True where the class (or its box) is not among the five most likely, bool (N,).
     """
 
     condition: Condition
@@ -50,6 +59,16 @@ class Outcome:
     seconds: float
     wrong: NDArray[np.bool_]
     wrong_top5: NDArray[np.bool_]
+
+    @property
+    def kind(self) -> Kind:
+        """What was tested."""
+        return kind_of((self.condition, self.measure))
+
+    @property
+    def compared(self) -> NDArray[np.bool_]:
+        """Errors that claims compare, bool (N,): as in the paper, top-5 of boxes, else top-1."""
+        return self.wrong_top5 if self.kind == "boxes" else self.wrong
 
     @property
     def path(self) -> str:
@@ -105,7 +124,8 @@ class TrainingRecord:
         epochs: Epochs trained.
         seconds: Time of the training.
         stopped_because: Reason of its end.
-        learned: Whether the validation loss of the kept net is below chance level, ln K.
+        learned: Whether the validation loss of the kept net is below chance level, ln K; of boxes,
+            whether they are better than the best box that ignores the image.
         failed: Reason why there is no net; None if there is one.
     """
 
@@ -144,12 +164,13 @@ class Results:
     """Everything that a study has so far.
 
     Attributes:
-        names: Names of the N test images; empty before the first test.
+        names: Names of the N test images; empty before the first test of classes.
         outcomes: By condition and measure, then by seed; a net with one initialisation is there
             under both.
         trainings: By condition and seed, likewise.
         study: Content of ``study.json``: data, budget, recipe, claims, seeds, plan, machine.
         folder: The study; None if it is in memory only.
+        other_names: Names of the test images of boxes and of transfer.
     """
 
     names: tuple[str, ...] = ()
@@ -157,6 +178,11 @@ class Results:
     trainings: Mapping[tuple[Condition, int], TrainingRecord] = field(default_factory=dict)
     study: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    other_names: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
+
+    def names_of(self, kind: Kind) -> tuple[str, ...]:
+        """Return the names of the images of a kind of test; none before the first."""
+        return self.names if kind == "classes" else self.other_names.get(kind, ())
 
     def of(self, condition: Condition, measure: Measure) -> Mapping[int, Outcome]:
         """Return the outcomes by seed; none if nothing was tested yet."""
@@ -190,11 +216,12 @@ def load_results(folder: str | Path) -> Results:
     root = Path(folder).expanduser()
     if not (root / "study.json").is_file():
         raise ModelError(f"{root}: not a study (no study.json)")
-    names = _read(root / "images.json") if (root / "images.json").is_file() else []
+    names = {kind: _names(root / NAMES[kind]) for kind in NAMES}
     records = [_from(TrainingRecord, path) for path in _files(root / "trainings")]
     results = Results.from_outcomes(
         (_from(Outcome, path) for path in _files(root / "results")),
-        names,
+        names["classes"],
+        other_names=names,
         trainings={
             (condition, one.seed): one for one in records for condition in one.condition.names
         },
@@ -203,10 +230,10 @@ def load_results(folder: str | Path) -> Results:
     )
     for seeds in results.outcomes.values():
         for one in seeds.values():
-            if one.images != len(results.names):
+            if one.images != (count := len(results.names_of(one.kind))):
                 raise ModelError(
                     f"{root / one.path}: {one.images} images, where the study tests on "
-                    f"{len(results.names)}; delete this file, and it is made again"
+                    f"{count}; delete this file, and it is made again"
                 )
     return results
 
@@ -220,6 +247,10 @@ def write_training(folder: Path, record: TrainingRecord) -> None:
     """Write the file of a training."""
     condition = record.condition.canonical
     write_json(folder / record.path, asdict(replace(record, condition=condition)))
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    return tuple(_read(path)) if path.is_file() else ()
 
 
 def _files(folder: Path) -> Iterator[Path]:

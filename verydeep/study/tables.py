@@ -13,7 +13,11 @@ from verydeep.study.published import (
     CROPS,
     MULTI,
     PUBLISHED,
+    PUBLISHED_BOXES,
     SINGLE,
+    SVM_MEAN,
+    SVM_STACK,
+    SVM_WIDE,
     Errors,
     published,
 )
@@ -119,4 +123,32 @@ def _layout(how: str) -> Iterator[tuple[str, str, list[Need]]]:
         "Table 7",
         "one net and two nets (multi-crop and dense, three scales)",
         of([BOTH], ("E", "D+E")),
+    )
+    yield from _boxes(how)
+    yield from _features(how)
+
+
+def _boxes(how: str) -> Iterator[tuple[str, str, list[Need]]]:
+    """Yield the tables of appendix A."""
+    tests: list[Need] = [
+        (Condition("D", trained, how, head), measure)  # type: ignore[arg-type]
+        for head, trained, measure in PUBLISHED_BOXES
+    ]
+    given, guessed = [t for t in tests if t[1] == CENTER], [t for t in tests if t[1] != CENTER]
+    yield "Table 8", "localization error with the true class (central crop)", given
+    yield "Table 9", "localization error (whole image)", guessed
+
+
+def _features(how: str) -> Iterator[tuple[str, str, list[Need]]]:
+    """Yield the tables of appendix B."""
+    nets = {net: Condition(net, "jitter", how) for net in ("D", "E", "D+E")}  # type: ignore[arg-type]
+    yield (
+        "Table 11",
+        "features of other data (SVM, three scales stacked); the paper's are of Caltech-256",
+        [(net, SVM_STACK) for net in nets.values()],
+    )
+    yield (
+        "Appendix B",
+        "scales averaged and stacked, features of other data (SVM)",
+        [(nets[net], by) for net in "DE" for by in (SVM_MEAN, SVM_STACK, SVM_WIDE)],
     )

@@ -21,7 +21,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.study.claims import GROUPS, Claim, Comparison, claims
+from verydeep.study.claim import Claim, Comparison
+from verydeep.study.claims import GROUPS, claims
 from verydeep.study.conditions import Need
 from verydeep.study.crossed import CrossedMean, crossed_mean
 from verydeep.study.results import Results
@@ -37,7 +38,8 @@ class Measured:
     """A comparison as measured.
 
     Attributes:
-        errors: Top-1 errors of the two sides in percent, averaged over pairs and seeds.
+        errors: Errors of the two sides in percent, averaged over pairs and seeds: top-1, of boxes
+            top-5 localization errors.
         difference: Error of the second minus that of the first, in points.
         interval: Simultaneous interval of the difference, in points.
         by_seed: The difference with each seed, in points.
@@ -177,7 +179,7 @@ def _averaged(each: NDArray[np.float64]) -> CrossedMean:
 
 def _wrong(results: Results, tests: Sequence[Need], seeds: Sequence[int]) -> NDArray[np.float64]:
     """Return the share of tests that got an image wrong, by seed and image, (S, N)."""
-    each = [[results.of(*test)[seed].wrong for seed in seeds] for test in tests]
+    each = [[results.of(*test)[seed].compared for seed in seeds] for test in tests]
     return np.asarray(np.array(each, np.float64).mean(0), np.float64)
 
 

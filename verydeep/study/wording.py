@@ -6,24 +6,54 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from verydeep.errors import plural
-from verydeep.study.claims import Comparison
-from verydeep.study.conditions import Condition, Need
+from verydeep.study.claim import Comparison
+from verydeep.study.conditions import Condition, Head, Need, kind_of
 from verydeep.study.crossed import POWER
 from verydeep.study.verdicts import Judged, Measured
 
 TRAINED = {"fixed": "smaller S", "fixed-large": "larger S", "jitter": "S jittered"}
 """Training scales in words."""
 
+ALL_TRAINED = {**TRAINED, "fixed+fixed-large": "smaller and larger S"}
+"""The same with those of two nets together."""
+
+BOXES: dict[Head, str] = {
+    "scr-fc": "boxes (SCR, FC layers)",
+    "pcr-fc": "boxes (PCR, FC layers)",
+    "pcr-all": "boxes (PCR, all layers)",
+}
+"""Box regressors in words: boxes of all classes or per class, and the layers fine-tuned."""
+
 TESTED = {
     "dense": "dense",
     "crops": "multi-crop",
     "both": "multi-crop and dense",
     "center": "centre",
+    "whole": "whole image",
+    "svm-mean": "SVM on averaged features",
+    "svm-stack": "SVM on stacked features",
 }
 """Protocols in words."""
 
-SCALES = {"single": "one scale", "multi": "three scales"}
+SCALES = {"single": "one scale", "multi": "three scales", "wide": "five scales"}
 """Test scales in words."""
+
+
+def trained_title(condition: Condition) -> str:
+    """Return the training scale in words, and the boxes if they are what was trained.
+
+    >>> trained_title(Condition("D", "fixed-large", head="scr-fc"))
+    'larger S, boxes (SCR, FC layers)'
+    """
+    boxes = BOXES.get(condition.head)
+    return ALL_TRAINED[condition.train] + (f", {boxes}" if boxes else "")
+
+
+def scales_title(test: Need) -> str:
+    """Return the number of test scales in words: several are two for boxes, else three."""
+    if kind_of(test) == "boxes" and test[1].scales == "multi":
+        return "two scales"
+    return SCALES[test[1].scales]
 
 
 def condition_title(condition: Condition) -> str:
@@ -34,7 +64,7 @@ def condition_title(condition: Condition) -> str:
     """
     usual = replace(condition, initialise="staged")
     how = "" if condition.canonical == usual.canonical else ", all layers random"
-    return f"{condition.net}, {TRAINED[condition.train]}{how}"
+    return f"{condition.net}, {trained_title(condition)}{how}"
 
 
 def test_title(test: Need) -> str:
@@ -45,7 +75,7 @@ def test_title(test: Need) -> str:
     'D, S jittered, multi-crop at three scales'
     """
     condition, measure = test
-    return f"{condition_title(condition)}, {TESTED[measure.protocol]} at {SCALES[measure.scales]}"
+    return f"{condition_title(condition)}, {TESTED[measure.protocol]} at {scales_title(test)}"
 
 
 ONE_SEED = "With one seed, a verdict is about these nets, not about nets trained anew."

@@ -20,6 +20,7 @@ class EngineKind:
         modules: Modules that must be installed.
         precisions: Precisions that it can compute in.
         extra: Extra of this package that installs it; None if it is always there.
+        compiles_shapes: Whether each shape of input costs a compilation at first.
     """
 
     name: str
@@ -27,6 +28,7 @@ class EngineKind:
     modules: tuple[str, ...]
     precisions: tuple[str, ...]
     extra: str | None = None
+    compiles_shapes: bool = False
 
     @property
     def version(self) -> str | None:
@@ -52,9 +54,14 @@ KINDS = {
     kind.name: kind
     for kind in (
         EngineKind(TORCH, "torch", ("torch",), ("fp32", "bf16")),
-        EngineKind("compile", "torch", ("torch",), ("fp32", "bf16")),
+        EngineKind("compile", "torch", ("torch",), ("fp32", "bf16"), compiles_shapes=True),
         EngineKind(
-            "openvino", "openvino", ("openvino", "onnx"), ("fp32", "bf16", "int8"), "openvino"
+            "openvino",
+            "openvino",
+            ("openvino", "onnx"),
+            ("fp32", "bf16", "int8"),
+            "openvino",
+            compiles_shapes=True,
         ),
         EngineKind(
             "onnxruntime", "onnxruntime", ("onnxruntime", "onnx"), ("fp32", "int8"), "onnxruntime"
@@ -63,8 +70,11 @@ KINDS = {
 }
 """Engines by name; the first is the reference for all others."""
 
-FOREIGN = ("openvino", "onnxruntime")
-"""Engines that read the net as an ONNX graph and compute on the CPU."""
+FOREIGN = ("onnxruntime", "openvino")
+"""Engines that read the net as an ONNX graph and compute on the CPU.
+
+Of two that are equally fast, the first is taken: it needs no compilation for each shape.
+"""
 
 WISHES = (AUTO, *KINDS)
 """Names that a user may give."""

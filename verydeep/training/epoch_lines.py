@@ -22,9 +22,12 @@ def epoch_line(row: Mapping[str, Any], error: str, *, best: bool) -> str:
     >>> epoch_line({**row, "val_top1_error": 57.6}, "top1_error", best=True)
     'epoch 2: loss 1.925, val loss 1.714, val error 57.60 %, rate 0.00493 (best)'
     """
+    measure = f"val error {row[f'val_{error}']:.2f} %"
+    if (precision := row.get("val_mean_average_precision")) is not None:
+        measure = f"val mAP {precision:.2f} %"
     return (
         f"epoch {row['epoch']}: loss {_short(row['train_loss'])}, "
-        f"val loss {_short(row['val_loss'])}, val error {row[f'val_{error}']:.2f} %, "
+        f"val loss {_short(row['val_loss'])}, {measure}, "
         f"rate {row['learning_rate']:.3g}{' (best)' if best else ''}"
     )
 

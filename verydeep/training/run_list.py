@@ -28,10 +28,11 @@ class RunSummary:
         net: Column of Table 1; None if unknown.
         data: Training data set.
         epochs: Finished epochs.
-        error: Top-1 error (for a box regressor, localization error) of the final test, in percent;
-            for an unfinished run, the best validation error.
+        error: Top-1 error of the final test, in percent; for a box regressor, its localization
+            error; for a multi-label classifier, 100 − mean average precision. For an unfinished
+            run, the best validation error.
         interval: 95 % interval of the final test's error.
-        measure: Kind of error: ``top-1`` or ``localization``.
+        measure: Kind of error: ``top-1``, ``localization`` or ``mAP``.
         split: Split on which the error was measured.
         images: Number of images in this measurement.
         date: Last change, ISO 8601, local time.
@@ -111,19 +112,28 @@ def _read(run: Path, recipe: dict[str, Any], date: str) -> RunSummary:
         "net": str(recipe["net"]["name"]),
         "data": str(_json(data)["data"]) if data.is_file() else None,
         "date": date,
-        "measure": "localization" if recipe.get("localization") else "top-1",
+        "measure": _measure(recipe),
     }
     metrics = run / "metrics.json"
     if metrics.is_file():
         return _finished(_json(metrics), common)
     rows = _rows(run / "log.jsonl")
-    errors = [float(row["val_top1_error"]) for row in rows if "val_top1_error" in row]
+    keys = ("val_top1_error", "val_map_error")
+    errors = [float(row[key]) for row in rows for key in keys if key in row]
     best = min(errors, default=None)
     return RunSummary(**common, state="unfinished", epochs=len(rows), error=best, split="val")
 
 
+def _measure(recipe: dict[str, Any]) -> str:
+    if recipe.get("localization"):
+        return "localization"
+    return "mAP" if recipe.get("data", {}).get("task") == "multi-label" else "top-1"
+
+
 def _finished(metrics: dict[str, Any], common: dict[str, Any]) -> RunSummary:
-    name = {"top-1": "top1", "localization": "localization"}[common["measure"]]
+    if common["measure"] == "mAP":
+        metrics = {**metrics, **_as_error(metrics)}
+    name = {"top-1": "top1", "localization": "localization", "mAP": "map"}[common["measure"]]
     low, high = metrics[f"{name}_interval"]
     return RunSummary(
         **common,
@@ -134,6 +144,15 @@ def _finished(metrics: dict[str, Any], common: dict[str, Any]) -> RunSummary:
         split=str(metrics["split"]),
         images=int(metrics["images"]),
     )
+
+
+def _as_error(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return the mean average precision as an error, which is better if it is lower."""
+    low, high = metrics["mean_average_precision_interval"]
+    if low is None:
+        return {"map_error": 100.0, "map_interval": (0.0, 100.0)}
+    error = 100 - metrics["mean_average_precision"]
+    return {"map_error": error, "map_interval": (100 - high, 100 - low)}
 
 
 def _json(path: Path) -> dict[str, Any]:

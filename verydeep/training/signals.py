@@ -32,7 +32,7 @@ class _WhileEntered:
     """Name of the first received signal."""
 
     def __enter__(self) -> Self:
-        _leave_alternate_stack()
+        leave_alternate_stack()
         # Only the main thread may set handlers.
         main = threading.current_thread() is threading.main_thread()
         self._before = {
@@ -70,7 +70,7 @@ _DISABLE = 2
 """``SS_DISABLE`` of Linux."""
 
 
-def _leave_alternate_stack() -> None:
+def leave_alternate_stack() -> None:
     """Handle signals on the ordinary stack once OpenVINO is there.
 
     With OpenVINO and ONNX Runtime in one process, the alternate stack of the main thread was seen

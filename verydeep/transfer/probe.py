@@ -63,11 +63,13 @@ class ProbeAnswers:
         files: Names of the images, N.
         labels: Names of the true classes.
         guesses: Names of the predicted classes.
+        in_top5: Whether the true class is among the five largest margins.
     """
 
     files: tuple[str, ...]
     labels: tuple[str, ...]
     guesses: tuple[str, ...]
+    in_top5: tuple[bool, ...]
 
 
 @dataclass(frozen=True, repr=False)
@@ -210,7 +212,10 @@ def probe(
         features={k: v for k, v in about.items() if k not in ("classes", "unreadable")},
         seconds=time.perf_counter() - started,
         answers=ProbeAnswers(
-            *map(tuple, (tested.files.tolist(), tested.labels.tolist(), guesses.tolist()))
+            tuple(tested.files.tolist()),
+            tuple(tested.labels.tolist()),
+            tuple(guesses.tolist()),
+            tuple((likeliest(scores, 5) == truth[:, None]).any(1).tolist()),
         ),
     )
 

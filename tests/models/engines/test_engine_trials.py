@@ -16,7 +16,7 @@ from verydeep.models.engines import choice
 from verydeep.models.engines.eager import Eager
 from verydeep.models.engines.net_files import net_key
 from verydeep.models.engines.trial import Outcome, Trial, run_trial, trial_images
-from verydeep.models.engines.verdicts import find_verdict
+from verydeep.models.engines.verdicts import Verdict, find_verdict
 from verydeep.system.device import choose_machine
 from verydeep.system.engine_names import KINDS
 from verydeep.system.progress import Progress
@@ -188,6 +188,25 @@ def test_a_cache_that_cannot_be_written_leaves_torch(
     model.prepare(10**6, heard)
     assert model.engine is model.eager
     assert heard.lines[-1].startswith("engine torch: no other could be tried")
+
+
+@pytest.mark.parametrize(("shapes_vary", "taken"), [(False, ["openvino"]), (True, ["onnxruntime"])])
+def test_auto_weighs_no_engine_that_would_compile_each_of_many_shapes(
+    monkeypatch: pytest.MonkeyPatch, *, shapes_vary: bool, taken: list[str]
+) -> None:
+    pytest.importorskip("onnx")
+    speeds = {"openvino": 3.0, "onnxruntime": 2.0}
+    made = []
+
+    def verdict(model: object, name: str, *rest: object, **more: object) -> Verdict:
+        return Verdict(name, "fp32", "1", "", None, 0.0, speeds[name], 1.0, 1.0, "")
+
+    monkeypatch.setattr(choice, "candidates", lambda precision, compiling: [*speeds])
+    monkeypatch.setattr(choice, "verdict_on", verdict)
+    monkeypatch.setattr(choice, "make_engine", lambda model, name, *rest: made.append(name))
+    model = random_classifier(name="A", engine="auto")
+    choice.fastest_engine(model, 1e12, shapes_vary=shapes_vary)
+    assert made == taken
 
 
 def test_auto_takes_the_fastest_that_passed(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

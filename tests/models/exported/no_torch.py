@@ -30,7 +30,21 @@ def run(crops: str, dense: str, image: str, data: str) -> None:
         except SystemExit as end:
             if end.code:
                 raise
+    serve(crops, image)
     assert "torch" not in sys.modules
+
+
+def serve(model: str, image: str) -> None:
+    """Answer for an image as the service does."""
+    from pathlib import Path
+
+    import verydeep.serve.process  # noqa: F401
+    from verydeep.serve.decoding import decode_for
+    from verydeep.serve.models import load_models
+
+    (served,) = load_models({"crops": model})
+    (answer,) = served.answer([decode_for(Path(image).read_bytes(), served.plan)], 1)
+    assert answer.ranking
 
 
 if __name__ == "__main__":

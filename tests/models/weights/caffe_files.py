@@ -64,15 +64,17 @@ class Net:
         blobs: Sequence[np.ndarray] = (),
         extra: bytes = b"",
         *,
-        bottom: str | None = None,
+        bottom: str | Sequence[str] | None = None,
         top: str | None = None,
     ) -> Net:
         """Append a layer that reads the last one's output; ``extra`` are further fields."""
-        bottom, top = bottom or self.at, top or (self.at if kind in ("ReLU", "Dropout") else name)
+        bottom = self.at if bottom is None else bottom
+        bottoms = [bottom] if isinstance(bottom, str) else bottom
+        top = top or (bottoms[0] if kind in ("ReLU", "Dropout") else name)
         values = [blob(one, packed=self.packed, legacy=self.generation != "new") for one in blobs]
         first = 3 if self.generation == "new" else 2
-        ends = (bottom, top) if self.wired else ()
-        wires = b"".join(field(first + place, end) for place, end in enumerate(ends))
+        ends = [*((first, end) for end in bottoms), (first + 1, top)] if self.wired else []
+        wires = b"".join(field(number, end) for number, end in ends)
         if self.generation == "new":
             body = field(1, name) + field(2, kind) + wires
             self.body += field(100, body + b"".join(field(7, one) for one in values) + extra)

@@ -17,6 +17,9 @@ from verydeep.models.classifier import imported_classifier
 from verydeep.models.weights.imported import import_file
 from verydeep.models.weights.named import find_published, source_config
 from verydeep.run.import_weights import import_weights
+from verydeep.system.settings import Compute
+
+EXACT = Compute("cpu", "fp32")
 
 
 def randomize(net: nn.Module) -> nn.Module:
@@ -67,7 +70,7 @@ def as_read(images: torch.Tensor) -> torch.Tensor:
 
 
 def test_googlenet_of_torchvision_has_its_scores(theirs: nn.Module, file: Path) -> None:
-    model = imported_classifier(import_file(file), "cpu")
+    model = imported_classifier(import_file(file), EXACT)
     with torch.no_grad():
         wanted = theirs(as_read(pixels()))
     torch.testing.assert_close(model.score_map(pixels())[..., 0, 0], wanted, atol=1e-4, rtol=1e-4)
@@ -84,7 +87,7 @@ def test_the_report_names_what_is_left_out_and_taken_for_granted(file: Path) -> 
 
 def test_it_is_compared_with_torchvision_on_images(file: Path, tmp_path: Path) -> None:
     Image.fromarray(pixels(260)[0].permute(1, 2, 0).numpy()).save(tmp_path / "noise.png")
-    result = import_weights(file, verify=[tmp_path / "noise.png"])
+    result = import_weights(file, verify=[tmp_path / "noise.png"], compute=EXACT)
     assert result.compared[0].same_class
     assert result.compared[0].difference < 1e-4
 
@@ -109,7 +112,7 @@ def test_senet154_of_timm_has_its_scores(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     theirs = randomize(timm.create_model("legacy_senet154", num_classes=7))
     save_file(theirs.state_dict(), tmp_path / "senet.safetensors")
-    model = imported_classifier(import_file(tmp_path / "senet.safetensors"), "cpu")
+    model = imported_classifier(import_file(tmp_path / "senet.safetensors"), EXACT)
     with torch.no_grad():
         wanted = theirs(as_read(pixels()))
     found = model.score_map(pixels())[..., 0, 0]

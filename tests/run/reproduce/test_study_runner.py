@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from verydeep.data.read import read_dataset
 from verydeep.errors import FolderInUse, InputError, Interrupted, MachineError, ModelError
 from verydeep.run.reproduce import parts, side_by_side
 from verydeep.run.reproduce.parts import do_part
+from verydeep.run.reproduce.remaining import remaining, startable
 from verydeep.run.reproduce.reproduce import reproduce
 from verydeep.run.reproduce.study import Study, begin_or_compare, held, is_done
 from verydeep.study.budget import BUDGETS
@@ -68,6 +70,7 @@ class Pretending:
         self.done[part.name] += 1
         if isinstance(part, TrainPart):
             write_training(study.folder, TrainingRecord(part.condition, part.seed, "runs/x"))
+            (study.run(part.condition, part.seed) / "model").mkdir(parents=True)
             return "trained"
         for condition, measure in part.tests:
             wrong = np.zeros(3, bool)
@@ -101,6 +104,42 @@ def test_every_part_is_done_once_whenever_it_is_stopped(
     assert said == [part.name for part in PLAN]
     assert set(ends) <= {"stopped by SIGTERM; the same call goes on"}
     assert all(is_done(part, study.results()) for part in PLAN)
+
+
+def test_a_study_moved_without_its_nets_trains_again_only_those_that_are_needed(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = begun(tmp_path / "study", pictures)
+    monkeypatch.setattr(side_by_side, "do_part", Pretending({len(PLAN) - 2}))
+    with pytest.raises(Interrupted):
+        side_by_side.do_all(study, PLAN, 1, Progress(), lambda *_: None)
+    rest = remaining(study, PLAN, study.results())
+    assert rest == PLAN[-3:]
+    shutil.rmtree(study.folder / "runs")
+    moved = [part for part in remaining(study, PLAN, study.results()) if part not in rest]
+    # Of the second seed alone: what the rest needs, and what that began with.
+    wanted = {(net, part.seed) for part in (*rest, *moved) for net in part.needs}
+    known = {(part.condition, part.seed) for part in rest if isinstance(part, TrainPart)}
+    assert {(part.condition, part.seed) for part in moved} == wanted - known
+    assert {part.seed for part in moved} == {1}
+    redone = Pretending(set())
+    monkeypatch.setattr(side_by_side, "do_part", redone)
+    side_by_side.do_all(study, PLAN, 1, Progress(), lambda *_: None)
+    assert set(redone.done) == {part.name for part in (*rest, *moved)}
+    assert not remaining(study, PLAN, study.results())
+
+
+def test_parts_wait_for_those_that_they_need() -> None:
+    left = list(PLAN)
+    done: set[Part] = set()
+    while left:
+        free = startable(left)
+        assert free
+        for part in free:
+            trained = {(p.condition, p.seed) for p in done if isinstance(p, TrainPart)}
+            assert {(net, part.seed) for net in part.needs} <= trained
+        done |= {*free}
+        left = [part for part in left if part not in free]
 
 
 def test_a_failed_training_fails_those_that_begin_with_it_and_the_study_goes_on(

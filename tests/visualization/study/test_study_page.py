@@ -20,7 +20,7 @@ from verydeep.study.wording import claimed, found
 from verydeep.system.csv_text import unguard
 from verydeep.visualization.study import WRITTEN, write_page
 from verydeep.visualization.study.cost import progress_of
-from verydeep.visualization.study.curves import DEPTHS, depth_plots
+from verydeep.visualization.study.curves import DEPTHS, depth_plots, training_curves
 from verydeep.visualization.study.intervals import draw_comparisons
 
 
@@ -144,3 +144,53 @@ def test_the_depth_plot_has_a_point_for_each_mean(drawn: Results) -> None:
     (_, ours), (_, paper) = depth_plots(drawn)
     assert ours.count("spot") == paper.count("spot") == len(DEPTHS) + 2 * 3
     assert facts()["seeds"] == [0, 1, 2]
+
+
+NEIGHBOURS = ("localization", "transfer")
+
+
+def test_boxes_and_features_are_shown_where_they_are_asked_for(
+    drawn: Results, tmp_path: Path
+) -> None:
+    other = {"data": "flowers", "classes": 17, "images": {"train": 900, "test": 300}}
+    results = with_runs(
+        study(as_published(NEIGHBOURS), range(3), 400),
+        tmp_path / "runs",
+        groups=NEIGHBOURS,
+        boxed={"train": 800, "val": 400},
+        transfer=other,
+    )
+    shown = page(results, tmp_path)
+    assert "with boxes: 800 train, 400 val" in shown.text
+    assert "features of flowers, 17 classes: 900 train, 300 test" in shown.text
+    assert "top-5 localization error" in shown.text
+    rows = [[cell.strip() for cell in row] for row in shown.rows]
+    by_test = {tuple(row[1:3]): row for row in rows}
+    one, two = "whole image, one scale", "whole image, two scales"
+    alone = by_test["larger S, boxes (PCR, all layers)", one]
+    assert (alone[4], alone[6]) == ("–", "28.2")
+    assert by_test["smaller and larger S, boxes (PCR, all layers)", two][6] == "26.9"
+    (row,) = [row for row in rows if row[0] == "D+E"]
+    assert (row[3], row[5]) == ("13.8", "–")
+    curves = dict(training_curves(results))
+    assert "localization error" in curves["D, larger S, boxes (PCR, FC layers)"]
+    assert progress_of(results).finished
+    text = page(drawn, tmp_path).text
+    assert "localization" not in text
+    assert "Table 11" not in text
+
+
+def test_boxes_that_have_learned_nothing_are_marked(tmp_path: Path) -> None:
+    results = with_runs(study(as_published(["localization"]), [0], 50), tmp_path)
+    records = {
+        key: replace(record, learned=key[0].head != "scr-fc")
+        for key, record in results.trainings.items()
+    }
+    notes = [
+        note
+        for one in progress_of(
+            replace(results, trainings=records, study=facts([0], ["localization"]))
+        ).trained
+        for note in one.notes
+    ]
+    assert notes == ["seed 0 has not learned: no better than a box that ignores the image"]

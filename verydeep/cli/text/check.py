@@ -65,6 +65,20 @@ def _sizes(sizes: dict[str, dict[str, float]]) -> Iterator[Cells]:
         yield (name.replace("_", " "), *(f"{value:.{places}f}" for value in quantiles.values()))
 
 
+TOGETHER = 5
+"""Maximum number of listed pairs of classes."""
+
+
+def _labels(labels: dict[str, Any]) -> Iterator[Cells]:
+    counts = ", ".join(f"{count:,} with {size}" for size, count in labels["per_image"].items())
+    yield "labels per image", f"{labels['mean']:.2f} on average: {counts}"
+    pairs = (
+        f"{' and '.join(map(printable, pair['classes']))} {pair['images']:,}"
+        for pair in labels["together"][:TOGETHER]
+    )
+    yield "most together", ", ".join(pairs) or "none"
+
+
 def _counts(statistics: dict[str, Any]) -> Iterator[Cells]:
     for key in ("formats", "modes"):
         counted = ", ".join(f"{name} {count:,}" for name, count in statistics[key].items())
@@ -73,6 +87,8 @@ def _counts(statistics: dict[str, Any]) -> Iterator[Cells]:
     for split in classes[0]["counts"] if classes[0]["name"] else ():
         counts = [row["counts"][split] for row in classes]
         yield f"{split} a class", f"{min(counts):,} to {max(counts):,} files"
+    if labels := statistics.get("labels"):
+        yield from _labels(labels)
     colours = statistics["colours"]
     if colours:
         yield "mean RGB", ", ".join(f"{value:.2f}" for value in colours["mean"])

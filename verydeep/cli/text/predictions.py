@@ -28,7 +28,9 @@ def predictions_as_text(
 def _prediction_lines(prediction: Prediction) -> Iterator[str]:
     if prediction.fault:
         return
-    yield printable(str(prediction.source))
+    labels = prediction.labels
+    said = "" if labels is None else f": {', '.join(map(printable, labels)) or 'none'}"
+    yield f"{printable(str(prediction.source))}{said}"
     for (name, probability), box in _placed(prediction):
         where = "   from {:.0f},{:.0f} to {:.0f},{:.0f}".format(*box) if box else ""
         yield f"  {100 * probability:5.1f} %  {printable(name)}{where}"
@@ -55,6 +57,7 @@ def predictions_as_json(
                     for (k, p), box in _placed(prediction)
                 ],
             }
+            | ({} if prediction.labels is None else {"labels": list(prediction.labels)})
             for prediction in predictions
             if not prediction.fault
         ],
@@ -64,15 +67,20 @@ def predictions_as_json(
 
 
 def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]]:
-    """Yield rows for a CSV file: a header, then one row per image."""
+    """Yield rows for a CSV file: a header, then one row per image.
+
+    Those of a multi-label model end with the predicted labels, separated by ``|``.
+    """
     count = max((len(p.ranking) for p in predictions), default=0)
     edges = Box._fields if any(prediction.boxes for prediction in predictions) else ()
     columns = ("class", "probability", *edges)
     head = [f"{what}_{place}" for place in range(1, count + 1) for what in columns]
-    yield ["file", *head]
+    several = any(prediction.labels is not None for prediction in predictions)
+    yield ["file", *head, *(["labels"] if several else [])]
     for prediction in predictions:
         row = [str(prediction.source)]
         for (name, probability), box in _placed(prediction):
             row += [name, digits(probability, ".6f")]
             row += [digits(edge, ".2f") for edge in box] if box else [""] * len(edges)
-        yield row + [""] * (1 + len(head) - len(row))
+        row += [""] * (1 + len(head) - len(row))
+        yield [*row, "|".join(prediction.labels or ())] if several else row

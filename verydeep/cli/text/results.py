@@ -256,6 +256,10 @@ RUN_FIGURES = (
     ("localization error", "localization_error", "{:.2f} %"),
     ("95 %", "localization_interval", "{0[0]:.2f} to {0[1]:.2f}"),
     ("mean IoU", "mean_iou", "{:.3f}"),
+    ("mAP", "mean_average_precision", "{:.2f} %"),
+    ("95 %", "mean_average_precision_interval", "{0[0]:.2f} to {0[1]:.2f}"),
+    ("micro F1", "micro_f1", "{:.2f} %"),
+    ("subset accuracy", "subset_accuracy", "{:.2f} %"),
     ("loss", "loss", "{:.4f}"),
     ("images", "images", "{:,}"),
 )
@@ -309,7 +313,9 @@ def _kept(metrics: Mapping[str, Any]) -> str:
 
 def _figures(measured: Mapping[str, Any], shown: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     for _, name, form in shown:
-        yield form.format(measured[name]) if name in measured else ""
+        value = measured.get(name)
+        known = value is not None and not (isinstance(value, list) and None in value)
+        yield form.format(value) if known else ""
 
 
 def _as_test(baseline: Mapping[str, float]) -> dict[str, float]:

@@ -31,8 +31,8 @@ def _error(one: RunSummary) -> str:
     if one.error is None:
         return "none yet"
     interval = "" if one.interval is None else " ({:.1f} to {:.1f})".format(*one.interval)
-    boxes = " of boxes" if one.measure == "localization" else ""
-    return f"{one.error:.2f} %{boxes}{interval}"
+    kind = {"localization": " of boxes", "mAP": " (100 − mAP)"}.get(one.measure, "")
+    return f"{one.error:.2f} %{kind}{interval}"
 
 
 def _shown(text: str, most: int = 60) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from verydeep.data.builtin.digits import digits_folder
 from verydeep.data.builtin.digits_1989 import digits_1989_folder
+from verydeep.data.builtin.multi_digits import TABLE as MULTI_TABLE
+from verydeep.data.builtin.multi_digits import multi_digits_folder
 from verydeep.data.builtin.solid_digits import solid_digits_folder
 from verydeep.data.builtin.torchvision_sets import SETS, TABLE, torchvision_folder
 from verydeep.data.dataset import Dataset
@@ -18,10 +20,13 @@ from verydeep.data.samples import Samples
 from verydeep.data.volumes import layout as volumes
 from verydeep.system.progress import Progress
 
-NAMES = ("digits", "digits-1989", "digits-3d", *SETS)
+NAMES = ("digits", "digits-1989", "digits-3d", "digits-multi", *SETS)
 
 DIGITS = "built-in digits"
 """Layout of the digits, in words."""
+
+MULTI_DIGITS = "built-in digits, none to three per image"
+"""Likewise, of the multi-label set."""
 
 SOLID_DIGITS = "built-in digits in space"
 """Likewise, of the volumes."""
@@ -38,6 +43,9 @@ def read(name: str, progress: Progress | None = None) -> Dataset:
         return replace(dataset, layout=DIGITS)
     if name == "digits-3d":
         return replace(volumes.read(solid_digits_folder()), layout=SOLID_DIGITS)
+    if name == "digits-multi":
+        found = table.read(multi_digits_folder() / MULTI_TABLE, "multi-label")
+        return replace(found, layout=MULTI_DIGITS)
     if name == "digits-1989":
         return replace(split_folders.read(digits_1989_folder()), layout=DIGITS)
     folder = torchvision_folder(name, progress)

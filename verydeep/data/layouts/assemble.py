@@ -21,10 +21,11 @@ from verydeep.data.class_names import check_class_names, check_titles, unknown_c
 from verydeep.data.dataset import Dataset, OddBox, relative_name
 from verydeep.data.geometry import Box
 from verydeep.data.images.regular_file import open_regular
+from verydeep.data.label_sets import LabelSetTable
 from verydeep.data.layouts.line_numbers import LineNumbers
 from verydeep.data.layouts.on_disk import may_differ, on_disk, within
 from verydeep.data.name_forms import nfc
-from verydeep.data.samples import Samples, SamplesBuilder
+from verydeep.data.samples import Samples, SamplesBuilder, share_sets
 from verydeep.data.split_names import EVAL, ORDER, meaning_of_eval
 from verydeep.data.string_array import first_repeated
 from verydeep.errors import DataError, plural
@@ -45,6 +46,8 @@ class Entry(NamedTuple):
         place: Location of the entry: file and perhaps line.
         others: Boxes of further objects of the class.
         notes: Notes on boxes that were dropped or changed.
+        names: All class names of a multi-label image, which has no ``name`` and no boxes; None for
+            an image of one class. Either all entries of a data set have them, or none.
     """
 
     path: Path | str
@@ -53,6 +56,17 @@ class Entry(NamedTuple):
     place: str
     others: tuple[Box, ...] = ()
     notes: Sequence[str] = ()
+    names: tuple[str, ...] | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the image's classes."""
+        return (self.name,) if self.names is None else self.names
+
+
+def label_entry(path: Path | str, names: Iterable[str], place: str) -> Entry:
+    """Return the entry of a multi-label image."""
+    return Entry(path, "", None, place, names=tuple(names))
 
 
 def assemble(
@@ -106,8 +120,9 @@ class Assembly:
         if split not in self._splits:
             self._splits[split] = _Split(SamplesBuilder(self.root))
         self._splits[split].add(entry)
-        if not entry.name.isascii():
-            self._spellings.setdefault(nfc(entry.name), set()).add(entry.name)
+        for name in entry.class_names:
+            if not name.isascii():
+                self._spellings.setdefault(nfc(name), set()).add(name)
         self._odd += [OddBox(Path(entry.path), reason) for reason in entry.notes]
 
     def first_place(self, split: str) -> str | None:
@@ -126,11 +141,12 @@ class Assembly:
         for name, split in filled.items():
             split.check(name, self.root, labels)
         check_titles(titles or {}, self.root)
+        splits = {name: split.samples(labels) for name, split in filled.items()}
         return Dataset(
             self.root,
             self.layout,
             classes,
-            {name: split.samples(labels) for name, split in filled.items()},
+            share_sets(splits),
             {nfc(name): title for name, title in (titles or {}).items() if nfc(name) in labels},
             notes=tuple(notes),
             odd_boxes=tuple(self._odd),
@@ -166,15 +182,25 @@ class _Split:
     numbers: dict[str, int] = field(default_factory=dict)
     firsts: list[str] = field(default_factory=list)
     hashes: array[int] = field(default_factory=lambda: array("q"))
+    table: LabelSetTable | None = None
 
     def add(self, entry: Entry) -> None:
-        number = self.numbers.setdefault(nfc(entry.name), len(self.numbers))
-        if number == len(self.firsts):
-            self.firsts.append(entry.place)
+        numbers = [self._number(name, entry.place) for name in entry.class_names]
+        if entry.names is None:
+            (label,) = numbers
+        else:
+            self.table = self.table or LabelSetTable()
+            label = self.table.number(numbers)
         path = str(entry.path)
-        self.builder.add(path, number, entry.box, entry.others if entry.box else ())
+        self.builder.add(path, label, entry.box, entry.others if entry.box else ())
         self.hashes.append(hash(path))
         self.places.append(entry.place)
+
+    def _number(self, name: str, place: str) -> int:
+        number = self.numbers.setdefault(nfc(name), len(self.numbers))
+        if number == len(self.firsts):
+            self.firsts.append(place)
+        return number
 
     def check(self, split: str, root: Path, labels: Mapping[str, int]) -> None:
         for name, place in zip(self.numbers, self.firsts, strict=True):
@@ -189,7 +215,10 @@ class _Split:
             )
 
     def samples(self, labels: Mapping[str, int]) -> Samples:
-        return self.builder.samples().relabelled([labels[name] for name in self.numbers])
+        samples = self.builder.samples()
+        if self.table is not None:
+            samples = samples.with_sets(self.table.sets(), samples.labels)
+        return samples.relabelled([labels[name] for name in self.numbers])
 
 
 def inside(folder: Path, name: str, place: str) -> Path:

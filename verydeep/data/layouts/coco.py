@@ -2,7 +2,9 @@
 
 The main object of an image is the one with the largest ``area`` (of the box, if no area is given;
 the first of equals); it gives the image its class and box. Crowds are ignored; images without any
-other object are left out and counted. Categories with the same name are one class.
+other object are left out and counted. Categories with the same name are one class. As multi-label
+data, an image has the classes of all its objects, crowds included, and one without an object has
+none.
 
 In a folder, files named ``instances_…`` are read, or all if there are none; the file name gives
 the split (``instances_train2017.json``). Exports with ``_annotations.coco.json`` in ``train/``,
@@ -27,7 +29,16 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
 from verydeep.data.geometry import Box
 from verydeep.data.images.regular_file import open_regular
-from verydeep.data.layouts.assemble import Entry, assemble, counted, inside, name_inside, read_text
+from verydeep.data.label_sets import DataTask
+from verydeep.data.layouts.assemble import (
+    Entry,
+    assemble,
+    counted,
+    inside,
+    label_entry,
+    name_inside,
+    read_text,
+)
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.layouts.ids import Key, Keys
 from verydeep.data.split_names import last_split, resolve_eval
@@ -44,8 +55,12 @@ def recognise(path: Path) -> bool:
     return any(map(_begins_like_coco, _files(path)))
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, task: DataTask | None = None) -> Dataset:
     """Read the data set.
+
+    Args:
+        path: A file or folder.
+        task: ``multi-label`` for all classes of an image; else that of the main object.
 
     Raises:
         DataError: A file cannot be used, or its images are not found.
@@ -53,6 +68,9 @@ def read(path: Path) -> Dataset:
     root, files = _root_and_files(path)
     splits, empty = {}, 0
     for split, file in files.items():
+        if task == "multi-label":
+            splits[split] = _read_labels(file, root, split)
+            continue
         entries, without = _read_file(file, root, split)
         splits[split] = entries
         empty += without
@@ -187,14 +205,30 @@ def _read_file(file: Path, root: Path, split: str) -> tuple[list[Entry], int]:
     return entries, sum(1 for key in images if key not in things)
 
 
-def _content(file: Path) -> _Content:
+def _read_labels(file: Path, root: Path, split: str) -> list[Entry]:
+    """Return all images with the classes of their objects."""
+    content = _content(file, crowds=True)
+    images = [(name, key) for key, name in content.images.items() if not is_system_path(name)]
+    folder = _folder([name for name, _ in images], file, root, split)
+    return [
+        label_entry(
+            name_inside(folder, name, place),
+            (thing.name for thing in content.things.get(key, ())),
+            place,
+        )
+        for name, key in sorted(images, key=lambda one: one[0])
+        for place in [f"{file}, image {key}"]
+    ]
+
+
+def _content(file: Path, *, crowds: bool = False) -> _Content:
     content = _load(file)
     names = dict(_categories(content, file))
     images = dict(_images(content, file))
     known_images, known_categories = Keys(images), Keys(names)
     things: dict[Key, list[_Thing]] = {}
     for place, annotation in _records(content, "annotations", file):
-        if annotation.get("iscrowd"):
+        if annotation.get("iscrowd") and not crowds:
             continue
         image = _id(annotation, "image_id", place)
         category = _id(annotation, "category_id", place)

@@ -3,6 +3,10 @@
 Other programs use ``filename``, ``image_path``, ``class`` …; the first of :data:`ALIASES` that
 exists is used. A column ``dataset`` or ``set`` may hold anything: it counts as the split only if
 the first row contains a word for one.
+
+Of multi-label tables, ``label:NAME`` is a column of zeros and ones for one class. Where the task is
+given as multi-label and there is no other column of labels, every column that is not known by one
+of these names is such a column.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.data.geometry import Box
+from verydeep.data.label_sets import DataTask
 from verydeep.data.split_names import whole_split
 from verydeep.errors import DataError, did_you_mean
 
@@ -34,6 +39,9 @@ ALIASES = {
 
 _BOXES = ("box", *Box._fields)
 
+INDICATOR = "label:"
+"""Beginning of the name of a column of zeros and ones for one class."""
+
 _BETWEEN = re.compile(r"[\s\-]+")
 
 
@@ -42,13 +50,38 @@ def canonical(name: str) -> str:
 
     >>> canonical(" File Name")
     'file_name'
+    >>> canonical("Label: Guinea pig")
+    'label:Guinea pig'
     """
+    head, colon, class_name = str(name).partition(":")
+    if colon and head.strip().lower() == "label":
+        return INDICATOR + class_name.strip()
     return _BETWEEN.sub("_", str(name).strip().lower())
+
+
+def canonical_columns(given: Sequence[str], task: DataTask | None) -> list[str]:
+    """Return the normalised names of all columns; see the module's text on multi-label tables."""
+    names = [canonical(name) for name in given]
+    known = {*ALIASES["file"], *ALIASES["split"], *_BOXES}
+    labelled = any(name in ALIASES["label"] or name.startswith(INDICATOR) for name in names)
+    if task != "multi-label" or labelled:
+        return names
+    return [
+        name if name in known else INDICATOR + str(text).strip()
+        for name, text in zip(names, given, strict=True)
+    ]
+
+
+def indicator_columns(columns: Iterable[str]) -> list[str]:
+    """Return the columns of zeros and ones for one class."""
+    return [name for name in columns if name.startswith(INDICATOR)]
 
 
 def used(columns: Iterable[str]) -> frozenset[str]:
     """Return the columns that are used or could be."""
-    return frozenset((*Columns.of(columns).values(), *ALIASES, *_BOXES))
+    columns = [*columns]
+    own = (*Columns.of(columns).values(), *indicator_columns(columns))
+    return frozenset((*own, *ALIASES, *_BOXES))
 
 
 class Columns:
@@ -70,7 +103,9 @@ class Columns:
             role: next((name for name in names if name in given), "")
             for role, names in ALIASES.items()
         }
-        return found if all(found[role] for role in NEEDED) else {}
+        if not found["label"] and indicator_columns(given):
+            del found["label"]
+        return found if all(found.get(role, "-") for role in NEEDED) else {}
 
     def renamed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a row under the standard column names."""
@@ -103,6 +138,8 @@ def refuse_columns(columns: Sequence[str], path: Path | str) -> None:
     if twice:
         raise DataError(f"{path}: has the column {twice[0]!r} twice")
     for role in NEEDED:
+        if role == "label" and indicator_columns(columns):
+            continue
         if not any(name in columns for name in ALIASES[role]):
             raise DataError(
                 f"{path}: needs a column {role!r}; it has {', '.join(columns) or 'none'}"

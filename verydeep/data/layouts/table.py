@@ -2,7 +2,8 @@
 
 ========  ====================================================================================
 file      the image, relative to the table's folder
-label     its class: text or an integer
+label     its class: text or an integer; of several classes, see
+          :mod:`verydeep.data.layouts.label_columns`
 split     optional: a word for a split, see :mod:`verydeep.data.split_names`; without it, splits are
           drawn by rule
 box       optional: ``x0 y0 x1 y1``, or four numbers as a list, or four columns of these names;
@@ -22,6 +23,7 @@ import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +32,24 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
 from verydeep.data.geometry import Box
 from verydeep.data.images.regular_file import check_regular
+from verydeep.data.label_sets import DataTask
 from verydeep.data.layouts.assemble import (
     Assembly,
     Entry,
     counted,
+    label_entry,
     lines,
     name_inside,
     opened_text,
 )
-from verydeep.data.layouts.columns import Columns, canonical, refuse_columns, used
+from verydeep.data.layouts.columns import (
+    Columns,
+    canonical_columns,
+    indicator_columns,
+    refuse_columns,
+    used,
+)
+from verydeep.data.layouts.label_columns import is_multi_label, labels_of
 from verydeep.data.split_names import unknown_split, whole_split
 from verydeep.errors import DataError, MissingExtra, did_you_mean
 
@@ -53,8 +64,13 @@ def recognise(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in _READERS
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, task: DataTask | None = None) -> Dataset:
     """Read the data set.
+
+    Args:
+        path: The table.
+        task: ``classification`` takes a label as it stands, ``multi-label`` divides it; None lets
+            the table decide. Multi-label images have no boxes.
 
     Raises:
         DataError: A column is missing, or a row cannot be used.
@@ -63,17 +79,22 @@ def read(path: Path) -> Dataset:
     if path.suffix.lower() not in _READERS:
         raise DataError(f"{path}: a table must be one of {', '.join(_READERS)}")
     folder = path.parent
+    rows = partial(_READERS[path.suffix.lower()], path, task)
+    several = is_multi_label(rows, task)
+    indicators: list[str] | None = None  # of a multi-label table
     assembly = Assembly(folder, "a table")
     faults: list[str] = []
     columns = Columns()
     skipped = 0
-    for place, row in _READERS[path.suffix.lower()](path):
+    for place, row in rows():
+        if several and indicators is None:
+            indicators = indicator_columns(row)
         row = columns.renamed(row)
         if is_system_path(str(row.get("file"))):
             skipped += 1
             continue
         try:
-            assembly.add(_split(row, place), _entry(folder, row, place))
+            assembly.add(_split(row, place), _entry(folder, row, place, indicators))
         except DataError as error:
             faults.append(str(error))
     if faults:
@@ -99,7 +120,7 @@ def column_of(path: Path, column: str) -> Iterator[tuple[str, str]]:
         DataError: There is no such column, or a row cannot be read.
     """
     columns = Columns()
-    for number, (place, row) in enumerate(_READERS[path.suffix.lower()](path, (column,))):
+    for number, (place, row) in enumerate(_READERS[path.suffix.lower()](path, None, (column,))):
         if number == 0 and column not in row:
             raise DataError(
                 f"{path}: has no column {column!r}; it has {', '.join(row)}"
@@ -111,9 +132,11 @@ def column_of(path: Path, column: str) -> Iterator[tuple[str, str]]:
             yield name_inside(path.parent, str(named.get("file")).strip(), place), text
 
 
-def _csv_rows(path: Path, _more: Collection[str] = ()) -> Iterator[tuple[str, Row]]:
+def _csv_rows(
+    path: Path, task: DataTask | None, _more: Collection[str] = ()
+) -> Iterator[tuple[str, Row]]:
     with opened_text(path, newline="") as stream:
-        delimiter = _delimiter(stream.readline())
+        delimiter = _delimiter(stream.readline(), task)
         stream.seek(0)
         rows = csv.reader(stream, delimiter=delimiter, strict=True, skipinitialspace=True)
         columns: list[str] = []
@@ -121,7 +144,7 @@ def _csv_rows(path: Path, _more: Collection[str] = ()) -> Iterator[tuple[str, Ro
             for row in rows:
                 place = f"{path}, line {rows.line_num}"
                 if not columns:
-                    columns = _check_columns(row, path)
+                    columns = _check_columns(row, path, task)
                 elif len(row) > len(columns):
                     raise DataError(
                         f"{place}: has {len(row)} columns, the first line {len(columns)}"
@@ -131,20 +154,22 @@ def _csv_rows(path: Path, _more: Collection[str] = ()) -> Iterator[tuple[str, Ro
         except csv.Error as error:
             raise DataError(f"{path}, line {rows.line_num}: not valid CSV ({error})") from error
     if not columns:
-        _check_columns([], path)
+        _check_columns([], path, task)
 
 
-def _delimiter(heading: str) -> str:
+def _delimiter(heading: str, task: DataTask | None) -> str:
     """Return the delimiter that gives usable columns, else the first one in the line."""
     signs = [sign for sign in ",;\t" if sign in heading]
     for sign in signs:
         names = next(csv.reader([heading], delimiter=sign, skipinitialspace=True), [])
-        if Columns.of(map(canonical, names)):
+        if Columns.of(canonical_columns(names, task)):
             return sign
     return signs[0] if signs else ","
 
 
-def _json_rows(path: Path, _more: Collection[str] = ()) -> Iterator[tuple[str, Row]]:
+def _json_rows(
+    path: Path, task: DataTask | None, _more: Collection[str] = ()
+) -> Iterator[tuple[str, Row]]:
     for number, (place, line) in enumerate(lines(path)):
         try:
             row = json.loads(line)
@@ -152,13 +177,15 @@ def _json_rows(path: Path, _more: Collection[str] = ()) -> Iterator[tuple[str, R
             raise DataError(f"{place}: not valid JSON ({error})") from error
         if not isinstance(row, dict):
             raise DataError(f"{place}: must be an object like {{'file': …, 'label': …}}")
-        named = {canonical(name): value for name, value in row.items()}
+        named = dict(zip(canonical_columns([*row], task), row.values(), strict=True))
         if number == 0:
             refuse_columns([*named], place)
         yield place, named
 
 
-def _parquet_rows(path: Path, more: Collection[str] = ()) -> Iterator[tuple[str, Row]]:
+def _parquet_rows(
+    path: Path, task: DataTask | None, more: Collection[str] = ()
+) -> Iterator[tuple[str, Row]]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -168,18 +195,20 @@ def _parquet_rows(path: Path, more: Collection[str] = ()) -> Iterator[tuple[str,
         check_regular(path)
         with parquet.ParquetFile(path) as file:
             names = list(file.schema_arrow.names)
-            columns = _check_columns(names, path)
+            columns = _check_columns(names, path, task)
             kept = {*used(columns), *more}
             wanted = [n for n, one in zip(names, columns, strict=True) if one in kept]
-            yield from _numbered_rows(file.iter_batches(columns=wanted), path)
+            yield from _numbered_rows(file.iter_batches(columns=wanted), path, task)
     except (pyarrow.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path}: not valid Parquet ({error})") from error
 
 
-def _numbered_rows(parts: Iterable[Any], path: Path) -> Iterator[tuple[str, Row]]:
+def _numbered_rows(
+    parts: Iterable[Any], path: Path, task: DataTask | None
+) -> Iterator[tuple[str, Row]]:
     numbers = itertools.count(1)
     for part in parts:
-        names = [canonical(name) for name in part.schema.names]
+        names = canonical_columns(part.schema.names, task)
         for row in part.to_pylist():
             yield f"{path}, row {next(numbers)}", dict(zip(names, row.values(), strict=True))
 
@@ -187,8 +216,8 @@ def _numbered_rows(parts: Iterable[Any], path: Path) -> Iterator[tuple[str, Row]
 _READERS = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
 
 
-def _check_columns(given: list[str], path: Path) -> list[str]:
-    columns = [canonical(name) for name in given]
+def _check_columns(given: list[str], path: Path, task: DataTask | None) -> list[str]:
+    columns = canonical_columns(given, task)
     refuse_columns(columns, path)
     return columns
 
@@ -203,13 +232,14 @@ def _split(row: Row, place: str) -> str:
     return split
 
 
-def _entry(folder: Path, row: Row, place: str) -> Entry:
+def _entry(folder: Path, row: Row, place: str, indicators: list[str] | None) -> Entry:
     name = row.get("file")
     if not isinstance(name, str) or _is_empty(name):
         raise DataError(f"{place}: file must name an image, got {name!r} instead")
-    return Entry(
-        name_inside(folder, name.strip(), place), _label(row, place), _box(row, place), place
-    )
+    path = name_inside(folder, name.strip(), place)
+    if indicators is not None:
+        return label_entry(path, labels_of(row, indicators, place), place)
+    return Entry(path, _label(row, place), _box(row, place), place)
 
 
 def _label(row: Row, place: str) -> str:

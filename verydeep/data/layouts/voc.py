@@ -1,7 +1,8 @@
 """Pascal VOC: ``JPEGImages/``, ``Annotations/*.xml``, ``ImageSets/Main/{train,val,test}.txt``.
 
 The main object of an image is the one with the largest box (the first of equals); it gives the
-image its class and box. Images without an object are left out and counted.
+image its class and box. Images without an object are left out and counted. As multi-label data,
+an image has the classes of all its objects, and one without an object has none.
 ``trainval.txt`` is read where ``train.txt`` is missing; lists may be named by any word for a split
 (``Training.txt``, ``valid.txt``); without lists, all annotated images are one split. A line has
 the name of an image, which may contain blanks, and perhaps a flag. Corners in the files count from
@@ -18,7 +19,8 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.folders.system_files import is_system_path
 from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import pictures_in
-from verydeep.data.layouts.assemble import Entry, assemble, counted, lines
+from verydeep.data.label_sets import DataTask
+from verydeep.data.layouts.assemble import Entry, assemble, counted, label_entry, lines
 from verydeep.data.layouts.on_disk import on_disk
 from verydeep.data.layouts.pascal_xml import Object, read_objects
 from verydeep.data.name_forms import nfc
@@ -31,8 +33,12 @@ def recognise(path: Path) -> bool:
     return (path / "JPEGImages").is_dir() and (path / "Annotations").is_dir()
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, task: DataTask | None = None) -> Dataset:
     """Read the data set.
+
+    Args:
+        path: Its folder.
+        task: ``multi-label`` for all classes of an image; else that of the main object.
 
     Raises:
         DataError: A list, annotation or image is missing or invalid.
@@ -42,7 +48,8 @@ def read(path: Path) -> Dataset:
     for split, listed in _lists(path, pictures).items():
         if split == "test" and not any(_annotation(path, name).is_file() for name in listed):
             continue  # as in the years without public test annotations
-        found = [_entry(path, name, pictures, place) for name, place in listed.items()]
+        entry = _label_entry if task == "multi-label" else _entry
+        found = [entry(path, name, pictures, place) for name, place in listed.items()]
         splits[split] = [entry for entry in found if entry]
         empty += found.count(None)
     notes = counted(empty, "without an object left out")
@@ -103,14 +110,26 @@ def _annotation(root: Path, name: str) -> Path:
     return Path(on_disk(str(root / "Annotations"), f"{name}.xml"))
 
 
-def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> Entry | None:
+def _objects(
+    root: Path, name: str, pictures: Mapping[str, Path], place: str
+) -> tuple[Path, list[Object]]:
+    """Return the annotation file of an image, and its objects."""
     # A name of one of the images cannot lead elsewhere.
     if name not in pictures:
         raise DataError(f"{place}: there is no image {name!r} in JPEGImages/")
     path = _annotation(root, name)
     if not path.exists():
         raise DataError(f"{place}: there is no {path}")
-    objects = read_objects(path)
+    return path, read_objects(path)
+
+
+def _label_entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> Entry | None:
+    path, objects = _objects(root, name, pictures, place)
+    return label_entry(pictures[name], (thing.name for thing in objects), str(path))
+
+
+def _entry(root: Path, name: str, pictures: Mapping[str, Path], place: str) -> Entry | None:
+    path, objects = _objects(root, name, pictures, place)
     if not objects:
         return None
     largest = max(objects, key=_area)

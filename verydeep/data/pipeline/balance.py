@@ -28,6 +28,22 @@ def weights_of_counts(given: ArrayLike) -> tuple[float, ...]:
     return tuple((counts.sum() / (classes * counts.clip(min=1))).tolist())
 
 
+def positive_weights(counts: ArrayLike, images: int) -> tuple[float, ...]:
+    """Return the weight (N − n) / n of the presence of each class that n of N images have.
+
+    With it, presence and absence of a class weigh the same in the loss.
+
+    Args:
+        counts: n of each class; 0 counts as 1.
+        images: N.
+
+    >>> positive_weights([1, 2], 4)
+    (3.0, 1.0)
+    """
+    there = np.asarray(counts, np.float64).clip(min=1)
+    return tuple(((images - there) / there).tolist())
+
+
 def balanced_draws(labels: ArrayLike, generator: np.random.Generator) -> NDArray[np.int64]:
     """Draw N of N images with equal numbers per class, up to one.
 

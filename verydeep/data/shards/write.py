@@ -112,11 +112,13 @@ def write_shards(
         progress: Progress reporting; None is silent.
 
     Raises:
-        DataError: The folder is not empty, or too many images are broken.
+        DataError: The folder is not empty, too many images are broken, or images have several
+            labels.
         InputError: The folder is inside the data set or not writable.
         DiskError: The disk is full; what was written is removed.
         WorkerError: A reading process was killed.
     """
+    dataset.check_single_label("a shard")
     folder = make_output_folder(Path(out), dataset.root)
     writing = _Writing(dataset, folder, samples, mebibytes * 2**20, seed, limit, workers)
     with hold(folder):

@@ -39,7 +39,7 @@ WORTH_A_TRIAL = 30.0
 WORTH_COMPILING = 600.0
 """Seconds of eager PyTorch above which ``auto`` also considers ``compile``."""
 
-ALIKE = 1.05
+ALIKE = 1.1
 """Ratio of two speeds below which engines count as equally fast."""
 
 LEAST_GAIN = 1.05
@@ -91,7 +91,13 @@ def _int8_engine(model: TrainedNet, progress: Progress | None) -> Engine:
     return make_engine(model, best.engine, "int8", files)
 
 
-def fastest_engine(model: TrainedNet, pixels: float, progress: Progress | None = None) -> Engine:
+def fastest_engine(
+    model: TrainedNet,
+    pixels: float,
+    progress: Progress | None = None,
+    *,
+    shapes_vary: bool = False,
+) -> Engine:
     """Return the fastest engine for a job that works on this machine; eager PyTorch for small jobs.
 
     The model's own precision is kept. Several processes of one job stay with eager PyTorch, so that
@@ -101,6 +107,7 @@ def fastest_engine(model: TrainedNet, pixels: float, progress: Progress | None =
         model: The model.
         pixels: Pixels of all images and views of the job.
         progress: Told what was taken, and what failed.
+        shapes_vary: Whether its images may have many shapes.
     """
     progress = progress or Progress()
     expected = eager_seconds(model, pixels)
@@ -112,14 +119,18 @@ def fastest_engine(model: TrainedNet, pixels: float, progress: Progress | None =
         if group.size > 1:
             return model.eager
     try:
-        return _fastest(model, expected, progress)
+        return _fastest(model, expected, progress, shapes_vary=shapes_vary)
     except (OSError, VeryDeepError) as error:
         progress.log(f"engine torch: no other could be tried ({error})")
         return model.eager
 
 
-def _fastest(model: TrainedNet, expected: float, progress: Progress) -> Engine:
+def _fastest(
+    model: TrainedNet, expected: float, progress: Progress, *, shapes_vary: bool
+) -> Engine:
     names = candidates(model.machine.precision, compiling=expected >= WORTH_COMPILING)
+    if shapes_vary:  # a trial of one shape tells nothing about the others
+        names = [name for name in names if not KINDS[name].compiles_shapes]
     if not names:
         return model.eager
     precision = model.machine.precision

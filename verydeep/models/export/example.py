@@ -80,6 +80,19 @@ if __name__ == "__main__":
         print(f"{likely[label]:.6f}  {about['titles'].get(name, name)}")
 """
 
+_MAIN_LABELS = """
+
+if __name__ == "__main__":
+    about, probabilities = load()
+    images = np.stack([prepare(sys.argv[1])])  # uint8, (1, height, width, 3)
+    (likely,) = probabilities(images)  # a sigmoid of each class: they need not sum to 1
+    limits = np.array(about["thresholds"] or [0.5] * len(likely))
+    for label in np.argsort(-likely):
+        name = about["classes"][label]
+        if likely[label] >= limits[label]:
+            print(f"{likely[label]:.6f}  {about['titles'].get(name, name)}")
+"""
+
 _LIBRARIES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
 
 
@@ -104,7 +117,8 @@ def example_script(target: Target, metadata: Metadata, file: str, script: str) -
         filter=metadata.interpolation.upper(),
         crop=_WHOLE if metadata.dense else _CROP,
     )
-    return head + _RUN[target].format(key=KEY, entry=TORCH_ENTRY) + _MAIN
+    main = _MAIN_LABELS if metadata.multi_label else _MAIN
+    return head + _RUN[target].format(key=KEY, entry=TORCH_ENTRY) + main
 
 
 def script_of(out: Path) -> str:

@@ -33,6 +33,8 @@ def onnx_graph(
 ) -> ModelProto:
     """Return a net as an ONNX model, including preprocessing, softmax and temperature.
 
+    A multi-label classifier has a sigmoid in place of the softmax.
+
     The input ``images`` holds pixels, uint8 (N, H, W, 3), as Pillow and NumPy give them. Outputs:
 
     - ``probabilities``: float32 (N, K). As in section 3.2 of the paper, scores are averaged over
@@ -67,7 +69,7 @@ def onnx_graph(
     found = {net.last_map: add_layers(build, "features", net.features.named_children())}
     if net.num_classes:
         found |= _add_dense_classifier(build, net) if dense else _add_classifier(build, net)
-        found[PROBABILITIES] = add_softmax(build, model, dense=dense)
+        found[PROBABILITIES] = add_probabilities(build, model, dense=dense)
     for name in wanted:
         build.output(name, found[name], _shape(net, name, dense=dense))
     build.prune()
@@ -141,11 +143,16 @@ def _add_dense_classifier(build: GraphBuilder, net: Net) -> dict[str, str]:
     return {**found, SCORES: build.last}
 
 
-def add_softmax(build: GraphBuilder, model: TrainedNet, *, dense: bool) -> str:
-    """Add mean over positions, temperature and softmax to scores; return the probabilities."""
+def add_probabilities(build: GraphBuilder, model: TrainedNet, *, dense: bool) -> str:
+    """Add mean over positions, temperature and softmax to scores; return the probabilities.
+
+    A multi-label classifier has a sigmoid and no temperature.
+    """
     if dense:
         build.then("GlobalAveragePool", "mean_scores.map")
         build.then("Flatten", "mean_scores", axis=1)
+    if getattr(model, "multi_label", False):
+        return build.then("Sigmoid", "sigmoid")
     calibration = getattr(model, "calibration", None)
     if calibration:
         temperature = np.array(calibration.temperature, np.float32)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from verydeep.errors import InputError, MissingExtra
 from verydeep.models.export.builder import GraphBuilder
-from verydeep.models.export.graph import PROBABILITIES, SCORES, add_softmax
+from verydeep.models.export.graph import PROBABILITIES, SCORES, add_probabilities
 from verydeep.models.trained_net import TrainedNet
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def int8_graph(model: TrainedNet, *, dense: bool) -> ModelProto:
     if not dense:
         _fix_sides(build, model.input_size)
     build.output(
-        PROBABILITIES, add_softmax(build, model, dense=True), ("batch", model.net.num_classes)
+        PROBABILITIES, add_probabilities(build, model, dense=True), ("batch", model.net.num_classes)
     )
     return build.model
 

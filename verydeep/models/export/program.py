@@ -32,6 +32,7 @@ class WholeClassifier(nn.Module):
         self.side, self.dense = net.final_map, dense
         self.divisor = model.preprocessing.divisor
         self.channels = model.preprocessing.channels
+        self.multi_label = model.multi_label
         self.temperature = model.calibration.temperature if model.calibration else None
         mean = torch.tensor(model.preprocessing.mean).view(3, 1, 1)
         self.register_buffer("mean", mean)
@@ -50,7 +51,7 @@ class WholeClassifier(nn.Module):
         mean = scores.flatten(2).mean(2)
         if self.temperature is not None:
             mean = mean / self.temperature
-        return mean.softmax(1), scores
+        return (mean.sigmoid() if self.multi_label else mean.softmax(1)), scores
 
     def _slide(self, maps: Tensor) -> Tensor:
         """Apply the fully connected layers as convolutions."""

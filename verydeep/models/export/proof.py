@@ -20,7 +20,9 @@ from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
 from verydeep.errors import ModelError, PictureError, plural, printable
 from verydeep.evaluation.calibration import temper
-from verydeep.evaluation.posteriors import ANSWERS
+from verydeep.evaluation.posteriors import answer_of
+from verydeep.evaluation.sigmoid import sigmoid
+from verydeep.evaluation.softmax import softmax
 from verydeep.evaluation.view_batching import show
 from verydeep.evaluation.views import Center, Dense, Views
 from verydeep.models.classifier import Classifier
@@ -205,7 +207,8 @@ def _batches(
 
 def _posteriors(model: Classifier, exact: Eager, images: Pixels) -> NDArray[np.float32]:
     scores = exact.answers(torch.from_numpy(images.transpose(0, 3, 1, 2)))
-    likely = ANSWERS["paper"](scores.numpy())
+    answer = answer_of("paper", sigmoid if model.multi_label else softmax)
+    likely = answer(scores.numpy())
     kept = model.calibration
     return temper(likely, kept.temperature) if kept else likely
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from verydeep.errors import InputError, SizeError, plural
 from verydeep.evaluation.calibration import Calibration
+from verydeep.evaluation.thresholds import Thresholds
 from verydeep.models.crop_sized import CropSized
 from verydeep.models.exported.metadata import Metadata
 from verydeep.models.exported.reading import SUFFIXES, read_metadata
@@ -50,6 +51,10 @@ class ExportedClassifier(CropSized, Predictor):
         self.train_scale = metadata.train_scale
         self.any_size = metadata.dense
         self.interpolation = metadata.interpolation
+        self.multi_label = metadata.multi_label
+        if limits := metadata.thresholds:
+            own = (True,) * len(limits)
+            self.thresholds = Thresholds(tuple(limits), own, "", metadata.protocol, 0)
         kept = metadata.calibration
         self.calibration = Calibration(**kept) if kept else None
 

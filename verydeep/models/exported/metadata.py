@@ -39,6 +39,10 @@ class Metadata:
         protocol: Default test protocol: ``dense`` or ``center``.
         precision: Number format of weights and activations.
         calibration: Temperature of the probabilities, and how it was fitted; None without.
+        multi_label: True if the probabilities are sigmoids, as an image may have several classes or
+            none; otherwise they are a softmax.
+        thresholds: Probability from which each class of a multi-label net is predicted; None if
+            not fitted.
         licence: Licence of the weights, as their publisher states it; None if unknown.
         source: Origin of imported weights; None for a net trained with this package.
         measured: Errors of the net before the export and how they were measured; None if unknown.
@@ -60,6 +64,8 @@ class Metadata:
     protocol: str = "center"
     precision: str = "fp32"
     calibration: Mapping[str, Any] | None = None
+    multi_label: bool = False
+    thresholds: tuple[float, ...] | None = None
     licence: str | None = None
     source: Mapping[str, Any] | None = None
     measured: Mapping[str, Any] | None = None
@@ -73,7 +79,10 @@ class Metadata:
 
     def to_json(self) -> str:
         """Return the text that is stored in a file, in ASCII."""
-        return json.dumps(asdict(self))
+        values = asdict(self)
+        if not self.multi_label:  # left out, as by versions that knew no other
+            del values["multi_label"], values["thresholds"]
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
@@ -96,6 +105,8 @@ class Metadata:
             raise ValueError(f"fields {', '.join(sorted(missing or set(values) - known))}")
         for name in ("classes", "train_scale", "test_scales"):
             values[name] = tuple(values[name])
+        if values.get("thresholds") is not None:
+            values["thresholds"] = tuple(values["thresholds"])
         made = cls(**values)
         made._check()
         return made
@@ -117,6 +128,12 @@ class Metadata:
             raise ValueError(f"interpolation {self.interpolation!r}")
         if not isinstance(self.titles, dict) or not isinstance(self.net, str):
             raise ValueError("titles or net of another type")
+        limits = self.thresholds
+        if limits is not None and not (
+            len(limits) == len(self.classes)
+            and all(isinstance(limit, int | float) and 0 <= limit <= 1 for limit in limits)
+        ):
+            raise ValueError("thresholds must be from 0 to 1, one for each class")
         temperature = (self.calibration or {"temperature": 1.0}).get("temperature")
         if not isinstance(temperature, int | float) or not temperature > 0:
             raise ValueError("temperature must be above 0")

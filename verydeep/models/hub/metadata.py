@@ -13,7 +13,11 @@ from verydeep.system.yaml import dump_yaml
 
 LIBRARY = "verydeep"
 
-TASKS = {"classification": "image-classification", "localization": "object-detection"}
+TASKS = {
+    "classification": "image-classification",
+    "localization": "object-detection",
+    "multi-label": "image-classification",
+}
 """The Hub's name of a task by ours."""
 
 LICENCES = {
@@ -53,7 +57,10 @@ def metadata(config: ModelConfig, repository: str, licence: str | None) -> dict[
         **({"license": licence} if licence else {}),
         "library_name": LIBRARY,
         "pipeline_tag": task,
-        "tags": [LIBRARY, "vgg", f"vgg-{config.net.name.lower()}"],
+        "tags": [
+            *(LIBRARY, "vgg", f"vgg-{config.net.name.lower()}"),
+            *(["multi-label-image-classification"] if config.task == "multi-label" else []),
+        ],
         **_measured(config, repository, task),
     }
 

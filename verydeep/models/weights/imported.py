@@ -13,10 +13,10 @@ import torch
 from verydeep.errors import InputError, ModelError, plural, printable
 from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig
 from verydeep.models.weights.convert import DIVISOR, to_net
-from verydeep.models.weights.families import HABITS, known_facts, pixels_of
+from verydeep.models.weights.families import known_facts, pixels_of
 from verydeep.models.weights.imagenet import ilsvrc_classes, ilsvrc_numbers
 from verydeep.models.weights.match import Match, match
-from verydeep.models.weights.neighbours import FACTS, match_neighbour
+from verydeep.models.weights.neighbours import facts_of_neighbour, match_neighbour
 from verydeep.models.weights.recognize import read_weights
 from verydeep.models.weights.source import Fact, Family, SourceFile
 from verydeep.nets.interface import Net
@@ -56,6 +56,7 @@ class Imported:
         width = "" if found.width == 1 else f", {found.width:g} of its width"
         head = plural(found.num_classes, "class", "classes") if found.head else "convolutions only"
         yield f"{self.format}: net {found.name}{norm}{width}, {head}"
+        yield from (f"  {note}" for note in found.notes)
         for layer in (*found.convolutions, *found.head, *found.left_out):
             yield f"  {layer}"
         yield "taken for granted:"
@@ -92,6 +93,7 @@ class Imported:
             "batch_norm": found.batch_norm,
             "classes": found.num_classes,
             "copied": {one.layer: one.source.name for one in (*found.convolutions, *found.head)},
+            "notes": list(found.notes),
             "left_out": [{"layer": one.source, "why": one.why} for one in found.left_out],
             "facts": {name: _stored(fact) for name, fact in self.facts.items()},
         }
@@ -145,11 +147,6 @@ def import_file(
         source=about,
     )
     return Imported(net, config, found, facts, file.format, file.family, path)
-
-
-def facts_of_neighbour(family: Family, net: str) -> Mapping[str, Fact] | None:
-    """Return what is known of a neighbour of the paper's nets in files of a framework."""
-    return {**HABITS[family], **FACTS[net]} if net in FACTS else None
 
 
 def _input_size(file: SourceFile, found: Match) -> int:

@@ -50,6 +50,7 @@ class Match:
         head: Its fully connected layers: three, one that reads the last map, or none.
         left_out: Layers without a place in the net.
         final_map: Side s of the map that the head reads; None without a head.
+        notes: What else is to be known of the net, as lines for the report.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Match:
     head: tuple[Taken, ...]
     left_out: tuple[LeftOut, ...]
     final_map: int | None
+    notes: tuple[str, ...] = ()
 
     @property
     def hidden(self) -> int:

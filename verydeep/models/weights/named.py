@@ -20,7 +20,7 @@ from verydeep.models.weights.convert import DIVISOR
 from verydeep.models.weights.download import fetch
 from verydeep.models.weights.families import AUTHORS_MEAN, HABITS
 from verydeep.models.weights.imported import USUAL_SIZE, Imported, import_file
-from verydeep.models.weights.neighbours import FACTS
+from verydeep.models.weights.neighbours import facts_of_neighbour
 from verydeep.models.weights.published import Published, find_published, published_like
 from verydeep.models.weights.source import Fact
 from verydeep.nets.norm import norm_name
@@ -93,7 +93,7 @@ def split_name(source: str | Path) -> tuple[str | None, Path | None]:
 
 def facts_of(known: Published) -> Mapping[str, Fact]:
     """Return what published weights are known to expect."""
-    facts = {**HABITS[known.family], **FACTS.get(known.net, {})}
+    facts = dict(facts_of_neighbour(known.family, known.net) or HABITS[known.family])
     if known.name == TORCHVISION_FEATURES:
         how = "torchvision's transforms of these weights: the authors' mean, std 1/255"
         facts |= {"mean": Fact(AUTHORS_MEAN, how), "std": Fact((1.0, 1.0, 1.0), how)}

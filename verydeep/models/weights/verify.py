@@ -36,7 +36,7 @@ RUNTIMES: Mapping[str, str] = {
 
 
 NEIGHBOURS = "neighbour_runtime"
-"""Module for the neighbours of the paper's nets, of any family."""
+"""Module for the neighbours of the paper's nets in files of PyTorch."""
 
 
 class Runtime(Protocol):
@@ -98,7 +98,8 @@ def compare_with_source(
     """
     if imported.family not in RUNTIMES:
         raise ModelError(f"{imported.format}: no runtime for such files is known, so none compares")
-    own = NEIGHBOURS if imported.match.name in FACTS else RUNTIMES[imported.family]
+    is_neighbour = imported.match.name in FACTS and imported.family != "caffe"
+    own = NEIGHBOURS if is_neighbour else RUNTIMES[imported.family]
     name = f"verydeep.models.weights.runtimes.{own}"
     runtime = cast(Runtime, importlib.import_module(name))
     crops = torch.stack([_central_crop(Path(image), model) for image in images])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from verydeep.data.images.member import ImageSource
 from verydeep.evaluation.protocol import Scales, TestProtocol
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.loading import load_any_classifier
 from verydeep.models.prediction import Prediction
 from verydeep.run.bulk.ahead import read_ahead
@@ -42,7 +42,8 @@ class PredictWork(Work):
         """Load the model, and choose its engine for the whole job."""
         model = load_any_classifier(self.place, self.compute)
         how = model.test_protocol(self.scales, self.flip)
-        model.prepare(pixels_to_see([how], images, model.input_size))
+        pixels = pixels_to_see([how], images, model.input_size)
+        model.prepare(pixels, shapes_vary=shapes_vary([how]))
         return LoadedPredictor(model, self, how)
 
 

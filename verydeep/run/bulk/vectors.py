@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.run.bulk.ahead import read_ahead
 from verydeep.run.bulk.table import errors_of, model_id, table_of
@@ -37,9 +37,10 @@ class FeaturesWork(Work):
 
     def load(self, images: int) -> LoadedDescriber:
         """Load the model, and choose its engine for the whole job."""
-        model = load_classifier(self.place, self.compute)
+        model = load_classifier(self.place, self.compute, multi_label=None)
         how = self.descriptor.for_model(model)
-        model.prepare(pixels_to_see([how.views], images, model.input_size))
+        pixels = pixels_to_see([how.views], images, model.input_size)
+        model.prepare(pixels, shapes_vary=shapes_vary([how.views]))
         return LoadedDescriber(model, self, how)
 
 

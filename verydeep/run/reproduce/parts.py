@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from verydeep.errors import DataError, TrainingStopped
+from verydeep.errors import TrainingStopped
 from verydeep.evaluation.evaluate import Test, evaluate_tests, relabel
 from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.recipe.auto import AUTO
 from verydeep.recipe.recipe import Recipe
+from verydeep.run.reproduce.box_tests import test_boxes
+from verydeep.run.reproduce.images import check_images
 from verydeep.run.reproduce.study import Study, failures
+from verydeep.run.reproduce.transfer_tests import test_features
+from verydeep.run.training.result import TrainResult
 from verydeep.run.training.train import train
 from verydeep.study.conditions import Condition, Need
 from verydeep.study.plan import Part, TestPart, TrainPart
 from verydeep.study.recipes import study_recipe
 from verydeep.study.results import Outcome, TrainingRecord, write_outcome, write_training
-from verydeep.system.files import write_json
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 from verydeep.training.run_folder import RunFolder
 
 AT_CHANCE = 0.98
 """A net counts as trained if its lowest validation loss is below this share of ln K."""
+
+AT_CHANCE_LEVEL = "loss still at chance level"
 
 
 def do_part(study: Study, part: Part, progress: Progress) -> str:
@@ -61,7 +65,7 @@ def _train(study: Study, part: TrainPart, progress: Progress) -> str:
         )
     except TrainingStopped as error:
         return _record_failure(study, part, str(error))
-    losses = [row["val_loss"] for row in run.log()]
+    learned = _learned(study, part, run, result)
     record = TrainingRecord(
         part.condition,
         part.seed,
@@ -69,11 +73,21 @@ def _train(study: Study, part: TrainPart, progress: Progress) -> str:
         epochs=result.epochs,
         seconds=float(result["training_seconds"]),
         stopped_because=result.stopped_because,
-        learned=min(losses) < AT_CHANCE * math.log(len(study.dataset.classes)),
+        learned=learned,
     )
     write_training(study.folder, record)
-    last = run.log()[-1]["val_top1_error"]
-    return f"{last:.1f} % error on val" if record.learned else "loss still at chance level"
+    last = run.log()[-1]
+    if part.condition.head != "classes":
+        level = "" if learned else ", no better than a box that ignores the image"
+        return f"{last['val_localization_error']:.1f} % localization error on val{level}"
+    return f"{last['val_top1_error']:.1f} % error on val" if learned else AT_CHANCE_LEVEL
+
+
+def _learned(study: Study, part: TrainPart, run: RunFolder, result: TrainResult) -> bool:
+    if part.condition.head != "classes":
+        return bool(result["comparison"]["learned"])
+    losses = [row["val_loss"] for row in run.log()]
+    return bool(min(losses) < AT_CHANCE * math.log(len(study.dataset.classes)))
 
 
 def _recipe(study: Study, part: TrainPart) -> Recipe:
@@ -99,32 +113,43 @@ def _record_failure(study: Study, part: TrainPart, why: str) -> str:
 
 
 def _test(study: Study, part: TestPart, progress: Progress) -> str:
-    """Test the nets that there are, in one pass, and write an outcome for each test."""
+    """Test the nets that there are, and write an outcome for each test."""
     results = study.results()
     failed = failures(part, results)
-    nets = [net for net in part.needs if net not in failed]
     tests = [
         test
         for test in part.tests
-        if part.seed not in results.of(*test) and set(test[0].members) <= set(nets)
+        if part.seed not in results.of(*test) and not failed.keys() & {*test[0].members}
     ]
     if not tests:
         return "nothing to test: the training failed"
+    left = TestPart(tuple(tests), part.seed)
+    do = {"classes": _test_classes, "boxes": test_boxes, "transfer": test_features}[part.kind]
+    found = []
+    for outcome, names in do(study, left, progress):
+        check_images(study, outcome.kind, names)
+        write_outcome(study.folder, outcome)
+        found.append(outcome)
+    return ", ".join(f"{100 * outcome.compared.mean():.1f} %" for outcome in found)
+
+
+def _test_classes(
+    study: Study, part: TestPart, progress: Progress
+) -> Iterator[tuple[Outcome, Sequence[str]]]:
+    """Test classifiers in one pass; yield outcomes with the names of the images."""
     compute = Compute(study.compute.device, study.compute.precision, engine="torch")
-    models = {net: load_classifier(study.run(net, part.seed), compute) for net in nets}
+    models = {net: load_classifier(study.run(net, part.seed), compute) for net in part.needs}
     samples = relabel(study.dataset, "val", next(iter(models.values())).classes)
     measured = evaluate_tests(
         list(models.values()),
         samples,
-        [_as_test(study, test, models) for test in tests],
+        [_as_test(study, test, models) for test in part.tests],
         split="val",
         root=study.dataset.root,
         progress=progress,
     )
-    _check_names(study, measured)
-    for test, result in zip(tests, measured, strict=True):
-        write_outcome(study.folder, _outcome(test, part.seed, result))
-    return ", ".join(f"{result.top1_error:.1f} %" for result in measured)
+    for test, result in zip(part.tests, measured, strict=True):
+        yield _outcome(test, part.seed, result), result.answers.names
 
 
 def _as_test(study: Study, test: Need, models: Mapping[Condition, Classifier]) -> Test:
@@ -151,20 +176,3 @@ def _outcome(test: Need, seed: int, result: EvaluationResult) -> Outcome:
         answers.wrong,
         (five != answers.labels[:, None]).all(axis=1),
     )
-
-
-def _check_names(study: Study, results: Sequence[EvaluationResult]) -> None:
-    """Write the names of the test images, or compare them with those of earlier tests.
-
-    Raises:
-        DataError: Other images could be read than before.
-    """
-    names = list(results[0].answers.names)
-    path = study.folder / "images.json"
-    if not path.is_file():
-        write_json(path, names)
-    elif json.loads(path.read_text("utf-8")) != names:
-        raise DataError(
-            f"{study.dataset.place}: other test images can be read now than when the study "
-            f"{study.folder} began; put them back as they were, or start a new study"
-        )

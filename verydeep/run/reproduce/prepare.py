@@ -10,16 +10,26 @@ from typing import Any
 
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import DataSource, read_dataset
+from verydeep.errors import DataError
+from verydeep.run.reproduce.remaining import remaining
 from verydeep.run.reproduce.result import PlannedPart, StudyPlan
 from verydeep.run.reproduce.speeds import measure_speeds
-from verydeep.run.reproduce.study import Study, begin_or_compare, is_done, stored, stored_budget
+from verydeep.run.reproduce.study import (
+    Study,
+    begin_or_compare,
+    boxed,
+    stored,
+    stored_budget,
+)
 from verydeep.run.reproduce.wish import Wish
 from verydeep.run.training.auto import facts_of
 from verydeep.study.budget import Budget, Costs, Images, fit
+from verydeep.study.claims import LOCALIZATION
 from verydeep.study.plan import TrainPart
 from verydeep.study.recipes import resize
 from verydeep.study.results import Results
 from verydeep.system.device import Machine, describe_environment, without_secret
+from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 
 
@@ -30,6 +40,12 @@ def prepare(wish: Wish, progress: Progress) -> Study:
         InputError: The data cannot be used, or no study fits into the given hours.
     """
     dataset = read_dataset(wish.data, layout=wish.layout, progress=progress)
+    dataset.check_single_label("a study of the paper")
+    if LOCALIZATION in wish.groups:
+        _check_boxes(dataset)
+    transfer = None
+    if wish.transfer_data is not None:
+        transfer = read_dataset(wish.transfer_data, progress=progress)
     machine = wish.compute.machine()
     usual = _usual_settings(DataSource(wish.data, wish.layout), dataset, machine)
     return Study(
@@ -37,25 +53,41 @@ def prepare(wish: Wish, progress: Progress) -> Study:
         wish.data,
         wish.layout,
         dataset,
-        _sizes(wish, _costs_on(dataset, machine, wish), progress),
+        _sizes(wish, _costs_on(dataset, transfer, machine, wish), progress),
         {**usual, **wish.settings},
         wish.initialise,
         wish.compute,
+        transfer,
     )
+
+
+def _check_boxes(dataset: Dataset) -> None:
+    """Refuse data without boxes.
+
+    Raises:
+        DataError: No image to train on, or none to test on, has a box.
+    """
+    for split, count in boxed(dataset).items():
+        if not count:
+            raise DataError(
+                f"{dataset.place}: no image of split {split!r} has a box, which claims about "
+                f"{LOCALIZATION} are learned from and tested by; docs/data.md says where boxes "
+                f"are read from; or name other {option('claims')}"
+            )
 
 
 def make_costs(study: Study, wish: Wish) -> Costs:
     """Return the costs of a study, by measured speeds."""
-    return _costs_on(study.dataset, study.compute.machine(), wish)(study.budget)
+    machine = study.compute.machine()
+    return _costs_on(study.dataset, study.transfer, machine, wish)(study.budget)
 
 
 def plan_of(study: Study, wish: Wish, costs: Costs) -> StudyPlan:
     """Return the parts of a study with their estimated times, and which are done."""
     results = study.results() if stored(study.folder) is not None else Results()
-    planned = (
-        PlannedPart(part, costs.seconds(part), is_done(part, results))
-        for part in wish.parts(study.budget)
-    )
+    parts = wish.parts(study.budget)
+    left = remaining(study, parts, results)
+    planned = (PlannedPart(part, costs.seconds(part), part not in left) for part in parts)
     return StudyPlan(study.folder, tuple(planned), costs, wish.jobs)
 
 
@@ -105,13 +137,23 @@ def _usual_settings(source: DataSource, dataset: Dataset, machine: Machine) -> d
     return found
 
 
-def _costs_on(dataset: Dataset, machine: Machine, wish: Wish) -> Callable[[Budget], Costs]:
+def _costs_on(
+    dataset: Dataset, transfer: Dataset | None, machine: Machine, wish: Wish
+) -> Callable[[Budget], Costs]:
     """Return a function that measures the speeds of a budget's nets."""
+    with_box = boxed(dataset) if LOCALIZATION in wish.groups else {}
+    images = Images(
+        dataset.sizes["train"],
+        dataset.sizes["val"],
+        with_box.get("train", 0),
+        with_box.get("val", 0),
+        sum(transfer.sizes.values()) if transfer else 0,
+    )
 
     def costs(budget: Budget) -> Costs:
         parts = wish.parts(budget)
         nets = dict.fromkeys(p.condition.net for p in parts if isinstance(p, TrainPart))
         speeds = measure_speeds(nets, budget, len(dataset.classes), machine, wish.jobs)
-        return Costs(budget, speeds, Images(dataset.sizes["train"], dataset.sizes["val"]))
+        return Costs(budget, speeds, images)
 
     return costs

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.data.read import Data
+from verydeep.run.reproduce.on_ray import do_all_on_ray
 from verydeep.run.reproduce.prepare import begin, make_costs, plan_of, prepare
 from verydeep.run.reproduce.result import StudyPlan, StudyResult
 from verydeep.run.reproduce.side_by_side import do_all
@@ -32,11 +33,13 @@ def reproduce(
     out: str | Path,
     *,
     claims: Iterable[str] | str = GROUPS,
+    transfer_data: Data | None = None,
     budget: str = "small",
     hours: float | None = None,
     seeds: int | None = None,
     initialise: str = "staged",
     jobs: int = 1,
+    ray: str | None = None,
     layout: str | None = None,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     compute: Compute | str | None = None,
@@ -52,8 +55,10 @@ def reproduce(
     Args:
         data: As for :func:`verydeep.train`; with many images and classes.
         out: Folder of the study.
-        claims: Groups of claims: names, or one string with commas. See
-            :data:`verydeep.study.claims.GROUPS`.
+        claims: Groups of claims: names, or one string with commas; default: those about
+            classification. See :data:`verydeep.study.claims.ALL_GROUPS`.
+        transfer_data: Another data set, as for :func:`verydeep.train`, for the claims ``transfer``
+            about features.
         budget: ``tiny``, ``small`` or ``full``: sizes of images and nets, epochs, seeds. See
             :data:`verydeep.study.budget.BUDGETS`.
         hours: Time that the sizes are fitted to, by measured speeds, instead of a budget.
@@ -61,6 +66,8 @@ def reproduce(
         initialise: ``staged``, as published, or ``scaled``: every net from random weights.
         jobs: Trainings and tests at a time, each in its own process, with its share of the cores or
             a GPU of its own.
+        ray: Address of a Ray cluster whose workers do the parts, as for ``ray.init``, or ``local``
+            for one on this machine. All machines must see the data and the folder of the study.
         layout: Folder layout of the data; None detects it.
         settings: Changes to the recipe of every training, as for :func:`verydeep.train`.
         compute: Device and precision.
@@ -73,6 +80,7 @@ def reproduce(
         InputError: The data, a claim or a setting cannot be used, or the study was begun otherwise.
         Interrupted: A signal stopped the study; the same call goes on.
         MachineError: A process was killed, or the disk is full; likewise.
+        MissingExtra: ``ray`` is given, and Ray is not installed.
     """
     progress = choose_progress(progress)
     wish = Wish.of(
@@ -87,6 +95,8 @@ def reproduce(
         layout=layout,
         settings=settings,
         compute=compute,
+        transfer_data=transfer_data,
+        ray=ray,
     )
     with held(wish.out):
         study = prepare(wish, progress)
@@ -95,7 +105,7 @@ def reproduce(
         plan = plan_of(study, wish, costs)
         progress.log("\n".join(plan.lines()))
         with StopAtOnce(f"; the same {command_or_call()} goes on"):
-            _run(plan, study, progress)
+            _run(plan, study, wish.ray, progress)
         return _result(study)
 
 
@@ -111,7 +121,7 @@ def plan_study(wish: Wish, progress: ProgressWish = None) -> StudyPlan:
     return plan_of(study, wish, make_costs(study, wish))
 
 
-def _run(plan: StudyPlan, study: Study, progress: Progress) -> None:
+def _run(plan: StudyPlan, study: Study, ray: str | None, progress: Progress) -> None:
     """Do what is not done, with a line for each part and a bar with the estimated rest."""
     parts = [one.part for one in plan.parts]
     seconds = {one.part: one.seconds for one in plan.parts}
@@ -132,7 +142,10 @@ def _run(plan: StudyPlan, study: Study, progress: Progress) -> None:
             bar.update(done, rest)
             page.write_if_old()
 
-        do_all(study, parts, plan.jobs, progress, finished)
+        if ray is None:
+            do_all(study, parts, plan.jobs, progress, finished)
+        else:
+            do_all_on_ray(study, parts, plan.jobs, ray, finished)
 
 
 class _Page:

@@ -72,7 +72,7 @@ class StudyPlan(Summary, MappingResult):
         for parts in self._alike():
             done = sum(one.done for one in parts)
             seconds = in_words(parts[0].seconds)
-            yield f"  {self._title(parts[0].part):<64}{done} of {len(parts)} done, {seconds} each"
+            yield f"  {self._title(parts[0].part):<64} {done} of {len(parts)} done, {seconds} each"
         side = f", {self.jobs} at a time" if self.jobs > 1 else ""
         yield (
             f"{plural(len(self.parts), 'part')}, {sum(one.done for one in self.parts)} done; "
@@ -103,7 +103,7 @@ class StudyPlan(Summary, MappingResult):
     @staticmethod
     def _title(part: Part) -> str:
         if isinstance(part, TestPart):
-            return f"{plural(len(part.tests), 'test')} of {' and '.join(map(str, part.needs))}"
+            return part.title
         source = part.condition.source
         return f"train {part.condition}" + (f", from {source.net}" if source else "")
 

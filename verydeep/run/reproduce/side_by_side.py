@@ -15,8 +15,9 @@ from pathlib import Path
 
 from verydeep.errors import Interrupted, MachineError, VeryDeepError
 from verydeep.run.reproduce.parts import do_part
+from verydeep.run.reproduce.remaining import remaining, startable
 from verydeep.run.reproduce.speeds import share_of_cores
-from verydeep.run.reproduce.study import Study, is_done, is_ready
+from verydeep.run.reproduce.study import Study
 from verydeep.study.plan import Part
 from verydeep.system.option_names import command_or_call
 from verydeep.system.progress import PlainProgress, Progress
@@ -52,9 +53,7 @@ def do_all(
     if jobs > 1:
         _Pool(study, jobs, finished).run(parts)
         return
-    for part in parts:
-        if is_done(part, study.results()):
-            continue
+    for part in remaining(study, parts, study.results()):
         started = time.monotonic()
         with _going_on():
             said = do_part(study, part, progress)
@@ -101,19 +100,16 @@ class _Pool:
 
     def run(self, parts: Sequence[Part]) -> None:
         """Do the parts, each as soon as those that it needs are done and a place is free."""
-        left = list(parts)
+        left = list(remaining(self.study, parts, self.study.results()))
         try:
-            while left or self.running:
-                results = self.study.results()
-                left = [part for part in left if not is_done(part, results)]
+            while left:
                 busy = [one.part for one in self.running]
-                ready = (p for p in left if p not in busy and is_ready(p, results))
-                for part in list(ready)[: self.jobs - len(self.running)]:
+                ready = [part for part in startable(left) if part not in busy]
+                for part in ready[: self.jobs - len(self.running)]:
                     self._start(part)
-                if not self.running:
-                    assert not left, "a part waits for one that is not planned"
-                    return
-                self._wait()
+                assert self.running, "a part waits for one that is not planned"
+                ended = self._wait()
+                left = [part for part in left if part not in ended]
         finally:
             self._stop()
 
@@ -127,18 +123,20 @@ class _Pool:
         theirs.close()
         self.running.append(_Running(part, process, ours, slot))
 
-    def _wait(self) -> None:
-        """Wait until a part ends; signals interrupt the wait."""
+    def _wait(self) -> list[Part]:
+        """Wait until parts end, and return them; signals interrupt the wait."""
         ended: list[object] = []
         while not ended:
             ended = [*connection.wait([one.process.sentinel for one in self.running], LOOK)]
-        for one in [one for one in self.running if one.process.sentinel in ended]:
+        done = [one for one in self.running if one.process.sentinel in ended]
+        for one in done:
             self.running.remove(one)
             one.process.join()
             said, error = _received(one)
             if error is not None:
                 raise error
             self.finished(one.part, said, time.monotonic() - one.started)
+        return [one.part for one in done]
 
     def _stop(self) -> None:
         """Let running parts save their state and end."""

@@ -12,6 +12,9 @@ from verydeep.study.budget import Budget, Speed
 from verydeep.system.device import Machine, usable_cores
 from verydeep.training.estimate import time_steps
 
+TIMED = 12
+"""Passes that are timed of each net, unless they take long: a study is planned by the shortest."""
+
 
 def share_of_cores(jobs: int) -> int:
     """Return the number of threads of each of several parts at a time."""
@@ -44,5 +47,5 @@ def _measure(
     with torch.random.fork_rng():
         net = build(name, classes, input_size=size, width=width)
     net = net.to(machine.device).to(memory_format=torch.channels_last)
-    times = time_steps(net, size, batch, machine)
+    times = time_steps(net, size, batch, machine, most=TIMED)
     return Speed(times.training, times.validation)

@@ -12,6 +12,7 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, DataSource
 from verydeep.errors import InputError, ModelError
 from verydeep.study.budget import Budget
+from verydeep.study.claims import LOCALIZATION
 from verydeep.study.conditions import Condition, Initialisation
 from verydeep.study.plan import Part, TrainPart
 from verydeep.study.results import Results, load_results
@@ -23,8 +24,11 @@ from verydeep.system.settings import Compute
 
 FILE = "study.json"
 
-FIXED = ("data", "fingerprint", "initialise", "budget", "settings")
-"""Facts of a study that cannot change once it has begun."""
+FIXED = ("fingerprint", "initialise", "budget", "settings")
+"""Facts of a study that cannot change once it has begun; the same data may lie elsewhere."""
+
+ADDED = ("transfer", "boxed")
+"""Facts that a study may get later, with further claims, but that cannot change after that."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Study:
         settings: Changes to the recipe of every training, by dotted path.
         initialise: How deeper nets are initialised.
         compute: Device and precision.
+        transfer: The other data set for features, read, with splits to train and test on; None
+            without claims about transfer.
     """
 
     folder: Path
@@ -50,6 +56,7 @@ class Study:
     settings: Mapping[str, Any]
     initialise: Initialisation
     compute: Compute
+    transfer: Dataset | None = None
 
     @property
     def source(self) -> DataSource:
@@ -81,7 +88,29 @@ class Study:
             "initialise": self.initialise,
             "claims": list(claims),
             "seeds": list(seeds),
+            **self._additions(claims),
         }
+
+    def _additions(self, claims: Sequence[str]) -> dict[str, Any]:
+        """Return the facts that only some claims need."""
+        from verydeep.run.data_record import fingerprint
+
+        found: dict[str, Any] = {}
+        if LOCALIZATION in claims:
+            found["boxed"] = boxed(self.dataset)
+        if self.transfer is not None:
+            found["transfer"] = {
+                "data": DataSource(self.transfer).lasting,
+                "fingerprint": fingerprint(self.transfer),
+                "classes": len(self.transfer.classes),
+                "images": self.transfer.sizes,
+            }
+        return found
+
+
+def boxed(dataset: Dataset) -> dict[str, int]:
+    """Return the number of images with a box, of the splits to train and test on."""
+    return {split: len(dataset.split(split).with_box()) for split in ("train", "val")}
 
 
 def is_done(part: Part, results: Results) -> bool:
@@ -99,11 +128,6 @@ def failures(part: Part, results: Results) -> dict[Condition, str]:
     """Return the failed trainings that a part needs, with their reasons."""
     found = {net: results.trainings.get((net, part.seed)) for net in part.needs}
     return {net: record.failed for net, record in found.items() if record and record.failed}
-
-
-def is_ready(part: Part, results: Results) -> bool:
-    """Return whether the trainings that a part needs have ended."""
-    return all((net, part.seed) in results.trainings for net in part.needs)
 
 
 @contextmanager
@@ -152,7 +176,10 @@ def begin_or_compare(study: Study, facts: dict[str, Any], about: Mapping[str, An
     if before is None:
         write_json(study.folder / FILE, {**facts, **about})
         return
-    if changed := [key for key in FIXED if before.get(key) != facts[key]]:
+    added = {key: facts[key] for key in ADDED if key in facts}
+    changed = [key for key in FIXED if before.get(key) != facts[key]]
+    changed += [key for key in added if before.get(key, added[key]) != added[key]]
+    if changed:
         lines = "".join(f"\n  {_difference(key, before.get(key), facts[key])}" for key in changed)
         raise InputError(
             f"{study.folder} was begun otherwise:{lines}\nGo on with the settings of then, or "
@@ -162,7 +189,8 @@ def begin_or_compare(study: Study, facts: dict[str, Any], about: Mapping[str, An
         key: sorted({*before[key], *facts[key]}, key=[*before[key], *facts[key]].index)
         for key in ("claims", "seeds")
     }
-    if any(before[key] != value for key, value in grown.items()):
+    grown |= added
+    if any(before.get(key) != value for key, value in grown.items()):
         write_json(study.folder / FILE, {**before, **grown})
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 from verydeep.data.read import Data
 from verydeep.errors import InputError, did_you_mean
+from verydeep.run.ray_session import check_installed
 from verydeep.study.budget import Budget, budget_of
-from verydeep.study.claims import Claim
+from verydeep.study.claim import Claim
+from verydeep.study.claims import TRANSFER
 from verydeep.study.claims import claims as claims_of
 from verydeep.study.conditions import INITIALISATIONS, Initialisation
 from verydeep.study.plan import Part, make_plan
 from verydeep.study.recipes import read_settings
-from verydeep.system.option_names import option
+from verydeep.system.option_names import option, placeholder
 from verydeep.system.settings import Compute
 
 
@@ -36,6 +38,8 @@ class Wish:
         layout: Folder layout of the data; None detects it.
         settings: Changes to the recipe, by dotted path.
         compute: Device and precision.
+        transfer_data: Another data set for features; None without claims about transfer.
+        ray: Address of a Ray cluster that does the parts, or ``local``; None: processes do them.
     """
 
     data: Data
@@ -50,6 +54,8 @@ class Wish:
     layout: str | None
     settings: Mapping[str, Any]
     compute: Compute
+    transfer_data: Data | None = None
+    ray: str | None = None
 
     @classmethod
     def of(
@@ -75,6 +81,12 @@ class Wish:
                 raise InputError(f"{option(name)} must be above 0, got {value} instead")
         names = claims.split(",") if isinstance(claims, str) else claims
         groups = tuple(name.strip() for name in names)
+        _check_transfer(groups, others.get("transfer_data"))
+        if others.get("ray") is not None:
+            check_installed(f"{option('ray')}")
+            # Workers have other working directories.
+            data, others["transfer_data"] = _whole(data), _whole(others.get("transfer_data"))
+            out = Path(out).expanduser().absolute()
         way = _initialisation(initialise)
         return cls(
             data=data,
@@ -92,6 +104,26 @@ class Wish:
         """Return the parts of the study with the seeds of a budget."""
         needs = (need for claim in self.claims for need in claim.needs)
         return make_plan(needs, range(budget.seeds))
+
+
+def _whole(data: Any) -> Any:
+    """Return data with the whole path, if they are a file or folder."""
+    is_path = isinstance(data, str | Path) and Path(data).expanduser().exists()
+    return Path(data).expanduser().absolute() if is_path else data
+
+
+def _check_transfer(groups: tuple[str, ...], data: Data | None) -> None:
+    """Refuse claims about transfer without other data, and the other way round."""
+    if TRANSFER in groups and data is None:
+        raise InputError(
+            f"claims about {TRANSFER} need a data set whose classes the nets have not learned: "
+            f"give one with {option('transfer_data', placeholder('DATA'))}"
+        )
+    if data is not None and TRANSFER not in groups:
+        raise InputError(
+            f"{option('transfer_data')} is for claims about {TRANSFER}, which are not asked for: "
+            f"name them in {option('claims')}"
+        )
 
 
 def _initialisation(word: str) -> Initialisation:

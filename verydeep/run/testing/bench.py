@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verydeep.data.dataset import Dataset
+from verydeep.data.label_sets import DataTask
 from verydeep.data.read import Data, read_dataset
 from verydeep.data.samples import Samples
-from verydeep.errors import InputError
+from verydeep.errors import DataError, InputError
 from verydeep.evaluation.evaluate import relabel
-from verydeep.models.loading import load_any_classifier
+from verydeep.models.loading import check_kind, load_any_classifier
 from verydeep.models.path import is_torchvision
 from verydeep.nets.dimensions import INPUT_WORDS
 from verydeep.run.data_record import is_own, recorded_dataset
@@ -54,6 +55,11 @@ class Bench:
     dataset: Dataset
     overlap: Overlap
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether the classifiers are multi-label."""
+        return any(model.multi_label for model in self.classifiers)
+
 
 def set_up(
     models: ModelSource | Sequence[ModelSource],
@@ -75,8 +81,13 @@ def set_up(
     if not given and not finding:
         raise InputError("give at least one model to evaluate")
     nets = tuple(load_regressor(net, compute) for net in finding)
-    own = {i: load_model(net, compute) for i, net in enumerate(given) if not is_torchvision(net)}
-    dataset = data_for([*finding, *given], data, layout, progress, split)
+    own = {
+        i: load_model(net, compute, multi_label=None)
+        for i, net in enumerate(given)
+        if not is_torchvision(net)
+    }
+    several = check_alike([*own.values()], bool(finding) or len(own) < len(given))
+    dataset = data_for([*finding, *given], data, layout, progress, split, multi_label=several)
     known = next((net.classes for net in (*nets, *own.values())), dataset.classes)
     for place, name in enumerate(given):
         if is_torchvision(name):
@@ -94,6 +105,25 @@ def set_up(
     return Bench(ordered, nets, samples, split, dataset, overlap)
 
 
+def check_alike(models: Sequence[AnyClassifier], others: bool = False) -> bool:
+    """Return whether models are multi-label.
+
+    Args:
+        models: Classifiers.
+        others: Whether there are models of one class per image besides.
+
+    Raises:
+        InputError: Some are multi-label and others are not.
+    """
+    kinds = {model.multi_label for model in models} | ({False} if others else set())
+    if len(kinds) > 1:
+        raise InputError(
+            "multi-label classifiers cannot be fused with classifiers of one class per image, nor "
+            "with box regressors: test them alone"
+        )
+    return kinds == {True}
+
+
 def check_dimensions(classifier: AnyClassifier, dataset: Dataset) -> None:
     """Refuse images for a net of volumes, and volumes for a net of images.
 
@@ -108,13 +138,25 @@ def check_dimensions(classifier: AnyClassifier, dataset: Dataset) -> None:
         )
 
 
-def load_model(model: ModelSource, compute: Compute | str | None = None) -> AnyClassifier:
+def load_model(
+    model: ModelSource,
+    compute: Compute | str | None = None,
+    *,
+    multi_label: bool | None = False,
+) -> AnyClassifier:
     """Load a model or run folder; return a loaded model as it is.
 
+    Args:
+        model: The model.
+        compute: Device and precision; a string names the device.
+        multi_label: Whether it must be multi-label; None accepts both kinds.
+
     Raises:
-        ModelError: The folder holds no classifier.
+        ModelError: The folder holds no classifier of that kind.
     """
-    return load_any_classifier(model, compute) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        return load_any_classifier(model, compute, multi_label=multi_label)
+    return check_kind(model, model, multi_label)
 
 
 def load_regressor(model: RegressorSource, compute: Compute | str | None = None) -> Localizer:
@@ -155,6 +197,8 @@ def data_for(
     layout: str | None = None,
     progress: Progress | None = None,
     split: str | None = None,
+    *,
+    multi_label: bool = False,
 ) -> Dataset:
     """Read the data to test on: the given data, or those of the first run among the models.
 
@@ -164,6 +208,7 @@ def data_for(
         layout: Folder layout of ``data``.
         progress: Receives changes to the data since a run began; None is silent.
         split: Requested split; None for the default test split.
+        multi_label: Whether the models are multi-label, and so the data must be.
 
     Raises:
         DataError: The data cannot be read.
@@ -181,14 +226,27 @@ def data_for(
                 "the model is not part of a run, so name the data to test on: "
                 f"{option('data', placeholder('FOLDER'))}"
             )
-        return recorded_dataset(runs[0], progress, split)
+        return _of_task(recorded_dataset(runs[0], progress, split), multi_label)
     own = next((run for run in runs if split != "all" and is_own(run, data, layout)), None)
     if own is None:
-        return read_dataset(data, draw=False, layout=layout, progress=progress)
-    dataset = recorded_dataset(own, progress, split)
+        task: DataTask | None = "multi-label" if multi_label else None
+        found = read_dataset(data, draw=False, layout=layout, task=task, progress=progress)
+        return _of_task(found, multi_label)
+    dataset = _of_task(recorded_dataset(own, progress, split), multi_label)
     if progress:
         progress.log(
             f"{own.path} was trained on a part of {data}: its own splits are taken "
             f"({', '.join(f'{count:,} {name}' for name, count in dataset.sizes.items())})"
+        )
+    return dataset
+
+
+def _of_task(dataset: Dataset, multi_label: bool) -> Dataset:
+    """Return a data set, unless it is of another task than the models."""
+    if not multi_label:
+        dataset.check_single_label("this model")
+    elif not dataset.multi_label:
+        raise DataError(
+            f"{dataset.place}: each image has one class, and the model is a multi-label classifier"
         )
     return dataset

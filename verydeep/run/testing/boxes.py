@@ -12,7 +12,7 @@ from torch import Tensor
 
 from verydeep.data.read import Data
 from verydeep.errors import InputError
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.localization.evaluate import evaluate_boxes, training_baselines
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
@@ -127,7 +127,7 @@ def _evaluate(
     how = protocol.for_nets(bench.classifiers, bench.regressors, classes)
     for net in (*bench.classifiers, *bench.regressors):
         pixels = pixels_to_see([how.as_test], len(bench.samples), net.input_size)
-        net.prepare(pixels, progress)
+        net.prepare(pixels, progress, shapes_vary=shapes_vary([how.as_test]))
     result = evaluate_boxes(
         bench.classifiers,
         bench.regressors,

@@ -15,6 +15,7 @@ from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import load_classifier
 from verydeep.models.hub.name import is_hub_name
+from verydeep.models.loading import is_multi_label
 from verydeep.models.path import find_model
 from verydeep.run.testing.bench import data_for, output_folder
 from verydeep.run.testing.overlap import find_overlap, run_of
@@ -62,6 +63,11 @@ def calibrate(
             process is writing to the model's folder.
     """
     progress, compute = choose_progress(progress), Compute.of(compute)
+    if is_multi_label(model):
+        raise ModelError(
+            f"{model}: a temperature is of classes that exclude each other; a multi-label model "
+            "has thresholds, which training fits on val"
+        )
     dataset = data_for([model], data, layout, progress, split)
     with output_folder(_folder(model)), joined() as group:
         _check_split(split, tested or dataset.test_split, dataset)

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from verydeep.data.read import Data
 from verydeep.errors import InputError
 from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
 from verydeep.evaluation.evaluate import evaluate_samples
+from verydeep.evaluation.label_table import measure_label_table
+from verydeep.evaluation.multi_label import MultiLabelResult, evaluate_labels
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.engines.answered import answered_by
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.bench import Bench, output_folder, set_up
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 
 ALL_PROTOCOLS = 50
 """Views of all protocols together, as a multiple of those of one; a rough guess."""
-
-R = TypeVar("R", EvaluationResult, EvaluationTable)
 
 
 @in_several
@@ -67,11 +67,15 @@ def evaluate(
         progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
             False nowhere.
 
+    Returns:
+        The result; for multi-label classifiers a
+        :class:`~verydeep.evaluation.multi_label.MultiLabelResult`. Type checkers assume the former.
+
     Raises:
         InputError: A model, the data or the protocol cannot be used.
     """
     with _measured(
-        evaluate_samples,
+        _ONE,
         models,
         data,
         TestProtocol.of(protocol),
@@ -81,15 +85,17 @@ def evaluate(
         out=out,
         progress=progress,
     ) as (result, bench, folder):
-        seen = _symptoms(bench, result, choose_progress(progress))
         known = {**asdict(bench.overlap), **answered_by(bench.classifiers)}
-        result = replace(result, **known, symptoms=seen)
+        result = replace(result, **known)
+        if isinstance(result, EvaluationResult):
+            seen = _symptoms(bench, result, choose_progress(progress))
+            result = replace(result, symptoms=seen)
         if folder:
             from verydeep.run.testing.files import write_result  # imports matplotlib, which is slow
 
             write_result(result, folder)
             write_page(result, bench, folder)
-    return result
+    return cast(EvaluationResult, result)
 
 
 def _symptoms(
@@ -131,6 +137,11 @@ def evaluate_all(
         out: Folder for the table and the files of each test.
         progress: Progress reporting.
 
+    Returns:
+        The table; for multi-label classifiers a
+        :class:`~verydeep.evaluation.label_table.MultiLabelTable`, without comparisons. Type
+        checkers assume the former.
+
     Raises:
         InputError: A model, the data or the protocol cannot be used.
     """
@@ -138,7 +149,7 @@ def evaluate_all(
     if common.scales is not None or common.preset != "paper":
         raise InputError("the tests of all protocols have their own scales, and no preset")
     with _measured(
-        measure_table,
+        _ALL,
         models,
         data,
         common,
@@ -149,18 +160,29 @@ def evaluate_all(
         progress=progress,
     ) as (table, bench, folder):
         seen = {**asdict(bench.overlap), **answered_by(bench.classifiers)}
-        rows = (replace(row, result=replace(row.result, **seen)) for row in table.rows)
-        table = replace(table, rows=tuple(rows))
+        rows = tuple(replace(row, result=replace(row.result, **seen)) for row in table.rows)
+        table = replace(table, rows=rows)
         if folder:
             from verydeep.run.testing.files import write_table
 
             write_table(table, folder)
-    return table
+    return cast(EvaluationTable, table)
+
+
+class _Measures(NamedTuple):
+    """Functions that test models of one class per image, and multi-label models."""
+
+    single: Callable[..., Any]
+    several: Callable[..., Any]
+
+
+_ONE = _Measures(evaluate_samples, evaluate_labels)
+_ALL = _Measures(measure_table, measure_label_table)
 
 
 @contextmanager
 def _measured(
-    measure: Callable[..., R],
+    measures: _Measures,
     models: ModelSource | Sequence[ModelSource],
     data: Data | None,
     protocol: TestProtocol,
@@ -170,14 +192,14 @@ def _measured(
     compute: Compute | str | None,
     out: str | Path | None,
     progress: ProgressWish,
-) -> Iterator[tuple[R, Bench, Path | None]]:
+) -> Iterator[tuple[Any, Bench, Path | None]]:
     """Load models and images, and test them, with the output folder locked.
 
     Args:
-        measure: :func:`evaluate_samples` or :func:`measure_table`.
+        measures: Functions that make the tests.
         models: As for :func:`evaluate`, like all other arguments.
         data: Data to test on.
-        protocol: Protocol given to ``measure``.
+        protocol: Protocol given to them.
         split: Split to test on.
         layout: Folder layout of ``data``.
         compute: Device, precision and decoding processes.
@@ -190,7 +212,8 @@ def _measured(
     progress, compute = choose_progress(progress), Compute.of(compute)
     with output_folder(out) as folder:
         bench = set_up(models, data, split=split, layout=layout, compute=compute, progress=progress)
-        _prepare(bench, protocol, progress, every=measure is measure_table)
+        _prepare(bench, protocol, progress, every=measures is _ALL)
+        measure = measures.several if bench.multi_label else measures.single
         result = measure(
             bench.classifiers,
             bench.samples,
@@ -208,10 +231,13 @@ def _prepare(bench: Bench, protocol: TestProtocol, progress: Progress, *, every:
     for model in bench.classifiers:
         how = protocol.for_model(model)
         pixels = pixels_to_see([how], len(bench.samples), model.input_size)
-        model.prepare(pixels * (ALL_PROTOCOLS if every else 1), progress)
+        pixels *= ALL_PROTOCOLS if every else 1
+        model.prepare(pixels, progress, shapes_vary=every or shapes_vary([how]))
 
 
-def write_page(result: EvaluationResult | LocalizationResult, bench: Bench, out: Path) -> None:
+def write_page(
+    result: EvaluationResult | MultiLabelResult | LocalizationResult, bench: Bench, out: Path
+) -> None:
     """Write ``report.html`` of a test, with example images."""
     from verydeep.visualization.report.page import write_test_page
 

@@ -17,9 +17,12 @@ from verydeep.data.layouts.coco import numbering
 from verydeep.evaluation.all_protocols import EvaluationTable
 from verydeep.evaluation.calibration import BINS, Bin, reliability, temper
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
+from verydeep.evaluation.label_table import MultiLabelTable
+from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.result import Answers, EvaluationResult
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.run.testing.bench import Bench
+from verydeep.run.testing.label_files import write_labels
 from verydeep.system.csv_text import csv_text, digits
 from verydeep.system.files import write_json, write_text
 from verydeep.visualization.plots.confusion import draw_confusion
@@ -31,20 +34,24 @@ if TYPE_CHECKING:
     from verydeep.localization.result import LocalizationResult
 
 
-def write_result(result: EvaluationResult, folder: Path) -> None:
+def write_result(result: EvaluationResult | MultiLabelResult, folder: Path) -> None:
     """Write the files of a test.
 
     These are ``result.json``; ``posteriors.csv``, one line per image; ``classes.csv``, per-class
-    errors; ``confusion.csv`` and ``.png``; ``reliability.csv`` and ``.png``.
+    errors; ``confusion.csv`` and ``.png``; ``reliability.csv`` and ``.png``. For multi-label
+    classifiers see :mod:`verydeep.run.testing.label_files`.
     """
     write_json(folder / "result.json", result.to_dict())
+    if isinstance(result, MultiLabelResult):
+        write_labels(result, folder)
+        return
     answers = result.answers
     _write_csv(folder / "posteriors.csv", _posterior_rows(answers))
     _write_classes(answers, folder)
     _write_reliability(result, folder)
 
 
-def write_table(table: EvaluationTable, folder: Path) -> None:
+def write_table(table: EvaluationTable | MultiLabelTable, folder: Path) -> None:
     """Write the table of all protocols, and each test to a folder named by its letter."""
     write_json(folder / "result.json", table.to_dict())
     for row in table.rows:

@@ -109,7 +109,7 @@ def _learned_from(run: RunFolder, record: SplitRecord) -> SplitRecord:
     """Return the images that a run's net learns from; for a box regressor, those with a box."""
     if not (run.model / CONFIG).is_file():
         return record
-    if read_config(find_model(run.path)).task == "classification":
+    if read_config(find_model(run.path)).task != "localization":
         return record
     return _taken(record, record.boxes != 0)
 

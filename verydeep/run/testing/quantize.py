@@ -17,7 +17,7 @@ from verydeep.data.fingerprint import record_samples
 from verydeep.data.pipeline.rescaled import Pixels, TestPictures
 from verydeep.data.read import Data
 from verydeep.data.samples import Samples
-from verydeep.errors import InputError
+from verydeep.errors import InputError, ModelError
 from verydeep.evaluation.evaluate import evaluate_samples, relabel
 from verydeep.evaluation.metrics import log_losses
 from verydeep.evaluation.paired import error_difference, mean_difference
@@ -29,6 +29,7 @@ from verydeep.evaluation.views import Center
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.engines.net_files import weights_key
 from verydeep.models.engines.quantization import write_int8
+from verydeep.models.loading import is_multi_label
 from verydeep.models.path import INT8, INT8_RECORD, find_model, int8_in, is_weights
 from verydeep.run.testing.bench import data_for, output_folder
 from verydeep.run.testing.overlap import run_of
@@ -162,6 +163,8 @@ def quantize(
             f"{model}: published weights have no folder to write to; import them first: verydeep "
             "import"
         )
+    if is_multi_label(model):
+        raise ModelError(f"{model}: the int8 variant is for classifiers of one class per image")
     dataset = data_for([model], data, layout, progress, split)
     other = _other_split(dataset, split)
     folder = find_model(model)

@@ -12,7 +12,7 @@ from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.walkthrough import Explanation, explain
 from verydeep.models.path import is_torchvision
-from verydeep.run.testing.bench import load_model, output_folder, set_up
+from verydeep.run.testing.bench import check_alike, load_model, output_folder, set_up
 from verydeep.system.one_or_many import one_or_many
 from verydeep.system.settings import Compute
 from verydeep.visualization.plots.style import save_figure
@@ -20,7 +20,7 @@ from verydeep.visualization.plots.views import draw_views
 
 if TYPE_CHECKING:
     from verydeep.models.loading import AnyClassifier
-    from verydeep.run.testing.bench import ModelSource
+    from verydeep.run.testing.bench import ModelSource, check_alike
 
 
 def explain_test(
@@ -76,4 +76,6 @@ def _given(
         raise InputError("give at least one model to explain a test of")
     if not Path(picture).is_file():
         raise PictureError(f"{picture}: no such file")
-    return [load_model(model, compute) for model in given], Path(picture)
+    loaded = [load_model(model, compute, multi_label=None) for model in given]
+    check_alike(loaded)
+    return loaded, Path(picture)

@@ -23,7 +23,7 @@ from verydeep.system.progress import Progress
 LOOKED_AT = 64
 """Number of images sampled for their size, evenly spaced over the data set."""
 
-NOT_MIRRORED = ("digits", "digits-1989", "mnist")
+NOT_MIRRORED = ("digits", "digits-1989", "digits-multi", "mnist")
 """Built-in data sets on which flipping can change the class."""
 
 INHERITED = ("name", "input_size", "width", "hidden", "norm", "dimensions")
@@ -71,6 +71,7 @@ def facts_of(source: DataSource, dataset: Dataset, machine: Machine) -> DataFact
         mirrored=not (source.is_named and str(source.data) in NOT_MIRRORED),
         gpu=machine.device.type != "cpu",
         dimensions=dataset.dimensions,
+        multi_label=dataset.multi_label,
     )
 
 

@@ -20,12 +20,21 @@ from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.validation import validate_samples
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.weights.named import source_config
+from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
 from verydeep.system.progress import Progress
 from verydeep.training.objective import Classification, Objective, SquaredError
+
+
+def source_mean(recipe: Recipe, measured: ColourStatistics) -> ColourStatistics:
+    """Return colour statistics with the mean of the source model if all its layers are taken."""
+    start = recipe.initialize
+    if start.source is None or start.layers != "all":
+        return measured
+    return replace(measured, mean=source_config(start.source).preprocessing.mean)
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,7 @@ class ClassificationTask(TrainingTask[Classifier]):
 
     def colours(self, measured: ColourStatistics) -> ColourStatistics:
         """Return the statistics, with the mean of the source if all its layers are taken."""
-        start = self.recipe.initialize
-        if start.source is None or start.layers != "all":
-            return measured
-        return replace(measured, mean=source_config(start.source).preprocessing.mean)
+        return source_mean(self.recipe, measured)
 
     def drawing(self, augmentation: Augmentation) -> Drawing:
         """Return the rule that accepts any crop."""
@@ -92,7 +98,8 @@ class ClassificationTask(TrainingTask[Classifier]):
         names: list[ProtocolName] = ["center", *dense, protocol.name]
         hows = [replace(protocol, name=name).for_model(model) for name in dict.fromkeys(names)]
         images = len(self.samples(split))
-        model.prepare(pixels_to_see(hows, images, model.input_size), progress)
+        pixels = pixels_to_see(hows, images, model.input_size)
+        model.prepare(pixels, progress, shapes_vary=shapes_vary(hows))
         return evaluate_tests(
             [model],
             self.dataset.split(split),

@@ -112,6 +112,7 @@ def read_data(
             progress=progress,
             # Streams carry no boxes.
             stream=False if recipe.localization else recipe.data.stream,
+            task=recipe.data.task,
             validation_share=recipe.data.validation_share,
             test_share=recipe.data.test_share,
             seed=recipe.training.seed,
@@ -126,6 +127,12 @@ def report_balance(dataset: Dataset, recipe: Recipe, progress: Progress) -> None
     counts = dataset.count("train")
     least, most = min(counts), max(counts)
     if most < UNEQUAL * least:
+        return
+    if dataset.multi_label:
+        remedy = "each class counts alike in the loss; see data.balance (weights)"
+        if recipe.data.balance == "weights":
+            remedy = "presence weighs as much as absence for each class (data.balance=weights)"
+        progress.log(f"classes have from {least:,} to {most:,} training images: {remedy}")
         return
     remedy = {
         "none": "their errors count alike in the training; see data.balance (weights or sampling)",

@@ -47,6 +47,7 @@ def finish(
         The content of ``metrics.json``.
     """
     model = task.load(run.model).on(replace(machine, engine=task.recipe.test.engine))
+    model = task.complete(model, progress)
     tested: list[Any] = [*task.tests(model, progress)]
     metrics = _write(run, task, model, tested, position, progress) if group.first else {}
     return group.broadcast(metrics)

@@ -24,6 +24,7 @@ from verydeep.localization.predictions_log import located_rows
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 from verydeep.localization.validation import check_center
+from verydeep.models.folder import NAMES
 from verydeep.models.weights.named import source_config
 from verydeep.recipe.recipe import Recipe
 from verydeep.recipe.sections import Localization as Settings
@@ -147,7 +148,8 @@ def inherit(recipe: Recipe) -> Recipe:
     config = source_config(source)
     if config.task != "classification":
         raise ModelError(
-            f"{source}: a box regressor begins with a classifier, and this is a box regressor"
+            f"{source}: a box regressor begins with a classifier of one class per image, and this "
+            f"is {NAMES[config.task]}"
         )
     theirs = {f"net.{key}": value for key, value in config.net.model_dump().items()}
     theirs |= {"data.divisor": config.preprocessing.divisor, "data.train_scale": config.train_scale}

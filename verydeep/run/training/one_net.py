@@ -25,6 +25,8 @@ from verydeep.run.training.settle import (
     say_few_updates,
     settle,
     suit_dimensions,
+    suit_machine,
+    suit_task,
 )
 from verydeep.run.training.setup import make_net, task_of
 from verydeep.run.training.trainer import Trainer
@@ -78,6 +80,7 @@ def train_net(
     machine = choose_machine(recipe.training.device, recipe.training.precision)
     dataset = read_data(data, recipe, resumed, progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
+    machine = suit_machine(machine, recipe, dataset)
     if not resumed:
         warn_of_divided(dataset, recipe, progress)
     recipe = _settled(recipe, dataset, machine, group, resumed, progress)
@@ -125,6 +128,7 @@ def _settled(
 ) -> Recipe:
     """Return the recipe with all that data, machine and processes decide; log what is notable."""
     if not resumed:
+        recipe = suit_task(recipe, dataset)
         recipe = suit_dimensions(inherit_transfer(recipe, dataset), dataset)
     recipe = settle(recipe, machine, group, dataset.sizes["train"])
     report_balance(dataset, recipe, progress)

@@ -56,14 +56,20 @@ class TrainResult(Summary, MappingResult):
 
     @property
     def top1_error(self) -> float | None:
-        """Top-1 error of the final test, in percent; None for a box regressor."""
+        """Top-1 error of the final test, in percent; None for other tasks."""
         return self.metrics.get("top1_error")
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the error of the final test, in percent."""
-        found = self.metrics.get("top1_interval") or self.metrics.get("localization_interval")
-        return (found[0], found[1]) if found else None
+        """95 % interval of the main measure of the final test, in percent."""
+        kinds = ("top1", "localization", "mean_average_precision")
+        found = next((one for kind in kinds if (one := self.metrics.get(f"{kind}_interval"))), None)
+        return None if found is None or None in found else (found[0], found[1])
+
+    @property
+    def mean_average_precision(self) -> float | None:
+        """Mean average precision of a multi-label classifier in the final test, in percent."""
+        return self.metrics.get("mean_average_precision")
 
     @property
     def localization_error(self) -> float | None:
@@ -90,6 +96,8 @@ class TrainResult(Summary, MappingResult):
             yield "top-1 error", percent(self.top1_error, self.interval)
         if self.localization_error is not None:
             yield "localization error", percent(self.localization_error, self.interval)
+        if self.mean_average_precision is not None:
+            yield "mean average precision", percent(self.mean_average_precision, self.interval)
         yield "tested on", f"{plural(self.images, 'image')} of {self.split}"
         yield "epochs", self.epochs
         yield "run", self.run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.workers import bounded_workers
 from verydeep.errors import RecipeError, plural
@@ -44,6 +46,26 @@ def suit_dimensions(recipe: Recipe, dataset: Dataset) -> Recipe:
         kind = "a box regressor" if recipe.localization else "a transfer"
         raise RecipeError(f"{kind} is for images, and the data are volumes")
     return recipe.replace(net__dimensions=3, data__cache="none", data__decode="cpu")
+
+
+def suit_machine(machine: Machine, recipe: Recipe, dataset: Dataset) -> Machine:
+    """Return the machine with fp32 for volumes on a CPU, unless the recipe sets a precision.
+
+    In PyTorch 2.15 the gradient of a 3-D convolution's weights is wrong in bf16 on CPUs with AMX:
+    by 36 orders of magnitude for 32 channels on maps of 2x2x2.
+    """
+    if dataset.dimensions == 3 and machine.device.type == "cpu" and not recipe.training.precision:
+        return replace(machine, precision="fp32")
+    return machine
+
+
+def suit_task(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """Return a new run's recipe with the task of the data, if it is multi-label.
+
+    Raises:
+        RecipeError: The recipe asks for what multi-label data do not allow.
+    """
+    return recipe.replace(data__task="multi-label") if dataset.multi_label else recipe
 
 
 WORTH_COMPILING = 1e18

@@ -16,6 +16,7 @@ from verydeep.nets.registry import BLOCKS, block_of, build, is_shallowest
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.classification import ClassificationTask
 from verydeep.run.training.localization import LocalizationTask
+from verydeep.run.training.multi_label import MultiLabelTask
 from verydeep.run.training.task import TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
@@ -44,7 +45,7 @@ def make_net(
     initialize(net, recipe.initialize.scheme, variance=recipe.initialize.variance)
     source = recipe.initialize.source
     if source:
-        shallower = load_classifier(source, Compute("cpu", "fp32"))
+        shallower = load_classifier(source, Compute("cpu", "fp32"), multi_label=None)
         refuse = _new_layers(recipe, net, shallower, dataset)
         report = copy_layers(shallower.net, net, recipe.initialize.layers, refuse=refuse)
         _check_copied(report, source)
@@ -124,5 +125,7 @@ def _groups(net: torch.nn.Module, decay: float) -> Iterator[dict[str, Any]]:
 
 
 def task_of(recipe: Recipe, dataset: Dataset) -> TrainingTask[Any]:
-    """Return the task of a recipe: classification or localization."""
-    return (LocalizationTask if recipe.localization else ClassificationTask)(recipe, dataset)
+    """Return the task of a recipe and its data."""
+    if recipe.localization:
+        return LocalizationTask(recipe, dataset)
+    return (MultiLabelTask if dataset.multi_label else ClassificationTask)(recipe, dataset)

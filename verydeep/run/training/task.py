@@ -55,6 +55,14 @@ class TrainingTask(ABC, Generic[M]):
     def outputs(self) -> int:
         """Number of outputs of the net's last layer."""
 
+    @property
+    def watched(self) -> str | None:
+        """Validation error that stands for accuracy in ``plateau.monitor``; None: the objective's.
+
+        Lower is better.
+        """
+        return None
+
     @abstractmethod
     def samples(self, split: str) -> Samples:
         """Return the usable images of a split.
@@ -86,6 +94,10 @@ class TrainingTask(ABC, Generic[M]):
     @abstractmethod
     def validate(self, model: M, progress: Progress) -> Figures:
         """Run the quick test after an epoch: centre crop at one scale, no mirror image."""
+
+    def complete(self, model: M, progress: Progress) -> M:
+        """Return the kept model with what is fitted after training; by default as it is."""
+        return model
 
     @abstractmethod
     def tests(self, model: M, progress: Progress) -> Sequence[Tested]:

@@ -178,9 +178,14 @@ def _machine_in(said: Said) -> tuple[str | None, str | None]:
 
 def _read_undrawn(source: DataSource, said: Said, progress: Progress) -> Dataset:
     """Read a data set without drawing missing splits, to choose the recipe by."""
-    stream = said.get("data", {}).get("stream")
+    data = said.get("data", {})
     return read_dataset(
-        source.data, layout=source.layout, draw=False, stream=stream, progress=progress
+        source.data,
+        layout=source.layout,
+        draw=False,
+        stream=data.get("stream"),
+        task=data.get("task"),
+        progress=progress,
     )
 
 

@@ -33,6 +33,7 @@ from verydeep.training.checkpoint import Position, has_checkpoint
 from verydeep.training.compiled import compiled
 from verydeep.training.estimate import LONG, describe_estimate, time_steps
 from verydeep.training.loop import Loop
+from verydeep.training.objective import Objective
 from verydeep.training.run_folder import RunFolder
 from verydeep.training.schedule import make_schedule
 from verydeep.training.tensorboard import tensorboard_log
@@ -150,7 +151,7 @@ class Trainer:
             prepare=self._prepare(),
             validate=self._validate,
             objective=objective,
-            watch={"loss": "loss", "accuracy": objective.error}[self.recipe.plateau.monitor],
+            watch=self._watched(objective),
             machine=self.machine,
             epochs=training.epochs,
             folder=self.run_folder.path,
@@ -165,6 +166,12 @@ class Trainer:
             seed=training.seed,
             forward=compiled(self.trained_module) if training.compile == "always" else None,
         )
+
+    def _watched(self, objective: Objective) -> str:
+        """Return the validation measure that the schedule and the choice of an epoch go by."""
+        if self.recipe.plateau.monitor == "loss":
+            return "loss"
+        return self.task.watched or objective.error
 
     def _batches(self) -> Batches:
         """Return what the loop trains on."""

@@ -57,7 +57,7 @@ def inherit_transfer(recipe: Recipe, dataset: Dataset) -> Recipe:
         raise RecipeError("data.stream: must be false for a transfer, which reads images by index")
     source = recipe.initialize.source or SOURCE
     config = source_config(source)
-    if config.task != "classification":
+    if config.task == "localization":
         raise ModelError(f"{source}: a box regressor, where a transfer begins with a classifier")
     net = {key: getattr(config.net, key) for key in SHARED}
     faults = [
@@ -93,6 +93,8 @@ def hint_at_transfer(recipe: Recipe, dataset: Dataset) -> str | None:
     if dataset.layout == DIGITS:  # handwriting shows nothing of what a net of photographs looks for
         return None
     if dataset.dimensions == 3:  # nor do volumes
+        return None
+    if dataset.multi_label:
         return None
     if recipe.initialize.source or recipe.localization or dataset.stream is not None or not few:
         return None

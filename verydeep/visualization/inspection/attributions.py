@@ -52,8 +52,8 @@ def saliency_section(subject: Subject) -> Section:
     return Section(
         name="saliency",
         title="Saliency",
-        lead=f"|∂score/∂pixel| of {subject.quoted} before the softmax, maximum over the three "
-        "colour channels (Simonyan, Vedaldi & Zisserman 2013, section 3).",
+        lead=f"|∂score/∂pixel| of {subject.quoted} before the {subject.activation}, maximum over "
+        "the three colour channels (Simonyan, Vedaldi & Zisserman 2013, section 3).",
         panels=(panel,),
         facts={**_class_facts(subject), "unit": GREY_LEVEL, **heat_facts(heat)},
     )

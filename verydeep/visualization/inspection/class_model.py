@@ -66,9 +66,10 @@ def class_model_section(
     return Section(
         name="class-model",
         title="Class model",
-        lead=f"The image that maximises the score of {subject.quoted} before the softmax, minus "
-        f"{settings.penalty:g} times its mean square (Simonyan, Vedaldi & Zisserman 2013, section "
-        f"2). {f'Departures for a clearer image: {changes}.' if changes else ''}".rstrip(),
+        lead="The image that maximises the score of "
+        f"{subject.quoted} before the {subject.activation}, minus {settings.penalty:g} times its "
+        "mean square (Simonyan, Vedaldi & Zisserman 2013, section 2). "
+        f"{f'Departures for a clearer image: {changes}.' if changes else ''}".rstrip(),
         panels=(panel,),
         facts={
             "class": subject.title,

@@ -37,8 +37,9 @@ def maps_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
         title="Feature maps by depth",
         lead=f"Activations of the {STRONGEST} strongest channels of a layer at every position of "
         "the image: after each of the five blocks (section 2.1 of the paper), after the "
-        "penultimate layer, and the scores before the softmax. Channels are ranked by their "
-        f"maximum, numbered from 0, and computed in {subject.model.machine.precision}.",
+        f"penultimate layer, and the scores before the {subject.activation}. Channels are "
+        "ranked by their maximum, numbered from 0, and computed in "
+        f"{subject.model.machine.precision}.",
         panels=tuple(_panel(subject, layer_map) for layer_map in maps),
         facts={"precision": subject.model.machine.precision, "layers": [*map(_facts, maps)]},
     )
@@ -79,7 +80,7 @@ def _caption(subject: Subject, layer_map: LayerMap, *, spread: bool) -> str:
     channels = len(layer_map.values)
     marks = " Each title gives the channel and its maximum, which a ring marks." * spread
     if _has_scores(subject, layer_map.layer):
-        return f"The scores before the softmax.{marks}"
+        return f"The scores before the {subject.activation}.{marks}"
     return (
         f"{100 * layer_map.active_share:.0f} % of the layer's values are above 0; silent channels: "
         f"{layer_map.silent_channels} of {channels}.{marks}"

@@ -301,12 +301,12 @@ def measured_in_words(measured: Mapping[str, Any] | None) -> str | None:
     """
     if not measured:
         return None
-    if "top1_error" in measured:
-        how = [str(measured["protocol"])] if "protocol" in measured else []
-        how += [f"{measured['images']:,} images"] if "images" in measured else []
-        return f"{measured['top1_error']:.1f} % top-1 error" + (
-            f" ({', '.join(how)})" if how else ""
-        )
+    kinds = {"top1_error": "top-1 error", "mean_average_precision": "mean average precision"}
+    for key, title in kinds.items():
+        if measured.get(key) is not None:
+            how = [str(measured["protocol"])] if "protocol" in measured else []
+            how += [f"{measured['images']:,} images"] if "images" in measured else []
+            return f"{measured[key]:.1f} % {title}" + (f" ({', '.join(how)})" if how else "")
     if "val_top1_error" in measured:
         epoch = f" after epoch {measured['epoch']}" if "epoch" in measured else ""
         return f"not tested yet; {measured['val_top1_error']:.1f} % top-1 validation error{epoch}"

@@ -73,8 +73,8 @@ def saliency_of_volume(subject: Subject) -> Section:
     return _section(
         "saliency",
         "Saliency",
-        f"|∂score/∂voxel| of {subject.quoted} before the softmax, maximum over the channels "
-        "(Simonyan, Vedaldi & Zisserman 2013, section 3).",
+        f"|∂score/∂voxel| of {subject.quoted} before the {subject.activation}, maximum over the "
+        "channels (Simonyan, Vedaldi & Zisserman 2013, section 3).",
         subject,
         saliency(subject),
         "score per grey level",

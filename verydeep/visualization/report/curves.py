@@ -57,17 +57,22 @@ def drops_of(history: Sequence[Row]) -> list[Drop]:
 
 
 def learning_curves(history: Sequence[Row], best: Row) -> tuple[str, ...]:
-    """Return loss, error and learning rate by epoch as three SVGs with marked drops.
+    """Return loss, error and learning rate by epoch as SVGs with marked drops.
+
+    Multi-label classifiers have a fourth, the mean average precision on the validation split.
 
     Args:
         history: One row per epoch, as in ``log.jsonl``, at least one.
         best: The row of the best epoch.
     """
     name = error_of(history[0], "val_")
-    unit = "loss (nats)" if name == "top1_error" else "loss"
+    unit = "loss" if name == "localization_error" else "loss (nats)"
+    precision = "mean_average_precision"
+    ranked = f"val_{precision}" in history[0]
     return (
         _both(history, best, "loss", unit),
         _both(history, best, name, f"{TITLES[name]} (%)"),
+        *([_validated(history, best, precision, "mean average precision (%)")] if ranked else []),
         _rate(history),
     )
 
@@ -88,6 +93,19 @@ def _both(history: Sequence[Row], best: Row, name: str, title: str) -> str:
     parts = (f"{kind} from {first[key]:.4g} to {last[key]:.4g}" for kind, key in kinds.items())
     at_best = f"{best[kinds['validation']]:.4g} at the best epoch, {best['epoch']}"
     return plot.svg(f"{title} over {len(history)} epochs: {', '.join(parts)}; {at_best}.")
+
+
+def _validated(history: Sequence[Row], best: Row, name: str, title: str) -> str:
+    """Return the curve of a percentage that is measured on the validation split alone."""
+    key = f"val_{name}"
+    plot = Plot(_epochs(history), linear(0, 100, title))
+    _mark_drops(plot, history)
+    plot.line([(row["epoch"], row[key]) for row in history], "validation")
+    plot.ring((best["epoch"], best[key]), "validation")
+    return plot.svg(
+        f"{title} over {len(history)} epochs: validation from {history[0][key]:.4g} to "
+        f"{history[-1][key]:.4g}; {best[key]:.4g} at the best epoch, {best['epoch']}."
+    )
 
 
 def _rate(history: Sequence[Row]) -> str:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import ModelError
 from verydeep.evaluation.calibration import calibration_error_by_chance
+from verydeep.evaluation.label_log import LabelRecord
 from verydeep.evaluation.metrics import TITLES, error_of, has_top5, is_optimistic
+from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.localization.verdict import verdict
@@ -34,6 +36,7 @@ from verydeep.visualization.report.gallery import (
     box_groups,
     cached_thumbnails,
 )
+from verydeep.visualization.report.labels import label_parts
 from verydeep.visualization.report.provenance import again, command_line, kind_of_run, made
 
 if TYPE_CHECKING:
@@ -90,7 +93,7 @@ def write_report(run: str | Path, find: Find) -> Path:
 
 
 def write_test_page(
-    result: EvaluationResult | LocalizationResult,
+    result: EvaluationResult | MultiLabelResult | LocalizationResult,
     path: Path,
     classes: Sequence[str],
     titles: Mapping[str, str],
@@ -109,9 +112,11 @@ def write_test_page(
     """
     test, thumbnail_of = result.to_dict(), cached_thumbnails(find)
     shown = [titles.get(name, name) for name in classes]
-    answers = boxes = None
+    answers = boxes = labels = None
     if isinstance(result, EvaluationResult):
         answers = answer_parts(Record.of(result.answers), shown, test, thumbnail_of)
+    elif isinstance(result, MultiLabelResult):
+        labels = label_parts(LabelRecord.of(result.answers), shown, test, thumbnail_of)
     else:
         boxes = box_parts(result.answers, shown, test, thumbnail_of)
     page = render(
@@ -123,6 +128,7 @@ def write_test_page(
         **_cautions(test),
         answers=answers,
         boxes=boxes,
+        labels=labels,
         command=command_line(command),
     )
     write_text(path, page)
@@ -135,8 +141,15 @@ def _cautions(test: Mapping[str, Any]) -> Parts:
         "has_top5": has_top5(test),
         "beware": is_optimistic(test),
         "verdict": verdict(test["comparison"]) if "comparison" in test else None,
-        "interval": test.get("top1_interval") or test.get("localization_interval"),
+        "interval": _interval(test),
     }
+
+
+def _interval(test: Mapping[str, Any]) -> Any:
+    """Return the interval of a test's main measure; None if it has none."""
+    kinds = ("top1", "localization", "mean_average_precision")
+    found = next((one for kind in kinds if (one := test.get(f"{kind}_interval"))), None)
+    return None if found is None or None in found else found
 
 
 def _learning(history: list[Parts], metrics: Parts) -> Parts:
@@ -165,18 +178,22 @@ def _answers(
     thumbnail_of: GetThumbnail,
 ) -> Parts:
     """Return the variables from ``answers.jsonl``, which runs of earlier versions lack."""
-    path, answers, boxes = folder / "answers.jsonl", None, None
+    path, answers, boxes, labels = folder / "answers.jsonl", None, None, None
     rows = _json_lines(path) if metrics else []
     try:
         if rows and "mean_iou" in metrics:
             from verydeep.localization.predictions_log import located_from_rows
 
             boxes = box_parts(located_from_rows(rows, classes), titles, metrics, thumbnail_of)
+        elif rows and "mean_average_precision" in metrics:
+            labels = label_parts(
+                LabelRecord.from_rows(rows, classes), titles, metrics, thumbnail_of
+            )
         elif rows:
             answers = answer_parts(Record.from_rows(rows, classes), titles, metrics, thumbnail_of)
     except (LookupError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
-    return {"answers": answers, "boxes": boxes}
+    return {"answers": answers, "boxes": boxes, "labels": labels}
 
 
 def answer_parts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from verydeep.study.conditions import TRAIN_SCALES, Condition, Need
+from verydeep.study.conditions import HEADS, TRAIN_SCALES, Condition, Need
 from verydeep.study.results import Results, TrainingRecord
 from verydeep.study.verdicts import claims_of
 from verydeep.study.wording import condition_title
@@ -82,9 +82,11 @@ def progress_of(results: Results) -> Progress:
     )
 
 
-def by_scale(condition: Condition) -> tuple[int, str, bool]:
+def by_scale(condition: Condition) -> tuple[int, str, tuple[bool, int]]:
     """Return a key that sorts by training scale, then by net, initialised in stages first."""
-    return TRAIN_SCALES.index(condition.train), condition.net, condition.initialise == "scaled"
+    scale = [*map(str, TRAIN_SCALES), condition.train].index(condition.train)
+    order = condition.initialise == "scaled", HEADS.index(condition.head)
+    return scale, condition.net, order
 
 
 def _seeds(results: Results) -> list[int]:
@@ -118,4 +120,8 @@ def _trained(condition: Condition, seeds: list[int], results: Results) -> Traine
 def _note(record: TrainingRecord) -> str:
     if record.failed:
         return f"seed {record.seed} failed: {record.failed}"
-    return "" if record.learned else f"seed {record.seed} has not learned: its loss is at chance"
+    if record.learned:
+        return ""
+    boxes = record.condition.head != "classes"
+    level = "no better than a box that ignores the image" if boxes else "its loss is at chance"
+    return f"seed {record.seed} has not learned: {level}"

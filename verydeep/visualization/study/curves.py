@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from verydeep.study.conditions import TRAIN_SCALES, Condition, TrainScales
-from verydeep.study.published import SINGLE, published
+from verydeep.study.published import SINGLE, compared_error
 from verydeep.study.results import Results
 from verydeep.study.tables import mean_and_spread
 from verydeep.study.wording import TRAINED, condition_title
@@ -30,8 +30,8 @@ def depth_plots(results: Results) -> list[tuple[str, str]]:
             errors = [one.top1_error for one in results.of(condition, SINGLE).values()]
             if errors:
                 ours[net, train] = mean_and_spread(errors)
-            if known := published(condition, SINGLE):
-                paper[net, train] = (known[0], None)
+            if (known := compared_error(condition, SINGLE)) is not None:
+                paper[net, train] = (known, None)
     plots = [("This study", ours), ("The paper (ILSVRC-2012)", paper)]
     return [(title, _by_depth(errors)) for title, errors in plots] if ours else []
 
@@ -67,26 +67,28 @@ def training_curves(results: Results) -> list[tuple[str, str]]:
     """Return (title, SVG) of the validation error by epoch for every condition with a log."""
     found: dict[Condition, list[list[tuple[float, float]]]] = {}
     for condition, seed in results.trainings:
-        rows = [row for row in results.curve(condition, seed) if "val_top1_error" in row]
+        key = "val_top1_error" if condition.head == "classes" else "val_localization_error"
+        rows = [row for row in results.curve(condition, seed) if key in row]
         if rows:
-            curve = [(float(row["epoch"]), float(row["val_top1_error"])) for row in rows]
+            curve = [(float(row["epoch"]), float(row[key])) for row in rows]
             found.setdefault(condition.canonical, []).append(curve)
     highest = max((y for curves in found.values() for curve in curves for _, y in curve), default=1)
     return [
-        (condition_title(condition), _curves(curves, highest))
+        (condition_title(condition), _curves(curves, highest, condition.head != "classes"))
         for condition, curves in sorted(found.items(), key=lambda item: by_scale(item[0]))
     ]
 
 
-def _curves(curves: Sequence[Sequence[tuple[float, float]]], highest: float) -> str:
+def _curves(curves: Sequence[Sequence[tuple[float, float]]], highest: float, boxes: bool) -> str:
+    error = "localization error" if boxes else "top-1 error"
     last = max(curve[-1][0] for curve in curves)
     x = linear(1, last, "epoch", whole=True, most=6)
-    plot = Plot(x, linear(0, highest, "validation top-1 error (%)"))
+    plot = Plot(x, linear(0, highest, f"validation {error} (%)"))
     for curve in curves:
         plot.line(curve, "validation thin")
     ends = finite([curve[-1][1] for curve in curves])
     seeds = f"{len(curves)} seed" + ("" if len(curves) == 1 else "s")
     return plot.svg(
-        f"Validation top-1 error by epoch, {seeds}; after the last epoch "
+        f"Validation {error} by epoch, {seeds}; after the last epoch "
         + ", ".join(f"{end:.1f} %" for end in ends)
     )

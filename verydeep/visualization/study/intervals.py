@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from verydeep.study.claims import Comparison
+from verydeep.study.claim import Comparison
 from verydeep.study.verdicts import Judged
 from verydeep.study.wording import claimed, found, signed
 from verydeep.visualization.plots.svg import Axis, element, label_at, linear

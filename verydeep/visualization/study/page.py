@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.errors import plural
-from verydeep.study.claims import MARGIN
+from verydeep.study.claim import MARGIN
 from verydeep.study.export import claims_csv, table_records, tables_csv, verdict_records
 from verydeep.study.results import Results
 from verydeep.study.tables import Row, Table, mean_and_spread, study_tables
@@ -22,7 +22,9 @@ from verydeep.study.wording import (
     for_these_nets,
     found,
     needed,
+    scales_title,
     signed,
+    trained_title,
 )
 from verydeep.system.files import write_json, write_text
 from verydeep.system.pages import render
@@ -82,6 +84,7 @@ def _page(results: Results, verdicts: Sequence[Verdict], tables: Sequence[Table]
         comparisons=sum(len(verdict.judged) for verdict in verdicts),
         margin=MARGIN,
         one_seed=ONE_SEED if any(verdict.seeds == 1 for verdict in verdicts) else None,
+        groups={verdict.claim.group for verdict in verdicts},
         tables=[_table(table) for table in tables],
         depth=depth_plots(results),
         trained_words=TRAINED,
@@ -105,6 +108,11 @@ def _lead(results: Results) -> Iterator[str]:
         yield f"{study.get('classes', '?')} classes: {counts}; tested on {study['test_split']}"
     elif results.names:
         yield f"tested on {plural(len(results.names), 'image')}"
+    if boxed := study.get("boxed"):
+        yield f"with boxes: {', '.join(f'{count:,} {split}' for split, count in boxed.items())}"
+    if other := study.get("transfer"):
+        counts = ", ".join(f"{count:,} {split}" for split, count in other["images"].items())
+        yield f"features of {other['data']}, {other['classes']} classes: {counts}"
     if budget:
         yield f"{budget['width']:g} times the paper's width, {budget['scale']:g} times its size"
 
@@ -140,25 +148,27 @@ def _comparison(one: Judged, drawing: str) -> Parts:
 
 
 def _table(table: Table) -> Parts:
+    scales = {row.test[1].scales for row in table.rows}
     return {
         "name": table.name,
         "title": table.title,
-        "rows": [_row(row) for row in table.rows],
+        "rows": [_row(row, scales=len(scales) > 1) for row in table.rows],
         "several": len({row.test[1] for row in table.rows}) > 1,
     }
 
 
-def _row(row: Row) -> Parts:
+def _row(row: Row, *, scales: bool) -> Parts:
     condition, measure = row.test
+    tested = TESTED[measure.protocol]
     how = " (random)" if condition.canonical.initialise == "scaled" else ""
     return {
         "net": condition.net,
-        "train": TRAINED[condition.train],
+        "train": trained_title(condition),
         "how": how,
-        "test": TESTED[measure.protocol],
+        "test": f"{tested}, {scales_title(row.test)}" if scales else tested,
         "seeds": len(row.top1),
         "errors": [
-            (_error(errors), f"{paper:.1f}" if paper else "–")
+            (_error(errors), "–" if paper is None else f"{paper:.1f}")
             for errors, paper in zip((row.top1, row.top5), row.paper or (None, None), strict=True)
         ],
     }

@@ -103,8 +103,14 @@ function showRanking(probabilities) {
     const item = make("li", {}, row, make("div", {cssClass: "bar"}, bar));
     item.dataset.label = label;
     item.dataset.probability = p;
+    if (facts.thresholds && p >= facts.thresholds[label]) {
+      item.classList.add("predicted");
+      item.dataset.predicted = "yes";
+      row.lastChild.prepend(make("span", {cssClass: "mark", text: "✓ "}));
+    }
     return item;
   });
+  byId("ranking").classList.toggle("several", Boolean(facts.thresholds));
   byId("ranking").replaceChildren(...rows);
 }
 

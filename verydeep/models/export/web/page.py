@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import InputError, ModelError, plural
+from verydeep.evaluation.thresholds import USUAL
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.graph import SCORES, onnx_graph
 from verydeep.models.export.web.runtime import Runtime, find_runtime
@@ -201,11 +202,19 @@ def _facts(model: Classifier) -> dict[str, Any]:
         "classes": [model.title(label) for label in range(len(model.classes))],
         "scales": list(model.test_scales),
         "flip": model.test_flip,
+        "thresholds": _thresholds(model),
         "temperature": model.calibration.temperature if model.calibration else None,
         "layers": [f"features.{name}" for name in model.net.block_ends],
         "how": f"Smallest side rescaled to {scales} pixels, evaluated densely{mirrored}"
         f"{calibrated}.",
     }
+
+
+def _thresholds(model: Classifier) -> list[float] | None:
+    """Return the thresholds of a multi-label classifier; None for others."""
+    if not model.multi_label:
+        return None
+    return list(model.thresholds.values) if model.thresholds else [USUAL] * len(model.classes)
 
 
 def _about(model: Classifier, net_size: int, weights: str, runtime: Runtime) -> dict[str, Any]:
@@ -227,6 +236,15 @@ def _lines(model: Classifier, weights: str) -> Iterator[str]:
         before = ", before its weights were rounded to 8 bits" if weights == "int8" else ""
         yield f"Measured top-1 error: {measured['top1_error']:.1f} %{images}{before}."
     known = plural(len(model.classes), "class", "classes")
+    if "mean_average_precision" in measured:
+        precision = f"{measured['mean_average_precision']:.1f} %"
+        yield f"Measured mean average precision: {precision} on {measured['images']:,} images."
+    if model.multi_label:
+        yield (
+            f"The net knows {known} alone; an image may have several of them or none. Those that "
+            "are predicted are marked: their probability reaches the threshold of their class."
+        )
+        return
     yield (
         f"The net knows {known} alone: an image of anything else gets one of them, too, often with "
         "a high probability."

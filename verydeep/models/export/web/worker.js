@@ -42,6 +42,10 @@ function softmax(scores) {
   return powers.map((power) => power / sum);
 }
 
+function sigmoid(scores) {
+  return scores.map((score) => 1 / (1 + Math.exp(-score)));
+}
+
 async function run(pixels, width, height, outputs) {
   const values = new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length);
   const images = new ort.Tensor("uint8", values, [1, height, width, 3]);
@@ -75,6 +79,7 @@ function strongest(name, map) {
 async function classify(message) {
   const start = performance.now();
   const rgb = withoutAlpha(message.rgba);
+  const activation = facts.thresholds ? sigmoid : softmax;
   const total = new Array(facts.classes.length).fill(0);
   let layers = [];
   const views = facts.scales.length * (facts.flip ? 2 : 1);
@@ -83,10 +88,10 @@ async function classify(message) {
     const wanted = index === 0 ? ["scores", ...facts.layers] : ["scores"];
     const found = await run(pixels, width, height, wanted);
     if (index === 0) layers = facts.layers.map((name) => strongest(name, found[name]));
-    const answers = [softmax(meanScores(found.scores))];
+    const answers = [activation(meanScores(found.scores))];
     if (facts.flip) {
       const turned = await run(mirrored(pixels, width, height), width, height, ["scores"]);
-      answers.push(softmax(meanScores(turned.scores)));
+      answers.push(activation(meanScores(turned.scores)));
     }
     for (const answer of answers) answer.forEach((p, label) => { total[label] += p / views; });
   }

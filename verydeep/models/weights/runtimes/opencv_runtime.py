@@ -5,7 +5,7 @@ N images, S input size, K classes, C channels, s side of the last map.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from verydeep.errors import ModelError, printable
 from verydeep.models.weights.formats.caffe.layers import CaffeLayer
-from verydeep.models.weights.formats.caffe.reader import layers_on_path
+from verydeep.models.weights.formats.caffe.reader import all_layers, layers_on_path, output_count
 from verydeep.models.weights.imported import Imported
 from verydeep.models.weights.runtimes.library import library, running
 
@@ -67,6 +67,8 @@ def _answer(net: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def describe(imported: Imported) -> str:
     """Return the net of a file as Caffe's ``prototxt``, up to the last layer that was taken."""
+    if imported.match.name == "googlenet":
+        return describe_branches(imported)
     size = imported.config.net.input_size
     parts = [
         'input: "data"',
@@ -84,6 +86,66 @@ def describe(imported: Imported) -> str:
         )
         at = top
     return "\n".join(parts)
+
+
+def describe_branches(imported: Imported) -> str:
+    """Return a net with branches as ``prototxt``, wired as the file says, up to its last layer.
+
+    Raises:
+        ModelError: The file does not say how its layers are wired.
+    """
+    size = imported.config.net.input_size
+    parts = [
+        'input: "data"',
+        f"input_shape {{ dim: 1 dim: 3 dim: {size} dim: {size} }}",
+    ]
+    layers = all_layers(imported.path)
+    if not any(layer.inputs for layer in layers):
+        raise ModelError(f"{printable(imported.path)}: has weights alone, which {NAME} cannot run")
+    last = imported.match.head[-1].source.name
+    for layer in _used(layers, last):
+        settings = _branch_settings(layer)
+        ends = [f'bottom: "{_quoted(blob)}"' for blob in layer.inputs]
+        ends += [f'top: "{_quoted(blob)}"' for blob in layer.outputs]
+        name = _quoted(layer.name)
+        parts.append(f'layer {{ name: "{name}" type: "{layer.type}" {" ".join(ends)} {settings} }}')
+    return "\n".join(parts)
+
+
+def _used(layers: Sequence[CaffeLayer], last: str) -> list[CaffeLayer]:
+    """Return the layers that the last one depends on, in order."""
+    place = next(place for place, layer in enumerate(layers) if layer.name == last)
+    blobs, used = {*layers[place].outputs}, []
+    for layer in reversed(layers[: place + 1]):
+        if layer.inputs and blobs & {*layer.outputs}:
+            blobs |= {*layer.inputs}
+            used.append(layer)
+    return used[::-1]
+
+
+def _branch_settings(layer: CaffeLayer) -> str:
+    """Return the parameters of a layer as the file has them."""
+    window = layer.window
+    outputs = output_count(layer)
+    bias = str(len(layer.blobs) > 1).lower()
+    slides = ""
+    if layer.over_map:
+        slides = "global_pooling: true"
+    elif window is not None:
+        slides = (
+            f"kernel_size: {window.kernel[0]} stride: {window.stride[0]} pad: {window.padding[0]}"
+        )
+    match layer.type:
+        case "Convolution":
+            return f"convolution_param {{ num_output: {outputs} {slides} bias_term: {bias} }}"
+        case "InnerProduct":
+            return f"inner_product_param {{ num_output: {outputs} bias_term: {bias} }}"
+        case "LRN" if layer.lrn:
+            number, alpha, beta, k = layer.lrn
+            return f"lrn_param {{ local_size: {number} alpha: {alpha!r} beta: {beta!r} k: {k!r} }}"
+        case "Pooling":
+            return f"pooling_param {{ pool: {'AVE' if layer.average else 'MAX'} {slides} }}"
+    return ""
 
 
 def _needed(imported: Imported) -> Iterator[CaffeLayer]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from verydeep.errors import ModelError, printable
+from verydeep.models.weights.formats.caffe.googlenet import check_googlenet, is_googlenet
 from verydeep.models.weights.formats.caffe.layers import CaffeLayer, read_layers
 from verydeep.models.weights.formats.chain import Chain, Window
 from verydeep.models.weights.formats.longest_path import Step, longest_path
@@ -71,7 +72,7 @@ def read(path: Path) -> SourceFile:
     """Read the weights.
 
     Raises:
-        ModelError: The file is damaged, or its net is no VGG net.
+        ModelError: The file is damaged, or its net is neither a VGG net nor GoogLeNet.
     """
     where = printable(path)
     try:
@@ -93,6 +94,27 @@ def layers_on_path(path: Path) -> list[CaffeLayer]:
     return [layers[place] for place in _path(layers)]
 
 
+def all_layers(path: Path) -> list[CaffeLayer]:
+    """Return all layers of a file, with all that is said of them.
+
+    Raises:
+        WireError: The file is damaged.
+    """
+    return read_layers(Message(map_file(path)))
+
+
+def output_count(layer: CaffeLayer) -> int:
+    """Return the outputs of a convolution or fully connected layer; 0 of another layer.
+
+    Raises:
+        WireError: The file is damaged.
+    """
+    if not layer.blobs:
+        return 0
+    sides = _shape(layer.blobs[0])
+    return sides[0] if layer.type == "Convolution" else sides[-2]
+
+
 class _Reader:
     """The layers of one net, collected step by step."""
 
@@ -105,6 +127,8 @@ class _Reader:
     def read(self) -> SourceFile:
         count = sum(_count(blob) for layer in self.layers for blob in layer.blobs)
         check_count(count, self.where)
+        if is_googlenet(self.layers):
+            return self._read_googlenet()
         on_path = set(_path(self.layers))
         for place, layer in enumerate(self.layers):
             if place in on_path:
@@ -121,6 +145,25 @@ class _Reader:
             input_size=_input_size(self.net, self.layers) or size,
             lrn=self.chain.lrn,
             ignored=ignored,
+        )
+
+    def _read_googlenet(self) -> SourceFile:
+        """Read GoogLeNet, which is no chain; layers are told apart by their names."""
+        check_googlenet(self.layers, self.where)
+        found = []
+        for layer in self.layers:
+            if layer.type == "Convolution":
+                found.append(self._convolution(layer))
+            elif layer.type == "InnerProduct":
+                found.append(self._fully_connected(layer))
+        facts, size = _facts(self.layers, self.chain)
+        return SourceFile(
+            format="Caffe model (.caffemodel)",
+            family="caffe",
+            layers=tuple(found),
+            facts=facts,
+            input_size=_input_size(self.net, self.layers) or size,
+            lrn=True,
         )
 
     def _add(self, layer: CaffeLayer) -> None:

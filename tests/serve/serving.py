@@ -1,0 +1,110 @@
+"""Servers for tests: in this process over a socket, with any models."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from leftovers import keeping
+from PIL import Image
+from random_nets import random_classifier
+
+from verydeep.serve.answers import ImageAnswer
+from verydeep.serve.decoding import Decoded
+from verydeep.serve.models import ServedModel
+from verydeep.serve.process import Process
+from verydeep.serve.service import Service
+from verydeep.serve.settings import Access, Limits
+from verydeep.serve.start import address_of, bind
+from verydeep.system.progress import Progress
+
+LIMITS = Limits(
+    max_bytes=400_000,
+    max_pixels=600_000,
+    max_images=6,
+    max_seconds=20,
+    queue=8,
+    queue_bytes=800_000,
+)
+"""Limits that tests can reach."""
+
+
+def random_served(name: str = "tiny", kind: type[ServedModel] = ServedModel, **net: Any) -> Any:
+    """Return a narrow net A with random weights as a served model."""
+    model = random_classifier(**{"name": "A", **net})
+    return kind(name, model, model.test_protocol())
+
+
+class Held(ServedModel):
+    """A model that answers only while ``go`` is set, and notes the sizes of its batches."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.go = threading.Event()
+        self.begun = threading.Event()
+        self.batches: list[int] = []
+
+    def answer(self, images: Sequence[Decoded], top: int) -> list[ImageAnswer]:
+        self.begun.set()
+        assert self.go.wait(30)
+        self.batches.append(len(images))
+        return super().answer(images, top)
+
+
+class Log(Progress):
+    """Keeps the lines that are logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@contextlib.contextmanager
+def serving(
+    models: Sequence[Any], limits: Limits | None = None, access: Access | None = None, **more: Any
+) -> Iterator[tuple[str, Service]]:
+    """Serve models on a free port within this context.
+
+    Args:
+        models: :class:`ServedModel`, or stand-ins with the same attributes.
+        limits: Limits of requests.
+        access: Who may ask.
+        more: Other arguments of the process.
+
+    Yields:
+        Address like ``http://127.0.0.1:8080/``, and the service.
+    """
+    log = Log()
+    service = Service(lambda: models, limits, decoders=1, log=log.log)
+    with contextlib.closing(bind("127.0.0.1", 0)) as listener:
+        process = Process(service, access or Access(), listener, log, **more)
+        thread = threading.Thread(target=process.run)
+        thread.start()
+        try:
+            until(lambda: service.state != "loading" or not thread.is_alive())
+            with keeping(lambda: service.decoders.pids):
+                yield address_of(listener), service
+        finally:
+            process.server.should_exit = True
+            thread.join()
+
+
+def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait for something to happen."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def as_file(picture: Image.Image, kind: str = "JPEG") -> bytes:
+    """Return the bytes of an image's file."""
+    file = io.BytesIO()
+    picture.save(file, kind)
+    return file.getvalue()

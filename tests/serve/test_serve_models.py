@@ -1,0 +1,137 @@
+"""Models of the service: boxes, central crops, names, what cannot be served."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from random_nets import random_classifier
+from serving import as_file, random_served, serving
+
+from verydeep.data.images.decode import decode
+from verydeep.errors import InputError, ModelError
+from verydeep.localization.localizer import Localizer
+from verydeep.localization.predict import localize
+from verydeep.models.classifier import Classifier
+from verydeep.models.prediction import Prediction
+from verydeep.nets.vgg import vgg
+from verydeep.serve.decoding import Decoded, decode_for
+from verydeep.serve.models import Views, load_models
+from verydeep.system.settings import Compute
+
+FP32 = Compute("cpu", "fp32", engine="torch")
+
+
+@pytest.fixture(scope="module")
+def model() -> Classifier:
+    made = random_classifier(name="A")
+    made.titles = {"class 1": "The first"}
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(model: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("models") / "pets"
+    model.save(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def boxes(model: Classifier) -> Localizer:
+    torch.manual_seed(1)
+    net = vgg("A", 4, input_size=32, width=0.03).eval()
+    torch.nn.init.constant_(net.classifier.fc8.bias, 0.5)
+    common = {
+        name: getattr(model, name)
+        for name in ("classes", "preprocessing", "train_scale", "machine")
+    }
+    return Localizer(net=net, per_class=False, test_scales=(48,), **common)
+
+
+def test_boxes_are_those_of_predict(
+    model: Classifier,
+    folder: Path,
+    boxes: Localizer,
+    photographs: list[Image.Image],
+    tmp_path: Path,
+) -> None:
+    boxes.save(tmp_path / "boxes")
+    served = load_models({"pets": str(folder)}, boxes=[str(tmp_path / "boxes")], compute=FP32)
+    (expected,) = localize(model, boxes, photographs[0])
+    with (
+        serving(served) as (address, _),
+        httpx2.Client(base_url=address, timeout=30) as client,
+    ):
+        data = as_file(photographs[0], "PNG")
+        (image,) = client.post("/v1/predict?top=3", content=data).json()["images"]
+        titles = [name for name, _ in expected.ranking[:3]]
+        assert [one["title"] for one in image["ranking"]] == titles
+        assert [one["class"] for one in image["boxes"]] == [
+            one["class"] for one in image["ranking"]
+        ]
+        for found, box in zip(image["boxes"], expected.boxes[:3], strict=True):
+            assert box is not None
+            assert found["box"] == pytest.approx(list(box), abs=1e-3)
+        for show in ("boxes", "overlay"):
+            answer = client.post(f"/v1/explain?show={show}", content=data)
+            drawn = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"), int)
+            assert drawn.shape == (427, 640, 3)
+            orange = np.abs(drawn - [230, 159, 0]).sum(2) == 0  # the colour of a found box
+            assert orange.sum() > 500
+
+
+def test_the_central_crop_is_the_mean_over_its_mirror_image(
+    model: Classifier, folder: Path, photographs: list[Image.Image]
+) -> None:
+    (served,) = load_models({"pets": str(folder)}, views=Views((40,), center=True), compute=FP32)
+    data = as_file(photographs[1])
+    decoded = decode_for(data, served.plan)
+    assert isinstance(decoded, Decoded)
+    (answer,) = served.answer([decoded], 4)
+    picture = decode(data)
+    small = np.asarray(picture.resize((60, 40), Image.Resampling.BILINEAR))[4:36, 14:46]
+    crops = np.stack([small, small[:, ::-1]]).transpose(0, 3, 1, 2)
+    scores = torch.from_numpy(model.score_map(np.ascontiguousarray(crops))[..., 0, 0])
+    likely = scores.softmax(1).mean(0).sort(descending=True)
+    assert [one.probability for one in answer.ranking] == pytest.approx(
+        likely.values.tolist(), abs=1e-5
+    )
+    assert [one.class_name for one in answer.ranking] == [
+        f"class {label}" for label in likely.indices.tolist()
+    ]
+
+
+def test_a_model_that_abstains_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = random_served()
+    served.model.titles = {"class 1": "The first"}
+    served = type(served)("tiny", served.model, served.how)
+
+    class Unsure(Prediction):
+        abstained, reason = True, "unlike the training images"
+        class_set = ("The first", "class 2")
+
+    def predict(tested: Any, how: Any, *, top: int) -> list[Prediction]:
+        return [Unsure(None, (), probabilities=np.full(4, 0.25, np.float32)) for _ in tested]
+
+    monkeypatch.setattr(served.model, "predict_tested", predict)
+    decoded = decode_for(as_file(Image.new("RGB", (40, 40))), served.plan)
+    (answer,) = served.answer([decoded], 2)
+    value = answer.model_dump(by_alias=True)
+    assert (value["abstained"], value["reason"]) == (True, "unlike the training images")
+    assert value["set"] == ["class 1", "class 2"]
+
+
+def test_models_that_name_no_images_are_refused(folder: Path, tmp_path: Path) -> None:
+    random_classifier(name="A", dimensions=3, channels=1).save(tmp_path / "volumes")
+    with pytest.raises(ModelError, match="a net for volumes"):
+        load_models({"a": str(tmp_path / "volumes")}, compute=FP32)
+    with pytest.raises(InputError, match="looks at whole images"):
+        load_models({"a": str(folder)}, boxes=[str(folder)], views=Views(center=True), compute=FP32)
+    with pytest.raises(InputError, match="scale"):
+        load_models({"a": str(folder)}, views=Views((8,)), compute=FP32)

@@ -1,0 +1,108 @@
+"""A watched folder: every image has one row, whatever happens between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from serving import as_file
+
+from verydeep.errors import InputError
+from verydeep.serve.models import ServedModel
+from verydeep.serve.service import Service
+from verydeep.serve.watch import Rest, Watched, Watcher, columns_of
+from verydeep.serve.watch_table import CsvTable, open_table
+
+REST = Rest(whole=0.05, broken=0.4, scan=0.02)
+
+
+def rows_of(table: Path) -> list[dict[str, Any]]:
+    if not table.exists():
+        return []
+    if table.suffix == ".csv":
+        with table.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    parquet = pytest.importorskip("pyarrow.parquet")
+    return list(parquet.read_table(table).to_pylist())
+
+
+def watch_until(watched: Watched, service: Service, done: Callable[[], bool]) -> None:
+    """Watch a folder until something has happened."""
+
+    async def run() -> None:
+        task = asyncio.ensure_future(Watcher(watched, service).run())
+        async with asyncio.timeout(20):
+            while not done():
+                assert not task.done()
+                await asyncio.sleep(0.01)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_every_image_is_named_once_also_after_a_restart(
+    service: Service,
+    served: ServedModel,
+    photographs: list[Image.Image],
+    tmp_path: Path,
+    suffix: str,
+) -> None:
+    folder, out = tmp_path / "inbox", tmp_path / f"named{suffix}"
+    (folder / "below").mkdir(parents=True)
+    watched = Watched(folder, out, REST)
+    whole = as_file(photographs[0])
+    for name in ("-1.jpg", "below/b.jpg"):
+        (folder / name).write_bytes(whole)
+    (folder / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.txt").write_text("no image")
+    watch_until(watched, service, lambda: len(rows_of(out)) == 2)
+    (folder / "half.jpg").write_bytes(whole)  # the rest has arrived
+    (folder / "broken.jpg").write_bytes(b"never an image")
+    watch_until(watched, service, lambda: len(rows_of(out)) == 4)
+    rows = {row["file"].lstrip("'"): row for row in rows_of(out)}
+    assert sorted(rows) == ["-1.jpg", "below/b.jpg", "broken.jpg", "half.jpg"]
+    assert "not an image" in rows["broken.jpg"]["fault"]
+    (expected,) = served.model.predict(folder / "half.jpg")
+    for name in ("-1.jpg", "below/b.jpg", "half.jpg"):
+        assert not rows[name]["fault"]
+        assert [rows[name][f"class_{n}"] for n in range(1, 6)] == [k for k, _ in expected.ranking]
+        assert float(rows[name]["probability_1"]) == pytest.approx(expected.probability, rel=1e-5)
+        assert rows[name]["model"] == f"tiny@{served.version[:12]}"
+
+
+def test_a_row_that_a_crash_has_cut_off_is_written_anew(
+    served: ServedModel, tmp_path: Path
+) -> None:
+    out = tmp_path / "named.csv"
+    columns = columns_of(served)
+    table = CsvTable(out, columns)
+    names = ["a\nb.jpg", 'with "quotes", and a comma.jpg', "=1+1.jpg"]
+    table.append([{"file": name, "class_1": "cat\ndog"} for name in names])
+    whole = out.read_bytes()
+    for cut in range(0, len(whole), 7):
+        out.write_bytes(whole[:cut])
+        again = CsvTable(out, columns)
+        kept = again.names
+        assert kept <= set(names)
+        again.append([{"file": name, "class_1": "cat\ndog"} for name in names if name not in kept])
+        assert out.read_bytes() == whole
+
+
+def test_a_table_of_another_model_is_not_continued(served: ServedModel, tmp_path: Path) -> None:
+    for name, text in {"a.csv": "file,label\nx.jpg,cat\n", "b.csv": "no table"}.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match="choose another"):
+            open_table(tmp_path / name, columns_of(served))
+        assert (tmp_path / name).read_text() == text
+    (tmp_path / "c.parquet").write_text("no table")
+    with pytest.raises(InputError, match="no Parquet table"):
+        open_table(tmp_path / "c.parquet", columns_of(served))

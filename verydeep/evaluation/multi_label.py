@@ -1,0 +1,366 @@
+"""Tests of multi-label classifiers: result, test of samples, and quick validation.
+
+A class's posterior is the sigmoid of its score, where a classifier of one class per image takes
+the softmax; views, scales and averages are the same (:mod:`verydeep.evaluation.posteriors`).
+
+N images, K classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from typing import Protocol as Interface
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verydeep.data.samples import Sample, Samples
+from verydeep.evaluation.description import steps, views_a_picture
+from verydeep.evaluation.evaluate import Model, Test, measure_tests
+from verydeep.evaluation.label_metrics import (
+    average_precision,
+    average_precision_11,
+    average_precisions,
+    binary_log_losses,
+    counts_of,
+    coverage_error,
+    f1_of,
+    interval_of_mean,
+    mean_of_known,
+    ranking_loss,
+)
+from verydeep.evaluation.protocol import TestProtocol
+from verydeep.evaluation.sigmoid import sigmoid
+from verydeep.evaluation.thresholds import USUAL, Thresholds
+from verydeep.system.progress import Progress
+from verydeep.system.summary import Rows, Summary, percent
+
+
+class MultiLabelModel(Model, Interface):
+    """A multi-label net to test."""
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """Thresholds of its classes; None if they were not fitted."""
+
+
+@dataclass(frozen=True)
+class LabelAnswers:
+    """Answers of a test for every readable image.
+
+    Attributes:
+        names: Names of the N images.
+        truth: True for the classes of each image, bool (N, K).
+        posteriors: float32 (N, K).
+        thresholds: Threshold of each class, float64 (K,).
+        classes: Names of the K classes.
+    """
+
+    names: tuple[str, ...]
+    truth: NDArray[np.bool_]
+    posteriors: NDArray[np.float32]
+    thresholds: NDArray[np.float64]
+    classes: tuple[str, ...]
+
+    @property
+    def predicted(self) -> NDArray[np.bool_]:
+        """True for the predicted classes of each image, bool (N, K)."""
+        return np.asarray(self.posteriors >= self.thresholds)
+
+
+@dataclass(frozen=True, repr=False)
+class MultiLabelResult(Summary):
+    """Result of a test of a multi-label classifier, with its settings.
+
+    A top-1 error means nothing where an image has several classes or none, so there is none.
+
+    Attributes:
+        mean_average_precision: Mean over the classes that occur, in percent (macro).
+        mean_average_precision_interval: Its 95 % interval, in percent: a bootstrap over images.
+        micro_average_precision: Of all pairs of image and class together, in percent.
+        voc2007_mean_average_precision: With the 11-point precision of Pascal VOC 2007, in percent.
+        average_precision: By class, in percent; None for a class that does not occur.
+        micro_f1: F1 of all predicted labels together, at the thresholds, in percent.
+        macro_f1: Mean F1 of the classes that occur or are predicted, in percent.
+        micro_precision: Share of the predicted labels that are right, in percent.
+        micro_recall: Share of the true labels that are predicted, in percent.
+        subset_accuracy: Images whose set of labels is exactly right, in percent.
+        hamming_loss: Wrong decisions on an image and a class, in percent.
+        coverage_error: Mean number of classes down the ranking to meet all true ones.
+        ranking_loss: Mean share of pairs of a true and another class in the wrong order.
+        loss: Binary cross-entropy, mean over images and classes, in nats.
+        thresholds: By class.
+        thresholds_fitted_on: Split that the thresholds were fitted on; None if all are 0.5.
+        classes: K, the net's number of classes.
+        images: Number of images tested.
+        unlabelled: Number of them without any label.
+        unreadable: Names of images that could not be read; they are not counted.
+        protocol: Name of the protocol.
+        scales: Test scales Q of all nets, in pixels.
+        flip: Whether mirror images were averaged in.
+        average: Averaging rule: ``paper``, ``scores`` or ``posteriors``.
+        views: Number of views per image, over all nets.
+        steps: The test in words, from images to posteriors.
+        split: Name of the split.
+        models: Names of the nets whose posteriors were averaged.
+        seconds: Time of the test.
+        answers: Answers for every image; not in :meth:`to_dict`.
+        trained_on: Number of test images that one of the nets was trained on; None if unknown.
+        validated_on: Number of test images that chose the epoch of one of the nets; None if
+            unknown.
+        engine: Engine that computed the scores; None if unknown.
+        precision: Its precision; None if unknown.
+    """
+
+    mean_average_precision: float
+    mean_average_precision_interval: tuple[float, float]
+    micro_average_precision: float
+    voc2007_mean_average_precision: float
+    average_precision: Mapping[str, float | None]
+    micro_f1: float
+    macro_f1: float
+    micro_precision: float
+    micro_recall: float
+    subset_accuracy: float
+    hamming_loss: float
+    coverage_error: float
+    ranking_loss: float
+    loss: float
+    thresholds: Mapping[str, float]
+    thresholds_fitted_on: str | None
+    classes: int
+    images: int
+    unlabelled: int
+    unreadable: tuple[str, ...]
+    protocol: str
+    scales: tuple[int, ...]
+    flip: bool
+    average: str
+    views: int
+    steps: tuple[str, ...]
+    split: str
+    models: tuple[str, ...]
+    seconds: float
+    answers: LabelAnswers = field(repr=False, compare=False)
+    trained_on: int | None = None
+    validated_on: int | None = None
+    engine: str | None = None
+    precision: str | None = None
+
+    def facts(self) -> Rows:
+        """Yield the facts to show."""
+        interval = self.mean_average_precision_interval
+        yield "mean average precision", percent(self.mean_average_precision, interval)
+        yield "micro F1", percent(self.micro_f1)
+        yield "images", f"{self.images:,} of {self.split}"
+        if self.unreadable:
+            yield "unreadable", len(self.unreadable)
+        yield "protocol", f"{self.protocol}, Q = {', '.join(map(str, self.scales))}"
+        yield "net", " + ".join(self.models)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; None for measures that are undefined."""
+        names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
+        return {name: _plain(getattr(self, name)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def evaluate_labels(
+    models: Sequence[MultiLabelModel],
+    samples: Sequence[Sample],
+    protocol: TestProtocol | Sequence[TestProtocol],
+    *,
+    split: str = "",
+    root: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> MultiLabelResult:
+    """Test multi-label models on samples; arguments as for ``evaluate_samples``."""
+    started = time.monotonic()
+    protocols = [protocol] * len(models) if isinstance(protocol, TestProtocol) else protocol
+    resolved = [how.for_model(model) for how, model in zip(protocols, models, strict=True)]
+    test = Test(tuple(enumerate(resolved)))
+    (result,) = evaluate_label_tests(
+        models, samples, [test], split=split, root=root, workers=workers, progress=progress
+    )
+    return dataclasses.replace(result, seconds=time.monotonic() - started)
+
+
+def evaluate_label_tests(
+    models: Sequence[MultiLabelModel],
+    samples: Sequence[Sample],
+    tests: Sequence[Test],
+    *,
+    split: str = "",
+    root: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[MultiLabelResult]:
+    """Run several tests on the same images at once; see ``evaluate_tests``.
+
+    Raises:
+        InputError: As there.
+    """
+    samples = Samples.of(samples)
+    measured = measure_tests(
+        models, samples, tests, sigmoid, split=split, root=root, workers=workers, progress=progress
+    )
+    truth = truth_of(samples, len(models[0].classes))[measured.good]
+    results = []
+    for test, likely, seconds in zip(tests, measured.posteriors, measured.seconds, strict=True):
+        own = [models[net] for net, _ in test.members]
+        answers = LabelAnswers(measured.names, truth, likely, thresholds_of(own), models[0].classes)
+        results.append(
+            make_label_result(
+                own,
+                test.protocols,
+                answers,
+                unreadable=measured.unreadable,
+                split=split,
+                seconds=seconds,
+            )
+        )
+    return results
+
+
+def truth_of(samples: Samples, classes: int) -> NDArray[np.bool_]:
+    """Return True for the classes of each image, bool (N, K)."""
+    assert samples.label_sets is not None
+    return samples.label_sets.indicators(classes).astype(np.bool_)[samples.labels]
+
+
+def thresholds_of(models: Sequence[MultiLabelModel]) -> NDArray[np.float64]:
+    """Return the mean thresholds of nets that are fused, float64 (K,); 0.5 where none is known."""
+    usual = [USUAL] * len(models[0].classes)
+    each = [model.thresholds.values if model.thresholds else usual for model in models]
+    return np.asarray(np.mean(each, axis=0))
+
+
+def make_label_result(
+    models: Sequence[MultiLabelModel],
+    protocols: Sequence[TestProtocol],
+    answers: LabelAnswers,
+    *,
+    unreadable: tuple[str, ...],
+    split: str,
+    seconds: float,
+) -> MultiLabelResult:
+    """Return the result of a test; arguments as for ``make_result``."""
+    fitted = models[0].thresholds
+    return MultiLabelResult(
+        **measures_of(answers),
+        thresholds=dict(zip(answers.classes, answers.thresholds.tolist(), strict=True)),
+        thresholds_fitted_on=fitted.split if fitted else None,
+        classes=len(answers.classes),
+        images=len(answers.names),
+        unlabelled=int((~answers.truth.any(1)).sum()),
+        unreadable=unreadable,
+        protocol=protocols[0].name,
+        scales=tuple(sorted({scale for protocol in protocols for scale in protocol.used_scales})),
+        flip=protocols[0].mirrors,
+        average=protocols[0].average,
+        views=views_a_picture(protocols, models[0].dimensions),
+        steps=steps(models, protocols, "sigmoid"),
+        split=split,
+        models=tuple(model.name for model in models),
+        seconds=seconds,
+        answers=answers,
+    )
+
+
+def measures_of(answers: LabelAnswers) -> dict[str, Any]:
+    """Return the measures of a test by name; see :class:`MultiLabelResult`."""
+    likely, truth, predicted = answers.posteriors, answers.truth, answers.predicted
+    by_class = 100 * average_precisions(likely, truth)
+    low, high = interval_of_mean(likely, truth)
+    counts = counts_of(predicted, truth)
+    right, found, true = counts.sum(1).tolist()
+    pairs = zip(likely.T, truth.T, strict=True)
+    return {
+        "mean_average_precision": mean_of_known(by_class),
+        "mean_average_precision_interval": (100 * low, 100 * high),
+        "micro_average_precision": 100 * average_precision(likely.ravel(), truth.ravel()),
+        "voc2007_mean_average_precision": 100
+        * mean_of_known([average_precision_11(scores, own) for scores, own in pairs]),
+        "average_precision": {
+            name: value if np.isfinite(value) else None
+            for name, value in zip(answers.classes, by_class.tolist(), strict=True)
+        },
+        "micro_f1": 100 * float(f1_of(counts.sum(1))),
+        "macro_f1": 100 * mean_of_known(f1_of(counts)),
+        "micro_precision": 100 * right / found if found else float("nan"),
+        "micro_recall": 100 * right / true if true else float("nan"),
+        "subset_accuracy": 100 * float((predicted == truth).all(1).mean()),
+        "hamming_loss": 100 * float((predicted != truth).mean()),
+        "coverage_error": coverage_error(likely, truth),
+        "ranking_loss": ranking_loss(likely, truth),
+        "loss": float(binary_log_losses(likely, truth).mean()),
+    }
+
+
+@dataclass(frozen=True)
+class LabelFigures:
+    """Loss and errors of a validation.
+
+    Attributes:
+        loss: Binary cross-entropy, mean over images and classes, in nats.
+        subset_error: Images with a wrong set of labels at a threshold of 0.5, in percent.
+        mean_average_precision: Mean over the classes that occur, in percent; 0 if none does.
+        map_error: 100 − mean average precision, which the plateau schedule can watch.
+    """
+
+    loss: float
+    subset_error: float
+    mean_average_precision: float
+    map_error: float
+
+
+def validate_labels(
+    model: MultiLabelModel,
+    samples: Sequence[Sample],
+    protocol: TestProtocol,
+    *,
+    split: str = "",
+    root: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[LabelFigures, tuple[str, ...]]:
+    """Measure a multi-label classifier after an epoch; see ``validate_samples``.
+
+    Average precision ranks all images, so the processes of a group exchange posteriors here.
+    """
+    samples = Samples.of(samples)
+    test = Test(((0, protocol.for_model(model)),))
+    measured = measure_tests(
+        [model],
+        samples,
+        [test],
+        sigmoid,
+        split=split,
+        root=root,
+        workers=workers,
+        progress=progress,
+    )
+    (likely,) = measured.posteriors
+    truth = truth_of(samples, len(model.classes))[measured.good]
+    precision = 100 * mean_of_known(average_precisions(likely, truth))
+    precision = precision if np.isfinite(precision) else 0.0
+    figures = LabelFigures(
+        float(binary_log_losses(likely, truth).mean()),
+        100 * float(((likely >= USUAL) != truth).any(1).mean()),
+        precision,
+        100 - precision,
+    )
+    return figures, measured.unreadable

@@ -1,0 +1,45 @@
+"""What is left to do of a study, also of one that was moved without its runs.
+
+The results of a study are small files; its trained nets are not. A study that goes on elsewhere
+from its results alone trains again those nets that unfinished parts need, and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from verydeep.run.reproduce.study import Study, is_done
+from verydeep.study.conditions import Condition
+from verydeep.study.plan import Part, TrainPart
+from verydeep.study.results import Results
+
+
+def remaining(study: Study, parts: Sequence[Part], results: Results) -> tuple[Part, ...]:
+    """Return the parts that are left to do, in their order.
+
+    Args:
+        study: The study.
+        parts: All parts, in an order in which each comes after those it needs.
+        results: Results so far.
+    """
+    left: set[Part] = set()
+    lost: set[tuple[Condition, int]] = set()
+    for part in reversed(parts):  # those that need a net come before its training
+        own = isinstance(part, TrainPart) and (part.condition, part.seed) in lost
+        if own or not is_done(part, results):
+            left.add(part)
+            lost |= {(n, part.seed) for n in part.needs if _is_lost(study, n, part.seed, results)}
+    return tuple(part for part in parts if part in left)
+
+
+def startable(left: Sequence[Part]) -> tuple[Part, ...]:
+    """Return those of the parts left to do that wait for none of the others."""
+    coming = {(part.condition, part.seed) for part in left if isinstance(part, TrainPart)}
+    return tuple(part for part in left if not coming & {(net, part.seed) for net in part.needs})
+
+
+def _is_lost(study: Study, net: Condition, seed: int, results: Results) -> bool:
+    """Return whether a net was trained, but is not there any more."""
+    record = results.trainings.get((net, seed))
+    trained = record is not None and not record.failed
+    return trained and not (study.run(net, seed) / "model").is_dir()

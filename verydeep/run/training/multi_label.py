@@ -1,0 +1,130 @@
+"""Multi-label task: the parts of training that are specific to several labels per image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from verydeep.data.pipeline.augment import Augmentation
+from verydeep.data.pipeline.balance import positive_weights
+from verydeep.data.pipeline.colour_statistics import ColourStatistics
+from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing
+from verydeep.data.samples import Sample, Samples
+from verydeep.evaluation.evaluate import Test
+from verydeep.evaluation.label_log import LabelRecord
+from verydeep.evaluation.multi_label import (
+    MultiLabelResult,
+    evaluate_label_tests,
+    evaluate_labels,
+    validate_labels,
+)
+from verydeep.evaluation.protocol import ProtocolName, TestProtocol
+from verydeep.evaluation.thresholds import fit_thresholds
+from verydeep.evaluation.workload import pixels_to_see
+from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.run.training.classification import source_mean
+from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
+from verydeep.system.progress import Progress
+from verydeep.training.label_objective import MultiLabel
+from verydeep.training.objective import Objective
+
+
+@dataclass(frozen=True)
+class MultiLabelTask(TrainingTask[Classifier]):
+    """Training of a classifier whose classes do not exclude each other."""
+
+    @property
+    def outputs(self) -> int:
+        """Number of scores, K."""
+        return len(self.dataset.classes)
+
+    @property
+    def watched(self) -> str:
+        """The counterpart of accuracy for the plateau schedule: 100 − mean average precision."""
+        return "map_error"
+
+    def samples(self, split: str) -> Samples:
+        """Return all images of a split."""
+        return self.dataset.split(split)
+
+    def objective(self, samples: Sequence[Sample]) -> Objective:
+        """Return the binary cross-entropy with the recipe's label smoothing and weights."""
+        given = Samples.of(samples)
+        assert given.label_sets is not None
+        weights = None
+        if self.recipe.data.balance == "weights":
+            counts = given.label_sets.images_of_classes(given.labels, self.outputs)
+            weights = torch.tensor(positive_weights(counts, len(given)))
+        table = torch.from_numpy(given.label_sets.indicators(self.outputs))
+        return MultiLabel(table, self.recipe.training.label_smoothing, weights)
+
+    def colours(self, measured: ColourStatistics) -> ColourStatistics:
+        """Return the statistics, with the mean of the source if all its layers are taken."""
+        return source_mean(self.recipe, measured)
+
+    def drawing(self, augmentation: Augmentation) -> Drawing:
+        """Return the rule that accepts any crop."""
+        return AnyCrop(augmentation)
+
+    def model(self, parts: Parts) -> Classifier:
+        """Return a multi-label classifier."""
+        return Classifier(**parts, multi_label=True)
+
+    def load(self, folder: Path) -> Classifier:
+        """Load a multi-label classifier."""
+        return load_classifier(folder, multi_label=True)
+
+    def validate(self, model: Classifier, progress: Progress) -> Figures:
+        """Measure loss, subset error and mean average precision."""
+        figures, unreadable = validate_labels(
+            model,
+            self.samples("val"),
+            TestProtocol("center", self.recipe.test_scales[:1], flip=False),
+            split="val",
+            root=self.dataset.root,
+            workers=self.recipe.data.workers,
+            progress=progress,
+        )
+        return asdict(figures), unreadable
+
+    def complete(self, model: Classifier, progress: Progress) -> Classifier:
+        """Return the model with thresholds fitted on the validation split."""
+        how = self.recipe.test_protocol.for_model(model)
+        result = evaluate_labels(
+            [model],
+            self.samples("val"),
+            how,
+            split="val",
+            root=self.dataset.root,
+            workers=self.recipe.data.workers,
+            progress=progress,
+        )
+        fitted = fit_thresholds(
+            result.answers.posteriors, result.answers.truth, split="val", protocol=str(how)
+        )
+        return replace(model, thresholds=fitted)
+
+    def tests(self, model: Classifier, progress: Progress) -> Sequence[Tested]:
+        """Run the tests ``center`` and, where it exists, ``dense``, and the recipe's protocol."""
+        split, protocol = self.dataset.test_split, self.recipe.test_protocol
+        dense: list[ProtocolName] = ["dense"] if model.any_size else []
+        names: list[ProtocolName] = ["center", *dense, protocol.name]
+        hows = [replace(protocol, name=name).for_model(model) for name in dict.fromkeys(names)]
+        model.prepare(pixels_to_see(hows, len(self.samples(split)), model.input_size), progress)
+        return evaluate_label_tests(
+            [model],
+            self.dataset.split(split),
+            [Test(((0, how),)) for how in hows],
+            split=split,
+            root=self.dataset.root,
+            workers=self.recipe.data.workers,
+            progress=progress,
+        )
+
+    def answers(self, result: MultiLabelResult) -> Iterator[dict[str, Any]]:
+        """Yield the true labels and the probabilities of every image."""
+        return LabelRecord.of(result.answers).rows()

@@ -1,0 +1,327 @@
+"""Loaded models of the service, and their answers for decoded images."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from verydeep.data.pipeline.rescaled import TestPicture, TestPictures
+from verydeep.errors import ModelError
+from verydeep.evaluation.metrics import likeliest
+from verydeep.evaluation.protocol import Scales, TestProtocol
+from verydeep.evaluation.workload import pixels_to_see
+from verydeep.models.identity import model_key
+from verydeep.models.loading import load_any_classifier
+from verydeep.models.prediction import Prediction
+from verydeep.serve.answers import (
+    ClassBox,
+    ClassName,
+    ImageAnswer,
+    ModelInfo,
+    NamedModel,
+    RankedClass,
+    ServedModelInfo,
+)
+from verydeep.serve.decoding import Decoded, DecodePlan, decode_for
+from verydeep.system.option_names import option
+from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
+
+if TYPE_CHECKING:
+    from verydeep.localization.localizer import Localizer
+    from verydeep.localization.protocol import BoxProtocol
+    from verydeep.models.loading import AnyClassifier
+
+MOST_BOXES = 20
+"""Maximum number of classes whose boxes are computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What a net sees of an image.
+
+    Attributes:
+        scales: Test scales Q; None takes those of the model.
+        flip: Whether to average with the mirror image; None: as the model was tested.
+        center: Whether to take only the central crop instead of the whole image.
+    """
+
+    scales: Scales = None
+    flip: bool | None = None
+    center: bool = False
+
+
+class DecodedPictures(TestPictures):
+    """Images that are decoded and rescaled already.
+
+    Args:
+        images: The images, at the same scales.
+        scales: The scales, in pixels.
+    """
+
+    def __init__(self, images: Sequence[Decoded], scales: tuple[int, ...]) -> None:
+        super().__init__([EMPTY] * len(images), scales)
+        self.images = images
+
+    def __iter__(self) -> Generator[TestPicture, None, None]:
+        """Yield every image, in order."""
+        for index, one in enumerate(self.images):
+            yield TestPicture(index, self.scales, one.pixels, one.size)
+
+
+EMPTY = Image.new("RGB", (1, 1))
+"""Stands for an image in memory, whose pixels are elsewhere."""
+
+
+class Boxes(NamedTuple):
+    """Box regressors of a model, and how they are applied."""
+
+    nets: tuple[Localizer, ...]
+    how: BoxProtocol
+
+
+@dataclass
+class ServedModel:
+    """A classifier, with box regressors if there are some.
+
+    Attributes:
+        name: Name for clients.
+        model: The classifier.
+        how: Test protocol of its answers.
+        boxes: Box regressors; None without.
+        version: Hash of the classifier.
+    """
+
+    name: str
+    model: AnyClassifier
+    how: TestProtocol
+    boxes: Boxes | None = None
+    version: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.version = model_key(self.model)
+        names = enumerate(self.model.classes)
+        self._by_title = {self.model.title(label): name for label, name in names}
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Smallest sides that images are rescaled to, in pixels."""
+        return self.boxes.how.used_scales if self.boxes else self.how.used_scales
+
+    @property
+    def explains(self) -> bool:
+        """Whether the model can be explained."""
+        # An exported file needs no PyTorch, which the class of the others would bring.
+        return type(self.model).__name__ == "Classifier"
+
+    @property
+    def plan(self) -> DecodePlan:
+        """What the model needs of an image."""
+        return DecodePlan(self.scales, self.model.interpolation)
+
+    def answer(self, images: Sequence[Decoded], top: int) -> list[ImageAnswer]:
+        """Return the answers for images that were decoded by :attr:`plan`.
+
+        Args:
+            images: The images.
+            top: Maximum number of classes in each ranking.
+        """
+        tested = DecodedPictures(images, self.scales)
+        if self.boxes:
+            return self._located(tested, min(top, MOST_BOXES))
+        found = self.model.predict_tested(tested, self.how, top=top)
+        return [
+            ImageAnswer(
+                width=one.size[1],
+                height=one.size[0],
+                ranking=self._ranking(prediction.probabilities, top),
+                **self._abstention(prediction),
+            )
+            for one, prediction in zip(images, found, strict=True)
+        ]
+
+    def _ranking(self, likely: NDArray[np.float32] | None, top: int) -> list[RankedClass]:
+        assert likely is not None, "decoded images have probabilities"
+        labels = likeliest(likely[None], top)[0].tolist()
+        return [self._ranked(label, float(likely[label])) for label in labels]
+
+    def _ranked(self, label: int, probability: float) -> RankedClass:
+        name, title = self.model.classes[label], self.model.title(label)
+        return RankedClass(class_name=name, title=title, probability=min(max(probability, 0), 1))
+
+    def _located(self, tested: DecodedPictures, top: int) -> list[ImageAnswer]:
+        """Return answers with boxes, as ``verydeep predict --boxes`` gives them."""
+        from dataclasses import replace
+
+        from verydeep.localization.detect import locate
+
+        assert self.boxes is not None
+        how = replace(self.boxes.how, top=min(top, len(self.model.classes)))
+        found = locate([self.model], self.boxes.nets, tested, how)
+        answers = []
+        for index, one in enumerate(tested.images):
+            guesses = found[index].guesses
+            names = self.model.classes
+            answers.append(
+                ImageAnswer(
+                    width=one.size[1],
+                    height=one.size[0],
+                    ranking=[self._ranked(g.label, float(g.probability or 0)) for g in guesses],
+                    boxes=[
+                        ClassBox(class_name=names[g.label], box=tuple(g.box))
+                        for g in guesses
+                        if g.box
+                    ],
+                )
+            )
+        return answers
+
+    def _abstention(self, prediction: Prediction) -> dict[str, Any]:
+        """Return whether the model declines to answer, why, and its set of classes.
+
+        A model that was not calibrated for this has none of them.
+        """
+        titles = getattr(prediction, "class_set", None)
+        return {
+            "abstained": getattr(prediction, "abstained", None),
+            "reason": getattr(prediction, "reason", None),
+            "class_set": None
+            if titles is None
+            else [self._by_title.get(one, one) for one in titles],
+        }
+
+    def info(self) -> ModelInfo:
+        """Return how answers name the model."""
+        return ModelInfo(**self._facts())
+
+    def full_info(self) -> ServedModelInfo:
+        """Return the model with what may be asked of it."""
+        return ServedModelInfo(**self._facts(), **self._abilities())
+
+    def with_classes(self) -> NamedModel:
+        """Return the model with all its classes."""
+        names = [
+            ClassName(class_name=name, title=self.model.title(label))
+            for label, name in enumerate(self.model.classes)
+        ]
+        return NamedModel(**self._facts(), **self._abilities(), class_names=names)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "net": self.model.name,
+            "version": self.version,
+            "classes": len(self.model.classes),
+            "calibrated": self.model.calibration is not None,
+            **self.model.answered_by,
+        }
+
+    def _abilities(self) -> dict[str, Any]:
+        return {
+            "input_size": self.model.input_size,
+            "scales": list(self.scales),
+            "boxes": self.boxes is not None,
+            "explains": self.explains,
+        }
+
+    def warm(self) -> None:
+        """Answer for an image of the usual shape, so that the first client does not wait."""
+        side = max(self.scales)
+        picture = Image.new("RGB", (round(side * 4 / 3), side), "grey")
+        data = _png(picture)
+        decoded = decode_for(data, self.plan)
+        assert isinstance(decoded, Decoded)
+        self.answer([decoded], 1)
+        if self.explains:
+            for library in ("matplotlib", "captum.attr"):  # take seconds
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(library)
+
+
+def load_models(
+    models: Mapping[str, str],
+    *,
+    boxes: Sequence[str] = (),
+    views: Views | None = None,
+    compute: Compute | None = None,
+    progress: Progress | None = None,
+) -> list[ServedModel]:
+    """Load models, choose their engines and warm them.
+
+    Args:
+        models: Models by the names that clients use.
+        boxes: Box regressors; they belong to all models, which must know their classes.
+        views: What the nets see of an image.
+        compute: Device, precision and engine.
+        progress: Told of trials of engines.
+
+    Raises:
+        InputError: A model cannot be used.
+    """
+    loaded = [_load(*one, boxes, views or Views(), compute or Compute()) for one in models.items()]
+    for one in loaded:
+        _prepare(one, progress or Progress())
+        one.warm()
+    return loaded
+
+
+def _load(
+    name: str, place: str, boxes: Sequence[str], views: Views, compute: Compute
+) -> ServedModel:
+    model = load_any_classifier(place, compute)
+    if model.dimensions == 3 or not model.classes:
+        what = "a net for volumes" if model.dimensions == 3 else "convolutions without classes"
+        raise ModelError(f"{place}: {what}; the service names images")
+    if views.center and not boxes:
+        how = TestProtocol("center", views.scales, views.flip).for_model(model)
+        for scale in how.used_scales:
+            model.check_scale(scale)
+    else:
+        how = model.test_protocol(views.scales, views.flip)
+    return ServedModel(name, model, how, _boxes(model, boxes, views, compute))
+
+
+def _boxes(
+    model: AnyClassifier, places: Sequence[str], views: Views, compute: Compute
+) -> Boxes | None:
+    if not places:
+        return None
+    from verydeep.localization.detect import check_nets
+    from verydeep.localization.localizer import load_localizer
+    from verydeep.localization.protocol import BoxProtocol
+    from verydeep.models.classifier import Classifier
+
+    if not isinstance(model, Classifier):
+        raise ModelError(f"{option('boxes')} needs model or run folders, not other files")
+    if views.center:
+        raise ModelError(f"{option('boxes')} looks at whole images: leave out {option('center')}")
+    nets = tuple(load_localizer(place, compute) for place in places)
+    how = BoxProtocol("dense", views.scales, views.flip).for_nets([model], nets, len(model.classes))
+    check_nets([model], nets, how)
+    return Boxes(nets, how)
+
+
+def _prepare(served: ServedModel, progress: Progress) -> None:
+    """Choose the engines, as for a long job; small nets stay with the one that is there."""
+    how = served.boxes.how.as_test if served.boxes else served.how
+    for net in (served.model, *(served.boxes.nets if served.boxes else ())):
+        net.prepare(pixels_to_see([how], IMAGES_TO_COME, net.input_size), progress)
+
+
+IMAGES_TO_COME = 500
+"""Assumed number of images, for the choice of the engine."""
+
+
+def _png(picture: Image.Image) -> bytes:
+    import io
+
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,262 @@
+"""A folder whose images are named into a table, each once, also after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verydeep.data.images.image_files import picture_names
+from verydeep.data.images.regular_file import open_regular
+from verydeep.errors import DataError, InputError, MachineError, VeryDeepError
+from verydeep.serve.answers import ImageAnswer
+from verydeep.serve.uploads import Upload
+from verydeep.serve.watch_table import SUFFIXES, Row, WatchTable, open_table
+from verydeep.system.option_names import option
+
+if TYPE_CHECKING:
+    from verydeep.serve.models import ServedModel
+    from verydeep.serve.service import Service
+
+RANKED = 5
+"""Number of classes in a row."""
+
+AT_ONCE = 8
+"""Images that are under way at a time, so that requests of clients keep their turn."""
+
+MOST_PAUSE = 60.0
+"""Maximum seconds between two looks into the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Seconds.
+
+    Attributes:
+        whole: A file is taken whose size and time have not changed for so long.
+        broken: A file that cannot be read counts as such after so long; it may be half-written.
+        scan: Pause between two looks into the folder.
+    """
+
+    whole: float = 2.0
+    broken: float = 30.0
+    scan: float = 1.0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A folder to watch, and its table.
+
+    Attributes:
+        folder: Folder of images, with those below it.
+        out: The table, ``.csv`` or ``.parquet``.
+        rest: How long a file must rest.
+    """
+
+    folder: Path
+    out: Path
+    rest: Rest = field(default_factory=Rest)
+
+    @classmethod
+    def of(cls, watch: str | Path | None, out: str | Path | None) -> Watched | None:
+        """Return a folder and its table; None without either.
+
+        Raises:
+            InputError: One is missing, or cannot be used.
+        """
+        if watch is None and out is None:
+            return None
+        if watch is None or out is None:
+            raise InputError(f"{option('watch')} and {option('out')} belong together: give both")
+        folder, table = Path(watch).expanduser(), Path(out).expanduser()
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder to watch; make it first")
+        if table.suffix.lower() not in SUFFIXES:
+            raise InputError(f"{table}: a table must end in {' or '.join(SUFFIXES)}")
+        return cls(folder, table)
+
+
+class Watcher:
+    """Names what lies in a folder by the first model of a service.
+
+    Args:
+        watched: The folder and its table.
+        service: What answers, with its models loaded.
+
+    Raises:
+        InputError: The table cannot be written, or was begun by another model.
+    """
+
+    def __init__(self, watched: Watched, service: Service) -> None:
+        self.watched, self.service = watched, service
+        self.served = next(iter(service.models.values()))
+        self.table: WatchTable = open_table(watched.out, columns_of(self.served))
+        self.files = Files(watched.rest)
+        self._complaint = ""
+
+    async def run(self) -> None:
+        """Look into the folder again and again, until cancelled."""
+        try:
+            while True:
+                started = time.monotonic()
+                await self._look_and_name()
+                # A folder of very many images takes long to look through.
+                pause = 5 * (time.monotonic() - started)
+                await asyncio.sleep(max(self.watched.rest.scan, min(pause, MOST_PAUSE)))
+        finally:
+            with contextlib.suppress(OSError, VeryDeepError):
+                self.table.flush()
+
+    async def _look_and_name(self) -> None:
+        try:
+            ready = await asyncio.to_thread(self._look)
+            for first in range(0, len(ready), AT_ONCE):
+                await self._name(ready[first : first + AT_ONCE])
+            await asyncio.to_thread(self.table.flush)
+            self._complaint = ""
+        except (OSError, VeryDeepError) as error:
+            self._complain(str(error))
+
+    def _look(self) -> list[str]:
+        folder = self.watched.folder
+        if not folder.is_dir():
+            raise DataError(f"{folder}: the folder is gone; waiting for it")
+        return self.files.ready(folder, self.table.names)
+
+    async def _name(self, names: list[str]) -> None:
+        found = await asyncio.gather(*(self._row(name) for name in names))
+        rows = [row for row in found if row is not None]
+        if rows:
+            await asyncio.to_thread(self.table.append, rows)
+
+    async def _row(self, name: str) -> Row | None:
+        """Return the row of an image; None if it has to rest longer, or is gone."""
+        before = self.files.state(name)
+        try:
+            data = await asyncio.to_thread(self._read, name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            answer = ImageAnswer(fault=error.strerror or "it cannot be read")
+        else:
+            answer = await self._answer(data)
+        if answer.fault and not self.files.may_be_broken(name):
+            return None
+        if await asyncio.to_thread(self.files.has_changed, self.watched.folder, name, before):
+            return None
+        return row_of(plain(name), answer, self.served)
+
+    async def _answer(self, data: bytes) -> ImageAnswer:
+        try:
+            return await self.service.answer(self.served, Upload(None, data), RANKED)
+        except MachineError:
+            raise
+        except Exception as error:  # one image must not end the watch
+            self.service.log("".join(traceback.format_exception(error)))
+            return ImageAnswer(fault="the model cannot answer for it")
+
+    def _read(self, name: str) -> bytes:
+        with open_regular(self.watched.folder / name) as file:
+            most = self.service.limits.max_bytes
+            if os.fstat(file.fileno()).st_size > most:
+                raise OSError(errno.EFBIG, f"more than the allowed {most:,} bytes")
+            return file.readall()
+
+    def _complain(self, text: str) -> None:
+        """Log a reason once, until it changes."""
+        if text != self._complaint:
+            self.service.log(text)
+        self._complaint = text
+
+
+State = tuple[int, int]
+"""Size and time of change of a file."""
+
+
+class Files:
+    """Files of a folder, and since when they have rested.
+
+    Args:
+        rest: How long they must rest.
+    """
+
+    def __init__(self, rest: Rest) -> None:
+        self.rest = rest
+        self._since: dict[str, tuple[State, float]] = {}
+
+    def ready(self, folder: Path, done: set[str]) -> list[str]:
+        """Return the files that have rested and are not done, in order of their names."""
+        now, seen = time.monotonic(), {}
+        for name in _names(folder):
+            if plain(name) in done or (state := _state(folder / name)) is None:
+                continue
+            known = self._since.get(name)
+            seen[name] = known if known and known[0] == state else (state, now)
+        self._since = seen
+        return [name for name, (_, since) in seen.items() if now - since >= self.rest.whole]
+
+    def state(self, name: str) -> State:
+        """Return the size and time of a file that is ready."""
+        return self._since[name][0]
+
+    def may_be_broken(self, name: str) -> bool:
+        """Return whether a file has rested so long that it is not being written."""
+        return time.monotonic() - self._since[name][1] >= self.rest.broken
+
+    def has_changed(self, folder: Path, name: str, before: State) -> bool:
+        """Return whether a file is not the one any more that was looked at."""
+        return _state(folder / name) not in (before, None)
+
+
+def _names(folder: Path) -> Iterator[str]:
+    begin = len(os.path.join(folder, ""))  # noqa: PTH118
+    return (path[begin:] for path in picture_names(folder))
+
+
+def _state(path: Path) -> State | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def plain(name: str) -> str:
+    """Return a file name as the table has it, encodable as UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def columns_of(served: ServedModel) -> list[str]:
+    """Return the columns of a table: those of ``verydeep predict --csv``, and some."""
+    return ["file", *_ranked_columns(served), "abstained", "reason", "fault", "model"]
+
+
+def _ranked_columns(served: ServedModel) -> Iterator[str]:
+    kinds = ("class", "probability", *(("x0", "y0", "x1", "y1") if served.boxes else ()))
+    for place in range(1, min(RANKED, len(served.model.classes)) + 1):
+        yield from (f"{kind}_{place}" for kind in kinds)
+
+
+def row_of(name: str, answer: ImageAnswer, served: ServedModel) -> Row:
+    """Return the row of an image."""
+    row: Row = {
+        "file": name,
+        "abstained": answer.abstained,
+        "reason": answer.reason,
+        "fault": answer.fault,
+        "model": f"{served.name}@{served.version[:12]}",
+    }
+    boxes = {one.class_name: one.box for one in answer.boxes}
+    for place, one in enumerate(answer.ranking, 1):
+        row[f"class_{place}"], row[f"probability_{place}"] = one.title, one.probability
+        if box := boxes.get(one.class_name):
+            edges = zip(("x0", "y0", "x1", "y1"), box, strict=True)
+            row.update({f"{edge}_{place}": value for edge, value in edges})
+    return row

@@ -89,6 +89,22 @@ def test_of_very_many_images_some_classes_are_read(
     assert {one.file for one in part.files} <= {one.file for one in whole.files}
 
 
+def test_of_multi_label_images_series_are_found_but_no_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames(tmp_path, "clip{clip}_{frame:04}.jpg")
+    rows = [
+        f"{path.relative_to(tmp_path)},{'cat;dog' if 'clip0' in path.name else path.parent.name}"
+        for path in sorted(tmp_path.glob("*/*.jpg"))
+    ]
+    (tmp_path / "clips.csv").write_text("\n".join(["file,labels", *rows]) + "\n")
+    text = series(check(tmp_path / "clips.csv", colours=False))
+    assert text is not None
+    assert "divide the series yourself" in text
+    monkeypatch.setattr("verydeep.checks.series.MOST_IMAGES", 60)
+    assert series(check(tmp_path / "clips.csv", colours=False)) is not None
+
+
 def test_one_long_series_a_class_is_to_be_cut_into_blocks(tmp_path: Path) -> None:
     for label, kind in enumerate(CLASSES):
         whole = scene(label, 300, 110)

@@ -171,3 +171,14 @@ def test_the_program_says_what_the_folds_say(pets: Path, tmp_path: Path, verydee
     recorded = strict_json((out / "fold-1" / "data.json").read_text())["drawn"]["test"]
     assert sum(map(len, recorded.values())) == len(first.split("test"))
     assert "group_by: name:" in (out / "fold-1" / "recipe.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_the_recipe_auto_is_the_same_for_all_folds(pets: Path, tmp_path: Path) -> None:
+    result = cross_validate(
+        pets, 2, out=tmp_path / "cv", epochs=1, net="A", precision="fp32", progress=False
+    )
+    recipes = [(run / "recipe.yaml").read_text() for run in result.runs]
+    assert recipes[0].replace("fold: 1/2", "fold: 2/2") == recipes[1]
+    assert "epochs: 1" in recipes[0]
+    assert result["images"] == 36

@@ -232,6 +232,11 @@ def test_what_cannot_be_judged_is_refused(
         find_label_errors(colours, model=tmp_path / "cv", progress=False)
 
 
+def test_multi_label_data_are_refused(stripes: Path) -> None:
+    with pytest.raises(DataError, match="confident learning needs one class per image"):
+        find_label_errors(stripes, features="torchvision/vgg16", progress=False)
+
+
 def test_the_program_lists_them_beside_the_check(
     colours: Path, folded: Path, tmp_path: Path, verydeep: Program
 ) -> None:

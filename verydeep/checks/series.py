@@ -229,7 +229,8 @@ class _Known:
 
 def _some_classes(dataset: Dataset) -> list[int]:
     """Return classes with up to :data:`MOST_IMAGES` images together, at least one."""
-    counts = np.sum([dataset.count(split) for split in dataset.splits], axis=0)
+    # In a multi-label data set, these are label sets instead of classes.
+    counts = np.bincount(np.concatenate([one.labels for one in dataset.splits.values()]))
     order = np.random.default_rng(0).permutation(len(counts))
     within = int(np.searchsorted(np.cumsum(counts[order]), MOST_IMAGES, side="right"))
     return [int(label) for label in order[: max(1, within)]]
@@ -242,6 +243,8 @@ def _spread(pairs: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]
 
 def _suggest(dataset: Dataset, place: int, similar: Sequence[tuple[int, int]]) -> str | None:
     """Return the first rule that keeps similar neighbours together and can be drawn by."""
+    if dataset.multi_label:
+        return None  # groups need one class per image
     samples = Samples.of(sample for samples in dataset.splits.values() for sample in samples)
     parts = {split: 0.1 for split in dataset.splits if split != "train"}
     for text in _candidates(place):

@@ -78,13 +78,15 @@ def find_label_errors(
     Raises:
         InputError: Not one of ``model`` and ``features`` is given, the model cannot be used or has
             seen every image, or ``out`` is inside the data or not writable.
-        DataError: The data cannot be read, or a class has fewer images than folds.
+        DataError: The data cannot be read or are multi-label, or a class has fewer images than
+            folds.
     """
     if (model is None) == (features is None):
         raise InputError(f"give one of {option('model')} and {option('features')}")
     progress, compute = choose_progress(progress), Compute.of(compute)
     source = DataSource(data, layout)
     dataset = source.read(draw=False, stream=False, progress=progress)
+    dataset.check_single_label("confident learning")
     target = None if out is None else make_output_folder(Path(out), dataset.root)
     pool = _Pool.of(dataset)
     if features is not None:

@@ -192,7 +192,7 @@ def target_of(side: str, port: int) -> Target:
 
 @contextlib.contextmanager
 def started_server(
-    side: str, model: Path, packages: Path | None, *more: str
+    side: str, model: Path, packages: Path | None, *more: str, threads: int | None = None
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run a server within this context, and yield its port and process."""
     port = free_port()
@@ -202,6 +202,8 @@ def started_server(
         words = [str(HERE / THEIRS[side]), str(port)]
     places = [str(HERE.parent), *([str(packages)] if packages and side in THEIRS else [])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    if threads is not None:  # a small net is not worth several
+        environment["OMP_NUM_THREADS"] = str(threads)
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [sys.executable, *words], env=environment, stderr=errors, start_new_session=True
@@ -276,7 +278,7 @@ def memory(pid: int) -> int:
 
 def growth(work: Path, files: Sequence[Path], options: argparse.Namespace) -> dict[str, Any]:
     """Return the memory after each tenth of many requests to a small net."""
-    with started_server("verydeep torch", work / "small", None) as (port, process):
+    with started_server("verydeep torch", work / "small", None, threads=1) as (port, process):
         target = target_of("verydeep torch", port)
         right = asyncio.run(expected(target, files))
         sizes = [memory(process.pid)]

@@ -218,7 +218,7 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         make_small(Path(name))
-        with started_server("verydeep torch", Path(name), None) as (port, process):
+        with started_server("verydeep torch", Path(name), None, threads=1) as (port, process):
             trial = Trial(port, seeds(options.images), options.seed)
             begin = memory(process.pid)
             asyncio.run(run(trial, process.pid, options.requests, options.clients))

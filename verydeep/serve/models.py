@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -158,8 +159,6 @@ class ServedModel:
 
     def _located(self, tested: DecodedPictures, top: int) -> list[ImageAnswer]:
         """Return answers with boxes, as ``verydeep predict --boxes`` gives them."""
-        from dataclasses import replace
-
         from verydeep.localization.detect import locate
 
         assert self.boxes is not None
@@ -320,8 +319,6 @@ IMAGES_TO_COME = 500
 
 
 def _png(picture: Image.Image) -> bytes:
-    import io
-
     file = io.BytesIO()
     picture.save(file, "PNG")
     return file.getvalue()

@@ -140,5 +140,5 @@ def cors_headers(origins: Iterable[str]) -> dict[str, object]:
         "allow_origins": [*origins],
         "allow_methods": ["GET", "POST"],
         "allow_headers": ["Authorization", "Content-Type"],
-        "expose_headers": ["Retry-After"],
+        "expose_headers": ["Retry-After", "X-Verydeep-Class"],
     }

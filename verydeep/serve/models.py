@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -119,8 +120,9 @@ class ServedModel:
     @property
     def explains(self) -> bool:
         """Whether the model can be explained."""
-        # An exported file needs no PyTorch, which the class of the others would bring.
-        return type(self.model).__name__ == "Classifier"
+        # Importing it would bring PyTorch, which an exported file does not need.
+        module = sys.modules.get("verydeep.models.classifier")
+        return module is not None and isinstance(self.model, module.Classifier)
 
     @property
     def plan(self) -> DecodePlan:
@@ -308,13 +310,23 @@ def _boxes(
 
 
 def _prepare(served: ServedModel, progress: Progress) -> None:
-    """Choose the engines, as for a long job; small nets stay with the one that is there."""
+    """Choose the engines, as for a long job; small nets stay with the one that is there.
+
+    A compiled net is left out, unless it is named: it would be compiled again for images of other
+    shapes while clients wait.
+    """
+    if not served.explains:
+        return  # an exported file or another net, which have one engine
+    from verydeep.models.engines.choice import WORTH_COMPILING, eager_seconds
+
     how = served.boxes.how.as_test if served.boxes else served.how
     for net in (served.model, *(served.boxes.nets if served.boxes else ())):
-        net.prepare(pixels_to_see([how], IMAGES_TO_COME, net.input_size), progress)
+        pixels: float = pixels_to_see([how], IMAGES_TO_COME, net.input_size)
+        seconds = eager_seconds(net, pixels)  # type: ignore[arg-type]
+        net.prepare(pixels * min(1.0, 0.9 * WORTH_COMPILING / max(seconds, 1e-9)), progress)
 
 
-IMAGES_TO_COME = 500
+IMAGES_TO_COME = 1000
 """Assumed number of images, for the choice of the engine."""
 
 

@@ -60,26 +60,21 @@ class Views:
     center: bool = False
 
 
+@dataclass
 class DecodedPictures(TestPictures):
-    """Images that are decoded and rescaled already.
+    """Images that are decoded and rescaled already, at the same scales.
 
-    Args:
-        images: The images, at the same scales.
-        scales: The scales, in pixels.
+    Attributes:
+        pictures: The images.
+        scales: Their scales, in pixels.
     """
 
-    def __init__(self, images: Sequence[Decoded], scales: tuple[int, ...]) -> None:
-        super().__init__([EMPTY] * len(images), scales)
-        self.images = images
+    pictures: Sequence[Decoded]  # type: ignore[assignment]
 
     def __iter__(self) -> Generator[TestPicture, None, None]:
         """Yield every image, in order."""
-        for index, one in enumerate(self.images):
+        for index, one in enumerate(self.pictures):
             yield TestPicture(index, self.scales, one.pixels, one.size)
-
-
-EMPTY = Image.new("RGB", (1, 1))
-"""Stands for an image in memory, whose pixels are elsewhere."""
 
 
 class Boxes(NamedTuple):
@@ -167,7 +162,7 @@ class ServedModel:
         how = replace(self.boxes.how, top=min(top, len(self.model.classes)))
         found = locate([self.model], self.boxes.nets, tested, how)
         answers = []
-        for index, one in enumerate(tested.images):
+        for index, one in enumerate(tested.pictures):
             guesses = found[index].guesses
             names = self.model.classes
             answers.append(

@@ -130,6 +130,8 @@ class Trial:
         else:
             right = same(answer_of(reply), self.right)
             self.seen["good: right" if right else "good: wrong"] += 1
+            if not right:
+                print("wrong:", "closed" if reply is None else reply.body.decode(), flush=True)
 
     async def slow(self) -> None:
         """Send a byte a second, again and again."""

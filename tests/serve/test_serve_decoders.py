@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 from PIL import Image
 from serving import as_file
 
+from verydeep.errors import WorkerError
 from verydeep.serve.decoders import Decoders
 from verydeep.serve.decoding import Decoded, DecodePlan, Fault, decode_for
 
@@ -65,3 +69,34 @@ def test_an_image_that_takes_too_much_memory_or_time_is_a_fault(
     decoders._seconds = 20
     assert isinstance(decoded(decoders, small), Decoded)
     assert len(lost) == 1
+
+
+def test_processes_that_do_not_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    made = Decoders(1)
+    with pytest.raises(WorkerError, match=r"do not start: .* \(exit code 1\)"):
+        made.start()
+    made.close()
+
+
+def test_a_process_that_is_lost_while_it_starts_is_launched_again(
+    decoders: Decoders, lost: list[str], photographs: list[Image.Image]
+) -> None:
+    data = as_file(photographs[0])
+    killed: set[int] = set()
+    os.kill(decoders.pids[0], signal.SIGKILL)
+    ended = threading.Event()
+
+    def kill_newcomers() -> None:
+        while not ended.is_set() and len(killed) < 5:
+            for pid in {*decoders.pids} - killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+
+    killer = threading.Thread(target=kill_newcomers)
+    killer.start()
+    assert isinstance(decoded(decoders, data), Decoded)
+    ended.set()
+    killer.join()
+    assert len(killed) == 5
+    assert len(lost) <= 2

@@ -135,3 +135,21 @@ def test_models_that_name_no_images_are_refused(folder: Path, tmp_path: Path) ->
         load_models({"a": str(folder)}, boxes=[str(folder)], views=Views(center=True), compute=FP32)
     with pytest.raises(InputError, match="scale"):
         load_models({"a": str(folder)}, views=Views((8,)), compute=FP32)
+
+
+def test_an_engine_is_chosen_for_a_long_job_but_none_is_compiled(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(
+        "verydeep.models.trained_net.fastest_engine",
+        lambda model, pixels, progress: asked.append(pixels) or model.eager,
+    )
+    for products in (1e3, 20e9):  # multiply-adds of a second
+        monkeypatch.setattr(
+            "verydeep.models.engines.choice.eager_seconds",
+            lambda model, pixels, products=products: pixels * products / 20e9,
+        )
+        load_models({"a": str(folder)}, compute=Compute("cpu", "fp32"))
+    views = 2 * 32 * 43  # a photograph and its mirror image at Q = 32
+    assert asked == [1000 * views, pytest.approx(540)]

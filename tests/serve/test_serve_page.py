@@ -349,6 +349,29 @@ def test_the_page_waits_for_a_server_that_loads_its_models(page: ServedPage) -> 
     assert page.page.locator("#status").inner_text() == ""
 
 
+def test_an_image_that_is_replaced_is_no_longer_asked_for(
+    page: ServedPage, images: list[File]
+) -> None:
+    held: list[bytes] = []
+    given_up: list[bytes] = []
+
+    def hold_first(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route.request.post_data_buffer)
+
+    page.page.route("**/v1/predict?*", hold_first)
+    page.page.on("requestfailed", lambda request: given_up.append(request.post_data_buffer))
+    page.open()
+    with page.page.expect_request("**/v1/predict?*"):
+        page.choose(images[0])
+    page.choose(images[3])
+    assert page.verdict()
+    assert page.text("#one .name") == images[3]["name"]
+    assert given_up == held == [images[0]["buffer"]]
+
+
 def test_the_wait_is_what_the_header_says(page: ServedPage) -> None:
     page.open()
     found = page.page.evaluate(

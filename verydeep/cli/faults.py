@@ -21,6 +21,7 @@ _FEWER_WORKERS = {
     "demo": "close other programs",
     "predict": "fewer than 1,024 images at a time are read without them",
     "explain": "fewer than 1,024 images at a time are read without them",
+    "serve": "--decoders 1 takes one",
 }
 """Remedies for killed workers, for verbs without ``--workers``."""
 

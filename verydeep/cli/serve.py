@@ -32,7 +32,7 @@ def serve(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL…",
+            metavar="MODEL",
             help="Model or run folders, exported files, hf:owner/name or torchvision/NAME; each "
             "as NAME=MODEL to name it. The first answers unless a request names another.",
         ),

@@ -14,6 +14,9 @@ from verydeep.serve.decoding import Decoded, Fault, decode_for
 from verydeep.system.workers.parent_watch import Owner, end_with
 from verydeep.system.workers.transport import can_share, receive, send
 
+STARTED = b"started"
+"""First message to the server."""
+
 
 def limit_memory(most: int) -> None:
     """Limit the address space of this process, and write no memory of it to disk at a crash.
@@ -31,9 +34,10 @@ def limit_memory(most: int) -> None:
 
 
 def main(connection: Connection) -> None:
-    """Answer one request after another until the server closes the connection."""
+    """Say that it has started; then answer one request after another until the server closes."""
     shared = can_share()
     with contextlib.suppress(EOFError, ConnectionError):
+        connection.send_bytes(STARTED)
         while True:
             data, plan = receive(connection)
             found: Decoded | Fault = decode_for(bytes(data), plan)

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from typing import cast
 
 from verydeep.errors import WorkerError
+from verydeep.serve.decode_process import STARTED
 from verydeep.serve.decoding import Decoded, DecodePlan, Fault
 from verydeep.system.workers.failures import ending
 from verydeep.system.workers.transport import can_share, receive, send
@@ -27,7 +28,10 @@ SECONDS = 15.0
 START_SECONDS = 120.0
 """Seconds that a process may take to start on a busy machine."""
 
-ATTEMPTS = 2
+LAUNCHES = 20
+"""Processes that may be lost one after the other while they start."""
+
+ATTEMPTS = 3
 """Processes that an image may cost before it counts as unreadable."""
 
 
@@ -56,7 +60,6 @@ class Decoders:
         for one in self._all:
             self._free.put(one)
         self._threads = ThreadPoolExecutor(count, "verydeep-decode")
-        self._closing = False
 
     @property
     def pids(self) -> list[int]:
@@ -64,18 +67,15 @@ class Decoders:
         return [one.process.pid for one in self._all if one.process is not None]
 
     def start(self) -> None:
-        """Start all processes, and wait until they decode.
+        """Start all processes, and wait until they can decode.
 
         Raises:
             WorkerError: One does not start.
         """
         for one in self._all:
-            one.start()
+            one.launch()
         for one in self._all:
-            try:
-                one.ask(b"", DecodePlan((1,)), START_SECONDS)
-            except (_LateError, EOFError, OSError) as error:
-                raise WorkerError(f"{one.end()}, right at the start") from error
+            one.start()
 
     async def decode(self, data: bytes, plan: DecodePlan) -> Decoded | Fault:
         """Decode an image. A call that is cancelled while it waits costs nothing.
@@ -91,23 +91,21 @@ class Decoders:
         try:
             for _ in range(ATTEMPTS):
                 try:
+                    # A process that is lost while it starts says nothing about the image.
+                    process.start()
                     return process.ask(data, plan, self._seconds)
                 except _LateError:
                     process.end()
                     self._on_lost(f"an image took more than {self._seconds:g} s")
                     return Fault(f"decoding it takes more than {self._seconds:g} s; save it again")
                 except (EOFError, OSError):
-                    reason = process.end()
-                    if self._closing:
-                        break
-                    self._on_lost(reason)
+                    self._on_lost(process.end())
             return Fault("decoding it fails each time; save it again")
         finally:
             self._free.put(process)
 
     def close(self) -> None:
         """End all processes; images that are being decoded are given up."""
-        self._closing = True
         for one in self._all:
             one.kill()
         self._threads.shutdown(cancel_futures=True)
@@ -126,9 +124,17 @@ class _Process:
         self.memory = memory
         self.process: subprocess.Popen[bytes] | None = None
         self.connection: Connection | None = None
+        self.started = self.closed = False
+        self.code = 0
 
-    def start(self) -> None:
-        """Start it, unless it runs."""
+    def launch(self) -> None:
+        """Launch it, unless it runs.
+
+        Raises:
+            WorkerError: The system cannot start it.
+        """
+        if self.closed:
+            raise WorkerError("the decoding processes have ended")
         if self.process is not None:
             return
         ours, theirs = socket.socketpair()
@@ -148,7 +154,30 @@ class _Process:
             ) from error
         finally:
             theirs.close()
-        self.connection = Connection(ours.detach())
+        self.connection, self.started = Connection(ours.detach()), False
+
+    def start(self) -> None:
+        """Launch it, and wait until it has started; launch it again if it is lost meanwhile.
+
+        Raises:
+            WorkerError: It does not start.
+        """
+        reason = f"not within {START_SECONDS:g} s"
+        for _ in range(LAUNCHES + 1):
+            self.launch()
+            assert self.connection is not None
+            if self.started:
+                return
+            try:
+                if not self.connection.poll(START_SECONDS):
+                    break
+                self.started = self.connection.recv_bytes() == STARTED
+            except (EOFError, OSError):
+                reason = self.end()
+                if self.code >= 0:  # it has ended by itself, and would do so again
+                    break
+        self.end()
+        raise WorkerError(f"the decoding processes do not start: {reason}")
 
     def ask(self, data: bytes, plan: DecodePlan, seconds: float) -> Decoded | Fault:
         """Return the decoded image.
@@ -158,7 +187,6 @@ class _Process:
             OSError: The same.
             _LateError: It has not answered in time.
         """
-        self.start()
         assert self.connection is not None
         send(self.connection, (data, plan), shared=can_share())
         if not self.connection.poll(seconds):
@@ -166,7 +194,8 @@ class _Process:
         return cast("Decoded | Fault", receive(self.connection))
 
     def kill(self) -> None:
-        """Kill it, from any thread; the thread that waits for it notices."""
+        """Kill it for good, from any thread; the thread that waits for it notices."""
+        self.closed = True
         if self.process is not None:
             self.process.kill()
 
@@ -180,7 +209,8 @@ class _Process:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-            reason = f"a decoding process {ending(self.process.returncode)}"
+            self.code = self.process.returncode
+            reason = f"a decoding process {ending(self.code)}"
         self.process = self.connection = None
         return reason
 

@@ -5,10 +5,13 @@ H, W: sides of the rescaled image; h, w: sides of the copy that is drawn on.
 
 from __future__ import annotations
 
+import asyncio
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from functools import partial
+from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import quote
 
 import numpy as np
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from verydeep.errors import InputError, MissingExtra
+from verydeep.serve.answers import ImageAnswer
 from verydeep.serve.decoding import Decoded, Fault
 from verydeep.serve.problems import Problem
 from verydeep.serve.uploads import Upload
@@ -87,8 +91,6 @@ async def explain(
     Raises:
         Problem: The model cannot be explained, or the image cannot be read.
     """
-    import asyncio
-
     if wish.show == "boxes" and not served.boxes:
         raise Problem(501, "no-boxes", f"the model {served.name} has no boxes")
     if wish.show != "boxes" and not served.explains:
@@ -98,58 +100,68 @@ async def explain(
             f"the model {served.name} cannot be explained: Grad-CAM needs the model folder of a "
             "net of this package, not an exported file or another net",
         )
-    scale = map_scale(served)
-    plan = replace(served.plan, scales=tuple({*served.scales, scale}), shown=LONGEST)
-    decoded = await service.decode(upload, plan)
+    decoded = await service.decode(upload, replace(served.plan, shown=LONGEST))
     if isinstance(decoded, Fault):
         raise Problem(422, "unreadable", f"the image cannot be read: {decoded.reason}")
-    shown = decoded
-
-    def work() -> Drawing:
-        return _draw(served, shown, plan.scales, scale, wish)
-
-    return await asyncio.wrap_future(service.thread.call(work))
-
-
-def map_scale(served: ServedModel) -> int:
-    """Return the scale at which the map is computed: the smallest that the answers use."""
-    return min(served.scales)
-
-
-def _draw(
-    served: ServedModel,
-    decoded: Decoded,
-    scales: tuple[int, ...],
-    scale: int,
-    wish: ExplainWish,
-) -> Drawing:
-    """Compute and draw, in the thread of the models."""
     assert decoded.shown is not None
-    at = dict(zip(scales, decoded.pixels, strict=True))
-    own = replace(decoded, pixels=tuple(at[each] for each in served.scales))
-    picture = Image.fromarray(decoded.shown)
+    found = await asyncio.wrap_future(service.thread.call(partial(_compute, served, decoded, wish)))
+    # The thread of the models goes on meanwhile.
+    return await asyncio.to_thread(_draw, Image.fromarray(decoded.shown), decoded.size, found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the nets say.
+
+    Attributes:
+        heat: Map from 0 to 1, float32 (H, W); None if it is not wanted.
+        name: Name of the explained class.
+        over: Whether the map is laid over the image.
+        answer: Answer with boxes; None without.
+    """
+
+    heat: NDArray[np.float32] | None = None
+    name: str | None = None
+    over: bool = False
+    answer: ImageAnswer | None = None
+
+
+def _compute(served: ServedModel, decoded: Decoded, wish: ExplainWish) -> _Found:
+    """Ask the nets, in the thread of the models."""
+    boxed = served.boxes is not None and wish.show != "map"
+    answer = served.answer([decoded], wish.top)[0] if boxed else None
     if wish.show == "boxes":
-        return Drawing(_png(_with_boxes(served, own, picture, wish.top)), {})
+        return _Found(answer=answer)
+    # The smallest of the scales that the answers use.
+    pixels = min(decoded.pixels, key=np.size)
     try:
-        subject = _subject(served, at[scale], wish.label)
-        heat = _heat(served, subject, at[scale].shape[:2], wish.layer)
+        subject = _subject(served, pixels, wish.label)
+        heat = _heat(served, subject, pixels.shape[0], pixels.shape[1], wish.layer)
     except MissingExtra as error:
         raise Problem(501, "missing-extra", str(error)) from None
     except InputError as error:
         raise Problem(422, "bad-parameter", str(error)) from None
-    coloured = colour(heat).resize(picture.size, Image.Resampling.BILINEAR)
-    if wish.show == "overlay":
-        grey = picture.convert("L").convert("RGBA")
-        coloured = Image.alpha_composite(grey, coloured).convert("RGB")
-        if served.boxes:
-            coloured = _with_boxes(served, own, coloured, wish.top)
-    return Drawing(_png(coloured), {"X-Verydeep-Class": quote(served.model.classes[subject.label])})
+    return _Found(heat, served.model.classes[subject.label], wish.show == "overlay", answer)
+
+
+def _draw(picture: Image.Image, size: tuple[int, int], found: _Found) -> Drawing:
+    """Draw what the nets say on an image whose boxes are in pixels of ``size``."""
+    headers = {} if found.name is None else {"X-Verydeep-Class": quote(found.name)}
+    drawn = picture
+    if found.heat is not None:
+        drawn = colour(found.heat).resize(picture.size, Image.Resampling.BILINEAR)
+        if found.over:
+            grey = picture.convert("L").convert("RGBA")
+            drawn = Image.alpha_composite(grey, drawn).convert("RGB")
+    if found.answer is not None:
+        drawn = _with_boxes(found.answer, size, drawn)
+    file = io.BytesIO()
+    drawn.save(file, "PNG", compress_level=3)
+    return Drawing(file.getvalue(), headers)
 
 
 def _subject(served: ServedModel, pixels: NDArray[np.uint8], label: str | None) -> Subject:
     """Return the subject: the whole image, or the central crop if that is all the model sees."""
-    import math
-
     import torch
 
     from verydeep.data.geometry import center_window
@@ -176,7 +188,7 @@ def is_central(served: ServedModel) -> bool:
 
 
 def _heat(
-    served: ServedModel, subject: Subject, shape: Any, layer: str | None
+    served: ServedModel, subject: Subject, height: int, width: int, layer: str | None
 ) -> NDArray[np.float32]:
     """Return the map from 0 to 1, float32 (H, W), zero outside the central crop."""
     from verydeep.data.geometry import center_window
@@ -187,7 +199,6 @@ def _heat(
     heat = heat / most if most > 0 else np.zeros_like(heat)
     if not is_central(served):
         return heat
-    height, width = shape
     whole = np.zeros((height, width), np.float32)
     whole[center_window(height, width, served.model.input_size).slices] = heat
     return whole
@@ -208,29 +219,19 @@ def colour(heat: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def _with_boxes(
-    served: ServedModel, decoded: Decoded, picture: Image.Image, top: int
-) -> Image.Image:
+def _with_boxes(answer: ImageAnswer, size: tuple[int, int], picture: Image.Image) -> Image.Image:
     """Return a drawing with the boxes of the likeliest classes, the likeliest on top."""
     from verydeep.data.geometry import Box
     from verydeep.visualization.plots.boxes import PALETTE, Mark, draw_boxes
     from verydeep.visualization.plots.fonts import name_or_number
 
-    (answer,) = served.answer([decoded], top)
-    wide, high = picture.width / decoded.size[1], picture.height / decoded.size[0]
-    titles = {one.class_name: (one.title, one.probability) for one in answer.ranking}
+    wide, high = picture.width / size[1], picture.height / size[0]
+    ranked = {one.class_name: one for one in answer.ranking}
     marks = []
     for place, one in enumerate(answer.boxes):
-        title, probability = titles[one.class_name]
         x0, y0, x1, y1 = one.box
         box = Box(x0 * wide, y0 * high, x1 * wide, y1 * high)
-        title = name_or_number(title, place + 1, pillow=True)
-        label = f"{title}, {100 * probability:.0f} %"
+        title = name_or_number(ranked[one.class_name].title, place + 1, pillow=True)
+        label = f"{title}, {100 * ranked[one.class_name].probability:.0f} %"
         marks.append(Mark(box, label, PALETTE[place % len(PALETTE)]))
     return draw_boxes(picture, marks[::-1])
-
-
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=3)
-    return file.getvalue()

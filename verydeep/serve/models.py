@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
+import sys
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -58,26 +60,21 @@ class Views:
     center: bool = False
 
 
+@dataclass
 class DecodedPictures(TestPictures):
-    """Images that are decoded and rescaled already.
+    """Images that are decoded and rescaled already, at the same scales.
 
-    Args:
-        images: The images, at the same scales.
-        scales: The scales, in pixels.
+    Attributes:
+        pictures: The images.
+        scales: Their scales, in pixels.
     """
 
-    def __init__(self, images: Sequence[Decoded], scales: tuple[int, ...]) -> None:
-        super().__init__([EMPTY] * len(images), scales)
-        self.images = images
+    pictures: Sequence[Decoded]  # type: ignore[assignment]
 
     def __iter__(self) -> Generator[TestPicture, None, None]:
         """Yield every image, in order."""
-        for index, one in enumerate(self.images):
+        for index, one in enumerate(self.pictures):
             yield TestPicture(index, self.scales, one.pixels, one.size)
-
-
-EMPTY = Image.new("RGB", (1, 1))
-"""Stands for an image in memory, whose pixels are elsewhere."""
 
 
 class Boxes(NamedTuple):
@@ -118,8 +115,9 @@ class ServedModel:
     @property
     def explains(self) -> bool:
         """Whether the model can be explained."""
-        # An exported file needs no PyTorch, which the class of the others would bring.
-        return type(self.model).__name__ == "Classifier"
+        # Importing it would bring PyTorch, which an exported file does not need.
+        module = sys.modules.get("verydeep.models.classifier")
+        return module is not None and isinstance(self.model, module.Classifier)
 
     @property
     def plan(self) -> DecodePlan:
@@ -158,15 +156,13 @@ class ServedModel:
 
     def _located(self, tested: DecodedPictures, top: int) -> list[ImageAnswer]:
         """Return answers with boxes, as ``verydeep predict --boxes`` gives them."""
-        from dataclasses import replace
-
         from verydeep.localization.detect import locate
 
         assert self.boxes is not None
         how = replace(self.boxes.how, top=min(top, len(self.model.classes)))
         found = locate([self.model], self.boxes.nets, tested, how)
         answers = []
-        for index, one in enumerate(tested.images):
+        for index, one in enumerate(tested.pictures):
             guesses = found[index].guesses
             names = self.model.classes
             answers.append(
@@ -309,19 +305,27 @@ def _boxes(
 
 
 def _prepare(served: ServedModel, progress: Progress) -> None:
-    """Choose the engines, as for a long job; small nets stay with the one that is there."""
+    """Choose the engines, as for a long job; small nets stay with the one that is there.
+
+    A compiled net is left out, unless it is named: it would be compiled again for images of other
+    shapes while clients wait.
+    """
+    if not served.explains:
+        return  # an exported file or another net, which have one engine
+    from verydeep.models.engines.choice import WORTH_COMPILING, eager_seconds
+
     how = served.boxes.how.as_test if served.boxes else served.how
     for net in (served.model, *(served.boxes.nets if served.boxes else ())):
-        net.prepare(pixels_to_see([how], IMAGES_TO_COME, net.input_size), progress)
+        pixels: float = pixels_to_see([how], IMAGES_TO_COME, net.input_size)
+        seconds = eager_seconds(net, pixels)  # type: ignore[arg-type]
+        net.prepare(pixels * min(1.0, 0.9 * WORTH_COMPILING / max(seconds, 1e-9)), progress)
 
 
-IMAGES_TO_COME = 500
+IMAGES_TO_COME = 1000
 """Assumed number of images, for the choice of the engine."""
 
 
 def _png(picture: Image.Image) -> bytes:
-    import io
-
     file = io.BytesIO()
     picture.save(file, "PNG")
     return file.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -147,8 +146,7 @@ class Service:
 
     async def answer(self, served: ServedModel, upload: Upload, top: int) -> ImageAnswer:
         """Return the answer for one image; one that cannot be read has a fault."""
-        with contextlib.ExitStack() as announced:
-            announced.enter_context(self.thread.arriving(served))
+        with self.thread.arriving(served):
             decoded = await self.decode(upload, served.plan)
             if isinstance(decoded, Fault):
                 self.metrics.images.labels(served.name, "unreadable").inc()

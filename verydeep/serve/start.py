@@ -91,11 +91,14 @@ def serve_models(
 
 
 def check_installed() -> None:
-    """Refuse to start without the extra.
+    """Refuse to start where the service cannot run.
 
     Raises:
         MissingExtra: A package is missing.
+        InputError: The system is Windows, whose processes inherit no sockets.
     """
+    if sys.platform == "win32":
+        raise InputError("the HTTP service does not run on Windows: start it in WSL")
     try:
         import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401

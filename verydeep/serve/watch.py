@@ -31,8 +31,11 @@ RANKED = 5
 AT_ONCE = 8
 """Images that are under way at a time, so that requests of clients keep their turn."""
 
-MOST_PAUSE = 60.0
-"""Maximum seconds between two looks into the folder."""
+MOST_PAUSE = 30.0
+"""Maximum seconds between two looks into the folder, and the pause after a fault."""
+
+WRITTEN_EVERY = 10.0
+"""Seconds after which a table that is written whole is written again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +109,29 @@ class Watcher:
         try:
             while True:
                 started = time.monotonic()
-                await self._look_and_name()
+                try:
+                    ready = await asyncio.to_thread(self._look)
+                    looked = time.monotonic() - started
+                    await self._name_all(ready)
+                    self._complaint = ""
+                except (OSError, VeryDeepError) as error:
+                    self._complain(str(error))
+                    looked = MOST_PAUSE / 5
                 # A folder of very many images takes long to look through.
-                pause = 5 * (time.monotonic() - started)
-                await asyncio.sleep(max(self.watched.rest.scan, min(pause, MOST_PAUSE)))
+                await asyncio.sleep(max(self.watched.rest.scan, min(5 * looked, MOST_PAUSE)))
         finally:
             with contextlib.suppress(OSError, VeryDeepError):
                 self.table.flush()
 
-    async def _look_and_name(self) -> None:
-        try:
-            ready = await asyncio.to_thread(self._look)
-            for first in range(0, len(ready), AT_ONCE):
-                await self._name(ready[first : first + AT_ONCE])
-            await asyncio.to_thread(self.table.flush)
-            self._complaint = ""
-        except (OSError, VeryDeepError) as error:
-            self._complain(str(error))
+    async def _name_all(self, names: list[str]) -> None:
+        """Name images, and write the table now and then."""
+        written = time.monotonic()
+        for first in range(0, len(names), AT_ONCE):
+            await self._name(names[first : first + AT_ONCE])
+            if time.monotonic() > written + WRITTEN_EVERY:
+                await asyncio.to_thread(self.table.flush)
+                written = time.monotonic()
+        await asyncio.to_thread(self.table.flush)
 
     def _look(self) -> list[str]:
         folder = self.watched.folder

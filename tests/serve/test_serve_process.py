@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +101,28 @@ def test_a_model_that_cannot_be_loaded_ends_it(folder: Path, tmp_path: Path) -> 
     (broken / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(InputError, match=r"model\.safetensors"):
         serve_models(broken, port=0, decoders=1, compute="cpu")
+
+
+def test_threads_sleep_while_they_wait_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As the program does, before anything brings PyTorch.
+    code = (
+        "import os, sys\n"
+        "import verydeep.cli.serve, verydeep.serve.models\n"
+        "from verydeep.serve.start import share_cores\n"
+        "share_cores()\n"
+        "print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    )
+
+    def said() -> str:
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert said() == "PASSIVE False\n"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert said() == "ACTIVE False\n"
 
 
 def test_the_address_names_interfaces_of_both_kinds() -> None:

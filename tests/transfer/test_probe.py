@@ -38,10 +38,8 @@ def part(features: Features, name: str) -> tuple[np.ndarray, np.ndarray]:
 def test_answers_say_which_images_are_wrong() -> None:
     counts = dict.fromkeys("abcdefg", 12)
     result = probe(blobs({"train": counts, "test": counts}, spread=2.0), C=1.0)
-    wrong = [
-        label != guess
-        for label, guess in zip(result.answers.labels, result.answers.guesses, strict=True)
-    ]
+    answers = result.answers
+    wrong = [one != other for one, other in zip(answers.labels, answers.guesses, strict=True)]
     assert 100 * np.mean(wrong) == pytest.approx(result.top1_error)
     assert 100 * (1 - np.mean(answers.in_top5)) == pytest.approx(result.top5_error)
     assert 0 < result.top5_error < result.top1_error

@@ -35,6 +35,17 @@ def part(features: Features, name: str) -> tuple[np.ndarray, np.ndarray]:
     return features.vectors[features.splits == name], features.labels[features.splits == name]
 
 
+def test_answers_say_which_images_are_wrong() -> None:
+    counts = dict.fromkeys("abcdefg", 12)
+    result = probe(blobs({"train": counts, "test": counts}, spread=2.0), C=1.0)
+    answers = result.answers
+    wrong = [one != other for one, other in zip(answers.labels, answers.guesses, strict=True)]
+    assert 100 * np.mean(wrong) == pytest.approx(result.top1_error)
+    assert 100 * (1 - np.mean(answers.in_top5)) == pytest.approx(result.top5_error)
+    assert 0 < result.top5_error < result.top1_error
+    assert all(five or missed for five, missed in zip(answers.in_top5, wrong, strict=True))
+
+
 # ---- against scikit-learn ----
 
 

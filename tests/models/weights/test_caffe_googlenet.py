@@ -212,6 +212,18 @@ def test_another_net_of_the_same_names_is_refused(
         read(path)
 
 
+@pytest.mark.parametrize("name", ["inception_3a/output", "pool4/3x3_s2", "conv2/norm2"])
+def test_a_layer_of_another_type_is_refused(file: Path, tmp_path: Path, name: str) -> None:
+    data = file.read_bytes()
+    at = data.index(field(1, name)) + len(field(1, name))
+    kind = next(one for one in ("Concat", "Pooling", "LRN") if data[at:].startswith(field(2, one)))
+    other = "Sigmoid"[: len(kind)]
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(data[:at] + field(2, other) + data[at + len(field(2, kind)) :])
+    with pytest.raises(ModelError, match=f"{name} is a layer of type {kind}; here it is {other}"):
+        read(path)
+
+
 def test_a_missing_layer_is_named(file: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.caffemodel"
     path.write_bytes(file.read_bytes().replace(b"inception_4c/1x1", b"inception_4c/1xx"))

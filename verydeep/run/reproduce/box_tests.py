@@ -25,10 +25,10 @@ from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 
 
-def test_boxes(
+def box_outcomes(
     study: Study, part: TestPart, progress: Progress
 ) -> Iterator[tuple[Outcome, Sequence[str]]]:
-    """Test box regressors on the validation images with a box.
+    """Test box regressors on the validation images with a box, and yield what came of it.
 
     Yields:
         Outcomes with the names of the images.
@@ -56,9 +56,6 @@ def test_boxes(
             _outcome((condition, measure), part.seed, result),
             [answer.name for answer in result.answers],
         )
-
-
-test_boxes.__test__ = False  # type: ignore[attr-defined]  # not a test for pytest to collect
 
 
 def _sources(condition: Condition) -> list[Condition]:

@@ -12,10 +12,10 @@ from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.recipe.auto import AUTO
 from verydeep.recipe.recipe import Recipe
-from verydeep.run.reproduce.box_tests import test_boxes
+from verydeep.run.reproduce.box_tests import box_outcomes
 from verydeep.run.reproduce.images import check_images
 from verydeep.run.reproduce.study import Study, failures
-from verydeep.run.reproduce.transfer_tests import test_features
+from verydeep.run.reproduce.transfer_tests import feature_outcomes
 from verydeep.run.training.result import TrainResult
 from verydeep.run.training.train import train
 from verydeep.study.conditions import Condition, Need
@@ -124,7 +124,7 @@ def _test(study: Study, part: TestPart, progress: Progress) -> str:
     if not tests:
         return "nothing to test: the training failed"
     left = TestPart(tuple(tests), part.seed)
-    do = {"classes": _test_classes, "boxes": test_boxes, "transfer": test_features}[part.kind]
+    do = {"classes": _test_classes, "boxes": box_outcomes, "transfer": feature_outcomes}[part.kind]
     found = []
     for outcome, names in do(study, left, progress):
         check_images(study, outcome.kind, names)

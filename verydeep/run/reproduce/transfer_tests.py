@@ -30,7 +30,7 @@ from verydeep.transfer.probe import ProbeResult, probe
 WIDE = Measure("svm-stack", "wide")
 
 
-def test_features(
+def feature_outcomes(
     study: Study, part: TestPart, progress: Progress
 ) -> Iterator[tuple[Outcome, Sequence[str]]]:
     """Train and test a linear SVM for each test.
@@ -48,9 +48,6 @@ def test_features(
         result = probe(chosen, seed=part.seed, progress=progress)
         test = condition, measure
         yield _outcome(test, part.seed, result, reading), result.answers.files
-
-
-test_features.__test__ = False  # type: ignore[attr-defined]  # not a test for pytest to collect
 
 
 def _features(study: Study, net: Condition, seed: int, progress: Progress) -> Features:

@@ -60,6 +60,8 @@ def check_googlenet(layers: Sequence[CaffeLayer], where: str) -> None:
     for name, inputs in wanted.items():
         if name not in by_name:
             raise ModelError(f"{where}: has no layer {name} of GoogLeNet")
+        if by_name[name].type != _type(name):
+            raise _error(where, name, f"is a layer of type {_type(name)}", by_name[name].type)
         if inputs and found.get(name) != inputs:
             raise _error(where, name, f"reads {_listed(inputs)}", _listed(found.get(name, ())))
         if fault := _fault(by_name[name]):
@@ -122,6 +124,22 @@ def _wires(layers: Sequence[CaffeLayer]) -> Mapping[str, tuple[Value, ...]]:
             found[layer.name] = read
         values |= dict.fromkeys(layer.outputs, value)
     return found
+
+
+def _type(name: str) -> str:
+    """Return the type of a layer.
+
+    >>> [_type(name) for name in ("pool2/3x3_s2", "inception_3a/pool_proj", "conv2/norm2")]
+    ['Pooling', 'Convolution', 'LRN']
+    """
+    first, _, word = name.partition("/")
+    if name == LAST:
+        return "InnerProduct"
+    if word.startswith("norm"):
+        return "LRN"
+    if word == "output":
+        return "Concat"
+    return "Pooling" if word == "pool" or first.startswith("pool") else "Convolution"
 
 
 def _fault(layer: CaffeLayer) -> tuple[str, str] | None:

@@ -36,6 +36,9 @@ DIGIT_SIDES = (20, 25)
 DARK, LIGHT = (0, 64), (160, 256)
 """Ranges of the grey levels of background and ink, from the first to below the second."""
 
+NOISE = 8.0
+"""Standard deviation of the noise, by which two images without digits differ."""
+
 TABLE = "labels.csv"
 """Table of the set, with the columns file, labels and split."""
 
@@ -105,7 +108,9 @@ def _draw(digits: list[Pixels], generator: np.random.Generator) -> Pixels:
     for digit, quarter in zip(digits, quarters, strict=True):
         ink = _place(digit, quarter, generator)
         picture.paste(int(generator.integers(*LIGHT)), mask=ink)
-    return np.asarray(picture.convert("RGB"))
+    noisy = np.asarray(picture) + generator.normal(0, NOISE, (SIDE, SIDE))
+    grey = noisy.round().clip(0, 255).astype(np.uint8)
+    return np.stack([grey] * 3, 2)
 
 
 def _place(digit: Pixels, quarter: int, generator: np.random.Generator) -> Image.Image:

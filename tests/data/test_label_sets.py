@@ -91,5 +91,6 @@ def test_digits_are_drawn_as_labelled() -> None:
     assert {len(one.labels) for one in images} == {0, 1, 2, 3}
     again = list(make_multi_digits(0, {"train": 40, "val": 10}))
     assert all((a.pixels == b.pixels).all() for a, b in zip(images, again, strict=True))
+    assert len({one.pixels.tobytes() for one in images}) == len(images)  # also without digits
     assert set(COUNTS) == {"train", "val", "test"}
     assert all(Image.fromarray(one.pixels).size == (64, 64) for one in images)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from verydeep.errors import ModelError
 from verydeep.models.exported.reading import SUFFIXES, is_exported, read_metadata
 from verydeep.models.folder import TaskName, read_config, wrong_task
 from verydeep.models.path import find_model, is_other_torchvision, is_weights
@@ -50,12 +51,18 @@ def load_any_classifier(
 
 
 def is_multi_label(model: str | Path) -> bool:
-    """Return whether a folder holds a multi-label classifier, without loading it."""
+    """Return whether a folder holds a multi-label classifier, without loading it.
+
+    A folder that holds no model does not; loading it says what is wrong.
+    """
     if names_exported(model):
         return read_metadata(Path(model).expanduser()).multi_label
     if is_weights(model) or not Path(model).expanduser().is_dir():
         return False
-    return read_config(find_model(model)).task == "multi-label"
+    try:
+        return read_config(find_model(model)).task == "multi-label"
+    except ModelError:
+        return False
 
 
 def check_kind(loaded: AnyClassifier, name: object, multi_label: bool | None) -> AnyClassifier:

@@ -124,16 +124,11 @@ def make_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator[Digit
     digits, labels = digits_of_sklearn()
     originals = divide(labels, seed)
     for number, split in enumerate(COUNTS, start=1):
-        strips = patches_of(split)
+        strips = [_strip(photograph, *STRIPS[split]) for photograph in _photographs()]
         for index, dealt in enumerate(deal(originals[split], counts.get(split, 0))):
             generator = np.random.Generator(np.random.PCG64([seed, number, index]))
             pixels, box = draw(digits[dealt.original], strips, generator)
             yield Digit(pixels, dealt.label, split, dealt.original, dealt.use, box)
-
-
-def patches_of(split: str) -> list[Image.Image]:
-    """Return the parts of the photographs that patches of a split are cut from."""
-    return [_strip(photograph, *STRIPS[split]) for photograph in _photographs()]
 
 
 def draw(

@@ -1,9 +1,9 @@
-"""The built-in multi-label set: none to three handwritten digits on photographs.
+"""The built-in multi-label set: none to three handwritten digits, light on dark.
 
-The digits, the patches of photographs and the colours are those of
-:mod:`verydeep.data.builtin.digits`; no digit is in two splits. Each digit stands in a quarter of
-the image of its own, so that none covers another. An image's labels are the set of its digits,
-which has fewer members than the image has digits where one occurs twice.
+The digits are scikit-learn's, divided as in :mod:`verydeep.data.builtin.digits`: no digit is in two
+splits. Each stands in a quarter of the image of its own, so that none covers another, at a random
+size, position and brightness. An image's labels are the set of its digits, which has fewer members
+than the image has digits where one occurs twice.
 
 An image depends only on the seed, its split and its index: the same versions of NumPy and Pillow
 draw the same pixels on every machine.
@@ -20,17 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from verydeep.data.builtin.digits import (
-    SIDE,
-    STEEPER,
-    VISIBLE,
-    Pixels,
-    divide,
-    draw_colour,
-    draw_patch,
-    luminance,
-    patches_of,
-)
+from verydeep.data.builtin.digits import SIDE, STEEPER, Pixels, divide
 from verydeep.data.builtin.made import made_folder
 from verydeep.data.builtin.originals import CLASSES, digits_of_sklearn
 
@@ -42,6 +32,12 @@ SHARES = (0.1, 0.3, 0.3, 0.3)
 
 DIGIT_SIDES = (20, 25)
 """Minimum and maximum side of a digit's 8x8 square, in pixels of the image."""
+
+DARK, LIGHT = (0, 64), (160, 256)
+"""Ranges of the grey levels of background and ink, from the first to below the second."""
+
+NOISE = 8.0
+"""Standard deviation of the noise, by which two images without digits differ."""
 
 TABLE = "labels.csv"
 """Table of the set, with the columns file, labels and split."""
@@ -96,27 +92,25 @@ def make_multi_digits(seed: int, counts: Mapping[str, int] = COUNTS) -> Iterator
     digits, labels = digits_of_sklearn()
     originals = divide(labels, seed)
     for number, split in enumerate(COUNTS, start=1):
-        patches = patches_of(split)
         for index in range(counts.get(split, 0)):
             generator = np.random.Generator(np.random.PCG64([seed, number, index, CLASSES]))
             drawn = generator.integers(CLASSES, size=generator.choice(len(SHARES), p=SHARES))
             chosen = [int(generator.choice(originals[split][label])) for label in drawn]
-            pixels = _draw([digits[one] for one in chosen], patches, generator)
+            pixels = _draw([digits[one] for one in chosen], generator)
             found = tuple(sorted(set(drawn.tolist())))
             yield MultiDigit(pixels, found, split, f"{split}/{index:04}.png")
 
 
-def _draw(
-    digits: list[Pixels], patches: list[Image.Image], generator: np.random.Generator
-) -> Pixels:
-    """Draw the digits in quarters of a patch, uint8 (64, 64, 3)."""
-    picture = draw_patch(patches, generator)
+def _draw(digits: list[Pixels], generator: np.random.Generator) -> Pixels:
+    """Draw digits in quarters of the image, uint8 (64, 64, 3)."""
+    picture = Image.new("L", (SIDE, SIDE), int(generator.integers(*DARK)))
     quarters = generator.permutation(4)[: len(digits)].tolist()
     for digit, quarter in zip(digits, quarters, strict=True):
         ink = _place(digit, quarter, generator)
-        beneath = luminance(np.asarray(picture)[np.asarray(ink) > VISIBLE]).mean()
-        picture.paste(draw_colour(float(beneath), generator), mask=ink)
-    return np.asarray(picture)
+        picture.paste(int(generator.integers(*LIGHT)), mask=ink)
+    noisy = np.asarray(picture) + generator.normal(0, NOISE, (SIDE, SIDE))
+    grey = noisy.round().clip(0, 255).astype(np.uint8)
+    return np.stack([grey] * 3, 2)
 
 
 def _place(digit: Pixels, quarter: int, generator: np.random.Generator) -> Image.Image:

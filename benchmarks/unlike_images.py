@@ -71,7 +71,8 @@ def mahalanobis(train: Array, labels: NDArray[np.int64]) -> Distance:
     root = np.linalg.cholesky(np.linalg.inv(covariance))
 
     def distance(features: Array) -> Array:
-        return np.stack([np.linalg.norm((features - m) @ root, axis=1) for m in means]).min(0)
+        parts = [np.linalg.norm((features - m) @ root, axis=1) for m in means]
+        return np.asarray(np.stack(parts).min(0), np.float64)
 
     return distance
 
@@ -102,6 +103,7 @@ def compare(
         distance: Function from features to distances.
     """
     limit = conformal_limit(distance(familiar["val"]), REFUSED)
+    assert limit is not None, "val has too few images"
     usual = distance(familiar["test"])
     found: dict[str, Any] = {"test": {"refused": 100 * float((usual > limit).mean())}}
     for name, features in unlike.items():

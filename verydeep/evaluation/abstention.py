@@ -93,9 +93,7 @@ class Abstention:
         if threshold:
             unsure = confidence < threshold.least
         sets = self.sets.of(posteriors) if self.sets else None
-        return Decisions(
-            self, threshold, confidence, distances if known else None, unlike, unsure, sets
-        )
+        return Decisions(self, threshold, confidence, far, unlike, unsure, sets)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Abstention:

@@ -1,62 +1,62 @@
-"""Distances of features, against scikit-learn's nearest neighbours and by their properties."""
+"""Distances of features, against scikit-learn's and by their properties."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.neighbors import NearestNeighbors
+from sklearn.metrics.pairwise import cosine_distances
+from sklearn.preprocessing import normalize
 
-from verydeep.evaluation import familiarity
-from verydeep.evaluation.familiarity import MOST_KEPT, NEIGHBOURS, Familiarity, fit_familiarity
+from verydeep.evaluation.familiarity import Familiarity, fit_familiarity
 
 
 def features(seed: int, count: int, size: int = 12) -> np.ndarray:
     return np.random.default_rng(seed).normal(1, 1, (count, size)).astype(np.float32)
 
 
-def test_the_distance_is_that_of_the_neighbours_of_scikit_learn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(familiarity, "AT_ONCE", 7)
-    train, new = features(0, 200), features(1, 30)
-    found = fit_familiarity(train)
-    vectors = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train, new)]
-    neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(vectors[0])
-    wanted = neighbours.kneighbors(vectors[1])[0][:, -1]
-    np.testing.assert_allclose(found.distances(new), wanted, atol=2e-3)  # kept in float16
+def fitted() -> Familiarity:
+    return fit_familiarity(features(0, 40), np.arange(40) % 4 * 2)
+
+
+def test_the_distance_is_that_to_the_nearest_class_mean() -> None:
+    train, new, labels = features(0, 200), features(1, 30), np.arange(200) % 5
+    means = np.stack([normalize(train[labels == k]).mean(0) for k in range(5)])
+    wanted = cosine_distances(new, means).min(1)
+    found = fit_familiarity(train, labels).distances(new)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_the_length_of_features_says_nothing() -> None:
-    found, new = fit_familiarity(features(0, 50)), features(1, 5)
-    np.testing.assert_allclose(found.distances(1000 * new), found.distances(new), atol=1e-5)
+    new = features(1, 5)
+    np.testing.assert_allclose(fitted().distances(1000 * new), fitted().distances(new), atol=1e-6)
 
 
-def test_no_more_is_kept_than_the_bound() -> None:
-    found = fit_familiarity(features(0, MOST_KEPT + 500, 4))
-    assert found.bank.shape == (MOST_KEPT, 4)
-    assert found.bank.dtype == np.float16
-    few = fit_familiarity(features(0, 3))
-    assert (few.images, few.neighbours) == (3, 3)
-    assert fit_familiarity(features(0, 3)).distances(features(1, 0)).shape == (0,)
+def test_no_more_is_kept_than_a_mean_for_each_class_with_images() -> None:
+    assert (fitted().means.shape, fitted().images) == ((4, 12), 40)
+    assert fitted().distances(features(1, 0)).shape == (0,)
+    # An image without any activation is like none.
+    assert fitted().distances(np.zeros((1, 12)))[0] == 1
 
 
 def test_what_is_kept_is_read_back() -> None:
-    found = fit_familiarity(features(0, 40))
-    again = Familiarity.from_arrays(found.arrays(), 12)
-    assert np.array_equal(again.distances(features(1, 9)), found.distances(features(1, 9)))
+    again = Familiarity.from_arrays(fitted().arrays(), 12)
+    assert np.array_equal(again.distances(features(1, 9)), fitted().distances(features(1, 9)))
+    assert again.images == 40
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bank": None}, "bank and neighbours"),
-        ({"bank": np.zeros((40, 11), np.float16)}, "a bank of 12 features"),
-        ({"bank": np.zeros((40, 12), np.float32)}, "float16"),
-        ({"neighbours": np.array([41])}, "fewer images than neighbours"),
-        ({"neighbours": np.array([1, 2])}, "bank and neighbours"),
+        ({"means": None}, "means and images"),
+        ({"means": np.zeros((4, 11), np.float32)}, "means of 12 features"),
+        ({"means": np.zeros((4, 12))}, "float32"),
+        ({"means": np.zeros((0, 12), np.float32)}, "at least one class"),
+        ({"means": np.full((4, 12), np.nan, np.float32)}, "all finite"),
+        ({"images": np.array([1, 2])}, "means and images"),
     ],
 )
 def test_damaged_arrays_are_refused(change: dict[str, np.ndarray | None], message: str) -> None:
-    arrays = {**fit_familiarity(features(0, 40)).arrays(), **change}
+    arrays = {**fitted().arrays(), **change}
     with pytest.raises(ValueError, match=message):
         Familiarity.from_arrays({k: v for k, v in arrays.items() if v is not None}, 12)

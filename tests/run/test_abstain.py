@@ -30,6 +30,7 @@ from verydeep.evaluation.selective import Threshold
 from verydeep.models.classifier import Classifier
 from verydeep.models.identity import model_key
 from verydeep.models.path import FAMILIARITY
+from verydeep.run.bulk.predictions import prediction_table
 from verydeep.run.export import export
 from verydeep.run.report import report
 from verydeep.run.testing.abstain import learn_abstention
@@ -102,7 +103,7 @@ def test_all_is_kept_in_the_model_folder(taught: tuple[Path, LearnedAbstention])
     assert model.abstention == abstention
     assert model.familiarity is not None
     assert model.familiarity.images == 24
-    assert (folder / "model" / FAMILIARITY).stat().st_size < 24 * 2 * model.feature_size + 1000
+    assert (folder / "model" / FAMILIARITY).stat().st_size < 3 * 4 * model.feature_size + 1000
 
 
 def test_a_model_that_has_not_learned_it_is_written_as_before(trained_run: Path) -> None:
@@ -238,7 +239,7 @@ def test_noise_is_unlike_plain_images(tmp_path: Path) -> None:
             (tmp_path / split / name).mkdir(parents=True)
             Image.fromarray(plain).save(tmp_path / split / name / "plain.png")
     features = verydeep.features(model, tmp_path, compute=CPU).vectors
-    reference = fit_familiarity(features)
+    reference = fit_familiarity(features, np.zeros(len(features), np.int64))
     learned = Abstention.from_dict(
         {
             "split": "val",
@@ -433,3 +434,26 @@ def test_what_is_learned_is_typed(taught: tuple[Path, LearnedAbstention]) -> Non
     assert isinstance(model, Classifier)
     assert model.abstention is not None
     assert model.abstention.protocol == str(TestProtocol("dense").for_model(model))
+
+
+# ---- in bulk ----
+
+
+def test_rows_in_bulk_have_the_same_columns_for_every_part(
+    taught: tuple[Path, LearnedAbstention], pictures: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyarrow")
+    model = verydeep.load(taught[0], compute=CPU)
+    files = [next((pictures / "test").rglob("*.png")), tmp_path / "broken.png"]
+    files[1].write_bytes(b"no image")
+    found = model.predict(files)
+    tables = [
+        prediction_table(0, ["name"], [file], [one], "model", decided=True)
+        for file, one in zip(files, found, strict=True)
+    ]
+    assert tables[0].schema == tables[1].schema
+    row, broken = (table.to_pylist()[0] for table in tables)
+    assert (row["abstained"], row["set"]) == (found[0].abstained, list(found[0].class_set or ()))
+    assert (broken["abstained"], broken["reason"], broken["set"]) == (None, None, None)
+    plain = prediction_table(0, ["name"], files[:1], found[:1], "model")
+    assert "abstained" not in plain.column_names

@@ -12,7 +12,7 @@ from tiny import Outcome
 
 from verydeep.errors import InputError
 from verydeep.models.prediction import Prediction
-from verydeep.run.sort_pictures import sort_pictures
+from verydeep.run.sort_pictures import UNSURE, folder_of, sort_pictures
 
 Program = Callable[..., Outcome]
 
@@ -91,3 +91,9 @@ def test_the_program_sorts(
     text = verydeep("predict", trained_run, tmp_path / "in", "--sort", tmp_path / "t", "--least", 1)
     assert "unsure" in text.out
     assert verydeep("predict", trained_run, tmp_path / "in", "--least", 0.5).code == 2
+
+
+def test_images_that_the_model_does_not_know_are_unsure() -> None:
+    known = Prediction(Path("a.png"), (("cat", 0.99),), class_name="cat", abstained=False)
+    unknown = Prediction(Path("a.png"), (("cat", 0.99),), class_name="cat", abstained=True)
+    assert [folder_of(one) for one in (known, unknown)] == ["cat", UNSURE]

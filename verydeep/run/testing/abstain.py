@@ -14,7 +14,7 @@ from verydeep.data.samples import Samples
 from verydeep.errors import InputError, plural
 from verydeep.evaluation.abstention import Abstention, Familiar
 from verydeep.evaluation.evaluate import Test, block_size, relabel, rescaling
-from verydeep.evaluation.familiarity import MOST_KEPT, Familiarity, fit_familiarity
+from verydeep.evaluation.familiarity import Familiarity, fit_familiarity
 from verydeep.evaluation.feature_mixing import mix_features
 from verydeep.evaluation.fit_abstention import LearnedAbstention, fit_abstention
 from verydeep.evaluation.posteriors import view_groups
@@ -24,6 +24,9 @@ from verydeep.run.testing.calibrating import Calibrating, calibrating, save_toge
 from verydeep.system.group.launch import in_several
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
+
+MOST_COMPARED, PER_CLASS = 5000, 20
+"""Largest number of training images whose features are computed: so many, or so many a class."""
 
 FEWEST = 30
 """Number of calibration images below which nothing worth a promise can be learned."""
@@ -159,11 +162,12 @@ def _learn(given: Calibrating, promises: Promises) -> tuple[LearnedAbstention, F
 def _reference(given: Calibrating, train: Samples) -> Familiarity:
     """Return the features of training images, of all or of a random part."""
     samples = relabel(given.dataset, "train", given.model.classes)
-    if len(samples) > MOST_KEPT:
-        chosen = np.random.default_rng(0).choice(len(samples), MOST_KEPT, replace=False)
+    most = max(MOST_COMPARED, PER_CLASS * len(given.model.classes))
+    if len(samples) > most:
+        chosen = np.random.default_rng(0).choice(len(samples), most, replace=False)
         samples = samples.take(sorted(chosen.tolist()))
     features, read = _features(given, samples)
-    return fit_familiarity(features[read])
+    return fit_familiarity(features[read], samples.labels[read])
 
 
 def _features(

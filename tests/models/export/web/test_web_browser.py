@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from tiny import find_chromium, run_program
-from web_parts import narrow, tempered
+from web_parts import knowing, narrow, tempered
 
 from verydeep import load
 from verydeep.data.geometry import rescaled_size
@@ -48,7 +48,7 @@ def browser() -> Iterator[Any]:
 def models() -> dict[str, Classifier]:
     """One scale with mirror images; two scales, without them, calibrated."""
     several = narrow("C", classes=12, test_scales=(33, 48), test_flip=False)
-    return {"plain": narrow(), "several": tempered(several, 2.5)}
+    return {"plain": narrow(), "several": tempered(several, 2.5), "knowing": knowing()}
 
 
 @pytest.fixture(scope="module")
@@ -377,3 +377,26 @@ def test_halves_round_to_even(browser: Any) -> None:
     found = blank.evaluate("(values) => values.map(roundHalfEven)", values)
     blank.close()
     assert json.dumps(found) == json.dumps([round(value) for value in values])
+
+
+# ---- what is not known ----
+
+
+def test_the_page_says_what_it_does_not_know(
+    browser: Any,
+    models: dict[str, Classifier],
+    pages: dict[str, Path],
+    images: dict[str, Image.Image],
+) -> None:
+    opened = Opened(browser, pages["knowing"])
+    found = models["knowing"].predict(list(images.values()))
+    assert {one.abstained for one in found} == {True, False}
+    for (name, image), one in zip(images.items(), found, strict=True):
+        opened.choose(name, stored(image, name))
+        opened.wait("Done in")
+        text = opened.page.locator("#known").inner_text()
+        assert ("I don’t know: 45.0 % is needed" in text) == one.abstained
+        assert one.class_set is not None
+        assert f"Possible at 90 % coverage: {', '.join(one.class_set)}." in text
+    assert "at most 5 % of its answers" in opened.page.content()
+    opened.context.close()

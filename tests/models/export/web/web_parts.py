@@ -9,7 +9,10 @@ from pathlib import Path
 
 import torch
 
+from verydeep.evaluation.abstention import Abstention
 from verydeep.evaluation.calibration import Calibration
+from verydeep.evaluation.conformal import ClassSets
+from verydeep.evaluation.selective import Threshold
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.web.runtime import ABOUT, SCRIPT, WASM
 from verydeep.models.preprocessing import Preprocessing
@@ -51,6 +54,19 @@ def _spread_scores(model: Classifier, generator: torch.Generator) -> None:
 
 def tempered(model: Classifier, temperature: float) -> Classifier:
     model.calibration = Calibration(temperature, "val", "dense", 10, 1.0, 0.9)
+    return model
+
+
+def knowing() -> Classifier:
+    """Return a net that has learned to abstain."""
+    model, least = narrow(), Threshold(0.45, 5.0, 95.0, 100, 60, 0, 4.9)
+    model.abstention = Abstention(
+        "val",
+        str(model.test_protocol()),
+        threshold=least,
+        threshold_alone=least,
+        sets=ClassSets(0.2, 90.0, 100, 2.0),
+    )
     return model
 
 

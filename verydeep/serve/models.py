@@ -18,7 +18,7 @@ from verydeep.data.pipeline.rescaled import TestPicture, TestPictures
 from verydeep.errors import ModelError
 from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.protocol import Scales, TestProtocol
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.identity import model_key
 from verydeep.models.loading import load_any_classifier
 from verydeep.models.prediction import Prediction
@@ -184,10 +184,10 @@ class ServedModel:
 
         A model that was not calibrated for this has none of them.
         """
-        titles = getattr(prediction, "class_set", None)
+        titles = prediction.class_set
         return {
-            "abstained": getattr(prediction, "abstained", None),
-            "reason": getattr(prediction, "reason", None),
+            "abstained": prediction.abstained,
+            "reason": prediction.reason,
             "class_set": None
             if titles is None
             else [self._by_title.get(one, one) for one in titles],
@@ -261,15 +261,21 @@ def load_models(
     Raises:
         InputError: A model cannot be used.
     """
-    loaded = [_load(*one, boxes, views or Views(), compute or Compute()) for one in models.items()]
+    views, compute, progress = views or Views(), compute or Compute(), progress or Progress()
+    loaded = [_load(*one, boxes, views, compute, progress) for one in models.items()]
     for one in loaded:
-        _prepare(one, progress or Progress())
+        _prepare(one, progress)
         one.warm()
     return loaded
 
 
 def _load(
-    name: str, place: str, boxes: Sequence[str], views: Views, compute: Compute
+    name: str,
+    place: str,
+    boxes: Sequence[str],
+    views: Views,
+    compute: Compute,
+    progress: Progress,
 ) -> ServedModel:
     model = load_any_classifier(place, compute)
     if model.dimensions == 3 or not model.classes:
@@ -281,6 +287,8 @@ def _load(
             model.check_scale(scale)
     else:
         how = model.test_protocol(views.scales, views.flip)
+    if not boxes:
+        model.check_abstention(how, None, progress)
     return ServedModel(name, model, how, _boxes(model, boxes, views, compute))
 
 
@@ -318,7 +326,11 @@ def _prepare(served: ServedModel, progress: Progress) -> None:
     for net in (served.model, *(served.boxes.nets if served.boxes else ())):
         pixels: float = pixels_to_see([how], IMAGES_TO_COME, net.input_size)
         seconds = eager_seconds(net, pixels)  # type: ignore[arg-type]
-        net.prepare(pixels * min(1.0, 0.9 * WORTH_COMPILING / max(seconds, 1e-9)), progress)
+        net.prepare(
+            pixels * min(1.0, 0.9 * WORTH_COMPILING / max(seconds, 1e-9)),
+            progress,
+            shapes_vary=shapes_vary([how]),
+        )
 
 
 IMAGES_TO_COME = 1000

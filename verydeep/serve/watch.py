@@ -244,7 +244,7 @@ def plain(name: str) -> str:
 
 def columns_of(served: ServedModel) -> list[str]:
     """Return the columns of a table: those of ``verydeep predict --csv``, and some."""
-    return ["file", *_ranked_columns(served), "abstained", "reason", "fault", "model"]
+    return ["file", *_ranked_columns(served), "abstained", "reason", "set", "fault", "model"]
 
 
 def _ranked_columns(served: ServedModel) -> Iterator[str]:
@@ -259,6 +259,7 @@ def row_of(name: str, answer: ImageAnswer, served: ServedModel) -> Row:
         "file": name,
         "abstained": answer.abstained,
         "reason": answer.reason,
+        "set": None if answer.class_set is None else "|".join(answer.class_set),
         "fault": answer.fault,
         "model": f"{served.name}@{served.version[:12]}",
     }

@@ -116,6 +116,8 @@ class CsvTable(WatchTable):
 
 
 def _cell(value: Any) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return digits(value, ".6g") if isinstance(value, float) else value
 
 

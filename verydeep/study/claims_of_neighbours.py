@@ -129,7 +129,7 @@ def transfer_claims(how: Initialisation = "staged") -> tuple[Claim, ...]:
             (
                 Comparison(
                     "an average of five",
-                    "of three",
+                    "one of three",
                     widening,
                     "not lower",
                     MARGIN,

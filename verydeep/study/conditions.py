@@ -90,8 +90,8 @@ class Condition:
         net, and the jittered scales from S = 384 (section 3.1); a box regressor begins with the
         classifier of its training scale (appendix A).
 
-        >>> Condition("D", "jitter").source
-        Condition(net='D', train='fixed-large', initialise='staged')
+        >>> print(Condition("D", "jitter").source)
+        D, fixed-large, staged
         """
         if self.head != "classes":
             return replace(self, head="classes").canonical

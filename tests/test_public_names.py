@@ -130,6 +130,7 @@ def test_statistics_are_imported_where_they_are_used_alone() -> None:
         ["--help"],
         ["train", "--help"],
         ["check", "--help"],
+        ["calibrate", "--help"],
         ["explain", "--help"],
         ["features", "--help"],
         ["probe", "--help"],

@@ -112,12 +112,17 @@ def test_a_model_that_abstains_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     served.model.titles = {"class 1": "The first"}
     served = type(served)("tiny", served.model, served.how)
 
-    class Unsure(Prediction):
-        abstained, reason = True, "unlike the training images"
-        class_set = ("The first", "class 2")
+    unsure = Prediction(
+        None,
+        (),
+        probabilities=np.full(4, 0.25, np.float32),
+        abstained=True,
+        reason="unlike the training images",
+        class_set=("The first", "class 2"),
+    )
 
     def predict(tested: Any, how: Any, *, top: int) -> list[Prediction]:
-        return [Unsure(None, (), probabilities=np.full(4, 0.25, np.float32)) for _ in tested]
+        return [unsure for _ in tested]
 
     monkeypatch.setattr(served.model, "predict_tested", predict)
     decoded = decode_for(as_file(Image.new("RGB", (40, 40))), served.plan)
@@ -143,7 +148,7 @@ def test_an_engine_is_chosen_for_a_long_job_but_none_is_compiled(
     asked: list[float] = []
     monkeypatch.setattr(
         "verydeep.models.trained_net.fastest_engine",
-        lambda model, pixels, progress: asked.append(pixels) or model.eager,
+        lambda model, pixels, progress, shapes_vary: asked.append(pixels) or model.eager,
     )
     for products in (1e3, 20e9):  # multiply-adds of a second
         monkeypatch.setattr(

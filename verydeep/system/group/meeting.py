@@ -85,9 +85,9 @@ def _store(place: Membership) -> Any:
     try:
         if place.launcher == "torchrun":  # whose agent may hold the store
             return next(rendezvous("env://"))[0]
-        # Another job may have this port: its processes are not to be counted among ours.
         store = TCPStore(place.address, place.port, place.size, place.rank == 0)
-        return PrefixStore(f"job {place.job}", store)
+        # Another job may have this port: its processes are not to be counted among ours.
+        return PrefixStore(f"job {place.job}", store) if place.job else store
     except DistError as error:
         reason = str(error).splitlines()[0]
         raise MachineError(

@@ -14,6 +14,7 @@ INHERENT = (
     "there is no CUDA device",
     "there is no second CUDA device",
     "bf16 is slow here",
+    "this processor has bf16",
     "this user may read every file",
     "this disk",
     "there is no folder shared/data",

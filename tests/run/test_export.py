@@ -21,6 +21,7 @@ from verydeep.models.export import targets
 from verydeep.models.exported.classifier import ExportedClassifier
 from verydeep.models.exported.reading import read_metadata
 from verydeep.run.export import export
+from verydeep.system.settings import Compute
 
 PROGRAM = Path(__file__).parents[1] / "models" / "exported" / "no_torch.py"
 FILES = {"onnx": "a.onnx", "openvino": "a.xml", "torch": "a.pt2"}
@@ -28,7 +29,7 @@ FILES = {"onnx": "a.onnx", "openvino": "a.xml", "torch": "a.pt2"}
 
 @pytest.fixture(scope="module")
 def model(trained_run: Path) -> Classifier:
-    loaded = verydeep.load(trained_run, compute="cpu")
+    loaded = verydeep.load(trained_run, compute=Compute("cpu", "fp32"))
     source = {"licence": "CC BY 4.0", "file": "w.pth", "format": "PyTorch"}
     return dataclasses.replace(
         loaded,

@@ -198,7 +198,8 @@ def test_predictions_name_the_classes_above_their_thresholds(
     likely = dict(zip(NAMES, alone.probabilities.tolist(), strict=True))  # type: ignore[union-attr]
     assert set(alone.labels or ()) == {name for name in NAMES if likely[name] >= 0.5}
     (one,) = strict_json(verydeep("predict", multi_label_run, image, "--json").out)["predictions"]
-    assert {"file", "classes", "labels"} == one.keys()
+    assert one.keys() == {"file", "classes", "labels", "abstained", "reason", "set"}
+    assert one["abstained"] is None
     rows = list(csv.reader(verydeep("predict", multi_label_run, image, "--csv").out.splitlines()))
     assert rows[0][-1] == "labels"
     assert rows[1][-1] == "|".join(one["labels"])

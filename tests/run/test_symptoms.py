@@ -23,6 +23,7 @@ from verydeep.run.testing.evaluate import evaluate
 from verydeep.run.testing.preparations import Preparation, Reprepared, other_preparations
 from verydeep.run.testing.symptoms import _spread
 from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
 
 ONE = (1.0, 1.0, 1.0)
 TORCHVISION = {"mean": TORCHVISION_MEAN, "std": TORCHVISION_STD}
@@ -195,13 +196,14 @@ def test_program(tmp_path: Path, verydeep: Callable[..., Outcome]) -> None:
 def test_reprepared_is_what_an_import_makes(tmp_path: Path) -> None:
     """Changed pixels give the scores of the net that an import with other facts makes."""
     path = colour_net(tmp_path / "net.pth", **TORCHVISION)
-    model = import_weights(path, channels="rgb", resize=SIZE).model
+    exact = Compute("cpu", "fp32")
+    model = import_weights(path, channels="rgb", resize=SIZE, compute=exact).model
     given = Preparation("", Pixels(False, *TORCHVISION.values()))
     images = torch.from_numpy(coloured_images(4)[0]).permute(0, 3, 1, 2)
     for other in other_preparations(given):
         facts = {"mean": other.pixels.mean, "std": other.pixels.std}
         channels = "bgr" if other.pixels.bgr else "rgb"
-        again = import_weights(path, channels=channels, resize=SIZE, **facts).model
+        again = import_weights(path, channels=channels, resize=SIZE, compute=exact, **facts).model
         ours = Reprepared(model, given, other).score_map(images.numpy())
         np.testing.assert_allclose(ours, again.score_map(images), rtol=1e-3, atol=1e-2)
 

@@ -23,7 +23,10 @@ from verydeep.recipe.recipe import load_recipe
 from verydeep.run.training.settle import suit_machine
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
+from verydeep.system.settings import Compute
 from verydeep.visualization.inspection.volumes import grad_cam_of_volume
+
+EXACT = Compute("cpu", "fp32")
 
 SETTINGS: dict[str, Any] = {
     "net.width": 0.05,
@@ -72,7 +75,7 @@ def posteriors(model: Classifier, path: Path, *, flip: bool) -> torch.Tensor:
 
 @pytest.mark.slow
 def test_a_trained_model_predicts_what_the_net_answers(run: Path, data: Path) -> None:
-    model = verydeep.load(run, "cpu")
+    model = verydeep.load(run, EXACT)
     folder = data / "test" / "3"
     found = model.predict(folder, progress=False)
     paths = sorted(folder.iterdir())
@@ -84,7 +87,7 @@ def test_a_trained_model_predicts_what_the_net_answers(run: Path, data: Path) ->
 
 @pytest.mark.slow
 def test_protocols_are_the_means_that_they_say(run: Path, data: Path) -> None:
-    model = verydeep.load(run, "cpu")
+    model = verydeep.load(run, EXACT)
     dense = verydeep.evaluate(model, data, verydeep.TestProtocol("dense", 32, flip=True))
     paths = sorted((data / "test").rglob("*.npy"), key=lambda path: (path.parent.name, path.name))
     answers = torch.stack([posteriors(model, path, flip=True) for path in paths])
@@ -121,7 +124,7 @@ def test_the_page_shows_slices_through_the_peak(run: Path, data: Path, tmp_path:
 
 @pytest.mark.slow
 def test_features_are_the_mean_over_the_last_map(run: Path, data: Path) -> None:
-    model = verydeep.load(run, "cpu")
+    model = verydeep.load(run, EXACT)
     how = verydeep.Descriptor((32,), flip=False, layer="pool5")
     found = verydeep.features(model, data, how, progress=False).split("test")
     path = data / found.files[0]

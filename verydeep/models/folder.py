@@ -137,13 +137,6 @@ class ModelConfig(_Strict):
     baselines: dict[str, tuple[float, float, float, float]] = {}
     source: dict[str, Any] | None = None
 
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = dump(self)
-        if self.abstention is None:  # left out, as by versions that knew none
-            values.pop("abstention", None)
-        return values
-
     @property
     def outputs(self) -> int:
         """Outputs of the net's last layer: one score per class, or four values per box."""
@@ -156,6 +149,8 @@ class ModelConfig(_Strict):
         found: dict[str, Any] = dump(self)
         if self.task != "multi-label":  # left out, as by versions that knew no other
             found.pop("thresholds", None)
+        if self.abstention is None:  # likewise
+            found.pop("abstention", None)
         return found
 
     @model_validator(mode="after")

@@ -23,7 +23,7 @@ SMALLER, LARGER, WIDEST = 256, 384, 512
 FEATURE_SCALES = (256, 384, 512, 640, 768)
 """The paper's scales of features (appendix B), in pixels; three unless it says five."""
 
-STRIDE = 32
+SPACING = 32
 """Pixels between neighbouring positions of a dense net of any size."""
 
 
@@ -123,7 +123,7 @@ class Budget:
         if measure.protocol == "center":
             return BoxProtocol("center", scales, flip=False)
         dense = BoxProtocol("dense", scales, flip)
-        return replace(dense, name="crops") if dense.unseen(self.input_size, STRIDE) else dense
+        return replace(dense, name="crops") if dense.unseen(self.input_size, SPACING) else dense
 
     def feature_scales(self, measure: Measure) -> tuple[int, ...]:
         """Return the scales of features, in pixels.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -102,6 +102,7 @@ def compare_with_source(
     own = NEIGHBOURS if is_neighbour else RUNTIMES[imported.family]
     name = f"verydeep.models.weights.runtimes.{own}"
     runtime = cast(Runtime, importlib.import_module(name))
+    model = model.on(replace(model.machine, precision="fp32"))  # as the source computes
     crops = torch.stack([_central_crop(Path(image), model) for image in images])
     with progress.task("comparing with the source", len(images)):
         theirs = torch.from_numpy(runtime.run(imported, _as_read(crops, imported.facts)))

@@ -23,6 +23,7 @@ from verydeep.models.classifier import Classifier
 from verydeep.models.export.web import page
 from verydeep.models.export.web.page import PageOptions, write_web_page
 from verydeep.models.export.web.runtime import find_runtime
+from verydeep.system.settings import Compute
 
 pytestmark = pytest.mark.slow
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -159,7 +160,7 @@ def test_the_program_exports_a_run(
 ) -> None:
     pytest.importorskip("onnxruntime")
     assert run_program(["export", str(trained_run), "--to=web", f"--out={tmp_path}/a.html"]) == 0
-    shown, model = Opened(browser, tmp_path / "a.html"), load(trained_run)
+    shown, model = Opened(browser, tmp_path / "a.html"), load(trained_run, Compute("cpu", "fp32"))
     for file in sorted((pictures / "test").rglob("*.png"))[::4]:
         shown.choose(file.name, file.read_bytes())
         assert_same(shown.answers(), model, Image.open(file))

@@ -106,6 +106,24 @@ def test_all_is_kept_in_the_model_folder(taught: tuple[Path, LearnedAbstention])
     assert (folder / "model" / FAMILIARITY).stat().st_size < 3 * 4 * model.feature_size + 1000
 
 
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(
+    taught: tuple[Path, LearnedAbstention], run: Path, data: Path
+) -> None:
+    together = dataclasses.replace(CPU, processes=2)
+    learned = learn_abstention(run, "val", data, promises=PROMISES, compute=together)
+    alone = taught[1]
+    assert (learned.images, learned.first) == (alone.images, alone.first)
+    for part in ("threshold", "sets", "familiar"):
+        mine, other = (
+            dataclasses.asdict(getattr(one.abstention, part)) for one in (learned, alone)
+        )
+        assert mine == {
+            key: pytest.approx(value, abs=1e-6) if isinstance(value, float) else value
+            for key, value in other.items()
+        }
+
+
 def test_a_model_that_has_not_learned_it_is_written_as_before(trained_run: Path) -> None:
     config = strict_json((trained_run / "model" / "config.json").read_text("utf-8"))
     assert "abstention" not in config

@@ -26,7 +26,7 @@ NOTHING = "none"
 """Split that stands for forgetting."""
 
 
-@option_group("compute", Compute, "device", "precision", "engine", "workers")
+@option_group("compute", Compute, "device", "precision", "engine", "workers", "processes")
 @option_group("promised", Promises, "promise_error", "confidence", "coverage", "refuse")
 @option_group("views", TestProtocol, "scales", "flip", "grid", "average", "preset")
 def calibrate(

@@ -21,6 +21,7 @@ from verydeep.evaluation.posteriors import view_groups
 from verydeep.evaluation.promises import Promises
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.run.testing.calibrating import Calibrating, calibrating, save_together
+from verydeep.system.group.launch import in_several
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 
@@ -31,6 +32,7 @@ FEWEST = 30
 """Number of calibration images below which nothing worth a promise can be learned."""
 
 
+@in_several
 def learn_abstention(
     model: str | Path,
     split: str,
@@ -72,8 +74,7 @@ def learn_abstention(
         tested: Split used to report errors; learning on it is refused. None takes the default test
             split.
         layout: Folder layout of ``data``; None detects it.
-        compute: Device, precision and decoding processes, in this process alone; a string names
-            the device.
+        compute: Device, precision and decoding processes; a string names the device.
         progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
             False nowhere.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 from typing import Protocol as Interface
 
 from verydeep.evaluation.protocol import TestProtocol
@@ -55,6 +56,26 @@ def views_a_picture(protocols: Sequence[TestProtocol], dimensions: int = 2) -> i
         len(protocol.used_scales) * sum(views_a_scale(kind, dimensions) for kind in protocol.kinds)
         for protocol in protocols
     )
+
+
+def way_of_testing(
+    models: Sequence[Described], protocols: Sequence[TestProtocol]
+) -> dict[str, Any]:
+    """Return how nets are tested together, by attribute of a result.
+
+    Args:
+        models: The nets.
+        protocols: One for each net; they differ only in their scales.
+    """
+    first = protocols[0]
+    return {
+        "protocol": first.name,
+        "scales": tuple(sorted({scale for how in protocols for scale in how.used_scales})),
+        "flip": first.mirrors,
+        "average": first.average,
+        "views": views_a_picture(protocols, models[0].dimensions),
+        "models": tuple(model.name for model in models),
+    }
 
 
 def steps(

@@ -117,15 +117,33 @@ def evaluate_samples(
             be read.
     """
     started = time.monotonic()
+    (result,) = evaluate_tests(
+        models,
+        samples,
+        [one_test(models, protocol)],
+        split=split,
+        root=root,
+        workers=workers,
+        progress=progress,
+    )
+    return dataclasses.replace(result, seconds=time.monotonic() - started)
+
+
+def one_test(models: Sequence[Scaled], protocol: TestProtocol | Sequence[TestProtocol]) -> Test:
+    """Return the test of all models together.
+
+    Args:
+        models: The models.
+        protocol: One for all models, or one for each.
+
+    Raises:
+        InputError: There are more or fewer protocols than models.
+    """
     protocols = [protocol] * len(models) if isinstance(protocol, TestProtocol) else protocol
     if len(protocols) != len(models):
         raise InputError(f"{len(models)} models need as many protocols, got {len(protocols)}")
-    resolved = [how.for_model(model) for how, model in zip(protocols, models, strict=True)]
-    test = Test(tuple(enumerate(resolved)))
-    (result,) = evaluate_tests(
-        models, samples, [test], split=split, root=root, workers=workers, progress=progress
-    )
-    return dataclasses.replace(result, seconds=time.monotonic() - started)
+    resolved = (how.for_model(model) for how, model in zip(protocols, models, strict=True))
+    return Test(tuple(enumerate(resolved)))
 
 
 def evaluate_tests(

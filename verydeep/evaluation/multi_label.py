@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.samples import Sample, Samples
-from verydeep.evaluation.description import steps, views_a_picture
-from verydeep.evaluation.evaluate import Model, Test, measure_tests
+from verydeep.evaluation.description import steps, way_of_testing
+from verydeep.evaluation.evaluate import Model, Test, measure_tests, one_test
 from verydeep.evaluation.label_metrics import (
     average_precision,
     average_precision_11,
@@ -189,11 +189,14 @@ def evaluate_labels(
 ) -> MultiLabelResult:
     """Test multi-label models on samples; arguments as for ``evaluate_samples``."""
     started = time.monotonic()
-    protocols = [protocol] * len(models) if isinstance(protocol, TestProtocol) else protocol
-    resolved = [how.for_model(model) for how, model in zip(protocols, models, strict=True)]
-    test = Test(tuple(enumerate(resolved)))
     (result,) = evaluate_label_tests(
-        models, samples, [test], split=split, root=root, workers=workers, progress=progress
+        models,
+        samples,
+        [one_test(models, protocol)],
+        split=split,
+        root=root,
+        workers=workers,
+        progress=progress,
     )
     return dataclasses.replace(result, seconds=time.monotonic() - started)
 
@@ -267,14 +270,9 @@ def make_label_result(
         images=len(answers.names),
         unlabelled=int((~answers.truth.any(1)).sum()),
         unreadable=unreadable,
-        protocol=protocols[0].name,
-        scales=tuple(sorted({scale for protocol in protocols for scale in protocol.used_scales})),
-        flip=protocols[0].mirrors,
-        average=protocols[0].average,
-        views=views_a_picture(protocols, models[0].dimensions),
+        **way_of_testing(models, protocols),
         steps=steps(models, protocols, "sigmoid"),
         split=split,
-        models=tuple(model.name for model in models),
         seconds=seconds,
         answers=answers,
     )

@@ -19,7 +19,7 @@ from verydeep.evaluation.calibration import (
     expected_calibration_error,
     temper,
 )
-from verydeep.evaluation.description import Described, steps, views_a_picture
+from verydeep.evaluation.description import Described, steps, way_of_testing
 from verydeep.evaluation.metrics import likeliest, log_loss, macro_f1, topk_error
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.significance import wilson_interval
@@ -189,14 +189,9 @@ def make_result(
     return EvaluationResult(
         **measures(answers),
         unreadable=unreadable,
-        protocol=protocols[0].name,
-        scales=tuple(sorted({scale for protocol in protocols for scale in protocol.used_scales})),
-        flip=protocols[0].mirrors,
-        average=protocols[0].average,
-        views=views_a_picture(protocols, models[0].dimensions),
+        **way_of_testing(models, protocols),
         steps=steps(models, protocols),
         split=split,
-        models=tuple(model.name for model in models),
         seconds=seconds,
         calibrated=_at_temperature(models, answers),
         answers=answers,

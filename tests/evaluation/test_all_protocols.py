@@ -17,10 +17,10 @@ from tiny import COLOURS, strict_json
 from verydeep.data.pipeline import workers as loading
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError, InputError
-from verydeep.evaluation import all_protocols as module
 from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
 from verydeep.evaluation.evaluate import evaluate_samples
 from verydeep.evaluation.protocol import TestProtocol
+from verydeep.evaluation.protocol_table import letter_of
 from verydeep.models.classifier import Classifier
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
@@ -269,7 +269,7 @@ def test_a_scale_below_the_input_size_is_refused(
 
 
 def test_more_rows_than_letters_go_on_with_two() -> None:
-    letters = [module.letter_of(place) for place in range(60)]
+    letters = [letter_of(place) for place in range(60)]
     assert letters[25:28] == ["z", "aa", "ab"]
     assert letters[51:53] == ["az", "ba"]
     assert len(set(letters)) == 60

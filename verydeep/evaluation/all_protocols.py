@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from string import ascii_lowercase
 from typing import Any
 
 from verydeep.data.samples import Sample
 from verydeep.errors import plural
 from verydeep.evaluation.evaluate import Model, Test, evaluate_tests
 from verydeep.evaluation.protocol import ProtocolName, TestProtocol
+from verydeep.evaluation.protocol_table import ProtocolTable, Row, make_rows
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.significance import Comparison, mcnemar
 from verydeep.system.progress import Progress
-from verydeep.system.summary import html_table, percent
+from verydeep.system.summary import percent
 
 SINGLE, MULTI, TOGETHER, FUSION, OTHERS = (
     "one scale, dense (Table 3)",
@@ -28,31 +28,8 @@ SINGLE, MULTI, TOGETHER, FUSION, OTHERS = (
 )
 
 
-_STRENGTH = {"both": 2, "crops": 1}
-
-
-def strength(models: Sequence[str], protocol: str) -> tuple[int, int]:
-    """Return how strong a test is by the paper: the more nets fused, the better; then its views."""
-    return len(models), _STRENGTH.get(protocol, 0)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One test in the table.
-
-    Attributes:
-        letter: Label in comparisons.
-        table: Part of the table that it belongs to.
-        result: Result of the test.
-    """
-
-    letter: str
-    table: str
-    result: EvaluationResult
-
-
 @dataclass(frozen=True, repr=False)
-class EvaluationTable:
+class EvaluationTable(ProtocolTable[EvaluationResult]):
     """All tests of the given models on one split.
 
     Attributes:
@@ -60,15 +37,15 @@ class EvaluationTable:
         seconds: Total time.
     """
 
-    rows: tuple[Row, ...]
-    seconds: float
+    measure = "top-1 error"
 
-    @property
-    def best_known(self) -> Row:
-        """Row with the paper's strongest protocol: dense and crops, the most nets fused."""
-        return max(self.rows, key=lambda row: strength(row.result.models, row.result.protocol))
+    def measured(self, result: EvaluationResult) -> str:
+        """Return the top-1 error with its interval."""
+        return percent(result.top1_error, result.top1_interval)
 
-    def comparisons(self) -> Iterator[tuple[Row, Row, Comparison]]:
+    def comparisons(
+        self,
+    ) -> Iterator[tuple[Row[EvaluationResult], Row[EvaluationResult], Comparison]]:
         """Yield every pair of rows with McNemar's test of their top-1 errors."""
         wrong = {row.letter: row.result.answers.wrong for row in self.rows}
         for first, second in combinations(self.rows, 2):
@@ -80,32 +57,13 @@ class EvaluationTable:
             f"EvaluationTable({plural(len(self.rows), 'test')}, top-1 error from {percent(best)})"
         )
 
-    def _repr_html_(self) -> str:
-        head = ("", "net", "protocol", "scales", "top-1 error")
-        return html_table((self._cells(row) for row in self.rows), head)
-
-    @staticmethod
-    def _cells(row: Row) -> tuple[str, ...]:
-        one = row.result
-        scales = ", ".join(map(str, one.scales))
-        error = percent(one.top1_error, one.top1_interval)
-        return (row.letter, " + ".join(one.models), one.protocol, scales, error)
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, at the top level those of :attr:`best_known`.
 
         Protocol, scales and seconds at the top level cover all tests.
         """
-        results = [row.result for row in self.rows]
         return {
-            **self.best_known.result.to_dict(),
-            "protocol": "all",
-            "scales": sorted({scale for result in results for scale in result.scales}),
-            "seconds": self.seconds,
-            "top_row": self.best_known.letter,
-            "tests": [
-                {"row": row.letter, "table": row.table, **row.result.to_dict()} for row in self.rows
-            ],
+            **super().to_dict(),
             "comparisons": [
                 {"first": first.letter, "second": second.letter, **asdict(comparison)}
                 for first, second, comparison in self.comparisons()
@@ -148,11 +106,8 @@ def measure_table(
         workers=workers,
         progress=progress,
     )
-    rows = (
-        Row(letter_of(place), table, result)
-        for place, ((table, _), result) in enumerate(zip(plan, results, strict=True))
-    )
-    return EvaluationTable(tuple(rows), time.monotonic() - started)
+    rows = make_rows((part for part, _ in plan), results)
+    return EvaluationTable(rows, time.monotonic() - started)
 
 
 def plan_tests(models: Sequence[Model], common: TestProtocol) -> Iterator[tuple[str, Test]]:
@@ -184,13 +139,3 @@ def plan_tests(models: Sequence[Model], common: TestProtocol) -> Iterator[tuple[
     yield from ((OTHERS, test("center", "single", net)) for net in each)
     others: tuple[ProtocolName, ...] = ("ten-crop", "googlenet")
     yield from ((OTHERS, test(name, None, net)) for net in each for name in others)
-
-
-def letter_of(place: int) -> str:
-    """Return the label of a row: a to z, then aa, ab and so on.
-
-    >>> letter_of(0), letter_of(25), letter_of(26)
-    ('a', 'z', 'aa')
-    """
-    more, place = divmod(place, len(ascii_lowercase))
-    return (ascii_lowercase[more - 1] if more else "") + ascii_lowercase[place]

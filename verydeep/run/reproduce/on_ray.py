@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from verydeep.errors import InputError, MachineError, VeryDeepError
 from verydeep.run.ray_session import ray_session
 from verydeep.run.reproduce.parts import do_part
-from verydeep.run.reproduce.remaining import remaining, startable
+from verydeep.run.reproduce.remaining import SideBySide
 from verydeep.run.reproduce.study import Study
 from verydeep.study.plan import Part
 from verydeep.system.option_names import command_or_call, option
@@ -65,7 +66,7 @@ def do_all_on_ray(
 
 
 @dataclass
-class _Tasks:
+class _Tasks(SideBySide):
     """Tasks of a cluster, each of which does one part.
 
     Attributes:
@@ -82,20 +83,17 @@ class _Tasks:
     finished: Callable[[Part, str, float], None]
     running: dict[Any, tuple[Part, float]] = field(default_factory=dict)
 
-    def run(self, parts: Sequence[Part]) -> None:
-        """Do the parts, each as soon as those that it needs are done and a place is free."""
-        task = self.ray.remote(_work).options(max_retries=RETRIES, **self._share())
-        left = list(remaining(self.study, parts, self.study.results()))
-        try:
-            while left:
-                busy = [part for part, _ in self.running.values()]
-                ready = [part for part in startable(left) if part not in busy]
-                for part in ready[: self.jobs - len(self.running)]:
-                    self.running[task.remote(self.study, part)] = part, time.monotonic()
-                assert self.running, "a part waits for one that is not planned"
-                left.remove(self._wait())
-        finally:
-            self._stop()
+    def busy(self) -> list[Part]:
+        """Return the parts that are being done."""
+        return [part for part, _ in self.running.values()]
+
+    @cached_property
+    def _task(self) -> Any:
+        return self.ray.remote(_work).options(max_retries=RETRIES, **self._share())
+
+    def start(self, part: Part) -> None:
+        """Begin a part as a task."""
+        self.running[self._task.remote(self.study, part)] = part, time.monotonic()
 
     def _share(self) -> dict[str, float]:
         """Return what a task takes of a machine: its share of the cores, or a GPU.
@@ -111,7 +109,7 @@ class _Tasks:
         has_gpus = any(one.get("GPU", 0) >= 1 for one in machines)
         return {"num_cpus": share, "num_gpus": 1 if has_gpus else 0}
 
-    def _wait(self) -> Part:
+    def wait(self) -> list[Part]:
         """Wait until a part ends, and return it; signals interrupt the wait."""
         done: list[Any] = []
         while not done:
@@ -121,7 +119,7 @@ class _Tasks:
         if error is not None:
             raise error
         self.finished(part, said, time.monotonic() - started)
-        return part
+        return [part]
 
     def _outcome(self, part: Part, reference: Any) -> Outcome:
         try:
@@ -133,7 +131,7 @@ class _Tasks:
             ) from error
         return said, error
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """Let running parts save their state and end."""
         for reference in self.running:
             self.ray.cancel(reference)

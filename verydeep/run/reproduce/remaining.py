@@ -6,6 +6,7 @@ from its results alone trains again those nets that unfinished parts need, and n
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from verydeep.run.reproduce.study import Study, is_done
@@ -36,6 +37,49 @@ def startable(left: Sequence[Part]) -> tuple[Part, ...]:
     """Return those of the parts left to do that wait for none of the others."""
     coming = {(part.condition, part.seed) for part in left if isinstance(part, TrainPart)}
     return tuple(part for part in left if not coming & {(net, part.seed) for net in part.needs})
+
+
+class SideBySide(ABC):
+    """Does the parts of a study, several at a time.
+
+    Attributes:
+        study: The study.
+        jobs: Parts at a time.
+    """
+
+    study: Study
+    jobs: int
+
+    def run(self, parts: Sequence[Part]) -> None:
+        """Do the parts, each as soon as those that it needs are done and a place is free."""
+        left = list(remaining(self.study, parts, self.study.results()))
+        try:
+            while left:
+                busy = self.busy()
+                ready = [part for part in startable(left) if part not in busy]
+                for part in ready[: self.jobs - len(busy)]:
+                    self.start(part)
+                assert self.busy(), "a part waits for one that is not planned"
+                ended = self.wait()
+                left = [part for part in left if part not in ended]
+        finally:
+            self.stop()
+
+    @abstractmethod
+    def busy(self) -> list[Part]:
+        """Return the parts that are being done."""
+
+    @abstractmethod
+    def start(self, part: Part) -> None:
+        """Begin a part."""
+
+    @abstractmethod
+    def wait(self) -> list[Part]:
+        """Wait until parts end, and return them; signals interrupt the wait."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Let running parts save their state and end."""
 
 
 def _is_lost(study: Study, net: Condition, seed: int, results: Results) -> bool:

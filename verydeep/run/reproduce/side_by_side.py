@@ -15,7 +15,7 @@ from pathlib import Path
 
 from verydeep.errors import Interrupted, MachineError, VeryDeepError
 from verydeep.run.reproduce.parts import do_part
-from verydeep.run.reproduce.remaining import remaining, startable
+from verydeep.run.reproduce.remaining import SideBySide, remaining
 from verydeep.run.reproduce.speeds import share_of_cores
 from verydeep.run.reproduce.study import Study
 from verydeep.study.plan import Part
@@ -89,7 +89,7 @@ class _Running:
     started: float = field(default_factory=time.monotonic)
 
 
-class _Pool:
+class _Pool(SideBySide):
     """Processes that each do one part."""
 
     def __init__(self, study: Study, jobs: int, finished: Finished) -> None:
@@ -98,22 +98,12 @@ class _Pool:
         self.finished = finished
         self.running: list[_Running] = []
 
-    def run(self, parts: Sequence[Part]) -> None:
-        """Do the parts, each as soon as those that it needs are done and a place is free."""
-        left = list(remaining(self.study, parts, self.study.results()))
-        try:
-            while left:
-                busy = [one.part for one in self.running]
-                ready = [part for part in startable(left) if part not in busy]
-                for part in ready[: self.jobs - len(self.running)]:
-                    self._start(part)
-                assert self.running, "a part waits for one that is not planned"
-                ended = self._wait()
-                left = [part for part in left if part not in ended]
-        finally:
-            self._stop()
+    def busy(self) -> list[Part]:
+        """Return the parts that are being done."""
+        return [one.part for one in self.running]
 
-    def _start(self, part: Part) -> None:
+    def start(self, part: Part) -> None:
+        """Begin a part in a process of its own."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
         slot = min(set(range(self.jobs)) - {one.slot for one in self.running})
@@ -123,7 +113,7 @@ class _Pool:
         theirs.close()
         self.running.append(_Running(part, process, ours, slot))
 
-    def _wait(self) -> list[Part]:
+    def wait(self) -> list[Part]:
         """Wait until parts end, and return them; signals interrupt the wait."""
         ended: list[object] = []
         while not ended:
@@ -138,7 +128,7 @@ class _Pool:
             self.finished(one.part, said, time.monotonic() - one.started)
         return [one.part for one in done]
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """Let running parts save their state and end."""
         for one in self.running:
             one.process.terminate()

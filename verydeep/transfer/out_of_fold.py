@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from verydeep.evaluation.metrics import log_loss
 from verydeep.system.progress import Progress
 from verydeep.transfer.features import Vectors
 
@@ -58,7 +59,7 @@ def out_of_fold_posteriors(
         losses = {}
         for cost in costs:
             tried = _fitted(scaled, labels, folds != numbers[0], cost, likely.shape[1])
-            losses[cost] = _loss(tried, labels[folds == numbers[0]])
+            losses[cost] = log_loss(tried, labels[folds == numbers[0]])
             if losses[cost] == min(losses.values()):
                 best, likely[folds == numbers[0]] = cost, tried
             bar.update(done := done + 1)
@@ -80,8 +81,3 @@ def _fitted(
     likely = np.zeros((int((~kept).sum()), classes), np.float32)
     likely[:, regression.classes_] = regression.predict_proba(vectors[~kept])
     return likely
-
-
-def _loss(likely: NDArray[np.float32], labels: Labels) -> float:
-    own = likely[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(own, 1e-12)).mean())

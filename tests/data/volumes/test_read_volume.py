@@ -93,6 +93,39 @@ def test_nifti_is_turned_to_canonical_axes(ending: str, tmp_path: Path) -> None:
     assert np.array_equal(read_volume(path).voxels, volume_of(given).voxels)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_edges_of_voxels_are_those_of_the_canonical_axes(turned: bool, tmp_path: Path) -> None:
+    given = voxels(np.int16)  # (z, y, x)
+    edges = np.diag([0.7, 0.7, 3.5, 1.0])
+    stored = given.transpose(2, 1, 0)
+    if turned:  # the file's first axis is z, downwards
+        stored, edges = given.transpose(0, 2, 1)[::-1], edges[:, [2, 0, 1, 3]] * [-1, 1, 1, 1]
+    nibabel.save(nibabel.Nifti1Image(stored, edges), tmp_path / "scan.nii")
+    volume = read_volume(tmp_path / "scan.nii")
+    assert np.array_equal(volume.voxels, volume_of(given).voxels)
+    assert volume.spacing == pytest.approx((5, 1, 1), rel=1e-6)
+    assert size_of_volume(tmp_path / "scan.nii") == pytest.approx((25, 7, 6), rel=1e-6)
+
+
+@pytest.mark.parametrize("edges", [(1, 1, 0), (0.5, 0.5, 0.5002)])
+def test_voxels_without_believable_edges_are_cubes(
+    edges: tuple[float, float, float], tmp_path: Path
+) -> None:
+    image = nibabel.Nifti1Image(voxels(), np.eye(4))
+    image.header["pixdim"][1:4] = edges
+    image.header["sform_code"], image.header["qform_code"] = 0, 0
+    content = image.header.binaryblock + bytes(4) + voxels().tobytes(order="F")
+    (tmp_path / "scan.nii").write_bytes(content)
+    assert read_volume(tmp_path / "scan.nii").spacing == (1, 1, 1)
+
+
+def test_slices_too_far_apart_are_refused(tmp_path: Path) -> None:
+    far = nibabel.Nifti1Image(voxels(), np.diag([1.0, 1.0, 1e4, 1.0]))
+    nibabel.save(far, tmp_path / "scan.nii")
+    with pytest.raises(PictureTooLarge, match="longest side"):
+        read_volume(tmp_path / "scan.nii")
+
+
 def test_of_several_nifti_volumes_the_first_is_read(tmp_path: Path) -> None:
     given = voxels(np.float32)
     several = np.stack([given.transpose(2, 1, 0), np.zeros(SIDES[::-1], np.float32)], -1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -42,6 +43,27 @@ def test_equal_slices_are_rescaled_as_the_image(scale: int) -> None:
     image = cut(torch.from_numpy(np.repeat(plane[None], 3, 0)), crop)
     for slice_ in found:
         assert np.abs(slice_.astype(int) - image.permute(1, 2, 0).numpy()).max() <= 1
+
+
+def test_thick_slices_are_spread_over_their_thickness() -> None:
+    given = grey(6, 24, 30)
+    found = rescaled(volume_of(given, (4.0, 1.0, 1.0)), 24)[..., 0]
+    whole = F.interpolate(
+        torch.from_numpy(given)[None, None].double(), (24, 24, 30), mode="trilinear"
+    )
+    assert np.abs(found.astype(float) - whole[0, 0].numpy()).max() <= 0.51
+
+
+def test_crops_keep_the_proportions_of_thick_slices(tmp_path: Path) -> None:
+    edges = np.diag([0.5, 0.5, 2.0, 1.0])
+    nibabel.save(nibabel.Nifti1Image(grey(30, 24, 6), edges), tmp_path / "scan.nii")
+
+    def draw(*extent: float):
+        return draw_cube(Augmentation(16, (16, 16)), extent, sample_generator(0, 0, 0))
+
+    voxels, crop = read_cube(tmp_path / "scan.nii", draw)
+    assert crop.rescaled == (16, 16, 20)
+    assert voxels.shape == (3, 16, 16, 16)
 
 
 def test_a_window_is_a_part_of_the_whole() -> None:
@@ -90,7 +112,7 @@ def test_a_mirrored_crop_is_turned_left_to_right(tmp_path: Path) -> None:
     plain = Augmentation(8, (8, 8), flip=False)
 
     def drawn(flip: bool) -> torch.Tensor:
-        def draw(*sides: int):
+        def draw(*sides: float):
             crop = draw_cube(plain, sides, sample_generator(0, 0, 0))
             return crop.__class__(crop.rescaled, crop.window, flip, crop.shift)
 

@@ -66,6 +66,6 @@ class _Draw:
     augmentation: Augmentation
     generator: np.random.Generator
 
-    def __call__(self, *sides: int) -> CubeCrop:
-        depth, height, width = sides
+    def __call__(self, *extent: float) -> CubeCrop:
+        depth, height, width = extent
         return draw_cube(self.augmentation, (depth, height, width), self.generator)

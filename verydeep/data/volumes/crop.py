@@ -19,7 +19,7 @@ from torch import Tensor
 
 from verydeep.data.geometry import Rounding
 from verydeep.data.pipeline.augment import Augmentation, resampling
-from verydeep.data.volumes.geometry import Cuboid, Sides, center_cuboid, rescaled_sides
+from verydeep.data.volumes.geometry import Cuboid, Extent, Sides, center_cuboid, rescaled_sides
 from verydeep.data.volumes.read import read_volume
 from verydeep.data.volumes.volume import Volume
 
@@ -41,18 +41,20 @@ class CubeCrop:
     shift: tuple[float, float, float]
 
 
-def draw_cube(augmentation: Augmentation, sides: Sides, generator: np.random.Generator) -> CubeCrop:
+def draw_cube(
+    augmentation: Augmentation, extent: Extent, generator: np.random.Generator
+) -> CubeCrop:
     """Draw a crop of a volume, as :func:`verydeep.data.pipeline.augment.draw_crop` of an image.
 
     Args:
         augmentation: The settings.
-        sides: D, H, W.
+        extent: D, H, W, in the shortest edge of a voxel.
         generator: Always yields the same count of numbers, whatever the settings.
     """
     scale, *places, mirror = generator.random(5)
     shift = generator.standard_normal(3) * (augmentation.colour_shift or 0.0)
     low, high = augmentation.scale
-    rescaled = rescaled_sides(sides, low + int(scale * (high - low + 1)))
+    rescaled = rescaled_sides(extent, low + int(scale * (high - low + 1)))
     window = center_cuboid(rescaled, augmentation.size)
     if augmentation.random_crop:
         room = (side - augmentation.size + 1 for side in rescaled)
@@ -63,9 +65,9 @@ def draw_cube(augmentation: Augmentation, sides: Sides, generator: np.random.Gen
 
 
 class Draw(Protocol):
-    """Draws a crop, given the sides of the volume."""
+    """Draws a crop, given the extent of the volume."""
 
-    def __call__(self, *sides: int) -> CubeCrop:
+    def __call__(self, *extent: float) -> CubeCrop:
         """Draw a crop."""
 
 
@@ -79,15 +81,15 @@ def read_cube(source: Path, draw: Draw) -> tuple[Tensor, CubeCrop]:
         PictureError: As :func:`verydeep.data.volumes.read.read_volume` does.
     """
     volume = read_volume(source)
-    crop = draw(*volume.sides)
+    crop = draw(*volume.extent)
     part = resampled(volume, crop.rescaled, crop.window)
     own = np.array(part[:, :, ::-1] if crop.flip else part)  # what may be shared is not writable
     return torch.from_numpy(own).movedim(3, 0), crop
 
 
 def rescaled(volume: Volume, scale: int, rounding: Rounding = "nearest") -> NDArray[np.uint8]:
-    """Return a volume whose smallest side is brought to ``scale``, uint8 (D, H, W, 3)."""
-    sides = rescaled_sides(volume.sides, scale, rounding)
+    """Return a volume whose smallest extent is brought to ``scale``, uint8 (D, H, W, 3)."""
+    sides = rescaled_sides(volume.extent, scale, rounding)
     return resampled(volume, sides, Cuboid(0, 0, 0, *sides))
 
 

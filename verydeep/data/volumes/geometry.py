@@ -9,6 +9,9 @@ from verydeep.data.geometry import Rounding
 Sides = tuple[int, int, int]
 """Depth, height and width, in voxels."""
 
+Extent = tuple[float, float, float]
+"""Depth, height and width, in the shortest edge of a voxel."""
+
 
 class Cuboid(NamedTuple):
     """A part of a volume in whole voxels, given by its first corner and its sides."""
@@ -54,14 +57,16 @@ class CubeView(NamedTuple):
         return self.window.sides
 
 
-def rescaled_sides(sides: Sides, scale: int, rounding: Rounding = "nearest") -> Sides:
-    """Return the sides of a volume whose smallest one is brought to ``scale``.
+def rescaled_sides(extent: Extent, scale: int, rounding: Rounding = "nearest") -> Sides:
+    """Return the sides of a volume whose smallest extent is brought to ``scale``.
+
+    The voxels of the new volume are cubes, whatever those of the old one are.
 
     >>> rescaled_sides((91, 109, 91), 32)
     (32, 38, 32)
     """
-    smallest = min(sides)
-    exact = (side * scale / smallest for side in sides)
+    smallest = min(extent)
+    exact = (side * scale / smallest for side in extent)
     z, y, x = (max(scale, int(e) if rounding == "down" else round(e)) for e in exact)
     return z, y, x
 

@@ -5,8 +5,9 @@ Files come from anywhere. As for images, reading returns a volume or raises a
 
 =====================  ====================================================================
 ``.npy``               an array (D, H, W), or (D, H, W, 3) in RGB; never a pickle
-``.nii``, ``.nii.gz``  turned to the closest canonical axes, then (z, y, x) from above; the
-                       first of several volumes (extra ``verydeep[volumes]``)
+``.nii``, ``.nii.gz``  turned to the closest canonical axes, then (z, y, x) from above, with the
+                       edges of the voxels; the first of several volumes (extra
+                       ``verydeep[volumes]``)
 a folder               its images, ordered by the numbers in their names, are the slices
 =====================  ====================================================================
 
@@ -16,7 +17,9 @@ Values of more than 8 bits are windowed; see :func:`verydeep.data.volumes.volume
 from __future__ import annotations
 
 import gzip
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,7 @@ from verydeep.data.images.image_files import own_pictures
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.volumes.formats import NPY
-from verydeep.data.volumes.geometry import Sides
+from verydeep.data.volumes.geometry import Extent
 from verydeep.data.volumes.volume import MAX_VOXELS, Volume, check_voxels, volume_of
 from verydeep.errors import MissingExtra, PictureError, PictureTooLarge
 
@@ -48,7 +51,7 @@ def read_volume(source: Path) -> Volume:
             return volume_of(_slices(source))
         if source.name.lower().endswith(NPY):
             return volume_of(_array(source))
-        return volume_of(_nifti(source))
+        return volume_of(*_nifti(source))
 
 
 def _array(path: Path) -> NDArray[Any]:
@@ -69,8 +72,8 @@ def _array(path: Path) -> NDArray[Any]:
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _nifti(path: Path) -> NDArray[Any]:
-    """Read a NIfTI file, turned to canonical axes, as (z, y, x)."""
+def _nifti(path: Path) -> tuple[NDArray[Any], Extent]:
+    """Read a NIfTI file, turned to canonical axes, as (z, y, x), and the edges of its voxels."""
     nibabel = _nibabel()
     head = _unpacked(path, 352)
     kind = nibabel.Nifti1Header if head[344:347] in (b"n+1", b"ni1") else nibabel.Nifti2Header
@@ -86,7 +89,24 @@ def _nifti(path: Path) -> NDArray[Any]:
     image = nibabel.as_closest_canonical(nibabel.load(path))
     first = (..., *[0] * (len(shape) - 3))
     values = np.asarray(image.dataobj[first], dtype=np.float32)
-    return values.transpose(2, 1, 0)
+    return values.transpose(2, 1, 0), _spacing(image.header.get_zooms()[2::-1])
+
+
+ALIKE = 1.001
+"""Edges of a voxel that differ by a smaller factor are equal: headers hold rounded numbers."""
+
+
+def _spacing(edges: Sequence[float]) -> Extent:
+    """Return edges as multiples of the shortest; if they are no lengths, voxels are cubes.
+
+    >>> _spacing((5.0, 0.5, 0.5))
+    (10.0, 1.0, 1.0)
+    """
+    z, y, x = (float(edge) for edge in edges)
+    shortest = min(z, y, x)
+    if not (shortest > 0 and math.isfinite(z + y + x) and max(z, y, x) > ALIKE * shortest):
+        return 1.0, 1.0, 1.0
+    return z / shortest, y / shortest, x / shortest
 
 
 def _nibabel() -> Any:  # untyped
@@ -137,11 +157,11 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
 
 
-def size_of_volume(source: ImageSource) -> Sides:
-    """Return D, H and W of a volume.
+def size_of_volume(source: ImageSource) -> Extent:
+    """Return D, H and W of a volume, in the shortest edge of a voxel.
 
     Raises:
         PictureError: The volume cannot be read.
     """
     assert isinstance(source, Path)
-    return read_volume(source).sides
+    return read_volume(source).extent

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.images.limits import LONGEST
-from verydeep.data.volumes.geometry import Sides
+from verydeep.data.volumes.geometry import Extent, Sides
 from verydeep.errors import PictureError, PictureTooLarge
 
 MAX_VOXELS = 2**27
@@ -31,14 +31,22 @@ class Volume:
 
     Attributes:
         voxels: uint8 (D, H, W, 3); grey volumes have three equal channels, which share memory.
+        spacing: Edges of a voxel along D, H and W, as multiples of the shortest.
     """
 
     voxels: NDArray[np.uint8]
+    spacing: Extent = (1.0, 1.0, 1.0)
 
     @property
     def sides(self) -> Sides:
         """Depth, height and width."""
         depth, height, width, _ = self.voxels.shape
+        return depth, height, width
+
+    @property
+    def extent(self) -> Extent:
+        """Depth, height and width, in the shortest edge of a voxel."""
+        depth, height, width = (s * n for s, n in zip(self.spacing, self.sides, strict=True))
         return depth, height, width
 
 
@@ -53,23 +61,32 @@ def check_voxels(shape: tuple[int, ...]) -> None:
         raise PictureError(
             f"an array of shape {shape} is no volume: it must be (D, H, W), or (D, H, W, 3) in RGB"
         )
-    sides = shape[:3]
+    depth, height, width = sides = shape[:3]
     if min(sides) < 1:
         raise PictureError(f"an array of shape {shape} has no voxels")
-    count = sides[0] * sides[1] * sides[2]
+    count = depth * height * width
     if count > MAX_VOXELS:
         raise PictureTooLarge(
             f"{'x'.join(map(str, sides))} is {count:,} voxels, more than the allowed "
             f"{MAX_VOXELS:,}; make it smaller"
         )
-    if max(sides) > LONGEST * min(sides):
+    check_proportions((depth, height, width))
+
+
+def check_proportions(extent: Extent) -> None:
+    """Refuse volumes that are too thin.
+
+    Raises:
+        PictureTooLarge: The longest side is out of proportion.
+    """
+    if max(extent) > LONGEST * min(extent):
         raise PictureTooLarge(
-            f"{'x'.join(map(str, sides))}: its longest side is more than {LONGEST} times its "
-            "shortest; cut it into pieces, or repeat its slices"
+            f"{'x'.join(f'{side:g}' for side in extent)}: its longest side is more than {LONGEST} "
+            "times its shortest; cut it into pieces, or repeat its slices"
         )
 
 
-def volume_of(values: NDArray[Any]) -> Volume:
+def volume_of(values: NDArray[Any], spacing: Extent = (1.0, 1.0, 1.0)) -> Volume:
     """Return an array as a volume.
 
     8-bit values stay as they are; False and True become 0 and 255; of any others, the range from
@@ -78,6 +95,7 @@ def volume_of(values: NDArray[Any]) -> Volume:
 
     Args:
         values: (D, H, W) or (D, H, W, 3), numbers of any type.
+        spacing: Edges of a voxel along D, H and W, as multiples of the shortest.
 
     Raises:
         PictureError: The array is no volume, or its values are no real numbers.
@@ -88,7 +106,9 @@ def volume_of(values: NDArray[Any]) -> Volume:
     elif values.dtype != np.uint8:
         values = _windowed(values)
     values = values if values.ndim == 4 else values[..., None]
-    return Volume(np.broadcast_to(values, (*values.shape[:3], 3)))
+    volume = Volume(np.broadcast_to(values, (*values.shape[:3], 3)), spacing)
+    check_proportions(volume.extent)
+    return volume
 
 
 def _windowed(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -85,7 +85,7 @@ def _training_split(dataset: Dataset) -> str:
     return "train" if "train" in dataset.sizes else next(iter(dataset.sizes))
 
 
-def _sizes(dataset: Dataset, split: str) -> Iterator[tuple[int, ...]]:
+def _sizes(dataset: Dataset, split: str) -> Iterator[tuple[float, ...]]:
     """Yield the sizes of some images; skip unreadable ones, which are reported later."""
     read = size_of_volume if dataset.dimensions == 3 else upright_size
     if dataset.stream is not None:

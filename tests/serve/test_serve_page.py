@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from page_faults import page_faults
 from PIL import Image
 from served_page import (
     File,
@@ -28,8 +29,6 @@ from serving import random_served, serving
 from tiny import find_chromium, plant
 
 from verydeep.system.csv_text import csv_text, digits
-
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 
 pytestmark = pytest.mark.slow
 
@@ -585,8 +584,7 @@ def test_the_page_is_whole_and_accessible_in_every_state(
 
         def look(state: str) -> None:
             wide = page.evaluate("document.documentElement.scrollWidth")
-            violations = axe.Axe().run(page).response["violations"]
-            found[state] = (wide, [(one["id"], one["nodes"][0]["html"]) for one in violations])
+            found[state] = (wide, page_faults(page))
 
         answer = canned({"cat": 0.6, "dog": 0.4}, boxes=[{"class": "cat", "box": [9, 9, 30, 30]}])
         shown.answer("v1/predict?*", lambda request: json_reply(answer))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from page_faults import page_faults
 from PIL import Image, ImageOps
 from tiny import find_chromium, run_program
 from web_parts import knowing, narrow, tempered
@@ -26,7 +27,6 @@ from verydeep.models.export.web.runtime import find_runtime
 from verydeep.system.settings import Compute
 
 pytestmark = pytest.mark.slow
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 pytest.importorskip("onnx")
 
 PATIENCE = 120_000
@@ -225,13 +225,7 @@ def test_the_page_is_quiet_alone_and_accessible(
     assert [url for url in shown.asked if not url.startswith(("blob:", "file:"))] == []
     assert len([url for url in shown.asked if url.startswith("file:")]) == 1
     assert shown.said == []
-    violations = _violations(shown.page)
-    assert violations == []
-
-
-def _violations(page: Any) -> list[tuple[str, str]]:
-    found = axe.Axe().run(page).response["violations"]
-    return [(one["id"], one["nodes"][0]["html"]) for one in found]
+    assert page_faults(shown.page) == []
 
 
 def test_the_page_may_ask_nobody(opened: Any) -> None:

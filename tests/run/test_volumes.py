@@ -10,19 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from random_nets import random_classifier
 from torch.nn import functional as F
 
 import verydeep
 from verydeep.data.builtin.solid_digits import make_solid_digits
-from verydeep.data.read import read_dataset
+from verydeep.data.read import DataSource, read_dataset
 from verydeep.errors import InputError, ModelError, PictureError, RecipeError
 from verydeep.inspection.attribution import grad_cam
 from verydeep.inspection.subject import make_subject
 from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.nets.inflate import Inflation, inflate
+from verydeep.nets.vgg import VGG
 from verydeep.recipe.recipe import load_recipe
-from verydeep.run.training.settle import suit_machine
+from verydeep.run.training.auto import choose_recipe
+from verydeep.run.training.settle import suit_dimensions, suit_machine
+from verydeep.run.training.setup import make_net
 from verydeep.system.device import Machine
-from verydeep.system.progress import Progress
+from verydeep.system.progress import PlainProgress, Progress
 from verydeep.system.settings import Compute
 from verydeep.visualization.inspection.volumes import grad_cam_of_volume
 
@@ -168,6 +173,49 @@ def test_volumes_are_trained_in_fp32_on_a_cpu_unless_said(
     recipe = load_recipe("demo-volumes").replace(training__precision=asked)
     assert suit_machine(machine, recipe, volumes).precision == found
     assert suit_machine(machine, recipe, images) == machine
+
+
+@pytest.mark.parametrize("how", ["repeat", "center"])
+def test_a_net_for_images_is_the_beginning_of_one_for_volumes(
+    how: Inflation, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = random_classifier(name="A", width=0.05, hidden=40, input_size=64)
+    flat.save(tmp_path / "flat")
+    settings = {
+        "net.name": "A",
+        "net.norm": None,
+        "net.width": 0.05,
+        "net.hidden": 40,
+        "net.input_size": 64,
+        "data.train_scale": 64,
+        "test.scales": [64],
+        "initialize.source": str(tmp_path / "flat"),
+        "initialize.layers": "all",
+        "initialize.inflate": how,
+    }
+    volumes = read_dataset(data)
+    recipe = suit_dimensions(load_recipe("demo-volumes", settings), volumes)
+    net = make_net(recipe, volumes, PlainProgress(), outputs=10)
+    assert isinstance(net, VGG)
+    assert isinstance(flat.net, VGG)
+    expected = inflate(flat.net, how)
+    own, theirs = net.state_dict(), expected.state_dict()
+    same = [name for name in own if torch.equal(own[name], theirs.get(name, torch.empty(0)))]
+    assert [name for name in own if name not in same] == [
+        "classifier.fc8.weight",  # of other classes
+        "classifier.fc8.bias",
+    ]
+    assert f"kernels: {how}" in capsys.readouterr().err
+
+
+def test_auto_takes_no_sizes_from_a_net_for_images(data: Path, tmp_path: Path) -> None:
+    random_classifier(name="B", width=0.05, input_size=64).save(tmp_path / "flat")
+    said: Any = {"initialize": {"source": str(tmp_path / "flat")}}
+    source, cpu = DataSource(str(data)), Machine(torch.device("cpu"), "fp32")
+    recipe = choose_recipe(source, read_dataset(data), said, cpu, Progress())
+    assert (recipe.net.name, recipe.net.width, recipe.net.input_size) == ("B", 0.05, 32)
+    assert recipe.initialize.layers == "all"
+    assert suit_dimensions(recipe, read_dataset(data)).net.dimensions == 3
 
 
 def narrow() -> Classifier:

@@ -118,7 +118,7 @@ def test_a_signal_after_the_last_update_keeps_the_end(tmp_path: Path) -> None:
         loop.run()
     other = make_loop(tmp_path, epochs=1)
     assert other.resume()
-    assert other.position.stopped_because == "the ceiling of 1 epochs"
+    assert other.position.stopped_because == "the ceiling of 1 epoch"
     assert other.run().epoch == 1
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from verydeep.errors import InputError, did_you_mean
-from verydeep.nets.spatial import BatchNorm, Convolution
+from verydeep.nets.initialize import Fit, copy_layers
 from verydeep.nets.vgg import VGG
 
 Inflation = Literal["center", "repeat"]
@@ -55,27 +55,27 @@ def inflate(net: VGG, how: Inflation = "repeat") -> VGG:
         raise InputError(f"net {net.name} is for volumes already: it has three dimensions")
     solid = VGG(num_classes=net.num_classes, **net.settings() | {"dimensions": 3})
     solid.to(next(net.parameters()))
-    for flat, deep in zip(net.modules(), solid.modules(), strict=True):
-        _copy(flat, deep, how, solid)
+    copy_layers(net, solid, "all", fit=inflation(how, net.final_map))
     return solid.train(net.training)
 
 
-def _copy(flat: nn.Module, deep: nn.Module, how: Inflation, solid: VGG) -> None:
-    """Copy the weights of one layer."""
-    if isinstance(deep, BatchNorm):
-        deep.load_state_dict(flat.state_dict())
-    elif isinstance(flat, nn.Conv2d) and isinstance(deep, Convolution):
-        deep.weight.copy_(_cube(flat.weight, how))
-        _copy_bias(flat, deep)
-    elif isinstance(flat, nn.Linear) and isinstance(deep, nn.Linear):
-        first = deep is next(iter(solid.classifier))
-        deep.weight.copy_(_deepened(flat.weight, solid.final_map) if first else flat.weight)
-        _copy_bias(flat, deep)
+def inflation(how: Inflation, side: int) -> Fit:
+    """Return a function that turns weights for images into weights for volumes.
 
+    Args:
+        how: As for :func:`inflate`.
+        side: Side of the last map of the net for images.
+    """
 
-def _copy_bias(flat: nn.Conv2d | nn.Linear, deep: Convolution | nn.Linear) -> None:
-    if flat.bias is not None and deep.bias is not None:
-        deep.bias.copy_(flat.bias)
+    def fit(weight: Tensor, wanted: torch.Size) -> Tensor:
+        shape = weight.shape
+        if weight.dim() == 4 and wanted == (*shape, shape[-1]):
+            return _cube(weight, how)
+        if weight.dim() == 2 and wanted == (shape[0], shape[1] * side):
+            return _deepened(weight, side)
+        return weight
+
+    return fit
 
 
 def _cube(kernel: Tensor, how: Inflation) -> Tensor:

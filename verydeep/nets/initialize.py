@@ -15,6 +15,9 @@ from verydeep.nets.spatial import BatchNorm, Convolution
 
 Scheme = Literal["he", "glorot", "normal", "uniform"]
 
+Fit = Callable[[Tensor, torch.Size], Tensor]
+"""Returns weights in another shape, or as they are where they cannot have it."""
+
 PAPER_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
 """Net A's first four convolutions and fully connected layers, which deeper nets copy."""
 
@@ -112,6 +115,7 @@ def copy_layers(
     layers: Literal["paper", "all"] = "paper",
     *,
     refuse: Mapping[str, str] | None = None,
+    fit: Fit | None = None,
 ) -> list[LayerOrigin]:
     """Copy layers with matching names and shapes from a shallower net.
 
@@ -122,6 +126,7 @@ def copy_layers(
         target: Net to initialise, changed in place.
         layers: ``paper`` copies only :data:`PAPER_LAYERS`, ``all`` every layer of the same name.
         refuse: Layers to leave unchanged, with reasons: ``{"fc8": "the classes differ"}``.
+        fit: Makes the weights of ``source`` those of another shape before they are compared.
 
     Returns:
         One entry per layer of ``target`` with weights, in forward order.
@@ -140,11 +145,15 @@ def copy_layers(
         reasons = dict.fromkeys(convolutions, "only one of the nets is normalised") | reasons
     report = []
     for name, (prefix, tensors) in wanted.items():
-        why = reasons.get(name) or _obstacle(name, layers, given, tensors)
+        why = reasons.get(name) or _missing(name, layers, given)
         if not why:
             source_prefix, found = given[name]
+            weight, wish = found["weight"], tensors["weight"]
+            weight = fit(weight, wish.shape) if fit else weight
+            why = _difference(weight.shape, wish.shape)
+        if not why:
             for key, tensor in tensors.items():
-                tensor.copy_(found[key])
+                tensor.copy_(weight if key == "weight" else found[key])
             _copy_norm(source, source_prefix, target, prefix)
         report.append(LayerOrigin(name, copied=not why, why=why))
     return report
@@ -163,17 +172,14 @@ def _normalized(net: nn.Module) -> bool:
     return any(isinstance(module, BatchNorm) for module in net.modules())
 
 
-def _obstacle(
-    name: str,
-    layers: str,
-    given: Mapping[str, tuple[str, dict[str, Tensor]]],
-    wanted: Mapping[str, Tensor],
-) -> str:
+def _missing(name: str, layers: str, given: Mapping[str, tuple[str, dict[str, Tensor]]]) -> str:
+    """Return why there is nothing to copy for a layer; nothing if there is."""
     if layers == "paper" and name not in PAPER_LAYERS:
         return "not among the layers that the paper copies"
-    if name not in given:
-        return "the shallower net has no such layer"
-    theirs, ours = given[name][1]["weight"].shape, wanted["weight"].shape
+    return "" if name in given else "the shallower net has no such layer"
+
+
+def _difference(theirs: torch.Size, ours: torch.Size) -> str:
     return "" if theirs == ours else f"shape {_times(ours)}, the shallower net's {_times(theirs)}"
 
 

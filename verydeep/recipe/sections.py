@@ -150,6 +150,11 @@ class Initialize(Section):
     variance: float = Field(1e-2, gt=0, description="of scheme normal; the paper's is 1e-2")
     source: str | None = Field(None, description="model or run folder to copy layers from")
     layers: Literal["paper", "all"] = Field("paper", description="which layers are copied")
+    inflate: Literal["repeat", "center"] = Field(
+        "repeat",
+        description="volumes from a net for images: kernels in all slices of the cubes, divided "
+        "by their number, or in the middle ones (not in the paper)",
+    )
     balance: bool = Field(
         False,
         description="rescale copied convolutions, so that each gives values of unit size; the "

@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from verydeep.errors import plural
 from verydeep.training.remedies import Remedies, is_stuck
 from verydeep.training.schedule import Schedule
 
 
 def ceiling(epochs: int) -> str:
     """Return the reason for an end by the recipe's number of epochs."""
-    return f"the ceiling of {epochs} epochs"
+    return f"the ceiling of {plural(epochs, 'epoch')}"
 
 
 def epoch_line(row: Mapping[str, Any], error: str, *, best: bool) -> str:

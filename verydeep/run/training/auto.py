@@ -27,6 +27,8 @@ NOT_MIRRORED = ("digits", "digits-1989", "digits-multi", "mnist")
 """Built-in data sets on which flipping can change the class."""
 
 INHERITED = ("name", "input_size", "width", "hidden", "norm", "dimensions")
+INHERITED_BY_VOLUMES = ("name", "width", "norm")
+"""Settings that a net for volumes shares with one for images, whose sizes do not fit it."""
 
 
 def choose_recipe(
@@ -46,7 +48,7 @@ def choose_recipe(
         ModelError: The source model cannot be read.
     """
     facts = facts_of(source, dataset, machine)
-    given, inherited = _with_source(said)
+    given, inherited = _with_source(said, dataset.dimensions)
     recipe, choices = auto_recipe(facts, given)
     progress.log(
         f"recipe auto, for {plural(facts.pictures, 'image')} of "
@@ -99,22 +101,24 @@ def _sizes(dataset: Dataset, split: str) -> Iterator[tuple[float, ...]]:
             continue
 
 
-def _with_source(said: Said) -> tuple[Said, tuple[Choice, ...]]:
+def _with_source(said: Said, dimensions: int) -> tuple[Said, tuple[Choice, ...]]:
     """Return the settings, completed with those that a net must share with its source model."""
     source = (said.get("initialize") or {}).get("source")
     if source is None:
         return said, ()
     config = source_config(source)
-    theirs = {key: value for key, value in config.net.model_dump().items() if key in INHERITED}
+    lifted = config.net.dimensions < dimensions  # sizes of images say nothing about volumes
+    shared = INHERITED_BY_VOLUMES if lifted else INHERITED
+    theirs = {key: value for key, value in config.net.model_dump().items() if key in shared}
     net: Mapping[str, Any] = said.get("net") or {}
     taken = {key: value for key, value in theirs.items() if key not in net}
     data = dict(said.get("data") or {})
-    scale = {} if "train_scale" in data else {"train_scale": list(config.train_scale)}
+    scale = {} if lifted or "train_scale" in data else {"train_scale": list(config.train_scale)}
     paths = {f"net.{key}": value for key, value in taken.items()}
     paths |= {f"data.{key}": value for key, value in scale.items()}
     start = dict(said.get("initialize") or {})
-    if is_weights(source) and "layers" not in start:
-        # Not just the paper's first four convolutions: an ImageNet net is given for all its layers.
+    if (lifted or is_weights(source)) and "layers" not in start:
+        # Not just the paper's first four convolutions: such a net is given for all its layers.
         start["layers"] = paths["initialize.layers"] = "all"
     given = {**said, "net": {**taken, **net}, "data": {**data, **scale}, "initialize": start}
     return given, (Choice(paths, f"as in {source}"),) if paths else ()

@@ -10,6 +10,7 @@ import torch
 from verydeep.data.dataset import Dataset
 from verydeep.errors import ModelError
 from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.nets.inflate import inflation
 from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize
 from verydeep.nets.interface import Net
 from verydeep.nets.registry import BLOCKS, block_of, build, is_shallowest
@@ -47,9 +48,12 @@ def make_net(
     if source:
         shallower = load_classifier(source, Compute("cpu", "fp32"), multi_label=None)
         refuse = _new_layers(recipe, net, shallower, dataset)
-        report = copy_layers(shallower.net, net, recipe.initialize.layers, refuse=refuse)
+        start, lifted = recipe.initialize, net.dimensions > shallower.net.dimensions
+        fit = inflation(start.inflate, shallower.net.final_map) if lifted else None
+        report = copy_layers(shallower.net, net, start.layers, refuse=refuse, fit=fit)
         _check_copied(report, source)
-        progress.log(f"from {source} (net {shallower.net.name}):")
+        kernels = f" for images; kernels: {start.inflate}" if lifted else ""
+        progress.log(f"from {source} (net {shallower.net.name}{kernels}):")
         for origin in report:
             progress.log(f"  {origin}")
     return net

@@ -16,6 +16,7 @@ from tiny import Outcome
 import verydeep as package
 from verydeep import Compute
 from verydeep.errors import InputError, MachineError
+from verydeep.models.engines import trial
 from verydeep.models.engines.net_files import files_of
 from verydeep.run.testing import quantize as module
 from verydeep.run.testing.quantize import forget_int8, quantize
@@ -66,6 +67,27 @@ def test_a_variant_is_kept_with_its_figures(quantized: Path) -> None:
     assert kept["engine"] == "onnxruntime"
     low, high = kept["error_interval"]
     assert low <= kept["error_difference"] <= high
+
+
+def test_a_run_may_be_named_from_the_current_folder(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    monkeypatch.setenv("VERYDEEP_CACHE", "cache")  # without verdicts on this variant
+    assert quantize("run", compute=ORT, images=12).kept
+    assert package.load("run", INT8).engine.to_dict()["precision"] == "int8"
+
+
+def test_engines_that_all_failed_are_tried_again(
+    quantized: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VERYDEEP_CACHE", str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(trial, "_run_child", lambda *args: "it failed: OSError: the disk is full")
+        with pytest.raises(MachineError, match="the disk is full"):
+            package.load(quantized, Compute(precision="int8")).engine  # noqa: B018
+    found = package.load(quantized, Compute(precision="int8"))
+    assert found.engine.to_dict()["precision"] == "int8"
 
 
 def test_the_variant_answers_where_it_is_asked_for(quantized: Path, pictures: Path) -> None:

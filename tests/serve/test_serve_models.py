@@ -132,6 +132,19 @@ def test_a_model_that_abstains_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert value["set"] == ["class 1", "class 2"]
 
 
+def test_weights_do_not_depend_on_their_file(
+    folder: Path, boxes: Localizer, tmp_path: Path
+) -> None:
+    boxes.save(tmp_path / "boxes")
+    served = load_models(
+        {"one": str(folder)}, boxes=[str(tmp_path / "boxes")], compute=Compute("cpu", "fp32")
+    )
+    mapped = Path("/proc/self/maps").read_text()
+    assert served[0].explains
+    assert str(folder) not in mapped
+    assert str(tmp_path) not in mapped
+
+
 def test_models_that_name_no_images_are_refused(folder: Path, tmp_path: Path) -> None:
     random_classifier(name="A", dimensions=3, channels=1).save(tmp_path / "volumes")
     with pytest.raises(ModelError, match="a net for volumes"):

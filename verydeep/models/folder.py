@@ -262,6 +262,20 @@ def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:
     return net, config
 
 
+def hold_weights(net: Net) -> None:
+    """Copy the weights of a net into memory.
+
+    :func:`read_model` maps their file. If that is overwritten in place, as ``cp`` does, the next
+    look at a weight ends the program, or sees weights of another net. A program that runs for long
+    does not depend on the file with this.
+
+    Args:
+        net: The net; it is modified.
+    """
+    for tensor in (*net.parameters(), *net.buffers()):
+        tensor.data = tensor.data.clone()
+
+
 def wrong_task(folder: object, found: TaskName, needed: TaskName) -> ModelError:
     """Return the error for a model that was trained for another task."""
     holds = f"{folder}: holds {NAMES[found]} (task {found!r})"

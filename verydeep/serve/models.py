@@ -264,6 +264,7 @@ def load_models(
     views, compute, progress = views or Views(), compute or Compute(), progress or Progress()
     loaded = [_load(*one, boxes, views, compute, progress) for one in models.items()]
     for one in loaded:
+        _hold(one)
         _prepare(one, progress)
         one.warm()
     return loaded
@@ -310,6 +311,16 @@ def _boxes(
     how = BoxProtocol("dense", views.scales, views.flip).for_nets([model], nets, len(model.classes))
     check_nets([model], nets, how)
     return Boxes(nets, how)
+
+
+def _hold(served: ServedModel) -> None:
+    """Keep the weights in memory, whatever happens to the files while the server runs."""
+    if not served.explains:
+        return  # an exported file, which is read whole
+    from verydeep.models.folder import hold_weights
+
+    for net in (served.model, *(served.boxes.nets if served.boxes else ())):
+        hold_weights(net.net)  # type: ignore[arg-type, union-attr]
 
 
 def _prepare(served: ServedModel, progress: Progress) -> None:

@@ -76,6 +76,15 @@ def test_a_fault_is_told(kind: str, fault: str, tmp_path: Path) -> None:
     assert re.search(fault, outcome.fault)
 
 
+def test_files_may_be_named_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = tried("Right", Path("nets"))
+    assert outcome.fault is None
+    assert outcome.difference == pytest.approx(0, abs=1e-6)
+
+
 def test_an_engine_that_hangs_is_ended(tmp_path: Path) -> None:
     assert tried("Hanging", tmp_path, limit=3).fault == "it gave no answer within 3 s"
 

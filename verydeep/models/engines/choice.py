@@ -83,7 +83,12 @@ def _int8_engine(model: TrainedNet, progress: Progress | None) -> Engine:
     if not names:
         KINDS[FOREIGN[0]].check_installed()
     files = files_of(model, "int8")
-    verdicts = [verdict_on(model, name, "int8", progress, files=files) for name in names]
+    known = [find_verdict(name, "int8", files.key) for name in names]
+    # What made all of them fail earlier, such as a full disk, may be gone.
+    again = not any(one and one.passed for one in known)
+    verdicts = [
+        verdict_on(model, name, "int8", progress, files=files, again=again) for name in names
+    ]
     best = _best([verdict for verdict in verdicts if verdict.passed])
     if best is None:
         faults = "; ".join(f"{verdict.engine}: {verdict.fault}" for verdict in verdicts)

@@ -20,7 +20,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, InputError, did_you_mean
 from verydeep.evaluation.abstained import learned_for
-from verydeep.evaluation.familiarity import Familiarity
+from verydeep.evaluation.familiarity import FeatureDistance
 from verydeep.evaluation.feature_mixing import FeatureScorer, mix_features
 from verydeep.evaluation.posteriors import (
     Activation,
@@ -58,8 +58,8 @@ class Model(Scorer, Calibrated, Scaled, Interface):
         """Image pixels between neighbouring positions of that map."""
 
     @property
-    def familiarity(self) -> Familiarity | None:
-        """Training images that its features are compared with; None without."""
+    def familiarity(self) -> FeatureDistance | None:
+        """Distance of its features from those of training images; None without."""
 
     def check_scale(self, scale: int) -> None:
         """Raise an InputError if the net cannot be tested at a scale."""
@@ -335,7 +335,7 @@ def share_of_tests(
     return Share(mine, likely, pictures.unreadable, own, far)
 
 
-def _reference(models: Sequence[Model], tests: Sequence[Test]) -> Familiarity | None:
+def _reference(models: Sequence[Model], tests: Sequence[Test]) -> FeatureDistance | None:
     """Return the training images to compare with, if a single test needs that to abstain."""
     if len(tests) > 1:
         return None

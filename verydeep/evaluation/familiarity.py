@@ -11,10 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+SHORTEST = 1e-12
+"""Length that features are divided by at least, so that those of length zero stay zero."""
+
+
+class FeatureDistance(Protocol):
+    """A distance from the training images, from what a net gives besides its scores."""
+
+    def distances(self, features: ArrayLike) -> NDArray[np.float32]:
+        """Return the distances of images, float32 (N,), from means over positions and views."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +76,41 @@ class Familiarity:
         return cls(means, int(images[0]))
 
 
+@dataclass(frozen=True)
+class ProjectedFamiliarity:
+    """The same distance without the means, from projections of features on them.
+
+    An exported file gives features and their scalar products with the means. Both may be averaged
+    over views before the distance is taken, as the products are linear in the features.
+
+    Attributes:
+        features: Number D of features.
+        means: Number K' of means.
+    """
+
+    features: int
+    means: int
+
+    @property
+    def columns(self) -> int:
+        """Length of the rows that :meth:`distances` takes."""
+        return self.features + self.means
+
+    def distances(self, features: ArrayLike) -> NDArray[np.float32]:
+        """Return the distances of images from the training images.
+
+        Args:
+            features: Features, followed by their products with the means, (N, D + K').
+
+        Returns:
+            As :meth:`Familiarity.distances` of the features, float32 (N,).
+        """
+        rows = np.asarray(features, np.float64)
+        lengths = np.linalg.norm(rows[:, : self.features], axis=1)
+        nearest = rows[:, self.features :].max(1)
+        return np.asarray(1 - nearest / np.maximum(lengths, SHORTEST), np.float32)
+
+
 def fit_familiarity(features: ArrayLike, labels: ArrayLike) -> Familiarity:
     """Return the mean features of classes.
 
@@ -87,4 +132,4 @@ def unit_length(features: NDArray[np.float64]) -> NDArray[np.float64]:
     [[0.6, 0.8], [0.0, 0.0]]
     """
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(features / np.maximum(lengths, 1e-12))
+    return np.asarray(features / np.maximum(lengths, SHORTEST))

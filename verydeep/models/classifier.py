@@ -124,6 +124,11 @@ class Classifier(TrainedNet, Predictor):
         return self.net.feature_layers[0]
 
     @property
+    def reference(self) -> Familiarity | None:
+        """Training images that unlike ones are told by; None if the model tells none."""
+        return self.familiarity if self.abstention and self.abstention.familiar else None
+
+    @property
     def feature_size(self) -> int:
         """Number D of activations of this layer."""
         return self.net.activations(self.feature_layer)

@@ -21,7 +21,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.abstention import Abstention, Decisions
 from verydeep.evaluation.calibration import Calibration, temper
-from verydeep.evaluation.familiarity import Familiarity
+from verydeep.evaluation.familiarity import FeatureDistance
 from verydeep.evaluation.feature_mixing import FeatureScorer, mix_features
 from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.posteriors import mix_posteriors, view_groups
@@ -43,7 +43,7 @@ class Predictor:
         classes: Names of the K classes.
         calibration: Temperature of the probabilities; None if not fitted.
         abstention: When to abstain, and sets of classes; None if not learned.
-        familiarity: Training images that features are compared with; None without.
+        familiarity: Distance of features from those of training images; None without.
         test_scales: Default test scales Q, in pixels.
         test_flip: Average with the mirror image by default.
         any_size: True if the model takes images of any size, False if only the central square.
@@ -60,7 +60,7 @@ class Predictor:
     classes: tuple[str, ...]
     calibration: Calibration | None
     abstention: Abstention | None = None
-    familiarity: Familiarity | None = None
+    familiarity: FeatureDistance | None = None
     test_scales: tuple[int, ...]
     test_flip: bool
     any_size: bool

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ def export(
     The file takes uint8 RGB images, any number at once, and contains everything up to the
     probabilities. Its metadata hold classes, test settings, licence and measured errors. Images
     are run through the file in its own runtime and through the model; if a probability differs by
-    more than the bound, nothing is written.
+    more than the bound, nothing is written. The file of a model that tells images unlike its
+    training images (:func:`verydeep.learn_abstention`) gives their distance as well, which must
+    not differ by more either.
 
     Beside ``F.onnx`` lie ``F.onnx.example.py``, a few lines that name an image with it, the reports
     ``F.onnx.parity.json`` and ``.txt``, and for large nets the weights, ``F.onnx.data``.
@@ -124,8 +127,8 @@ def export(
         to: ``onnx``, ``openvino``, ``torch`` (a program of ``torch.export``) or ``web``.
         dense: Accept images of any size from ``input_size`` on, instead of crops only.
         pictures: Images to compare answers on; None takes 16 of the training set of a run.
-        bound: Largest accepted difference of a probability; None means 0.0001, with int8 0.2, or
-            0.05 for a web page.
+        bound: Largest accepted difference of a probability or a distance; None means 0.0001, with
+            int8 0.2, or 0.05 for a web page.
         int8: Export the int8 variant that :func:`verydeep.quantize` left with the model; of a web
             page, store the weights in 8 bits.
         runtime: For a web page: the npm package onnxruntime-web, as a ``.tgz`` file or a folder;
@@ -270,10 +273,16 @@ def _move(folder: Path, path: Path) -> tuple[Path, ...]:
 
 
 def _refusal(path: Path, parity: Parity) -> ModelError:
-    worst = max(parity.pictures, key=lambda one: (one.difference != one.difference, one.difference))
+    found = [(one.difference, "a probability", one.image) for one in parity.pictures]
+    found += [
+        (one.distance_difference, "a distance", one.image)
+        for one in parity.pictures
+        if one.distance_difference is not None
+    ]
+    difference, what, image = max(found, key=lambda one: (isnan(one[0]), one[0]))
     return ModelError(
-        f"{path}: refused and removed, since it answers otherwise than the model: a probability "
-        f"differs by {worst.difference:.2g} for {worst.image} (at most {parity.bound:g} is "
+        f"{path}: refused and removed, since it answers otherwise than the model: {what} "
+        f"differs by {difference:.2g} for {image} (at most {parity.bound:g} is "
         f"accepted; {option('bound')} sets that), and the likeliest class changed for "
         f"{parity.changed} of {plural(len(parity.pictures), 'image')}"
     )

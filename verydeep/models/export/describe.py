@@ -8,7 +8,7 @@ from typing import Any
 
 from verydeep.evaluation.abstention import Abstention
 from verydeep.models.classifier import Classifier
-from verydeep.models.exported.metadata import Metadata
+from verydeep.models.exported.metadata import FEATURES, PROJECTIONS, Metadata
 
 
 def describe(model: Classifier, *, dense: bool, int8: bool = False) -> Metadata:
@@ -36,18 +36,33 @@ def describe(model: Classifier, *, dense: bool, int8: bool = False) -> Metadata:
         multi_label=model.multi_label,
         thresholds=model.thresholds.values if model.thresholds else None,
         calibration=asdict(model.calibration) if model.calibration else None,
-        abstention=_without_distance(model.abstention),
+        abstention=_plain_abstention(model),
+        unlike=_sizes(model),
         licence=None if licence is None else str(licence),
         source=_plain(model.source),
         measured=_plain(model.measured),
     )
 
 
-def _without_distance(learned: Abstention | None) -> dict[str, Any] | None:
-    """Return what a file can hold about abstaining: all but the distance of features."""
-    if learned is None:
+def exported_abstention(model: Classifier) -> Abstention | None:
+    """Return what was learned about abstaining, without a distance that cannot be computed."""
+    learned = model.abstention
+    if learned and model.reference is None:
+        return replace(learned, threshold=learned.threshold_alone, familiar=None)
+    return learned
+
+
+def _plain_abstention(model: Classifier) -> dict[str, Any] | None:
+    learned = exported_abstention(model)
+    return asdict(learned) if learned else None
+
+
+def _sizes(model: Classifier) -> dict[str, int] | None:
+    """Return the sizes of the outputs that the distance is computed of."""
+    if model.reference is None:
         return None
-    return asdict(replace(learned, threshold=learned.threshold_alone, familiar=None))
+    classes, features = model.reference.means.shape
+    return {FEATURES: features, PROJECTIONS: classes}
 
 
 def _plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:

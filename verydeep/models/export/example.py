@@ -46,27 +46,56 @@ _CROP = """    top, left = (height - SIZE) // 2, (width - SIZE) // 2
 _WHOLE = """    return pixels  # the whole image: sides of SIZE or more
 """
 
-_RUN = {
+_LOAD = {
     "onnx": '''def load():
-    """Return the description of the net, and a function from images to probabilities."""
+    """Return the description of the net, and a function from images to {given}."""
     session = onnxruntime.InferenceSession(FILE, providers=["CPUExecutionProvider"])
     text = session.get_modelmeta().custom_metadata_map["{key}"]
-    return json.loads(text), lambda images: session.run(["probabilities"], {{"images": images}})[0]
 ''',
     "openvino": '''def load():
-    """Return the description of the net, and a function from images to probabilities."""
+    """Return the description of the net, and a function from images to {given}."""
     model = openvino.Core().read_model(FILE)
     text = model.get_rt_info("{key}").astype(str)
     exact = {{"INFERENCE_PRECISION_HINT": "f32"}}
     compiled = openvino.Core().compile_model(model, "CPU", exact)
-    return json.loads(text), lambda images: compiled({{"images": images}})["probabilities"]
 ''',
     "torch": '''def load():
-    """Return the description of the net, and a function from images to probabilities."""
+    """Return the description of the net, and a function from images to {given}."""
     texts = {{"{entry}": ""}}
     net = torch.export.load(FILE, extra_files=texts).module()
-    return json.loads(texts["{entry}"]), lambda images: net(torch.from_numpy(images))[0].numpy()
+    text = texts["{entry}"]
 ''',
+}
+
+_RUN = "    return json.loads(text), lambda images: {}\n"
+
+_CALLS = {
+    "onnx": 'session.run(["probabilities"], {"images": images})[0]',
+    "openvino": 'compiled({"images": images})["probabilities"]',
+    "torch": "net(torch.from_numpy(images))[0].numpy()",
+}
+
+_RUN_BOTH = {
+    "onnx": """
+    def answer(images):
+        return session.run(["probabilities", "distance"], {"images": images})
+
+    return json.loads(text), answer
+""",
+    "openvino": """
+    def answer(images):
+        found = compiled({"images": images})
+        return found["probabilities"], found["distance"]
+
+    return json.loads(text), answer
+""",
+    "torch": """
+    def answer(images):
+        likely, _, distance, *_ = net(torch.from_numpy(images))
+        return likely.numpy(), distance.numpy()
+
+    return json.loads(text), answer
+""",
 }
 
 _MAIN = """
@@ -75,7 +104,17 @@ if __name__ == "__main__":
     about, probabilities = load()
     images = np.stack([prepare(sys.argv[1])])  # uint8, (1, height, width, 3)
     (likely,) = probabilities(images)
-    for label in np.argsort(-likely)[:5]:
+"""
+
+_MAIN_BOTH = """
+
+if __name__ == "__main__":
+    about, answer = load()
+    images = np.stack([prepare(sys.argv[1])])  # uint8, (1, height, width, 3)
+    (likely,), (distance,) = answer(images)
+"""
+
+_RANKING = """    for label in np.argsort(-likely)[:5]:
         name = about["classes"][label]
         print(f"{likely[label]:.6f}  {about['titles'].get(name, name)}")
 """
@@ -94,14 +133,30 @@ if __name__ == "__main__":
 """
 
 _PROMISED = """The threshold and the sets of classes were learned for {protocol};
-with one view of an image, what they promise holds only roughly. Images unlike the training images
-are not told here.
+with one view of an image, what they promise holds only roughly. {unlike}
 """
 
-_ABSTAIN = """    threshold, sets = about["abstention"]["threshold"], about["abstention"]["sets"]
+_NOT_TOLD = """Images unlike the training images
+are not told here."""
+
+_TOLD = """The same is true of the
+limit on the distance from the training images."""
+
+_THRESHOLD = """    threshold, sets = about["abstention"]["threshold"], about["abstention"]["sets"]
     if threshold and likely.max() < threshold["least"]:
         print(f"I don't know: {100 * threshold['least']:.1f} % is needed for an answer")
-    if sets:
+"""
+
+_LIMIT = """    threshold, sets = about["abstention"]["threshold"], about["abstention"]["sets"]
+    limit = about["abstention"]["familiar"]["limit"]
+    if not distance <= limit:
+        far = f"distance {distance:.3g}, limit {limit:.3g}"
+        print(f"I don't know: unlike the training images: {far}")
+    elif threshold and likely.max() < threshold["least"]:
+        print(f"I don't know: {100 * threshold['least']:.1f} % is needed for an answer")
+"""
+
+_SETS = """    if sets:
         chosen = np.flatnonzero((likely >= sets["least"]) | (likely == likely.max()))
         names = (about["classes"][label] for label in chosen[np.argsort(-likely[chosen])])
         print("one of:", ", ".join(about["titles"].get(name, name) for name in names))
@@ -132,17 +187,22 @@ def example_script(target: Target, metadata: Metadata, file: str, script: str) -
         promised=_promised(metadata),
         crop=_WHOLE if metadata.dense else _CROP,
     )
-    head += _RUN[target].format(key=KEY, entry=TORCH_ENTRY)
+    given = "both answers" if metadata.unlike else "probabilities"
+    head += _LOAD[target].format(key=KEY, entry=TORCH_ENTRY, given=given)
     if metadata.multi_label:
-        return head + _MAIN_LABELS
-    return head + _MAIN + _ABSTAIN * bool(metadata.abstention)
+        return head + _RUN.format(_CALLS[target]) + _MAIN_LABELS
+    if metadata.unlike:
+        return head + _RUN_BOTH[target] + _MAIN_BOTH + _RANKING + _LIMIT + _SETS
+    promised = (_THRESHOLD + _SETS) * bool(metadata.abstention)
+    return head + _RUN.format(_CALLS[target]) + _MAIN + _RANKING + promised
 
 
 def _promised(metadata: Metadata) -> str:
     """Return what the program says of its promises; nothing if it makes none."""
     if not metadata.abstention:
         return ""
-    return _PROMISED.format(protocol=metadata.abstention["protocol"])
+    unlike = _TOLD if metadata.unlike else _NOT_TOLD
+    return _PROMISED.format(protocol=metadata.abstention["protocol"], unlike=unlike)
 
 
 def script_of(out: Path) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 
 from verydeep.errors import InputError, did_you_mean
 from verydeep.models.export.builder import GraphBuilder, Shape
+from verydeep.models.export.distance import add_distance, shapes_of_distance
 from verydeep.models.export.layers import add_convolution, add_layer, add_layers, as_array
 from verydeep.models.exported.session import INPUT, PROBABILITIES, SCORES
 from verydeep.models.trained_net import TrainedNet
@@ -44,6 +45,8 @@ def onnx_graph(
       outputs.
     - a layer that describes images, ``fc7``, ``fc6`` or ``pool5``: float32 (N, D, h, w), as from
       :meth:`verydeep.nets.interface.Net.activation_map`.
+    - ``distance``, ``features`` and ``projections``, of a model that tells images unlike the
+      training images: see :func:`verydeep.models.export.distance.add_distance`.
 
     The mean is subtracted in the graph, not folded into the first bias: padding is zero after the
     subtraction, so a folded mean would be wrong at the border. Batch normalisation is folded into
@@ -53,15 +56,17 @@ def onnx_graph(
         model: Classifier or box regressor.
         dense: Accept any H, W ≥ ``input_size``, with the fully connected layers as convolutions;
             otherwise H = W = ``input_size``.
-        outputs: Names of the outputs, in order; None means ``probabilities`` and ``scores``, or
-            the last map for a net without classes. Layers that no output needs are left out.
+        outputs: Names of the outputs, in order; None means ``probabilities``, ``scores`` and those
+            that tell unlike images, if there are some, or the last map for a net without classes.
+            Layers that no output needs are left out.
 
     Raises:
         InputError: The net has no such output.
         MissingExtra: onnx is not installed.
     """
-    net = model.net
-    wanted = _checked(net, outputs)
+    net, reference = model.net, getattr(model, "reference", None)
+    told = shapes_of_distance(reference) if reference else {}
+    wanted = _checked(net, outputs, tuple(told))
     build = GraphBuilder(f"verydeep_{net.name}")
     side: Shape = ("height", "width") if dense else (net.input_size, net.input_size)
     build.input(INPUT, build.types.UINT8, ("batch", *side, 3))
@@ -70,8 +75,10 @@ def onnx_graph(
     if net.num_classes:
         found |= _add_dense_classifier(build, net) if dense else _add_classifier(build, net)
         found[PROBABILITIES] = add_probabilities(build, model, dense=dense)
+    if reference:
+        found |= add_distance(build, found[net.feature_layers[0]], reference)
     for name in wanted:
-        build.output(name, found[name], _shape(net, name, dense=dense))
+        build.output(name, found[name], told.get(name) or _shape(net, name, dense=dense))
     build.prune()
     return build.model
 
@@ -82,12 +89,12 @@ def output_names(net: Net) -> tuple[str, ...]:
     return (*answers, *net.feature_layers)
 
 
-def _checked(net: Net, outputs: Sequence[str] | None) -> tuple[str, ...]:
+def _checked(net: Net, outputs: Sequence[str] | None, told: tuple[str, ...]) -> tuple[str, ...]:
     known = output_names(net)
     if outputs is None:
-        return known[:2] if net.num_classes else known[:1]
+        return (*known[:2], *told) if net.num_classes else known[:1]
     for name in outputs:
-        if name not in known:
+        if name not in (*known, *told):
             raise InputError(
                 f"net {net.name} has no output {name!r}; it has {', '.join(known)}"
                 f"{did_you_mean(name, known)}"

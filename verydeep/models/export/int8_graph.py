@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from verydeep.errors import InputError, MissingExtra
 from verydeep.models.export.builder import GraphBuilder
+from verydeep.models.export.distance import add_distance, shapes_of_distance
 from verydeep.models.export.graph import PROBABILITIES, SCORES, add_probabilities
 from verydeep.models.trained_net import TrainedNet
 
@@ -21,6 +22,8 @@ BOUND = 0.2
 
 def int8_graph(model: TrainedNet, *, dense: bool) -> ModelProto:
     """Return the graph of a model's int8 variant, completed by probabilities.
+
+    If the model tells unlike images, the graph does so by the features of the variant.
 
     Args:
         model: A classifier that was quantized.
@@ -41,7 +44,17 @@ def int8_graph(model: TrainedNet, *, dense: bool) -> ModelProto:
     build.output(
         PROBABILITIES, add_probabilities(build, model, dense=True), ("batch", model.net.num_classes)
     )
+    if reference := getattr(model, "reference", None):
+        found = add_distance(build, _features(build), reference)
+        for name, shape in shapes_of_distance(reference).items():
+            build.output(name, found[name], shape)
     return build.model
+
+
+def _features(build: GraphBuilder) -> str:
+    """Return the value that the last layer reads: the deepest features."""
+    last = [node for node in build.graph.node if node.op_type == "Conv"][-1]
+    return str(last.input[0])
 
 
 def check_quantized(model: TrainedNet) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
 from verydeep.errors import ModelError, PictureError, plural, printable
 from verydeep.evaluation.calibration import temper
-from verydeep.evaluation.posteriors import answer_of
+from verydeep.evaluation.familiarity import ProjectedFamiliarity
+from verydeep.evaluation.posteriors import answer_of, over_positions
 from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.softmax import softmax
 from verydeep.evaluation.view_batching import show
@@ -28,12 +29,12 @@ from verydeep.evaluation.views import Center, Dense, Views
 from verydeep.models.classifier import Classifier
 from verydeep.models.engines.eager import Eager
 from verydeep.models.exported.metadata import Metadata
-from verydeep.models.exported.session import Session
+from verydeep.models.exported.session import Outputs, Session
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
 
 BOUND = 1e-4
-"""Largest accepted difference of a probability, for files in float32."""
+"""Largest accepted difference of a probability or a distance, for files in float32."""
 
 AT_ONCE = (1, 4)
 """Images of the first batch and of the others, so that several sizes are tried."""
@@ -48,17 +49,30 @@ class PictureParity:
         difference: Largest absolute difference of a probability.
         likeliest: Most likely class according to the model.
         by_file: Most likely class according to the file.
+        distance: Distance from the training images, according to the model; None if it tells no
+            unlike images.
+        distance_difference: Absolute difference of the file's distance; None likewise.
+        told_otherwise: True if only one of them counts this view as unlike the training images;
+            None likewise.
     """
 
     image: str
     difference: float
     likeliest: str
     by_file: str
+    distance: float | None = None
+    distance_difference: float | None = None
+    told_otherwise: bool | None = None
 
     @property
     def changed(self) -> bool:
         """True if the most likely class differs."""
         return self.likeliest != self.by_file
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, without distances if there are none."""
+        values = {**asdict(self), "changed": self.changed}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,7 @@ class Parity:
         view: What was shown of every image, in words.
         runtime: Name and version of the file's runtime.
         reference: Name and version of PyTorch, with its precision.
-        bound: Largest accepted difference of a probability.
+        bound: Largest accepted difference of a probability, and of a distance.
     """
 
     pictures: tuple[PictureParity, ...]
@@ -87,20 +101,35 @@ class Parity:
         return float(np.max([one.difference for one in self.pictures]))
 
     @property
+    def largest_distance_difference(self) -> float | None:
+        """Largest absolute difference of a distance; None if the model tells no unlike images."""
+        found = [one.distance_difference for one in self.pictures]
+        return None if None in found else float(np.max(np.array(found)))
+
+    @property
     def changed(self) -> int:
         """Number of images whose most likely class differs."""
         return sum(one.changed for one in self.pictures)
 
     @property
+    def told_otherwise(self) -> int:
+        """Number of images that only the model or only the file counts as unlike."""
+        return sum(bool(one.told_otherwise) for one in self.pictures)
+
+    @property
     def holds(self) -> bool:
         """True if no difference exceeds the bound."""
-        return self.largest_difference <= self.bound  # false for NaN, too
+        found = (self.largest_difference, self.largest_distance_difference or 0.0)
+        return all(one <= self.bound for one in found)  # false for NaN, too
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
+        far = self.largest_distance_difference
+        distances = {"largest_distance_difference": far, "told_otherwise": self.told_otherwise}
         return {
             "holds": self.holds,
             "largest_difference": self.largest_difference,
+            **({} if far is None else distances),
             "bound": self.bound,
             "likeliest_changed": self.changed,
             "images": len(self.pictures),
@@ -108,7 +137,7 @@ class Parity:
             "runtime": self.runtime,
             "reference": self.reference,
             "unreadable": list(self.unreadable),
-            "pictures": [{**asdict(one), "changed": one.changed} for one in self.pictures],
+            "pictures": [one.to_dict() for one in self.pictures],
         }
 
     def lines(self) -> Iterator[str]:
@@ -119,7 +148,11 @@ class Parity:
             f"largest difference of a probability: {self.largest_difference:.2g} "
             f"(at most {self.bound:g} is accepted)"
         )
+        if (far := self.largest_distance_difference) is not None:
+            yield f"largest difference of a distance: {far:.2g} (at most {self.bound:g})"
         yield f"likeliest class changed: {self.changed} of {len(self.pictures)}"
+        if far is not None:
+            yield f"unlike for one of them only: {self.told_otherwise} of {len(self.pictures)}"
         if self.unreadable:
             yield f"unreadable and left out: {len(self.unreadable)}"
 
@@ -128,6 +161,7 @@ class Parity:
         rows = [
             f"{one.difference:10.2e}  {printable(one.image)}: {printable(one.likeliest)}"
             + (f", by the file {printable(one.by_file)}" if one.changed else "")
+            + _distance_in_words(one)
             for one in self.pictures
         ]
         return "\n".join([*self.lines(), "", "difference  image: likeliest class", *rows, ""])
@@ -145,14 +179,15 @@ def compare(
     """Run images through an exported file and its model, and compare the probabilities.
 
     Every image is rescaled to the middle test scale. A file that takes crops only is shown the
-    central crop, a dense one the whole image. The model is computed by PyTorch in float32.
+    central crop, a dense one the whole image. The model is computed by PyTorch in float32. The
+    distances from the training images are compared, too, if the model tells unlike images.
 
     Args:
         model: The model.
         metadata: Description of the file.
         session: The file in its runtime.
         pictures: Files, or images in memory.
-        bound: Largest accepted difference of a probability.
+        bound: Largest accepted difference of a probability, and of a distance.
         progress: Progress reporting.
 
     Raises:
@@ -166,11 +201,9 @@ def compare(
     found: list[PictureParity] = []
     with (progress or Progress()).task("comparing answers", len(pictures)) as task:
         for indices, images in _batches(tested, metadata, scale):
-            ours, theirs = _posteriors(model, exact, images), session.run(images).probabilities
-            if ours.shape != theirs.shape:
-                raise ModelError(f"the file answers {theirs.shape}, the model {ours.shape}")
-            names = (_name(pictures[index], index) for index in indices)
-            found += map(_Compare(model), names, ours, theirs)
+            ours, theirs = _answers(model, exact, images), _of_file(session.run(images))
+            names = [_name(pictures[index], index) for index in indices]
+            found += _compared(model, names, ours, theirs)
             task.update(indices[-1] + 1)
     if not found:
         reasons = "".join(f"\n  {fault}" for fault in [*tested.unreadable.values()][:10])
@@ -205,23 +238,76 @@ def _batches(
             count = others
 
 
-def _posteriors(model: Classifier, exact: Eager, images: Pixels) -> NDArray[np.float32]:
-    scores = exact.answers(torch.from_numpy(images.transpose(0, 3, 1, 2)))
-    answer = answer_of("paper", sigmoid if model.multi_label else softmax)
-    likely = answer(scores.numpy())
+def _distance_in_words(one: PictureParity) -> str:
+    if one.distance is None:
+        return ""
+    return f"; distance {one.distance:.4f}, difference {one.distance_difference:.2e}"
+
+
+class _Answers(NamedTuple):
+    """Probabilities (N, K) and distances (V, N), found in V ways; none if V = 0."""
+
+    likely: NDArray[np.float32]
+    distances: NDArray[np.float32]
+
+
+def _answers(model: Classifier, exact: Eager, images: Pixels) -> _Answers:
+    """Return the model's answers to images, with its one distance of each if it has one."""
+    shown, reference = torch.from_numpy(images.transpose(0, 3, 1, 2)), model.reference
+    far = np.zeros((0, len(images)), np.float32)
+    if reference:
+        scores, inner = exact.scores_and_activations(shown, model.feature_layer)
+        far = reference.distances(over_positions(inner.numpy()))[None]
+    else:
+        scores = exact.answers(shown)
+    likely = answer_of("paper", sigmoid if model.multi_label else softmax)(scores.numpy())
     kept = model.calibration
-    return temper(likely, kept.temperature) if kept else likely
+    return _Answers(temper(likely, kept.temperature) if kept else likely, far)
 
 
-@dataclass(frozen=True)
-class _Compare:
-    model: Classifier
+def _of_file(found: Outputs) -> _Answers:
+    """Return a file's answers; the distance also as it is computed for several views."""
+    far = np.zeros((0, len(found.probabilities)), np.float32)
+    if found.distance is not None and found.features is not None and found.projections is not None:
+        both = np.concatenate([found.features, found.projections], 1)
+        sizes = ProjectedFamiliarity(found.features.shape[1], found.projections.shape[1])
+        far = np.stack([found.distance, sizes.distances(both)])
+    return _Answers(found.probabilities, far)
 
-    def __call__(
-        self, name: str, ours: NDArray[np.float32], theirs: NDArray[np.float32]
-    ) -> PictureParity:
-        first, second = (self.model.classes[int(one.argmax())] for one in (ours, theirs))
-        return PictureParity(name, float(np.abs(ours - theirs).max()), first, second)
+
+def _compared(
+    model: Classifier, names: Sequence[str], ours: _Answers, theirs: _Answers
+) -> Iterator[PictureParity]:
+    """Yield the comparison of each image.
+
+    Raises:
+        ModelError: The outputs of the file have other shapes, or some are missing.
+    """
+    if ours.likely.shape != theirs.likely.shape:
+        raise ModelError(f"the file answers {theirs.likely.shape}, the model {ours.likely.shape}")
+    if len(ours.distances) and not len(theirs.distances):
+        raise ModelError("the file gives no distance from the training images, but the model does")
+    for row, name in enumerate(names):
+        mine, others = ours.likely[row], theirs.likely[row]
+        first, second = (model.classes[int(one.argmax())] for one in (mine, others))
+        difference = float(np.abs(mine - others).max())
+        far = _compared_distances(model, ours.distances[:, row], theirs.distances[:, row])
+        yield PictureParity(name, difference, first, second, **far)
+
+
+def _compared_distances(
+    model: Classifier, ours: NDArray[np.float32], theirs: NDArray[np.float32]
+) -> dict[str, Any]:
+    """Return the fields of :class:`PictureParity` on the distance of one image."""
+    learned = model.abstention
+    if not len(ours) or learned is None or learned.familiar is None:
+        return {}
+    limit = learned.familiar.limit
+    return {
+        "distance": float(ours[0]),
+        "distance_difference": float(np.abs(theirs - ours).max()),
+        "told_otherwise": bool((ours[0] <= limit) != (theirs[0] <= limit)),
+    }
 
 
 def _name(source: ImageSource | Image.Image, index: int) -> str:

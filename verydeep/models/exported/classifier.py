@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.errors import InputError, SizeError, plural
+from verydeep.errors import InputError, ModelError, SizeError, plural
 from verydeep.evaluation.abstention import Abstention
 from verydeep.evaluation.calibration import Calibration
+from verydeep.evaluation.familiarity import ProjectedFamiliarity
 from verydeep.evaluation.thresholds import Thresholds
 from verydeep.models.crop_sized import CropSized
-from verydeep.models.exported.metadata import Metadata
+from verydeep.models.exported.metadata import FEATURES, PROJECTIONS, Metadata
 from verydeep.models.exported.reading import SUFFIXES, read_metadata
-from verydeep.models.exported.session import Session, open_session
+from verydeep.models.exported.session import Outputs, Session, open_session
 from verydeep.models.predictor import Predictor
 from verydeep.system.engine_names import AUTO
 from verydeep.system.settings import Compute
@@ -42,6 +43,8 @@ class ExportedClassifier(CropSized, Predictor):
         metadata: Description of the net.
     """
 
+    familiarity: ProjectedFamiliarity | None = None
+
     slides = True
     pixels_at_once = 2**19
 
@@ -60,6 +63,8 @@ class ExportedClassifier(CropSized, Predictor):
         self.calibration = Calibration(**kept) if kept else None
         learned = metadata.abstention
         self.abstention = Abstention.from_dict(learned) if learned else None
+        if sizes := metadata.unlike:
+            self.familiarity = ProjectedFamiliarity(sizes[FEATURES], sizes[PROJECTIONS])
 
     def __repr__(self) -> str:
         classes = plural(len(self.classes), "class", "classes")
@@ -119,9 +124,47 @@ class ExportedClassifier(CropSized, Predictor):
             SizeError: The images have another size.
             ModelError: The runtime cannot run the file.
         """
+        return self._run(pictures).scores
+
+    @property
+    def feature_size(self) -> int:
+        """Number of columns that the distance from the training images is computed of."""
+        return self.familiarity.columns if self.familiarity else 0
+
+    def scores_and_features(
+        self, pictures: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return scores, and what the distance from the training images is computed of.
+
+        Args:
+            pictures: Images, as for :meth:`score_map`.
+
+        Returns:
+            Scores, float32 (N, K, h, w), and the features of the images followed by their
+            projections, float32 (N, :attr:`feature_size`, 1, 1); both are means over positions.
+
+        Raises:
+            SizeError: The images have another size.
+            ModelError: The runtime cannot run the file, or it has no such outputs.
+        """
+        found = self._run(pictures)
+        if found.features is None or found.projections is None:
+            raise self._damaged()
+        both = np.concatenate([found.features, found.projections], 1)
+        if both.shape[1] != self.feature_size:
+            raise self._damaged()
+        return found.scores, both[:, :, None, None]
+
+    def _run(self, pictures: NDArray[np.uint8]) -> Outputs:
         images = np.asarray(pictures)
         self._check_size(*images.shape[2:])
-        return self.session.run(images.transpose(0, 2, 3, 1)).scores
+        return self.session.run(images.transpose(0, 2, 3, 1))
+
+    def _damaged(self) -> ModelError:
+        return ModelError(
+            f"{self.path}: its outputs {FEATURES} and {PROJECTIONS} are not those of its "
+            "description; export the net again"
+        )
 
     def _check_size(self, height: int, width: int) -> None:
         size = self.input_size

@@ -10,6 +10,12 @@ from typing import Any
 from verydeep.evaluation.abstention import Abstention
 from verydeep.system.version import __version__
 
+DISTANCE, FEATURES, PROJECTIONS = "distance", "features", "projections"
+"""Names of the outputs that a file has only if it tells images unlike the training images.
+
+See :class:`verydeep.models.exported.session.Outputs`.
+"""
+
 KEY = "verydeep"
 """Name of the text in the metadata of a file."""
 
@@ -44,9 +50,10 @@ class Metadata:
             none; otherwise they are a softmax.
         thresholds: Probability from which each class of a multi-label net is predicted; None if
             not fitted.
-        abstention: When to abstain and sets of classes, without the distance from the training
-            images, which is not in a file; None if the model has not learned that. See
+        abstention: When to abstain and sets of classes; None if the model has not learned that. See
             :class:`verydeep.evaluation.abstention.Abstention`.
+        unlike: Sizes of the outputs that the distance from the training images is computed of,
+            ``features`` and ``projections``; None if the file does not give them.
         licence: Licence of the weights, as their publisher states it; None if unknown.
         source: Origin of imported weights; None for a net trained with this package.
         measured: Errors of the net before the export and how they were measured; None if unknown.
@@ -71,6 +78,7 @@ class Metadata:
     multi_label: bool = False
     thresholds: tuple[float, ...] | None = None
     abstention: Mapping[str, Any] | None = None
+    unlike: Mapping[str, int] | None = None
     licence: str | None = None
     source: Mapping[str, Any] | None = None
     measured: Mapping[str, Any] | None = None
@@ -87,8 +95,9 @@ class Metadata:
         values = asdict(self)
         if not self.multi_label:  # left out, as by versions that knew no other
             del values["multi_label"], values["thresholds"]
-        if self.abstention is None:  # left out, as by versions that knew none
-            del values["abstention"]
+        for name in ("abstention", "unlike"):
+            if values[name] is None:  # left out, as by versions that knew none
+                del values[name]
         return json.dumps(values)
 
     @classmethod
@@ -146,3 +155,13 @@ class Metadata:
             raise ValueError("temperature must be above 0")
         if self.abstention is not None:
             Abstention.from_dict(self.abstention)
+        if self.unlike is not None and not _are_sizes(self.unlike):
+            raise ValueError("unlike must be the sizes of features and projections")
+
+
+def _are_sizes(values: Any) -> bool:
+    return (
+        isinstance(values, dict)
+        and set(values) == {FEATURES, PROJECTIONS}
+        and all(type(size) is int and 0 < size <= 2**24 for size in values.values())
+    )

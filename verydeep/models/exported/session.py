@@ -1,12 +1,12 @@
 """Exported nets in their runtimes.
 
-N images, H height, W width, K classes; h, w: sides of a score map.
+N images, H height, W width, K classes; h, w: sides of a score map. D features, K' means of classes.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -25,15 +25,29 @@ Answers = NDArray[np.float32]
 
 
 class Outputs(NamedTuple):
-    """Outputs of an exported classifier.
+    """Outputs of an exported classifier, in the order of the file.
 
     Attributes:
         probabilities: float32 (N, K).
         scores: float32 (N, K, h, w).
+        distance: Distances of the images from the training images, float32 (N,); None if the file
+            does not give them, like the others below.
+        features: Features that the distance is computed of, averaged over positions, float32
+            (N, D).
+        projections: Scalar products of the features with the means of classes, float32 (N, K').
     """
 
     probabilities: Answers
     scores: Answers
+    distance: Answers | None = None
+    features: Answers | None = None
+    projections: Answers | None = None
+
+
+def given_outputs(names: Iterable[str]) -> list[str]:
+    """Return the known outputs among those of a file, in the order of :class:`Outputs`."""
+    found = set(names)
+    return [name for name in Outputs._fields if name in found]
 
 
 class Session(Protocol):
@@ -82,12 +96,13 @@ class OnnxSession:
         with running(path, self.runtime):
             providers = ["CPUExecutionProvider"]
             self.session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+            self.outputs = given_outputs(one.name for one in self.session.get_outputs())
 
     def run(self, images: Pixels) -> Outputs:
         """Return the outputs for images, uint8 (N, H, W, 3)."""
         with running(self.path, self.runtime):
-            found = self.session.run([PROBABILITIES, SCORES], {INPUT: np.ascontiguousarray(images)})
-            return Outputs(*found)
+            found = self.session.run(self.outputs, {INPUT: np.ascontiguousarray(images)})
+            return Outputs(**dict(zip(self.outputs, found, strict=True)))
 
 
 class OpenvinoSession:
@@ -105,12 +120,14 @@ class OpenvinoSession:
             core = openvino.Core()
             settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
             self.compiled = core.compile_model(core.read_model(path), "CPU", settings)
+            names = (name for one in self.compiled.outputs for name in one.names)
+            self.outputs = given_outputs(names)
 
     def run(self, images: Pixels) -> Outputs:
         """Return the outputs for images, uint8 (N, H, W, 3)."""
         with running(self.path, self.runtime):
             found = self.compiled({INPUT: np.ascontiguousarray(images)})
-            return Outputs(*(np.array(found[name]) for name in (PROBABILITIES, SCORES)))
+            return Outputs(**{name: np.array(found[name]) for name in self.outputs})
 
 
 class TorchSession:

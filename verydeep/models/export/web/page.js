@@ -92,7 +92,7 @@ function make(tag, {text, cssClass} = {}, ...children) {
   return element;
 }
 
-function showRanking(probabilities) {
+function showRanking({probabilities, distance}) {
   const order = probabilities.map((p, label) => [p, label]);
   order.sort((a, b) => b[0] - a[0] || a[1] - b[1]);
   const rows = order.slice(0, MOST_CLASSES).map(([p, label]) => {
@@ -112,13 +112,16 @@ function showRanking(probabilities) {
   });
   byId("ranking").classList.toggle("several", Boolean(facts.thresholds));
   byId("ranking").replaceChildren(...rows);
-  byId("known").replaceChildren(...whatIsKnown(order));
+  byId("known").replaceChildren(...whatIsKnown(order, distance));
 }
 
 // What the net says of its own knowledge: "I don't know", and the classes that are possible.
-function whatIsKnown(order) {
+function whatIsKnown(order, distance) {
   const lines = [];
-  if (facts.threshold !== null && order[0][0] < facts.threshold) {
+  if (facts.limit !== null && !(distance <= facts.limit)) {
+    const numbers = `distance ${distance.toPrecision(3)}, limit ${facts.limit.toPrecision(3)}`;
+    lines.push(make("strong", {text: `I don’t know: unlike the training images (${numbers}).`}));
+  } else if (facts.threshold !== null && order[0][0] < facts.threshold) {
     const needed = (100 * facts.threshold).toFixed(1);
     lines.push(make("strong", {text: `I don’t know: ${needed} % is needed for an answer.`}));
   }
@@ -181,7 +184,7 @@ async function classify(file) {
     if (number !== latest) return;  // another image was given meanwhile
     byId("results").hidden = byId("maps").hidden = false;
     showImage(canvas);
-    showRanking(found.probabilities);
+    showRanking(found);
     showLayers(found.layers);
     say(`Done in ${(found.milliseconds / 1000).toFixed(2)} s.`);
     byId("how").textContent = `${pixels.width}×${pixels.height} pixels. ${facts.how}`;

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import InputError, ModelError, plural
+from verydeep.evaluation.abstention import Abstention
 from verydeep.evaluation.thresholds import USUAL
 from verydeep.models.classifier import Classifier
+from verydeep.models.export.describe import exported_abstention
 from verydeep.models.export.graph import SCORES, onnx_graph
 from verydeep.models.export.web.runtime import Runtime, find_runtime
 from verydeep.models.export.web.small_weights import with_int8_weights
-from verydeep.models.exported.metadata import KEY, Metadata
+from verydeep.models.exported.metadata import FEATURES, KEY, PROJECTIONS, Metadata
 from verydeep.models.weights.checksum import MEGABYTE
 from verydeep.system.files import write_text
 from verydeep.system.option_names import option
@@ -141,10 +143,14 @@ def write_web_page(
 
 
 def page_graph(model: Classifier) -> ModelProto:
-    """Return the dense graph of a net with its scores and its max-pooling layers as outputs."""
+    """Return the dense graph of a net with its scores and its max-pooling layers as outputs.
+
+    That of a model that tells unlike images also has what their distance is computed of.
+    """
     from onnx import TensorProto, helper
 
-    graph = onnx_graph(model, dense=True, outputs=(SCORES,))
+    told = (FEATURES, PROJECTIONS) if model.reference else ()
+    graph = onnx_graph(model, dense=True, outputs=(SCORES, *told))
     for name in _layers(graph):
         value = helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4)
         graph.graph.output.append(value)
@@ -196,8 +202,9 @@ def _page(model: Classifier, net: bytes, runtime: Runtime, weights: str) -> str:
 def _facts(model: Classifier) -> dict[str, Any]:
     """Return what the page's program needs to know."""
     scales = ", ".join(map(str, model.test_scales))
-    learned = model.abstention_for(model.test_protocol())
-    threshold, sets = (learned.threshold_alone, learned.sets) if learned else (None, None)
+    learned = _learned(model)
+    threshold, sets = (learned.threshold, learned.sets) if learned else (None, None)
+    familiar = learned.familiar if learned else None
     mirrored = ", averaged with the mirror image" if model.test_flip else ""
     calibrated = "; calibrated probabilities" if model.calibration else ""
     return {
@@ -207,12 +214,19 @@ def _facts(model: Classifier) -> dict[str, Any]:
         "thresholds": _thresholds(model),
         "temperature": model.calibration.temperature if model.calibration else None,
         "threshold": threshold.least if threshold else None,
+        "limit": familiar.limit if familiar else None,
         "possible": sets.least if sets else None,
         "coverage": sets.coverage if sets else None,
         "layers": [f"features.{name}" for name in model.net.block_ends],
         "how": f"Smallest side rescaled to {scales} pixels, evaluated densely{mirrored}"
         f"{calibrated}.",
     }
+
+
+def _learned(model: Classifier) -> Abstention | None:
+    """Return what holds for the page's test of an image; None if nothing was learned for it."""
+    learned = exported_abstention(model)
+    return learned if model.abstention_for(model.test_protocol()) else None
 
 
 def _thresholds(model: Classifier) -> list[float] | None:
@@ -240,12 +254,18 @@ def _lines(model: Classifier, weights: str) -> Iterator[str]:
         images = f" on {measured['images']:,} images" if "images" in measured else ""
         before = ", before its weights were rounded to 8 bits" if weights == "int8" else ""
         yield f"Measured top-1 error: {measured['top1_error']:.1f} %{images}{before}."
-    learned = model.abstention_for(model.test_protocol())
-    if learned and (kept := learned.threshold_alone):
+    learned = _learned(model)
+    if learned and (kept := learned.threshold):
         yield (
             f"It answers from {100 * kept.least:.1f} % on: at most {kept.error:g} % of its answers "
             "to images like those that it was calibrated on are wrong, with "
             f"{kept.confidence:g} % confidence."
+        )
+    if learned and (familiar := learned.familiar):
+        yield (
+            f"It refuses images whose {familiar.layer} features lie far from those of "
+            f"{plural(familiar.reference, 'training image')}, and at most {familiar.refused:g} % "
+            "of familiar images on average."
         )
     known = plural(len(model.classes), "class", "classes")
     if "mean_average_precision" in measured:

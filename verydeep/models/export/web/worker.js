@@ -3,6 +3,7 @@
 
 const SHOWN_CHANNELS = 12;
 const SMALLEST = 2 ** -126;  // the smallest normal float32
+const SHORTEST = 1e-12;  // length that features are divided by at least
 
 let ort = null;
 let session = null;
@@ -46,6 +47,20 @@ function sigmoid(scores) {
   return scores.map((score) => 1 / (1 + Math.exp(-score)));
 }
 
+// The sums of equally long lists of numbers.
+function sums([first, ...others]) {
+  return Array.from(first, (value, i) => others.reduce((sum, one) => sum + one[i], value));
+}
+
+// The distance from the training images: one minus the cosine of the views' mean features to the
+// nearest mean of a class. Projections are scalar products with these means, which have length one.
+function distanceOf(views) {
+  const features = sums(views.map((found) => found.features.data));
+  const projections = sums(views.map((found) => found.projections.data));
+  const length = Math.sqrt(features.reduce((sum, value) => sum + value * value, 0));
+  return 1 - Math.max(...projections) / Math.max(length, SHORTEST);
+}
+
 async function run(pixels, width, height, outputs) {
   const values = new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length);
   const images = new ort.Tensor("uint8", values, [1, height, width, 3]);
@@ -80,24 +95,22 @@ async function classify(message) {
   const start = performance.now();
   const rgb = withoutAlpha(message.rgba);
   const activation = facts.thresholds ? sigmoid : softmax;
-  const total = new Array(facts.classes.length).fill(0);
+  const usual = facts.limit === null ? ["scores"] : ["scores", "features", "projections"];
+  const views = [];
   let layers = [];
-  const views = facts.scales.length * (facts.flip ? 2 : 1);
   for (const [index, scale] of facts.scales.entries()) {
     const {pixels, width, height} = rescale(rgb, message.width, message.height, scale);
-    const wanted = index === 0 ? ["scores", ...facts.layers] : ["scores"];
-    const found = await run(pixels, width, height, wanted);
+    const found = await run(pixels, width, height, index === 0 ? [...usual, ...facts.layers] : usual);
     if (index === 0) layers = facts.layers.map((name) => strongest(name, found[name]));
-    const answers = [activation(meanScores(found.scores))];
-    if (facts.flip) {
-      const turned = await run(mirrored(pixels, width, height), width, height, ["scores"]);
-      answers.push(activation(meanScores(turned.scores)));
-    }
-    for (const answer of answers) answer.forEach((p, label) => { total[label] += p / views; });
+    views.push(found);
+    if (facts.flip) views.push(await run(mirrored(pixels, width, height), width, height, usual));
   }
+  const answers = views.map((found) => activation(meanScores(found.scores)));
+  const total = sums(answers).map((p) => p / views.length);
   const probabilities = facts.temperature
     ? softmax(total.map((p) => Math.log(Math.max(p, SMALLEST)) / facts.temperature)) : total;
-  return {probabilities, layers, milliseconds: performance.now() - start};
+  const distance = facts.limit === null ? null : distanceOf(views);
+  return {probabilities, distance, layers, milliseconds: performance.now() - start};
 }
 
 self.onmessage = async ({data}) => {

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import InputError, ModelError, plural
-from verydeep.evaluation.thresholds import USUAL
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.graph import SCORES, onnx_graph
 from verydeep.models.export.web.runtime import Runtime, find_runtime
@@ -195,7 +194,7 @@ def _page(model: Classifier, net: bytes, runtime: Runtime, weights: str) -> str:
 
 def _facts(model: Classifier) -> dict[str, Any]:
     """Return what the page's program needs to know."""
-    scales = ", ".join(map(str, model.test_scales))
+    scales, limits = ", ".join(map(str, model.test_scales)), model.label_thresholds
     learned = model.abstention_for(model.test_protocol())
     threshold, sets = (learned.threshold_alone, learned.sets) if learned else (None, None)
     mirrored = ", averaged with the mirror image" if model.test_flip else ""
@@ -204,7 +203,7 @@ def _facts(model: Classifier) -> dict[str, Any]:
         "classes": [model.title(label) for label in range(len(model.classes))],
         "scales": list(model.test_scales),
         "flip": model.test_flip,
-        "thresholds": _thresholds(model),
+        "thresholds": None if limits is None else list(limits),
         "temperature": model.calibration.temperature if model.calibration else None,
         "threshold": threshold.least if threshold else None,
         "possible": sets.least if sets else None,
@@ -213,13 +212,6 @@ def _facts(model: Classifier) -> dict[str, Any]:
         "how": f"Smallest side rescaled to {scales} pixels, evaluated densely{mirrored}"
         f"{calibrated}.",
     }
-
-
-def _thresholds(model: Classifier) -> list[float] | None:
-    """Return the thresholds of a multi-label classifier; None for others."""
-    if not model.multi_label:
-        return None
-    return list(model.thresholds.values) if model.thresholds else [USUAL] * len(model.classes)
 
 
 def _about(model: Classifier, net_size: int, weights: str, runtime: Runtime) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from verydeep.evaluation import label_metrics as ours
+from verydeep.evaluation.paired import precision_difference
 from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.thresholds import ENOUGH, USUAL, best_threshold, fit_thresholds
 
@@ -143,3 +144,29 @@ def test_rare_classes_share_a_threshold() -> None:
     assert fitted.values[1:] == (shared, shared)
     assert fitted.values[0] == best_threshold(likely[:, 0], truth[:, 0])
     assert (fitted.split, fitted.protocol, fitted.images) == ("val", "dense", 200)
+
+
+def test_the_difference_of_two_tests_is_that_of_a_naive_paired_bootstrap() -> None:
+    generator = np.random.default_rng(3)
+    truth = generator.random((60, 4)) < 0.3
+    first = generator.random((60, 4)).astype(np.float32) + 0.3 * truth
+    second = first - 0.2 * truth * (generator.random((60, 4)) < 0.4)
+
+    def mean_precision(scores: NDArray[np.floating], rows: NDArray[np.int64]) -> float:
+        found = [
+            sk.average_precision_score(truth[rows, label], scores[rows, label])
+            for label in range(4)
+            if truth[rows, label].any()
+        ]
+        return float(np.mean(found))
+
+    every = np.arange(60)
+    difference, interval = precision_difference(first, second, truth)
+    expected = mean_precision(second, every) - mean_precision(first, every)
+    assert difference == pytest.approx(100 * expected)
+    drawn = np.random.default_rng(0).integers(60, size=(200, 60))
+    each = [mean_precision(second, rows) - mean_precision(first, rows) for rows in drawn]
+    assert interval == pytest.approx(100 * np.quantile(each, (0.025, 0.975)))
+    assert precision_difference(first, first, truth) == (0, (0, 0))
+    alone = [ours.interval_of_mean(one, truth) for one in (first, second)]
+    assert interval[1] - interval[0] < 100 * (alone[0][1] - alone[0][0])  # pairs tell more

@@ -340,8 +340,6 @@ def test_what_needs_one_class_per_image_refuses_the_model(
         package.evaluate(trained_run, data=stripes, progress=False)
     with pytest.raises(ModelError, match="a temperature is of classes"):
         calibrate(multi_label_run, "val", progress=False)
-    with pytest.raises(ModelError, match="int8 variant is for classifiers of one class"):
-        package.quantize(multi_label_run, progress=False)
     with pytest.raises(DataError, match="a file of features needs one class per image"):
         package.features(trained_run, stripes, progress=False)
     image = stripes.parent / "test05.png"

@@ -145,6 +145,14 @@ def test_a_spoiled_variant_is_not_kept(run: Path, monkeypatch: pytest.MonkeyPatc
     assert not forget_int8(run)
 
 
+def test_a_relative_path_is_tried_from_another_folder(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert quantize("run", compute=ORT, images=5).kept
+    assert {"int8.onnx", "int8.json"} <= files(run)
+
+
 def test_images_of_the_calibration_cannot_judge(run: Path) -> None:
     with pytest.raises(InputError, match="calibrated on train cannot be judged on train"):
         quantize(run, split="train", compute=ORT)

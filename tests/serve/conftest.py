@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import pytest
 from PIL import Image
 from serving import LIMITS, Held, as_file, random_served, serving
+from tiny import find_chromium
 
 from verydeep.serve.models import ServedModel
 from verydeep.serve.service import Service
@@ -47,3 +49,15 @@ def client(running: tuple[str, Service]) -> Iterator[httpx2.Client]:
 def photograph(photographs: list[Image.Image]) -> bytes:
     """A photograph of 640x427 pixels as a JPEG file."""
     return as_file(photographs[0])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window, with a camera that shows a test image."""
+    program = find_chromium()
+    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    started = pytest.importorskip("playwright.sync_api").sync_playwright()
+    with started as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *camera])
+        yield opened
+        opened.close()

@@ -7,12 +7,15 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from leftovers import keeping
 from PIL import Image
 from random_nets import random_classifier
 
+from verydeep.evaluation.thresholds import Thresholds
 from verydeep.serve.answers import ImageAnswer
 from verydeep.serve.decoding import Decoded
 from verydeep.serve.models import ServedModel
@@ -37,6 +40,20 @@ def random_served(name: str = "tiny", kind: type[ServedModel] = ServedModel, **n
     """Return a narrow net A with random weights as a served model."""
     model = random_classifier(**{"name": "A", **net})
     return kind(name, model, model.test_protocol())
+
+
+def labelled_served(picture: Image.Image, wanted: Sequence[int]) -> ServedModel:
+    """Return a multi-label net for 7 classes that gives an image the labels of these ranks.
+
+    Every threshold lies halfway from a class's probability for the image to 0 or 1.
+    """
+    model = replace(random_classifier(name="A", num_classes=7), multi_label=True)
+    likely = model.predict_proba(picture)[0].astype(float)
+    chosen = np.isin(np.argsort(np.argsort(-likely)), wanted)
+    limits = np.where(chosen, likely / 2, (likely + 1) / 2).tolist()
+    fitted = Thresholds(tuple(limits), (True,) * 7, "val", "", 100)
+    model = replace(model, thresholds=fitted, titles={"class 1": "The first"})
+    return ServedModel("labels", model, model.test_protocol())
 
 
 class Held(ServedModel):

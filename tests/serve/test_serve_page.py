@@ -26,23 +26,11 @@ from served_page import (
     served_page,
 )
 from serving import random_served, serving
-from tiny import find_chromium, plant
+from tiny import plant
 
 from verydeep.system.csv_text import csv_text, digits
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A Chromium without a window, with a camera that shows a test image."""
-    program = find_chromium()
-    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    started = pytest.importorskip("playwright.sync_api").sync_playwright()
-    with started as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *camera])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

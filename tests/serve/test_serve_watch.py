@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from serving import as_file
+from serving import as_file, labelled_served, serving
 
+from verydeep.cli.text.predictions import predictions_as_rows
 from verydeep.errors import InputError
 from verydeep.serve.models import ServedModel
 from verydeep.serve.service import Service
@@ -77,6 +78,27 @@ def test_every_image_is_named_once_also_after_a_restart(
         assert [rows[name][f"class_{n}"] for n in range(1, 6)] == [k for k, _ in expected.ranking]
         assert float(rows[name]["probability_1"]) == pytest.approx(expected.probability, rel=1e-5)
         assert rows[name]["model"] == f"tiny@{served.version[:12]}"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_labels_have_the_column_of_predict(
+    photographs: list[Image.Image], tmp_path: Path, suffix: str
+) -> None:
+    folder, out = tmp_path / "inbox", tmp_path / f"named{suffix}"
+    folder.mkdir()
+    photographs[0].save(folder / "a.png")
+    (folder / "broken.png").write_bytes(b"no image")
+    served = labelled_served(photographs[0], [0, 6])
+    with serving([served]) as (_, service):
+        watched = Watched(folder, out, REST)
+        watch_until(watched, service, lambda: len(rows_of(out)) == 2)
+    rows = {row["file"]: row for row in rows_of(out)}
+    head, expected = predictions_as_rows(served.model.predict(folder / "a.png"))
+    assert [*rows["a.png"]][: len(head)] == head
+    assert rows["a.png"]["labels"] == expected[-1]
+    assert len(expected[-1].split("|")) == 2
+    assert not rows["broken.png"]["labels"]
+    assert rows["broken.png"]["fault"]
 
 
 def test_a_row_that_a_crash_has_cut_off_is_written_anew(

@@ -35,23 +35,32 @@ SWEEPS = 20
 """Maximum number of rounds of moves."""
 
 
-def divide_groups(labels: Ints, groups: Sequence[str], shares: Sequence[float], seed: int) -> Ints:
+def divide_groups(
+    labels: Ints,
+    groups: Sequence[str],
+    shares: Sequence[float],
+    seed: int,
+    images: Ints | None = None,
+) -> Ints:
     """Return the part of every image; images of one group are in one part.
 
     Args:
-        labels: Classes of the N images.
-        groups: Names of their groups.
+        labels: Classes of the N images; of multi-label images, those of all pairs of an image and
+            one of its classes.
+        groups: Names of the groups of the N images.
         shares: Share of each part, above 0; their sum is 1.
         seed: Random seed.
+        images: Image of each pair, every image at least once; None for one class per image.
 
     Returns:
         int64 (N,), from 0 to S - 1. A part may lack a class if there are few groups, see
         :func:`lacking`.
     """
     names, members = np.unique(np.asarray(groups, np.str_), return_inverse=True)
+    paired = members if images is None else members[images]
     best: tuple[float, Ints] | None = None
     for attempt in range(ATTEMPTS):
-        found = _Division(labels, members, np.asarray(shares, np.float64))
+        found = _Division(labels, paired, np.asarray(shares, np.float64))
         found.place(_drawn_order(names.tolist(), seed, attempt))
         if best is None or found.cost < best[0]:
             best = (found.cost, found.parts)

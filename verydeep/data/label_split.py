@@ -1,4 +1,4 @@
-"""Splits of multi-label images: iterative stratification (Sechidis et al. 2011).
+"""Splits and folds of multi-label images: iterative stratification (Sechidis et al. 2011).
 
 The rarest class is dealt first, each of its images to the split that still lacks most images of
 that class; classes that are left over then have images enough to even out. Images of none of the
@@ -9,50 +9,46 @@ K classes, N images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from verydeep.data.label_sets import LabelSet
 
 
-def stratify(sets: Sequence[LabelSet], shares: Mapping[str, float]) -> list[str]:
-    """Divide images into splits that have about the same share of every class.
+def deal_sets(sets: Sequence[LabelSet], shares: Sequence[float]) -> list[int]:
+    """Divide images into parts that have about their share of every class.
 
-    Unlike in the paper, ties are broken by the order of the splits instead of at random: the
+    Unlike in the paper, ties are broken by the order of the parts instead of at random: the
     caller orders the images.
 
     Args:
         sets: Classes of each image, N.
-        shares: Share of each split; the rest is ``train``.
+        shares: Share of each part, above 0; their sum is 1.
 
     Returns:
-        The split of each image, N.
+        The part of each image, N.
 
-    >>> stratify([(0,), (0,), (1,), (1,), (), ()], {"val": 0.5})
-    ['train', 'val', 'train', 'val', 'train', 'val']
+    >>> deal_sets([(0,), (0,), (0,), (1,), (1,), (1,)], [1 / 3] * 3)
+    [0, 1, 2, 0, 1, 2]
     """
-    wanted = {"train": 1.0 - sum(shares.values()), **shares}
-    splits = [name for name, share in wanted.items() if share > 0]
+    parts = range(len(shares))
     images: dict[int, list[int]] = {}
     for number, one in enumerate(sets):
         for label in one:
             images.setdefault(label, []).append(number)
-    lacking = {
-        split: {label: wanted[split] * len(own) for label, own in images.items()}
-        for split in splits
-    }
-    room = {split: wanted[split] * len(sets) for split in splits}
-    dealt: dict[int, str] = {}
+    lacking = [{label: share * len(own) for label, own in images.items()} for share in shares]
+    room = [share * len(sets) for share in shares]
+    dealt: dict[int, int] = {}
 
     def deal(number: int, label: int | None) -> None:
-        def need(split: str) -> tuple[float, float]:
-            own = 0.0 if label is None else lacking[split][label]
-            return round(own, 9), round(room[split], 9)
+        def need(part: int) -> tuple[float, float]:
+            own = 0.0 if label is None else lacking[part][label]
+            return round(own, 9), round(room[part], 9)
 
-        split = max(splits, key=need)
-        dealt[number] = split
-        room[split] -= 1
+        part = max(parts, key=need)
+        dealt[number] = part
+        room[part] -= 1
         for one in sets[number]:
-            lacking[split][one] -= 1
+            lacking[part][one] -= 1
             left[one] -= 1
 
     left = {label: len(own) for label, own in images.items()}

@@ -130,8 +130,6 @@ def read_dataset(
     dataset = _read(DataSource(data, layout, task), stream, progress)
     if task is not None and dataset.multi_label != (task == "multi-label"):
         raise _of_another_task(dataset)
-    if rule or one:
-        dataset.check_single_label("a split by group" if rule else "a cross-validation")
     if dataset.stream is not None and "val" not in dataset.splits:
         raise DataError(
             f"{dataset.place}: cannot draw a validation split from a stream; name shards for it "

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from verydeep.data.dataset import relative_name
 from verydeep.data.group_split import divide_groups, lacking
 from verydeep.data.images.member import ImageSource
-from verydeep.data.label_split import stratify
+from verydeep.data.label_sets import LabelSet
+from verydeep.data.label_split import deal_sets
 from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, plural
 from verydeep.system.option_names import option
@@ -52,7 +53,7 @@ def cut(
     """
     samples = Samples.of(samples)
     if samples.label_sets is not None:
-        return _cut_sets(samples, root, shares, seed, names)
+        return _cut_sets(samples, root, shares, seed, groups, names)
     labels = samples.labels
     if groups is not None:
         return _cut_groups(samples, root, shares, seed, groups, names)
@@ -82,30 +83,86 @@ def cut(
 
 
 def _cut_sets(
-    samples: Samples, root: Path, shares: Mapping[str, float], seed: int, names: Sequence[str]
+    samples: Samples,
+    root: Path,
+    shares: Mapping[str, float],
+    seed: int,
+    groups: Sequence[str] | None,
+    names: Sequence[str],
 ) -> dict[str, Samples]:
-    assert samples.label_sets is not None
+    """Divide multi-label images; every class must be in train, but may lack in a small split."""
+    kept = {name: share for name, share in shares.items() if share}
+    parts = {"train": 1.0 - sum(kept.values()), **kept}
+    divided = _deal_sets(samples, root, [*parts.values()], seed, groups)
     places = dict(enumerate(samples.paths))
-    hashes = {n: _hash(seed, relative_name(place, root)) for n, place in places.items()}
-    order = sorted(places, key=hashes.__getitem__)
-    sets = [samples.label_sets[label] for label in samples.labels.tolist()]
-    found = dict(zip(order, stratify([sets[n] for n in order], shares), strict=True))
     chosen = {
-        split: _in_order_of_names([n for n in places if found[n] == split], places)
-        for split in ("train", *(name for name, share in shares.items() if share))
+        split: _in_order_of_names(np.flatnonzero(divided == part).tolist(), places)
+        for part, split in enumerate(parts)
     }
-    trained = {label for number in chosen["train"] for label in sets[number]}
-    for label in sorted({label for one in sets for label in one} - trained):
-        name = names[label] if label < len(names) else label
-        raise DataError(
-            f"{root}: class {name} has too few images to split into {', '.join(chosen)}; add "
-            "images, or make the splits yourself"
-        )
+    _check_sets(samples, divided == 0, groups, f"split into {', '.join(parts)}", names, root)
     return {
         split: samples.take(numbers)
         for split, numbers in chosen.items()
         if numbers or split == "train"
     }
+
+
+def _deal_sets(
+    samples: Samples,
+    root: Path,
+    shares: Sequence[float],
+    seed: int,
+    groups: Sequence[str] | None,
+) -> NDArray[np.int64]:
+    """Return the part of every multi-label image, int64 (N,)."""
+    sets = _sets_of(samples)
+    if groups is not None:
+        # Images of none of the classes count as one of a class of their own.
+        none = 1 + max((label for one in sets for label in one), default=-1)
+        filled = [one or (none,) for one in sets]
+        images = np.repeat(np.arange(len(sets)), [len(one) for one in filled])
+        labels = np.array([label for one in filled for label in one], np.int64)
+        return divide_groups(labels, groups, shares, seed, images)
+    hashes = [_hash(seed, relative_name(path, root)) for path in samples.paths]
+    order = sorted(range(len(samples)), key=hashes.__getitem__)
+    dealt = np.empty(len(samples), np.int64)
+    dealt[order] = deal_sets([sets[number] for number in order], shares)
+    return dealt
+
+
+def _sets_of(samples: Samples) -> list[LabelSet]:
+    """Return the classes of every image."""
+    assert samples.label_sets is not None
+    return [samples.label_sets[label] for label in samples.labels.tolist()]
+
+
+def _check_sets(
+    samples: Samples,
+    trained: NDArray[np.bool_],
+    groups: Sequence[str] | None,
+    aim: str,
+    names: Sequence[str],
+    root: Path,
+) -> None:
+    """Raise an error if the training images lack a class.
+
+    Args:
+        samples: All images.
+        trained: True for images to train on, bool (N,).
+        groups: Names of the images' groups; None without.
+        aim: What cannot be done, for the message.
+        names: Class names.
+        root: Folder of the images.
+    """
+    sets = _sets_of(samples)
+    seen = {label for number in np.flatnonzero(trained).tolist() for label in sets[number]}
+    lacking = sorted({label for one in sets for label in one} - seen)
+    if lacking:
+        few = "images" if groups is None else f"groups ({option('group_by')})"
+        raise DataError(
+            f"{root}: class {_named(lacking[0], names)} has too few {few} to {aim}; add images, "
+            "or make the splits yourself"
+        )
 
 
 def _cut_groups(
@@ -150,9 +207,15 @@ def deal_folds(
         The fold of every image from 0 on, int64 (N,).
 
     Raises:
-        DataError: A class has fewer images, or groups, than folds.
+        DataError: A class has fewer images, or groups, than folds; of multi-label images, one fold
+            has all images of a class.
     """
     samples = Samples.of(samples)
+    if samples.label_sets is not None:
+        dealt = _deal_sets(samples, root, [1 / folds] * folds, seed, groups)
+        for fold in range(folds):
+            _check_sets(samples, dealt != fold, groups, f"make {folds} folds", names, root)
+        return dealt
     labels = samples.labels.astype(np.int64)
     if groups is not None:
         divided = divide_groups(labels, groups, [1 / folds] * folds, seed)

@@ -141,6 +141,35 @@ def interval_of_mean(
         resamples: B.
         seed: Random seed.
     """
+    return middle_of(resampled_means(posteriors, truth, resamples, seed))
+
+
+def middle_of(values: Values) -> tuple[float, float]:
+    """Return the limits of the middle 95 % of values, leaving out NaN; NaN if there are no others.
+
+    >>> low, high = middle_of(np.arange(1001.0))
+    >>> round(low), round(high)
+    (25, 975)
+    """
+    if not np.isfinite(values).any():
+        return float("nan"), float("nan")
+    low, high = np.nanquantile(values, (0.025, 0.975)).tolist()
+    return low, high
+
+
+def resampled_means(
+    posteriors: ArrayLike, truth: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
+) -> Values:
+    """Return the mean average precision of bootstrap samples of the images, (B,).
+
+    The samples depend on ``seed`` and N alone: those of two tests of the same images are pairs.
+
+    Args:
+        posteriors: (N, K).
+        truth: bool (N, K).
+        resamples: B.
+        seed: Random seed.
+    """
     scores, true = np.asarray(posteriors), np.asarray(truth, bool)
     images = len(scores)
     drawn = np.random.default_rng(seed).integers(images, size=(resamples, images))
@@ -150,10 +179,8 @@ def interval_of_mean(
         for label in np.flatnonzero(true.any(0))
     ]
     if not by_class:
-        return float("nan"), float("nan")
-    means = [mean_of_known(values) for values in np.stack(by_class, 1)]
-    low, high = np.nanquantile(means, (0.025, 0.975)).tolist()
-    return low, high
+        return np.full(resamples, np.nan)
+    return np.array([mean_of_known(values) for values in np.stack(by_class, 1)], np.float64)
 
 
 def counts_of(predicted: ArrayLike, truth: ArrayLike) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Confidence intervals of the difference between two tests on the same images.
 
-N images.
+N images, K classes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,13 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+
+from verydeep.evaluation.label_metrics import (
+    average_precisions,
+    mean_of_known,
+    middle_of,
+    resampled_means,
+)
 
 Z = 1.959964
 """Quantile of the normal distribution for 95 %."""
@@ -51,3 +58,20 @@ def mean_difference(
     mean = float(each.mean())
     margin = Z * float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.inf
     return mean, (mean - margin, mean + margin)
+
+
+def precision_difference(
+    first: NDArray[np.float32], second: NDArray[np.float32], truth: NDArray[np.bool_]
+) -> tuple[float, tuple[float, float]]:
+    """Return how much higher the second mean average precision is, in points, with its interval.
+
+    The 95 % interval is a bootstrap over images: both tests are measured on the same resamples.
+
+    Args:
+        first: Posteriors of the first test, (N, K).
+        second: Posteriors of the second test, (N, K).
+        truth: True for the classes of each image, (N, K).
+    """
+    means = [mean_of_known(average_precisions(likely, truth)) for likely in (first, second)]
+    low, high = middle_of(resampled_means(second, truth) - resampled_means(first, truth))
+    return 100 * (means[1] - means[0]), (100 * low, 100 * high)

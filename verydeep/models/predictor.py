@@ -296,11 +296,20 @@ class Predictor:
         rows = [one.probabilities for one in found if one.probabilities is not None]
         return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
 
-    def _predicted(self, likely: NDArray[np.float32]) -> list[int]:
-        """Return the classes above their thresholds, most likely first."""
-        limits = self.thresholds.values if self.thresholds else (USUAL,) * len(self.classes)
+    @property
+    def label_thresholds(self) -> tuple[float, ...] | None:
+        """Probability from which each class is predicted, K; None unless multi-label."""
+        if not self.multi_label:
+            return None
+        return self.thresholds.values if self.thresholds else (USUAL,) * len(self.classes)
+
+    def _labels(self, likely: NDArray[np.float32]) -> tuple[str, ...] | None:
+        """Return the classes above their thresholds, most likely first; None unless multi-label."""
+        limits = self.label_thresholds
+        if limits is None:
+            return None
         ranked = likeliest(likely[None], len(self.classes))[0].tolist()
-        return [label for label in ranked if likely[label] >= limits[label]]
+        return tuple(self.title(label) for label in ranked if likely[label] >= limits[label])
 
     def _with(self, decided: Decisions, index: int, prediction: Prediction) -> Prediction:
         """Return a prediction with what was decided about its image."""
@@ -336,5 +345,5 @@ class Predictor:
             tuple(ranking),
             class_name=self.classes[labels[0]],
             probabilities=likely.copy(),
-            labels=tuple(map(self.title, self._predicted(likely))) if self.multi_label else None,
+            labels=self._labels(likely),
         )

@@ -33,6 +33,7 @@ class ServedModelInfo(ModelInfo):
     scales: list[int] = Field(description="Smallest sides that images are rescaled to, in pixels.")
     boxes: bool = Field(description="Whether answers have boxes.")
     explains: bool = Field(description="Whether /v1/explain answers for this model.")
+    multi_label: bool = Field(description="Whether an image may have several classes, or none.")
 
 
 class ClassName(Answer):
@@ -52,6 +53,12 @@ class RankedClass(ClassName):
     """A class with its probability."""
 
     probability: float = Field(ge=0, le=1, description="Posterior probability.")
+    threshold: float | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="Of a multi-label model, the probability from which the class is a label; "
+        "absent of others.",
+    )
 
 
 class ClassBox(Answer):
@@ -70,6 +77,11 @@ class ImageAnswer(Answer):
     width: int | None = Field(None, description="Width of the upright image, in pixels.")
     height: int | None = Field(None, description="Height of the upright image, in pixels.")
     ranking: list[RankedClass] = Field([], description="Most likely classes, in descending order.")
+    labels: list[str] | None = Field(
+        None,
+        description="Of a multi-label model, the classes that reach their thresholds, most likely "
+        "first; null of others.",
+    )
     abstained: bool | None = Field(
         None, description="Whether the model declines to answer; null if it never does."
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
@@ -39,6 +39,9 @@ SHOWN: tuple[Show, ...] = ("overlay", "map", "boxes")
 STRONGEST = 0.85
 """Opacity of the map where it is strongest."""
 
+MOST_LABELS = 10
+"""Maximum number of labels in one map; the likeliest are taken."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExplainWish:
@@ -48,7 +51,8 @@ class ExplainWish:
         show: ``overlay``: the map over the image, with the box of the class if the model has
             boxes; ``map``: the map alone, transparent where it is low, of the image's shape;
             ``boxes``: the image with the boxes of the likeliest classes.
-        label: Class to explain, by name or title; None takes the likeliest.
+        label: Class to explain, by name or title; None takes the likeliest, or the labels that a
+            multi-label model gives the image.
         layer: Convolution whose map is taken; None takes the last.
         top: Number of classes whose boxes are drawn.
     """
@@ -115,13 +119,13 @@ class _Found:
 
     Attributes:
         heat: Map from 0 to 1, float32 (H, W); None if it is not wanted.
-        name: Name of the explained class.
+        names: Names of the explained classes.
         over: Whether the map is laid over the image.
         answer: Answer with boxes; None without.
     """
 
     heat: NDArray[np.float32] | None = None
-    name: str | None = None
+    names: tuple[str, ...] = ()
     over: bool = False
     answer: ImageAnswer | None = None
 
@@ -129,24 +133,28 @@ class _Found:
 def _compute(served: ServedModel, decoded: Decoded, wish: ExplainWish) -> _Found:
     """Ask the nets, in the thread of the models."""
     boxed = served.boxes is not None and wish.show != "map"
-    answer = served.answer([decoded], wish.top)[0] if boxed else None
+    labelled = served.model.multi_label and wish.label is None
+    answer = served.answer([decoded], wish.top)[0] if boxed or labelled else None
     if wish.show == "boxes":
         return _Found(answer=answer)
     # The smallest of the scales that the answers use.
     pixels = min(decoded.pixels, key=np.size)
     try:
-        subject = _subject(served, pixels, wish.label)
-        heat = _heat(served, subject, pixels.shape[0], pixels.shape[1], wish.layer)
+        found: Sequence[str | None] = (answer.labels if answer else None) or [wish.label]
+        subjects = _subjects(served, pixels, found[:MOST_LABELS])
+        maps = [_heat(served, one, pixels.shape[:2], wish.layer) for one in subjects]
     except MissingExtra as error:
         raise Problem(501, "missing-extra", str(error)) from None
     except InputError as error:
         raise Problem(422, "bad-parameter", str(error)) from None
-    return _Found(heat, served.model.classes[subject.label], wish.show == "overlay", answer)
+    names = tuple(served.model.classes[one.label] for one in subjects)
+    over = wish.show == "overlay"
+    return _Found(np.max(maps, axis=0), names, over, answer if boxed else None)
 
 
 def _draw(picture: Image.Image, size: tuple[int, int], found: _Found) -> Drawing:
     """Draw what the nets say on an image whose boxes are in pixels of ``size``."""
-    headers = {} if found.name is None else {"X-Verydeep-Class": quote(found.name)}
+    headers = {"X-Verydeep-Class": ",".join(map(quote, found.names))} if found.names else {}
     drawn = picture
     if found.heat is not None:
         drawn = colour(found.heat).resize(picture.size, Image.Resampling.BILINEAR)
@@ -160,8 +168,13 @@ def _draw(picture: Image.Image, size: tuple[int, int], found: _Found) -> Drawing
     return Drawing(file.getvalue(), headers)
 
 
-def _subject(served: ServedModel, pixels: NDArray[np.uint8], label: str | None) -> Subject:
-    """Return the subject: the whole image, or the central crop if that is all the model sees."""
+def _subjects(
+    served: ServedModel, pixels: NDArray[np.uint8], labels: Sequence[str | None]
+) -> list[Subject]:
+    """Return a subject for each class; None means the likeliest.
+
+    It is the whole image, or the central crop if that is all the model sees.
+    """
     import torch
 
     from verydeep.data.geometry import center_window
@@ -177,9 +190,10 @@ def _subject(served: ServedModel, pixels: NDArray[np.uint8], label: str | None) 
             f"rescaled to {sides[1]}x{sides[0]} pixels, the image is too large to explain: at most "
             f"{MOST_PIXELS:,} pixels; cut it"
         )
-    chosen = None if label is None else find_class(model, label)
+    chosen = [None if label is None else find_class(model, label) for label in labels]
     shown = torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
-    return make_subject(model, "image", shown, chosen)
+    first = make_subject(model, "image", shown, chosen[0])
+    return [first, *(replace(first, label=label) for label in chosen[1:] if label is not None)]
 
 
 def is_central(served: ServedModel) -> bool:
@@ -188,7 +202,7 @@ def is_central(served: ServedModel) -> bool:
 
 
 def _heat(
-    served: ServedModel, subject: Subject, height: int, width: int, layer: str | None
+    served: ServedModel, subject: Subject, size: tuple[int, ...], layer: str | None
 ) -> NDArray[np.float32]:
     """Return the map from 0 to 1, float32 (H, W), zero outside the central crop."""
     from verydeep.data.geometry import center_window
@@ -199,6 +213,7 @@ def _heat(
     heat = heat / most if most > 0 else np.zeros_like(heat)
     if not is_central(served):
         return heat
+    height, width = size
     whole = np.zeros((height, width), np.float32)
     whole[center_window(height, width, served.model.input_size).slices] = heat
     return whole

@@ -21,7 +21,6 @@ from verydeep.evaluation.protocol import Scales, TestProtocol
 from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.identity import model_key
 from verydeep.models.loading import load_any_classifier
-from verydeep.models.prediction import Prediction
 from verydeep.serve.answers import (
     ClassBox,
     ClassName,
@@ -140,7 +139,10 @@ class ServedModel:
                 width=one.size[1],
                 height=one.size[0],
                 ranking=self._ranking(prediction.probabilities, top),
-                **self._abstention(prediction),
+                labels=self._names(prediction.labels),
+                abstained=prediction.abstained,
+                reason=prediction.reason,
+                class_set=self._names(prediction.class_set),
             )
             for one, prediction in zip(images, found, strict=True)
         ]
@@ -151,8 +153,13 @@ class ServedModel:
         return [self._ranked(label, float(likely[label])) for label in labels]
 
     def _ranked(self, label: int, probability: float) -> RankedClass:
-        name, title = self.model.classes[label], self.model.title(label)
-        return RankedClass(class_name=name, title=title, probability=min(max(probability, 0), 1))
+        limits = self.model.label_thresholds
+        return RankedClass(
+            class_name=self.model.classes[label],
+            title=self.model.title(label),
+            probability=min(max(probability, 0), 1),
+            threshold=None if limits is None else limits[label],
+        )
 
     def _located(self, tested: DecodedPictures, top: int) -> list[ImageAnswer]:
         """Return answers with boxes, as ``verydeep predict --boxes`` gives them."""
@@ -179,19 +186,13 @@ class ServedModel:
             )
         return answers
 
-    def _abstention(self, prediction: Prediction) -> dict[str, Any]:
-        """Return whether the model declines to answer, why, and its set of classes.
+    def _names(self, titles: Sequence[str] | None) -> list[str] | None:
+        """Return the names of classes by their titles; None without a list of them."""
+        return None if titles is None else [self._by_title.get(one, one) for one in titles]
 
-        A model that was not calibrated for this has none of them.
-        """
-        titles = prediction.class_set
-        return {
-            "abstained": prediction.abstained,
-            "reason": prediction.reason,
-            "class_set": None
-            if titles is None
-            else [self._by_title.get(one, one) for one in titles],
-        }
+    def titles_of(self, names: Sequence[str]) -> list[str]:
+        """Return the display names of classes."""
+        return [self.model.title(self.model.classes.index(name)) for name in names]
 
     def info(self) -> ModelInfo:
         """Return how answers name the model."""
@@ -225,6 +226,7 @@ class ServedModel:
             "scales": list(self.scales),
             "boxes": self.boxes is not None,
             "explains": self.explains,
+            "multi_label": self.model.multi_label,
         }
 
     def warm(self) -> None:
@@ -278,7 +280,7 @@ def _load(
     compute: Compute,
     progress: Progress,
 ) -> ServedModel:
-    model = load_any_classifier(place, compute)
+    model = load_any_classifier(place, compute, multi_label=None)
     if model.dimensions == 3 or not model.classes:
         what = "a net for volumes" if model.dimensions == 3 else "convolutions without classes"
         raise ModelError(f"{place}: {what}; the service names images")
@@ -305,6 +307,11 @@ def _boxes(
 
     if not isinstance(model, Classifier):
         raise ModelError(f"{option('boxes')} needs model or run folders, not other files")
+    if model.multi_label:
+        raise ModelError(
+            f"{option('boxes')}: the boxes are of the one class of an image, and {model.name} is a "
+            "multi-label classifier; serve it without"
+        )
     if views.center:
         raise ModelError(f"{option('boxes')} looks at whole images: leave out {option('center')}")
     nets = tuple(load_localizer(place, compute) for place in places)

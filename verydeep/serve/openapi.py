@@ -60,7 +60,11 @@ _EXPLAIN = (
         "alone, transparent where it is low, in the image's shape; boxes: the image with boxes.",
         {"type": "string", "enum": ["overlay", "map", "boxes"], "default": "overlay"},
     ),
-    _parameter("class", "Class to explain; default: the likeliest.", {"type": "string"}),
+    _parameter(
+        "class",
+        "Class to explain; default: the likeliest, or the labels that a multi-label model gives.",
+        {"type": "string"},
+    ),
     _parameter("layer", "Convolution to explain; default: the last.", {"type": "string"}),
     _parameter(
         "top",

@@ -244,7 +244,9 @@ def plain(name: str) -> str:
 
 def columns_of(served: ServedModel) -> list[str]:
     """Return the columns of a table: those of ``verydeep predict --csv``, and some."""
-    return ["file", *_ranked_columns(served), "abstained", "reason", "set", "fault", "model"]
+    labels = ["labels"] if served.model.multi_label else []
+    more = ("abstained", "reason", "set", "fault", "model")
+    return ["file", *_ranked_columns(served), *labels, *more]
 
 
 def _ranked_columns(served: ServedModel) -> Iterator[str]:
@@ -257,6 +259,7 @@ def row_of(name: str, answer: ImageAnswer, served: ServedModel) -> Row:
     """Return the row of an image."""
     row: Row = {
         "file": name,
+        "labels": None if answer.labels is None else "|".join(served.titles_of(answer.labels)),
         "abstained": answer.abstained,
         "reason": answer.reason,
         "set": None if answer.class_set is None else "|".join(answer.class_set),

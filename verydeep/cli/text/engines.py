@@ -49,24 +49,46 @@ def _in_words(verdict: Verdict) -> str:
 
 def quantization_as_text(value: dict[str, Any]) -> str:
     """Return the outcome of a quantization as text."""
-    fp32, int8 = value["fp32"], value["int8"]
+    several = "precision_difference" in value
+    title, key, kind, sign = (
+        ("mean average precision", "mean_average_precision", "precision", -1)
+        if several
+        else ("top-1 error", "top1_error", "error", 1)
+    )
     rows = [
-        ("", "top-1 error", "loss"),
-        ("fp32", f"{fp32['top1_error']:.2f} %", f"{fp32['loss']:.4f}"),
-        ("int8", f"{int8['top1_error']:.2f} %", f"{int8['loss']:.4f}"),
+        ("", title, "loss"),
+        *((name, f"{value[name][key]:.2f} %", f"{value[name]['loss']:.4f}") for name in _VARIANTS),
         (
             "difference",
-            f"{value['error_difference']:+.2f} points",
+            f"{value[f'{kind}_difference']:+.2f} points",
             f"{value['loss_difference']:+.4f}",
         ),
-        ("95 % interval", _interval(value["error_interval"], 2), _interval(value["loss_interval"])),
-        ("bound", f"{value['error_bound']:+.2f} points", f"{value['loss_bound']:+.4f}"),
+        (
+            "95 % interval",
+            _interval(value[f"{kind}_interval"], 2),
+            _interval(value["loss_interval"]),
+        ),
+        ("bound", f"{sign * value[f'{kind}_bound']:+.2f} points", f"{value['loss_bound']:+.4f}"),
     ]
+    more = _labels if several else _errors
     return (
         f"{value['images']:,} images of {value['split']}, {value['protocol']}, engine "
-        f"{value['engine']}\n{align(rows)}\n"
+        f"{value['engine']}\n{align(rows)}\n{more(value)}\n{_end(value)}"
+    )
+
+
+_VARIANTS = ("fp32", "int8")
+
+
+def _labels(value: dict[str, Any]) -> str:
+    fp32, int8 = (value[name]["micro_f1"] for name in _VARIANTS)
+    return f"micro F1 at the model's thresholds: fp32 {fp32:.2f} %, int8 {int8:.2f} %"
+
+
+def _errors(value: dict[str, Any]) -> str:
+    return (
         f"only fp32 wrong: {value['only_fp32_wrong']}, only int8 wrong: "
-        f"{value['only_int8_wrong']} (McNemar: p = {value['p_value']:.3f})\n{_end(value)}"
+        f"{value['only_int8_wrong']} (McNemar: p = {value['p_value']:.3f})"
     )
 
 

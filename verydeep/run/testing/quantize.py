@@ -5,25 +5,20 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from verydeep.data.dataset import Dataset
 from verydeep.data.fingerprint import record_samples
 from verydeep.data.pipeline.rescaled import Pixels, TestPictures
 from verydeep.data.read import Data
 from verydeep.data.samples import Samples
-from verydeep.errors import InputError, ModelError
-from verydeep.evaluation.evaluate import evaluate_samples, relabel
-from verydeep.evaluation.metrics import log_losses
-from verydeep.evaluation.paired import error_difference, mean_difference
+from verydeep.errors import InputError
+from verydeep.evaluation.evaluate import relabel
 from verydeep.evaluation.protocol import TestProtocol
-from verydeep.evaluation.result import EvaluationResult
-from verydeep.evaluation.significance import mcnemar
 from verydeep.evaluation.view_batching import show
 from verydeep.evaluation.views import Center
 from verydeep.models.classifier import Classifier, load_classifier
@@ -33,91 +28,15 @@ from verydeep.models.loading import is_multi_label
 from verydeep.models.path import INT8, INT8_RECORD, find_model, int8_in, is_weights
 from verydeep.run.testing.bench import data_for, output_folder
 from verydeep.run.testing.overlap import run_of
+from verydeep.run.testing.quantization import AnyQuantization, guard_of
 from verydeep.system.device import choose_machine, installed_version, processor_name
 from verydeep.system.files import write_json
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
-from verydeep.system.summary import Rows, Summary
-
-ERROR_BOUND = 1.0
-"""Largest accepted increase of the top-1 error, in points."""
-
-LOSS_BOUND = 0.05
-"""Largest accepted increase of the loss, in nats."""
 
 CALIBRATION_IMAGES = 128
 """Default number of images that the ranges of activations are measured on."""
-
-
-@dataclass(frozen=True, repr=False)
-class Quantization(Summary):
-    """An int8 variant, and its test against fp32 on the same images.
-
-    Attributes:
-        kept: True if the variant was written into the model folder.
-        within: True if error and loss are within the bounds.
-        split: Split of the test.
-        protocol: Protocol of the test, in words.
-        images: Number of images of the test.
-        fp32: ``top1_error`` in percent and ``loss`` in nats of eager PyTorch in fp32.
-        int8: The same of the variant.
-        error_difference: Increase of the top-1 error, in points.
-        error_interval: Its 95 % confidence interval (Agresti & Min).
-        loss_difference: Increase of the loss, in nats.
-        loss_interval: Its 95 % confidence interval.
-        only_fp32_wrong: Images that only fp32 got wrong.
-        only_int8_wrong: Images that only int8 got wrong.
-        p_value: McNemar's exact test of equal errors.
-        error_bound: Largest accepted increase of the error, in points.
-        loss_bound: Largest accepted increase of the loss, in nats.
-        calibrated_on: Split, number and fingerprint of the calibration images.
-        engine: Engine of the test in int8.
-        processor: Processor of the test.
-        versions: Versions of the packages that wrote and tested it.
-        net: Hash of the weights that it was made from.
-        forced: True if it was kept although it is not within the bounds.
-    """
-
-    kept: bool
-    within: bool
-    split: str
-    protocol: str
-    images: int
-    fp32: dict[str, float]
-    int8: dict[str, float]
-    error_difference: float
-    error_interval: tuple[float, float]
-    loss_difference: float
-    loss_interval: tuple[float, float]
-    only_fp32_wrong: int
-    only_int8_wrong: int
-    p_value: float
-    error_bound: float
-    loss_bound: float
-    calibrated_on: dict[str, Any]
-    engine: str | None
-    processor: str
-    versions: dict[str, str | None]
-    net: str
-    forced: bool = False
-
-    def facts(self) -> Rows:
-        """Yield the facts to show."""
-        low, high = self.error_interval
-        yield "int8 variant", "kept" if self.kept else "not kept"
-        yield (
-            "top-1 error",
-            f"{self.int8['top1_error']:.2f} %, in fp32 {self.fp32['top1_error']:.2f} % "
-            f"({self.error_difference:+.2f} points, 95 %: {low:+.2f} to {high:+.2f})",
-        )
-        yield "loss", f"{self.int8['loss']:.4f}, in fp32 {self.fp32['loss']:.4f}"
-        yield "images", f"{self.images:,} of {self.split}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        plain = asdict(self)
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
 
 def quantize(
@@ -132,12 +51,16 @@ def quantize(
     layout: str | None = None,
     compute: Compute | str | None = None,
     progress: ProgressWish = None,
-) -> Quantization:
+) -> AnyQuantization:
     """Write an int8 variant of a model into its folder, if it answers nearly as well.
 
     Ranges of activations are measured on images of the training split. The variant is then compared
     with fp32 image by image on another split. It is kept if the top-1 error rises by at most
-    :data:`ERROR_BOUND` points and the loss by at most :data:`LOSS_BOUND` nats. It answers where
+    :data:`~verydeep.run.testing.quantization.ERROR_BOUND` points and the loss by at most
+    :data:`~verydeep.run.testing.quantization.LOSS_BOUND` nats; of a multi-label model, if the mean
+    average precision falls by at most
+    :data:`~verydeep.run.testing.quantization.PRECISION_BOUND` points and the loss rises by at most
+    :data:`~verydeep.run.testing.quantization.LABEL_LOSS_BOUND` nats. It answers where
     ``precision="int8"`` is asked for; all else is unchanged.
 
     Args:
@@ -163,14 +86,15 @@ def quantize(
             f"{model}: published weights have no folder to write to; import them first: verydeep "
             "import"
         )
-    if is_multi_label(model):
-        raise ModelError(f"{model}: the int8 variant is for classifiers of one class per image")
-    dataset = data_for([model], data, layout, progress, split)
+    several = is_multi_label(model)
+    dataset = data_for([model], data, layout, progress, split, multi_label=several)
     other = _other_split(dataset, split)
     folder = find_model(model)
     run = run_of(model)
     with output_folder(run.path if run else folder):
-        loaded = load_classifier(folder, Compute("cpu", "fp32", engine="torch"))
+        loaded = load_classifier(
+            folder, Compute("cpu", "fp32", engine="torch"), multi_label=several
+        )
         loaded.net.check_dense("an int8 variant")
         drawn = _drawn(relabel(dataset, "train", loaded.classes), images, seed)
         part = Path(tempfile.mkdtemp(prefix=".int8-", dir=folder))
@@ -264,12 +188,12 @@ def _compare(
     protocol: TestProtocol,
     compute: Compute,
     progress: Progress,
-) -> Quantization:
+) -> AnyQuantization:
     """Test fp32 and int8 on the same images, and compare them image by image."""
     quantized = replace(model, int8=variant, machine=choose_machine(None, "int8", compute.engine))
-    samples = relabel(dataset, split, model.classes)
-    results = [
-        evaluate_samples(
+    samples, guard = relabel(dataset, split, model.classes), guard_of(model)
+    first, second = (
+        guard.test(
             [net],
             samples,
             protocol.for_model(model),
@@ -279,39 +203,19 @@ def _compare(
             progress=progress,
         )
         for net in (model, quantized)
-    ]
-    first, second = results
+    )
     if first.images < 2:
         raise InputError(f"{split}: one image cannot tell how well int8 answers")
-    found = mcnemar(first.answers.wrong, second.answers.wrong)
-    of_error = error_difference(found.only_first_wrong, found.only_second_wrong, first.images)
-    of_loss = mean_difference(*(_losses(result) for result in results))
     packages = ("verydeep", "torch", "onnx", "onnxruntime", "openvino")
-    return Quantization(
-        kept=False,
-        within=of_error[0] <= ERROR_BOUND and of_loss[0] <= LOSS_BOUND,
+    return guard.judge(
+        first,
+        second,
         split=split,
         protocol=str(protocol.for_model(model)),
         images=first.images,
-        fp32={"top1_error": first.top1_error, "loss": first.loss},
-        int8={"top1_error": second.top1_error, "loss": second.loss},
-        error_difference=of_error[0],
-        error_interval=of_error[1],
-        loss_difference=of_loss[0],
-        loss_interval=of_loss[1],
-        only_fp32_wrong=found.only_first_wrong,
-        only_int8_wrong=found.only_second_wrong,
-        p_value=found.p_value,
-        error_bound=ERROR_BOUND,
-        loss_bound=LOSS_BOUND,
         calibrated_on={},
         engine=quantized.engine.name,
         processor=processor_name(),
         versions={name: installed_version(name) for name in packages},
         net=weights_key(model),
     )
-
-
-def _losses(result: EvaluationResult) -> NDArray[np.float64]:
-    """Return −log probability of the true class of every image, (N,)."""
-    return np.asarray(log_losses(result.answers.posteriors, result.answers.labels), np.float64)

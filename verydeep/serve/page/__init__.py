@@ -6,6 +6,7 @@
 ``inputs.js``        images from a drop, the clipboard and file choosers; ``camera.js``: from the
                      camera
 ``classifier.js``    the models, and what they say of an image
+``labels.js``        the likeliest class of an answer, or the labels of a multi-label model
 ``server.js``        requests: token, waiting for a busy server, faults; ``token.js``: its form
 ``shrink.js``        smaller copies of images that exceed the server's limits, thumbnails
 ``viewer.js``        one image: classes, map, box, abstention; ``detail.js``: those of the table

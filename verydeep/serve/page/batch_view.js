@@ -4,6 +4,7 @@ import {Batch} from "./batch.js";
 import {Detail} from "./detail.js";
 import {bar, byId, counted, make, named, number, say, sayFault, tell} from "./elements.js";
 import {csv, json, save} from "./download.js";
+import {NONE, titles} from "./labels.js";
 import {kindOf, Table} from "./table.js";
 import {thumbnail} from "./shrink.js";
 
@@ -41,6 +42,7 @@ export class BatchView {
   add(items) {
     byId("many").hidden = false;
     this.#spoken = 0;
+    this.#table.setHead(this.#classifier.chosen.multi_label);
     this.#table.add(items);
     this.#batch.add(items, this.#classifier.chosen);
   }
@@ -102,8 +104,13 @@ export class BatchView {
     // Not of a model that always answers.
     const abstains = this.#batch.items.some(({image}) => typeof image?.abstained === "boolean");
     byId("abstains").hidden = !abstains;
-    const figures = [["images", kinds.length], ["answered", count("answered")],
-      ...(abstains ? [["“I don’t know”", count("abstained")]] : []), ["faults", count("fault")]];
+    const unlabels = this.#batch.items.some(({image}) => image?.labels);
+    byId("unlabels").hidden = !unlabels;
+    const answered = unlabels ? "with labels" : "answered";
+    byId("answers").textContent = answered;
+    const figures = [["images", kinds.length], [answered, count("answered")],
+      ...(abstains ? [["“I don’t know”", count("abstained")]] : []),
+      ...(unlabels ? [[NONE, count("unlabelled")]] : []), ["faults", count("fault")]];
     byId("counts").replaceChildren(...figures.map(([name, value]) => make("div", {},
       make("dt", {text: name}), make("dd", {text: value.toLocaleString("en")}))));
     this.#drawClasses();
@@ -112,9 +119,8 @@ export class BatchView {
   #drawClasses() {
     const found = new Map();
     for (const {image} of this.#batch.items) {
-      if (!image?.ranking.length || image.abstained) continue;
-      const {title} = image.ranking[0];
-      found.set(title, (found.get(title) ?? 0) + 1);
+      if (image?.abstained) continue;
+      for (const title of titles(image)) found.set(title, (found.get(title) ?? 0) + 1);
     }
     const order = [...found].sort((a, b) => b[1] - a[1]);
     byId("found").hidden = order.length < 2;

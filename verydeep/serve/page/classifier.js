@@ -2,9 +2,10 @@
 
 import {byId} from "./elements.js";
 import {explain, Fault, models, predict, Unreachable} from "./server.js";
+import {RANKED, shownRanking} from "./labels.js";
 import {fitting} from "./shrink.js";
 
-const TOP = 5;
+const MOST_TOP = 1000;  // of the server
 
 export class Classifier {
   #models = [];
@@ -36,8 +37,10 @@ export class Classifier {
     try {
       const {blob, note} = await fitting(item.file, this.#limits);
       signal.throwIfAborted();
-      const {image, ...rest} = await predict(blob, {model: model.name, top: TOP, signal, onBusy});
+      const top = model.multi_label ? Math.min(model.classes, MOST_TOP) : RANKED;
+      const {image, ...rest} = await predict(blob, {model: model.name, top, signal, onBusy});
       signal.throwIfAborted();
+      image.ranking = shownRanking(image);
       const {fault} = image;
       Object.assign(item, rest, {note, image, fault, explains: model.explains,
         state: fault ? "fault" : "done"});

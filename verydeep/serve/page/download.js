@@ -1,5 +1,7 @@
 // The answers of a batch as files.
 
+import {RANKED, titles} from "./labels.js";
+
 // Text that spreadsheets would take for a formula; it gets an apostrophe in front, as in every CSV
 // file of verydeep.
 const FORMULA = /^'*(?:[\t\r\n]|\s*[=+\-@＝＋－＠])/;
@@ -21,6 +23,9 @@ function classCells(image, place, boxed) {
   return [one?.title, one?.probability, ...(boxed ? EDGES.map((_, i) => box[i]) : [])];
 }
 
+// The labels of a multi-label model.
+const labelCell = (image) => (image?.labels ? titles(image).join("|") : null);
+
 // Cells for what the model says of its own knowledge.
 function decisionCells(image) {
   const titles = new Map(image?.ranking.map((one) => [one.class, one.title]));
@@ -33,14 +38,17 @@ export function csv(items) {
   const images = items.map(({image}) => image);
   const boxed = images.some((image) => image?.boxes?.length);
   const decides = images.some((image) => typeof image?.abstained === "boolean" || image?.set);
+  const several = images.some((image) => image?.labels);
   const columns = ["class", "probability", ...(boxed ? EDGES : [])];
-  const most = Math.max(0, ...images.map((image) => image?.ranking.length ?? 0));
+  // A label beyond the likeliest classes has no column of its own.
+  const ranked = (image) => Math.min(image?.ranking.length ?? 0, image?.labels ? RANKED : Infinity);
+  const most = Math.max(0, ...images.map(ranked));
   const places = Array.from({length: most}, (_, place) => place);
   const head = ["file", ...places.flatMap((place) => columns.map((one) => `${one}_${place + 1}`)),
-    ...(decides ? ["abstained", "reason", "set"] : []), "fault"];
+    ...(several ? ["labels"] : []), ...(decides ? ["abstained", "reason", "set"] : []), "fault"];
   const rows = items.map(({name, image, fault}) => [
     name, ...places.flatMap((place) => classCells(image, place, boxed)),
-    ...(decides ? decisionCells(image) : []), fault]);
+    ...(several ? [labelCell(image)] : []), ...(decides ? decisionCells(image) : []), fault]);
   return [head, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 

@@ -30,11 +30,15 @@ export function percent(probability) {
 // A number with its unit, on one line.
 export const number = (text) => make("span", {cssClass: "number", text});
 
-// A bar of a share of the whole width.
-export function bar(share) {
+// A bar of a share of the whole width, with a mark at a threshold if there is one.
+export function bar(share, threshold = null) {
   const fill = make("span", {cssClass: "fill"});
   fill.style.width = `${100 * share}%`;
-  return make("span", {cssClass: "bar"}, fill);
+  if (threshold === null) return make("span", {cssClass: "bar"}, fill);
+  const mark = make("span", {cssClass: "mark"});
+  mark.style.left = `${100 * threshold}%`;
+  const text = `, threshold ${percent(threshold)}`;
+  return make("span", {cssClass: "bar"}, fill, mark, make("span", {cssClass: "unseen-text", text}));
 }
 
 export const counted = (count, noun, plural = `${noun}s`) =>

@@ -64,9 +64,10 @@ async function give(images, skipped = 0) {
 }
 
 function writeFacts() {
-  const {name, net, classes, calibrated, version} = classifier.chosen;
+  const {name, net, classes, calibrated, multi_label, version} = classifier.chosen;
   const about = [`net ${net}`, counted(classes, "class", "classes"),
-    calibrated ? "calibrated probabilities" : "probabilities are not calibrated",
+    multi_label ? "several labels per image, or none"
+      : calibrated ? "calibrated probabilities" : "probabilities are not calibrated",
     `version ${version.slice(0, 8)}`];
   byId("facts").replaceChildren(...(classifier.several ? [] : [make("b", {}, named(name)), " · "]),
     about.join(" · "));

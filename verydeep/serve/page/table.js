@@ -1,21 +1,24 @@
 // The table of a batch: a row for each image, in the order that the user wants, a hundred at a time.
 
-import {bar, byId, fileName, make, named, percent} from "./elements.js";
+import {bar, byId, fileName, make, percent} from "./elements.js";
+import {isUnlabelled, names, titles} from "./labels.js";
 
 const ROWS = 100;
 
 const order = new Intl.Collator("en", {numeric: true});
 const best = (item) => item.image?.ranking[0];
+const answerOf = (item) => (best(item) ? titles(item.image).join(", ") : "\uffff");
 
 const KEYS = {
   name: (a, b) => order.compare(a.name, b.name),
-  class: (a, b) => order.compare(best(a)?.title ?? "\uffff", best(b)?.title ?? "\uffff"),
+  class: (a, b) => order.compare(answerOf(a), answerOf(b)),
   probability: (a, b) => (best(a)?.probability ?? 2) - (best(b)?.probability ?? 2),
 };
 
 export function kindOf({state, image}) {
-  if (state === "done") return image.abstained ? "abstained" : "answered";
-  return state;
+  if (state !== "done") return state;
+  if (image.abstained) return "abstained";
+  return isUnlabelled(image) ? "unlabelled" : "answered";
 }
 
 export class Table {
@@ -33,6 +36,14 @@ export class Table {
     for (const button of document.querySelectorAll("[data-sort]")) {
       button.addEventListener("click", () => this.#sort(button));
     }
+  }
+
+  // Head the columns for a model of one class per image, or of several labels.
+  setHead(multiLabel) {
+    const [words, probability] = multiLabel
+      ? ["Labels", "Highest probability"] : ["Most likely class", "Probability"];
+    document.querySelector("[data-sort=class]").textContent = words;
+    document.querySelector("[data-sort=probability]").textContent = probability;
   }
 
   // The items that the filter leaves, in the order of the table.
@@ -129,7 +140,7 @@ function cells(item) {
     cell.colSpan = 2;
     return [cell];
   }
-  const name = make("td", {cssClass: "words"}, named(top.title));
+  const name = make("td", {cssClass: "words"}, ...names(item.image));
   if (item.image.abstained) name.append(make("span", {cssClass: "badge", text: "I don’t know"}));
   if (item.note) name.append(make("span", {cssClass: "badge plain", text: "made smaller"}));
   return [name, make("td", {text: percent(top.probability)}, bar(top.probability))];

@@ -1,6 +1,12 @@
 // One image, large: its classes, the map of where the net looked, and the box of a class.
 
 import {bar, byId, fileName, make, named, number, percent} from "./elements.js";
+import {headline, isLabel} from "./labels.js";
+
+function titleOfRanking(image) {
+  if (image?.abstained) return "Most likely classes, not to be relied upon:";
+  return image?.labels ? "Each class has a threshold, the mark on its bar:" : "";
+}
 
 export class Viewer {
   #item = null;
@@ -82,10 +88,9 @@ export class Viewer {
     if (state === "fault") verdict.replaceChildren("Cannot be classified");
     else if (!best) verdict.replaceChildren("Computing …");
     else if (image.abstained) verdict.replaceChildren("I don’t know");
-    else verdict.replaceChildren(named(best.title), " ", number(percent(best.probability)));
+    else verdict.replaceChildren(...headline(image));
     this.#find("reason").textContent = fault ?? (image?.abstained ? image.reason : null) ?? "";
-    this.#find("ranking-title").textContent =
-      image?.abstained ? "Most likely classes, not to be relied upon:" : "";
+    this.#find("ranking-title").textContent = titleOfRanking(image);
     this.#find("note").textContent = note ?? "";
     this.#find("how").textContent = best
       ? `${image.width}×${image.height} pixels, ${seconds.toFixed(2)} s, ${model.name}` : "";
@@ -106,13 +111,16 @@ export class Viewer {
   }
 
   #drawRanking() {
-    const ranking = this.#item.image?.ranking ?? [];
-    const maps = this.#item.explains || this.#item.image?.boxes?.length;
+    const {image} = this.#item;
+    const ranking = image?.ranking ?? [];
+    const maps = this.#item.explains || image?.boxes?.length;
+    this.#find("ranking").classList.toggle("several", Boolean(image?.labels));
     this.#find("ranking").replaceChildren(...ranking.map((one, place) => {
       const row = make(maps ? "button" : "div", {cssClass: "class"},
         make("span", {cssClass: "row"}, named(one.title),
           number(percent(one.probability))),
-        bar(one.probability));
+        bar(one.probability, one.threshold));
+      row.classList.toggle("label", isLabel(image, one));
       if (maps) this.#makeChoice(row, place);
       return make("li", {}, row);
     }));

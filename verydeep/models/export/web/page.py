@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import InputError, ModelError, plural
 from verydeep.evaluation.abstention import Abstention
-from verydeep.evaluation.thresholds import USUAL
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.describe import exported_abstention
 from verydeep.models.export.graph import SCORES, onnx_graph
@@ -201,7 +200,7 @@ def _page(model: Classifier, net: bytes, runtime: Runtime, weights: str) -> str:
 
 def _facts(model: Classifier) -> dict[str, Any]:
     """Return what the page's program needs to know."""
-    scales = ", ".join(map(str, model.test_scales))
+    scales, limits = ", ".join(map(str, model.test_scales)), model.label_thresholds
     learned = _learned(model)
     threshold, sets = (learned.threshold, learned.sets) if learned else (None, None)
     familiar = learned.familiar if learned else None
@@ -211,7 +210,7 @@ def _facts(model: Classifier) -> dict[str, Any]:
         "classes": [model.title(label) for label in range(len(model.classes))],
         "scales": list(model.test_scales),
         "flip": model.test_flip,
-        "thresholds": _thresholds(model),
+        "thresholds": None if limits is None else list(limits),
         "temperature": model.calibration.temperature if model.calibration else None,
         "threshold": threshold.least if threshold else None,
         "limit": familiar.limit if familiar else None,
@@ -227,13 +226,6 @@ def _learned(model: Classifier) -> Abstention | None:
     """Return what holds for the page's test of an image; None if nothing was learned for it."""
     learned = exported_abstention(model)
     return learned if model.abstention_for(model.test_protocol()) else None
-
-
-def _thresholds(model: Classifier) -> list[float] | None:
-    """Return the thresholds of a multi-label classifier; None for others."""
-    if not model.multi_label:
-        return None
-    return list(model.thresholds.values) if model.thresholds else [USUAL] * len(model.classes)
 
 
 def _about(model: Classifier, net_size: int, weights: str, runtime: Runtime) -> dict[str, Any]:

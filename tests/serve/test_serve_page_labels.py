@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from page_faults import page_faults
 from PIL import Image
 from served_page import File, ServedPage, file, noise, served_page
 from serving import as_file, labelled_served, random_served, serving
 
 from verydeep.serve.models import ServedModel
-
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 
 pytestmark = pytest.mark.slow
 
@@ -144,8 +143,7 @@ def test_the_page_is_whole_and_accessible(
 
         def look(state: str) -> None:
             wide = page.evaluate("document.documentElement.scrollWidth")
-            violations = axe.Axe().run(page).response["violations"]
-            found[state] = (wide, [(one["id"], one["nodes"][0]["html"]) for one in violations])
+            found[state] = (wide, page_faults(page))
 
         shown.choose(pictures[0])
         shown.verdict()

@@ -46,8 +46,8 @@ def export(
     bound: Annotated[
         float | None,
         typer.Option(
-            help="Largest accepted difference of a probability or a distance; default: 0.0001; with "
-            "--int8 0.2, of web 0.05."
+            help="Largest accepted difference of a probability or a distance; default: 0.0001; "
+            "with --int8 0.2, of web 0.05."
         ),
     ] = None,
     int8: Annotated[

@@ -184,13 +184,15 @@ class ServedModel:
 
         A model that was not calibrated for this has none of them.
         """
-        titles = prediction.class_set
+        titles, learned = prediction.class_set, self.model.abstention
+        sets = learned.sets if learned and titles is not None else None
         return {
             "abstained": prediction.abstained,
             "reason": prediction.reason,
             "class_set": None
             if titles is None
             else [self._by_title.get(one, one) for one in titles],
+            "coverage": sets.coverage if sets else None,
         }
 
     def info(self) -> ModelInfo:

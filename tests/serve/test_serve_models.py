@@ -16,6 +16,8 @@ from serving import as_file, random_served, serving
 
 from verydeep.data.images.decode import decode
 from verydeep.errors import InputError, ModelError
+from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.conformal import ClassSets
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.predict import localize
 from verydeep.models.classifier import Classifier
@@ -110,6 +112,8 @@ def test_the_central_crop_is_the_mean_over_its_mirror_image(
 def test_a_model_that_abstains_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     served = random_served()
     served.model.titles = {"class 1": "The first"}
+    sets = ClassSets(0.2, 90.0, 100, 2.0)
+    served.model.abstention = Abstention("val", str(served.how), sets=sets)
     served = type(served)("tiny", served.model, served.how)
 
     unsure = Prediction(
@@ -129,7 +133,7 @@ def test_a_model_that_abstains_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     (answer,) = served.answer([decoded], 2)
     value = answer.model_dump(by_alias=True)
     assert (value["abstained"], value["reason"]) == (True, "unlike the training images")
-    assert value["set"] == ["class 1", "class 2"]
+    assert (value["set"], value["coverage"]) == (["class 1", "class 2"], 90.0)
 
 
 def test_weights_do_not_depend_on_their_file(

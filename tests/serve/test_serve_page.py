@@ -257,11 +257,13 @@ def test_a_model_that_abstains_says_that_it_does_not_know(
     page: ServedPage, images: list[File]
 ) -> None:
     reason = "the probability 40 % is below the threshold 55 %"
-    answer = canned({"cat": 0.4, "dog": 0.35}, abstained=True, reason=reason, set=["cat", "dog"])
+    known = {"set": ["cat", "dog"], "coverage": 90}
+    answer = canned({"cat": 0.4, "dog": 0.35}, abstained=True, reason=reason, **known)
     page.answer("v1/predict?*", lambda request: json_reply(answer))
     page.open()
     page.choose(images[0])
     assert page.verdict() == "I don’t know"
+    assert "Set of classes with 90 % coverage, if the image is of one" in page.text("#one .set")
     assert page.text("#one .reason") == capital(reason)
     assert page.page.locator("#one .chip").all_inner_texts() == ["cat", "dog"]
     page.choose(*images[:2])  # an empty table begins

@@ -46,8 +46,8 @@ def export(
     bound: Annotated[
         float | None,
         typer.Option(
-            help="Largest accepted difference of a probability; default: 0.0001; with --int8 0.2, "
-            "of web 0.05."
+            help="Largest accepted difference of a probability or a distance; default: 0.0001; "
+            "with --int8 0.2, of web 0.05."
         ),
     ] = None,
     int8: Annotated[
@@ -70,7 +70,8 @@ def export(
     """Export a classifier to a file for other runtimes, and prove that it answers alike.
 
     The file takes RGB pixels and gives probabilities; classes, test settings, licence and measured
-    errors are inside. Nothing is written if it answers otherwise than the model.
+    errors are inside, and what verydeep calibrate has taught the model. Nothing is written if it
+    answers otherwise than the model.
     """
     check_files(pictures or [])
     from verydeep.run.export import export as export_model

@@ -51,7 +51,8 @@ class Abstention:
         protocol: Test protocol that everything holds for.
         threshold: Confidence from which on familiar images are answered; None if no threshold
             keeps the promise.
-        threshold_alone: The same if the distance is not known, as in an exported file.
+        threshold_alone: The same if the distance is not known, as to a program that reads only the
+            probabilities of an exported file.
         sets: Sets of classes; None if there were too few images.
         familiar: Limit of the distance; None without.
     """

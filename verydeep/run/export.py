@@ -73,6 +73,8 @@ class ExportResult(Summary):
         yield "net", self.metadata.net
         yield "file", self.out
         yield "largest difference", self.parity.largest_difference
+        if (far := self.parity.largest_distance_difference) is not None:
+            yield "largest difference of a distance", far
         yield "images compared", len(self.parity.pictures)
 
     def lines(self) -> list[str]:

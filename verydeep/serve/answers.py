@@ -89,6 +89,11 @@ class ImageAnswer(Answer):
     class_set: list[str] | None = Field(
         None, alias="set", description="Set of classes with a promised coverage."
     )
+    coverage: float | None = Field(
+        None,
+        description="Share of images whose set contains the true class, in percent, on average "
+        "over images like those of the calibration, refused ones included; null without sets.",
+    )
     boxes: list[ClassBox] = Field([], description="Boxes of ranked classes.")
     fault: str | None = Field(None, description="Why the image cannot be read.")
 

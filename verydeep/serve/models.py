@@ -21,6 +21,7 @@ from verydeep.evaluation.protocol import Scales, TestProtocol
 from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.identity import model_key
 from verydeep.models.loading import load_any_classifier
+from verydeep.models.prediction import Prediction
 from verydeep.serve.answers import (
     ClassBox,
     ClassName,
@@ -143,6 +144,7 @@ class ServedModel:
                 abstained=prediction.abstained,
                 reason=prediction.reason,
                 class_set=self._names(prediction.class_set),
+                coverage=self._coverage(prediction),
             )
             for one, prediction in zip(images, found, strict=True)
         ]
@@ -193,6 +195,11 @@ class ServedModel:
     def titles_of(self, names: Sequence[str]) -> list[str]:
         """Return the display names of classes."""
         return [self.model.title(self.model.classes.index(name)) for name in names]
+
+    def _coverage(self, prediction: Prediction) -> float | None:
+        """Return the promised coverage of the set of classes; None without one."""
+        sets = self.model.abstention and self.model.abstention.sets
+        return sets.coverage if sets and prediction.class_set is not None else None
 
     def info(self) -> ModelInfo:
         """Return how answers name the model."""

@@ -103,9 +103,10 @@ export class Viewer {
     if (set === null) return;
     const titles = new Map(this.#item.image.ranking.map((one) => [one.class, one.title]));
     const names = set.map((one) => make("span", {cssClass: "chip"}, named(titles.get(one) ?? one)));
+    const {abstained, coverage} = this.#item.image;
+    const promised = (coverage ?? null) === null ? "the promised coverage" : `${coverage} % coverage`;
     // What is promised is promised for images of these classes.
-    const text = this.#item.image.abstained
-      ? "Set of classes, if the image is of one of them:" : "Set of classes with the promised coverage:";
+    const text = `Set of classes with ${promised}${abstained ? ", if the image is of one of them" : ""}:`;
     place.append(make("span", {text}),
       ...(names.length ? names : ["empty"]));
   }

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from page_faults import page_faults
 from PIL import Image, ImageOps
+from telling_nets import plain_distances, telling
 from tiny import find_chromium, run_program
 from web_parts import knowing, narrow, tempered
 
@@ -46,10 +47,22 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[str, Classifier]:
-    """One scale with mirror images; two scales, without them, calibrated."""
+def models(images: dict[str, Image.Image]) -> dict[str, Classifier]:
+    """One scale with mirror images; two scales, without them, calibrated.
+
+    Two tell unlike images: by one view, and by two scales with mirror images.
+    """
     several = narrow("C", classes=12, test_scales=(33, 48), test_flip=False)
-    return {"plain": narrow(), "several": tempered(several, 2.5), "knowing": knowing()}
+    shown = [image.convert("RGB") for image in images.values()]
+    one = narrow(test_flip=False)
+    views = narrow(test_scales=(33, 48), test_flip=True)
+    return {
+        "plain": narrow(),
+        "several": tempered(several, 2.5),
+        "knowing": knowing(),
+        "telling": telling(one, shown[:3], shown, least=0.45),
+        "telling by views": telling(views, shown[:3], shown, least=0.45),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -394,4 +407,43 @@ def test_the_page_says_what_it_does_not_know(
         assert one.class_set is not None
         assert f"Possible at 90 % coverage: {', '.join(one.class_set)}." in text
     assert "at most 5 % of its answers" in opened.page.content()
+    opened.context.close()
+
+
+@pytest.mark.parametrize("name", ["telling", "telling by views"])
+@pytest.mark.parametrize("int8", [False, True])
+def test_the_page_refuses_unlike_images(
+    browser: Any,
+    models: dict[str, Classifier],
+    pages: dict[str, Path],
+    images: dict[str, Image.Image],
+    name: str,
+    int8: bool,
+) -> None:
+    model, path = models[name], pages[name]
+    if int8:
+        path = path.with_name("small.html")
+        write_web_page(model, path, PageOptions(int8=True))
+    assert model.abstention is not None
+    assert model.abstention.familiar is not None
+    limit = model.abstention.familiar.limit
+    far = plain_distances(model, [one.convert("RGB") for one in images.values()], "dense")
+    found = model.predict(list(images.values()))
+    assert sum(str(one.reason).startswith("unlike the training images") for one in found) == 4
+    opened = Opened(browser, path)
+    for (image_name, image), one, distance in zip(images.items(), found, far, strict=True):
+        opened.choose(image_name, stored(image, image_name))
+        opened.wait("Done in")
+        text = opened.page.locator("#known").inner_text()
+        told = re.search(
+            r"unlike the training images \(distance ([\d.e-]+), limit ([\d.e-]+)\)", text
+        )
+        if int8 and abs(distance - limit) < 0.1 * limit:
+            continue
+        assert bool(told) == (distance > limit), (image_name, distance, limit)
+        if told:
+            assert float(told[2]) == pytest.approx(limit, rel=5e-3)
+            assert float(told[1]) == pytest.approx(distance, rel=0.2 if int8 else 6e-3)
+        elif not int8:
+            assert ("I don’t know: 45.0 % is needed" in text) == one.abstained
     opened.context.close()

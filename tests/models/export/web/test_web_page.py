@@ -11,7 +11,8 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from web_parts import FILES, narrow, packed, tempered
+from telling_nets import odd_images, telling
+from web_parts import FILES, knowing, narrow, packed, tempered
 
 from verydeep.errors import InputError, ModelError
 from verydeep.models.export.web import page
@@ -61,6 +62,25 @@ def test_everything_is_in_the_page(tmp_path: Path, runtime: Path) -> None:
     assert (facts["scales"], facts["flip"], facts["temperature"]) == ([36, 40], False, 1.5)
     assert facts["layers"] == pools
     assert f"{written.net_size / 1e6:,.1f} MB" in text
+
+
+def test_a_page_has_what_the_distance_is_computed_of(tmp_path: Path, runtime: Path) -> None:
+    model = telling(narrow(), odd_images(6, 1), odd_images(6), least=0.4)
+    written = write_web_page(model, tmp_path / "page.html", PageOptions(int8=True, runtime=runtime))
+    text = written.path.read_text("utf-8")
+    graph = onnx.load_from_string(unpacked(text, "model"))
+    onnx.checker.check_model(graph, full_check=True)
+    names = [one.name for one in graph.graph.output]
+    assert names[:4] == ["scores", "features", "projections", "features.pool1"]
+    facts = json.loads(part(text, "facts"))
+    assert model.abstention is not None
+    assert model.abstention.familiar is not None
+    assert (facts["limit"], facts["threshold"]) == (model.abstention.familiar.limit, 0.4)
+    assert "It refuses images whose fc7 features lie far from those of 6 training images" in text
+    write_web_page(knowing(), tmp_path / "other.html", PageOptions(runtime=runtime))
+    text = (tmp_path / "other.html").read_text("utf-8")
+    assert json.loads(part(text, "facts"))["limit"] is None
+    assert "It refuses images" not in text
 
 
 def test_only_the_pages_own_script_may_run_and_nothing_may_be_asked(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verydeep.errors import InputError
+from verydeep.nets.vgg import vgg
 from verydeep.study.budget import (
     BUDGETS,
     FEWEST_EPOCHS,
@@ -114,7 +115,17 @@ def test_boxes_are_tested_at_the_papers_scales() -> None:
     assert full.feature_scales(SVM_WIDE) == (256, 384, 512, 640, 768)
 
 
-@pytest.mark.parametrize("name", ["tiny", "small"])
+@pytest.mark.parametrize("name", ["small", "full"])
+def test_dense_tests_see_whole_crops_only(name: str) -> None:
+    budget = BUDGETS[name]
+    assert vgg("D", 2, input_size=budget.input_size, width=0.05).final_map * 32 == budget.input_size
+    for train in ("fixed", "fixed-large", "jitter"):
+        protocol = budget.protocol(Condition("D", train), Measure("dense", "multi"))  # type: ignore[arg-type]
+        assert len(protocol.used_scales) == 3
+        assert {(scale - budget.input_size) % 32 for scale in protocol.used_scales} == {0}
+
+
+@pytest.mark.parametrize("name", ["tiny"])
 def test_small_crops_are_tested_on_a_grid_that_misses_no_pixel(name: str) -> None:
     for train in ("fixed", "fixed-large"):
         condition = Condition("D", train, head="pcr-all")  # type: ignore[arg-type]

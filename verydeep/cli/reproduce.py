@@ -47,7 +47,7 @@ def reproduce(
     budget: Annotated[
         str,
         typer.Option(
-            help="tiny (a trial), small (crops of 56 pixels, for a CPU), or full (as published, "
+            help="tiny (a trial), small (crops of 96 pixels, for a CPU), or full (as published, "
             "for GPUs)."
         ),
     ] = "small",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verydeep.errors import InputError, MissingExtra, plural
+from verydeep.serve.descriptors import raise_limit
 from verydeep.serve.settings import PORT, Access, Limits, is_loopback, named_models
 from verydeep.system.option_names import option
 from verydeep.system.progress import ProgressWish, choose_progress
@@ -62,6 +63,7 @@ def serve_models(
     """
     check_installed()
     share_cores()
+    raise_limit()
     from verydeep.serve.models import load_models
     from verydeep.serve.process import Process
     from verydeep.serve.service import Service

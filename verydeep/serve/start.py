@@ -82,7 +82,8 @@ def serve_models(
             named, boxes=[*map(str, boxes)], views=views, compute=compute, progress=log
         )
 
-    with contextlib.closing(bind(host, port)) as listener:
+    held = watched.held() if watched else contextlib.nullcontext()
+    with held, contextlib.closing(bind(host, port)) as listener:
         service = Service(load, limits, decoders=decoders, log=log.log)
         address = address_of(listener)
         log.log(f"{address}  (loading {plural(len(named), 'model')})")

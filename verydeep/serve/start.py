@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -141,6 +142,10 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(place)
     except (OSError, OverflowError) as error:
         bound.close()
+        if getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            raise InputError(
+                f"{host}: no address of this machine; {option('host', '0.0.0.0')} listens at all"  # noqa: S104 - advice
+            ) from error
         reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"port {port} of {host} cannot be used ({reason}); choose another with "

@@ -244,6 +244,7 @@ def test_an_error_that_is_too_low_says_so() -> None:
     few = result(images=18, split="val", selected_on="val")
     ended = {"epochs": 1, "drops": 0, "stopped_because": "it", "best_epoch": 1}
     text = run_as_text({**few, "tests": [few], **ended}, Path("run"))
+    assert "learning rate; training ended: it.\n" in text
     assert "18 of these 18 images also chose the epoch" in text
     assert "accuracy 75.60 % (95 % interval" in text
 

@@ -125,11 +125,13 @@ class Dataset(Summary):
 
     @property
     def place(self) -> str:
-        """Printable location of the images: a folder or URL.
+        """Printable location of the images: a folder or URL, or a table in the current folder.
 
         >>> Dataset(Path("s3://bucket/pets"), "tar shards", ("cat", "dog"), {}).place
         's3://bucket/pets'
         """
+        if self.table is not None and self.root == Path():
+            return str(self.table)
         return _SCHEME.sub(r"\1://", str(self.root))  # Path merges two slashes into one
 
     @property

@@ -379,7 +379,7 @@ def test_the_end_of_a_run_says_where_things_are() -> None:
     ]
     assert len({len(line) for line in lines[:3]}) == 1
     rest = "\n".join(lines[3:])
-    for part in ("74 epochs, 3 drops", "because of the plateau", str(Path("runs/d/model"))):
+    for part in ("74 epochs, 3 drops", "training ended: the plateau.", str(Path("runs/d/model"))):
         assert part in rest
     assert "epoch 71" in rest
     assert str(Path("runs/d/report.html")) in rest

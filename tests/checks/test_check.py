@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from verydeep.checks import check as check_module
 from verydeep.checks.duplicates import Duplicates, Near
 from verydeep.checks.findings import Finding
 from verydeep.checks.report import CheckReport
+from verydeep.data.builtin import named
+from verydeep.data.builtin.multi_digits import make_multi_digits, write_multi_digits
 from verydeep.data.pipeline.colour_statistics import scan
 from verydeep.data.read import read_dataset
 from verydeep.errors import DataError, InputError
@@ -213,6 +216,25 @@ def test_only_what_is_surely_a_copy_makes_a_set_unfit(
     assert (finding.severity, finding.count) == (severity, 2)
     places = ["val/cat/01.jpg", "val/cat/00.jpg"]
     assert [file.file for file in finding.files] == places[:: 1 if severity == "error" else -1]
+
+
+def test_generated_images_are_alike_by_chance(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    near = (Near(0, 24, 0, 1.0),)
+    monkeypatch.setattr(check_module, "find_duplicates", lambda *_, **__: Duplicates((), near))
+    report = check(replace(read_dataset(data), generated=True))
+    finding = only(report, "near-leakage")
+    assert (finding.severity, finding.count) == ("note", 1)
+    assert "by chance" in finding.advice
+    assert report.exit_code == 0
+
+
+def test_built_in_sets_are_known_as_generated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_multi_digits(make_multi_digits(0, {"train": 40, "val": 1, "test": 1}), tmp_path / "few")
+    monkeypatch.setattr(named, "multi_digits_folder", lambda: tmp_path / "few")
+    assert named.read("digits-multi").generated
+    assert not read_dataset(tmp_path / "few" / "labels.csv").generated
 
 
 def test_equal_pixels_in_other_bytes_leak_too(data: Path) -> None:

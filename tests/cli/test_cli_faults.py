@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -284,6 +285,14 @@ def test_whose_fault_it_is(number: int, kind: type, code: int, tmp_path: Path) -
     assert type(error) is kind
     assert error.exit_code == code
     assert str(tmp_path / "new" / "file") in str(error)
+
+
+def test_the_free_space_is_that_of_the_disk_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = {tmp_path: 5_000_000, tmp_path.parent: 9_000_000}  # a disk is mounted at tmp_path
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free[path]))
+    assert "5 MB free" in str(write_error(tmp_path, errno.ENOSPC))
 
 
 # ---- memory ----

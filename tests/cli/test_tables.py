@@ -244,6 +244,7 @@ def test_an_error_that_is_too_low_says_so() -> None:
     few = result(images=18, split="val", selected_on="val")
     ended = {"epochs": 1, "drops": 0, "stopped_because": "it", "best_epoch": 1}
     text = run_as_text({**few, "tests": [few], **ended}, Path("run"))
+    assert "learning rate; training ended: it.\n" in text
     assert "18 of these 18 images also chose the epoch" in text
     assert "accuracy 75.60 % (95 % interval" in text
 
@@ -378,7 +379,7 @@ def test_the_end_of_a_run_says_where_things_are() -> None:
     ]
     assert len({len(line) for line in lines[:3]}) == 1
     rest = "\n".join(lines[3:])
-    for part in ("74 epochs, 3 drops", "because of the plateau", str(Path("runs/d/model"))):
+    for part in ("74 epochs, 3 drops", "training ended: the plateau.", str(Path("runs/d/model"))):
         assert part in rest
     assert "epoch 71" in rest
     assert str(Path("runs/d/report.html")) in rest

@@ -313,6 +313,14 @@ def test_names_that_differ_only_in_case_or_blanks_are_told_of(tmp_path: Path) ->
     assert keys(tmp_path)["alike-classes"] == "warning"
 
 
+def test_labels_that_were_not_separated_are_told_of(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, 12)
+    for name, told in (("red, pink", False), ("red, blue", True)):
+        (tmp_path / "green").rename(tmp_path / name)
+        assert ("joined-classes" in keys(tmp_path)) == told
+        (tmp_path / name).rename(tmp_path / "green")
+
+
 def test_classes_named_like_splits_are_not_called_fit(tmp_path: Path) -> None:
     write_splits(tmp_path, 6, 0, 6)
     (tmp_path / "train").rename(tmp_path / "Training")

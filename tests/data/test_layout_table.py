@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import counts, listed
+from tiny import counts, listed, write_class_folders
 
 from verydeep.data.geometry import Box
 from verydeep.data.read import read_dataset
@@ -246,3 +246,12 @@ def test_a_table_must_have_a_known_ending(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("file,label\n")
     with pytest.raises(DataError, match=r"a table must be one of \.csv, \.jsonl, \.parquet"):
         read_dataset(tmp_path / "t.txt", layout="table")
+
+
+def test_a_table_in_the_current_folder_is_called_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_class_folders(tmp_path, 2)
+    (root / "pets.csv").write_text("file,label\nred/00.png,red\nblue/00.png,blue\n")
+    monkeypatch.chdir(root)
+    assert read_dataset("pets.csv", draw=False).place == "pets.csv"

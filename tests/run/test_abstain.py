@@ -178,8 +178,18 @@ def test_images_of_the_training_promise_nothing(run: Path, tmp_path: Path) -> No
         learn_abstention(run, "train", compute=CPU)
     with pytest.raises(InputError, match="val has 12 images; at least 30 are needed"):
         learn_abstention(run, "val", compute=CPU)
-    with pytest.raises(InputError, match="fitted on test cannot be judged on test"):
+    with pytest.raises(InputError, match=r"learned on test cannot be judged on test.*tested="):
         learn_abstention(run, "test", compute=CPU)
+
+
+def test_images_that_are_the_only_split_of_their_data_are_not_the_tested_ones(
+    run: Path, tmp_path: Path
+) -> None:
+    write_class_folders(tmp_path / "one" / "val", 12, seed=4)
+    learned = learn_abstention(run, "val", tmp_path / "one", promises=PROMISES, compute=CPU)
+    assert learned.abstention.split == "val"
+    with pytest.raises(InputError, match="learned on val cannot be judged on val"):
+        learn_abstention(run, "val", tmp_path / "one", tested="val", compute=CPU)
 
 
 def test_data_without_training_images_tell_no_unlike_ones(run: Path, tmp_path: Path) -> None:

@@ -155,6 +155,9 @@ def test_what_cannot_be_cross_validated_is_refused(pets: Path, whole: Any, tmp_p
             cross_validate(pets, **{"recipe": quick, "progress": False, **given})
     with pytest.raises(DataError, match="was trained on"):
         cross_validate(tmp_path, 3, quick, whole.run, resume=True, progress=False)
+    assert not list((tmp_path / "d").iterdir())  # another number of folds may be tried there
+    with pytest.raises(ModelError, match=r"several models; name one, like .*fold-1"):
+        package.load(whole.run)
 
 
 def test_the_program_says_what_the_folds_say(pets: Path, tmp_path: Path, verydeep: Program) -> None:

@@ -16,7 +16,9 @@ from tiny import Outcome, recipe, strict_json, write_class_folders
 from whole_runs import Said
 
 from verydeep import Features, cross_validate, find_label_errors
-from verydeep.checks.label_errors import LabelErrors
+from verydeep.checks.label_errors import LabelError, LabelErrors
+from verydeep.checks.label_page import write_label_page
+from verydeep.cli.text.labels import labels_as_text
 from verydeep.errors import DataError, InputError
 from verydeep.transfer.features import About
 from verydeep.transfer.out_of_fold import out_of_fold_posteriors
@@ -254,6 +256,17 @@ def test_the_program_lists_them_beside_the_check(
     assert {one["image"] for one in value["label_errors"]["errors"]} <= WRONG
     both = verydeep("check", colours, "--model", folded, "--features", folded)
     assert (both.code, "give one" in both.err) == (2, True)
+
+
+@pytest.mark.parametrize(("top1_error", "weak"), [(75.2, True), (30.0, False)])
+def test_a_weak_judge_is_called_so(top1_error: float, weak: bool, tmp_path: Path) -> None:
+    error = LabelError("a/1.png", "all", "a", "b", 0.1, 0.9)
+    place = tmp_path / "1.png"
+    Image.new("RGB", (8, 8)).save(place)
+    found = LabelErrors("pets", "a net", "both", 40, {}, 2.0, top1_error, (error,), (place,))
+    page = write_label_page(found, tmp_path / "out").read_text("utf-8")
+    for text in (labels_as_text(found.to_dict()), page):
+        assert ("his model prefers another class for 75 % of the images" in text) == weak
 
 
 def test_the_check_is_printed_before_a_fault_of_the_judge(

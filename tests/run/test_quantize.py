@@ -72,9 +72,11 @@ def test_a_variant_is_kept_with_its_figures(quantized: Path) -> None:
 def test_a_run_may_be_named_from_the_current_folder(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (run / "model" / ".int8-killed").mkdir()  # left by a process that was killed
     monkeypatch.chdir(run.parent)
     monkeypatch.setenv("VERYDEEP_CACHE", "cache")  # without verdicts on this variant
     assert quantize("run", compute=ORT, images=12).kept
+    assert not any(name.startswith(".int8") for name in files(run))
     assert package.load("run", INT8).engine.to_dict()["precision"] == "int8"
 
 

@@ -59,6 +59,7 @@ def test_what_is_guarded_needs_the_token(header: str | bytes | None, status: int
         ("", True, (), 421),
         ("[", True, (), 421),
         ("own.example", True, ("own.example",), 200),
+        ("own.example", True, ("Own.Example",), 200),
         ("own.example", False, (), 200),
     ],
 )
@@ -78,6 +79,7 @@ def test_a_server_for_this_machine_has_no_other_name(
         ("null", (), 403),
         ("http://[", (), 403),
         ("https://own.example", ("https://own.example",), 200),
+        ("https://own.example", ("https://Own.example/",), 200),
         ("https://other.example", ("https://own.example",), 403),
         ("https://other.example", ("*",), 200),
     ],
@@ -88,6 +90,18 @@ def test_pages_of_other_origins_may_not_ask(
     answer = client(allow_origins=allowed).post("/v1/predict", headers={"origin": origin})
     assert answer.status_code == status
     assert "content-security-policy" in answer.headers
+
+
+@pytest.mark.parametrize("odd", ["own.example", "https://own.example/page", "https://", ""])
+def test_what_is_no_origin_is_refused(odd: str) -> None:
+    with pytest.raises(InputError, match=r"allow_origins=: an origin is scheme, host"):
+        Access(allow_origins=(odd,))
+
+
+@pytest.mark.parametrize("odd", ["https://own.example", "own.example:80", "own.example/", ""])
+def test_what_is_no_host_name_is_refused(odd: str) -> None:
+    with pytest.raises(InputError, match=r"allow_hosts=: a name without scheme and port"):
+        Access(allow_hosts=(odd,))
 
 
 def test_a_token_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:

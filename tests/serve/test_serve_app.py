@@ -128,7 +128,9 @@ def test_unknown_addresses_and_methods_are_refused_as_json(client: httpx2.Client
     refusal(client.get("/v1/nothing"), 404, "no-such-address")
     refusal(client.get("/../../etc/passwd"), 404, "no-such-address")
     refusal(client.get("/v1/predict"), 405, "wrong-method")
-    refusal(client.post("/healthz"), 405, "wrong-method")
+    refused = client.post("/healthz")
+    refusal(refused, 405, "wrong-method")
+    assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 def test_answers_are_as_documented(client: httpx2.Client, photograph: bytes) -> None:

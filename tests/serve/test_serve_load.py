@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -131,6 +133,46 @@ def test_a_head_that_arrives_too_slowly_is_given_up(
     with connected(running[0]) as silent, connected(running[0]) as slow:
         slow.sendall(b"GET /healthz HTTP/1.1\r\n")
         assert status_of(slow) == status_of(silent) == 0
+
+
+def test_more_connections_than_descriptors_are_refused(
+    running: tuple[str, Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verydeep.serve.connection.most_connections", lambda: 2)
+    with connected(running[0]) as first, connected(running[0]):
+        first.sendall(b"GET /healthz HTTP/1.1\r\n")  # it is open, and not to be closed
+        with connected(running[0]) as third:
+            answer = third.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b'"code":"too-many-connections"' in answer
+        first.sendall(b"Host: localhost\r\n\r\n")
+        assert status_of(first) == 200
+    until(lambda: is_let_in(running[0]))
+
+
+def is_let_in(address: str) -> bool:
+    with connected(address) as one:
+        one.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return status_of(one) == 200
+
+
+LIMIT = """
+import resource
+from verydeep.serve.descriptors import most_connections, raise_limit
+resource.setrlimit(resource.RLIMIT_NOFILE, (600, 1000))
+print(most_connections())
+raise_limit()
+print(*resource.getrlimit(resource.RLIMIT_NOFILE), most_connections())
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 1000))
+print(most_connections())
+"""
+
+
+def test_as_many_files_are_opened_as_the_system_allows() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", LIMIT], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["216", "1000", "1000", "616", "32"]
 
 
 def test_what_is_no_http_is_refused_as_json(running: tuple[str, Service]) -> None:

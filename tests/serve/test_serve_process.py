@@ -130,3 +130,5 @@ def test_the_address_names_interfaces_of_both_kinds() -> None:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address_of(bound))
     with pytest.raises(InputError, match="no address to listen at"):
         bind("no such host", 0)
+    with pytest.raises(InputError, match=r"192\.0\.2\.1: no address of this machine"):
+        bind("192.0.2.1", 0)  # kept for documentation

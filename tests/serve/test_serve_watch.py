@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
+import errno
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from PIL import Image
 from serving import as_file, labelled_served, serving
 
 from verydeep.cli.text.predictions import predictions_as_rows
-from verydeep.errors import InputError
+from verydeep.errors import DiskError, FolderInUse, InputError
 from verydeep.serve.models import ServedModel
 from verydeep.serve.service import Service
 from verydeep.serve.watch import Rest, Watched, Watcher, columns_of
@@ -128,3 +131,47 @@ def test_a_table_of_another_model_is_not_continued(served: ServedModel, tmp_path
     (tmp_path / "c.parquet").write_text("no table")
     with pytest.raises(InputError, match="no Parquet table"):
         open_table(tmp_path / "c.parquet", columns_of(served))
+
+
+def test_one_server_at_a_time_adds_rows_to_a_table(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, tmp_path / "named.csv")
+    with ThreadPoolExecutor(1) as other, watched.held():
+        with pytest.raises(FolderInUse, match=r"named\.csv: another server .*process \d+ on"):
+            other.submit(hold_it, watched).result()
+        other.submit(hold_it, Watched(tmp_path, tmp_path / "more.csv")).result()
+    assert not list(tmp_path.iterdir())
+
+
+def hold_it(watched: Watched) -> None:
+    with watched.held():
+        pass
+
+
+def test_a_table_that_was_moved_away_is_begun_anew(served: ServedModel, tmp_path: Path) -> None:
+    columns = columns_of(served)
+    table = CsvTable(tmp_path / "named.csv", columns)
+    table.append([{"file": "a.jpg"}, {"file": "b.jpg"}])
+    table.path.rename(tmp_path / "of-may.csv")
+    table.append([{"file": "c.jpg"}])
+    assert [row["file"] for row in rows_of(table.path)] == ["c.jpg"]
+    assert table.names == {"c.jpg"}
+
+
+def test_rows_written_before_the_disk_was_full_are_not_written_again(
+    served: ServedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = CsvTable(tmp_path / "named.csv", columns_of(served))
+    rows = [{"file": f"{number}.jpg"} for number in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", no_space)
+        with pytest.raises(DiskError, match="no space"):
+            table.append(rows)
+    with table.path.open("r+b") as file:
+        file.truncate(table.path.stat().st_size - 4)  # the last row is torn
+    table.append(rows)
+    assert [row["file"] for row in rows_of(table.path)] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert table.names == {"0.jpg", "1.jpg", "2.jpg"}
+
+
+def no_space(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,4 +1,4 @@
-"""Rules for class names: those of splits, and those that are too similar."""
+"""Rules for class names: those of splits, lists of others, and those that are too similar."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def class_name_findings(dataset: Dataset) -> Iterator[Finding]:
     yield from _splits(dataset.classes)
     yield from _alike(dataset.classes)
     yield from _respelled(dataset.respelled)
+    yield from _joined(dataset.classes)
 
 
 def _splits(classes: tuple[str, ...]) -> Iterator[Finding]:
@@ -62,3 +63,24 @@ def _respelled(names: tuple[str, ...]) -> Iterator[Finding]:
             "as different classes: rename the folders or labels to one form",
             tuple(Flagged("", "", name) for name in names),
         )
+
+
+def _joined(classes: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield a finding if classes are lists of others: labels that were not separated."""
+    known = set(classes)
+    joined = [name for name in classes if _is_list_of(name, known)]
+    if joined:
+        yield Finding(
+            "joined-classes",
+            "warning",
+            f"{plural(len(joined), 'class', 'classes')} named by a list of other classes: "
+            f"{', '.join(map(repr, joined[:5]))}",
+            len(joined),
+            "if these are several labels of one image, separate them by ; in a column labels",
+            tuple(Flagged("", "", name) for name in joined),
+        )
+
+
+def _is_list_of(name: str, known: set[str]) -> bool:
+    parts = {part.strip() for part in name.split(",")}
+    return len(parts) > 1 and parts <= known

@@ -106,6 +106,8 @@ _NEAR: tuple[tuple[str, Severity, Relation, str, str], ...] = (
 )
 """Severities for findings with at least one certain pair; without one, errors are warnings."""
 
+_BY_CHANCE = "by chance: the images were drawn one by one, and no original is in two splits"
+
 
 def _exact(evidence: Evidence) -> Iterator[Finding]:
     """Yield the findings about equal images; one that leaks and contradicts is in both."""
@@ -155,7 +157,9 @@ def _near(evidence: Evidence) -> Iterator[Finding]:
             )
             pairs[key].append((near, evidence.flag(other, reason, one.name)))
     for key, severity, _, what, advice in _NEAR:
-        if pairs[key]:
+        if pairs[key] and evidence.dataset.generated:
+            yield _near_finding(key, "note", pairs[key], what, _BY_CHANCE)
+        elif pairs[key]:
             yield _near_finding(key, severity, pairs[key], what, advice)
     if not evidence.duplicates.complete:
         yield Finding(

@@ -63,6 +63,24 @@ class Judged:
     classes: tuple[str, ...]
 
 
+WEAK = 40.0
+"""Percent of the labels from which a model that prefers others is too weak to judge them."""
+
+
+def judge_warning(top1_error: float) -> str:
+    """Return a warning about a model that prefers other classes for many images; empty if few.
+
+    Args:
+        top1_error: Images whose given label is not the most likely, in percent.
+    """
+    if top1_error < WEAK:
+        return ""
+    return (
+        f"this model prefers another class for {top1_error:.0f} % of the images, so most of these "
+        "are errors of its own: a better model gives a shorter list"
+    )
+
+
 @dataclass(frozen=True, repr=False)
 class LabelErrors(Summary):
     """Labels that are likely wrong.

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from verydeep.checks.contact_sheets import shrink_all
-from verydeep.checks.label_errors import LabelError, LabelErrors
+from verydeep.checks.label_errors import LabelError, LabelErrors, judge_warning
 from verydeep.data.images.member import ImageSource
 from verydeep.errors import printable
 from verydeep.system.csv_text import csv_text, digits
@@ -69,6 +69,7 @@ def write_label_page(
         found=found,
         sheets=sheets,
         shown=shown,
+        warning=judge_warning(found.top1_error),
         printable=printable,
     )
     html, table, values = (folder / name for name in WRITTEN)

@@ -64,6 +64,8 @@ class Dataset(Summary):
             :func:`verydeep.data.layouts.coco.numbering`.
         dimensions: 2 for images, 3 for volumes.
         table: The table it was read from, if any.
+        generated: Whether this package has drawn the images, each by itself from originals of its
+            split. Images that are nearly equal are then so by chance.
     """
 
     root: Path
@@ -82,6 +84,7 @@ class Dataset(Summary):
     respelled: tuple[str, ...] = ()
     dimensions: int = 2
     table: Path | None = None
+    generated: bool = False
 
     def __post_init__(self) -> None:
         compact = {name: Samples.of(samples) for name, samples in self.splits.items()}
@@ -122,11 +125,13 @@ class Dataset(Summary):
 
     @property
     def place(self) -> str:
-        """Printable location of the images: a folder or URL.
+        """Printable location of the images: a folder or URL, or a table in the current folder.
 
         >>> Dataset(Path("s3://bucket/pets"), "tar shards", ("cat", "dog"), {}).place
         's3://bucket/pets'
         """
+        if self.table is not None and self.root == Path():
+            return str(self.table)
         return _SCHEME.sub(r"\1://", str(self.root))  # Path merges two slashes into one
 
     @property

@@ -137,6 +137,8 @@ def check_models(*models: object, torchvision: Literal["none", "vgg", "any"] = "
 def _reason(path: Path) -> str:
     if (path / "recipe.yaml").is_file():
         return "a run that has not finished its first epoch, so it has no model yet"
+    if (path / "fold-1" / "recipe.yaml").is_file():
+        return f"a cross-validation, which has several models; name one, like {path / 'fold-1'}"
     if path.exists():
         return "neither a model folder (with config.json) nor a run folder"
     if path.parent.is_dir():

@@ -267,8 +267,14 @@ def _json(value: BaseModel, status: int = 200) -> Response:
 async def _refuse(request: Request, error: Exception) -> Response:
     """Answer as JSON what Starlette refuses: unknown addresses and methods."""
     assert isinstance(error, HTTPException)
-    code = {404: "no-such-address", 405: "wrong-method"}.get(error.status_code, "refused")
-    return Problem(error.status_code, code, str(error.detail)).response()
+    allowed = dict(error.headers or {}).get("Allow", "")
+    code, message = {
+        404: ("no-such-address", "there is no such address; /docs lists them"),
+        405: ("wrong-method", f"{request.method} is not for this address, which takes {allowed}"),
+    }.get(error.status_code, ("refused", str(error.detail)))
+    response = Problem(error.status_code, code, message).response()
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _apologize(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from verydeep.serve.descriptors import most_connections
 from verydeep.serve.problems import Problem
 
 HEAD_SECONDS = 10.0
@@ -25,8 +26,14 @@ class Connection(H11Protocol):
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a request."""
+        """Begin to wait for a request, unless too many connections are open."""
         super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            self._refuse(
+                Problem(503, "too-many-connections", "too many connections are open; try again"),
+                b"Service Unavailable",
+            )
+            return
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
@@ -54,8 +61,12 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP; in the middle of an answer, only close the connection."""
+        self._refuse(Problem(400, "no-http", "this is no HTTP request"), b"Bad Request")
+
+    def _refuse(self, problem: Problem, reason: bytes) -> None:
+        """Send a problem, unless an answer has begun, and close the connection."""
         if self._is_idle():
-            body = Problem(400, "no-http", "this is no HTTP request").response().body
+            body = bytes(problem.response().body)
             headers = [
                 (b"Content-Type", b"application/json"),
                 (b"Content-Length", str(len(body)).encode()),
@@ -64,8 +75,8 @@ class Connection(H11Protocol):
             ]
             with contextlib.suppress(h11.LocalProtocolError):
                 for event in (
-                    h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-                    h11.Data(data=bytes(body)),
+                    h11.Response(status_code=problem.status, headers=headers, reason=reason),
+                    h11.Data(data=body),
                     h11.EndOfMessage(),
                 ):
                     self.transport.write(self.conn.send(event) or b"")

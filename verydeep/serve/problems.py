@@ -44,7 +44,7 @@ CODES = {
     429: "Too many images wait; ask again after the seconds in Retry-After.",
     500: "The server is at fault.",
     501: "The model cannot do this.",
-    503: "The models are being loaded, or the server is stopping.",
+    503: "The models are being loaded, the server is stopping, or it has too many connections.",
     504: "The answer was not ready in time.",
 }
 """Meaning of each status of a refusal."""

@@ -16,6 +16,7 @@ import uvicorn
 from verydeep.errors import plural
 from verydeep.serve.app import build_app
 from verydeep.serve.connection import Connection
+from verydeep.serve.descriptors import AT_ONCE, QUEUE
 from verydeep.serve.service import Service
 from verydeep.serve.settings import Access
 from verydeep.serve.watch import Watched
@@ -36,6 +37,12 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Do nothing."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(QUEUE)  # asyncio takes the number to accept at once for this, too
 
 
 class Process:
@@ -80,6 +87,7 @@ class Process:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            backlog=AT_ONCE,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=LAST_ANSWERS,
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from verydeep.errors import InputError
-from verydeep.system.option_names import option
+from verydeep.system.option_names import in_program, option
 from verydeep.system.settings import described
 
 MIB = 2**20
@@ -66,11 +67,55 @@ class Access:
         token: Word that requests must bear; None admits everybody who reaches the port.
         allow_origins: Origins of other web pages that may ask, like ``https://example.org``.
         allow_hosts: Further names under which the server may be addressed; see :mod:`.security`.
+
+    Raises:
+        InputError: An origin or a name has a form in which browsers never send it.
     """
 
     token: str | None = field(default=None, repr=False)
     allow_origins: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check origins and names, and write them as browsers do."""
+        object.__setattr__(self, "allow_origins", tuple(map(_as_origin, self.allow_origins)))
+        object.__setattr__(self, "allow_hosts", tuple(map(_as_host, self.allow_hosts)))
+
+
+def _as_origin(text: str) -> str:
+    """Return an origin as browsers send it.
+
+    Raises:
+        InputError: It is none.
+
+    >>> _as_origin("https://Example.org/"), _as_origin("*")
+    ('https://example.org', '*')
+    """
+    origin = text.lower().removesuffix("/")
+    if text != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin):
+        raise InputError(
+            f"{_flag('allow_origin')}: an origin is scheme, host and perhaps port, like "
+            f"https://example.org, or * for all; got {text!r} instead"
+        )
+    return origin
+
+
+def _flag(name: str) -> str:
+    return option(name if in_program() else f"{name}s")
+
+
+def _as_host(text: str) -> str:
+    """Return a host name as browsers send it.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not re.fullmatch(r"[^/:?#@\s]+", text):
+        raise InputError(
+            f"{_flag('allow_host')}: a name without scheme and port, like pets.example.org; got "
+            f"{text!r} instead"
+        )
+    return text.lower()
 
 
 def is_loopback(host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verydeep.errors import InputError, MissingExtra, plural
+from verydeep.serve.descriptors import raise_limit
 from verydeep.serve.settings import PORT, Access, Limits, is_loopback, named_models
 from verydeep.system.option_names import option
 from verydeep.system.progress import ProgressWish, choose_progress
@@ -62,6 +64,7 @@ def serve_models(
     """
     check_installed()
     share_cores()
+    raise_limit()
     from verydeep.serve.models import load_models
     from verydeep.serve.process import Process
     from verydeep.serve.service import Service
@@ -80,7 +83,8 @@ def serve_models(
             named, boxes=[*map(str, boxes)], views=views, compute=compute, progress=log
         )
 
-    with contextlib.closing(bind(host, port)) as listener:
+    held = watched.held() if watched else contextlib.nullcontext()
+    with held, contextlib.closing(bind(host, port)) as listener:
         service = Service(load, limits, decoders=decoders, log=log.log)
         address = address_of(listener)
         log.log(f"{address}  (loading {plural(len(named), 'model')})")
@@ -138,6 +142,10 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(place)
     except (OSError, OverflowError) as error:
         bound.close()
+        if getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            raise InputError(
+                f"{host}: no address of this machine; {option('host', '0.0.0.0')} listens at all"  # noqa: S104 - advice
+            ) from error
         reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"port {port} of {host} cannot be used ({reason}); choose another with "

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from verydeep.data.images.image_files import picture_names
 from verydeep.data.images.regular_file import open_regular
-from verydeep.errors import DataError, InputError, MachineError, VeryDeepError
+from verydeep.errors import DataError, FolderInUse, InputError, MachineError, VeryDeepError
 from verydeep.serve.answers import ImageAnswer
 from verydeep.serve.uploads import Upload
 from verydeep.serve.watch_table import SUFFIXES, Row, WatchTable, open_table
+from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 
 if TYPE_CHECKING:
@@ -84,6 +85,23 @@ class Watched:
         if table.suffix.lower() not in SUFFIXES:
             raise InputError(f"{table}: a table must end in {' or '.join(SUFFIXES)}")
         return cls(folder, table)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the table within this context, so that no other server adds rows to it.
+
+        Raises:
+            FolderInUse: Another one does.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(hold(self.out.with_name(f".{self.out.name}.lock")))
+            except FolderInUse as error:
+                raise FolderInUse(
+                    f"{self.out}: another server adds rows to this table; stop it, or choose "
+                    f"another {option('out')} ({error})"
+                ) from error
+            yield
 
 
 class Watcher:

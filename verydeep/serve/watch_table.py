@@ -38,7 +38,7 @@ class WatchTable(ABC):
         """Add rows.
 
         Raises:
-            VeryDeepError: The file cannot be written; none of the rows counts as added.
+            VeryDeepError: The file cannot be written; add all of the rows again.
         """
 
     def flush(self) -> None:  # noqa: B027 - not abstract: most tables have nothing to do
@@ -102,8 +102,9 @@ class CsvTable(WatchTable):
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows, and bring them to the disk."""
-        if self._broken:
+        if self._broken or not self.path.exists():  # it may have been moved away
             self._repair()
+            rows = [row for row in rows if row["file"] not in self.names]
         lines = [[_cell(row.get(name)) for name in self.columns] for row in rows]
         text = csv_text([self.columns, *lines] if self._empty else lines)
         self._broken = True

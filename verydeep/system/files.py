@@ -117,7 +117,8 @@ def _fault_of_disk(probe: Path) -> int | None:
 
 
 def _free(path: Path) -> str:
-    for folder in path.absolute().parents:
+    place = path.absolute()
+    for folder in (place, *place.parents):
         with contextlib.suppress(OSError):
             return f", {shutil.disk_usage(folder).free / 1e6:,.0f} MB free"
     return ""

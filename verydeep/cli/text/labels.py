@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from verydeep.checks.label_errors import judge_warning
 from verydeep.cli.text.columns import Cells, align
 from verydeep.errors import plural, printable
 
@@ -25,6 +26,8 @@ def labels_as_text(found: dict[str, Any], out: Path | None = None) -> str:
         f"{found['source']}",
         *(f"not judged: {plural(n, 'image')} {why}" for why, n in found["left_out"].items()),
     ]
+    if errors and (warning := judge_warning(found["top1_error"])):
+        lines.append(f"warning: {warning}")
     if errors:
         rows: list[Cells] = [("given", "suggested", "images")]
         rows += [(one["given"], one["suggested"], f"{one['images']:,}") for one in pairs[:LISTED]]

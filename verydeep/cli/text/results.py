@@ -284,7 +284,7 @@ def run_as_text(metrics: dict[str, Any], out: Path) -> str:
     return (
         f"{align(rows, left=2)}{compared}{_of_run(metrics)}\n\n"
         f"{plural(metrics['epochs'], 'epoch')}, {plural(metrics['drops'], 'drop')} of the learning "
-        f"rate; ended because of {metrics['stopped_because']}.\n"
+        f"rate; training ended: {metrics['stopped_because']}.\n"
         f"model   {out / 'model'} ({_kept(metrics)})\n"
         f"report  {out / 'report.html'}"
     )

@@ -40,14 +40,16 @@ def read(name: str, progress: Progress | None = None) -> Dataset:
     """
     if name == "digits":
         dataset = _with_boxes(split_folders.read(digits_folder()))
-        return replace(dataset, layout=DIGITS)
+        return replace(dataset, layout=DIGITS, generated=True)
     if name == "digits-3d":
-        return replace(volumes.read(solid_digits_folder()), layout=SOLID_DIGITS)
+        dataset = volumes.read(solid_digits_folder())
+        return replace(dataset, layout=SOLID_DIGITS, generated=True)
     if name == "digits-multi":
         found = table.read(multi_digits_folder() / MULTI_TABLE, "multi-label")
-        return replace(found, layout=MULTI_DIGITS)
+        return replace(found, layout=MULTI_DIGITS, generated=True)
     if name == "digits-1989":
-        return replace(split_folders.read(digits_1989_folder()), layout=DIGITS)
+        dataset = split_folders.read(digits_1989_folder())
+        return replace(dataset, layout=DIGITS, generated=True)
     folder = torchvision_folder(name, progress)
     return replace(table.read(folder / TABLE), layout=f"torchvision's {SETS[name].title}")
 

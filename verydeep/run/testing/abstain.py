@@ -22,6 +22,7 @@ from verydeep.evaluation.promises import Promises
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.run.testing.calibrating import Calibrating, calibrating, save_together
 from verydeep.system.group.launch import in_several
+from verydeep.system.option_names import option
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 
@@ -72,7 +73,7 @@ def learn_abstention(
         promises: What to promise; None takes the defaults of
             :class:`~verydeep.Promises`.
         tested: Split used to report errors; learning on it is refused. None takes the default test
-            split.
+            split, if the data have more than one.
         layout: Folder layout of ``data``; None detects it.
         compute: Device, precision and decoding processes; a string names the device.
         progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,
@@ -92,6 +93,7 @@ def learn_abstention(
         layout=layout,
         compute=Compute.of(compute),
         progress=choose_progress(progress),
+        abstaining=True,
     ) as given:
         _check_images(given)
         learned, familiarity = _learn(given, promises or Promises())
@@ -122,7 +124,7 @@ def _check_images(given: Calibrating) -> None:
     if count < FEWEST:
         raise InputError(
             f"{given.split} has {plural(count, 'image')}; at least {FEWEST} are needed to promise "
-            "anything, and hundreds to promise a small error"
+            f"anything, and hundreds to promise a small error; {option('data')} names other images"
         )
     if chosen := given.overlap.validated_on:
         given.progress.log(

@@ -76,6 +76,7 @@ def calibrating(
     layout: str | None,
     compute: Compute,
     progress: Progress,
+    abstaining: bool = False,
 ) -> Iterator[Calibrating]:
     """Load a model and the images to calibrate it on, with the model's folder locked.
 
@@ -88,6 +89,8 @@ def calibrating(
         layout: Folder layout of ``data``.
         compute: Where to compute.
         progress: Progress reporting.
+        abstaining: Whether more than a temperature is learned. Images that are the only split of
+            their data may then be learned on: they are in no test.
 
     Raises:
         InputError: The split is the tested one, the model or the data cannot be used, or another
@@ -100,7 +103,8 @@ def calibrating(
         )
     dataset = data_for([model], data, layout, progress, split)
     with output_folder(folder_of(model)), joined() as group:
-        _check_split(split, tested or dataset.test_split, dataset)
+        if not (abstaining and tested is None and [*dataset.splits] == [split]):
+            _check_split(split, tested or dataset.test_split, dataset, abstaining)
         loaded = load_classifier(model, compute)
         samples = relabel(dataset, split, loaded.classes)
         overlap = find_overlap([model], samples, dataset.root, Progress())
@@ -115,13 +119,20 @@ def save_together(model: str | Path, changed: Classifier, group: Group) -> None:
     group.gather(None)
 
 
-def _check_split(split: str, tested: str, dataset: Dataset) -> None:
+def _check_split(split: str, tested: str, dataset: Dataset, abstaining: bool) -> None:
     dataset.split(tested)
-    if split == tested:
+    if split != tested:
+        return
+    if abstaining:
         raise InputError(
-            f"a temperature fitted on {split} cannot be judged on {split}: fit it on another split "
-            f"than the tested one ({option('split' if in_program() else 'tested')} names that)"
+            f"what is learned on {split} cannot be judged on {split}: learn on another split than "
+            f"the tested one ({option('tested')} names that), or on other images "
+            f"({option('data')})"
         )
+    raise InputError(
+        f"a temperature fitted on {split} cannot be judged on {split}: fit it on another split "
+        f"than the tested one ({option('split' if in_program() else 'tested')} names that)"
+    )
 
 
 def folder_of(model: str | Path) -> Path:

@@ -97,6 +97,8 @@ def quantize(
         )
         loaded.net.check_dense("an int8 variant")
         drawn = _drawn(relabel(dataset, "train", loaded.classes), images, seed)
+        for old in folder.glob(".int8-*"):  # of a process that was killed: the folder is locked
+            shutil.rmtree(old, ignore_errors=True)
         part = Path(tempfile.mkdtemp(prefix=".int8-", dir=folder))
         try:
             progress.log(f"calibrating on {len(drawn)} images of train")

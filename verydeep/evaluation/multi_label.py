@@ -57,7 +57,8 @@ class LabelAnswers:
         names: Names of the N images.
         truth: True for the classes of each image, bool (N, K).
         posteriors: float32 (N, K).
-        thresholds: Threshold of each class, float64 (K,).
+        thresholds: Threshold of each class, float64 (K,); (N, K) if nets with other thresholds
+            answered for other images.
         classes: Names of the K classes.
     """
 
@@ -166,14 +167,15 @@ class MultiLabelResult(Summary):
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; None for measures that are undefined."""
         names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
-        return {name: _plain(getattr(self, name)) for name in names}
+        return {name: plain(getattr(self, name)) for name in names}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value for JSON; None for numbers that are undefined."""
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: plain(one) for key, one in value.items()}
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

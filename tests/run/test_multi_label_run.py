@@ -316,7 +316,6 @@ def test_net_of_one_class_per_image_as_the_beginning(
         (["training.loss=squared-error"], "training.loss: must be cross-entropy"),
         (["initialize.stages=[B]"], "initialize.stages"),
         (["localization.loss=euclidean"], "localization: a box regressor"),
-        (["transfer.frozen=pool4"], "transfer: is for one class per image"),
     ],
 )
 def test_recipes_that_do_not_fit_are_refused(

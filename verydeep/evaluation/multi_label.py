@@ -355,12 +355,21 @@ def validate_labels(
     )
     (likely,) = measured.posteriors
     truth = truth_of(samples, len(model.classes))[measured.good]
-    precision = 100 * mean_of_known(average_precisions(likely, truth))
+    return label_figures(likely, truth), measured.unreadable
+
+
+def label_figures(posteriors: NDArray[np.float32], truth: NDArray[np.bool_]) -> LabelFigures:
+    """Return loss and errors of all images of a validation.
+
+    Args:
+        posteriors: (N, K).
+        truth: True for the classes of each image, (N, K).
+    """
+    precision = 100 * mean_of_known(average_precisions(posteriors, truth))
     precision = precision if np.isfinite(precision) else 0.0
-    figures = LabelFigures(
-        float(binary_log_losses(likely, truth).mean()),
-        100 * float(((likely >= USUAL) != truth).any(1).mean()),
+    return LabelFigures(
+        float(binary_log_losses(posteriors, truth).mean()),
+        100 * float(((posteriors >= USUAL) != truth).any(1).mean()),
         precision,
         100 - precision,
     )
-    return figures, measured.unreadable

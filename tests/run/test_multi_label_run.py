@@ -339,8 +339,6 @@ def test_what_needs_one_class_per_image_refuses_the_model(
         package.evaluate(trained_run, data=stripes, progress=False)
     with pytest.raises(ModelError, match="a temperature is of classes"):
         calibrate(multi_label_run, "val", progress=False)
-    with pytest.raises(DataError, match="a file of features needs one class per image"):
-        package.features(trained_run, stripes, progress=False)
     image = stripes.parent / "test05.png"
     found = package.load(multi_label_run, EXACT).predict(image)
     with pytest.raises(InputError, match="puts each image into the folder of one class"):

@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 from torch.nn import functional as F
 
-from verydeep.data.label_split import deal_sets
+from verydeep.data.label_split import random_folds
 from verydeep.evaluation.multi_label import label_figures
 from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.softmax import softmax
@@ -171,10 +171,7 @@ class SeveralLabels(HeadLoss):
         counts = truth.sum(0)
         fewest = int(counts[counts > 0].min(initial=len(images)))
         count = max(2, min(folds, fewest))
-        order = np.random.default_rng(seed).permutation(len(images))
-        sets = [tuple(np.flatnonzero(truth[one]).tolist()) for one in order]
-        dealt = np.empty(len(images), np.int64)
-        dealt[order] = deal_sets(sets, [1 / count] * count)
+        dealt = random_folds(truth, count, seed)
         for fold in range(count):
             held = torch.from_numpy(dealt[place] == fold)
             yield torch.nonzero(~held)[:, 0], torch.nonzero(held)[:, 0]

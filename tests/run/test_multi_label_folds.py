@@ -15,7 +15,7 @@ from tiny import Outcome, flags, recipe, strict_json
 from whole_runs import QUICK
 
 import verydeep as package
-from verydeep import cross_validate
+from verydeep import cross_validate, find_label_errors
 from verydeep.errors import DataError
 from verydeep.evaluation.label_metrics import average_precisions
 from verydeep.evaluation.multi_label import MultiLabelResult
@@ -123,3 +123,19 @@ def test_the_program_says_what_the_folds_say(
     value = strict_json(verydeep("report", tmp_path / "cv", "--json").out)
     assert value["split"] == "held out"
     assert value["mean"]["micro_f1"] is not None
+
+
+def test_the_nets_of_the_folds_judge_the_labels(scenes: Path, whole: Any) -> None:
+    found = find_label_errors(scenes, model=whole.run, method="by-class", progress=False)
+    answers = whole.posteriors.answers
+    assert found.judged == 48
+    assert found.hamming_loss == pytest.approx(
+        100 * np.mean((answers.posteriors >= 0.5) != answers.truth)
+    )
+    places = {name: row for row, name in enumerate(answers.names)}
+    for error in found.errors:
+        name = error.given.removeprefix("not ")
+        likely = answers.posteriors[places[error.image], answers.classes.index(name)]
+        has = name == error.given
+        assert answers.truth[places[error.image], answers.classes.index(name)] == has
+        assert error.score == pytest.approx(likely if has else 1 - likely, abs=1e-6)

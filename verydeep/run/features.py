@@ -178,7 +178,11 @@ def features_of(
     """
     compute, progress = compute or Compute(), progress or Progress()
     given = model.name if isinstance(model, Classifier) else str(model)
-    loaded = model if isinstance(model, Classifier) else load_classifier(model, compute)
+    loaded = (
+        model
+        if isinstance(model, Classifier)
+        else load_classifier(model, compute, multi_label=None)
+    )
     found = _described(loaded, given, dataset.place, dataset, descriptor, compute, progress)
     with found as (about, parts):
         return _together(about, parts)

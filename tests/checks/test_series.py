@@ -89,7 +89,7 @@ def test_of_very_many_images_some_classes_are_read(
     assert {one.file for one in part.files} <= {one.file for one in whole.files}
 
 
-def test_of_multi_label_images_series_are_found_but_no_rule(
+def test_of_multi_label_images_series_are_found_with_a_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames(tmp_path, "clip{clip}_{frame:04}.jpg")
@@ -100,7 +100,12 @@ def test_of_multi_label_images_series_are_found_but_no_rule(
     (tmp_path / "clips.csv").write_text("\n".join(["file,labels", *rows]) + "\n")
     text = series(check(tmp_path / "clips.csv", colours=False))
     assert text is not None
-    assert "divide the series yourself" in text
+    drawn = read_dataset(tmp_path / "clips.csv", group_by=rule_in(text))
+    clips = [
+        {str(one.path).rpartition("_")[0] for one in samples} for samples in drawn.splits.values()
+    ]
+    assert all(clips)
+    assert sum(map(len, clips)) == len(set().union(*clips))
     monkeypatch.setattr("verydeep.checks.series.MOST_IMAGES", 60)
     assert series(check(tmp_path / "clips.csv", colours=False)) is not None
 

@@ -128,5 +128,7 @@ def test_a_class_in_one_group_or_fold_alone_is_refused() -> None:
         draw_splits(data, 0.1, 0.1, 0, fold=Fold(1, 3))
     twice = dataset_of(all=[[2], [2], *[[0, 1]] * 20])
     rule = GroupRule.parse(r"name:^(al)l[01]\.png|.+")  # both images of c, and each of the others
-    with pytest.raises(DataError, match=r"class c has too few groups .* to make 3 folds"):
+    with pytest.raises(
+        DataError, match=r"too few groups to make 3 folds .* class c \(1 group, like 'al'\)"
+    ):
         draw_splits(twice, 0.1, 0.1, 0, rule, Fold(1, 3))

@@ -234,9 +234,68 @@ def test_what_cannot_be_judged_is_refused(
         find_label_errors(colours, model=tmp_path / "cv", progress=False)
 
 
-def test_multi_label_data_are_refused(stripes: Path) -> None:
-    with pytest.raises(DataError, match="confident learning needs one class per image"):
-        find_label_errors(stripes, features="torchvision/vgg16", progress=False)
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Features, set[tuple[str, str]]]:
+    """A table of 400 images of some animals or none, features, and the planted wrong answers."""
+    root, generator = tmp_path_factory.mktemp("scenes"), np.random.default_rng(1)
+    classes = ("cat", "dog", "elk")
+    truth = generator.random((400, 3)) < (0.5, 0.3, 0.2)
+    vectors = truth @ np.eye(3, 8) + generator.normal(0, 0.15, (400, 8))
+    planted = generator.choice(400, 24, replace=False)
+    given, wrong = truth.copy(), set()
+    for place, number in enumerate(planted.tolist()):
+        label = place % 3
+        given[number, label] ^= True
+        words = classes[label] if given[number, label] else f"not {classes[label]}"
+        wrong.add((f"{number:03}.png", words))
+    rows, files = ["file,labels"], [f"{number:03}.png" for number in range(400)]
+    for name, own in zip(files, given, strict=True):
+        (root / name).touch()
+        rows.append(f"{name},{';'.join(np.array(classes)[own])}")
+    (root / "scenes.csv").write_text("\n".join(rows) + "\n")
+    about = About(
+        *("pixels", "none", "pixels", (8,), False, "mean", 8, "fp32", str(root), classes, "0"),
+    )
+    texts = np.full(400, "?")
+    features = Features(
+        np.array(files), np.full(400, "all"), texts, vectors.astype(np.float32), about
+    )
+    return root / "scenes.csv", features, wrong
+
+
+def test_planted_labels_of_several_are_found_class_by_class(
+    scenes: tuple[Path, Features, set[tuple[str, str]]], tmp_path: Path
+) -> None:
+    table, features, wrong = scenes
+    found = find_label_errors(table, features=features, out=tmp_path / "out", progress=False)
+    named = {(error.image, error.given) for error in found.errors}
+    assert len(named & wrong) >= 22
+    assert len(named - wrong) <= 5
+    assert 15 <= found.estimated <= 35
+    assert (found.top1_error, found.judged) == (None, 400)
+    assert found.hamming_loss == pytest.approx(100 * 24 / 1200, abs=0.5)
+    for error in found.errors:
+        opposite = error.given.removeprefix("not ")
+        assert error.suggested == (f"not {opposite}" if opposite == error.given else opposite)
+        assert error.score + error.probability == pytest.approx(1)
+    scores = [error.score for error in found.errors]
+    assert scores == sorted(scores)
+    page = (tmp_path / "out" / "labels.html").read_text()
+    assert "the less likely answer" in page
+    value = strict_json((tmp_path / "out" / "labels.json").read_text())
+    assert {(one["image"], one["given"]) for one in value["errors"]} == named
+
+
+def test_a_run_judges_the_labels_of_images_that_it_has_not_seen(
+    multi_label_run: Path, stripes: Path, verydeep: Program, folded: Path
+) -> None:
+    arguments = ("check", stripes, "--model", multi_label_run, "--no-colours")
+    found = strict_json(verydeep(*arguments, "--json").out)["label_errors"]
+    assert found["judged"] == 32  # val and test; it was trained on 24
+    assert found["top1_error"] is None
+    assert "not judged: 24 images" in verydeep(*arguments).out
+    with pytest.raises(InputError, match="its nets are for one class per image, and the images"):
+        find_label_errors(stripes, model=folded, progress=False)
 
 
 def test_the_program_lists_them_beside_the_check(

@@ -316,7 +316,6 @@ def test_net_of_one_class_per_image_as_the_beginning(
         (["training.loss=squared-error"], "training.loss: must be cross-entropy"),
         (["initialize.stages=[B]"], "initialize.stages"),
         (["localization.loss=euclidean"], "localization: a box regressor"),
-        (["transfer.frozen=pool4"], "transfer: is for one class per image"),
     ],
 )
 def test_recipes_that_do_not_fit_are_refused(
@@ -340,8 +339,6 @@ def test_what_needs_one_class_per_image_refuses_the_model(
         package.evaluate(trained_run, data=stripes, progress=False)
     with pytest.raises(ModelError, match="a temperature is of classes"):
         calibrate(multi_label_run, "val", progress=False)
-    with pytest.raises(DataError, match="a file of features needs one class per image"):
-        package.features(trained_run, stripes, progress=False)
     image = stripes.parent / "test05.png"
     found = package.load(multi_label_run, EXACT).predict(image)
     with pytest.raises(InputError, match="puts each image into the folder of one class"):

@@ -12,6 +12,8 @@ from whole_runs import Said, log, metrics, weights
 
 import verydeep
 from verydeep.errors import InputError, RecipeError
+from verydeep.evaluation.multi_label import MultiLabelResult
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.halves import lower_half
@@ -229,3 +231,38 @@ def test_the_rates_fall_from_block_to_block() -> None:
     assert shares[0.03125] == 2 * 27 + 2 + 2 * 2 * 9 + 2  # block 1: two convolutions
     one_group = make_optimizer(verydeep.vgg("A", 2, width=0.03, hidden=8), load_recipe("paper"))
     assert len(one_group.param_groups) == 1
+
+
+@pytest.fixture(scope="module")
+def labelled_run(stripes: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("labelled") / "run"
+    transfer(stripes, out, source)
+    return out
+
+
+def test_several_labels_are_learned(labelled_run: Path, stripes: Path) -> None:
+    found = metrics(labelled_run)
+    assert found["mean_average_precision"] > 75  # 60 by chance
+    first, *others = log(labelled_run)
+    assert first["learning_rate"] == 0
+    assert {"train_subset_error", "val_mean_average_precision"} <= first.keys()
+    assert [row["epoch"] for row in others] == [2, 3]
+    model = verydeep.load(labelled_run)
+    assert model.multi_label
+    assert model.thresholds is not None
+    (seen,) = model.predict(stripes.parent / "test07.png")
+    assert seen.labels is not None
+
+
+def test_a_head_of_several_labels_alone(stripes: Path, source: Path, tmp_path: Path) -> None:
+    found, said = transfer(stripes, tmp_path / "run", source, "transfer.fine_tune=never")
+    assert found["stopped_because"] == "the head is fitted"
+    assert any("cross-validated share of wrong label sets" in line for line in said)
+    model = load_classifier(tmp_path / "run" / "model", multi_label=True)
+    result = verydeep.evaluate(
+        model, stripes, split="val", protocol=TestProtocol("center", flip=False), progress=False
+    )
+    assert isinstance(result, MultiLabelResult)
+    (row,) = log(tmp_path / "run")
+    measured = row["val_mean_average_precision"]
+    assert measured == pytest.approx(result.mean_average_precision, abs=0.5)

@@ -185,7 +185,7 @@ def test_a_single_c_needs_no_folds(hard: Features) -> None:
 
 def test_a_solver_that_gives_up_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     # Noise with as many numbers as images, and one step to solve it.
-    monkeypatch.setattr("verydeep.transfer.probe.MOST_ITERATIONS", 1)
+    monkeypatch.setattr("verydeep.transfer.svm.MOST_ITERATIONS", 1)
     noise = blobs({"train": {"a": 20, "b": 20}, "test": {"a": 5, "b": 5}}, dimension=64, spread=3)
     found = probe(noise, C=[100.0, 1000.0])
     assert not found.converged

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,9 @@ class LabelError:
     Attributes:
         image: Path within the data set.
         split: Its split.
-        given: Given class.
-        suggested: The most likely other class.
+        given: Given class; of a multi-label image ``cat``, or ``not cat`` for a class that it
+            lacks.
+        suggested: The most likely other class; of a multi-label image the opposite.
         score: Probability of the given class, 0 to 1; the lowest come first.
         probability: Probability of the suggested class.
     """
@@ -51,7 +52,7 @@ class Judged:
     Attributes:
         names: Paths within the data set, N.
         splits: Their splits.
-        samples: The images; labels are indices of ``classes``.
+        samples: The images; labels are indices of ``classes``, or of sets of them.
         posteriors: Class probabilities, (N, K).
         classes: Names of the K classes.
     """
@@ -93,7 +94,10 @@ class LabelErrors(Summary):
         judged: Number of images judged.
         left_out: Images not judged, by reason.
         estimated: Estimated number of wrong labels among those judged, by the calibrated joint.
-        top1_error: Images whose given label is not the most likely, in percent.
+        top1_error: Images whose given label is not the most likely, in percent; None for
+            multi-label data.
+        hamming_loss: Of all pairs of a multi-label image and a class, those where the given answer
+            is the less likely one, in percent; None for other data.
         errors: The images, most suspicious first.
         places: Locations of the images, in this order.
     """
@@ -104,9 +108,10 @@ class LabelErrors(Summary):
     judged: int
     left_out: dict[str, int]
     estimated: float
-    top1_error: float
+    top1_error: float | None
     errors: tuple[LabelError, ...]
     places: tuple[ImageSource, ...] = field(repr=False, compare=False, default=())
+    hamming_loss: float | None = None
 
     @property
     def pairs(self) -> list[tuple[str, str, int]]:
@@ -133,6 +138,7 @@ class LabelErrors(Summary):
             "left_out": dict(self.left_out),
             "estimated": self.estimated,
             "top1_error": self.top1_error,
+            "hamming_loss": self.hamming_loss,
             "pairs": [
                 {"given": given, "suggested": suggested, "images": count}
                 for given, suggested, count in self.pairs
@@ -161,33 +167,87 @@ def judge_labels(
     Raises:
         InputError: There is no such method.
     """
+    judge = _judge_classes if judged.samples.label_sets is None else _judge_sets
+    found = judge(judged, method)
+    return LabelErrors(
+        data,
+        source,
+        method,
+        len(judged.names),
+        {reason: count for reason, count in (left_out or {}).items() if count},
+        found.estimated,
+        found.top1_error,
+        tuple(error for _, error in found.errors),
+        tuple(judged.samples[number].path for number, _ in found.errors),
+        found.hamming_loss,
+    )
+
+
+class _Found(NamedTuple):
+    """What was found.
+
+    Attributes:
+        errors: Number of the image and the error, most suspicious first.
+        estimated: Estimated number of wrong labels.
+        top1_error: As in :class:`LabelErrors`, like the next.
+        hamming_loss: See there.
+    """
+
+    errors: list[tuple[int, LabelError]]
+    estimated: float
+    top1_error: float | None = None
+    hamming_loss: float | None = None
+
+
+def _judge_classes(judged: Judged, method: Method) -> _Found:
+    """Judge images of one class."""
     labels = judged.samples.labels.astype(np.int64)
     likely = judged.posteriors
     own, other = self_confidence(likely, labels), suggested_labels(likely, labels)
     found = np.flatnonzero(likely_errors(likely, labels, method))
     # Among equals the one whose other class is surer comes first.
     rival = likely[np.arange(len(labels)), other]
-    ordered = found[np.lexsort((-rival[found], own[found]))].tolist()
-    joint = calibrated_joint(likely, labels)
     errors = [
-        LabelError(
-            judged.names[number],
-            judged.splits[number],
-            judged.classes[labels[number]],
-            judged.classes[other[number]],
-            float(own[number]),
-            float(rival[number]),
+        (
+            number,
+            LabelError(
+                judged.names[number],
+                judged.splits[number],
+                judged.classes[labels[number]],
+                judged.classes[other[number]],
+                float(own[number]),
+                float(rival[number]),
+            ),
         )
-        for number in ordered
+        for number in found[np.lexsort((-rival[found], own[found]))].tolist()
     ]
-    return LabelErrors(
-        data,
-        source,
-        method,
-        len(labels),
-        {reason: count for reason, count in (left_out or {}).items() if count},
-        float(joint.sum() - np.trace(joint)),
-        100 * float(np.mean(likely.argmax(axis=1) != labels)),
-        tuple(errors),
-        tuple(judged.samples[number].path for number in ordered),
-    )
+    wrong = 100 * float(np.mean(likely.argmax(axis=1) != labels))
+    return _Found(errors, _off_diagonal(likely, labels), wrong)
+
+
+def _judge_sets(judged: Judged, method: Method) -> _Found:
+    """Judge multi-label images, class by class: has an image the class, or has it not?"""
+    sets, count = judged.samples.label_sets, len(judged.classes)
+    assert sets is not None
+    truth = sets.indicators(count)[judged.samples.labels].astype(np.int64)
+    errors, estimated = [], 0.0
+    for label, name in enumerate(judged.classes):
+        has = judged.posteriors[:, label]
+        likely, given = np.stack([1 - has, has], axis=1), truth[:, label]
+        answers = (f"not {name}", name)
+        own = self_confidence(likely, given)
+        estimated += _off_diagonal(likely, given)
+        for number in np.flatnonzero(likely_errors(likely, given, method)).tolist():
+            answer, score = int(given[number]), float(own[number])
+            image, split = judged.names[number], judged.splits[number]
+            words = answers[answer], answers[1 - answer]
+            errors.append((number, LabelError(image, split, *words, score, 1 - score)))
+    errors.sort(key=lambda pair: pair[1].score)
+    wrong = 100 * float(((judged.posteriors >= 0.5) != truth).mean())
+    return _Found(errors, estimated, hamming_loss=wrong)
+
+
+def _off_diagonal(posteriors: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Return the estimated number of wrong labels."""
+    joint = calibrated_joint(posteriors, labels)
+    return float(joint.sum() - np.trace(joint))

@@ -243,9 +243,9 @@ def _spread(pairs: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]
 
 def _suggest(dataset: Dataset, place: int, similar: Sequence[tuple[int, int]]) -> str | None:
     """Return the first rule that keeps similar neighbours together and can be drawn by."""
-    if dataset.multi_label:
-        return None  # groups need one class per image
     samples = Samples.of(sample for samples in dataset.splits.values() for sample in samples)
+    if dataset.label_sets is not None:
+        samples = samples.with_sets(dataset.label_sets, samples.labels)
     parts = {split: 0.1 for split in dataset.splits if split != "train"}
     for text in _candidates(place):
         try:

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from verydeep.data.label_sets import LabelSet
 
 
@@ -61,3 +64,18 @@ def deal_sets(sets: Sequence[LabelSet], shares: Sequence[float]) -> list[int]:
         if number not in dealt:
             deal(number, None)
     return [dealt[number] for number in range(len(sets))]
+
+
+def random_folds(truth: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.int64]:
+    """Return the fold of each image, int64 (N,), by iterative stratification in a random order.
+
+    Args:
+        truth: True for the classes of each image, (N, K).
+        folds: Number of folds.
+        seed: Random seed of the order.
+    """
+    order = np.random.default_rng(seed).permutation(len(truth))
+    sets = [tuple(np.flatnonzero(truth[one]).tolist()) for one in order]
+    dealt = np.empty(len(truth), np.int64)
+    dealt[order] = deal_sets(sets, [1 / folds] * folds)
+    return dealt

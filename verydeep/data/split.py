@@ -93,13 +93,14 @@ def _cut_sets(
     """Divide multi-label images; every class must be in train, but may lack in a small split."""
     kept = {name: share for name, share in shares.items() if share}
     parts = {"train": 1.0 - sum(kept.values()), **kept}
-    divided = _deal_sets(samples, root, [*parts.values()], seed, groups)
+    aim = f"split into {', '.join(parts)}"
+    divided = _deal_sets(samples, root, [*parts.values()], seed, groups, aim, names)
+    _check_trained(samples, divided == 0, root, aim, names)
     places = dict(enumerate(samples.paths))
     chosen = {
         split: _in_order_of_names(np.flatnonzero(divided == part).tolist(), places)
         for part, split in enumerate(parts)
     }
-    _check_sets(samples, divided == 0, groups, f"split into {', '.join(parts)}", names, root)
     return {
         split: samples.take(numbers)
         for split, numbers in chosen.items()
@@ -113,16 +114,18 @@ def _deal_sets(
     shares: Sequence[float],
     seed: int,
     groups: Sequence[str] | None,
+    aim: str,
+    names: Sequence[str],
 ) -> NDArray[np.int64]:
     """Return the part of every multi-label image, int64 (N,)."""
     sets = _sets_of(samples)
     if groups is not None:
         # Images of none of the classes count as one of a class of their own.
         none = 1 + max((label for one in sets for label in one), default=-1)
-        filled = [one or (none,) for one in sets]
-        images = np.repeat(np.arange(len(sets)), [len(one) for one in filled])
-        labels = np.array([label for one in filled for label in one], np.int64)
-        return divide_groups(labels, groups, shares, seed, images)
+        images, labels = _pairs([one or (none,) for one in sets])
+        divided = divide_groups(labels, groups, shares, seed, images)
+        _check_groups(*_pairs(sets), divided, groups, aim, len(shares), names)
+        return divided
     hashes = [_hash(seed, relative_name(path, root)) for path in samples.paths]
     order = sorted(range(len(samples)), key=hashes.__getitem__)
     dealt = np.empty(len(samples), np.int64)
@@ -136,32 +139,22 @@ def _sets_of(samples: Samples) -> list[LabelSet]:
     return [samples.label_sets[label] for label in samples.labels.tolist()]
 
 
-def _check_sets(
-    samples: Samples,
-    trained: NDArray[np.bool_],
-    groups: Sequence[str] | None,
-    aim: str,
-    names: Sequence[str],
-    root: Path,
-) -> None:
-    """Raise an error if the training images lack a class.
+def _pairs(sets: Sequence[LabelSet]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return image and class of every pair of an image and one of its classes."""
+    images = np.repeat(np.arange(len(sets)), [len(one) for one in sets])
+    return images, np.array([label for one in sets for label in one], np.int64)
 
-    Args:
-        samples: All images.
-        trained: True for images to train on, bool (N,).
-        groups: Names of the images' groups; None without.
-        aim: What cannot be done, for the message.
-        names: Class names.
-        root: Folder of the images.
-    """
-    sets = _sets_of(samples)
-    seen = {label for number in np.flatnonzero(trained).tolist() for label in sets[number]}
-    lacking = sorted({label for one in sets for label in one} - seen)
-    if lacking:
-        few = "images" if groups is None else f"groups ({option('group_by')})"
+
+def _check_trained(
+    samples: Samples, trained: NDArray[np.bool_], root: Path, aim: str, names: Sequence[str]
+) -> None:
+    """Raise an error if the multi-label images to train on, bool (N,), lack a class."""
+    images, labels = _pairs(_sets_of(samples))
+    lost = np.setdiff1d(labels, labels[trained[images]]).tolist()
+    if lost:
         raise DataError(
-            f"{root}: class {_named(lacking[0], names)} has too few {few} to {aim}; add images, "
-            "or make the splits yourself"
+            f"{root}: class {_named(lost[0], names)} has too few images to {aim}; add images, or "
+            "make the splits yourself"
         )
 
 
@@ -176,8 +169,10 @@ def _cut_groups(
     """Divide images by group, with every class as close to its shares as the groups allow."""
     kept = {name: share for name, share in shares.items() if share}
     parts = {"train": 1 - sum(kept.values()), **kept}
-    divided = divide_groups(samples.labels.astype(np.int64), groups, [*parts.values()], seed)
-    _check_groups(samples, divided, groups, f"split into {', '.join(parts)}", len(parts), names)
+    labels, every = samples.labels.astype(np.int64), np.arange(len(samples))
+    divided = divide_groups(labels, groups, [*parts.values()], seed)
+    aim = f"split into {', '.join(parts)}"
+    _check_groups(every, labels, divided, groups, aim, len(parts), names)
     return {
         name: _sorted_by_class(samples.take(np.flatnonzero(divided == number)), root)
         for number, name in enumerate(parts)
@@ -207,19 +202,21 @@ def deal_folds(
         The fold of every image from 0 on, int64 (N,).
 
     Raises:
-        DataError: A class has fewer images, or groups, than folds; of multi-label images, one fold
-            has all images of a class.
+        DataError: A class has fewer images, or groups, than folds. A class of multi-label images
+            must be in all folds if there are groups, else in two.
     """
     samples = Samples.of(samples)
     if samples.label_sets is not None:
-        dealt = _deal_sets(samples, root, [1 / folds] * folds, seed, groups)
+        aim = f"make {folds} folds"
+        dealt = _deal_sets(samples, root, [1 / folds] * folds, seed, groups, aim, names)
         for fold in range(folds):
-            _check_sets(samples, dealt != fold, groups, f"make {folds} folds", names, root)
+            _check_trained(samples, dealt != fold, root, aim, names)
         return dealt
     labels = samples.labels.astype(np.int64)
     if groups is not None:
         divided = divide_groups(labels, groups, [1 / folds] * folds, seed)
-        _check_groups(samples, divided, groups, f"make {folds} folds", folds, names)
+        every = np.arange(len(samples))
+        _check_groups(every, labels, divided, groups, f"make {folds} folds", folds, names)
         return divided
     hashes = [_hash(seed, relative_name(path, root)) for path in samples.paths]
     dealt, start = np.empty(len(samples), np.int64), 0
@@ -237,22 +234,32 @@ def deal_folds(
 
 
 def _check_groups(
-    samples: Samples,
+    images: NDArray[np.int64],
+    labels: NDArray[np.int64],
     divided: NDArray[np.int64],
     groups: Sequence[str],
     aim: str,
     parts: int,
     names: Sequence[str],
 ) -> None:
-    """Raise an error that names the classes with too few groups for every part."""
-    labels = samples.labels.astype(np.int64)
-    short = lacking(labels, divided, parts).tolist()
+    """Raise an error that names the classes with too few groups for every part.
+
+    Args:
+        images: Image of each pair of an image and one of its classes.
+        labels: Class of each pair.
+        divided: Part of each image, (N,).
+        groups: Names of the images' groups.
+        aim: What cannot be done, for the message.
+        parts: Number of parts.
+        names: Class names.
+    """
+    short = lacking(labels, divided[images], parts).tolist()
     if not short:
         return
     found = [
         f"{_named(label, names)} ({plural(len(own), 'group')}, like {min(own)!r})"
         for label in short
-        if (own := {groups[number] for number in np.flatnonzero(labels == label).tolist()})
+        if (own := {groups[number] for number in images[labels == label].tolist()})
     ]
     of_class = "class" if len(short) == 1 else f"{len(short):,} classes:"
     raise DataError(

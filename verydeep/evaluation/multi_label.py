@@ -57,7 +57,8 @@ class LabelAnswers:
         names: Names of the N images.
         truth: True for the classes of each image, bool (N, K).
         posteriors: float32 (N, K).
-        thresholds: Threshold of each class, float64 (K,).
+        thresholds: Threshold of each class, float64 (K,); (N, K) if nets with other thresholds
+            answered for other images.
         classes: Names of the K classes.
     """
 
@@ -166,14 +167,15 @@ class MultiLabelResult(Summary):
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; None for measures that are undefined."""
         names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
-        return {name: _plain(getattr(self, name)) for name in names}
+        return {name: plain(getattr(self, name)) for name in names}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value for JSON; None for numbers that are undefined."""
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: plain(one) for key, one in value.items()}
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -353,12 +355,21 @@ def validate_labels(
     )
     (likely,) = measured.posteriors
     truth = truth_of(samples, len(model.classes))[measured.good]
-    precision = 100 * mean_of_known(average_precisions(likely, truth))
+    return label_figures(likely, truth), measured.unreadable
+
+
+def label_figures(posteriors: NDArray[np.float32], truth: NDArray[np.bool_]) -> LabelFigures:
+    """Return loss and errors of all images of a validation.
+
+    Args:
+        posteriors: (N, K).
+        truth: True for the classes of each image, (N, K).
+    """
+    precision = 100 * mean_of_known(average_precisions(posteriors, truth))
     precision = precision if np.isfinite(precision) else 0.0
-    figures = LabelFigures(
-        float(binary_log_losses(likely, truth).mean()),
-        100 * float(((likely >= USUAL) != truth).any(1).mean()),
+    return LabelFigures(
+        float(binary_log_losses(posteriors, truth).mean()),
+        100 * float(((posteriors >= USUAL) != truth).any(1).mean()),
         precision,
         100 - precision,
     )
-    return figures, measured.unreadable

@@ -6,24 +6,33 @@ N images, K classes.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.string_array import Names
 from verydeep.errors import DataError
-from verydeep.evaluation.result import Answers
+from verydeep.evaluation.label_metrics import binary_log_losses
+from verydeep.evaluation.multi_label import LabelAnswers, measures_of, plain
+from verydeep.evaluation.result import Answers, measures
+from verydeep.system.csv_text import digits
 from verydeep.system.files import write_atomically
 
 POSTERIORS = "posteriors.npz"
 
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+"""Errors of a file that is missing or damaged."""
+
+A = TypeVar("A", Answers, LabelAnswers)
+
 
 @dataclass(frozen=True, eq=False)
-class StoredPosteriors:
+class Stored(Generic[A]):
     """Answers of a test, or of all folds of a cross-validation.
 
     Attributes:
@@ -31,11 +40,26 @@ class StoredPosteriors:
         folds: Fold in which each image was held out, from 1, int64 (N,).
     """
 
-    answers: Answers
+    answers: A
     folds: NDArray[np.int64]
+    per_image: ClassVar[tuple[str, ...]]
+    """Arrays of the answers with a row for each image."""
 
-    @staticmethod
-    def joined(parts: Sequence[StoredPosteriors]) -> StoredPosteriors:
+    @classmethod
+    @abstractmethod
+    def make(cls, names: tuple[str, ...], classes: tuple[str, ...], columns: dict[str, Any]) -> A:
+        """Return answers from their parts."""
+
+    @abstractmethod
+    def measures(self) -> dict[str, Any]:
+        """Return all measures that follow from the answers, as plain values."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[Sequence[object]]:
+        """Yield the rows of a table: its head, then one for each image."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
         """Return the images of several parts, sorted by name.
 
         Raises:
@@ -45,11 +69,13 @@ class StoredPosteriors:
         if len(set(names)) < len(names) or len({part.answers.classes for part in parts}) > 1:
             raise DataError("the folds share images, or differ in their classes")
         order = sorted(range(len(names)), key=names.__getitem__)
-        labels = np.concatenate([part.answers.labels for part in parts])[order]
-        likely = np.concatenate([part.answers.posteriors for part in parts])[order]
+        columns = {
+            column: np.concatenate([getattr(part.answers, column) for part in parts])[order]
+            for column in cls.per_image
+        }
         ordered = tuple(names[number] for number in order)
-        answers = Answers(ordered, labels, likely, parts[0].answers.classes)
-        return StoredPosteriors(answers, np.concatenate([part.folds for part in parts])[order])
+        answers = cls.make(ordered, parts[0].answers.classes, columns)
+        return cls(answers, np.concatenate([part.folds for part in parts])[order])
 
     def write(self, path: Path) -> None:
         """Write the file.
@@ -69,33 +95,139 @@ class StoredPosteriors:
                     ends=ends,
                     classes=classes,
                     class_ends=class_ends,
-                    labels=self.answers.labels,
-                    posteriors=self.answers.posteriors,
                     folds=self.folds,
+                    **{column: getattr(self.answers, column) for column in self.per_image},
                 )
 
         write_atomically(path, write)
 
-    @staticmethod
-    def read(path: Path) -> StoredPosteriors:
+    @classmethod
+    def read(cls, path: Path) -> Self:
         """Read the file.
 
         Raises:
-            DataError: It is missing or damaged.
+            DataError: It is missing or damaged, or of another kind.
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return _from_arrays(arrays)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                return cls._from_arrays(arrays)
+        except UNREADABLE as error:
             raise DataError(f"{path}: cannot be read ({error})") from error
 
+    @classmethod
+    def _from_arrays(cls, arrays: Any) -> Self:
+        names = tuple(Names.unpacked(arrays["names"], arrays["ends"]))
+        classes = tuple(Names.unpacked(arrays["classes"], arrays["class_ends"]))
+        columns: dict[str, Any] = {column: arrays[column] for column in cls.per_image}
+        folds = arrays["folds"]
+        whole = columns["posteriors"].shape == (len(names), len(classes))
+        if not whole or any(len(one) != len(names) for one in (*columns.values(), folds)):
+            raise ValueError("arrays of different lengths")
+        return cls(cls.make(names, classes, columns), folds)
 
-def _from_arrays(arrays: Any) -> StoredPosteriors:
-    names = tuple(Names.unpacked(arrays["names"], arrays["ends"]))
-    classes = tuple(Names.unpacked(arrays["classes"], arrays["class_ends"]))
-    posteriors, labels, folds = (arrays[key] for key in ("posteriors", "labels", "folds"))
-    if posteriors.shape != (len(names), len(classes)) or not len(names) == len(labels) == len(
-        folds
-    ):
-        raise ValueError("arrays of different lengths")
-    return StoredPosteriors(Answers(names, labels, posteriors, classes), folds)
+
+@dataclass(frozen=True, eq=False)
+class StoredPosteriors(Stored[Answers]):
+    """Answers of classifiers of one class per image."""
+
+    per_image: ClassVar[tuple[str, ...]] = ("labels", "posteriors")
+
+    @classmethod
+    def make(
+        cls, names: tuple[str, ...], classes: tuple[str, ...], columns: dict[str, Any]
+    ) -> Answers:
+        """Return answers from their parts."""
+        return Answers(names, classes=classes, **columns)
+
+    def measures(self) -> dict[str, Any]:
+        """Return errors, loss and more."""
+        return measures(self.answers)
+
+    def rows(self) -> Iterator[Sequence[object]]:
+        """Yield class, fold and likeliest class of each image."""
+        answers = self.answers
+        yield ("file", "class", "fold", "likeliest", "probability", "probability_of_class")
+        for name, label, fold, guess, likely in zip(
+            answers.names,
+            answers.labels.tolist(),
+            self.folds.tolist(),
+            answers.guesses.tolist(),
+            answers.posteriors,
+            strict=True,
+        ):
+            shares = (digits(float(likely[one]), ".9g") for one in (guess, label))
+            yield (name, answers.classes[label], fold, answers.classes[guess], *shares)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredLabels(Stored[LabelAnswers]):
+    """Answers of multi-label classifiers, with the thresholds of each image's net, (N, K)."""
+
+    per_image: ClassVar[tuple[str, ...]] = ("truth", "posteriors", "thresholds")
+
+    @classmethod
+    def make(
+        cls, names: tuple[str, ...], classes: tuple[str, ...], columns: dict[str, Any]
+    ) -> LabelAnswers:
+        """Return answers from their parts."""
+        return LabelAnswers(names, classes=classes, **columns)
+
+    def measures(self) -> dict[str, Any]:
+        """Return average precisions, measures at the thresholds, loss and more."""
+        answers = self.answers
+        return {
+            **plain(measures_of(answers)),
+            "classes": len(answers.classes),
+            "images": len(answers.names),
+            "unlabelled": int((~answers.truth.any(1)).sum()),
+        }
+
+    def rows(self) -> Iterator[Sequence[object]]:
+        """Yield true and predicted labels, fold and loss of each image."""
+        answers = self.answers
+        yield ("file", "labels", "fold", "predicted", "loss")
+        for name, true, fold, found, loss in zip(
+            answers.names,
+            answers.truth,
+            self.folds.tolist(),
+            answers.predicted,
+            binary_log_losses(answers.posteriors, answers.truth).tolist(),
+            strict=True,
+        ):
+            sets = (
+                "|".join(answers.classes[k] for k in np.flatnonzero(one)) for one in (true, found)
+            )
+            labels, predicted = sets
+            yield (name, labels, fold, predicted, digits(loss, ".9g"))
+
+
+AnyStored = StoredPosteriors | StoredLabels
+
+
+def stored(answers: Answers | LabelAnswers, fold: int) -> AnyStored:
+    """Return the answers of a test on the images that a fold held out."""
+    folds = np.full(len(answers.names), fold)
+    if isinstance(answers, Answers):
+        return StoredPosteriors(answers, folds)
+    limits = np.broadcast_to(answers.thresholds, answers.posteriors.shape)
+    return StoredLabels(replace(answers, thresholds=limits), folds)
+
+
+def read_stored(paths: Sequence[Path]) -> AnyStored:
+    """Read files of one kind, and return their images together.
+
+    Raises:
+        DataError: A file is missing or damaged, or they differ.
+    """
+    if _has_labels(paths[0]):
+        return StoredLabels.joined([StoredLabels.read(path) for path in paths])
+    return StoredPosteriors.joined([StoredPosteriors.read(path) for path in paths])
+
+
+def _has_labels(path: Path) -> bool:
+    """Return whether a file is of multi-label classifiers; a damaged one is not."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return "truth" in arrays
+    except UNREADABLE:
+        return False

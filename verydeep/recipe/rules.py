@@ -97,11 +97,6 @@ def _impossible_multi_label(recipe: Recipe) -> Iterator[str]:
         return
     if recipe.localization is not None:
         yield "localization: a box regressor learns from images of one class (multi-label data)"
-    if recipe.transfer is not None:
-        yield (
-            "transfer: is for one class per image; train all layers on multi-label data "
-            f"({option('recipe', 'fine-tune')} with {option('init_from', placeholder('MODEL'))})"
-        )
     if recipe.data.balance == "sampling":
         yield "data.balance: must be none or weights for multi-label data, got 'sampling' instead"
     if recipe.data.stream:

@@ -25,7 +25,8 @@ from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.transfer.descriptor import Descriptor
 from verydeep.transfer.extract import FeaturePart, describe_dataset
-from verydeep.transfer.features import About, Features
+from verydeep.transfer.features import FORMAT, LABELS_FORMAT, About, Features
+from verydeep.transfer.label_probe import LabelProbeResult
 from verydeep.transfer.probe import ProbeResult
 from verydeep.transfer.storage import check_target, write_features
 
@@ -143,17 +144,15 @@ def extract_features(
     return WrittenFeatures(out, dict(counts), about, time.perf_counter() - started)
 
 
-def write_probe(result: ProbeResult, folder: Path) -> None:
+def write_probe(result: ProbeResult | LabelProbeResult, folder: Path) -> None:
     """Write the result of a linear SVM: ``probe.json``, and ``answers.csv`` for every image.
 
     Raises:
         InputError: The folder is not writable.
         DiskError: The disk is full.
     """
-    answers = result.answers
-    rows = zip(answers.files, answers.labels, answers.guesses, strict=True)
     write_json(folder / "probe.json", result.to_dict())
-    write_text(folder / "answers.csv", csv_text([("file", "class", "guess"), *rows]))
+    write_text(folder / "answers.csv", csv_text(result.answers.rows()))
 
 
 def features_of(
@@ -179,7 +178,11 @@ def features_of(
     """
     compute, progress = compute or Compute(), progress or Progress()
     given = model.name if isinstance(model, Classifier) else str(model)
-    loaded = model if isinstance(model, Classifier) else load_classifier(model, compute)
+    loaded = (
+        model
+        if isinstance(model, Classifier)
+        else load_classifier(model, compute, multi_label=None)
+    )
     found = _described(loaded, given, dataset.place, dataset, descriptor, compute, progress)
     with found as (about, parts):
         return _together(about, parts)
@@ -203,7 +206,6 @@ def _parts(
     )
     (descriptor or Descriptor()).for_model(model)  # refuses before the data are read
     dataset = source.read(seed=seed, stream=False, progress=progress)
-    dataset.check_single_label("a file of features")
     progress.log(f"{dataset.place}: {dataset.describe()}")
     found = _described(model, given, source.name, dataset, descriptor, compute, progress)
     with found as described:
@@ -247,6 +249,8 @@ def _about(given: str, place: str, model: Classifier, dataset: Dataset, how: Des
         data=place,
         classes=dataset.classes,
         version=__version__,
+        format=LABELS_FORMAT if dataset.multi_label else FORMAT,
+        multi_label=dataset.multi_label,
     )
 
 

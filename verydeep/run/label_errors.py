@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,13 +14,16 @@ from verydeep.checks.label_errors import Judged, LabelErrors, judge_labels
 from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.group_rule import GroupRule
 from verydeep.data.grouping import groups_of
+from verydeep.data.label_sets import DataTask
 from verydeep.data.read import Data, DataSource
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.split import deal_folds
 from verydeep.errors import DataError, InputError, plural
 from verydeep.evaluation.evaluate import evaluate_samples, relabel
+from verydeep.evaluation.multi_label import MultiLabelResult, evaluate_labels, truth_of
 from verydeep.evaluation.protocol import TestProtocol
-from verydeep.evaluation.stored_posteriors import POSTERIORS, StoredPosteriors
+from verydeep.evaluation.result import EvaluationResult
+from verydeep.evaluation.stored_posteriors import POSTERIORS, StoredLabels, read_stored
 from verydeep.models.classifier import Classifier
 from verydeep.run.features import features_of
 from verydeep.run.testing.bench import load_model
@@ -32,7 +35,7 @@ from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.training.folds_folder import is_cross_validation
 from verydeep.transfer.features import Features
-from verydeep.transfer.out_of_fold import out_of_fold_posteriors
+from verydeep.transfer.out_of_fold import out_of_fold_label_posteriors, out_of_fold_posteriors
 from verydeep.transfer.storage import read_features
 
 STORED = (".npz", ".parquet")
@@ -49,13 +52,15 @@ def find_label_errors(
     group_by: str | None = None,
     seed: int = 0,
     layout: str | None = None,
+    task: DataTask | None = None,
     out: str | Path | None = None,
     compute: Compute | str | None = None,
     progress: ProgressWish = None,
 ) -> LabelErrors:
     """Find labels that are likely wrong, by confident learning (Northcutt et al. 2021).
 
-    All splits are judged together. The posteriors come from ``model`` or ``features``; give one of
+    Of multi-label data, each class of each image is judged: whether the image has it. All splits
+    are judged together. The posteriors come from ``model`` or ``features``; give one of
     them.
 
     Args:
@@ -71,6 +76,7 @@ def find_label_errors(
         group_by: Rule for groups that the folds of the regression do not divide.
         seed: Random seed of these folds.
         layout: Folder layout of the data; None detects it.
+        task: ``classification`` or ``multi-label``, where the data allow both.
         out: Folder for ``labels.html``, ``labels.csv`` and ``labels.json``; None writes nothing.
         compute: Device, precision and decoding processes; a string names the device.
         progress: Progress reporting.
@@ -78,15 +84,13 @@ def find_label_errors(
     Raises:
         InputError: Not one of ``model`` and ``features`` is given, the model cannot be used or has
             seen every image, or ``out`` is inside the data or not writable.
-        DataError: The data cannot be read or are multi-label, or a class has fewer images than
-            folds.
+        DataError: The data cannot be read, or a class has fewer images than folds.
     """
     if (model is None) == (features is None):
         raise InputError(f"give one of {option('model')} and {option('features')}")
     progress, compute = choose_progress(progress), Compute.of(compute)
-    source = DataSource(data, layout)
+    source = DataSource(data, layout, task)
     dataset = source.read(draw=False, stream=False, progress=progress)
-    dataset.check_single_label("confident learning")
     target = None if out is None else make_output_folder(Path(out), dataset.root)
     pool = _Pool.of(dataset)
     if features is not None:
@@ -154,6 +158,8 @@ class _Pool:
                 name = relative_name(sample.path, dataset.root)
                 rows.setdefault(name, (sample, split))
         samples = Samples.of(sample for sample, _ in rows.values())
+        if dataset.label_sets is not None:
+            samples = samples.with_sets(dataset.label_sets, samples.labels)
         return _Pool(dataset, samples, tuple(rows), tuple(split for _, split in rows.values()))
 
     def labelled(self, classes: Sequence[str]) -> Samples:
@@ -195,10 +201,13 @@ def _by_model(
             f"have not seen them: verydeep train with {option('folds', 5)}, or "
             f"{option('features')} here"
         )
-    net = load_model(model, compute)
+    several = pool.dataset.multi_label
+    net = load_model(model, compute, multi_label=several)
     samples = pool.labelled(net.classes).take(new)
     protocol = TestProtocol("dense" if net.any_size else "center")
-    result = evaluate_samples(
+    test: Callable[..., EvaluationResult | MultiLabelResult]
+    test = evaluate_labels if several else evaluate_samples
+    result = test(
         [net],
         samples,
         protocol,
@@ -220,7 +229,13 @@ def _held_out(pool: _Pool, folder: Path) -> _Answers:
         raise InputError(
             f"{folder}: the cross-validation is not finished; go on with {option('resume', True)}"
         )
-    stored = StoredPosteriors.read(folder / POSTERIORS)
+    stored = read_stored([folder / POSTERIORS])
+    if isinstance(stored, StoredLabels) != pool.dataset.multi_label:
+        kinds = ("one class per image", "several labels per image")
+        raise InputError(
+            f"{folder}: its nets are for {kinds[isinstance(stored, StoredLabels)]}, and the images "
+            f"of {pool.dataset.place} have {kinds[pool.dataset.multi_label]}"
+        )
     rows = {name: row for row, name in enumerate(stored.answers.names)}
     numbers = [number for number, name in enumerate(pool.names) if name in rows]
     if not numbers:
@@ -256,9 +271,12 @@ def _by_features(
     classes = pool.dataset.classes
     dealt = deal_folds(samples, pool.dataset.root, folds, seed, names=classes, groups=groups)
     vectors = found.vectors[[rows[keys[number]] for number in numbers]]
-    likely = out_of_fold_posteriors(
-        vectors, samples.labels.astype(np.int64), dealt, progress=progress
-    )
+    if pool.dataset.multi_label:
+        truth = truth_of(samples, len(classes))
+        likely = out_of_fold_label_posteriors(vectors, truth, dealt, progress=progress)
+    else:
+        labels = samples.labels.astype(np.int64)
+        likely = out_of_fold_posteriors(vectors, labels, dealt, progress=progress)
     about = found.about
     source = (
         f"a logistic regression on {about.layer} of {about.model} (net {about.net}), each image in "

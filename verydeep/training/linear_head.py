@@ -1,7 +1,8 @@
 """One linear layer on averaged maps, with the strength of its penalty chosen by cross-validation.
 
-The maps are averaged over their positions, and a multinomial logistic regression is fitted to the
-averages by L-BFGS: it is convex, so nothing depends on a learning rate or on a seed.
+The maps are averaged over their positions, and a logistic regression is fitted to the averages by
+L-BFGS: multinomial, or one for each class of multi-label images. It is convex, so nothing depends
+on a learning rate or on a seed.
 
 M rows (augmented views of images), D channels, K classes.
 """
@@ -11,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from verydeep.training.head_loss import HeadLoss, Rows
 
 STEPS = 200
 """Maximum number of L-BFGS steps of a fit."""
@@ -24,33 +25,14 @@ LENGTH = 10.0
 """Mean length of the averages in a fit, so that penalties do not depend on a net's scaling."""
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Averaged maps to fit on.
-
-    Attributes:
-        values: Averages, float32 (M, D).
-        labels: Class indices, int64 (M,).
-        images: Index of the image of each row, int64 (M,); views of one image share it.
-    """
-
-    values: Tensor
-    labels: Tensor
-    images: Tensor
-
-    def take(self, rows: Tensor) -> Rows:
-        """Return some of the rows."""
-        return Rows(self.values[rows], self.labels[rows], self.images[rows])
-
-
 @dataclass(frozen=True)
 class StrengthTrial:
     """Cross-validation of a penalty.
 
     Attributes:
         strength: Factor on half of the squared weights.
-        loss: Mean cross-entropy of held-out images.
-        error: Misclassified held-out rows, in percent.
+        loss: Mean loss of held-out rows, in nats.
+        error: Held-out rows with a wrong answer, in percent.
     """
 
     strength: float
@@ -81,7 +63,7 @@ class LinearHead:
 
 def fit_linear_head(
     rows: Rows,
-    num_classes: int,
+    loss: HeadLoss,
     strengths: Sequence[float],
     *,
     folds: int = 5,
@@ -94,17 +76,17 @@ def fit_linear_head(
 
     Args:
         rows: Averaged maps.
-        num_classes: K.
+        loss: What it learns.
         strengths: Candidate penalties.
         folds: Number of folds; fewer if a class has fewer images.
         seed: Seed of the folds.
         progress: Called with the number of finished fits.
     """
     if len(strengths) == 1:
-        return _fit(rows, num_classes, strengths[0])
-    trials = tuple(_cross_validated(rows, num_classes, strengths, folds, seed, progress))
+        return _fit(rows, loss, strengths[0])
+    trials = tuple(_cross_validated(rows, loss, strengths, folds, seed, progress))
     best = min(trials, key=lambda trial: trial.loss)
-    fitted = _fit(rows, num_classes, best.strength)
+    fitted = _fit(rows, loss, best.strength)
     return LinearHead(fitted.weight, fitted.bias, best.strength, trials)
 
 
@@ -122,51 +104,43 @@ def set_linear_head(layer: nn.Linear, head: LinearHead) -> None:
 
 def _cross_validated(
     rows: Rows,
-    num_classes: int,
+    loss: HeadLoss,
     strengths: Sequence[float],
     folds: int,
     seed: int,
     progress: Callable[[int], None],
 ) -> Iterator[StrengthTrial]:
-    cuts = list(_folds(rows, folds, seed))
+    cuts = list(loss.cuts(rows, folds, seed))
     done = 0
     for strength in strengths:
-        loss, wrong, count = 0.0, 0, 0
+        total, wrong, count = 0.0, 0, 0
         for kept, held in cuts:
-            head, tested = _fit(rows.take(kept), num_classes, strength), rows.take(held)
+            head, tested = _fit(rows.take(kept), loss, strength), rows.take(held)
             scores = head.scores(tested.values)
-            loss += float(F.cross_entropy(scores, tested.labels, reduction="sum"))
-            wrong += int((scores.argmax(1) != tested.labels).sum())
+            total += float(loss.losses(scores, tested.labels).sum())
+            wrong += int(loss.wrong(scores, tested.labels).sum())
             count += len(held)
             done += 1
             progress(done)
-        yield StrengthTrial(strength, loss / count, 100 * wrong / count)
+        yield StrengthTrial(strength, total / count, 100 * wrong / count)
 
 
-def _folds(rows: Rows, folds: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    first = np.unique(rows.images.numpy(), return_index=True)[1]
-    fewest = int(np.bincount(rows.labels.numpy()[first]).clip(1).min())
-    cut = StratifiedGroupKFold(max(2, min(folds, fewest)), shuffle=True, random_state=seed)
-    for kept, held in cut.split(rows.values, rows.labels, rows.images):
-        yield torch.from_numpy(kept), torch.from_numpy(held)
-
-
-def _fit(rows: Rows, num_classes: int, strength: float) -> LinearHead:
+def _fit(rows: Rows, loss: HeadLoss, strength: float) -> LinearHead:
     """Fit on averages of mean length LENGTH, and return the layer for them as they are."""
     scale = rows.values.norm(dim=1).mean().clamp_min(1e-12).double() / LENGTH
     values = rows.values.double() / scale
-    weight = torch.zeros(num_classes, values.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(num_classes, dtype=torch.float64, requires_grad=True)
+    weight = torch.zeros(loss.outputs, values.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(loss.outputs, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [weight, bias], max_iter=STEPS, tolerance_grad=1e-7, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = F.cross_entropy(F.linear(values, weight, bias), rows.labels)
-        loss = loss + strength / 2 * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        losses = loss.losses(F.linear(values, weight, bias), rows.labels)
+        cost = loss.fit_factor * losses.mean() + strength / 2 * weight.square().sum()
+        cost.backward()  # type: ignore[no-untyped-call]
+        return cost
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return LinearHead((weight.detach() / scale).float(), bias.detach().float(), strength)

@@ -123,7 +123,7 @@ def _part(
     return FeaturePart(
         split,
         tuple(names[index] for index in good),
-        tuple(dataset.classes[labels[index]] for index in good),
+        tuple(dataset.label_text(int(labels[index])) for index in good),
         np.ascontiguousarray(vectors[good]),
         tuple(names[index] for index in sorted(faults)),
     )

@@ -5,6 +5,7 @@ N images, D features.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -19,6 +20,9 @@ Vectors = NDArray[np.float32]
 
 FORMAT = 1
 """Version of the file format, increased by incompatible changes."""
+
+LABELS_FORMAT = 2
+"""Version of files whose labels are lists, which versions that knew no other would misread."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class About:
         unreadable: Names of unreadable images, which have no vector.
         format: Version of the file format.
         engine: Engine that computed the activations.
+        multi_label: Whether an image may have several classes, or none.
     """
 
     model: str
@@ -56,6 +61,7 @@ class About:
     unreadable: tuple[str, ...] = ()
     format: int = FORMAT
     engine: str = "torch"
+    multi_label: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -78,7 +84,7 @@ class Features:
     Attributes:
         files: Names of the images within the data set, text (N,).
         splits: Names of their splits, text (N,).
-        labels: Names of their classes, text (N,).
+        labels: Names of their classes, text (N,); of multi-label data JSON lists of names.
         vectors: Unit vectors, float32 (N, D).
         about: Metadata.
     """
@@ -99,6 +105,24 @@ class Features:
     def split_names(self) -> tuple[str, ...]:
         """Names of the splits, in order of appearance."""
         return tuple(dict.fromkeys(self.splits.tolist()))
+
+    def truth(self) -> NDArray[np.bool_]:
+        """Return True for the classes of each image of multi-label data, bool (N, K).
+
+        Raises:
+            DataError: A label is none of the classes.
+        """
+        numbers = {name: label for label, name in enumerate(self.about.classes)}
+        truth = np.zeros((len(self), len(numbers)), np.bool_)
+        try:
+            for row, text in enumerate(self.labels.tolist()):
+                truth[row, [numbers[name] for name in json.loads(text)]] = True
+        except (KeyError, ValueError, TypeError) as error:
+            raise DataError(
+                f"features of {self.about.data}: labels must be lists of the classes, got "
+                f"{text!r} instead"
+            ) from error
+        return truth
 
     def split(self, name: str) -> Self:
         """Return the features of one split.

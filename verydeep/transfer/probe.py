@@ -10,49 +10,32 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import recall_score
 from sklearn.model_selection import StratifiedKFold
-from sklearn.svm import LinearSVC
 from torch import Tensor
 
-from verydeep.errors import DataError, InputError
+from verydeep.errors import DataError, InputError, plural
 from verydeep.evaluation.metrics import likeliest, topk_error
 from verydeep.evaluation.significance import wilson_interval
 from verydeep.system.progress import ProgressTask, ProgressWish, choose_progress
 from verydeep.system.summary import Rows, Summary, percent
 from verydeep.transfer.features import Features, Vectors
+from verydeep.transfer.label_probe import LabelProbeResult, probe_labels
 from verydeep.transfer.storage import read_features
+from verydeep.transfer.svm import Trial, fit_svm, repeated
 
 GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Candidate values of C. Unit vectors need larger values than standardised data."""
 
-MOST_ITERATIONS = 10_000
-
 Labels = NDArray[np.intp]
-
-
-class Trial(NamedTuple):
-    """Cross-validation result of a value of C.
-
-    Attributes:
-        C: The SVM's cost of errors.
-        error: Misclassified held-out images of all folds, in percent.
-        converged: Whether every SVM converged.
-    """
-
-    C: float
-    error: float
-    converged: bool
 
 
 @dataclass(frozen=True)
@@ -70,6 +53,11 @@ class ProbeAnswers:
     labels: tuple[str, ...]
     guesses: tuple[str, ...]
     in_top5: tuple[bool, ...]
+
+    def rows(self) -> Iterator[Sequence[str]]:
+        """Yield the rows of a table: its head, then true and predicted class of each image."""
+        yield ("file", "class", "guess")
+        yield from zip(self.files, self.labels, self.guesses, strict=True)
 
 
 @dataclass(frozen=True, repr=False)
@@ -145,15 +133,17 @@ def probe(
     seed: int = 0,
     split: str | None = None,
     progress: ProgressWish = None,
-) -> ProbeResult:
+) -> ProbeResult | LabelProbeResult:
     """Train a linear SVM on the features of the training split and test it on another split.
 
-    The SVM is one-versus-rest with squared hinge loss (scikit-learn's ``LinearSVC``).
+    The SVM is one-versus-rest with squared hinge loss (scikit-learn's ``LinearSVC``). Features of
+    multi-label data get one for each class, measured by the mean average precision.
 
     Args:
         features: Features from :func:`verydeep.features`, or a file of them.
         C: Cost of errors; among several values, the one with the smallest cross-validation error on
-            the training split is chosen, the smallest in a tie.
+            the training split is chosen (of multi-label data, the highest mean average precision),
+            the smallest in a tie.
         folds: Number of stratified folds.
         seed: Random seed of folds and solver.
         split: Split to test; None means ``test`` if present, else ``val``.
@@ -166,24 +156,39 @@ def probe(
         InputError: C or folds is out of range, or the split is the training split.
     """
     progress = choose_progress(progress)
-    started = time.perf_counter()
     features = features if isinstance(features, Features) else read_features(features)
     costs = _checked_costs(C)
     train, tested = features.split("train"), features.split(_tested(features, split))
+    if len(costs) > 1:
+        _check_count(folds)
+    title = f"cross-validation of C, {plural(folds, 'fold')}"
+    with progress.task(title, len(costs) * folds) as task:
+        kind = probe_labels if features.about.multi_label else _probe_classes
+        return kind(train, tested, costs, folds, seed, task)
+
+
+def _probe_classes(
+    train: Features,
+    tested: Features,
+    costs: Sequence[float],
+    folds: int,
+    seed: int,
+    task: ProgressTask,
+) -> ProbeResult:
+    """Train and test an SVM on classes; arguments as for ``probe_labels``."""
+    started, about = time.perf_counter(), train.about
     names, labels = np.unique(train.labels, return_inverse=True)
     if len(names) < 2:
         raise DataError(
-            f"features of {features.about.data}: the training split has one class, "
+            f"features of {about.data}: the training split has one class, "
             f"{str(names[0])!r}; an SVM needs at least two"
         )
     grid: tuple[Trial, ...] = ()
     if len(costs) > 1:
         _check_folds(folds, names, labels)
-        title = f"cross-validation of C, {folds} folds"
-        with progress.task(title, len(costs) * folds) as task:
-            grid = _cross_validate(train.vectors, labels, costs, folds, seed, task)
+        grid = _cross_validate(train.vectors, labels, costs, folds, seed, task)
     best = min(grid, key=lambda trial: (trial.error, trial.C)).C if grid else costs[0]
-    svm, converged = _fit(train.vectors, labels, best, seed)
+    svm, converged = fit_svm(train.vectors, labels, best, seed)
     known = {name: label for label, name in enumerate(names.tolist())}
     truth = torch.tensor([known.get(name, -1) for name in tested.labels.tolist()])
     scores = _scores(svm, tested.vectors)
@@ -191,7 +196,6 @@ def probe(
     count = len(tested)
     errors = [topk_error(scores, truth, k) for k in (1, 5)]
     intervals = [wilson_interval(round(error * count / 100), count) for error in errors]
-    about = features.about.to_dict()
     return ProbeResult(
         top1_error=errors[0],
         top1_interval=intervals[0],
@@ -199,8 +203,8 @@ def probe(
         top5_interval=intervals[1],
         mean_class_recall=mean_class_recall(tested.labels.tolist(), guesses.tolist()),
         images=count,
-        unreadable=features.about.unreadable,
-        also_in_training=_repeated(train.vectors, tested.vectors),
+        unreadable=about.unreadable,
+        also_in_training=repeated(train.vectors, tested.vectors),
         split=str(tested.splits[0]),
         train_images=len(train),
         classes=len(names),
@@ -209,7 +213,7 @@ def probe(
         folds=folds if grid else None,
         converged=converged,
         seed=seed,
-        features={k: v for k, v in about.items() if k not in ("classes", "unreadable")},
+        features={k: v for k, v in about.to_dict().items() if k not in ("classes", "unreadable")},
         seconds=time.perf_counter() - started,
         answers=ProbeAnswers(
             tuple(tested.files.tolist()),
@@ -253,9 +257,12 @@ def _tested(features: Features, split: str | None) -> str:
     return split or present[0]
 
 
-def _check_folds(folds: int, names: NDArray[np.str_], labels: Labels) -> None:
+def _check_count(folds: int) -> None:
     if folds < 2:
         raise InputError(f"folds must be 2 or more, got {folds} instead; or give a single C")
+
+
+def _check_folds(folds: int, names: NDArray[np.str_], labels: Labels) -> None:
     counts = np.bincount(labels)
     rarest = int(counts.argmin())
     if counts[rarest] < folds:
@@ -279,7 +286,7 @@ def _cross_validate(
     done = 0
     for kept, held in cut.split(vectors, labels):
         for cost in costs:
-            svm, reached = _fit(vectors[kept], labels[kept], cost, seed)
+            svm, reached = fit_svm(vectors[kept], labels[kept], cost, seed)
             wrong[cost] += int(np.count_nonzero(svm.predict(vectors[held]) != labels[held]))
             converged[cost] &= reached
             done += 1
@@ -287,22 +294,7 @@ def _cross_validate(
     return tuple(Trial(cost, 100 * wrong[cost] / len(labels), converged[cost]) for cost in costs)
 
 
-def _fit(vectors: Vectors, labels: Labels, cost: float, seed: int) -> tuple[Any, bool]:
-    """Return a trained SVM, and whether it converged."""
-    svm = LinearSVC(C=cost, dual="auto", max_iter=MOST_ITERATIONS, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # reported in the result instead
-        svm.fit(vectors, labels)
-    return svm, bool(np.max(svm.n_iter_) < MOST_ITERATIONS)
-
-
 def _scores(svm: Any, vectors: Vectors) -> Tensor:
     """Return margins (N, K)."""
     margins = torch.from_numpy(svm.decision_function(vectors))
     return torch.stack([-margins, margins], 1) if margins.dim() == 1 else margins
-
-
-def _repeated(train: Vectors, tested: Vectors) -> int:
-    """Count the test images whose vector also occurs in the training split."""
-    known = {row.tobytes() for row in train}
-    return sum(row.tobytes() in known for row in tested)

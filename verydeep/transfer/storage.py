@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from verydeep.errors import DataError, InputError, MissingExtra
 from verydeep.system.files import write_atomically
 from verydeep.transfer.extract import FeaturePart
-from verydeep.transfer.features import FORMAT, About, Features
+from verydeep.transfer.features import FORMAT, LABELS_FORMAT, About, Features
 
 KEY = b"verydeep"
 ENDINGS = (".parquet", ".npz")
@@ -202,7 +202,7 @@ def _about(values: Any, path: Path) -> About:
         first = error.errors()[0]
         reason = f"{'.'.join(str(x) for x in first['loc'])}: {first['msg']}"
         raise DataError(f"{path}: invalid metadata about its vectors ({reason})") from error
-    if about.format != FORMAT:
+    if about.format != (LABELS_FORMAT if about.multi_label else FORMAT):
         raise DataError(
             f"{path}: written in format {about.format} by verydeep {about.version}; this version "
             f"reads format {FORMAT}"

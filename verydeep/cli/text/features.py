@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from verydeep.cli.text.columns import align
@@ -35,9 +35,8 @@ def _how(about: dict[str, Any]) -> str:
 def probe_as_text(result: dict[str, Any]) -> str:
     """Return the cross-validation of C, the result, and warnings."""
     about = result["features"]
-    low, high = result["top1_interval"]
-    low5, high5 = result["top5_interval"]
     chosen = "given" if result["folds"] is None else f"of {len(result['grid'])}, by the table above"
+    measures = _label_measures if "mean_average_precision" in result else _class_measures
     rows = [
         ("features", _how(about)),
         ("from", f"net {about['net']}, {about['model']}, on {about['data']}"),
@@ -45,26 +44,35 @@ def probe_as_text(result: dict[str, Any]) -> str:
         ("trained on", f"{result['train_images']:,} images of {result['classes']} classes"),
         ("split", result["split"]),
         ("images", f"{result['images']:,}"),
-        ("top-1 error", f"{result['top1_error']:.2f} %  (95 % interval {low:.2f} to {high:.2f})"),
-        *(
-            [
-                (
-                    "top-5 error",
-                    f"{result['top5_error']:.2f} %  (95 % interval {low5:.2f} to {high5:.2f})",
-                )
-            ]
-            if has_top5(result)
-            else []
-        ),
-        ("mean class recall", f"{result['mean_class_recall']:.2f} %"),
+        *measures(result),
         ("seconds", f"{result['seconds']:.1f}"),
     ]
     return "\n\n".join((*_grid(result), align(rows, left=2), *_warnings(result)))
 
 
+def _class_measures(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in ("top1", *(["top5"] if has_top5(result) else [])):
+        title = f"{name[:3]}-{name[3]} error"
+        yield title, _with_interval(result[f"{name}_error"], result[f"{name}_interval"])
+    yield "mean class recall", f"{result['mean_class_recall']:.2f} %"
+
+
+def _label_measures(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    name = "mean_average_precision"
+    yield "mean average precision", _with_interval(result[name], result[f"{name}_interval"])
+    yield "  Pascal VOC 2007", f"{result[f'voc2007_{name}']:.2f} %"
+    yield "micro F1", f"{result['micro_f1']:.2f} %"
+
+
+def _with_interval(value: float, bounds: Sequence[float]) -> str:
+    low, high = bounds
+    return f"{value:.2f} %  (95 % interval {low:.2f} to {high:.2f})"
+
+
 def _grid(result: dict[str, Any]) -> Iterator[str]:
     if result["grid"]:
-        rows = [("C", f"error in {result['folds']} folds of train", "")]
+        what = "100 − mAP" if "mean_average_precision" in result else "error"
+        rows = [("C", f"{what} in {result['folds']} folds of train", "")]
         rows += [
             (
                 f"{trial['C']:g}",

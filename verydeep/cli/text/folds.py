@@ -7,7 +7,7 @@ from typing import Any
 
 from verydeep.cli.text.columns import Cells, align
 from verydeep.errors import plural
-from verydeep.evaluation.metrics import has_top5
+from verydeep.evaluation.fold_measures import fold_measures
 from verydeep.system.summary import percent
 
 
@@ -18,21 +18,26 @@ def folds_as_text(metrics: dict[str, Any], out: Path) -> str:
         metrics: Metrics, as in ``cross_validation.json``.
         out: Folder of the cross-validation.
     """
-    shown = ["top1_error", *(["top5_error"] if has_top5(metrics) else []), "loss"]
-    titles = {"top1_error": "top-1 error", "top5_error": "top-5 error", "loss": "loss"}
-    rows: list[Cells] = [("fold", "images", "epochs", *(titles[name] for name in shown))]
+    measured = fold_measures(metrics)
+    shown, main = measured.shown_of(metrics), measured.main
+    rows: list[Cells] = [("fold", "images", "epochs", *(one.title for one in shown))]
     for fold in metrics["folds"]:
-        found = (f"{fold[name]:.3f}" for name in shown)
+        found = (_text(fold[one.key]) for one in shown)
         rows.append((str(fold["fold"]), f"{fold['images']:,}", str(fold["epochs"]), *found))
     rows += [
-        (name, "", "", *(f"{metrics[name][key]:.3f}" for key in shown)) for name in ("mean", "std")
+        (name, "", "", *(_text(metrics[name][one.key]) for one in shown))
+        for name in ("mean", "std")
     ]
-    low, high = metrics["top1_interval"]
+    low, high = metrics[measured.interval]
     return (
         f"{align(rows, left=1)}\n\n"
-        f"{plural(metrics['images'], 'image')}, each by the net that did not see it: top-1 error "
-        f"{percent(metrics['top1_error'], (low, high))}\n\n"
+        f"{plural(metrics['images'], 'image')}, each by the net that did not see it: "
+        f"{main.title} {percent(metrics[main.key], (low, high))}\n\n"
         f"runs    {out / 'fold-1'} to {len(metrics['folds'])}\n"
         f"table   {out / 'out_of_fold.csv'}\n"
         f"report  {out / 'report.html'}"
     )
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -40,7 +40,7 @@ class PredictWork(Work):
 
     def load(self, images: int) -> LoadedPredictor:
         """Load the model, and choose its engine for the whole job."""
-        model = load_any_classifier(self.place, self.compute)
+        model = load_any_classifier(self.place, self.compute, multi_label=None)
         how = model.test_protocol(self.scales, self.flip)
         pixels = pixels_to_see([how], images, model.input_size)
         model.prepare(pixels, shapes_vary=shapes_vary([how]))
@@ -70,7 +70,10 @@ class LoadedPredictor(LoadedModel):
             found = self.model.predict_sources(ahead, self.how, top=self.work.top, workers=0)
         model = model_id(self.work.model, self.model_hash)
         decided = self.model.abstention_for(self.how) is not None
-        return prediction_table(first, names, sources, found, model, decided=decided)
+        labelled = self.model.multi_label
+        return prediction_table(
+            first, names, sources, found, model, decided=decided, labelled=labelled
+        )
 
 
 def prediction_table(
@@ -81,6 +84,7 @@ def prediction_table(
     model: str,
     *,
     decided: bool = False,
+    labelled: bool = False,
 ) -> Any:
     """Return predictions as an Arrow table.
 
@@ -91,6 +95,7 @@ def prediction_table(
         found: Their predictions.
         model: Model, for a column.
         decided: The model may abstain, which takes three more columns.
+        labelled: The model is multi-label, which takes a column for the labels.
     """
     import pyarrow as pa
 
@@ -102,6 +107,9 @@ def prediction_table(
         "classes": pa.array([_ranked(one, 0) for one in found], pa.list_(text)),
         "probabilities": pa.array([_ranked(one, 1) for one in found], pa.list_(number)),
     }
+    if labelled:
+        sets = [None if one.labels is None else list(one.labels) for one in found]
+        columns["labels"] = pa.array(sets, pa.list_(text))
     if decided:
         sets = [None if one.class_set is None else list(one.class_set) for one in found]
         columns |= {

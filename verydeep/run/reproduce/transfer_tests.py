@@ -46,6 +46,7 @@ def feature_outcomes(
     for condition, measure in part.tests:
         chosen = _chosen(found, condition, measure, study, scales)
         result = probe(chosen, seed=part.seed, progress=progress)
+        assert isinstance(result, ProbeResult), "a study is of one class per image"
         test = condition, measure
         yield _outcome(test, part.seed, result, reading), result.answers.files
 

@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.balance import weights_of_counts
-from verydeep.data.pipeline.colour_statistics import ColourStatistics
-from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing
 from verydeep.data.samples import Sample, Samples
 from verydeep.evaluation.evaluate import Test, evaluate_tests
 from verydeep.evaluation.predictions_log import Record
@@ -22,33 +19,16 @@ from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.validation import validate_samples
 from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.classifier import Classifier, load_classifier
-from verydeep.models.weights.named import source_config
-from verydeep.recipe.recipe import Recipe
-from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
+from verydeep.run.training.classifier_task import ClassifierTask
+from verydeep.run.training.task import Figures, Parts, Tested
 from verydeep.system.progress import Progress
+from verydeep.training.head_loss import OneClass
 from verydeep.training.objective import Classification, Objective, SquaredError
 
 
-def source_mean(recipe: Recipe, measured: ColourStatistics) -> ColourStatistics:
-    """Return colour statistics with the mean of the source model if all its layers are taken."""
-    start = recipe.initialize
-    if start.source is None or start.layers != "all":
-        return measured
-    return replace(measured, mean=source_config(start.source).preprocessing.mean)
-
-
 @dataclass(frozen=True)
-class ClassificationTask(TrainingTask[Classifier]):
-    """Training of a classifier."""
-
-    @property
-    def outputs(self) -> int:
-        """Number of scores, K."""
-        return len(self.dataset.classes)
-
-    def samples(self, split: str) -> Samples:
-        """Return all images of a split."""
-        return self.dataset.split(split)
+class ClassificationTask(ClassifierTask):
+    """Training of a classifier of one class per image."""
 
     def objective(self, samples: Sequence[Sample]) -> Objective:
         """Return the recipe's loss with its label smoothing and class weights."""
@@ -62,13 +42,9 @@ class ClassificationTask(TrainingTask[Classifier]):
         kind = SquaredError if squared else Classification
         return kind(self.outputs, self.recipe.training.label_smoothing, weights)
 
-    def colours(self, measured: ColourStatistics) -> ColourStatistics:
-        """Return the statistics, with the mean of the source if all its layers are taken."""
-        return source_mean(self.recipe, measured)
-
-    def drawing(self, augmentation: Augmentation) -> Drawing:
-        """Return the rule that accepts any crop."""
-        return AnyCrop(augmentation)
+    def head_loss(self) -> OneClass:
+        """Return softmax and cross-entropy."""
+        return OneClass(self.outputs)
 
     def model(self, parts: Parts) -> Classifier:
         """Return a classifier."""

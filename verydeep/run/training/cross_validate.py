@@ -12,7 +12,7 @@ from typing import Any
 from verydeep.data.fold import MOST_FOLDS, Fold
 from verydeep.data.read import Data, DataSource
 from verydeep.errors import DataError, InputError, ModelError
-from verydeep.evaluation.stored_posteriors import POSTERIORS, StoredPosteriors
+from verydeep.evaluation.stored_posteriors import POSTERIORS, read_stored
 from verydeep.recipe.auto import AUTO
 from verydeep.recipe.recipe import Recipe, check
 from verydeep.run.data_record import recorded_dataset
@@ -24,7 +24,7 @@ from verydeep.run.training.cross_validation_result import (
 )
 from verydeep.run.training.default_out import default_out
 from verydeep.run.training.train import changes_of, settings_of, train
-from verydeep.system.csv_text import csv_text, digits
+from verydeep.system.csv_text import csv_text
 from verydeep.system.files import make_folder, write_json, write_text
 from verydeep.system.group.membership import membership
 from verydeep.system.locks import NAME as LOCK
@@ -266,11 +266,10 @@ def _finish(
     folder: Path, runs: Sequence[Path], found: Sequence[Mapping[str, Any]]
 ) -> CrossValidationResult:
     """Write the table, the posteriors, the summary and the page of all folds."""
-    parts = [StoredPosteriors.read(run / POSTERIORS) for run in runs]
-    posteriors = StoredPosteriors.joined(parts)
+    posteriors = read_stored([run / POSTERIORS for run in runs])
     metrics = summarize(runs, found, posteriors)
     posteriors.write(folder / POSTERIORS)
-    write_text(folder / TABLE, csv_text(_rows(posteriors)))
+    write_text(folder / TABLE, csv_text(posteriors.rows()))
     write_json(folder / SUMMARY, metrics)
     result = CrossValidationResult(folder, metrics, posteriors)
     _write_page(result)
@@ -288,25 +287,10 @@ def write_folds_report(folder: Path) -> Path:
             f"{folder}: the cross-validation is not finished; go on with {option('resume', True)}"
         )
     metrics = RunFolder(folder).read(SUMMARY)
-    posteriors = StoredPosteriors.read(folder / POSTERIORS)
+    posteriors = read_stored([folder / POSTERIORS])
     result = CrossValidationResult(folder, metrics, posteriors)
     _write_page(result)
     return result.report
-
-
-def _rows(posteriors: StoredPosteriors) -> Iterator[Sequence[object]]:
-    answers = posteriors.answers
-    yield ("file", "class", "fold", "likeliest", "probability", "probability_of_class")
-    for name, label, fold, guess, likely in zip(
-        answers.names,
-        answers.labels.tolist(),
-        posteriors.folds.tolist(),
-        answers.guesses.tolist(),
-        answers.posteriors,
-        strict=True,
-    ):
-        shares = (digits(float(likely[one]), ".9g") for one in (guess, label))
-        yield (name, answers.classes[label], fold, answers.classes[guess], *shares)
 
 
 def _write_page(result: CrossValidationResult) -> None:

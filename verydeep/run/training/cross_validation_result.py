@@ -10,16 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.errors import ModelError, plural
-from verydeep.evaluation.result import measures
-from verydeep.evaluation.stored_posteriors import StoredPosteriors
+from verydeep.evaluation.fold_measures import fold_measures
+from verydeep.evaluation.stored_posteriors import AnyStored
 from verydeep.system.mapping_result import MappingResult
 from verydeep.system.summary import Rows, Summary, percent
 from verydeep.training.folds_folder import FOLDS
-
-SPREAD = ("top1_error", "top5_error", "macro_f1", "loss", "calibration_error")
-"""Measures whose mean and standard deviation over the folds are given."""
-
-OF_A_FOLD = (*SPREAD, "top1_interval", "images", "epochs", "kept_epoch", "training_seconds")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -36,7 +31,7 @@ class CrossValidationResult(Summary, MappingResult):
 
     run: Path
     metrics: Mapping[str, Any]
-    posteriors: StoredPosteriors = field(repr=False)
+    posteriors: AnyStored = field(repr=False)
 
     @property
     def report(self) -> Path:
@@ -50,7 +45,13 @@ class CrossValidationResult(Summary, MappingResult):
 
     @property
     def top1_error(self) -> float:
-        """Top-1 error of all images, each by the net of its fold, in percent."""
+        """Top-1 error of all images, each by the net of its fold, in percent.
+
+        Raises:
+            AttributeError: The nets are multi-label.
+        """
+        if "top1_error" not in self.metrics:
+            raise AttributeError("multi-label nets have no top-1 error")
         return float(self.metrics["top1_error"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,17 +60,19 @@ class CrossValidationResult(Summary, MappingResult):
 
     def facts(self) -> Rows:
         """Yield the facts to show."""
-        low, high = self.metrics["top1_interval"]
-        yield "top-1 error", percent(self.top1_error, (low, high))
+        measured = fold_measures(self.metrics)
+        main = measured.main
+        low, high = self.metrics[measured.interval]
+        yield main.title, percent(self.metrics[main.key], (low, high))
         yield "images", plural(self.metrics["images"], "image")
-        spread = self.metrics["std"]["top1_error"]
-        yield "of a fold", f"{self.metrics['mean']['top1_error']:.2f} ± {spread:.2f} %"
+        mean, std = (main.text(self.metrics[name][main.key]) for name in ("mean", "std"))
+        yield "of a fold", f"{mean} ± {std} %"
         yield "folds", len(self.runs)
         yield "run", self.run
 
 
 def summarize(
-    runs: Sequence[Path], found: Sequence[Mapping[str, Any]], posteriors: StoredPosteriors
+    runs: Sequence[Path], found: Sequence[Mapping[str, Any]], posteriors: AnyStored
 ) -> dict[str, Any]:
     """Return the metrics of a cross-validation as plain values.
 
@@ -78,25 +81,32 @@ def summarize(
         found: The content of their ``metrics.json``.
         posteriors: Posteriors of the images of all folds.
     """
-    plain = {
+    whole = {
         name: list(value) if isinstance(value, tuple) else value
-        for name, value in measures(posteriors.answers).items()
+        for name, value in posteriors.measures().items()
     }
-    columns = {name: [float(one[name]) for one in found] for name in SPREAD}
+    measured = fold_measures(whole)
+    columns = {
+        name: [float(one[name]) for one in found if one[name] is not None]
+        for name in measured.spread
+    }
     shared = ("protocol", "scales", "flip", "average", "views", "steps", "models")
     return {
-        **plain,
+        **whole,
         "unreadable": [name for one in found for name in one["unreadable"]],
         **{name: found[0][name] for name in shared},
         "split": "held out",
         "seconds": sum(float(one["seconds"]) for one in found),
         "training_seconds": sum(float(one["training_seconds"]) for one in found),
         "folds": [
-            {"fold": number, "run": str(run), **{name: one[name] for name in OF_A_FOLD}}
+            {"fold": number, "run": str(run), **{name: one[name] for name in measured.of_a_fold}}
             for number, (run, one) in enumerate(zip(runs, found, strict=True), start=1)
         ],
-        "mean": {name: statistics.mean(values) for name, values in columns.items()},
-        "std": {name: statistics.stdev(values) for name, values in columns.items()},
+        # A measure that is undefined in folds is averaged over the others.
+        "mean": {name: statistics.mean(row) if row else None for name, row in columns.items()},
+        "std": {
+            name: statistics.stdev(row) if len(row) > 1 else None for name, row in columns.items()
+        },
     }
 
 

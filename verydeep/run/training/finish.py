@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-
 from verydeep.data.fold import Fold
+from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.result import EvaluationResult
-from verydeep.evaluation.stored_posteriors import POSTERIORS, StoredPosteriors
+from verydeep.evaluation.stored_posteriors import POSTERIORS, stored
 from verydeep.models.trained_net import TrainedNet
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.overlap import find_overlap
@@ -86,15 +85,10 @@ def _write(
     }
     replace(model, measured=chosen.to_dict()).save(run.model)
     run.write_lines("answers.jsonl", task.answers(chosen))
-    if task.recipe.data.fold is not None and isinstance(chosen, EvaluationResult):
-        _keep_posteriors(run, chosen, Fold.parse(task.recipe.data.fold))
+    fold = task.recipe.data.fold
+    if fold is not None and isinstance(chosen, EvaluationResult | MultiLabelResult):
+        stored(chosen.answers, Fold.parse(fold).number).write(run.path / POSTERIORS)
     # Metrics mark a finished run, so they are written after all results.
     run.write("metrics.json", metrics)
     write_report(run.path, PictureFinder(task.dataset.root, lambda: task.dataset))
     return metrics
-
-
-def _keep_posteriors(run: RunFolder, result: EvaluationResult, fold: Fold) -> None:
-    """Keep the posteriors of the images that a fold held out."""
-    folds = np.full(result.images, fold.number)
-    StoredPosteriors(result.answers, folds).write(run.path / POSTERIORS)

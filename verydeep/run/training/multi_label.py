@@ -9,10 +9,7 @@ from typing import Any
 
 import torch
 
-from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.balance import positive_weights
-from verydeep.data.pipeline.colour_statistics import ColourStatistics
-from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing
 from verydeep.data.samples import Sample, Samples
 from verydeep.evaluation.evaluate import Test
 from verydeep.evaluation.label_log import LabelRecord
@@ -26,30 +23,22 @@ from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.thresholds import fit_thresholds
 from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.classifier import Classifier, load_classifier
-from verydeep.run.training.classification import source_mean
-from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
+from verydeep.run.training.classifier_task import ClassifierTask
+from verydeep.run.training.task import Figures, Parts, Tested
 from verydeep.system.progress import Progress
+from verydeep.training.head_loss import SeveralLabels
 from verydeep.training.label_objective import MultiLabel
 from verydeep.training.objective import Objective
 
 
 @dataclass(frozen=True)
-class MultiLabelTask(TrainingTask[Classifier]):
+class MultiLabelTask(ClassifierTask):
     """Training of a classifier whose classes do not exclude each other."""
-
-    @property
-    def outputs(self) -> int:
-        """Number of scores, K."""
-        return len(self.dataset.classes)
 
     @property
     def watched(self) -> str:
         """The counterpart of accuracy for the plateau schedule: 100 − mean average precision."""
         return "map_error"
-
-    def samples(self, split: str) -> Samples:
-        """Return all images of a split."""
-        return self.dataset.split(split)
 
     def objective(self, samples: Sequence[Sample]) -> Objective:
         """Return the binary cross-entropy with the recipe's label smoothing and weights."""
@@ -62,13 +51,10 @@ class MultiLabelTask(TrainingTask[Classifier]):
         table = torch.from_numpy(given.label_sets.indicators(self.outputs))
         return MultiLabel(table, self.recipe.training.label_smoothing, weights)
 
-    def colours(self, measured: ColourStatistics) -> ColourStatistics:
-        """Return the statistics, with the mean of the source if all its layers are taken."""
-        return source_mean(self.recipe, measured)
-
-    def drawing(self, augmentation: Augmentation) -> Drawing:
-        """Return the rule that accepts any crop."""
-        return AnyCrop(augmentation)
+    def head_loss(self) -> SeveralLabels:
+        """Return sigmoid and binary cross-entropy."""
+        assert self.dataset.label_sets is not None
+        return SeveralLabels(torch.from_numpy(self.dataset.label_sets.indicators(self.outputs)))
 
     def model(self, parts: Parts) -> Classifier:
         """Return a multi-label classifier."""

@@ -8,20 +8,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from verydeep.data.pipeline.batches import Batches
 from verydeep.data.samples import Samples
 from verydeep.errors import DataError, plural
-from verydeep.evaluation.softmax import softmax
-from verydeep.evaluation.validation import figures_of
 from verydeep.nets.halves import UpperHalf
+from verydeep.run.training.classifier_task import ClassifierTask
 from verydeep.run.training.maps import MapMaker
 from verydeep.run.training.settle import all_at_once
 from verydeep.run.training.trainer import Trainer
@@ -30,7 +27,8 @@ from verydeep.system.option_names import setting
 from verydeep.system.progress import ProgressTask
 from verydeep.training.checkpoint import Position, has_checkpoint
 from verydeep.training.estimate import in_words, time_steps
-from verydeep.training.linear_head import LinearHead, Rows, fit_linear_head, set_linear_head
+from verydeep.training.head_loss import Rows
+from verydeep.training.linear_head import LinearHead, fit_linear_head, set_linear_head
 from verydeep.training.loop import Loop
 from verydeep.training.map_store import MapBatches, MapStore, averages
 
@@ -57,6 +55,7 @@ class TransferTrainer(Trainer):
         super().__post_init__()
         assert self.recipe.transfer is not None
         self.settings = self.recipe.transfer
+        self.loss = cast(ClassifierTask, self.task).head_loss()
         if has_checkpoint(self.run_folder.checkpoints):
             # The source of the lower half may be gone; the kept model has it too.
             kept = self.task.load(self.run_folder.model).net
@@ -79,7 +78,7 @@ class TransferTrainer(Trainer):
 
     @property
     def labels(self) -> Tensor:
-        """Classes of the training images, int64 (N,)."""
+        """Classes of the training images, or indices of their label sets, int64 (N,)."""
         return torch.as_tensor(self.scanned.samples.labels).long()
 
     def _read_views(self) -> list[Tensor]:
@@ -171,12 +170,9 @@ class TransferTrainer(Trainer):
             kept = {name: value.clone() for name, value in self.upper.state_dict().items()}
             write_atomically(self._head_file, lambda path: torch.save(kept, path))
         scores = head.scores(rows.values)
-        wrong = (scores.argmax(1) != rows.labels).double().mean()
-        loss, seconds = (
-            float(F.cross_entropy(scores, rows.labels)),
-            time.monotonic() - self._started,
-        )
-        loop.record_fit(loss, float(wrong), seconds)
+        wrong = self.loss.wrong(scores, rows.labels).double().mean()
+        loss = float(self.loss.losses(scores, rows.labels).mean())
+        loop.record_fit(loss, float(wrong), time.monotonic() - self._started)
         if not self._tunes:
             loop.end(ONLY_HEAD)
 
@@ -185,7 +181,7 @@ class TransferTrainer(Trainer):
         with self.progress.task("fitting the head", fits) as task:
             return fit_linear_head(
                 rows,
-                self.task.outputs,
+                self.loss,
                 self.settings.strengths,
                 folds=self.settings.folds,
                 seed=self.recipe.training.seed,
@@ -212,8 +208,8 @@ class TransferTrainer(Trainer):
         if head.trials:
             best = min(head.trials, key=lambda trial: trial.loss)
             self.progress.log(
-                f"head: penalty {head.strength:g} of {len(head.trials)}, cross-validated error "
-                f"{best.error:.1f} %, loss {best.loss:.3f}"
+                f"head: penalty {head.strength:g} of {len(head.trials)}, cross-validated "
+                f"{self.loss.error} {best.error:.1f} %, loss {best.loss:.3f}"
             )
 
     def _rows(self) -> Rows:
@@ -256,18 +252,17 @@ class TransferTrainer(Trainer):
         return lambda maps, _: self._input(maps)
 
     def _validate(self) -> Mapping[str, float]:
-        """Measure loss and errors on the stored maps of the validation images."""
+        """Measure loss and more on the stored maps of the validation images."""
         maps, labels = self.val_store.read(VAL), torch.as_tensor(self.val.labels).long()
         mine = torch.tensor(self.group.share(len(labels), AT_ONCE)).long()
         mine = mine[~maps[mine, 0, 0, 0].isnan()]
         self.upper.eval()
         with torch.no_grad(), self.machine.autocast():
             parts = [self.upper(self._input(maps[part])) for part in torch.split(mine, AT_ONCE)]
-        likely = softmax(torch.cat(parts).float().cpu().numpy(), 1)
-        figures = figures_of(likely, labels[mine], self.group)
+        figures = self.loss.figures(torch.cat(parts).float().cpu(), labels[mine], self.group)
         if figures is None:
             raise DataError("none of the images of val can be read")
-        return asdict(figures)
+        return figures
 
     def _foresee(self, loop: Loop) -> None:
         """Log nothing more: most of the time went into the maps."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from verydeep.data.builtin.named import DIGITS
+from verydeep.data.builtin.named import DIGITS, MULTI_DIGITS
 from verydeep.data.dataset import Dataset
 from verydeep.errors import ModelError, RecipeError
 from verydeep.models.weights.named import source_config
@@ -90,11 +90,10 @@ def _sizes(recipe: Recipe, dataset: Dataset, source_size: int) -> dict[str, Any]
 def hint_at_transfer(recipe: Recipe, dataset: Dataset) -> str | None:
     """Return advice for a small set that is trained from random weights, or None."""
     few = dataset.sizes["train"] < FEW
-    if dataset.layout == DIGITS:  # handwriting shows nothing of what a net of photographs looks for
+    # Handwriting shows nothing of what a net of photographs looks for.
+    if dataset.layout in (DIGITS, MULTI_DIGITS):
         return None
     if dataset.dimensions == 3:  # nor do volumes
-        return None
-    if dataset.multi_label:
         return None
     if recipe.initialize.source or recipe.localization or dataset.stream is not None or not few:
         return None

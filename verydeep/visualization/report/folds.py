@@ -6,19 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from verydeep.evaluation.metrics import has_top5
+from verydeep.evaluation.fold_measures import fold_measures
+from verydeep.evaluation.label_log import LabelRecord
+from verydeep.evaluation.multi_label import LabelAnswers
 from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.result import Answers
 from verydeep.system.files import write_text
 from verydeep.system.pages import render
 from verydeep.visualization.report.gallery import Find, cached_thumbnails
+from verydeep.visualization.report.labels import label_parts
 from verydeep.visualization.report.page import answer_parts
 from verydeep.visualization.report.provenance import command_line
 
 
 def write_folds_page(
     metrics: Mapping[str, Any],
-    answers: Answers,
+    answers: Answers | LabelAnswers,
     path: Path,
     *,
     titles: Mapping[str, str],
@@ -36,15 +39,23 @@ def write_folds_page(
         command: The command line, as a list of arguments.
     """
     shown = [titles.get(name, name) for name in answers.classes]
-    parts = answer_parts(Record.of(answers), shown, metrics, cached_thumbnails(find))
+    thumbnail_of, measured = cached_thumbnails(find), fold_measures(metrics)
+    parts: dict[str, Any] = {"answers": None, "labels": None}
+    if isinstance(answers, Answers):
+        parts["answers"] = answer_parts(Record.of(answers), shown, metrics, thumbnail_of)
+    else:
+        limits = answers.thresholds
+        parts["labels"] = label_parts(LabelRecord.of(answers), shown, metrics, thumbnail_of, limits)
     page = render(
         "verydeep.visualization.report",
         "folds.html",
         title=path.parent.name,
         metrics=metrics,
-        has_top5=has_top5(metrics),
+        main=measured.main,
+        interval=measured.interval,
+        measures=measured.shown_of(metrics),
         reports=[f"{Path(fold['run']).name}/report.html" for fold in metrics["folds"]],
-        answers=parts,
+        **parts,
         command=command_line(command),
     )
     write_text(path, page)

@@ -81,6 +81,7 @@ def label_parts(
     titles: Sequence[str],
     test: Mapping[str, Any],
     thumbnail_of: GetThumbnail,
+    limits: np.ndarray[Any, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the template variables of a multi-label test.
 
@@ -89,9 +90,12 @@ def label_parts(
         titles: Display names of the classes.
         test: Metrics, as in ``metrics.json``.
         thumbnail_of: Returns thumbnails.
+        limits: Thresholds of the classes, (K,), or for each image, (N, K); None takes those of
+            the metrics.
     """
     known = test.get("thresholds") or {}
-    limits = np.array([known.get(name, USUAL) for name in record.classes])
+    if limits is None:
+        limits = np.array([known.get(name, USUAL) for name in record.classes])
     predicted = record.posteriors >= limits
     rows = label_rows(record, titles, limits)
     groups = {
@@ -122,12 +126,16 @@ def label_parts(
 def label_rows(
     record: LabelRecord, titles: Sequence[str], limits: np.ndarray[Any, Any]
 ) -> list[LabelRow]:
-    """Return the results by class, lowest average precision first, undefined ones last."""
+    """Return the results by class, lowest average precision first, undefined ones last.
+
+    Of thresholds for each image, the mean is shown.
+    """
+    shown = limits.reshape(-1, len(record.classes)).mean(0)
     counts = counts_of(record.posteriors >= limits, record.truth)
     with np.errstate(invalid="ignore"):
         shares = 100 * counts[0] / counts[1:].astype(np.float64)
     precisions = 100 * average_precisions(record.posteriors, record.truth)
-    columns = (precisions, counts[2], counts[1], limits, shares[0], shares[1], 100 * f1_of(counts))
+    columns = (precisions, counts[2], counts[1], shown, shares[0], shares[1], 100 * f1_of(counts))
     rows = [
         LabelRow(title, *values)
         for title, *values in zip(titles, *(column.tolist() for column in columns), strict=True)
@@ -149,12 +157,14 @@ def curves(
     ranked = [label for label in np.argsort(precisions).tolist() if record.truth[:, label].any()]
     steps = np.linspace(0, len(ranked) - 1, min(CURVES, len(ranked))).round().astype(int)
     return [
-        (titles[label], _curve(record, label, titles[label], limits[label], precisions[label]))
+        (titles[label], _curve(record, label, titles[label], limits[..., label], precisions[label]))
         for label in (ranked[step] for step in steps.tolist())
     ]
 
 
-def _curve(record: LabelRecord, label: int, title: str, limit: float, average: float) -> str:
+def _curve(
+    record: LabelRecord, label: int, title: str, limit: np.ndarray[Any, Any], average: float
+) -> str:
     scores, true = record.posteriors[:, label], record.truth[:, label]
     precision, recall = precision_recall(scores, true)
     plot = Plot(linear(0, 1, "recall"), linear(0, 1, "precision"))

@@ -68,13 +68,14 @@ WEAK = 40.0
 """Percent of the labels from which a model that prefers others is too weak to judge them."""
 
 
-def judge_warning(top1_error: float) -> str:
+def judge_warning(top1_error: float | None) -> str:
     """Return a warning about a model that prefers other classes for many images; empty if few.
 
     Args:
-        top1_error: Images whose given label is not the most likely, in percent.
+        top1_error: Images whose given label is not the most likely, in percent; None for
+            multi-label data.
     """
-    if top1_error < WEAK:
+    if top1_error is None or top1_error < WEAK:
         return ""
     return (
         f"this model prefers another class for {top1_error:.0f} % of the images, so most of these "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from evaluation.by_hand import (
     soft_max,
 )
 from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.errors import ModelError
 from verydeep.evaluation import view_batching as waiting_views
 from verydeep.evaluation.posteriors import ViewGroup, mix_posteriors
 from verydeep.evaluation.protocol import TestProtocol
@@ -36,6 +38,14 @@ from verydeep.models.classifier import Classifier
 @pytest.fixture
 def images() -> list[Image.Image]:
     return list(noise())
+
+
+@pytest.mark.parametrize("average", ["paper", "scores", "posteriors"])
+def test_scores_that_are_no_numbers_are_refused(average: str, images: list[Image.Image]) -> None:
+    net = copy.deepcopy(classifier(*A))
+    net.net.classifier.fc8.bias.data[1] = torch.nan
+    with pytest.raises(ModelError, match="not finite numbers"):
+        mixed([net], images, TestProtocol("center", (40,), flip=False, average=average))
 
 
 @pytest.mark.parametrize("average", ["paper", "scores", "posteriors"])

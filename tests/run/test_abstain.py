@@ -170,6 +170,20 @@ def test_damaged_files_are_refused(run: Path) -> None:
         verydeep.load(run, compute=CPU)
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"nothing")])
+def test_calibration_mends_lost_features(
+    run: Path, data: Path, damage: Callable[[Path], object]
+) -> None:
+    path = run / "model" / FAMILIARITY
+    whole = path.read_bytes()
+    damage(path)
+    learn_abstention(run, "val", data, promises=PROMISES, compute=CPU)
+    assert path.read_bytes() == whole
+    damage(path)
+    assert forget_calibration(run)
+    assert verydeep.load(run, compute=CPU).abstention is None
+
+
 # ---- what is refused ----
 
 

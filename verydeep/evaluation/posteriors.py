@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.data.pipeline.rescaled import TestPictures
+from verydeep.errors import ModelError
 from verydeep.evaluation.protocol import Average, TestProtocol
 from verydeep.evaluation.softmax import softmax
 from verydeep.evaluation.view_batching import Together, in_blocks
@@ -159,6 +160,9 @@ def mix_answers(
 
     Returns:
         float32 (M, N, K); zero for unreadable images.
+
+    Raises:
+        ModelError: A net's scores are not finite, of which nothing can be said.
     """
     parts = list(dict.fromkeys(part for mixture in mixtures for part in mixture))
     total = np.zeros((len(mixtures), len(pictures), outputs), np.float32)
@@ -199,6 +203,11 @@ class _Mixer:
         """Run a net on views, and accumulate its answers."""
         started = time.perf_counter()
         answers = self.answer(np.asarray(self.nets[net].score_map(shown)))
+        if not np.isfinite(answers).all():
+            raise ModelError(
+                "the net's scores are not finite numbers: its weights are damaged, or its training "
+                "diverged"
+            )
         rows = [note.row for note in notes]
         for total, mixture in zip(self.total, self.mixtures, strict=True):
             weights = [mixture.get(note.part, 0.0) * note.weight for note in notes]

@@ -175,6 +175,7 @@ def load_classifier(
     compute: Compute | str | None = None,
     *,
     multi_label: bool | None = False,
+    familiarity: bool = True,
 ) -> Classifier:
     """Load a classifier from a model folder, a run folder (its best model) or published weights.
 
@@ -185,6 +186,8 @@ def load_classifier(
             weights of another framework.
         compute: Device and precision; a string names the device.
         multi_label: Whether it must be a multi-label classifier; None accepts both kinds.
+        familiarity: Whether to read the features of training images that unlike ones are told by.
+            What learns or forgets them needs them not, and mends a model whose file is lost.
 
     Raises:
         ModelError: There is no such model or weights, the files are inconsistent, or the folder
@@ -208,7 +211,7 @@ def load_classifier(
     net, config = read_model(found, task)
     classifier = _classifier(net, config, compute, int8_in(found))
     learned = classifier.abstention
-    if learned and learned.familiar:
+    if familiarity and learned and learned.familiar:
         classifier.familiarity = read_familiarity(found, classifier.feature_size)
     return classifier
 

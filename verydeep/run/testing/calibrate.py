@@ -125,7 +125,7 @@ def forget_calibration(model: str | Path) -> bool:
         InputError: The folder holds no model, or another process is writing to it.
     """
     with output_folder(folder_of(model)), joined() as group:
-        loaded = load_classifier(model, Compute("cpu", "fp32"))
+        loaded = load_classifier(model, Compute("cpu", "fp32"), familiarity=False)
         if loaded.calibration is None and loaded.abstention is None:
             return False
         changed = dataclasses.replace(loaded, calibration=None, abstention=None, familiarity=None)

@@ -105,7 +105,7 @@ def calibrating(
     with output_folder(folder_of(model)), joined() as group:
         if not (abstaining and tested is None and [*dataset.splits] == [split]):
             _check_split(split, tested or dataset.test_split, dataset, abstaining)
-        loaded = load_classifier(model, compute)
+        loaded = load_classifier(model, compute, familiarity=not abstaining)
         samples = relabel(dataset, split, loaded.classes)
         overlap = find_overlap([model], samples, dataset.root, Progress())
         how = TestProtocol.of(protocol).for_model(loaded)

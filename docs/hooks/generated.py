@@ -50,8 +50,8 @@ def _verb(name: str, verb: Any, outer: Any) -> Iterator[str]:
             names, text = parameter.get_help_record(context)
             yield f"`{names}`\n:   {_plain(text)}\n"
     if verb.epilog:
-        examples = verb.epilog.partition(":")[2].split("   |   ")
-        lines = "\n".join(example.strip().removeprefix("then  ") for example in examples)
+        examples = verb.epilog.partition(":")[2].strip().splitlines()
+        lines = "\n".join(example.removeprefix("$ ") for example in examples)
         yield f"{verb.epilog.partition(':')[0]}:\n\n```sh\n{lines}\n```\n"
 
 

@@ -65,7 +65,7 @@ def fault(outcome: Outcome, code: int = 2) -> str:
 def test_every_verb_explains_itself_with_an_example(verb: str, verydeep: Program) -> None:
     outcome = verydeep(verb, "--help")
     assert (outcome.code, outcome.err) == (0, "")
-    assert re.search(rf"Examples?:\s+verydeep {verb}", outcome.out)
+    assert re.search(rf"Examples?:\s+\$ verydeep {verb}", outcome.out)
     assert verydeep(verb, "-h").out == outcome.out
 
 
@@ -84,14 +84,21 @@ def test_the_programs_help_names_the_verbs_and_a_beginning(verydeep: Program) ->
     assert "verydeep demo" in outcome.out
 
 
+def test_paragraphs_of_the_help_are_wrapped_as_a_whole(verydeep: Program) -> None:
+    text = verydeep("check", "--help").out
+    text = text[: text.index("Arguments")]
+    paragraphs = [part.strip().splitlines() for part in re.split(r"\n\s*\n", text)]
+    lines = [len(line.strip()) for part in paragraphs for line in part[:-1]]
+    assert len(lines) > 3
+    assert min(lines) > 60  # of 80 columns
+
+
 def examples(verydeep: Program) -> list[list[str]]:
     """Return every command that the help gives as an example."""
     found = []
     for verb in VERBS:
         text = verydeep(verb, "--help").out
-        text = " ".join(text[text.index("Example") :].split())
-        text = re.sub(r"^Examples?: ", "", text)
-        for command in text.split(" | "):
+        for command in re.split(r"\n \$ ", text[text.index("Example") :])[1:]:
             words = command.split(" > ")[0].replace("'", "").split()
             assert words[:2] == ["verydeep", verb], command
             found.append(words[1:])

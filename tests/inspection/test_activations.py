@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from random_nets import random_classifier
 from torch import Tensor, nn
 from transfer.made import classifier
 
-from verydeep.errors import InputError
+from verydeep.errors import InputError, ModelError
 from verydeep.inspection.activations import LayerMap, activations, first_filters
 from verydeep.inspection.layers import check_channel, parts_of
 from verydeep.inspection.subject import make_subject
@@ -122,3 +123,10 @@ def test_channels_are_those_of_the_layer() -> None:
     check_channel(net, "conv1_1", 7)
     with pytest.raises(InputError, match="conv1_1 of net A has the channels 0 to 7, got 8"):
         check_channel(net, "conv1_1", 8)
+
+
+def test_a_net_whose_scores_are_no_numbers_is_not_looked_into() -> None:
+    model = random_classifier(name="A")
+    torch.nn.init.constant_(model.net.classifier.fc8.bias, torch.nan)
+    with pytest.raises(ModelError, match="not finite numbers"):
+        make_subject(model, "x", torch.zeros(3, 32, 32, dtype=torch.uint8))

@@ -17,6 +17,7 @@ from verydeep.cli.explain import EXPLAIN_EXAMPLES, explain
 from verydeep.cli.export import EXPORT_EXAMPLES, export
 from verydeep.cli.faults import complain, fault_of, flushed_output
 from verydeep.cli.features import FEATURES_EXAMPLES, PROBE_EXAMPLES, features, probe
+from verydeep.cli.help_text import lay_out
 from verydeep.cli.hub import PUSH_EXAMPLES, push
 from verydeep.cli.imports import IMPORT_EXAMPLES, import_
 from verydeep.cli.predict import PREDICT_EXAMPLES, predict
@@ -89,6 +90,8 @@ app.command(epilog=PUSH_EXAMPLES)(push)
 app.command(epilog=RUNS_EXAMPLES)(runs)
 app.command(epilog=REPORT_EXAMPLES)(report)
 app.command(epilog=FIGURES_EXAMPLES)(figures)
+for one in (app, bulk):
+    lay_out(one)
 
 
 def main() -> None:

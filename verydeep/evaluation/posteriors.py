@@ -204,10 +204,7 @@ class _Mixer:
         started = time.perf_counter()
         answers = self.answer(np.asarray(self.nets[net].score_map(shown)))
         if not np.isfinite(answers).all():
-            raise ModelError(
-                "the net's scores are not finite numbers: its weights are damaged, or its training "
-                "diverged"
-            )
+            raise not_finite()
         rows = [note.row for note in notes]
         for total, mixture in zip(self.total, self.mixtures, strict=True):
             weights = [mixture.get(note.part, 0.0) * note.weight for note in notes]
@@ -215,6 +212,13 @@ class _Mixer:
         each = (time.perf_counter() - started) / len(notes)
         for note in notes:
             self.seconds[note.part] += each
+
+
+def not_finite() -> ModelError:
+    """Return the error for scores that are not finite."""
+    return ModelError(
+        "the net's scores are not finite numbers: its weights are damaged, or its training diverged"
+    )
 
 
 def over_positions(maps: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from verydeep.data.geometry import center_window
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.volumes.geometry import center_cuboid
 from verydeep.errors import InputError, did_you_mean, printable
+from verydeep.evaluation.posteriors import not_finite
 from verydeep.models.classifier import Classifier
 from verydeep.nets.dimensions import INPUT_WORDS
 from verydeep.system.option_names import option
@@ -153,10 +154,15 @@ def make_subject(model: Classifier, name: str, pixels: Tensor, label: int | None
         name: Display name of the image.
         pixels: Input image, uint8 (3, H, W), or volume, uint8 (3, D, H, W).
         label: Class to explain; None means the most likely one.
+
+    Raises:
+        ModelError: The net's scores are not finite.
     """
     if not model.classes:
         return Subject(model, name, pixels, torch.empty(0), -1)
     scores = model.score_map(pixels[None])[0].flatten(1).mean(1)
+    if not bool(scores.isfinite().all()):
+        raise not_finite()
     probabilities = probabilities_of(model, scores).cpu()
     chosen = int(probabilities.argmax()) if label is None else label
     return Subject(model, name, pixels, probabilities, chosen)

@@ -247,6 +247,8 @@ def test_several_labels_are_learned(labelled_run: Path, stripes: Path) -> None:
     assert first["learning_rate"] == 0
     assert {"train_subset_error", "val_mean_average_precision"} <= first.keys()
     assert [row["epoch"] for row in others] == [2, 3]
+    recipe = load_recipe(labelled_run / "recipe.yaml")
+    assert (recipe.data.train_scale, recipe.test_scales) == ((32, 36), (32,))
     model = verydeep.load(labelled_run)
     assert model.multi_label
     assert model.thresholds is not None

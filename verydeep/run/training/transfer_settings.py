@@ -74,16 +74,22 @@ def inherit_transfer(recipe: Recipe, dataset: Dataset) -> Recipe:
 
 
 def _sizes(recipe: Recipe, dataset: Dataset, source_size: int) -> dict[str, Any]:
-    """Return input size and scales that are not given, in the proportion 8 to 7 as 256 to 224."""
+    """Return input size and scales that are not given, in the proportion 8 to 7 as 256 to 224.
+
+    Crops of multi-label images should show every object: they are little smaller than the image.
+    """
     size = recipe.net.input_size
     if "input_size" not in recipe.net.model_fields_set:
         side = typical_side(dataset)
         size = SMALL if side is not None and side < SMALL else source_size
     taken: dict[str, Any] = {"net__input_size": size}
+    low, high = round(size * 8 / 7), round(size * 10 / 7)
+    if dataset.multi_label:
+        low, high = size, size * 9 // 8
     if "train_scale" not in recipe.data.model_fields_set:
-        taken["data__train_scale"] = [round(size * 8 / 7), round(size * 10 / 7)]
+        taken["data__train_scale"] = [low, high]
     if "scales" not in recipe.test.model_fields_set:
-        taken["test__scales"] = [round(size * 8 / 7)]
+        taken["test__scales"] = [low]
     return taken
 
 

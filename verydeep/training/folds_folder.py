@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 FOLDS = "folds.json"
@@ -14,3 +16,22 @@ SUMMARY = "cross_validation.json"
 def is_cross_validation(folder: str | Path) -> bool:
     """Return whether a folder is that of a cross-validation, finished or not."""
     return (Path(folder).expanduser() / FOLDS).is_file()
+
+
+@contextmanager
+def forgotten_unless_begun(folder: Path, runs: Sequence[Path]) -> Iterator[None]:
+    """Remove the plan if no fold could be begun, so that another plan can be given.
+
+    Args:
+        folder: Folder of the cross-validation.
+        runs: Run folders of its folds.
+    """
+    try:
+        yield
+    except BaseException:
+        if not any(run.is_dir() and any(run.iterdir()) for run in runs):
+            (folder / FOLDS).unlink(missing_ok=True)
+            for run in runs:
+                with suppress(OSError):
+                    run.rmdir()
+        raise

@@ -127,13 +127,12 @@ def _image(generator: np.random.Generator, height: int, width: int) -> Pixels:
 def _run_child(trial: Trial, batches: Sequence[Pixels], folder: Path) -> str | None:
     """Run the trial in a child process; return the reason why it failed, or None."""
     owner = Owner.here()
-    places = [str(Path(place).absolute()) for place in sys.path if place]
     spec = {
         "owner": owner.pid,
         "main_thread": owner.main_thread,
-        "path": places,
+        "path": [place for place in sys.path if place],
         "runner": trial.runner,
-        "file": str(trial.file.absolute()),  # the child has another current folder
+        "file": str(trial.file.absolute()),
         "graph": str(trial.graph.absolute()),
         "precision": trial.precision,
         "threads": torch.get_num_threads(),
@@ -145,12 +144,13 @@ def _run_child(trial: Trial, batches: Sequence[Pixels], folder: Path) -> str | N
     np.savez(folder / "images.npz", **named)
     (folder / "spec.json").write_text(json.dumps(spec), "utf-8")
     command = [sys.executable, "-m", "verydeep.models.engines.trial_child", "spec.json"]
+    places = os.pathsep.join(place for place in sys.path if place)
     with (folder / "errors").open("wb") as errors:
         try:
             code = subprocess.run(  # noqa: S603 - our own module
                 command,
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+                env={**os.environ, "PYTHONPATH": places},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

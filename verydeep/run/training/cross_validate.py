@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,12 @@ from verydeep.system.locks import NAME as LOCK
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
-from verydeep.training.folds_folder import FOLDS, SUMMARY, is_cross_validation
+from verydeep.training.folds_folder import (
+    FOLDS,
+    SUMMARY,
+    forgotten_unless_begun,
+    is_cross_validation,
+)
 from verydeep.training.run_folder import RunFolder
 
 TABLE = "out_of_fold.csv"
@@ -94,7 +98,7 @@ def cross_validate(
         if not is_cross_validation(folder):
             write_json(folder / FOLDS, plan.to_dict())
         runs = [folder / f"fold-{number}" for number in range(1, plan.folds + 1)]
-        with _forgotten_unless_begun(folder, runs):
+        with forgotten_unless_begun(folder, runs):
             found = [
                 _train(data, plan, Fold(number, plan.folds), run, layout, processes, progress)
                 for number, run in enumerate(runs, start=1)
@@ -195,20 +199,6 @@ def _folder(source: DataSource, out: str | Path | None, resume: bool, progress: 
     if not resume and set(inside) - {LOCK}:
         raise ModelError(f"{folder} is not empty: choose another {option('out')}")
     return folder
-
-
-@contextmanager
-def _forgotten_unless_begun(folder: Path, runs: Sequence[Path]) -> Iterator[None]:
-    """Remove the plan if no fold could be begun, so that another plan can be given."""
-    try:
-        yield
-    except BaseException:
-        if not any(run.is_dir() and any(run.iterdir()) for run in runs):
-            (folder / FOLDS).unlink(missing_ok=True)
-            for run in runs:
-                with suppress(OSError):
-                    run.rmdir()
-        raise
 
 
 def _resumed(folder: Path, given: _Plan, folds: int | None, progress: Progress) -> _Plan:

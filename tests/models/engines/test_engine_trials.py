@@ -13,6 +13,7 @@ from random_nets import random_classifier
 from verydeep.errors import InputError, MachineError, MissingExtra
 from verydeep.models.classifier import Classifier
 from verydeep.models.engines import choice
+from verydeep.models.engines.choice import verdict_on
 from verydeep.models.engines.eager import Eager
 from verydeep.models.engines.net_files import net_key
 from verydeep.models.engines.trial import Outcome, Trial, run_trial, trial_images
@@ -127,6 +128,16 @@ def test_a_named_engine_that_crashes_is_an_error(monkeypatch: pytest.MonkeyPatch
     model = random_classifier(name="A", engine="openvino")
     with pytest.raises(MachineError, match=r"openvino \(fp32\) cannot be used .*SIGFPE"):
         model.answers(noise(1, 32, 32))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "compile"])
+def test_an_engine_is_tried_on_the_last_map_of_a_net_without_head(name: str) -> None:
+    if name != "compile":
+        pytest.importorskip(name)
+    verdict = verdict_on(random_classifier(name="A", num_classes=0), name, "fp32")
+    assert verdict.passed, verdict.fault
+    assert verdict.speed
 
 
 def test_a_verdict_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from verydeep.models.engines.net_files import NetFiles, files_of, passed_guard
 from verydeep.models.engines.runner import RUNNERS, runner_type
 from verydeep.models.engines.trial import Trial, run_trial
 from verydeep.models.engines.verdicts import Verdict, find_verdict, keep_verdict, now
+from verydeep.models.exported.session import SCORES
 from verydeep.system.engine_names import AUTO, FOREIGN, KINDS, TORCH
 from verydeep.system.group.distributed import joined
 from verydeep.system.option_names import option
@@ -233,15 +234,18 @@ def verdict_on(
 
 def _trial(model: TrainedNet, name: str, precision: str, files: NetFiles, folder: Path) -> Trial:
     """Return the trial of an engine, with the files that it reads."""
+    output = SCORES if model.net.num_classes else model.net.last_map
     if name == "compile":
         file = folder / "net.pt"
         machine = replace(model.machine, precision=precision)  # type: ignore[arg-type]
         pack(file, model.net, model.preprocessing, machine, model.exact_answers)
         place = "verydeep.models.engines.compiled:CompiledRunner"
-        return Trial(place, file, file, precision)
+        return Trial(place, file, file, precision, output=output)
     files.prepare(model, name)
     compared = model.int8 is None or precision != "int8" or passed_guard(model.int8)
-    return Trial(RUNNERS[name], files.file(name), files.graph, precision, compared=compared)
+    return Trial(
+        RUNNERS[name], files.file(name), files.graph, precision, compared=compared, output=output
+    )
 
 
 def make_engine(

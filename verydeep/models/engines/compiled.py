@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from verydeep.models.engines.eager import Eager
-from verydeep.models.engines.foreign import SCORES
 from verydeep.models.engines.runner import Maps, Pixels
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.interface import Net
@@ -73,16 +72,14 @@ class CompiledRunner:
         threads: Number of threads.
     """
 
-    outputs = (SCORES,)
-
     def __init__(self, file: Path, precision: str, threads: int) -> None:
         torch.set_num_threads(threads)
         packed = torch.load(file, weights_only=False)  # our own file
         self._engine = Compiled(*packed[:3], exact_answers=packed[3])
 
     def run(self, images: Pixels, output: str) -> Maps:
-        """Return the scores, float32 (N, K, h, w), for images (N, H, W, 3)."""
-        found = self._engine.answers(torch.from_numpy(images).permute(0, 3, 1, 2))
+        """Return the scores or a layer's map, float32 (N, D, h, w), for images (N, H, W, 3)."""
+        found = self._engine.output_of(torch.from_numpy(images).permute(0, 3, 1, 2), output)
         return cast(Maps, found.numpy())
 
 

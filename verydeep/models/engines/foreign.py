@@ -15,9 +15,7 @@ from torch import Tensor
 from verydeep.models.engines.eager import PIXELS_AT_MOST, PIXELS_AT_ONCE, Eager
 from verydeep.models.engines.interface import Engine
 from verydeep.models.engines.runner import Pixels, Runner
-
-SCORES = "scores"
-"""Output of the graph that holds the last layer."""
+from verydeep.models.exported.session import SCORES
 
 
 class Foreign(Engine):

@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
+from verydeep.models.exported.session import SCORES
+
 
 class Engine(ABC):
     """Computes a net's outputs from pixels, including preprocessing."""
@@ -44,6 +46,12 @@ class Engine(ABC):
     @abstractmethod
     def activation_map(self, pictures: Tensor, layer: str) -> Tensor:
         """Return the dense activations of a layer that describes images, float32 (N, D, h, w)."""
+
+    def output_of(self, pictures: Tensor, output: str) -> Tensor:
+        """Return :meth:`answers` for ``scores``, else :meth:`activation_map` of a layer."""
+        if output == SCORES:
+            return self.answers(pictures)
+        return self.activation_map(pictures, output)
 
     def scores_and_activations(self, pictures: Tensor, layer: str) -> tuple[Tensor, Tensor]:
         """Return :meth:`answers` and :meth:`activation_map`, from one pass if possible."""

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from verydeep.data.builtin.cache import cache_folder
 from verydeep.errors import InputError
-from verydeep.models.engines.foreign import SCORES
 from verydeep.models.engines.runner import RUNNERS, runner_type
+from verydeep.models.exported.session import SCORES
 from verydeep.system.engine_names import KINDS
 from verydeep.system.files import write_atomically
 from verydeep.system.version import __version__

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verydeep.errors import InputError, MissingExtra
-from verydeep.models.engines.foreign import SCORES
 from verydeep.models.engines.runner import Pixels
+from verydeep.models.exported.session import SCORES
 from verydeep.system.engine_names import KINDS
 from verydeep.system.files import write_atomically
 

@@ -28,6 +28,7 @@ from torch import Tensor
 from verydeep.evaluation.softmax import softmax
 from verydeep.models.engines.eager import Eager
 from verydeep.models.engines.runner import Maps, Pixels
+from verydeep.models.exported.session import SCORES
 from verydeep.system.workers.parent_watch import Owner
 
 BOUNDS = {"fp32": (1e-4, 1e-3), "bf16": (0.05, 0.1), "int8": (0.35, 0.35)}
@@ -59,6 +60,8 @@ class Trial:
         limit: Seconds after which the runner counts as hanging.
         compared: Whether the scores must resemble those of eager PyTorch; otherwise any finite
             scores pass.
+        output: What is compared: the scores, or a layer of a net without classes, whose averages
+            are then taken as scores are.
     """
 
     runner: str
@@ -67,6 +70,7 @@ class Trial:
     precision: str
     limit: float = TIME_LIMIT
     compared: bool = True
+    output: str = SCORES
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,12 @@ def run_trial(trial: Trial, exact: Eager, usual: Eager) -> Outcome:
         with np.load(folder / "scores.npz") as found:
             scores = [found[f"batch{number}"] for number in range(len(batches))]
             seconds = float(found["seconds"])
-    wanted = [exact.answers(_as_tensor(batch)).numpy() for batch in batches]
+    wanted = [_answers(exact, batch, trial.output).numpy() for batch in batches]
     bounds = BOUNDS[trial.precision] if trial.compared else (math.inf, math.inf)
     fault, difference = _compare(scores, wanted, bounds)
-    return Outcome(fault, difference, TRIED / seconds, TRIED / _seconds(usual, batches[0]))
+    return Outcome(
+        fault, difference, TRIED / seconds, TRIED / _seconds(usual, batches[0], trial.output)
+    )
 
 
 def trial_images(size: int) -> list[Pixels]:
@@ -138,6 +144,7 @@ def _run_child(trial: Trial, batches: Sequence[Pixels], folder: Path) -> str | N
         "threads": torch.get_num_threads(),
         "images": str(folder / "images.npz"),
         "scores": str(folder / "scores.npz"),
+        "output": trial.output,
         "repeats": REPEATS,
     }
     named: dict[str, Any] = {f"batch{number}": batch for number, batch in enumerate(batches)}
@@ -206,15 +213,16 @@ def _largest(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(np.abs(a - b).max())
 
 
-def _seconds(engine: Eager, images: Pixels) -> float:
+def _seconds(engine: Eager, images: Pixels, output: str) -> float:
     """Return the time of eager PyTorch for images, the fastest of a few."""
-    shown, times = _as_tensor(images), []
+    times = []
     for _ in range(REPEATS + 1):
         started = time.perf_counter()
-        engine.answers(shown)
+        _answers(engine, images, output)
         times.append(time.perf_counter() - started)
     return min(times[1:])
 
 
-def _as_tensor(images: Pixels) -> Tensor:
-    return torch.from_numpy(images).permute(0, 3, 1, 2)
+def _answers(engine: Eager, images: Pixels, output: str) -> Tensor:
+    """Return the scores or the map of a layer, float32 (N, outputs, h, w)."""
+    return engine.output_of(torch.from_numpy(images).permute(0, 3, 1, 2), output)

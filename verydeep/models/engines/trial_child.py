@@ -33,11 +33,11 @@ def main(spec: dict[str, Any]) -> None:
     runner = kind(file, spec["precision"], spec["threads"])
     with np.load(spec["images"]) as images:
         batches = [images[name] for name in sorted(images.files)]
-    scores = [runner.run(batch, "scores") for batch in batches]
+    scores = [runner.run(batch, spec["output"]) for batch in batches]
     seconds = []
     for _ in range(spec["repeats"]):
         started = time.perf_counter()
-        runner.run(batches[0], "scores")
+        runner.run(batches[0], spec["output"])
         seconds.append(time.perf_counter() - started)
     named: dict[str, Any] = {f"batch{number}": found for number, found in enumerate(scores)}
     np.savez(spec["scores"], seconds=np.array(min(seconds)), **named)

@@ -9,18 +9,20 @@ import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from serving import as_file, labelled_served, serving
+from serving import as_file, labelled_served, random_served, serving
 
 from verydeep.cli.text.predictions import predictions_as_rows
 from verydeep.errors import DiskError, FolderInUse, InputError
+from verydeep.serve.answers import ImageAnswer
 from verydeep.serve.models import ServedModel
 from verydeep.serve.service import Service
-from verydeep.serve.watch import Rest, Watched, Watcher, columns_of
+from verydeep.serve.watch import Rest, Watched, Watcher, columns_of, row_of
 from verydeep.serve.watch_table import CsvTable, open_table
 
 REST = Rest(whole=0.05, broken=0.4, scan=0.02)
@@ -102,6 +104,13 @@ def test_labels_have_the_column_of_predict(
     assert len(expected[-1].split("|")) == 2
     assert not rows["broken.png"]["labels"]
     assert rows["broken.png"]["fault"]
+
+
+def test_a_set_of_classes_has_their_titles() -> None:
+    served = random_served()
+    served.model = replace(served.model, titles={"class 1": "The first"})
+    answer = ImageAnswer(name="a.png", class_set=["class 0", "class 1"])
+    assert row_of("a.png", answer, served)["set"] == "class 0|The first"
 
 
 def test_a_row_that_a_crash_has_cut_off_is_written_anew(

@@ -8,7 +8,7 @@ import errno
 import os
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -274,13 +274,17 @@ def _ranked_columns(served: ServedModel) -> Iterator[str]:
 
 
 def row_of(name: str, answer: ImageAnswer, served: ServedModel) -> Row:
-    """Return the row of an image."""
+    """Return the row of an image; classes have their titles, as in ``verydeep predict --csv``."""
+
+    def titles(names: Sequence[str] | None) -> str | None:
+        return None if names is None else "|".join(served.titles_of(names))
+
     row: Row = {
         "file": name,
-        "labels": None if answer.labels is None else "|".join(served.titles_of(answer.labels)),
+        "labels": titles(answer.labels),
         "abstained": answer.abstained,
         "reason": answer.reason,
-        "set": None if answer.class_set is None else "|".join(answer.class_set),
+        "set": titles(answer.class_set),
         "fault": answer.fault,
         "model": f"{served.name}@{served.version[:12]}",
     }

@@ -46,7 +46,8 @@ def _weights(model: Any) -> str:
 def _files_key(path: Path) -> str:
     """Return a hash of an exported file, and of the weights beside it if there are some."""
     digest = hashlib.sha256()
-    for part in (path, path.with_suffix(".bin")):
+    # Weights of OpenVINO lie beside the graph, and those of large graphs of ONNX.
+    for part in (path, path.with_suffix(".bin"), path.with_name(f"{path.name}.data")):
         if part.is_file():
             with part.open("rb") as file:
                 hashlib.file_digest(file, lambda: digest)

@@ -25,7 +25,7 @@ def test_the_group_names_its_verbs(verydeep: Program) -> None:
 def test_a_verb_explains_itself_with_examples(verb: str, verydeep: Program) -> None:
     outcome = verydeep("bulk", verb, "--help")
     assert (outcome.code, outcome.err) == (0, "")
-    assert re.search(rf"Examples?:\s+verydeep bulk\s+{verb}", outcome.out)
+    assert re.search(rf"Examples?:\s+\$ verydeep bulk\s+{verb}", outcome.out)
     for word in ("s3://", "--column", "--address", "--cores-per-actor", "--part-size"):
         assert word in outcome.out
 

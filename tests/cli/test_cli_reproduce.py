@@ -19,7 +19,7 @@ TINY = ("--budget", "tiny", "--device", "cpu", "--set", "net.width=0.03")
 def test_the_verb_explains_itself_with_examples(verydeep: Program) -> None:
     outcome = verydeep("reproduce", "--help")
     assert outcome.code == 0
-    assert re.search(r"Examples:\s+verydeep reproduce", outcome.out)
+    assert re.search(r"Examples:\s+\$ verydeep reproduce", outcome.out)
     for group in ALL_GROUPS:
         assert group in outcome.out
 

@@ -131,15 +131,3 @@ def test_pascal_gives_all_classes_of_an_image(tmp_path: Path) -> None:
         expected = {f"{n}.jpg": sorted({kind for kind, _ in PICTURES[n]}) for n in LISTS[split]}
         assert labelled(data, split) == expected
     assert labelled(data, "train")["p5.jpg"] == []
-
-
-@pytest.mark.parametrize(
-    ("how", "what"),
-    [({"group_by": "name:(.)"}, "a split by group"), ({"fold": "1/2"}, "a cross-validation")],
-)
-def test_groups_and_folds_need_one_class_per_image(
-    how: dict[str, str], what: str, tmp_path: Path
-) -> None:
-    rows = [{"file": f"{n}.png", "labels": "cat;dog"} for n in range(9)]
-    with pytest.raises(DataError, match=f"multi-label.*{what} needs one"):
-        read_dataset(write_table(tmp_path / "t.csv", rows), **how)  # type: ignore[arg-type]

@@ -141,7 +141,9 @@ def test_patients_in_names_folders_and_columns_give_the_same_splits(tmp_path: Pa
         ("folders", "class-folders", "folder"),
         ("pets.csv", None, "column:patient id"),
     ):
-        splits = read_dataset(tmp_path / data, layout=layout, group_by=rule, seed=5).splits
+        dataset = read_dataset(tmp_path / data, layout=layout, group_by=rule, seed=5)
+        splits = dataset.splits
+        assert "(drawn by rule, 15 groups)" in dataset.describe()
         found[data] = {
             name: sorted(path.stem.rpartition("_")[2] for path in own.paths)
             for name, own in splits.items()

@@ -52,6 +52,7 @@ class Dataset(Summary):
             converted to :class:`Samples`.
         titles: Display names by class; a class without one shows its name.
         made_by_rule: Whether splits were drawn; see :mod:`verydeep.data.split`.
+        groups: Number of groups that were not divided in this; None without a rule for groups.
         layout_name: Value of the option ``layout``.
         notes: Further notes, such as the number of images left out.
         passed_over: Files and folders skipped, and links followed.
@@ -74,6 +75,7 @@ class Dataset(Summary):
     splits: Mapping[str, Samples]
     titles: Mapping[str, str] = field(default_factory=dict)
     made_by_rule: bool = False
+    groups: int | None = None
     layout_name: str | None = None
     notes: tuple[str, ...] = ()
     passed_over: PassedOver = field(default_factory=PassedOver)
@@ -219,12 +221,13 @@ class Dataset(Summary):
         """
         sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes.items())
         boxes = any(samples.has_boxes for samples in self.splits.values())
-        rule = " (drawn by rule)" if self.made_by_rule else ""
+        grouped = "" if self.groups is None else f", {plural(self.groups, 'group')}"
+        rule = f" (drawn by rule{grouped})" if self.made_by_rule else ""
         streamed = ["training images as a stream"] if self.stream is not None else []
         boxed = ["boxes"] if boxes else []
         several = ["several labels per image"] if self.multi_label else []
-        groups = alike(self.classes)
-        similar = [alike_in_words(groups)] if groups else []
+        too_similar = alike(self.classes)
+        similar = [alike_in_words(too_similar)] if too_similar else []
         every = (*several, *streamed, *boxed, *self.notes, *self.passed_over.notes, *similar)
         notes = "".join(f", {note}" for note in every)
         count = plural(len(self.classes), "class", "classes")

@@ -195,6 +195,9 @@ def draw_splits(
     if set(dataset.splits) == {"all"} and fold is None:
         shares["test"] = test_share
     whole = dataset.splits.get("train") or dataset.splits["all"]
+    if not shares and fold is None:
+        return _in_order(dataset)
+    count = None if rule is None else len(set(groups_of(rule, dataset, whole)))
     drawn: dict[str, Samples] = {}
     if fold is not None:
         whole, drawn["test"] = _held_out(dataset, whole, seed, rule, fold)
@@ -202,12 +205,10 @@ def draw_splits(
         groups = None if rule is None else groups_of(rule, dataset, whole)
         rest = cut(whole, dataset.root, shares, seed, names=dataset.classes, groups=groups)
         drawn = {**rest, **drawn}
-    elif drawn:
+    else:
         drawn["train"] = whole
-    if drawn:
-        kept = {name: samples for name, samples in dataset.splits.items() if name != "all"}
-        dataset = replace(dataset, splits=kept | drawn, made_by_rule=True)
-    return _in_order(dataset)
+    kept = {name: samples for name, samples in dataset.splits.items() if name != "all"}
+    return _in_order(replace(dataset, splits=kept | drawn, made_by_rule=True, groups=count))
 
 
 def _held_out(

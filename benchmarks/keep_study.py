@@ -1,0 +1,61 @@
+"""Keep the results of a study, without its trained nets and the paths of a machine.
+
+    python benchmarks/keep_study.py studies/pets docs/results/reproduce/pets
+
+What is kept is enough to go on with the study elsewhere: see "On another machine" in
+docs/reproduce.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from verydeep.study.results import load_results
+from verydeep.visualization.study import write_page
+
+FOLDERS = ("trainings", "results")
+
+
+def main() -> None:
+    """Copy the files of a study, and write its page beside them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("out", type=Path)
+    given = parser.parse_args()
+    keep(given.study, given.out)
+
+
+def keep(study: Path, out: Path) -> None:
+    """Copy the files of a study, and write its page beside them."""
+    out.mkdir(parents=True, exist_ok=True)
+    for file in study.glob("images*.json"):
+        shutil.copy(file, out)
+    for name in FOLDERS:
+        shutil.copytree(study / name, out / name, dirs_exist_ok=True)
+    facts = json.loads((study / "study.json").read_text("utf-8"))
+    text = json.dumps(without_places(facts), indent=2, ensure_ascii=False)
+    (out / "study.json").write_text(text + "\n", "utf-8")
+    write_page(load_results(out), out)
+
+
+def without_places(value: Any) -> Any:
+    """Return plain values with the last part of every absolute path in them.
+
+    >>> without_places({"data": "/home/me/pets", "command": ["/bin/verydeep", "reproduce"]})
+    {'data': 'pets', 'command': ['verydeep', 'reproduce']}
+    """
+    if isinstance(value, dict):
+        return {key: without_places(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [without_places(one) for one in value]
+    if isinstance(value, str) and value.startswith("/"):
+        return "verydeep" if value.endswith("__main__.py") else Path(value).name
+    return value
+
+
+if __name__ == "__main__":
+    main()

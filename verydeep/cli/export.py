@@ -25,12 +25,12 @@ def export(
     ],
     out: Annotated[Path, typer.Option(help="File to write: F.onnx, F.xml, F.pt2 or F.html.")],
     to: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="onnx, openvino, torch (torch.export), or web: one HTML file that classifies "
-            "images in a browser, without a network."
+            "images in a browser, without a network. Default: by the name of the file."
         ),
-    ] = "onnx",
+    ] = None,
     dense: Annotated[
         bool,
         typer.Option("--dense", help="Take images of any size from the input size on."),

@@ -100,7 +100,7 @@ def export(
     model: str | Path | Classifier,
     out: str | Path,
     *,
-    to: str = "onnx",
+    to: str | None = None,
     dense: bool = False,
     pictures: Picture | Iterable[Picture] | None = None,
     bound: float | None = None,
@@ -126,7 +126,8 @@ def export(
     Args:
         model: Model or run folder, loaded classifier, or weights as for :func:`verydeep.load`.
         out: File to write; its name ends in ``.onnx``, ``.xml``, ``.pt2`` or ``.html``.
-        to: ``onnx``, ``openvino``, ``torch`` (a program of ``torch.export``) or ``web``.
+        to: ``onnx``, ``openvino``, ``torch`` (a program of ``torch.export``) or ``web``; None takes
+            what the ending of ``out`` says.
         dense: Accept images of any size from ``input_size`` on, instead of crops only.
         pictures: Images to compare answers on; None takes 16 of the training set of a run.
         bound: Largest accepted difference of a probability or a distance; None means 0.0001, with

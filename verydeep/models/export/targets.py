@@ -31,18 +31,28 @@ LARGEST_CONSTANT = 2**10
 """Bytes of the largest constant that stays in the ONNX file then."""
 
 
-def check_target(target: str, out: Path) -> Target:
+def check_target(target: str | None, out: Path) -> Target:
     """Return the target of an export after checking that the file name fits it.
+
+    Args:
+        target: A target; None takes that of the file name.
+        out: File to write.
 
     Raises:
         InputError: The target is unknown, or the name has another ending.
     """
+    known = {**SUFFIXES, PAGE: "web"}
+    if target is None:
+        target = known.get(out.suffix.lower())
+        if target is None:
+            raise InputError(
+                f"{out}: the name of the file must end in {', '.join(known)} ({option('out')})"
+            )
     if target not in TARGETS:
         raise InputError(
             f"{option('to')} must be one of {', '.join(TARGETS)}, got {target!r} instead"
             f"{did_you_mean(target, TARGETS)}"
         )
-    known = {**SUFFIXES, PAGE: "web"}
     suffix = next(suffix for suffix, name in known.items() if name == target)
     if out.suffix.lower() != suffix:
         raise InputError(

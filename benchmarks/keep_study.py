@@ -1,6 +1,6 @@
 """Keep the results of a study, without its trained nets and the paths of a machine.
 
-    python benchmarks/keep_study.py studies/pets docs/results/reproduce/pets
+    python benchmarks/keep_study.py studies/pets docs/results/reproduce/pets --page
 
 What is kept is enough to go on with the study elsewhere: see "On another machine" in
 docs/reproduce.md.
@@ -21,16 +21,19 @@ FOLDERS = ("trainings", "results")
 
 
 def main() -> None:
-    """Copy the files of a study, and write its page beside them."""
+    """Copy the files of a study."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--page", action="store_true", help="page, tables and verdicts, too")
     given = parser.parse_args()
     keep(given.study, given.out)
+    if given.page:
+        write_page(load_results(given.out), given.out)
 
 
 def keep(study: Path, out: Path) -> None:
-    """Copy the files of a study, and write its page beside them."""
+    """Copy the files of a study that its results need."""
     out.mkdir(parents=True, exist_ok=True)
     for file in study.glob("images*.json"):
         shutil.copy(file, out)
@@ -39,7 +42,6 @@ def keep(study: Path, out: Path) -> None:
     facts = json.loads((study / "study.json").read_text("utf-8"))
     text = json.dumps(without_places(facts), indent=2, ensure_ascii=False)
     (out / "study.json").write_text(text + "\n", "utf-8")
-    write_page(load_results(out), out)
 
 
 def without_places(value: Any) -> Any:

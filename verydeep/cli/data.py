@@ -115,8 +115,7 @@ def check(
     fault = None
     if model is not None or features is not None:
         how: dict[str, Any] = {"folds": folds, "group_by": group_by, "layout": layout, "out": out}
-        how |= {"task": task}
-        how |= {"compute": Compute(**compute), "progress": progress}
+        how |= {"task": task, "compute": Compute(**compute), "progress": progress}
         try:
             value["label_errors"], labels = _label_errors(data, model, features, how)
             text = f"{labels}\n\n{text}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verydeep.data.arrays import MEMORY, dataset_of
 from verydeep.data.builtin import named
@@ -197,12 +200,14 @@ def draw_splits(
     whole = dataset.splits.get("train") or dataset.splits["all"]
     if not shares and fold is None:
         return _in_order(dataset)
-    count = None if rule is None else len(set(groups_of(rule, dataset, whole)))
+    groups = None if rule is None else groups_of(rule, dataset, whole)
+    count = None if groups is None else len(set(groups))
     drawn: dict[str, Samples] = {}
     if fold is not None:
-        whole, drawn["test"] = _held_out(dataset, whole, seed, rule, fold)
+        held = _held_out(dataset, whole, seed, groups, fold)
+        drawn["test"], whole = (whole.take(np.flatnonzero(own)) for own in (held, ~held))
+        groups = groups and tuple(itertools.compress(groups, ~held))
     if shares:
-        groups = None if rule is None else groups_of(rule, dataset, whole)
         rest = cut(whole, dataset.root, shares, seed, names=dataset.classes, groups=groups)
         drawn = {**rest, **drawn}
     else:
@@ -212,19 +217,17 @@ def draw_splits(
 
 
 def _held_out(
-    dataset: Dataset, whole: Samples, seed: int, rule: GroupRule | None, fold: Fold
-) -> tuple[Samples, Samples]:
-    """Return the images of all other folds, and those of the fold."""
+    dataset: Dataset, whole: Samples, seed: int, groups: Sequence[str] | None, fold: Fold
+) -> NDArray[np.bool_]:
+    """Return whether each image is in the fold, bool (N,)."""
     if "test" in dataset.splits:
         raise DataError(
             f"{dataset.place}: has a test split of its own, which would take no part in a "
             "cross-validation; give the training images alone, for example the folder train"
         )
-    groups = None if rule is None else groups_of(rule, dataset, whole)
     names = dataset.classes
     folds = deal_folds(whole, dataset.root, fold.count, seed, names=names, groups=groups)
-    own = folds == fold.number - 1
-    return whole.take(np.flatnonzero(~own)), whole.take(np.flatnonzero(own))
+    return np.asarray(folds == fold.number - 1)
 
 
 def _in_order(dataset: Dataset) -> Dataset:

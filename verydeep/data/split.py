@@ -169,10 +169,8 @@ def _cut_groups(
     """Divide images by group, with every class as close to its shares as the groups allow."""
     kept = {name: share for name, share in shares.items() if share}
     parts = {"train": 1 - sum(kept.values()), **kept}
-    labels, every = samples.labels.astype(np.int64), np.arange(len(samples))
-    divided = divide_groups(labels, groups, [*parts.values()], seed)
     aim = f"split into {', '.join(parts)}"
-    _check_groups(every, labels, divided, groups, aim, len(parts), names)
+    divided = _deal_groups(samples, groups, [*parts.values()], seed, aim, names)
     return {
         name: _sorted_by_class(samples.take(np.flatnonzero(divided == number)), root)
         for number, name in enumerate(parts)
@@ -206,18 +204,15 @@ def deal_folds(
             must be in all folds if there are groups, else in two.
     """
     samples = Samples.of(samples)
+    aim = f"make {folds} folds"
     if samples.label_sets is not None:
-        aim = f"make {folds} folds"
         dealt = _deal_sets(samples, root, [1 / folds] * folds, seed, groups, aim, names)
         for fold in range(folds):
             _check_trained(samples, dealt != fold, root, aim, names)
         return dealt
-    labels = samples.labels.astype(np.int64)
     if groups is not None:
-        divided = divide_groups(labels, groups, [1 / folds] * folds, seed)
-        every = np.arange(len(samples))
-        _check_groups(every, labels, divided, groups, f"make {folds} folds", folds, names)
-        return divided
+        return _deal_groups(samples, groups, [1 / folds] * folds, seed, aim, names)
+    labels = samples.labels.astype(np.int64)
     hashes = [_hash(seed, relative_name(path, root)) for path in samples.paths]
     dealt, start = np.empty(len(samples), np.int64), 0
     for label in np.unique(labels).tolist():
@@ -231,6 +226,21 @@ def deal_folds(
         dealt[ordered] = (start + np.arange(len(ordered))) % folds
         start += len(ordered)
     return dealt
+
+
+def _deal_groups(
+    samples: Samples,
+    groups: Sequence[str],
+    shares: Sequence[float],
+    seed: int,
+    aim: str,
+    names: Sequence[str],
+) -> NDArray[np.int64]:
+    """Return the part of every image of one class, int64 (N,); no group is divided."""
+    labels = samples.labels.astype(np.int64)
+    divided = divide_groups(labels, groups, shares, seed)
+    _check_groups(np.arange(len(labels)), labels, divided, groups, aim, len(shares), names)
+    return divided
 
 
 def _check_groups(

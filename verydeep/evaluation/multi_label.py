@@ -170,6 +170,15 @@ class MultiLabelResult(Summary):
         return {name: plain(getattr(self, name)) for name in names}
 
 
+def joined_names(classes: Sequence[str], chosen: NDArray[np.bool_]) -> str:
+    """Return the names of chosen classes, bool (K,), as one cell of a table.
+
+    >>> joined_names(("cat", "dog", "fox"), np.array([True, False, True]))
+    'cat|fox'
+    """
+    return "|".join(classes[label] for label in np.flatnonzero(chosen).tolist())
+
+
 def plain(value: Any) -> Any:
     """Return a value for JSON; None for numbers that are undefined."""
     if isinstance(value, tuple):

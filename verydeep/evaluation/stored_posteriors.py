@@ -6,7 +6,7 @@ N images, K classes.
 from __future__ import annotations
 
 import zipfile
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from verydeep.data.string_array import Names
 from verydeep.errors import DataError
 from verydeep.evaluation.label_metrics import binary_log_losses
-from verydeep.evaluation.multi_label import LabelAnswers, measures_of, plain
+from verydeep.evaluation.multi_label import LabelAnswers, joined_names, measures_of, plain
 from verydeep.evaluation.result import Answers, measures
 from verydeep.system.csv_text import digits
 from verydeep.system.files import write_atomically
@@ -32,7 +32,7 @@ A = TypeVar("A", Answers, LabelAnswers)
 
 
 @dataclass(frozen=True, eq=False)
-class Stored(Generic[A]):
+class Stored(ABC, Generic[A]):
     """Answers of a test, or of all folds of a cross-validation.
 
     Attributes:
@@ -194,10 +194,7 @@ class StoredLabels(Stored[LabelAnswers]):
             binary_log_losses(answers.posteriors, answers.truth).tolist(),
             strict=True,
         ):
-            sets = (
-                "|".join(answers.classes[k] for k in np.flatnonzero(one)) for one in (true, found)
-            )
-            labels, predicted = sets
+            labels, predicted = (joined_names(answers.classes, one) for one in (true, found))
             yield (name, labels, fold, predicted, digits(loss, ".9g"))
 
 

@@ -5,7 +5,6 @@ N images, D features, K classes.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,11 +23,12 @@ from verydeep.evaluation.label_metrics import (
     interval_of_mean,
     mean_of_known,
 )
-from verydeep.evaluation.multi_label import plain
+from verydeep.evaluation.multi_label import joined_names
 from verydeep.system.progress import ProgressTask
-from verydeep.system.summary import Rows, Summary, percent
+from verydeep.system.summary import Rows, percent
 from verydeep.transfer.features import Features, Vectors
-from verydeep.transfer.svm import Trial, fit_svm, repeated
+from verydeep.transfer.probe_base import AnyProbe, chosen_cost, circumstances
+from verydeep.transfer.svm import Trial, fit_svm
 
 Margins = NDArray[np.float64]
 
@@ -53,13 +53,14 @@ class LabelProbeAnswers:
         """Yield the rows of a table: its head, then true and predicted labels of each image."""
         yield ("file", "labels", "guesses")
         for name, true, found in zip(self.files, self.truth, self.margins >= 0, strict=True):
-            sets = (np.flatnonzero(one).tolist() for one in (true, found))
-            yield (name, *("|".join(self.classes[k] for k in labels) for labels in sets))
+            yield (name, *(joined_names(self.classes, one) for one in (true, found)))
 
 
-@dataclass(frozen=True, repr=False)
-class LabelProbeResult(Summary):
+@dataclass(frozen=True, repr=False, kw_only=True)
+class LabelProbeResult(AnyProbe):
     """Result of a linear probe of multi-label data.
+
+    An error in ``grid`` is 100 − mean average precision, averaged over the folds.
 
     Attributes:
         mean_average_precision: Mean over the classes that occur, in percent.
@@ -67,21 +68,7 @@ class LabelProbeResult(Summary):
         average_precision: By class, in percent; None for a class that does not occur.
         voc2007_mean_average_precision: With the 11-point precision of Pascal VOC 2007, in percent.
         micro_f1: F1 of the labels with a margin from 0 on, in percent.
-        images: Number of test images.
-        unlabelled: Number of them without any label.
-        unreadable: Names of the data set's images without features.
-        also_in_training: Test images with a vector that also occurs in the training split.
-        split: Tested split.
-        train_images: Number of training images of the SVMs.
-        classes: Number of classes K.
-        C: Chosen or given C, of all classes.
-        grid: Cross-validation of all C; an error is 100 − mean average precision, averaged over
-            the folds. Empty if a single C was given.
-        folds: Number of folds; None without cross-validation.
-        converged: Whether all SVMs converged.
-        seed: Random seed of folds and solver.
-        features: Metadata of the features.
-        seconds: Duration, in seconds.
+        unlabelled: Number of test images without any label.
         answers: Margins of every image; not in :meth:`to_dict`.
     """
 
@@ -90,20 +77,7 @@ class LabelProbeResult(Summary):
     average_precision: Mapping[str, float]
     voc2007_mean_average_precision: float
     micro_f1: float
-    images: int
     unlabelled: int
-    unreadable: tuple[str, ...]
-    also_in_training: int
-    split: str
-    train_images: int
-    classes: int
-    C: float
-    grid: tuple[Trial, ...]
-    folds: int | None
-    converged: bool
-    seed: int
-    features: dict[str, Any]
-    seconds: float
     answers: LabelProbeAnswers = field(repr=False, compare=False)
 
     def facts(self) -> Rows:
@@ -113,12 +87,6 @@ class LabelProbeResult(Summary):
         yield "micro F1", percent(self.micro_f1)
         yield "images", f"{self.images:,} of {self.split}"
         yield "C", f"{self.C:g}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; None for measures that are undefined."""
-        names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
-        values = {name: plain(getattr(self, name)) for name in names}
-        return values | {"grid": [trial._asdict() for trial in self.grid]}
 
 
 def probe_labels(
@@ -149,28 +117,18 @@ def probe_labels(
             "others; an SVM needs both"
         )
     grid = _cross_validate(train.vectors, truth, costs, folds, seed, task)
-    best = min(grid, key=lambda trial: (trial.error, trial.C)).C if grid else costs[0]
+    best = chosen_cost(grid, costs)
     margins, converged = _margins(train.vectors, truth, tested.vectors, best, seed)
-    about = train.about.to_dict()
-    answers = LabelProbeAnswers(
-        tuple(tested.files.tolist()), tested.truth(), margins, train.about.classes
-    )
+    classes = train.about.classes
+    answers = LabelProbeAnswers(tuple(tested.files.tolist()), tested.truth(), margins, classes)
     return LabelProbeResult(
         **_measures(answers),
-        images=len(tested),
+        **circumstances(train, tested, grid, folds, started),
         unlabelled=int((~answers.truth.any(1)).sum()),
-        unreadable=train.about.unreadable,
-        also_in_training=repeated(train.vectors, tested.vectors),
-        split=str(tested.splits[0]),
-        train_images=len(train),
-        classes=len(train.about.classes),
+        classes=len(classes),
         C=best,
-        grid=grid,
-        folds=folds if grid else None,
         converged=converged,
         seed=seed,
-        features={k: v for k, v in about.items() if k not in ("classes", "unreadable")},
-        seconds=time.perf_counter() - started,
         answers=answers,
     )
 

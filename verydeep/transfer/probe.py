@@ -8,7 +8,6 @@ N images, D features, K classes.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,11 +25,12 @@ from verydeep.errors import DataError, InputError, plural
 from verydeep.evaluation.metrics import likeliest, topk_error
 from verydeep.evaluation.significance import wilson_interval
 from verydeep.system.progress import ProgressTask, ProgressWish, choose_progress
-from verydeep.system.summary import Rows, Summary, percent
+from verydeep.system.summary import Rows, percent
 from verydeep.transfer.features import Features, Vectors
 from verydeep.transfer.label_probe import LabelProbeResult, probe_labels
+from verydeep.transfer.probe_base import AnyProbe, chosen_cost, circumstances
 from verydeep.transfer.storage import read_features
-from verydeep.transfer.svm import Trial, fit_svm, repeated
+from verydeep.transfer.svm import Trial, fit_svm
 
 GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Candidate values of C. Unit vectors need larger values than standardised data."""
@@ -60,8 +60,8 @@ class ProbeAnswers:
         yield from zip(self.files, self.labels, self.guesses, strict=True)
 
 
-@dataclass(frozen=True, repr=False)
-class ProbeResult(Summary):
+@dataclass(frozen=True, repr=False, kw_only=True)
+class ProbeResult(AnyProbe):
     """Result of a linear probe.
 
     Attributes:
@@ -71,20 +71,6 @@ class ProbeResult(Summary):
         top5_interval: 95 % interval of the top-5 error.
         mean_class_recall: Recall averaged over the classes, in percent; the measure of Caltech-101
             and -256.
-        images: Number of test images.
-        unreadable: Names of the data set's images without features.
-        also_in_training: Test images with a vector that also occurs in the training split, usually
-            duplicates. They make the error too small.
-        split: Tested split.
-        train_images: Number of training images of the SVM.
-        classes: Number of classes K.
-        C: Chosen or given C.
-        grid: Cross-validation results of all C; empty if a single C was given.
-        folds: Number of folds; None without cross-validation.
-        converged: Whether the SVM converged.
-        seed: Random seed of folds and solver.
-        features: Metadata of the features.
-        seconds: Duration, in seconds.
         answers: Predictions; not in :meth:`to_dict`.
     """
 
@@ -93,19 +79,6 @@ class ProbeResult(Summary):
     top5_error: float
     top5_interval: tuple[float, float]
     mean_class_recall: float
-    images: int
-    unreadable: tuple[str, ...]
-    also_in_training: int
-    split: str
-    train_images: int
-    classes: int
-    C: float
-    grid: tuple[Trial, ...]
-    folds: int | None
-    converged: bool
-    seed: int
-    features: dict[str, Any]
-    seconds: float
     answers: ProbeAnswers = field(repr=False, compare=False)
 
     def facts(self) -> Rows:
@@ -114,15 +87,6 @@ class ProbeResult(Summary):
         yield "mean class recall", percent(self.mean_class_recall)
         yield "images", f"{self.images:,} of {self.split}"
         yield "C", f"{self.C:g}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
-        plain = {
-            name: list(value) if isinstance(value := getattr(self, name), tuple) else value
-            for name in names
-        }
-        return plain | {"grid": [trial._asdict() for trial in self.grid]}
 
 
 def probe(
@@ -187,7 +151,7 @@ def _probe_classes(
     if len(costs) > 1:
         _check_folds(folds, names, labels)
         grid = _cross_validate(train.vectors, labels, costs, folds, seed, task)
-    best = min(grid, key=lambda trial: (trial.error, trial.C)).C if grid else costs[0]
+    best = chosen_cost(grid, costs)
     svm, converged = fit_svm(train.vectors, labels, best, seed)
     known = {name: label for label, name in enumerate(names.tolist())}
     truth = torch.tensor([known.get(name, -1) for name in tested.labels.tolist()])
@@ -202,19 +166,11 @@ def _probe_classes(
         top5_error=errors[1],
         top5_interval=intervals[1],
         mean_class_recall=mean_class_recall(tested.labels.tolist(), guesses.tolist()),
-        images=count,
-        unreadable=about.unreadable,
-        also_in_training=repeated(train.vectors, tested.vectors),
-        split=str(tested.splits[0]),
-        train_images=len(train),
+        **circumstances(train, tested, grid, folds, started),
         classes=len(names),
         C=best,
-        grid=grid,
-        folds=folds if grid else None,
         converged=converged,
         seed=seed,
-        features={k: v for k, v in about.to_dict().items() if k not in ("classes", "unreadable")},
-        seconds=time.perf_counter() - started,
         answers=ProbeAnswers(
             tuple(tested.files.tolist()),
             tuple(tested.labels.tolist()),

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from chromium import chromium
 from hypothesis import settings
 from leftovers import adopt_orphans, descendants, left_since
 from multi_label import write_stripes
 from PIL import Image
 from sklearn.datasets import load_sample_images
-from tiny import Outcome, find_chromium, recipe, run_program, write_splits
+from tiny import Outcome, recipe, run_program, write_splits
 
 pytest_plugins = ["skips"]
 
@@ -68,12 +69,16 @@ def tiny_10(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A Chromium without a window, for pages that people look at."""
-    program = find_chromium()
-    started = pytest.importorskip("playwright.sync_api").sync_playwright()
-    with started as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
+
+
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty cache of the package, for the tests of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VERYDEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

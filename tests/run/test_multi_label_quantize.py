@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,18 +20,12 @@ from verydeep.run.testing import quantize as module
 from verydeep.run.testing.quantization import MultiLabelQuantization, judge_labels
 from verydeep.run.testing.quantize import quantize
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 ORT = Compute(engine="onnxruntime")
 INT8 = Compute(engine="onnxruntime", precision="int8")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VERYDEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

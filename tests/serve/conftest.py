@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx2
 import pytest
+from chromium import CAMERA, chromium
 from PIL import Image
 from serving import LIMITS, Held, as_file, random_served, serving
-from tiny import find_chromium
 
 from verydeep.serve.models import ServedModel
 from verydeep.serve.service import Service
@@ -54,10 +54,5 @@ def photograph(photographs: list[Image.Image]) -> bytes:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A Chromium without a window, with a camera that shows a test image."""
-    program = find_chromium()
-    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    started = pytest.importorskip("playwright.sync_api").sync_playwright()
-    with started as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *camera])
+    with chromium(*CAMERA) as opened:
         yield opened
-        opened.close()

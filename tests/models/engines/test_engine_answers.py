@@ -22,6 +22,8 @@ from verydeep.models.engines.interface import Engine
 from verydeep.models.engines.openvino_runner import OpenVinoRunner
 from verydeep.system.device import choose_machine
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 FOREIGN = ("openvino", "onnxruntime")
 SIZES = [(1, 32, 32), (3, 32, 32), (2, 32, 64), (3, 47, 70), (1, 96, 33)]
 NETS: list[dict[str, Any]] = [
@@ -31,13 +33,6 @@ NETS: list[dict[str, Any]] = [
     {"name": "D", "hidden": 0},
     {"name": "E", "num_classes": 1},
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VERYDEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def close(found: Tensor, wanted: Tensor) -> None:

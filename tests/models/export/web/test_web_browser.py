@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import CAMERA, chromium
 from page_faults import page_faults
 from PIL import Image, ImageOps
 from telling_nets import plain_distances, telling
-from tiny import find_chromium, run_program
+from tiny import run_program
 from web_parts import knowing, narrow, tempered
 
 from verydeep import load
@@ -37,13 +38,8 @@ PATIENCE = 120_000
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A Chromium without a window, with a camera that shows a test image."""
-    program = find_chromium()
-    fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    started = pytest.importorskip("playwright.sync_api").sync_playwright()
-    with started as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *fake])
-        yield launched
-        launched.close()
+    with chromium(*CAMERA) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

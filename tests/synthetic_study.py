@@ -8,10 +8,8 @@ random effects of every difference, and all tests share images and seeds.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,24 +142,21 @@ def facts(
     }
 
 
-def with_runs(results: Results, folder: Path, **more: Any) -> Results:
-    """Return results with facts, records of their trainings, and logs in a folder.
+def with_runs(results: Results, **more: Any) -> Results:
+    """Return results with facts, and records of their trainings with curves.
 
+    As in a study that is read from a folder, a training is there under all names of its condition.
     Other arguments are those of :func:`facts`.
     """
-    records = trainings(results)
     rng = np.random.default_rng(0)
-    for record in records.values():
-        run = folder / record.run
-        run.mkdir(parents=True, exist_ok=True)
-        rows = (
-            {"epoch": epoch, _logged(record): 40 + 55 * np.exp(-epoch / 7) + rng.normal(0, 0.7)}
-            for epoch in range(1, record.epochs + 1)
-        )
-        (run / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return replace(results, trainings=records, study=facts(**more), folder=folder)
+    records = {
+        (name, seed): replace(record, errors=_curve(record.epochs, rng))
+        for (condition, seed), record in trainings(results).items()
+        for name in condition.names
+    }
+    return replace(results, trainings=records, study=facts(**more))
 
 
-def _logged(record: TrainingRecord) -> str:
-    boxes = record.condition.head != "classes"
-    return "val_localization_error" if boxes else "val_top1_error"
+def _curve(epochs: int, rng: np.random.Generator) -> tuple[float, ...]:
+    epoch = np.arange(1, epochs + 1)
+    return tuple(40 + 55 * np.exp(-epoch / 7) + rng.normal(0, 0.7, epochs))

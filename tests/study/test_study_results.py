@@ -60,9 +60,8 @@ def test_a_study_is_read_back_by_condition_and_seed(tmp_path: Path) -> None:
     root = a_study(tmp_path)
     for seed in (0, 1):
         write_outcome(root, outcome(seed=seed))
-    write_training(root, TrainingRecord(Condition("A"), 0, "runs/A", 3, 7200.0, "done"))
-    (root / "runs/A").mkdir(parents=True)
-    (root / "runs/A/log.jsonl").write_text('{"epoch": 1}\n{"epoch": 2}\n')
+    record = TrainingRecord(Condition("A"), 0, "runs/A", 2, 7200.0, "done", errors=(90.5, 80.25))
+    write_training(root, record)
     found = load_results(root)
     assert len(found.names) == 13
     seeds = found.of(Condition("D+E", "jitter"), Measure("both", "multi"))
@@ -71,8 +70,7 @@ def test_a_study_is_read_back_by_condition_and_seed(tmp_path: Path) -> None:
     assert found.of(Condition("D"), Measure()) == {}
     # A has one initialisation, whatever it is called.
     assert found.trainings[Condition("A", initialise="scaled"), 0].hours == 2
-    assert [row["epoch"] for row in found.curve(Condition("A"), 0)] == [1, 2]
-    assert found.curve(Condition("B"), 0) == []
+    assert found.trainings[Condition("A"), 0].errors == (90.5, 80.25)
 
 
 def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
@@ -100,7 +98,6 @@ def test_a_result_on_other_images_is_refused(tmp_path: Path) -> None:
 def test_results_in_memory_need_no_folder() -> None:
     found = Results.from_outcomes([outcome()], ["a"])
     assert list(found.of(outcome().condition, outcome().measure)) == [0]
-    assert found.curve(Condition("A"), 0) == []
 
 
 def test_reading_a_study_needs_no_torch() -> None:

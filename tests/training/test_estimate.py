@@ -7,8 +7,9 @@ import torch
 
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine
+from verydeep.system.durations import in_words
 from verydeep.training import estimate
-from verydeep.training.estimate import describe_estimate, in_words, time_steps
+from verydeep.training.estimate import describe_estimate, time_steps
 
 
 def test_timing_changes_neither_the_net_nor_random_numbers() -> None:

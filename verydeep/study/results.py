@@ -127,6 +127,8 @@ class TrainingRecord:
         learned: Whether the validation loss of the kept net is below chance level, ln K; of boxes,
             whether they are better than the best box that ignores the image.
         failed: Reason why there is no net; None if there is one.
+        errors: Validation error after each epoch, in percent: top-1; of boxes, localization. It is
+            here as well as in the run, since results may be kept without the nets.
     """
 
     condition: Condition
@@ -137,6 +139,7 @@ class TrainingRecord:
     stopped_because: str = ""
     learned: bool = True
     failed: str | None = None
+    errors: tuple[float, ...] = ()
 
     @property
     def path(self) -> str:
@@ -156,7 +159,8 @@ class TrainingRecord:
             KeyError: A value is missing.
             TypeError: A value is unknown.
         """
-        return cls(**{**value, "condition": Condition(**value["condition"])})
+        condition, errors = Condition(**value["condition"]), tuple(value.get("errors", ()))
+        return cls(**{**value, "condition": condition, "errors": errors})
 
 
 @dataclass(frozen=True)
@@ -187,13 +191,6 @@ class Results:
     def of(self, condition: Condition, measure: Measure) -> Mapping[int, Outcome]:
         """Return the outcomes by seed; none if nothing was tested yet."""
         return self.outcomes.get((condition, measure), {})
-
-    def curve(self, condition: Condition, seed: int) -> list[dict[str, Any]]:
-        """Return the rows of the training's ``log.jsonl``, one an epoch; none if it is missing."""
-        record = self.trainings.get((condition, seed))
-        path = self.folder / record.run / "log.jsonl" if self.folder and record else None
-        lines = path.read_text("utf-8").splitlines() if path and path.is_file() else []
-        return [json.loads(line) for line in lines]
 
     @classmethod
     def from_outcomes(

@@ -106,8 +106,8 @@ def found(one: Judged) -> str:
     difference = measured.difference
     word = "better" if difference >= 0 else "worse"
     return (
-        f"{sides.first} {first:.1f} %, {sides.second} {second:.1f} %: {sides.first} is "
-        f"{abs(difference):.1f} points {word} ({signed(low)} to {signed(high)})"
+        f"{sides.first} {tenths(first)} %, {sides.second} {tenths(second)} %: {sides.first} is "
+        f"{tenths(abs(difference))} points {word} ({signed(low)} to {signed(high)})"
     )
 
 
@@ -158,13 +158,25 @@ def points(value: float) -> str:
     return f"{value:g} point{'' if value == 1 else 's'}"
 
 
+def tenths(value: float) -> str:
+    """Return a number to one digit, the same however its last bits came about.
+
+    1,099 of 2,000 images, 54.95 %, are 54.9 % or 55.0 % as the floating-point error of a mean will
+    have it, if the number is not rounded twice.
+
+    >>> f"{54.95:.1f}", f"{100 * 0.5495:.1f}", tenths(54.95), tenths(100 * 0.5495)
+    ('55.0', '54.9', '55.0', '55.0')
+    """
+    return f"{round(value, 9):.1f}"
+
+
 def signed(value: float) -> str:
     """Return a number with its sign, to one digit.
 
     >>> signed(1.26), signed(-0.5), signed(0.04)
     ('+1.3', '−0.5', '0.0')
     """
-    text = f"{value:+.1f}"
+    text = f"{round(value, 9):+.1f}"
     return "0.0" if float(text) == 0 else text.replace("-", "−")
 
 

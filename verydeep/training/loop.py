@@ -23,6 +23,7 @@ from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.data.pipeline.on_device import ahead_on_device
 from verydeep.errors import Interrupted
 from verydeep.system.device import Machine
+from verydeep.system.durations import in_words
 from verydeep.system.files import write_json_lines
 from verydeep.system.group.distributed import Group
 from verydeep.system.option_names import command_or_call, option
@@ -37,7 +38,6 @@ from verydeep.training.checkpoint import (
     seed_rank,
 )
 from verydeep.training.epoch_lines import ceiling, epoch_line, hint
-from verydeep.training.estimate import in_words
 from verydeep.training.gradients import gradients_of
 from verydeep.training.health import Health, Moment
 from verydeep.training.late_sums import LateSums, UpdateSums, lag_of

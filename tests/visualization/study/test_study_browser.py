@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the pages of a finished study and of one that has just begun."""
     folder = tmp_path_factory.mktemp("pages")
-    whole = with_runs(study(as_published(), range(3), 400), folder / "whole")
-    begun = replace(whole, outcomes=dict(list(whole.outcomes.items())[:3]), folder=None)
+    whole = with_runs(study(as_published(), range(3), 400))
+    begun = replace(whole, outcomes=dict(list(whole.outcomes.items())[:3]))
     return {
         "whole": write_page(whole, folder / "whole"),
         "begun": write_page(begun, folder / "begun"),

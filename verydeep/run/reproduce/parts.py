@@ -22,6 +22,7 @@ from verydeep.study.conditions import Condition, Need
 from verydeep.study.plan import Part, TestPart, TrainPart
 from verydeep.study.recipes import study_recipe
 from verydeep.study.results import Outcome, TrainingRecord, write_outcome, write_training
+from verydeep.study.wording import tenths
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 from verydeep.training.run_folder import RunFolder
@@ -74,13 +75,19 @@ def _train(study: Study, part: TrainPart, progress: Progress) -> str:
         seconds=float(result["training_seconds"]),
         stopped_because=result.stopped_because,
         learned=learned,
+        errors=_validation_errors(part, run),
     )
     write_training(study.folder, record)
-    last = run.log()[-1]
+    last = tenths(record.errors[-1])
     if part.condition.head != "classes":
         level = "" if learned else ", no better than a box that ignores the image"
-        return f"{last['val_localization_error']:.1f} % localization error on val{level}"
-    return f"{last['val_top1_error']:.1f} % error on val" if learned else AT_CHANCE_LEVEL
+        return f"{last} % localization error on val{level}"
+    return f"{last} % error on val" if learned else AT_CHANCE_LEVEL
+
+
+def _validation_errors(part: TrainPart, run: RunFolder) -> tuple[float, ...]:
+    key = "val_top1_error" if part.condition.head == "classes" else "val_localization_error"
+    return tuple(row[key] for row in run.log())
 
 
 def _learned(study: Study, part: TrainPart, run: RunFolder, result: TrainResult) -> bool:
@@ -130,7 +137,7 @@ def _test(study: Study, part: TestPart, progress: Progress) -> str:
         check_images(study, outcome.kind, names)
         write_outcome(study.folder, outcome)
         found.append(outcome)
-    return ", ".join(f"{100 * outcome.compared.mean():.1f} %" for outcome in found)
+    return ", ".join(f"{tenths(100 * outcome.compared.mean())} %" for outcome in found)
 
 
 def _test_classes(

@@ -17,10 +17,10 @@ from verydeep.run.reproduce.wish import Wish
 from verydeep.study.claims import GROUPS
 from verydeep.study.plan import Part
 from verydeep.study.verdicts import judge
+from verydeep.system.durations import in_words
 from verydeep.system.option_names import command_or_call
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
-from verydeep.training.estimate import in_words
 from verydeep.training.signals import StopAtOnce
 from verydeep.visualization.study import write_page
 

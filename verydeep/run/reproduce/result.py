@@ -15,9 +15,9 @@ from verydeep.study.plan import Part, TestPart, TrainPart
 from verydeep.study.results import Results
 from verydeep.study.tables import study_tables
 from verydeep.study.verdicts import Verdict
+from verydeep.system.durations import in_words
 from verydeep.system.mapping_result import MappingResult
 from verydeep.system.summary import Rows, Summary
-from verydeep.training.estimate import in_words
 
 
 @dataclass(frozen=True)

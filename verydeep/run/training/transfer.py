@@ -22,11 +22,12 @@ from verydeep.run.training.classifier_task import ClassifierTask
 from verydeep.run.training.maps import MapMaker
 from verydeep.run.training.settle import all_at_once
 from verydeep.run.training.trainer import Trainer
+from verydeep.system.durations import in_words
 from verydeep.system.files import write_atomically
 from verydeep.system.option_names import setting
 from verydeep.system.progress import ProgressTask
 from verydeep.training.checkpoint import Position, has_checkpoint
-from verydeep.training.estimate import in_words, time_steps
+from verydeep.training.estimate import time_steps
 from verydeep.training.head_loss import Rows
 from verydeep.training.linear_head import LinearHead, fit_linear_head, set_linear_head
 from verydeep.training.loop import Loop

@@ -8,7 +8,7 @@ from verydeep.study.conditions import TRAIN_SCALES, Condition, TrainScales
 from verydeep.study.published import SINGLE, compared_error
 from verydeep.study.results import Results
 from verydeep.study.tables import mean_and_spread
-from verydeep.study.wording import TRAINED, condition_title
+from verydeep.study.wording import TRAINED, condition_title, tenths
 from verydeep.visualization.plots.svg import Axis, Plot, finite, linear
 from verydeep.visualization.study.cost import by_scale
 
@@ -58,20 +58,18 @@ def _by_depth(errors: Errors) -> str:
             if spread:
                 plot.segment((at, mean - spread), (at, mean + spread), f"{train} solid")
         if points:
-            each = ", ".join(f"{net} {mean:.1f}" for net, mean, _ in points)
+            each = ", ".join(f"{net} {tenths(mean)}" for net, mean, _ in points)
             said.append(f"{TRAINED[train]}: {each}")
     return plot.svg(f"Top-1 error in percent by net. {'; '.join(said)}.")
 
 
 def training_curves(results: Results) -> list[tuple[str, str]]:
-    """Return (title, SVG) of the validation error by epoch for every condition with a log."""
+    """Return (title, SVG) of the validation error by epoch for every trained condition."""
     found: dict[Condition, list[list[tuple[float, float]]]] = {}
-    for condition, seed in results.trainings:
-        key = "val_top1_error" if condition.head == "classes" else "val_localization_error"
-        rows = [row for row in results.curve(condition, seed) if key in row]
-        if rows:
-            curve = [(float(row["epoch"]), float(row[key])) for row in rows]
-            found.setdefault(condition.canonical, []).append(curve)
+    for (condition, _), record in results.trainings.items():
+        if record.errors and condition == condition.canonical:  # others name the same training
+            curve = [(float(epoch), error) for epoch, error in enumerate(record.errors, 1)]
+            found.setdefault(condition, []).append(curve)
     highest = max((y for curves in found.values() for curve in curves for _, y in curve), default=1)
     return [
         (condition_title(condition), _curves(curves, highest, condition.head != "classes"))
@@ -90,5 +88,5 @@ def _curves(curves: Sequence[Sequence[tuple[float, float]]], highest: float, box
     seeds = f"{len(curves)} seed" + ("" if len(curves) == 1 else "s")
     return plot.svg(
         f"Validation {error} by epoch, {seeds}; after the last epoch "
-        + ", ".join(f"{end:.1f} %" for end in ends)
+        + ", ".join(f"{tenths(end)} %" for end in ends)
     )

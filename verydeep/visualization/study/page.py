@@ -24,8 +24,10 @@ from verydeep.study.wording import (
     needed,
     scales_title,
     signed,
+    tenths,
     trained_title,
 )
+from verydeep.system.durations import in_words
 from verydeep.system.files import write_json, write_text
 from verydeep.system.pages import render
 from verydeep.visualization.report.provenance import command_line, made
@@ -92,6 +94,7 @@ def _page(results: Results, verdicts: Sequence[Verdict], tables: Sequence[Table]
         progress=progress_of(results),
         processor=environment.get("accelerator") or environment.get("processor"),
         estimated=study.get("hours_estimated"),
+        in_words=in_words,
         command=command_line(command) if command else None,
         plan=study.get("plan", []),
         made=_made(study),
@@ -133,7 +136,7 @@ def _comparison(one: Judged, drawing: str) -> Parts:
     expected, sides = one.comparison.expected, one.comparison.published
     paper = None
     if expected is not None:
-        errors = f"{sides[0]:.1f} % against {sides[1]:.1f} %, " if sides else ""
+        errors = "{} % against {} %, ".format(*map(tenths, sides)) if sides else ""
         paper = f"{errors}{signed(expected)} points"
     return {
         "claimed": claimed(one.comparison),
@@ -168,7 +171,7 @@ def _row(row: Row, *, scales: bool) -> Parts:
         "test": f"{tested}, {scales_title(row.test)}" if scales else tested,
         "seeds": len(row.top1),
         "errors": [
-            (_error(errors), "–" if paper is None else f"{paper:.1f}")
+            (_error(errors), "–" if paper is None else tenths(paper))
             for errors, paper in zip((row.top1, row.top5), row.paper or (None, None), strict=True)
         ],
     }
@@ -179,7 +182,7 @@ def _error(errors: Sequence[float]) -> str:
     if not errors:
         return "–"
     mean, spread = mean_and_spread(errors)
-    return f"{mean:.1f}" if spread is None else f"{mean:.1f} ± {spread:.1f}"
+    return tenths(mean) if spread is None else f"{tenths(mean)} ± {tenths(spread)}"
 
 
 def _made(study: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -57,3 +57,8 @@ def test_sound_markdown_has_no_faults() -> None:
         "| a | `b` |\n|---|---|\n| 1 | |\n\n- one\n- two\n\n```python\na = b | c  # **d**\n```\n"
     )
     assert faults(rendered(text)) == []
+
+
+def test_the_style_sheet_finds_output_to_scroll() -> None:
+    assert '<div class="language-text highlight">' in rendered("```text\na | b\n```")
+    assert ".language-text pre > code" in (ROOT / "docs/assets/site.css").read_text("utf-8")

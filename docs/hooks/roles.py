@@ -1,4 +1,7 @@
-"""Docstrings as Markdown: cross-references become links, doctests become code blocks."""
+"""Docstrings as Markdown: cross-references become links, doctests become code blocks.
+
+A field of a dataclass made by ``described(default, help)`` is shown with its default.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +46,14 @@ def _resolved(name: str, scope: griffe.Object) -> str:
 
 
 class Roles(griffe.Extension):
-    """Griffe extension that rewrites every docstring."""
+    """Griffe extension that rewrites every docstring, and defaults that carry a help."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Turn the roles in an object's docstring into links."""
         if obj.docstring:
             obj.docstring.value = linked(obj.docstring.value, obj)
+
+    def on_attribute_instance(self, *, attr: griffe.Attribute, **kwargs: Any) -> None:
+        """Replace ``described(default, help)`` by the default."""
+        if isinstance(attr.value, griffe.ExprCall) and str(attr.value.function) == "described":
+            attr.value = attr.value.arguments[0]

@@ -120,6 +120,24 @@ def test_docstrings_become_markdown() -> None:
     assert "```pycon\n>>> 1 + 1\n2\n```\n\nMore." in net
 
 
+def test_a_setting_with_help_is_shown_with_its_default() -> None:
+    source = """
+from dataclasses import dataclass
+
+@dataclass
+class Settings:
+    \"\"\"All of them.\"\"\"
+
+    name: str = described("dense", "a long explanation")
+    plain: int = 3
+"""
+    files = {"__init__.py": "", "m.py": source}
+    extensions = griffe.load_extensions(roles.Roles)
+    with griffe.temporary_visited_package("p", files, extensions=extensions) as package:
+        shown = {p.name: str(p.default) for p in package["m.Settings"].parameters}
+    assert shown == {"self": "None", "name": "'dense'", "plain": "3"}
+
+
 def test_navigation_finds_pages(tmp_path: Path) -> None:
     for name in ("index", "b", "a", "named", "talk/2-x", "talk/1-y", "talk/index"):
         page = tmp_path / f"{name}.md"

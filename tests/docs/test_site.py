@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pytest
+from broken_markdown import faults
 from markdown_pages import ROOT, documents
 from page_faults import COLOUR, page_faults
 
@@ -206,6 +207,12 @@ def test_nothing_is_left_raw(pages: dict[str, Reader]) -> None:
         )
         assert not raw, name
         assert not re.findall(r"\\(?:frac|sum|log|exp|text|mathbb)\b|\$\$", page.text), name
+
+
+def test_nothing_is_left_as_markdown(site: Path, pages: dict[str, Reader]) -> None:
+    """Text that the build adds, from docstrings and from the program, is rendered, too."""
+    found = {name: faults((site / name).read_text("utf-8")) for name in pages}
+    assert {name: said for name, said in found.items() if said} == {}
 
 
 def test_search_knows_the_pages(site: Path) -> None:

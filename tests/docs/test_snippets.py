@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import generated
 import pytest
 import typer
 from markdown_pages import (
@@ -133,6 +134,16 @@ def test_command_lines_parse(page: Path) -> None:
                     faults.append(f"{name(page)}:{command.line}: verydeep {words}\n    {fault}")
     if faults:
         pytest.fail("\n".join(faults), pytrace=False)
+
+
+def test_examples_of_the_help_are_command_lines() -> None:
+    text = generated.command_line()
+    for block in blocks(text):
+        if block.language == "sh":
+            for line in block.text.splitlines():
+                assert line.startswith(("verydeep ", "curl ")), line
+                assert " | " not in line, line
+            assert [fault_of(command) for command in commands(block) if fault_of(command)] == []
 
 
 @pytest.mark.parametrize(

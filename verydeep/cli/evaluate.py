@@ -22,8 +22,8 @@ from verydeep.system.settings import Compute
 EXAMPLES = (
     "Examples:  verydeep evaluate runs/d   |   verydeep evaluate runs/d --protocol crops "
     "--scales multi   |   verydeep evaluate runs/d runs/e --protocol all --out tests   |   "
-    "verydeep evaluate runs/d --explain --out views   |   verydeep evaluate runs/d --calibrate val "
-    " |   verydeep evaluate runs/d --boxes runs/boxes   |   verydeep evaluate pets.onnx --data "
+    "verydeep evaluate runs/d --explain --out views   |   verydeep evaluate runs/d --calibrate val"
+    "   |   verydeep evaluate runs/d --boxes runs/boxes   |   verydeep evaluate pets.onnx --data "
     "pets --protocol center   |   verydeep evaluate runs/d --protocol all --processes 4   |   "
     "verydeep evaluate torchvision/resnet50:resnet50.pth --data pets "
     "--preset torchvision --protocol center"

@@ -19,8 +19,7 @@ from verydeep.system.settings import Compute
 EXPLAIN_EXAMPLES = (
     "Examples:  verydeep explain runs/a cat.jpg --out inside   |   verydeep explain runs/a cat.jpg "
     "--out inside --label dog --only maps --layer conv3_1   |   verydeep explain runs/a cat.jpg "
-    "--out inside --among pets --channel conv3_1:17 --channel pool5:3   |   then open "
-    "inside/index.html"
+    "--out inside --among pets --channel conv3_1:17 --channel pool5:3"
 )
 
 

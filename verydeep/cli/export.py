@@ -13,7 +13,7 @@ from verydeep.cli.output import print_result
 EXPORT_EXAMPLES = (
     "Examples:  verydeep export runs/a --out pets.onnx   |   verydeep export runs/a --to openvino "
     "--dense --out pets.xml   |   verydeep export torchvision/vgg16 --out vgg16.onnx --pictures "
-    "photos/   |   verydeep export runs/a --to web --out pets.html   |   then:  verydeep predict "
+    "photos/   |   verydeep export runs/a --to web --out pets.html   |   verydeep predict "
     "pets.onnx cat.jpg   |   verydeep evaluate pets.onnx --data pets"
 )
 

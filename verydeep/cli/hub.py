@@ -11,7 +11,7 @@ from verydeep.cli.output import print_result
 
 PUSH_EXAMPLES = (
     "Examples:  verydeep push runs/pets ada/pets   |   verydeep push runs/pets ada/pets --private "
-    '--license mit --message "Second training"   |   then, anywhere:  verydeep predict '
+    '--license mit --message "Second training"   |   verydeep predict '
     "hf:ada/pets cat.jpg"
 )
 

@@ -16,8 +16,7 @@ from verydeep.system.settings import Compute
 IMPORT_EXAMPLES = (
     "Examples:  verydeep import keras/vgg16 --out models/d   |   verydeep import "
     "VGG_ILSVRC_19_layers.caffemodel --out models/e   |   verydeep import pets.onnx --out "
-    "models/pets --channels bgr --classes names.txt --verify cat.jpg   |   verydeep weights lists "
-    "the names"
+    "models/pets --channels bgr --classes names.txt --verify cat.jpg   |   verydeep weights"
 )
 
 

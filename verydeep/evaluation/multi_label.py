@@ -37,6 +37,7 @@ from verydeep.evaluation.label_metrics import (
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.thresholds import USUAL, Thresholds
+from verydeep.system.csv_text import in_one_cell
 from verydeep.system.progress import Progress
 from verydeep.system.summary import Rows, Summary, percent
 
@@ -176,7 +177,7 @@ def joined_names(classes: Sequence[str], chosen: NDArray[np.bool_]) -> str:
     >>> joined_names(("cat", "dog", "fox"), np.array([True, False, True]))
     'cat|fox'
     """
-    return "|".join(classes[label] for label in np.flatnonzero(chosen).tolist())
+    return in_one_cell(classes[label] for label in np.flatnonzero(chosen).tolist())
 
 
 def plain(value: Any) -> Any:

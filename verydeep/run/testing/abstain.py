@@ -13,10 +13,11 @@ from verydeep.data.read import Data
 from verydeep.data.samples import Samples
 from verydeep.errors import InputError, plural
 from verydeep.evaluation.abstention import Abstention, Familiar
-from verydeep.evaluation.evaluate import Test, block_size, relabel, rescaling
+from verydeep.evaluation.evaluate import relabel
 from verydeep.evaluation.familiarity import Familiarity, fit_familiarity
 from verydeep.evaluation.feature_mixing import mix_features
 from verydeep.evaluation.fit_abstention import LearnedAbstention, fit_abstention
+from verydeep.evaluation.joint_tests import Test, block_size, rescaling
 from verydeep.evaluation.posteriors import view_groups
 from verydeep.evaluation.promises import Promises
 from verydeep.evaluation.protocol import TestProtocol

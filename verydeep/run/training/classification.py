@@ -12,7 +12,8 @@ import torch
 
 from verydeep.data.pipeline.balance import weights_of_counts
 from verydeep.data.samples import Sample, Samples
-from verydeep.evaluation.evaluate import Test, evaluate_tests
+from verydeep.evaluation.evaluate import evaluate_tests
+from verydeep.evaluation.joint_tests import Test
 from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.result import EvaluationResult

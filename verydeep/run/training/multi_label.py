@@ -11,16 +11,13 @@ import torch
 
 from verydeep.data.pipeline.balance import positive_weights
 from verydeep.data.samples import Sample, Samples
-from verydeep.evaluation.evaluate import Test
+from verydeep.evaluation.evaluate import evaluate_label_tests, evaluate_labels
+from verydeep.evaluation.joint_tests import Test
 from verydeep.evaluation.label_log import LabelRecord
-from verydeep.evaluation.multi_label import (
-    MultiLabelResult,
-    evaluate_label_tests,
-    evaluate_labels,
-    validate_labels,
-)
+from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.thresholds import fit_thresholds
+from verydeep.evaluation.validation import validate_labels
 from verydeep.evaluation.workload import pixels_to_see
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.run.training.classifier_task import ClassifierTask

@@ -21,7 +21,7 @@ from verydeep.evaluation.joint_tests import Test, block_size, rescaling
 from verydeep.evaluation.posteriors import view_groups
 from verydeep.evaluation.promises import Promises
 from verydeep.evaluation.protocol import TestProtocol
-from verydeep.run.testing.calibrating import Calibrating, calibrating, save_together
+from verydeep.run.testing.calibration_setup import Calibrating, calibrating, save_together
 from verydeep.system.group.launch import in_several
 from verydeep.system.option_names import option
 from verydeep.system.progress import ProgressWish, choose_progress

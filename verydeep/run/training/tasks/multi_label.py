@@ -17,8 +17,8 @@ from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.thresholds import fit_thresholds
 from verydeep.evaluation.validation import validate_labels
 from verydeep.models.classifier import Classifier, load_classifier
-from verydeep.run.training.classifier_task import ClassifierTask, Measuring
-from verydeep.run.training.task import Parts
+from verydeep.run.training.tasks.classifier import ClassifierTask, Measuring
+from verydeep.run.training.tasks.task import Parts
 from verydeep.system.progress import Progress
 from verydeep.training.head_loss import SeveralLabels
 from verydeep.training.label_objective import MultiLabel

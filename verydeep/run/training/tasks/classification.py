@@ -17,8 +17,8 @@ from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.validation import validate_samples
 from verydeep.models.classifier import Classifier, load_classifier
-from verydeep.run.training.classifier_task import ClassifierTask, Measuring
-from verydeep.run.training.task import Parts
+from verydeep.run.training.tasks.classifier import ClassifierTask, Measuring
+from verydeep.run.training.tasks.task import Parts
 from verydeep.training.head_loss import OneClass
 from verydeep.training.objective import Classification, Objective, SquaredError
 

@@ -16,7 +16,7 @@ from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.classifier import Classifier
 from verydeep.models.weights.named import source_config
-from verydeep.run.training.task import Figures, Tested, TrainingTask
+from verydeep.run.training.tasks.task import Figures, Tested, TrainingTask
 from verydeep.system.progress import Progress
 from verydeep.training.head_loss import HeadLoss
 

@@ -19,8 +19,8 @@ from verydeep.data.geometry import Rounding
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Samples
 from verydeep.errors import DataError, InputError
-from verydeep.evaluation.abstained import learned_for
-from verydeep.evaluation.familiarity import FeatureDistance
+from verydeep.evaluation.abstention.familiarity import FeatureDistance
+from verydeep.evaluation.abstention.measured import learned_for
 from verydeep.evaluation.feature_mixing import FeatureScorer, mix_features
 from verydeep.evaluation.posteriors import (
     Activation,

@@ -10,8 +10,8 @@ from typing import Protocol as Interface
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.evaluation.abstained import learned_for, measure_abstention
-from verydeep.evaluation.abstention import Abstention, Decisions
+from verydeep.evaluation.abstention.abstention import Abstention, Decisions
+from verydeep.evaluation.abstention.measured import learned_for, measure_abstention
 from verydeep.evaluation.any_evaluation import AnyEvaluation
 from verydeep.evaluation.calibration import (
     Calibration,
@@ -88,8 +88,8 @@ class EvaluationResult(AnyEvaluation):
         calibrated: Temperature, with loss and calibration error at it; None without a temperature
             or for fused models.
         abstention: Share of answered images, error among them, coverage and size of the sets of
-            classes; see :func:`verydeep.evaluation.abstained.measure_abstention`. None if the model
-            has not learned to abstain in this test, or for fused models.
+            classes; see :func:`verydeep.evaluation.abstention.measured.measure_abstention`. None if
+            the model has not learned to abstain in this test, or for fused models.
         answers: Answers for every image; not in :meth:`to_dict`.
         symptoms: Signs of a mistake in the import of the weights; not in :meth:`to_dict`.
         decisions: Which images were answered, and their sets of classes; not in :meth:`to_dict`.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verydeep.evaluation.conformal import class_coverage
+from verydeep.evaluation.abstention.conformal import class_coverage
+from verydeep.evaluation.abstention.selective import RiskCoverage, risk_coverage
 from verydeep.evaluation.predictions_log import Decided, Record
-from verydeep.evaluation.selective import RiskCoverage, risk_coverage
 from verydeep.evaluation.significance import wilson_interval
 from verydeep.system.summary import percent
 from verydeep.visualization.plots.svg import Plot, linear

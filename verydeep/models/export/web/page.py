@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import InputError, ModelError, plural
-from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.abstention.abstention import Abstention
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.describe import exported_abstention
 from verydeep.models.export.graph import SCORES, onnx_graph
